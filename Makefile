@@ -1,0 +1,1 @@
+# The commands of this project; each sets up what it needs on a fresh machine.

@@ -1,0 +1,87 @@
+//! What the scanner hands to the book: plain numbers, no text, no allocation per level.
+//!
+//! Not here: how bytes become these values (`scan`) and what a book does with them (`book`).
+
+/// The most decimals a price or a quantity may carry after trailing zeros beyond it are cut.
+pub const MAX_SCALE: u8 = 18;
+
+/// A price or quantity of at least this value is refused: it keeps every mantissa inside `i128`.
+pub const MAX_INTEGER_DIGITS: u32 = 20;
+
+/// One price level: mantissas at the scales of the side that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level<N> {
+    /// Price times 10 to the side's price scale.
+    pub price: N,
+    /// Absolute quantity times 10 to the side's quantity scale; zero deletes the price.
+    pub quantity: N,
+}
+
+/// The levels of one side of one message, all at the same two scales.
+///
+/// The scanner brings the (rare) mixed widths of one message to the widest of them. A zero
+/// quantity fits every scale and widens nothing.
+#[derive(Clone, Debug, Default)]
+pub struct SideLevels {
+    /// Decimals of every price below.
+    pub price_scale: u8,
+    /// Decimals of every quantity below.
+    pub quantity_scale: u8,
+    /// The levels in the order of the message, when `wide` is empty.
+    pub narrow: Vec<Level<i64>>,
+    /// The levels in the order of the message, when one of them does not fit 64 bits;
+    /// `narrow` is empty then.
+    pub wide: Vec<Level<i128>>,
+}
+
+impl SideLevels {
+    /// Forget all levels and keep the memory.
+    pub fn clear(&mut self) {
+        self.price_scale = 0;
+        self.quantity_scale = 0;
+        self.narrow.clear();
+        self.wide.clear();
+    }
+
+    /// How many levels the message has on this side.
+    pub fn len(&self) -> usize {
+        self.narrow.len() + self.wide.len()
+    }
+
+    /// Whether the message has no level on this side.
+    pub fn is_empty(&self) -> bool {
+        self.narrow.is_empty() && self.wide.is_empty()
+    }
+}
+
+/// One diff depth event (`e: "depthUpdate"`), used again for every frame.
+#[derive(Clone, Debug, Default)]
+pub struct DepthUpdate {
+    /// `U`
+    pub first_update_id: i64,
+    /// `u`
+    pub final_update_id: i64,
+    /// `pu`, futures and options only.
+    pub previous_final_update_id: Option<i64>,
+    /// `E` in microseconds since 1970, whatever the unit on the wire; 0 when absent.
+    pub event_time_us: i64,
+    /// `T` in microseconds since 1970, futures and options only.
+    pub transaction_time_us: Option<i64>,
+    /// `b`
+    pub bids: SideLevels,
+    /// `a`
+    pub asks: SideLevels,
+}
+
+/// One REST (or WebSocket API) depth snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct DepthSnapshot {
+    /// `lastUpdateId`
+    pub last_update_id: i64,
+    /// `E` in microseconds since 1970, where the venue sends it.
+    pub event_time_us: Option<i64>,
+    /// `bids`, best first on the wire; the book does not rely on it.
+    pub bids: SideLevels,
+    /// `asks`, best first on the wire; the book does not rely on it.
+    pub asks: SideLevels,
+}

@@ -1,0 +1,193 @@
+"""Types and documentation of the native part: bytes in, correct books out; no I/O and no clock.
+
+Times called `*_ns` are the caller's monotonic clock in nanoseconds (virtual in tests); times
+called `*_us` are the exchange's clock in microseconds since 1970. Every call keeps the
+interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, Self, SupportsIndex, TypeAlias, overload
+
+from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
+
+Continuity: TypeAlias = Literal["contiguous", "chained"]
+"""How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
+`chained` (`pu == previous u`: USD-M, COIN-M, options)."""
+
+Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
+
+Frame: TypeAlias = bytes | bytearray | memoryview | str
+
+class Side:
+    """One side of a book, best price first. Each call is one atomic read of its own."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Level: ...
+    @overload
+    def __getitem__(self, index: slice) -> Levels: ...
+    def __iter__(self) -> Iterator[Level]: ...
+
+class BookReader:
+    """The reading surface shared by live books, frozen books and `Book`.
+
+    Reads of levels raise `BookNotSynced` (or `BookClosed`) unless the status is `synced` or the
+    reader serves stale data. `status`, `reason`, `since_ns`, `complete_to`, `coverage`,
+    `last_update_id` and `repr` never raise.
+    """
+
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def reason(self) -> str:
+        """Why the status is what it is; empty when synced and confirmed."""
+    @property
+    def since_ns(self) -> int:
+        """Since when the status is what it is."""
+    @property
+    def unconfirmed(self) -> bool:
+        """Synced from a snapshot alone; the next diff decides."""
+    @property
+    def last_update_id(self) -> int | None:
+        """`u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one."""
+    @property
+    def event_time_us(self) -> int | None:
+        """`E` of the last applied diff."""
+    @property
+    def updated_ns(self) -> int | None:
+        """When the last applied frame was received."""
+    @property
+    def best(self) -> Best: ...
+    @property
+    def bids(self) -> Side: ...
+    @property
+    def asks(self) -> Side: ...
+    @property
+    def complete_to(self) -> CompleteTo: ...
+    @property
+    def coverage(self) -> Coverage: ...
+    @property
+    def exact(self) -> Self:
+        """The same book with `Decimal` numbers at the width the exchange sends."""
+    def freeze(self, levels: int | None = None) -> FrozenBook:
+        """Both sides of one update id, best `levels` a side (all when None), as a constant."""
+    @property
+    def counters(self) -> dict[str, int]:
+        """`applied`, `stale`, `gaps`, `resets`, `crossed`, `malformed`, `dropped_buffers`,
+        `snapshots`, `levels_changed`: monotonic counts since the book was made."""
+
+class FrozenBook(BookReader):
+    """A constant copy of a book: the same reading surface, never changing, any thread."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every level asked of `freeze` is proven on both sides."""
+
+class Book(BookReader):
+    """A book without any network: snapshots and frames in, a correct book out."""
+
+    def __new__(cls, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = ...) -> Self: ...
+    def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
+        """Install the bytes of a REST depth answer asked with `limit` (None: unknown).
+
+        Kept diffs newer than it are applied at once. An older snapshot than the kept diffs
+        allow changes nothing (`TOO_OLD`). Raises MalformedSnapshot; nothing is changed then.
+        """
+    def apply(self, frame: Frame) -> Outcome:
+        """Apply one WebSocket frame, raw or wrapped.
+
+        Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` the book
+        stays as it is and diffs are kept until `load_snapshot` brings a newer snapshot.
+        """
+
+class MarketChange:
+    """What happened to a market since the last `take_events`, coalesced; look at `status` first.
+
+    `causes` are words of: first_data, synced, confirmed, gap, reset, crossed, uncrossed,
+    malformed, buffer_dropped.
+    """
+
+    @property
+    def market(self) -> int: ...
+    @property
+    def causes(self) -> frozenset[str]: ...
+    @property
+    def status(self) -> Status:
+        """The native state now: empty, buffering, bridging, synced or crossed."""
+    @property
+    def reason(self) -> str: ...
+    @property
+    def at_ns(self) -> int:
+        """When the last of the causes was received."""
+
+class ControlMessage:
+    """A frame that is not market data: a reply, an error, `serverShutdown`."""
+
+    @property
+    def connection(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def at_ns(self) -> int: ...
+
+class StrayFrame:
+    """A frame that no market takes. `what`: `unknown_stream`, `malformed` or `overflow`.
+
+    `overflow` means that the ring of control messages was full: the connection must be closed.
+    Strays of one kind, connection and stream are counted together, not kept.
+    """
+
+    @property
+    def connection(self) -> int: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def detail(self) -> str:
+        """The stream name, or what is wrong and the first bytes."""
+    @property
+    def count(self) -> int: ...
+    @property
+    def at_ns(self) -> int: ...
+
+Event: TypeAlias = MarketChange | ControlMessage | StrayFrame
+
+class Router:
+    """All markets of one client and the way of each frame to its market.
+
+    Order of calls: `add_market`, `open_connection`, `route`, then `feed` for every frame; when
+    `feed` says so, `take_events`. Market ids and connection numbers are the caller's small
+    integers and are never used twice.
+    """
+
+    def __new__(cls, *, control_capacity: int = ..., buffer_bytes: int = ...) -> Self: ...
+    def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None: ...
+    def remove_market(self, market: int, reason: str, now_ns: int) -> None:
+        """Forget the market; its readers say `closed` from now on."""
+    def reader(self, market: int, *, serve_stale: bool = False) -> BookReader: ...
+    def open_connection(self, connection: int) -> None:
+        """Frames of this number are wrapped (`{"stream":…,"data":…}`) from now on."""
+    def close_connection(self, connection: int) -> None:
+        """Forget the connection and its routes; frames of it are ignored from now on."""
+    def route(self, connection: int, stream: str, market: int) -> None: ...
+    def unroute(self, connection: int, stream: str) -> None: ...
+    def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
+        """Take one frame to its book; True when `take_events` has something to tell.
+
+        Never raises for what is in the frame: malformed frames become events.
+        """
+    def take_events(self) -> list[Event]: ...
+    def install_snapshot(
+        self, market: int, body: Frame, *, limit: int | None, live: bool, now_ns: int
+    ) -> SnapshotOutcome:
+        """Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
+        data had arrived, before the snapshot was requested. Raises MalformedSnapshot."""
+    def resync(self, market: int, reason: str, now_ns: int) -> None:
+        """Back to buffering (kept diffs and old levels stay): the book needs a new snapshot."""
+    def restart(self, market: int, reason: str, now_ns: int) -> None:
+        """Back to buffering with an empty buffer: the diffs will come from a new connection."""
+    def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int) -> None:
+        """Lay a condition over the native state, or take it away (None)."""

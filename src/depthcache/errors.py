@@ -1,0 +1,268 @@
+"""Every error that depthcache raises, in one tree, split by who is at fault.
+
+    DepthCacheError
+    ├── UsageError (ValueError)          the caller: an argument or a setting
+    │   ├── UnknownExchange              no such exchange name
+    │   ├── UnknownSymbol (LookupError)  the exchange, or this client, has no such symbol
+    │   ├── InvalidArgument              a value outside what is allowed
+    │   ├── SymbolMismatch               a frame of another symbol than the book's
+    │   └── NumberTooWide                int64 asked of numbers that do not fit it
+    ├── ExchangeError                    the exchange: what it sent
+    │   ├── MalformedMessage             bytes that are not what the protocol says
+    │   │   ├── MalformedFrame           ... of a WebSocket frame
+    │   │   └── MalformedSnapshot        ... of a depth snapshot
+    │   └── RequestRejected              an HTTP answer that is an error
+    ├── NetworkError                     the network: nothing usable arrived
+    │   └── ConnectionFailed             a connection could not be made or broke
+    └── BookError                        the state of a book
+        ├── BookNotSynced                the book cannot be trusted right now
+        ├── BookClosed                   the book or its client is closed for good
+        └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
+
+Facts are attributes (keyword-only in the constructors); the message is built from them and
+says what happened, with which value, and what is allowed or happens next. Not here: log lines.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BookClosed",
+    "BookError",
+    "BookNotSynced",
+    "ConnectionFailed",
+    "DepthCacheError",
+    "ExchangeError",
+    "InvalidArgument",
+    "MalformedFrame",
+    "MalformedMessage",
+    "MalformedSnapshot",
+    "NetworkError",
+    "NumberTooWide",
+    "RequestRejected",
+    "SymbolMismatch",
+    "SyncTimeout",
+    "UnknownExchange",
+    "UnknownSymbol",
+    "UsageError",
+]
+
+_EXCERPT_BYTES = 120
+
+
+class DepthCacheError(Exception):
+    """Base of every error raised by depthcache."""
+
+
+# --- the caller ------------------------------------------------------------------------------
+
+
+class UsageError(DepthCacheError, ValueError):
+    """The caller passed something that cannot work."""
+
+
+class UnknownExchange(UsageError):
+    """No exchange of that name.
+
+    Attributes:
+        name: the name as given.
+        known: all names that exist.
+        near: the names that look most like it, best first.
+    """
+
+    def __init__(self, *, name: str, known: tuple[str, ...], near: tuple[str, ...] = ()) -> None:
+        self.name, self.known, self.near = name, known, near
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        super().__init__(f"unknown exchange {name!r}: {hint}known are {', '.join(known)}")
+
+
+class UnknownSymbol(UsageError, LookupError):
+    """The exchange, or this client, has no such symbol.
+
+    Attributes:
+        symbol: the symbol as asked for.
+        exchange: where it was asked for; None when the client holds several.
+        near: symbols that look like it, best first.
+    """
+
+    def __init__(self, *, symbol: str, exchange: str | None, reason: str = "", near: tuple[str, ...] = ()) -> None:
+        self.symbol, self.exchange, self.reason, self.near = symbol, exchange, reason, near
+        where = f" on {exchange}" if exchange else ""
+        why = f": {reason}" if reason else ""
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        super().__init__(f"unknown symbol {symbol!r}{where}{why}{hint}")
+
+
+class InvalidArgument(UsageError):
+    """A value outside what is allowed.
+
+    Attributes:
+        name: the argument or setting.
+        value: what was given.
+        allowed: what is allowed, in words.
+    """
+
+    def __init__(self, *, name: str, value: object, allowed: str) -> None:
+        self.name, self.value, self.allowed = name, value, allowed
+        super().__init__(f"invalid {name} {value!r}: allowed is {allowed}")
+
+
+class SymbolMismatch(UsageError):
+    """A frame of another symbol was applied to a book.
+
+    Attributes:
+        expected: the symbol of the book.
+        received: the symbol in the frame.
+    """
+
+    def __init__(self, *, expected: str, received: str) -> None:
+        self.expected, self.received = expected, received
+        super().__init__(f"a frame of {received!r} was applied to the book of {expected!r}; the book is unchanged")
+
+
+class NumberTooWide(UsageError):
+    """Integers of 64 bits were asked for and a number of the book does not fit.
+
+    Attributes:
+        symbol: the book.
+        scale: the decimals the side holds.
+    """
+
+    def __init__(self, *, symbol: str, scale: int) -> None:
+        self.symbol, self.scale = symbol, scale
+        super().__init__(f"a number of {symbol!r} does not fit 64 bits at {scale} decimals; ask for floats or decimals")
+
+
+# --- the exchange ----------------------------------------------------------------------------
+
+
+class ExchangeError(DepthCacheError):
+    """The exchange answered with something that cannot be used."""
+
+
+class MalformedMessage(ExchangeError):
+    """Bytes that are not what the protocol says; nothing was changed by them.
+
+    Attributes:
+        what: what is wrong, in words.
+        position: the byte at which it was noticed.
+        excerpt: the first bytes of the message.
+    """
+
+    kind = "message"
+
+    def __init__(self, *, what: str, position: int, excerpt: bytes) -> None:
+        self.what, self.position, self.excerpt = what, position, bytes(excerpt[:_EXCERPT_BYTES])
+        shown = self.excerpt.decode("utf-8", "backslashreplace")
+        super().__init__(f"malformed {self.kind}: {what} at byte {position}; nothing was changed; it begins {shown!r}")
+
+
+class MalformedFrame(MalformedMessage):
+    """A WebSocket frame that is not what the protocol says."""
+
+    kind = "frame"
+
+
+class MalformedSnapshot(MalformedMessage):
+    """A depth snapshot that is not what the protocol says."""
+
+    kind = "snapshot"
+
+
+class RequestRejected(ExchangeError):
+    """The exchange answered a request with an error.
+
+    Attributes:
+        url: what was asked.
+        status: the HTTP status.
+        code: Binance's own code (`-1121` and the like), None where the body has none.
+        text: Binance's own message, or the start of a body that is not JSON.
+    """
+
+    def __init__(self, *, url: str, status: int, code: int | None, text: str) -> None:
+        self.url, self.status, self.code, self.text = url, status, code, text
+        detail = f" code {code}" if code is not None else ""
+        super().__init__(f"HTTP {status}{detail} for {url}: {text}")
+
+
+# --- the network -----------------------------------------------------------------------------
+
+
+class NetworkError(DepthCacheError):
+    """Nothing usable arrived."""
+
+
+class ConnectionFailed(NetworkError):
+    """A connection could not be made, or broke.
+
+    Attributes:
+        url: the other end.
+        reason: what happened, in words.
+    """
+
+    def __init__(self, *, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"connection to {url} failed: {reason}")
+
+
+# --- the state of a book ---------------------------------------------------------------------
+
+
+class BookError(DepthCacheError):
+    """The state of a book forbids what was asked.
+
+    Attributes:
+        exchange, symbol: the book.
+    """
+
+    def __init__(self, message: str, *, exchange: str, symbol: str) -> None:
+        self.exchange, self.symbol = exchange, symbol
+        super().__init__(message)
+
+
+class BookNotSynced(BookError):
+    """The book cannot be trusted right now; it heals by itself where that is possible.
+
+    Attributes:
+        exchange, symbol: the book.
+        status: the status it has instead of `synced`.
+        reason: why, in words.
+        since_ns: since when, on the client's monotonic clock in nanoseconds.
+    """
+
+    def __init__(self, *, exchange: str, symbol: str, status: str, reason: str, since_ns: int) -> None:
+        self.status, self.reason, self.since_ns = status, reason, since_ns
+        super().__init__(
+            f"{symbol} on {exchange} is {status}, not synced, since {since_ns / 1e9:.3f} s (monotonic): {reason}; "
+            'wait_synced() waits for it, on_stale="serve" reads the last known book',
+            exchange=exchange,
+            symbol=symbol,
+        )
+
+
+class BookClosed(BookError):
+    """The book was removed, its client was closed, or its symbol ended; it will not come back.
+
+    Attributes:
+        reason: why, in words.
+    """
+
+    def __init__(self, *, exchange: str, symbol: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{symbol} on {exchange} is closed: {reason}", exchange=exchange, symbol=symbol)
+
+
+class SyncTimeout(BookError, TimeoutError):
+    """Waiting for a book to be synced took longer than allowed.
+
+    Attributes:
+        timeout_s: how long was waited, in seconds.
+        status, reason: what the book was instead.
+    """
+
+    def __init__(self, *, exchange: str, symbol: str, timeout_s: float, status: str, reason: str) -> None:
+        self.timeout_s, self.status, self.reason = timeout_s, status, reason
+        super().__init__(
+            f"{symbol} on {exchange} is not synced after {timeout_s:g} s: it is {status} ({reason})",
+            exchange=exchange,
+            symbol=symbol,
+        )

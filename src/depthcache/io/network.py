@@ -1,0 +1,85 @@
+"""The outside world as the runner sees it: one interface, many networks.
+
+A network opens sockets, makes requests and wakes the runner; it decides nothing. Frames do not
+pass through the runner: the network gives each to `feed` (the router's) and, when that returns
+True, calls `on_events` once. The fake for tests lives beside this file (`memory`).
+
+Everything is called on one thread (or one virtual clock), never re-entrantly: a network reports
+the result of `open`, `fetch` and `close` in a later step, not from inside the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+__all__ = ["Callbacks", "Closed", "Failure", "Feed", "Network", "Response"]
+
+Feed: TypeAlias = Callable[[int, bytes, int], bool]
+"""`feed(connection, frame, received_ns)`: True when the router has events to take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Why a connection ended. `code`: the WebSocket close code, None where there was none."""
+
+    code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer of any status. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No HTTP answer: refused, reset, timed out."""
+
+    reason: str
+
+
+class Callbacks(Protocol):
+    """What a network reports (the runner implements it)."""
+
+    def on_open(self, connection: int) -> None: ...
+    def on_closed(self, connection: int, closed: Closed) -> None: ...
+    def on_alive(self, connection: int) -> None:
+        """A ping or pong arrived (frames count by themselves)."""
+
+    def on_response(self, request: int, answer: Response | Failure) -> None: ...
+    def on_events(self) -> None:
+        """`feed` returned True since the last call."""
+
+    def on_wake(self) -> None:
+        """The time given to `wake_at` has come."""
+
+
+class Network(Protocol):
+    """What the runner asks for. Numbers are the caller's and never used twice."""
+
+    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
+        """Called once before anything else."""
+
+    def now_ns(self) -> int:
+        """The monotonic clock that stamps everything in this network."""
+
+    def open(self, connection: int, url: str) -> None:
+        """Connect; ends in `on_open`, or in `on_closed` when it fails."""
+
+    def send(self, connection: int, text: str) -> None:
+        """Send one text frame; silently dropped when the connection is gone."""
+
+    def close(self, connection: int) -> None:
+        """Close; ends in `on_closed`, unless that was already reported."""
+
+    def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
+        """GET; ends in exactly one `on_response`."""
+
+    def wake_at(self, at_ns: int | None) -> None:
+        """Replace the one pending wake-up; None takes it away."""

@@ -1,0 +1,91 @@
+"""The small values that users hold in their hands: levels, the best prices, status words.
+
+They are plain and immutable; the native side builds the tuples of this file itself. Not here:
+anything that reads a book (`view`) or does something.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = ["Best", "CompleteTo", "Coverage", "Level", "Levels", "Outcome", "SnapshotOutcome", "Status"]
+
+
+class Level(NamedTuple):
+    """One price level. Floats equal to `float(text)` by default, Decimals from an exact view."""
+
+    price: float | Decimal
+    quantity: float | Decimal
+
+
+class Best(NamedTuple):
+    """Both best levels of one update id; None for a side without levels."""
+
+    bid: Level | None
+    ask: Level | None
+    update_id: int
+
+
+class CompleteTo(NamedTuple):
+    """The price down to (bids) and up to (asks) which the book is provably complete, inclusive.
+
+    0.0 for bids and infinity for asks mean that the whole side is known; None means that
+    nothing of the side is proven.
+    """
+
+    bids: float | Decimal | None
+    asks: float | Decimal | None
+
+
+class Coverage(NamedTuple):
+    """How many held levels lie inside the complete range, per side."""
+
+    bids: int
+    asks: int
+
+
+class Levels(list[Level]):
+    """A list of levels, best price first, that knows whether it is the whole truth.
+
+    Attributes:
+        complete: True when every level asked for is proven: the levels lie inside the complete
+            range, or the whole side is known.
+    """
+
+    __slots__ = ("complete",)
+    complete: bool
+
+
+class Status(StrEnum):
+    """What a book is, in one word; only `SYNCED` can be trusted. Worst last."""
+
+    SYNCED = "synced"
+    CROSSED = "crossed"  #       bid >= ask after a whole event: not served; resync if it lasts 1 s
+    BRIDGING = "bridging"  #     a snapshot is installed, the diff that confirms it is awaited
+    BUFFERING = "buffering"  #   diffs are kept while a snapshot is on its way
+    EMPTY = "empty"  #           nothing has arrived yet
+    STALE = "stale"  #           a watchdog doubts that data still flows
+    HALTED = "halted"  #         the exchange halted the symbol
+    DISCONNECTED = "disconnected"  # the connection that carries the book is down
+    CLOSED = "closed"  #         removed, delisted or shut down; it will not come back
+
+
+class Outcome(StrEnum):
+    """What one frame did to a book."""
+
+    APPLIED = "applied"  # the book moved to the frame's final update id
+    STALE = "stale"  #     at or before the book's id: nothing changed, nothing is wrong
+    WAITING = "waiting"  # no snapshot yet: the frame is kept until one is loaded
+    GAP = "gap"  #         updates are missing: the book stays as it is until load_snapshot
+    IGNORED = "ignored"  # not a diff of this kind of book (ticker, trade, partial depth, reply)
+
+
+class SnapshotOutcome(StrEnum):
+    """What one snapshot did to a book."""
+
+    SYNCED = "synced"  #   installed and current
+    BRIDGING = "bridging"  # installed; the next diff decides
+    TOO_OLD = "too_old"  # older than the first kept diff: not installed, the diffs are kept
+    GAP = "gap"  #         installed, but the kept diffs have a hole: a newer snapshot is needed

@@ -1,1 +1,59 @@
-# The commands of this project; each sets up what it needs on a fresh machine.
+# The commands of this project. Each sets up what it needs on a fresh machine:
+# Python 3.11 or newer and Rust (cargo) are all that must be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TEST_ENV := build/test-env
+BENCH_ENV := build/bench-env
+STAMP := $(VENV)/.installed
+SECONDS ?=
+SCHEDULES ?= 100000
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help tools dev demo test check bench fuzz soak docs wheel clean
+
+help:  ## Show the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+tools:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs, or use a released wheel (pip install depthcache)" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12 make …" >&2; exit 2; }
+
+$(STAMP): pyproject.toml
+	@$(MAKE) --no-print-directory tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q --group dev "maturin>=1.16,<2"
+	@touch $@
+
+dev: $(STAMP)  ## Build the native module into the source tree, for working on the code
+	flock $(VENV)/.lock $(BIN)/maturin develop --release -q
+
+demo: dev  ## Five live books of two venues from the embedded exchange (SECONDS=10 ends by itself)
+	@$(BIN)/depthcache demo $(if $(SECONDS),--seconds $(SECONDS))
+
+wheel: $(STAMP)
+	rm -rf build/wheels
+	$(BIN)/maturin build --release --locked -q --out build/wheels
+
+test: wheel  ## Build the wheel, install it in a clean environment, run the whole suite against it
+	tools/test.sh $(TEST_ENV)
+
+check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
+	tools/check.sh
+
+bench: wheel  ## Measure against recorded data and other people's clients (needs ../shared/captures)
+	tools/environment.sh $(BENCH_ENV) rivals bench
+	$(BENCH_ENV)/bin/python -m benches
+
+fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
+	fuzz/run.sh $(or $(SECONDS),60)
+
+soak: wheel  ## The property tests with many schedules (SCHEDULES=100000)
+	tools/environment.sh $(TEST_ENV) test
+	SCHEDULES=$(SCHEDULES) HYPOTHESIS_PROFILE=soak $(TEST_ENV)/bin/python -m pytest -p no:cacheprovider tests/properties
+
+clean:  ## Remove everything that was made
+	rm -rf build dist target fuzz/target $(VENV) src/depthcache/*.so

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Everything that judges the code without being its tests; cheapest first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+say() { printf '\n== %s\n' "$*"; }
+
+say "format";            $bin/ruff format --check .; cargo fmt --check
+say "lint";              $bin/ruff check .
+say "types";             $bin/mypy
+say "clippy";            cargo clippy --locked --all-targets -q -- -D warnings
+say "stubs";             $bin/python -m mypy.stubtest depthcache._native
+say "licences";          $bin/python tools/licences.py
+say "layout and docs";   $bin/python -m pytest -q -p no:cacheprovider tests/test_layout.py tests/test_exports.py tests/test_imports.py tests/test_docs.py
+say "native tests";      cargo test --locked -q -p depthcache-book
+say "fuzzing";           fuzz/run.sh "${SECONDS_OF_FUZZING:-60}"
+echo; echo "all checks passed"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The whole suite against the installed wheel, cheapest failures first.
+#   tools/test.sh FOLDER       (the environment is made anew in FOLDER)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+env=$1
+python="$env/bin/python"
+say() { printf '\n== %s\n' "$*"; }
+
+say "native tests"
+cargo test --locked -q -p depthcache-book
+
+tools/environment.sh "$env" test rivals
+export DEPTHCACHE_TESTED_WHEEL=1
+
+say "quick tests"
+"$python" -m pytest -q -p no:cacheprovider -m "not slow and not rivals"
+
+say "slow tests"
+"$python" -m pytest -q -p no:cacheprovider -n 2 -m "slow and not rivals"
+
+say "other people's clients as judges"
+"$python" -m pytest -q -p no:cacheprovider -m rivals
+
+say "the same wheel on other interpreters"
+tools/interpreters.sh

@@ -45,7 +45,7 @@ check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 	tools/check.sh
 
 bench: wheel  ## Measure against recorded data and other people's clients (needs ../shared/captures)
-	tools/environment.sh $(BENCH_ENV) rivals bench
+	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python -m benches
 
 fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)

@@ -75,7 +75,9 @@ def test_every_path_in_the_table_of_places_exists() -> None:
 
 def test_every_make_command_in_the_documents_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = {name for document in DOCUMENTS for name in re.findall(r"`make ([a-z]+)", document.read_text("utf-8"))}
+    named = {
+        name for document in DOCUMENTS for name in re.findall(r"`make ([a-z]+)", document.read_text("utf-8"))
+    }
     assert named
     assert named - targets == set()
 
@@ -83,7 +85,11 @@ def test_every_make_command_in_the_documents_exists() -> None:
 def test_every_command_in_the_documents_exists() -> None:
     from depthcache.cli import cli
 
-    named = {name for document in DOCUMENTS for name in re.findall(r"`depthcache ([a-z]+)", document.read_text("utf-8"))}
+    named = {
+        name
+        for document in DOCUMENTS
+        for name in re.findall(r"`depthcache ([a-z]+)", document.read_text("utf-8"))
+    }
     assert named
     assert named - set(cli.commands) == set()
 
@@ -95,7 +101,9 @@ def test_every_public_object_is_documented() -> None:
 
 
 def test_the_tree_of_errors_names_every_error() -> None:
-    classes = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__]
+    classes = [
+        cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__
+    ]
     assert errors.__doc__ is not None
     drawn = set(re.findall(r"\b[A-Z]\w+\b", errors.__doc__.split("\n\n")[1]))
     assert {cls.__name__ for cls in classes} <= drawn
@@ -103,4 +111,6 @@ def test_the_tree_of_errors_names_every_error() -> None:
 
 
 def test_the_environment_of_the_tests_points_at_no_real_exchange() -> None:
-    assert [name for name in os.environ if name.startswith("DEPTHCACHE_") and "binance" in os.environ[name]] == []
+    assert [
+        name for name in os.environ if name.startswith("DEPTHCACHE_") and "binance" in os.environ[name]
+    ] == []

@@ -54,7 +54,13 @@ def suits(expression: str) -> bool:
 
 def crates() -> dict[str, str]:
     """Licence of each crate that is linked into the native module."""
-    command = ["cargo", "metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"]
+    command = [
+        "cargo",
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--filter-platform=x86_64-unknown-linux-gnu",
+    ]
     graph = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     packages = {package["id"]: package for package in graph["packages"]}
     nodes = {node["id"]: node for node in graph["resolve"]["nodes"]}
@@ -96,7 +102,9 @@ def licence_of(facts: metadata.PackageMetadata) -> str:
     if expression := facts.get("License-Expression"):
         return str(expression)
     for classifier in facts.get_all("Classifier") or []:
-        if classifier.startswith("License ::") and (known := CLASSIFIERS.get(classifier.rsplit(" :: ", 1)[-1])):
+        if classifier.startswith("License ::") and (
+            known := CLASSIFIERS.get(classifier.rsplit(" :: ", 1)[-1])
+        ):
             return known
     return str(facts.get("License") or "unknown").splitlines()[0]
 

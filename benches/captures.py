@@ -1,0 +1,75 @@
+"""The recorded frames that the benchmarks use, in memory: snapshot, diffs, what must come out.
+
+The recordings stand outside the repository; without them the benchmarks that need them say so.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+CAPTURES = Path(__file__).parents[2] / "shared" / "captures"
+GOLDEN = CAPTURES / "golden" / "golden.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One symbol of one recording.
+
+    `before` are the diffs that came before the snapshot, `after` those behind it; both raw.
+    """
+
+    title: str
+    exchange: str
+    symbol: str
+    snapshot: bytes
+    before: list[bytes]
+    after: list[bytes]
+    final_update_id: int
+    best_bid: tuple[str, str]
+    best_ask: tuple[str, str]
+    final_levels: tuple[int, int]
+
+
+WANTED = {
+    "spot BTCUSDT 2024-08": ("binance.com", "hftbacktest/spot/btcusdt_20240808.gz"),
+    "USD-M ETHUSDT 2024-08": ("binance.com-futures", "hftbacktest/usdm/ethusdt_20240808.gz"),
+    "COIN-M BTCUSD_PERP 2024-08": ("binance.com-coin_futures", "hftbacktest/cm/btcusd_perp_20240808.gz"),
+    "spot NEXOUSDT 2024-07": ("binance.com", "hftbacktest_playground/nexousdt_20240723.dat.gz"),
+}
+
+
+def available() -> bool:
+    """Whether the recordings are there."""
+    return GOLDEN.is_file()
+
+
+def load(title: str) -> Capture:
+    """Read one recording whole."""
+    exchange, first = WANTED[title]
+    golden = next(row for row in json.loads(GOLDEN.read_bytes())["captures"] if row["files"][0] == first)
+    before: list[bytes] = []
+    after: list[bytes] = []
+    snapshot = b""
+    for file in golden["files"]:
+        with gzip.open(CAPTURES / file) as lines:
+            for line in lines:
+                body = line[line.index(b" ") + 1 :].rstrip()
+                if body.startswith(b'{"lastUpdateId"'):
+                    snapshot = snapshot or body
+                elif b"@depth" in body[:60]:
+                    (after if snapshot else before).append(body)
+    return Capture(
+        title=title,
+        exchange=exchange,
+        symbol=golden["symbol"],
+        snapshot=snapshot,
+        before=before,
+        after=after,
+        final_update_id=golden["final_u"],
+        best_bid=tuple(golden["best_bid"]),
+        best_ask=tuple(golden["best_ask"]),
+        final_levels=(golden["final_bids"], golden["final_asks"]),
+    )

@@ -1,0 +1,78 @@
+"""Raw frames to an applied book: `Book.apply` against parsing alone and against other clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import depthcache
+from benches import rivals
+from benches.captures import Capture
+from benches.measure import Piece, Row, median, ratio, take_turns
+
+# What each capture must reach: of orjson.loads, of python-binance, of ccxt.
+BARS = {"orjson.loads": 0.8, "python-binance": 1 / 8, "ccxt": 1 / 20}
+BARRED = ("spot BTCUSDT 2024-08", "USD-M ETHUSDT 2024-08")
+OURS = "depthcache Book.apply"
+
+
+def fresh_book(capture: Capture) -> depthcache.Book:
+    """A book in the state it has when the recording's snapshot has been installed."""
+    book = depthcache.Book(capture.exchange, capture.symbol)
+    for frame in capture.before:
+        book.apply(frame)
+    book.load_snapshot(capture.snapshot, limit=1000)
+    return book
+
+
+def ours(capture: Capture) -> Callable[[], Piece]:
+    """Our own book as a contestant."""
+
+    def make() -> Piece:
+        apply = fresh_book(capture).apply
+
+        def piece(frames: Sequence[bytes]) -> None:
+            for frame in frames:
+                apply(frame)
+
+        return piece
+
+    return make
+
+
+def assert_golden(capture: Capture) -> None:
+    """The final book is the one the recording's expected results name."""
+    book = fresh_book(capture)
+    outcomes = {book.apply(frame) for frame in capture.after}
+    exact = book.exact
+    best = exact.best
+    facts = (
+        best.update_id,
+        tuple(format(number, "f") for number in best.bid or ()),
+        tuple(format(number, "f") for number in best.ask or ()),
+        (len(exact.bids), len(exact.asks)),
+    )
+    wanted = (capture.final_update_id, capture.best_bid, capture.best_ask, capture.final_levels)
+    if facts != wanted or depthcache.GAP in outcomes:
+        raise AssertionError(f"{capture.title}: the book came out as {facts}, expected {wanted}")
+
+
+def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
+    """One row per capture and contestant."""
+    rows: list[Row] = []
+    for capture in captures:
+        assert_golden(capture)
+        contestants = {OURS: ours(capture), "orjson.loads": rivals.orjson_loads(capture)}
+        if capture.title in BARRED:
+            contestants |= {"python-binance": rivals.python_binance(capture), "ccxt": rivals.ccxt(capture)}
+        results = take_turns(capture.after, contestants, rounds=rounds)
+        rows.append(Row(f"{capture.title}: {OURS}", f"{median(results, OURS) / 1000:.2f} us a frame"))
+        for rival in list(contestants)[1:]:
+            rows.append(
+                Row(
+                    f"{capture.title}: against {rival}",
+                    f"{median(results, rival) / 1000:.2f} us a frame",
+                    ratio(results, OURS, rival),
+                    BARS[rival] if capture.title in BARRED else None,
+                )
+            )
+    return rows

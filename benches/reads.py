@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from depthcache import _native
-
 from benches.captures import Capture
 from benches.frames import fresh_book
 from benches.measure import Row, call_cost
+from depthcache import _native
 
 
 def run(capture: Capture) -> list[Row]:

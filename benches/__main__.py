@@ -18,8 +18,8 @@ from benches import captures, depth, frames, reads, rivals
 from benches.measure import Row
 
 CAVEATS = (
-    "CPU time of one thread, the contestants in turns on the same bytes; medians over rounds. The machine may be "
-    "shared and noisy: trust the ratios, not the microseconds. No network is in these figures."
+    "CPU time of one thread, the contestants in turns on the same bytes; medians over rounds. The machine "
+    "may be shared and noisy: trust the ratios, not the microseconds. No network is in these figures."
 )
 
 

@@ -66,13 +66,13 @@ def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
             contestants |= {"python-binance": rivals.python_binance(capture), "ccxt": rivals.ccxt(capture)}
         results = take_turns(capture.after, contestants, rounds=rounds)
         rows.append(Row(f"{capture.title}: {OURS}", f"{median(results, OURS) / 1000:.2f} us a frame"))
-        for rival in list(contestants)[1:]:
-            rows.append(
-                Row(
-                    f"{capture.title}: against {rival}",
-                    f"{median(results, rival) / 1000:.2f} us a frame",
-                    ratio(results, OURS, rival),
-                    BARS[rival] if capture.title in BARRED else None,
-                )
+        rows.extend(
+            Row(
+                f"{capture.title}: against {rival}",
+                f"{median(results, rival) / 1000:.2f} us a frame",
+                ratio(results, OURS, rival),
+                BARS[rival] if capture.title in BARRED else None,
             )
+            for rival in list(contestants)[1:]
+        )
     return rows

@@ -13,25 +13,24 @@ def run(capture: Capture) -> list[Row]:
     book = fresh_book(capture)
     for frame in capture.after:
         book.apply(frame)
+
+    def frozen_levels() -> object:
+        frozen = book.freeze(20)
+        return frozen.bids[:], frozen.asks[:]
+
+    nothing = "an empty native call"
     functions = {
-        "an empty native call": _native._nothing,
+        nothing: _native._nothing,
         "best (both sides, one update id)": lambda: book.best,
         "bids[0].price": lambda: book.bids[0].price,
         "top 20 of both sides as lists": lambda: (book.bids[:20], book.asks[:20]),
         "freeze(20)": lambda: book.freeze(20),
-        "freeze(20), then read its 40 levels": lambda: (lambda frozen: (frozen.bids[:], frozen.asks[:]))(
-            book.freeze(20)
-        ),
+        "freeze(20), then its 40 levels as lists": frozen_levels,
         "top 1,000 of a side as numpy": lambda: book.bids.to_numpy(1000),
     }
     costs = call_cost(functions, calls=2_000)
-    nothing = costs["an empty native call"]
-    levels = f"{len(book.bids):,} x {len(book.asks):,} levels"
+    size = f"{len(book.bids):,} x {len(book.asks):,} levels"
     return [
-        Row(
-            f"{what}" + ("" if what == "an empty native call" else f" ({levels})"),
-            f"{cost:.0f} ns",
-            cost / nothing,
-        )
+        Row(what if what == nothing else f"{what} ({size})", f"{cost:.0f} ns", cost / costs[nothing])
         for what, cost in costs.items()
     ]

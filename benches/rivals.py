@@ -89,11 +89,15 @@ def ccxt(capture: Capture) -> Callable[[], Piece]:
         exchange = ccxt.pro.binance({"asyncio_loop": loop})
         base, quote = "ETH" if capture.symbol.startswith("ETH") else "BTC", "USDT"
         symbol = f"{base}/{quote}" + (":USDT" if futures else "")
-        market = {
-            "id": capture.symbol, "symbol": symbol, "base": base, "quote": quote, "baseId": base, "quoteId": quote,
-            "type": "swap" if futures else "spot", "spot": not futures, "swap": futures, "linear": futures or None,
-            "settle": "USDT" if futures else None, "contract": futures, "active": True,
-        }  # fmt: skip
+        market = {"id": capture.symbol, "symbol": symbol, "base": base, "quote": quote, "active": True}
+        market |= {
+            "baseId": base,
+            "quoteId": quote,
+            "type": "swap" if futures else "spot",
+            "spot": not futures,
+        }
+        market |= {"swap": futures, "contract": futures, "linear": futures or None}
+        market |= {"settle": quote if futures else None}
         exchange.set_markets([exchange.safe_market_structure(market)])
         exchange.newUpdates = True
         book = exchange.order_book({})

@@ -72,9 +72,11 @@ def crates() -> dict[str, str]:
         if f"crate {package['name']}" in found:
             continue
         found[f"crate {package['name']}"] = package["license"] or "unknown"
-        for dependency in nodes[identity]["deps"]:
-            if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"]):
-                waiting.append(dependency["pkg"])
+        waiting += [
+            dependency["pkg"]
+            for dependency in nodes[identity]["deps"]
+            if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"])
+        ]
     return found
 
 
@@ -91,9 +93,11 @@ def distributions(root: str) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
         found[f"python {name}"] = licence_of(facts)
-        for requirement in metadata.requires(name) or []:
-            if "extra ==" not in requirement:
-                waiting.append(re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0])
+        waiting += [
+            re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+            for requirement in metadata.requires(name) or []
+            if "extra ==" not in requirement
+        ]
     return found
 
 

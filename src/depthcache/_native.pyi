@@ -5,8 +5,11 @@ called `*_us` are the exchange's clock in microseconds since 1970. Every call ke
 interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
 """
 
-from collections.abc import Iterator
-from typing import Literal, Self, SupportsIndex, TypeAlias, overload
+from collections.abc import Iterable, Iterator
+from typing import Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 
@@ -18,15 +21,28 @@ Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
 
 Frame: TypeAlias = bytes | bytearray | memoryview | str
 
+@final
 class Side:
-    """One side of a book, best price first. Each call is one atomic read of its own."""
+    """One side of a book, best price first. Each call is one atomic read of its own.
+
+    `side[:20]` reads twenty levels, whatever the book holds. A loop runs over the levels as they
+    were when it began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
+    """
 
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, index: SupportsIndex) -> Level: ...
+    def __getitem__(self, key: SupportsIndex, /) -> Level: ...
     @overload
-    def __getitem__(self, index: slice) -> Levels: ...
+    def __getitem__(self, key: slice, /) -> Levels: ...
     def __iter__(self) -> Iterator[Level]: ...
+    def to_numpy(self, n: int | None = None) -> NDArray[np.float64]:
+        """The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
+
+        Column 0 is the price in the quote asset, column 1 the quantity (base asset, or contracts
+        on COIN-M), each the float nearest to what the exchange sent, also from an exact book. Row
+        0 is the best level. The array is the caller's own and holds no reference to the book.
+        The interpreter lock is released while it is made.
+        """
 
 class BookReader:
     """The reading surface shared by live books, frozen books and `Book`.
@@ -34,8 +50,11 @@ class BookReader:
     Reads of levels raise `BookNotSynced` (or `BookClosed`) unless the status is `synced` or the
     reader serves stale data. `status`, `reason`, `since_ns`, `complete_to`, `coverage`,
     `last_update_id` and `repr` never raise.
+
+    Subclasses in Python are welcome: `BookReader(router, market)` reads a market of a router.
     """
 
+    def __new__(cls, router: Router, market: int, *, serve_stale: bool = False) -> Self: ...
     @property
     def exchange(self) -> str: ...
     @property
@@ -71,8 +90,11 @@ class BookReader:
     @property
     def coverage(self) -> Coverage: ...
     @property
-    def exact(self) -> Self:
-        """The same book with `Decimal` numbers at the width the exchange sends."""
+    def exact(self) -> BookReader:
+        """The same book with `Decimal` numbers at the width the exchange sends.
+
+        Of a subclass made in Python it is the native class below it.
+        """
     def freeze(self, levels: int | None = None) -> FrozenBook:
         """Both sides of one update id, best `levels` a side (all when None), as a constant."""
     @property
@@ -80,9 +102,14 @@ class BookReader:
         """`applied`, `stale`, `gaps`, `resets`, `crossed`, `malformed`, `dropped_buffers`,
         `snapshots`, `levels_changed`: monotonic counts since the book was made."""
 
+@final
 class FrozenBook(BookReader):
     """A constant copy of a book: the same reading surface, never changing, any thread."""
 
+    def __new__(cls, *args: Never, **kwargs: Never) -> Never:
+        """Raises TypeError: a frozen book comes from `freeze`."""
+    @property
+    def exact(self) -> FrozenBook: ...
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
@@ -90,7 +117,11 @@ class FrozenBook(BookReader):
 class Book(BookReader):
     """A book without any network: snapshots and frames in, a correct book out."""
 
-    def __new__(cls, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = ...) -> Self: ...
+    def __new__(
+        cls, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = ...
+    ) -> Self: ...
+    @property
+    def exact(self) -> Book: ...
     def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
         """Install the bytes of a REST depth answer asked with `limit` (None: unknown).
 
@@ -104,6 +135,7 @@ class Book(BookReader):
         stays as it is and diffs are kept until `load_snapshot` brings a newer snapshot.
         """
 
+@final
 class MarketChange:
     """What happened to a market since the last `take_events`, coalesced; look at `status` first.
 
@@ -111,6 +143,10 @@ class MarketChange:
     malformed, buffer_dropped.
     """
 
+    __match_args__ = ("market", "causes", "status", "reason", "at_ns")
+    def __new__(
+        cls, *, market: int, causes: Iterable[str], status: Status, reason: str, at_ns: int
+    ) -> Self: ...
     @property
     def market(self) -> int: ...
     @property
@@ -124,9 +160,12 @@ class MarketChange:
     def at_ns(self) -> int:
         """When the last of the causes was received."""
 
+@final
 class ControlMessage:
     """A frame that is not market data: a reply, an error, `serverShutdown`."""
 
+    __match_args__ = ("connection", "payload", "at_ns")
+    def __new__(cls, *, connection: int, payload: bytes, at_ns: int) -> Self: ...
     @property
     def connection(self) -> int: ...
     @property
@@ -134,6 +173,7 @@ class ControlMessage:
     @property
     def at_ns(self) -> int: ...
 
+@final
 class StrayFrame:
     """A frame that no market takes. `what`: `unknown_stream`, `malformed` or `overflow`.
 
@@ -141,6 +181,8 @@ class StrayFrame:
     Strays of one kind, connection and stream are counted together, not kept.
     """
 
+    __match_args__ = ("connection", "what", "detail", "count", "at_ns")
+    def __new__(cls, *, connection: int, what: str, detail: str, count: int, at_ns: int) -> Self: ...
     @property
     def connection(self) -> int: ...
     @property
@@ -155,6 +197,7 @@ class StrayFrame:
 
 Event: TypeAlias = MarketChange | ControlMessage | StrayFrame
 
+@final
 class Router:
     """All markets of one client and the way of each frame to its market.
 

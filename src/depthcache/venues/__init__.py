@@ -1,1 +1,51 @@
-""""""
+"""The venues by exchange name. A new venue is one file here and one line in `_VENUES`.
+
+Not here: facts (each in its venue's file) and anything that talks to a venue.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from depthcache.errors import UnknownExchange
+from depthcache.venues.binance_com import BINANCE_COM, BINANCE_COM_DEMO, BINANCE_COM_TESTNET
+from depthcache.venues.binance_com_coin_futures import BINANCE_COM_COIN_FUTURES
+from depthcache.venues.binance_com_futures import (
+    BINANCE_COM_FUTURES,
+    BINANCE_COM_FUTURES_DEMO,
+    BINANCE_COM_FUTURES_TESTNET,
+)
+from depthcache.venues.binance_us import BINANCE_US
+from depthcache.venues.endpoints import parse_endpoints, with_endpoints
+from depthcache.venues.symbols import parse_symbol
+from depthcache.venues.trbinance_com import TRBINANCE_COM
+from depthcache.venues.venue import Endpoints, Venue
+
+__all__ = ["Endpoints", "Venue", "names", "parse_endpoints", "parse_symbol", "venue", "with_endpoints"]
+
+_VENUES = (
+    BINANCE_COM,
+    BINANCE_COM_TESTNET,
+    BINANCE_COM_DEMO,
+    BINANCE_COM_FUTURES,
+    BINANCE_COM_FUTURES_TESTNET,
+    BINANCE_COM_FUTURES_DEMO,
+    BINANCE_COM_COIN_FUTURES,
+    BINANCE_US,
+    TRBINANCE_COM,
+)
+_BY_NAME = {name: each for each in _VENUES for name in (each.name, *each.aliases)}
+
+
+def venue(name: str) -> Venue:
+    """The venue of an exchange name or alias. Raises UnknownExchange with the names most like it."""
+    found = _BY_NAME.get(name) if isinstance(name, str) else None
+    if found is None:
+        near = get_close_matches(str(name).lower(), _BY_NAME, n=3, cutoff=0.6)
+        raise UnknownExchange(name=name, known=names(), near=tuple(near))
+    return found
+
+
+def names() -> tuple[str, ...]:
+    """Every exchange name, without aliases, in the order of the documentation."""
+    return tuple(each.name for each in _VENUES)

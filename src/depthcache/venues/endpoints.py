@@ -1,0 +1,51 @@
+"""Other hosts for a venue: a gateway, a mirror, the embedded exchange.
+
+Checks what is a base URL and replaces the endpoints of a venue value. Not here: where such
+settings are read from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from depthcache.errors import InvalidArgument
+from depthcache.venues.venue import Endpoints, Venue
+
+__all__ = ["parse_endpoints", "with_endpoints"]
+
+
+def with_endpoints(venue: Venue, endpoints: Endpoints) -> Venue:
+    """The same venue reached elsewhere; limits, weights and rules stay. Raises InvalidArgument."""
+    return replace(venue, endpoints=parse_endpoints(endpoints))
+
+
+def parse_endpoints(endpoints: Endpoints) -> Endpoints:
+    """Both base URLs checked, without a trailing slash. Raises InvalidArgument."""
+    return Endpoints(
+        rest=_base_url("REST URL", endpoints.rest, ("https", "http")),
+        websocket=_base_url("WebSocket URL", endpoints.websocket, ("wss", "ws")),
+    )
+
+
+def _base_url(name: str, text: str, schemes: tuple[str, str]) -> str:
+    allowed = f"{schemes[0]}://host[:port][/path] or {schemes[1]}://…, without user, query and fragment"
+    refused = InvalidArgument(name=name, value=_without_secret(text), allowed=allowed)
+    if not isinstance(text, str) or not text.isprintable() or any(map(str.isspace, text)):
+        raise refused
+    try:
+        parts = urlsplit(text)
+        port = parts.port  # raises ValueError beyond 65535
+    except ValueError:
+        raise refused from None
+    has_more = "?" in text or "#" in text or "@" in parts.netloc
+    if has_more or parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise refused
+    return text.rstrip("/")
+
+
+def _without_secret(text: object) -> object:
+    """What was given, as it may be shown in an error: a password inside it is left out."""
+    if isinstance(text, str) and "@" in text:
+        return text.split("://")[0] + "://…@" + text.rsplit("@", 1)[1]
+    return text

@@ -1,0 +1,69 @@
+"""Other hosts for a venue: good URLs are taken over, bad ones are refused with what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from depthcache import venues
+from depthcache.errors import InvalidArgument
+from depthcache.venues import Endpoints
+
+SPOT = venues.venue("binance.com")
+
+
+def test_other_endpoints_replace_hosts_and_nothing_else() -> None:
+    here = Endpoints(rest="http://127.0.0.1:8080/binance.com/", websocket="ws://127.0.0.1:8080/binance.com//")
+    moved = venues.with_endpoints(SPOT, here)
+    assert moved.stream_url() == "ws://127.0.0.1:8080/binance.com/stream"
+    assert moved.snapshot_url("BTCUSDT", 100).startswith("http://127.0.0.1:8080/binance.com/api/v3/depth?")
+    assert (moved.name, moved.depth_weights) == (SPOT.name, SPOT.depth_weights)
+    assert SPOT.endpoints.rest == "https://api.binance.com"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://gateway.example", "http://[::1]:9/x", "https://gateway.example:8443/a"]
+)
+def test_good_rest_urls_are_accepted(url: str) -> None:
+    assert venues.parse_endpoints(Endpoints(rest=url, websocket="wss://h")).rest == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "gateway.example",
+        "//gateway.example",
+        "ws://gateway.example",
+        "ftp://gateway.example",
+        "https://",
+        "https://:80",
+        "https://h?",
+        "https://h?key=1",
+        "https://h#part",
+        "https://h:0",
+        "https://h:99999",
+        "https://h:port",
+        "https://h /x",
+        " https://h",
+        "https://h\n",
+        "https://[::1",
+        None,
+        80,
+    ],
+)
+def test_what_is_no_base_url_is_refused_with_what_is_allowed(url: object) -> None:
+    with pytest.raises(InvalidArgument, match="allowed is https://host") as caught:
+        venues.parse_endpoints(Endpoints(rest=url, websocket="wss://h"))  # type: ignore[arg-type]
+    assert caught.value.name == "REST URL"
+
+
+@pytest.mark.parametrize("url", ["https://h", "", "wss://", "wss://h?streams=x"])
+def test_bad_websocket_urls_are_refused(url: str) -> None:
+    with pytest.raises(InvalidArgument, match="allowed is wss://host"):
+        venues.with_endpoints(SPOT, Endpoints(rest="https://h", websocket=url))
+
+
+def test_a_password_inside_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        venues.parse_endpoints(Endpoints(rest="https://me:hunter2@h", websocket="wss://h"))
+    assert "hunter2" not in str(caught.value)

@@ -5,6 +5,7 @@
     │   ├── UnknownExchange              no such exchange name
     │   ├── UnknownSymbol (LookupError)  the exchange, or this client, has no such symbol
     │   ├── InvalidArgument              a value outside what is allowed
+    │   ├── UnreadableRecording          a file that is no recording
     │   ├── SymbolMismatch               a frame of another symbol than the book's
     │   └── NumberTooWide                int64 asked of numbers that do not fit it
     ├── ExchangeError                    the exchange: what it sent
@@ -25,6 +26,8 @@ says what happened, with which value, and what is allowed or happens next. Not h
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 __all__ = [
     "BookClosed",
     "BookError",
@@ -43,6 +46,7 @@ __all__ = [
     "SyncTimeout",
     "UnknownExchange",
     "UnknownSymbol",
+    "UnreadableRecording",
     "UsageError",
 ]
 
@@ -104,6 +108,21 @@ class InvalidArgument(UsageError):
     def __init__(self, *, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
         super().__init__(f"invalid {name} {value!r}: allowed is {allowed}")
+
+
+class UnreadableRecording(UsageError):
+    """A file that cannot be read, or that is no recording of a format known here.
+
+    Attributes:
+        path: the file.
+        line: where reading stopped, counted from 1; None when nothing was read.
+        reason: why, in words.
+    """
+
+    def __init__(self, *, path: PurePath, line: int | None, reason: str) -> None:
+        self.path, self.line, self.reason = path, line, reason
+        place = str(path) if line is None else f"{path}:{line}"
+        super().__init__(f"cannot read {place}: {reason}")
 
 
 class SymbolMismatch(UsageError):

@@ -1,1 +1,28 @@
-""""""
+"""Recorded market data: files of frames and snapshots as Binance sent them, read and replayed.
+
+`read` streams the records of files in the order they were received, `verify` replays them through
+a book and judges the outcome. Formats are recognised by themselves. Not here: writing recordings.
+"""
+
+from __future__ import annotations
+
+from depthcache.recording.problems import Problem, Problems
+from depthcache.recording.reading import read
+from depthcache.recording.records import Answer, Diff, Frame, Place, Record, Snapshot, Ticker
+from depthcache.recording.verify import Report, Row, verify
+
+__all__ = [
+    "Answer",
+    "Diff",
+    "Frame",
+    "Place",
+    "Problem",
+    "Problems",
+    "Record",
+    "Report",
+    "Row",
+    "Snapshot",
+    "Ticker",
+    "read",
+    "verify",
+]

@@ -1,0 +1,50 @@
+"""Lines of a recording that could not be used: counted all, kept a few, never silent.
+
+Not here: what makes a whole file unusable; that raises UnreadableRecording.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from depthcache.recording.records import Place
+
+__all__ = ["Problem", "Problems"]
+
+_KEPT = 20
+_EXCERPT_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line that could not be used, and why."""
+
+    place: Place
+    what: str
+    excerpt: str
+
+    def __str__(self) -> str:
+        shown = f": {self.excerpt!r}" if self.excerpt else ""
+        return f"{self.place}: {self.what}{shown}"
+
+
+class Problems:
+    """All problems of one reading. `total` counts every one, `first` keeps the first 20."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.first: list[Problem] = []
+
+    def add(self, place: Place, what: str, line: bytes = b"") -> None:
+        """Count one problem; `line` is what stands there."""
+        self.total += 1
+        if len(self.first) < _KEPT:
+            excerpt = line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")
+            self.first.append(Problem(place, what, excerpt))
+
+    def lines(self) -> list[str]:
+        """One text line a kept problem, and one that counts the rest."""
+        texts = [str(problem) for problem in self.first]
+        if self.total > len(self.first):
+            texts.append(f"… and {self.total - len(self.first):,} more")
+        return texts

@@ -1,0 +1,104 @@
+"""Several files as one stream of records, in the order in which they were received.
+
+Lines with times are merged by time over all files (ties in the order of the files), lines without
+times come in the order in which the files are given. Snapshots that do not name their symbol get
+it here, from the diffs around them. Nothing is held but a short look-ahead. Not here: formats.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from depthcache.errors import InvalidArgument
+from depthcache.recording.formats import records
+from depthcache.recording.problems import Problems
+from depthcache.recording.records import Diff, Frame, Record, Snapshot
+
+__all__ = ["read"]
+
+_LOOK_AHEAD = 5_000
+_LOOK_BACK = 1_000
+"""Records after and diffs before a snapshot that are asked for its symbol."""
+
+
+def read(paths: Sequence[Path], problems: Problems) -> Iterator[Record]:
+    """Every record of the files. A file without times keeps its place between the others.
+
+    Raises UnreadableRecording at once for files that are no recordings; lines that cannot be used
+    go to `problems` while reading goes on.
+    """
+    if not paths:
+        raise InvalidArgument(name="files", value=[], allowed="at least one recording")
+    streams = [_started(with_symbols(records(path, problems), problems)) for path in paths]
+    return chain.from_iterable(_runs(streams))
+
+
+def _started(stream: Iterator[Record]) -> tuple[Record | None, Iterator[Record]]:
+    """The first record, and the whole stream with it."""
+    first = next(stream, None)
+    return first, stream if first is None else chain((first,), stream)
+
+
+def _runs(streams: Iterable[tuple[Record | None, Iterator[Record]]]) -> Iterator[Iterator[Record]]:
+    """Neighbouring files with times merged; each file without times by itself."""
+    timed: list[Iterator[Record]] = []
+    for first, stream in streams:
+        if first is not None and first.time_ns is not None:
+            timed.append(stream)
+            continue
+        if timed:
+            yield heapq.merge(*timed, key=_time)
+            timed = []
+        yield stream
+    yield heapq.merge(*timed, key=_time)
+
+
+def _time(record: Record) -> int:
+    return record.time_ns or 0
+
+
+def with_symbols(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
+    """The same records of one file; each snapshot with its symbol."""
+    ahead: deque[Record] = deque()
+    before: deque[Diff] = deque(maxlen=_LOOK_BACK)
+    while True:
+        record = ahead.popleft() if ahead else next(stream, None)
+        if record is None:
+            return
+        if isinstance(record, Frame):
+            if type(record.about) is Diff:
+                before.append(record.about)
+        elif isinstance(record, Snapshot) and record.symbol is None:
+            while len(ahead) < _LOOK_AHEAD and (following := next(stream, None)) is not None:
+                ahead.append(following)
+            symbol = _symbol_of(record.last_update_id, [*before, *_diffs(ahead)])
+            if symbol is None:
+                problems.add(record.place, "no diff around this snapshot tells its symbol", record.body)
+                continue
+            record = record._replace(symbol=symbol)
+        yield record
+
+
+def _diffs(ahead: Iterable[Record]) -> Iterator[Diff]:
+    for record in ahead:
+        if isinstance(record, Frame) and type(record.about) is Diff:
+            yield record.about
+
+
+def _symbol_of(last_update_id: int, diffs: Sequence[Diff]) -> str | None:
+    """The only symbol among the diffs, else the only one whose diffs bracket the id."""
+    symbols = {diff.symbol for diff in diffs}
+    if len(symbols) > 1:
+        symbols = {diff.symbol for diff in diffs if _brackets(diff, last_update_id)}
+    return symbols.pop() if len(symbols) == 1 else None
+
+
+def _brackets(diff: Diff, last_update_id: int) -> bool:
+    before = diff.first_update_id - 1
+    if diff.previous_final_update_id is not None:
+        before = min(before, diff.previous_final_update_id)
+    return before <= last_update_id <= diff.final_update_id

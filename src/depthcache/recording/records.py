@@ -1,0 +1,88 @@
+"""What a recording consists of: frames, depth snapshots and other answers, each with its place.
+
+Plain values, the payload bytes as they were received. Not here: how they are written in files
+(`formats`) and what they mean for a book (`verify`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+__all__ = ["Answer", "Diff", "Frame", "Place", "Record", "Snapshot", "Ticker"]
+
+
+class Place(NamedTuple):
+    """Where something stands in a recording; lines count from 1."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Diff(NamedTuple):
+    """The head of a depth update: everything but the levels. Times are the exchange's, as sent."""
+
+    symbol: str
+    first_update_id: int
+    final_update_id: int
+    previous_final_update_id: int | None
+    event_time: int | None
+    venue: str
+    """The family that the keys of the payload tell: spot, usdm or coinm."""
+
+
+class Ticker(NamedTuple):
+    """A bookTicker: best price and quantity of both sides at one update id, texts as sent."""
+
+    symbol: str
+    update_id: int
+    bid_price: str
+    bid_quantity: str
+    ask_price: str
+    ask_quantity: str
+    venue: str
+
+
+class Frame(NamedTuple):
+    """One WebSocket frame."""
+
+    time_ns: int | None
+    """When it was received, nanoseconds since 1970 on the recorder's clock; None: not recorded."""
+    place: Place
+    payload: bytes
+    stream: str | None
+    """The stream's name where the frame was wrapped (`{"stream":…,"data":…}`)."""
+    about: Diff | Ticker | None
+    """What the payload is, None for everything that is neither a diff nor a bookTicker."""
+    venue: str | None
+    """The family of the recorded host, else what the payloads of the file tell."""
+
+
+class Snapshot(NamedTuple):
+    """One answer of a depth endpoint."""
+
+    time_ns: int | None
+    place: Place
+    body: bytes
+    symbol: str | None
+    """None only inside the readers; whoever gets records from `read` gets a symbol."""
+    last_update_id: int
+    limit: int | None
+    """The limit as asked, None where the recording does not tell."""
+    venue: str | None
+
+
+class Answer(NamedTuple):
+    """One answer of any other REST endpoint, such as exchangeInfo."""
+
+    time_ns: int | None
+    place: Place
+    url: str
+    body: bytes
+    venue: str | None
+
+
+Record: TypeAlias = Frame | Snapshot | Answer

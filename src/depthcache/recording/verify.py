@@ -1,0 +1,303 @@
+"""Does a book come out right? Recordings replayed through the client's own book, and judged.
+
+Every diff of a symbol goes to one `Book`, the first snapshot is installed where it stands in the
+recording, and the book decides as it does in the live client: keeping, bridging, dropping, gaps.
+Each applied diff is compared with the exchange's bookTicker (`oracle`). After a gap the book waits
+for a later snapshot of the recording; holes in the ids are counted on. Not here: formats, the
+command, what a gap is (the book and its rules).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot
+from depthcache.model import Best, Outcome, SnapshotOutcome
+from depthcache.recording.digest import level_texts, sha256_of
+from depthcache.recording.oracle import Oracle
+from depthcache.recording.origin import family_of_exchange, venue_of_family
+from depthcache.recording.problems import Problems
+from depthcache.recording.reading import read
+from depthcache.recording.records import Diff, Frame, Record, Snapshot, Ticker
+
+__all__ = ["NewBook", "Report", "Row", "verify"]
+
+MOST_DIFFERENT = 0.05
+"""Share of the comparisons of a run that may differ: the exchange's own messages disagree for a
+moment now and then (14 of 174,742 in recordings of 2021 to 2024)."""
+MOST_DIFFERENT_OF_ONE_BOOK = 0.10
+"""The same for one book, whose recording may be short (9 of 171 in COIN-M BTCUSD_210924, 2021)."""
+
+
+class ReplayBook(Protocol):
+    """What of `depthcache.Book` is used here; the reference has the same."""
+
+    @property
+    def last_update_id(self) -> int | None: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+    @property
+    def exact(self) -> Any: ...
+    def load_snapshot(self, body: bytes, *, limit: int | None = None) -> SnapshotOutcome: ...
+    def apply(self, frame: bytes) -> Outcome: ...
+
+
+NewBook = Callable[..., ReplayBook]
+"""`new_book(exchange, symbol=…)`."""
+
+
+@dataclass(slots=True)
+class Row:
+    """The outcome for one symbol. Without a snapshot everything is None but the diffs counted."""
+
+    venue: str
+    symbol: str
+    snapshot_lastUpdateId: int | None = None  # noqa: N815 - the exchange's word
+    snapshot_bids: int | None = None
+    snapshot_asks: int | None = None
+    diffs_total: int = 0
+    stale_dropped: int | None = None
+    applied: int | None = None
+    final_u: int | None = None
+    final_bids: int | None = None
+    final_asks: int | None = None
+    best_bid: list[str] | None = None
+    best_ask: list[str] | None = None
+    sha256_full: str | None = None
+    sha256_top20: str | None = None
+    gaps: int | None = None
+    oracle_equal: int | None = None
+    oracle_different: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row for JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of all symbols, and which lines could not be used."""
+
+    rows: list[Row]
+    problems: Problems
+    faults: list[str] = field(default_factory=list)
+    """What is wrong, one sentence each; empty when every book came out right."""
+
+    @property
+    def right(self) -> bool:
+        """No gap, few enough differences, every line used."""
+        return not self.faults
+
+
+def verify(paths: Sequence[Path], *, exchange: str | None = None, new_book: NewBook | None = None) -> Report:
+    """Replay recordings and report on every symbol that has diffs or a snapshot.
+
+    Args:
+        paths: the files; merged by their receive times.
+        exchange: whose rules to follow (an exchange name or spot, usdm, coinm, us, tr); by
+            default what the recorded host, else what the payloads tell.
+        new_book: makes the books; `depthcache.Book` by default.
+
+    Raises UnreadableRecording and UnknownExchange.
+    """
+    family = None if exchange is None else family_of_exchange(exchange)
+    make = new_book or _public_book()
+    problems = Problems()
+    replays: dict[tuple[str, str], _Replay] = {}
+    for record in read(paths, problems):
+        symbol = _symbol(record)
+        if symbol is None:
+            continue
+        key = (family or record.venue or "spot", symbol)
+        replay = replays.get(key)
+        if replay is None:
+            replay = replays[key] = _Replay(*key, make, problems)
+        replay.on(record)
+    return _report([replays[key] for key in sorted(replays)], problems)
+
+
+def _public_book() -> NewBook:
+    from depthcache import Book  # only here: other uses of this file need no native module
+
+    return Book
+
+
+def _symbol(record: Record) -> str | None:
+    if isinstance(record, Frame):
+        return None if record.about is None else record.about.symbol
+    return record.symbol if isinstance(record, Snapshot) else None
+
+
+def _report(replays: Sequence[_Replay], problems: Problems) -> Report:
+    report = Report([replay.finish() for replay in replays if replay.has_book], problems)
+    equal = sum(row.oracle_equal or 0 for row in report.rows)
+    different = sum(row.oracle_different or 0 for row in report.rows)
+    for row in report.rows:
+        name = f"{row.symbol} ({row.venue})"
+        if row.gaps:
+            report.faults.append(f"{name} has {row.gaps:,} gap{'s' if row.gaps > 1 else ''}")
+        elif row.snapshot_lastUpdateId is not None and row.sha256_full is None:
+            report.faults.append(f"{name} ends crossed: best bid and best ask overlap")
+        judged = (row.oracle_equal or 0) + (row.oracle_different or 0)
+        if row.oracle_different and row.oracle_different > MOST_DIFFERENT_OF_ONE_BOOK * judged:
+            report.faults.append(
+                f"{name} differs from bookTicker after {row.oracle_different:,} of {judged:,} diffs"
+            )
+    if different > MOST_DIFFERENT * (equal + different):
+        report.faults.append(f"{different:,} of {equal + different:,} comparisons with bookTicker differ")
+    if problems.total:
+        report.faults.append(f"{problems.total:,} line{'s' if problems.total > 1 else ''} could not be used")
+    return report
+
+
+class _Replay:
+    """One symbol: its book, its oracle and what is counted. `on` for every record, then `finish`."""
+
+    def __init__(self, family: str, symbol: str, new_book: NewBook, problems: Problems) -> None:
+        self._venue = venue_of_family(family)
+        self._new_book, self._problems = new_book, problems
+        self._row = Row(family, symbol)
+        self._book = self._fresh_book()
+        self._oracle = Oracle()
+        self._applied = self._stale = self._gaps = 0
+        self._waiting = True
+        """No snapshot yet, or a gap since: the book keeps what comes."""
+        self._kept: list[tuple[Diff, bytes]] = []
+        """What the book keeps, for the step by step comparison after the snapshot."""
+        self._let_go = array("q")
+        """Final ids of the diffs that the book let go because it kept too many."""
+        self._buffers_dropped = 0
+        self._last: Diff | None = None
+        """The newest diff since the gap, to notice further holes."""
+
+    @property
+    def has_book(self) -> bool:
+        """Whether there is anything but tickers."""
+        return self._row.diffs_total > 0 or self._row.snapshot_lastUpdateId is not None
+
+    def on(self, record: Record) -> None:
+        """Take the next record of this symbol."""
+        if isinstance(record, Snapshot):
+            self._on_snapshot(record)
+        elif isinstance(record, Frame):
+            if isinstance(record.about, Ticker):
+                self._oracle.on_ticker(record.about)
+            elif record.about is not None:
+                self._on_diff(record, record.about)
+
+    def _on_diff(self, frame: Frame, diff: Diff) -> None:
+        try:
+            outcome = self._book.apply(frame.payload)
+        except MalformedFrame as error:
+            self._problems.add(frame.place, str(error))
+            return
+        self._row.diffs_total += 1
+        if self._waiting:
+            self._keep(diff, frame.payload)
+        elif outcome is Outcome.GAP:
+            self._gaps += 1
+            self._waiting, self._last = True, None
+            self._keep(diff, frame.payload)
+        else:
+            self._count(self._book, outcome, diff)
+
+    def _keep(self, diff: Diff, payload: bytes) -> None:
+        if self._row.snapshot_lastUpdateId is not None:
+            self._gaps += self._last is not None and self._hole(self._last, diff)
+            if self._last is None or diff.final_update_id > self._last.final_update_id:
+                self._last = diff
+        if self._book.counters["dropped_buffers"] > self._buffers_dropped:
+            self._buffers_dropped = self._book.counters["dropped_buffers"]
+            self._let_go.extend(kept.final_update_id for kept, _ in self._kept)
+            self._kept.clear()
+        self._kept.append((diff, payload))
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        first = self._row.snapshot_lastUpdateId is None
+        if not self._waiting:
+            return
+        try:
+            outcome = self._book.load_snapshot(snapshot.body, limit=snapshot.limit)
+        except MalformedSnapshot as error:
+            self._problems.add(snapshot.place, str(error))
+            return
+        if first:
+            self._note(snapshot)
+        if outcome is SnapshotOutcome.TOO_OLD:
+            self._gaps += first
+            return
+        self._step_through(snapshot)
+
+    def _note(self, snapshot: Snapshot) -> None:
+        head = msgspec.json.decode(snapshot.body, type=_Sides)
+        self._row.snapshot_lastUpdateId = snapshot.last_update_id
+        self._row.snapshot_bids, self._row.snapshot_asks = len(head.bids), len(head.asks)
+        self._stale += sum(u <= snapshot.last_update_id for u in self._let_go)
+
+    def _step_through(self, snapshot: Snapshot) -> None:
+        """Repeat diff by diff what the book just did at once, for the comparison after each."""
+        book = self._fresh_book()
+        book.load_snapshot(snapshot.body, limit=snapshot.limit)
+        kept, self._kept, self._waiting = self._kept, [], False
+        for index, (diff, payload) in enumerate(kept):
+            outcome = book.apply(payload)
+            if outcome is Outcome.GAP:
+                self._gaps += 1
+                self._waiting, self._last, self._kept = True, None, kept[index:]
+                break
+            self._count(book, outcome, diff)
+        if book.last_update_id != self._book.last_update_id or _best(book) != _best(self._book):
+            self._problems.add(snapshot.place, "diffs applied at once and one by one give different books")
+
+    def _count(self, book: ReplayBook, outcome: Outcome, diff: Diff) -> None:
+        if outcome is Outcome.APPLIED:
+            self._applied += 1
+            self._oracle.on_applied(diff.final_update_id, _best(book))
+        elif diff.final_update_id <= (self._row.snapshot_lastUpdateId or 0):
+            self._stale += 1
+
+    def finish(self) -> Row:
+        """The row of this symbol; call it once, after the last record."""
+        row, book = self._row, self._book
+        self._oracle.on_end()
+        if row.snapshot_lastUpdateId is None:
+            return row
+        row.stale_dropped, row.applied, row.gaps = self._stale, self._applied, self._gaps
+        row.oracle_equal, row.oracle_different = self._oracle.equal, self._oracle.different
+        row.final_u = book.last_update_id
+        if row.final_u is None or _best(book) is None:
+            return row
+        bids, asks = book.exact.bids[:], book.exact.asks[:]
+        row.final_bids, row.final_asks = len(bids), len(asks)
+        row.best_bid = level_texts(bids[0]) if bids else None
+        row.best_ask = level_texts(asks[0]) if asks else None
+        row.sha256_full, row.sha256_top20 = sha256_of(bids, asks), sha256_of(bids, asks, levels=20)
+        return row
+
+    def _fresh_book(self) -> ReplayBook:
+        return self._new_book(self._venue.name, symbol=self._row.symbol)
+
+    def _hole(self, last: Diff, diff: Diff) -> bool:
+        if self._venue.continuity == "chained":
+            return (diff.previous_final_update_id or 0) > last.final_update_id
+        return diff.first_update_id > last.final_update_id + 1
+
+
+class _Sides(msgspec.Struct):
+    bids: list[msgspec.Raw]
+    asks: list[msgspec.Raw]
+
+
+def _best(book: ReplayBook) -> Best | None:
+    """The exact best prices; None while the book is crossed."""
+    try:
+        best: Best = book.exact.best
+    except BookNotSynced:
+        return None
+    return best

@@ -8,9 +8,11 @@ and the next brings it back, so that the books keep their size.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import depthcache
-from benches.measure import Row, median, ratio, take_turns
+from benches.measure import Piece, Row, median, ratio, take_turns
 
 SIZES = (1_000, 30_000)
 LEVELS_A_FRAME = 46
@@ -25,10 +27,14 @@ def text(ticks: int) -> str:
     return f"{ticks // 100}.{ticks % 100:02d}000000"
 
 
+def price(ask: int, rank: int) -> str:
+    """The price of a level, counted from the best."""
+    return text(MID + rank * TICKS_BETWEEN_LEVELS if ask else MID - 1 - rank * TICKS_BETWEEN_LEVELS)
+
+
 def snapshot(size: int) -> bytes:
     """A book of `size` levels a side."""
-    bids = ",".join(f'["{text(MID - 1 - n * TICKS_BETWEEN_LEVELS)}","1.50000000"]' for n in range(size))
-    asks = ",".join(f'["{text(MID + n * TICKS_BETWEEN_LEVELS)}","1.50000000"]' for n in range(size))
+    bids, asks = (",".join(f'["{price(ask, rank)}","1.50000000"]' for rank in range(size)) for ask in (0, 1))
     return f'{{"lastUpdateId":1,"bids":[{bids}],"asks":[{asks}]}}'.encode()
 
 
@@ -52,13 +58,9 @@ def frames(size: int) -> list[bytes]:
             else:
                 quantity = f"{dice.randrange(1, 10**6)}.25000000"
             sides[ask][rank] = quantity
-        bids = ",".join(
-            f'["{text(MID - 1 - rank * TICKS_BETWEEN_LEVELS)}","{quantity}"]'
-            for rank, quantity in sorted(sides[0].items())
-        )
-        asks = ",".join(
-            f'["{text(MID + rank * TICKS_BETWEEN_LEVELS)}","{quantity}"]'
-            for rank, quantity in sorted(sides[1].items())
+        bids, asks = (
+            ",".join(f'["{price(ask, rank)}","{quantity}"]' for rank, quantity in sorted(side.items()))
+            for ask, side in enumerate(sides)
         )
         identity = number + 2
         made.append(
@@ -68,23 +70,30 @@ def frames(size: int) -> list[bytes]:
     return made
 
 
-def run(*, rounds: int) -> list[Row]:
-    """One row: the ratio of both sizes."""
-    results: list[dict[str, float]] = [{} for _ in range(rounds)]
-    pieces = {size: (snapshot(size), frames(size)) for size in SIZES}
-    for result in results:
-        for size, (body, diffs) in pieces.items():
-            book = depthcache.Book("binance.com", "BTCUSDT")
-            book.load_snapshot(body, limit=5000)
+def contestant(size: int) -> Callable[[], Piece]:
+    """A book of one size that goes through its own frames; the frames handed in only count them."""
+    body, diffs = snapshot(size), frames(size)
 
-            def piece(part: object, apply: object = book.apply) -> None:
-                for frame in part:  # type: ignore[attr-defined]
-                    apply(frame)  # type: ignore[operator]
+    def make() -> Piece:
+        book = depthcache.Book("binance.com", "BTCUSDT")
+        book.load_snapshot(body, limit=5000)
+        apply, waiting = book.apply, iter(diffs)
 
-            measured = take_turns(diffs, {"it": lambda piece=piece: piece}, rounds=1)
-            result[str(size)] = measured[0]["it"]
+        def piece(part: Sequence[bytes]) -> None:
+            for frame in islice(waiting, len(part)):
+                apply(frame)
             if min(len(book.bids), len(book.asks)) < size * 0.9:
                 raise AssertionError("the book did not keep its size")
+
+        return piece
+
+    return make
+
+
+def run(*, rounds: int) -> list[Row]:
+    """One row: the ratio of both sizes."""
+    contestants = {str(size): contestant(size) for size in SIZES}
+    results = take_turns([b""] * FRAMES, contestants, rounds=rounds)
     small, large = (median(results, str(size)) / LEVELS_A_FRAME for size in SIZES)
     return [
         Row(

@@ -1,0 +1,41 @@
+//! What a market has lived through, as numbers that only grow.
+
+/// Monotonic counts since the book was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Diffs that moved the book to their final update id.
+    pub applied: u64,
+    /// Diffs at or before the held id, dropped.
+    pub stale: u64,
+    /// Times the id chain was broken.
+    pub gaps: u64,
+    /// Times the ids jumped backwards for good.
+    pub resets: u64,
+    /// Times the book became crossed or locked.
+    pub crossed: u64,
+    /// Frames of this market that were malformed.
+    pub malformed: u64,
+    /// Buffers dropped because they were full.
+    pub dropped_buffers: u64,
+    /// Snapshots installed.
+    pub snapshots: u64,
+    /// Levels that really changed: not deletes of unknown prices, not unchanged quantities.
+    pub levels_changed: u64,
+}
+
+impl Counters {
+    /// Name and value of each, in the order of the fields.
+    pub fn named(&self) -> [(&'static str, u64); 9] {
+        [
+            ("applied", self.applied),
+            ("stale", self.stale),
+            ("gaps", self.gaps),
+            ("resets", self.resets),
+            ("crossed", self.crossed),
+            ("malformed", self.malformed),
+            ("dropped_buffers", self.dropped_buffers),
+            ("snapshots", self.snapshots),
+            ("levels_changed", self.levels_changed),
+        ]
+    }
+}

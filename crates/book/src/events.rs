@@ -1,0 +1,159 @@
+//! What the router tells whoever decides: values, no behaviour.
+
+use crate::condition::Status;
+
+/// One reason for a market change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Cause {
+    /// The first diff since the market was added or restarted arrived.
+    FirstData = 1 << 0,
+    /// The book became synced.
+    Synced = 1 << 1,
+    /// The first diff after a snapshot installed alone has bridged it.
+    Confirmed = 1 << 2,
+    /// Updates are missing.
+    Gap = 1 << 3,
+    /// The exchange began its ids anew.
+    Reset = 1 << 4,
+    /// Best bid at or above best ask after a whole event.
+    Crossed = 1 << 5,
+    /// No longer so.
+    Uncrossed = 1 << 6,
+    /// A frame of this market was malformed.
+    Malformed = 1 << 7,
+    /// The buffer was full and was dropped.
+    BufferDropped = 1 << 8,
+}
+
+impl Cause {
+    /// Every cause, in the order in which sets are walked.
+    pub const ALL: [Cause; 9] = [
+        Cause::FirstData,
+        Cause::Synced,
+        Cause::Confirmed,
+        Cause::Gap,
+        Cause::Reset,
+        Cause::Crossed,
+        Cause::Uncrossed,
+        Cause::Malformed,
+        Cause::BufferDropped,
+    ];
+
+    /// The word of the cause.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::FirstData => "first_data",
+            Cause::Synced => "synced",
+            Cause::Confirmed => "confirmed",
+            Cause::Gap => "gap",
+            Cause::Reset => "reset",
+            Cause::Crossed => "crossed",
+            Cause::Uncrossed => "uncrossed",
+            Cause::Malformed => "malformed",
+            Cause::BufferDropped => "buffer_dropped",
+        }
+    }
+}
+
+/// A set of causes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Causes(u16);
+
+impl Causes {
+    /// Put one in.
+    pub fn insert(&mut self, cause: Cause) {
+        self.0 |= cause as u16;
+    }
+
+    /// Whether it is in.
+    pub fn contains(self, cause: Cause) -> bool {
+        self.0 & cause as u16 != 0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// All that are in.
+    pub fn iter(self) -> impl Iterator<Item = Cause> {
+        Cause::ALL
+            .into_iter()
+            .filter(move |cause| self.contains(*cause))
+    }
+}
+
+/// What happened to a market since the last `take_events`, coalesced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarketChange {
+    /// The market's number.
+    pub market: u64,
+    /// Why.
+    pub causes: Causes,
+    /// The native state now: empty, buffering, bridging, synced or crossed.
+    pub status: Status,
+    /// Why the native state is what it is; empty when synced and confirmed.
+    pub reason: String,
+    /// When the last of the causes was received.
+    pub at_ns: i64,
+}
+
+/// A frame that is not market data: a reply, an error, `serverShutdown`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlMessage {
+    /// Where it came from.
+    pub connection: u64,
+    /// The frame as it came.
+    pub payload: Vec<u8>,
+    /// When it was received.
+    pub at_ns: i64,
+}
+
+/// Why no market takes a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrayKind {
+    /// Nothing is routed under this stream name.
+    UnknownStream,
+    /// Not valid, and no market to blame for it.
+    Malformed,
+    /// The ring of control messages was full: the connection must be closed.
+    Overflow,
+}
+
+impl StrayKind {
+    /// The word of the kind.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StrayKind::UnknownStream => "unknown_stream",
+            StrayKind::Malformed => "malformed",
+            StrayKind::Overflow => "overflow",
+        }
+    }
+}
+
+/// Frames that no market takes, of one kind, connection and detail, counted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrayFrame {
+    /// Where they came from.
+    pub connection: u64,
+    /// Why no market takes them.
+    pub what: StrayKind,
+    /// The stream name, or what is wrong and the first bytes.
+    pub detail: String,
+    /// How many.
+    pub count: u64,
+    /// When the last of them was received.
+    pub at_ns: i64,
+}
+
+/// What `take_events` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A market changed.
+    Market(MarketChange),
+    /// A control message arrived.
+    Control(ControlMessage),
+    /// Frames arrived that no market takes.
+    Stray(StrayFrame),
+}

@@ -28,7 +28,8 @@ class SnapshotHead(NamedTuple):
     last_update_id: int
     symbol: str | None
     limit: int | None
-    venue: str
+    venue: str | None
+    """None when its keys do not tell: those of spot may be those of an old futures snapshot."""
 
 
 class Text(NamedTuple):
@@ -127,7 +128,8 @@ def _ticker(payload: _Payload) -> Ticker | None:
 
 def _snapshot(text: bytes, message: _Message) -> SnapshotHead:
     assert message.lastUpdateId is not UNSET  # noqa: S101 - the caller looked
-    family = _family(message, chained=message.E is not UNSET, pair=message.pair)
+    futures = message.E is not UNSET or message.pair is not UNSET
+    family = _family(message, chained=True, pair=message.pair) if futures else None
     return SnapshotHead(text, message.lastUpdateId, _optional(message.symbol), None, family)
 
 

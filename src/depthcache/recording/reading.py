@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from depthcache.errors import InvalidArgument
 from depthcache.recording.formats import records
@@ -33,8 +34,17 @@ def read(paths: Sequence[Path], problems: Problems) -> Iterator[Record]:
     """
     if not paths:
         raise InvalidArgument(name="files", value=[], allowed="at least one recording")
-    streams = [_started(with_symbols(records(path, problems), problems)) for path in paths]
-    return chain.from_iterable(_runs(streams))
+    streams = [_started(_located(records(path, problems))) for path in paths]
+    return _usable(_located(chain.from_iterable(_runs(streams))), problems)
+
+
+def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
+    """Without the snapshots of which nobody can tell whose they are."""
+    for record in stream:
+        if isinstance(record, Snapshot) and record.symbol is None:
+            problems.add(record.place, "no diff around this snapshot tells its symbol", record.body)
+        else:
+            yield record
 
 
 def _started(stream: Iterator[Record]) -> tuple[Record | None, Iterator[Record]]:
@@ -61,40 +71,55 @@ def _time(record: Record) -> int:
     return record.time_ns or 0
 
 
-def with_symbols(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
-    """The same records of one file; each snapshot with its symbol."""
+class _Near(NamedTuple):
+    """A diff near a snapshot, and the venue of its frame."""
+
+    diff: Diff
+    venue: str | None
+
+
+def _located(stream: Iterator[Record]) -> Iterator[Record]:
+    """The same records; snapshots that lack their symbol or venue have them where diffs near them tell.
+
+    Used on each file by itself, whose diffs know best, then on all together.
+    """
     ahead: deque[Record] = deque()
-    before: deque[Diff] = deque(maxlen=_LOOK_BACK)
+    before: deque[_Near] = deque(maxlen=_LOOK_BACK)
     while True:
         record = ahead.popleft() if ahead else next(stream, None)
         if record is None:
             return
         if isinstance(record, Frame):
             if type(record.about) is Diff:
-                before.append(record.about)
-        elif isinstance(record, Snapshot) and record.symbol is None:
+                before.append(_Near(record.about, record.venue))
+        elif isinstance(record, Snapshot) and (record.symbol is None or record.venue is None):
             while len(ahead) < _LOOK_AHEAD and (following := next(stream, None)) is not None:
                 ahead.append(following)
-            symbol = _symbol_of(record.last_update_id, [*before, *_diffs(ahead)])
-            if symbol is None:
-                problems.add(record.place, "no diff around this snapshot tells its symbol", record.body)
-                continue
-            record = record._replace(symbol=symbol)
+            record = _completed(record, [*before, *_diffs(ahead)])
         yield record
 
 
-def _diffs(ahead: Iterable[Record]) -> Iterator[Diff]:
+def _diffs(ahead: Iterable[Record]) -> Iterator[_Near]:
     for record in ahead:
         if isinstance(record, Frame) and type(record.about) is Diff:
-            yield record.about
+            yield _Near(record.about, record.venue)
 
 
-def _symbol_of(last_update_id: int, diffs: Sequence[Diff]) -> str | None:
-    """The only symbol among the diffs, else the only one whose diffs bracket the id."""
-    symbols = {diff.symbol for diff in diffs}
-    if len(symbols) > 1:
-        symbols = {diff.symbol for diff in diffs if _brackets(diff, last_update_id)}
-    return symbols.pop() if len(symbols) == 1 else None
+def _completed(snapshot: Snapshot, near: Sequence[_Near]) -> Snapshot:
+    """The only market near it, else the only one whose diffs bracket its id; else as it was."""
+    fitting = [
+        each
+        for each in near
+        if snapshot.symbol in (None, each.diff.symbol) and snapshot.venue in (None, each.venue)
+    ]
+    markets = {(each.diff.symbol, each.venue) for each in fitting}
+    if len(markets) > 1:
+        fitting = [each for each in fitting if _brackets(each.diff, snapshot.last_update_id)]
+        markets = {(each.diff.symbol, each.venue) for each in fitting}
+    if len(markets) != 1:
+        return snapshot
+    symbol, venue = markets.pop()
+    return snapshot._replace(symbol=symbol, venue=venue)
 
 
 def _brackets(diff: Diff, last_update_id: int) -> bool:

@@ -1,0 +1,277 @@
+//! A strict reader of JSON bytes: no tree, no copies; values are read or stepped over.
+//!
+//! It checks every byte it passes, so that what follows a value is known to be valid JSON too.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+/// What is wrong, and at which byte.
+pub type Fault = (&'static str, usize);
+
+const DEEPEST: usize = 64;
+
+/// A place in a text that is known to be valid UTF-8.
+pub struct Reader<'a> {
+    /// The whole text.
+    pub bytes: &'a [u8],
+    /// The next byte.
+    pub at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The next byte, if any.
+    #[inline]
+    pub fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Step over white space.
+    #[inline]
+    pub fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Step over one byte that must be there.
+    #[inline]
+    pub fn expect(&mut self, byte: u8, otherwise: &'static str) -> Result<(), Fault> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err((otherwise, self.at))
+    }
+
+    /// After a value: true when another one follows, false at the closing byte.
+    #[inline]
+    pub fn more(&mut self, close: u8) -> Result<bool, Fault> {
+        self.space();
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                self.space();
+                Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
+            }
+            _ => Err(("a comma or the closing bracket is missing", self.at)),
+        }
+    }
+
+    /// Open an object or array: true when it has something in it.
+    #[inline]
+    pub fn open(&mut self, open: u8, close: u8, otherwise: &'static str) -> Result<bool, Fault> {
+        self.expect(open, otherwise)?;
+        self.space();
+        if self.peek() == Some(close) {
+            self.at += 1;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A key and its colon; the reader stands at the value afterwards.
+    #[inline]
+    pub fn key(&mut self) -> Result<Cow<'a, str>, Fault> {
+        let key = self.string()?;
+        self.space();
+        self.expect(b':', "a colon is missing after a key")?;
+        self.space();
+        Ok(key)
+    }
+
+    /// A string, unescaped where it has escapes.
+    #[inline]
+    pub fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        let start = self.at;
+        self.expect(b'"', "a string is missing")?;
+        let rest = &self.bytes[self.at..];
+        let Some(length) = memchr2(b'"', b'\\', rest) else {
+            return Err(("a string has no end", start));
+        };
+        if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
+            return Err(("a control character stands in a string", self.at + control));
+        }
+        if rest[length] == b'\\' {
+            return self.escaped(start).map(Cow::Owned);
+        }
+        self.at += length + 1;
+        text(&rest[..length], start).map(Cow::Borrowed)
+    }
+
+    #[cold]
+    fn escaped(&mut self, start: usize) -> Result<String, Fault> {
+        let mut value = String::new();
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(length) = memchr2(b'"', b'\\', rest) else {
+                return Err(("a string has no end", start));
+            };
+            if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
+                return Err(("a control character stands in a string", self.at + control));
+            }
+            value.push_str(text(&rest[..length], self.at)?);
+            self.at += length + 1;
+            if rest[length] == b'"' {
+                return Ok(value);
+            }
+            value.push(self.escape()?);
+        }
+    }
+
+    /// What stands behind a backslash.
+    fn escape(&mut self) -> Result<char, Fault> {
+        let place = self.at;
+        let kind = self.peek().ok_or(("a string has no end", place))?;
+        self.at += 1;
+        Ok(match kind {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = self.four_hex()?;
+                let code = if (0xD800..0xDC00).contains(&first) {
+                    if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
+                        return Err(("half of a surrogate pair stands alone", place));
+                    }
+                    self.at += 2;
+                    let second = self.four_hex()?;
+                    if !(0xDC00..0xE000).contains(&second) {
+                        return Err(("half of a surrogate pair stands alone", place));
+                    }
+                    0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
+                } else {
+                    first
+                };
+                char::from_u32(code).ok_or(("half of a surrogate pair stands alone", place))?
+            }
+            _ => return Err(("an unknown escape stands in a string", place)),
+        })
+    }
+
+    fn four_hex(&mut self) -> Result<u32, Fault> {
+        let place = self.at;
+        let figures = self
+            .bytes
+            .get(place..place + 4)
+            .ok_or(("an escape is cut short", place))?;
+        if !figures.iter().all(u8::is_ascii_hexdigit) {
+            return Err(("an escape needs four hexadecimal digits", place));
+        }
+        self.at += 4;
+        Ok(figures.iter().fold(0, |value, digit| {
+            value * 16 + char::from(*digit).to_digit(16).unwrap_or(0)
+        }))
+    }
+
+    /// A plain integer of 0 to `i64::MAX`.
+    #[inline]
+    pub fn integer(&mut self) -> Result<i64, Fault> {
+        let start = self.at;
+        let mut value = 0i64;
+        while let Some(digit) = self.peek().filter(u8::is_ascii_digit) {
+            value = value
+                .checked_mul(10)
+                .and_then(|value| value.checked_add(i64::from(digit - b'0')))
+                .ok_or(("an id or time does not fit 64 bits", start))?;
+            self.at += 1;
+        }
+        let length = self.at - start;
+        if length == 0 || (length > 1 && self.bytes[start] == b'0') {
+            return Err(("an id or time must be an integer", start));
+        }
+        if matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            return Err(("an id or time must be an integer", start));
+        }
+        Ok(value)
+    }
+
+    /// Step over any value, checking it.
+    pub fn skip(&mut self, depth: usize) -> Result<(), Fault> {
+        if depth > DEEPEST {
+            return Err(("the nesting is deeper than 64", self.at));
+        }
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'{') => {
+                let mut another = self.open(b'{', b'}', "")?;
+                while another {
+                    self.key()?;
+                    self.skip(depth + 1)?;
+                    another = self.more(b'}')?;
+                }
+                Ok(())
+            }
+            Some(b'[') => {
+                let mut another = self.open(b'[', b']', "")?;
+                while another {
+                    self.skip(depth + 1)?;
+                    another = self.more(b']')?;
+                }
+                Ok(())
+            }
+            Some(b't') => self.word(b"true"),
+            Some(b'f') => self.word(b"false"),
+            Some(b'n') => self.word(b"null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(("a value is missing", self.at)),
+        }
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), Fault> {
+        if self.bytes[self.at..].starts_with(word) {
+            self.at += word.len();
+            return Ok(());
+        }
+        Err(("a value is missing", self.at))
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        let whole = self.figures();
+        if whole == 0 || (whole > 1 && self.bytes[self.at - whole] == b'0') {
+            return Err(("a number is malformed", start));
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if self.figures() == 0 {
+                return Err(("a number is malformed", start));
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if self.figures() == 0 {
+                return Err(("a number is malformed", start));
+            }
+        }
+        Ok(())
+    }
+
+    fn figures(&mut self) -> usize {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+}
+
+/// Bytes between ASCII marks of a text that is known to be valid UTF-8.
+fn text(bytes: &[u8], at: usize) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|_| ("the text is not UTF-8", at))
+}

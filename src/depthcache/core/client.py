@@ -1,0 +1,258 @@
+"""The core: policy without I/O. It opens no socket, reads no clock, takes no lock and writes no log.
+
+Time is an argument, randomness is an argument, effects are returned. The runner around it performs
+the commands and reports what happened. Not here: any decision; each part has its own file:
+`supervisor` (one market), `pacing` (requests), `streams`, `link` and `subscriptions` (connections),
+`watchdogs` (silence), `answers` and `replies` (what the exchange means).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, cast
+
+from depthcache.core.answers import judge
+from depthcache.core.commands import Command
+from depthcache.core.context import Context
+from depthcache.core.notices import Ending, Notice
+from depthcache.core.pacing import Pacer
+from depthcache.core.policy import Policy
+from depthcache.core.streams import Streams
+from depthcache.core.supervisor import Supervisor
+from depthcache.core.timers import Timer
+from depthcache.errors import InvalidArgument, UnknownSymbol
+from depthcache.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from depthcache._native import ControlMessage, Event, MarketChange, Router, StrayFrame
+
+__all__ = ["ClientCore"]
+
+_LINK_TIMERS = frozenset({Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW})
+
+
+class ClientCore:
+    """All markets of one client.
+
+    Order of calls: `add` markets; then, for ever, report what happened with the `on_…` methods (any
+    order, any time; numbers that are unknown or long gone are ignored) and after each call perform
+    `take_commands`, pass on `take_notices`, and wake at `next_wake_ns`. No `on_…` method raises for
+    anything the exchange sends. Times are the caller's monotonic clock in nanoseconds.
+    """
+
+    def __init__(self, router: Router, *, random: Callable[[], float], policy: Policy = Policy()) -> None:  # noqa: B008
+        self._context = Context(router, policy, random)
+        self._markets: dict[int, Supervisor] = {}
+        self._pacers: dict[str, Pacer] = {}
+        self._streams: dict[Venue, Streams] = {}
+        self._market_numbers = count(1)
+        self._notices: list[Notice] = []
+        self._closed = False
+
+    # --- getters ---------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> Policy:
+        """The choices this client was made with."""
+        return self._context.policy
+
+    # --- commands of the application -------------------------------------------------------
+
+    def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None = None, now_ns: int) -> int:
+        """Keep the book of a symbol (as `venues.parse_symbol` spells it); the market's number.
+
+        Raises InvalidArgument for a depth or a speed the venue does not have, for a symbol that is
+        there already, and where one snapshot costs more than the whole budget.
+        """
+        if self._closed:
+            raise InvalidArgument(name="symbol", value=symbol, allowed="nothing: the client is closed")
+        limit = venue.snapshot_limit(depth)
+        stream = venue.stream(symbol, speed_ms)
+        pacer = self._pacer(venue)
+        streams = self._streams.get(venue)
+        if streams is not None and stream in streams:
+            raise InvalidArgument(name="symbol", value=symbol, allowed=f"each once on {venue.name}")
+        if venue.snapshot_weight(limit) > pacer.budget:
+            raise InvalidArgument(
+                name="depth", value=depth, allowed=f"what costs at most {pacer.budget} weight at this share"
+            )
+        if streams is None:
+            streams = self._streams[venue] = Streams(self._context, venue)
+        market = next(self._market_numbers)
+        self._context.router.add_market(market, venue.name, symbol, venue.continuity)
+        supervisor = Supervisor(
+            self._context,
+            market,
+            venue=venue,
+            symbol=symbol,
+            stream=stream,
+            limit=limit,
+            pacer=pacer,
+            streams=streams,
+        )
+        self._markets[market] = supervisor
+        streams.add(stream, supervisor, now_ns)
+        self._collect_notices(now_ns)
+        return market
+
+    def remove(self, market: int, now_ns: int) -> None:
+        """Keep that book no longer. Raises UnknownSymbol for a number that is not there."""
+        supervisor = self._markets.pop(market, None)
+        if supervisor is None:
+            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+        supervisor.streams.remove(supervisor.stream, now_ns)
+        self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
+        self._room(supervisor.pacer, now_ns)
+
+    def close(self, now_ns: int) -> None:
+        """Give up every book and every connection; nothing comes after this."""
+        if self._closed:
+            return
+        self._closed = True
+        for streams in self._streams.values():
+            streams.shut()
+        self._streams.clear()
+        for supervisor in self._markets.values():
+            self._let_go(supervisor, Ending.SHUTDOWN, "the client was closed", now_ns)
+        self._markets.clear()
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_open(self, connection: int, now_ns: int) -> None:
+        """A connection is open."""
+        if link := self._context.carriers.get(connection):
+            link.on_open(now_ns)
+            self._collect_notices(now_ns)
+
+    def on_closed(self, connection: int, code: int | None, reason: str, now_ns: int) -> None:
+        """A connection is gone, or was never made. `code`: the WebSocket close code, if any."""
+        if link := self._context.carriers.get(connection):
+            link.on_closed(code, reason, now_ns)
+            self._collect_notices(now_ns)
+
+    def on_alive(self, connection: int, now_ns: int) -> None:
+        """A ping or pong arrived."""
+        if link := self._context.carriers.get(connection):
+            link.on_alive(now_ns)
+
+    def on_answer(
+        self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
+    ) -> None:
+        """An HTTP answer of any status arrived. Header names in lower case."""
+        pacer = self._pacer_of(request)
+        if pacer is None:
+            return
+        answer = judge(status, headers, body)
+        ticket = pacer.on_answer(request, answer, headers, now_ns)
+        if ticket is not None and (supervisor := self._markets.get(ticket.market)):
+            supervisor.on_answer(ticket, answer, body, now_ns)
+        self._room(pacer, now_ns)
+
+    def on_failure(self, request: int, reason: str, now_ns: int) -> None:
+        """No HTTP answer: refused, reset, timed out."""
+        pacer = self._pacer_of(request)
+        if pacer is None:
+            return
+        ticket = pacer.on_failure(request, now_ns)
+        if ticket is not None and (supervisor := self._markets.get(ticket.market)):
+            supervisor.on_failure(ticket, reason, now_ns)
+        self._room(pacer, now_ns)
+
+    def on_events(self, events: Sequence[Event], now_ns: int) -> None:
+        """What `router.take_events()` gave."""
+        if self._closed:
+            return
+        for event in events:
+            # By shape, not by class: the native router and the reference have classes of their own.
+            if hasattr(event, "causes"):
+                self._on_change(cast("MarketChange", event), now_ns)
+            elif hasattr(event, "payload"):
+                control = cast("ControlMessage", event)
+                if link := self._context.carriers.get(control.connection):
+                    link.on_control(control.payload, now_ns)
+            else:
+                self._on_stray(event, now_ns)
+        self._collect_notices(now_ns)
+
+    def on_wake(self, now_ns: int) -> None:
+        """The time that `next_wake_ns` gave has come, or any other."""
+        while due := self._context.deadlines.take_due(now_ns):
+            self._on_timer(*due, now_ns)
+        self._collect_notices(now_ns)
+
+    # --- what to do now --------------------------------------------------------------------
+
+    def take_commands(self) -> list[Command]:
+        """What the runner has to do, in order; given once."""
+        commands = self._context.commands[:]
+        self._context.commands.clear()
+        return commands
+
+    def take_notices(self) -> list[Notice]:
+        """What users have to be told, in order; given once."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def next_wake_ns(self) -> int | None:
+        """When to call `on_wake` at the latest; None when nothing is waited for."""
+        return None if self._closed else self._context.deadlines.next_ns()
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _on_change(self, change: MarketChange, now_ns: int) -> None:
+        supervisor = self._markets.get(change.market)
+        if supervisor is None:
+            return
+        supervisor.on_change(change, now_ns)
+        if "first_data" in change.causes:
+            supervisor.streams.on_data(supervisor.stream, now_ns)
+
+    def _on_stray(self, stray: StrayFrame, now_ns: int) -> None:
+        link = self._context.carriers.get(stray.connection)
+        if link is None:
+            return
+        if stray.what == "overflow":
+            link.reconnect("more control messages than can be kept", now_ns)
+        else:
+            link.on_alive(now_ns)
+
+    def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
+        if timer is Timer.BUDGET:
+            self._pacers[str(owner)].on_room(now_ns)
+        elif timer is Timer.ANSWER:
+            self.on_failure(int(owner), "the network never reported an answer", now_ns)
+        elif timer in _LINK_TIMERS:
+            for streams in self._streams.values():
+                if link := streams.link(int(owner)):
+                    link.on_timer(timer, now_ns)
+        elif supervisor := self._markets.get(int(owner)):
+            supervisor.on_timer(timer, now_ns)
+
+    def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
+        """Tell users, then forget: the readers they hold say `closed` from now on."""
+        supervisor.end(ending, reason, now_ns)
+        self._collect_notices(now_ns)
+        self._context.router.remove_market(supervisor.market, reason, now_ns)
+
+    def _room(self, pacer: Pacer, now_ns: int) -> None:
+        pacer.on_room(now_ns)
+        self._collect_notices(now_ns)
+
+    def _collect_notices(self, now_ns: int) -> None:
+        touched, self._context.touched = self._context.touched, {}
+        for supervisor in touched.values():
+            notice = supervisor.take_notice(now_ns)
+            if notice is not None:
+                self._notices.append(notice)
+
+    def _pacer(self, venue: Venue) -> Pacer:
+        pacer = self._pacers.get(venue.weight_pool)
+        if pacer is None:
+            pacer = self._pacers[venue.weight_pool] = Pacer(self._context, venue)
+        return pacer
+
+    def _pacer_of(self, request: int) -> Pacer | None:
+        if self._closed:
+            return None
+        return next((each for each in self._pacers.values() if each.holds(request)), None)

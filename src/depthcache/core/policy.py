@@ -1,0 +1,94 @@
+"""How patient and how greedy the client is: every number of the core that a user may choose.
+
+Facts about venues stand in their files; here are choices, each with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from depthcache.errors import InvalidArgument
+
+__all__ = ["Policy", "backoff_ns", "to_ns"]
+
+_FRACTIONS = frozenset({"share", "ceiling", "renew_at"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Choices with defaults that fit most programs. Names end in `_s` where they are seconds.
+
+    Raises InvalidArgument for numbers that cannot work.
+    """
+
+    share: float = 0.5
+    """Part of the venue's limits (request weight, connects, messages) this client may use; the
+    rest is left to other programs behind the same address, and to pongs."""
+    ceiling: float = 0.9
+    """Part of the weight limit at which requests stop when the exchange's own count, which
+    includes other programs, reaches it."""
+    requests_in_flight: int = 8
+    """Most requests on their way at once, per weight budget."""
+    streams_per_connection: int = 200
+    """Most streams one connection carries; venues allow 1,024, but busy ones then lag."""
+
+    snapshot_timeout_s: float = 20.0
+    retry_base_s: float = 0.5
+    retry_cap_s: float = 30.0
+    """Pause after a failed request, doubled each time up to the cap."""
+    too_old_base_s: float = 0.5
+    too_old_cap_s: float = 2.0
+    too_old_patience: int = 20
+    """Pause after a snapshot older than the kept diffs, up to its cap; after this many in a row
+    up to `retry_cap_s`. Caches of the exchange lag up to 30 s (options, 2026-04)."""
+    relapse_base_s: float = 1.0
+    relapse_cap_s: float = 30.0
+    """Pause before the snapshot after a repeated gap; the first gap is healed at once."""
+    stable_s: float = 60.0
+    """A book that was synced, or a connection that was open, this long starts over with pauses."""
+    crossed_s: float = 1.0
+    """A book that stays crossed this long gets a new snapshot."""
+    bridging_s: float = 10.0
+    """A book whose snapshot no diff confirmed this long, and should have, gets a new one."""
+
+    first_data_s: float = 10.0
+    """A book without any diff this long after it was synced is compared with the exchange."""
+    silence_s: float = 30.0
+    """A book that had diffs and has none for this long is compared with the exchange."""
+    silence_cap_s: float = 600.0
+    """While comparisons find nothing wrong, the time to the next doubles up to this."""
+    overdue_s: float = 3.0
+    """How long a diff that must exist may take; the slowest streams send once a second."""
+
+    connect_timeout_s: float = 20.0
+    connect_base_s: float = 0.5
+    connect_cap_s: float = 30.0
+    """Pause before connecting again, doubled each time up to the cap; tries are not limited."""
+    reply_timeout_s: float = 10.0
+    """A connection that does not answer a control message this long is replaced."""
+    quiet_connection_s: float = 30.0
+    """A connection on which nothing at all arrived this long is asked for a sign of life; sooner
+    than that only where the venue pings more often."""
+    renew_at: float = 0.95
+    """Part of the venue's connection lifetime after which a connection is replaced."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            most = 1.0 if field.name in _FRACTIONS else 1e9
+            if not fits or not 0 < value <= most:
+                raise InvalidArgument(name=field.name, value=value, allowed=f"above 0, at most {most:g}")
+
+
+def to_ns(seconds: float) -> int:
+    """Seconds as whole nanoseconds."""
+    return round(seconds * 1e9)
+
+
+def backoff_ns(attempt: int, base_s: float, cap_s: float, random: float) -> int:
+    """Pause before attempt number `attempt` (0 is the first): doubling, capped, half of it jitter.
+
+    `random` is a number in [0, 1).
+    """
+    return to_ns(min(cap_s, base_s * 2.0 ** min(attempt, 30)) * (0.5 + random / 2))

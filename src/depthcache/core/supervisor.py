@@ -1,0 +1,407 @@
+"""The supervisor of one market: what to do so that its book is synced, and when to give up on it.
+
+Theory of operation. The book itself (native, or the reference) decides from ids whether it is right;
+the supervisor decides on its status alone, never on the order in which causes came:
+
+- live (its subscription was acknowledged, or data came) and empty or buffering: a snapshot is needed.
+  It is asked only now, so that it is provably younger than the subscription.
+- the first relapse (gap, reset, malformed diff, crossed for long) is healed at once, repeated ones
+  after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
+- synced but silent: compared with the exchange now and then (`watchdogs`). A book that the exchange
+  has left behind is stale until data flows again, or a later comparison clears it.
+- the exchange does not know the symbol: closed, this market alone.
+- not live: nothing to do. The way back is the connection's business (`link`).
+
+Not here: budgets (`pacing`), connections (`streams`, `link`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from depthcache.core.answers import Answer, Verdict
+from depthcache.core.context import Context
+from depthcache.core.notices import Ending, Notice
+from depthcache.core.pacing import Pacer, Purpose, Ticket
+from depthcache.core.policy import to_ns
+from depthcache.core.streams import Streams
+from depthcache.core.timers import Timer
+from depthcache.core.watchdogs import SilenceWatch, has_moved
+from depthcache.errors import MalformedSnapshot
+from depthcache.model import SnapshotOutcome, Status
+from depthcache.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from depthcache._native import Condition, MarketChange
+
+__all__ = ["Supervisor"]
+
+_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE)
+_WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
+_AFTER = {
+    SnapshotOutcome.SYNCED: Status.SYNCED,
+    SnapshotOutcome.BRIDGING: Status.BRIDGING,
+    SnapshotOutcome.TOO_OLD: Status.BUFFERING,
+    SnapshotOutcome.GAP: Status.BUFFERING,
+}
+
+
+class Supervisor:
+    """One market. Order of calls: what its link reports, then changes, answers and timers."""
+
+    def __init__(
+        self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, limit: int,
+        pacer: Pacer, streams: Streams,
+    ) -> None:  # fmt: skip
+        self.market = market
+        self.venue = venue
+        self.symbol = symbol
+        self.stream = stream
+        self.pacer = pacer
+        self.streams = streams
+        self.ending: Ending | None = None
+        self._context = context
+        self._router = context.router
+        self._limit = limit
+        self._book = context.router.reader(market, serve_stale=True)
+        self._native = Status.EMPTY
+        self._noticed = Status.EMPTY
+        self._attached = self._live = self._heard = self._was_synced = False
+        self._ticket: Ticket | None = None
+        self._not_before_ns = self._wait_for_data_ns = 0
+        self._retries = self._too_old = self._relapses = 0
+        self._synced_ns: int | None = None
+        self._silence = SilenceWatch(context.policy)
+        self._strikes = 0
+        self._suspected_ns = 0
+
+    # --- getters ---------------------------------------------------------------------------
+
+    def last_data_ns(self) -> int | None:
+        """When the last diff that was applied came."""
+        return self._book.updated_ns
+
+    # --- commands --------------------------------------------------------------------------
+
+    def end(self, ending: Ending, reason: str, now_ns: int) -> None:
+        """Close for good; the book stays known, and says why it is closed."""
+        self.ending = ending
+        self._live = False
+        self._give_up_ticket()
+        self._context.deadlines.clear(self.market, *_TIMERS)
+        self._lay("closed", reason, now_ns)
+
+    def take_notice(self, now_ns: int) -> Notice | None:
+        """What users have not been told yet; None when that is nothing."""
+        status = self._book.status
+        if status == self._noticed:
+            return None
+        self._noticed = status
+        return Notice(self.market, status, self._book.reason, now_ns, self.ending)
+
+    # --- what its link reports -------------------------------------------------------------
+
+    def on_connected(self, now_ns: int) -> None:
+        """From now on, diffs come from a connection that brought none before."""
+        if self._attached:
+            self._start_over("the connection is new", now_ns)
+        self._attached = True
+
+    def on_live(self, now_ns: int) -> None:
+        """The subscription was acknowledged, or data arrived."""
+        if self._live or self.ending:
+            return
+        self._live = True
+        if self._heard:
+            self._strikes = 0
+        if not self._strikes:
+            self._lift(now_ns)
+        else:
+            policy = self._context.policy
+            patience_s = min(policy.first_data_s * 2.0 ** min(self._strikes - 1, 30), policy.silence_cap_s)
+            self._wait_for_data_ns = now_ns + to_ns(patience_s)
+            self._lay("stale", "subscribed again; it brought nothing before, so data is awaited", now_ns)
+        self._decide(now_ns)
+
+    def on_disconnected(self, reason: str, now_ns: int) -> None:
+        """The connection is gone, or could not be made."""
+        if self.ending:
+            return
+        self._live = False
+        self._give_up_ticket()
+        self._context.deadlines.clear(self.market, *_TIMERS)
+        self._lay("disconnected", reason, now_ns)
+
+    def on_doubted(self) -> None:
+        """The connection brought no data at all; only data can clear this market of doubt."""
+        self._strikes += 1
+
+    def on_refused(self, reason: str, now_ns: int) -> None:
+        """The exchange refuses the stream: perhaps the symbol does not exist."""
+        if self.ending:
+            return
+        self._explain(reason, now_ns)
+        if self._ticket is None:
+            self._ask(Purpose.CHECK, now_ns)
+
+    # --- what happened to the book ---------------------------------------------------------
+
+    def on_change(self, change: MarketChange, now_ns: int) -> None:
+        """The book has changed its state."""
+        if self.ending:
+            return
+        self._context.touched[self.market] = self
+        if not change.causes.isdisjoint(("first_data", "confirmed")):
+            self._hear(now_ns)
+        self._become(Status(change.status), now_ns)
+        self._decide(now_ns)
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The exchange answered a request for a snapshot."""
+        if ticket is not self._ticket or self.ending:
+            return
+        self._ticket = None
+        match answer.verdict:
+            case Verdict.UNKNOWN:
+                self._close(Ending.UNKNOWN_SYMBOL, f"the exchange does not know it: {answer.reason}", now_ns)
+            case Verdict.REFUSED:
+                self._close(Ending.REFUSED, f"the exchange refuses its snapshots: {answer.reason}", now_ns)
+            case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
+                self._compare(ticket, body, now_ns)
+            case Verdict.INSTALL:
+                self._install(ticket, body, now_ns)
+            case Verdict.STOP:
+                self._explain(f"requests are stopped: {answer.reason}", now_ns)
+                self._look_later(ticket, now_ns)
+            case Verdict.RETRY:
+                self._failed(ticket, answer.reason, now_ns)
+        self._decide(now_ns)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No answer came to a request for a snapshot."""
+        if ticket is self._ticket and not self.ending:
+            self._ticket = None
+            self._failed(ticket, reason, now_ns)
+            self._decide(now_ns)
+
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """A deadline of this market is due."""
+        match timer:
+            case Timer.SNAPSHOT:
+                self._decide(now_ns)
+            case Timer.CROSSED if self._native is Status.CROSSED:
+                self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
+            case Timer.BRIDGING if self._native is Status.BRIDGING:
+                self._resync("no diff confirmed the snapshot", now_ns)
+            case Timer.SILENCE if self._live and self._native is Status.SYNCED:
+                self._look(now_ns)
+            case Timer.OVERDUE if self._live and self._native is Status.SYNCED:
+                self._strike_if_still_silent(now_ns)
+            case _:
+                pass
+
+    # --- decisions -------------------------------------------------------------------------
+
+    def _decide(self, now_ns: int) -> None:
+        """Ask for a snapshot if one is needed and may be asked; the one place that does."""
+        if not self._live or self._native not in _WITHOUT_SNAPSHOT:
+            return
+        if self._ticket is not None:
+            if self._ticket.purpose is not Purpose.CHECK:
+                return
+            self._give_up_ticket()
+        due_ns = max(self._not_before_ns, self._wait_for_data_ns)
+        if due_ns > now_ns:
+            self._context.deadlines.set(Timer.SNAPSHOT, self.market, due_ns)
+            return
+        self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
+        self._ask(Purpose.RESYNC if self._was_synced else Purpose.FIRST, now_ns)
+
+    def _become(self, status: Status, now_ns: int) -> None:
+        """Take note of the book's own state, and of what it means to have left another."""
+        before, self._native = self._native, status
+        deadlines, policy = self._context.deadlines, self._context.policy
+        if status is not Status.CROSSED:
+            deadlines.clear(self.market, Timer.CROSSED)
+        if status is not Status.BRIDGING:
+            deadlines.clear(self.market, Timer.BRIDGING)
+        if status is Status.CROSSED and before is not Status.CROSSED:
+            deadlines.set(Timer.CROSSED, self.market, now_ns + to_ns(policy.crossed_s))
+        if status is Status.BRIDGING and before is not Status.BRIDGING:
+            deadlines.set(Timer.BRIDGING, self.market, now_ns + to_ns(policy.bridging_s))
+        if status in _WITHOUT_SNAPSHOT and before not in _WITHOUT_SNAPSHOT:
+            self._relapse(now_ns)
+        if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
+            self._synced_ns, self._was_synced = now_ns, True
+            self._silence.on_synced(now_ns)
+        if status is Status.SYNCED and deadlines.pending(Timer.OVERDUE, self.market) is None:
+            deadlines.set(Timer.SILENCE, self.market, self._silence.next_look_ns())
+
+    def _relapse(self, now_ns: int) -> None:
+        """The book lost its place: heal at once, but a book that does so again and again waits."""
+        policy = self._context.policy
+        self._context.deadlines.clear(self.market, Timer.SILENCE, Timer.OVERDUE)
+        if self._synced_ns is not None and now_ns - self._synced_ns >= to_ns(policy.stable_s):
+            self._relapses = 0
+        if self._relapses:
+            pause_ns = self._context.backoff_ns(
+                self._relapses - 1, policy.relapse_base_s, policy.relapse_cap_s
+            )
+            self._not_before_ns = max(self._not_before_ns, now_ns + pause_ns)
+        self._relapses += 1
+        self._synced_ns = None
+
+    def _resync(self, reason: str, now_ns: int) -> None:
+        self._router.resync(self.market, reason, now_ns)
+        self._context.touched[self.market] = self
+        self._become(Status.BUFFERING, now_ns)
+        self._decide(now_ns)
+
+    def _start_over(self, reason: str, now_ns: int) -> None:
+        """Nothing kept is of use: the diffs will come from another subscription."""
+        self._router.restart(self.market, reason, now_ns)
+        self._context.touched[self.market] = self
+        self._give_up_ticket()
+        self._context.deadlines.clear(self.market, *_TIMERS)
+        self._native = Status.BUFFERING
+        self._live = self._heard = False
+        self._synced_ns = None
+        self._not_before_ns = self._wait_for_data_ns = 0
+
+    # --- snapshots -------------------------------------------------------------------------
+
+    def _ask(self, purpose: Purpose, now_ns: int) -> None:
+        limit = self.venue.cheapest_limit if purpose is Purpose.CHECK else self._limit
+        self._ticket = Ticket(self.market, self.venue, self.symbol, limit, purpose, now_ns)
+        self.pacer.ask(self._ticket, now_ns)
+
+    def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
+        try:
+            outcome = self._router.install_snapshot(
+                self.market, body, limit=ticket.limit, live=True, now_ns=now_ns
+            )
+        except MalformedSnapshot as error:
+            self._failed(ticket, f"malformed snapshot: {error.what}", now_ns)
+            return
+        self._context.touched[self.market] = self
+        self._retries = 0
+        if outcome is SnapshotOutcome.TOO_OLD:
+            self._wait_for_younger(now_ns)
+            return
+        self._too_old = 0
+        after = _AFTER[outcome]
+        if outcome is SnapshotOutcome.GAP:
+            self._relapse(now_ns)
+        elif after is Status.SYNCED and self._book.status == Status.CROSSED:
+            after = Status.CROSSED
+        self._become(after, now_ns)
+
+    def _wait_for_younger(self, now_ns: int) -> None:
+        """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
+        policy = self._context.policy
+        patient = self._too_old < policy.too_old_patience
+        attempt = self._too_old if patient else self._too_old - policy.too_old_patience
+        cap_s = policy.too_old_cap_s if patient else policy.retry_cap_s
+        self._not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
+        self._too_old += 1
+        self._explain("the snapshot is older than the kept diffs; a younger one is asked", now_ns)
+
+    def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        policy = self._context.policy
+        if ticket.purpose is Purpose.CHECK:
+            self._look_later(ticket, now_ns)
+            return
+        self._not_before_ns = now_ns + self._context.backoff_ns(
+            self._retries, policy.retry_base_s, policy.retry_cap_s
+        )
+        self._retries += 1
+        self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
+
+    def _give_up_ticket(self) -> None:
+        if self._ticket is not None:
+            self.pacer.withdraw(self._ticket)
+            self._ticket = None
+
+    # --- silence ---------------------------------------------------------------------------
+
+    def _look(self, now_ns: int) -> None:
+        """Nothing may have come for long: compare with the exchange, unless something did come."""
+        self._silence.on_data(self.last_data_ns() or 0)
+        due_ns = self._silence.next_look_ns()
+        if due_ns > now_ns:
+            self._context.deadlines.set(Timer.SILENCE, self.market, due_ns)
+        elif self._ticket is None:
+            self._ask(Purpose.CHECK, now_ns)
+
+    def _look_later(self, ticket: Ticket, now_ns: int) -> None:
+        if ticket.purpose is Purpose.CHECK and self._native is Status.SYNCED:
+            self._silence.on_unknown(now_ns)
+            self._context.deadlines.set(Timer.SILENCE, self.market, self._silence.next_look_ns())
+
+    def _compare(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
+        if self._native is not Status.SYNCED:
+            return
+        if self._came_since(ticket.asked_ns):
+            self._look(now_ns)
+            return
+        moved = has_moved(body, self._book, self.venue.continuity)
+        if moved is None:
+            self._look_later(ticket, now_ns)
+        elif moved:
+            self._suspected_ns = ticket.asked_ns
+            overdue_ns = now_ns + to_ns(self._context.policy.overdue_s)
+            self._context.deadlines.set(Timer.OVERDUE, self.market, overdue_ns)
+        else:
+            self._silence.on_compared(now_ns)
+            self._clear_of_doubt(now_ns)
+            self._context.deadlines.set(Timer.SILENCE, self.market, self._silence.next_look_ns())
+
+    def _strike_if_still_silent(self, now_ns: int) -> None:
+        if self._came_since(self._suspected_ns):
+            self._look(now_ns)
+            return
+        strikes = self._strikes + 1
+        reason = "the exchange's book moved on, and no diff came"
+        self._start_over(reason, now_ns)
+        self._lay("stale", reason, now_ns)
+        self.streams.doubt(
+            self.stream, strikes=strikes, silent_since_ns=self._suspected_ns, reason=reason, now_ns=now_ns
+        )
+        self._strikes = strikes
+
+    def _came_since(self, at_ns: int) -> bool:
+        last_ns = self.last_data_ns()
+        return last_ns is not None and last_ns >= at_ns
+
+    def _hear(self, now_ns: int) -> None:
+        """Data came: whatever doubt there was is over."""
+        self._heard = True
+        self._wait_for_data_ns = 0
+        if self._live:
+            self._clear_of_doubt(now_ns)
+
+    def _clear_of_doubt(self, now_ns: int) -> None:
+        if self._strikes:
+            self._strikes = 0
+            self._lift(now_ns)
+
+    # --- what users see --------------------------------------------------------------------
+
+    def _lay(self, condition: Condition, reason: str, now_ns: int) -> None:
+        self._router.set_condition(self.market, condition, reason, now_ns)
+        self._context.touched[self.market] = self
+
+    def _lift(self, now_ns: int) -> None:
+        self._router.set_condition(self.market, None, "", now_ns)
+        self._context.touched[self.market] = self
+
+    def _explain(self, reason: str, now_ns: int) -> None:
+        """Let users read why a book that waits for its snapshot still waits."""
+        if self._native in _WITHOUT_SNAPSHOT:
+            self._router.resync(self.market, reason, now_ns)
+            self._native = Status.BUFFERING
+            self._context.touched[self.market] = self
+
+    def _close(self, ending: Ending, reason: str, now_ns: int) -> None:
+        self.end(ending, reason, now_ns)
+        self.streams.remove(self.stream, now_ns)

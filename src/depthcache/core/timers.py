@@ -1,0 +1,95 @@
+"""Deadlines as data: which there are, and which is next. No clock: time is an argument.
+
+Whoever waits sets a deadline under its own number; the client hands each one that is due to its
+owner. Setting one again replaces it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from enum import Enum
+from typing import TypeAlias
+
+__all__ = ["Deadlines", "Owner", "Timer"]
+
+Owner: TypeAlias = int | str
+"""A market id, a link number, a request number or the name of a weight budget: what the timer says."""
+
+
+class Timer(Enum):
+    """Every kind of deadline, and who owns it."""
+
+    CONNECT = "connect"
+    """When to try again to connect a link."""
+    OPENING = "opening"
+    """When to give up a connection of a link that does not open."""
+    MESSAGE = "message"
+    """When the next control message may be sent on a link."""
+    REPLY = "reply"
+    """When a missing reply means that the connection of a link is broken."""
+    LIFE = "life"
+    """When to ask a link that has been quiet for a sign of life."""
+    RENEW = "renew"
+    """When to replace the connection of a link before the exchange cuts it."""
+    BUDGET = "budget"
+    """When a weight budget may have room for the next waiting request."""
+    ANSWER = "answer"
+    """When to give up a request of which the network never reported anything."""
+    SNAPSHOT = "snapshot"
+    """When a market may ask for its next snapshot."""
+    CROSSED = "crossed"
+    """When a market that is still crossed gets a new snapshot."""
+    BRIDGING = "bridging"
+    """When a market that is still bridging gets a new snapshot."""
+    SILENCE = "silence"
+    """When to compare a market without diffs with the exchange."""
+    OVERDUE = "overdue"
+    """When a diff that the exchange must have sent to a market is missing for good."""
+
+
+class Deadlines:
+    """All pending deadlines; setting, clearing and taking cost O(log n)."""
+
+    __slots__ = ("_heap", "_pending")
+
+    def __init__(self) -> None:
+        self._pending: dict[tuple[Timer, Owner], int] = {}
+        self._heap: list[tuple[int, str, str, tuple[Timer, Owner]]] = []
+
+    def set(self, timer: Timer, owner: Owner, at_ns: int) -> None:
+        """Wake `owner` at that time; replaces an earlier deadline of the same kind."""
+        key = (timer, owner)
+        if self._pending.get(key) != at_ns:
+            self._pending[key] = at_ns
+            heapq.heappush(self._heap, (at_ns, timer.value, str(owner), key))
+        if len(self._heap) > 64 + 4 * len(self._pending):
+            self._rebuild()
+
+    def clear(self, owner: Owner, *timers: Timer) -> None:
+        """Forget deadlines of an owner, pending or not."""
+        for timer in timers:
+            self._pending.pop((timer, owner), None)
+
+    def pending(self, timer: Timer, owner: Owner) -> int | None:
+        """When that deadline is, None where there is none."""
+        return self._pending.get((timer, owner))
+
+    def next_ns(self) -> int | None:
+        """The earliest deadline."""
+        heap, pending = self._heap, self._pending
+        while heap and pending.get(heap[0][3]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def take_due(self, now_ns: int) -> tuple[Timer, Owner] | None:
+        """The earliest deadline that is due, forgotten by this; None when none is due."""
+        at_ns = self.next_ns()
+        if at_ns is None or at_ns > now_ns:
+            return None
+        key = heapq.heappop(self._heap)[3]
+        del self._pending[key]
+        return key
+
+    def _rebuild(self) -> None:
+        self._heap = [(at, key[0].value, str(key[1]), key) for key, at in self._pending.items()]
+        heapq.heapify(self._heap)

@@ -47,12 +47,18 @@ class Failure:
 class Callbacks(Protocol):
     """What a network reports (the runner implements it)."""
 
-    def on_open(self, connection: int) -> None: ...
-    def on_closed(self, connection: int, closed: Closed) -> None: ...
+    def on_open(self, connection: int) -> None:
+        """A connection can be used."""
+
+    def on_closed(self, connection: int, closed: Closed) -> None:
+        """A connection ended, or could not be made; nothing more comes from its number."""
+
     def on_alive(self, connection: int) -> None:
         """A ping or pong arrived (frames count by themselves)."""
 
-    def on_response(self, request: int, answer: Response | Failure) -> None: ...
+    def on_response(self, request: int, answer: Response | Failure) -> None:
+        """A request ended; exactly once for each."""
+
     def on_events(self) -> None:
         """`feed` returned True since the last call."""
 

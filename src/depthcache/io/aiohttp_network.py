@@ -1,0 +1,191 @@
+"""The real network: WebSocket and HTTP through aiohttp, on the event loop of whoever made it.
+
+TLS is verified against the system's certificates (SSL_CERT_FILE and SSL_CERT_DIR are honoured),
+proxies come from the environment, redirects are refused, compression of WebSockets is never
+offered. It reports and decides nothing; when and where to connect is the core's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import partial
+from time import monotonic_ns
+
+import aiohttp
+
+from depthcache import logs
+from depthcache.io import rest
+from depthcache.io.network import Callbacks, Closed, Failure, Feed, Network, Response
+from depthcache.io.websocket import Ears, WebSocket
+
+__all__ = ["AiohttpNetwork"]
+
+_QUIET_S, _PONG_S = 30.0, 10.0
+"""Healthy sockets are never silent that long: spot pings every 20 s (measured 2026-08-24). On futures
+(every 3 minutes) a quiet one is pinged; pings are 1 message in 30 s of at least 5 allowed a second."""
+_GOODBYE_S = 3.0
+"""How long closing may take in all before connections are cut."""
+_LATE_NS = 200_000_000
+"""A wake-up that comes this late tells that the loop was blocked."""
+_CATCH_UP_S = 0.1
+
+_Work = asyncio.Task[Closed] | asyncio.Task[Response | Failure]
+
+
+class AiohttpNetwork(Network):
+    """Make it on the thread of the running event loop that carries it; `aclose` it there."""
+
+    def __init__(
+        self,
+        *,
+        use_proxies: bool = True,
+        tls: ssl.SSLContext | None = None,
+        quiet_s: float = _QUIET_S,
+        pong_s: float = _PONG_S,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._use_proxies, self._quiet_s, self._pong_s = use_proxies, quiet_s, pong_s
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls or ssl.create_default_context(), limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            middlewares=(rest.refuse_redirects,),
+            headers={"User-Agent": "depthcache"},
+        )
+        self._sockets: dict[int, tuple[WebSocket, asyncio.Task[Closed]]] = {}
+        self._requests: dict[int, asyncio.Task[Response | Failure]] = {}
+        self._wake: asyncio.TimerHandle | None = None
+        self._events_wait = False
+        self._closed = False
+
+    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
+        """Called once before anything else."""
+        self._callbacks = callbacks
+        self._ears = Ears(
+            feed=feed,
+            on_events=self._tell_events_soon,
+            on_open=callbacks.on_open,
+            on_alive=callbacks.on_alive,
+            quiet_s=self._quiet_s,
+            pong_s=self._pong_s,
+        )
+
+    def now_ns(self) -> int:
+        """`time.monotonic_ns`, which also stamps frames."""
+        return monotonic_ns()
+
+    # --- WebSockets ---------------------------------------------------------------------------
+
+    def open(self, connection: int, url: str) -> None:
+        """Connect; ends in `on_open`, or in `on_closed` when it fails."""
+        socket = WebSocket(connection, url, self._ears)
+        task = self._loop.create_task(socket.run(self._session, use_proxies=self._use_proxies))
+        self._sockets[connection] = (socket, task)
+        task.add_done_callback(partial(self._on_socket_done, connection))
+
+    def send(self, connection: int, text: str) -> None:
+        """Send one text frame; silently dropped when the connection is gone."""
+        found = self._sockets.get(connection)
+        if found is not None:
+            found[0].send(text)
+
+    def close(self, connection: int) -> None:
+        """Close; ends in `on_closed`, unless that was already reported."""
+        found = self._sockets.get(connection)
+        if found is not None and not found[1].cancelling():
+            found[1].cancel()
+
+    def _on_socket_done(self, connection: int, task: asyncio.Task[Closed]) -> None:
+        del self._sockets[connection]
+        if task.cancelled():
+            closed = Closed(None, "closed by this client")
+        elif (error := task.exception()) is not None:
+            logs.unexpected(where=f"connection {connection}", error=error)
+            closed = Closed(None, rest.words(error))
+        else:
+            closed = task.result()
+        if not self._closed:
+            self._callbacks.on_closed(connection, closed)
+
+    # --- HTTP ---------------------------------------------------------------------------------
+
+    def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
+        """GET; ends in exactly one `on_response`."""
+        work = rest.fetch(self._session, url, timeout_s=timeout_s, use_proxies=self._use_proxies)
+        task = self._loop.create_task(work)
+        self._requests[request] = task
+        task.add_done_callback(partial(self._on_request_done, request))
+
+    def _on_request_done(self, request: int, task: asyncio.Task[Response | Failure]) -> None:
+        del self._requests[request]
+        if task.cancelled():
+            answer: Response | Failure = Failure("given up: the client is closing")
+        elif (error := task.exception()) is not None:
+            logs.unexpected(where=f"request {request}", error=error)
+            answer = Failure(rest.words(error))
+        else:
+            answer = task.result()
+        if not self._closed:
+            self._callbacks.on_response(request, answer)
+
+    # --- waking -------------------------------------------------------------------------------
+
+    def wake_at(self, at_ns: int | None) -> None:
+        """Replace the one pending wake-up; None takes it away."""
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if at_ns is not None and not self._closed:
+            # The loop's clock is the monotonic one, in seconds; a time that is past comes at once.
+            delay_s = max(0, at_ns - monotonic_ns()) / 1e9
+            self._wake = self._loop.call_later(delay_s, self._on_time, at_ns)
+
+    def _on_time(self, at_ns: int) -> None:
+        late_ns = monotonic_ns() - at_ns
+        if late_ns > _LATE_NS:
+            # The loop was blocked. What waits in the sockets is heard before watchdogs judge silence.
+            logs.loop_was_blocked(late_s=late_ns / 1e9)
+            self._wake = self._loop.call_later(_CATCH_UP_S, self._wake_now)
+        else:
+            self._wake_now()
+
+    def _wake_now(self) -> None:
+        self._wake = None
+        self._callbacks.on_wake()
+
+    def _tell_events_soon(self) -> None:
+        """Many frames of one batch are told of once."""
+        if not self._events_wait:
+            self._events_wait = True
+            self._loop.call_soon(self._tell_events)
+
+    def _tell_events(self) -> None:
+        self._events_wait = False
+        if not self._closed:
+            self._callbacks.on_events()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Say goodbye on every connection, give up every request, leave nothing behind.
+
+        Bounded: after a few seconds connections are cut. Nothing is reported after it began.
+        """
+        self._closed = True
+        self.wake_at(None)
+        try:
+            await self._end_all(timeout_s=_GOODBYE_S, cut=False)
+        finally:
+            await self._end_all(timeout_s=None, cut=True)
+            await self._session.close()
+            await asyncio.sleep(0)  # transports close their sockets one step later
+
+    async def _end_all(self, *, timeout_s: float | None, cut: bool) -> None:
+        """Cancel all work and wait for it. `cut`: also what is already saying goodbye."""
+        work: list[_Work] = [*self._requests.values(), *(task for _, task in self._sockets.values())]
+        for task in work:
+            if cut or not task.cancelling():
+                task.cancel()
+        if work:
+            await asyncio.wait(work, timeout=timeout_s)

@@ -1,0 +1,154 @@
+"""The one loop body of a client: performs what the core wants, tells the core what happened.
+
+It is synchronous and knows no event loop, no socket and no clock but the network's, so the very
+same code runs on aiohttp and on a virtual clock. It decides nothing.
+
+Each thing that happens takes the same way: tell the core, then settle. Settling takes the router's
+events, the core's commands and its notices, until there are none left, and sets the one wake-up.
+Whoever is called from within may call back: what that brings is settled by the loop already
+running. An error in the core, the network or a listener is logged once and the client goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from depthcache import logs
+from depthcache.core.commands import CloseConnection, Command, FetchSnapshot, OpenConnection, Send
+from depthcache.core.notices import Notice
+from depthcache.io.network import Callbacks, Closed, Failure, Network, Response
+from depthcache.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from depthcache._native import Router
+    from depthcache.core.client import ClientCore
+
+__all__ = ["Runner"]
+
+_OK = 200
+
+
+class Runner(Callbacks):
+    """Order of calls: `add` and `remove` at any time, `close` once; the network calls the `on_…`."""
+
+    def __init__(
+        self, core: ClientCore, router: Router, network: Network, *, on_notice: Callable[[Notice], None]
+    ) -> None:
+        self._core, self._router, self._network, self._on_notice = core, router, network, on_notice
+        self._settling = False
+        self._wake_at_ns: int | None = None
+        self._reported: set[tuple[str, type[Exception]]] = set()
+        network.attach(router.feed, self)
+
+    # --- what the application wants -----------------------------------------------------------
+
+    def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None) -> int:
+        """Begin a market; returns its number. Raises what the core raises for wrong arguments."""
+        now_ns = self._network.now_ns()
+        market = self._core.add(venue, symbol, depth=depth, speed_ms=speed_ms, now_ns=now_ns)
+        self._settle()
+        return market
+
+    def remove(self, market: int) -> None:
+        """End a market for good."""
+        self._core.remove(market, self._network.now_ns())
+        self._settle()
+
+    def close(self) -> None:
+        """End everything for good; what the network still reports afterwards changes nothing."""
+        self._tell("close", lambda: self._core.close(self._network.now_ns()))
+
+    # --- what happened ------------------------------------------------------------------------
+
+    def on_open(self, connection: int) -> None:
+        """A connection can be used."""
+        logs.connection_open(connection=connection)
+        self._tell("on_open", lambda: self._core.on_open(connection, self._network.now_ns()))
+
+    def on_closed(self, connection: int, closed: Closed) -> None:
+        """A connection ended or could not be made."""
+        code, reason = closed.code, closed.reason
+        logs.connection_closed(connection=connection, code=code, reason=reason)
+        self._tell(
+            "on_closed", lambda: self._core.on_closed(connection, code, reason, self._network.now_ns())
+        )
+
+    def on_alive(self, connection: int) -> None:
+        """A ping or pong arrived."""
+        self._tell("on_alive", lambda: self._core.on_alive(connection, self._network.now_ns()))
+
+    def on_response(self, request: int, answer: Response | Failure) -> None:
+        """A request ended."""
+        if isinstance(answer, Failure):
+            reason = answer.reason
+            logs.request_failed(request=request, reason=reason)
+            self._tell("on_failure", lambda: self._core.on_failure(request, reason, self._network.now_ns()))
+            return
+        status, headers, body = answer.status, answer.headers, answer.body
+        if status != _OK:
+            logs.request_failed(request=request, reason=f"HTTP {status}")
+        self._tell(
+            "on_answer", lambda: self._core.on_answer(request, status, headers, body, self._network.now_ns())
+        )
+
+    def on_events(self) -> None:
+        """The router has something to tell."""
+        self._settle()
+
+    def on_wake(self) -> None:
+        """The wake-up came."""
+        self._wake_at_ns = None
+        self._tell("on_wake", lambda: self._core.on_wake(self._network.now_ns()))
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _tell(self, where: str, call: Callable[[], None]) -> None:
+        self._guarded(where, call)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while self._pass_on():
+                pass
+        finally:
+            self._settling = False
+        at_ns = self._core.next_wake_ns()
+        if at_ns != self._wake_at_ns:
+            self._wake_at_ns = at_ns
+            self._network.wake_at(at_ns)
+
+    def _pass_on(self) -> bool:
+        """One round: events to the core, commands to the network, notices out. False: nothing left."""
+        events = self._router.take_events()
+        if events:
+            self._guarded("on_events", lambda: self._core.on_events(events, self._network.now_ns()))
+        commands = self._core.take_commands()
+        for command in commands:
+            self._guarded("a command", lambda command=command: self._perform(command))  # type: ignore[misc]
+        notices = self._core.take_notices()
+        for notice in notices:
+            self._guarded("a notice", lambda notice=notice: self._on_notice(notice))  # type: ignore[misc]
+        return bool(events or commands or notices)
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case OpenConnection(connection, url):
+                self._network.open(connection, url)
+            case CloseConnection(connection):
+                self._network.close(connection)
+            case Send(connection, text):
+                self._network.send(connection, text)
+            case FetchSnapshot(request, url, timeout_s):
+                self._network.fetch(request, url, timeout_s=timeout_s)
+
+    def _guarded(self, where: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other books must live on
+            if (where, type(error)) not in self._reported:
+                self._reported.add((where, type(error)))
+                logs.unexpected(where=where, error=error)

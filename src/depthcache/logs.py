@@ -1,0 +1,51 @@
+"""Every log line of this package: one named function each, on the logger `depthcache`.
+
+What a program must react to is an exception or a status, never a line here. So everything that
+can happen in good order is INFO or DEBUG, and a program that sets up no logging hears nothing; only
+a mistake of this package itself is an ERROR. Nothing here is called for a frame or a read.
+"""
+
+from __future__ import annotations
+
+import logging
+
+__all__ = [
+    "book_status",
+    "connection_closed",
+    "connection_open",
+    "loop_was_blocked",
+    "request_failed",
+    "unexpected",
+]
+
+_LOGGER = logging.getLogger("depthcache")
+
+
+def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
+    """A book has another status."""
+    _LOGGER.info("%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
+
+
+def connection_open(*, connection: int) -> None:
+    """A WebSocket is open."""
+    _LOGGER.info("connection %d is open", connection)
+
+
+def connection_closed(*, connection: int, code: int | None, reason: str) -> None:
+    """A WebSocket ended, or could not be opened."""
+    _LOGGER.info("connection %d is closed (code %s): %s", connection, code, reason)
+
+
+def request_failed(*, request: int, reason: str) -> None:
+    """A snapshot request got no answer, or none with status 200."""
+    _LOGGER.info("request %d failed: %s", request, reason)
+
+
+def loop_was_blocked(*, late_s: float) -> None:
+    """The event loop that carries the client stood still; books were late by as much."""
+    _LOGGER.info("the event loop was blocked for about %.1f s; books were late by as much", late_s)
+
+
+def unexpected(*, where: str, error: BaseException) -> None:
+    """A mistake of this package; the client goes on. Called once per place and kind of error."""
+    _LOGGER.error("unexpected error in %s; the client goes on; please report this", where, exc_info=error)

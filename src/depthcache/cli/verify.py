@@ -1,0 +1,133 @@
+"""`depthcache verify`: does the book of a recording come out right?
+
+Arguments in, a report out; the replaying is `recording.verify`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from depthcache.recording.verify import Report, Row
+
+__all__ = ["verify"]
+
+_WIDTH_WITHOUT_TERMINAL = 170
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--exchange",
+    metavar="NAME",
+    help="Whose rules to follow, such as binance.com-futures; by default what the recording tells.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a list with one object per symbol.")
+def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
+    """Replay recorded market data and report whether the book came out right.
+
+    FILES are recordings of the hftbacktest collector, of cryptofeed (raw data collection), or JSON
+    lines, plain or gzip; the format is recognised. Lines with receive times are merged by time over
+    all files. Every diff goes through the same book that the live client uses; best prices are
+    compared with the recorded bookTicker after each.
+
+    \b
+    depthcache verify btcusdt_20240808.gz btcusdt_20240809.gz
+    depthcache verify BINANCE.http.0.0 BINANCE.ws.1.0 --json
+    depthcache verify frames.jsonl --exchange binance.com-futures
+
+    Exit code 0: right, or nothing to judge because no snapshot was recorded. 1: a gap, best prices
+    that differ after more than 5 % of the diffs compared (10 % for one symbol), or lines that could not
+    be used. 2: a file cannot be read.
+    """
+    from depthcache import recording
+
+    report = recording.verify(files, exchange=exchange)
+    if as_json:
+        _print_json(report)
+    else:
+        _print_table(report)
+    for line in report.problems.lines():
+        click.echo(f"depthcache: {line}", err=True)
+    return 0 if report.right else 1
+
+
+def _print_json(report: Report) -> None:
+    import json
+
+    click.echo(json.dumps([row.as_dict() for row in report.rows], indent=2, ensure_ascii=False))
+    for fault in report.faults:
+        click.echo(f"depthcache: {fault}", err=True)
+
+
+def _print_table(report: Report) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("symbol", no_wrap=True)
+    table.add_column("venue")
+    for heading in ("snapshot id", "diffs", "stale", "applied", "gaps", "final id", "bids", "asks"):
+        table.add_column(heading, justify="right")
+    table.add_column("best bid", justify="right")
+    table.add_column("best ask", justify="right")
+    table.add_column("bookTicker equal", justify="right")
+    for row in report.rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    click.echo(verdict(report))
+
+
+def _cells(row: Row) -> list[str]:
+    judged = None if row.oracle_equal is None else row.oracle_equal + (row.oracle_different or 0)
+    numbers = (
+        row.snapshot_lastUpdateId,
+        row.diffs_total,
+        row.stale_dropped,
+        row.applied,
+        row.gaps,
+        row.final_u,
+        row.final_bids,
+        row.final_asks,
+    )
+    compared = "-" if judged is None else f"{row.oracle_equal:,} of {judged:,}" if judged else "none recorded"
+    bid, ask = row.best_bid or ("-",), row.best_ask or ("-",)
+    return [row.symbol, row.venue, *map(_number, numbers), bid[0], ask[0], compared]
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def verdict(report: Report) -> str:
+    """The outcome in one line of plain words."""
+    if report.faults:
+        return "WRONG: " + "; ".join(report.faults) + "."
+    judged = [row for row in report.rows if row.snapshot_lastUpdateId is not None]
+    unjudged = len(report.rows) - len(judged)
+    parts = []
+    if judged:
+        applied = sum(row.applied or 0 for row in judged)
+        equal = sum(row.oracle_equal or 0 for row in judged)
+        different = sum(row.oracle_different or 0 for row in judged)
+        parts.append(f"RIGHT: {len(judged)} {_books(judged)} from {applied:,} applied diffs without a gap")
+        if equal or different:
+            parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} of them")
+        else:
+            parts.append("no bookTicker was recorded to compare with")
+    if unjudged:
+        parts.append(
+            f"{unjudged} without a snapshot: nothing to judge" if judged else "no snapshot: nothing to judge"
+        )
+    return "; ".join(parts or ["NOTHING: no depth updates were recorded"]) + "."
+
+
+def _books(rows: Sequence[Row]) -> str:
+    return "book" if len(rows) == 1 else "books"

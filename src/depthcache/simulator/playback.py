@@ -1,0 +1,114 @@
+"""A recording in time: which record comes next, when it is due, how waiting and skipping move it.
+
+Sans-I/O: time is an argument. Records keep their recorded distances, divided by `speed`; lines
+without receive times take the exchange's event times. Not here: who gets a record (`recorded`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from depthcache.errors import InvalidArgument
+from depthcache.recording.records import Diff, Frame, Record
+
+__all__ = ["Playback"]
+
+_MICROSECONDS_FROM = 10**14
+"""Event times from here on are microseconds, below it milliseconds (spot `timeUnit`, 2024-12-17)."""
+
+_LONGEST_SILENCE_NS = 60_000_000_000
+"""Longer pauses of a recording are cut to this: holes between files, clocks set anew. The longest
+silence of a thin symbol that was recorded is 43.5 s (spot NEXOUSDT, 2024-07)."""
+
+
+class Playback:
+    """The records of one recording, each at its time.
+
+    Order of calls: `start` once, then `take` while `is_due`; `next_ns` says when that will be.
+    `resume` makes the next record due now: time spent waiting is not caught up, time skipped is
+    not waited for.
+    """
+
+    def __init__(self, records: Iterator[Record], *, speed: float, ahead: int) -> None:
+        """`speed`: 1.0 as recorded, 10.0 ten times as fast, infinity without any waiting.
+
+        The first `ahead` records are read at once and can be looked at with `find`; as many are
+        kept ahead later.
+        """
+        if not speed > 0:
+            raise InvalidArgument(name="speed", value=speed, allowed="a number above 0, 1 is as recorded")
+        self._speed = speed
+        self._records = records
+        self._ahead_wanted = ahead
+        self._ahead: deque[tuple[int, Record]] = deque()
+        self._last_time_ns: int | None = None
+        self._played_ns = 0
+        self._base: tuple[int, int] | None = None
+        self._fill()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` was called."""
+        return self._base is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every record was taken."""
+        return not self._ahead
+
+    def start(self, now_ns: int) -> None:
+        """Begin: the first record is due now."""
+        self.resume(now_ns)
+
+    def resume(self, now_ns: int) -> None:
+        """The next record is due now, the others at their distances from it."""
+        self._base = (now_ns, self._ahead[0][0] if self._ahead else 0)
+
+    def next_ns(self) -> int | None:
+        """When the next record is due; None before the start and after the end."""
+        if self._base is None or not self._ahead:
+            return None
+        started_ns, recorded_ns = self._base
+        return started_ns + math.floor((self._ahead[0][0] - recorded_ns) / self._speed)
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether the next record's time has come."""
+        due_ns = self.next_ns()
+        return due_ns is not None and due_ns <= now_ns
+
+    def take(self) -> Record:
+        """The next record, due or not. Call it only while not `is_over`."""
+        _, record = self._ahead.popleft()
+        self._fill()
+        return record
+
+    def find(self, wanted: Callable[[Record], bool]) -> Record | None:
+        """The first record ahead that is wanted, without taking it."""
+        return next((record for _, record in self._ahead if wanted(record)), None)
+
+    def ahead(self) -> Iterator[Record]:
+        """The records ahead, as far as they are read."""
+        return (record for _, record in self._ahead)
+
+    def _fill(self) -> None:
+        while len(self._ahead) < self._ahead_wanted:
+            record = next(self._records, None)
+            if record is None:
+                return
+            time_ns = _time_ns(record)
+            if time_ns is not None:
+                distance_ns = time_ns - (self._last_time_ns or time_ns)
+                self._played_ns += min(max(distance_ns, 0), _LONGEST_SILENCE_NS)
+                self._last_time_ns = time_ns
+            self._ahead.append((self._played_ns, record))
+
+
+def _time_ns(record: Record) -> int | None:
+    if record.time_ns is not None:
+        return record.time_ns
+    if isinstance(record, Frame) and isinstance(record.about, Diff) and record.about.event_time is not None:
+        time = record.about.event_time
+        return time * (1_000 if time >= _MICROSECONDS_FROM else 1_000_000)
+    return None

@@ -224,9 +224,9 @@ fn payload<'a>(
     let mut another = reader.open(b'{', b'}', "a frame must be a JSON object")?;
     while another {
         let place = reader.at;
-        let key = reader.key()?;
+        let bit = diff_key(reader)?;
         let value = reader.at;
-        if let Err(fault) = known_key(&key, place, reader, &mut seen, into) {
+        if let Err(fault) = known_key(bit, place, reader, &mut seen, into) {
             seen.fault.get_or_insert(fault);
             reader.at = value;
             reader.skip(depth + 1)?;
@@ -244,27 +244,48 @@ fn payload<'a>(
     finish(seen, start, into)
 }
 
+/// Step over a key; gives the bit of a key that a diff has, 0 for any other.
+#[inline]
+fn diff_key(reader: &mut Reader<'_>) -> Result<u16, Fault> {
+    if let Some([b'"', letter, b'"', b':']) = reader.bytes.get(reader.at..reader.at + 4) {
+        let bit = bit_of(&[*letter]);
+        if bit != 0 {
+            reader.at += 4;
+            reader.space();
+            return Ok(bit);
+        }
+    }
+    Ok(bit_of(reader.key()?.as_bytes()))
+}
+
+#[inline]
+fn bit_of(key: &[u8]) -> u16 {
+    match key {
+        b"e" => 1,
+        b"E" => 2,
+        b"T" => 4,
+        b"s" => 8,
+        b"U" => 16,
+        b"u" => 32,
+        b"pu" => 64,
+        b"b" => 128,
+        b"a" => 256,
+        _ => 0,
+    }
+}
+
 /// Read the value of a key that a diff has; nothing is read of any other key.
 #[inline]
 fn known_key<'a>(
-    key: &str,
+    bit: u16,
     place: usize,
     reader: &mut Reader<'a>,
     seen: &mut Seen<'a>,
     into: &mut DepthUpdate,
 ) -> Result<(), Fault> {
-    let bit = match key {
-        "e" => 1,
-        "E" => 2,
-        "T" => 4,
-        "s" => 8,
-        "U" => 16,
-        "u" => 32,
-        "pu" => 64,
-        "b" => 128,
-        "a" => 256,
-        _ => return Ok(()),
-    };
+    if bit == 0 {
+        return Ok(());
+    }
     if seen.keys & bit != 0 {
         seen.fault
             .get_or_insert(("a key of the diff stands twice", place));

@@ -5,7 +5,7 @@
 
 use crate::message::{Level, SideLevels};
 use crate::scan::json::{Fault, Reader};
-use crate::scan::number::{Decimal, fast, general, power};
+use crate::scan::number::{Decimal, Shape, fast, general, power, shaped};
 
 /// Read a side; the reader stands at its opening bracket.
 pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {
@@ -23,42 +23,37 @@ pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault>
 /// The usual shape; `None` when anything is unusual (or wrong). Returns the byte behind it.
 #[inline]
 fn usual(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
-    let mut at = start + 1;
-    if *bytes.get(start)? != b'[' {
-        return None;
+    match bytes.get(start..start + 4)? {
+        [b'[', b'[', b'"', _] => {}
+        [b'[', b']', ..] => return Some(start + 2),
+        _ => return None,
     }
-    if *bytes.get(at)? == b']' {
-        return Some(at + 1);
-    }
-    let mut price_scale = None;
-    let mut quantity_scale = None;
+    let mut at = start + 3;
+    let mut price_shape = Shape::default();
+    let (mut price_scale, mut quantity_scale) = (None, None);
     loop {
-        if bytes.get(at..at + 2)? != b"[\"" {
-            return None;
-        }
-        let (price, scale, quote) = fast(bytes, at + 2)?;
+        let (price, scale, close) = shaped(bytes, at, &mut price_shape)?;
         if price == 0 || *price_scale.get_or_insert(scale) != scale {
             return None;
         }
-        if bytes.get(quote..quote + 3)? != b"\",\"" {
+        if bytes.get(close..close + 3)? != b"\",\"" {
             return None;
         }
-        let (quantity, scale, quote) = fast(bytes, quote + 3)?;
+        let (quantity, scale, close) = fast(bytes, close + 3)?;
         if quantity != 0 && *quantity_scale.get_or_insert(scale) != scale {
             return None;
         }
         into.narrow.push(Level { price, quantity });
-        let close = bytes.get(quote + 1..quote + 3)?;
-        at = quote + 3;
-        match close {
-            b"]," => {}
-            b"]]" => break,
-            _ => return None,
+        if bytes.get(close..close + 5)? != b"\"],[\"" {
+            if bytes.get(close..close + 3)? != b"\"]]" {
+                return None;
+            }
+            into.price_scale = price_scale.unwrap_or(0);
+            into.quantity_scale = quantity_scale.unwrap_or(0);
+            return Some(close + 3);
         }
+        at = close + 5;
     }
-    into.price_scale = price_scale.unwrap_or(0);
-    into.quantity_scale = quantity_scale.unwrap_or(0);
-    Some(at)
 }
 
 #[cold]

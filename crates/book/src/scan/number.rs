@@ -17,6 +17,9 @@ pub struct Decimal {
 const HIGH_NIBBLES: u64 = 0xF0F0_F0F0_F0F0_F0F0;
 const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 const SIXES: u64 = 0x0606_0606_0606_0606;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// Added to the value of a digit it stays below the high bit, added to anything above it does not.
+const BEYOND_NINE: u64 = 0x7676_7676_7676_7676;
 const MOST_FAST_DIGITS: usize = 18;
 
 /// Powers of ten, up to the most digits the fast path takes.
@@ -81,9 +84,105 @@ fn digits(bytes: &[u8], at: usize) -> (u64, usize) {
     (value, count)
 }
 
-/// A usual number that begins at `at` and ends with a quote: mantissa, scale, where the quote is.
+/// Eight bytes from `at` on, the first in the lowest byte.
+#[inline]
+fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let chunk = bytes.get(at..at + 8)?;
+    Some(u64::from_le_bytes(chunk.try_into().unwrap_or([0; 8])))
+}
+
+/// The digits of `bytes[start..end]`, one to eight of them, or `None` when they are not.
+#[inline]
+fn few_digits(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
+    let count = end.wrapping_sub(start);
+    if count.wrapping_sub(1) > 7 {
+        return None;
+    }
+    let word = word_at(bytes, end.wrapping_sub(8))?;
+    let unwanted = 64 - 8 * count as u32;
+    let values = (word ^ ASCII_ZEROS) >> unwanted << unwanted;
+    if (values.wrapping_add(BEYOND_NINE) | values) & HIGH_BITS != 0 {
+        return careful_digits(bytes, start, end);
+    }
+    Some(eight_digits(values))
+}
+
+/// The same, digit by digit.
+#[cold]
+fn careful_digits(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
+    bytes.get(start..end)?.iter().try_fold(0, |value, byte| {
+        byte.is_ascii_digit()
+            .then(|| value * 10 + u64::from(byte - b'0'))
+    })
+}
+
+/// Where the parts of the last number of a kind were, counted from its first digit: the next one
+/// is most often as long, and a guess that is checked makes no number wait for the one before.
+#[derive(Clone, Copy, Default)]
+pub struct Shape {
+    dot: usize,
+    length: usize,
+}
+
+/// Read the number at `at` as `shape` says, else by looking. Gives mantissa, scale and the place
+/// of the closing quote; `None` when it is unusual.
+#[inline]
+pub fn shaped(bytes: &[u8], at: usize, shape: &mut Shape) -> Option<(i64, u8, usize)> {
+    let Shape { dot, length } = *shape;
+    let close = at + length;
+    if bytes.get(close) == Some(&b'"') && bytes.get(at + dot) == Some(&b'.') {
+        let places = length - dot - 1;
+        let whole = few_digits(bytes, at, at + dot)?;
+        let part = few_digits(bytes, at + dot + 1, close)?;
+        return Some((
+            (whole * POWERS[places & 15] + part) as i64,
+            places as u8,
+            close,
+        ));
+    }
+    let (mantissa, scale, close) = fast(bytes, at)?;
+    let places = usize::from(scale);
+    let length = close - at;
+    if (1..=8).contains(&places) && length - places <= 9 {
+        *shape = Shape {
+            dot: length - places - 1,
+            length,
+        };
+    }
+    Some((mantissa, scale, close))
+}
+
+/// A usual number that begins at `at` and ends with a quote, found by looking.
 #[inline]
 pub fn fast(bytes: &[u8], at: usize) -> Option<(i64, u8, usize)> {
+    let word = word_at(bytes, at)?;
+    let count = leading_digits(word);
+    if count == 0 || count == 8 {
+        return long(bytes, at);
+    }
+    let whole = eight_digits(word << (64 - 8 * count));
+    match (word >> (8 * count)) as u8 {
+        b'"' => return Some((whole as i64, 0, at + count)),
+        b'.' => {}
+        _ => return None,
+    }
+    let start = at + count + 1;
+    let word = word_at(bytes, start)?;
+    let places = leading_digits(word);
+    if places == 0 {
+        return None;
+    }
+    let part = eight_digits(word << (64 - 8 * places));
+    let close = start + places;
+    if *bytes.get(close)? != b'"' {
+        return long(bytes, at);
+    }
+    Some(((whole * POWERS[places] + part) as i64, places as u8, close))
+}
+
+/// The same for up to 18 digits in all.
+#[cold]
+fn long(bytes: &[u8], at: usize) -> Option<(i64, u8, usize)> {
     let (whole, count) = digits(bytes, at);
     let end = at + count;
     if count == 0 || count > MOST_FAST_DIGITS {

@@ -21,9 +21,9 @@ from depthcache.io.websocket import Ears, WebSocket
 
 __all__ = ["AiohttpNetwork"]
 
-_QUIET_S, _PONG_S = 30.0, 10.0
+_QUIET_S, _PONG_S = 25.0, 10.0
 """Healthy sockets are never silent that long: spot pings every 20 s (measured 2026-08-24). On futures
-(every 3 minutes) a quiet one is pinged; pings are 1 message in 30 s of at least 5 allowed a second."""
+(every 3 minutes) a quiet one is pinged: 1 message in 25 s, where at least 5 a second are allowed."""
 _GOODBYE_S = 3.0
 """How long closing may take in all before connections are cut."""
 _LATE_NS = 200_000_000

@@ -14,41 +14,49 @@ from urllib.request import getproxies, proxy_bypass
 
 from depthcache.errors import ConnectionFailed
 
-__all__ = ["Proxy", "proxy_for"]
+__all__ = ["DIRECT", "Way", "way_to"]
 
 _HANDSHAKE = {"wss": "https", "ws": "http"}
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy and what to tell it. The credentials are in neither the URL nor `repr`."""
+class Way:
+    """How to reach a URL. Credentials of the proxy are in its headers, in neither its URL nor `repr`.
 
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    Attributes:
+        proxy: URL of the proxy, None for the direct way.
+        connect_headers: for the CONNECT of a tunnel, which the other end never sees.
+        request_headers: for a request in the clear, which the proxy reads and forwards.
+    """
+
+    proxy: str | None = None
+    connect_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    request_headers: Mapping[str, str] | None = field(default=None, repr=False)
 
 
-def proxy_for(url: str) -> Proxy | None:
-    """The proxy for a URL, None where there is none.
+DIRECT = Way()
+
+
+def way_to(url: str) -> Way:
+    """The way that the environment prescribes for a URL.
 
     Raises ConnectionFailed for a proxy of a kind that is not supported: going around a proxy that
-    the user named would be worse than not connecting.
+    the user named would be worse than not connecting. Raises ValueError for what is no URL.
     """
     parts = urlsplit(url)
     named = getproxies()
     scheme = _HANDSHAKE.get(parts.scheme, parts.scheme)
     text = named.get(scheme) or named.get("all")
     if not text or proxy_bypass(parts.netloc):
-        return None
+        return DIRECT
     proxy = urlsplit(text if "://" in text else f"http://{text}")
     host = proxy.netloc.rpartition("@")[2]
+    shown = urlunsplit((proxy.scheme, host, "", "", ""))
     if proxy.scheme not in ("http", "https") or not host:
-        shown = urlunsplit((proxy.scheme, host, "", "", ""))
-        raise ConnectionFailed(
-            url=url,
-            reason=f"the environment names the proxy {shown!r}; only http:// and https:// proxies work",
-        )
-    headers = {}
-    if proxy.username is not None:
-        credentials = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-        headers["Proxy-Authorization"] = f"Basic {b64encode(credentials).decode('ascii')}"
-    return Proxy(urlunsplit((proxy.scheme, host, "", "", "")), headers)
+        reason = f"the environment names the proxy {shown!r}; only http:// and https:// proxies work"
+        raise ConnectionFailed(url=url, reason=reason)
+    if proxy.username is None:
+        return Way(shown)
+    credentials = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+    headers = {"Proxy-Authorization": f"Basic {b64encode(credentials).decode('ascii')}"}
+    return Way(shown, connect_headers=headers) if scheme == "https" else Way(shown, request_headers=headers)

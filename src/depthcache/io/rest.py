@@ -13,9 +13,9 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Failure, Response
-from depthcache.io.proxies import Proxy, proxy_for
+from depthcache.io.proxies import DIRECT, way_to
 
-__all__ = ["fetch", "proxy_of", "refuse_redirects", "words"]
+__all__ = ["fetch", "refuse_redirects", "words"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """The largest real answers are snapshots of 5,000 levels a side, about 320 kB."""
@@ -28,12 +28,13 @@ async def fetch(
 ) -> Response | Failure:
     """GET `url`; `timeout_s` covers everything from the name lookup to the last byte."""
     try:
-        proxy = proxy_of(url, use_proxies=use_proxies)
+        way = way_to(url) if use_proxies else DIRECT
         async with session.get(
             url,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
-            proxy=proxy.url if proxy else None,
-            proxy_headers=proxy.headers if proxy else None,
+            proxy=way.proxy,
+            proxy_headers=way.connect_headers,
+            headers=way.request_headers,
             allow_redirects=False,
         ) as answer:
             body = bytearray()
@@ -60,18 +61,12 @@ async def refuse_redirects(request: ClientRequest, handler: ClientHandlerType) -
     return answer
 
 
-def proxy_of(url: str, *, use_proxies: bool) -> Proxy | None:
-    """The proxy of the environment, unless switched off. Raises ConnectionFailed."""
-    return proxy_for(url) if use_proxies else None
-
-
 def words(error: BaseException) -> str:
     """An error of the network as one line for people."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the TLS certificate was refused: {cause.verify_message}"
-        cause = cause.__cause__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        refused = error.certificate_error
+        detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused
+        return f"the TLS certificate was refused: {detail}"
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"the WebSocket handshake was answered with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -18,7 +18,8 @@ from aiohttp import WSMsgType
 
 from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Closed, Feed
-from depthcache.io.rest import proxy_of, words
+from depthcache.io.proxies import DIRECT, way_to
+from depthcache.io.rest import words
 
 __all__ = ["Ears", "WebSocket"]
 
@@ -66,7 +67,7 @@ class WebSocket:
     async def run(self, session: aiohttp.ClientSession, *, use_proxies: bool) -> Closed:
         """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
         try:
-            proxy = proxy_of(self._url, use_proxies=use_proxies)
+            way = way_to(self._url) if use_proxies else DIRECT
             # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
             socket = await session.ws_connect(
                 self._url,
@@ -74,8 +75,9 @@ class WebSocket:
                 compress=0,
                 max_msg_size=_MOST_BYTES,
                 decode_text=False,
-                proxy=proxy.url if proxy else None,
-                proxy_headers=proxy.headers if proxy else None,
+                proxy=way.proxy,
+                proxy_headers=way.connect_headers,
+                headers=way.request_headers,
             )
         except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
             return Closed(None, words(error))

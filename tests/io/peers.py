@@ -1,0 +1,132 @@
+"""Both ends of a network under test: a scripted server on loopback, and a listener that waits.
+
+The listener is what the runner would be. It never waits for a time: `until` waits for an event, with
+a deadline that only a failure reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from depthcache.io.aiohttp_network import AiohttpNetwork
+from depthcache.io.network import Closed, Failure, Response
+
+DEADLINE_S = 20.0
+
+
+@dataclass
+class Listener:
+    """Callbacks and feed in one: remembers everything and wakes who waits."""
+
+    opened: list[int] = field(default_factory=list)
+    closed: dict[int, Closed] = field(default_factory=dict)
+    alive: list[int] = field(default_factory=list)
+    answers: dict[int, Response | Failure] = field(default_factory=dict)
+    frames: list[tuple[int, bytes, int]] = field(default_factory=list)
+    events: int = 0
+    wakes: int = 0
+    has_events: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def feed(self, connection: int, frame: bytes, received_ns: int) -> bool:
+        self.frames.append((connection, frame, received_ns))
+        self._changed.set()
+        return self.has_events
+
+    def on_open(self, connection: int) -> None:
+        self.opened.append(connection)
+        self._changed.set()
+
+    def on_closed(self, connection: int, closed: Closed) -> None:
+        assert connection not in self.closed, "a connection ends once"
+        self.closed[connection] = closed
+        self._changed.set()
+
+    def on_alive(self, connection: int) -> None:
+        self.alive.append(connection)
+        self._changed.set()
+
+    def on_response(self, request: int, answer: Response | Failure) -> None:
+        assert request not in self.answers, "a request is answered once"
+        self.answers[request] = answer
+        self._changed.set()
+
+    def on_events(self) -> None:
+        self.events += 1
+        self._changed.set()
+
+    def on_wake(self) -> None:
+        self.wakes += 1
+        self._changed.set()
+
+    async def until(self, happened: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not happened():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def closing_of(self, connection: int) -> Closed:
+        await self.until(lambda: connection in self.closed)
+        return self.closed[connection]
+
+    async def answer_to(self, request: int) -> Response | Failure:
+        await self.until(lambda: request in self.answers)
+        return self.answers[request]
+
+
+@asynccontextmanager
+async def listening(**options: object) -> AsyncIterator[tuple[AiohttpNetwork, Listener]]:
+    """A network with a listener, closed at the end."""
+    network, listener = AiohttpNetwork(**options), Listener()  # type: ignore[arg-type]
+    network.attach(listener.feed, listener)
+    try:
+        yield network, listener
+    finally:
+        await network.aclose()
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(
+    routes: Mapping[str, Handler], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[str]:
+    """A server with these GET handlers; yields `host:port`."""
+    app = web.Application()
+    for path, handler in routes.items():
+        app.router.add_get(path, handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, host, 0, ssl_context=tls)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield f"{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def talking(talk: Talk, *, autoping: bool = False, autoclose: bool = True) -> Handler:
+    """A WebSocket handler that does what `talk` does."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(autoping=autoping, autoclose=autoclose, compress=True)
+        await socket.prepare(request)
+        await talk(socket)
+        return socket
+
+    return handle
+
+
+async def read_on(socket: web.WebSocketResponse) -> None:
+    """Read and ignore until the client leaves."""
+    async for _ in socket:
+        pass

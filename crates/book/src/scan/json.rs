@@ -195,12 +195,13 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Step over any value, checking it.
+    /// Step over any value, checking it; `depth` is how deep it is nested, 1 for the whole message.
     pub fn skip(&mut self, depth: usize) -> Result<(), Fault> {
-        if depth > DEEPEST {
+        let next = self.peek();
+        if depth > DEEPEST && matches!(next, Some(b'{' | b'[')) {
             return Err(("the nesting is deeper than 64", self.at));
         }
-        match self.peek() {
+        match next {
             Some(b'"') => self.string().map(|_| ()),
             Some(b'{') => {
                 let mut another = self.open(b'{', b'}', "")?;

@@ -1,0 +1,87 @@
+//! The one sentence: the scanner never panics, accepts exactly what the oracle accepts, and reads
+//! the same numbers.
+
+use depthcache_book::message::{DepthSnapshot, DepthUpdate, SideLevels};
+use depthcache_book::scan;
+
+use crate::oracle::{self, Depth, Number, Verdict};
+
+/// Compare the scanner and the oracle on one frame.
+pub fn check_frame(bytes: &[u8]) {
+    let mut update = DepthUpdate::default();
+    let found = match scan::frame(bytes, &mut update) {
+        Err(_) => Verdict::Malformed,
+        Ok(scan::Scanned {
+            body: scan::Body::Other,
+            ..
+        }) => Verdict::Other,
+        Ok(scan::Scanned {
+            stream,
+            body: scan::Body::Update { symbol },
+        }) => Verdict::Depth(Depth {
+            stream: stream.map(|stream| stream.into_owned()),
+            symbol: symbol.into_owned(),
+            ids: (
+                update.first_update_id,
+                update.final_update_id,
+                update.previous_final_update_id,
+            ),
+            event_time_us: Some(update.event_time_us).filter(|time| *time != 0),
+            bids: side(&update.bids),
+            asks: side(&update.asks),
+        }),
+    };
+    let mut wanted = if oracle::nesting(bytes) > 64 {
+        Verdict::Malformed
+    } else {
+        oracle::frame(bytes)
+    };
+    if let Verdict::Depth(depth) = &mut wanted {
+        depth.event_time_us = depth.event_time_us.filter(|time| *time != 0);
+    }
+    assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
+}
+
+/// Compare the scanner and the oracle on one snapshot.
+pub fn check_snapshot(bytes: &[u8]) {
+    let mut snapshot = DepthSnapshot::default();
+    let found = match scan::snapshot(bytes, &mut snapshot) {
+        Err(_) => Verdict::Malformed,
+        Ok(()) => Verdict::Depth(Depth {
+            stream: None,
+            symbol: String::new(),
+            ids: (0, snapshot.last_update_id, None),
+            event_time_us: snapshot.event_time_us,
+            bids: side(&snapshot.bids),
+            asks: side(&snapshot.asks),
+        }),
+    };
+    let wanted = if oracle::nesting(bytes) > 64 {
+        Verdict::Malformed
+    } else {
+        oracle::snapshot(bytes)
+    };
+    assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
+}
+
+fn side(levels: &SideLevels) -> Vec<(Number, Number)> {
+    let number =
+        |mantissa: i128, scale: u8| oracle::canonical(&mantissa.to_string(), -i64::from(scale));
+    let narrow = levels
+        .narrow
+        .iter()
+        .map(|level| (i128::from(level.price), i128::from(level.quantity)));
+    let wide = levels
+        .wide
+        .iter()
+        .map(|level| (level.price, level.quantity));
+    narrow
+        .chain(wide)
+        .map(|(price, quantity)| {
+            (
+                number(price, levels.price_scale),
+                number(quantity, levels.quantity_scale),
+            )
+        })
+        .collect()
+}

@@ -6,8 +6,16 @@ use depthcache_book::scan;
 
 use crate::oracle::{self, Depth, Number, Verdict};
 
+/// Text by which serde_json marks numbers of any size: a message with it would confuse the oracle.
+fn confuses_the_oracle(bytes: &[u8]) -> bool {
+    bytes.windows(11).any(|part| part == b"$serde_json")
+}
+
 /// Compare the scanner and the oracle on one frame.
 pub fn check_frame(bytes: &[u8]) {
+    if confuses_the_oracle(bytes) {
+        return;
+    }
     let mut update = DepthUpdate::default();
     let found = match scan::frame(bytes, &mut update) {
         Err(_) => Verdict::Malformed,
@@ -44,6 +52,9 @@ pub fn check_frame(bytes: &[u8]) {
 
 /// Compare the scanner and the oracle on one snapshot.
 pub fn check_snapshot(bytes: &[u8]) {
+    if confuses_the_oracle(bytes) {
+        return;
+    }
     let mut snapshot = DepthSnapshot::default();
     let found = match scan::snapshot(bytes, &mut snapshot) {
         Err(_) => Verdict::Malformed,

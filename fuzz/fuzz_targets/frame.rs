@@ -1,0 +1,10 @@
+//! The scanner never panics on a frame, accepts exactly what the oracle accepts, and reads the
+//! same numbers.
+#![no_main]
+
+#[path = "../../crates/book/tests/support/judge.rs"]
+mod judge;
+#[path = "../../crates/book/tests/support/oracle.rs"]
+mod oracle;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| judge::check_frame(bytes));

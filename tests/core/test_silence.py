@@ -1,0 +1,251 @@
+"""Silent books: quiet ones are left in peace, those that the exchange left behind are found and healed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from depthcache.core.policy import Policy
+from depthcache.core.watchdogs import SilenceWatch, has_moved
+from depthcache.model import Status
+from depthcache.venues import Venue
+from tests.core.harness import FUTURES, SECOND, SPOT, Bench
+from tests.core.stub_router import Book
+
+BOTH = pytest.mark.parametrize("venue", [SPOT, FUTURES], ids=lambda venue: venue.name)
+
+
+def flowing_bench(*symbols: str, venue: Venue = SPOT, every_s: float = 0.5) -> Bench:
+    bench = Bench()
+    bench.add(*symbols, venue=venue)
+    for symbol in symbols:
+        bench.exchange.ticks(symbol, venue, every_s=every_s)
+    bench.run_until(bench.all_synced, within_s=5)
+    return bench
+
+
+@BOTH
+def test_a_quiet_symbol_stays_synced_and_is_looked_at_more_and_more_rarely(venue: Venue) -> None:
+    bench = Bench()
+    bench.add("QUIETUSDT", venue=venue)
+    bench.run(2 * 3600)
+    assert bench.seen("QUIETUSDT") == [Status.SYNCED]
+    assert 10 < len(bench.asked("QUIETUSDT")) < 20
+    limits = {limit for _, _, limit in bench.exchange.requests[1:]}
+    assert limits == {venue.cheapest_limit}
+    assert bench.asked("QUIETUSDT")[1] == pytest.approx(11, abs=1.5)
+
+
+@BOTH
+def test_a_symbol_with_one_update_a_minute_is_never_doubted(venue: Venue) -> None:
+    bench = flowing_bench("SLOWUSDT", venue=venue, every_s=60)
+    bench.run(3600)
+    assert bench.seen("SLOWUSDT")[-1] is Status.SYNCED
+    assert Status.STALE not in bench.seen("SLOWUSDT")
+    assert len(bench.exchange.all_sockets) == 1
+
+
+@BOTH
+@pytest.mark.slow
+def test_a_book_that_flows_costs_no_look(venue: Venue) -> None:
+    bench = flowing_bench("BTCUSDT", venue=venue)
+    bench.run(3600)
+    assert len(bench.asked("BTCUSDT")) == 1
+
+
+@BOTH
+def test_one_silent_symbol_of_many_becomes_stale_and_is_subscribed_again_alone(venue: Venue) -> None:
+    symbols = [f"S{number}USDT" for number in range(20)]
+    bench = flowing_bench(*symbols, venue=venue)
+    bench.run(60)
+    bench.exchange.mute("S7USDT", venue)
+    took_s = bench.run_until(lambda: bench.status("S7USDT") is not Status.SYNCED, within_s=60)
+    assert took_s < 37
+    assert bench.status("S7USDT") is Status.STALE
+    assert "no diff came" in bench.book("S7USDT").reason
+    bench.exchange.unmute("S7USDT", venue)
+    bench.run_until(bench.all_synced, within_s=5)
+    bench.run(0.53)
+    assert bench.follows("S7USDT", venue)
+    assert bench.subscribe_names("UNSUBSCRIBE") == [venue.stream("S7USDT")]
+    assert bench.subscribe_names().count(venue.stream("S7USDT")) == 2
+    assert len(bench.subscribe_names()) == 21
+    assert all(len(bench.asked(symbol)) == 1 for symbol in symbols if symbol != "S7USDT")
+    bench.assert_law_kept()
+
+
+@BOTH
+@pytest.mark.slow
+def test_a_symbol_that_stays_silent_moves_to_another_connection_and_is_never_served(venue: Venue) -> None:
+    bench = flowing_bench("BTCUSDT", "MUTEUSDT", venue=venue)
+    bench.run(30)
+    bench.exchange.mute("MUTEUSDT", venue)
+    bench.run(60)
+    synced_s = 0
+    for _ in range(3600):
+        bench.run(1)
+        synced_s += bench.status("MUTEUSDT") is Status.SYNCED
+    assert synced_s == 0
+    assert len(bench.asked("BTCUSDT")) == 1
+    assert len(bench.asked("MUTEUSDT")) < 60
+    assert 2 <= len(bench.exchange.connects) < 20
+    bench.exchange.unmute("MUTEUSDT", venue)
+    bench.run_until(bench.all_synced, within_s=40)
+
+
+@BOTH
+def test_a_connection_that_pings_but_brings_no_data_is_replaced(venue: Venue) -> None:
+    symbols = [f"S{number}USDT" for number in range(10)]
+    bench = flowing_bench(*symbols, venue=venue)
+    bench.run(60)
+    for symbol in symbols:
+        bench.exchange.mute(symbol, venue)
+    bench.run_until(lambda: bench.synced() == 0, within_s=60)
+    bench.run(1)
+    assert len(bench.exchange.connects) == 2
+    for symbol in symbols:
+        bench.exchange.unmute(symbol, venue)
+    bench.run_until(bench.all_synced, within_s=30)
+    bench.assert_law_kept()
+
+
+@pytest.mark.slow
+def test_an_exchange_that_is_mute_for_an_hour_is_neither_served_nor_hammered() -> None:
+    symbols = [f"S{number}USDT" for number in range(50)]
+    bench = flowing_bench(*symbols)
+    bench.run(60)
+    for symbol in symbols:
+        bench.exchange.mute(symbol)
+    bench.run(60)
+    before = len(bench.exchange.requests)
+    bench.run(3600)
+    assert len(bench.exchange.connects) < 20
+    assert len(bench.exchange.requests) - before < 50 * 20
+    for symbol in symbols:
+        bench.exchange.unmute(symbol)
+    bench.run_until(bench.all_synced, within_s=40)
+
+
+def test_acknowledged_but_never_delivered_is_found_from_the_start() -> None:
+    bench = Bench()
+    bench.exchange.market("DEADUSDT").mute = True
+    bench.add("DEADUSDT")
+    bench.exchange.ticks("DEADUSDT", every_s=0.5)
+    bench.run(1)
+    assert bench.status("DEADUSDT") is Status.SYNCED
+    bench.run(15)
+    assert bench.status("DEADUSDT") is not Status.SYNCED
+
+
+def test_the_last_update_before_a_long_silence_being_lost_is_found_and_healed() -> None:
+    bench = flowing_bench("BTCUSDT")
+    bench.add("QUIETUSDT")
+    bench.exchange.tick("QUIETUSDT")
+    bench.run(5)
+    bench.exchange.drop_next_diff("QUIETUSDT")
+    bench.exchange.tick("QUIETUSDT")
+    bench.run(120)
+    assert bench.status("QUIETUSDT") is Status.SYNCED
+    assert bench.follows("QUIETUSDT")
+    assert Status.STALE in bench.seen("QUIETUSDT")
+    assert len(bench.asked("BTCUSDT")) == 1
+
+
+def test_shared_ids_that_moved_without_a_change_of_the_levels_prove_nothing() -> None:
+    bench = Bench()
+    bench.add("QUIETUSDT", venue=FUTURES)
+    bench.run(5)
+
+    def counter_moves_on() -> None:
+        bench.exchange.market("QUIETUSDT", FUTURES).update_id += 1000
+        bench.after(SECOND, counter_moves_on)
+
+    counter_moves_on()
+    bench.run(3600)
+    assert bench.seen("QUIETUSDT") == [Status.SYNCED]
+    assert len(bench.exchange.connects) == 1
+
+
+def test_a_diff_that_comes_during_the_look_ends_it() -> None:
+    bench = flowing_bench("SLOWUSDT", every_s=34.9)
+    bench.run(1800)
+    assert Status.STALE not in bench.seen("SLOWUSDT")
+    assert len(bench.exchange.all_sockets) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [(500, {}, b""), (200, {}, b"<html>"), (429, {"retry-after": "5"}, b""), "timeout"]
+)
+def test_a_look_that_fails_changes_nothing_and_is_repeated(
+    answer: tuple[int, dict[str, str], bytes] | str,
+) -> None:
+    bench = Bench()
+    bench.add("QUIETUSDT")
+    bench.run(5)
+    bench.exchange.scripted_for["QUIETUSDT"] = lambda: answer
+    bench.run(120)
+    assert bench.seen("QUIETUSDT") == [Status.SYNCED]
+    assert 4 < len(bench.asked("QUIETUSDT")) < 15
+
+
+def test_looks_are_bounded_for_1500_quiet_books() -> None:
+    watch = SilenceWatch(Policy())
+    watch.on_synced(0)
+    looks = []
+    now = 0
+    while now < 3600 * SECOND:
+        now = watch.next_look_ns()
+        looks.append(now)
+        watch.on_compared(now)
+    assert [look // SECOND for look in looks[:5]] == [10, 40, 100, 220, 460]
+    assert len(looks) <= 11
+
+
+# --- the evidence ----------------------------------------------------------------------------
+
+
+def snapshot(last_update_id: object = 10, bids: object = (), asks: object = ()) -> bytes:
+    return json.dumps({"lastUpdateId": last_update_id, "bids": bids, "asks": asks}).encode()
+
+
+def book(**levels: dict[str, str]) -> Book:
+    return Book("x", "X", chained=False, last_update_id=10, sides={"b": {}, "a": {}, **levels})
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (snapshot(9), False),
+        (snapshot(10), False),
+        (snapshot(11), True),
+        (snapshot("11"), None),
+        (snapshot(None), None),
+        (b"", None),
+        (b"[]", None),
+        (b"{}", None),
+        (b"7", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_ids_of_one_symbol_are_evidence_by_themselves(body: bytes, expected: bool | None) -> None:
+    assert has_moved(body, book(), "contiguous") is expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (snapshot(11, [["1.0", "2"]], [["3", "4"]]), False),
+        (snapshot(11, [["1.00", "2.0"]]), False),
+        (snapshot(11, [["1.0", "3"]]), True),
+        (snapshot(11, [["1.0", "2"], ["0.9", "2"]]), True),
+        (snapshot(11, [], [["3", "5"]]), True),
+        (snapshot(9, [["7", "7"]]), False),
+        (snapshot(11, [["x", "2"]]), None),
+        (snapshot(11, [7]), None),
+        (snapshot(11, None), None),
+    ],
+)
+def test_shared_ids_need_levels_that_differ(body: bytes, expected: bool | None) -> None:
+    ours = book(b={"1": "2"}, a={"3": "4"})
+    assert has_moved(body, ours, "chained") is expected  # type: ignore[arg-type]

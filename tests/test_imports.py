@@ -1,0 +1,180 @@
+"""Who may import whom: the rules of ARCHITECTURE.md, "Import rules", read from every syntax tree."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "depthcache"
+FILES = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")])
+
+PUBLIC = frozenset(
+    {
+        "depthcache",
+        "errors",
+        "model",
+        "caches",
+        "blocking",
+        "view",
+        "analytics",
+        "metrics",
+        "settings",
+        "logs",
+    }
+)
+"""What programs may use: the package itself and the files that make up its surface."""
+
+OUTER = PUBLIC | frozenset({"recording", "simulator", "venues"})
+"""What commands and everything else around the library may use: no core, no io, no native module."""
+
+RULES: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "model": frozenset(),
+    "_native": frozenset({"errors", "model"}),
+    "venues": frozenset({"errors"}),
+    "reference": frozenset({"errors", "model"}),
+    "core": frozenset({"venues.venue", "errors", "model", "_native"}),
+    "logs": frozenset({"errors", "model", "core.notices"}),
+    "io": frozenset({"core", "venues", "errors", "model", "_native", "logs"}),
+    "simulator": frozenset({"io", "reference"}) | OUTER,
+    "recording": frozenset({"io", "reference"}) | OUTER,
+    "cli": OUTER,
+    "web": OUTER,
+    "cluster": OUTER,
+    "compat": OUTER,
+}
+"""Part → parts it may import besides itself. `a.b` allows that module alone."""
+
+TOP = frozenset({path.stem for path in PACKAGE.glob("*.py")} - {"__init__"})
+SURFACE = frozenset({"core", "venues", "io", "_native", "depthcache"}) | TOP
+"""For `caches`, `blocking` and the other files directly in the package."""
+
+TYPES_ONLY = {("core", "_native"), ("io", "_native")}
+"""Imports that may only serve the type checker."""
+
+VIRTUAL_CLIENT = {"simulator/pair.py"}
+"""The one file of the simulator that puts the client's core and runner on a virtual clock."""
+
+
+def part_of(path: Path) -> str:
+    """The part a file belongs to: its folder, or its own name directly in the package."""
+    relative = path.relative_to(PACKAGE)
+    if len(relative.parts) > 1:
+        return relative.parts[0]
+    return "depthcache" if relative.stem == "__init__" else relative.stem
+
+
+def imported(source: str) -> list[tuple[str, bool]]:
+    """Every module of this package that a source imports, and whether for types alone."""
+    tree = ast.parse(source)
+    typed = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in typed) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            found.append(("depthcache." + "relative", False))
+        elif isinstance(node, ast.ImportFrom) and node.module == "depthcache":
+            found += [(f"depthcache.{alias.name}", id(node) in typed) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [(f"{node.module}.{alias.name}", id(node) in typed) for alias in node.names]
+    return [(name, types) for name, types in found if name.split(".")[0] == "depthcache"]
+
+
+def violations(part: str, source: str, *, file: str = "") -> list[str]:
+    """What a file of that part imports against the rules."""
+    allowed = RULES.get(part, SURFACE)
+    if file in VIRTUAL_CLIENT:
+        allowed |= frozenset({"core", "_native"})
+    wrong = []
+    for name, types_only in imported(source):
+        module = name.removeprefix("depthcache").removeprefix(".")
+        target = module.split(".")[0]
+        if target == part or (part == "depthcache" and not module):
+            continue
+        fits = any(_fits(module, rule) for rule in allowed)
+        fits = fits or (target not in _parts() and "depthcache" in allowed)
+        if not fits or ((part, target) in TYPES_ONLY and not types_only):
+            wrong.append(name)
+    return wrong
+
+
+def _fits(module: str, rule: str) -> bool:
+    return module == rule or module.startswith(f"{rule}.")
+
+
+def _parts() -> set[str]:
+    return {part_of(path) for path in FILES} | set(RULES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
+    file = str(path.relative_to(PACKAGE))
+    assert violations(part_of(path), path.read_text("utf-8"), file=file) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("venues", "from depthcache.core.policy import Policy"),
+        ("venues", "import depthcache.io.network"),
+        ("venues", "from depthcache import _native"),
+        ("core", "from depthcache.io.network import Network"),
+        ("core", "from depthcache._native import Router"),
+        ("core", "from depthcache.venues import names"),
+        ("core", "from depthcache.venues.binance_com import BINANCE_COM"),
+        ("core", "from depthcache.reference.router import Router"),
+        ("core", "def f():\n    from depthcache.simulator import exchange"),
+        ("core", "from . import policy"),
+        ("io", "from depthcache.caches import connect"),
+        ("io", "from depthcache.simulator.exchange import Exchange"),
+        ("io", "from depthcache.reference import book"),
+        ("reference", "from depthcache._native import Book"),
+        ("reference", "from depthcache.venues.venue import Venue"),
+        ("caches", "from depthcache.simulator import exchange"),
+        ("caches", "from depthcache.reference import book"),
+        ("blocking", "from depthcache.cli import main"),
+        ("depthcache", "from depthcache.reference import book"),
+        ("simulator", "from depthcache.core.client import ClientCore"),
+        ("simulator", "from depthcache._native import Book"),
+        ("recording", "from depthcache.core.pacing import Pacer"),
+        ("recording", "from depthcache._native import Book"),
+        ("cli", "from depthcache.core.client import ClientCore"),
+        ("cli", "from depthcache._native import Book"),
+        ("cli", "from depthcache.io.runner import Runner"),
+        ("web", "from depthcache import core"),
+        ("cluster", "import depthcache._native"),
+        ("compat", "from depthcache.core import policy"),
+        ("errors", "from depthcache.model import Status"),
+        ("model", "from depthcache.errors import BookError"),
+        ("_native", "from depthcache.venues.venue import Venue"),
+    ],
+)
+def test_a_planted_violation_is_caught(part: str, line: str) -> None:
+    assert violations(part, line) != []
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("core", "if TYPE_CHECKING:\n    from depthcache._native import Router"),
+        ("core", "from depthcache.venues.venue import Venue"),
+        ("caches", "from depthcache._native import Router"),
+        ("caches", "from depthcache.io.runner import Runner"),
+        ("cli", "import depthcache"),
+        ("cli", "from depthcache import connect"),
+        ("cli", "from depthcache.simulator import serve"),
+        ("simulator", "from depthcache.io.network import Network"),
+        ("simulator", "import json"),
+        ("recording", "from depthcache import Book"),
+    ],
+)
+def test_what_is_allowed_passes(part: str, line: str) -> None:
+    assert violations(part, line) == []

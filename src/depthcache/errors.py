@@ -88,7 +88,9 @@ class UnknownSymbol(UsageError, LookupError):
         near: symbols that look like it, best first.
     """
 
-    def __init__(self, *, symbol: str, exchange: str | None, reason: str = "", near: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, symbol: str, exchange: str | None, reason: str = "", near: tuple[str, ...] = ()
+    ) -> None:
         self.symbol, self.exchange, self.reason, self.near = symbol, exchange, reason, near
         where = f" on {exchange}" if exchange else ""
         why = f": {reason}" if reason else ""
@@ -135,7 +137,9 @@ class SymbolMismatch(UsageError):
 
     def __init__(self, *, expected: str, received: str) -> None:
         self.expected, self.received = expected, received
-        super().__init__(f"a frame of {received!r} was applied to the book of {expected!r}; the book is unchanged")
+        super().__init__(
+            f"a frame of {received!r} was applied to the book of {expected!r}; the book is unchanged"
+        )
 
 
 class NumberTooWide(UsageError):
@@ -148,7 +152,9 @@ class NumberTooWide(UsageError):
 
     def __init__(self, *, symbol: str, scale: int) -> None:
         self.symbol, self.scale = symbol, scale
-        super().__init__(f"a number of {symbol!r} does not fit 64 bits at {scale} decimals; ask for floats or decimals")
+        super().__init__(
+            f"a number of {symbol!r} does not fit 64 bits at {scale} decimals; ask for floats or decimals"
+        )
 
 
 # --- the exchange ----------------------------------------------------------------------------
@@ -165,14 +171,18 @@ class MalformedMessage(ExchangeError):
         what: what is wrong, in words.
         position: the byte at which it was noticed.
         excerpt: the first bytes of the message.
+        stream: the stream name, where the message is wrapped and it could be read.
     """
 
     kind = "message"
+    stream: str | None = None
 
     def __init__(self, *, what: str, position: int, excerpt: bytes) -> None:
         self.what, self.position, self.excerpt = what, position, bytes(excerpt[:_EXCERPT_BYTES])
         shown = self.excerpt.decode("utf-8", "backslashreplace")
-        super().__init__(f"malformed {self.kind}: {what} at byte {position}; nothing was changed; it begins {shown!r}")
+        super().__init__(
+            f"malformed {self.kind}: {what} at byte {position}; nothing was changed; it begins {shown!r}"
+        )
 
 
 class MalformedFrame(MalformedMessage):

@@ -1,0 +1,99 @@
+"""Two sides of price levels, and how far each is known.
+
+Quantities are absolute; zero deletes; deleting a price that is not held is normal (up to 14 % of
+all updates) and changes nothing. Nothing is ever pruned by count.
+
+**The complete range.** A snapshot names the best levels of each side down to its limit. Each side
+has one inclusive bound: bids are complete from the bound upwards, asks up to it. A snapshot with
+fewer levels than asked for shows the whole side (no bound); otherwise its last level is the bound;
+when the limit is unknown, too, and an empty side then has no complete range at all. Diffs never
+move a bound: they carry every change, but say nothing of resting orders that do not change.
+
+Numbers are exact. Each side remembers the widest text it has seen, so that every number can be
+given back as the exchange would write it.
+
+Not here: which update may be applied (`sequence`, `market`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeAlias
+
+from depthcache.reference.messages import Number
+
+__all__ = ["NOTHING", "WHOLE", "BookSide", "Bound"]
+
+WHOLE = "whole"  #     no bound: every level of the side is known
+NOTHING = "nothing"  # no complete range: not even the best is proven
+
+Bound: TypeAlias = Decimal | str
+
+
+@dataclass(slots=True)
+class BookSide:
+    """One side: `sign` is 1 for bids (best is highest) and -1 for asks."""
+
+    sign: int
+    levels: dict[Decimal, Decimal] = field(default_factory=dict)
+    bound: Bound = NOTHING
+    price_scale: int = 0
+    quantity_scale: int = 0
+    _sorted: list[tuple[Decimal, Decimal]] | None = None
+
+    def install(self, levels: list[tuple[Number, Number]], limit: int | None) -> None:
+        """Replace everything by a snapshot that was asked with `limit`."""
+        self.levels.clear()
+        self.price_scale = self.quantity_scale = 0
+        self.apply(levels)
+        prices = [price.value for price, _ in levels]
+        if limit is not None and len(levels) < limit:
+            self.bound = WHOLE
+        elif prices:
+            self.bound = min(prices) if self.sign > 0 else max(prices)
+        else:
+            self.bound = NOTHING
+
+    def apply(self, levels: list[tuple[Number, Number]]) -> int:
+        """Set or delete levels; how many really changed."""
+        changed = 0
+        for price, quantity in levels:
+            self.price_scale = max(self.price_scale, price.scale)
+            if quantity.value:
+                self.quantity_scale = max(self.quantity_scale, quantity.scale)
+                changed += self.levels.get(price.value) != quantity.value
+                self.levels[price.value] = quantity.value
+            else:
+                changed += self.levels.pop(price.value, None) is not None
+        if changed:
+            self._sorted = None
+        return changed
+
+    def sorted(self) -> list[tuple[Decimal, Decimal]]:
+        """All levels, best first."""
+        if self._sorted is None:
+            self._sorted = sorted(self.levels.items(), reverse=self.sign > 0)
+        return self._sorted
+
+    def best(self) -> Decimal | None:
+        """The best price."""
+        if not self.levels:
+            return None
+        return max(self.levels) if self.sign > 0 else min(self.levels)
+
+    def proves(self, price: Decimal) -> bool:
+        """Whether a level at this price lies inside the complete range."""
+        if self.bound is WHOLE:
+            return True
+        return isinstance(self.bound, Decimal) and self.sign * price >= self.sign * self.bound
+
+    def coverage(self) -> int:
+        """How many held levels lie inside the complete range."""
+        return sum(map(self.proves, self.levels))
+
+    def copy(self) -> BookSide:
+        """An independent copy."""
+        return BookSide(
+            self.sign, dict(self.levels), self.bound, self.price_scale, self.quantity_scale, self._sorted
+        )

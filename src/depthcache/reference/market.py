@@ -1,0 +1,267 @@
+"""One symbol of one venue, from nothing to a synced book and back: the state machine.
+
+Theory of operation. Diffs alone are not a book and a snapshot alone is out of date, so the two are
+joined by update id:
+
+    EMPTY      nothing has arrived. The first diff is kept: BUFFERING.
+    BUFFERING  diffs are kept as raw bytes, bounded, while a snapshot is on its way. A snapshot that
+               is older than the first kept diff allows is not installed and the diffs stay
+               (TOO_OLD). Any other one is installed; kept diffs at or before it are dropped, the
+               rest must follow one another. All applied: SYNCED. A hole among them: BUFFERING
+               again, with the diff behind the hole and all later ones (GAP).
+    BRIDGING   installed, nothing newer was kept, and nobody vouches that the stream was live
+               before the snapshot was asked for: the next diff decides.
+    SYNCED     the same, but the stream was live: nothing newer than the snapshot exists, or it
+               will arrive. `unconfirmed` until the first diff; if that does not bridge, it is a gap.
+
+From BRIDGING and SYNCED: a diff that continues is applied, both sides at once; one at or before
+the held id changes nothing; a gap, a malformed frame or ids that began anew lead to BUFFERING, and
+the frame of the gap is the first kept one. The old levels stay until the next install, readable
+only as stale. A book whose best prices touch or cross after a whole event is `crossed`: it is kept
+up but not served (a published event never crosses the exchange's own book, measured 2026-09-04).
+
+Over all that lies at most one condition from outside (stale, halted, disconnected, closed); users
+see the worse of both. Time comes in as an argument. Not here: when to fetch which snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from depthcache.model import Outcome, SnapshotOutcome, Status
+from depthcache.reference.book import BookSide
+from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
+from depthcache.reference.sequence import Continuity, Verdict, judge, looks_reset
+
+__all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "worse"]
+
+BUFFER_BYTES = 16 * 1024 * 1024
+"""Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
+
+COUNTERS = (
+    "applied",
+    "stale",
+    "gaps",
+    "resets",
+    "crossed",
+    "malformed",
+    "dropped_buffers",
+    "snapshots",
+    "levels_changed",
+)
+
+_BADNESS = {status: rank for rank, status in enumerate(Status)}
+
+
+def worse(one: Status, other: Status) -> Status:
+    """The one that users are told."""
+    return one if _BADNESS[one] >= _BADNESS[other] else other
+
+
+class Market:
+    """One symbol. Order of calls: `on_diff` for every frame, `install` for a snapshot."""
+
+    def __init__(
+        self, exchange: str, symbol: str, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
+    ) -> None:
+        self.exchange, self.symbol, self.continuity = exchange, symbol, continuity
+        self.bids, self.asks = BookSide(1), BookSide(-1)
+        self.state, self.reason, self.since_ns = Status.EMPTY, "nothing has arrived yet", 0
+        self.crossed = self.confirmed = False
+        self.condition: tuple[Status, str, int] | None = None
+        self.last_update_id: int | None = None
+        self.event_time_us: int | None = None
+        self.updated_ns: int | None = None
+        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
+        self.causes: set[str] = set()
+        self.caused_ns = 0
+        self._kept: list[bytes] = []
+        self._kept_bytes, self._most_bytes = 0, buffer_bytes
+        self._base_time_us: int | None = None
+        self._data_seen = False
+
+    # --- getters -----------------------------------------------------------------------------
+
+    @property
+    def native_status(self) -> Status:
+        """The state of the machine, conditions aside."""
+        return Status.CROSSED if self.state is Status.SYNCED and self.crossed else self.state
+
+    def status(self) -> tuple[Status, str, int]:
+        """What users see: status, reason, since when."""
+        native = self.native_status
+        if self.condition is not None and worse(self.condition[0], native) is self.condition[0]:
+            return self.condition
+        return native, self.reason, self.since_ns
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Synced from a snapshot alone."""
+        return self.state is Status.SYNCED and not self.confirmed
+
+    # --- what happened -----------------------------------------------------------------------
+
+    def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int) -> Outcome:
+        """A diff of this symbol arrived; `raw` is its frame."""
+        if not self._data_seen:
+            self._data_seen = True
+            self._cause("first_data", received_ns)
+        if self.state is Status.EMPTY:
+            self._enter(Status.BUFFERING, "waiting for a snapshot", received_ns)
+        if self.state is Status.BUFFERING:
+            self._keep(raw, received_ns)
+            return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
+        assert self.last_update_id is not None
+        verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
+        if verdict is Verdict.NEXT:
+            self._apply(update, received_ns)
+            return Outcome.APPLIED
+        if verdict is Verdict.STALE:
+            self.counters["stale"] += 1
+            if not looks_reset(update, self._base_time_us):
+                self._note_time(update)
+                return Outcome.STALE
+            self.counters["resets"] += 1
+            self._lose("reset", "the exchange's update ids began anew", received_ns)
+        else:
+            self.counters["gaps"] += 1
+            self._lose("gap", self._gap_reason(update), received_ns)
+        self._keep(raw, received_ns)
+        return Outcome.GAP
+
+    def on_malformed(self, what: str, received_ns: int) -> None:
+        """A frame of this symbol could not be read: an update is missing."""
+        self.counters["malformed"] += 1
+        self._cause("malformed", received_ns)
+        if self.state in (Status.BRIDGING, Status.SYNCED):
+            self._enter(Status.BUFFERING, f"a malformed frame: {what}", received_ns)
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def install(
+        self, snapshot: DepthSnapshot, *, limit: int | None, live: bool, now_ns: int
+    ) -> SnapshotOutcome:
+        """Take a snapshot that was asked with `limit`.
+
+        `live`: the subscription was acknowledged, or data had arrived, before it was asked for.
+        """
+        held = snapshot.last_update_id
+        waiting = [(update, raw) for raw in self._kept if (update := parse_frame(raw).update) is not None]
+        fresh = [
+            (update, raw)
+            for update, raw in waiting
+            if judge(self.continuity, held, update, confirmed=False) is not Verdict.STALE
+        ]
+        if fresh and judge(self.continuity, held, fresh[0][0], confirmed=False) is Verdict.GAP:
+            return SnapshotOutcome.TOO_OLD
+        self.counters["snapshots"] += 1
+        self.counters["stale"] += len(waiting) - len(fresh)
+        self._forget_kept()
+        self.bids.install(snapshot.bids, limit)
+        self.asks.install(snapshot.asks, limit)
+        self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
+        self.confirmed, self._base_time_us = False, None
+        self._check_crossed(now_ns)
+        for number, (update, _) in enumerate(fresh):
+            verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
+            if verdict is Verdict.GAP:
+                self.counters["gaps"] += 1
+                self._lose("gap", self._gap_reason(update), now_ns)
+                for _, raw in fresh[number:]:
+                    self._keep(raw, now_ns)
+                return SnapshotOutcome.GAP
+            if verdict is Verdict.STALE:
+                self.counters["stale"] += 1
+            else:
+                self._apply(update, now_ns)
+        if self.confirmed or live:
+            self._sync(now_ns)
+            return SnapshotOutcome.SYNCED
+        self._enter(Status.BRIDGING, "waiting for the diff that confirms the snapshot", now_ns)
+        return SnapshotOutcome.BRIDGING
+
+    def resync(self, reason: str, now_ns: int) -> None:
+        """A new snapshot is needed; kept diffs and old levels stay."""
+        self._enter(Status.BUFFERING, reason, now_ns)
+
+    def restart(self, reason: str, now_ns: int) -> None:
+        """The diffs will come from a new connection: kept ones are of no use."""
+        self._forget_kept()
+        self._data_seen = False
+        self._enter(Status.BUFFERING, reason, now_ns)
+
+    def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
+        """Lay a condition over the state, or take it away."""
+        if condition is None:
+            self.condition = None
+        elif self.condition is None or self.condition[:2] != (condition, reason):
+            self.condition = (condition, reason, now_ns)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _apply(self, update: DepthUpdate, received_ns: int) -> None:
+        self.counters["levels_changed"] += self.bids.apply(update.bids) + self.asks.apply(update.asks)
+        self.counters["applied"] += 1
+        self.last_update_id, self.updated_ns = update.final_update_id, received_ns
+        self.event_time_us = update.event_time_us
+        self._base_time_us = update.event_time_us or self._base_time_us
+        if not self.confirmed:
+            self.confirmed = True
+            if self.state is Status.SYNCED:
+                self._cause("confirmed", received_ns)
+                self.reason = ""
+        if self.state is Status.BRIDGING:
+            self._sync(received_ns)
+        self._check_crossed(received_ns)
+
+    def _sync(self, now_ns: int) -> None:
+        reason = "" if self.confirmed else "from a snapshot, not confirmed by a diff yet"
+        self._enter(Status.SYNCED, reason, now_ns)
+        self._cause("synced", now_ns)
+        if self.confirmed:
+            self._cause("confirmed", now_ns)
+
+    def _lose(self, cause: str, reason: str, now_ns: int) -> None:
+        self._cause(cause, now_ns)
+        self._enter(Status.BUFFERING, reason, now_ns)
+
+    def _enter(self, state: Status, reason: str, now_ns: int) -> None:
+        if state is not self.state:
+            self.state, self.since_ns = state, now_ns
+        self.reason = reason
+
+    def _check_crossed(self, now_ns: int) -> None:
+        bid, ask = self.bids.best(), self.asks.best()
+        crossed = bid is not None and ask is not None and bid >= ask
+        if crossed == self.crossed:
+            return
+        self.crossed, self.since_ns = crossed, now_ns
+        self.counters["crossed"] += crossed
+        self.reason = f"best bid {bid} at or above best ask {ask}" if crossed else ""
+        self._cause("crossed" if crossed else "uncrossed", now_ns)
+
+    def _gap_reason(self, update: DepthUpdate) -> str:
+        follows = (
+            update.previous_final_update_id if self.continuity == "chained" else update.first_update_id - 1
+        )
+        return f"a gap: the book holds {self.last_update_id}, the next diff follows {follows}"
+
+    def _note_time(self, update: DepthUpdate) -> None:
+        if self._base_time_us is None and update.event_time_us:
+            self._base_time_us = update.event_time_us
+
+    def _keep(self, raw: bytes, now_ns: int) -> None:
+        if self._kept_bytes + len(raw) > self._most_bytes and self._kept:
+            self._forget_kept()
+            self.counters["dropped_buffers"] += 1
+            self._cause("buffer_dropped", now_ns)
+        self._kept.append(raw)
+        self._kept_bytes += len(raw)
+
+    def _forget_kept(self) -> None:
+        self._kept.clear()
+        self._kept_bytes = 0
+
+    def _cause(self, cause: str, now_ns: int) -> None:
+        self.causes.add(cause)
+        self.caused_ns = now_ns

@@ -1,0 +1,271 @@
+"""From the exchange's bytes to exact numbers, strictly: what is not as documented is malformed.
+
+A frame is one JSON object. Wrapped (combined streams) it looks like
+
+    {"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT",
+     "U":50093239189,"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}}
+
+raw, it is the inner object alone. Futures add `T`, `pu`, `ps` and `st` (Binance spot API docs,
+2026-07-21; USD-M docs, 2026-05-28). Unknown keys are ignored; three appeared in 2026 alone.
+
+Not here: what a diff does to a book (`market`, `book`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from depthcache.errors import MalformedFrame, MalformedMessage, MalformedSnapshot
+
+__all__ = [
+    "DepthSnapshot",
+    "DepthUpdate",
+    "Frame",
+    "Number",
+    "is_diff_stream",
+    "parse_frame",
+    "parse_snapshot",
+]
+
+MOST_BYTES = 16 * 1024 * 1024
+MOST_NESTING = 64
+MOST_DECIMALS = 18
+TOO_LARGE = Decimal(10) ** 20
+LARGEST_ID = 2**63 - 1
+FIRST_MICROSECONDS = 10**14  # times from here on are microseconds, below milliseconds
+
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_SPECIAL = re.compile(rb'["\\{}\[\]]')
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A price or quantity as sent: its exact value and how many decimals its text has."""
+
+    value: Decimal
+    scale: int
+
+
+Side: TypeAlias = list[tuple[Number, Number]]
+
+
+@dataclass(frozen=True, slots=True)
+class DepthUpdate:
+    """One diff depth event: absolute quantities by price, zero deletes."""
+
+    symbol: str
+    first_update_id: int  #                  U
+    final_update_id: int  #                  u
+    previous_final_update_id: int | None  #  pu, futures and options only
+    event_time_us: int  #                    E, 0 when absent
+    bids: Side
+    asks: Side
+
+
+@dataclass(frozen=True, slots=True)
+class DepthSnapshot:
+    """One answer of the depth endpoint."""
+
+    last_update_id: int
+    bids: Side
+    asks: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A valid frame: its stream when wrapped, its payload when that is a diff."""
+
+    stream: str | None
+    update: DepthUpdate | None
+
+
+class _Wrong(Exception):  # noqa: N818  (never leaves this file)
+    """What is wrong with a message, in words."""
+
+
+class _Keys(list[tuple[str, Any]]):
+    """A JSON object with every key it has, twice where it stands twice."""
+
+    def all(self, name: str) -> list[Any]:
+        return [value for key, value in self if key == name]
+
+    def last(self, name: str) -> Any:
+        values = self.all(name)
+        return values[-1] if values else None
+
+    def only(self, *names: str) -> None:
+        for name in names:
+            if len(self.all(name)) > 1:
+                raise _Wrong(f"the key {name} stands twice")
+
+    def needed(self, name: str) -> Any:
+        values = self.all(name)
+        if not values:
+            raise _Wrong(f"{name} is missing")
+        return values[0]
+
+
+def is_diff_stream(stream: str) -> bool:
+    """Whether this is a diff depth stream: `rpiDepth` and `depth20` bear the same `e` on futures."""
+    _, _, kind = stream.partition("@")
+    return kind == "depth" or kind.startswith("depth@")
+
+
+def parse_frame(data: bytes) -> Frame:
+    """Read a frame. Raises MalformedFrame (with `stream` as attribute where it could be read)."""
+    stream = None
+    try:
+        top = _load(data)
+        wrapped, payload = top.last("stream"), top.last("data")
+        if not (isinstance(wrapped, str) and isinstance(payload, _Keys)):
+            return Frame(None, _diff(top))
+        stream = wrapped
+        return Frame(stream, _diff(payload) if is_diff_stream(stream) else None)
+    except _Wrong as wrong:
+        raise _malformed(MalformedFrame, wrong, data, stream) from None
+
+
+def parse_snapshot(data: bytes) -> DepthSnapshot:
+    """Read the body of a depth snapshot. Raises MalformedSnapshot."""
+    try:
+        top = _load(data)
+        top.only("lastUpdateId", "bids", "asks", "E")
+        identity = _integer(top.needed("lastUpdateId"))
+        if top.all("E"):
+            _integer(top.last("E"))
+        return DepthSnapshot(identity, _side(top.needed("bids")), _side(top.needed("asks")))
+    except _Wrong as wrong:
+        raise _malformed(MalformedSnapshot, wrong, data, None) from None
+
+
+def _diff(keys: _Keys) -> DepthUpdate | None:
+    if keys.last("e") != "depthUpdate":
+        return None
+    keys.only("e", "E", "T", "s", "U", "u", "pu", "b", "a")
+    symbol = keys.needed("s")
+    if not isinstance(symbol, str) or not symbol:
+        raise _Wrong("the symbol s must be a string that is not empty")
+    first, final = _integer(keys.needed("U")), _integer(keys.needed("u"))
+    if first > final:
+        raise _Wrong("the first update id U is above the final update id u")
+    previous = None if keys.last("pu") is None else _integer(keys.last("pu"))
+    if keys.all("T"):
+        _integer(keys.last("T"))
+    event_time = _integer(keys.last("E")) if keys.all("E") else 0
+    bids, asks = _side(keys.needed("b")), _side(keys.needed("a"))
+    time_us = event_time if event_time >= FIRST_MICROSECONDS else event_time * 1_000
+    return DepthUpdate(symbol, first, final, previous, time_us, bids, asks)
+
+
+def _side(levels: Any) -> Side:
+    if not isinstance(levels, list) or isinstance(levels, _Keys):
+        raise _Wrong("a side must be an array of levels")
+    side: Side = []
+    for level in levels:
+        if not isinstance(level, list) or isinstance(level, _Keys) or len(level) != 2:
+            raise _Wrong("a level must be an array of two strings")
+        price, quantity = map(_number, level)
+        if not price.value:
+            raise _Wrong("a price must be above zero")
+        side.append((price, quantity))
+    return side
+
+
+def _number(text: Any) -> Number:
+    if not isinstance(text, str):
+        raise _Wrong("a price or quantity must be a string")
+    if not _NUMBER.fullmatch(text):
+        raise _Wrong("a number may hold digits, one dot and an exponent only")
+    mantissa, _, power = text.lower().partition("e")
+    whole, _, part = mantissa.partition(".")
+    digits = (whole + part).lstrip("0")
+    if not digits:
+        return Number(Decimal(0), 0)
+    scale = len(part) - _exponent(power)
+    while scale > MOST_DECIMALS and digits.endswith("0"):
+        digits, scale = digits[:-1], scale - 1
+    if scale > MOST_DECIMALS:
+        raise _Wrong("a number may have at most 18 decimals")
+    if len(digits) - scale > 20:
+        raise _Wrong("a number must be below 10^20")
+    return Number(Decimal(int(digits)).scaleb(-scale), max(scale, 0))
+
+
+def _exponent(power: str) -> int:
+    figures = power.lstrip("+-").lstrip("0") or "0"
+    size = int(figures) if len(figures) < 10 else 10**9
+    return -size if power.startswith("-") else size
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_ID:
+        raise _Wrong("an id or time must be an integer of 64 bits that is not negative")
+    return value
+
+
+def _load(data: bytes) -> _Keys:
+    if len(data) > MOST_BYTES:
+        raise _Wrong("the message is larger than 16 MiB")
+    if _nesting(data) > MOST_NESTING:
+        raise _Wrong("the nesting is deeper than 64")
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(
+            text, object_pairs_hook=_Keys, parse_int=_whole, parse_float=_Fraction, parse_constant=_refuse
+        )
+        if "\\u" in text:
+            repr_of = json.dumps(value, ensure_ascii=False, default=str)
+            repr_of.encode("utf-8")
+    except UnicodeError:
+        raise _Wrong("the text is not UTF-8, or half of a surrogate pair stands alone") from None
+    except ValueError as error:
+        raise _Wrong(f"not JSON: {error}") from None
+    if not isinstance(value, _Keys):
+        raise _Wrong("a message must be a JSON object")
+    return value
+
+
+class _Fraction:
+    """A JSON number that is not an integer of sensible size; no id or time may be one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _whole(text: str) -> int | _Fraction:
+    return int(text) if len(text) <= 20 and text != "-0" else _Fraction(text)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _nesting(data: bytes) -> int:
+    deepest = depth = 0
+    inside = False
+    position = 0
+    while match := _SPECIAL.search(data, position):
+        mark, position = match[0], match.end()
+        if mark == b"\\":
+            position += 1
+        elif mark == b'"':
+            inside = not inside
+        elif not inside and mark in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif not inside and mark in b"}]":
+            depth -= 1
+    return deepest
+
+
+def _malformed(
+    kind: Callable[..., MalformedMessage], wrong: _Wrong, data: bytes, stream: str | None
+) -> MalformedMessage:
+    error = kind(what=str(wrong), position=0, excerpt=data)
+    error.stream = stream
+    return error

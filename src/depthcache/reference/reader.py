@@ -1,0 +1,278 @@
+"""What users read of a market: the twin of the native BookReader, FrozenBook and Book.
+
+A read is refused unless the book can be trusted; what says how far it can be trusted never fails.
+Not here: how the book came to be (`market`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from operator import index
+from typing import Any, cast
+
+from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
+from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
+from depthcache.reference.book import NOTHING, WHOLE, BookSide
+from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
+from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
+from depthcache.reference.sequence import Continuity
+
+__all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
+
+
+class BookReader:
+    """The reading surface of a market."""
+
+    def __init__(self, source: Any, market: Any = None, *, serve_stale: bool = False) -> None:
+        self._market: Market = source if isinstance(source, Market) else source.market(market)
+        self._serve_stale = serve_stale
+        self._exact = False
+
+    # --- what never raises -------------------------------------------------------------------
+
+    @property
+    def exchange(self) -> str:
+        """The exchange's name."""
+        return self._market.exchange
+
+    @property
+    def symbol(self) -> str:
+        """The symbol; empty while an offline book has not seen one."""
+        return self._market.symbol
+
+    @property
+    def status(self) -> Status:
+        """The worse of the market's state and its condition."""
+        return self._market.status()[0]
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return self._market.status()[1]
+
+    @property
+    def since_ns(self) -> int:
+        """Since when."""
+        return self._market.status()[2]
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Synced from a snapshot alone."""
+        return self._market.unconfirmed
+
+    @property
+    def last_update_id(self) -> int | None:
+        """The id the book stands at."""
+        return self._market.last_update_id
+
+    @property
+    def event_time_us(self) -> int | None:
+        """`E` of the last applied diff."""
+        return self._market.event_time_us
+
+    @property
+    def updated_ns(self) -> int | None:
+        """When the last applied frame was received."""
+        return self._market.updated_ns
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counts since the book was made."""
+        return {name: self._market.counters[name] for name in COUNTERS}
+
+    @property
+    def complete_to(self) -> CompleteTo:
+        """How deep each side is proven."""
+        if self._market.last_update_id is None:
+            return CompleteTo(None, None)
+        edges = (Decimal(0), Decimal("Infinity"))
+        bids, asks = (
+            None
+            if side.bound is NOTHING
+            else edge
+            if side.bound is WHOLE
+            else _at(Decimal(side.bound), side.price_scale)
+            for side, edge in zip((self._market.bids, self._market.asks), edges, strict=True)
+        )
+        if self._exact:
+            return CompleteTo(bids, asks)
+        return CompleteTo(None if bids is None else float(bids), None if asks is None else float(asks))
+
+    @property
+    def coverage(self) -> Coverage:
+        """How many levels are proven."""
+        return Coverage(self._market.bids.coverage(), self._market.asks.coverage())
+
+    def __repr__(self) -> str:
+        what = f"{self.symbol or '?'} on {self.exchange}"
+        return f"<{type(self).__name__} {what}: {self.status}, id {self.last_update_id}>"
+
+    # --- what raises when the book cannot be trusted -----------------------------------------
+
+    @property
+    def best(self) -> Best:
+        """Both best levels of one id."""
+        self._check()
+        bids, asks = (self._levels(side, 1) for side in (self._market.bids, self._market.asks))
+        return Best(bids[0] if bids else None, asks[0] if asks else None, cast("int", self.last_update_id))
+
+    @property
+    def bids(self) -> Side:
+        """Bids, highest first."""
+        return Side(self, self._market.bids)
+
+    @property
+    def asks(self) -> Side:
+        """Asks, lowest first."""
+        return Side(self, self._market.asks)
+
+    @property
+    def exact(self) -> BookReader:
+        """The same with Decimals."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _exact=True)
+        return twin
+
+    def freeze(self, levels: int | None = None) -> FrozenBook:
+        """A constant copy of the best levels."""
+        self._check()
+        return FrozenBook(self, levels)
+
+    def _check(self) -> None:
+        refuse_unusable(self._market, serve_stale=self._serve_stale)
+
+    def _levels(self, side: BookSide, count: int | None = None) -> list[Level]:
+        if self._exact:
+            return [
+                Level(_at(price, side.price_scale), _at(quantity, side.quantity_scale))
+                for price, quantity in side.sorted()[:count]
+            ]
+        return [Level(float(price), float(quantity)) for price, quantity in side.sorted()[:count]]
+
+
+def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
+    """Raise when levels of the market may not be read."""
+    status, reason, since_ns = market.status()
+    if status is Status.SYNCED or (serve_stale and market.last_update_id is not None):
+        return
+    if status is Status.CLOSED:
+        raise BookClosed(exchange=market.exchange, symbol=market.symbol, reason=reason)
+    raise BookNotSynced(
+        exchange=market.exchange, symbol=market.symbol, status=status.value, reason=reason, since_ns=since_ns
+    )
+
+
+def _at(value: Decimal, scale: int) -> Decimal:
+    """The number at the width the exchange sends."""
+    return value.quantize(Decimal(1).scaleb(-scale)) if value.is_finite() else value
+
+
+class Side:
+    """One side of a book, best price first."""
+
+    def __init__(self, reader: BookReader, side: BookSide) -> None:
+        self._reader, self._side = reader, side
+
+    def __len__(self) -> int:
+        self._reader._check()
+        return len(self._side.levels)
+
+    def __getitem__(self, key: Any) -> Any:
+        self._reader._check()
+        if not isinstance(key, slice):
+            return self._reader._levels(self._side)[index(key)]
+        levels = Levels(self._reader._levels(self._side)[key])
+        levels.complete = self._complete(key)
+        return levels
+
+    def __iter__(self) -> Iterator[Level]:
+        self._reader._check()
+        return iter(self._reader._levels(self._side))
+
+    def _complete(self, key: slice) -> bool:
+        """Whether every level asked for is proven: asked beyond what is held, the side must be whole."""
+        if self._side.bound is WHOLE:
+            return True
+        held, covered = len(self._side.levels), self._side.coverage()
+        if key.stop is None or key.stop < 0 or (key.step or 1) < 0:
+            return False
+        return bool(key.stop <= covered <= held)
+
+
+class FrozenBook(BookReader):
+    """A constant copy."""
+
+    def __init__(self, reader: BookReader, levels: int | None) -> None:
+        market = reader._market
+        frozen = Market(market.exchange, market.symbol, market.continuity)
+        frozen.__dict__.update(market.__dict__)
+        frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
+        frozen.counters = market.counters.copy()
+        frozen._kept = []
+        frozen.state, frozen.condition = market.state, market.condition
+        super().__init__(frozen, serve_stale=True)
+        self._exact = reader._exact
+        sides = (frozen.bids, frozen.asks)
+        self._complete = all(
+            side.bound is WHOLE or (levels is not None and levels <= side.coverage()) for side in sides
+        )
+        for side in sides:
+            side.levels = dict(side.sorted()[:levels])
+            side._sorted = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every level asked for is proven on both sides."""
+        return self._complete
+
+    def freeze(self, levels: int | None = None) -> FrozenBook:
+        """A smaller copy."""
+        return FrozenBook(self, levels)
+
+
+class Book(BookReader):
+    """A book without a network; the first diff fixes its symbol when none is given."""
+
+    def __init__(
+        self, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
+    ) -> None:
+        super().__init__(Market(exchange, symbol or "", continuity, buffer_bytes=buffer_bytes))
+
+    def load_snapshot(self, body: Any, *, limit: int | None = None) -> SnapshotOutcome:
+        """Install a snapshot; kept diffs newer than it are applied."""
+        return self._market.install(parse_snapshot(as_bytes(body)), limit=limit, live=True, now_ns=0)
+
+    def apply(self, frame: Any) -> Outcome:
+        """Apply one frame."""
+        raw = as_bytes(frame)
+        update = parse_frame(raw).update
+        if update is None:
+            return Outcome.IGNORED
+        market = self._market
+        if market.symbol and market.symbol != update.symbol:
+            raise SymbolMismatch(expected=market.symbol, received=update.symbol)
+        check_chain(market.continuity, update, raw)
+        market.symbol = update.symbol
+        return market.on_diff(update, raw, 0)
+
+    def _check(self) -> None:
+        if self._market.last_update_id is None or self._market.native_status is Status.CROSSED:
+            refuse_unusable(self._market, serve_stale=False)
+
+
+def check_chain(continuity: Continuity, update: DepthUpdate, raw: bytes) -> None:
+    """A diff of a chained venue must say what it follows."""
+    if continuity == "chained" and update.previous_final_update_id is None:
+        raise MalformedFrame(
+            what="pu is missing, ids of this venue are chained by it", position=0, excerpt=raw
+        )
+
+
+def as_bytes(frame: Any) -> bytes:
+    """Bytes of a frame however it was given."""
+    if isinstance(frame, str):
+        return frame.encode("utf-8")
+    if isinstance(frame, (bytes, bytearray, memoryview)):
+        return bytes(frame)
+    raise TypeError(f"a frame is bytes, bytearray, memoryview or str, not {type(frame).__name__}")

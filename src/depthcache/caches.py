@@ -1,0 +1,127 @@
+"""The asyncio face: `connect` and the set of live books that it makes.
+
+`blocking` is the same for threads. Not here: how a client is put together (`client`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Literal, Self, overload
+
+from depthcache.client import Client, ClientNetwork
+from depthcache.lookup import Lookup
+from depthcache.settings import Settings
+from depthcache.view import LiveBook
+from depthcache.wanted import Wanted, wanted
+
+__all__ = ["Books", "connect", "real_network"]
+
+
+@overload
+def connect(
+    exchange: str,
+    symbols: Iterable[str],
+    *,
+    depth: int = 100,
+    on_stale: Literal["raise", "serve"] = "raise",
+    speed_ms: int | None = None,
+    settings: Settings | None = None,
+) -> Books: ...
+@overload
+def connect(
+    exchange: Mapping[str, Iterable[str]],
+    *,
+    depth: int = 100,
+    on_stale: Literal["raise", "serve"] = "raise",
+    speed_ms: int | None = None,
+    settings: Settings | None = None,
+) -> Books: ...
+def connect(
+    exchange: str | Mapping[str, Iterable[str]],
+    symbols: Iterable[str] | None = None,
+    *,
+    depth: int = 100,
+    on_stale: Literal["raise", "serve"] = "raise",
+    speed_ms: int | None = None,
+    settings: Settings | None = None,
+) -> Books:
+    """Live books of one exchange, or of several: `connect({"binance.com": ["BTCUSDT"], …})`.
+
+        async with depthcache.connect("binance.com", ["BTCUSDT", "ETHUSDT"]) as books:
+            await books.wait_synced()
+            print(books["BTCUSDT"].best)
+
+    Nothing is opened before the `async with`. Wrong arguments are raised here, at once.
+
+    Args:
+        exchange: an exchange name, or a mapping of exchange names to symbols.
+        symbols: in any case; twice the same is once; may be empty, books can be added later.
+        depth: how many levels a side you need complete; the client chooses its snapshots for it.
+        on_stale: what reading a book does that is not synced: `raise` BookNotSynced, or `serve` the
+            last known book, whose `status` then tells what it is.
+        speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
+        settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
+
+    Raises:
+        UnknownExchange: with the names most like it.
+        InvalidArgument: for anything else that cannot work.
+    """
+    asked = wanted(exchange, symbols, depth=depth, on_stale=on_stale, speed_ms=speed_ms, settings=settings)
+    return Books(asked)
+
+
+class Books(Lookup[LiveBook]):
+    """The live books of a client; made by `connect`, runs inside `async with`.
+
+    `books["BTCUSDT"]` or `books["binance.com", "BTCUSDT"]` is a LiveBook, a loop runs over the books,
+    `in` and `len` work. All methods belong to the event loop that entered it; the books themselves
+    may be read from any thread. After the end reads raise BookClosed.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._client: Client[LiveBook] = Client(wanted, make_book=LiveBook, make_network=real_network)
+
+    async def __aenter__(self) -> Self:
+        await self._client.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
+        """Wait until all books are synced at the same moment.
+
+        `timeout`: seconds, None for no end. Raises SyncTimeout naming a book that is late, BookClosed
+        when the client is closed, UnknownSymbol as soon as the exchange does not know one.
+        """
+        await self._client.wait_all_synced(timeout_s=timeout)
+
+    def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
+        """Begin one more book and return it, not synced yet; the one that is there, if it is.
+
+        `exchange` may be left out while the client has exactly one. Raises UnknownExchange,
+        InvalidArgument, and BookClosed once the client is closed.
+        """
+        return self._client.add(symbol, exchange)
+
+    def remove(self, symbol: str, exchange: str | None = None) -> None:
+        """End a book for good; reading it raises BookClosed from now on. Raises UnknownSymbol."""
+        self._client.remove(self._find(symbol if exchange is None else (exchange, symbol)))
+
+    async def aclose(self) -> None:
+        """End all books and connections; `async with` does it. May be called more than once."""
+        await self._client.aclose()
+
+
+def real_network(settings: Settings) -> ClientNetwork:
+    """The network that users get; for the running event loop."""
+    # Imported here: programs that only replay bytes do not pay for it.
+    from depthcache.io.aiohttp_network import AiohttpNetwork
+
+    return AiohttpNetwork(use_proxies=settings.proxies)

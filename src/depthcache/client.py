@@ -1,0 +1,229 @@
+"""One running client: router, core, runner and network put together, and who waits for what.
+
+Both faces (`caches` for asyncio, `blocking` for threads) are thin views of this. It lives on one
+event loop: everything but `books` is called there. Not here: any decision about books (core), and
+what users see (caches, blocking, view).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from depthcache import logs
+from depthcache._native import BookReader, Router
+from depthcache.core.client import ClientCore
+from depthcache.core.notices import Ending, Notice
+from depthcache.errors import BookClosed, SyncTimeout, UnknownSymbol, UsageError
+from depthcache.io.network import Network
+from depthcache.io.runner import Runner
+from depthcache.model import Status
+from depthcache.settings import Settings
+from depthcache.venues import Venue
+from depthcache.wanted import Wanted, parse_timeout
+
+__all__ = ["Client", "ClientNetwork", "Key"]
+
+Key = tuple[str, str]
+"""Exchange name and symbol, as the exchange spells it."""
+
+B = TypeVar("B", bound=BookReader)
+_Find: TypeAlias = Callable[[], Mapping[int, BookReader]]
+
+
+class ClientNetwork(Network, Protocol):
+    """A network that can be closed."""
+
+    async def aclose(self) -> None:
+        """Leave nothing behind; nothing is reported once it began."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """Somebody waits until all `pending` markets are synced, or any of its markets has ended."""
+
+    concerned: frozenset[int]
+    pending: set[int]
+    done: asyncio.Future[None]
+
+    def on_notice(self, notice: Notice) -> None:
+        if notice.market not in self.concerned:
+            return
+        if notice.status is Status.SYNCED:
+            self.pending.discard(notice.market)
+        else:
+            self.pending.add(notice.market)
+        if (not self.pending or notice.status is Status.CLOSED) and not self.done.done():
+            self.done.set_result(None)
+
+
+class Client(Generic[B]):
+    """Order of calls: `start` once, then `add`, `remove` and `wait_synced`, then `aclose`."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        *,
+        make_book: Callable[[Client[B], Router, int], B],
+        make_network: Callable[[Settings], ClientNetwork],
+    ) -> None:
+        self.wanted = wanted
+        self.books: Mapping[Key, B] = {}
+        """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
+        self._make_book, self._make_network = make_book, make_network
+        self._markets: dict[Key, int] = {}
+        self._endings: dict[int, Ending] = {}
+        self._waiters: set[_Waiter] = set()
+        self._network: ClientNetwork | None = None
+        self._closed = False
+
+    # --- getters ------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether there can be books."""
+        return self._network is not None
+
+    def now_ns(self) -> int:
+        """The clock that stamps everything in this client; only while it runs."""
+        if self._network is None:
+            raise _not_started()
+        return self._network.now_ns()
+
+    # --- commands -----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the network and begin all books that were asked for."""
+        if self.started or self._closed:
+            raise UsageError("a client runs once: make another with connect(…)")
+        self._loop = asyncio.get_running_loop()
+        self._network = self._make_network(self.wanted.settings)
+        try:
+            self._router = Router()
+            core = ClientCore(self._router, random=random.random, policy=self.wanted.settings.policy)
+            self._runner = Runner(core, self._router, self._network, on_notice=self._on_notice)
+            for venue, symbol in self.wanted.books:
+                self._begin(venue, symbol)
+        except BaseException:
+            self._closed = True
+            await self._network.aclose()
+            raise
+
+    def add(self, symbol: str, exchange: str | None) -> B:
+        """Begin a book, or return the one that is there. Raises what `Wanted.book` raises, and
+        BookClosed once the client is closed."""
+        venue, parsed = self.wanted.book(exchange, symbol)
+        if self._network is None:
+            raise _not_started()
+        if self._closed:
+            raise BookClosed(exchange=venue.name, symbol=parsed, reason="the client is closed")
+        key = (venue.name, parsed)
+        book = self.books.get(key)
+        if book is not None and book.status is not Status.CLOSED:
+            return book
+        if book is not None:  # it ended; asking again is a new try
+            self.remove(key)
+        return self._begin(venue, parsed)
+
+    def remove(self, key: Key) -> None:
+        """End a book for good. The key must be one of `books`."""
+        market = self._markets.pop(key)
+        self.books = {each: book for each, book in self.books.items() if each != key}
+        if not self._closed:
+            self._runner.remove(market)
+
+    async def aclose(self) -> None:
+        """End all books and connections. May be called often and at any time."""
+        if self._closed or self._network is None:
+            self._closed = True
+            return
+        self._closed = True
+        self._runner.close()
+        await self._network.aclose()
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def wait_synced(self, market: int, book: BookReader, *, timeout_s: float | None) -> None:
+        """Until that book is synced. Raises SyncTimeout, BookClosed or UnknownSymbol."""
+        await self._wait(lambda: {market: book}, timeout_s)
+
+    async def wait_all_synced(self, *, timeout_s: float | None) -> None:
+        """Until all books are synced at the same moment, also those added meanwhile."""
+        if not self.started:
+            raise _not_started()
+        await self._wait(lambda: {self._markets[key]: book for key, book in self.books.items()}, timeout_s)
+
+    async def _wait(self, find: _Find, timeout_s: float | None) -> None:
+        timeout_s = parse_timeout(timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until_synced(find)
+        except TimeoutError:
+            late = [book for book in find().values() if book.status is not Status.SYNCED]
+            if late:
+                raise _too_late(late, timeout_s or 0.0) from None
+
+    async def _until_synced(self, find: _Find) -> None:
+        while True:
+            books = find()
+            pending = {market for market, book in books.items() if not self._is_synced(market, book)}
+            if not pending:
+                return
+            if asyncio.get_running_loop() is not self._loop:
+                raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
+            waiter = _Waiter(frozenset(books), pending, self._loop.create_future())
+            self._waiters.add(waiter)
+            try:
+                await waiter.done
+            finally:
+                self._waiters.discard(waiter)
+
+    def _is_synced(self, market: int, book: BookReader) -> bool:
+        status = book.status
+        if status is Status.CLOSED:
+            if self._endings.get(market) is Ending.UNKNOWN_SYMBOL:
+                raise UnknownSymbol(symbol=book.symbol, exchange=book.exchange, reason=book.reason)
+            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
+        return status is Status.SYNCED
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _begin(self, venue: Venue, symbol: str) -> B:
+        wanted, key = self.wanted, (venue.name, symbol)
+        market = self._runner.add(venue, symbol, depth=wanted.depth, speed_ms=wanted.speed_ms)
+        book = self._make_book(self, self._router, market)
+        self._markets[key] = market
+        self.books = {**self.books, key: book}
+        return book
+
+    def _on_notice(self, notice: Notice) -> None:
+        for waiter in tuple(self._waiters):
+            waiter.on_notice(notice)
+        if notice.ending is not None:
+            self._endings[notice.market] = notice.ending
+        named = next((key for key, market in self._markets.items() if market == notice.market), None)
+        if named is not None:
+            logs.book_status(
+                exchange=named[0], symbol=named[1], status=notice.status.value, reason=notice.reason
+            )
+
+
+def _too_late(late: Sequence[BookReader], timeout_s: float) -> SyncTimeout:
+    first = late[0]
+    reason = first.reason or "no reason is known"
+    if len(late) > 1:
+        reason = f"{reason}; {len(late) - 1:,} other books are not synced either"
+    return SyncTimeout(
+        exchange=first.exchange,
+        symbol=first.symbol,
+        timeout_s=timeout_s,
+        status=first.status.value,
+        reason=reason,
+    )
+
+
+def _not_started() -> UsageError:
+    return UsageError("the client does not run yet: enter it first, with `async with connect(…)` or `with`")

@@ -1,0 +1,179 @@
+"""An event loop on a thread of its own, for programs that have none.
+
+The thread is no daemon: it is always ended in order, so that nothing is cut off in the middle and
+nothing is left for the interpreter to complain about. A program that forgets to close is not held
+up by it either: the loop looks whether anybody is left who could still use it, and ends when all
+other threads of the program are gone. (`atexit` would come too late: the interpreter waits for
+threads first.) Not here: what runs on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, TypeVar
+
+from depthcache.errors import UsageError
+
+__all__ = ["LoopEnded", "LoopThread"]
+
+T = TypeVar("T")
+
+_LOOK_S = 0.1
+"""How often the loop looks whether the program has ended; so long can it delay that end."""
+_LOOKUPS = 4
+"""Threads for name lookups, which block."""
+
+
+class LoopEnded(Exception):
+    """The loop ended before it could do, or finish, what was asked."""
+
+
+class LoopThread:
+    """Holds an asynchronous context open on a thread. Order of calls: `start`, `call`, `stop`.
+
+    Each may be called from any thread but the loop's own; `stop` as often as one likes.
+    """
+
+    def __init__(self, resource: AbstractAsyncContextManager[object], *, name: str) -> None:
+        self._resource = resource
+        self._thread = _Thread(target=self._run, name=name, daemon=False)
+        self._begun: Future[None] = Future()
+        self._lock = threading.Lock()
+        self._calls: set[Future[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wish_to_stop: asyncio.Event | None = None
+        self._stopping = self._ended = False
+        self._error: BaseException | None = None
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread and enter the context on it. Raises what entering raises."""
+        try:
+            self._thread.start()
+            self._begun.result()
+        except BaseException:  # also Ctrl-C while waiting
+            self.stop()
+            raise
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the loop and return what it returns. Raises what it raises, and
+        LoopEnded where the loop has ended or ends before it is done."""
+        if threading.current_thread() is self._thread:
+            raise UsageError("a blocking call on the client's own thread would wait for itself for ever")
+        future: Future[T] = Future()
+        with self._lock:
+            # After a fork the thread is not alive: it lives in the parent only.
+            if self._loop is None or self._ended or not self._thread.is_alive():
+                raise LoopEnded
+            self._calls.add(future)
+            self._loop.call_soon_threadsafe(self._begin, work, future)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # after Ctrl-C nobody waits any more; without effect where it is done
+            raise
+
+    def stop(self) -> None:
+        """Leave the context and end the thread; returns when nothing is left of it.
+
+        Raises what leaving raised, once.
+        """
+        with self._lock:
+            self._stopping = True
+            if self._wish_to_stop is not None and self._loop is not None and not self._ended:
+                self._loop.call_soon_threadsafe(self._wish_to_stop.set)
+        if self._thread.ident is not None and threading.current_thread() is not self._thread:
+            self._thread.join()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    # --- on the thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix=f"{self._thread.name} lookup")
+        loop.set_default_executor(lookups)
+        try:
+            loop.run_until_complete(self._main(loop))
+        except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
+            self._hand_over(error)
+        finally:
+            with suppress(BaseException):
+                loop.run_until_complete(_cancel_what_is_left())
+            with self._lock:
+                self._ended = True
+                left, self._calls = self._calls, set()
+            for future in left:
+                with suppress(InvalidStateError):
+                    future.set_exception(LoopEnded())
+            lookups.shutdown(cancel_futures=True)
+            loop.close()
+
+    async def _main(self, loop: asyncio.AbstractEventLoop) -> None:
+        async with self._resource:
+            with self._lock:
+                self._loop, self._wish_to_stop = loop, asyncio.Event()
+                if self._stopping:
+                    self._wish_to_stop.set()
+            self._begun.set_result(None)
+            while not self._wish_to_stop.is_set() and _somebody_is_left():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._wish_to_stop.wait()
+
+    def _hand_over(self, error: BaseException) -> None:
+        if self._begun.done():
+            self._error = error
+        else:
+            self._begun.set_exception(error)
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
+        task = asyncio.ensure_future(work())
+        task.add_done_callback(lambda done: self._finish(done, future))
+        future.add_done_callback(lambda _: self._forget(task, future))
+
+    def _finish(self, task: asyncio.Future[T], future: Future[T]) -> None:
+        with self._lock:
+            self._calls.discard(future)
+        with suppress(InvalidStateError):  # who asked gave up
+            if task.cancelled():
+                future.set_exception(LoopEnded())
+            elif (error := task.exception()) is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(task.result())
+
+    def _forget(self, task: asyncio.Future[T], future: Future[T]) -> None:
+        """Who asked gave up: on whatever thread that was, the work ends on the loop."""
+        if future.cancelled():
+            with self._lock:
+                if self._loop is not None and not self._ended:
+                    self._loop.call_soon_threadsafe(task.cancel)
+
+
+class _Thread(threading.Thread):
+    """A thread of this module: such threads do not keep each other alive."""
+
+
+def _somebody_is_left() -> bool:
+    """Whether any thread of the program could still use this loop."""
+    if threading.main_thread().is_alive():
+        return True
+    return any(
+        thread.is_alive() and not thread.daemon and not isinstance(thread, _Thread)
+        for thread in threading.enumerate()
+    )
+
+
+async def _cancel_what_is_left() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()

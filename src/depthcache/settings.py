@@ -1,0 +1,112 @@
+"""What a user may set for a client as a whole: other hosts, patience and greed, proxies.
+
+A constant, checked when it is made. From the environment come only hosts, one variable each:
+DEPTHCACHE_<NAME>_REST and DEPTHCACHE_<NAME>_WEBSOCKET, where NAME is the exchange name in capitals
+with '.' and '-' as '_' (DEPTHCACHE_BINANCE_COM_FUTURES_REST). Not here: what each client asks for
+itself (symbols, depth), which are arguments of `connect`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from depthcache import venues
+from depthcache.core.policy import Policy
+from depthcache.errors import InvalidArgument
+from depthcache.venues import Endpoints, Venue
+
+__all__ = ["Settings"]
+
+_PREFIX = "DEPTHCACHE_"
+_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG"})
+"""Read by the command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of a client. Raises UnknownExchange or InvalidArgument for what cannot work.
+
+    Attributes:
+        endpoints: other hosts by exchange name: a gateway, a mirror, the embedded exchange.
+            Exchanges that are not named are reached at Binance.
+        policy: how patient and how greedy the client is, e.g. `Policy(share=0.25)` for a quarter
+            of the exchange's request weight (default: half).
+        proxies: whether HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
+    """
+
+    endpoints: Mapping[str, Endpoints] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    proxies: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.endpoints, Mapping):
+            allowed = "a mapping of exchange names to Endpoints(rest=…, websocket=…)"
+            raise InvalidArgument(name="endpoints", value=self.endpoints, allowed=allowed)
+        if not isinstance(self.policy, Policy):
+            raise InvalidArgument(name="policy", value=self.policy, allowed="a Policy(…)")
+        if not isinstance(self.proxies, bool):
+            raise InvalidArgument(name="proxies", value=self.proxies, allowed="True or False")
+        checked = {venues.venue(name).name: _checked(name, value) for name, value in self.endpoints.items()}
+        object.__setattr__(self, "endpoints", MappingProxyType(checked))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings that environment variables make (`os.environ` when None).
+
+        Raises InvalidArgument, naming the variable and what is allowed, for a value that is no URL
+        and for every DEPTHCACHE_ variable that does not exist: a misspelled one would otherwise send
+        a test to the real exchange.
+        """
+        given = os.environ if environment is None else environment
+        places = _variables()
+        endpoints: dict[str, Endpoints] = {}
+        for variable in sorted(name for name in given if name.startswith(_PREFIX)):
+            if variable in _NOT_OURS:
+                continue
+            if variable not in places:
+                raise _no_such_variable(variable, given[variable], tuple(places))
+            exchange, part = places[variable]
+            before = endpoints.get(exchange, venues.venue(exchange).endpoints)
+            try:
+                endpoints[exchange] = venues.parse_endpoints(replace(before, **{part: given[variable]}))
+            except InvalidArgument as error:
+                raise InvalidArgument(name=variable, value=error.value, allowed=error.allowed) from None
+        return cls(endpoints=endpoints)
+
+    def venue(self, exchange: str) -> Venue:
+        """The venue of an exchange name or alias, at the hosts of these settings.
+
+        Raises UnknownExchange with the names most like it.
+        """
+        found = venues.venue(exchange)
+        elsewhere = self.endpoints.get(found.name)
+        return found if elsewhere is None else venues.with_endpoints(found, elsewhere)
+
+
+def _checked(name: str, value: object) -> Endpoints:
+    if not isinstance(value, Endpoints):
+        raise InvalidArgument(
+            name=f"endpoints of {name!r}", value=value, allowed="Endpoints(rest=…, websocket=…)"
+        )
+    return venues.parse_endpoints(value)
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    """Every variable that exists: the exchange and the part of its endpoints it sets."""
+    return {
+        f"{_PREFIX}{alias.upper().replace('.', '_').replace('-', '_')}_{part.upper()}": (name, part)
+        for name in venues.names()
+        for alias in (name, *venues.venue(name).aliases)
+        for part in ("rest", "websocket")
+    }
+
+
+def _no_such_variable(variable: str, value: str, known: tuple[str, ...]) -> InvalidArgument:
+    near = get_close_matches(variable, known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else f"such as {known[0]}"
+    allowed = f"no variable of this name; {_PREFIX}<EXCHANGE>_REST and _WEBSOCKET exist, {hint}"
+    return InvalidArgument(name=variable, value=value, allowed=allowed)

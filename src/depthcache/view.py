@@ -1,0 +1,101 @@
+"""The books users hold: `LiveBook` of a running client, and `Book` without any network.
+
+All reading is native; this file adds only what needs Python: waiting, age, and the rules of a venue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from depthcache import _native, venues
+from depthcache.model import SnapshotOutcome
+
+if TYPE_CHECKING:
+    from depthcache._native import Frame, Router
+    from depthcache.client import Client
+
+__all__ = ["Book", "LiveBook", "LiveReader"]
+
+
+class LiveReader(_native.BookReader):
+    """What the live books of both faces share."""
+
+    _client: Client[Any]
+    _market: int
+
+    def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
+        """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
+        self = super().__new__(cls, router, market, serve_stale=client.wanted.serve_stale)
+        self._client, self._market = client, market
+        return self
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last applied update was received; None before the first.
+
+        A quiet market has an old book that is right; `status` says whether it can be trusted.
+        """
+        updated_ns = self.updated_ns
+        return None if updated_ns is None else max(0, self._client.now_ns() - updated_ns) / 1e9
+
+    def __repr__(self) -> str:
+        age = self.age
+        parts = (
+            f"{self.symbol} on {self.exchange}: {self.status}",
+            f" ({self.reason})" if self.reason else "",
+            "" if self.last_update_id is None else f", update id {self.last_update_id}",
+            "" if age is None else f", {age:.1f} s old",
+        )
+        return f"<{type(self).__name__} {''.join(parts)}>"
+
+
+class LiveBook(LiveReader):
+    """The live book of one market. Reads may come from any thread and always see whole updates.
+
+    Each read is atomic by itself: `best` and `freeze` see both sides of one update id. Two separate
+    reads are two moments: between `book.bids[0]` and `book.asks[0]` an update may be applied, so the
+    pair may never have existed. For values that belong together use `best` or one `freeze`.
+
+    Reads of levels raise BookNotSynced while the book cannot be trusted, and BookClosed once it was
+    removed or its client is closed; `status`, `reason`, `since_ns`, `age`, `complete_to`, `coverage`,
+    `last_update_id` and `repr` never raise. With `on_stale="serve"` the last known book is read
+    instead, and `status` tells that it is not the present.
+    """
+
+    async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
+        """Wait until the book is synced; at once where it is.
+
+        `timeout`: seconds, None for no end. Raises SyncTimeout, BookClosed when the book or its client
+        is closed, UnknownSymbol when the exchange does not know the symbol.
+        """
+        await self._client.wait_synced(self._market, self, timeout_s=timeout)
+
+
+class Book(_native.Book):
+    """A book without any network, by the rules of an exchange: you bring snapshots and frames.
+
+        book = depthcache.Book("binance.com")
+        book.load_snapshot(body, limit=1000)
+        book.apply(frame)        # APPLIED, STALE, WAITING, GAP or IGNORED
+
+    `symbol`: frames of another one raise SymbolMismatch; without it the first diff decides. Raises
+    UnknownExchange or InvalidArgument.
+    """
+
+    def __new__(cls, exchange: str, symbol: str | None = None) -> Self:
+        """An empty book."""
+        venue = venues.venue(exchange)
+        parsed = None if symbol is None else venues.parse_symbol(symbol, venue)
+        return super().__new__(cls, venue.name, parsed, venue.continuity)
+
+    def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
+        """Install the bytes of a REST depth answer that was asked with `limit`.
+
+        The limit decides how deep the book is complete: fewer levels than it show the whole side.
+        None: unknown. A limit above the exchange's maximum counts as the maximum where the exchange
+        cuts it (spot). Kept diffs newer than the snapshot are applied at once; an older snapshot than
+        they allow changes nothing (`TOO_OLD`). Raises InvalidArgument for a limit that the exchange
+        refuses, MalformedSnapshot for other bytes; nothing is changed then.
+        """
+        served = None if limit is None else venues.venue(self.exchange).served_limit(limit)
+        return super().load_snapshot(body, limit=served)

@@ -1,0 +1,123 @@
+"""What a user asks of `connect`, checked at once and made into plain values.
+
+Nothing is opened here: every mistake of usage is raised by the call that contains it, long before
+anything runs. Not here: what cannot be known without the exchange, above all whether a symbol exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from depthcache import venues
+from depthcache.errors import InvalidArgument
+from depthcache.settings import Settings
+from depthcache.venues import Venue
+
+__all__ = ["Wanted", "parse_timeout", "wanted"]
+
+_STALE = ("raise", "serve")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A checked request: which books of which venues, and how they are kept."""
+
+    books: tuple[tuple[Venue, str], ...]
+    """Each once, in the order asked for."""
+    venues: tuple[Venue, ...]
+    """Also those without a symbol yet."""
+    depth: int
+    speed_ms: int | None
+    serve_stale: bool
+    settings: Settings
+
+    def book(self, exchange: str | None, symbol: str) -> tuple[Venue, str]:
+        """A further book, checked like those of `connect`.
+
+        `exchange` may be left out where there is exactly one. Raises UnknownExchange or
+        InvalidArgument.
+        """
+        if exchange is not None:
+            venue = self.settings.venue(exchange)
+        elif len(self.venues) == 1:
+            venue = self.venues[0]
+        else:
+            names = " or ".join(repr(each.name) for each in self.venues) or "any known exchange"
+            raise InvalidArgument(name="exchange", value=exchange, allowed=f"{names}; name one")
+        _check_for(venue, self.depth, self.speed_ms, self.settings)
+        return venue, venues.parse_symbol(symbol, venue)
+
+
+def wanted(
+    exchange: str | Mapping[str, Iterable[str]],
+    symbols: Iterable[str] | None,
+    *,
+    depth: int,
+    on_stale: str,
+    speed_ms: int | None,
+    settings: Settings | None,
+) -> Wanted:
+    """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
+    if on_stale not in _STALE:
+        raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise' or 'serve'")
+    if settings is None:
+        settings = Settings.from_environment()
+    elif not isinstance(settings, Settings):
+        raise InvalidArgument(name="settings", value=settings, allowed="a Settings(…) or None")
+    books: dict[tuple[str, str], tuple[Venue, str]] = {}
+    places: dict[str, Venue] = {}
+    for name, listed in _by_exchange(exchange, symbols):
+        venue = settings.venue(name)
+        _check_for(venue, depth, speed_ms, settings)
+        places.setdefault(venue.name, venue)
+        for text in _listed(listed):
+            symbol = venues.parse_symbol(text, venue)
+            books.setdefault((venue.name, symbol), (venue, symbol))
+    return Wanted(
+        books=tuple(books.values()),
+        venues=tuple(places.values()),
+        depth=depth,
+        speed_ms=speed_ms,
+        serve_stale=on_stale == "serve",
+        settings=settings,
+    )
+
+
+def parse_timeout(timeout: float | None) -> float | None:
+    """Seconds to wait at most; None waits without end. Raises InvalidArgument."""
+    fits = timeout is None or (
+        isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0
+    )
+    if not fits:
+        raise InvalidArgument(name="timeout", value=timeout, allowed="seconds, 0 or more, or None")
+    return timeout
+
+
+def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Settings) -> None:
+    """Depth and speed are rules of the venue, so a list without a symbol is checked, too."""
+    limit = venue.snapshot_limit(depth)
+    venue.stream("", speed_ms)
+    budget = int(venue.weight_per_minute * settings.policy.share)
+    if venue.snapshot_weight(limit) > budget:
+        allowed = f"what costs at most {budget} weight, the share of this client on {venue.name}"
+        raise InvalidArgument(name="depth", value=depth, allowed=allowed)
+
+
+def _by_exchange(
+    exchange: str | Mapping[str, Iterable[str]], symbols: Iterable[str] | None
+) -> Iterable[tuple[str, Iterable[str] | None]]:
+    if isinstance(exchange, Mapping):
+        if symbols is not None:
+            allowed = "nothing beside a mapping: it holds the symbols of each exchange"
+            raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
+        return exchange.items()
+    return ((exchange, symbols),)
+
+
+def _listed(symbols: Iterable[str] | None) -> Iterable[str]:
+    # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
+    if symbols is None or isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
+        allowed = "a list of symbols such as ['BTCUSDT', 'ETHUSDT']"
+        raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
+    return symbols

@@ -1,0 +1,208 @@
+"""The runner between a scripted core and a scripted network: it passes on, in order, and survives."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from depthcache import venues
+from depthcache.core.commands import CloseConnection, FetchSnapshot, OpenConnection, Send
+from depthcache.core.notices import Notice
+from depthcache.io.network import Closed, Failure, Response
+from depthcache.io.runner import Runner
+from depthcache.model import Status
+from tests.io.doubles import ScriptedCore, ScriptedNetwork, ScriptedRouter
+
+SPOT = venues.venue("binance.com")
+
+
+class Stage:
+    """A runner and its doubles."""
+
+    def __init__(self) -> None:
+        self.core, self.router, self.network = ScriptedCore(), ScriptedRouter(), ScriptedNetwork()
+        self.told: list[Notice] = []
+        self.runner = Runner(self.core, self.router, self.network, on_notice=self.told.append)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def notice(market: int = 1, status: Status = Status.SYNCED) -> Notice:
+    return Notice(market, status, "", 0)
+
+
+def test_everything_that_happens_reaches_the_core_with_the_time_of_the_network(stage: Stage) -> None:
+    runner = stage.runner
+    assert runner.add(SPOT, "BTCUSDT", depth=100, speed_ms=None) == 1
+    stage.network.clock_ns = 2_000
+    runner.on_open(5)
+    runner.on_alive(5)
+    runner.on_response(6, Response(200, {"a": "b"}, b"{}"))
+    runner.on_response(7, Failure("refused"))
+    runner.on_closed(5, Closed(1001, "going away"))
+    runner.on_wake()
+    runner.remove(1)
+    runner.close()
+    assert stage.core.calls == [
+        ("add", "binance.com", "BTCUSDT", 100, None, 1_000),
+        ("on_open", 5, 2_000),
+        ("on_alive", 5, 2_000),
+        ("on_answer", 6, 200, {"a": "b"}, b"{}", 2_000),
+        ("on_failure", 7, "refused", 2_000),
+        ("on_closed", 5, 1001, "going away", 2_000),
+        ("on_wake", 2_000),
+        ("remove", 1, 2_000),
+        ("close", 2_000),
+    ]
+
+
+def test_commands_are_performed_in_their_order(stage: Stage) -> None:
+    stage.core.commands = [
+        OpenConnection(1, "wss://h/stream"),
+        Send(1, "hello"),
+        FetchSnapshot(2, "https://h/depth", 9.0),
+        CloseConnection(1),
+    ]
+    stage.runner.on_alive(1)
+    assert stage.network.calls == [
+        ("open", 1, "wss://h/stream"),
+        ("send", 1, "hello"),
+        ("fetch", 2, "https://h/depth", 9.0),
+        ("close", 1),
+    ]
+
+
+def test_the_router_feeds_directly_and_its_events_are_taken_once_for_a_batch(stage: Stage) -> None:
+    assert stage.network.feed == stage.router.feed
+    stage.router.events = ["a", "b", "c"]
+    stage.runner.on_events()
+    assert stage.core.calls == [("on_events", ("a", "b", "c"), 1_000)]
+
+
+def test_events_that_an_answer_causes_are_taken_without_being_told_of(stage: Stage) -> None:
+    """Installing a snapshot syncs a book: no frame tells of that."""
+    stage.core.when["on_answer"] = lambda: stage.router.events.append("synced")
+    stage.runner.on_response(1, Response(200, {}, b"{}"))
+    assert [call[0] for call in stage.core.calls] == ["on_answer", "on_events"]
+
+
+def test_settling_goes_on_until_nothing_is_left(stage: Stage) -> None:
+    def first() -> None:
+        stage.core.commands.append(Send(1, "one"))
+        stage.core.when["on_events"] = second
+        stage.router.events.append("more")
+
+    def second() -> None:
+        stage.core.commands.append(Send(1, "two"))
+        stage.core.notices.append(notice())
+
+    stage.core.when["on_open"] = first
+    stage.runner.on_open(1)
+    assert stage.network.calls == [("send", 1, "one"), ("send", 1, "two")]
+    assert stage.told == [notice()]
+
+
+def test_the_wake_up_is_set_once_per_change_and_again_after_it_came(stage: Stage) -> None:
+    stage.core.wake_ns = 7_000
+    stage.runner.on_alive(1)
+    stage.runner.on_alive(1)
+    assert stage.network.calls == [("wake_at", 7_000)]
+    stage.runner.on_wake()
+    assert stage.network.calls == [("wake_at", 7_000)] * 2
+    stage.core.wake_ns = None
+    stage.runner.on_alive(1)
+    assert stage.network.calls[2:] == [("wake_at", None)]
+
+
+def test_a_listener_may_call_back_into_the_runner(stage: Stage) -> None:
+    def listen(what: Notice) -> None:
+        stage.told.append(what)
+        if what.market == 1:
+            stage.core.when["remove"] = lambda: stage.core.notices.append(notice(2, Status.CLOSED))
+            stage.runner.remove(1)
+
+    stage.runner = Runner(stage.core, stage.router, stage.network, on_notice=listen)  # type: ignore[arg-type]
+    stage.core.notices = [notice(1), notice(3)]
+    stage.runner.on_alive(1)
+    assert [each.market for each in stage.told] == [1, 3, 2]
+
+
+def test_a_network_that_reports_from_inside_a_call_breaks_nothing(stage: Stage) -> None:
+    stage.network.on_call["open"] = lambda: stage.runner.on_open(1)
+    stage.core.when["on_open"] = lambda: stage.core.commands.append(Send(1, "subscribe"))
+    stage.core.commands = [OpenConnection(1, "wss://h"), FetchSnapshot(2, "https://h", 1.0)]
+    stage.runner.on_alive(9)
+    assert [call[0] for call in stage.network.calls] == ["open", "fetch", "send"]
+
+
+def raise_mistake() -> None:
+    raise KeyError("a mistake")
+
+
+@pytest.mark.parametrize("where", ["on_open", "on_events", "on_wake", "on_answer", "close"])
+def test_a_mistake_in_the_core_is_logged_once_and_the_client_goes_on(
+    stage: Stage, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    happenings = {
+        "on_open": lambda: stage.runner.on_open(1),
+        "on_events": lambda: (stage.router.events.append("x"), stage.runner.on_events()),
+        "on_wake": stage.runner.on_wake,
+        "on_answer": lambda: stage.runner.on_response(1, Response(200, {}, b"")),
+        "close": stage.runner.close,
+    }
+    stage.core.when[where] = raise_mistake
+    stage.core.commands = [Send(1, "still sent")]
+    stage.core.wake_ns = 5_000
+    happenings[where]()
+    happenings[where]()
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.getMessage() for record in errors] == [
+        f"unexpected error in {where}; the client goes on; please report this"
+    ]
+    assert ("send", 1, "still sent") in stage.network.calls
+    assert ("wake_at", 5_000) in stage.network.calls
+
+
+def test_a_listener_or_a_network_that_fails_stops_nobody_else(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.runner = Runner(
+        stage.core,  # type: ignore[arg-type]
+        stage.router,  # type: ignore[arg-type]
+        stage.network,
+        on_notice=lambda what: raise_mistake() if what.market == 1 else stage.told.append(what),
+    )
+    stage.network.on_call["open"] = raise_mistake
+    stage.core.commands = [OpenConnection(1, "wss://h"), Send(2, "still sent")]
+    stage.core.notices = [notice(1), notice(2)]
+    stage.runner.on_alive(1)
+    assert stage.network.calls[1:] == [("send", 2, "still sent")]
+    assert stage.told == [notice(2)]
+    assert len(caplog.records) == 2
+
+
+def test_wrong_arguments_are_the_callers_and_reach_the_caller(stage: Stage) -> None:
+    stage.core.when["add"] = raise_mistake
+    with pytest.raises(KeyError):
+        stage.runner.add(SPOT, "BTCUSDT", depth=100, speed_ms=None)
+    stage.core.when["remove"] = raise_mistake
+    with pytest.raises(KeyError):
+        stage.runner.remove(1)
+
+
+def test_expected_things_are_no_warnings(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "depthcache")
+    stage.runner.on_open(1)
+    stage.runner.on_closed(1, Closed(None, "refused"))
+    stage.runner.on_response(1, Failure("timed out"))
+    stage.runner.on_response(2, Response(429, {}, b""))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "connection 1 is open"),
+        ("INFO", "connection 1 is closed (code None): refused"),
+        ("INFO", "request 1 failed: timed out"),
+        ("INFO", "request 2 failed: HTTP 429"),
+    ]

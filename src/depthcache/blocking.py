@@ -90,7 +90,7 @@ class LiveBook(LiveReader):
         """
         parse_timeout(timeout)
         try:
-            self._thread.call(lambda: self._client.wait_synced(self._market, self, timeout_s=timeout))
+            self._thread.call(lambda: self._client.wait_synced(self._number, self, timeout_s=timeout))
         except LoopEnded:
             raise _closed(self.exchange, self.symbol) from None
 

@@ -21,12 +21,12 @@ class LiveReader(_native.BookReader):
     """What the live books of both faces share."""
 
     _client: Client[Any]
-    _market: int
+    _number: int
 
     def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
         self = super().__new__(cls, router, market, serve_stale=client.wanted.serve_stale)
-        self._client, self._market = client, market
+        self._client, self._number = client, market
         return self
 
     @property
@@ -68,7 +68,7 @@ class LiveBook(LiveReader):
         `timeout`: seconds, None for no end. Raises SyncTimeout, BookClosed when the book or its client
         is closed, UnknownSymbol when the exchange does not know the symbol.
         """
-        await self._client.wait_synced(self._market, self, timeout_s=timeout)
+        await self._client.wait_synced(self._number, self, timeout_s=timeout)
 
 
 class Book(_native.Book):

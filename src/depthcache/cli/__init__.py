@@ -1,1 +1,82 @@
-""""""
+"""The command line: one group, one file a command. Only parses and reports; never decides.
+
+Every command imports what it needs when it runs, so that `depthcache --help` stays fast. Results
+go to stdout, everything else to stderr. Exit codes: 0 done (also after Ctrl-C where a command runs
+until then), 1 the answer is "no" (a book came out wrong), 2 it could not be done, 130 interrupted
+before there was an answer, 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from depthcache.cli.demo import demo
+from depthcache.cli.simulate import simulate
+from depthcache.cli.verify import verify
+from depthcache.cli.watch import watch
+from depthcache.errors import DepthCacheError
+
+__all__ = ["cli", "main"]
+
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"depthcache {version('depthcache')}")
+    context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error. [env: DEPTHCACHE_DEBUG]")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Live Binance order books that are exactly right.
+
+    \b
+    depthcache watch BTCUSDT             live order books in the terminal
+    depthcache demo                      the same without Binance, from an embedded exchange
+    depthcache verify day1.gz day2.gz    is this recording complete, does its book come out right?
+    depthcache simulate --port 9000      an exchange on this machine, for any client
+    """
+    context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
+
+
+for _command in (watch, demo, verify, simulate):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; errors become one line on stderr."""
+    debug = (
+        "--debug" in (sys.argv[1:] if arguments is None else arguments) or "DEPTHCACHE_DEBUG" in os.environ
+    )
+    try:
+        code = cli.main(arguments, prog_name="depthcache", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output went away: nothing is left to be said, nor anyone to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except DepthCacheError as error:
+        if debug:
+            raise
+        click.echo(f"depthcache: {error}", err=True)
+        return 2
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,97 @@
+"""An exchange moved by hand: a network whose other end is the test.
+
+Connections open and subscriptions are acknowledged by themselves; snapshots are given where `books`
+holds them, refused for symbols in `unknown`, and otherwise kept waiting. Everything happens in later
+steps of the event loop, as the interface of networks promises; nothing takes time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from urllib.parse import parse_qs, urlsplit
+
+from depthcache.io.network import Callbacks, Closed, Feed, Response
+from depthcache.settings import Settings
+
+LEVELS = {"bids": [["1.10", "5.0"], ["1.00", "6.0"]], "asks": [["1.20", "7.0"], ["1.30", "8.0"]]}
+
+
+class ByHand:
+    """A network of a client, made on its event loop. The books begin at update id 10."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings
+        self.books: dict[str, dict[str, object]] = {}
+        self.unknown: set[str] = set()
+        self.default: dict[str, object] | None = {"lastUpdateId": 10, **LEVELS}
+        self.sent: list[dict[str, object]] = []
+        self.asked: list[str] = []
+        self.urls: dict[int, str] = {}
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._wake: asyncio.TimerHandle | None = None
+
+    # --- what the client does -----------------------------------------------------------------
+
+    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
+        self._feed, self._callbacks = feed, callbacks
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def open(self, connection: int, url: str) -> None:
+        self.urls[connection] = url
+        self._loop.call_soon(self._callbacks.on_open, connection)
+
+    def send(self, connection: int, text: str) -> None:
+        message = json.loads(text)
+        self.sent.append(message)
+        self._loop.call_soon(self.frame, connection, {"result": None, "id": message["id"]})
+
+    def close(self, connection: int) -> None:
+        if self.urls.pop(connection, None):
+            self._loop.call_soon(self._callbacks.on_closed, connection, Closed(1000, "closed"))
+
+    def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
+        symbol = parse_qs(urlsplit(url).query)["symbol"][0]
+        self.asked.append(symbol)
+        if symbol in self.unknown:
+            answer = Response(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+        elif (book := self.books.get(symbol, self.default)) is not None:
+            answer = Response(200, {}, json.dumps(book).encode())
+        else:
+            return
+        self._loop.call_soon(self._callbacks.on_response, request, answer)
+
+    def wake_at(self, at_ns: int | None) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        if at_ns is not None:
+            delay_s = max(0, at_ns - time.monotonic_ns()) / 1e9
+            self._wake = self._loop.call_later(delay_s, self._callbacks.on_wake)
+
+    async def aclose(self) -> None:
+        self.wake_at(None)
+        self.closed = True
+
+    # --- what the test does -------------------------------------------------------------------
+
+    def frame(self, connection: int, value: object) -> None:
+        """One frame on a connection."""
+        if not self.closed and self._feed(connection, json.dumps(value).encode(), time.monotonic_ns()):
+            self._callbacks.on_events()
+
+    def diff(self, symbol: str, first: int, last: int, **sides: list[list[str]]) -> None:
+        """A diff of the spot family on the connection that carries the symbol's exchange."""
+        data = {"e": "depthUpdate", "E": 1_700_000_000_000 + last, "s": symbol, "U": first, "u": last}
+        data |= {"b": sides.get("bids", []), "a": sides.get("asks", [])}
+        for connection in tuple(self.urls):
+            self.frame(connection, {"stream": f"{symbol.lower()}@depth@100ms", "data": data})
+
+    def cut(self, code: int | None = 1006, reason: str = "cut") -> None:
+        """End every connection."""
+        for connection in tuple(self.urls):
+            del self.urls[connection]
+            self._callbacks.on_closed(connection, Closed(code, reason))

@@ -17,7 +17,7 @@ __all__ = ["Close", "Cut", "Exchange", "HttpAnswer", "Ping", "Sent", "Session", 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An HTTP answer, to be delivered `delay_ns` after the request. Header names as the exchange sends them."""
+    """An HTTP answer, delivered `delay_ns` after the request. Header names as the exchange sends them."""
 
     status: int
     body: bytes

@@ -1,8 +1,79 @@
 //! A constant copy of a book: both sides of one update id.
 
-use crate::condition::{NotReadable, Standing};
+use std::sync::Arc;
+
+use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
-use crate::query::{BestPair, CompleteTo, LevelRun, Reading, Side};
+use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, Reading, Side};
+
+/// What a copy says of the moment in which it was made.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub exchange: Arc<str>,
+    pub symbol: Option<Arc<str>>,
+    pub status: Status,
+    pub reason: Box<str>,
+    pub since_ns: i64,
+    pub unconfirmed: bool,
+    pub last_update_id: Option<i64>,
+    pub event_time_us: Option<i64>,
+    pub updated_ns: Option<i64>,
+    pub counters: Counters,
+}
+
+/// A copy of one side: some levels and how far they are proven.
+#[derive(Clone, Debug)]
+pub struct FrozenSide {
+    /// Best first; `complete` tells whether every level asked for is proven.
+    run: LevelRun,
+    complete_to: CompleteTo,
+    /// How many levels of the run lie inside the complete range.
+    coverage: usize,
+}
+
+impl FrozenSide {
+    /// A run from the best level on. Where levels were left out behind it, nothing beyond the last
+    /// one it holds is proven.
+    pub(crate) fn new(
+        run: LevelRun,
+        complete_to: CompleteTo,
+        coverage: usize,
+        left_out: bool,
+    ) -> FrozenSide {
+        let coverage = coverage.min(run.len());
+        let complete_to = match run.len().checked_sub(1) {
+            _ if !left_out => complete_to,
+            Some(last) if coverage == run.len() => CompleteTo::Price(run.get(last).price),
+            Some(_) => complete_to,
+            None => CompleteTo::Nothing,
+        };
+        FrozenSide { run, complete_to, coverage }
+    }
+
+    fn is_complete(&self, count: usize) -> bool {
+        match self.complete_to {
+            CompleteTo::Nothing => count == 0,
+            CompleteTo::Price(_) => count <= self.coverage,
+            CompleteTo::Whole => true,
+        }
+    }
+
+    fn levels(&self, start: usize, stop: usize) -> LevelRun {
+        let stop_held = stop.min(self.run.len());
+        let places = start.min(stop_held)..stop_held;
+        let mantissas = match &self.run.mantissas {
+            Mantissas::Narrow(levels) => Mantissas::Narrow(levels[places].to_vec()),
+            Mantissas::Wide(levels) => Mantissas::Wide(levels[places].to_vec()),
+        };
+        LevelRun { mantissas, complete: self.is_complete(stop), ..self.run }
+    }
+
+    fn freeze(&self, levels: usize) -> FrozenSide {
+        let run = self.levels(0, levels);
+        let left_out = run.len() < self.run.len();
+        FrozenSide::new(run, self.complete_to, self.coverage, left_out)
+    }
+}
 
 /// A constant copy of the best levels of a book, made by `Market::freeze`.
 ///
@@ -10,57 +81,91 @@ use crate::query::{BestPair, CompleteTo, LevelRun, Reading, Side};
 /// complete range ends at the last level it has.
 #[derive(Clone, Debug)]
 pub struct Frozen {
-    complete: bool,
+    facts: Arc<Facts>,
+    bids: FrozenSide,
+    asks: FrozenSide,
 }
 
 impl Frozen {
+    pub(crate) fn new(facts: Arc<Facts>, bids: FrozenSide, asks: FrozenSide) -> Frozen {
+        Frozen { facts, bids, asks }
+    }
+
     /// Whether every level asked of `freeze` is proven on both sides.
     pub fn complete(&self) -> bool {
-        self.complete
+        self.bids.run.complete && self.asks.run.complete
+    }
+
+    /// A smaller copy.
+    pub fn freeze(&self, levels: usize) -> Frozen {
+        Frozen { facts: self.facts.clone(), bids: self.bids.freeze(levels), asks: self.asks.freeze(levels) }
+    }
+
+    fn side(&self, side: Side) -> &FrozenSide {
+        match side {
+            Side::Bids => &self.bids,
+            Side::Asks => &self.asks,
+        }
     }
 }
 
 impl Reading for Frozen {
     fn exchange(&self) -> &str {
-        todo!()
+        &self.facts.exchange
     }
+
     fn symbol(&self) -> Option<&str> {
-        todo!()
+        self.facts.symbol.as_deref()
     }
+
     fn standing(&self) -> Standing<'_> {
-        todo!()
+        let Facts { status, reason, since_ns, .. } = &*self.facts;
+        Standing { status: *status, reason, since_ns: *since_ns }
     }
-    fn readable(&self, serve_stale: bool) -> Result<(), NotReadable> {
+
+    fn readable(&self, _serve_stale: bool) -> Result<(), NotReadable> {
         Ok(())
     }
+
     fn unconfirmed(&self) -> bool {
-        todo!()
+        self.facts.unconfirmed
     }
+
     fn last_update_id(&self) -> Option<i64> {
-        todo!()
+        self.facts.last_update_id
     }
+
     fn event_time_us(&self) -> Option<i64> {
-        todo!()
+        self.facts.event_time_us
     }
+
     fn updated_ns(&self) -> Option<i64> {
-        todo!()
+        self.facts.updated_ns
     }
+
     fn best(&self) -> BestPair {
-        todo!()
+        let best = |side: &FrozenSide| (!side.run.is_empty()).then(|| side.run.get(0));
+        let update_id = self.facts.last_update_id.unwrap_or_default();
+        BestPair { bid: best(&self.bids), ask: best(&self.asks), update_id }
     }
+
     fn len(&self, side: Side) -> usize {
-        todo!()
+        self.side(side).run.len()
     }
+
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
-        todo!()
+        self.side(side).levels(start, stop)
     }
+
     fn complete_to(&self, side: Side) -> CompleteTo {
-        todo!()
+        self.side(side).complete_to
     }
+
     fn coverage(&self, side: Side) -> usize {
-        todo!()
+        self.side(side).coverage
     }
+
     fn counters(&self) -> Counters {
-        todo!()
+        self.facts.counters
     }
 }

@@ -4,20 +4,25 @@
 //! need a network go out as changes for the caller to act on.
 //!
 //! The way of a frame: `scan` reads the bytes, `router` (or `offline`) finds the market, `market`
-//! decides by the rules of `sequence`, `book` changes both `ladder`s. The way back: `query` turns
+//! decides by the rules of `sequence` and changes both `ladder`s. The way back: `query` turns
 //! mantissas into numbers, `frozen` copies, `events` says what needs a decision.
 #![forbid(unsafe_code)]
-// SKELETON: goes away with the last todo!().
-#![allow(unused_variables, dead_code, clippy::new_without_default)]
 
+mod buffer;
+mod chunks;
 pub mod condition;
 pub mod counters;
 pub mod events;
 pub mod frozen;
+pub mod ladder;
+mod mantissa;
 pub mod market;
 pub mod message;
 pub mod offline;
+pub mod outcome;
+mod pending;
 pub mod query;
+mod range;
 pub mod router;
 pub mod scan;
 pub mod sequence;

@@ -1,133 +1,410 @@
 //! One market: the state machine between frames and a book that can be trusted.
+//!
+//! `src/depthcache/reference/market.py` is the same, readable, and opens with the theory: empty,
+//! buffering, bridging, synced, and back to buffering after a gap, a reset or a malformed frame.
+//! Differential tests drive the two against each other.
+//!
+//! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
+//! levels are kept (`ladder`), when to fetch which snapshot (whoever calls).
+
+mod read;
+
+use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::condition::{Condition, NotReadable, Standing};
+use crate::buffer::Buffer;
+use crate::condition::{Condition, Status};
 use crate::counters::Counters;
-use crate::frozen::Frozen;
-use crate::query::{BestPair, CompleteTo, LevelRun, Reading, Side};
-use crate::sequence::Continuity;
+use crate::events::{Cause, Causes, MarketChange};
+use crate::ladder::Ladder;
+use crate::message::{DepthSnapshot, DepthUpdate};
+use crate::outcome::{Outcome, SnapshotOutcome};
+use crate::query::Side;
+use crate::scan;
+use crate::sequence::{Continuity, Ids, Verdict, judge, looks_reset};
 
-/// What one frame did to a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The book moved to the frame's final update id.
-    Applied,
-    /// At or before the book's id: nothing changed, nothing is wrong.
-    Stale,
-    /// No snapshot yet: the frame is kept until one is loaded.
-    Waiting,
-    /// Updates are missing: the book stays as it is until a new snapshot.
-    Gap,
-    /// Not a diff of this kind of book.
-    Ignored,
-}
-
-impl Outcome {
-    /// The word users see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Applied => "applied",
-            Outcome::Stale => "stale",
-            Outcome::Waiting => "waiting",
-            Outcome::Gap => "gap",
-            Outcome::Ignored => "ignored",
-        }
-    }
-}
-
-/// What one snapshot did to a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotOutcome {
-    /// Installed and current.
-    Synced,
-    /// Installed; the next diff decides.
-    Bridging,
-    /// Older than the first kept diff: not installed, the diffs are kept.
-    TooOld,
-    /// Installed, but the kept diffs have a hole: a newer snapshot is needed.
-    Gap,
-}
-
-impl SnapshotOutcome {
-    /// The word users see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SnapshotOutcome::Synced => "synced",
-            SnapshotOutcome::Bridging => "bridging",
-            SnapshotOutcome::TooOld => "too_old",
-            SnapshotOutcome::Gap => "gap",
-        }
-    }
+/// What a market is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How update ids follow each other.
+    pub continuity: Continuity,
+    /// Bytes of diffs kept while a snapshot is on its way.
+    pub buffer_bytes: usize,
+    /// Fed by hand: between a gap and the next snapshot the last book may be read.
+    pub offline: bool,
 }
 
 /// One market of a router, or the one of an offline book. Read through `Reading`.
 #[derive(Debug)]
 pub struct Market {
-    continuity: Continuity,
+    exchange: Arc<str>,
+    symbol: Option<Arc<str>>,
+    terms: Terms,
+    bids: Ladder,
+    asks: Ladder,
+    state: State,
+    condition: Option<(Condition, Said)>,
+    crossed: Option<Said>,
+    /// A diff was applied since the snapshot.
+    confirmed: bool,
+    data_seen: bool,
+    last_update_id: Option<i64>,
+    event_time_us: Option<i64>,
+    updated_ns: Option<i64>,
+    /// Event time of the last applied diff, else of the first stale one since the snapshot.
+    base_us: Option<i64>,
+    buffer: Buffer,
+    counters: Counters,
+    causes: Causes,
+    caused_ns: i64,
+    listed: bool,
+}
+
+/// The state of the machine, why, and since when.
+#[derive(Clone, Debug)]
+struct State {
+    status: Status,
+    said: Said,
+}
+
+/// A reason and since when it holds.
+#[derive(Clone, Debug)]
+struct Said {
+    reason: String,
+    since_ns: i64,
 }
 
 impl Market {
-    /// How update ids follow each other.
-    pub fn continuity(&self) -> Continuity {
-        self.continuity
+    /// A market of which nothing is known. `symbol`: None where the first diff names it.
+    pub fn new(exchange: &str, symbol: Option<&str>, terms: Terms) -> Market {
+        let said = Said { reason: "nothing has arrived yet".to_owned(), since_ns: 0 };
+        Market {
+            exchange: exchange.into(),
+            symbol: symbol.map(Arc::from),
+            terms,
+            bids: Ladder::new(Side::Bids),
+            asks: Ladder::new(Side::Asks),
+            state: State { status: Status::Empty, said },
+            condition: None,
+            crossed: None,
+            confirmed: false,
+            data_seen: false,
+            last_update_id: None,
+            event_time_us: None,
+            updated_ns: None,
+            base_us: None,
+            buffer: Buffer::default(),
+            counters: Counters::default(),
+            causes: Causes::default(),
+            caused_ns: 0,
+            listed: false,
+        }
     }
 
-    /// A constant copy of the best `levels` of both sides (`usize::MAX` for all).
+    /// Whether a diff names this market; the first one gives its name to a market without one.
+    pub fn accepts(&mut self, symbol: &str) -> bool {
+        match &self.symbol {
+            Some(own) => **own == *symbol,
+            None => {
+                self.symbol = Some(symbol.into());
+                true
+            }
+        }
+    }
+
+    /// The symbol, when it is known.
+    pub fn symbol_known(&self) -> Option<&str> {
+        self.symbol.as_deref()
+    }
+
+    /// How update ids follow each other.
+    pub fn continuity(&self) -> Continuity {
+        self.terms.continuity
+    }
+
+    /// A diff of this market arrived; `frame` is what it was read from.
+    #[inline]
+    pub fn on_diff(&mut self, update: &DepthUpdate, ids: Ids, frame: &[u8], received_ns: i64) -> Outcome {
+        if let (Status::Bridging | Status::Synced, Some(held)) = (self.state.status, self.last_update_id) {
+            match judge(self.terms.continuity, held, ids, self.confirmed) {
+                Verdict::Next => {
+                    self.apply(update, received_ns);
+                    self.settle(received_ns);
+                    return Outcome::Applied;
+                }
+                verdict => return self.on_broken(verdict, held, update, ids, frame, received_ns),
+            }
+        }
+        self.note_data(received_ns);
+        if self.state.status == Status::Empty {
+            self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
+        }
+        self.keep(ids, frame, received_ns);
+        if self.last_update_id.is_none() { Outcome::Waiting } else { Outcome::Gap }
+    }
+
+    #[cold]
+    fn on_broken(
+        &mut self,
+        verdict: Verdict,
+        held: i64,
+        update: &DepthUpdate,
+        ids: Ids,
+        frame: &[u8],
+        received_ns: i64,
+    ) -> Outcome {
+        self.note_data(received_ns);
+        if verdict == Verdict::Stale {
+            self.counters.stale += 1;
+            if !looks_reset(update.event_time_us, self.base_us) {
+                if self.base_us.is_none() && update.event_time_us != 0 {
+                    self.base_us = Some(update.event_time_us);
+                }
+                return Outcome::Stale;
+            }
+            self.counters.resets += 1;
+            self.cause(Cause::Reset, received_ns);
+            self.enter(Status::Buffering, "the exchange's update ids began anew", received_ns);
+        } else {
+            self.lose_chain(held, ids, received_ns);
+        }
+        self.keep(ids, frame, received_ns);
+        Outcome::Gap
+    }
+
+    /// A frame of this market could not be read: an update is missing.
+    pub fn on_malformed(&mut self, what: &str, received_ns: i64) {
+        self.counters.malformed += 1;
+        self.cause(Cause::Malformed, received_ns);
+        if matches!(self.state.status, Status::Bridging | Status::Synced) {
+            self.enter(Status::Buffering, &format!("a malformed frame: {what}"), received_ns);
+        }
+    }
+
+    /// Take a snapshot that was asked with `limit` (None: unknown), and the kept diffs after it.
     ///
-    /// Call it after `readable` said `Ok`; the copy is readable for good.
-    pub fn freeze(&self, levels: usize) -> Frozen {
-        todo!()
+    /// `live`: the subscription was acknowledged, or data had arrived, before it was asked for. A
+    /// snapshot older than the first kept diff allows is not installed.
+    pub fn install(
+        &mut self,
+        snapshot: &DepthSnapshot,
+        limit: Option<usize>,
+        live: bool,
+        now_ns: i64,
+    ) -> SnapshotOutcome {
+        let held = snapshot.last_update_id;
+        let verdict = |ids: Ids| judge(self.terms.continuity, held, ids, false);
+        let first = self.buffer.iter().map(|(kept, _)| verdict(kept.ids)).find(|found| *found != Verdict::Stale);
+        if first == Some(Verdict::Gap) {
+            return SnapshotOutcome::TooOld;
+        }
+        self.counters.snapshots += 1;
+        self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
+        self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
+        self.last_update_id = Some(held);
+        (self.event_time_us, self.updated_ns, self.base_us) = (None, None, None);
+        self.confirmed = false;
+        self.check_crossed(now_ns);
+        if !self.replay(held) {
+            return SnapshotOutcome::Gap;
+        }
+        if self.confirmed || live {
+            self.sync(now_ns);
+            return SnapshotOutcome::Synced;
+        }
+        self.enter(Status::Bridging, "waiting for the diff that confirms the snapshot", now_ns);
+        SnapshotOutcome::Bridging
+    }
+
+    /// Apply the kept diffs that follow the snapshot just installed; false after a hole among them,
+    /// with the diff behind the hole and all later ones kept.
+    fn replay(&mut self, snapshot_id: i64) -> bool {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut update = DepthUpdate::default();
+        let mut whole = true;
+        for (kept, frame) in buffer.iter() {
+            let held = self.last_update_id.unwrap_or(snapshot_id);
+            if !whole {
+                self.keep(kept.ids, frame, kept.received_ns);
+                continue;
+            }
+            match judge(self.terms.continuity, held, kept.ids, self.confirmed) {
+                Verdict::Stale => self.counters.stale += 1,
+                Verdict::Next => {
+                    // It was read before it was kept: the same bytes are read the same way.
+                    if scan::frame(frame, &mut update).is_ok() {
+                        self.apply(&update, kept.received_ns);
+                        self.confirmed = true;
+                        self.check_crossed(kept.received_ns);
+                    }
+                }
+                Verdict::Gap => {
+                    self.lose_chain(held, kept.ids, kept.received_ns);
+                    self.keep(kept.ids, frame, kept.received_ns);
+                    whole = false;
+                }
+            }
+        }
+        whole
+    }
+
+    /// A new snapshot is needed; kept diffs and old levels stay.
+    pub fn resync(&mut self, reason: &str, now_ns: i64) {
+        self.enter(Status::Buffering, reason, now_ns);
+    }
+
+    /// The diffs will come from a new connection: kept ones are of no use.
+    pub fn restart(&mut self, reason: &str, now_ns: i64) {
+        self.buffer.clear();
+        self.data_seen = false;
+        self.enter(Status::Buffering, reason, now_ns);
     }
 
     /// Lay a condition over the native state, or take it away; `Closed` is final.
     pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
-        todo!()
+        if let Some((held, said)) = &self.condition {
+            let same = condition == Some(*held) && said.reason == reason;
+            if same || *held == Condition::Closed {
+                return;
+            }
+        }
+        self.condition =
+            condition.map(|condition| (condition, Said { reason: reason.to_owned(), since_ns: now_ns }));
     }
-}
 
-impl Reading for Market {
-    fn exchange(&self) -> &str {
-        todo!()
+    /// Whether there is something to tell that nobody was told of; true once per `take_change`.
+    #[inline]
+    pub fn is_to_be_listed(&mut self) -> bool {
+        if self.causes.is_empty() || self.listed {
+            return false;
+        }
+        self.listed = true;
+        true
     }
-    fn symbol(&self) -> Option<&str> {
-        todo!()
+
+    /// What happened since the last call.
+    pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
+        self.listed = false;
+        let causes = std::mem::take(&mut self.causes);
+        let (status, said) = self.native();
+        let reason = said.reason.clone();
+        (!causes.is_empty()).then_some(MarketChange { market, causes, status, reason, at_ns: self.caused_ns })
     }
-    fn standing(&self) -> Standing<'_> {
-        todo!()
+
+    // --- inside -------------------------------------------------------------------------------
+
+    #[inline]
+    fn apply(&mut self, update: &DepthUpdate, received_ns: i64) {
+        let changed = self.bids.apply(&update.bids) + self.asks.apply(&update.asks);
+        self.counters.levels_changed += changed as u64;
+        self.counters.applied += 1;
+        self.last_update_id = Some(update.final_update_id);
+        self.updated_ns = Some(received_ns);
+        if update.event_time_us == 0 {
+            self.event_time_us = None;
+        } else {
+            (self.event_time_us, self.base_us) = (Some(update.event_time_us), Some(update.event_time_us));
+        }
     }
-    fn readable(&self, serve_stale: bool) -> Result<(), NotReadable> {
-        todo!()
+
+    /// After a diff was applied to a live book: it confirms the snapshot, and may cross the book.
+    #[inline]
+    fn settle(&mut self, received_ns: i64) {
+        if !self.confirmed {
+            self.note_data(received_ns);
+            self.confirm(received_ns);
+        }
+        self.check_crossed(received_ns);
     }
-    fn unconfirmed(&self) -> bool {
-        todo!()
+
+    #[cold]
+    fn confirm(&mut self, received_ns: i64) {
+        self.confirmed = true;
+        if self.state.status == Status::Bridging {
+            self.sync(received_ns);
+        } else {
+            self.cause(Cause::Confirmed, received_ns);
+            self.state.said.reason.clear();
+        }
     }
-    fn last_update_id(&self) -> Option<i64> {
-        todo!()
+
+    #[inline]
+    fn note_data(&mut self, received_ns: i64) {
+        if !self.data_seen {
+            self.data_seen = true;
+            self.cause(Cause::FirstData, received_ns);
+        }
     }
-    fn event_time_us(&self) -> Option<i64> {
-        todo!()
+
+    fn sync(&mut self, now_ns: i64) {
+        let reason = if self.confirmed { "" } else { "from a snapshot, not confirmed by a diff yet" };
+        self.enter(Status::Synced, reason, now_ns);
+        self.cause(Cause::Synced, now_ns);
+        if self.confirmed {
+            self.cause(Cause::Confirmed, now_ns);
+        }
     }
-    fn updated_ns(&self) -> Option<i64> {
-        todo!()
+
+    fn lose_chain(&mut self, held: i64, ids: Ids, now_ns: i64) {
+        self.counters.gaps += 1;
+        self.cause(Cause::Gap, now_ns);
+        let reason = format!("a gap: the book holds {held}, the next diff follows {}", ids.follows);
+        self.enter(Status::Buffering, &reason, now_ns);
     }
-    fn best(&self) -> BestPair {
-        todo!()
+
+    fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
+        let since_ns = if status == self.state.status { self.state.said.since_ns } else { now_ns };
+        self.state = State { status, said: Said { reason: reason.to_owned(), since_ns } };
     }
-    fn len(&self, side: Side) -> usize {
-        todo!()
+
+    #[inline]
+    fn check_crossed(&mut self, now_ns: i64) {
+        let crossed = match (self.bids.best(), self.asks.best()) {
+            (Some(bid), Some(ask)) => bid.price.is_at_least(ask.price),
+            _ => false,
+        };
+        if crossed != self.crossed.is_some() {
+            self.turn_crossed(crossed, now_ns);
+        }
     }
-    fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
-        todo!()
+
+    #[cold]
+    fn turn_crossed(&mut self, crossed: bool, now_ns: i64) {
+        if crossed {
+            let best = |ladder: &Ladder| ladder.best().map_or(String::new(), |level| level.price.to_string());
+            let reason =
+                format!("best bid {} at or above best ask {}", best(&self.bids), best(&self.asks));
+            self.crossed = Some(Said { reason, since_ns: now_ns });
+            self.counters.crossed += 1;
+            self.cause(Cause::Crossed, now_ns);
+        } else {
+            self.crossed = None;
+            self.state.said.since_ns = now_ns;
+            self.cause(Cause::Uncrossed, now_ns);
+        }
     }
-    fn complete_to(&self, side: Side) -> CompleteTo {
-        todo!()
+
+    /// The state of the machine as users call it, conditions aside.
+    fn native(&self) -> (Status, &Said) {
+        match &self.crossed {
+            Some(said) if self.state.status == Status::Synced => (Status::Crossed, said),
+            _ => (self.state.status, &self.state.said),
+        }
     }
-    fn coverage(&self, side: Side) -> usize {
-        todo!()
+
+    fn keep(&mut self, ids: Ids, frame: &[u8], now_ns: i64) {
+        if self.buffer.is_full(frame.len(), self.terms.buffer_bytes) {
+            self.buffer.clear();
+            self.counters.dropped_buffers += 1;
+            self.cause(Cause::BufferDropped, now_ns);
+        }
+        self.buffer.push(ids, frame, now_ns);
     }
-    fn counters(&self) -> Counters {
-        todo!()
+
+    fn cause(&mut self, cause: Cause, now_ns: i64) {
+        self.causes.insert(cause);
+        self.caused_ns = now_ns;
     }
 }
 
@@ -142,6 +419,11 @@ pub struct MarketCell {
 }
 
 impl MarketCell {
+    /// A market that can be shared.
+    pub fn new(market: Market) -> MarketCell {
+        MarketCell { market: Mutex::new(market) }
+    }
+
     /// The market, when nobody else holds it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, Market>> {
         self.market.try_lock()

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::market::{MarketCell, Outcome, SnapshotOutcome};
-use crate::scan::Malformed;
-use crate::sequence::Continuity;
+use parking_lot::Mutex;
+
+use crate::market::{Market, MarketCell, Terms};
+use crate::message::{DepthSnapshot, DepthUpdate};
+use crate::outcome::{Outcome, SnapshotOutcome};
+use crate::scan::{self, Body, Malformed};
+use crate::sequence::{Continuity, Ids};
 
 /// Why a frame was refused; nothing is changed then.
 #[derive(Debug)]
@@ -24,6 +28,7 @@ pub enum ApplyError {
 #[derive(Debug)]
 pub struct OfflineBook {
     cell: Arc<MarketCell>,
+    scratch: Mutex<DepthUpdate>,
 }
 
 impl OfflineBook {
@@ -35,7 +40,9 @@ impl OfflineBook {
         continuity: Continuity,
         buffer_bytes: usize,
     ) -> OfflineBook {
-        todo!()
+        let terms = Terms { continuity, buffer_bytes, offline: true };
+        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, terms)));
+        OfflineBook { cell, scratch: Mutex::default() }
     }
 
     /// What readers read.
@@ -49,11 +56,27 @@ impl OfflineBook {
         body: &[u8],
         limit: Option<usize>,
     ) -> Result<SnapshotOutcome, Malformed> {
-        todo!()
+        let mut snapshot = DepthSnapshot::default();
+        scan::snapshot(body, &mut snapshot)?;
+        Ok(self.cell.lock().install(&snapshot, limit, true, 0))
     }
 
     /// Apply one frame, raw or wrapped.
     pub fn apply(&self, frame: &[u8]) -> Result<Outcome, ApplyError> {
-        todo!()
+        let mut update = self.scratch.lock();
+        let scanned = scan::frame(frame, &mut update).map_err(ApplyError::Malformed)?;
+        let Body::Update { symbol } = &scanned.body else {
+            return Ok(Outcome::Ignored);
+        };
+        let mut market = self.cell.lock();
+        if let Some(expected) = market.symbol_known().filter(|own| own != symbol) {
+            let (expected, received) = (expected.to_owned(), symbol.to_string());
+            return Err(ApplyError::SymbolMismatch { expected, received });
+        }
+        let Some(ids) = Ids::of(&update, market.continuity()) else {
+            return Err(ApplyError::Malformed(scan::unchained(&scanned)));
+        };
+        market.accepts(symbol);
+        Ok(market.on_diff(&update, ids, frame, 0))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::condition::{NotReadable, Standing};
 use crate::counters::Counters;
+use crate::mantissa::power_of_ten;
 use crate::message::Level;
 
 /// Which side of a book.
@@ -24,16 +25,104 @@ pub struct Number {
     pub scale: u8,
 }
 
+/// Below this every integer is a float.
+const EXACT_INTEGERS: u64 = 1 << 53;
+
+/// The powers of ten that are floats.
+const EXACT_POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+    1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
 impl Number {
     /// The nearest float: equal to Python's `float(text)` of the number's text.
+    ///
+    /// Where the digits and the power of ten both are floats, their quotient is the nearest float
+    /// by the rule of IEEE 754 division; everything else is read as text.
+    #[inline]
     pub fn to_f64(self) -> f64 {
-        todo!()
+        match u64::try_from(self.mantissa) {
+            Ok(digits) if digits < EXACT_INTEGERS => digits as f64 / EXACT_POWERS[self.scale as usize],
+            _ => self.far_to_f64(),
+        }
+    }
+
+    /// Whether the number is equal to another or above it.
+    #[inline]
+    pub fn is_at_least(self, other: Number) -> bool {
+        if self.scale == other.scale {
+            return self.mantissa >= other.mantissa;
+        }
+        // 20 integer digits and 18 decimals, the most that the scanner admits, fit together.
+        let scale = self.scale.max(other.scale);
+        let at = |number: Number| number.mantissa * power_of_ten(scale - number.scale);
+        at(self) >= at(other)
+    }
+
+    /// Many digits: nearly always zeros at the end, as in a quantity of 300 million coins.
+    #[cold]
+    fn far_to_f64(self) -> f64 {
+        let Number { mut mantissa, mut scale } = self;
+        while scale > 0 && mantissa % 10 == 0 {
+            (mantissa, scale) = (mantissa / 10, scale - 1);
+        }
+        match u64::try_from(mantissa) {
+            Ok(digits) if digits < EXACT_INTEGERS => digits as f64 / EXACT_POWERS[scale as usize],
+            _ => Text::of(self).as_str().parse().expect("digits and a point are a number"),
+        }
+    }
+}
+
+/// The text of a number, on the stack.
+struct Text {
+    bytes: [u8; Text::SIZE],
+    start: usize,
+}
+
+impl Text {
+    /// 39 digits of an `i128`, a sign, a point.
+    const SIZE: usize = 41;
+
+    fn of(number: Number) -> Text {
+        let mut text = Text { bytes: [b'0'; Text::SIZE], start: Text::SIZE };
+        let mut wide = number.mantissa.unsigned_abs();
+        let mut written = 0;
+        while wide > u64::MAX.into() {
+            text.digit((wide % 10) as u8, &mut written, number.scale);
+            wide /= 10;
+        }
+        let mut rest = wide as u64;
+        while rest > 0 || written <= number.scale {
+            text.digit((rest % 10) as u8, &mut written, number.scale);
+            rest /= 10;
+        }
+        if number.mantissa < 0 {
+            text.push(b'-');
+        }
+        text
+    }
+
+    fn digit(&mut self, digit: u8, written: &mut u8, scale: u8) {
+        if *written == scale && scale > 0 {
+            self.push(b'.');
+        }
+        self.push(b'0' + digit);
+        *written += 1;
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.start..]).expect("ASCII")
     }
 }
 
 impl std::fmt::Display for Number {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+        formatter.write_str(Text::of(*self).as_str())
     }
 }
 
@@ -72,7 +161,10 @@ pub struct LevelRun {
 impl LevelRun {
     /// How many levels there are.
     pub fn len(&self) -> usize {
-        todo!()
+        match &self.mantissas {
+            Mantissas::Narrow(levels) => levels.len(),
+            Mantissas::Wide(levels) => levels.len(),
+        }
     }
 
     /// Whether there is none.
@@ -81,8 +173,19 @@ impl LevelRun {
     }
 
     /// The level at a place; panics outside.
+    #[inline]
     pub fn get(&self, index: usize) -> NumberLevel {
-        todo!()
+        let (price, quantity) = match &self.mantissas {
+            Mantissas::Narrow(levels) => {
+                let level = levels[index];
+                (level.price.into(), level.quantity.into())
+            }
+            Mantissas::Wide(levels) => (levels[index].price, levels[index].quantity),
+        };
+        NumberLevel {
+            price: Number { mantissa: price, scale: self.price_scale },
+            quantity: Number { mantissa: quantity, scale: self.quantity_scale },
+        }
     }
 
     /// All levels.
@@ -92,7 +195,7 @@ impl LevelRun {
 
     /// Price and quantity of all levels as nearest floats, each `Number::to_f64`.
     pub fn floats(&self) -> Vec<[f64; 2]> {
-        todo!()
+        self.iter().map(|level| [level.price.to_f64(), level.quantity.to_f64()]).collect()
     }
 }
 

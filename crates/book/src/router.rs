@@ -1,18 +1,38 @@
 //! All markets of one client and the way of each frame to its market.
+//!
+//! Frames are wrapped and routed by their full stream name, so that a partial depth stream of the
+//! same symbol never reaches a diff book. Nothing in a frame can make `feed` fail: what needs a
+//! decision becomes an event (`pending`), one coalesced change a market, control messages in a
+//! bounded ring, strays counted by kind.
+//!
+//! Locks, in the order in which they are taken: the table of connections or markets (shared), one
+//! connection, one market, what is pending. Readers take only their market's.
+//!
+//! Not here: what one diff does (`market`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::condition::Condition;
-use crate::events::Event;
-use crate::market::{MarketCell, SnapshotOutcome};
-use crate::scan::Malformed;
-use crate::sequence::Continuity;
+use crate::events::{Event, StrayKind};
+use crate::market::{Market, MarketCell, Terms};
+use crate::message::{DepthSnapshot, DepthUpdate};
+use crate::outcome::SnapshotOutcome;
+use crate::pending::Pending;
+use crate::scan::{self, Body, Malformed, Scanned};
+use crate::sequence::{Continuity, Ids};
 
 /// Control messages kept between two `take_events`.
 pub const CONTROL_CAPACITY: usize = 1024;
 
 /// Bytes of diffs kept per market while a snapshot is on its way.
 pub const BUFFER_BYTES: usize = 64 << 20;
+
+/// The stream of an announcement that concerns the connection (spot, 2025).
+const SHUTDOWN_STREAM: &str = "!serverShutdown";
 
 /// A call that names something which is not there, or is there already.
 #[derive(Debug)]
@@ -35,14 +55,46 @@ pub enum RouterError {
 /// `feed` says so, `take_events`.
 #[derive(Debug)]
 pub struct Router {
-    control_capacity: usize,
+    buffer_bytes: usize,
+    markets: RwLock<Numbered<Arc<MarketCell>>>,
+    connections: RwLock<Numbered<Mutex<Connection>>>,
+    pending: Mutex<Pending>,
+    has_events: AtomicBool,
+}
+
+/// Things under numbers that are never used twice.
+#[derive(Debug)]
+struct Numbered<T> {
+    held: FxHashMap<u64, T>,
+    used: FxHashSet<u64>,
+}
+
+/// One connection: where its streams go, and room for the frame being read.
+#[derive(Debug, Default)]
+struct Connection {
+    routes: FxHashMap<Box<str>, Route>,
+    update: DepthUpdate,
+}
+
+#[derive(Clone, Debug)]
+struct Route {
+    market: u64,
+    cell: Arc<MarketCell>,
 }
 
 impl Router {
     /// A router without markets.
     pub fn new(control_capacity: usize, buffer_bytes: usize) -> Router {
-        todo!()
+        Router {
+            buffer_bytes,
+            markets: RwLock::default(),
+            connections: RwLock::default(),
+            pending: Mutex::new(Pending::new(control_capacity)),
+            has_events: AtomicBool::new(false),
+        }
     }
+
+    // --- markets ------------------------------------------------------------------------------
 
     /// Take up a market; it is empty.
     pub fn add_market(
@@ -52,47 +104,25 @@ impl Router {
         symbol: &str,
         continuity: Continuity,
     ) -> Result<(), RouterError> {
-        todo!()
+        let terms = Terms { continuity, buffer_bytes: self.buffer_bytes, offline: false };
+        let cell = Arc::new(MarketCell::new(Market::new(exchange, Some(symbol), terms)));
+        self.markets.write().add(market, cell).map_err(RouterError::UsedMarket)
     }
 
     /// Forget a market and its routes; its readers say closed from now on.
     pub fn remove_market(&self, market: u64, reason: &str, now_ns: i64) -> Result<(), RouterError> {
-        todo!()
+        let gone = self.markets.write().held.remove(&market);
+        let gone = gone.ok_or(RouterError::UnknownMarket(market))?;
+        for connection in self.connections.read().held.values() {
+            connection.lock().routes.retain(|_, route| route.market != market);
+        }
+        gone.lock().set_condition(Some(Condition::Closed), reason, now_ns);
+        Ok(())
     }
 
     /// What readers of a market read.
     pub fn market(&self, market: u64) -> Result<Arc<MarketCell>, RouterError> {
-        todo!()
-    }
-
-    /// Frames of this number are wrapped from now on.
-    pub fn open_connection(&self, connection: u64) -> Result<(), RouterError> {
-        todo!()
-    }
-
-    /// Forget a connection and its routes; frames of it are ignored from now on.
-    pub fn close_connection(&self, connection: u64) -> Result<(), RouterError> {
-        todo!()
-    }
-
-    /// Frames of this stream on this connection go to this market.
-    pub fn route(&self, connection: u64, stream: &str, market: u64) -> Result<(), RouterError> {
-        todo!()
-    }
-
-    /// No longer so.
-    pub fn unroute(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
-        todo!()
-    }
-
-    /// Take one frame to its book; true when `take_events` has something to tell.
-    pub fn feed(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
-        todo!()
-    }
-
-    /// What happened since the last call.
-    pub fn take_events(&self) -> Vec<Event> {
-        todo!()
+        self.markets.read().held.get(&market).cloned().ok_or(RouterError::UnknownMarket(market))
     }
 
     /// Install a snapshot asked with `limit` (None: unknown). `live`: the subscription was
@@ -105,17 +135,24 @@ impl Router {
         live: bool,
         now_ns: i64,
     ) -> Result<SnapshotOutcome, RouterError> {
-        todo!()
+        let cell = self.market(market)?;
+        let mut snapshot = DepthSnapshot::default();
+        scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
+        Ok(self.change(market, cell.lock(), |held| held.install(&snapshot, limit, live, now_ns)))
     }
 
     /// Back to buffering; kept diffs and old levels stay.
     pub fn resync(&self, market: u64, reason: &str, now_ns: i64) -> Result<(), RouterError> {
-        todo!()
+        let cell = self.market(market)?;
+        self.change(market, cell.lock(), |held| held.resync(reason, now_ns));
+        Ok(())
     }
 
     /// Back to buffering with an empty buffer: the diffs will come from a new connection.
     pub fn restart(&self, market: u64, reason: &str, now_ns: i64) -> Result<(), RouterError> {
-        todo!()
+        let cell = self.market(market)?;
+        self.change(market, cell.lock(), |held| held.restart(reason, now_ns));
+        Ok(())
     }
 
     /// Lay a condition over the native state, or take it away (None).
@@ -126,6 +163,169 @@ impl Router {
         reason: &str,
         now_ns: i64,
     ) -> Result<(), RouterError> {
-        todo!()
+        self.market(market)?.lock().set_condition(condition, reason, now_ns);
+        Ok(())
+    }
+
+    // --- connections --------------------------------------------------------------------------
+
+    /// Frames of this number are wrapped from now on.
+    pub fn open_connection(&self, connection: u64) -> Result<(), RouterError> {
+        let added = self.connections.write().add(connection, Mutex::default());
+        added.map_err(RouterError::UsedConnection)
+    }
+
+    /// Forget a connection and its routes; frames of it are ignored from now on.
+    pub fn close_connection(&self, connection: u64) -> Result<(), RouterError> {
+        let gone = self.connections.write().held.remove(&connection);
+        gone.map(drop).ok_or(RouterError::UnknownConnection(connection))
+    }
+
+    /// Frames of this stream on this connection go to this market.
+    pub fn route(&self, connection: u64, stream: &str, market: u64) -> Result<(), RouterError> {
+        let route = Route { market, cell: self.market(market)? };
+        self.with_connection(connection, |line| line.routes.insert(stream.into(), route))
+    }
+
+    /// No longer so.
+    pub fn unroute(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
+        self.with_connection(connection, |line| line.routes.remove(stream))
+    }
+
+    fn with_connection<T>(
+        &self,
+        connection: u64,
+        change: impl FnOnce(&mut Connection) -> T,
+    ) -> Result<(), RouterError> {
+        let connections = self.connections.read();
+        let line = connections.held.get(&connection);
+        change(&mut line.ok_or(RouterError::UnknownConnection(connection))?.lock());
+        Ok(())
+    }
+
+    // --- frames -------------------------------------------------------------------------------
+
+    /// Take one frame to its book; true when `take_events` has something to tell.
+    pub fn feed(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
+        if let Some(line) = self.connections.read().held.get(&connection) {
+            self.dispatch(connection, &mut line.lock(), frame, received_ns);
+        }
+        self.has_events.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn dispatch(&self, connection: u64, line: &mut Connection, frame: &[u8], at_ns: i64) {
+        let Connection { routes, update } = line;
+        let scanned = match scan::frame(frame, update) {
+            Ok(scanned) => scanned,
+            Err(why) => return self.on_malformed(connection, routes, &why, frame, at_ns),
+        };
+        let route = scanned.stream.as_deref().and_then(|stream| routes.get(stream));
+        match (route, &scanned.body) {
+            (Some(route), Body::Update { symbol }) => {
+                let mut market = route.cell.lock();
+                match Ids::of(update, market.continuity()) {
+                    Some(ids) if market.accepts(symbol) => {
+                        market.on_diff(update, ids, frame, at_ns);
+                    }
+                    Some(_) => market.on_malformed(&foreign(symbol, &scanned), at_ns),
+                    None => market.on_malformed(scan::unchained(&scanned).what, at_ns),
+                }
+                self.list(route.market, market);
+            }
+            _ => self.on_other(connection, &scanned, frame, at_ns),
+        }
+    }
+
+    #[cold]
+    fn on_other(&self, connection: u64, scanned: &Scanned<'_>, frame: &[u8], at_ns: i64) {
+        let mut pending = self.pending.lock();
+        match (scanned.stream.as_deref(), &scanned.body) {
+            (None | Some(SHUTDOWN_STREAM), Body::Other) => pending.control(connection, frame, at_ns),
+            (stream, _) => {
+                let stream = stream.unwrap_or_default();
+                pending.stray(connection, StrayKind::UnknownStream, stream, at_ns);
+            }
+        }
+        self.has_events.store(true, Ordering::Release);
+    }
+
+    #[cold]
+    fn on_malformed(
+        &self,
+        connection: u64,
+        routes: &FxHashMap<Box<str>, Route>,
+        why: &Malformed,
+        frame: &[u8],
+        at_ns: i64,
+    ) {
+        match why.stream.as_deref().and_then(|stream| routes.get(stream)) {
+            Some(route) => {
+                self.change(route.market, route.cell.lock(), |held| held.on_malformed(why.what, at_ns));
+            }
+            None => {
+                self.pending.lock().malformed(connection, why.what, frame, at_ns);
+                self.has_events.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    // --- events -------------------------------------------------------------------------------
+
+    /// What happened since the last call.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.has_events.store(false, Ordering::Release);
+        let (mut changed, others) = self.pending.lock().take();
+        changed.sort_unstable();
+        let changes = changed.into_iter().filter_map(|market| {
+            let cell = self.market(market).ok()?; // removed since: nobody is to be told
+            let change = cell.lock().take_change(market);
+            change.map(Event::Market)
+        });
+        let mut events: Vec<Event> = changes.collect();
+        events.extend(others);
+        events
+    }
+
+    fn change<T>(
+        &self,
+        market: u64,
+        mut held: MutexGuard<'_, Market>,
+        change: impl FnOnce(&mut Market) -> T,
+    ) -> T {
+        let result = change(&mut held);
+        self.list(market, held);
+        result
+    }
+
+    /// Let a market go, and remember to tell what happened to it.
+    #[inline]
+    fn list(&self, market: u64, mut held: MutexGuard<'_, Market>) {
+        if held.is_to_be_listed() {
+            drop(held);
+            self.pending.lock().changed(market);
+            self.has_events.store(true, Ordering::Release);
+        }
+    }
+}
+
+#[cold]
+fn foreign(symbol: &str, scanned: &Scanned<'_>) -> String {
+    format!("symbol {symbol:?} on the stream {:?}", scanned.stream.as_deref().unwrap_or_default())
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Numbered { held: FxHashMap::default(), used: FxHashSet::default() }
+    }
+}
+
+impl<T> Numbered<T> {
+    fn add(&mut self, number: u64, thing: T) -> Result<(), u64> {
+        if !self.used.insert(number) {
+            return Err(number);
+        }
+        self.held.insert(number, thing);
+        Ok(())
     }
 }

@@ -67,6 +67,15 @@ pub struct Scanned<'a> {
     pub body: Body<'a>,
 }
 
+/// A diff of a venue whose ids are chained does not say what it follows.
+pub fn unchained(frame: &Scanned<'_>) -> Malformed {
+    Malformed {
+        what: "pu is missing, ids of this venue are chained by it",
+        position: 0,
+        stream: frame.stream.as_ref().map(ToString::to_string),
+    }
+}
+
 /// Whether a stream name is that of a diff depth stream: `<symbol>@depth` or `<symbol>@depth@…`.
 pub fn is_diff_stream(stream: &str) -> bool {
     match stream.split_once('@') {

@@ -1,4 +1,13 @@
 //! The rules of update ids, one predicate a rule.
+//!
+//! The theory, with the exchange's own wording and its date, opens
+//! `src/depthcache/reference/sequence.py`; this is the same in Rust. Not here: what is done about a
+//! verdict (`market`).
+
+use crate::message::DepthUpdate;
+
+/// Older ids than held with an event time this much later: the ids began anew.
+pub const RESET_AFTER_US: i64 = 5_000_000;
 
 /// How update ids follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,4 +27,59 @@ impl Continuity {
             _ => None,
         }
     }
+}
+
+/// The ids of one diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The id the diff follows: `pu` where ids are chained, `U - 1` where they are contiguous.
+    pub follows: i64,
+    /// `u`
+    pub last: i64,
+}
+
+impl Ids {
+    /// The ids of a diff; None for a chained diff that does not say what it follows.
+    #[inline]
+    pub fn of(update: &DepthUpdate, continuity: Continuity) -> Option<Ids> {
+        let follows = match continuity {
+            Continuity::Contiguous => update.first_update_id - 1,
+            Continuity::Chained => update.previous_final_update_id?,
+        };
+        Some(Ids { follows, last: update.final_update_id })
+    }
+}
+
+/// What a diff is to a book that holds an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is in the book already.
+    Stale,
+    /// It continues, or bridges, what the book holds.
+    Next,
+    /// Updates between the book and it are missing.
+    Gap,
+}
+
+/// Judge a diff against the id of a book.
+///
+/// `confirmed`: a diff has been applied since the snapshot, so `held` is the `u` of a diff. Before,
+/// it is the snapshot's own id, and a chained diff that ends exactly there is the one that bridges.
+#[inline]
+pub fn judge(continuity: Continuity, held: i64, ids: Ids, confirmed: bool) -> Verdict {
+    let bridges_at_its_end = continuity == Continuity::Chained && !confirmed;
+    if ids.last < held || (ids.last == held && !bridges_at_its_end) {
+        Verdict::Stale
+    } else if ids.follows > held {
+        Verdict::Gap
+    } else {
+        Verdict::Next
+    }
+}
+
+/// Whether a stale diff is no late duplicate but the first of ids that began anew.
+///
+/// `base_us`: event time of the last applied diff, else of the first stale one since the snapshot.
+pub fn looks_reset(event_time_us: i64, base_us: Option<i64>) -> bool {
+    base_us.is_some_and(|base| event_time_us > base.saturating_add(RESET_AFTER_US))
 }

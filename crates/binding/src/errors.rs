@@ -1,0 +1,97 @@
+//! The errors of `depthcache.errors`, built with their facts; the texts are made there.
+
+use depthcache_book::condition::{NotReadable, Status};
+use depthcache_book::router::RouterError;
+use depthcache_book::scan::Malformed;
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+/// How much of a malformed message goes into its error.
+const EXCERPT_BYTES: usize = 120;
+
+/// `depthcache.errors.<class>(**facts)`, or whatever went wrong while it was made.
+fn error(py: Python<'_>, class: &str, facts: PyResult<Bound<'_, PyDict>>) -> PyErr {
+    let made = facts.and_then(|facts| {
+        py.import("depthcache.errors")?
+            .getattr(class)?
+            .call((), Some(&facts))
+    });
+    match made {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
+}
+
+/// `BookNotSynced`, or `BookClosed` when the book will not come back.
+pub fn not_readable(py: Python<'_>, exchange: &str, symbol: &str, why: &NotReadable) -> PyErr {
+    let closed = why.status == Status::Closed;
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("exchange", exchange)?;
+        facts.set_item("symbol", symbol)?;
+        facts.set_item("reason", &why.reason)?;
+        if !closed {
+            facts.set_item("status", why.status.as_str())?;
+            facts.set_item("since_ns", why.since_ns)?;
+        }
+        Ok(facts)
+    };
+    error(
+        py,
+        if closed {
+            "BookClosed"
+        } else {
+            "BookNotSynced"
+        },
+        facts(),
+    )
+}
+
+/// `MalformedFrame` or `MalformedSnapshot`, named by `class`.
+pub fn malformed(py: Python<'_>, class: &str, why: &Malformed, bytes: &[u8]) -> PyErr {
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("what", why.what)?;
+        facts.set_item("position", why.position)?;
+        facts.set_item(
+            "excerpt",
+            PyBytes::new(py, &bytes[..bytes.len().min(EXCERPT_BYTES)]),
+        )?;
+        Ok(facts)
+    };
+    let error = error(py, class, facts());
+    if let Some(stream) = &why.stream {
+        // The class has the attribute; setting it cannot fail in a way worth another error.
+        let _ = error.value(py).setattr("stream", stream);
+    }
+    error
+}
+
+/// `SymbolMismatch`.
+pub fn symbol_mismatch(py: Python<'_>, expected: &str, received: &str) -> PyErr {
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("expected", expected)?;
+        facts.set_item("received", received)?;
+        Ok(facts)
+    };
+    error(py, "SymbolMismatch", facts())
+}
+
+/// What a router refuses: `KeyError`, `ValueError` or `MalformedSnapshot`.
+pub fn router(py: Python<'_>, why: &RouterError, body: &[u8]) -> PyErr {
+    match why {
+        RouterError::UnknownMarket(market) => PyKeyError::new_err(format!("no market {market}")),
+        RouterError::UnknownConnection(connection) => {
+            PyKeyError::new_err(format!("no open connection {connection}"))
+        }
+        RouterError::UsedMarket(market) => {
+            PyValueError::new_err(format!("the market number {market} was used before"))
+        }
+        RouterError::UsedConnection(connection) => PyValueError::new_err(format!(
+            "the connection number {connection} was used before"
+        )),
+        RouterError::MalformedSnapshot(why) => malformed(py, "MalformedSnapshot", why, body),
+    }
+}

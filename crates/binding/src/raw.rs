@@ -1,0 +1,178 @@
+//! The only `unsafe` code of this crate: three things that PyO3 has no safe words for.
+//!
+//! 1. `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
+//! 2. `unpack_slice`: the three numbers of a slice.
+//! 3. `FloatTable`: memory that numpy takes over without a copy.
+//!
+//! Not here: anything that knows what a book is.
+
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PySlice, PyType};
+
+/// Makes instances of one `NamedTuple` class of `N` fields, four times as fast as calling it.
+///
+/// A `NamedTuple` class has a `__new__` written in Python whose whole work is
+/// `tuple.__new__(class, (field, …))`. That inner call is made here directly, through the
+/// `tp_new` slot of `tuple`, so what comes out is what the class itself would have made, on every
+/// Python version. (Allocating with `PyType_GenericAlloc` and filling the items is a seventh
+/// faster still, but wrong since Python 3.14: a tuple then caches its hash in a field that only
+/// `tuple.__new__` prepares; `Objects/tupleobject.c`, read 2026-11-24.)
+///
+/// The `(field, …)` tuple and the argument tuple around it are used again for every instance.
+pub struct TupleMaker<'py, const N: usize> {
+    class: *mut ffi::PyTypeObject,
+    new: ffi::newfunc,
+    /// Holds exactly one item: the tuple `fields`.
+    arguments: Bound<'py, PyAny>,
+    /// Borrowed: `arguments` owns it.
+    fields: *mut ffi::PyObject,
+    borrowed: PhantomData<&'py PyType>,
+}
+
+impl<'py, const N: usize> TupleMaker<'py, N> {
+    /// A maker of instances of `class`, which must be a `NamedTuple` class of `N` fields.
+    pub fn new(class: &'py Bound<'py, PyType>) -> PyResult<Self> {
+        let py = class.py();
+        let tuple = &raw mut ffi::PyTuple_Type;
+        // SAFETY: `tuple` is a static type that lives as long as the interpreter and has a
+        // `tp_new`, whose C type is `newfunc` (the documented meaning of `Py_tp_new`). Only a
+        // subtype of `tuple` may be given to it: checked. `PyTuple_New` returns a new reference
+        // or NULL with an error set; `PyTuple_SetItem` takes over the reference to `fields`.
+        unsafe {
+            let class = class.as_type_ptr();
+            assert!(
+                ffi::PyType_IsSubtype(class, tuple) == 1,
+                "a NamedTuple class is a tuple"
+            );
+            let slot = ffi::PyType_GetSlot(tuple, ffi::Py_tp_new);
+            let arguments = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(1))?;
+            let fields = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(N as isize))?.into_ptr();
+            if ffi::PyTuple_SetItem(arguments.as_ptr(), 0, fields) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(Self {
+                class,
+                new: std::mem::transmute::<*mut c_void, ffi::newfunc>(slot),
+                arguments,
+                fields,
+                borrowed: PhantomData,
+            })
+        }
+    }
+
+    /// One instance with these fields.
+    pub fn make(&mut self, fields: [Bound<'py, PyAny>; N]) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.arguments.py();
+        // SAFETY: `fields` is alive (`arguments` owns it) and has N items. `PyTuple_SetItem`
+        // takes over the reference it is given, also when it fails, and refuses a tuple that
+        // somebody else holds too. `new` copies the items into a new object with references of
+        // their own; it returns a new reference or NULL with an error set.
+        unsafe {
+            for (index, field) in fields.into_iter().enumerate() {
+                if ffi::PyTuple_SetItem(self.fields, index as isize, field.into_ptr()) != 0 {
+                    return Err(PyErr::fetch(py));
+                }
+            }
+            let made = (self.new)(self.class, self.arguments.as_ptr(), ptr::null_mut());
+            Bound::from_owned_ptr_or_err(py, made)
+        }
+    }
+}
+
+/// `(start, stop, step)` of a slice as Python reads them: open ends and numbers beyond `isize`
+/// become the far ends of `isize`; a step of zero raises `ValueError`.
+pub fn unpack_slice(slice: &Bound<'_, PySlice>) -> PyResult<(isize, isize, isize)> {
+    let (mut start, mut stop, mut step) = (0, 0, 0);
+    // SAFETY: `slice` is a slice object and the three pointers are to live integers.
+    let failed =
+        unsafe { ffi::PySlice_Unpack(slice.as_ptr(), &mut start, &mut stop, &mut step) } != 0;
+    if failed {
+        return Err(PyErr::fetch(slice.py()));
+    }
+    Ok((start, stop, step))
+}
+
+/// A table of float64, two columns, that `numpy.asarray` shares through the buffer protocol.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct FloatTable {
+    /// `shape[0] * shape[1]` floats that `Drop` frees; only readers of the buffer touch them.
+    floats: *mut [f64],
+    shape: [isize; 2],
+    strides: [isize; 2],
+}
+
+// SAFETY: the memory belongs to this object alone and Rust never reads or writes it again until
+// `Drop`, when no buffer is left (each holds a reference to this object). What Python does with
+// the shared memory follows the rules of every other writable buffer.
+unsafe impl Send for FloatTable {}
+unsafe impl Sync for FloatTable {}
+
+impl FloatTable {
+    /// A table of these rows.
+    pub fn new(rows: Vec<[f64; 2]>) -> Self {
+        let shape = [rows.len() as isize, 2];
+        let floats: Box<[f64]> = rows.into_flattened().into_boxed_slice();
+        Self {
+            floats: Box::into_raw(floats),
+            shape,
+            strides: [16, 8],
+        }
+    }
+}
+
+impl Drop for FloatTable {
+    fn drop(&mut self) {
+        // SAFETY: `floats` came from `Box::into_raw` and is given back once, here.
+        drop(unsafe { Box::from_raw(self.floats) });
+    }
+}
+
+#[pymethods]
+impl FloatTable {
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("no view to fill"));
+        }
+        let table = slf.get();
+        let asked = |what: c_int| flags & what == what;
+        // SAFETY: `view` is the caller's to be filled (the contract of `bf_getbuffer`). The
+        // pointers into `table` stay valid while `view.obj` holds its reference to it; consumers
+        // do not write through `shape` and `strides`.
+        unsafe {
+            (*view).buf = table.floats.cast();
+            (*view).len = table.floats.len() as isize * 8;
+            (*view).readonly = 0;
+            (*view).itemsize = 8;
+            (*view).format = if asked(ffi::PyBUF_FORMAT) {
+                c"d".as_ptr().cast_mut()
+            } else {
+                ptr::null_mut()
+            };
+            (*view).ndim = 2;
+            (*view).shape = if asked(ffi::PyBUF_ND) {
+                table.shape.as_ptr().cast_mut()
+            } else {
+                ptr::null_mut()
+            };
+            (*view).strides = if asked(ffi::PyBUF_STRIDES) {
+                table.strides.as_ptr().cast_mut()
+            } else {
+                ptr::null_mut()
+            };
+            (*view).suboffsets = ptr::null_mut();
+            (*view).internal = ptr::null_mut();
+            (*view).obj = slf.into_ptr();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,348 @@
+//! `BookReader`, `FrozenBook` and `Book`: one reading surface, three kinds of book.
+
+use std::sync::Arc;
+
+use depthcache_book::frozen::Frozen;
+use depthcache_book::offline::{ApplyError, OfflineBook};
+use depthcache_book::query::{Reading, Side as Which};
+use depthcache_book::router::BUFFER_BYTES;
+use depthcache_book::sequence::Continuity;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::router::Router;
+use crate::side::Side;
+use crate::source::Source;
+use crate::values::classes;
+use crate::{errors, input};
+
+/// The reading surface shared by live books, frozen books and `Book`.
+#[pyclass(frozen, subclass, module = "depthcache._native")]
+pub struct BookReader {
+    source: Source,
+    serve_stale: bool,
+    exact: bool,
+}
+
+impl BookReader {
+    fn side(&self, which: Which) -> Side {
+        Side {
+            source: self.source.clone(),
+            serve_stale: self.serve_stale,
+            exact: self.exact,
+            which,
+        }
+    }
+
+    fn made_exact(&self) -> Self {
+        Self {
+            source: self.source.clone(),
+            serve_stale: self.serve_stale,
+            exact: true,
+        }
+    }
+}
+
+#[pymethods]
+impl BookReader {
+    #[new]
+    #[pyo3(signature = (router, market, *, serve_stale = false))]
+    pub fn new(py: Python<'_>, router: &Router, market: u64, serve_stale: bool) -> PyResult<Self> {
+        Ok(Self {
+            source: Source::Market(router.cell(py, market)?),
+            serve_stale,
+            exact: false,
+        })
+    }
+
+    #[getter]
+    fn exchange(&self, py: Python<'_>) -> String {
+        self.source.names(py).0
+    }
+
+    #[getter]
+    fn symbol(&self, py: Python<'_>) -> String {
+        self.source.names(py).1
+    }
+
+    #[getter]
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        classes(py)?.status(py, self.source.look(py, |book| book.standing().status))
+    }
+
+    #[getter]
+    fn reason(&self, py: Python<'_>) -> String {
+        self.source
+            .look(py, |book| book.standing().reason.to_owned())
+    }
+
+    #[getter]
+    fn since_ns(&self, py: Python<'_>) -> i64 {
+        self.source.look(py, |book| book.standing().since_ns)
+    }
+
+    #[getter]
+    fn unconfirmed(&self, py: Python<'_>) -> bool {
+        self.source.look(py, |book| book.unconfirmed())
+    }
+
+    #[getter]
+    fn last_update_id(&self, py: Python<'_>) -> Option<i64> {
+        self.source.look(py, |book| book.last_update_id())
+    }
+
+    #[getter]
+    fn event_time_us(&self, py: Python<'_>) -> Option<i64> {
+        self.source.look(py, |book| book.event_time_us())
+    }
+
+    #[getter]
+    fn updated_ns(&self, py: Python<'_>) -> Option<i64> {
+        self.source.look(py, |book| book.updated_ns())
+    }
+
+    #[getter]
+    fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let pair = self.source.read(py, self.serve_stale, |book| book.best())?;
+        classes(py)?.best(py, pair, self.exact)
+    }
+
+    #[getter]
+    fn bids(&self) -> Side {
+        self.side(Which::Bids)
+    }
+
+    #[getter]
+    fn asks(&self) -> Side {
+        self.side(Which::Asks)
+    }
+
+    #[getter]
+    fn complete_to<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (bids, asks) = self.source.look(py, |book| {
+            (book.complete_to(Which::Bids), book.complete_to(Which::Asks))
+        });
+        classes(py)?.complete_to(py, bids, asks, self.exact)
+    }
+
+    #[getter]
+    fn coverage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (bids, asks) = self.source.look(py, |book| {
+            (book.coverage(Which::Bids), book.coverage(Which::Asks))
+        });
+        classes(py)?.coverage(py, bids, asks)
+    }
+
+    #[getter]
+    fn exact(&self) -> Self {
+        self.made_exact()
+    }
+
+    /// Both sides of one update id, best `levels` a side (all when None), as a constant.
+    #[pyo3(signature = (levels = None))]
+    fn freeze(&self, py: Python<'_>, levels: Option<usize>) -> PyResult<Py<FrozenBook>> {
+        let stop = levels.unwrap_or(usize::MAX);
+        let frozen = match &self.source {
+            Source::Frozen(frozen) => Ok(frozen.freeze(stop)),
+            Source::Market(cell) => {
+                let copy = || {
+                    let market = cell.lock();
+                    market
+                        .readable(self.serve_stale)
+                        .map(|()| market.freeze(stop))
+                };
+                match (levels, cell.try_lock()) {
+                    (Some(_), Some(market)) => market
+                        .readable(self.serve_stale)
+                        .map(|()| market.freeze(stop)),
+                    (_, guard) => {
+                        drop(guard);
+                        py.detach(copy)
+                    }
+                }
+            }
+        };
+        let frozen = frozen.map_err(|why| {
+            let (exchange, symbol) = self.source.names(py);
+            errors::not_readable(py, &exchange, &symbol, &why)
+        })?;
+        FrozenBook::made(py, Arc::new(frozen), self.exact)
+    }
+
+    /// Monotonic counts since the book was made.
+    #[getter]
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = PyDict::new(py);
+        for (name, value) in self.source.look(py, |book| book.counters()).named() {
+            counts.set_item(name, value)?;
+        }
+        Ok(counts)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let book = slf.get();
+        let facts = book.source.look(slf.py(), describe);
+        Ok(format!("<{} {facts}>", slf.get_type().name()?))
+    }
+}
+
+/// What `repr` tells of a book, readable or not.
+fn describe(book: &dyn Reading) -> String {
+    let standing = book.standing();
+    let mut facts = format!(
+        "{} on {}: {}",
+        book.symbol().unwrap_or("?"),
+        book.exchange(),
+        standing.status.as_str()
+    );
+    if !standing.reason.is_empty() {
+        facts += &format!(" ({})", standing.reason);
+    }
+    if let Some(id) = book.last_update_id() {
+        let price = |which| match book.levels(which, 0, 1) {
+            run if run.is_empty() => "none".to_owned(),
+            run => run.get(0).price.to_string(),
+        };
+        facts += &format!(
+            ", best {} / {}, id {id}",
+            price(Which::Bids),
+            price(Which::Asks)
+        );
+        facts += &format!(
+            ", {} and {} levels proven",
+            book.coverage(Which::Bids),
+            book.coverage(Which::Asks)
+        );
+    }
+    facts
+}
+
+/// A constant copy of a book: the same reading surface, never changing, any thread.
+#[pyclass(frozen, extends = BookReader, module = "depthcache._native")]
+pub struct FrozenBook {
+    frozen: Arc<Frozen>,
+}
+
+impl FrozenBook {
+    fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
+        let reader = BookReader {
+            source: Source::Frozen(frozen.clone()),
+            serve_stale: true,
+            exact,
+        };
+        Py::new(
+            py,
+            PyClassInitializer::from(reader).add_subclass(Self { frozen }),
+        )
+    }
+}
+
+#[pymethods]
+impl FrozenBook {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        Err(PyTypeError::new_err(
+            "a frozen book comes from freeze() of a book",
+        ))
+    }
+
+    /// Whether every level asked of `freeze` is proven on both sides.
+    #[getter]
+    fn complete(&self) -> bool {
+        self.frozen.complete()
+    }
+
+    #[getter]
+    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
+        Self::made(py, self.frozen.clone(), true)
+    }
+}
+
+/// A book without any network: snapshots and frames in, a correct book out.
+#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
+pub struct Book {
+    book: Arc<OfflineBook>,
+}
+
+impl Book {
+    fn made(book: Arc<OfflineBook>, exact: bool) -> PyClassInitializer<Self> {
+        let reader = BookReader {
+            source: Source::Market(book.cell().clone()),
+            serve_stale: true,
+            exact,
+        };
+        PyClassInitializer::from(reader).add_subclass(Self { book })
+    }
+}
+
+#[pymethods]
+impl Book {
+    #[new]
+    #[pyo3(signature = (exchange, symbol, continuity, *, buffer_bytes = BUFFER_BYTES))]
+    fn new(
+        exchange: &str,
+        symbol: Option<&str>,
+        continuity: &str,
+        buffer_bytes: usize,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let book = OfflineBook::new(
+            exchange,
+            symbol,
+            parse_continuity(continuity)?,
+            buffer_bytes,
+        );
+        Ok(Self::made(Arc::new(book), false))
+    }
+
+    #[getter]
+    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
+        Py::new(py, Self::made(self.book.clone(), true))
+    }
+
+    /// Install the bytes of a REST depth answer asked with `limit` (None: unknown).
+    #[pyo3(signature = (body, *, limit = None))]
+    fn load_snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        body: &Bound<'py, PyAny>,
+        limit: Option<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = input::bytes(body, "body")?;
+        match py.detach(|| self.book.load_snapshot(&bytes, limit)) {
+            Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
+            Err(why) => Err(errors::malformed(py, "MalformedSnapshot", &why, &bytes)),
+        }
+    }
+
+    /// Apply one WebSocket frame, raw or wrapped.
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        frame: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = input::bytes(frame, "frame")?;
+        match self.book.apply(&bytes) {
+            Ok(outcome) => classes(py)?.outcome(py, outcome),
+            Err(ApplyError::Malformed(why)) => {
+                Err(errors::malformed(py, "MalformedFrame", &why, &bytes))
+            }
+            Err(ApplyError::SymbolMismatch { expected, received }) => {
+                Err(errors::symbol_mismatch(py, &expected, &received))
+            }
+        }
+    }
+}
+
+/// `contiguous` or `chained`.
+pub fn parse_continuity(word: &str) -> PyResult<Continuity> {
+    Continuity::parse(word).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "continuity must be 'contiguous' or 'chained', not {word:?}"
+        ))
+    })
+}

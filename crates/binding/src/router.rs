@@ -1,0 +1,194 @@
+//! `Router`: all markets of one client and the way of each frame to its market.
+
+use std::sync::Arc;
+
+use depthcache_book::condition::Condition;
+use depthcache_book::events::Event;
+use depthcache_book::market::MarketCell;
+use depthcache_book::router::{BUFFER_BYTES, CONTROL_CAPACITY, Router as Inner, RouterError};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
+
+use crate::events::{ControlMessage, MarketChange, StrayFrame};
+use crate::reader::{BookReader, parse_continuity};
+use crate::values::{classes, word};
+use crate::{errors, input};
+
+/// All markets of one client and the way of each frame to its market.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct Router {
+    inner: Arc<Inner>,
+}
+
+impl Router {
+    /// The market itself, for readers.
+    pub fn cell(&self, py: Python<'_>, market: u64) -> PyResult<Arc<MarketCell>> {
+        self.inner
+            .market(market)
+            .map_err(|why| errors::router(py, &why, b""))
+    }
+}
+
+/// The Python error of what the router refuses.
+fn told<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
+    result.map_err(|why| errors::router(py, &why, b""))
+}
+
+#[pymethods]
+impl Router {
+    #[new]
+    #[pyo3(signature = (*, control_capacity = CONTROL_CAPACITY, buffer_bytes = BUFFER_BYTES))]
+    fn new(control_capacity: usize, buffer_bytes: usize) -> Self {
+        Self {
+            inner: Arc::new(Inner::new(control_capacity, buffer_bytes)),
+        }
+    }
+
+    fn add_market(
+        &self,
+        py: Python<'_>,
+        market: u64,
+        exchange: &str,
+        symbol: &str,
+        continuity: &str,
+    ) -> PyResult<()> {
+        let continuity = parse_continuity(continuity)?;
+        told(
+            py,
+            self.inner.add_market(market, exchange, symbol, continuity),
+        )
+    }
+
+    fn remove_market(
+        &self,
+        py: Python<'_>,
+        market: u64,
+        reason: &str,
+        now_ns: i64,
+    ) -> PyResult<()> {
+        told(py, self.inner.remove_market(market, reason, now_ns))
+    }
+
+    #[pyo3(signature = (market, *, serve_stale = false))]
+    fn reader(&self, py: Python<'_>, market: u64, serve_stale: bool) -> PyResult<BookReader> {
+        BookReader::new(py, self, market, serve_stale)
+    }
+
+    fn open_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
+        told(py, self.inner.open_connection(connection))
+    }
+
+    fn close_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
+        told(py, self.inner.close_connection(connection))
+    }
+
+    fn route(&self, py: Python<'_>, connection: u64, stream: &str, market: u64) -> PyResult<()> {
+        told(py, self.inner.route(connection, stream, market))
+    }
+
+    fn unroute(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
+        told(py, self.inner.unroute(connection, stream))
+    }
+
+    fn feed(&self, connection: u64, frame: &Bound<'_, PyAny>, received_ns: i64) -> PyResult<bool> {
+        let bytes = input::bytes(frame, "frame")?;
+        Ok(self.inner.feed(connection, &bytes, received_ns))
+    }
+
+    fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let events = self.inner.take_events();
+        let found: PyResult<Vec<_>> = events
+            .into_iter()
+            .map(|event| to_python(py, event))
+            .collect();
+        PyList::new(py, found?)
+    }
+
+    #[pyo3(signature = (market, body, *, limit, live, now_ns))]
+    fn install_snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        market: u64,
+        body: &Bound<'py, PyAny>,
+        limit: Option<usize>,
+        live: bool,
+        now_ns: i64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = input::bytes(body, "body")?;
+        match py.detach(|| {
+            self.inner
+                .install_snapshot(market, &bytes, limit, live, now_ns)
+        }) {
+            Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
+            Err(why) => Err(errors::router(py, &why, &bytes)),
+        }
+    }
+
+    fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
+        told(py, self.inner.resync(market, reason, now_ns))
+    }
+
+    fn restart(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
+        told(py, self.inner.restart(market, reason, now_ns))
+    }
+
+    fn set_condition(
+        &self,
+        py: Python<'_>,
+        market: u64,
+        condition: Option<&str>,
+        reason: &str,
+        now_ns: i64,
+    ) -> PyResult<()> {
+        let condition = match condition {
+            None => None,
+            Some(text) => Some(Condition::parse(text).ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "condition must be 'stale', 'halted', 'disconnected', 'closed' or None, not {text:?}"
+                ))
+            })?),
+        };
+        told(
+            py,
+            self.inner.set_condition(market, condition, reason, now_ns),
+        )
+    }
+}
+
+fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match event {
+        Event::Market(change) => {
+            let causes = PyFrozenSet::new(
+                py,
+                change.causes.iter().map(|cause| word(py, cause.as_str())),
+            )?;
+            let change = MarketChange {
+                market: change.market,
+                causes: causes.unbind(),
+                status: classes(py)?.status(py, change.status)?.unbind(),
+                reason: PyString::new(py, &change.reason).unbind(),
+                at_ns: change.at_ns,
+            };
+            Bound::new(py, change)?.into_any()
+        }
+        Event::Control(message) => {
+            let message = ControlMessage {
+                connection: message.connection,
+                payload: PyBytes::new(py, &message.payload).unbind(),
+                at_ns: message.at_ns,
+            };
+            Bound::new(py, message)?.into_any()
+        }
+        Event::Stray(stray) => {
+            let stray = StrayFrame {
+                connection: stray.connection,
+                what: word(py, stray.what.as_str()).unbind(),
+                detail: PyString::new(py, &stray.detail).unbind(),
+                count: stray.count,
+                at_ns: stray.at_ns,
+            };
+            Bound::new(py, stray)?.into_any()
+        }
+    })
+}

@@ -1,0 +1,156 @@
+//! `Side`: one side of a book as a sequence, best price first.
+
+use depthcache_book::query::Side as Which;
+use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyIterator, PySlice};
+
+use crate::raw::{FloatTable, unpack_slice};
+use crate::source::Source;
+use crate::values::classes;
+
+/// One side of a book, best price first. Each call is one atomic read of its own.
+#[pyclass(frozen, sequence, module = "depthcache._native")]
+pub struct Side {
+    pub source: Source,
+    pub serve_stale: bool,
+    pub exact: bool,
+    pub which: Which,
+}
+
+#[pymethods]
+impl Side {
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        let which = self.which;
+        self.source
+            .read(py, self.serve_stale, move |book| book.len(which))
+    }
+
+    fn __getitem__<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match key.cast::<PySlice>() {
+            Ok(slice) => self.slice(py, unpack_slice(slice)?),
+            Err(_) => self.one(py, key),
+        }
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let which = self.which;
+        let run = self.source.read(py, self.serve_stale, move |book| {
+            book.levels(which, 0, usize::MAX)
+        })?;
+        classes(py)?
+            .list(py, &run, 0..run.len(), self.exact)?
+            .try_iter()
+    }
+
+    /// The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
+    #[pyo3(signature = (n = None))]
+    fn to_numpy<'py>(&self, py: Python<'py>, n: Option<usize>) -> PyResult<Bound<'py, PyAny>> {
+        let (which, stop) = (self.which, n.unwrap_or(usize::MAX));
+        self.source.read(py, self.serve_stale, |_| ())?;
+        let rows = self.source.look_long(py, |book| {
+            book.readable(self.serve_stale)
+                .map(|()| book.levels(which, 0, stop))
+        });
+        let run = match rows {
+            Ok(run) => run,
+            Err(_) => self.source.read(py, self.serve_stale, move |book| {
+                book.levels(which, 0, stop)
+            })?,
+        };
+        let table = FloatTable::new(py.detach(|| run.floats()));
+        py.import("numpy")?
+            .call_method1("asarray", (Bound::new(py, table)?,))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (which, count) = (
+            self.which,
+            self.source.look(py, |book| book.len(self.which)),
+        );
+        let (exchange, symbol) = self.source.names(py);
+        let name = match which {
+            Which::Bids => "bids",
+            Which::Asks => "asks",
+        };
+        format!("<Side {name} of {symbol} on {exchange}: {count} levels>")
+    }
+}
+
+impl Side {
+    fn one<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let place: isize = key.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<pyo3::exceptions::PyOverflowError>(py) {
+                PyIndexError::new_err("level out of range")
+            } else {
+                PyTypeError::new_err("levels are named by integers or slices")
+            }
+        })?;
+        let which = self.which;
+        let found = self.source.read(py, self.serve_stale, move |book| {
+            let start = match usize::try_from(place) {
+                Ok(start) => start,
+                Err(_) => book.len(which).checked_sub(place.unsigned_abs())?,
+            };
+            let run = book.levels(which, start, start.saturating_add(1));
+            (!run.is_empty()).then(|| run.get(0))
+        })?;
+        match found {
+            Some(level) => classes(py)?.level(py, level, self.exact),
+            None => Err(PyIndexError::new_err("level out of range")),
+        }
+    }
+
+    fn slice<'py>(
+        &self,
+        py: Python<'py>,
+        (start, stop, step): (isize, isize, isize),
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let which = self.which;
+        if let (1, Ok(start), Ok(stop)) = (step, usize::try_from(start), usize::try_from(stop)) {
+            let stop = if stop == isize::MAX as usize {
+                usize::MAX
+            } else {
+                stop
+            };
+            let run = self.source.read(py, self.serve_stale, move |book| {
+                book.levels(which, start, stop)
+            })?;
+            return classes(py)?.levels(py, &run, 0..run.len(), self.exact);
+        }
+        let run = self.source.read(py, self.serve_stale, move |book| {
+            book.levels(which, 0, usize::MAX)
+        })?;
+        let places = places(run.len(), start, stop, step);
+        classes(py)?.levels(py, &run, places.into_iter(), self.exact)
+    }
+}
+
+/// The places that a slice names in a sequence of `length`, in its order.
+fn places(length: usize, start: isize, stop: isize, step: isize) -> Vec<usize> {
+    let length = length as isize;
+    let (least, most) = if step > 0 {
+        (0, length)
+    } else {
+        (-1, length - 1)
+    };
+    let inside = |end: isize| {
+        let end = if end < 0 {
+            end.saturating_add(length)
+        } else {
+            end
+        };
+        end.clamp(least, most)
+    };
+    let (mut at, stop) = (inside(start), inside(stop));
+    let mut found = Vec::new();
+    while (step > 0 && at < stop) || (step < 0 && at > stop) {
+        found.push(at as usize);
+        at = at.saturating_add(step);
+    }
+    found
+}

@@ -1,0 +1,79 @@
+//! Where a reader reads: a live market behind its lock, or a frozen copy.
+//!
+//! Objects of Python are never made while a book's lock is held: everything is copied out first.
+
+use std::sync::Arc;
+
+use depthcache_book::frozen::Frozen;
+use depthcache_book::market::MarketCell;
+use depthcache_book::query::Reading;
+use pyo3::prelude::*;
+
+use crate::errors;
+
+/// A market or a frozen copy of one.
+#[derive(Clone)]
+pub enum Source {
+    /// A live market.
+    Market(Arc<MarketCell>),
+    /// A constant copy.
+    Frozen(Arc<Frozen>),
+}
+
+impl Source {
+    /// Copy something out in one consistent look.
+    ///
+    /// The interpreter is kept unless somebody else holds the book: winning it back from a busy
+    /// program costs far more than a read.
+    pub fn look<T: Send>(
+        &self,
+        py: Python<'_>,
+        copy: impl Fn(&dyn Reading) -> T + Send + Sync,
+    ) -> T {
+        match self {
+            Source::Frozen(frozen) => copy(&**frozen),
+            Source::Market(cell) => {
+                if let Some(market) = cell.try_lock() {
+                    return copy(&*market);
+                }
+                py.detach(|| copy(&*cell.lock()))
+            }
+        }
+    }
+
+    /// The same for large copies: the interpreter is let go.
+    pub fn look_long<T: Send>(
+        &self,
+        py: Python<'_>,
+        copy: impl Fn(&dyn Reading) -> T + Send + Sync,
+    ) -> T {
+        match self {
+            Source::Frozen(frozen) => py.detach(|| copy(&**frozen)),
+            Source::Market(cell) => py.detach(|| copy(&*cell.lock())),
+        }
+    }
+
+    /// Copy levels out, or raise why they may not be read.
+    pub fn read<T: Send>(
+        &self,
+        py: Python<'_>,
+        serve_stale: bool,
+        copy: impl Fn(&dyn Reading) -> T + Send + Sync,
+    ) -> PyResult<T> {
+        let result = self.look(py, |book| book.readable(serve_stale).map(|()| copy(book)));
+        result.map_err(|why| {
+            let (exchange, symbol) = self.names(py);
+            errors::not_readable(py, &exchange, &symbol, &why)
+        })
+    }
+
+    /// The names of exchange and symbol; the symbol is empty while it is not known.
+    pub fn names(&self, py: Python<'_>) -> (String, String) {
+        self.look(py, |book| {
+            (
+                book.exchange().to_owned(),
+                book.symbol().unwrap_or_default().to_owned(),
+            )
+        })
+    }
+}

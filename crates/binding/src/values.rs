@@ -1,0 +1,226 @@
+//! The values of `depthcache.model`: its classes, found once, and how they are filled.
+//!
+//! Not here: reading a book. What is given here was copied out of it before.
+
+use depthcache_book::condition::Status;
+use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyType};
+
+use crate::raw::TupleMaker;
+
+/// The classes and members of `depthcache.model` that are handed out again and again.
+pub struct Classes {
+    level: Py<PyType>,
+    best: Py<PyType>,
+    complete_to: Py<PyType>,
+    coverage: Py<PyType>,
+    levels: Py<PyType>,
+    decimal: Py<PyType>,
+    statuses: Py<PyDict>,
+    outcomes: Py<PyDict>,
+    snapshot_outcomes: Py<PyDict>,
+}
+
+static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+
+/// The classes; found at the first call.
+pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
+    CLASSES.get_or_try_init(py, || {
+        let model = py.import("depthcache.model")?;
+        let class = |name: &str| -> PyResult<Py<PyType>> {
+            Ok(model.getattr(name)?.cast_into::<PyType>()?.unbind())
+        };
+        let members = |name: &str| -> PyResult<Py<PyDict>> {
+            let found = PyDict::new(py);
+            for member in model.getattr(name)?.try_iter()? {
+                let member = member?;
+                found.set_item(member.getattr("value")?, member)?;
+            }
+            Ok(found.unbind())
+        };
+        Ok(Classes {
+            level: class("Level")?,
+            best: class("Best")?,
+            complete_to: class("CompleteTo")?,
+            coverage: class("Coverage")?,
+            levels: class("Levels")?,
+            decimal: py
+                .import("decimal")?
+                .getattr("Decimal")?
+                .cast_into::<PyType>()?
+                .unbind(),
+            statuses: members("Status")?,
+            outcomes: members("Outcome")?,
+            snapshot_outcomes: members("SnapshotOutcome")?,
+        })
+    })
+}
+
+impl Classes {
+    /// The member of `Status`.
+    pub fn status<'py>(&self, py: Python<'py>, status: Status) -> PyResult<Bound<'py, PyAny>> {
+        self.statuses.bind(py).as_any().get_item(status.as_str())
+    }
+
+    /// The member of `Outcome`.
+    pub fn outcome<'py>(&self, py: Python<'py>, outcome: Outcome) -> PyResult<Bound<'py, PyAny>> {
+        self.outcomes.bind(py).as_any().get_item(outcome.as_str())
+    }
+
+    /// The member of `SnapshotOutcome`.
+    pub fn snapshot_outcome<'py>(
+        &self,
+        py: Python<'py>,
+        outcome: SnapshotOutcome,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.snapshot_outcomes
+            .bind(py)
+            .as_any()
+            .get_item(outcome.as_str())
+    }
+
+    /// How numbers are written for a reader: floats, or Decimals where it is exact.
+    pub fn numbers<'a>(&'a self, exact: bool) -> Numbers<'a> {
+        Numbers {
+            decimal: exact.then_some(&self.decimal),
+        }
+    }
+
+    /// A `Best`.
+    pub fn best<'py>(
+        &'py self,
+        py: Python<'py>,
+        pair: BestPair,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut level = TupleMaker::<2>::new(self.level.bind(py))?;
+        let numbers = self.numbers(exact);
+        let mut one = |found: Option<NumberLevel>| match found {
+            Some(found) => numbers.level(py, &mut level, found),
+            None => Ok(py.None().into_bound(py)),
+        };
+        let fields = [
+            one(pair.bid)?,
+            one(pair.ask)?,
+            pair.update_id.into_pyobject(py)?.into_any(),
+        ];
+        TupleMaker::<3>::new(self.best.bind(py))?.make(fields)
+    }
+
+    /// One `Level`.
+    pub fn level<'py>(
+        &'py self,
+        py: Python<'py>,
+        found: NumberLevel,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
+        self.numbers(exact).level(py, &mut maker, found)
+    }
+
+    /// A plain list of `Level`s.
+    pub fn list<'py>(
+        &'py self,
+        py: Python<'py>,
+        run: &LevelRun,
+        places: impl ExactSizeIterator<Item = usize>,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
+        let numbers = self.numbers(exact);
+        let found: PyResult<Vec<_>> = places
+            .map(|place| numbers.level(py, &mut maker, run.get(place)))
+            .collect();
+        PyList::new(py, found?)
+    }
+
+    /// `Levels`, the list that knows whether it is the whole truth.
+    pub fn levels<'py>(
+        &'py self,
+        py: Python<'py>,
+        run: &LevelRun,
+        places: impl ExactSizeIterator<Item = usize>,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let levels = self
+            .levels
+            .bind(py)
+            .call1((self.list(py, run, places, exact)?,))?;
+        levels.setattr(pyo3::intern!(py, "complete"), run.complete)?;
+        Ok(levels)
+    }
+
+    /// A `CompleteTo` of both sides.
+    pub fn complete_to<'py>(
+        &'py self,
+        py: Python<'py>,
+        bids: CompleteTo,
+        asks: CompleteTo,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let numbers = self.numbers(exact);
+        let one = |side: CompleteTo, edge: f64| match side {
+            CompleteTo::Nothing => Ok(py.None().into_bound(py)),
+            CompleteTo::Price(price) => numbers.number(py, price),
+            CompleteTo::Whole => numbers.edge(py, edge),
+        };
+        TupleMaker::<2>::new(self.complete_to.bind(py))?
+            .make([one(bids, 0.0)?, one(asks, f64::INFINITY)?])
+    }
+
+    /// A `Coverage` of both sides.
+    pub fn coverage<'py>(
+        &'py self,
+        py: Python<'py>,
+        bids: usize,
+        asks: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let fields = [
+            bids.into_pyobject(py)?.into_any(),
+            asks.into_pyobject(py)?.into_any(),
+        ];
+        TupleMaker::<2>::new(self.coverage.bind(py))?.make(fields)
+    }
+}
+
+/// Numbers as floats, or as Decimals at the width the exchange sends.
+pub struct Numbers<'a> {
+    decimal: Option<&'a Py<PyType>>,
+}
+
+impl Numbers<'_> {
+    fn number<'py>(&self, py: Python<'py>, number: Number) -> PyResult<Bound<'py, PyAny>> {
+        match self.decimal {
+            None => Ok(PyFloat::new(py, number.to_f64()).into_any()),
+            Some(decimal) => decimal.bind(py).call1((number.to_string(),)),
+        }
+    }
+
+    fn edge<'py>(&self, py: Python<'py>, edge: f64) -> PyResult<Bound<'py, PyAny>> {
+        let float = PyFloat::new(py, edge).into_any();
+        match self.decimal {
+            None => Ok(float),
+            Some(decimal) => decimal.bind(py).call1((float,)),
+        }
+    }
+
+    fn level<'py>(
+        &self,
+        py: Python<'py>,
+        maker: &mut TupleMaker<'py, 2>,
+        level: NumberLevel,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        maker.make([
+            self.number(py, level.price)?,
+            self.number(py, level.quantity)?,
+        ])
+    }
+}
+
+/// A text that is the same object every time.
+pub fn word<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    PyString::intern(py, text)
+}

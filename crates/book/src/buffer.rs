@@ -1,0 +1,47 @@
+//! The diffs that are kept while a snapshot is on its way: raw frames in one piece of memory.
+//!
+//! Not here: when to keep one, and what happens when the buffer is full (`market`).
+
+use crate::sequence::Ids;
+
+/// One kept diff: its ids, and where its frame is.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// Its ids.
+    pub ids: Ids,
+    /// When its frame was received.
+    pub received_ns: i64,
+    start: usize,
+    stop: usize,
+}
+
+/// Raw frames in the order of their arrival.
+#[derive(Clone, Debug, Default)]
+pub struct Buffer {
+    frames: Vec<u8>,
+    kept: Vec<Kept>,
+}
+
+impl Buffer {
+    /// Keep one more.
+    pub fn push(&mut self, ids: Ids, frame: &[u8], received_ns: i64) {
+        let start = self.frames.len();
+        self.frames.extend_from_slice(frame);
+        self.kept.push(Kept { ids, received_ns, start, stop: self.frames.len() });
+    }
+
+    /// Whether one more frame of that size would be too much. A single frame never is.
+    pub fn is_full(&self, frame_bytes: usize, most_bytes: usize) -> bool {
+        !self.kept.is_empty() && self.frames.len() + frame_bytes > most_bytes
+    }
+
+    /// All that are kept, with their frames.
+    pub fn iter(&self) -> impl Iterator<Item = (&Kept, &[u8])> {
+        self.kept.iter().map(|kept| (kept, &self.frames[kept.start..kept.stop]))
+    }
+
+    /// Forget them and give their memory back.
+    pub fn clear(&mut self) {
+        *self = Buffer::default();
+    }
+}

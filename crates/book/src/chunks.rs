@@ -1,0 +1,428 @@
+//! Sorted pairs of key and quantity in chunks, greatest key last: the store below a ladder.
+//!
+//! Theory of operation. A chunk is two arrays of slots, keys and quantities, so that a search
+//! touches keys only. A deleted pair leaves a hollow slot: its key stays, its quantity is zero.
+//! Exchanges use prices again and again (half of them within a second), so most updates of a book
+//! find their slot and write one number, whether they change, delete or bring back a level. Hollow
+//! slots are reused by a neighbouring new key, and swept out when a chunk is full, merged, or at
+//! the very end of the store, so that the best pair always is the last slot in use.
+//!
+//! `floors[i]` is at most every key of chunk `i` and greater than every key before it: a fence, not
+//! the first key, so deleting never moves it; the fence of chunk 0 is never looked at. A change
+//! moves at most one chunk's worth of memory, whatever the number of pairs.
+//!
+//! Messages come sorted, so their pairs are set a block at a time, greatest key first, in three
+//! passes: find all places, write those found, insert the others. The first two have no branch
+//! that depends on the data, so the processor overlaps the searches instead of guessing wrong at
+//! each level; and no insertion moves the place of a smaller key. Measured against other layouts
+//! in docs/design/ladder.md.
+//!
+//! Not here: what a key means (price, or price negated: `ladder`).
+
+use crate::mantissa::Mantissa;
+
+/// Slots of a chunk, a power of two.
+pub const CHUNK: usize = 128;
+
+/// Pairs whose places are found before the first of them is set.
+const BLOCK: usize = 8;
+
+#[derive(Clone, Debug)]
+struct Chunk<N, const CAP: usize> {
+    /// Slots in use, hollow ones too. The keys behind are `MAX`, so that no search needs it.
+    used: usize,
+    /// Slots in use that are not hollow.
+    live: usize,
+    keys: [N; CAP],
+    quantities: [N; CAP],
+}
+
+impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
+    fn boxed() -> Box<Self> {
+        Box::new(Chunk {
+            used: 0,
+            live: 0,
+            keys: [N::MAX; CAP],
+            quantities: [N::ZERO; CAP],
+        })
+    }
+
+    /// How many keys are smaller: the slot of the key, or where it belongs.
+    #[inline(always)]
+    fn place(&self, key: N) -> usize {
+        self.keys.partition_point(|held| *held < key)
+    }
+
+    #[inline(always)]
+    fn holds(&self, place: usize, key: N) -> bool {
+        (place < self.used) & (self.keys[place & (CAP - 1)] == key)
+    }
+
+    /// The pairs that are not hollow, in ascending order.
+    fn pairs(&self) -> impl DoubleEndedIterator<Item = (N, N)> + '_ {
+        let slots = self.keys[..self.used].iter().zip(&self.quantities[..self.used]);
+        slots
+            .filter(|(_, quantity)| **quantity != N::ZERO)
+            .map(|(key, quantity)| (*key, *quantity))
+    }
+
+    /// Write the slot that holds a key; the quantity before.
+    #[inline(always)]
+    fn write(&mut self, place: usize, quantity: N) -> N {
+        let before = std::mem::replace(&mut self.quantities[place & (CAP - 1)], quantity);
+        self.live = self.live + usize::from(quantity != N::ZERO) - usize::from(before != N::ZERO);
+        before
+    }
+
+    /// Add a key that no slot holds. There must be room, or a hollow slot in its place.
+    #[inline(always)]
+    fn insert(&mut self, place: usize, key: N, quantity: N) {
+        if !self.is_hollow(place) {
+            self.keys.copy_within(place..self.used, place + 1);
+            self.quantities.copy_within(place..self.used, place + 1);
+            self.used += 1;
+        }
+        self.keys[place] = key;
+        self.quantities[place] = quantity;
+        self.live += 1;
+    }
+
+    #[inline(always)]
+    fn is_hollow(&self, place: usize) -> bool {
+        place < self.used && self.quantities[place] == N::ZERO
+    }
+
+    /// Add a key greater than all.
+    fn push(&mut self, (key, quantity): (N, N)) {
+        self.insert(self.used, key, quantity);
+    }
+
+    /// Sweep out the hollow slots and the pairs from place `from` of the rest; the latter.
+    fn sweep(&mut self, from: usize) -> Box<Self> {
+        let mut rest = Self::boxed();
+        let swept = std::mem::replace(self, *Self::boxed());
+        for (place, pair) in swept.pairs().enumerate() {
+            if place < from { &mut *self } else { &mut *rest }.push(pair);
+        }
+        rest
+    }
+
+    fn drop_hollow_end(&mut self) {
+        while self.used > 0 && self.is_hollow(self.used - 1) {
+            self.used -= 1;
+            self.keys[self.used] = N::MAX;
+        }
+    }
+}
+
+/// Sorted pairs of key and quantity; no key twice, no quantity zero.
+#[derive(Clone, Debug)]
+pub struct Chunks<N, const CAP: usize = CHUNK> {
+    floors: Vec<N>,
+    chunks: Vec<Box<Chunk<N, CAP>>>,
+    /// Pairs that are not hollow.
+    len: usize,
+    /// Counts changes after which places found before mean nothing.
+    layout: usize,
+}
+
+impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
+    /// With fewer pairs than this a chunk looks for a neighbour to merge with …
+    const THIN: usize = CAP / 8 * 5;
+    /// … and does so if both together have at most this.
+    const MERGED: usize = CAP / 8 * 7;
+    /// A full chunk with more pairs than this is split; sweeping it would not help for long.
+    const SPLIT: usize = CAP / 16 * 15;
+    /// How many pairs a chunk gets when a whole side is loaded.
+    const LOADED: usize = CAP / 8 * 7;
+
+    /// Without any pair.
+    pub fn new() -> Self {
+        assert!(CAP.is_power_of_two() && CAP >= 16);
+        Chunks { floors: vec![N::ZERO], chunks: vec![Chunk::boxed()], len: 0, layout: 0 }
+    }
+
+    /// From pairs in ascending order of distinct keys, none with quantity zero.
+    pub fn from_ascending(pairs: impl Iterator<Item = (N, N)>) -> Self {
+        let mut made = Chunks::new();
+        let mut chunk = 0;
+        for pair in pairs {
+            if made.chunks[chunk].used == Self::LOADED {
+                made.floors.push(pair.0);
+                made.chunks.push(Chunk::boxed());
+                chunk += 1;
+            }
+            made.chunks[chunk].push(pair);
+            made.len += 1;
+        }
+        made
+    }
+
+    /// How many pairs there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Set the quantity of a key, zero deletes it; whether anything changed by that.
+    pub fn set(&mut self, key: N, quantity: N) -> bool {
+        let changed = self.set_one(key, quantity);
+        self.drop_hollow_end();
+        changed
+    }
+
+    /// Set pairs whose keys strictly descend; how many quantities changed by that.
+    #[inline]
+    pub fn set_descending(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
+        let mut changed = 0;
+        let mut block = [(N::ZERO, N::ZERO); BLOCK];
+        loop {
+            let mut filled = 0;
+            for (slot, pair) in block.iter_mut().zip(&mut pairs) {
+                *slot = pair;
+                filled += 1;
+            }
+            changed += self.set_block(&block[..filled]);
+            if filled < BLOCK {
+                self.drop_hollow_end();
+                return changed;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn set_block(&mut self, pairs: &[(N, N)]) -> usize {
+        let mut places = [(0, 0); BLOCK];
+        for (place, (key, _)) in places.iter_mut().zip(pairs) {
+            *place = self.find(*key);
+        }
+
+        let (mut changed, mut new, mut thin) = (0, Picked::default(), Picked::default());
+        for (number, ((key, quantity), (index, place))) in pairs.iter().zip(&places).enumerate() {
+            let chunk = &mut *self.chunks[*index];
+            let found = chunk.holds(*place, *key);
+            let held = chunk.quantities[place & (CAP - 1)];
+            chunk.write(*place, if found { *quantity } else { held });
+            let (before, after) = (held != N::ZERO, *quantity != N::ZERO);
+            self.len = self.len + usize::from(found & after) - usize::from(found & before);
+            changed += usize::from(found & (held != *quantity));
+            new.pick_if(!found & after, number);
+            thin.pick_if(found & before & !after & (chunk.live < Self::THIN), number);
+        }
+
+        let layout = self.layout;
+        for number in thin.iter() {
+            self.thin_out(places[number].0);
+        }
+        for number in new.iter() {
+            let ((index, place), (key, quantity)) = (places[number], pairs[number]);
+            if self.layout == layout {
+                self.insert(index, place, key, quantity);
+            } else {
+                self.set_one(key, quantity);
+            }
+        }
+        changed + new.count
+    }
+
+    fn set_one(&mut self, key: N, quantity: N) -> bool {
+        let (index, place) = self.find(key);
+        let chunk = &mut *self.chunks[index];
+        if chunk.holds(place, key) {
+            let before = chunk.write(place, quantity);
+            let (is, was) = (quantity != N::ZERO, before != N::ZERO);
+            self.len = self.len + usize::from(is) - usize::from(was);
+            if was && !is {
+                self.thin_out(index);
+            }
+            before != quantity
+        } else if quantity != N::ZERO {
+            self.insert(index, place, key, quantity);
+            true
+        } else {
+            false
+        }
+    }
+
+    /// The chunk that owns a key (the last one whose floor is at most the key, else the first)
+    /// and the key's place in it.
+    #[inline(always)]
+    fn find(&self, key: N) -> (usize, usize) {
+        let index = self.owner(key);
+        (index, self.chunks[index].place(key))
+    }
+
+    #[inline(always)]
+    fn owner(&self, key: N) -> usize {
+        self.floors[1..].partition_point(|floor| *floor <= key)
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, index: usize, place: usize, key: N, quantity: N) {
+        let chunk = &mut *self.chunks[index];
+        if chunk.used < CAP || chunk.is_hollow(place) {
+            chunk.insert(place, key, quantity);
+        } else {
+            let (index, place) = self.make_room(index, key);
+            self.chunks[index].insert(place, key, quantity);
+        }
+        self.len += 1;
+    }
+
+    /// Make room for a key in a full chunk: sweep out what is hollow, and split what is left if
+    /// that is nearly everything. Where the key belongs now.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, index: usize, key: N) -> (usize, usize) {
+        self.layout += 1;
+        let chunk = &mut *self.chunks[index];
+        if chunk.live <= Self::SPLIT {
+            chunk.sweep(CAP);
+            return (index, chunk.place(key));
+        }
+        let beyond_all = index + 1 == self.floors.len() && chunk.keys[CAP - 1] < key;
+        let (upper, floor) = if beyond_all {
+            (Chunk::boxed(), key) // new best prices, one after the other: leave full what is full
+        } else {
+            let upper = chunk.sweep(CAP / 2);
+            let floor = upper.keys[0];
+            (upper, floor)
+        };
+        self.floors.insert(index + 1, floor);
+        self.chunks.insert(index + 1, upper);
+        self.find(key)
+    }
+
+    /// A pair of a chunk was deleted: drop the chunk if it was the last one, merge the chunk if
+    /// it is thin and a neighbour is thin enough.
+    #[inline]
+    fn thin_out(&mut self, index: usize) {
+        let (live, count) = match self.chunks.get(index) {
+            Some(chunk) => (chunk.live, self.chunks.len()),
+            None => return, // merged since it was picked
+        };
+        if live >= Self::THIN || count == 1 {
+            return;
+        }
+        let fits = |other: usize| self.chunks[other].live + live <= Self::MERGED;
+        if live == 0 {
+            self.take_out(index);
+        } else if index > 0 && fits(index - 1) {
+            self.merge_down(index);
+        } else if index + 1 < count && fits(index + 1) {
+            self.merge_down(index + 1);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn merge_down(&mut self, index: usize) {
+        let upper = self.take_out(index);
+        let lower = &mut *self.chunks[index - 1];
+        lower.sweep(CAP);
+        upper.pairs().for_each(|pair| lower.push(pair));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_out(&mut self, index: usize) -> Box<Chunk<N, CAP>> {
+        self.layout += 1;
+        self.floors.remove(index);
+        self.chunks.remove(index)
+    }
+
+    /// Keep the last slot in use of the last chunk a pair, if there is any pair.
+    #[inline]
+    fn drop_hollow_end(&mut self) {
+        loop {
+            let last = self.chunks.len() - 1;
+            self.chunks[last].drop_hollow_end();
+            if last == 0 || self.chunks[last].used > 0 {
+                return;
+            }
+            self.take_out(last);
+        }
+    }
+
+    /// The pair with the greatest key.
+    #[inline]
+    pub fn best(&self) -> Option<(N, N)> {
+        let chunk = self.chunks.last()?;
+        let last = chunk.used.checked_sub(1)?;
+        Some((chunk.keys[last], chunk.quantities[last]))
+    }
+
+    /// All pairs from the greatest key down.
+    pub fn iter(&self) -> impl Iterator<Item = (N, N)> + '_ {
+        self.chunks.iter().rev().flat_map(|chunk| chunk.pairs().rev())
+    }
+
+    /// Call with the pairs from place `start` up to `stop` (exclusive), counted from the greatest
+    /// key down.
+    pub fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(N, N)) {
+        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
+        for chunk in self.chunks.iter().rev() {
+            if left == 0 {
+                return;
+            }
+            if skip >= chunk.live {
+                skip -= chunk.live;
+                continue;
+            }
+            let pairs = chunk.pairs().rev().skip(skip).take(left);
+            pairs.for_each(|(key, quantity)| call(key, quantity));
+            left -= left.min(chunk.live - skip);
+            skip = 0;
+        }
+    }
+
+    /// How many keys are at least this one.
+    pub fn count_from(&self, key: N) -> usize {
+        let index = self.owner(key);
+        let above: usize = self.chunks[index + 1..].iter().map(|chunk| chunk.live).sum();
+        above + self.chunks[index].pairs().rev().take_while(|pair| pair.0 >= key).count()
+    }
+
+    /// The same pairs in another form that keeps their order; None where one does not fit it.
+    pub fn map<M: Mantissa>(
+        &self,
+        form: impl Fn(N, N) -> Option<(M, M)>,
+    ) -> Option<Chunks<M, CAP>> {
+        let pairs = self.chunks.iter().flat_map(|chunk| chunk.pairs());
+        let mut all_fit = true;
+        let mapped = pairs.map_while(|(key, quantity)| {
+            let pair = form(key, quantity);
+            all_fit &= pair.is_some();
+            pair
+        });
+        let chunks = Chunks::from_ascending(mapped);
+        all_fit.then_some(chunks)
+    }
+
+    /// Bytes of memory held, without the allocator's own.
+    pub fn memory_bytes(&self) -> usize {
+        let fences = size_of::<N>() * self.floors.capacity();
+        let boxes = size_of::<Box<Chunk<N, CAP>>>() * self.chunks.capacity();
+        size_of::<Self>() + fences + boxes + self.chunks.len() * size_of::<Chunk<N, CAP>>()
+    }
+}
+
+/// Numbers of pairs of a block, picked without a branch.
+#[derive(Default)]
+struct Picked {
+    numbers: [u8; BLOCK],
+    count: usize,
+}
+
+impl Picked {
+    #[inline(always)]
+    fn pick_if(&mut self, picked: bool, number: usize) {
+        self.numbers[self.count & (BLOCK - 1)] = number as u8;
+        self.count += usize::from(picked);
+    }
+
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.numbers[..self.count].iter().map(|number| usize::from(*number))
+    }
+}

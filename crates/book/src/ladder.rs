@@ -1,0 +1,346 @@
+//! One sorted side of a book: exact numbers, best first for readers, at one scale for prices and
+//! one for quantities.
+//!
+//! Theory of operation. Prices are kept as keys of which the greatest is the best: bids as they
+//! are, asks negated, so both sides run the same code and change most at the end of the store. A
+//! side is narrow (64-bit mantissas) until a number does not fit, then wide (128 bits) until the
+//! next snapshot. A message with wider decimals than the side multiplies the whole side (rare: the
+//! width never varied within a symbol in the recordings); one with narrower decimals is multiplied
+//! itself. The scanner admits 20 integer digits and 18 decimals, 38 digits together, and 10^38 is
+//! below the greatest `i128` (1.7 × 10^38): the wide form cannot overflow.
+//!
+//! Not here: how pairs are stored (`chunks`), when a change is allowed (`market`).
+
+use crate::chunks::Chunks;
+use crate::frozen::FrozenSide;
+use crate::mantissa::{Mantissa, power_of_ten};
+use crate::message::{Level, SideLevels};
+use crate::query::{CompleteTo, LevelRun, Mantissas, Number, NumberLevel, Side};
+use crate::range::Range;
+
+const FITS: &str = "38 digits fit i128: the scanner admits 20 integer digits and 18 decimals";
+
+/// One sorted side of a book.
+#[derive(Clone, Debug)]
+pub struct Ladder {
+    side: Side,
+    price_scale: u8,
+    quantity_scale: u8,
+    store: Store,
+    range: Range,
+}
+
+#[derive(Clone, Debug)]
+enum Store {
+    Narrow(Chunks<i64>),
+    Wide(Chunks<i128>),
+}
+
+/// What a mantissa of a message is multiplied with to stand at the side's scales.
+#[derive(Clone, Copy)]
+struct Factors {
+    price: i128,
+    quantity: i128,
+}
+
+impl Ladder {
+    /// A side of which nothing is known.
+    pub fn new(side: Side) -> Ladder {
+        let (store, range) = (Store::Narrow(Chunks::new()), Range::Nothing);
+        Ladder { side, price_scale: 0, quantity_scale: 0, store, range }
+    }
+
+    /// The side of a snapshot that was asked with `limit` (None: unknown).
+    pub fn from_snapshot(side: Side, levels: &SideLevels, limit: Option<usize>) -> Ladder {
+        let store = if levels.wide.is_empty() {
+            Store::Narrow(load(&levels.narrow, side))
+        } else {
+            Store::Wide(load(&levels.wide, side))
+        };
+        let SideLevels { price_scale, quantity_scale, .. } = *levels;
+        let worst = worst_key(&levels.narrow, side).or(worst_key(&levels.wide, side));
+        let range = Range::of_snapshot(levels.len(), worst, limit);
+        Ladder { side, price_scale, quantity_scale, store, range }
+    }
+
+    /// Set the levels of a message, later entries of one price win; how many really changed.
+    pub fn apply(&mut self, levels: &SideLevels) -> usize {
+        if levels.is_empty() {
+            return 0;
+        }
+        if levels.price_scale > self.price_scale || levels.quantity_scale > self.quantity_scale {
+            self.rescale(
+                levels.price_scale.max(self.price_scale),
+                levels.quantity_scale.max(self.quantity_scale),
+            );
+        }
+        let factors = Factors {
+            price: power_of_ten(self.price_scale - levels.price_scale),
+            quantity: power_of_ten(self.quantity_scale - levels.quantity_scale),
+        };
+        match &mut self.store {
+            Store::Narrow(chunks) if levels.wide.is_empty() && fit(&levels.narrow, factors) => {
+                set_narrow(chunks, &levels.narrow, self.side, factors)
+            }
+            store => set_wide(store.widen(), levels, self.side, factors),
+        }
+    }
+
+    fn rescale(&mut self, price_scale: u8, quantity_scale: u8) {
+        let factors = Factors {
+            price: power_of_ten(price_scale - self.price_scale),
+            quantity: power_of_ten(quantity_scale - self.quantity_scale),
+        };
+        let narrow = match &self.store {
+            Store::Narrow(chunks) => chunks.map(|key, quantity| factors.apply(key, quantity)),
+            Store::Wide(_) => None,
+        };
+        self.store = match narrow {
+            Some(chunks) => Store::Narrow(chunks),
+            None => {
+                let wide = self.store.widen();
+                Store::Wide(wide.map(|key, quantity| factors.apply(key, quantity)).expect(FITS))
+            }
+        };
+        self.range = self.range.times(factors.price);
+        (self.price_scale, self.quantity_scale) = (price_scale, quantity_scale);
+    }
+
+    /// How many levels are held.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match &self.store {
+            Store::Narrow(chunks) => chunks.len(),
+            Store::Wide(chunks) => chunks.len(),
+        }
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The best level.
+    #[inline]
+    pub fn best(&self) -> Option<NumberLevel> {
+        let (key, quantity) = match &self.store {
+            Store::Narrow(chunks) => {
+                let (key, quantity) = chunks.best()?;
+                (key.widen(), quantity.widen())
+            }
+            Store::Wide(chunks) => chunks.best()?,
+        };
+        Some(self.level(key, quantity))
+    }
+
+    /// The level at a place, counted from the best.
+    pub fn nth(&self, place: usize) -> Option<NumberLevel> {
+        let mut found = None;
+        self.for_each_in(place, place.saturating_add(1), |key, quantity| found = Some((key, quantity)));
+        found.map(|(key, quantity)| self.level(key, quantity))
+    }
+
+    /// All levels, best first.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
+        match &self.store {
+            Store::Narrow(chunks) => {
+                Box::new(chunks.iter().map(|(key, quantity)| self.level(key.widen(), quantity.widen())))
+            }
+            Store::Wide(chunks) => Box::new(chunks.iter().map(|(key, quantity)| self.level(key, quantity))),
+        }
+    }
+
+    /// A copy of the levels from place `start` up to `stop` (exclusive, `usize::MAX` for all).
+    ///
+    /// `complete` of the answer speaks of the best `stop` levels.
+    pub fn levels(&self, start: usize, stop: usize) -> LevelRun {
+        let mantissas = match &self.store {
+            Store::Narrow(chunks) => Mantissas::Narrow(copy(chunks, self.side, start, stop)),
+            Store::Wide(chunks) => Mantissas::Wide(copy(chunks, self.side, start, stop)),
+        };
+        LevelRun {
+            price_scale: self.price_scale,
+            quantity_scale: self.quantity_scale,
+            mantissas,
+            complete: self.is_complete(stop),
+        }
+    }
+
+    /// A constant copy of the best `levels`.
+    pub fn freeze(&self, levels: usize) -> FrozenSide {
+        let left_out = levels < self.len();
+        FrozenSide::new(self.levels(0, levels), self.complete_to(), self.coverage(), left_out)
+    }
+
+    /// Whether the best `count` levels are proven.
+    pub fn is_complete(&self, count: usize) -> bool {
+        match self.range {
+            Range::Nothing => count == 0,
+            Range::To(_) => count <= self.coverage(),
+            Range::Whole => true,
+        }
+    }
+
+    /// How many held levels lie inside the complete range.
+    pub fn coverage(&self) -> usize {
+        match (self.range, &self.store) {
+            (Range::Nothing, _) => 0,
+            (Range::Whole, _) => self.len(),
+            (Range::To(bound), Store::Wide(chunks)) => chunks.count_from(bound),
+            (Range::To(bound), Store::Narrow(chunks)) => match i64::narrow(bound) {
+                Some(bound) => chunks.count_from(bound),
+                None => self.len(),
+            },
+        }
+    }
+
+    /// How far the side is proven.
+    pub fn complete_to(&self) -> CompleteTo {
+        match self.range {
+            Range::Nothing => CompleteTo::Nothing,
+            Range::To(key) => CompleteTo::Price(self.price(key)),
+            Range::Whole => CompleteTo::Whole,
+        }
+    }
+
+    /// Whether the numbers fit 64 bits.
+    pub fn is_narrow(&self) -> bool {
+        matches!(self.store, Store::Narrow(_))
+    }
+
+    /// Bytes of memory held, without the allocator's own.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.store {
+            Store::Narrow(chunks) => chunks.memory_bytes(),
+            Store::Wide(chunks) => chunks.memory_bytes(),
+        }
+    }
+
+    fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(i128, i128)) {
+        match &self.store {
+            Store::Narrow(chunks) => {
+                chunks.for_each_in(start, stop, |key, quantity| call(key.widen(), quantity.widen()));
+            }
+            Store::Wide(chunks) => chunks.for_each_in(start, stop, call),
+        }
+    }
+
+    fn price(&self, key: i128) -> Number {
+        Number { mantissa: turn(key, self.side), scale: self.price_scale }
+    }
+
+    fn level(&self, key: i128, quantity: i128) -> NumberLevel {
+        let quantity = Number { mantissa: quantity, scale: self.quantity_scale };
+        NumberLevel { price: self.price(key), quantity }
+    }
+}
+
+impl Factors {
+    const NONE: Factors = Factors { price: 1, quantity: 1 };
+
+    fn is_none(self) -> bool {
+        self.price == 1 && self.quantity == 1
+    }
+
+    fn apply<N: Mantissa>(self, price: N, quantity: N) -> Option<(N, N)> {
+        Some((price.times(self.price)?, quantity.times(self.quantity)?))
+    }
+}
+
+impl Store {
+    fn widen(&mut self) -> &mut Chunks<i128> {
+        if let Store::Narrow(chunks) = self {
+            let wide = chunks.map(|key, quantity| Some((key.widen(), quantity.widen())));
+            *self = Store::Wide(wide.expect("every i64 is an i128"));
+        }
+        match self {
+            Store::Wide(chunks) => chunks,
+            Store::Narrow(_) => unreachable!("just widened"),
+        }
+    }
+}
+
+/// A price as a key, or a key as a price.
+#[inline(always)]
+fn turn<N: Mantissa>(number: N, side: Side) -> N {
+    match side {
+        Side::Bids => number,
+        Side::Asks => -number,
+    }
+}
+
+fn fit(levels: &[Level<i64>], factors: Factors) -> bool {
+    factors.is_none() || levels.iter().all(|level| factors.apply(level.price, level.quantity).is_some())
+}
+
+/// The levels fit: `fit` has said so.
+fn set_narrow(
+    chunks: &mut Chunks<i64>,
+    levels: &[Level<i64>],
+    side: Side,
+    factors: Factors,
+) -> usize {
+    match (side, factors.is_none()) {
+        (Side::Bids, true) => set_all(chunks, levels, |level| (level.price, level.quantity)),
+        (Side::Asks, true) => set_all(chunks, levels, |level| (-level.price, level.quantity)),
+        (_, false) => set_all(chunks, levels, |level| {
+            let pair = factors.apply(level.price, level.quantity);
+            let (price, quantity) = pair.expect("looked at before");
+            (turn(price, side), quantity)
+        }),
+    }
+}
+
+#[cold]
+fn set_wide(
+    chunks: &mut Chunks<i128>,
+    levels: &SideLevels,
+    side: Side,
+    factors: Factors,
+) -> usize {
+    let pair = |price: i128, quantity: i128| {
+        let (price, quantity) = factors.apply(price, quantity).expect(FITS);
+        (turn(price, side), quantity)
+    };
+    set_all(chunks, &levels.narrow, |level| pair(level.price.into(), level.quantity.into()))
+        + set_all(chunks, &levels.wide, |level| pair(level.price, level.quantity))
+}
+
+/// Messages come sorted: best first on spot, ascending on both sides on futures (recordings of
+/// 2021 to 2026). Anything else is set one by one, so that the later entry of a price wins.
+#[inline(always)]
+fn set_all<L, N: Mantissa>(
+    chunks: &mut Chunks<N>,
+    levels: &[L],
+    pair: impl Fn(&L) -> (N, N),
+) -> usize {
+    if levels.is_sorted_by(|one, next| pair(one).0 > pair(next).0) {
+        chunks.set_descending(levels.iter().map(pair))
+    } else if levels.is_sorted_by(|one, next| pair(one).0 < pair(next).0) {
+        chunks.set_descending(levels.iter().rev().map(pair))
+    } else {
+        levels.iter().map(pair).filter(|(key, quantity)| chunks.set(*key, *quantity)).count()
+    }
+}
+
+fn copy<N: Mantissa>(chunks: &Chunks<N>, side: Side, start: usize, stop: usize) -> Vec<Level<N>> {
+    let mut levels = Vec::with_capacity(stop.min(chunks.len()).saturating_sub(start));
+    chunks.for_each_in(start, stop, |key, quantity| levels.push(Level { price: turn(key, side), quantity }));
+    levels
+}
+
+/// Snapshots come best first; in any other order, or with zeros, they are set like a message.
+fn load<N: Mantissa>(levels: &[Level<N>], side: Side) -> Chunks<N> {
+    let pair = |level: &Level<N>| (turn(level.price, side), level.quantity);
+    let best_first = levels.is_sorted_by(|one, next| pair(one).0 > pair(next).0);
+    if best_first && levels.iter().all(|level| level.quantity != N::ZERO) {
+        return Chunks::from_ascending(levels.iter().rev().map(pair));
+    }
+    let mut chunks = Chunks::new();
+    set_all(&mut chunks, levels, pair);
+    chunks
+}
+
+fn worst_key<N: Mantissa>(levels: &[Level<N>], side: Side) -> Option<i128> {
+    levels.iter().map(|level| turn(level.price, side).widen()).min()
+}

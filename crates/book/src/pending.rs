@@ -1,0 +1,78 @@
+//! What waits to be told: bounded, whatever arrives.
+
+use crate::events::{ControlMessage, Event, StrayFrame, StrayKind};
+
+/// How much of a malformed frame is told.
+const EXCERPT_BYTES: usize = 120;
+
+/// Kinds of strays told apart between two `take_events`; more are counted without their name.
+const MOST_STRAYS: usize = 256;
+
+/// What happened since the last `take_events`, but for what the markets themselves know.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    control_capacity: usize,
+    changed: Vec<u64>,
+    control: Vec<ControlMessage>,
+    strays: Vec<StrayFrame>,
+}
+
+impl Pending {
+    pub fn new(control_capacity: usize) -> Pending {
+        Pending { control_capacity, changed: Vec::new(), control: Vec::new(), strays: Vec::new() }
+    }
+
+    /// Numbers of changed markets, and everything else.
+    pub fn take(&mut self) -> (Vec<u64>, impl Iterator<Item = Event> + use<>) {
+        let control = std::mem::take(&mut self.control).into_iter().map(Event::Control);
+        let strays = std::mem::take(&mut self.strays).into_iter().map(Event::Stray);
+        (std::mem::take(&mut self.changed), control.chain(strays))
+    }
+
+    /// A market has something to tell. Each is listed once until it was asked.
+    pub fn changed(&mut self, market: u64) {
+        self.changed.push(market);
+    }
+
+    /// A control message; a full ring makes it a stray that says so.
+    pub fn control(&mut self, connection: u64, frame: &[u8], at_ns: i64) {
+        if self.control.len() >= self.control_capacity {
+            self.stray(connection, StrayKind::Overflow, "", at_ns);
+        } else {
+            self.control.push(ControlMessage { connection, payload: frame.to_vec(), at_ns });
+        }
+    }
+
+    /// A frame that could not be read and belongs to no market.
+    pub fn malformed(&mut self, connection: u64, what: &str, frame: &[u8], at_ns: i64) {
+        let start = String::from_utf8_lossy(&frame[..frame.len().min(EXCERPT_BYTES)]);
+        self.stray(connection, StrayKind::Malformed, &format!("{what}: {start}"), at_ns);
+    }
+
+    /// One more stray. Streams are told apart by name, other kinds show their last detail.
+    pub fn stray(&mut self, connection: u64, what: StrayKind, detail: &str, at_ns: i64) {
+        let by_name = what == StrayKind::UnknownStream;
+        let full = by_name && self.strays.len() >= MOST_STRAYS;
+        let same = |held: &StrayFrame, detail: &str| {
+            held.connection == connection && held.what == what && (!by_name || held.detail == detail)
+        };
+        let found = self.strays.iter().position(|held| same(held, detail));
+        let found = found.or_else(|| {
+            full.then(|| self.strays.iter().position(|held| same(held, ""))).flatten()
+        });
+        match found {
+            Some(place) => {
+                let held = &mut self.strays[place];
+                held.count += 1;
+                held.at_ns = at_ns;
+                if !by_name {
+                    detail.clone_into(&mut held.detail);
+                }
+            }
+            None => {
+                let detail = if full { String::new() } else { detail.to_owned() };
+                self.strays.push(StrayFrame { connection, what, detail, count: 1, at_ns });
+            }
+        }
+    }
+}

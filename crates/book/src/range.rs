@@ -1,0 +1,61 @@
+//! The complete range of one side: how far its levels are proven.
+//!
+//! A snapshot proves the side as far as it goes; diffs keep proven what was proven, because they
+//! carry every change. So only snapshots set the range, and diffs never move it.
+
+/// The complete range of a side, as a key of its ladder (greater is better).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Nothing is proven.
+    Nothing,
+    /// All keys from this one up are proven.
+    To(i128),
+    /// The whole side is known.
+    Whole,
+}
+
+impl Range {
+    /// The range after a snapshot with so many levels, of which `worst` has the smallest key,
+    /// asked with `limit` (None: unknown).
+    ///
+    /// Fewer levels than asked for: the exchange had no more. Otherwise the last level is as far
+    /// as the snapshot proves.
+    pub fn of_snapshot(levels: usize, worst: Option<i128>, limit: Option<usize>) -> Range {
+        match (limit, worst) {
+            (Some(limit), _) if levels < limit => Range::Whole,
+            (_, Some(worst)) => Range::To(worst),
+            (_, None) => Range::Nothing,
+        }
+    }
+
+    /// The same range at another scale.
+    pub fn times(self, factor: i128) -> Range {
+        match self {
+            Range::To(key) => Range::To(key * factor),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_shorter_than_asked_shows_the_whole_side() {
+        assert_eq!(Range::of_snapshot(999, Some(5), Some(1000)), Range::Whole);
+        assert_eq!(Range::of_snapshot(0, None, Some(5)), Range::Whole);
+    }
+
+    #[test]
+    fn a_full_snapshot_proves_the_side_down_to_its_last_level() {
+        assert_eq!(Range::of_snapshot(1000, Some(5), Some(1000)), Range::To(5));
+        assert_eq!(Range::of_snapshot(1001, Some(5), Some(1000)), Range::To(5));
+    }
+
+    #[test]
+    fn without_a_known_limit_only_the_levels_themselves_prove_anything() {
+        assert_eq!(Range::of_snapshot(3, Some(5), None), Range::To(5));
+        assert_eq!(Range::of_snapshot(0, None, None), Range::Nothing);
+    }
+}

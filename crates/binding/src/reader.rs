@@ -327,7 +327,7 @@ impl Book {
     ) -> PyResult<Bound<'py, PyAny>> {
         let bytes = input::bytes(frame, "frame")?;
         match self.book.apply(&bytes) {
-            Ok(outcome) => classes(py)?.outcome(py, outcome),
+            Ok(outcome) => Ok(classes(py)?.outcome(py, outcome)),
             Err(ApplyError::Malformed(why)) => {
                 Err(errors::malformed(py, "MalformedFrame", &why, &bytes))
             }

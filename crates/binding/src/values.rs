@@ -20,7 +20,8 @@ pub struct Classes {
     levels: Py<PyType>,
     decimal: Py<PyType>,
     statuses: Py<PyDict>,
-    outcomes: Py<PyDict>,
+    /// In the order of the variants of `Outcome`.
+    outcomes: [Py<PyAny>; Outcome::ALL.len()],
     snapshot_outcomes: Py<PyDict>,
 }
 
@@ -41,6 +42,12 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
             }
             Ok(found.unbind())
         };
+        let outcomes = members("Outcome")?;
+        let outcome = |outcome: Outcome| outcomes.bind(py).as_any().get_item(outcome.as_str());
+        let mut ordered = Vec::new();
+        for variant in Outcome::ALL {
+            ordered.push(outcome(variant)?.unbind());
+        }
         Ok(Classes {
             level: class("Level")?,
             best: class("Best")?,
@@ -53,7 +60,7 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
                 .cast_into::<PyType>()?
                 .unbind(),
             statuses: members("Status")?,
-            outcomes: members("Outcome")?,
+            outcomes: ordered.try_into().expect("one of each variant"),
             snapshot_outcomes: members("SnapshotOutcome")?,
         })
     })
@@ -66,8 +73,8 @@ impl Classes {
     }
 
     /// The member of `Outcome`.
-    pub fn outcome<'py>(&self, py: Python<'py>, outcome: Outcome) -> PyResult<Bound<'py, PyAny>> {
-        self.outcomes.bind(py).as_any().get_item(outcome.as_str())
+    pub fn outcome<'py>(&self, py: Python<'py>, outcome: Outcome) -> Bound<'py, PyAny> {
+        self.outcomes[outcome as usize].bind(py).clone()
     }
 
     /// The member of `SnapshotOutcome`.

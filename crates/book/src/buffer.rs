@@ -27,7 +27,12 @@ impl Buffer {
     pub fn push(&mut self, ids: Ids, frame: &[u8], received_ns: i64) {
         let start = self.frames.len();
         self.frames.extend_from_slice(frame);
-        self.kept.push(Kept { ids, received_ns, start, stop: self.frames.len() });
+        self.kept.push(Kept {
+            ids,
+            received_ns,
+            start,
+            stop: self.frames.len(),
+        });
     }
 
     /// Whether one more frame of that size would be too much. A single frame never is.
@@ -37,7 +42,9 @@ impl Buffer {
 
     /// All that are kept, with their frames.
     pub fn iter(&self) -> impl Iterator<Item = (&Kept, &[u8])> {
-        self.kept.iter().map(|kept| (kept, &self.frames[kept.start..kept.stop]))
+        self.kept
+            .iter()
+            .map(|kept| (kept, &self.frames[kept.start..kept.stop]))
     }
 
     /// Forget them and give their memory back.

@@ -11,11 +11,12 @@
 //! the first key, so deleting never moves it; the fence of chunk 0 is never looked at. A change
 //! moves at most one chunk's worth of memory, whatever the number of pairs.
 //!
-//! Messages come sorted, so their pairs are set a block at a time, greatest key first, in three
-//! passes: find all places, write those found, insert the others. The first two have no branch
-//! that depends on the data, so the processor overlaps the searches instead of guessing wrong at
-//! each level; and no insertion moves the place of a smaller key. Measured against other layouts
-//! in docs/design/ladder.md.
+//! Messages come sorted (best first on spot, ascending on both sides on futures, recordings of 2021
+//! to 2026), so their pairs are set a block at a time, greatest key first, in three passes: find all
+//! places, write those found, insert the others. The first two have no branch that depends on the
+//! data, so the processor overlaps the searches instead of guessing wrong at each level; and no
+//! insertion moves the place of a smaller key. A block in any other order is set pair by pair, so
+//! that the later entry of a key wins. Measured against other layouts in docs/design/ladder.md.
 //!
 //! Not here: what a key means (price, or price negated: `ladder`).
 
@@ -24,12 +25,16 @@ use crate::mantissa::Mantissa;
 /// Slots of a chunk, a power of two.
 pub const CHUNK: usize = 128;
 
+/// How far a new key looks for a hollow slot to take.
+const NEAR: usize = 8;
+
 /// Pairs whose places are found before the first of them is set.
 const BLOCK: usize = 8;
 
 #[derive(Clone, Debug)]
 struct Chunk<N, const CAP: usize> {
-    /// Slots in use, hollow ones too. The keys behind are `MAX`, so that no search needs it.
+    /// Slots in use, hollow ones too. The keys behind are `MAX`, so that no search needs it, and
+    /// the quantities behind are zero.
     used: usize,
     /// Slots in use that are not hollow.
     live: usize,
@@ -60,7 +65,9 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
 
     /// The pairs that are not hollow, in ascending order.
     fn pairs(&self) -> impl DoubleEndedIterator<Item = (N, N)> + '_ {
-        let slots = self.keys[..self.used].iter().zip(&self.quantities[..self.used]);
+        let slots = self.keys[..self.used]
+            .iter()
+            .zip(&self.quantities[..self.used]);
         slots
             .filter(|(_, quantity)| **quantity != N::ZERO)
             .map(|(key, quantity)| (*key, *quantity))
@@ -74,17 +81,46 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         before
     }
 
-    /// Add a key that no slot holds. There must be room, or a hollow slot in its place.
+    /// Add a key that no slot holds; false, and nothing done, when there is no slot for it.
     #[inline(always)]
-    fn insert(&mut self, place: usize, key: N, quantity: N) {
-        if !self.is_hollow(place) {
-            self.keys.copy_within(place..self.used, place + 1);
-            self.quantities.copy_within(place..self.used, place + 1);
-            self.used += 1;
-        }
-        self.keys[place] = key;
-        self.quantities[place] = quantity;
+    fn insert(&mut self, place: usize, key: N, quantity: N) -> bool {
+        let room = match self.insert_near(place, key, quantity) {
+            Some(room) => room,
+            None if self.used < CAP => {
+                self.keys.copy_within(place..self.used, place + 1);
+                self.quantities.copy_within(place..self.used, place + 1);
+                (self.keys[place], self.quantities[place]) = (key, quantity);
+                self.used
+            }
+            None => return false,
+        };
+        self.used = self.used.max(room + 1);
         self.live += 1;
+        true
+    }
+
+    /// Move the slots up to the nearest hollow or unused one by one, and write the first; the slot
+    /// that was taken, None where none is near.
+    ///
+    /// How far that is cannot be guessed, so all slots nearby are written, without a branch.
+    #[inline(always)]
+    fn insert_near(&mut self, place: usize, key: N, quantity: N) -> Option<usize> {
+        let keys: &mut [N; NEAR] = self.keys.get_mut(place..place + NEAR)?.try_into().ok()?;
+        let quantities = self.quantities.get_mut(place..place + NEAR)?;
+        let quantities: &mut [N; NEAR] = quantities.try_into().ok()?;
+        let free = (0..NEAR).fold(0u32, |free, near| {
+            free | u32::from(quantities[near] == N::ZERO) << near
+        });
+        if free == 0 {
+            return None;
+        }
+        let taken = free.trailing_zeros() as usize;
+        for near in (1..NEAR).rev() {
+            let from = if near <= taken { near - 1 } else { near };
+            (keys[near], quantities[near]) = (keys[from], quantities[from]);
+        }
+        (keys[0], quantities[0]) = (key, quantity);
+        Some(place + taken)
     }
 
     #[inline(always)]
@@ -92,19 +128,40 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         place < self.used && self.quantities[place] == N::ZERO
     }
 
-    /// Add a key greater than all.
+    /// Add a key greater than all; there must be an unused slot.
     fn push(&mut self, (key, quantity): (N, N)) {
-        self.insert(self.used, key, quantity);
+        (self.keys[self.used], self.quantities[self.used]) = (key, quantity);
+        self.used += 1;
+        self.live += 1;
     }
 
-    /// Sweep out the hollow slots and the pairs from place `from` of the rest; the latter.
-    fn sweep(&mut self, from: usize) -> Box<Self> {
-        let mut rest = Self::boxed();
-        let swept = std::mem::replace(self, *Self::boxed());
-        for (place, pair) in swept.pairs().enumerate() {
-            if place < from { &mut *self } else { &mut *rest }.push(pair);
+    /// Sweep out the hollow slots.
+    fn sweep(&mut self) {
+        let mut kept = 0;
+        for slot in 0..self.used {
+            let pair = (self.keys[slot], self.quantities[slot]);
+            (self.keys[kept], self.quantities[kept]) = pair;
+            kept += usize::from(pair.1 != N::ZERO);
         }
+        self.forget_from(kept);
+    }
+
+    /// Sweep out the hollow slots and the pairs from place `from` on; the latter.
+    fn split_off(&mut self, from: usize) -> Box<Self> {
+        self.sweep();
+        let mut rest = Self::boxed();
+        for slot in from..self.used {
+            rest.push((self.keys[slot], self.quantities[slot]));
+        }
+        self.forget_from(from);
+        self.live = from;
         rest
+    }
+
+    fn forget_from(&mut self, from: usize) {
+        self.keys[from..self.used].fill(N::MAX);
+        self.quantities[from..self.used].fill(N::ZERO);
+        self.used = from;
     }
 
     fn drop_hollow_end(&mut self) {
@@ -139,7 +196,12 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// Without any pair.
     pub fn new() -> Self {
         assert!(CAP.is_power_of_two() && CAP >= 16);
-        Chunks { floors: vec![N::ZERO], chunks: vec![Chunk::boxed()], len: 0, layout: 0 }
+        Chunks {
+            floors: vec![N::ZERO],
+            chunks: vec![Chunk::boxed()],
+            len: 0,
+            layout: 0,
+        }
     }
 
     /// From pairs in ascending order of distinct keys, none with quantity zero.
@@ -164,16 +226,9 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         self.len
     }
 
-    /// Set the quantity of a key, zero deletes it; whether anything changed by that.
-    pub fn set(&mut self, key: N, quantity: N) -> bool {
-        let changed = self.set_one(key, quantity);
-        self.drop_hollow_end();
-        changed
-    }
-
-    /// Set pairs whose keys strictly descend; how many quantities changed by that.
+    /// Set pairs one after the other; how many quantities changed by that.
     #[inline]
-    pub fn set_descending(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
+    pub fn set_all(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
         let mut changed = 0;
         let mut block = [(N::ZERO, N::ZERO); BLOCK];
         loop {
@@ -182,7 +237,15 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
                 *slot = pair;
                 filled += 1;
             }
-            changed += self.set_block(&block[..filled]);
+            let pairs = &mut block[..filled];
+            changed += if are_sorted(pairs, |one, next| one > next) {
+                self.set_block(pairs)
+            } else if are_sorted(pairs, |one, next| one < next) {
+                pairs.reverse();
+                self.set_block(pairs)
+            } else {
+                self.set_each(pairs)
+            };
             if filled < BLOCK {
                 self.drop_hollow_end();
                 return changed;
@@ -190,11 +253,25 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
+    #[cold]
+    fn set_each(&mut self, pairs: &[(N, N)]) -> usize {
+        pairs
+            .iter()
+            .filter(|(key, quantity)| self.set_one(*key, *quantity))
+            .count()
+    }
+
+    /// Set pairs whose keys strictly descend.
     #[inline(always)]
     fn set_block(&mut self, pairs: &[(N, N)]) -> usize {
         let mut places = [(0, 0); BLOCK];
+        // The next smaller key most often belongs to the same chunk.
+        let mut index = self.floors.len() - 1;
         for (place, (key, _)) in places.iter_mut().zip(pairs) {
-            *place = self.find(*key);
+            if index > 0 && *key < self.floors[index] {
+                index = self.owner(*key);
+            }
+            *place = (index, self.chunks[index].place(*key));
         }
 
         let (mut changed, mut new, mut thin) = (0, Picked::default(), Picked::default());
@@ -260,9 +337,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     #[inline(always)]
     fn insert(&mut self, index: usize, place: usize, key: N, quantity: N) {
         let chunk = &mut *self.chunks[index];
-        if chunk.used < CAP || chunk.is_hollow(place) {
-            chunk.insert(place, key, quantity);
-        } else {
+        if !chunk.insert(place, key, quantity) {
             let (index, place) = self.make_room(index, key);
             self.chunks[index].insert(place, key, quantity);
         }
@@ -277,14 +352,14 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         self.layout += 1;
         let chunk = &mut *self.chunks[index];
         if chunk.live <= Self::SPLIT {
-            chunk.sweep(CAP);
+            chunk.sweep();
             return (index, chunk.place(key));
         }
         let beyond_all = index + 1 == self.floors.len() && chunk.keys[CAP - 1] < key;
         let (upper, floor) = if beyond_all {
             (Chunk::boxed(), key) // new best prices, one after the other: leave full what is full
         } else {
-            let upper = chunk.sweep(CAP / 2);
+            let upper = chunk.split_off(CAP / 2);
             let floor = upper.keys[0];
             (upper, floor)
         };
@@ -319,7 +394,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     fn merge_down(&mut self, index: usize) {
         let upper = self.take_out(index);
         let lower = &mut *self.chunks[index - 1];
-        lower.sweep(CAP);
+        lower.sweep();
         upper.pairs().for_each(|pair| lower.push(pair));
     }
 
@@ -354,7 +429,10 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     /// All pairs from the greatest key down.
     pub fn iter(&self) -> impl Iterator<Item = (N, N)> + '_ {
-        self.chunks.iter().rev().flat_map(|chunk| chunk.pairs().rev())
+        self.chunks
+            .iter()
+            .rev()
+            .flat_map(|chunk| chunk.pairs().rev())
     }
 
     /// Call with the pairs from place `start` up to `stop` (exclusive), counted from the greatest
@@ -379,8 +457,16 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// How many keys are at least this one.
     pub fn count_from(&self, key: N) -> usize {
         let index = self.owner(key);
-        let above: usize = self.chunks[index + 1..].iter().map(|chunk| chunk.live).sum();
-        above + self.chunks[index].pairs().rev().take_while(|pair| pair.0 >= key).count()
+        let above: usize = self.chunks[index + 1..]
+            .iter()
+            .map(|chunk| chunk.live)
+            .sum();
+        above
+            + self.chunks[index]
+                .pairs()
+                .rev()
+                .take_while(|pair| pair.0 >= key)
+                .count()
     }
 
     /// The same pairs in another form that keeps their order; None where one does not fit it.
@@ -407,6 +493,14 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 }
 
+/// Whether the keys of all neighbours are in this order, looked at without a branch.
+#[inline(always)]
+fn are_sorted<N: Mantissa>(pairs: &[(N, N)], in_order: impl Fn(N, N) -> bool) -> bool {
+    pairs
+        .windows(2)
+        .fold(true, |sorted, pair| sorted & in_order(pair[0].0, pair[1].0))
+}
+
 /// Numbers of pairs of a block, picked without a branch.
 #[derive(Default)]
 struct Picked {
@@ -423,6 +517,8 @@ impl Picked {
 
     #[inline(always)]
     fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.numbers[..self.count].iter().map(|number| usize::from(*number))
+        self.numbers[..self.count]
+            .iter()
+            .map(|number| usize::from(*number))
     }
 }

@@ -47,7 +47,11 @@ impl FrozenSide {
             Some(_) => complete_to,
             None => CompleteTo::Nothing,
         };
-        FrozenSide { run, complete_to, coverage }
+        FrozenSide {
+            run,
+            complete_to,
+            coverage,
+        }
     }
 
     fn is_complete(&self, count: usize) -> bool {
@@ -65,7 +69,11 @@ impl FrozenSide {
             Mantissas::Narrow(levels) => Mantissas::Narrow(levels[places].to_vec()),
             Mantissas::Wide(levels) => Mantissas::Wide(levels[places].to_vec()),
         };
-        LevelRun { mantissas, complete: self.is_complete(stop), ..self.run }
+        LevelRun {
+            mantissas,
+            complete: self.is_complete(stop),
+            ..self.run
+        }
     }
 
     fn freeze(&self, levels: usize) -> FrozenSide {
@@ -98,7 +106,11 @@ impl Frozen {
 
     /// A smaller copy.
     pub fn freeze(&self, levels: usize) -> Frozen {
-        Frozen { facts: self.facts.clone(), bids: self.bids.freeze(levels), asks: self.asks.freeze(levels) }
+        Frozen {
+            facts: self.facts.clone(),
+            bids: self.bids.freeze(levels),
+            asks: self.asks.freeze(levels),
+        }
     }
 
     fn side(&self, side: Side) -> &FrozenSide {
@@ -119,8 +131,17 @@ impl Reading for Frozen {
     }
 
     fn standing(&self) -> Standing<'_> {
-        let Facts { status, reason, since_ns, .. } = &*self.facts;
-        Standing { status: *status, reason, since_ns: *since_ns }
+        let Facts {
+            status,
+            reason,
+            since_ns,
+            ..
+        } = &*self.facts;
+        Standing {
+            status: *status,
+            reason,
+            since_ns: *since_ns,
+        }
     }
 
     fn readable(&self, _serve_stale: bool) -> Result<(), NotReadable> {
@@ -146,7 +167,11 @@ impl Reading for Frozen {
     fn best(&self) -> BestPair {
         let best = |side: &FrozenSide| (!side.run.is_empty()).then(|| side.run.get(0));
         let update_id = self.facts.last_update_id.unwrap_or_default();
-        BestPair { bid: best(&self.bids), ask: best(&self.asks), update_id }
+        BestPair {
+            bid: best(&self.bids),
+            ask: best(&self.asks),
+            update_id,
+        }
     }
 
     fn len(&self, side: Side) -> usize {

@@ -47,7 +47,13 @@ impl Ladder {
     /// A side of which nothing is known.
     pub fn new(side: Side) -> Ladder {
         let (store, range) = (Store::Narrow(Chunks::new()), Range::Nothing);
-        Ladder { side, price_scale: 0, quantity_scale: 0, store, range }
+        Ladder {
+            side,
+            price_scale: 0,
+            quantity_scale: 0,
+            store,
+            range,
+        }
     }
 
     /// The side of a snapshot that was asked with `limit` (None: unknown).
@@ -57,10 +63,20 @@ impl Ladder {
         } else {
             Store::Wide(load(&levels.wide, side))
         };
-        let SideLevels { price_scale, quantity_scale, .. } = *levels;
+        let SideLevels {
+            price_scale,
+            quantity_scale,
+            ..
+        } = *levels;
         let worst = worst_key(&levels.narrow, side).or(worst_key(&levels.wide, side));
         let range = Range::of_snapshot(levels.len(), worst, limit);
-        Ladder { side, price_scale, quantity_scale, store, range }
+        Ladder {
+            side,
+            price_scale,
+            quantity_scale,
+            store,
+            range,
+        }
     }
 
     /// Set the levels of a message, later entries of one price win; how many really changed.
@@ -99,7 +115,10 @@ impl Ladder {
             Some(chunks) => Store::Narrow(chunks),
             None => {
                 let wide = self.store.widen();
-                Store::Wide(wide.map(|key, quantity| factors.apply(key, quantity)).expect(FITS))
+                Store::Wide(
+                    wide.map(|key, quantity| factors.apply(key, quantity))
+                        .expect(FITS),
+                )
             }
         };
         self.range = self.range.times(factors.price);
@@ -136,17 +155,25 @@ impl Ladder {
     /// The level at a place, counted from the best.
     pub fn nth(&self, place: usize) -> Option<NumberLevel> {
         let mut found = None;
-        self.for_each_in(place, place.saturating_add(1), |key, quantity| found = Some((key, quantity)));
+        self.for_each_in(place, place.saturating_add(1), |key, quantity| {
+            found = Some((key, quantity))
+        });
         found.map(|(key, quantity)| self.level(key, quantity))
     }
 
     /// All levels, best first.
     pub fn iter(&self) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
         match &self.store {
-            Store::Narrow(chunks) => {
-                Box::new(chunks.iter().map(|(key, quantity)| self.level(key.widen(), quantity.widen())))
-            }
-            Store::Wide(chunks) => Box::new(chunks.iter().map(|(key, quantity)| self.level(key, quantity))),
+            Store::Narrow(chunks) => Box::new(
+                chunks
+                    .iter()
+                    .map(|(key, quantity)| self.level(key.widen(), quantity.widen())),
+            ),
+            Store::Wide(chunks) => Box::new(
+                chunks
+                    .iter()
+                    .map(|(key, quantity)| self.level(key, quantity)),
+            ),
         }
     }
 
@@ -169,7 +196,12 @@ impl Ladder {
     /// A constant copy of the best `levels`.
     pub fn freeze(&self, levels: usize) -> FrozenSide {
         let left_out = levels < self.len();
-        FrozenSide::new(self.levels(0, levels), self.complete_to(), self.coverage(), left_out)
+        FrozenSide::new(
+            self.levels(0, levels),
+            self.complete_to(),
+            self.coverage(),
+            left_out,
+        )
     }
 
     /// Whether the best `count` levels are proven.
@@ -219,25 +251,34 @@ impl Ladder {
     fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(i128, i128)) {
         match &self.store {
             Store::Narrow(chunks) => {
-                chunks.for_each_in(start, stop, |key, quantity| call(key.widen(), quantity.widen()));
+                chunks.for_each_in(start, stop, |key, quantity| {
+                    call(key.widen(), quantity.widen())
+                });
             }
             Store::Wide(chunks) => chunks.for_each_in(start, stop, call),
         }
     }
 
     fn price(&self, key: i128) -> Number {
-        Number { mantissa: turn(key, self.side), scale: self.price_scale }
+        Number {
+            mantissa: turn(key, self.side),
+            scale: self.price_scale,
+        }
     }
 
     fn level(&self, key: i128, quantity: i128) -> NumberLevel {
-        let quantity = Number { mantissa: quantity, scale: self.quantity_scale };
-        NumberLevel { price: self.price(key), quantity }
+        let quantity = Number {
+            mantissa: quantity,
+            scale: self.quantity_scale,
+        };
+        NumberLevel {
+            price: self.price(key),
+            quantity,
+        }
     }
 }
 
 impl Factors {
-    const NONE: Factors = Factors { price: 1, quantity: 1 };
-
     fn is_none(self) -> bool {
         self.price == 1 && self.quantity == 1
     }
@@ -270,7 +311,10 @@ fn turn<N: Mantissa>(number: N, side: Side) -> N {
 }
 
 fn fit(levels: &[Level<i64>], factors: Factors) -> bool {
-    factors.is_none() || levels.iter().all(|level| factors.apply(level.price, level.quantity).is_some())
+    factors.is_none()
+        || levels
+            .iter()
+            .all(|level| factors.apply(level.price, level.quantity).is_some())
 }
 
 /// The levels fit: `fit` has said so.
@@ -280,52 +324,43 @@ fn set_narrow(
     side: Side,
     factors: Factors,
 ) -> usize {
+    let levels = levels.iter();
     match (side, factors.is_none()) {
-        (Side::Bids, true) => set_all(chunks, levels, |level| (level.price, level.quantity)),
-        (Side::Asks, true) => set_all(chunks, levels, |level| (-level.price, level.quantity)),
-        (_, false) => set_all(chunks, levels, |level| {
+        (Side::Bids, true) => chunks.set_all(levels.map(|level| (level.price, level.quantity))),
+        (Side::Asks, true) => chunks.set_all(levels.map(|level| (-level.price, level.quantity))),
+        (_, false) => chunks.set_all(levels.map(|level| {
             let pair = factors.apply(level.price, level.quantity);
             let (price, quantity) = pair.expect("looked at before");
             (turn(price, side), quantity)
-        }),
+        })),
     }
 }
 
 #[cold]
-fn set_wide(
-    chunks: &mut Chunks<i128>,
-    levels: &SideLevels,
-    side: Side,
-    factors: Factors,
-) -> usize {
+fn set_wide(chunks: &mut Chunks<i128>, levels: &SideLevels, side: Side, factors: Factors) -> usize {
     let pair = |price: i128, quantity: i128| {
         let (price, quantity) = factors.apply(price, quantity).expect(FITS);
         (turn(price, side), quantity)
     };
-    set_all(chunks, &levels.narrow, |level| pair(level.price.into(), level.quantity.into()))
-        + set_all(chunks, &levels.wide, |level| pair(level.price, level.quantity))
-}
-
-/// Messages come sorted: best first on spot, ascending on both sides on futures (recordings of
-/// 2021 to 2026). Anything else is set one by one, so that the later entry of a price wins.
-#[inline(always)]
-fn set_all<L, N: Mantissa>(
-    chunks: &mut Chunks<N>,
-    levels: &[L],
-    pair: impl Fn(&L) -> (N, N),
-) -> usize {
-    if levels.is_sorted_by(|one, next| pair(one).0 > pair(next).0) {
-        chunks.set_descending(levels.iter().map(pair))
-    } else if levels.is_sorted_by(|one, next| pair(one).0 < pair(next).0) {
-        chunks.set_descending(levels.iter().rev().map(pair))
-    } else {
-        levels.iter().map(pair).filter(|(key, quantity)| chunks.set(*key, *quantity)).count()
-    }
+    let narrow = levels
+        .narrow
+        .iter()
+        .map(|level| pair(level.price.into(), level.quantity.into()));
+    let wide = levels
+        .wide
+        .iter()
+        .map(|level| pair(level.price, level.quantity));
+    chunks.set_all(narrow.chain(wide))
 }
 
 fn copy<N: Mantissa>(chunks: &Chunks<N>, side: Side, start: usize, stop: usize) -> Vec<Level<N>> {
     let mut levels = Vec::with_capacity(stop.min(chunks.len()).saturating_sub(start));
-    chunks.for_each_in(start, stop, |key, quantity| levels.push(Level { price: turn(key, side), quantity }));
+    chunks.for_each_in(start, stop, |key, quantity| {
+        levels.push(Level {
+            price: turn(key, side),
+            quantity,
+        })
+    });
     levels
 }
 
@@ -337,10 +372,13 @@ fn load<N: Mantissa>(levels: &[Level<N>], side: Side) -> Chunks<N> {
         return Chunks::from_ascending(levels.iter().rev().map(pair));
     }
     let mut chunks = Chunks::new();
-    set_all(&mut chunks, levels, pair);
+    chunks.set_all(levels.iter().map(pair));
     chunks
 }
 
 fn worst_key<N: Mantissa>(levels: &[Level<N>], side: Side) -> Option<i128> {
-    levels.iter().map(|level| turn(level.price, side).widen()).min()
+    levels
+        .iter()
+        .map(|level| turn(level.price, side).widen())
+        .min()
 }

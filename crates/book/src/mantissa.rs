@@ -3,7 +3,9 @@
 //! Not here: scales (`ladder`) and text (`query`).
 
 /// The digits of a price or a quantity: `i64` nearly always, `i128` where that is too narrow.
-pub trait Mantissa: Copy + Default + Eq + Ord + std::ops::Neg<Output = Self> + std::fmt::Debug {
+pub trait Mantissa:
+    Copy + Default + Eq + Ord + std::ops::Neg<Output = Self> + std::fmt::Debug
+{
     /// Nothing rests at a price.
     const ZERO: Self;
     /// Above every number the scanner lets through, or equal to it.

@@ -78,14 +78,20 @@ struct Said {
 impl Market {
     /// A market of which nothing is known. `symbol`: None where the first diff names it.
     pub fn new(exchange: &str, symbol: Option<&str>, terms: Terms) -> Market {
-        let said = Said { reason: "nothing has arrived yet".to_owned(), since_ns: 0 };
+        let said = Said {
+            reason: "nothing has arrived yet".to_owned(),
+            since_ns: 0,
+        };
         Market {
             exchange: exchange.into(),
             symbol: symbol.map(Arc::from),
             terms,
             bids: Ladder::new(Side::Bids),
             asks: Ladder::new(Side::Asks),
-            state: State { status: Status::Empty, said },
+            state: State {
+                status: Status::Empty,
+                said,
+            },
             condition: None,
             crossed: None,
             confirmed: false,
@@ -125,8 +131,16 @@ impl Market {
 
     /// A diff of this market arrived; `frame` is what it was read from.
     #[inline]
-    pub fn on_diff(&mut self, update: &DepthUpdate, ids: Ids, frame: &[u8], received_ns: i64) -> Outcome {
-        if let (Status::Bridging | Status::Synced, Some(held)) = (self.state.status, self.last_update_id) {
+    pub fn on_diff(
+        &mut self,
+        update: &DepthUpdate,
+        ids: Ids,
+        frame: &[u8],
+        received_ns: i64,
+    ) -> Outcome {
+        if let (Status::Bridging | Status::Synced, Some(held)) =
+            (self.state.status, self.last_update_id)
+        {
             match judge(self.terms.continuity, held, ids, self.confirmed) {
                 Verdict::Next => {
                     self.apply(update, received_ns);
@@ -141,7 +155,11 @@ impl Market {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
         }
         self.keep(ids, frame, received_ns);
-        if self.last_update_id.is_none() { Outcome::Waiting } else { Outcome::Gap }
+        if self.last_update_id.is_none() {
+            Outcome::Waiting
+        } else {
+            Outcome::Gap
+        }
     }
 
     #[cold]
@@ -165,7 +183,11 @@ impl Market {
             }
             self.counters.resets += 1;
             self.cause(Cause::Reset, received_ns);
-            self.enter(Status::Buffering, "the exchange's update ids began anew", received_ns);
+            self.enter(
+                Status::Buffering,
+                "the exchange's update ids began anew",
+                received_ns,
+            );
         } else {
             self.lose_chain(held, ids, received_ns);
         }
@@ -178,7 +200,11 @@ impl Market {
         self.counters.malformed += 1;
         self.cause(Cause::Malformed, received_ns);
         if matches!(self.state.status, Status::Bridging | Status::Synced) {
-            self.enter(Status::Buffering, &format!("a malformed frame: {what}"), received_ns);
+            self.enter(
+                Status::Buffering,
+                &format!("a malformed frame: {what}"),
+                received_ns,
+            );
         }
     }
 
@@ -195,7 +221,11 @@ impl Market {
     ) -> SnapshotOutcome {
         let held = snapshot.last_update_id;
         let verdict = |ids: Ids| judge(self.terms.continuity, held, ids, false);
-        let first = self.buffer.iter().map(|(kept, _)| verdict(kept.ids)).find(|found| *found != Verdict::Stale);
+        let first = self
+            .buffer
+            .iter()
+            .map(|(kept, _)| verdict(kept.ids))
+            .find(|found| *found != Verdict::Stale);
         if first == Some(Verdict::Gap) {
             return SnapshotOutcome::TooOld;
         }
@@ -213,7 +243,11 @@ impl Market {
             self.sync(now_ns);
             return SnapshotOutcome::Synced;
         }
-        self.enter(Status::Bridging, "waiting for the diff that confirms the snapshot", now_ns);
+        self.enter(
+            Status::Bridging,
+            "waiting for the diff that confirms the snapshot",
+            now_ns,
+        );
         SnapshotOutcome::Bridging
     }
 
@@ -269,8 +303,15 @@ impl Market {
                 return;
             }
         }
-        self.condition =
-            condition.map(|condition| (condition, Said { reason: reason.to_owned(), since_ns: now_ns }));
+        self.condition = condition.map(|condition| {
+            (
+                condition,
+                Said {
+                    reason: reason.to_owned(),
+                    since_ns: now_ns,
+                },
+            )
+        });
     }
 
     /// Whether there is something to tell that nobody was told of; true once per `take_change`.
@@ -289,7 +330,13 @@ impl Market {
         let causes = std::mem::take(&mut self.causes);
         let (status, said) = self.native();
         let reason = said.reason.clone();
-        (!causes.is_empty()).then_some(MarketChange { market, causes, status, reason, at_ns: self.caused_ns })
+        (!causes.is_empty()).then_some(MarketChange {
+            market,
+            causes,
+            status,
+            reason,
+            at_ns: self.caused_ns,
+        })
     }
 
     // --- inside -------------------------------------------------------------------------------
@@ -304,7 +351,8 @@ impl Market {
         if update.event_time_us == 0 {
             self.event_time_us = None;
         } else {
-            (self.event_time_us, self.base_us) = (Some(update.event_time_us), Some(update.event_time_us));
+            (self.event_time_us, self.base_us) =
+                (Some(update.event_time_us), Some(update.event_time_us));
         }
     }
 
@@ -338,7 +386,11 @@ impl Market {
     }
 
     fn sync(&mut self, now_ns: i64) {
-        let reason = if self.confirmed { "" } else { "from a snapshot, not confirmed by a diff yet" };
+        let reason = if self.confirmed {
+            ""
+        } else {
+            "from a snapshot, not confirmed by a diff yet"
+        };
         self.enter(Status::Synced, reason, now_ns);
         self.cause(Cause::Synced, now_ns);
         if self.confirmed {
@@ -349,13 +401,26 @@ impl Market {
     fn lose_chain(&mut self, held: i64, ids: Ids, now_ns: i64) {
         self.counters.gaps += 1;
         self.cause(Cause::Gap, now_ns);
-        let reason = format!("a gap: the book holds {held}, the next diff follows {}", ids.follows);
+        let reason = format!(
+            "a gap: the book holds {held}, the next diff follows {}",
+            ids.follows
+        );
         self.enter(Status::Buffering, &reason, now_ns);
     }
 
     fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
-        let since_ns = if status == self.state.status { self.state.said.since_ns } else { now_ns };
-        self.state = State { status, said: Said { reason: reason.to_owned(), since_ns } };
+        let since_ns = if status == self.state.status {
+            self.state.said.since_ns
+        } else {
+            now_ns
+        };
+        self.state = State {
+            status,
+            said: Said {
+                reason: reason.to_owned(),
+                since_ns,
+            },
+        };
     }
 
     #[inline]
@@ -372,10 +437,20 @@ impl Market {
     #[cold]
     fn turn_crossed(&mut self, crossed: bool, now_ns: i64) {
         if crossed {
-            let best = |ladder: &Ladder| ladder.best().map_or(String::new(), |level| level.price.to_string());
-            let reason =
-                format!("best bid {} at or above best ask {}", best(&self.bids), best(&self.asks));
-            self.crossed = Some(Said { reason, since_ns: now_ns });
+            let best = |ladder: &Ladder| {
+                ladder
+                    .best()
+                    .map_or(String::new(), |level| level.price.to_string())
+            };
+            let reason = format!(
+                "best bid {} at or above best ask {}",
+                best(&self.bids),
+                best(&self.asks)
+            );
+            self.crossed = Some(Said {
+                reason,
+                since_ns: now_ns,
+            });
             self.counters.crossed += 1;
             self.cause(Cause::Crossed, now_ns);
         } else {
@@ -421,7 +496,9 @@ pub struct MarketCell {
 impl MarketCell {
     /// A market that can be shared.
     pub fn new(market: Market) -> MarketCell {
-        MarketCell { market: Mutex::new(market) }
+        MarketCell {
+            market: Mutex::new(market),
+        }
     }
 
     /// The market, when nobody else holds it.

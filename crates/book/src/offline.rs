@@ -40,9 +40,16 @@ impl OfflineBook {
         continuity: Continuity,
         buffer_bytes: usize,
     ) -> OfflineBook {
-        let terms = Terms { continuity, buffer_bytes, offline: true };
+        let terms = Terms {
+            continuity,
+            buffer_bytes,
+            offline: true,
+        };
         let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, terms)));
-        OfflineBook { cell, scratch: Mutex::default() }
+        OfflineBook {
+            cell,
+            scratch: Mutex::default(),
+        }
     }
 
     /// What readers read.

@@ -16,6 +16,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome, in the order of the variants.
+    pub const ALL: [Outcome; 5] = [
+        Outcome::Applied,
+        Outcome::Stale,
+        Outcome::Waiting,
+        Outcome::Gap,
+        Outcome::Ignored,
+    ];
+
     /// The word users see.
     pub fn as_str(self) -> &'static str {
         match self {

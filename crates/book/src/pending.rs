@@ -19,13 +19,22 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub fn new(control_capacity: usize) -> Pending {
-        Pending { control_capacity, changed: Vec::new(), control: Vec::new(), strays: Vec::new() }
+        Pending {
+            control_capacity,
+            changed: Vec::new(),
+            control: Vec::new(),
+            strays: Vec::new(),
+        }
     }
 
     /// Numbers of changed markets, and everything else.
     pub fn take(&mut self) -> (Vec<u64>, impl Iterator<Item = Event> + use<>) {
-        let control = std::mem::take(&mut self.control).into_iter().map(Event::Control);
-        let strays = std::mem::take(&mut self.strays).into_iter().map(Event::Stray);
+        let control = std::mem::take(&mut self.control)
+            .into_iter()
+            .map(Event::Control);
+        let strays = std::mem::take(&mut self.strays)
+            .into_iter()
+            .map(Event::Stray);
         (std::mem::take(&mut self.changed), control.chain(strays))
     }
 
@@ -39,14 +48,23 @@ impl Pending {
         if self.control.len() >= self.control_capacity {
             self.stray(connection, StrayKind::Overflow, "", at_ns);
         } else {
-            self.control.push(ControlMessage { connection, payload: frame.to_vec(), at_ns });
+            self.control.push(ControlMessage {
+                connection,
+                payload: frame.to_vec(),
+                at_ns,
+            });
         }
     }
 
     /// A frame that could not be read and belongs to no market.
     pub fn malformed(&mut self, connection: u64, what: &str, frame: &[u8], at_ns: i64) {
         let start = String::from_utf8_lossy(&frame[..frame.len().min(EXCERPT_BYTES)]);
-        self.stray(connection, StrayKind::Malformed, &format!("{what}: {start}"), at_ns);
+        self.stray(
+            connection,
+            StrayKind::Malformed,
+            &format!("{what}: {start}"),
+            at_ns,
+        );
     }
 
     /// One more stray. Streams are told apart by name, other kinds show their last detail.
@@ -54,11 +72,14 @@ impl Pending {
         let by_name = what == StrayKind::UnknownStream;
         let full = by_name && self.strays.len() >= MOST_STRAYS;
         let same = |held: &StrayFrame, detail: &str| {
-            held.connection == connection && held.what == what && (!by_name || held.detail == detail)
+            held.connection == connection
+                && held.what == what
+                && (!by_name || held.detail == detail)
         };
         let found = self.strays.iter().position(|held| same(held, detail));
         let found = found.or_else(|| {
-            full.then(|| self.strays.iter().position(|held| same(held, ""))).flatten()
+            full.then(|| self.strays.iter().position(|held| same(held, "")))
+                .flatten()
         });
         match found {
             Some(place) => {
@@ -70,8 +91,18 @@ impl Pending {
                 }
             }
             None => {
-                let detail = if full { String::new() } else { detail.to_owned() };
-                self.strays.push(StrayFrame { connection, what, detail, count: 1, at_ns });
+                let detail = if full {
+                    String::new()
+                } else {
+                    detail.to_owned()
+                };
+                self.strays.push(StrayFrame {
+                    connection,
+                    what,
+                    detail,
+                    count: 1,
+                    at_ns,
+                });
             }
         }
     }

@@ -30,8 +30,8 @@ const EXACT_INTEGERS: u64 = 1 << 53;
 
 /// The powers of ten that are floats.
 const EXACT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
-    1e18, 1e19, 1e20, 1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
 impl Number {
@@ -42,7 +42,9 @@ impl Number {
     #[inline]
     pub fn to_f64(self) -> f64 {
         match u64::try_from(self.mantissa) {
-            Ok(digits) if digits < EXACT_INTEGERS => digits as f64 / EXACT_POWERS[self.scale as usize],
+            Ok(digits) if digits < EXACT_INTEGERS => {
+                digits as f64 / EXACT_POWERS[self.scale as usize]
+            }
             _ => self.far_to_f64(),
         }
     }
@@ -62,13 +64,19 @@ impl Number {
     /// Many digits: nearly always zeros at the end, as in a quantity of 300 million coins.
     #[cold]
     fn far_to_f64(self) -> f64 {
-        let Number { mut mantissa, mut scale } = self;
+        let Number {
+            mut mantissa,
+            mut scale,
+        } = self;
         while scale > 0 && mantissa % 10 == 0 {
             (mantissa, scale) = (mantissa / 10, scale - 1);
         }
         match u64::try_from(mantissa) {
             Ok(digits) if digits < EXACT_INTEGERS => digits as f64 / EXACT_POWERS[scale as usize],
-            _ => Text::of(self).as_str().parse().expect("digits and a point are a number"),
+            _ => Text::of(self)
+                .as_str()
+                .parse()
+                .expect("digits and a point are a number"),
         }
     }
 }
@@ -84,7 +92,10 @@ impl Text {
     const SIZE: usize = 41;
 
     fn of(number: Number) -> Text {
-        let mut text = Text { bytes: [b'0'; Text::SIZE], start: Text::SIZE };
+        let mut text = Text {
+            bytes: [b'0'; Text::SIZE],
+            start: Text::SIZE,
+        };
         let mut wide = number.mantissa.unsigned_abs();
         let mut written = 0;
         while wide > u64::MAX.into() {
@@ -183,8 +194,14 @@ impl LevelRun {
             Mantissas::Wide(levels) => (levels[index].price, levels[index].quantity),
         };
         NumberLevel {
-            price: Number { mantissa: price, scale: self.price_scale },
-            quantity: Number { mantissa: quantity, scale: self.quantity_scale },
+            price: Number {
+                mantissa: price,
+                scale: self.price_scale,
+            },
+            quantity: Number {
+                mantissa: quantity,
+                scale: self.quantity_scale,
+            },
         }
     }
 
@@ -195,7 +212,9 @@ impl LevelRun {
 
     /// Price and quantity of all levels as nearest floats, each `Number::to_f64`.
     pub fn floats(&self) -> Vec<[f64; 2]> {
-        self.iter().map(|level| [level.price.to_f64(), level.quantity.to_f64()]).collect()
+        self.iter()
+            .map(|level| [level.price.to_f64(), level.quantity.to_f64()])
+            .collect()
     }
 }
 

@@ -104,9 +104,16 @@ impl Router {
         symbol: &str,
         continuity: Continuity,
     ) -> Result<(), RouterError> {
-        let terms = Terms { continuity, buffer_bytes: self.buffer_bytes, offline: false };
+        let terms = Terms {
+            continuity,
+            buffer_bytes: self.buffer_bytes,
+            offline: false,
+        };
         let cell = Arc::new(MarketCell::new(Market::new(exchange, Some(symbol), terms)));
-        self.markets.write().add(market, cell).map_err(RouterError::UsedMarket)
+        self.markets
+            .write()
+            .add(market, cell)
+            .map_err(RouterError::UsedMarket)
     }
 
     /// Forget a market and its routes; its readers say closed from now on.
@@ -114,15 +121,24 @@ impl Router {
         let gone = self.markets.write().held.remove(&market);
         let gone = gone.ok_or(RouterError::UnknownMarket(market))?;
         for connection in self.connections.read().held.values() {
-            connection.lock().routes.retain(|_, route| route.market != market);
+            connection
+                .lock()
+                .routes
+                .retain(|_, route| route.market != market);
         }
-        gone.lock().set_condition(Some(Condition::Closed), reason, now_ns);
+        gone.lock()
+            .set_condition(Some(Condition::Closed), reason, now_ns);
         Ok(())
     }
 
     /// What readers of a market read.
     pub fn market(&self, market: u64) -> Result<Arc<MarketCell>, RouterError> {
-        self.markets.read().held.get(&market).cloned().ok_or(RouterError::UnknownMarket(market))
+        self.markets
+            .read()
+            .held
+            .get(&market)
+            .cloned()
+            .ok_or(RouterError::UnknownMarket(market))
     }
 
     /// Install a snapshot asked with `limit` (None: unknown). `live`: the subscription was
@@ -138,7 +154,9 @@ impl Router {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
-        Ok(self.change(market, cell.lock(), |held| held.install(&snapshot, limit, live, now_ns)))
+        Ok(self.change(market, cell.lock(), |held| {
+            held.install(&snapshot, limit, live, now_ns)
+        }))
     }
 
     /// Back to buffering; kept diffs and old levels stay.
@@ -163,7 +181,9 @@ impl Router {
         reason: &str,
         now_ns: i64,
     ) -> Result<(), RouterError> {
-        self.market(market)?.lock().set_condition(condition, reason, now_ns);
+        self.market(market)?
+            .lock()
+            .set_condition(condition, reason, now_ns);
         Ok(())
     }
 
@@ -178,12 +198,16 @@ impl Router {
     /// Forget a connection and its routes; frames of it are ignored from now on.
     pub fn close_connection(&self, connection: u64) -> Result<(), RouterError> {
         let gone = self.connections.write().held.remove(&connection);
-        gone.map(drop).ok_or(RouterError::UnknownConnection(connection))
+        gone.map(drop)
+            .ok_or(RouterError::UnknownConnection(connection))
     }
 
     /// Frames of this stream on this connection go to this market.
     pub fn route(&self, connection: u64, stream: &str, market: u64) -> Result<(), RouterError> {
-        let route = Route { market, cell: self.market(market)? };
+        let route = Route {
+            market,
+            cell: self.market(market)?,
+        };
         self.with_connection(connection, |line| line.routes.insert(stream.into(), route))
     }
 
@@ -199,7 +223,11 @@ impl Router {
     ) -> Result<(), RouterError> {
         let connections = self.connections.read();
         let line = connections.held.get(&connection);
-        change(&mut line.ok_or(RouterError::UnknownConnection(connection))?.lock());
+        change(
+            &mut line
+                .ok_or(RouterError::UnknownConnection(connection))?
+                .lock(),
+        );
         Ok(())
     }
 
@@ -220,7 +248,10 @@ impl Router {
             Ok(scanned) => scanned,
             Err(why) => return self.on_malformed(connection, routes, &why, frame, at_ns),
         };
-        let route = scanned.stream.as_deref().and_then(|stream| routes.get(stream));
+        let route = scanned
+            .stream
+            .as_deref()
+            .and_then(|stream| routes.get(stream));
         match (route, &scanned.body) {
             (Some(route), Body::Update { symbol }) => {
                 let mut market = route.cell.lock();
@@ -241,7 +272,9 @@ impl Router {
     fn on_other(&self, connection: u64, scanned: &Scanned<'_>, frame: &[u8], at_ns: i64) {
         let mut pending = self.pending.lock();
         match (scanned.stream.as_deref(), &scanned.body) {
-            (None | Some(SHUTDOWN_STREAM), Body::Other) => pending.control(connection, frame, at_ns),
+            (None | Some(SHUTDOWN_STREAM), Body::Other) => {
+                pending.control(connection, frame, at_ns)
+            }
             (stream, _) => {
                 let stream = stream.unwrap_or_default();
                 pending.stray(connection, StrayKind::UnknownStream, stream, at_ns);
@@ -261,10 +294,14 @@ impl Router {
     ) {
         match why.stream.as_deref().and_then(|stream| routes.get(stream)) {
             Some(route) => {
-                self.change(route.market, route.cell.lock(), |held| held.on_malformed(why.what, at_ns));
+                self.change(route.market, route.cell.lock(), |held| {
+                    held.on_malformed(why.what, at_ns)
+                });
             }
             None => {
-                self.pending.lock().malformed(connection, why.what, frame, at_ns);
+                self.pending
+                    .lock()
+                    .malformed(connection, why.what, frame, at_ns);
                 self.has_events.store(true, Ordering::Release);
             }
         }
@@ -311,12 +348,18 @@ impl Router {
 
 #[cold]
 fn foreign(symbol: &str, scanned: &Scanned<'_>) -> String {
-    format!("symbol {symbol:?} on the stream {:?}", scanned.stream.as_deref().unwrap_or_default())
+    format!(
+        "symbol {symbol:?} on the stream {:?}",
+        scanned.stream.as_deref().unwrap_or_default()
+    )
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Numbered { held: FxHashMap::default(), used: FxHashSet::default() }
+        Numbered {
+            held: FxHashMap::default(),
+            used: FxHashSet::default(),
+        }
     }
 }
 

@@ -432,6 +432,9 @@ fn check_text(bytes: &[u8]) -> Result<(), Malformed> {
     if bytes.len() > MOST_BYTES {
         return Err(("the message is larger than 16 MiB", MOST_BYTES).into());
     }
+    if bytes.is_ascii() {
+        return Ok(()); // nearly always, and twice as fast to see
+    }
     match std::str::from_utf8(bytes) {
         Ok(_) => Ok(()),
         Err(error) => Err(("the text is not UTF-8", error.valid_up_to()).into()),

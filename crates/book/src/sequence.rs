@@ -46,7 +46,10 @@ impl Ids {
             Continuity::Contiguous => update.first_update_id - 1,
             Continuity::Chained => update.previous_final_update_id?,
         };
-        Some(Ids { follows, last: update.final_update_id })
+        Some(Ids {
+            follows,
+            last: update.final_update_id,
+        })
     }
 }
 

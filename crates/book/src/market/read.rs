@@ -27,7 +27,11 @@ impl Market {
             updated_ns: self.updated_ns,
             counters: self.counters,
         };
-        Frozen::new(Arc::new(facts), self.bids.freeze(levels), self.asks.freeze(levels))
+        Frozen::new(
+            Arc::new(facts),
+            self.bids.freeze(levels),
+            self.asks.freeze(levels),
+        )
     }
 
     fn side(&self, side: Side) -> &Ladder {
@@ -52,7 +56,11 @@ impl Reading for Market {
             Some((condition, said)) => (condition.status(), said),
             None => self.native(),
         };
-        Standing { status, reason: &said.reason, since_ns: said.since_ns }
+        Standing {
+            status,
+            reason: &said.reason,
+            since_ns: said.since_ns,
+        }
     }
 
     #[inline]
@@ -62,8 +70,16 @@ impl Reading for Market {
         if self.crossed.is_none() && (current || last_known) {
             return Ok(());
         }
-        let Standing { status, reason, since_ns } = self.standing();
-        Err(NotReadable { status, reason: reason.to_owned(), since_ns })
+        let Standing {
+            status,
+            reason,
+            since_ns,
+        } = self.standing();
+        Err(NotReadable {
+            status,
+            reason: reason.to_owned(),
+            since_ns,
+        })
     }
 
     fn unconfirmed(&self) -> bool {
@@ -84,7 +100,11 @@ impl Reading for Market {
 
     fn best(&self) -> BestPair {
         let update_id = self.last_update_id.unwrap_or_default();
-        BestPair { bid: self.bids.best(), ask: self.asks.best(), update_id }
+        BestPair {
+            bid: self.bids.best(),
+            ask: self.asks.best(),
+            update_id,
+        }
     }
 
     fn len(&self, side: Side) -> usize {

@@ -5,7 +5,7 @@
 
 use crate::message::{Level, SideLevels};
 use crate::scan::json::{Fault, Reader};
-use crate::scan::number::{Decimal, Shape, fast, general, power, shaped};
+use crate::scan::number::{Decimal, Shape, general, power, shaped, with_places, word_at};
 
 /// Read a side; the reader stands at its opening bracket.
 pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {
@@ -30,30 +30,58 @@ fn usual(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
     }
     let mut at = start + 3;
     let mut price_shape = Shape::default();
-    let (mut price_scale, mut quantity_scale) = (None, None);
+    let mut places = 1;
+    let (mut price_scale, mut quantity_scale) = (UNKNOWN, UNKNOWN);
     loop {
         let (price, scale, close) = shaped(bytes, at, &mut price_shape)?;
-        if price == 0 || *price_scale.get_or_insert(scale) != scale {
+        if price == 0 || (scale != price_scale && !settles(&mut price_scale, scale)) {
             return None;
         }
-        if bytes.get(close..close + 3)? != b"\",\"" {
+        if word_at(bytes, close)? & LOW_3 != BETWEEN_NUMBERS {
             return None;
         }
-        let (quantity, scale, close) = fast(bytes, close + 3)?;
-        if quantity != 0 && *quantity_scale.get_or_insert(scale) != scale {
+        let (quantity, scale, close) = with_places(bytes, close + 3, &mut places)?;
+        // Which quantities are zero cannot be guessed, so their scale is looked at first.
+        if scale != quantity_scale && quantity != 0 && !settles(&mut quantity_scale, scale) {
             return None;
         }
         into.narrow.push(Level { price, quantity });
-        if bytes.get(close..close + 5)? != b"\"],[\"" {
-            if bytes.get(close..close + 3)? != b"\"]]" {
+        let behind = word_at(bytes, close)?;
+        if behind & LOW_5 != BETWEEN_LEVELS {
+            if behind & LOW_3 != BEHIND_LEVELS {
                 return None;
             }
-            into.price_scale = price_scale.unwrap_or(0);
-            into.quantity_scale = quantity_scale.unwrap_or(0);
+            into.price_scale = if price_scale == UNKNOWN {
+                0
+            } else {
+                price_scale
+            };
+            into.quantity_scale = if quantity_scale == UNKNOWN {
+                0
+            } else {
+                quantity_scale
+            };
             return Some(close + 3);
         }
         at = close + 5;
     }
+}
+
+/// No number has told the scale yet.
+const UNKNOWN: u8 = u8::MAX;
+
+const LOW_3: u64 = 0xFF_FFFF;
+const LOW_5: u64 = 0xFF_FFFF_FFFF;
+const BETWEEN_NUMBERS: u64 = u64::from_le_bytes(*b"\",\"\0\0\0\0\0");
+const BETWEEN_LEVELS: u64 = u64::from_le_bytes(*b"\"],[\"\0\0\0");
+const BEHIND_LEVELS: u64 = u64::from_le_bytes(*b"\"]]\0\0\0\0\0");
+
+/// Take the first scale as the scale of the side; whether it was the first.
+#[cold]
+fn settles(held: &mut u8, scale: u8) -> bool {
+    let first = *held == UNKNOWN;
+    *held = scale;
+    first
 }
 
 #[cold]

@@ -11,7 +11,7 @@ say "native tests"
 cargo test --locked -q -p depthcache-book
 
 tools/environment.sh "$env" test rivals
-export DEPTHCACHE_TESTED_WHEEL=1
+export TESTED_WHEEL=1
 
 say "quick tests"
 "$python" -m pytest -q -p no:cacheprovider -m "not slow and not rivals"

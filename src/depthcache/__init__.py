@@ -1,1 +1,131 @@
-"""Live Binance order books that are exactly right, fast, and say how far they can be trusted."""
+"""Live Binance order books that are exactly right, fast, and say how far they can be trusted.
+
+    async with depthcache.connect("binance.com", ["BTCUSDT"]) as books:
+        await books.wait_synced()
+        print(books["BTCUSDT"].best)
+
+What is listed in `__all__` is public, everything else may change. `connect` and `blocking.connect`
+make live books, `Book` is the same without any network. Importing this loads no network and no
+terminal; `simulator`, `recording` and `__version__` are made when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from depthcache import blocking
+from depthcache._native import BookReader, FrozenBook, Side
+from depthcache.caches import Books, connect
+from depthcache.core.policy import Policy
+from depthcache.errors import (
+    BookClosed,
+    BookError,
+    BookNotSynced,
+    ConnectionFailed,
+    DepthCacheError,
+    ExchangeError,
+    InvalidArgument,
+    MalformedFrame,
+    MalformedMessage,
+    MalformedSnapshot,
+    NetworkError,
+    NumberTooWide,
+    RequestRejected,
+    SymbolMismatch,
+    SyncTimeout,
+    UnknownExchange,
+    UnknownSymbol,
+    UnreadableRecording,
+    UsageError,
+)
+from depthcache.model import (
+    Best,
+    CompleteTo,
+    Coverage,
+    Level,
+    Levels,
+    Outcome,
+    SnapshotOutcome,
+    Status,
+)
+from depthcache.settings import Settings
+from depthcache.venues import Endpoints
+from depthcache.view import Book, LiveBook
+
+if TYPE_CHECKING:
+    from depthcache import recording, simulator
+
+    __version__: str
+
+__all__ = [
+    "APPLIED",
+    "GAP",
+    "IGNORED",
+    "STALE",
+    "WAITING",
+    "Best",
+    "Book",
+    "BookClosed",
+    "BookError",
+    "BookNotSynced",
+    "BookReader",
+    "Books",
+    "CompleteTo",
+    "ConnectionFailed",
+    "Coverage",
+    "DepthCacheError",
+    "Endpoints",
+    "ExchangeError",
+    "FrozenBook",
+    "InvalidArgument",
+    "Level",
+    "Levels",
+    "LiveBook",
+    "MalformedFrame",
+    "MalformedMessage",
+    "MalformedSnapshot",
+    "NetworkError",
+    "NumberTooWide",
+    "Outcome",
+    "Policy",
+    "RequestRejected",
+    "Settings",
+    "Side",
+    "SnapshotOutcome",
+    "Status",
+    "SymbolMismatch",
+    "SyncTimeout",
+    "UnknownExchange",
+    "UnknownSymbol",
+    "UnreadableRecording",
+    "UsageError",
+    "blocking",
+    "connect",
+    "recording",
+    "simulator",
+]
+
+APPLIED: Final = Outcome.APPLIED
+STALE: Final = Outcome.STALE
+WAITING: Final = Outcome.WAITING
+GAP: Final = Outcome.GAP
+IGNORED: Final = Outcome.IGNORED
+
+_LAZY = ("recording", "simulator")
+
+
+def __getattr__(name: str) -> object:
+    """The parts that programs with live books do not need, when they are asked for."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return import_module(f"depthcache.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("depthcache")
+    raise AttributeError(f"module 'depthcache' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, "__version__"})

@@ -159,8 +159,8 @@ class Books(Lookup[LiveBook]):
 
         try:
             self._call(remove)
-        except LoopEnded:
-            self._find(symbol if exchange is None else (exchange, symbol))
+        except LoopEnded:  # nothing runs any more: what is left is the name
+            self._client.remove(self._find(symbol if exchange is None else (exchange, symbol)))
 
     def close(self) -> None:
         """End all books, connections and the thread; `with` does it. May be called more than once."""

@@ -1,0 +1,263 @@
+//! The ladder against a plain sorted map: any order of levels, any widths, thousands of levels.
+
+#[path = "support/dice.rs"]
+#[allow(dead_code)]
+mod dice;
+
+use std::collections::BTreeMap;
+
+use depthcache_book::ladder::Ladder;
+use depthcache_book::message::{Level, SideLevels};
+use depthcache_book::query::{CompleteTo, Number, Side};
+use dice::Dice;
+
+/// Price to quantity, both at 18 decimals; the bound of the complete range.
+struct Model {
+    side: Side,
+    levels: BTreeMap<i128, i128>,
+    bound: Option<i128>,
+}
+
+fn at_18(number: Number) -> i128 {
+    number.mantissa * 10i128.pow(u32::from(18 - number.scale))
+}
+
+impl Model {
+    fn set(&mut self, levels: &SideLevels) -> usize {
+        let price = 10i128.pow(u32::from(18 - levels.price_scale));
+        let quantity = 10i128.pow(u32::from(18 - levels.quantity_scale));
+        let narrow = levels
+            .narrow
+            .iter()
+            .map(|level| (i128::from(level.price), i128::from(level.quantity)));
+        let wide = levels
+            .wide
+            .iter()
+            .map(|level| (level.price, level.quantity));
+        let pairs = narrow.chain(wide).map(|(p, q)| (p * price, q * quantity));
+        let mut changed = 0;
+        for (at, amount) in pairs {
+            let before = if amount == 0 {
+                self.levels.remove(&at)
+            } else {
+                self.levels.insert(at, amount)
+            };
+            changed += usize::from(before.unwrap_or(0) != amount);
+        }
+        changed
+    }
+
+    fn best_first(&self) -> Vec<(i128, i128)> {
+        let pairs = self
+            .levels
+            .iter()
+            .map(|(price, quantity)| (*price, *quantity));
+        match self.side {
+            Side::Asks => pairs.collect(),
+            Side::Bids => pairs.rev().collect(),
+        }
+    }
+
+    fn coverage(&self) -> usize {
+        let inside = |price: &i128| match (self.bound, self.side) {
+            (None, _) => true,
+            (Some(bound), Side::Bids) => *price >= bound,
+            (Some(bound), Side::Asks) => *price <= bound,
+        };
+        self.levels.keys().filter(|price| inside(price)).count()
+    }
+
+    fn check(&self, ladder: &Ladder, dice: &mut Dice, seed: u64) {
+        let expected = self.best_first();
+        let found: Vec<_> = ladder
+            .iter()
+            .map(|level| (at_18(level.price), at_18(level.quantity)))
+            .collect();
+        assert_eq!(found, expected, "seed {seed}");
+        assert_eq!(ladder.len(), expected.len(), "seed {seed}");
+        let best = ladder
+            .best()
+            .map(|level| (at_18(level.price), at_18(level.quantity)));
+        assert_eq!(best, expected.first().copied(), "seed {seed}");
+        assert_eq!(ladder.coverage(), self.coverage(), "seed {seed}");
+        match ladder.complete_to() {
+            CompleteTo::Price(price) => assert_eq!(Some(at_18(price)), self.bound, "seed {seed}"),
+            CompleteTo::Whole => assert_eq!(None, self.bound, "seed {seed}"),
+            CompleteTo::Nothing => panic!("seed {seed}: a snapshot proves something"),
+        }
+        let (start, more) = (dice.below(expected.len() + 3), dice.below(50));
+        let stop = start + more;
+        let run = ladder.levels(start, stop);
+        let found: Vec<_> = run
+            .iter()
+            .map(|level| (at_18(level.price), at_18(level.quantity)))
+            .collect();
+        let held = expected
+            .iter()
+            .skip(start)
+            .take(more)
+            .copied()
+            .collect::<Vec<_>>();
+        assert_eq!(found, held, "seed {seed}");
+        assert_eq!(
+            run.complete,
+            self.bound.is_none() || stop <= self.coverage(),
+            "seed {seed}"
+        );
+    }
+}
+
+/// Levels of one message: a few or many prices, near each other or not, in any order.
+fn message(dice: &mut Dice, price_scale: u8, quantity_scale: u8, spread: usize) -> SideLevels {
+    let mut levels = SideLevels {
+        price_scale,
+        quantity_scale,
+        ..SideLevels::default()
+    };
+    let step = 10i64.pow(u32::from(price_scale));
+    for _ in 0..dice.below(60) {
+        let price = (1 + dice.below(spread)) as i64 * step / 4 + 1;
+        let quantity = if dice.below(3) == 0 {
+            0
+        } else {
+            1 + dice.below(1_000) as i64
+        };
+        levels.narrow.push(Level { price, quantity });
+    }
+    match dice.below(4) {
+        0 => levels.narrow.sort_by_key(|level| level.price),
+        1 => levels.narrow.sort_by_key(|level| -level.price),
+        2 => {
+            levels.narrow.sort_by_key(|level| -level.price);
+            levels.narrow.dedup_by_key(|level| level.price);
+        }
+        _ => {}
+    }
+    if dice.below(40) == 0 {
+        let widened = levels.narrow.drain(..);
+        levels.wide.extend(widened.map(|level| Level {
+            price: level.price.into(),
+            quantity: i128::from(level.quantity) * 1_000_000_000_000,
+        }));
+        levels.quantity_scale = 12;
+    }
+    levels
+}
+
+fn run(seed: u64) {
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let side = if dice.below(2) == 0 {
+        Side::Bids
+    } else {
+        Side::Asks
+    };
+    let (mut price_scale, mut quantity_scale) = (dice.below(3) as u8, dice.below(3) as u8);
+    let spread = [20, 300, 5_000][dice.below(3)];
+    let mut first = message(&mut dice, price_scale, quantity_scale, spread);
+    first.narrow.retain(|level| level.quantity != 0);
+    first.wide.retain(|level| level.quantity != 0);
+    let count = first.len();
+    let limit = if dice.below(2) == 0 || count == 0 {
+        Some(count + 1)
+    } else {
+        Some(count)
+    };
+    let mut ladder = Ladder::from_snapshot(side, &first, limit);
+    let mut model = Model {
+        side,
+        levels: BTreeMap::new(),
+        bound: None,
+    };
+    model.set(&first);
+    if limit == Some(count) {
+        model.bound = model.best_first().last().map(|level| level.0);
+    }
+    for _ in 0..120 {
+        if dice.below(60) == 0 {
+            price_scale = (price_scale + dice.below(3) as u8).min(5);
+            quantity_scale = (quantity_scale + dice.below(3) as u8).min(5);
+        }
+        let levels = message(&mut dice, price_scale, quantity_scale, spread);
+        assert_eq!(ladder.apply(&levels), model.set(&levels), "seed {seed}");
+        model.check(&ladder, &mut dice, seed);
+    }
+    let half = ladder.len() / 2;
+    let frozen: Vec<_> = ladder.iter().take(half).collect();
+    assert_eq!(ladder.levels(0, half).iter().collect::<Vec<_>>(), frozen);
+}
+
+#[test]
+fn any_messages_leave_what_a_sorted_map_holds() {
+    (1..=240).for_each(run);
+}
+
+#[test]
+fn a_book_that_moves_away_and_comes_back_gives_its_chunks_back() {
+    let mut ladder = Ladder::from_snapshot(Side::Asks, &SideLevels::default(), Some(1));
+    let mut one = |price: i64, quantity: i64| {
+        let narrow = vec![Level { price, quantity }];
+        ladder.apply(&SideLevels {
+            narrow,
+            ..SideLevels::default()
+        });
+        ladder.memory_bytes()
+    };
+    let empty = one(1, 1);
+    let full = (1..=30_000).map(|price| one(price, 1)).max();
+    let full = full.unwrap_or(0);
+    assert!(full > 100 * empty);
+    let left = (2..=30_000)
+        .rev()
+        .map(|price| one(price, 0))
+        .min()
+        .unwrap_or(full);
+    assert!(
+        left < full / 40,
+        "{left} bytes for one level, {full} for 30,000"
+    );
+}
+
+#[test]
+fn numbers_up_to_the_widest_the_scanner_admits_stay_exact() {
+    let widest = 10i128.pow(38) - 1;
+    let mut ladder = Ladder::from_snapshot(Side::Bids, &SideLevels::default(), Some(1));
+    let narrow = vec![
+        Level {
+            price: i64::MAX,
+            quantity: 1,
+        },
+        Level {
+            price: 3,
+            quantity: i64::MAX,
+        },
+    ];
+    ladder.apply(&SideLevels {
+        narrow,
+        ..SideLevels::default()
+    });
+    assert!(ladder.is_narrow());
+    let wide = vec![Level {
+        price: 7,
+        quantity: widest,
+    }];
+    ladder.apply(&SideLevels {
+        price_scale: 18,
+        quantity_scale: 18,
+        wide,
+        ..SideLevels::default()
+    });
+    assert!(!ladder.is_narrow());
+    let shown: Vec<_> = ladder
+        .iter()
+        .map(|level| format!("{} {}", level.price, level.quantity))
+        .collect();
+    let zeros = "0".repeat(18);
+    assert_eq!(
+        shown,
+        [
+            format!("9223372036854775807.{zeros} 1.{zeros}"),
+            format!("3.{zeros} 9223372036854775807.{zeros}"),
+            format!("0.000000000000000007 {}.{}", "9".repeat(20), "9".repeat(18)),
+        ]
+    );
+}

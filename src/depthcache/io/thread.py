@@ -104,10 +104,11 @@ class LoopThread:
         except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
             self._hand_over(error)
         finally:
+            with self._lock:
+                self._ended = True  # first: what is asked from now on would never be cancelled
             with suppress(BaseException):
                 loop.run_until_complete(_cancel_what_is_left())
             with self._lock:
-                self._ended = True
                 left, self._calls = self._calls, set()
             for future in left:
                 with suppress(InvalidStateError):

@@ -10,8 +10,21 @@ from typing import Literal, Never, Self, SupportsIndex, TypeAlias, final, overlo
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
+
+__all__ = [
+    "Book",
+    "BookReader",
+    "ControlMessage",
+    "FrozenBook",
+    "MarketChange",
+    "Router",
+    "Side",
+    "StrayFrame",
+    "_nothing",
+]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
 """How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
@@ -44,6 +57,7 @@ class Side:
         The interpreter lock is released while it is made.
         """
 
+@disjoint_base
 class BookReader:
     """The reading surface shared by live books, frozen books and `Book`.
 
@@ -114,6 +128,7 @@ class FrozenBook(BookReader):
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
 
+@disjoint_base
 class Book(BookReader):
     """A book without any network: snapshots and frames in, a correct book out."""
 
@@ -234,3 +249,6 @@ class Router:
         """Back to buffering with an empty buffer: the diffs will come from a new connection."""
     def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the native state, or take it away (None)."""
+
+def _nothing() -> None:
+    """An empty call: the yardstick of benchmarks."""

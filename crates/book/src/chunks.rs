@@ -20,157 +20,16 @@
 //!
 //! Not here: what a key means (price, or price negated: `ladder`).
 
+mod chunk;
+
 use crate::mantissa::Mantissa;
+use chunk::Chunk;
 
 /// Slots of a chunk, a power of two.
 pub const CHUNK: usize = 128;
 
-/// How far a new key looks for a hollow slot to take.
-const NEAR: usize = 8;
-
 /// Pairs whose places are found before the first of them is set.
 const BLOCK: usize = 8;
-
-#[derive(Clone, Debug)]
-struct Chunk<N, const CAP: usize> {
-    /// Slots in use, hollow ones too. The keys behind are `MAX`, so that no search needs it, and
-    /// the quantities behind are zero.
-    used: usize,
-    /// Slots in use that are not hollow.
-    live: usize,
-    keys: [N; CAP],
-    quantities: [N; CAP],
-}
-
-impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
-    fn boxed() -> Box<Self> {
-        Box::new(Chunk {
-            used: 0,
-            live: 0,
-            keys: [N::MAX; CAP],
-            quantities: [N::ZERO; CAP],
-        })
-    }
-
-    /// How many keys are smaller: the slot of the key, or where it belongs.
-    #[inline(always)]
-    fn place(&self, key: N) -> usize {
-        self.keys.partition_point(|held| *held < key)
-    }
-
-    #[inline(always)]
-    fn holds(&self, place: usize, key: N) -> bool {
-        (place < self.used) & (self.keys[place & (CAP - 1)] == key)
-    }
-
-    /// The pairs that are not hollow, in ascending order.
-    fn pairs(&self) -> impl DoubleEndedIterator<Item = (N, N)> + '_ {
-        let slots = self.keys[..self.used]
-            .iter()
-            .zip(&self.quantities[..self.used]);
-        slots
-            .filter(|(_, quantity)| **quantity != N::ZERO)
-            .map(|(key, quantity)| (*key, *quantity))
-    }
-
-    /// Write the slot that holds a key; the quantity before.
-    #[inline(always)]
-    fn write(&mut self, place: usize, quantity: N) -> N {
-        let before = std::mem::replace(&mut self.quantities[place & (CAP - 1)], quantity);
-        self.live = self.live + usize::from(quantity != N::ZERO) - usize::from(before != N::ZERO);
-        before
-    }
-
-    /// Add a key that no slot holds; false, and nothing done, when there is no slot for it.
-    #[inline(always)]
-    fn insert(&mut self, place: usize, key: N, quantity: N) -> bool {
-        let room = match self.insert_near(place, key, quantity) {
-            Some(room) => room,
-            None if self.used < CAP => {
-                self.keys.copy_within(place..self.used, place + 1);
-                self.quantities.copy_within(place..self.used, place + 1);
-                (self.keys[place], self.quantities[place]) = (key, quantity);
-                self.used
-            }
-            None => return false,
-        };
-        self.used = self.used.max(room + 1);
-        self.live += 1;
-        true
-    }
-
-    /// Move the slots up to the nearest hollow or unused one by one, and write the first; the slot
-    /// that was taken, None where none is near.
-    ///
-    /// How far that is cannot be guessed, so all slots nearby are written, without a branch.
-    #[inline(always)]
-    fn insert_near(&mut self, place: usize, key: N, quantity: N) -> Option<usize> {
-        let keys: &mut [N; NEAR] = self.keys.get_mut(place..place + NEAR)?.try_into().ok()?;
-        let quantities = self.quantities.get_mut(place..place + NEAR)?;
-        let quantities: &mut [N; NEAR] = quantities.try_into().ok()?;
-        let free = (0..NEAR).fold(0u32, |free, near| {
-            free | u32::from(quantities[near] == N::ZERO) << near
-        });
-        if free == 0 {
-            return None;
-        }
-        let taken = free.trailing_zeros() as usize;
-        for near in (1..NEAR).rev() {
-            let from = if near <= taken { near - 1 } else { near };
-            (keys[near], quantities[near]) = (keys[from], quantities[from]);
-        }
-        (keys[0], quantities[0]) = (key, quantity);
-        Some(place + taken)
-    }
-
-    #[inline(always)]
-    fn is_hollow(&self, place: usize) -> bool {
-        place < self.used && self.quantities[place] == N::ZERO
-    }
-
-    /// Add a key greater than all; there must be an unused slot.
-    fn push(&mut self, (key, quantity): (N, N)) {
-        (self.keys[self.used], self.quantities[self.used]) = (key, quantity);
-        self.used += 1;
-        self.live += 1;
-    }
-
-    /// Sweep out the hollow slots.
-    fn sweep(&mut self) {
-        let mut kept = 0;
-        for slot in 0..self.used {
-            let pair = (self.keys[slot], self.quantities[slot]);
-            (self.keys[kept], self.quantities[kept]) = pair;
-            kept += usize::from(pair.1 != N::ZERO);
-        }
-        self.forget_from(kept);
-    }
-
-    /// Sweep out the hollow slots and the pairs from place `from` on; the latter.
-    fn split_off(&mut self, from: usize) -> Box<Self> {
-        self.sweep();
-        let mut rest = Self::boxed();
-        for slot in from..self.used {
-            rest.push((self.keys[slot], self.quantities[slot]));
-        }
-        self.forget_from(from);
-        self.live = from;
-        rest
-    }
-
-    fn forget_from(&mut self, from: usize) {
-        self.keys[from..self.used].fill(N::MAX);
-        self.quantities[from..self.used].fill(N::ZERO);
-        self.used = from;
-    }
-
-    fn drop_hollow_end(&mut self) {
-        while self.used > 0 && self.is_hollow(self.used - 1) {
-            self.used -= 1;
-            self.keys[self.used] = N::MAX;
-        }
-    }
-}
 
 /// Sorted pairs of key and quantity; no key twice, no quantity zero.
 #[derive(Clone, Debug)]

@@ -7,11 +7,10 @@
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
 //! levels are kept (`ladder`), when to fetch which snapshot (whoever calls).
 
+mod cell;
 mod read;
 
 use std::sync::Arc;
-
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::buffer::Buffer;
 use crate::condition::{Condition, Status};
@@ -23,6 +22,8 @@ use crate::outcome::{Outcome, SnapshotOutcome};
 use crate::query::Side;
 use crate::scan;
 use crate::sequence::{Continuity, Ids, Verdict, judge, looks_reset};
+
+pub use cell::MarketCell;
 
 /// What a market is made of.
 #[derive(Clone, Copy, Debug)]
@@ -480,34 +481,5 @@ impl Market {
     fn cause(&mut self, cause: Cause, now_ns: i64) {
         self.causes.insert(cause);
         self.caused_ns = now_ns;
-    }
-}
-
-/// A market and its lock, shared by the router and all readers.
-///
-/// The lock is held for one frame, one snapshot or one read at a time, never while waiting for
-/// anything else: whoever holds it sees both sides of one update id. Copy levels out and let it
-/// go before making objects of another language.
-#[derive(Debug)]
-pub struct MarketCell {
-    market: Mutex<Market>,
-}
-
-impl MarketCell {
-    /// A market that can be shared.
-    pub fn new(market: Market) -> MarketCell {
-        MarketCell {
-            market: Mutex::new(market),
-        }
-    }
-
-    /// The market, when nobody else holds it.
-    pub fn try_lock(&self) -> Option<MutexGuard<'_, Market>> {
-        self.market.try_lock()
-    }
-
-    /// The market, as soon as nobody else holds it.
-    pub fn lock(&self) -> MutexGuard<'_, Market> {
-        self.market.lock()
     }
 }

@@ -1,0 +1,98 @@
+"""Who appears in a recording: its venues, its symbols, and what is known of each before it is played.
+
+Filled by reading ahead. Not here: the play (`recorded`), the rebuilt books (`rebuilt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from depthcache.recording import Answer, Diff, Frame, Record, Snapshot
+from depthcache.recording.origin import venue_of_family
+from depthcache.simulator.rebuilt import RebuiltBook
+from depthcache.venues import Venue
+
+__all__ = ["Cast", "Symbol", "VenueCast"]
+
+
+@dataclass(slots=True, eq=False)
+class Symbol:
+    """What is known of one symbol."""
+
+    book: RebuiltBook
+    first: Snapshot | None = None
+    """The recorded snapshot that the first request gets; None where it was not read in time."""
+    first_diff: Diff | None = None
+    stream: str | None = None
+    """Its diff stream; a recording that holds several speeds is served with the first of them."""
+    is_ahead: bool = True
+    """Whether `first` was not played yet."""
+    has_diffs: bool = False
+    """Whether diffs were played."""
+    is_asked: bool = False
+    """Whether a snapshot was asked for, or nobody is waited for any more."""
+    is_missed: bool = False
+    """Whether a diff newer than `first` was played while nobody listened."""
+    unasked: int = 0
+    """Diffs newer than `first` that were played."""
+
+
+@dataclass(slots=True, eq=False)
+class VenueCast:
+    """What is known of one venue."""
+
+    venue: Venue
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+    exchange_info: bytes | None = None
+
+
+class Cast:
+    """All venues of a recording. Every record goes through `meet` once, when it is read."""
+
+    def __init__(self, served_as: Venue | None) -> None:
+        """`served_as`: the venue of everything, where the user has said so."""
+        self._served_as = served_as
+        self.venues: dict[str, VenueCast] = {}
+
+    def meet(self, records: Iterator[Record]) -> Iterator[Record]:
+        """The same records; each is known here before anybody gets it."""
+        for record in records:
+            if isinstance(record, Frame):
+                if isinstance(record.about, Diff):
+                    self._meet_diff(record, record.about)
+            elif isinstance(record, Snapshot):
+                symbol = self.symbol(record.venue, record.symbol or "")
+                if symbol.first is None and not symbol.has_diffs:
+                    symbol.first = record
+                    symbol.book.on_snapshot(record)
+            else:
+                self._meet_answer(record)
+            yield record
+
+    def venue(self, family: str | None) -> VenueCast:
+        """The venue of a family word; spot where the recording does not tell."""
+        venue = self._served_as or venue_of_family(family or "spot")
+        found = self.venues.get(venue.name)
+        if found is None:
+            found = self.venues[venue.name] = VenueCast(venue)
+        return found
+
+    def symbol(self, family: str | None, name: str) -> Symbol:
+        """The symbol of that name."""
+        place = self.venue(family)
+        found = place.symbols.get(name)
+        if found is None:
+            found = place.symbols[name] = Symbol(RebuiltBook(place.venue, name))
+        return found
+
+    def _meet_diff(self, frame: Frame, diff: Diff) -> None:
+        symbol = self.symbol(frame.venue, diff.symbol)
+        if symbol.first_diff is None:
+            symbol.first_diff, symbol.stream = diff, frame.stream
+
+    def _meet_answer(self, answer: Answer) -> None:
+        place = self.venue(answer.venue)
+        if place.exchange_info is None and urlsplit(answer.url).path.endswith("/exchangeInfo"):
+            place.exchange_info = answer.body

@@ -1,0 +1,108 @@
+"""One client of a recorded exchange: what it listens to, and what is to be sent to it.
+
+SUBSCRIBE and its relatives are `commands`; a recording has one speed, so every diff depth name of a
+symbol (`@depth`, `@depth@100ms`, `@depth@0ms` …) brings the recorded diffs. Not here: the play.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final
+
+from depthcache.simulator.commands import Commands, Target
+from depthcache.simulator.interface import Ping, Sent, Session, Text
+from depthcache.venues import Venue
+
+__all__ = ["Listener", "diff_stream", "stream_key"]
+
+StreamKey = str
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+_UPPER = frozenset(ascii_uppercase)
+
+
+def diff_stream(symbol: str) -> StreamKey:
+    """The key of all diff depth streams of a symbol."""
+    return stream_key(f"{symbol}@depth")
+
+
+def stream_key(stream: str) -> StreamKey:
+    """What a stream name asks of a recording: lower case (ASCII alone), diff depth without its speed."""
+    symbol, _, kind = stream.partition("@")
+    kind = "depth" if kind.startswith("depth@") else kind
+    return f"{symbol.translate(_LOWER)}@{kind}"
+
+
+class Listener(Session):
+    """A connection to a recorded exchange. Message limits are not enforced."""
+
+    def __init__(self, venue: Venue, target: Target, on_change: Callable[[Listener, int], None]) -> None:
+        self.venue: Final = venue
+        self.is_open = True
+        self._on_change = on_change
+        self._commands = Commands(
+            combined=target.combined,
+            streams=target.streams,
+            most_streams=venue.streams_per_connection,
+            ids_are_numbers=venue.continuity == "chained",
+        )
+        self._names: dict[StreamKey, list[str]] = {}
+        self._out: list[Sent] = []
+        self._index()
+
+    # --- getters ------------------------------------------------------------------------------
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether anything is subscribed."""
+        return bool(self._names)
+
+    def wants(self, key: StreamKey) -> bool:
+        """Whether a stream of that key is subscribed."""
+        return key in self._names
+
+    def take(self) -> list[Sent]:
+        """What is to be sent now, in order."""
+        out, self._out = self._out, []
+        return out
+
+    # --- what happened ------------------------------------------------------------------------
+
+    def on_text(self, text: str, now_ns: int) -> None:
+        """The client sent a text frame."""
+        done = self._commands.on_text(text)
+        self._out.append(Text(done.reply))
+        if done.close is not None:
+            self._out.append(done.close)
+            self.is_open = False
+        if done.subscribed or done.unsubscribed:
+            self._index()
+        self._on_change(self, now_ns)
+
+    def on_pong(self, payload: bytes, now_ns: int) -> None:
+        """The client answered a ping."""
+
+    def on_ping(self, payload: bytes, now_ns: int) -> None:
+        """The client pinged."""
+
+    def on_close(self, now_ns: int) -> None:
+        """The client is gone."""
+        self.is_open = False
+        self._on_change(self, now_ns)
+
+    def on_data(self, key: StreamKey, payload: str) -> bool:
+        """Something was played; True when it concerns this client. Names subscribed twice bring it twice."""
+        names = self._names.get(key, ())
+        self._out.extend(Text(self._commands.wrap(name, payload)) for name in names)
+        return bool(names)
+
+    def on_time_to_ping(self, payload: bytes) -> None:
+        """A ping is due."""
+        self._out.append(Ping(payload))
+
+    def _index(self) -> None:
+        self._names = {}
+        for name in self._commands.streams:
+            if _UPPER.isdisjoint(name.partition("@")[0]):  # upper case is acknowledged and stays silent
+                self._names.setdefault(stream_key(name), []).append(name)

@@ -1,0 +1,283 @@
+"""A recording as an exchange: its frames and snapshots, served to whoever asks, at their distances.
+
+The play starts with the first stream that is subscribed. Each client gets the frames of the streams it
+named. The first snapshot request of a symbol gets the recorded body, to the byte; later ones the book
+rebuilt up to the present of the play. So a client that subscribes, then asks for snapshots, ends with
+the book of the recording, however slow or fast it is:
+
+- who asks sooner than the recorder did makes the play skip to the recorded snapshot (every frame up
+  to it is sent at once), so that the snapshot is never from the future;
+- who is slow to ask makes the play wait: once some diffs newer than the recorded snapshot were sent,
+  the next comes after the question, or when nobody asked for long;
+- who subscribed too late for the recorded snapshot gets the rebuilt book at once.
+
+A recording knows no more levels than it shows: a larger limit is refused, and what was beyond the first
+snapshot is in the rebuilt book only as far as diffs have told. At the end of the recording connections
+stay open and quiet. Sans-I/O but for reading the files. Not here: sockets (`server`), what is due when
+(`playback`), one client (`listener`), the answers' form (`recorded_answers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from depthcache import venues
+from depthcache.errors import UnreadableRecording
+from depthcache.recording import Diff, Frame, Problems, Record, Snapshot, Ticker, read
+from depthcache.recording.origin import family_of_exchange
+from depthcache.simulator import recorded_answers as answers
+from depthcache.simulator.cast import Cast, Symbol, VenueCast
+from depthcache.simulator.commands import parse_target
+from depthcache.simulator.interface import Exchange, HttpAnswer, Session
+from depthcache.simulator.listener import Listener, StreamKey, diff_stream, stream_key
+from depthcache.simulator.playback import Playback
+
+__all__ = ["RecordedExchange"]
+
+_AHEAD = 5_000
+"""Records read ahead: where symbols, their first snapshots and exchangeInfo are looked for."""
+_MOST_AT_ONCE = 256
+"""Records played by one `advance`, so that a play without pauses leaves time to send them."""
+_UNASKED = 50
+"""Diffs newer than its recorded snapshot that a symbol gets before somebody must ask for it. Some clients
+ask only after they have seen data (ccxt, 2026)."""
+_PATIENCE_NS = 10_000_000_000
+"""After this long the play goes on: whoever listens wants no snapshot."""
+
+
+@dataclass(slots=True)
+class _Hold:
+    """The play waits for a snapshot request."""
+
+    symbol: Symbol
+    since_ns: int
+
+
+class _Wrapped(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_wrapped = msgspec.json.Decoder(_Wrapped)
+
+
+class RecordedExchange(Exchange):
+    """Recordings served as the exchanges they were made of. Order of calls as in `Exchange`."""
+
+    def __init__(
+        self, files: Sequence[str | PathLike[str]], *, speed: float = 1.0, exchange: str | None = None
+    ) -> None:
+        """`speed`: 1 as recorded, 10 ten times as fast, infinity without pauses. `exchange`: which one it
+        was, where the recording does not tell.
+
+        Raises UnreadableRecording, UnknownExchange, InvalidArgument.
+        """
+        if exchange is not None:
+            family_of_exchange(exchange)  # refuses exchanges that recordings are not read of
+        self.problems = Problems()
+        """Lines that could not be used, as far as the play has read."""
+        records = read([Path(file) for file in files], self.problems)
+        self._cast = Cast(None if exchange is None else venues.venue(exchange))
+        self._listeners: list[Listener] = []
+        self._pings: dict[int, int] = {}
+        self._weights = answers.Weights()
+        self._hold: _Hold | None = None
+        self._play = Playback(self._cast.meet(records), speed=speed, ahead=_AHEAD)
+        if not self._cast.venues:
+            raise UnreadableRecording(path=Path(files[0]), line=None, reason="it begins without market data")
+        first_ns = next((each.time_ns for each in self._play.ahead() if each.time_ns is not None), 0)
+        self._clock_ms = first_ns // 1_000_000
+
+    # --- getters ------------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was played."""
+        return self._play.is_over
+
+    def venues(self) -> tuple[str, ...]:
+        """The exchange names that the first records are of."""
+        return tuple(self._cast.venues)
+
+    def symbols(self, venue: str) -> tuple[str, ...]:
+        """The symbols of one of them with diffs or snapshots, as far as they are read."""
+        return tuple(self._cast.venues[venue].symbols)
+
+    # --- what clients do ----------------------------------------------------------------------
+
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+        """A GET of a depth snapshot, exchangeInfo, time or ping."""
+        place, parts, weight = self._cast.venues[venue], urlsplit(target), 1
+        if parts.path == place.venue.depth_path:
+            question = answers.depth_question(place.venue, dict(parse_qsl(parts.query)))
+            if isinstance(question, HttpAnswer):
+                answer = question
+            else:
+                weight = place.venue.snapshot_weight(question[1])
+                answer = self._snapshot(place, *question, now_ns)
+        elif parts.path == place.venue.exchange_info_path:
+            answer = answers.exchange_info(place.symbols, place.exchange_info, self._clock_ms)
+        elif parts.path == place.venue.time_path:
+            answer = answers.time(self._clock_ms)
+        elif parts.path == place.venue.ping_path:
+            answer = answers.ok(b"{}")
+        else:
+            return answers.no_such_path()
+        return self._weights.charged(answer, place.venue, weight, client, now_ns)
+
+    def accept(
+        self,
+        venue: str,
+        target: str,
+        now_ns: int,
+        *,
+        client: str = "client",  # noqa: ARG002 - connections are not limited
+    ) -> Session | HttpAnswer:
+        """A WebSocket handshake."""
+        parsed = parse_target(target)
+        if parsed is None:
+            return answers.no_such_path()
+        listener = Listener(self._cast.venues[venue].venue, parsed, self._on_change)
+        self._listeners.append(listener)
+        self._pings[id(listener)] = now_ns + _ping_ns(listener)
+        self._on_change(listener, now_ns)
+        return listener
+
+    def _on_change(self, listener: Listener, now_ns: int) -> None:
+        if not listener.is_open:
+            self._listeners = [each for each in self._listeners if each is not listener]
+            self._pings.pop(id(listener), None)
+        elif listener.is_listening and not self._play.is_started:
+            self._play.start(now_ns)
+
+    def _snapshot(self, place: VenueCast, name: str, limit: int, now_ns: int) -> HttpAnswer:
+        symbol = place.symbols.get(name)
+        if symbol is None:
+            return answers.unknown_symbol()
+        most = symbol.book.most_levels
+        if most is not None and limit > most:
+            return answers.not_recorded(most)
+        is_first, symbol.is_asked = not symbol.is_asked, True
+        if is_first and symbol.first is not None:
+            if symbol.is_ahead and self._is_wanted(place, name):
+                self._skip_to(symbol.first, now_ns)
+            if not symbol.is_missed:
+                return answers.ok(symbol.first.body)
+        return answers.of_book(
+            place.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms
+        )
+
+    # --- the play -----------------------------------------------------------------------------
+
+    def advance(self, now_ns: int) -> None:
+        """Play what is due, at most some hundred records, and send the pings that are due."""
+        self._send_pings(now_ns)
+        for _ in range(_MOST_AT_ONCE):
+            if not self._play.is_due(now_ns) or self._waits(now_ns):
+                return
+            self._play_one()
+
+    def next_ns(self) -> int | None:
+        """When the next record or ping is due, or the patience for a question ends."""
+        times = list(self._pings.values())
+        if self._hold is not None:
+            times.append(self._hold.since_ns + _PATIENCE_NS)
+        elif (due_ns := self._play.next_ns()) is not None:
+            times.append(due_ns)
+        return min(times, default=None)
+
+    def _waits(self, now_ns: int) -> bool:
+        """Whether the next record must wait for a snapshot request."""
+        waiting = self._unasked(next(self._play.ahead()))
+        if self._hold is None:
+            if waiting is not None:
+                self._hold = _Hold(waiting, now_ns)
+            return waiting is not None
+        if waiting is not None:
+            if now_ns < self._hold.since_ns + _PATIENCE_NS:
+                return True
+            waiting.is_asked = True
+        self._hold = None
+        self._play.resume(now_ns)
+        return False
+
+    def _unasked(self, record: Record) -> Symbol | None:
+        """The symbol of that diff, where it has had enough of them without a snapshot request."""
+        if not isinstance(record, Frame) or not isinstance(record.about, Diff):
+            return None
+        name = record.about.symbol
+        symbol = self._cast.symbol(record.venue, name)
+        is_unasked = symbol.unasked >= _UNASKED and not symbol.is_asked
+        return symbol if is_unasked and self._is_wanted(self._cast.venue(record.venue), name) else None
+
+    def _is_wanted(self, place: VenueCast, name: str) -> bool:
+        key = diff_stream(name)
+        return any(each.venue is place.venue and each.wants(key) for each in self._listeners)
+
+    def _skip_to(self, snapshot: Snapshot, now_ns: int) -> None:
+        if self._play.find(lambda record: record is snapshot) is None:
+            return
+        while self._play_one() is not snapshot:
+            pass
+        self._hold = None
+        self._play.resume(now_ns)
+
+    def _play_one(self) -> Record:
+        record = self._play.take()
+        if record.time_ns is not None:
+            self._clock_ms = record.time_ns // 1_000_000
+        if isinstance(record, Frame):
+            self._play_frame(record)
+        elif isinstance(record, Snapshot):
+            symbol = self._cast.symbol(record.venue, record.symbol or "")
+            symbol.is_ahead = symbol.is_ahead and record is not symbol.first
+            symbol.book.on_snapshot(record)
+        return record
+
+    def _play_frame(self, frame: Frame) -> None:
+        key, about = _key(frame), frame.about
+        if key is None:
+            return
+        place = self._cast.venue(frame.venue)
+        symbol = place.symbols[about.symbol] if isinstance(about, Diff) else None
+        if symbol is not None and frame.stream != symbol.stream:
+            return  # the same diffs at another speed
+        payload = _payload(frame)
+        heard = [each.on_data(key, payload) for each in self._listeners if each.venue is place.venue]
+        if symbol is not None and isinstance(about, Diff):
+            symbol.has_diffs = True
+            symbol.book.on_diff(about, frame.payload)
+            if symbol.first is not None and about.final_update_id > symbol.first.last_update_id:
+                symbol.is_missed = symbol.is_missed or not any(heard)
+                symbol.unasked += 1
+
+    def _send_pings(self, now_ns: int) -> None:
+        for listener in self._listeners:
+            if self._pings[id(listener)] <= now_ns:
+                # The payload is a time in milliseconds, 13 digits (measured 2026-08-24 and 2026-10-07).
+                listener.on_time_to_ping(f"{self._clock_ms:013d}".encode())
+                self._pings[id(listener)] = now_ns + _ping_ns(listener)
+
+
+def _key(frame: Frame) -> StreamKey | None:
+    """Whom a frame concerns; None for replies and whatever cannot be told."""
+    if isinstance(frame.about, Diff):
+        return diff_stream(frame.about.symbol)
+    if frame.stream is not None:
+        return stream_key(frame.stream)
+    return stream_key(f"{frame.about.symbol}@bookTicker") if isinstance(frame.about, Ticker) else None
+
+
+def _payload(frame: Frame) -> str:
+    """The payload as it was sent, without the wrapper."""
+    payload = frame.payload if frame.stream is None else bytes(_wrapped.decode(frame.payload).data)
+    return payload.decode("utf-8", "replace")
+
+
+def _ping_ns(listener: Listener) -> int:
+    return round(listener.venue.ping_interval_s * 1e9)

@@ -1,0 +1,133 @@
+"""What a recorded exchange says over REST: pure functions from questions to answers.
+
+Shapes and codes: spot docs (2026-07-21), futures docs (2026-05-28), bodies of refused limits as
+measured 2026-10-07. Weight is counted per client and minute and shown, never refused: a recording
+has no budget. Not here: which snapshot is served (`recorded`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from depthcache.errors import InvalidArgument
+from depthcache.recording import Diff
+from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.rebuilt import RebuiltBook, snapshot_body
+from depthcache.venues import Venue
+
+__all__ = [
+    "Weights",
+    "depth_question",
+    "error",
+    "exchange_info",
+    "no_such_path",
+    "not_recorded",
+    "of_book",
+    "ok",
+    "time",
+    "unknown_symbol",
+]
+
+_MINUTE_NS = 60_000_000_000
+_DEFAULT_LIMITS = {"contiguous": 100, "chained": 500}
+_MOST_DIGITS = 9
+
+
+class Weights:
+    """Request weight used per pool and client in the current minute."""
+
+    def __init__(self) -> None:
+        self._minute = -1
+        self._used: dict[tuple[str, str], int] = {}
+
+    def charged(self, answer: HttpAnswer, venue: Venue, weight: int, client: str, now_ns: int) -> HttpAnswer:
+        """The same answer with the header that tells what was used."""
+        if now_ns // _MINUTE_NS != self._minute:
+            self._minute = now_ns // _MINUTE_NS
+            self._used.clear()
+        key = (venue.weight_pool, client)
+        self._used[key] = self._used.get(key, 0) + weight
+        headers = {**answer.headers, "X-MBX-USED-WEIGHT-1M": str(self._used[key])}
+        return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
+
+
+def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | HttpAnswer:
+    """Symbol and limit of a depth request, or the answer that refuses it."""
+    symbol = query.get("symbol", "")
+    if not symbol:
+        return error(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
+    if venue.continuity == "chained":
+        symbol = symbol.upper()  # USD-M takes lower case, too (measured 2026-10-07)
+    text = query.get("limit", "")
+    if not text:
+        return symbol, _DEFAULT_LIMITS[venue.continuity]
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
+        return error(-1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
+    try:
+        return symbol, venue.served_limit(int(text))
+    except InvalidArgument:
+        if venue.any_depth_limit:
+            return error(-1130, "Data sent for parameter 'limit' is not valid.")
+        return error(-4021, f"{int(text)} is not valid depth limit")
+
+
+def of_book(
+    venue: Venue, name: str, book: RebuiltBook, first_diff: Diff | None, limit: int, *, time_ms: int
+) -> HttpAnswer:
+    """The rebuilt book; before anything was played, an empty book right before the first diff."""
+    body = book.body(limit, time_ms=time_ms)
+    if body is None and book.last_update_id is None and first_diff is not None:
+        before = first_diff.previous_final_update_id
+        if before is None or venue.continuity == "contiguous":
+            before = first_diff.first_update_id - 1
+        body = snapshot_body(venue, name, before, [], [], time_ms=time_ms)
+    if body is None:
+        words = "Internal error; unable to process your request. Please try again."
+        return error(-1001, words, status=503)
+    return ok(body)
+
+
+def exchange_info(symbols: Iterable[str], recorded: bytes | None, time_ms: int) -> HttpAnswer:
+    """The recorded answer, else the least that is true."""
+    if recorded is not None:
+        return ok(recorded)
+    listed = [{"symbol": name, "status": "TRADING"} for name in symbols]
+    info = {"timezone": "UTC", "serverTime": time_ms, "rateLimits": [], "symbols": listed}
+    return ok(_json(info))
+
+
+def time(time_ms: int) -> HttpAnswer:
+    """The time."""
+    return ok(_json({"serverTime": time_ms}))
+
+
+def ok(body: bytes) -> HttpAnswer:
+    """A good answer."""
+    return HttpAnswer(200, body)
+
+
+def unknown_symbol() -> HttpAnswer:
+    """The recording has nothing of it."""
+    return error(-1121, "Invalid symbol.")
+
+
+def not_recorded(most: int) -> HttpAnswer:
+    """More levels were asked than the recorded snapshot shows; fewer would look like a whole side."""
+    return error(
+        -1130, f"Data sent for parameter 'limit' is not valid: this recording knows {most} levels a side."
+    )
+
+
+def no_such_path() -> HttpAnswer:
+    """Nothing is served there."""
+    return HttpAnswer(404, b"")
+
+
+def error(code: int, words: str, *, status: int = 400) -> HttpAnswer:
+    """An error as Binance writes it."""
+    return HttpAnswer(status, _json({"code": code, "msg": words}))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

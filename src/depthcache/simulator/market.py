@@ -1,0 +1,280 @@
+"""An invented market that knows its truth: one book, moved by dice, with every change remembered.
+
+Theory of operation. The market changes in events, each of a few or of hundreds of single changes;
+every single change has an update id of its own. Streams gather the changes since their last message
+(`streams`), so a snapshot may be taken at an id in the middle of a later diff: that is what makes
+joining them real. The past is kept as a list of changes with what was there before, so the book at an
+earlier id is the present one walked backwards.
+
+Prices and quantities are integers at the profile's decimals. The book never crosses: what would
+cross takes away the other side's levels first, as a trade does. Not here: messages, time.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from depthcache.errors import InvalidArgument
+from depthcache.simulator.profiles import Profile
+
+__all__ = ["BIDS", "Change", "Ids", "Market", "decimal_text"]
+
+BIDS, ASKS = 0, 1
+
+_REMEMBERED_PRICES = 200
+_FEWEST = 3
+
+
+class Change(NamedTuple):
+    """One level of one side was set. `before` and `quantity`: 0 is no level."""
+
+    update_id: int
+    side: int
+    price: int
+    quantity: int
+    before: int
+
+
+@dataclass(slots=True)
+class Ids:
+    """Where update ids come from: one source a symbol on spot, one for all symbols on futures."""
+
+    last: int
+    step: int = 1
+    """Ids grow by 1 to `step`: other symbols take the ones between."""
+
+    def next(self, dice: random.Random) -> int:
+        """The next id."""
+        self.last += 1 if self.step == 1 else dice.randint(1, self.step)
+        return self.last
+
+
+class Market:
+    """One symbol's truth. `move` makes one event happen."""
+
+    def __init__(self, profile: Profile, ids: Ids, *, seed: str, history: int = 50_000) -> None:
+        """`history`: single changes that can be walked back."""
+        self.profile = profile
+        self._ids = ids
+        self._dice = random.Random(seed)
+        self._book: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._prices: tuple[list[int], list[int]] = ([], [])
+        self._past: deque[Change] = deque(maxlen=history)
+        self._touched: tuple[list[int], list[int]] = ([], [])
+        self._burst = 0.0
+        self._fill()
+        self._round = self._round_prices()
+        self.last_update_id = ids.next(self._dice)
+        self._oldest_id = self.last_update_id
+
+    # --- getters ------------------------------------------------------------------------------
+
+    def best(self, side: int) -> int | None:
+        """The best price of a side."""
+        prices = self._prices[side]
+        return (prices[-1] if side == BIDS else prices[0]) if prices else None
+
+    def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
+        """(price, quantity), best first."""
+        prices = self._prices[side]
+        best_first = reversed(prices) if side == BIDS else iter(prices)
+        book = self._book[side]
+        count = len(prices) if limit is None else min(limit, len(prices))
+        return [(price, book[price]) for price, _ in zip(best_first, range(count), strict=False)]
+
+    def id_before(self, changes: int) -> int:
+        """The update id that many single changes ago, at most as many as are remembered."""
+        if changes <= 0 or not self._past:
+            return self.last_update_id
+        if changes >= len(self._past):
+            return self._oldest_id
+        return self._past[-changes - 1].update_id
+
+    def sides_at(self, update_id: int) -> tuple[dict[int, int], dict[int, int]]:
+        """Price to quantity of both sides right after the change of that id, or of the last before it.
+
+        Raises InvalidArgument for an id that is not remembered any more, or has not happened yet.
+        """
+        if not self._oldest_id <= update_id <= self.last_update_id:
+            allowed = f"{self._oldest_id} to {self.last_update_id}, the ids that are remembered"
+            raise InvalidArgument(name="update_id", value=update_id, allowed=allowed)
+        sides = (dict(self._book[BIDS]), dict(self._book[ASKS]))
+        for change in reversed(self._past):
+            if change.update_id <= update_id:
+                break
+            if change.before:
+                sides[change.side][change.price] = change.before
+            else:
+                sides[change.side].pop(change.price, None)
+        return sides
+
+    def book_at(self, update_id: int) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
+        """Bids and asks at that id as (price, quantity), best first, exact. Raises as `sides_at`."""
+        bids, asks = self.sides_at(update_id)
+        return self._exact(sorted(bids.items(), reverse=True)), self._exact(sorted(asks.items()))
+
+    def _exact(self, levels: list[tuple[int, int]]) -> list[tuple[Decimal, Decimal]]:
+        profile = self.profile
+        return [
+            (Decimal(price).scaleb(-profile.price_decimals), Decimal(held).scaleb(-profile.quantity_decimals))
+            for price, held in levels
+        ]
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def move(self) -> list[Change]:
+        """One event: its single changes in the order of their ids."""
+        made: list[Change] = []
+        mean, deviation, kept = self.profile.levels_per_event
+        shock = self._dice.gauss(0.0, deviation * math.sqrt(1 - kept * kept))
+        self._burst = kept * self._burst + shock
+        count = max(1, round(math.exp(mean + self._burst)))
+        while len(made) < count:
+            made.extend(self._one())
+        return made
+
+    def _one(self) -> Iterator[Change]:
+        """One level is touched; the levels that it would cross go first."""
+        dice, profile = self._dice, self.profile
+        side = dice.getrandbits(1)
+        roll = dice.random()
+        if roll < profile.inside:
+            yield from self._better(side)
+            return
+        book, price = self._book[side], self._price(side, roll)
+        lack = (profile.levels - len(book)) / profile.levels
+        urge = min(max(4 * lack, -0.9), 0.9)
+        news, deletes = profile.deletes * (1 + urge), profile.deletes * (1 - urge)
+        roll = dice.random()
+        if roll < news:
+            price = self._free(side, price)
+            yield from self._make_way(side, price)
+            yield self._set(side, price, self._quantity())
+        elif roll < news + deletes:
+            yield self._set(side, self._held(side, price), 0 if len(book) > _FEWEST else self._quantity())
+        elif roll < news + deletes + profile.phantoms:
+            yield self._set(side, self._free(side, price), 0)
+        else:
+            price = self._held(side, price)
+            same = roll < news + deletes + profile.phantoms + profile.unchanged
+            yield self._set(side, price, book[price] if same else self._quantity())
+
+    def _better(self, side: int) -> Iterator[Change]:
+        """The best price gets better, or, where there is no room, the other side's best is taken."""
+        best, other = self.best(side), self.best(1 - side)
+        better = self._beyond(side)
+        if better != other:
+            yield self._set(side, better, self._quantity())
+        elif len(self._book[1 - side]) > _FEWEST and self._dice.random() < 0.5:
+            yield self._set(1 - side, other, 0)
+        elif best is not None:
+            yield self._set(side, best, self._quantity())
+
+    def _make_way(self, side: int, price: int) -> Iterator[Change]:
+        while (other := self.best(1 - side)) is not None and (
+            price >= other if side == BIDS else price <= other
+        ):
+            yield self._set(1 - side, other, 0)
+            if self.best(1 - side) is None:
+                far = self.profile.tick * 10 * (1 - 2 * side)
+                yield self._set(1 - side, price + far, self._quantity())
+
+    def _price(self, side: int, roll: float) -> int:
+        """Where an update lands."""
+        dice, profile = self._dice, self.profile
+        best = self.best(side)
+        assert best is not None  # sides never run empty
+        if roll < profile.inside + profile.at_best:
+            return best
+        if dice.random() < profile.far:
+            return dice.choice(self._round[side])
+        touched = self._touched[side]
+        if touched and dice.random() < profile.reuse:
+            price = touched[int(len(touched) * dice.random())]
+        else:
+            ticks = max(1, int(profile.body_ticks * math.exp(dice.gauss(0.0, profile.body_sigma))))
+            price = best - ticks * profile.tick if side == BIDS else best + ticks * profile.tick
+            price = max(price, profile.tick)
+            if len(touched) < _REMEMBERED_PRICES:
+                touched.append(price)
+            else:
+                touched[dice.randrange(_REMEMBERED_PRICES)] = price
+        beyond = price > best if side == BIDS else price < best
+        return best if beyond else price
+
+    def _held(self, side: int, price: int) -> int:
+        """The nearest price that is held, at or beyond that one."""
+        prices = self._prices[side]
+        place = bisect_left(prices, price)
+        return prices[min(place, len(prices) - 1)]
+
+    def _free(self, side: int, price: int) -> int:
+        """The nearest price that is not held, away from the other side."""
+        step = -self.profile.tick if side == BIDS else self.profile.tick
+        while price in self._book[side]:
+            price += step
+        return price if price > 0 else self._beyond(side)
+
+    def _beyond(self, side: int) -> int:
+        """A price one tick better than the best."""
+        best = self.best(side)
+        assert best is not None  # sides never run empty
+        return best + (self.profile.tick if side == BIDS else -self.profile.tick)
+
+    def _quantity(self) -> int:
+        return max(1, round(self.profile.median_quantity * math.exp(self._dice.gauss(0.0, 1.8))))
+
+    def _set(self, side: int, price: int, quantity: int) -> Change:
+        book, prices = self._book[side], self._prices[side]
+        before = book.get(price, 0)
+        if quantity:
+            if not before:
+                insort(prices, price)
+            book[price] = quantity
+        elif before:
+            del book[price]
+            del prices[bisect_left(prices, price)]
+        self.last_update_id = self._ids.next(self._dice)
+        change = Change(self.last_update_id, side, price, quantity, before)
+        if len(self._past) == self._past.maxlen:
+            self._oldest_id = self._past[0].update_id
+        self._past.append(change)
+        return change
+
+    # --- the beginning ------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        profile, dice = self.profile, self._dice
+        for side in (BIDS, ASKS):
+            price = profile.start_price if side == BIDS else profile.start_price + profile.tick
+            step = -profile.tick if side == BIDS else profile.tick
+            for _ in range(profile.levels):
+                if price <= 0:
+                    break
+                self._book[side][price] = self._quantity()
+                price += step * max(1, round(profile.gap_ticks * math.exp(dice.gauss(0.0, 0.8))))
+            self._prices[side].extend(sorted(self._book[side]))
+
+    def _round_prices(self) -> tuple[list[int], list[int]]:
+        """Far prices that are touched again and again: powers of ten and their multiples."""
+        lowest = self._prices[BIDS][0] if self._prices[BIDS] else self.profile.start_price
+        highest = self._prices[ASKS][-1] if self._prices[ASKS] else self.profile.start_price
+        tick, digits = self.profile.tick, 10 ** (len(str(self.profile.start_price)) - 1)
+        below = [lowest * part // 10 // tick * tick for part in (1, 2, 5, 7, 8, 9)]
+        above = [highest + digits * times // tick * tick for times in (1, 2, 3, 5, 8, 20)]
+        return [max(price, tick) for price in below], above
+
+
+def decimal_text(mantissa: int, decimals: int) -> str:
+    """`mantissa / 10^decimals` as Binance writes it: fixed decimals, no exponent."""
+    if not decimals:
+        return str(mantissa)
+    digits = str(mantissa).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}"

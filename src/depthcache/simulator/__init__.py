@@ -1,1 +1,13 @@
-""""""
+"""An exchange inside this package: to test programs against, without Binance and without risk.
+
+`serve` runs one on loopback, real WebSocket and HTTP, for any client in any language: a seeded
+invented market that knows the truth at every update id, or recordings served as the exchange they
+were made of. Not here: anything that live books need.
+"""
+
+from __future__ import annotations
+
+from depthcache.simulator.recorded import RecordedExchange
+from depthcache.simulator.server import Server, Truth, serve
+
+__all__ = ["RecordedExchange", "Server", "Truth", "serve"]

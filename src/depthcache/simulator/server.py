@@ -1,0 +1,160 @@
+"""The embedded exchange as a server on loopback, on a thread of its own: for tests in any style.
+
+    with depthcache.simulator.serve(seed=1) as server:
+        depthcache.connect("binance.com", ["BTCUSDT"], settings=server.settings)
+
+Not here: sockets (`carrier`), what is said on them (`exchange`, `recorded`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from os import PathLike
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+
+from depthcache import venues
+from depthcache.errors import InvalidArgument, UsageError
+from depthcache.io.thread import LoopEnded, LoopThread
+from depthcache.settings import Settings
+from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier
+from depthcache.simulator.interface import Exchange
+from depthcache.simulator.recorded import RecordedExchange
+from depthcache.venues import Endpoints
+
+__all__ = ["Server", "Truth", "serve"]
+
+T = TypeVar("T")
+Sides: TypeAlias = tuple[Sequence[tuple[Decimal, Decimal]], Sequence[tuple[Decimal, Decimal]]]
+
+
+class Truth(Protocol):
+    """What the exchange itself knows of one symbol."""
+
+    def book_at(self, update_id: int) -> Sides:
+        """Bids and asks, all levels, exact, right after that update id."""
+
+
+@runtime_checkable
+class _KnowsTruth(Protocol):
+    def truth(self, venue: str, symbol: str) -> Truth: ...
+
+
+class Server:
+    """An embedded exchange on loopback; runs from the moment it is made until `close` or `with` ends it.
+
+    `settings` point a client of this package at it, `environment` any program that reads the
+    environment, `url` any other client: every venue is mounted under `<url>/<exchange name>`. All
+    methods may be called from any thread.
+    """
+
+    def __init__(
+        self, exchange: Exchange, *, port: int = 0, paced: bool = False, buffer_bytes: int = BUFFER_BYTES
+    ) -> None:
+        """`port`: 0 takes any free one. `paced`: the exchange waits for its slowest reader, for recordings.
+        `buffer_bytes`: what a client may leave unread before it is closed with 1008.
+
+        Raises InvalidArgument for a port that is taken.
+        """
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
+            raise InvalidArgument(name="port", value=port, allowed="0 to 65535, 0 for any free one")
+        self.exchange = exchange
+        self._carrier = Carrier(exchange, port=port, paced=paced, buffer_bytes=buffer_bytes)
+        self._thread = LoopThread(self._carrier, name="depthcache exchange")
+        self._thread.start()
+        self.url = f"http://{HOST}:{self._carrier.port}"
+        places = {name: f"{HOST}:{self._carrier.port}/{name}" for name in exchange.venues()}
+        endpoints = {
+            name: Endpoints(rest=f"http://{place}", websocket=f"ws://{place}")
+            for name, place in places.items()
+        }
+        self.settings = Settings(endpoints=endpoints, proxies=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that `Settings.from_environment` reads, one for each end of each venue."""
+        variables = {}
+        for name, ends in self.settings.endpoints.items():
+            prefix = f"DEPTHCACHE_{name.upper().replace('.', '_').replace('-', '_')}"
+            variables[f"{prefix}_REST"] = ends.rest
+            variables[f"{prefix}_WEBSOCKET"] = ends.websocket
+        return variables
+
+    def truth(self, exchange: str, symbol: str) -> Truth:
+        """What the invented exchange knows of a symbol. Raises UnknownExchange; UsageError for a
+        recording, which knows no truth but itself."""
+        if not isinstance(self.exchange, _KnowsTruth):
+            raise UsageError("a recording knows no truth but itself: only the invented exchange has one")
+        known, name = self.exchange, venues.venue(exchange).name
+        return _TruthOnThread(self, lambda: known.truth(name, symbol))
+
+    def on_exchange(self, work: Callable[[], T]) -> T:
+        """Call something on the thread that moves the exchange, and return what it returns."""
+
+        async def do() -> T:
+            return work()
+
+        try:
+            return self._thread.call(do)
+        except LoopEnded:
+            raise UsageError("this server is closed") from None
+
+    def close(self) -> None:
+        """End every connection and the thread. May be called more than once."""
+        self._thread.stop()
+
+
+class _TruthOnThread:
+    """A truth that is asked where the exchange is moved."""
+
+    def __init__(self, server: Server, find: Callable[[], Truth]) -> None:
+        self._server, self._find = server, find
+
+    def book_at(self, update_id: int) -> Sides:
+        """Bids and asks, all levels, exact, right after that update id."""
+        return self._server.on_exchange(lambda: self._find().book_at(update_id))
+
+
+def serve(
+    seed: int | None = None,
+    port: int = 0,
+    *,
+    symbols: Mapping[str, Sequence[str]] | None = None,
+    files: Sequence[str | PathLike[str]] = (),
+    speed: float = 1.0,
+    exchange: str | None = None,
+) -> Server:
+    """Start an embedded exchange on loopback: an invented one, or recordings as the exchange they are of.
+
+    Args:
+        seed: of the invented market; the same seed, the same market. None draws one.
+        port: where; 0 takes any free port.
+        symbols: exchange names and their symbols; by default those of `depthcache demo` and more.
+        files: recordings to serve instead of an invented market.
+        speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
+        exchange: of recordings that do not tell which exchange they are of.
+
+    Raises InvalidArgument, UnknownExchange, UnreadableRecording.
+    """
+    if files:
+        if seed is not None or symbols is not None:
+            raise UsageError(
+                "recordings are served as they are: seed and symbols are for invented markets"
+            )
+        return Server(RecordedExchange(files, speed=speed, exchange=exchange), port=port, paced=True)
+    if exchange is not None:
+        raise UsageError("exchange says of which exchange recordings are; name invented ones in symbols")
+    return Server(_invented(symbols, seed), port=port)
+
+
+def _invented(symbols: Mapping[str, Sequence[str]] | None, seed: int | None) -> Exchange:
+    raise UsageError("to come")

@@ -1,0 +1,86 @@
+"""What can go wrong between an exchange and its client, as chances: seeded, so that it can be repeated.
+
+    faults = Faults(seed=7, drop=0.01, cut=0.001, until_ns=60_000_000_000)
+    exchange = SimulatedExchange({"binance.com": ["BTCUSDT"]}, faults=faults)
+
+Every chance is that of one message, one request or one handshake. From `until_ns` on nothing goes
+wrong any more, so that a test can ask whether all books come back. Not here: what a fault looks like
+to the client (`sessions`, `exchange`).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, fields
+
+from depthcache.errors import InvalidArgument
+
+__all__ = ["Faults"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Faults:
+    """Chances from 0.0 to 1.0. Raises InvalidArgument for others.
+
+    Attributes:
+        seed: the same seed does the same to the same messages.
+        drop: a data message is lost.
+        duplicate: it comes twice.
+        reorder: it comes after its successor.
+        late: it comes up to `late_ns` later, with all behind it.
+        cut: the connection breaks without a close frame instead of it.
+        mute: a subscription is acknowledged and brings nothing.
+        refuse: a handshake is answered with 503.
+        fail: a snapshot request is answered with 503.
+        slow: a snapshot arrives up to `late_ns` late.
+        lagging: a snapshot is up to `lag_changes` single changes old, as from a server behind.
+        from_ns, until_ns: faults happen in between, on the exchange's clock.
+    """
+
+    seed: int = 0
+    drop: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    late: float = 0.0
+    cut: float = 0.0
+    mute: float = 0.0
+    refuse: float = 0.0
+    fail: float = 0.0
+    slow: float = 0.0
+    lagging: float = 0.0
+    late_ns: int = 3_000_000_000
+    lag_changes: int = 400
+    from_ns: int = 0
+    until_ns: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    """How often each happened."""
+    _dice: random.Random = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name, 0.0)
+            if each.type == "float" and not 0.0 <= value <= 1.0:
+                raise InvalidArgument(name=each.name, value=value, allowed="a chance from 0.0 to 1.0")
+        self._dice = random.Random(self.seed)
+
+    def happens(self, name: str, now_ns: int) -> bool:
+        """Whether the fault of that name happens now."""
+        chance: float = getattr(self, name)
+        if not chance or now_ns < self.from_ns or (self.until_ns is not None and now_ns >= self.until_ns):
+            return False
+        if self._dice.random() >= chance:
+            return False
+        self.counts[name] = self.counts.get(name, 0) + 1
+        return True
+
+    def delay_ns(self) -> int:
+        """How late something comes."""
+        return int(self._dice.random() * self.late_ns)
+
+    def lag(self) -> int:
+        """How many single changes a snapshot is old."""
+        return self._dice.randint(1, max(1, self.lag_changes))
+
+    def end(self) -> None:
+        """Nothing goes wrong any more."""
+        self.until_ns = 0

@@ -1,0 +1,83 @@
+"""Request weight as the exchange counts it: per address and pool, in minutes of the clock.
+
+Above the budget requests are answered with 429 and Retry-After, whoever goes on is banned (418), each
+time for longer (spot docs, rest-api "Limits", 2026-07-21; both futures venues share one pool since
+2026-06-30). Not here: what a request costs (the venue).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.recorded_answers import error
+from depthcache.venues import Venue
+
+__all__ = ["Limits"]
+
+_MINUTE_NS = 60_000_000_000
+_STUBBORN = 20
+"""So many refused requests in one minute are a ban; the exchange says "repeatedly" only."""
+_FIRST_BAN_S = 120
+"""Bans last 2 minutes to 3 days (spot docs, rest-api "IP limits", 2026-07-21)."""
+_LONGEST_BAN_S = 3 * 86_400
+
+
+@dataclass(slots=True)
+class _Account:
+    minute: int = -1
+    used: int = 0
+    refused: int = 0
+    bans: int = 0
+    banned_until_ns: int = 0
+
+
+class Limits:
+    """All budgets of an exchange."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[tuple[str, str], _Account] = {}
+
+    def refusal(self, venue: Venue, weight: int, client: str, clock_ns: int) -> HttpAnswer | None:
+        """Charge a request; the answer that refuses it, None when it may be answered.
+
+        `clock_ns`: nanoseconds since 1970 on the exchange's clock, whose minutes are counted.
+        """
+        account = self._accounts.setdefault((venue.weight_pool, client), _Account())
+        if clock_ns < account.banned_until_ns:
+            return self._banned(account, clock_ns)
+        minute = clock_ns // _MINUTE_NS
+        if minute != account.minute:
+            account.minute, account.used, account.refused = minute, 0, 0
+        account.used += weight
+        if account.used <= venue.weight_per_minute:
+            return None
+        account.refused += 1
+        if account.refused > _STUBBORN:
+            length_s = min(_FIRST_BAN_S * 4**account.bans, _LONGEST_BAN_S)
+            account.bans += 1
+            account.banned_until_ns = clock_ns + length_s * 1_000_000_000
+            return self._banned(account, clock_ns)
+        words = (
+            f"Too much request weight used; current limit is {venue.weight_per_minute} request weight per "
+            "1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
+        )
+        return self._refused(429, words, (minute + 1) * _MINUTE_NS - clock_ns)
+
+    def headers(self, venue: Venue, client: str) -> dict[str, str]:
+        """What every weighted answer tells."""
+        account = self._accounts.get((venue.weight_pool, client), _Account())
+        return {"X-MBX-USED-WEIGHT-1M": str(account.used)}
+
+    def _banned(self, account: _Account, clock_ns: int) -> HttpAnswer:
+        until_ms = account.banned_until_ns // 1_000_000
+        words = (
+            f"Way too much request weight used; IP banned until {until_ms}. "
+            "Please use WebSocket Streams for live updates to avoid bans."
+        )
+        return self._refused(418, words, account.banned_until_ns - clock_ns)
+
+    def _refused(self, status: int, words: str, wait_ns: int) -> HttpAnswer:
+        answer = error(-1003, words, status=status)
+        retry_after = {"Retry-After": str(-(-wait_ns // 1_000_000_000))}
+        return HttpAnswer(answer.status, answer.body, {**answer.headers, **retry_after})

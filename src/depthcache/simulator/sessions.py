@@ -1,0 +1,194 @@
+"""One WebSocket connection of an invented exchange: limits, pings, and what reaches the client.
+
+Data goes through the faults here; replies do not. Limits: spot docs "General WSS information"
+(2026-07-21), futures docs "Connect" (2026-05-28), a burst of 15 messages before close 1008 and the code of
+that close as measured 2026-10-07, ping payload a 13-digit time in milliseconds (measured 2026-08-24). Not
+here: SUBSCRIBE and its relatives (`commands`), when data comes (`exchange`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from depthcache.simulator.commands import Commands, Target
+from depthcache.simulator.faults import Faults
+from depthcache.simulator.interface import Close, Cut, Ping, Sent, Session, Text
+from depthcache.venues import Venue
+
+__all__ = ["LiveSession"]
+
+_SECOND_NS = 1_000_000_000
+_BURST = {"contiguous": 5, "chained": 15}
+"""Messages in one second that are still answered (spot docs 2026-07-21; USD-M, measured 2026-10-07)."""
+_PONG_WITHIN_S = {"contiguous": 60, "chained": 600}
+"""Spot docs, change log 2025-02; futures docs, 2026-05-28."""
+_DATA_ROUTES = ("", "public")
+"""Depth lives under /public; the other routes acknowledge and stay silent (futures docs, 2026-04-23)."""
+
+
+class LiveSession(Session):
+    """Made by the exchange, which calls `send`, `ping` and `check`; the carrier calls the rest."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        target: Target,
+        faults: Faults | None,
+        on_change: Callable[[LiveSession, int], None],
+        now_ns: int,
+    ) -> None:
+        self.venue: Final = venue
+        self.opened_ns: Final = now_ns
+        self.is_open = True
+        self.next_ping_ns = now_ns + self._ping_every_ns()
+        self.next_out_ns: int | None = None
+        """When something that was held back is due."""
+        self._faults, self._on_change = faults, on_change
+        self._has_data = target.route in _DATA_ROUTES
+        self._commands = Commands(
+            combined=target.combined,
+            streams=target.streams,
+            most_streams=venue.streams_per_connection,
+            ids_are_numbers=venue.continuity == "chained",
+        )
+        self._muted: set[str] = set()
+        self._said: deque[int] = deque()
+        self._out: list[Sent] = []
+        self._held: deque[tuple[int, Sent]] = deque()
+        self._swapped: Sent | None = None
+        self._asked_ns: int | None = None
+        self._asked = b""
+
+    # --- getters ------------------------------------------------------------------------------
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """What is to be sent to this client, by name."""
+        if not self.is_open or not self._has_data:
+            return ()
+        return tuple(name for name in self._commands.streams if name not in self._muted)
+
+    def take(self) -> list[Sent]:
+        """What is to be sent now, in order."""
+        out, self._out = self._out, []
+        return out
+
+    # --- what the client does -----------------------------------------------------------------
+
+    def on_text(self, text: str, now_ns: int) -> None:
+        """A text frame of the client."""
+        if not self._count(now_ns):
+            return
+        done = self._commands.on_text(text)
+        self._out.append(Text(done.reply))
+        if done.close is not None:
+            self._end(done.close)
+        for name in done.subscribed:
+            if self._faults is not None and self._faults.happens("mute", now_ns):
+                self._muted.add(name)
+        self._muted.difference_update(done.unsubscribed)
+        self._on_change(self, now_ns)
+
+    def on_pong(self, payload: bytes, now_ns: int) -> None:
+        """A pong; only the right payload answers a ping."""
+        if payload == self._asked:
+            self._asked_ns = None
+        if payload:
+            self._count(now_ns)
+
+    def on_ping(self, payload: bytes, now_ns: int) -> None:
+        """A ping of the client counts as a message."""
+        self._count(now_ns)
+
+    def on_close(self, now_ns: int) -> None:
+        """The client is gone."""
+        self.is_open = False
+        self._on_change(self, now_ns)
+
+    # --- what the exchange does ---------------------------------------------------------------
+
+    def send(self, stream: str, payload: str, now_ns: int) -> None:
+        """Data of a stream, through the faults."""
+        if not self.is_open:
+            return
+        message = Text(self._commands.wrap(stream, payload))
+        faults = self._faults
+        if faults is None:
+            self._out.append(message)
+            return
+        if faults.happens("cut", now_ns):
+            self._end(Cut())
+            self._on_change(self, now_ns)
+            return
+        if faults.happens("drop", now_ns):
+            return
+        if faults.happens("reorder", now_ns) and self._swapped is None:
+            self._swapped = message
+            return
+        at_ns = now_ns + (faults.delay_ns() if faults.happens("late", now_ns) else 0)
+        self._deliver(message, at_ns, now_ns)
+        if faults.happens("duplicate", now_ns):
+            self._deliver(message, at_ns, now_ns)
+        if self._swapped is not None:
+            held, self._swapped = self._swapped, None
+            self._deliver(held, at_ns, now_ns)
+
+    def on_time(self, now_ns: int, time_ms: int) -> None:
+        """Pings, deadlines, and what was held back."""
+        while self._held and self._held[0][0] <= now_ns:
+            self._out.append(self._held.popleft()[1])
+        self.next_out_ns = self._held[0][0] if self._held else None
+        if not self.is_open or now_ns < self.next_ping_ns:
+            return
+        self.next_ping_ns = now_ns + self._ping_every_ns()
+        within_ns = _PONG_WITHIN_S[self.venue.continuity] * _SECOND_NS
+        if self._asked_ns is not None and now_ns - self._asked_ns > within_ns:
+            self._end(Close(1008, "Pong timeout"))
+        elif now_ns - self.opened_ns >= self.venue.connection_lifetime_s * _SECOND_NS:
+            self._end(Close(1001, "24 hours"))
+        else:
+            self._asked = str(time_ms).encode()
+            self._asked_ns = self._asked_ns or now_ns
+            self._out.append(Ping(self._asked))
+            return
+        self._on_change(self, now_ns)
+
+    def end(self, how: Close | Cut, now_ns: int) -> None:
+        """End the connection."""
+        if self.is_open:
+            self._end(how)
+            self._on_change(self, now_ns)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _deliver(self, message: Sent, at_ns: int, now_ns: int) -> None:
+        """One connection never overtakes itself: what waits makes all behind it wait."""
+        if not self._held and at_ns <= now_ns:
+            self._out.append(message)
+            return
+        last_ns = self._held[-1][0] if self._held else at_ns
+        self._held.append((max(at_ns, last_ns), message))
+        self.next_out_ns = self._held[0][0]
+
+    def _count(self, now_ns: int) -> bool:
+        """Count a message of the client; False when it was one too many."""
+        if not self.is_open:
+            return False
+        while self._said and now_ns - self._said[0] >= _SECOND_NS:
+            self._said.popleft()
+        self._said.append(now_ns)
+        if len(self._said) <= _BURST[self.venue.continuity]:
+            return True
+        self._end(Close(1008, "Too many requests"))
+        self._on_change(self, now_ns)
+        return False
+
+    def _end(self, how: Close | Cut) -> None:
+        self._held.clear()
+        self._out.append(how)
+        self.is_open = False
+
+    def _ping_every_ns(self) -> int:
+        return round(self.venue.ping_interval_s * _SECOND_NS)

@@ -1,0 +1,133 @@
+"""What a stream says of a market: diffs at each speed, partial depth, bookTicker, and snapshots.
+
+A diff stream gathers the single changes since its last message: per price the last value wins, `U` and
+`u` are the first and the last id among them, `pu` is the `u` of the message before *on this stream*.
+Key order, widths and the order of levels are the wire's (spot: best first; USD-M and COIN-M: ascending
+on both sides; recordings 2021-2026, spot docs 2026-07-21, futures docs 2026-05-28). Not here: who gets
+it (`sessions`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from depthcache.simulator.market import ASKS, BIDS, Change, Market, decimal_text
+from depthcache.venues import Venue
+
+__all__ = ["Diffs", "best_ticker", "family", "partial_depth", "snapshot"]
+
+_TRANSACTION_BEFORE_EVENT_MS = 2
+"""Events leave the exchange this long after the transaction (`E - T`, USD-M recordings 2024-08)."""
+
+
+def family(venue: Venue) -> str:
+    """`spot`, `usdm` or `coinm`: whose wire format the venue speaks."""
+    if venue.continuity == "contiguous":
+        return "spot"
+    return "coinm" if venue.depth_path.startswith("/dapi") else "usdm"
+
+
+class Diffs:
+    """One diff stream of one market at one speed."""
+
+    def __init__(self, venue: Venue, symbol: str, market: Market) -> None:
+        self._family: Final = family(venue)
+        self._symbol: Final = symbol
+        self._market: Final = market
+        self._first_id: int | None = None
+        self._last_sent_id = market.last_update_id
+        self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
+
+    def on_changes(self, changes: Iterable[Change]) -> None:
+        """The market changed."""
+        for change in changes:
+            if self._first_id is None:
+                self._first_id = change.update_id
+            self._sides[change.side][change.price] = change.quantity
+
+    def take(self, time_ms: int) -> str | None:
+        """The message of the changes since the last one; None without any."""
+        if self._first_id is None:
+            return None
+        first = self._last_sent_id + 1 if self._family == "spot" else self._first_id
+        last = self._market.last_update_id
+        message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
+        if self._family != "spot":
+            message["T"] = time_ms - _TRANSACTION_BEFORE_EVENT_MS
+        message["s"] = self._symbol
+        if self._family != "spot":
+            message["ps"] = _pair(self._symbol)
+        message |= {"U": first, "u": last}
+        if self._family != "spot":
+            message["pu"] = self._last_sent_id
+        message |= {"b": self._levels(BIDS), "a": self._levels(ASKS)}
+        if self._family != "spot":
+            message["st"] = 1 if self._family == "usdm" else 2
+        self._last_sent_id, self._first_id = last, None
+        self._sides = ({}, {})
+        return _json(message)
+
+    def _levels(self, side: int) -> list[list[str]]:
+        best_first = self._family == "spot" and side == BIDS
+        return _texts(self._market, sorted(self._sides[side].items(), reverse=best_first))
+
+
+def snapshot(
+    venue: Venue,
+    symbol: str,
+    market: Market,
+    sides: tuple[list[tuple[int, int]], list[tuple[int, int]]],
+    *,
+    update_id: int,
+    time_ms: int,
+) -> bytes:
+    """The body of a depth snapshot of these levels, best first."""
+    message: dict[str, object] = {"lastUpdateId": update_id}
+    if family(venue) == "coinm":
+        message |= {"symbol": symbol, "pair": _pair(symbol)}
+    if family(venue) != "spot":
+        message |= {"E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
+    message |= {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
+    return _json(message).encode()
+
+
+def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_ms: int) -> str:
+    """The best levels, as `@depth5`, `@depth10` and `@depth20` send them."""
+    bids, asks = (_texts(market, market.levels(side, levels)) for side in (BIDS, ASKS))
+    held = market.last_update_id
+    if family(venue) == "spot":
+        return _json({"lastUpdateId": held, "bids": bids, "asks": asks})
+    message: dict[str, object] = {"e": "depthUpdate", "E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
+    message |= {"s": symbol, "ps": _pair(symbol), "U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
+    return _json(message | {"st": 1 if family(venue) == "usdm" else 2})
+
+
+def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str | None:
+    """The best of both sides (`@bookTicker`); None while a side is empty."""
+    best = [_texts(market, market.levels(side, 1)) for side in (BIDS, ASKS)]
+    if not best[BIDS] or not best[ASKS]:
+        return None
+    (bid, bids), (ask, asks) = best[BIDS][0], best[ASKS][0]
+    prices = {"b": bid, "B": bids, "a": ask, "A": asks}
+    if family(venue) == "spot":
+        return _json({"u": market.last_update_id, "s": symbol} | prices)
+    message: dict[str, object] = {"e": "bookTicker", "u": market.last_update_id, "s": symbol}
+    message |= {"ps": _pair(symbol)} | prices
+    return _json(message | {"T": time_ms - _TRANSACTION_BEFORE_EVENT_MS, "E": time_ms})
+
+
+def _pair(symbol: str) -> str:
+    return symbol.partition("_")[0]
+
+
+def _texts(market: Market, levels: Iterable[tuple[int, int]]) -> list[list[str]]:
+    price_decimals, quantity_decimals = market.profile.price_decimals, market.profile.quantity_decimals
+    return [
+        [decimal_text(price, price_decimals), decimal_text(held, quantity_decimals)] for price, held in levels
+    ]
+
+
+def _json(message: dict[str, object]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))

@@ -20,7 +20,6 @@ stay open and quiet. Sans-I/O but for reading the files. Not here: sockets (`ser
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -51,14 +50,6 @@ _PATIENCE_NS = 10_000_000_000
 """After this long the play goes on: whoever listens wants no snapshot."""
 
 
-@dataclass(slots=True)
-class _Hold:
-    """The play waits for a snapshot request."""
-
-    symbol: Symbol
-    since_ns: int
-
-
 class _Wrapped(msgspec.Struct):
     data: msgspec.Raw
 
@@ -86,7 +77,7 @@ class RecordedExchange(Exchange):
         self._listeners: list[Listener] = []
         self._pings: dict[int, int] = {}
         self._weights = answers.Weights()
-        self._hold: _Hold | None = None
+        self._held_since_ns: int | None = None
         self._play = Playback(self._cast.meet(records), speed=speed, ahead=_AHEAD)
         if not self._cast.venues:
             raise UnreadableRecording(path=Path(files[0]), line=None, reason="it begins without market data")
@@ -154,6 +145,7 @@ class RecordedExchange(Exchange):
             self._pings.pop(id(listener), None)
         elif listener.is_listening and not self._play.is_started:
             self._play.start(now_ns)
+        self._go_on(now_ns)
 
     def _snapshot(self, place: VenueCast, name: str, limit: int, now_ns: int) -> HttpAnswer:
         symbol = place.symbols.get(name)
@@ -163,6 +155,7 @@ class RecordedExchange(Exchange):
         if most is not None and limit > most:
             return answers.not_recorded(most)
         is_first, symbol.is_asked = not symbol.is_asked, True
+        self._go_on(now_ns)
         if is_first and symbol.first is not None:
             if symbol.is_ahead and self._is_wanted(place, name):
                 self._skip_to(symbol.first, now_ns)
@@ -185,8 +178,8 @@ class RecordedExchange(Exchange):
     def next_ns(self) -> int | None:
         """When the next record or ping is due, or the patience for a question ends."""
         times = list(self._pings.values())
-        if self._hold is not None:
-            times.append(self._hold.since_ns + _PATIENCE_NS)
+        if self._held_since_ns is not None:
+            times.append(self._held_since_ns + _PATIENCE_NS)
         elif (due_ns := self._play.next_ns()) is not None:
             times.append(due_ns)
         return min(times, default=None)
@@ -194,17 +187,21 @@ class RecordedExchange(Exchange):
     def _waits(self, now_ns: int) -> bool:
         """Whether the next record must wait for a snapshot request."""
         waiting = self._unasked(next(self._play.ahead()))
-        if self._hold is None:
-            if waiting is not None:
-                self._hold = _Hold(waiting, now_ns)
-            return waiting is not None
-        if waiting is not None:
-            if now_ns < self._hold.since_ns + _PATIENCE_NS:
-                return True
-            waiting.is_asked = True
-        self._hold = None
-        self._play.resume(now_ns)
+        if waiting is None:
+            return False
+        if self._held_since_ns is None:
+            self._held_since_ns = now_ns
+        if now_ns < self._held_since_ns + _PATIENCE_NS:
+            return True
+        waiting.is_asked = True
+        self._go_on(now_ns)
         return False
+
+    def _go_on(self, now_ns: int) -> None:
+        """Play again at once if what was waited for has happened."""
+        if self._held_since_ns is not None and self._unasked(next(self._play.ahead())) is None:
+            self._held_since_ns = None
+            self._play.resume(now_ns)
 
     def _unasked(self, record: Record) -> Symbol | None:
         """The symbol of that diff, where it has had enough of them without a snapshot request."""
@@ -224,7 +221,7 @@ class RecordedExchange(Exchange):
             return
         while self._play_one() is not snapshot:
             pass
-        self._hold = None
+        self._held_since_ns = None
         self._play.resume(now_ns)
 
     def _play_one(self) -> Record:

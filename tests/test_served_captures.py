@@ -1,0 +1,74 @@
+"""Real data through real sockets: recordings served as exchanges, and the real client on the other end.
+
+What the client's books hold when the last diff was applied must be the golden book, to the byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+
+import depthcache
+from depthcache import simulator
+from depthcache.recording.digest import level_texts, sha256_of
+from depthcache.recording.origin import venue_of_family
+from tests.captures.places import Golden, golden, needs_captures
+
+pytestmark = [pytest.mark.captures, pytest.mark.slow, needs_captures]
+
+DEADLINE_S = 120
+SERVED = {
+    "spot/btcusdt_20240808.gz": 1,
+    "usdm/ethusdt_20240808.gz": 1,
+    "2021-04-05_spot_b38f7c/BINANCE-b38f7c.0": 10,
+}
+
+
+def captures() -> list[Any]:
+    found = [each for each in golden() if each.name in SERVED]
+    return [pytest.param(each, id=each.name) for each in found]
+
+
+@pytest.mark.parametrize("capture", captures())
+async def test_the_client_ends_with_the_golden_books(capture: Golden) -> None:
+    rows = {row["symbol"]: row for row in capture.rows if row["snapshot_lastUpdateId"] is not None}
+    assert len(rows) == SERVED[capture.name]
+    exchange = venue_of_family(capture.rows[0]["venue"]).name
+    with simulator.serve(files=capture.files, speed=math.inf) as server:
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            depthcache.connect(exchange, list(rows), depth=1000, settings=server.settings) as books,
+        ):
+            await books.wait_synced(timeout=DEADLINE_S)
+            await asyncio.gather(*(until(book, rows[book.symbol]["final_u"]) for book in books))
+            for book in books:
+                judge(book, rows[book.symbol])
+
+
+async def until(book: depthcache.LiveBook, update_id: int) -> None:
+    """The last diff was applied. The loop turns in between, so this waits for events, not for time."""
+    while (book.last_update_id or 0) < update_id:
+        await asyncio.sleep(0)
+
+
+def judge(book: depthcache.LiveBook, row: dict[str, Any]) -> None:
+    exact = book.freeze().exact
+    bids, asks = exact.bids[:], exact.asks[:]
+    found = {
+        "final_u": exact.last_update_id,
+        "final_bids": len(bids),
+        "final_asks": len(asks),
+        "best_bid": level_texts(bids[0]),
+        "best_ask": level_texts(asks[0]),
+        "sha256_top20": sha256_of(bids, asks, levels=20),
+        "sha256_full": sha256_of(bids, asks),
+        "applied": book.counters["applied"],
+        "gaps": book.counters["gaps"],
+        "snapshots": book.counters["snapshots"],
+        "resets": book.counters["resets"],
+    }
+    expected = {name: row.get(name) for name in found} | {"snapshots": 1, "resets": 0}
+    assert found == expected

@@ -2,7 +2,7 @@
 
 A network opens sockets, makes requests and wakes the runner; it decides nothing. Frames do not
 pass through the runner: the network gives each to `feed` (the router's) and, when that returns
-True, calls `on_events` once. The fake for tests lives beside this file (`memory`).
+True, calls `on_events` once. The one on a virtual clock is `simulator.memory`.
 
 Everything is called on one thread (or one virtual clock), never re-entrantly: a network reports
 the result of `open`, `fetch` and `close` in a later step, not from inside the call.

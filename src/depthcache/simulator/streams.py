@@ -99,7 +99,8 @@ def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_m
     held = market.last_update_id
     if family(venue) == "spot":
         return _json({"lastUpdateId": held, "bids": bids, "asks": asks})
-    message: dict[str, object] = {"e": "depthUpdate", "E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
+    message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
+    message |= {"T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
     message |= {"s": symbol, "ps": _pair(symbol), "U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
     return _json(message | {"st": 1 if family(venue) == "usdm" else 2})
 

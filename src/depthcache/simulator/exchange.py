@@ -1,0 +1,346 @@
+"""An invented Binance: markets moved by dice, their streams and snapshots, and faults on request.
+
+    exchange = SimulatedExchange({"binance.com": ["BTCUSDT"], "binance.com-futures": ["ETHUSDT"]}, seed=1)
+
+Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move when
+somebody first asks for it. Everything that happens is decided by the seed and the times it is asked at.
+Not here: how a market moves (`market`), what messages look like (`streams`), what is refused
+(`limits`, `recorded_answers`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+from depthcache import venues
+from depthcache.simulator import recorded_answers as answers
+from depthcache.simulator.commands import parse_target
+from depthcache.simulator.faults import Faults
+from depthcache.simulator.interface import Cut, Exchange, HttpAnswer
+from depthcache.simulator.limits import Limits
+from depthcache.simulator.listing import exchange_info
+from depthcache.simulator.market import ASKS, BIDS, Ids, Market
+from depthcache.simulator.profiles import PROFILES, Profile, profile_of
+from depthcache.simulator.sessions import LiveSession
+from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth, snapshot
+from depthcache.venues import Venue
+
+__all__ = ["DEFAULT_VENUES", "SimulatedExchange", "Symbols"]
+
+DEFAULT_VENUES = (
+    "binance.com",
+    "binance.com-futures",
+    "binance.com-coin_futures",
+    "binance.us",
+    "trbinance.com",
+)
+EPOCH_MS = 1_790_000_000_000
+"""The exchange's clock at the caller's time 0, when nothing else is said (2026-09-21)."""
+
+Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
+"""Exchange names to symbols, or to symbols with their profiles."""
+
+_MS_NS = 1_000_000
+_FIRST_IDS = {"spot": 50_000_000_000, "usdm": 5_123_000_000_000, "coinm": 1_007_000_000_000}
+_ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14}
+_EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One stream that somebody listens to."""
+
+    name: str
+    kind: str
+    every_ns: int
+    diffs: Diffs | None
+    listeners: list[LiveSession] = field(default_factory=list)
+    said: str | None = None
+    is_over: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """One running market of one venue."""
+
+    venue: Venue
+    symbol: str
+    market: Market
+    streams: dict[str, _Stream] = field(default_factory=dict)
+
+
+class SimulatedExchange(Exchange):
+    """Order of calls: as in `interface.Exchange`; times never go back."""
+
+    def __init__(
+        self,
+        symbols: Symbols | None = None,
+        *,
+        seed: int = 0,
+        faults: Faults | None = None,
+        epoch_ms: int = EPOCH_MS,
+        history: int = 50_000,
+    ) -> None:
+        """`symbols`: None serves every venue with the usual ones, and any symbol that is asked for.
+
+        `history`: single changes of a market for which the truth is remembered. Raises
+        UnknownExchange.
+        """
+        self.faults: Final = faults
+        self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
+        self._listed: dict[str, dict[str, Profile]] = {}
+        self._venues: dict[str, Venue] = {}
+        for name, given in (symbols if symbols is not None else dict.fromkeys(DEFAULT_VENUES, ())).items():
+            venue = venues.venue(name)
+            self._venues[venue.name] = venue
+            self._listed[venue.name] = _profiles(family(venue), given, usual=symbols is None)
+        self._places: dict[tuple[str, str], _Place] = {}
+        self._ids: dict[str, Ids] = {}
+        self._sessions: list[LiveSession] = []
+        self._limits = Limits()
+        self._due: list[tuple[int, int, _Place | tuple[_Place, _Stream]]] = []
+        self._order = count()
+        self._now_ns = 0
+
+    # --- getters ------------------------------------------------------------------------------
+
+    def venues(self) -> tuple[str, ...]:
+        """The exchange names that are served."""
+        return tuple(self._venues)
+
+    def symbols(self, venue: str) -> tuple[str, ...]:
+        """The symbols of one of them."""
+        return tuple(self._listed[venues.venue(venue).name])
+
+    def truth(self, venue: str, symbol: str) -> Market:
+        """The market itself: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
+        return self._place(self._venues[venues.venue(venue).name], symbol).market
+
+    def next_ns(self) -> int | None:
+        """When something is due next."""
+        times = [session.next_ping_ns for session in self._sessions]
+        times += [session.next_out_ns for session in self._sessions if session.next_out_ns is not None]
+        if self._due:
+            times.append(self._due[0][0])
+        return min(times, default=None)
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def advance(self, now_ns: int) -> None:
+        """Let everything happen that is due, in the order of its time."""
+        self._now_ns = max(self._now_ns, now_ns)
+        while self._due and self._due[0][0] <= now_ns:
+            at_ns, _, what = heapq.heappop(self._due)
+            if isinstance(what, _Place):
+                self._move(what, at_ns)
+            else:
+                self._flush(*what, at_ns)
+        for session in tuple(self._sessions):
+            session.on_time(now_ns, self._time_ms(now_ns))
+
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+        """A GET."""
+        place, clock_ns = self._venues[venue], self._time_ms(now_ns) * _MS_NS
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, encoding="utf-8"))
+        weight, answer = self._answer(place, parts.path, query, now_ns)
+        if answer.status == 404:
+            return answer
+        refusal = self._limits.refusal(place, weight, client, clock_ns)
+        answer = answer if refusal is None else refusal
+        headers = {**self._limits.headers(place, client), **answer.headers}
+        return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
+
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> LiveSession | HttpAnswer:
+        """A WebSocket handshake."""
+        meant = parse_target(target)
+        if meant is None:
+            return answers.no_such_path()
+        if self.faults is not None and self.faults.happens("refuse", now_ns):
+            return HttpAnswer(503, b"Service Unavailable")
+        session = LiveSession(self._venues[venue], meant, self.faults, self._on_change, now_ns)
+        self._sessions.append(session)
+        self._on_change(session, now_ns)
+        return session
+
+    def cut(self, now_ns: int) -> None:
+        """Break every connection without a close frame."""
+        for session in tuple(self._sessions):
+            session.end(Cut(), now_ns)
+
+    # --- markets and streams ------------------------------------------------------------------
+
+    def _move(self, place: _Place, at_ns: int) -> None:
+        changes = place.market.move()
+        for stream in place.streams.values():
+            if stream.diffs is not None:
+                stream.diffs.on_changes(changes)
+            if stream.every_ns == 0:
+                self._say(place, stream, at_ns)
+        self._push(at_ns + place.market.profile.interval_ms * _MS_NS, place)
+
+    def _flush(self, place: _Place, stream: _Stream, at_ns: int) -> None:
+        if stream.is_over:
+            return
+        self._say(place, stream, at_ns)
+        self._push(at_ns + stream.every_ns, (place, stream))
+
+    def _say(self, place: _Place, stream: _Stream, at_ns: int) -> None:
+        time_ms = self._time_ms(at_ns)
+        if stream.diffs is not None:
+            said = stream.diffs.take(time_ms)
+        elif stream.kind == "@bookTicker":
+            said = best_ticker(place.venue, place.symbol, place.market, time_ms)
+        else:
+            levels = int(stream.kind.partition("@depth")[2].partition("@")[0])
+            said = partial_depth(place.venue, place.symbol, place.market, levels, time_ms)
+        if said is None or (stream.diffs is None and said == stream.said):
+            return
+        stream.said = said
+        for session in tuple(stream.listeners):
+            session.send(stream.name, said, at_ns)
+
+    def _on_change(self, session: LiveSession, now_ns: int) -> None:
+        """A client came, went, or listens to something else."""
+        if not session.is_open and session in self._sessions:
+            self._sessions.remove(session)
+        wanted = set(session.streams)
+        for place in self._places.values():
+            for stream in tuple(place.streams.values()):
+                if session in stream.listeners and stream.name not in wanted:
+                    stream.listeners.remove(session)
+                    if not stream.listeners:
+                        stream.is_over = True
+                        del place.streams[stream.name]
+        for name in session.streams:
+            self._listen(session, name, now_ns)
+
+    def _listen(self, session: LiveSession, name: str, now_ns: int) -> None:
+        found = self._parse_stream(session.venue, name)
+        if found is None:
+            return  # acknowledged and silent, as at Binance (measured 2026-10-07)
+        symbol, kind, every_ns = found
+        place = self._place(session.venue, symbol)
+        stream = place.streams.get(name)
+        if stream is None:
+            is_diff = kind in dict(session.venue.stream_speeds).values()
+            diffs = Diffs(session.venue, symbol, place.market) if is_diff else None
+            stream = place.streams[name] = _Stream(name, kind, every_ns, diffs)
+            if every_ns:
+                self._push(now_ns - now_ns % every_ns + every_ns, (place, stream))
+        if session not in stream.listeners:
+            stream.listeners.append(session)
+
+    def _parse_stream(self, venue: Venue, name: str) -> tuple[str, str, int] | None:
+        lowered, at, rest = name.partition("@")
+        kind = at + rest
+        symbol = next((known for known in self._listed[venue.name] if _is_named(venue, known, lowered)), None)
+        if symbol is None:
+            return None
+        for speed_ms, suffix in venue.stream_speeds:
+            if kind == suffix:
+                return symbol, kind, speed_ms * _MS_NS
+        base, _, speed = kind.removeprefix("@").partition("@")
+        if "@" + base in _EXTRA_SPEEDS and (not speed or speed in ("100ms", "500ms")):
+            usual_ms = _EXTRA_SPEEDS["@" + base]
+            if usual_ms and venue.continuity == "contiguous":
+                usual_ms = 1_000  # spot docs, web-socket-streams "Partial Book Depth Streams", 2026-07-21
+            return symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
+        return None
+
+    def _place(self, venue: Venue, symbol: str) -> _Place:
+        key = (venue.name, symbol)
+        place = self._places.get(key)
+        if place is None:
+            profile = self._listed[venue.name][symbol]
+            kind = family(venue)
+            own = venue.name + symbol if kind == "spot" else venue.name
+            ids = self._ids.setdefault(own, Ids(_FIRST_IDS[kind], _ID_STEPS[kind]))
+            seed = f"{self._seed}/{venue.name}/{symbol}"
+            place = _Place(venue, symbol, Market(profile, ids, seed=seed, history=self._history))
+            self._places[key] = place
+            self._push(self._now_ns + profile.interval_ms * _MS_NS, place)
+        return place
+
+    # --- answers ------------------------------------------------------------------------------
+
+    def _answer(
+        self, venue: Venue, path: str, query: Mapping[str, str], now_ns: int
+    ) -> tuple[int, HttpAnswer]:
+        """The weight of a request and what is answered."""
+        time_ms = self._time_ms(now_ns)
+        if path == venue.depth_path:
+            return self._depth(venue, query, now_ns)
+        if path == venue.time_path:
+            return 1, answers.time(time_ms)
+        if path == venue.ping_path:
+            return 1, answers.ok(b"{}")
+        if path == venue.exchange_info_path:
+            return (20 if family(venue) == "spot" else 1), self._info(venue, query, time_ms)
+        return 0, answers.no_such_path()
+
+    def _info(self, venue: Venue, query: Mapping[str, str], time_ms: int) -> HttpAnswer:
+        listed = self._listed[venue.name]
+        try:
+            asked = json.loads(query["symbols"]) if "symbols" in query else None
+        except ValueError:
+            return answers.error(-1100, "Illegal characters found in parameter 'symbols'.")
+        wanted = [query["symbol"]] if "symbol" in query else asked
+        if family(venue) == "spot" and wanted is not None:
+            if any(name not in listed for name in wanted):
+                return answers.unknown_symbol()
+            listed = {name: listed[name] for name in wanted}
+        return answers.ok(json.dumps(exchange_info(venue, listed, time_ms), ensure_ascii=False).encode())
+
+    def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
+        question = answers.depth_question(venue, query)
+        if isinstance(question, HttpAnswer):
+            return 1, question
+        symbol, limit = question
+        weight = venue.snapshot_weight(limit)
+        if symbol not in self._listed[venue.name]:
+            return weight, answers.unknown_symbol()
+        market, faults = self._place(venue, symbol).market, self.faults
+        update_id, delay_ns = market.last_update_id, 0
+        if faults is not None:
+            if faults.happens("fail", now_ns):
+                return weight, HttpAnswer(503, b"Service Unavailable.")
+            if faults.happens("lagging", now_ns):
+                update_id = market.id_before(faults.lag())
+            if faults.happens("slow", now_ns):
+                delay_ns = faults.delay_ns()
+        if update_id == market.last_update_id:
+            sides = (market.levels(BIDS, limit), market.levels(ASKS, limit))
+        else:
+            bids, asks = market.sides_at(update_id)
+            sides = (sorted(bids.items(), reverse=True)[:limit], sorted(asks.items())[:limit])
+        time_ms = self._time_ms(now_ns)
+        body = snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms)
+        answer = answers.ok(body)
+        return weight, HttpAnswer(answer.status, answer.body, answer.headers, delay_ns)
+
+    def _time_ms(self, now_ns: int) -> int:
+        return self._epoch_ms + now_ns // _MS_NS
+
+    def _push(self, at_ns: int, what: _Place | tuple[_Place, _Stream]) -> None:
+        heapq.heappush(self._due, (at_ns, next(self._order), what))
+
+
+def _profiles(kind: str, given: Iterable[str] | Mapping[str, Profile], *, usual: bool) -> dict[str, Profile]:
+    if usual:
+        return dict(PROFILES[kind])
+    if isinstance(given, Mapping):
+        return dict(given)
+    return {symbol: profile_of(kind, symbol) for symbol in given}
+
+
+def _is_named(venue: Venue, symbol: str, lowered: str) -> bool:
+    return venue.stream(symbol).partition("@")[0] == lowered

@@ -1,0 +1,122 @@
+"""A client and an exchange on one virtual clock: hours of trouble in a second, the same every time.
+
+    exchange = SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1, faults=Faults(drop=0.01))
+    pair = Pair(exchange)
+    book = pair.add("binance.com", "BTCUSDT")
+    pair.run_for(60)
+    assert pair.differences() == 0
+
+The client is the one that users run, but for its sockets: core, runner and native books. Not here: what
+the exchange does (`exchange`, `faults`), how messages travel (`memory`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from depthcache import venues
+from depthcache._native import Router
+from depthcache.core.client import ClientCore
+from depthcache.core.notices import Notice
+from depthcache.core.policy import Policy
+from depthcache.io.runner import Runner
+from depthcache.model import Status
+from depthcache.simulator.exchange import SimulatedExchange
+from depthcache.simulator.memory import MemoryNetwork
+from depthcache.simulator.truth import differences
+
+if TYPE_CHECKING:
+    from depthcache._native import BookReader
+
+__all__ = ["Pair"]
+
+_S_NS = 1_000_000_000
+
+
+class Pair:
+    """One client and one exchange; `now_ns` is their clock."""
+
+    def __init__(
+        self,
+        exchange: SimulatedExchange,
+        *,
+        policy: Policy | None = None,
+        seed: int = 0,
+        latency_ns: int = 20_000_000,
+        router: Any = None,
+    ) -> None:
+        """`seed`: of the client's pauses. `router`: the native one, or `depthcache.reference.Router()`."""
+        self.exchange = exchange
+        self.books: dict[tuple[str, str], BookReader] = {}
+        self.notices: list[Notice] = []
+        self.on_step: Callable[[], None] | None = None
+        """Called after everything that happened at one moment, before the clock moves on."""
+        self._router = Router() if router is None else router
+        self._network = MemoryNetwork(exchange, latency_ns=latency_ns)
+        core = ClientCore(self._router, random=random.Random(seed).random, policy=policy or Policy())
+        self._runner = Runner(core, self._router, self._network, on_notice=self.notices.append)
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    @property
+    def now_ns(self) -> int:
+        """The clock, in nanoseconds."""
+        return self._network.now_ns()
+
+    def add(self, exchange: str, symbol: str, *, depth: int = 100, speed_ms: int | None = None) -> BookReader:
+        """Begin a book. Raises what `depthcache.connect` raises."""
+        venue = venues.venue(exchange)
+        key = (venue.name, venues.parse_symbol(symbol, venue))
+        number = self._runner.add(venue, key[1], depth=depth, speed_ms=speed_ms)
+        self._numbers[key] = number
+        self.books[key] = self._router.reader(number)
+        return self.books[key]
+
+    def remove(self, exchange: str, symbol: str) -> None:
+        """End a book. Raises KeyError for one that is not there."""
+        venue = venues.venue(exchange)
+        key = (venue.name, venues.parse_symbol(symbol, venue))
+        self._runner.remove(self._numbers.pop(key))
+        del self.books[key]
+
+    def run_for(self, seconds: float) -> None:
+        """Let so much time go by."""
+        self.run_until(self.now_ns + round(seconds * _S_NS))
+
+    def run_until(self, until_ns: int) -> None:
+        """Let time go by until then."""
+        while (next_ns := self._network.next_ns()) is not None and next_ns <= until_ns:
+            self._step(next_ns)
+        self._step(until_ns)
+
+    def run_until_synced(self, *, within_s: float = 60) -> bool:
+        """Let time go by until all books are synced, or that long; whether they are."""
+        until_ns = self.now_ns + round(within_s * _S_NS)
+        while not self.is_synced():
+            next_ns = self._network.next_ns()
+            if next_ns is None or next_ns > until_ns:
+                return False
+            self._step(next_ns)
+        return True
+
+    def is_synced(self) -> bool:
+        """Whether all books are synced now."""
+        return all(book.status is Status.SYNCED for book in self.books.values())
+
+    def differences(self) -> int:
+        """How many levels of the synced books differ from the truth inside their complete range."""
+        return sum(
+            differences(book, self.exchange.truth(*key))
+            for key, book in self.books.items()
+            if book.status is Status.SYNCED
+        )
+
+    def close(self) -> None:
+        """End the client."""
+        self._runner.close()
+
+    def _step(self, now_ns: int) -> None:
+        self._network.step(now_ns)
+        if self.on_step is not None:
+            self.on_step()

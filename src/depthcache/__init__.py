@@ -53,7 +53,8 @@ from depthcache.venues import Endpoints
 from depthcache.view import Book, LiveBook
 
 if TYPE_CHECKING:
-    from depthcache import recording, simulator
+    from depthcache import recording as recording
+    from depthcache import simulator as simulator
 
     __version__: str
 

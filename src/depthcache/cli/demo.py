@@ -1,4 +1,7 @@
-"""`depthcache demo`."""
+"""`depthcache demo`: five live books of two venues from the embedded exchange, judged by its truth.
+
+Not here: the exchange (`simulator`), showing (`live`), judging (`truth`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,49 @@ import click
 
 __all__ = ["demo"]
 
+_BOOKS = {
+    "binance.com": ["BTCUSDT", "ETHUSDT", "NEXOUSDT"],
+    "binance.com-futures": ["BTCUSDT", "ETHUSDT"],
+}
+_SYNC_S = 30.0
+
 
 @click.command()
-def demo() -> None:
-    """To come."""
+@click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
+@click.option("--seed", type=int, help="The same seed, the same market; by default one is drawn.")
+@click.option(
+    "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels a side that are shown."
+)
+def demo(seconds: float | None, seed: int | None, levels: int) -> int:
+    """Show five live books of two venues from an exchange inside this program, until Ctrl-C.
+
+    Nothing leaves this machine: the exchange runs on loopback, with real WebSocket and HTTP. All the
+    while every book is compared, level by level inside its complete range, with what the exchange
+    knows to be true at the same update id. The last line tells the outcome.
+
+    \b
+    depthcache demo
+    depthcache demo --seconds 10 --seed 1
+
+    Exit code 0: every comparison was equal. 1: a level differed.
+    """
+    import asyncio
+
+    import depthcache
+    from depthcache.cli.interrupt import Interrupt
+    from depthcache.cli.live import show
+    from depthcache.cli.truth import Judge
+
+    async def run(server: depthcache.simulator.Server) -> Judge:
+        async with depthcache.connect(_BOOKS, depth=max(100, levels), settings=server.settings) as books:
+            judge = Judge(server, books)
+            await show(books, interrupt, levels=levels, seconds=seconds, on_look=judge.look)
+            if not judge.all_compared and not interrupt.has_happened:
+                await books.wait_synced(timeout=_SYNC_S)  # a run too short to sync tells nothing
+            judge.compare()
+            return judge
+
+    with Interrupt() as interrupt, depthcache.simulator.serve(seed=seed, symbols=_BOOKS) as server:
+        judge = asyncio.run(run(server))
+    click.echo(judge.summary())
+    return 1 if judge.differences else 0

@@ -1,6 +1,14 @@
-"""`depthcache simulate`."""
+"""`depthcache simulate`: the embedded exchange as a program, for any client in any language.
+
+Only starts it and says where it is. Not here: the exchange (`simulator`).
+"""
 
 from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -8,5 +16,43 @@ __all__ = ["simulate"]
 
 
 @click.command()
-def simulate() -> None:
-    """To come."""
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Where; by default any free port.")
+@click.option("--seed", type=int, help="The same seed, the same market; by default one is drawn.")
+@click.option(
+    "--speed",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Of recordings: 10 is ten times as fast, inf without pauses.",
+)
+@click.option("--exchange", metavar="NAME", help="Of recordings that do not tell which exchange they are of.")
+def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, exchange: str | None) -> int:
+    """Run an exchange on this machine, for any client, until Ctrl-C.
+
+    Without FILES it trades invented markets of several venues; with FILES (recordings of the hftbacktest
+    collector, of cryptofeed, or JSON lines) it plays them back: the play starts with the first
+    subscription. The first lines on stdout are `export` lines: a program of this package started with
+    them in its environment uses this exchange without a change. Other clients find every venue under
+    the URL that is shown, followed by the exchange name.
+
+    \b
+    depthcache simulate --port 9000 --seed 1
+    depthcache simulate btcusdt_20240808.gz --speed 10
+    """
+    from depthcache.cli.interrupt import Interrupt
+    from depthcache.simulator import serve
+
+    with (
+        Interrupt() as interrupt,
+        serve(seed=seed, port=port, files=files, speed=speed, exchange=exchange) as server,
+    ):
+        for name, value in server.environment.items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+        for name in server.settings.endpoints:
+            symbols = ", ".join(server.exchange.symbols(name))
+            click.echo(f"# {server.url}/{name}: {symbols}")
+        sys.stdout.flush()
+        click.echo("Ctrl-C ends it.", err=True)
+        interrupt.wait()
+    return 0

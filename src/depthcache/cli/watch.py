@@ -1,6 +1,8 @@
-"""`depthcache watch`."""
+"""`depthcache watch`: live order books in the terminal. All of it through the public API."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import click
 
@@ -8,5 +10,44 @@ __all__ = ["watch"]
 
 
 @click.command()
-def watch() -> None:
-    """To come."""
+@click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
+@click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
+@click.option(
+    "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels a side that are shown."
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(1),
+    help="Levels a side that are kept complete; by default 100, or as many as are shown.",
+)
+@click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
+def watch(
+    symbols: Sequence[str], exchange: str, levels: int, depth: int | None, seconds: float | None
+) -> int:
+    """Show live order books: a ladder and a state line for each, until Ctrl-C.
+
+    The state line says what a book is (synced, or why not), how old its last update is, its update id, how
+    far it is complete, and how many updates come a second. Where stdout is no terminal, plain lines
+    come once a second.
+
+    \b
+    depthcache watch BTCUSDT ETHUSDT
+    depthcache watch BTCUSDT --exchange binance.com-futures --levels 10
+    """
+    import asyncio
+
+    import depthcache
+    from depthcache.cli.interrupt import Interrupt
+    from depthcache.cli.live import show
+
+    wanted = depthcache.connect(exchange, list(symbols), depth=depth or max(100, levels), on_stale="serve")
+
+    async def run() -> None:
+        async with wanted as books:
+            await show(books, interrupt, levels=levels, seconds=seconds)
+            if all(book.status is depthcache.Status.CLOSED for book in books):
+                await books.wait_synced(timeout=0)  # raises why
+
+    with Interrupt() as interrupt:
+        asyncio.run(run())
+    return 0

@@ -7,7 +7,10 @@ were made of. Not here: anything that live books need.
 
 from __future__ import annotations
 
+from depthcache.simulator.exchange import SimulatedExchange
+from depthcache.simulator.faults import Faults
 from depthcache.simulator.recorded import RecordedExchange
-from depthcache.simulator.server import Server, Truth, serve
+from depthcache.simulator.server import Server, serve
+from depthcache.simulator.truth import Truth, differences
 
-__all__ = ["RecordedExchange", "Server", "Truth", "serve"]
+__all__ = ["Faults", "RecordedExchange", "Server", "SimulatedExchange", "Truth", "differences", "serve"]

@@ -8,32 +8,26 @@ Not here: sockets (`carrier`), what is said on them (`exchange`, `recorded`).
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from os import PathLike
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.settings import Settings
 from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier
+from depthcache.simulator.exchange import SimulatedExchange, Symbols
 from depthcache.simulator.interface import Exchange
 from depthcache.simulator.recorded import RecordedExchange
+from depthcache.simulator.truth import Sides, Truth
 from depthcache.venues import Endpoints
 
-__all__ = ["Server", "Truth", "serve"]
+__all__ = ["Server", "serve"]
 
 T = TypeVar("T")
-Sides: TypeAlias = tuple[Sequence[tuple[Decimal, Decimal]], Sequence[tuple[Decimal, Decimal]]]
-
-
-class Truth(Protocol):
-    """What the exchange itself knows of one symbol."""
-
-    def book_at(self, update_id: int) -> Sides:
-        """Bids and asks, all levels, exact, right after that update id."""
 
 
 @runtime_checkable
@@ -128,7 +122,7 @@ def serve(
     seed: int | None = None,
     port: int = 0,
     *,
-    symbols: Mapping[str, Sequence[str]] | None = None,
+    symbols: Symbols | None = None,
     files: Sequence[str | PathLike[str]] = (),
     speed: float = 1.0,
     exchange: str | None = None,
@@ -136,9 +130,9 @@ def serve(
     """Start an embedded exchange on loopback: an invented one, or recordings as the exchange they are of.
 
     Args:
-        seed: of the invented market; the same seed, the same market. None draws one.
+        seed: of the invented markets; the same seed, the same markets. None draws one.
         port: where; 0 takes any free port.
-        symbols: exchange names and their symbols; by default those of `depthcache demo` and more.
+        symbols: exchange names and their symbols; by default the usual ones of every venue.
         files: recordings to serve instead of an invented market.
         speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
         exchange: of recordings that do not tell which exchange they are of.
@@ -147,14 +141,12 @@ def serve(
     """
     if files:
         if seed is not None or symbols is not None:
-            raise UsageError(
-                "recordings are served as they are: seed and symbols are for invented markets"
-            )
+            raise UsageError("recordings are served as they are: seed and symbols are for invented markets")
         return Server(RecordedExchange(files, speed=speed, exchange=exchange), port=port, paced=True)
     if exchange is not None:
         raise UsageError("exchange says of which exchange recordings are; name invented ones in symbols")
-    return Server(_invented(symbols, seed), port=port)
+    return Server(SimulatedExchange(symbols, seed=_drawn() if seed is None else seed), port=port)
 
 
-def _invented(symbols: Mapping[str, Sequence[str]] | None, seed: int | None) -> Exchange:
-    raise UsageError("to come")
+def _drawn() -> int:
+    return secrets.randbelow(2**32)

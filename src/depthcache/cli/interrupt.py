@@ -1,0 +1,69 @@
+"""Ctrl-C and SIGTERM as something to wait for, so that commands end in order.
+
+The first one asks the command to end; a second Ctrl-C interrupts whatever it is still doing. Not here:
+what ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+__all__ = ["Interrupt"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LOOK_S = 0.5
+"""Where a wait is not woken by signals (Windows), it is looked for them this often."""
+
+
+class Interrupt:
+    """`with Interrupt() as interrupt:` on the main thread; then `wait` or `wait_async`."""
+
+    def __init__(self) -> None:
+        self._happened = threading.Event()
+        self._before: dict[signal.Signals, Any] = {}
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    @property
+    def has_happened(self) -> bool:
+        """Whether the command was asked to end."""
+        return self._happened.is_set()
+
+    def wait(self) -> None:
+        """Until somebody asks the command to end."""
+        while not self._happened.wait(_LOOK_S):
+            pass
+
+    async def wait_async(self, timeout_s: float) -> bool:
+        """The same for at most `timeout_s`, on an event loop; whether it has happened."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        self._waiting = loop, event
+        if not self._happened.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await event.wait()
+        return self._happened.is_set()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._happened.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._happened.set()
+        if self._waiting is not None:
+            loop, event = self._waiting
+            with suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,66 @@
+"""Books compared with the truth of an embedded exchange, again and again.
+
+What differs is counted in levels, and only inside the complete range: beyond it a book promises
+nothing. Not here: showing, starting anything.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from depthcache.errors import BookError
+from depthcache.simulator import differences
+
+if TYPE_CHECKING:
+    from depthcache import Books
+    from depthcache.simulator import Server
+
+__all__ = ["Judge"]
+
+_EVERY_NS = 500_000_000
+
+
+class Judge:
+    """Order of calls: `look` as often as one likes, `compare` at the end, then `summary`."""
+
+    def __init__(self, server: Server, books: Books) -> None:
+        self._server = server
+        self._books = tuple(books)
+        self._next_ns = 0
+        self._compared: set[int] = set()
+        self.differences = 0
+        """Levels that differed, over all comparisons."""
+
+    @property
+    def all_compared(self) -> bool:
+        """Whether every book was compared at least once."""
+        return len(self._compared) == len(self._books)
+
+    def look(self) -> None:
+        """Compare if the last time was half a second ago."""
+        now_ns = monotonic_ns()
+        if now_ns >= self._next_ns:
+            self._next_ns = now_ns + _EVERY_NS
+            self.compare()
+
+    def compare(self) -> None:
+        """Compare every book that says it is synced, at its own update id."""
+        for number, book in enumerate(self._books):
+            truth = self._server.truth(book.exchange, book.symbol)
+            try:
+                self.differences += differences(book, truth)
+            except BookError:
+                continue  # it says itself that it cannot be trusted now
+            self._compared.add(number)
+
+    def summary(self) -> str:
+        """The outcome in one line."""
+        counts = [book.counters for book in self._books]
+        updates = sum(each["applied"] for each in counts)
+        gaps = sum(each["gaps"] for each in counts)
+        resyncs = sum(max(0, each["snapshots"] - 1) for each in counts)
+        return (
+            f"{len(self._books)} books, {updates} updates, {gaps} gaps, {resyncs} resyncs, "
+            f"differences: {self.differences}"
+        )

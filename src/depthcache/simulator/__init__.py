@@ -2,15 +2,32 @@
 
 `serve` runs one on loopback, real WebSocket and HTTP, for any client in any language: a seeded
 invented market that knows the truth at every update id, or recordings served as the exchange they
-were made of. Not here: anything that live books need.
+were made of. `Pair` puts a client and an invented exchange, with `Faults`, on one virtual clock.
+Not here: anything that live books need.
 """
 
 from __future__ import annotations
 
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.faults import Faults
+from depthcache.simulator.market import Market
+from depthcache.simulator.pair import Pair
+from depthcache.simulator.profiles import PROFILES, TINY, Profile
 from depthcache.simulator.recorded import RecordedExchange
 from depthcache.simulator.server import Server, serve
 from depthcache.simulator.truth import Truth, differences
 
-__all__ = ["Faults", "RecordedExchange", "Server", "SimulatedExchange", "Truth", "differences", "serve"]
+__all__ = [
+    "PROFILES",
+    "TINY",
+    "Faults",
+    "Market",
+    "Pair",
+    "Profile",
+    "RecordedExchange",
+    "Server",
+    "SimulatedExchange",
+    "Truth",
+    "differences",
+    "serve",
+]

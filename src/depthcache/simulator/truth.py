@@ -34,14 +34,14 @@ def differences(book: BookReader, truth: Truth) -> int:
     bids, asks = truth.book_at(frozen.last_update_id or 0)
     complete_to = frozen.complete_to
     wrong = 0
-    for held, true, bound, sign in (
+    for side, true, bound, sign in (
         (frozen.bids, bids, complete_to.bids, 1),
         (frozen.asks, asks, complete_to.asks, -1),
     ):
         if bound is None:
             continue
         edge = sign * bound
-        ours = {price: quantity for price, quantity in held if sign * price >= edge}
-        theirs = {price: quantity for price, quantity in true if sign * price >= edge}
+        ours: dict[object, object] = {price: held for price, held in side if sign * price >= edge}
+        theirs: dict[object, object] = {price: quantity for price, quantity in true if sign * price >= edge}
         wrong += sum(ours.get(price) != theirs.get(price) for price in ours.keys() | theirs.keys())
     return wrong

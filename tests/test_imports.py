@@ -51,7 +51,14 @@ TOP = frozenset({path.stem for path in PACKAGE.glob("*.py")} - {"__init__"})
 SURFACE = frozenset({"core", "venues", "io", "_native", "depthcache"}) | TOP
 """For `caches`, `blocking` and the other files directly in the package."""
 
-TYPES_ONLY = {("core", "_native"), ("io", "_native")}
+RULES["depthcache"] = SURFACE | frozenset({"simulator", "recording"})
+
+TYPES_ONLY = {
+    ("core", "_native"),
+    ("io", "_native"),
+    ("depthcache", "simulator"),
+    ("depthcache", "recording"),
+}
 """Imports that may only serve the type checker."""
 
 VIRTUAL_CLIENT = {"simulator/pair.py"}
@@ -142,6 +149,7 @@ def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
         ("caches", "from depthcache.reference import book"),
         ("blocking", "from depthcache.cli import main"),
         ("depthcache", "from depthcache.reference import book"),
+        ("depthcache", "from depthcache import simulator"),
         ("simulator", "from depthcache.core.client import ClientCore"),
         ("simulator", "from depthcache._native import Book"),
         ("recording", "from depthcache.core.pacing import Pacer"),

@@ -10,6 +10,7 @@ its readers instead (`paced`). Not here: what is said (the exchange), threads an
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections import deque
@@ -70,7 +71,7 @@ class Carrier:
             await web.TCPSite(self._runner, HOST, self.port).start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             allowed = f"a port that is free on {HOST}, or 0 for any ({reason})"
             raise InvalidArgument(name="port", value=self.port, allowed=allowed) from None
         self.port = int(self._runner.addresses[0][1])

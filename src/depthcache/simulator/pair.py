@@ -28,7 +28,7 @@ from depthcache.simulator.memory import MemoryNetwork
 from depthcache.simulator.truth import differences
 
 if TYPE_CHECKING:
-    from depthcache._native import BookReader
+    from depthcache import BookReader
 
 __all__ = ["Pair"]
 

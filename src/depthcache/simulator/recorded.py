@@ -127,7 +127,7 @@ class RecordedExchange(Exchange):
         target: str,
         now_ns: int,
         *,
-        client: str = "client",  # noqa: ARG002 - connections are not limited
+        client: str = "client",
     ) -> Session | HttpAnswer:
         """A WebSocket handshake."""
         parsed = parse_target(target)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from depthcache._native import BookReader
+    from depthcache import BookReader
 
 __all__ = ["Sides", "Truth", "differences"]
 

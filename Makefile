@@ -53,7 +53,8 @@ fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
 
 soak: wheel  ## The property tests with many schedules (SCHEDULES=100000)
 	tools/environment.sh $(TEST_ENV) test
-	SCHEDULES=$(SCHEDULES) HYPOTHESIS_PROFILE=soak $(TEST_ENV)/bin/python -m pytest -p no:cacheprovider tests/properties
+	SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$${SCHEDULES_SEED:-$$(date +%s)} HYPOTHESIS_PROFILE=soak \
+		$(TEST_ENV)/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/properties
 
 clean:  ## Remove everything that was made
 	rm -rf build dist target fuzz/target $(VENV) src/depthcache/*.so

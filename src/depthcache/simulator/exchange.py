@@ -180,7 +180,7 @@ class SimulatedExchange(Exchange):
 
     def _move(self, place: _Place, at_ns: int) -> None:
         changes = place.market.move()
-        for stream in place.streams.values():
+        for stream in tuple(place.streams.values()):
             if stream.diffs is not None:
                 stream.diffs.on_changes(changes)
             if stream.every_ns == 0:

@@ -26,6 +26,7 @@ from depthcache.model import Status
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.memory import MemoryNetwork
 from depthcache.simulator.truth import differences
+from depthcache.venues import Venue
 
 if TYPE_CHECKING:
     from depthcache import BookReader
@@ -64,9 +65,12 @@ class Pair:
         """The clock, in nanoseconds."""
         return self._network.now_ns()
 
-    def add(self, exchange: str, symbol: str, *, depth: int = 100, speed_ms: int | None = None) -> BookReader:
-        """Begin a book. Raises what `depthcache.connect` raises."""
-        venue = venues.venue(exchange)
+    def add(
+        self, exchange: str | Venue, symbol: str, *, depth: int = 100, speed_ms: int | None = None
+    ) -> BookReader:
+        """Begin a book. `exchange`: a name, or a venue that differs from the exchange's own, such as one
+        with smaller snapshots. Raises what `depthcache.connect` raises."""
+        venue = venues.venue(exchange) if isinstance(exchange, str) else exchange
         key = (venue.name, venues.parse_symbol(symbol, venue))
         number = self._runner.add(venue, key[1], depth=depth, speed_ms=speed_ms)
         self._numbers[key] = number

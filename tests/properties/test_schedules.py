@@ -1,0 +1,99 @@
+"""Whenever a book says synced, its complete range is the truth; and every book comes back.
+
+Thousands of schedules of faults on a virtual clock, each drawn from one number. SCHEDULES says how many
+(2,000), SCHEDULES_SEED with which number they begin; one in twenty runs on the readable reference, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from depthcache import reference
+from depthcache.reference import market as reference_market
+from depthcache.reference.book import BookSide
+from depthcache.reference.sequence import Verdict, judge
+from tests.properties.schedules import run
+
+SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+FIRST_SEED = int(os.environ.get("SCHEDULES_SEED", "1"))
+BATCH = 50
+ON_REFERENCE_EVERY = 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(FIRST_SEED, FIRST_SEED + SCHEDULES, BATCH))
+def test_synced_books_are_true_and_lost_ones_come_back(first: int) -> None:
+    last = min(first + BATCH, FIRST_SEED + SCHEDULES)
+    print(f"schedules {first} to {last - 1}")
+    checks = gaps = 0
+    for seed in range(first, last):
+        engines: list[Any] = [None, reference.Router()] if seed % ON_REFERENCE_EVERY == 0 else [None]
+        for router in engines:
+            outcome = run(seed, router=router)
+            engine = "native" if router is None else "reference"
+            again = f"SCHEDULES=1 SCHEDULES_SEED={seed} pytest -m slow tests/properties/test_schedules.py"
+            assert outcome.wrong is None, (
+                f"seed {seed} on the {engine} engine: {outcome.wrong}\nagain: {again}"
+            )
+            checks += outcome.checks
+            gaps += outcome.gaps
+    print(f"{checks} books compared, {gaps} gaps healed")
+    assert checks > 20 * (last - first)
+
+
+def test_a_few_schedules() -> None:
+    outcomes = [run(seed) for seed in range(3)]
+    assert [outcome.wrong for outcome in outcomes] == [None] * 3
+
+
+def test_the_same_seed_does_the_same_on_both_engines() -> None:
+    assert run(4) == run(4, router=reference.Router())
+
+
+# --- planted bugs: each must be seen by the same check ------------------------------------------------
+
+
+def ignores_gaps(*args: Any, **kwargs: Any) -> Verdict:
+    verdict = judge(*args, **kwargs)
+    return Verdict.NEXT if verdict is Verdict.GAP else verdict
+
+
+def allows_one_lost_id(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> Verdict:
+    verdict = judge(continuity, held_id, update, confirmed=confirmed)
+    if verdict is Verdict.GAP and continuity == "contiguous" and update.first_update_id <= held_id + 8:
+        return Verdict.NEXT
+    return verdict
+
+
+def applies_stale_ones(*args: Any, **kwargs: Any) -> Verdict:
+    verdict = judge(*args, **kwargs)
+    return Verdict.NEXT if verdict is Verdict.STALE else verdict
+
+
+def forgets_deletes(side: BookSide, levels: Any, apply: Callable[..., int] = BookSide.apply) -> int:
+    return apply(side, [level for level in levels if level[1].value])
+
+
+def claims_whole_sides(
+    side: BookSide, levels: Any, _limit: int | None, install: Callable[..., None] = BookSide.install
+) -> None:
+    install(side, levels, 10**9)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "bug"),
+    [
+        (reference_market, "judge", ignores_gaps),
+        (reference_market, "judge", allows_one_lost_id),
+        (reference_market, "judge", applies_stale_ones),
+        (BookSide, "apply", forgets_deletes),
+        (BookSide, "install", claims_whole_sides),
+    ],
+)
+def test_planted_bugs_are_found(place: Any, name: str, bug: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, name, bug)
+    assert any(run(seed, router=reference.Router()).wrong for seed in range(1, 40))

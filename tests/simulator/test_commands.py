@@ -1,0 +1,117 @@
+"""What clients say to a stream socket: targets, subscriptions, replies and errors as on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from depthcache.simulator.commands import Commands, Done, Target, parse_target
+from depthcache.simulator.interface import Close
+
+
+def commands(*streams: str, combined: bool = True, most: int = 5, numbers: bool = False) -> Commands:
+    return Commands(combined=combined, streams=streams, most_streams=most, ids_are_numbers=numbers)
+
+
+def say(to: Commands, **message: Any) -> Done:
+    return to.on_text(json.dumps(message))
+
+
+# --- the URL ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "meaning"),
+    [
+        ("/ws", Target("", False, (), None)),
+        ("/ws/", Target("", False, (), None)),
+        ("/ws/a@depth/b@depth@100ms/a@depth", Target("", False, ("a@depth", "b@depth@100ms"), None)),
+        ("/stream", Target("", True, (), None)),
+        ("/stream?streams=a@depth/b@depth", Target("", True, ("a@depth", "b@depth"), None)),
+        ("/public/stream?streams=a%40depth", Target("public", True, ("a@depth",), None)),
+        ("/market/ws/a@depth", Target("market", False, ("a@depth",), None)),
+        ("/ws/%E5%B8%81usdt@depth", Target("", False, ("币usdt@depth",), None)),
+        ("/stream?timeUnit=microsecond", Target("", True, (), "MICROSECOND")),
+    ],
+)
+def test_a_url_names_its_streams(target: str, meaning: Target) -> None:
+    assert parse_target(target) == meaning
+
+
+@pytest.mark.parametrize("target", ["", "/", "/api/v3/ping", "/streams", "/public", "/public/api", "/wss"])
+def test_other_paths_are_no_stream_sockets(target: str) -> None:
+    assert parse_target(target) is None
+
+
+# --- subscriptions ----------------------------------------------------------------------------
+
+
+def test_subscribing_and_leaving_is_acknowledged_and_tells_what_is_new() -> None:
+    held = commands("a@depth")
+    done = say(held, method="SUBSCRIBE", params=["a@depth", "b@depth", "b@depth"], id=7)
+    assert done == Done('{"result":null,"id":7}', subscribed=("b@depth",))
+    assert held.streams == ("a@depth", "b@depth")
+    done = say(held, method="UNSUBSCRIBE", params=["a@depth", "never@depth"], id=8)
+    assert done == Done('{"result":null,"id":8}', unsubscribed=("a@depth",))
+    assert "a@depth" not in held
+    assert say(held, method="LIST_SUBSCRIPTIONS", id=9).reply == '{"result":["b@depth"],"id":9}'
+
+
+def test_one_stream_too_many_is_an_error_and_the_end() -> None:
+    held = commands("a", "b", "c", "d")
+    assert say(held, method="SUBSCRIBE", params=["e"], id=1).close is None
+    done = say(held, method="SUBSCRIBE", params=["f"], id=2)
+    assert json.loads(done.reply) == {"error": {"code": 4, "msg": "Too many subscriptions"}, "id": 2}
+    assert done.close == Close(1008, "Invalid request")
+    assert "f" not in held
+
+
+def test_frames_are_wrapped_where_the_connection_is_combined() -> None:
+    held = commands(combined=False)
+    assert held.wrap("币usdt@depth", "{}") == "{}"
+    assert say(held, method="SET_PROPERTY", params=["combined", True], id=1).reply == '{"result":null,"id":1}'
+    assert held.wrap("币usdt@depth", "{}") == '{"stream":"币usdt@depth","data":{}}'
+    assert say(held, method="GET_PROPERTY", params=["combined"], id=2).reply == '{"result":true,"id":2}'
+
+
+@pytest.mark.parametrize("number", [0, 7, -7, "abc-1", None, 2**63 - 1])
+def test_spot_takes_numbers_short_texts_and_null_as_ids(number: object) -> None:
+    done = say(commands(), method="LIST_SUBSCRIPTIONS", id=number)
+    assert json.loads(done.reply) == {"result": [], "id": number}
+
+
+@pytest.mark.parametrize("number", [-1, "abc", None, 1.5, True])
+def test_futures_take_unsigned_numbers_alone(number: object) -> None:
+    error = json.loads(say(commands(numbers=True), method="LIST_SUBSCRIPTIONS", id=number).reply)["error"]
+    assert error == {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("nonsense", 3, "Invalid JSON: expected value at line 1 column 1"),
+        ("[" * 100_000, 3, "Invalid JSON"),
+        ("[]", 2, "Invalid request"),
+        ('{"id":1}', 2, "missing field `method`"),
+        ('{"method":"SUBSCRIBE","id":1}', 2, "missing field `params`"),
+        ('{"method":"X","id":1}', 2, "unknown variant `X`, expected one of `SUBSCRIBE`"),
+        ('{"method":["X"],"id":1}', 2, "unknown variant"),
+        ('{"method":"SUBSCRIBE","params":"a@depth","id":1}', 2, "invalid stream"),
+        ('{"method":"SUBSCRIBE","params":[1],"id":1}', 2, "invalid stream"),
+        ('{"method":"SUBSCRIBE","params":[""],"id":1}', 2, "invalid stream"),
+        ('{"method":"GET_PROPERTY","params":[1],"id":1}', 2, "property name must be a string"),
+        ('{"method":"GET_PROPERTY","params":["other"],"id":1}', 0, "Unknown property"),
+        ('{"method":"GET_PROPERTY","params":["combined",1],"id":1}', 2, "too many parameters"),
+        ('{"method":"SET_PROPERTY","params":["combined",1],"id":1}', 1, "expected Boolean"),
+        ('{"method":"SET_PROPERTY","params":["combined"],"id":1}', 1, "expected Boolean"),
+    ],
+)
+def test_what_is_wrong_is_said_and_changes_nothing(text: str, code: int, words: str) -> None:
+    held = commands("a@depth")
+    done = held.on_text(text)
+    error = json.loads(done.reply)["error"]
+    assert error["code"] == code
+    assert words in error["msg"]
+    assert (held.streams, held.combined, done.close) == (("a@depth",), True, None)

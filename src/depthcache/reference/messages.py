@@ -84,7 +84,7 @@ class Frame:
     update: DepthUpdate | None
 
 
-class _Wrong(Exception):  # noqa: N818  (never leaves this file)
+class _Wrong(Exception):
     """What is wrong with a message, in words."""
 
 

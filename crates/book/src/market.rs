@@ -237,7 +237,7 @@ impl Market {
         (self.event_time_us, self.updated_ns, self.base_us) = (None, None, None);
         self.confirmed = false;
         self.check_crossed(now_ns);
-        if !self.replay(held) {
+        if !self.replay(held, now_ns) {
             return SnapshotOutcome::Gap;
         }
         if self.confirmed || live {
@@ -254,7 +254,7 @@ impl Market {
 
     /// Apply the kept diffs that follow the snapshot just installed; false after a hole among them,
     /// with the diff behind the hole and all later ones kept.
-    fn replay(&mut self, snapshot_id: i64) -> bool {
+    fn replay(&mut self, snapshot_id: i64, now_ns: i64) -> bool {
         let buffer = std::mem::take(&mut self.buffer);
         let mut update = DepthUpdate::default();
         let mut whole = true;
@@ -275,7 +275,7 @@ impl Market {
                     }
                 }
                 Verdict::Gap => {
-                    self.lose_chain(held, kept.ids, kept.received_ns);
+                    self.lose_chain(held, kept.ids, now_ns);
                     self.keep(kept.ids, frame, kept.received_ns);
                     whole = false;
                 }

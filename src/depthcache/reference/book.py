@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 from depthcache.reference.messages import Number
 
-__all__ = ["NOTHING", "WHOLE", "BookSide", "Bound"]
+__all__ = ["NOTHING", "WHOLE", "BookSide", "Bound", "at_width"]
 
 WHOLE = "whole"  #     no bound: every level of the side is known
 NOTHING = "nothing"  # no complete range: not even the best is proven
@@ -82,6 +82,10 @@ class BookSide:
             return None
         return max(self.levels) if self.sign > 0 else min(self.levels)
 
+    def price_text(self, price: Decimal) -> str:
+        """A price as the exchange writes it."""
+        return format(at_width(price, self.price_scale), "f")
+
     def proves(self, price: Decimal) -> bool:
         """Whether a level at this price lies inside the complete range."""
         if self.bound is WHOLE:
@@ -97,3 +101,8 @@ class BookSide:
         return BookSide(
             self.sign, dict(self.levels), self.bound, self.price_scale, self.quantity_scale, self._sorted
         )
+
+
+def at_width(value: Decimal, scale: int) -> Decimal:
+    """The number with as many decimals as the exchange sends."""
+    return value.quantize(Decimal(1).scaleb(-scale)) if value.is_finite() else value

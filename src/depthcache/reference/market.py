@@ -35,7 +35,7 @@ from depthcache.reference.sequence import Continuity, Verdict, judge, looks_rese
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "worse"]
 
-BUFFER_BYTES = 16 * 1024 * 1024
+BUFFER_BYTES = 64 * 1024 * 1024
 """Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
 
 COUNTERS = (
@@ -67,7 +67,8 @@ class Market:
         self.exchange, self.symbol, self.continuity = exchange, symbol, continuity
         self.bids, self.asks = BookSide(1), BookSide(-1)
         self.state, self.reason, self.since_ns = Status.EMPTY, "nothing has arrived yet", 0
-        self.crossed = self.confirmed = False
+        self.confirmed = False
+        self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
@@ -75,24 +76,24 @@ class Market:
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.causes: set[str] = set()
         self.caused_ns = 0
-        self._kept: list[bytes] = []
+        self._kept: list[tuple[bytes, int]] = []
         self._kept_bytes, self._most_bytes = 0, buffer_bytes
         self._base_time_us: int | None = None
         self._data_seen = False
 
     # --- getters -----------------------------------------------------------------------------
 
-    @property
-    def native_status(self) -> Status:
-        """The state of the machine, conditions aside."""
-        return Status.CROSSED if self.state is Status.SYNCED and self.crossed else self.state
-
     def status(self) -> tuple[Status, str, int]:
         """What users see: status, reason, since when."""
-        native = self.native_status
-        if self.condition is not None and worse(self.condition[0], native) is self.condition[0]:
+        if self.condition is not None and worse(self.condition[0], self.state) is self.condition[0]:
             return self.condition
-        return native, self.reason, self.since_ns
+        return self.native()
+
+    def native(self) -> tuple[Status, str, int]:
+        """The state of the machine, why, and since when, conditions aside."""
+        if self.state is Status.SYNCED and self.crossed is not None:
+            return Status.CROSSED, *self.crossed
+        return self.state, self.reason, self.since_ns
 
     @property
     def unconfirmed(self) -> bool:
@@ -114,7 +115,8 @@ class Market:
         assert self.last_update_id is not None
         verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
         if verdict is Verdict.NEXT:
-            self._apply(update, received_ns)
+            self._change(update, received_ns)
+            self._settle(received_ns)
             return Outcome.APPLIED
         if verdict is Verdict.STALE:
             self.counters["stale"] += 1
@@ -146,11 +148,15 @@ class Market:
         `live`: the subscription was acknowledged, or data had arrived, before it was asked for.
         """
         held = snapshot.last_update_id
-        waiting = [(update, raw) for raw in self._kept if (update := parse_frame(raw).update) is not None]
+        waiting = [
+            (update, raw, received_ns)
+            for raw, received_ns in self._kept
+            if (update := parse_frame(raw).update) is not None
+        ]
         fresh = [
-            (update, raw)
-            for update, raw in waiting
-            if judge(self.continuity, held, update, confirmed=False) is not Verdict.STALE
+            kept
+            for kept in waiting
+            if judge(self.continuity, held, kept[0], confirmed=False) is not Verdict.STALE
         ]
         if fresh and judge(self.continuity, held, fresh[0][0], confirmed=False) is Verdict.GAP:
             return SnapshotOutcome.TOO_OLD
@@ -162,18 +168,20 @@ class Market:
         self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
         self.confirmed, self._base_time_us = False, None
         self._check_crossed(now_ns)
-        for number, (update, _) in enumerate(fresh):
+        for number, (update, _, received_ns) in enumerate(fresh):
             verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
             if verdict is Verdict.GAP:
                 self.counters["gaps"] += 1
                 self._lose("gap", self._gap_reason(update), now_ns)
-                for _, raw in fresh[number:]:
-                    self._keep(raw, now_ns)
+                for _, raw, kept_ns in fresh[number:]:
+                    self._keep(raw, kept_ns)
                 return SnapshotOutcome.GAP
             if verdict is Verdict.STALE:
                 self.counters["stale"] += 1
             else:
-                self._apply(update, now_ns)
+                self._change(update, received_ns)
+                self.confirmed = True
+                self._check_crossed(received_ns)
         if self.confirmed or live:
             self._sync(now_ns)
             return SnapshotOutcome.SYNCED
@@ -191,7 +199,9 @@ class Market:
         self._enter(Status.BUFFERING, reason, now_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over the state, or take it away."""
+        """Lay a condition over the state, or take it away; closed is final."""
+        if self.condition is not None and self.condition[0] is Status.CLOSED:
+            return
         if condition is None:
             self.condition = None
         elif self.condition is None or self.condition[:2] != (condition, reason):
@@ -199,19 +209,23 @@ class Market:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _apply(self, update: DepthUpdate, received_ns: int) -> None:
+    def _change(self, update: DepthUpdate, received_ns: int) -> None:
+        """Both sides of one update."""
         self.counters["levels_changed"] += self.bids.apply(update.bids) + self.asks.apply(update.asks)
         self.counters["applied"] += 1
         self.last_update_id, self.updated_ns = update.final_update_id, received_ns
-        self.event_time_us = update.event_time_us
+        self.event_time_us = update.event_time_us or None
         self._base_time_us = update.event_time_us or self._base_time_us
+
+    def _settle(self, received_ns: int) -> None:
+        """After an update of a live book: it confirms the snapshot, and may cross the book."""
         if not self.confirmed:
             self.confirmed = True
             if self.state is Status.SYNCED:
                 self._cause("confirmed", received_ns)
                 self.reason = ""
-        if self.state is Status.BRIDGING:
-            self._sync(received_ns)
+            elif self.state is Status.BRIDGING:
+                self._sync(received_ns)
         self._check_crossed(received_ns)
 
     def _sync(self, now_ns: int) -> None:
@@ -233,11 +247,14 @@ class Market:
     def _check_crossed(self, now_ns: int) -> None:
         bid, ask = self.bids.best(), self.asks.best()
         crossed = bid is not None and ask is not None and bid >= ask
-        if crossed == self.crossed:
+        if crossed == (self.crossed is not None):
             return
-        self.crossed, self.since_ns = crossed, now_ns
-        self.counters["crossed"] += crossed
-        self.reason = f"best bid {bid} at or above best ask {ask}" if crossed else ""
+        if bid is not None and ask is not None and bid >= ask:
+            best = f"best bid {self.bids.price_text(bid)} at or above best ask {self.asks.price_text(ask)}"
+            self.crossed = (best, now_ns)
+            self.counters["crossed"] += 1
+        else:
+            self.crossed, self.since_ns = None, now_ns
         self._cause("crossed" if crossed else "uncrossed", now_ns)
 
     def _gap_reason(self, update: DepthUpdate) -> str:
@@ -255,7 +272,7 @@ class Market:
             self._forget_kept()
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)
-        self._kept.append(raw)
+        self._kept.append((raw, now_ns))
         self._kept_bytes += len(raw)
 
     def _forget_kept(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
-from depthcache.reference.book import NOTHING, WHOLE, BookSide
+from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
 from depthcache.reference.sequence import Continuity
@@ -92,7 +92,7 @@ class BookReader:
             if side.bound is NOTHING
             else edge
             if side.bound is WHOLE
-            else _at(Decimal(side.bound), side.price_scale)
+            else at_width(Decimal(side.bound), side.price_scale)
             for side, edge in zip((self._market.bids, self._market.asks), edges, strict=True)
         )
         if self._exact:
@@ -145,7 +145,7 @@ class BookReader:
     def _levels(self, side: BookSide, count: int | None = None) -> list[Level]:
         if self._exact:
             return [
-                Level(_at(price, side.price_scale), _at(quantity, side.quantity_scale))
+                Level(at_width(price, side.price_scale), at_width(quantity, side.quantity_scale))
                 for price, quantity in side.sorted()[:count]
             ]
         return [Level(float(price), float(quantity)) for price, quantity in side.sorted()[:count]]
@@ -154,18 +154,14 @@ class BookReader:
 def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
     """Raise when levels of the market may not be read."""
     status, reason, since_ns = market.status()
-    if status is Status.SYNCED or (serve_stale and market.last_update_id is not None):
+    last_known = serve_stale and market.last_update_id is not None
+    if market.crossed is None and (status is Status.SYNCED or last_known):
         return
     if status is Status.CLOSED:
         raise BookClosed(exchange=market.exchange, symbol=market.symbol, reason=reason)
     raise BookNotSynced(
         exchange=market.exchange, symbol=market.symbol, status=status.value, reason=reason, since_ns=since_ns
     )
-
-
-def _at(value: Decimal, scale: int) -> Decimal:
-    """The number at the width the exchange sends."""
-    return value.quantize(Decimal(1).scaleb(-scale)) if value.is_finite() else value
 
 
 class Side:
@@ -213,12 +209,16 @@ class FrozenBook(BookReader):
         frozen.state, frozen.condition = market.state, market.condition
         super().__init__(frozen, serve_stale=True)
         self._exact = reader._exact
-        sides = (frozen.bids, frozen.asks)
-        self._complete = all(
-            side.bound is WHOLE or (levels is not None and levels <= side.coverage()) for side in sides
-        )
-        for side in sides:
-            side.levels = dict(side.sorted()[:levels])
+        self._complete = True
+        for side in (frozen.bids, frozen.asks):
+            held = side.sorted()
+            coverage = side.coverage()
+            asked_all = levels is None
+            self._complete &= side.bound is WHOLE or (not asked_all and (levels or 0) <= coverage)
+            kept = held if levels is None else held[:levels]
+            if len(kept) < len(held) and coverage >= len(kept):
+                side.bound = kept[-1][0] if kept else NOTHING
+            side.levels = dict(kept)
             side._sorted = None
 
     @property
@@ -237,7 +237,8 @@ class Book(BookReader):
     def __init__(
         self, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
     ) -> None:
-        super().__init__(Market(exchange, symbol or "", continuity, buffer_bytes=buffer_bytes))
+        market = Market(exchange, symbol or "", continuity, buffer_bytes=buffer_bytes)
+        super().__init__(market, serve_stale=True)
 
     def load_snapshot(self, body: Any, *, limit: int | None = None) -> SnapshotOutcome:
         """Install a snapshot; kept diffs newer than it are applied."""
@@ -255,10 +256,6 @@ class Book(BookReader):
         check_chain(market.continuity, update, raw)
         market.symbol = update.symbol
         return market.on_diff(update, raw, 0)
-
-    def _check(self) -> None:
-        if self._market.last_update_id is None or self._market.native_status is Status.CROSSED:
-            refuse_unusable(self._market, serve_stale=False)
 
 
 def check_chain(continuity: Continuity, update: DepthUpdate, raw: bytes) -> None:

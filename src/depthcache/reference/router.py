@@ -26,6 +26,8 @@ __all__ = ["ControlMessage", "MarketChange", "Router", "StrayFrame"]
 CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
 _EXCERPT_BYTES = 120
+_MOST_STRAYS = 256
+"""Kinds of strays told apart between two `take_events`; more are counted without their name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class _Pending:
     strays: dict[tuple[int, str, str], StrayFrame] = field(default_factory=dict)
 
     def stray(self, connection: int, what: str, detail: str, at_ns: int) -> None:
+        if what == "unknown_stream" and (connection, what, detail) not in self.strays:
+            detail = detail if len(self.strays) < _MOST_STRAYS else ""
         key = (connection, what, detail if what == "unknown_stream" else "")
         count = self.strays[key].count + 1 if key in self.strays else 1
         self.strays[key] = StrayFrame(
@@ -79,14 +83,17 @@ class Router:
         self._capacity, self._buffer_bytes = control_capacity, buffer_bytes
         self._markets: dict[int, Market] = {}
         self._connections: dict[int, dict[str, int]] = {}
+        self._used_markets: set[int] = set()
+        self._used_connections: set[int] = set()
         self._pending = _Pending()
 
     # --- markets -----------------------------------------------------------------------------
 
     def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None:
         """A new market under a number never used before."""
-        if market in self._markets:
-            raise ValueError(f"market {market} exists")
+        if market in self._used_markets:
+            raise ValueError(f"the market number {market} was used before")
+        self._used_markets.add(market)
         self._markets[market] = Market(exchange, symbol, continuity, buffer_bytes=self._buffer_bytes)
 
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
@@ -128,19 +135,24 @@ class Router:
 
     def open_connection(self, connection: int) -> None:
         """Frames of this number are expected from now on."""
+        if connection in self._used_connections:
+            raise ValueError(f"the connection number {connection} was used before")
+        self._used_connections.add(connection)
         self._connections[connection] = {}
 
     def close_connection(self, connection: int) -> None:
         """Frames of this number are ignored from now on."""
-        self._connections.pop(connection, None)
+        del self._connections[connection]
 
     def route(self, connection: int, stream: str, market: int) -> None:
         """Frames of this stream go to this market."""
+        if market not in self._markets:
+            raise KeyError(f"no market {market}")
         self._connections[connection][stream] = market
 
     def unroute(self, connection: int, stream: str) -> None:
         """Frames of this stream are strays again."""
-        self._connections.get(connection, {}).pop(stream, None)
+        self._connections[connection].pop(stream, None)
 
     # --- frames ------------------------------------------------------------------------------
 
@@ -206,14 +218,15 @@ class Router:
         return [*self._changes(), *pending.control, *pending.strays.values()]
 
     def _changes(self) -> Iterable[MarketChange]:
-        for number, market in self._markets.items():
+        for number, market in sorted(self._markets.items()):
             if market.causes:
                 causes, market.causes = frozenset(market.causes), set()
+                status, reason, _ = market.native()
                 yield MarketChange(
                     market=number,
                     causes=causes,
-                    status=market.native_status,
-                    reason=market.reason,
+                    status=status,
+                    reason=reason,
                     at_ns=market.caused_ns,
                 )
 

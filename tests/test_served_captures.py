@@ -50,7 +50,7 @@ async def test_the_client_ends_with_the_golden_books(capture: Golden) -> None:
 
 async def until(book: depthcache.LiveBook, update_id: int) -> None:
     """The last diff was applied. The loop turns in between, so this waits for events, not for time."""
-    while (book.last_update_id or 0) < update_id:
+    while (book.last_update_id or 0) < update_id:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 

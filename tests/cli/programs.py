@@ -1,0 +1,59 @@
+"""Commands as programs of their own: started, read line by line with a deadline, ended by signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+DEADLINE_S = 60
+
+
+class Program:
+    """One running command."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def line(self) -> str:
+        """The next line of stdout; empty at its end. A test's own deadline bounds it."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def until(self, words: str) -> str:
+        """The next line of stdout with these words."""
+        while words not in (line := self.line()):
+            assert self.process.poll() is None or line, f"ended without saying {words!r}"
+        return line
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Ask it to end; exit code, what is left of stdout, stderr."""
+        self.process.send_signal(number)
+        return self.rest()
+
+    def rest(self) -> tuple[int, str, str]:
+        """Wait until it ends by itself."""
+        out, err = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, out, err
+
+
+@contextmanager
+def running(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """`depthcache <arguments>`; killed at the end if it still runs."""
+    code = "import sys; from depthcache.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", **(environment or {})},
+    )
+    with process:
+        try:
+            yield Program(process)
+        finally:
+            process.kill()

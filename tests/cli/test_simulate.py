@@ -1,0 +1,101 @@
+"""`depthcache simulate` as a program: export lines first, then an exchange until it is told to end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+
+import depthcache
+from depthcache import blocking
+from tests.cli.programs import DEADLINE_S, Program, running
+from tests.simulator.recordings import Writer
+
+pytestmark = pytest.mark.slow
+
+
+def exports(program: Program) -> dict[str, str]:
+    """The variables of the export lines, as a shell understands them, and the line after them."""
+    lines = []
+    while (line := program.line()).startswith("export "):
+        lines.append(line)
+    assert line.startswith("# http://127.0.0.1:")
+    script = "\n".join([*lines, "env -0"])
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={})
+    pairs = (each.split("=", 1) for each in ran.stdout.split("\0") if each)
+    return {name: value for name, value in pairs if name.startswith("DEPTHCACHE_")}
+
+
+def get(url: str) -> object:
+    with build_opener(ProxyHandler({})).open(url, timeout=DEADLINE_S) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_its_export_lines_lead_a_client_to_it_and_it_ends_in_order(number: int) -> None:
+    with running("simulate", "--seed", "5") as program:
+        environment = exports(program)
+        assert len(environment) == 10
+        settings = depthcache.Settings.from_environment(environment)
+        with blocking.connect("binance.com", ["ETHUSDT"], settings=settings) as books:
+            books["ETHUSDT"].wait_synced(timeout=DEADLINE_S)
+            assert len(books["ETHUSDT"].bids[:100]) == 100
+        code, _, errors = program.end(number)
+    assert (code, errors) == (0, "Ctrl-C ends it.\n")
+
+
+def test_the_same_seed_is_the_same_market() -> None:
+    found = []
+    for _ in range(2):
+        with running("simulate", "--seed", "5") as program:
+            rest = exports(program)["DEPTHCACHE_BINANCE_US_REST"]
+            found.append(get(f"{rest}/api/v3/depth?symbol=NEXOUSDT&limit=1000"))
+            program.end()
+    assert found[0] == found[1]
+
+
+def test_recordings_are_served_as_their_exchange(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.diff(0, 11, 12)
+    body = writer.snapshot(0.1, 12)
+    writer.diff(0.2, 13, 14)
+    path = writer.write(tmp_path / "recording")
+    with running("simulate", str(path), "--speed", "inf", "--exchange", "binance.us") as program:
+        environment = exports(program)
+        assert set(environment) == {"DEPTHCACHE_BINANCE_US_REST", "DEPTHCACHE_BINANCE_US_WEBSOCKET"}
+        rest = environment["DEPTHCACHE_BINANCE_US_REST"]
+        assert get(f"{rest}/api/v3/depth?symbol=ABCUSDT") == json.loads(body)
+        assert program.end()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "65536"], "65536"),
+        (["--seed", "x"], "'x' is not a valid integer"),
+        (["nothing.gz"], "cannot read nothing.gz"),
+        (["nothing.gz", "--speed", "0"], "cannot read nothing.gz"),
+        (["--exchange", "binance.com"], "exchange"),
+        (["nothing.gz", "--seed", "1"], "seed"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments: list[str], words: str) -> None:
+    with running("simulate", *arguments) as program:
+        code, out, errors = program.rest()
+    assert (code, out) == (2, "")
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+def test_a_port_in_use_is_said() -> None:
+    with running("simulate", "--port", "0") as first:
+        port = exports(first)["DEPTHCACHE_BINANCE_COM_REST"].split(":")[2].split("/")[0]
+        with running("simulate", "--port", port) as second:
+            code, _, errors = second.rest()
+        assert code == 2
+        assert "in use" in errors.lower()
+        first.end()

@@ -18,7 +18,7 @@ Not here: which update may be applied (`sequence`, `market`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TypeAlias
 
 from depthcache.reference.messages import Number
@@ -29,6 +29,9 @@ WHOLE = "whole"  #     no bound: every level of the side is known
 NOTHING = "nothing"  # no complete range: not even the best is proven
 
 Bound: TypeAlias = Decimal | str
+
+_WIDE = Context(prec=60)
+"""38 digits and more; the usual context rounds to 28."""
 
 
 @dataclass(slots=True)
@@ -105,4 +108,4 @@ class BookSide:
 
 def at_width(value: Decimal, scale: int) -> Decimal:
     """The number with as many decimals as the exchange sends."""
-    return value.quantize(Decimal(1).scaleb(-scale)) if value.is_finite() else value
+    return value.quantize(Decimal(1).scaleb(-scale), context=_WIDE) if value.is_finite() else value

@@ -193,7 +193,8 @@ def _number(text: Any) -> Number:
         raise _Wrong("a number may have at most 18 decimals")
     if len(digits) - scale > 20:
         raise _Wrong("a number must be below 10^20")
-    return Number(Decimal(int(digits)).scaleb(-scale), max(scale, 0))
+    exact = Decimal((0, tuple(map(int, str(int(digits)))), -scale))  # scaleb would round to 28 digits
+    return Number(exact, max(scale, 0))
 
 
 def _exponent(power: str) -> int:

@@ -334,6 +334,32 @@ async def test_a_paced_exchange_waits_for_its_readers_and_loses_nothing(http: Cl
     assert sum(map(len, got)) == 100_000 * total + len("go")
 
 
+@pytest.mark.slow
+async def test_a_paced_exchange_gives_up_on_a_client_that_reads_nothing(
+    http: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("depthcache.simulator.carrier._STUCK_NS", 200 * MS)
+    monkeypatch.setattr("depthcache.simulator.carrier._LOOK_S", 0.02)
+    exchange = Scripted()
+    rounds = 300
+
+    def more() -> None:
+        for session in exchange.sessions:
+            session.out += [Text("x" * 100_000)]
+        played.append(1)
+        exchange.due_ns = monotonic_ns() if len(played) < rounds else None
+
+    played: list[int] = []
+    exchange.on_advance = more
+    with Server(exchange, paced=True) as server, raw_socket(server):
+        async with http.ws_connect(server.url + "/ws") as reader:
+            exchange.due_ns = monotonic_ns()
+            await reader.send_str("echo:go")
+            got = [await text_of(reader) for _ in range(rounds + 1)]
+            await until(lambda: "closed" in exchange.sessions[0].heard)
+    assert sum(map(len, got)) == 100_000 * rounds + len("go")
+
+
 # --- the end of the server --------------------------------------------------------------------
 
 

@@ -98,7 +98,8 @@ def test_keys_may_come_in_any_order_with_unknown_ones_between(engine: Engine, da
 
 
 def test_escapes_are_read(engine: Engine) -> None:
-    text = '{"\\u0065":"depth\\u0055pdate","s":"\\u5e01\\u5b89","U":11,"u":11,"b":[["9\\u0038.5","\\u0032"]],"a":[]}'
+    text = '{"\\u0065":"depth\\u0055pdate","s":"\\u5e01\\u5b89",'
+    text += '"U":11,"u":11,"b":[["9\\u0038.5","\\u0032"]],"a":[]}'
     book = engine.book(symbol=None)
     book.load_snapshot(snapshot(10))
     assert book.apply(text) == Outcome.APPLIED

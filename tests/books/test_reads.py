@@ -1,0 +1,187 @@
+"""What readers get: the same surface on offline, live and frozen books, on both engines."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from depthcache import Best, BookNotSynced, Level, Levels, Outcome, Status
+from tests.engine import Engine, diff, snapshot
+
+BIDS = [(f"{99 - i}", f"{i + 1}.5") for i in range(7)]
+ASKS = [(f"{101 + i}", f"{i + 1}.25") for i in range(5)]
+PRICES = [float(price) for price, _ in BIDS]
+
+
+@pytest.fixture(params=["book", "frozen"])
+def book(engine: Engine, request: Any) -> Any:
+    made = engine.loaded(bids=BIDS, asks=ASKS, limit=100)
+    return made if request.param == "book" else made.freeze()
+
+
+def test_best_is_both_sides_of_one_update_id(book: Any) -> None:
+    best = book.best
+    assert isinstance(best, Best)
+    assert isinstance(best.bid, Level)
+    assert best == ((99.0, 1.5), (101.0, 1.25), 10)
+    bid, ask, update_id = best
+    assert (bid.price, ask.quantity, update_id) == (99.0, 1.25, 10)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        slice(None), slice(3), slice(2, 5), slice(2, None), slice(0), slice(100), slice(50, 60), slice(5, 2),
+        slice(-3, None), slice(None, -2), slice(None, None, 2), slice(None, None, -1), slice(5, 1, -2),
+        slice(-100, 100), slice(10**30), slice(-(10**30), None),
+    ],
+)  # fmt: skip
+def test_slices_are_those_of_a_list(book: Any, key: slice) -> None:
+    found = book.bids[key]
+    assert isinstance(found, Levels)
+    assert [level.price for level in found] == PRICES[key]
+    assert found.complete is True
+
+
+def test_a_slice_has_a_step(book: Any) -> None:
+    with pytest.raises(ValueError, match="step"):
+        book.bids[::0]
+
+
+@pytest.mark.parametrize("place", [0, 3, 6, -1, -7])
+def test_places_are_those_of_a_list(book: Any, place: int) -> None:
+    assert book.bids[place] == Level(PRICES[place], float(BIDS[place][1]))
+
+
+@pytest.mark.parametrize("place", [7, -8, 10**30, -(10**30)])
+def test_places_outside_are_index_errors(book: Any, place: int) -> None:
+    with pytest.raises(IndexError):
+        book.bids[place]
+
+
+@pytest.mark.parametrize("key", ["1", 1.0, None, (1, 2)])
+def test_other_keys_are_type_errors(book: Any, key: Any) -> None:
+    with pytest.raises(TypeError):
+        book.bids[key]
+
+
+def test_sides_have_a_length_and_can_be_walked(book: Any) -> None:
+    assert (len(book.bids), len(book.asks)) == (7, 5)
+    assert [level.price for level in book.asks] == [101.0, 102.0, 103.0, 104.0, 105.0]
+    assert Level(101.0, 1.25) in list(book.asks)
+
+
+def test_a_walk_sees_the_side_as_it_was_when_it_began(engine: Engine) -> None:
+    book = engine.loaded(bids=BIDS)
+    walk = iter(book.bids)
+    next(walk)
+    book.apply(diff(11, 11, [(price, "0") for price, _ in BIDS]))
+    assert len(list(walk)) == len(BIDS) - 1
+
+
+def test_exact_reads_are_decimals_of_the_same_book(book: Any) -> None:
+    exact = book.exact
+    assert str(exact.best.bid.price) == "99"
+    assert str(exact.asks[:1][0].quantity) == "1.25"
+    assert float(exact.complete_to.bids) == book.complete_to.bids
+    assert exact.last_update_id == book.last_update_id
+
+
+def test_a_frozen_book_never_changes(engine: Engine) -> None:
+    book = engine.loaded(bids=BIDS, asks=ASKS, limit=100)
+    frozen = book.freeze(3)
+    before = (frozen.best, list(frozen.bids), frozen.status, frozen.counters, frozen.coverage)
+    book.apply(diff(11, 11, [("99", "0")], [("101", "0")]))
+    assert book.apply(diff(15, 15)) == Outcome.GAP
+    assert (frozen.best, list(frozen.bids), frozen.status, frozen.counters, frozen.coverage) == before
+    assert frozen.freeze(2).last_update_id == 10
+
+
+def test_nothing_else_than_freeze_makes_frozen_books(engine: Engine) -> None:
+    if engine.name == "native":
+        with pytest.raises(TypeError, match="freeze"):
+            type(engine.loaded().freeze())()
+
+
+def test_reading_before_a_snapshot_says_why(engine: Engine) -> None:
+    book = engine.book()
+    book.apply(diff(1, 1))
+    for read in (lambda: book.best, lambda: book.bids[:1], lambda: len(book.asks), lambda: book.freeze(1)):
+        with pytest.raises(BookNotSynced) as raised:
+            read()
+        assert (raised.value.status, raised.value.reason) == ("buffering", "waiting for a snapshot")
+        assert raised.value.since_ns == 0
+
+
+def test_what_says_how_far_a_book_can_be_trusted_never_raises(engine: Engine) -> None:
+    book = engine.book(symbol=None)
+    states = [
+        lambda: None,
+        lambda: book.apply(diff(5, 5)),
+        lambda: book.load_snapshot(snapshot(10)),
+        lambda: book.apply(diff(11, 11, [("102", "1")])),
+        lambda: book.apply(diff(20, 20)),
+    ]
+    for change in states:
+        change()
+        told = (book.status, book.reason, book.since_ns, book.complete_to, book.coverage, book.last_update_id)
+        assert told[0] in Status
+        assert repr(book).startswith("<Book ")
+        assert book.unconfirmed in (True, False)
+        assert book.counters["gaps"] >= 0
+        assert repr(book.bids)
+        assert book.exact.status is book.status
+
+
+def test_after_a_gap_an_offline_book_reads_its_last_state(engine: Engine) -> None:
+    book = engine.loaded()
+    book.apply(diff(20, 20))
+    assert (book.status, book.best.update_id, book.bids[:1][0].price) == (Status.BUFFERING, 10, 99.0)
+
+
+def test_numpy_gets_a_table_of_its_own(engine: Engine) -> None:
+    if engine.name == "reference":
+        pytest.skip("arrays are for speed; the reference has none")
+    book = engine.loaded(bids=BIDS, asks=ASKS, limit=100)
+    table = book.bids.to_numpy()
+    assert (table.dtype, table.shape, table.flags.owndata or table.base is not None) == (
+        np.float64,
+        (7, 2),
+        True,
+    )
+    assert table.tolist() == [[float(price), float(quantity)] for price, quantity in BIDS]
+    table[0, 0] = 5.0
+    book.apply(diff(11, 11, [("99", "0")]))
+    assert (table[0, 0], book.bids.to_numpy(2).tolist()) == (5.0, [[98.0, 2.5], [97.0, 3.5]])
+    assert book.bids.to_numpy(0).shape == (0, 2)
+    assert book.exact.asks.to_numpy(1).tolist() == [[101.0, 1.25]]
+    frozen = book.freeze(3).asks.to_numpy()
+    assert frozen.shape == (3, 2)
+
+
+def test_numpy_refuses_what_cannot_be_read(engine: Engine) -> None:
+    if engine.name == "reference":
+        pytest.skip("arrays are for speed; the reference has none")
+    with pytest.raises(BookNotSynced):
+        engine.book().bids.to_numpy()
+    with pytest.raises((TypeError, OverflowError, ValueError)):
+        engine.loaded().bids.to_numpy(-1)
+
+
+def test_books_are_no_values_to_be_pickled(book: Any, engine: Engine) -> None:
+    if engine.name == "native":
+        with pytest.raises(TypeError):
+            pickle.dumps(book)
+
+
+def test_counters_count(engine: Engine) -> None:
+    book = engine.loaded(bids=BIDS)
+    book.apply(diff(11, 11, [("99", "1.5"), ("98", "9"), ("50", "0"), ("97", "0"), ("40", "1")]))
+    book.apply(diff(11, 11))
+    book.apply(diff(20, 20))
+    counters = book.counters
+    wanted = {"applied": 1, "stale": 1, "gaps": 1, "snapshots": 1, "levels_changed": 3, "malformed": 0}
+    assert {name: counters[name] for name in wanted} == wanted

@@ -5,7 +5,7 @@ called `*_us` are the exchange's clock in microseconds since 1970. Every call ke
 interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
 
 import numpy as np
@@ -160,7 +160,7 @@ class MarketChange:
 
     __match_args__ = ("market", "causes", "status", "reason", "at_ns")
     def __new__(
-        cls, *, market: int, causes: Iterable[str], status: Status, reason: str, at_ns: int
+        cls, *, market: int, causes: frozenset[str], status: Status, reason: str, at_ns: int
     ) -> Self: ...
     @property
     def market(self) -> int: ...

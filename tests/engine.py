@@ -31,7 +31,11 @@ class Engine:
     BookReader: Any
 
     def book(
-        self, continuity: str = "contiguous", symbol: str | None = "BTCUSDT", exchange: str = "x", **options: Any
+        self,
+        continuity: str = "contiguous",
+        symbol: str | None = "BTCUSDT",
+        exchange: str = "x",
+        **options: Any,
     ) -> Any:
         """An offline book."""
         return self.Book(exchange, symbol, continuity, **options)
@@ -74,7 +78,9 @@ def wrapped(data: dict[str, Any], stream: str = "btcusdt@depth@100ms") -> bytes:
     return encode({"stream": stream, "data": data})
 
 
-def snapshot(last: int = 10, bids: Levels = (("99", "1"),), asks: Levels = (("101", "1"),), **more: Any) -> bytes:
+def snapshot(
+    last: int = 10, bids: Levels = (("99", "1"),), asks: Levels = (("101", "1"),), **more: Any
+) -> bytes:
     """The body of a depth snapshot."""
     message: dict[str, Any] = {"lastUpdateId": last, "bids": [list(level) for level in bids]}
     return encode(message | {"asks": [list(level) for level in asks]} | more)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import pytest
 
-sys.path.insert(0, "/tmp")
+from depthcache import venues
+from tests.engine import Engine
 
 
 @pytest.fixture
-def new_book():
-    from scratch_engine import B
+def new_book(engine: Engine) -> Any:
+    """Makes a book by the rules of an exchange, as `depthcache.Book` does."""
 
-    return B
+    def make(exchange: str, symbol: str | None = None) -> Any:
+        return engine.Book(exchange, symbol, venues.venue(exchange).continuity)
+
+    return make

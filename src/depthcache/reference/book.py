@@ -48,6 +48,7 @@ class BookSide:
     def install(self, levels: list[tuple[Number, Number]], limit: int | None) -> None:
         """Replace everything by a snapshot that was asked with `limit`."""
         self.levels.clear()
+        self._sorted = None
         self.price_scale = self.quantity_scale = 0
         self.apply(levels)
         prices = [price.value for price, _ in levels]

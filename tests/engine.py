@@ -17,6 +17,16 @@ import pytest
 from depthcache import reference
 
 NAMES = ("native", "reference")
+FACTS = (
+    "symbol",
+    "status",
+    "reason",
+    "since_ns",
+    "unconfirmed",
+    "last_update_id",
+    "event_time_us",
+    "updated_ns",
+)
 
 Levels = Sequence[tuple[str, str]]
 
@@ -99,7 +109,6 @@ def sides(book: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 
 def facts(book: Any) -> dict[str, Any]:
     """Everything a reader says without levels: for comparing two moments or two engines."""
-    names = "symbol status reason since_ns unconfirmed last_update_id event_time_us updated_ns".split()
-    told = {name: getattr(book, name) for name in names}
+    told = {name: getattr(book, name) for name in FACTS}
     told |= {"complete_to": book.complete_to, "coverage": book.coverage, "counters": book.counters}
     return told | {"exact_complete_to": tuple(map(str, book.exact.complete_to))}

@@ -3,8 +3,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for version in 3.12 3.13 3.14; do
-    interpreter=$(command -v "python$version" || ls -d "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python 2>/dev/null | tail -1 || true)
-    if [ -z "$interpreter" ] || ! "$interpreter" -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$version'.split('.'))))" 2>/dev/null; then
+    interpreter=
+    for candidate in "$(command -v "python$version" || true)" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+        # A shim may be there without the interpreter behind it: ask what it is.
+        if [ -x "$candidate" ] && [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$version" ]; then
+            interpreter=$candidate
+            break
+        fi
+    done
+    if [ -z "$interpreter" ]; then
         echo "python$version: not on this machine, not shown"
         continue
     fi

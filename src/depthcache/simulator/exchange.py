@@ -5,7 +5,7 @@
 Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move when
 somebody first asks for it. Everything that happens is decided by the seed and the times it is asked at.
 Not here: how a market moves (`market`), what messages look like (`streams`), what is refused
-(`limits`, `recorded_answers`).
+(`limits`, `answers`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from depthcache import venues
-from depthcache.simulator import recorded_answers as answers
+from depthcache.simulator import answers
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Cut, Exchange, HttpAnswer
@@ -164,6 +164,9 @@ class SimulatedExchange(Exchange):
         meant = parse_target(target)
         if meant is None:
             return answers.no_such_path()
+        refusal = self._limits.connect_refusal(self._venues[venue], client, now_ns)
+        if refusal is not None:
+            return refusal
         if self.faults is not None and self.faults.happens("refuse", now_ns):
             return HttpAnswer(503, b"Service Unavailable")
         session = LiveSession(self._venues[venue], meant, self.faults, self._on_change, now_ns)

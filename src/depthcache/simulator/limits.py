@@ -7,15 +7,17 @@ time for longer (spot docs, rest-api "Limits", 2026-07-21; both futures venues s
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
+from depthcache.simulator.answers import error
 from depthcache.simulator.interface import HttpAnswer
-from depthcache.simulator.recorded_answers import error
 from depthcache.venues import Venue
 
 __all__ = ["Limits"]
 
 _MINUTE_NS = 60_000_000_000
+_FIVE_MINUTES_NS = 5 * _MINUTE_NS
 _STUBBORN = 20
 """So many refused requests in one minute are a ban; the exchange says "repeatedly" only."""
 _FIRST_BAN_S = 120
@@ -37,6 +39,7 @@ class Limits:
 
     def __init__(self) -> None:
         self._accounts: dict[tuple[str, str], _Account] = {}
+        self._connects: dict[tuple[str, str], deque[int]] = {}
 
     def refusal(self, venue: Venue, weight: int, client: str, clock_ns: int) -> HttpAnswer | None:
         """Charge a request; the answer that refuses it, None when it may be answered.
@@ -63,6 +66,16 @@ class Limits:
             "1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
         )
         return self._refused(429, words, (minute + 1) * _MINUTE_NS - clock_ns)
+
+    def connect_refusal(self, venue: Venue, client: str, now_ns: int) -> HttpAnswer | None:
+        """Count a handshake; the answer that refuses it. Its status is not documented; 429 is likely."""
+        recent = self._connects.setdefault((venue.weight_pool, client), deque())
+        while recent and now_ns - recent[0] >= _FIVE_MINUTES_NS:
+            recent.popleft()
+        if len(recent) >= venue.connects_per_5_minutes:
+            return self._refused(429, "Too many connection attempts.", recent[0] + _FIVE_MINUTES_NS - now_ns)
+        recent.append(now_ns)
+        return None
 
     def headers(self, venue: Venue, client: str) -> dict[str, str]:
         """What every weighted answer tells."""

@@ -14,7 +14,7 @@ the book of the recording, however slow or fast it is:
 A recording knows no more levels than it shows: a larger limit is refused, and what was beyond the first
 snapshot is in the rebuilt book only as far as diffs have told. At the end of the recording connections
 stay open and quiet. Sans-I/O but for reading the files. Not here: sockets (`server`), what is due when
-(`playback`), one client (`listener`), the answers' form (`recorded_answers`).
+(`playback`), one client (`listener`), the answers' form (`answers`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from depthcache import venues
 from depthcache.errors import UnreadableRecording
 from depthcache.recording import Diff, Frame, Problems, Record, Snapshot, Ticker, read
 from depthcache.recording.origin import family_of_exchange
-from depthcache.simulator import recorded_answers as answers
+from depthcache.simulator import answers as answers
 from depthcache.simulator.cast import Cast, Symbol, VenueCast
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Session

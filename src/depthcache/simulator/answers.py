@@ -1,8 +1,8 @@
-"""What a recorded exchange says over REST: pure functions from questions to answers.
+"""What embedded exchanges say over REST: pure functions from questions to answers.
 
 Shapes and codes: spot docs (2026-07-21), futures docs (2026-05-28), bodies of refused limits as
-measured 2026-10-07. Weight is counted per client and minute and shown, never refused: a recording
-has no budget. Not here: which snapshot is served (`recorded`).
+measured 2026-10-07. `Weights` counts and shows what a recording's clients use, and never refuses: a
+recording has no budget. Not here: which snapshot is served (`recorded`, `exchange`), budgets (`limits`).
 """
 
 from __future__ import annotations

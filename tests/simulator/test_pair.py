@@ -1,0 +1,87 @@
+"""A client and an exchange on one virtual clock: what users get to test their own programs with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from depthcache import Status, reference
+from depthcache.simulator import TINY, Faults, Pair, SimulatedExchange
+
+MARKETS = {"binance.com": {"BTCUSDT": TINY, "ETHUSDT": TINY}, "binance.com-futures": {"BTCUSDT": TINY}}
+
+
+def pair(*, router: object = None, faults: Faults | None = None) -> Pair:
+    return Pair(SimulatedExchange(MARKETS, seed=2, faults=faults), seed=2, router=router)
+
+
+def test_books_are_synced_within_a_fraction_of_a_second_and_stay_true() -> None:
+    made = pair()
+    books = [made.add("binance.com", "btcusdt"), made.add("binance.com-futures", "BTCUSDT")]
+    assert made.run_until_synced(within_s=1)
+    made.run_for(30)
+    assert [book.status for book in books] == [Status.SYNCED] * 2
+    assert made.differences() == 0
+    assert all(book.counters["gaps"] == 0 for book in books)
+    assert made.now_ns < 31_000_000_000
+
+
+def test_a_day_and_a_night_with_a_cut_every_24_hours() -> None:
+    quiet = {"binance.com": {"BTCUSDT": replace(TINY, interval_ms=60_000)}}
+    made = Pair(SimulatedExchange(quiet, seed=1), seed=1)
+    book = made.add("binance.com", "BTCUSDT", speed_ms=1000)
+    made.run_for(26 * 3_600)
+    assert book.status is Status.SYNCED
+    assert made.differences() == 0
+
+
+def test_books_come_and_go() -> None:
+    made = pair()
+    made.add("binance.com", "BTCUSDT")
+    made.run_for(1)
+    book = made.add("binance.com", "ETHUSDT")
+    assert made.run_until_synced()
+    made.remove("binance.com", "ETHUSDT")
+    assert book.status is Status.CLOSED
+    assert set(made.books) == {("binance.com", "BTCUSDT")}
+    made.close()
+    assert made.books["binance.com", "BTCUSDT"].status is Status.CLOSED
+
+
+def test_a_connection_that_breaks_is_made_again() -> None:
+    made = pair()
+    book = made.add("binance.com", "BTCUSDT")
+    made.run_for(5)
+    made.exchange.cut(made.now_ns)
+    made.run_for(0.1)
+    assert book.status is Status.DISCONNECTED
+    assert made.run_until_synced(within_s=10)
+    assert made.differences() == 0
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_differences_are_seen(engine: str) -> None:
+    made = pair(router=None if engine == "native" else reference.Router())
+    made.add("binance.com", "BTCUSDT")
+    made.run_for(5)
+    market = made.exchange.truth("binance.com", "BTCUSDT")
+    price = market.best(0)
+    assert price is not None
+    market._book[0][price] += 1  # the truth is another one
+    assert made.differences() == 1
+
+
+def test_notices_tell_what_happened() -> None:
+    made = pair(faults=Faults(seed=1, drop=0.05, until_ns=10_000_000_000))
+    made.add("binance.com", "BTCUSDT")
+    made.run_for(20)
+    assert {notice.status for notice in made.notices} >= {Status.SYNCED, Status.BUFFERING}
+
+
+def test_a_symbol_that_is_not_there_ends_its_book() -> None:
+    made = pair()
+    book = made.add("binance.com", "NOPEUSDT")
+    made.run_for(5)
+    assert book.status is Status.CLOSED
+    assert "Invalid symbol" in book.reason

@@ -326,7 +326,11 @@ impl Book {
         frame: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let bytes = input::bytes(frame, "frame")?;
-        match self.book.apply(&bytes) {
+        let done = match self.book.try_apply(&bytes) {
+            Some(done) => done,
+            None => py.detach(|| self.book.apply(&bytes)),
+        };
+        match done {
             Ok(outcome) => Ok(classes(py)?.outcome(py, outcome)),
             Err(ApplyError::Malformed(why)) => {
                 Err(errors::malformed(py, "MalformedFrame", &why, &bytes))

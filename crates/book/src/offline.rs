@@ -70,20 +70,39 @@ impl OfflineBook {
 
     /// Apply one frame, raw or wrapped.
     pub fn apply(&self, frame: &[u8]) -> Result<Outcome, ApplyError> {
-        let mut update = self.scratch.lock();
-        let scanned = scan::frame(frame, &mut update).map_err(ApplyError::Malformed)?;
-        let Body::Update { symbol } = &scanned.body else {
-            return Ok(Outcome::Ignored);
+        let done = self.apply_or_leave(frame, true);
+        done.expect("whoever waits gets the book")
+    }
+
+    /// The same without ever waiting: None, and nothing done, while another thread holds the book.
+    #[inline]
+    pub fn try_apply(&self, frame: &[u8]) -> Option<Result<Outcome, ApplyError>> {
+        self.apply_or_leave(frame, false)
+    }
+
+    #[inline]
+    fn apply_or_leave(&self, frame: &[u8], wait: bool) -> Option<Result<Outcome, ApplyError>> {
+        let mut update = if wait {
+            self.scratch.lock()
+        } else {
+            self.scratch.try_lock()?
         };
-        let mut market = self.cell.lock();
+        let scanned = match scan::frame(frame, &mut update) {
+            Ok(scanned) => scanned,
+            Err(why) => return Some(Err(ApplyError::Malformed(why))),
+        };
+        let Body::Update { symbol } = &scanned.body else {
+            return Some(Ok(Outcome::Ignored));
+        };
+        let mut market = self.cell.hold(wait)?;
         if let Some(expected) = market.symbol_known().filter(|own| own != symbol) {
             let (expected, received) = (expected.to_owned(), symbol.to_string());
-            return Err(ApplyError::SymbolMismatch { expected, received });
+            return Some(Err(ApplyError::SymbolMismatch { expected, received }));
         }
         let Some(ids) = Ids::of(&update, market.continuity()) else {
-            return Err(ApplyError::Malformed(scan::unchained(&scanned)));
+            return Some(Err(ApplyError::Malformed(scan::unchained(&scanned))));
         };
         market.accepts(symbol);
-        Ok(market.on_diff(&update, ids, frame, 0))
+        Some(Ok(market.on_diff(&update, ids, frame, 0)))
     }
 }

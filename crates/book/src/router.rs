@@ -235,18 +235,45 @@ impl Router {
 
     /// Take one frame to its book; true when `take_events` has something to tell.
     pub fn feed(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
-        if let Some(line) = self.connections.read().held.get(&connection) {
-            self.dispatch(connection, &mut line.lock(), frame, received_ns);
-        }
-        self.has_events.load(Ordering::Acquire)
+        self.feed_or_leave(connection, frame, received_ns, true)
+            .unwrap_or_default()
+    }
+
+    /// The same without ever waiting: None, and nothing done, when another thread holds what the
+    /// frame needs. For callers that hold something themselves, such as an interpreter's lock.
+    #[inline]
+    pub fn try_feed(&self, connection: u64, frame: &[u8], received_ns: i64) -> Option<bool> {
+        self.feed_or_leave(connection, frame, received_ns, false)
     }
 
     #[inline]
-    fn dispatch(&self, connection: u64, line: &mut Connection, frame: &[u8], at_ns: i64) {
+    fn feed_or_leave(
+        &self,
+        connection: u64,
+        frame: &[u8],
+        received_ns: i64,
+        wait: bool,
+    ) -> Option<bool> {
+        if let Some(line) = self.connections.read().held.get(&connection) {
+            let mut line = if wait { line.lock() } else { line.try_lock()? };
+            self.dispatch(connection, &mut line, frame, received_ns, wait)?;
+        }
+        Some(self.has_events.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn dispatch(
+        &self,
+        connection: u64,
+        line: &mut Connection,
+        frame: &[u8],
+        at_ns: i64,
+        wait: bool,
+    ) -> Option<()> {
         let Connection { routes, update } = line;
         let scanned = match scan::frame(frame, update) {
             Ok(scanned) => scanned,
-            Err(why) => return self.on_malformed(connection, routes, &why, frame, at_ns),
+            Err(why) => return self.on_malformed(connection, routes, &why, frame, at_ns, wait),
         };
         let route = scanned
             .stream
@@ -254,7 +281,7 @@ impl Router {
             .and_then(|stream| routes.get(stream));
         match (route, &scanned.body) {
             (Some(route), Body::Update { symbol }) => {
-                let mut market = route.cell.lock();
+                let mut market = route.cell.hold(wait)?;
                 match Ids::of(update, market.continuity()) {
                     Some(ids) if market.accepts(symbol) => {
                         market.on_diff(update, ids, frame, at_ns);
@@ -266,6 +293,7 @@ impl Router {
             }
             _ => self.on_other(connection, &scanned, frame, at_ns),
         }
+        Some(())
     }
 
     #[cold]
@@ -291,10 +319,12 @@ impl Router {
         why: &Malformed,
         frame: &[u8],
         at_ns: i64,
-    ) {
+        wait: bool,
+    ) -> Option<()> {
         match why.stream.as_deref().and_then(|stream| routes.get(stream)) {
             Some(route) => {
-                self.change(route.market, route.cell.lock(), |held| {
+                let market = route.cell.hold(wait)?;
+                self.change(route.market, market, |held| {
                     held.on_malformed(why.what, at_ns)
                 });
             }
@@ -305,6 +335,7 @@ impl Router {
                 self.has_events.store(true, Ordering::Release);
             }
         }
+        Some(())
     }
 
     // --- events -------------------------------------------------------------------------------

@@ -31,4 +31,14 @@ impl MarketCell {
     pub fn lock(&self) -> MutexGuard<'_, Market> {
         self.market.lock()
     }
+
+    /// The market; None when somebody else holds it and nobody wants to wait.
+    #[inline]
+    pub(crate) fn hold(&self, wait: bool) -> Option<MutexGuard<'_, Market>> {
+        if wait {
+            Some(self.lock())
+        } else {
+            self.try_lock()
+        }
+    }
 }

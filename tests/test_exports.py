@@ -15,7 +15,7 @@ PUBLIC = {
     # books without a network
     "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
     # what is read
-    "BookReader", "FrozenBook", "Side", "Level", "Levels", "Best", "CompleteTo", "Coverage",
+    "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "Status", "Outcome", "SnapshotOutcome",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",

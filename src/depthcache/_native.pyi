@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
+from depthcache.model import (
+    Best,
+    CompleteTo,
+    Coverage,
+    Integers,
+    Level,
+    Levels,
+    Outcome,
+    SnapshotOutcome,
+    Status,
+)
 
 __all__ = [
     "Book",
@@ -55,6 +65,12 @@ class Side:
         on COIN-M), each the float nearest to what the exchange sent, also from an exact book. Row
         0 is the best level. The array is the caller's own and holds no reference to the book.
         The interpreter lock is released while it is made.
+        """
+    def to_integers(self, n: int | None = None) -> Integers:
+        """The best `n` levels (all when None) as exact integers, for counting without rounding.
+
+        Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
+        Decimals always can be had. The interpreter lock is released while it is made.
         """
 
 @disjoint_base

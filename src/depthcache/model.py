@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["Best", "CompleteTo", "Coverage", "Level", "Levels", "Outcome", "SnapshotOutcome", "Status"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Best",
+    "CompleteTo",
+    "Coverage",
+    "Integers",
+    "Level",
+    "Levels",
+    "Outcome",
+    "SnapshotOutcome",
+    "Status",
+]
 
 
 class Level(NamedTuple):
@@ -44,6 +58,19 @@ class Coverage(NamedTuple):
 
     bids: int
     asks: int
+
+
+class Integers(NamedTuple):
+    """Levels as exact 64-bit integers: a price is `levels[i, 0] / 10**price_decimals`.
+
+    Attributes:
+        levels: an int64 array of shape (levels, 2), the caller's own; column 0 prices, 1 quantities.
+        price_decimals, quantity_decimals: how many digits of each column stand behind the point.
+    """
+
+    levels: NDArray[np.int64]
+    price_decimals: int
+    quantity_decimals: int
 
 
 class Levels(list[Level]):

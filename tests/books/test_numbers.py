@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from depthcache import MalformedFrame, Outcome
+from depthcache import BookNotSynced, MalformedFrame, NumberTooWide, Outcome
 from tests.engine import Engine, diff, facts, sides, snapshot
 
 GOOD = [
@@ -132,3 +132,21 @@ def test_the_later_entry_of_a_price_wins(engine: Engine) -> None:
     assert sides(book)[0] == [("99", "2")]
     book.load_snapshot(snapshot(20, [("99", "1"), ("97", "1"), ("99", "3"), ("97", "0")]))
     assert sides(book)[0] == [("99", "3")]
+
+
+def test_integers_are_exact_and_refused_where_64_bits_are_too_few(engine: Engine) -> None:
+    if engine.name == "reference":
+        pytest.skip("arrays are for speed; the reference has none")
+    book = engine.loaded(bids=[("99.5", "1.25"), ("98.25", "3")], asks=(), limit=10)
+    levels, price_decimals, quantity_decimals = book.bids.to_integers()
+    assert (levels.dtype.name, levels.tolist()) == ("int64", [[9950, 125], [9825, 300]])
+    assert (price_decimals, quantity_decimals) == (2, 2)
+    assert book.freeze(1).bids.to_integers(5).levels.tolist() == [[9950, 125]]
+    book.apply(diff(11, 11, [("97", "92233720368547758.08")]))
+    assert book.bids.to_integers(2).levels.shape == (2, 2)
+    with pytest.raises(NumberTooWide) as raised:
+        book.bids.to_integers()
+    assert (raised.value.symbol, raised.value.scale) == ("BTCUSDT", 2)
+    assert book.bids.to_numpy().shape == (3, 2)
+    with pytest.raises(BookNotSynced):
+        engine.book().bids.to_integers()

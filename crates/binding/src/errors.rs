@@ -79,6 +79,17 @@ pub fn symbol_mismatch(py: Python<'_>, expected: &str, received: &str) -> PyErr 
     error(py, "SymbolMismatch", facts())
 }
 
+/// `NumberTooWide`.
+pub fn too_wide(py: Python<'_>, symbol: &str, scale: u8) -> PyErr {
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("symbol", symbol)?;
+        facts.set_item("scale", scale)?;
+        Ok(facts)
+    };
+    error(py, "NumberTooWide", facts())
+}
+
 /// What a router refuses: `KeyError`, `ValueError` or `MalformedSnapshot`.
 pub fn router(py: Python<'_>, why: &RouterError, body: &[u8]) -> PyErr {
     match why {

@@ -2,11 +2,11 @@
 //!
 //! 1. `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
 //! 2. `unpack_slice`: the three numbers of a slice.
-//! 3. `FloatTable`: memory that numpy takes over without a copy.
+//! 3. `Table`: memory that numpy takes over without a copy.
 //!
 //! Not here: anything that knows what a book is.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -98,11 +98,13 @@ pub fn unpack_slice(slice: &Bound<'_, PySlice>) -> PyResult<(isize, isize, isize
     Ok((start, stop, step))
 }
 
-/// A table of float64, two columns, that `numpy.asarray` shares through the buffer protocol.
+/// A table of 64-bit numbers, two columns, that `numpy.asarray` shares through the buffer protocol.
 #[pyclass(frozen, module = "depthcache._native")]
-pub struct FloatTable {
-    /// `shape[0] * shape[1]` floats that `Drop` frees; only readers of the buffer touch them.
-    floats: *mut [f64],
+pub struct Table {
+    /// `shape[0] * shape[1]` cells that `Drop` frees; only readers of the buffer touch them.
+    cells: *mut [u64],
+    /// What a cell is, as the `struct` module of Python writes it.
+    format: &'static CStr,
     shape: [isize; 2],
     strides: [isize; 2],
 }
@@ -110,31 +112,49 @@ pub struct FloatTable {
 // SAFETY: the memory belongs to this object alone and Rust never reads or writes it again until
 // `Drop`, when no buffer is left (each holds a reference to this object). What Python does with
 // the shared memory follows the rules of every other writable buffer.
-unsafe impl Send for FloatTable {}
-unsafe impl Sync for FloatTable {}
+unsafe impl Send for Table {}
+unsafe impl Sync for Table {}
 
-impl FloatTable {
-    /// A table of these rows.
-    pub fn new(rows: Vec<[f64; 2]>) -> Self {
+impl Table {
+    /// A table of float64.
+    pub fn of_floats(rows: Vec<[f64; 2]>) -> Self {
+        Self::of_cells(
+            rows.into_iter().map(|row| row.map(f64::to_bits)).collect(),
+            c"d",
+        )
+    }
+
+    /// A table of int64.
+    pub fn of_integers(rows: Vec<[i64; 2]>) -> Self {
+        Self::of_cells(
+            rows.into_iter()
+                .map(|row| row.map(|number| number as u64))
+                .collect(),
+            c"q",
+        )
+    }
+
+    fn of_cells(rows: Vec<[u64; 2]>, format: &'static CStr) -> Self {
         let shape = [rows.len() as isize, 2];
-        let floats: Box<[f64]> = rows.into_flattened().into_boxed_slice();
+        let cells: Box<[u64]> = rows.into_flattened().into_boxed_slice();
         Self {
-            floats: Box::into_raw(floats),
+            cells: Box::into_raw(cells),
+            format,
             shape,
             strides: [16, 8],
         }
     }
 }
 
-impl Drop for FloatTable {
+impl Drop for Table {
     fn drop(&mut self) {
-        // SAFETY: `floats` came from `Box::into_raw` and is given back once, here.
-        drop(unsafe { Box::from_raw(self.floats) });
+        // SAFETY: `cells` came from `Box::into_raw` and is given back once, here.
+        drop(unsafe { Box::from_raw(self.cells) });
     }
 }
 
 #[pymethods]
-impl FloatTable {
+impl Table {
     unsafe fn __getbuffer__(
         slf: Bound<'_, Self>,
         view: *mut ffi::Py_buffer,
@@ -149,12 +169,12 @@ impl FloatTable {
         // pointers into `table` stay valid while `view.obj` holds its reference to it; consumers
         // do not write through `shape` and `strides`.
         unsafe {
-            (*view).buf = table.floats.cast();
-            (*view).len = table.floats.len() as isize * 8;
+            (*view).buf = table.cells.cast();
+            (*view).len = table.cells.len() as isize * 8;
             (*view).readonly = 0;
             (*view).itemsize = 8;
             (*view).format = if asked(ffi::PyBUF_FORMAT) {
-                c"d".as_ptr().cast_mut()
+                table.format.as_ptr().cast_mut()
             } else {
                 ptr::null_mut()
             };

@@ -163,10 +163,7 @@ impl BookReader {
                 }
             }
         };
-        let frozen = frozen.map_err(|why| {
-            let (exchange, symbol) = self.source.names(py);
-            errors::not_readable(py, &exchange, &symbol, &why)
-        })?;
+        let frozen = self.source.told(py, frozen)?;
         FrozenBook::made(py, Arc::new(frozen), self.exact)
     }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use depthcache_book::condition::NotReadable;
 use depthcache_book::frozen::Frozen;
 use depthcache_book::market::MarketCell;
 use depthcache_book::query::Reading;
@@ -61,6 +62,11 @@ impl Source {
         copy: impl Fn(&dyn Reading) -> T + Send + Sync,
     ) -> PyResult<T> {
         let result = self.look(py, |book| book.readable(serve_stale).map(|()| copy(book)));
+        self.told(py, result)
+    }
+
+    /// What was read, or the Python error of why it may not be.
+    pub fn told<T>(&self, py: Python<'_>, result: Result<T, NotReadable>) -> PyResult<T> {
         result.map_err(|why| {
             let (exchange, symbol) = self.names(py);
             errors::not_readable(py, &exchange, &symbol, &why)

@@ -18,6 +18,7 @@ pub struct Classes {
     complete_to: Py<PyType>,
     coverage: Py<PyType>,
     levels: Py<PyType>,
+    integers: Py<PyType>,
     decimal: Py<PyType>,
     statuses: Py<PyDict>,
     /// In the order of the variants of `Outcome`.
@@ -54,6 +55,7 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
             complete_to: class("CompleteTo")?,
             coverage: class("Coverage")?,
             levels: class("Levels")?,
+            integers: class("Integers")?,
             decimal: py
                 .import("decimal")?
                 .getattr("Decimal")?
@@ -176,6 +178,22 @@ impl Classes {
         };
         TupleMaker::<2>::new(self.complete_to.bind(py))?
             .make([one(bids, 0.0)?, one(asks, f64::INFINITY)?])
+    }
+
+    /// An `Integers`.
+    pub fn integers<'py>(
+        &'py self,
+        py: Python<'py>,
+        levels: Bound<'py, PyAny>,
+        price_decimals: u8,
+        quantity_decimals: u8,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let decimals = |scale: u8| Ok::<_, PyErr>(scale.into_pyobject(py)?.into_any());
+        TupleMaker::<3>::new(self.integers.bind(py))?.make([
+            levels,
+            decimals(price_decimals)?,
+            decimals(quantity_decimals)?,
+        ])
     }
 
     /// A `Coverage` of both sides.

@@ -210,12 +210,39 @@ impl LevelRun {
         (0..self.len()).map(|index| self.get(index))
     }
 
+    /// Price and quantity of all levels as integers at the scales of the run.
+    pub fn integers(&self) -> Result<Vec<[i64; 2]>, TooWide> {
+        let fit = |number: i128, scale| i64::try_from(number).map_err(|_| TooWide { scale });
+        match &self.mantissas {
+            Mantissas::Narrow(levels) => Ok(levels
+                .iter()
+                .map(|level| [level.price, level.quantity])
+                .collect()),
+            Mantissas::Wide(levels) => levels
+                .iter()
+                .map(|level| {
+                    Ok([
+                        fit(level.price, self.price_scale)?,
+                        fit(level.quantity, self.quantity_scale)?,
+                    ])
+                })
+                .collect(),
+        }
+    }
+
     /// Price and quantity of all levels as nearest floats, each `Number::to_f64`.
     pub fn floats(&self) -> Vec<[f64; 2]> {
         self.iter()
             .map(|level| [level.price.to_f64(), level.quantity.to_f64()])
             .collect()
     }
+}
+
+/// A number does not fit 64 bits at this many decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooWide {
+    /// The decimals of the side.
+    pub scale: u8,
 }
 
 /// Both best levels of one update id.

@@ -44,7 +44,13 @@ fn leading_digits(word: u64) -> usize {
 /// The value of eight ASCII digits, first digit in the lowest byte.
 #[inline]
 fn eight_digits(word: u64) -> u64 {
-    let pairs = (word & 0x0F0F_0F0F_0F0F_0F0F).wrapping_mul(2561) >> 8;
+    value_of(word & 0x0F0F_0F0F_0F0F_0F0F)
+}
+
+/// The value of eight digits that are numbers from 0 to 9 already, first one in the lowest byte.
+#[inline(always)]
+fn value_of(digits: u64) -> u64 {
+    let pairs = digits.wrapping_mul(2561) >> 8;
     let fours = (pairs & 0x00FF_00FF_00FF_00FF).wrapping_mul(6_553_601) >> 16;
     (fours & 0x0000_FFFF_0000_FFFF).wrapping_mul(42_949_672_960_001) >> 32
 }
@@ -100,6 +106,12 @@ fn word_at_end(bytes: &[u8], at: usize) -> Option<u64> {
     Some(rest.fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }
 
+/// The high bit of the first byte that is no number from 0 to 9; above it anything may be set.
+#[inline(always)]
+fn no_digits(values: u64) -> u64 {
+    (values.wrapping_add(BEYOND_NINE) | values) & HIGH_BITS
+}
+
 /// The digits of `bytes[start..end]`, one to eight of them, or `None` when they are not.
 #[inline]
 fn few_digits(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
@@ -110,10 +122,10 @@ fn few_digits(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
     let word = word_at(bytes, end.wrapping_sub(8))?;
     let unwanted = 64 - 8 * count as u32;
     let values = (word ^ ASCII_ZEROS) >> unwanted << unwanted;
-    if (values.wrapping_add(BEYOND_NINE) | values) & HIGH_BITS != 0 {
+    if no_digits(values) != 0 {
         return careful_digits(bytes, start, end);
     }
-    Some(eight_digits(values))
+    Some(value_of(values))
 }
 
 /// The same, digit by digit.
@@ -165,14 +177,14 @@ pub fn shaped(bytes: &[u8], at: usize, shape: &mut Shape) -> Option<(i64, u8, us
 /// looking. Where it ends then only depends on its first digits. Gives the same as `shaped`.
 #[inline]
 pub fn with_places(bytes: &[u8], at: usize, places: &mut usize) -> Option<(i64, u8, usize)> {
-    let word = word_at(bytes, at)?;
-    let count = leading_digits(word);
-    let close = at + count + 1 + *places;
-    if count.wrapping_sub(1) < 7
-        && (word >> (8 * count)) as u8 == b'.'
+    let values = word_at(bytes, at)? ^ ASCII_ZEROS;
+    let bits = no_digits(values).trailing_zeros() & !7;
+    let close = at + (bits / 8) as usize + 1 + *places;
+    if bits.wrapping_sub(8) < 56
+        && (values >> bits) as u8 == b'.' ^ b'0'
         && bytes.get(close) == Some(&b'"')
     {
-        let whole = eight_digits(word << (64 - 8 * count));
+        let whole = value_of(values << (64 - bits));
         let part = few_digits(bytes, close - *places, close)?;
         return Some((
             (whole * POWERS[*places & 15] + part) as i64,

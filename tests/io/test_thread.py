@@ -262,6 +262,7 @@ ENDINGS = {
     "interrupted while waiting": (
         """
         import os, signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin without it
         async def press_ctrl_c():
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.Event().wait()

@@ -12,7 +12,7 @@ SCHEDULES ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools dev demo test check bench fuzz soak docs wheel clean
+.PHONY: help tools dev demo test check bench instructions fuzz soak docs wheel clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 bench: wheel  ## Measure against recorded data and other people's clients (needs ../shared/captures)
 	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python -m benches
+
+instructions: tools  ## Count the native book's instructions with valgrind: the same figures on any machine
+	benches/native/run.sh
 
 fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)

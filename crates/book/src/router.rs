@@ -29,7 +29,7 @@ use crate::sequence::{Continuity, Ids};
 pub const CONTROL_CAPACITY: usize = 1024;
 
 /// Bytes of diffs kept per market while a snapshot is on its way.
-pub const BUFFER_BYTES: usize = 64 << 20;
+pub const BUFFER_BYTES: usize = 16 << 20;
 
 /// The stream of an announcement that concerns the connection (spot, 2025).
 const SHUTDOWN_STREAM: &str = "!serverShutdown";

@@ -35,7 +35,7 @@ from depthcache.reference.sequence import Continuity, Verdict, judge, looks_rese
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "worse"]
 
-BUFFER_BYTES = 64 * 1024 * 1024
+BUFFER_BYTES = 16 * 1024 * 1024
 """Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
 
 COUNTERS = (

@@ -30,7 +30,7 @@ from depthcache import venues
 from depthcache.errors import UnreadableRecording
 from depthcache.recording import Diff, Frame, Problems, Record, Snapshot, Ticker, read
 from depthcache.recording.origin import family_of_exchange
-from depthcache.simulator import answers as answers
+from depthcache.simulator import answers
 from depthcache.simulator.cast import Cast, Symbol, VenueCast
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Session

@@ -11,6 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ _LOOK_BACK = 1_000
 """Records after and diffs before a snapshot that are asked for its symbol."""
 
 
-def read(paths: Sequence[Path], problems: Problems) -> Iterator[Record]:
+def read(paths: Sequence[str | PathLike[str]], problems: Problems) -> Iterator[Record]:
     """Every record of the files. A file without times keeps its place between the others.
 
     Raises UnreadableRecording at once for files that are no recordings; lines that cannot be used
@@ -34,7 +35,7 @@ def read(paths: Sequence[Path], problems: Problems) -> Iterator[Record]:
     """
     if not paths:
         raise InvalidArgument(name="files", value=[], allowed="at least one recording")
-    streams = [_started(_located(records(path, problems))) for path in paths]
+    streams = [_started(_located(records(Path(path), problems))) for path in paths]
     return _usable(_located(chain.from_iterable(_runs(streams))), problems)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from os import PathLike
 from typing import Any, Protocol
 
 import msgspec
@@ -95,7 +95,9 @@ class Report:
         return not self.faults
 
 
-def verify(paths: Sequence[Path], *, exchange: str | None = None, new_book: NewBook | None = None) -> Report:
+def verify(
+    paths: Sequence[str | PathLike[str]], *, exchange: str | None = None, new_book: NewBook | None = None
+) -> Report:
     """Replay recordings and report on every symbol that has diffs or a snapshot.
 
     Args:

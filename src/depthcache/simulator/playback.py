@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from depthcache.errors import InvalidArgument
 from depthcache.recording.records import Diff, Frame, Record
 
-__all__ = ["Playback"]
+__all__ = ["Playback", "check_speed"]
 
 _MICROSECONDS_FROM = 10**14
 """Event times from here on are microseconds, below it milliseconds (spot `timeUnit`, 2024-12-17)."""
@@ -37,8 +37,7 @@ class Playback:
         The first `ahead` records are read at once and can be looked at with `find`; as many are
         kept ahead later.
         """
-        if not speed > 0:
-            raise InvalidArgument(name="speed", value=speed, allowed="a number above 0, 1 is as recorded")
+        check_speed(speed)
         self._speed = speed
         self._records = records
         self._ahead_wanted = ahead
@@ -103,6 +102,12 @@ class Playback:
                 self._played_ns += min(max(distance_ns, 0), _LONGEST_SILENCE_NS)
                 self._last_time_ns = time_ns
             self._ahead.append((self._played_ns, record))
+
+
+def check_speed(speed: float) -> None:
+    """Raise InvalidArgument for a speed at which nothing would ever be played."""
+    if not speed > 0:
+        raise InvalidArgument(name="speed", value=speed, allowed="a number above 0, 1 is as recorded")
 
 
 def _time_ns(record: Record) -> int | None:

@@ -35,7 +35,7 @@ from depthcache.simulator.cast import Cast, Symbol, VenueCast
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Session
 from depthcache.simulator.listener import Listener, StreamKey, diff_stream, stream_key
-from depthcache.simulator.playback import Playback
+from depthcache.simulator.playback import Playback, check_speed
 
 __all__ = ["RecordedExchange"]
 
@@ -68,11 +68,12 @@ class RecordedExchange(Exchange):
 
         Raises UnreadableRecording, UnknownExchange, InvalidArgument.
         """
+        check_speed(speed)
         if exchange is not None:
             family_of_exchange(exchange)  # refuses exchanges that recordings are not read of
         self.problems = Problems()
         """Lines that could not be used, as far as the play has read."""
-        records = read([Path(file) for file in files], self.problems)
+        records = read(files, self.problems)
         self._cast = Cast(None if exchange is None else venues.venue(exchange))
         self._listeners: list[Listener] = []
         self._pings: dict[int, int] = {}

@@ -5,7 +5,7 @@
 
 use crate::message::{Level, SideLevels};
 use crate::scan::json::{Fault, Reader};
-use crate::scan::number::{Decimal, Shape, general, power, shaped, with_places, word_at};
+use crate::scan::number::{Decimal, Shape, general, power, shaped, with_places};
 
 /// Read a side; the reader stands at its opening bracket.
 pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {
@@ -33,20 +33,20 @@ fn usual(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
     let mut places = 1;
     let (mut price_scale, mut quantity_scale) = (UNKNOWN, UNKNOWN);
     loop {
-        let (price, scale, close) = shaped(bytes, at, &mut price_shape)?;
+        let (price, scale, close, behind) =
+            shaped(bytes, at, &mut price_shape, BETWEEN_NUMBERS, LOW_3)?;
         if price == 0 || (scale != price_scale && !settles(&mut price_scale, scale)) {
             return None;
         }
-        if word_at(bytes, close)? & LOW_3 != BETWEEN_NUMBERS {
+        if behind & LOW_3 != BETWEEN_NUMBERS {
             return None;
         }
-        let (quantity, scale, close) = with_places(bytes, close + 3, &mut places)?;
+        let (quantity, scale, close, behind) = with_places(bytes, close + 3, &mut places)?;
         // Which quantities are zero cannot be guessed, so their scale is looked at first.
         if scale != quantity_scale && quantity != 0 && !settles(&mut quantity_scale, scale) {
             return None;
         }
         into.narrow.push(Level { price, quantity });
-        let behind = word_at(bytes, close)?;
         if behind & LOW_5 != BETWEEN_LEVELS {
             if behind & LOW_3 != BEHIND_LEVELS {
                 return None;

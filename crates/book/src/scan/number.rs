@@ -145,21 +145,23 @@ pub struct Shape {
     length: usize,
 }
 
-/// Read the number at `at` as `shape` says, else by looking. Gives mantissa, scale and the place
-/// of the closing quote; `None` when it is unusual.
-#[inline]
-pub fn shaped(bytes: &[u8], at: usize, shape: &mut Shape) -> Option<(i64, u8, usize)> {
+/// A number, how many of its digits stand behind the dot, where its closing quote is, and the
+/// eight bytes from there on.
+pub type Found = (i64, u8, usize, u64);
+
+/// Read the number at `at` as `shape` says, else by looking; `behind` is what must follow it, and
+/// `mask` how much of that. `None` when it is unusual.
+#[inline(always)]
+pub fn shaped(bytes: &[u8], at: usize, shape: &mut Shape, behind: u64, mask: u64) -> Option<Found> {
     let Shape { dot, length } = *shape;
     let close = at + length;
-    if bytes.get(close) == Some(&b'"') && bytes.get(at + dot) == Some(&b'.') {
+    let end = word_at(bytes, close)?;
+    if end & mask == behind && bytes.get(at + dot) == Some(&b'.') {
         let places = length - dot - 1;
         let whole = few_digits(bytes, at, at + dot)?;
         let part = few_digits(bytes, at + dot + 1, close)?;
-        return Some((
-            (whole * POWERS[places & 15] + part) as i64,
-            places as u8,
-            close,
-        ));
+        let mantissa = (whole * POWERS[places & 15] + part) as i64;
+        return Some((mantissa, places as u8, close, end));
     }
     let (mantissa, scale, close) = fast(bytes, at)?;
     let places = usize::from(scale);
@@ -170,33 +172,28 @@ pub fn shaped(bytes: &[u8], at: usize, shape: &mut Shape) -> Option<(i64, u8, us
             length,
         };
     }
-    Some((mantissa, scale, close))
+    Some((mantissa, scale, close, word_at(bytes, close)?))
 }
 
 /// Read a number of as many decimals as `places`, the number of them in the one before, else by
 /// looking. Where it ends then only depends on its first digits. Gives the same as `shaped`.
-#[inline]
-pub fn with_places(bytes: &[u8], at: usize, places: &mut usize) -> Option<(i64, u8, usize)> {
+#[inline(always)]
+pub fn with_places(bytes: &[u8], at: usize, places: &mut usize) -> Option<Found> {
     let values = word_at(bytes, at)? ^ ASCII_ZEROS;
     let bits = no_digits(values).trailing_zeros() & !7;
     let close = at + (bits / 8) as usize + 1 + *places;
-    if bits.wrapping_sub(8) < 56
-        && (values >> bits) as u8 == b'.' ^ b'0'
-        && bytes.get(close) == Some(&b'"')
-    {
+    let end = word_at(bytes, close)?;
+    if bits.wrapping_sub(8) < 56 && (values >> bits) as u8 == b'.' ^ b'0' && end as u8 == b'"' {
         let whole = value_of(values << (64 - bits));
         let part = few_digits(bytes, close - *places, close)?;
-        return Some((
-            (whole * POWERS[*places & 15] + part) as i64,
-            *places as u8,
-            close,
-        ));
+        let mantissa = (whole * POWERS[*places & 15] + part) as i64;
+        return Some((mantissa, *places as u8, close, end));
     }
     let (mantissa, scale, close) = fast(bytes, at)?;
     if (1..=8).contains(&scale) {
         *places = usize::from(scale);
     }
-    Some((mantissa, scale, close))
+    Some((mantissa, scale, close, word_at(bytes, close)?))
 }
 
 /// A usual number that begins at `at` and ends with a quote, found by looking.

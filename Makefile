@@ -12,7 +12,7 @@ SCHEDULES ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools dev demo test check bench instructions fuzz soak docs wheel clean
+.PHONY: help tools dev demo test check bench instructions fuzz soak wheel clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,7 +56,8 @@ fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
 
 soak: wheel  ## The property tests with many schedules (SCHEDULES=100000)
 	tools/environment.sh $(TEST_ENV) test
-	SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$${SCHEDULES_SEED:-$$(date +%s)} HYPOTHESIS_PROFILE=soak \
+	first=$${SCHEDULES_SEED:-$$(date +%s)}; echo "$(SCHEDULES) schedules of faults from seed $$first"; \
+		SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$$first HYPOTHESIS_PROFILE=soak \
 		$(TEST_ENV)/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/properties
 
 clean:  ## Remove everything that was made

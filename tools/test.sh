@@ -16,7 +16,8 @@ export TESTED_WHEEL=1
 say "quick tests"
 "$python" -m pytest -q -p no:cacheprovider -m "not slow and not rivals"
 
-say "slow tests"
+first=${SCHEDULES_SEED:-1}
+say "slow tests (schedules of faults: seeds $first to $((first + ${SCHEDULES:-2000} - 1)))"
 "$python" -m pytest -q -p no:cacheprovider -n 2 -m "slow and not rivals"
 
 say "other people's clients as judges"

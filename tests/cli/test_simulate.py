@@ -78,7 +78,7 @@ def test_recordings_are_served_as_their_exchange(tmp_path: Path) -> None:
         (["--port", "65536"], "65536"),
         (["--seed", "x"], "'x' is not a valid integer"),
         (["nothing.gz"], "cannot read nothing.gz"),
-        (["nothing.gz", "--speed", "0"], "cannot read nothing.gz"),
+        (["nothing.gz", "--speed", "0"], "invalid speed 0.0"),
         (["--exchange", "binance.com"], "exchange"),
         (["nothing.gz", "--seed", "1"], "seed"),
     ],

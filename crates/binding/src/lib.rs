@@ -1,4 +1,4 @@
-//! The Python face of `depthcache-book`: names arguments, maps errors, nothing else.
+//! The Python face of `depthcache-book` and `depthcache-transport`: names arguments, maps errors, nothing else.
 
 mod errors;
 mod events;
@@ -8,11 +8,12 @@ mod reader;
 mod router;
 mod side;
 mod source;
+mod transport;
 mod values;
 
 use pyo3::prelude::*;
 
-/// Bytes in, correct books out; no I/O and no clock.
+/// Bytes in, correct books out; and the sockets from which the bytes come.
 #[pymodule(gil_used = false)]
 mod _native {
     use pyo3::prelude::*;
@@ -25,6 +26,8 @@ mod _native {
     use crate::router::Router;
     #[pymodule_export]
     use crate::side::Side;
+    #[pymodule_export]
+    use crate::transport::{_Probe, Transport, TransportEvent};
 
     /// An empty call: the yardstick of benchmarks.
     #[pyfunction]

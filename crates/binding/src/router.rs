@@ -22,6 +22,11 @@ pub struct Router {
 }
 
 impl Router {
+    /// The router itself, for who feeds it without Python.
+    pub fn inner(&self) -> Arc<Inner> {
+        self.inner.clone()
+    }
+
     /// The market itself, for readers.
     pub fn cell(&self, py: Python<'_>, market: u64) -> PyResult<Arc<MarketCell>> {
         self.inner

@@ -1,0 +1,222 @@
+//! `Transport`: WebSockets on a native thread, whose frames go straight into a router.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use depthcache_book::router::Router as Books;
+use depthcache_transport::{
+    Clock, Event, FrameSink, Options, Proxy, ProxyKind, Target, Transport as Inner,
+};
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::router::Router;
+
+/// What happened to a connection of a `Transport`.
+#[pyclass(frozen, get_all, module = "depthcache._native")]
+pub struct TransportEvent {
+    kind: &'static str,
+    connection: u64,
+    code: Option<u16>,
+    reason: String,
+}
+
+#[pymethods]
+impl TransportEvent {
+    fn __repr__(&self) -> String {
+        format!(
+            "TransportEvent(kind={:?}, connection={}, code={:?}, reason={:?})",
+            self.kind, self.connection, self.code, self.reason
+        )
+    }
+}
+
+impl From<Event> for TransportEvent {
+    fn from(event: Event) -> Self {
+        let (kind, connection, code, reason) = match event {
+            Event::Open(connection) => ("open", connection, None, String::new()),
+            Event::Alive(connection) => ("alive", connection, None, String::new()),
+            Event::Closed {
+                connection,
+                code,
+                reason,
+            } => ("closed", connection, code, reason),
+            Event::Stopped => ("stopped", 0, None, String::new()),
+        };
+        TransportEvent {
+            kind,
+            connection,
+            code,
+            reason,
+        }
+    }
+}
+
+/// Kind, host, port, and user with password.
+type ProxyArgument = (String, String, u16, Option<(String, String)>);
+
+struct ToBooks(Arc<Books>);
+
+impl FrameSink for ToBooks {
+    #[inline]
+    fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
+        self.0.feed(connection, frame, received_ns)
+    }
+}
+
+/// Only for benchmarks: how late frames are, from the time their sender put at their end (`…,"sent":NS}`)
+/// to the moment in which their book can be read. Without books it is the bare receiver.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct _Probe {
+    delays_ns: Arc<Mutex<Vec<i64>>>,
+}
+
+#[pymethods]
+impl _Probe {
+    #[new]
+    fn new() -> Self {
+        Self {
+            delays_ns: Arc::default(),
+        }
+    }
+
+    /// The delay of every frame since the last call, in nanoseconds.
+    fn take(&self) -> Vec<i64> {
+        std::mem::take(&mut self.delays_ns.lock())
+    }
+}
+
+struct Probed {
+    books: Option<Arc<Books>>,
+    clock: Clock,
+    delays_ns: Arc<Mutex<Vec<i64>>>,
+}
+
+impl FrameSink for Probed {
+    fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
+        let told = self
+            .books
+            .as_ref()
+            .is_some_and(|books| books.feed(connection, frame, received_ns));
+        let digits = frame
+            .rsplit(|byte| *byte == b':')
+            .next()
+            .and_then(|end| end.strip_suffix(b"}"))
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(sent_ns) = digits.and_then(|text| text.parse::<i64>().ok()) {
+            self.delays_ns.lock().push(self.clock.now_ns() - sent_ns);
+        }
+        told
+    }
+}
+
+/// WebSockets on a native thread, whose frames go straight into a router.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct Transport {
+    inner: Inner,
+}
+
+#[pymethods]
+impl Transport {
+    #[new]
+    #[pyo3(signature = (router, *, quiet_s, pong_s, ca_file = None, _probe = None))]
+    fn new(
+        py: Python<'_>,
+        router: Option<PyRef<'_, Router>>,
+        quiet_s: f64,
+        pong_s: f64,
+        ca_file: Option<PathBuf>,
+        _probe: Option<PyRef<'_, _Probe>>,
+    ) -> PyResult<Self> {
+        let read = py.import("time")?.getattr("monotonic_ns")?;
+        let clock = Clock::aligned(|| read.call0()?.extract())?;
+        let options = Options {
+            authorities: ca_file,
+            quiet: seconds("quiet_s", quiet_s)?,
+            patience: seconds("pong_s", pong_s)?,
+        };
+        let books = router.map(|router| router.inner());
+        let sink: Arc<dyn FrameSink> = match (books, _probe) {
+            (books, Some(probe)) => Arc::new(Probed {
+                books,
+                clock,
+                delays_ns: probe.delays_ns.clone(),
+            }),
+            (Some(books), None) => Arc::new(ToBooks(books)),
+            (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
+        };
+        let inner = Inner::start(sink, options, clock)
+            .map_err(|why| PyOSError::new_err(format!("no thread for connections: {why}")))?;
+        Ok(Self { inner })
+    }
+
+    /// File descriptor (Windows: handle) of a socket that becomes readable when events are waiting.
+    fn wake_socket(&self) -> PyResult<u64> {
+        let end = self.inner.wake_end().try_clone();
+        let end = end.map_err(|why| PyOSError::new_err(why.to_string()))?;
+        #[cfg(unix)]
+        let number = u64::try_from(std::os::fd::IntoRawFd::into_raw_fd(end));
+        #[cfg(windows)]
+        let number = u64::try_from(std::os::windows::io::IntoRawSocket::into_raw_socket(end));
+        number.map_err(|why| PyOSError::new_err(why.to_string()))
+    }
+
+    #[getter]
+    fn is_foreign(&self) -> bool {
+        self.inner.is_foreign()
+    }
+
+    #[pyo3(signature = (connection, url, *, proxy = None))]
+    fn open(&self, connection: u64, url: String, proxy: Option<ProxyArgument>) -> PyResult<()> {
+        let proxy = proxy
+            .map(|(kind, host, port, credentials)| {
+                let kind = match kind.as_str() {
+                    "http" => ProxyKind::Http,
+                    "socks5" => ProxyKind::Socks5,
+                    _ => {
+                        return Err(PyValueError::new_err(format!(
+                            "the kind of a proxy must be 'http' or 'socks5', not {kind:?}"
+                        )));
+                    }
+                };
+                Ok(Proxy {
+                    kind,
+                    host,
+                    port,
+                    credentials,
+                })
+            })
+            .transpose()?;
+        self.inner.open(connection, Target { url, proxy });
+        Ok(())
+    }
+
+    fn send(&self, connection: u64, text: String) {
+        self.inner.send(connection, text);
+    }
+
+    fn close(&self, connection: u64) {
+        self.inner.close(connection);
+    }
+
+    fn take_events(&self) -> Vec<TransportEvent> {
+        self.inner.take().into_iter().map(Into::into).collect()
+    }
+
+    fn stop(&self, goodbye_s: f64) -> PyResult<()> {
+        self.inner.stop(seconds("goodbye_s", goodbye_s)?);
+        Ok(())
+    }
+
+    fn join(&self, py: Python<'_>) {
+        py.detach(|| self.inner.join());
+    }
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        PyValueError::new_err(format!("{name} must be seconds, 0 or more, not {value}"))
+    })
+}

@@ -1,0 +1,111 @@
+//! What the owner is told, and the one wake-up that tells that there is something.
+//!
+//! The queue is bounded by what the owner asked for: a connection opens once, ends once, and its
+//! signs of life are one entry until they were taken.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+/// What happened to a connection, or to the transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The connection can be used.
+    Open(u64),
+    /// A ping or a pong arrived.
+    Alive(u64),
+    /// The connection ended, or could not be made; nothing more comes of its number.
+    Closed {
+        /// Which.
+        connection: u64,
+        /// The WebSocket close code, where there was one.
+        code: Option<u16>,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The thread is about to end; no event follows.
+    Stopped,
+}
+
+#[cfg(unix)]
+mod end {
+    pub use std::os::unix::net::UnixStream as WakeEnd;
+
+    pub fn pair() -> std::io::Result<(WakeEnd, WakeEnd)> {
+        WakeEnd::pair()
+    }
+}
+
+#[cfg(not(unix))]
+mod end {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    pub use std::net::TcpStream as WakeEnd;
+
+    /// Two ends of one connection on loopback: what event loops of this system can wait for.
+    pub fn pair() -> std::io::Result<(WakeEnd, WakeEnd)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let near = WakeEnd::connect(listener.local_addr()?)?;
+        let own = near.local_addr()?;
+        loop {
+            let (far, from) = listener.accept()?;
+            if from == own {
+                return Ok((near, far));
+            }
+        }
+    }
+}
+
+/// A socket that becomes readable when events are waiting.
+pub use end::WakeEnd;
+
+/// Events on their way to the owner.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    events: Mutex<Vec<Event>>,
+    woken: AtomicBool,
+    bell: WakeEnd,
+}
+
+impl Queue {
+    /// A queue, and the end at which its owner waits.
+    pub fn new() -> io::Result<(Queue, WakeEnd)> {
+        let (bell, wake_end) = end::pair()?;
+        bell.set_nonblocking(true)?;
+        wake_end.set_nonblocking(true)?;
+        let queue = Queue {
+            events: Mutex::default(),
+            woken: AtomicBool::new(false),
+            bell,
+        };
+        Ok((queue, wake_end))
+    }
+
+    /// Tell one thing.
+    pub fn push(&self, event: Event) {
+        {
+            let mut events = self.events.lock();
+            if !(matches!(event, Event::Alive(_)) && events.contains(&event)) {
+                events.push(event);
+            }
+        }
+        self.wake();
+    }
+
+    /// Wake the owner, unless it was woken since it took events last.
+    #[inline]
+    pub fn wake(&self) {
+        if !self.woken.load(Ordering::Acquire) && !self.woken.swap(true, Ordering::AcqRel) {
+            // One byte fits always: it was taken, or the owner is gone.
+            let _ = (&self.bell).write(&[1]);
+        }
+    }
+
+    /// All that happened since the last call. What the sink has to tell must be looked at
+    /// afterwards: what comes from now on wakes again.
+    pub fn take(&self) -> Vec<Event> {
+        self.woken.store(false, Ordering::Release);
+        std::mem::take(&mut self.events.lock())
+    }
+}

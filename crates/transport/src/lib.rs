@@ -1,0 +1,30 @@
+//! WebSocket connections on a thread of their own.
+//!
+//! A `Transport` has one native thread. There it connects (through proxies, with TLS), answers pings,
+//! watches for silence and hands every message to its `FrameSink`, stamped on arrival. What its
+//! owner has to decide on becomes an `Event`; a byte on a socket (`Transport::wake_end`) says once
+//! that some are waiting, however many frames came in between. No frame ever waits for the owner.
+//!
+//! It knows nothing of order books or of Python, and decides nothing: when to connect, what to say
+//! and whether to try again are its owner's business.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod connect;
+mod connection;
+mod event;
+mod thread;
+mod tls;
+mod words;
+
+pub use clock::Clock;
+pub use connect::{Proxy, ProxyKind, Target};
+pub use event::{Event, WakeEnd};
+pub use thread::{Options, Transport};
+
+/// Who takes the messages. Called on the transport's thread, so it must not wait for anybody.
+pub trait FrameSink: Send + Sync + 'static {
+    /// One whole text or binary message; true when the owner has something to look at.
+    fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool;
+}

@@ -1,0 +1,264 @@
+//! The thread of a transport, and the handle with which its owner commands it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustls::ClientConfig;
+use tokio::runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::time::{Instant, sleep_until};
+
+use crate::FrameSink;
+use crate::clock::Clock;
+use crate::connect::Target;
+use crate::connection::{Ended, Order, Surroundings, run};
+use crate::event::{Event, Queue, WakeEnd};
+use crate::tls;
+
+/// Threads that only look up names live this long without work.
+const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// How a transport behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// PEM file of the authorities to trust; None for the system's.
+    pub authorities: Option<PathBuf>,
+    /// After this long without a sign of life a ping is sent.
+    pub quiet: Duration,
+    /// Without an answer to it for this long a connection counts as broken.
+    pub patience: Duration,
+}
+
+/// Connections on a thread of their own. Order of calls: `open` a number once, then `send` and
+/// `close` it; `stop` ends everything. Dropping it does so at once.
+#[derive(Debug)]
+pub struct Transport {
+    commands: UnboundedSender<Command>,
+    queue: Arc<Queue>,
+    wake_end: WakeEnd,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    process: u32,
+}
+
+enum Command {
+    Open(u64, Target),
+    Order(u64, Order),
+    Stop(Duration),
+}
+
+impl Transport {
+    /// Start the thread.
+    pub fn start(
+        sink: Arc<dyn FrameSink>,
+        options: Options,
+        clock: Clock,
+    ) -> io::Result<Transport> {
+        let (queue, wake_end) = Queue::new()?;
+        let queue = Arc::new(queue);
+        let (commands, inbox) = unbounded_channel();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .thread_keep_alive(LOOKUP_KEEP_ALIVE)
+            .thread_name("depthcache-lookup")
+            .build()?;
+        let around = Surroundings {
+            sink,
+            queue: queue.clone(),
+            clock,
+            quiet: options.quiet,
+            patience: options.patience,
+        };
+        let authorities = options.authorities;
+        let thread = std::thread::Builder::new()
+            .name("depthcache-io".to_owned())
+            .spawn(move || {
+                let told = around.queue.clone();
+                LocalSet::new().block_on(&runtime, serve(around, authorities, inbox));
+                runtime.shutdown_background();
+                told.push(Event::Stopped);
+            })?;
+        Ok(Transport {
+            commands,
+            queue,
+            wake_end,
+            thread: Mutex::new(Some(thread)),
+            process: std::process::id(),
+        })
+    }
+
+    /// Whether this is another process than the one whose thread it is: a fork has no threads.
+    pub fn is_foreign(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    /// Becomes readable when events are waiting: take the byte, then `take`.
+    pub fn wake_end(&self) -> &WakeEnd {
+        &self.wake_end
+    }
+
+    /// Connect; ends in `Event::Open`, or in `Event::Closed` when it fails.
+    pub fn open(&self, connection: u64, target: Target) {
+        self.tell(Command::Open(connection, target));
+    }
+
+    /// Send one text message; dropped when the connection is gone.
+    pub fn send(&self, connection: u64, text: String) {
+        self.tell(Command::Order(connection, Order::Send(text)));
+    }
+
+    /// Say goodbye; ends in `Event::Closed`, unless that was already told.
+    pub fn close(&self, connection: u64) {
+        self.tell(Command::Order(connection, Order::Close));
+    }
+
+    /// What happened since the last call.
+    pub fn take(&self) -> Vec<Event> {
+        self.queue.take()
+    }
+
+    /// Say goodbye on every connection, cut what is not done after `goodbye`, end the thread.
+    /// Returns at once; `Event::Stopped` comes last.
+    pub fn stop(&self, goodbye: Duration) {
+        self.tell(Command::Stop(goodbye));
+    }
+
+    /// Wait for the end of the thread, after `stop`.
+    pub fn join(&self) {
+        if self.is_foreign() {
+            return;
+        }
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // What went wrong there was told as the end of a connection.
+            let _ = thread.join();
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        // Nobody listens once the thread has ended: then there is nothing to command either.
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+        self.join();
+    }
+}
+
+type Orders = Rc<RefCell<HashMap<u64, UnboundedSender<Order>>>>;
+
+/// The thread's work: start connections, pass orders on, until it is told to stop.
+async fn serve(
+    around: Surroundings,
+    authorities: Option<PathBuf>,
+    mut inbox: UnboundedReceiver<Command>,
+) {
+    let connections: Orders = Orders::default();
+    let trust = Rc::new(Trust::new(authorities));
+    let mut work = JoinSet::new();
+    let goodbye = loop {
+        tokio::select! {
+            command = inbox.recv() => match command {
+                Some(Command::Open(number, target)) => {
+                    let (orders, inbox) = unbounded_channel();
+                    connections.borrow_mut().insert(number, orders);
+                    let task = carry(number, target, around.clone(), inbox, trust.clone(), connections.clone());
+                    work.spawn_local(task);
+                }
+                Some(Command::Order(number, order)) => {
+                    if let Some(orders) = connections.borrow().get(&number) {
+                        let _ = orders.send(order);
+                    }
+                }
+                Some(Command::Stop(goodbye)) => break goodbye,
+                None => break Duration::ZERO,
+            },
+            Some(_) = work.join_next() => {}
+        }
+    };
+    for orders in connections.borrow().values() {
+        let _ = orders.send(Order::Close);
+    }
+    end(work, inbox, goodbye).await;
+}
+
+/// Let goodbyes be said for so long; a second, shorter word to stop is heard.
+async fn end(mut work: JoinSet<()>, mut inbox: UnboundedReceiver<Command>, goodbye: Duration) {
+    let mut until = Instant::now() + goodbye;
+    loop {
+        tokio::select! {
+            done = work.join_next() => if done.is_none() { return },
+            command = inbox.recv() => match command {
+                Some(Command::Stop(goodbye)) => until = until.min(Instant::now() + goodbye),
+                Some(_) => {}
+                None => return,
+            },
+            () = sleep_until(until) => return,
+        }
+    }
+}
+
+/// One connection from its beginning to the word of its end, whatever happens in between.
+async fn carry(
+    number: u64,
+    target: Target,
+    around: Surroundings,
+    inbox: UnboundedReceiver<Order>,
+    trust: Rc<Trust>,
+    connections: Orders,
+) {
+    let queue = around.queue.clone();
+    let work = spawn_local(run(number, target, around, inbox, move || trust.config()));
+    let _aborts = AbortOnDrop(work.abort_handle());
+    let ended = work
+        .await
+        .unwrap_or_else(|why| Ended::because(format!("a mistake of this package: {why}")));
+    connections.borrow_mut().remove(&number);
+    queue.push(Event::Closed {
+        connection: number,
+        code: ended.code,
+        reason: ended.reason,
+    });
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Whom TLS connections trust; read from the system once it is needed, and once only.
+struct Trust {
+    authorities: Option<PathBuf>,
+    config: RefCell<Option<Arc<ClientConfig>>>,
+}
+
+impl Trust {
+    fn new(authorities: Option<PathBuf>) -> Trust {
+        Trust {
+            authorities,
+            config: RefCell::default(),
+        }
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        let mut held = self.config.borrow_mut();
+        if held.is_none() {
+            *held = Some(tls::config(self.authorities.as_deref())?);
+        }
+        held.clone().ok_or_else(|| "nothing is trusted".to_owned())
+    }
+}

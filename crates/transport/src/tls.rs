@@ -1,0 +1,44 @@
+//! TLS: the system's certificates (SSL_CERT_FILE and SSL_CERT_DIR are honoured) or a file's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+/// The settings of every TLS connection: who is trusted. Errors are words for people.
+pub fn config(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    let trusted = match authorities {
+        Some(file) => from_file(file)?,
+        None => from_system()?,
+    };
+    let (added, _) = roots.add_parsable_certificates(trusted);
+    if added == 0 {
+        return Err("no certificate of an authority can be used".to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| why.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn from_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let told = |why: rustls::pki_types::pem::Error| format!("{}: {why}", file.display());
+    CertificateDer::pem_file_iter(file)
+        .map_err(told)?
+        .collect::<Result<_, _>>()
+        .map_err(told)
+}
+
+fn from_system() -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    match found.errors.first() {
+        Some(why) if found.certs.is_empty() => Err(why.to_string()),
+        _ => Ok(found.certs),
+    }
+}

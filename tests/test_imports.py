@@ -55,7 +55,6 @@ RULES["depthcache"] = SURFACE | frozenset({"simulator", "recording"})
 
 TYPES_ONLY = {
     ("core", "_native"),
-    ("io", "_native"),
     ("depthcache", "simulator"),
     ("depthcache", "recording"),
 }

@@ -55,6 +55,9 @@ def test_settings_are_constants() -> None:
         ({"endpoints": {"binance.com": Endpoints(rest="http://h", websocket="http://h")}}, "WebSocket URL"),
         ({"policy": 0.5}, "policy"),
         ({"proxies": "off"}, "proxies"),
+        ({"transport": "carrier pigeon"}, "transport"),
+        ({"ca_file": 7}, "ca_file"),
+        ({"ca_file": "/nowhere/at/all.pem"}, "ca_file"),
     ],
 )
 def test_wrong_settings_are_refused_by_their_name(arguments: dict[str, object], name: str) -> None:

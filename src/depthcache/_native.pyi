@@ -1,4 +1,4 @@
-"""Types and documentation of the native part: bytes in, correct books out; no I/O and no clock.
+"""Types and documentation of the native part: bytes in, correct books out; and the sockets they come from.
 
 Times called `*_ns` are the caller's monotonic clock in nanoseconds (virtual in tests); times
 called `*_us` are the exchange's clock in microseconds since 1970. Every call keeps the
@@ -6,6 +6,7 @@ interpreter lock except snapshots and bulk exports; a book's lock is waited for 
 """
 
 from collections.abc import Iterator
+from os import PathLike
 from typing import Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
 
 import numpy as np
@@ -33,6 +34,9 @@ __all__ = [
     "Router",
     "Side",
     "StrayFrame",
+    "Transport",
+    "TransportEvent",
+    "_Probe",
     "_nothing",
 ]
 
@@ -227,6 +231,76 @@ class StrayFrame:
     def at_ns(self) -> int: ...
 
 Event: TypeAlias = MarketChange | ControlMessage | StrayFrame
+
+@final
+class TransportEvent:
+    """What happened to a connection of a `Transport`."""
+
+    @property
+    def kind(self) -> Literal["open", "alive", "closed", "stopped"]:
+        """`alive`: a ping or a pong came; `stopped` is the last event of a transport."""
+    @property
+    def connection(self) -> int: ...
+    @property
+    def code(self) -> int | None:
+        """The WebSocket close code, where there was one."""
+    @property
+    def reason(self) -> str:
+        """Why the connection ended, in words."""
+
+@final
+class _Probe:
+    """Only for benchmarks: how late the frames of a `Transport` are, by the `"sent":NS` at their ends."""
+
+    def __new__(cls) -> Self: ...
+    def take(self) -> list[int]:
+        """The delay of every frame since the last call, in nanoseconds."""
+
+@final
+class Transport:
+    """WebSockets on a native thread, whose frames go straight into a router.
+
+    It never takes the interpreter's lock. Order of calls: wait on `wake_socket`, `take_events` when it
+    is readable; `open` each number once; `stop`, wait for the event `stopped`, `join`. Raises OSError
+    when there can be no thread, ValueError for times that are none.
+    """
+
+    def __new__(
+        cls,
+        router: Router | None,
+        *,
+        quiet_s: float,
+        pong_s: float,
+        ca_file: str | PathLike[str] | None = None,
+        _probe: _Probe | None = None,
+    ) -> Self:
+        """`quiet_s`: after this long without a sign of life a ping is sent; without an answer for
+        `pong_s` the connection counts as broken. `ca_file`: PEM file of whom to trust, None for the
+        system's authorities."""
+    def wake_socket(self) -> int:
+        """File descriptor of a socket that becomes readable when events wait; the caller's to close."""
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process was forked from the one whose thread this is."""
+    def open(
+        self,
+        connection: int,
+        url: str,
+        *,
+        proxy: tuple[Literal["http", "https", "socks5"], str, int, tuple[str, str] | None] | None = None,
+    ) -> None:
+        """Connect; ends in the event `open`, or in `closed`. `proxy`: kind (http or socks5), host, port,
+        and user with password. Raises ValueError for another kind."""
+    def send(self, connection: int, text: str) -> None:
+        """Send one text message; without effect when the connection is gone."""
+    def close(self, connection: int) -> None:
+        """Say goodbye; ends in the event `closed`."""
+    def take_events(self) -> list[TransportEvent]:
+        """What happened since the last call. What the router has to tell is looked at afterwards."""
+    def stop(self, goodbye_s: float) -> None:
+        """Say goodbye everywhere, cut what is not done by then, end the thread; returns at once."""
+    def join(self) -> None:
+        """Wait for the end of the thread, after `stop`."""
 
 @final
 class Router:

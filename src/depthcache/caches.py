@@ -122,6 +122,10 @@ class Books(Lookup[LiveBook]):
 def real_network(settings: Settings) -> ClientNetwork:
     """The network that users get; for the running event loop."""
     # Imported here: programs that only replay bytes do not pay for it.
-    from depthcache.io.aiohttp_network import AiohttpNetwork
+    if settings.transport == "aiohttp":
+        from depthcache.io.aiohttp_network import AiohttpNetwork
 
-    return AiohttpNetwork(use_proxies=settings.proxies)
+        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
+    from depthcache.io.native_network import NativeNetwork
+
+    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)

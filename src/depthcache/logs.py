@@ -14,6 +14,7 @@ __all__ = [
     "connection_closed",
     "connection_open",
     "loop_was_blocked",
+    "not_native",
     "request_failed",
     "unexpected",
 ]
@@ -41,9 +42,15 @@ def request_failed(*, request: int, reason: str) -> None:
     _LOGGER.info("request %d failed: %s", request, reason)
 
 
-def loop_was_blocked(*, late_s: float) -> None:
-    """The event loop that carries the client stood still; books were late by as much."""
-    _LOGGER.info("the event loop was blocked for about %.1f s; books were late by as much", late_s)
+def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
+    """The event loop that carries the client stood still."""
+    meant = "books were late by as much" if books_were_late else "books were not touched by it"
+    _LOGGER.info("the event loop was blocked for about %.1f s; %s", late_s, meant)
+
+
+def not_native(*, url: str, proxy: str) -> None:
+    """A connection is made by aiohttp, because the native transport does not know such proxies."""
+    _LOGGER.info("%s is reached by aiohttp: the native transport cannot use the proxy %s", url, proxy)
 
 
 def unexpected(*, where: str, error: BaseException) -> None:

@@ -12,7 +12,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from os import PathLike, fspath
 from types import MappingProxyType
+from typing import Literal
 
 from depthcache import venues
 from depthcache.core.policy import Policy
@@ -36,11 +38,17 @@ class Settings:
         policy: how patient and how greedy the client is, e.g. `Policy(share=0.25)` for a quarter
             of the exchange's request weight (default: half).
         proxies: whether HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
+        transport: `native` (WebSockets on a thread that never waits for Python, so that books stay
+            fresh whatever the program does) or `aiohttp` (on the event loop).
+        ca_file: PEM file with the certificates of the authorities to trust, for a gateway with its
+            own; None takes the system's (or SSL_CERT_FILE and SSL_CERT_DIR).
     """
 
     endpoints: Mapping[str, Endpoints] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     proxies: bool = True
+    transport: Literal["native", "aiohttp"] = "native"
+    ca_file: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.endpoints, Mapping):
@@ -50,6 +58,9 @@ class Settings:
             raise InvalidArgument(name="policy", value=self.policy, allowed="a Policy(…)")
         if not isinstance(self.proxies, bool):
             raise InvalidArgument(name="proxies", value=self.proxies, allowed="True or False")
+        if self.transport not in ("native", "aiohttp"):
+            raise InvalidArgument(name="transport", value=self.transport, allowed="'native' or 'aiohttp'")
+        object.__setattr__(self, "ca_file", _authorities(self.ca_file))
         checked = {venues.venue(name).name: _checked(name, value) for name, value in self.endpoints.items()}
         object.__setattr__(self, "endpoints", MappingProxyType(checked))
 
@@ -93,6 +104,23 @@ def _checked(name: str, value: object) -> Endpoints:
             name=f"endpoints of {name!r}", value=value, allowed="Endpoints(rest=…, websocket=…)"
         )
     return venues.parse_endpoints(value)
+
+
+def _authorities(file: object) -> str | None:
+    """The path of a PEM file of certificates, checked now: no connection could be made later."""
+    if file is None:
+        return None
+    allowed = "the path of a PEM file with certificates, or None"
+    if not isinstance(file, str | PathLike):
+        raise InvalidArgument(name="ca_file", value=file, allowed=allowed)
+    path = str(fspath(file))
+    import ssl  # most programs that only read settings need it for nothing else
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise InvalidArgument(name="ca_file", value=path, allowed=f"{allowed} ({error})") from None
+    return path
 
 
 def _variables() -> dict[str, tuple[str, str]]:

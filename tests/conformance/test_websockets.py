@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket as sockets
 import time
 from contextlib import closing, suppress
@@ -11,30 +12,30 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 
 from depthcache.io.network import Closed
-from tests.io.peers import listening, read_on, serving, talking
+from tests.support.peers import Listening, read_on, serving, talking
 
 
-async def test_frames_reach_feed_as_the_bytes_that_were_sent_stamped_on_receipt() -> None:
-    frames = ['{"u":1}', '{"s":"币安人生USDT"}', " "]
+async def test_frames_reach_feed_as_the_bytes_that_were_sent_stamped_on_receipt(listening: Listening) -> None:
+    frames = ['{"id":1}', '{ "s" : "币安人生USDT"}', '{"e":"x","E":1.50}']
 
     async def talk(socket: web.WebSocketResponse) -> None:
         for frame in frames:
             await socket.send_str(frame)
-        await socket.send_bytes(b"\x00\xff")
+        await socket.send_bytes(b'{"id":2}')
         await read_on(socket)
 
     async with serving({"/stream": talking(talk)}) as host, listening() as (network, listener):
         before_ns = time.monotonic_ns()
         network.open(7, f"ws://{host}/stream")
         await listener.until(lambda: len(listener.frames) == 4)
-        assert [frame for _, frame, _ in listener.frames] == [*map(str.encode, frames), b"\x00\xff"]
+        assert [frame for _, frame, _ in listener.frames] == [*map(str.encode, frames), b'{"id":2}']
         assert {number for number, _, _ in listener.frames} == {7}
         stamps = [before_ns, *(stamp for _, _, stamp in listener.frames), time.monotonic_ns()]
         assert stamps == sorted(stamps)
         assert listener.opened == [7]
 
 
-async def test_messages_are_sent_in_their_order_and_after_the_end_dropped() -> None:
+async def test_messages_are_sent_in_their_order_and_after_the_end_dropped(listening: Listening) -> None:
     heard: list[str] = []
 
     async def talk(socket: web.WebSocketResponse) -> None:
@@ -59,7 +60,9 @@ async def test_messages_are_sent_in_their_order_and_after_the_end_dropped() -> N
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, "done"), (1001, ""), (1008, "Too many requests"), (1011, "server error")]
 )
-async def test_the_close_code_and_reason_of_the_exchange_are_reported(code: int, reason: str) -> None:
+async def test_the_close_code_and_reason_of_the_exchange_are_reported(
+    code: int, reason: str, listening: Listening
+) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
         await socket.close(code=code, message=reason.encode())
 
@@ -70,7 +73,7 @@ async def test_the_close_code_and_reason_of_the_exchange_are_reported(code: int,
         assert closed.reason == (reason or "closed by the exchange without a reason")
 
 
-async def test_a_connection_that_breaks_without_a_goodbye_has_no_code() -> None:
+async def test_a_connection_that_breaks_without_a_goodbye_has_no_code(listening: Listening) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
         assert socket._req is not None
         assert socket._req.transport is not None
@@ -83,7 +86,7 @@ async def test_a_connection_that_breaks_without_a_goodbye_has_no_code() -> None:
         assert closed.reason
 
 
-async def test_a_refused_connection_is_reported_and_never_opens() -> None:
+async def test_a_refused_connection_is_reported_and_never_opens(listening: Listening) -> None:
     with closing(sockets.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -96,7 +99,9 @@ async def test_a_refused_connection_is_reported_and_never_opens() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 403, 404, 429, 503])
-async def test_a_handshake_with_another_status_is_a_failure_that_names_it(status: int) -> None:
+async def test_a_handshake_with_another_status_is_a_failure_that_names_it(
+    status: int, listening: Listening
+) -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.Response(status=status, text="<html>no</html>", content_type="text/html")
 
@@ -107,7 +112,7 @@ async def test_a_handshake_with_another_status_is_a_failure_that_names_it(status
         assert listener.opened == []
 
 
-async def test_a_redirected_handshake_is_not_followed() -> None:
+async def test_a_redirected_handshake_is_not_followed(listening: Listening) -> None:
     visited = []
 
     async def redirect(request: web.Request) -> web.StreamResponse:
@@ -127,7 +132,7 @@ async def test_a_redirected_handshake_is_not_followed() -> None:
     assert visited == []
 
 
-async def test_a_ping_is_answered_with_its_own_payload_and_tells_of_life() -> None:
+async def test_a_ping_is_answered_with_its_own_payload_and_tells_of_life(listening: Listening) -> None:
     pongs: list[bytes] = []
 
     async def talk(socket: web.WebSocketResponse) -> None:
@@ -146,7 +151,7 @@ async def test_a_ping_is_answered_with_its_own_payload_and_tells_of_life() -> No
     assert listener.frames == []
 
 
-async def test_compression_is_never_offered() -> None:
+async def test_compression_is_never_offered(listening: Listening) -> None:
     offered: list[str | None] = []
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -159,10 +164,12 @@ async def test_compression_is_never_offered() -> None:
     assert offered == [None]
 
 
-async def test_a_message_above_the_limit_ends_the_connection() -> None:
+async def test_a_message_above_the_limit_ends_the_connection(listening: Listening) -> None:
+    most = 16 * 1024 * 1024
+
     async def talk(socket: web.WebSocketResponse) -> None:
-        await socket.send_str("x" * (16 * 1024 * 1024 - 1))
-        await socket.send_str("x" * (16 * 1024 * 1024 + 1))
+        for size in (most - 1, most + 1):
+            await socket.send_str(json.dumps({"id": "x" * (size - len('{"id": ""}'))}))
         await read_on(socket)
 
     async with serving({"/ws": talking(talk)}) as host, listening() as (network, listener):
@@ -170,10 +177,10 @@ async def test_a_message_above_the_limit_ends_the_connection() -> None:
         closed = await listener.closing_of(1)
         assert closed.code == 1009
         assert "broken WebSocket data" in closed.reason
-        assert [len(frame) for _, frame, _ in listener.frames] == [16 * 1024 * 1024 - 1]
+        assert [len(frame) for _, frame, _ in listener.frames] == [most - 1]
 
 
-async def test_bytes_that_are_no_websocket_frames_end_the_connection() -> None:
+async def test_bytes_that_are_no_websocket_frames_end_the_connection(listening: Listening) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
         assert socket._req is not None
         assert socket._req.transport is not None
@@ -186,7 +193,7 @@ async def test_bytes_that_are_no_websocket_frames_end_the_connection() -> None:
         assert closed.code == 1002
 
 
-async def test_a_half_open_connection_is_noticed_by_the_missing_pong() -> None:
+async def test_a_half_open_connection_is_noticed_by_the_missing_pong(listening: Listening) -> None:
     pings = asyncio.Event()
 
     async def talk(socket: web.WebSocketResponse) -> None:  # reads, but never answers
@@ -204,7 +211,7 @@ async def test_a_half_open_connection_is_noticed_by_the_missing_pong() -> None:
         assert closed == Closed(None, "half-open: silent for 0.05 s, no pong in 0.05 s")
 
 
-async def test_a_quiet_connection_that_answers_pings_stays() -> None:
+async def test_a_quiet_connection_that_answers_pings_stays(listening: Listening) -> None:
     async with (
         serving({"/ws": talking(read_on, autoping=True)}) as host,
         listening(quiet_s=0.01, pong_s=0.5) as (network, listener),
@@ -214,7 +221,7 @@ async def test_a_quiet_connection_that_answers_pings_stays() -> None:
         assert listener.closed == {}
 
 
-async def test_closing_says_goodbye_and_is_reported_once() -> None:
+async def test_closing_says_goodbye_and_is_reported_once(listening: Listening) -> None:
     codes: list[int | None] = []
 
     async def talk(socket: web.WebSocketResponse) -> None:
@@ -231,7 +238,7 @@ async def test_closing_says_goodbye_and_is_reported_once() -> None:
     assert codes == [1000]
 
 
-async def test_closing_while_still_connecting_works() -> None:
+async def test_closing_while_still_connecting_works(listening: Listening) -> None:
     started, release = asyncio.Event(), asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -250,11 +257,11 @@ async def test_closing_while_still_connecting_works() -> None:
         assert listener.opened == []
 
 
-async def test_a_server_that_goes_on_sending_cannot_hold_up_the_goodbye() -> None:
+async def test_a_server_that_goes_on_sending_cannot_hold_up_the_goodbye(listening: Listening) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
         with suppress(ConnectionError):
             while True:
-                await socket.send_str("more")
+                await socket.send_str("{}")
                 await asyncio.sleep(0)
 
     async with (
@@ -267,7 +274,7 @@ async def test_a_server_that_goes_on_sending_cannot_hold_up_the_goodbye() -> Non
         await listener.closing_of(1)
 
 
-async def test_events_are_told_of_once_for_a_batch() -> None:
+async def test_events_are_told_of_once_for_a_batch(listening: Listening) -> None:
     count = 500
 
     async def talk(socket: web.WebSocketResponse) -> None:
@@ -276,21 +283,20 @@ async def test_events_are_told_of_once_for_a_batch() -> None:
         await read_on(socket)
 
     async with serving({"/ws": talking(talk)}) as host, listening() as (network, listener):
-        listener.has_events = True
         network.open(1, f"ws://{host}/ws")
         await listener.until(lambda: len(listener.frames) == count and listener.events)
         assert listener.events < count / 4
 
 
 @pytest.mark.slow
-async def test_a_blocked_event_loop_loses_no_frame() -> None:
+async def test_a_blocked_event_loop_loses_no_frame(listening: Listening) -> None:
     """Frames wait in the kernel and in the server's buffers."""
     count = 3_000
     frame = "x" * 1_000
 
     async def talk(socket: web.WebSocketResponse) -> None:
         for number in range(count):
-            await socket.send_str(f"{number} {frame}")
+            await socket.send_str(json.dumps({"id": number, "pad": frame}))
         await read_on(socket)
 
     loop = asyncio.get_running_loop()
@@ -300,10 +306,12 @@ async def test_a_blocked_event_loop_loses_no_frame() -> None:
             loop.call_soon(time.sleep, 0.02)  # the program of a user that computes on the event loop
             seen = len(listener.frames)
             await listener.until(lambda seen=seen: len(listener.frames) > seen)
-        assert [int(bytes(each).split()[0]) for _, each, _ in listener.frames] == list(range(count))
+        assert [json.loads(each)["id"] for _, each, _ in listener.frames] == list(range(count))
 
 
-async def test_a_blocked_event_loop_is_not_taken_for_a_missing_pong(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_blocked_event_loop_is_not_taken_for_a_missing_pong(
+    monkeypatch: pytest.MonkeyPatch, listening: Listening
+) -> None:
     loop = asyncio.get_running_loop()
     ping = ClientWebSocketResponse.ping
 
@@ -321,7 +329,7 @@ async def test_a_blocked_event_loop_is_not_taken_for_a_missing_pong(monkeypatch:
         assert listener.closed == {}
 
 
-async def test_closing_the_network_ends_everything_and_reports_nothing_more() -> None:
+async def test_closing_the_network_ends_everything_and_reports_nothing_more(listening: Listening) -> None:
     hold = asyncio.Event()
 
     async def wait(request: web.Request) -> web.StreamResponse:
@@ -342,7 +350,7 @@ async def test_closing_the_network_ends_everything_and_reports_nothing_more() ->
         hold.set()
 
 
-async def test_closing_that_is_itself_cancelled_still_leaves_nothing() -> None:
+async def test_closing_that_is_itself_cancelled_still_leaves_nothing(listening: Listening) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:  # never answers the goodbye
         await asyncio.Event().wait()
 
@@ -355,4 +363,4 @@ async def test_closing_that_is_itself_cancelled_still_leaves_nothing() -> None:
         with pytest.raises(asyncio.CancelledError):
             await closing_task
         assert network._sockets == {}
-        assert network._session.closed
+        assert network._sessions._held == {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from depthcache.core.commands import Command
 from depthcache.core.notices import Notice
-from depthcache.io.network import Callbacks, Feed
+from depthcache.io.network import Callbacks, TakesFrames
 from depthcache.venues import Venue
 
 Call = tuple[object, ...]
@@ -22,8 +22,8 @@ class ScriptedNetwork:
     on_call: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What happens inside a call, to break the rules or to fail."""
 
-    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
-        self.feed, self.callbacks = feed, callbacks
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+        self.router, self.callbacks = router, callbacks
 
     def now_ns(self) -> int:
         return self.clock_ns

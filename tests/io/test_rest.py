@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from depthcache.io.network import Failure, Response
-from tests.io.peers import Handler, listening, serving
+from tests.support.peers import Handler, listening, serving
 
 
 def saying(response: web.Response) -> Handler:

@@ -77,7 +77,7 @@ def test_commands_are_performed_in_their_order(stage: Stage) -> None:
 
 
 def test_the_router_feeds_directly_and_its_events_are_taken_once_for_a_batch(stage: Stage) -> None:
-    assert stage.network.feed == stage.router.feed
+    assert stage.network.router is stage.router
     stage.router.events = ["a", "b", "c"]
     stage.runner.on_events()
     assert stage.core.calls == [("on_events", ("a", "b", "c"), 1_000)]

@@ -12,7 +12,7 @@ import json
 import time
 from urllib.parse import parse_qs, urlsplit
 
-from depthcache.io.network import Callbacks, Closed, Feed, Response
+from depthcache.io.network import Callbacks, Closed, Response, TakesFrames
 from depthcache.settings import Settings
 
 LEVELS = {"bids": [["1.10", "5.0"], ["1.00", "6.0"]], "asks": [["1.20", "7.0"], ["1.30", "8.0"]]}
@@ -35,8 +35,8 @@ class ByHand:
 
     # --- what the client does -----------------------------------------------------------------
 
-    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
-        self._feed, self._callbacks = feed, callbacks
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+        self._feed, self._callbacks = router.feed, callbacks
 
     def now_ns(self) -> int:
         return time.monotonic_ns()

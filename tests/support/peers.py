@@ -1,7 +1,8 @@
 """Both ends of a network under test: a scripted server on loopback, and a listener that waits.
 
-The listener is what the runner would be. It never waits for a time: `until` waits for an event, with
-a deadline that only a failure reaches.
+The listener is what the runner would be. Frames go to a real router, whose control messages they
+are: JSON objects without a stream, kept as they came; what is none is a stray. The listener never
+waits for a time: `until` waits for an event, with a deadline that only a failure reaches.
 """
 
 from __future__ import annotations
@@ -9,47 +10,59 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from depthcache._native import ControlMessage, Router, StrayFrame
 from depthcache.io.aiohttp_network import AiohttpNetwork
+from depthcache.io.native_network import NativeNetwork
 from depthcache.io.network import Closed, Failure, Response
 
 DEADLINE_S = 20.0
+CONNECTIONS = 100
+"""Numbers that a listener can use are below this."""
+
+NETWORKS: dict[str, type[AiohttpNetwork]] = {"native": NativeNetwork, "aiohttp": AiohttpNetwork}
 
 
 @dataclass
 class Listener:
-    """Callbacks and feed in one: remembers everything and wakes who waits."""
+    """Remembers everything that a network reports, and wakes who waits."""
 
     opened: list[int] = field(default_factory=list)
     closed: dict[int, Closed] = field(default_factory=dict)
     alive: list[int] = field(default_factory=list)
     answers: dict[int, Response | Failure] = field(default_factory=dict)
     frames: list[tuple[int, bytes, int]] = field(default_factory=list)
+    strays: list[StrayFrame] = field(default_factory=list)
     events: int = 0
     wakes: int = 0
-    has_events: bool = False
+    router: Router = field(default_factory=lambda: Router(control_capacity=1_000_000))
+    log: list[str] = field(default_factory=list)
+    """What happened, in one word each, in its order."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def feed(self, connection: int, frame: bytes, received_ns: int) -> bool:
-        self.frames.append((connection, frame, received_ns))
-        self._changed.set()
-        return self.has_events
+    def __post_init__(self) -> None:
+        for number in range(1, CONNECTIONS):
+            self.router.open_connection(number)
 
     def on_open(self, connection: int) -> None:
         self.opened.append(connection)
+        self.log.append("open")
         self._changed.set()
 
     def on_closed(self, connection: int, closed: Closed) -> None:
         assert connection not in self.closed, "a connection ends once"
         self.closed[connection] = closed
+        self.log.append("closed")
         self._changed.set()
 
     def on_alive(self, connection: int) -> None:
         self.alive.append(connection)
+        self.log.append("alive")
         self._changed.set()
 
     def on_response(self, request: int, answer: Response | Failure) -> None:
@@ -58,7 +71,14 @@ class Listener:
         self._changed.set()
 
     def on_events(self) -> None:
-        self.events += 1
+        taken = self.router.take_events()
+        self.events += bool(taken)
+        for event in taken:
+            if isinstance(event, ControlMessage):
+                self.frames.append((event.connection, event.payload, event.at_ns))
+                self.log.append("frame")
+            elif isinstance(event, StrayFrame):
+                self.strays.append(event)
         self._changed.set()
 
     def on_wake(self) -> None:
@@ -80,11 +100,19 @@ class Listener:
         return self.answers[request]
 
 
+class Listening(Protocol):
+    """Opens a network with a listener, closed at the end."""
+
+    def __call__(self, **options: Any) -> AbstractAsyncContextManager[tuple[AiohttpNetwork, Listener]]: ...
+
+
 @asynccontextmanager
-async def listening(**options: object) -> AsyncIterator[tuple[AiohttpNetwork, Listener]]:
-    """A network with a listener, closed at the end."""
-    network, listener = AiohttpNetwork(**options), Listener()  # type: ignore[arg-type]
-    network.attach(listener.feed, listener)
+async def listening(
+    transport: str = "native", **options: Any
+) -> AsyncIterator[tuple[AiohttpNetwork, Listener]]:
+    """A network of that transport with a listener, closed at the end."""
+    network, listener = NETWORKS[transport](**options), Listener()
+    network.attach(listener.router, listener)
     try:
         yield network, listener
     finally:

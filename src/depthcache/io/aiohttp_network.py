@@ -8,23 +8,22 @@ offered. It reports and decides nothing; when and where to connect is the core's
 from __future__ import annotations
 
 import asyncio
-import ssl
 from functools import partial
+from os import PathLike
 from time import monotonic_ns
-
-import aiohttp
 
 from depthcache import logs
 from depthcache.io import rest
-from depthcache.io.network import Callbacks, Closed, Failure, Feed, Network, Response
+from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
+from depthcache.io.sessions import Sessions
 from depthcache.io.websocket import Ears, WebSocket
 
 __all__ = ["AiohttpNetwork"]
 
-_QUIET_S, _PONG_S = 25.0, 10.0
+QUIET_S, PONG_S = 25.0, 10.0
 """Healthy sockets are never silent that long: spot pings every 20 s (measured 2026-08-24). On futures
 (every 3 minutes) a quiet one is pinged: 1 message in 25 s, where at least 5 a second are allowed."""
-_GOODBYE_S = 3.0
+GOODBYE_S = 3.0
 """How long closing may take in all before connections are cut."""
 _LATE_NS = 200_000_000
 """A wake-up that comes this late tells that the loop was blocked."""
@@ -40,30 +39,24 @@ class AiohttpNetwork(Network):
         self,
         *,
         use_proxies: bool = True,
-        tls: ssl.SSLContext | None = None,
-        quiet_s: float = _QUIET_S,
-        pong_s: float = _PONG_S,
+        ca_file: str | PathLike[str] | None = None,
+        quiet_s: float = QUIET_S,
+        pong_s: float = PONG_S,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._use_proxies, self._quiet_s, self._pong_s = use_proxies, quiet_s, pong_s
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls or ssl.create_default_context(), limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            middlewares=(rest.refuse_redirects,),
-            headers={"User-Agent": "depthcache"},
-        )
+        self._sessions = Sessions(ca_file)
         self._sockets: dict[int, tuple[WebSocket, asyncio.Task[Closed]]] = {}
         self._requests: dict[int, asyncio.Task[Response | Failure]] = {}
         self._wake: asyncio.TimerHandle | None = None
         self._events_wait = False
         self._closed = False
 
-    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else."""
         self._callbacks = callbacks
         self._ears = Ears(
-            feed=feed,
+            feed=router.feed,
             on_events=self._tell_events_soon,
             on_open=callbacks.on_open,
             on_alive=callbacks.on_alive,
@@ -80,7 +73,7 @@ class AiohttpNetwork(Network):
     def open(self, connection: int, url: str) -> None:
         """Connect; ends in `on_open`, or in `on_closed` when it fails."""
         socket = WebSocket(connection, url, self._ears)
-        task = self._loop.create_task(socket.run(self._session, use_proxies=self._use_proxies))
+        task = self._loop.create_task(socket.run(self._sessions, use_proxies=self._use_proxies))
         self._sockets[connection] = (socket, task)
         task.add_done_callback(partial(self._on_socket_done, connection))
 
@@ -112,7 +105,7 @@ class AiohttpNetwork(Network):
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
         """GET; ends in exactly one `on_response`."""
-        work = rest.fetch(self._session, url, timeout_s=timeout_s, use_proxies=self._use_proxies)
+        work = rest.fetch(self._sessions, url, timeout_s=timeout_s, use_proxies=self._use_proxies)
         task = self._loop.create_task(work)
         self._requests[request] = task
         task.add_done_callback(partial(self._on_request_done, request))
@@ -144,11 +137,14 @@ class AiohttpNetwork(Network):
     def _on_time(self, at_ns: int) -> None:
         late_ns = monotonic_ns() - at_ns
         if late_ns > _LATE_NS:
-            # The loop was blocked. What waits in the sockets is heard before watchdogs judge silence.
-            logs.loop_was_blocked(late_s=late_ns / 1e9)
-            self._wake = self._loop.call_later(_CATCH_UP_S, self._wake_now)
+            self._catch_up(late_ns / 1e9)
         else:
             self._wake_now()
+
+    def _catch_up(self, late_s: float) -> None:
+        """The loop was blocked. What waits in the sockets is heard before watchdogs judge silence."""
+        logs.loop_was_blocked(late_s=late_s, books_were_late=True)
+        self._wake = self._loop.call_later(_CATCH_UP_S, self._wake_now)
 
     def _wake_now(self) -> None:
         self._wake = None
@@ -175,10 +171,10 @@ class AiohttpNetwork(Network):
         self._closed = True
         self.wake_at(None)
         try:
-            await self._end_all(timeout_s=_GOODBYE_S, cut=False)
+            await self._end_all(timeout_s=GOODBYE_S, cut=False)
         finally:
             await self._end_all(timeout_s=None, cut=True)
-            await self._session.close()
+            await self._sessions.aclose()
             await asyncio.sleep(0)  # transports close their sockets one step later
 
     async def _end_all(self, *, timeout_s: float | None, cut: bool) -> None:

@@ -1,23 +1,28 @@
 """The outside world as the runner sees it: one interface, many networks.
 
 A network opens sockets, makes requests and wakes the runner; it decides nothing. Frames do not
-pass through the runner: the network gives each to `feed` (the router's) and, when that returns
-True, calls `on_events` once. The one on a virtual clock is `simulator.memory`.
+pass through the runner: the network gives each to `feed` of the router, on whatever thread it
+likes, and, when that returns True, calls `on_events` once. The one on a virtual clock is
+`simulator.memory`.
 
-Everything is called on one thread (or one virtual clock), never re-entrantly: a network reports
+Everything else is called on one thread (or one virtual clock), never re-entrantly: a network reports
 the result of `open`, `fetch` and `close` in a later step, not from inside the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-__all__ = ["Callbacks", "Closed", "Failure", "Feed", "Network", "Response"]
+__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames"]
 
-Feed: TypeAlias = Callable[[int, bytes, int], bool]
-"""`feed(connection, frame, received_ns)`: True when the router has events to take."""
+
+class TakesFrames(Protocol):
+    """Where frames go (the router)."""
+
+    def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
+        """True when the router has events to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Callbacks(Protocol):
 class Network(Protocol):
     """What the runner asks for. Numbers are the caller's and never used twice."""
 
-    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else."""
 
     def now_ns(self) -> int:

@@ -9,33 +9,28 @@ from __future__ import annotations
 import ssl
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Failure, Response
 from depthcache.io.proxies import DIRECT, way_to
+from depthcache.io.sessions import Sessions, through
 
-__all__ = ["fetch", "refuse_redirects", "words"]
+__all__ = ["fetch", "words"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """The largest real answers are snapshots of 5,000 levels a side, about 320 kB."""
 _CHUNK_BYTES = 64 * 1024
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-async def fetch(
-    session: aiohttp.ClientSession, url: str, *, timeout_s: float, use_proxies: bool
-) -> Response | Failure:
+async def fetch(sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool) -> Response | Failure:
     """GET `url`; `timeout_s` covers everything from the name lookup to the last byte."""
     try:
         way = way_to(url) if use_proxies else DIRECT
-        async with session.get(
+        async with sessions.of(way).get(
             url,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
-            proxy=way.proxy,
-            proxy_headers=way.connect_headers,
-            headers=way.request_headers,
             allow_redirects=False,
+            **through(way),
         ) as answer:
             body = bytearray()
             async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
@@ -49,16 +44,6 @@ async def fetch(
         return Failure(f"no complete answer within {timeout_s:g} s")
     except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
         return Failure(words(error))
-
-
-async def refuse_redirects(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Middleware: a redirect would leave the hosts that the user chose, also for a WebSocket."""
-    answer = await handler(request)
-    if answer.status in _REDIRECTS:
-        target = answer.headers.get("Location", "an unnamed place")
-        answer.close()
-        raise ConnectionFailed(url=str(request.url), reason=f"redirected to {target}, which is not followed")
-    return answer
 
 
 def words(error: BaseException) -> str:

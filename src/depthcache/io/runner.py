@@ -39,7 +39,7 @@ class Runner(Callbacks):
         self._settling = False
         self._wake_at_ns: int | None = None
         self._reported: set[tuple[str, type[Exception]]] = set()
-        network.attach(router.feed, self)
+        network.attach(router, self)
 
     # --- what the application wants -----------------------------------------------------------
 

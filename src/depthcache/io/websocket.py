@@ -17,9 +17,10 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from depthcache.errors import ConnectionFailed
-from depthcache.io.network import Closed, Feed
+from depthcache.io.network import Closed
 from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.rest import words
+from depthcache.io.sessions import Sessions, through
 
 __all__ = ["Ears", "WebSocket"]
 
@@ -44,7 +45,7 @@ class Ears:
             to it for `pong_s` the connection counts as broken.
     """
 
-    feed: Feed
+    feed: Callable[[int, bytes, int], bool]
     on_events: Callable[[], None]
     on_open: Callable[[int], None]
     on_alive: Callable[[int], None]
@@ -64,20 +65,18 @@ class WebSocket:
         """Send a text frame in its turn; without effect once the connection is gone."""
         self._outbox.put_nowait(text)
 
-    async def run(self, session: aiohttp.ClientSession, *, use_proxies: bool) -> Closed:
+    async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
         """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
         try:
             way = way_to(self._url) if use_proxies else DIRECT
             # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
-            socket = await session.ws_connect(
+            socket = await sessions.of(way).ws_connect(
                 self._url,
                 autoping=False,
                 compress=0,
                 max_msg_size=_MOST_BYTES,
                 decode_text=False,
-                proxy=way.proxy,
-                proxy_headers=way.connect_headers,
-                headers=way.request_headers,
+                **through(way),
             )
         except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
             return Closed(None, words(error))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -50,9 +51,16 @@ class Carrier:
     """
 
     def __init__(
-        self, exchange: Exchange, *, port: int, paced: bool = False, buffer_bytes: int = BUFFER_BYTES
+        self,
+        exchange: Exchange,
+        *,
+        port: int,
+        paced: bool = False,
+        buffer_bytes: int = BUFFER_BYTES,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.port = port
+        self._tls = tls
         self._exchange: Final = exchange
         self._paced, self._buffer_bytes = paced, buffer_bytes
         self._lines: set[_Line] = set()
@@ -68,7 +76,7 @@ class Carrier:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2 * _CLOSE_S)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, HOST, self.port).start()
+            await web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls).start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final
 
 from depthcache import venues
-from depthcache.io.network import Callbacks, Closed, Failure, Feed, Network, Response
+from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Session, Text
 
 __all__ = ["MemoryNetwork"]
@@ -57,9 +57,9 @@ class MemoryNetwork(Network):
 
     # --- what the runner asks for -----------------------------------------------------------------
 
-    def attach(self, feed: Feed, callbacks: Callbacks) -> None:
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else."""
-        self._feed, self._callbacks = feed, callbacks
+        self._feed, self._callbacks = router.feed, callbacks
 
     def now_ns(self) -> int:
         """The virtual clock."""

@@ -9,6 +9,7 @@ Not here: sockets (`carrier`), what is said on them (`exchange`, `recorded`).
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
@@ -44,26 +45,35 @@ class Server:
     """
 
     def __init__(
-        self, exchange: Exchange, *, port: int = 0, paced: bool = False, buffer_bytes: int = BUFFER_BYTES
+        self,
+        exchange: Exchange,
+        *,
+        port: int = 0,
+        paced: bool = False,
+        buffer_bytes: int = BUFFER_BYTES,
+        tls: ssl.SSLContext | None = None,
+        ca_file: str | PathLike[str] | None = None,
     ) -> None:
         """`port`: 0 takes any free one. `paced`: the exchange waits for its slowest reader, for recordings.
-        `buffer_bytes`: what a client may leave unread before it is closed with 1008.
+        `buffer_bytes`: what a client may leave unread before it is closed with 1008. `tls`: the server's
+        certificate and key, for https and wss; `ca_file`: whom `settings` trust then.
 
         Raises InvalidArgument for a port that is taken.
         """
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
             raise InvalidArgument(name="port", value=port, allowed="0 to 65535, 0 for any free one")
         self.exchange = exchange
-        self._carrier = Carrier(exchange, port=port, paced=paced, buffer_bytes=buffer_bytes)
+        self._carrier = Carrier(exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=tls)
         self._thread = LoopThread(self._carrier, name="depthcache exchange")
         self._thread.start()
-        self.url = f"http://{HOST}:{self._carrier.port}"
+        s = "" if tls is None else "s"
+        self.url = f"http{s}://{HOST}:{self._carrier.port}"
         places = {name: f"{HOST}:{self._carrier.port}/{name}" for name in exchange.venues()}
         endpoints = {
-            name: Endpoints(rest=f"http://{place}", websocket=f"ws://{place}")
+            name: Endpoints(rest=f"http{s}://{place}", websocket=f"ws{s}://{place}")
             for name, place in places.items()
         }
-        self.settings = Settings(endpoints=endpoints, proxies=False)
+        self.settings = Settings(endpoints=endpoints, proxies=False, ca_file=ca_file)
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +136,8 @@ def serve(
     files: Sequence[str | PathLike[str]] = (),
     speed: float = 1.0,
     exchange: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    ca_file: str | PathLike[str] | None = None,
 ) -> Server:
     """Start an embedded exchange on loopback: an invented one, or recordings as the exchange they are of.
 
@@ -136,16 +148,20 @@ def serve(
         files: recordings to serve instead of an invented market.
         speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
         exchange: of recordings that do not tell which exchange they are of.
+        tls: certificate and key of the server, for https and wss; None serves in the clear.
+        ca_file: the authority that `settings` of the server trust, where it is none of the system's.
 
     Raises InvalidArgument, UnknownExchange, UnreadableRecording.
     """
     if files:
         if seed is not None or symbols is not None:
             raise UsageError("recordings are served as they are: seed and symbols are for invented markets")
-        return Server(RecordedExchange(files, speed=speed, exchange=exchange), port=port, paced=True)
+        recorded = RecordedExchange(files, speed=speed, exchange=exchange)
+        return Server(recorded, port=port, paced=True, tls=tls, ca_file=ca_file)
     if exchange is not None:
         raise UsageError("exchange says of which exchange recordings are; name invented ones in symbols")
-    return Server(SimulatedExchange(symbols, seed=_drawn() if seed is None else seed), port=port)
+    invented = SimulatedExchange(symbols, seed=_drawn() if seed is None else seed)
+    return Server(invented, port=port, tls=tls, ca_file=ca_file)
 
 
 def _drawn() -> int:

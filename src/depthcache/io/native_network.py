@@ -1,0 +1,155 @@
+"""The network that users get: WebSockets on a native thread, everything else as with aiohttp.
+
+Frames go from the socket to their book without Python, so a book stays fresh while the program
+computes, sorts or collects garbage. What has to be decided waits for the event loop: one wake-up
+tells it, however many frames came in between. A connection through a proxy that the native side
+does not know is made by aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from os import PathLike
+
+from depthcache import logs
+from depthcache._native import Router, Transport
+from depthcache.errors import ConnectionFailed, UsageError
+from depthcache.io.aiohttp_network import GOODBYE_S, PONG_S, QUIET_S, AiohttpNetwork
+from depthcache.io.network import Callbacks, Closed, TakesFrames
+from depthcache.io.proxies import DIRECT, Way, way_to
+
+__all__ = ["NativeNetwork"]
+
+_RINGS = 4096
+"""Bytes taken from the bell at once; each wake-up is one."""
+
+
+class NativeNetwork(AiohttpNetwork):
+    """Make it on the thread of the running event loop that carries it; `aclose` it there."""
+
+    def __init__(
+        self,
+        *,
+        use_proxies: bool = True,
+        ca_file: str | PathLike[str] | None = None,
+        quiet_s: float = QUIET_S,
+        pong_s: float = PONG_S,
+    ) -> None:
+        super().__init__(use_proxies=use_proxies, ca_file=ca_file, quiet_s=quiet_s, pong_s=pong_s)
+        self._ca_file = ca_file
+        self._native: set[int] = set()
+        self._transport: Transport | None = None
+
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+        """Called once before anything else. `router` must be the native one."""
+        if not isinstance(router, Router):
+            raise UsageError("the native transport feeds the native router only; take transport='aiohttp'")
+        super().attach(router, callbacks)
+        self._transport = Transport(router, quiet_s=self._quiet_s, pong_s=self._pong_s, ca_file=self._ca_file)
+        self._bell = socket.socket(fileno=self._transport.wake_socket())
+        self._bell.setblocking(False)
+        self._stopped = self._loop.create_future()
+        self._hearing = self._loop.create_task(self._hear())
+
+    # --- WebSockets ---------------------------------------------------------------------------
+
+    def open(self, connection: int, url: str) -> None:
+        """Connect; ends in `on_open`, or in `on_closed` when it fails."""
+        transport, way = self._running(), self._way(url)
+        if transport is None or way is None:
+            super().open(connection, url)
+            return
+        proxy = None
+        if way.proxy is not None:
+            proxy = (way.proxy.kind, way.proxy.host, way.proxy.port, way.proxy.credentials)
+        self._native.add(connection)
+        transport.open(connection, url, proxy=proxy)
+
+    def send(self, connection: int, text: str) -> None:
+        """Send one text frame; silently dropped when the connection is gone."""
+        if connection in self._native and (transport := self._running()):
+            transport.send(connection, text)
+        else:
+            super().send(connection, text)
+
+    def close(self, connection: int) -> None:
+        """Close; ends in `on_closed`, unless that was already reported."""
+        if connection in self._native and (transport := self._running()):
+            transport.close(connection)
+        else:
+            super().close(connection)
+
+    def _running(self) -> Transport | None:
+        if self._transport is not None and self._transport.is_foreign:
+            raise UsageError("a client lives in the process that made it: connect again after a fork")
+        return self._transport
+
+    def _way(self, url: str) -> Way | None:
+        """The way of a connection; None where aiohttp has to go it, or to say why it cannot."""
+        try:
+            way = way_to(url) if self._use_proxies else DIRECT
+        except (ConnectionFailed, ValueError):
+            return None
+        if way.proxy is not None and way.proxy.kind == "https":
+            logs.not_native(url=url, proxy=str(way.proxy))
+            return None
+        return way
+
+    # --- what the native side tells -------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        while not self._stopped.done():
+            await self._loop.sock_recv(self._bell, _RINGS)
+            self._take()
+
+    def _take(self) -> None:
+        happened = self._transport.take_events() if self._transport is not None else []
+        if not self._closed:
+            # The frames that came before a connection ended stand first.
+            self._callbacks.on_events()
+        for event in happened:
+            if event.kind == "stopped":
+                self._stopped.set_result(None)
+            elif not self._closed:
+                self._tell(event.kind, event.connection, Closed(event.code, event.reason))
+
+    def _tell(self, kind: str, connection: int, closed: Closed) -> None:
+        if kind == "open":
+            self._callbacks.on_open(connection)
+        elif kind == "alive":
+            self._callbacks.on_alive(connection)
+        else:
+            self._native.discard(connection)
+            self._callbacks.on_closed(connection, closed)
+
+    def _catch_up(self, late_s: float) -> None:
+        """The loop was blocked, the books were not: what is waiting is told, then time goes on."""
+        logs.loop_was_blocked(late_s=late_s, books_were_late=False)
+        self._take()
+        self._wake_now()
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Say goodbye on every connection, give up every request, leave nothing behind.
+
+        Bounded: after a few seconds connections are cut. Nothing is reported after it began.
+        """
+        transport = self._running()
+        if transport is None:
+            await super().aclose()
+            return
+        transport.stop(GOODBYE_S)
+        try:
+            await super().aclose()
+            await self._stopped
+        finally:
+            self._transport = None  # closing again finds nothing to close
+            transport.stop(0)
+            transport.join()
+            self._hearing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._hearing
+            self._bell.close()

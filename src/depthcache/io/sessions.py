@@ -1,0 +1,104 @@
+"""aiohttp's sessions: one for the direct way and HTTP proxies, one more for each SOCKS proxy.
+
+The two kinds differ in how a connection is made, which is a session's, while an HTTP proxy is a
+matter of each request. Not here: which way a URL takes (`proxies`).
+"""
+
+from __future__ import annotations
+
+import ssl
+from os import PathLike
+from typing import TypedDict
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, TCPConnector
+
+from depthcache.errors import ConnectionFailed
+from depthcache.io.proxies import Proxy, Way
+
+__all__ = ["Sessions", "Through", "through"]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Through(TypedDict):
+    """The arguments of a request that tell aiohttp its way."""
+
+    proxy: str | None
+    proxy_headers: dict[str, str] | None
+    headers: dict[str, str] | None
+
+
+class Sessions:
+    """Made on first use, closed together.
+
+    `ca_file`: PEM file of the authorities to trust; None for the system's.
+    """
+
+    def __init__(self, ca_file: str | PathLike[str] | None) -> None:
+        self._tls = ssl.create_default_context(cafile=ca_file)
+        self._held: dict[Proxy | None, aiohttp.ClientSession] = {}
+
+    def of(self, way: Way) -> aiohttp.ClientSession:
+        """The session that takes this way."""
+        proxy = way.proxy if way.proxy is not None and way.proxy.kind == "socks5" else None
+        session = self._held.get(proxy)
+        if session is None:
+            session = self._held[proxy] = aiohttp.ClientSession(
+                connector=self._connector(proxy),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                middlewares=(_refuse_redirects, _tell_socks_errors)[: 1 if proxy is None else 2],
+                headers={"User-Agent": "depthcache"},
+            )
+        return session
+
+    def _connector(self, proxy: Proxy | None) -> TCPConnector:
+        if proxy is None:
+            return TCPConnector(ssl=self._tls, limit=0)
+        from aiohttp_socks import ProxyConnector, ProxyType  # most programs never need it
+
+        user, password = proxy.credentials or (None, None)
+        connector: TCPConnector = ProxyConnector(
+            proxy.host, proxy.port, ProxyType.SOCKS5, user, password, rdns=True, ssl=self._tls, limit=0
+        )
+        return connector
+
+    async def aclose(self) -> None:
+        """Close them all."""
+        held, self._held = self._held, {}
+        for session in held.values():
+            await session.close()
+
+
+def through(way: Way) -> Through:
+    """How a request of the session `Sessions.of(way)` is told its way."""
+    if way.proxy is None or way.proxy.kind == "socks5":
+        return Through(proxy=None, proxy_headers=None, headers=None)
+    # The header of a tunnel is never seen by the other end; in the clear, the proxy reads the request.
+    authorization = dict(way.proxy.authorization or {}) or None
+    return Through(
+        proxy=str(way.proxy),
+        proxy_headers=authorization if way.encrypted else None,
+        headers=None if way.encrypted else authorization,
+    )
+
+
+async def _refuse_redirects(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Middleware: a redirect would leave the hosts that the user chose, also for a WebSocket."""
+    answer = await handler(request)
+    if answer.status in _REDIRECTS:
+        target = answer.headers.get("Location", "an unnamed place")
+        answer.close()
+        raise ConnectionFailed(url=str(request.url), reason=f"redirected to {target}, which is not followed")
+    return answer
+
+
+async def _tell_socks_errors(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Middleware: what a SOCKS proxy answers is no error of aiohttp's."""
+    from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
+
+    try:
+        return await handler(request)
+    except (ProxyConnectionError, ProxyError, ProxyTimeoutError) as error:
+        raise ConnectionFailed(url=str(request.url), reason=f"through the proxy: {error}") from error

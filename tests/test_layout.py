@@ -50,7 +50,16 @@ def test_the_package_has_the_folders_of_the_architecture_and_no_others() -> None
 
 
 def test_the_tests_stand_in_the_same_tree_as_the_sources() -> None:
-    homes = FOLDERS | {"books", "conformance", "captures", "markets", "properties", "typing", "rivals", "support"}
+    homes = FOLDERS | {
+        "books",
+        "conformance",
+        "captures",
+        "markets",
+        "properties",
+        "typing",
+        "rivals",
+        "support",
+    }
     found = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert found <= homes
 

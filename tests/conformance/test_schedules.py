@@ -1,0 +1,141 @@
+"""Schedules of trouble over real sockets: a book that says it is synced is the truth, on each transport.
+
+The schedules are those of `tests/properties`; the exchange's clock runs faster than the real one, and the
+client's patience is shorter by as much, so that a schedule takes seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from dataclasses import replace
+
+import pytest
+
+import depthcache
+from depthcache.core.policy import Policy
+from depthcache.model import Status
+from depthcache.simulator import Profile, SimulatedExchange, differences
+from depthcache.simulator.interface import Exchange, HttpAnswer, Session
+from depthcache.simulator.server import Server
+from tests.properties.schedules import PLACES, faults
+
+pytestmark = pytest.mark.slow
+
+FASTER = 8
+TROUBLE_S = 8.0 / FASTER
+DEADLINE_S = 60.0
+SEEDS = range(1, 1 + int(os.environ.get("SCHEDULES_ON_SOCKETS", "6")))
+
+BRISK = Policy(
+    snapshot_timeout_s=2.0,
+    retry_base_s=0.1,
+    retry_cap_s=1.0,
+    too_old_base_s=0.1,
+    too_old_cap_s=0.3,
+    relapse_base_s=0.1,
+    relapse_cap_s=0.5,
+    stable_s=2.0,
+    crossed_s=0.3,
+    bridging_s=1.0,
+    first_data_s=1.5,
+    silence_s=2.0,
+    overdue_s=0.5,
+    connect_timeout_s=3.0,
+    connect_base_s=0.1,
+    connect_cap_s=0.5,
+    reply_timeout_s=1.5,
+    quiet_connection_s=3.0,
+)
+
+
+class Faster(Exchange):
+    """An exchange whose clock runs `FASTER` times as fast as its carrier's."""
+
+    def __init__(self, inner: SimulatedExchange) -> None:
+        self.inner = inner
+        self.truth = inner.truth
+
+    def venues(self) -> tuple[str, ...]:
+        return self.inner.venues()
+
+    def symbols(self, venue: str) -> tuple[str, ...]:
+        return self.inner.symbols(venue)
+
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+        answer = self.inner.request(venue, target, now_ns * FASTER, client=client)
+        return replace(answer, delay_ns=answer.delay_ns // FASTER)
+
+    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+        opened = self.inner.accept(venue, target, now_ns * FASTER, client=client)
+        return opened if isinstance(opened, HttpAnswer) else _FasterSession(opened)
+
+    def advance(self, now_ns: int) -> None:
+        self.inner.advance(now_ns * FASTER)
+
+    def next_ns(self) -> int | None:
+        next_ns = self.inner.next_ns()
+        return None if next_ns is None else -(-next_ns // FASTER)
+
+
+class _FasterSession(Session):
+    def __init__(self, inner: Session) -> None:
+        self.inner = inner
+        self.take = inner.take  # type: ignore[method-assign]
+
+    def on_text(self, text: str, now_ns: int) -> None:
+        self.inner.on_text(text, now_ns * FASTER)
+
+    def on_pong(self, payload: bytes, now_ns: int) -> None:
+        self.inner.on_pong(payload, now_ns * FASTER)
+
+    def on_ping(self, payload: bytes, now_ns: int) -> None:
+        self.inner.on_ping(payload, now_ns * FASTER)
+
+    def on_close(self, now_ns: int) -> None:
+        self.inner.on_close(now_ns * FASTER)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_synced_book_is_the_truth(seed: int, transport: str) -> None:
+    dice = random.Random(seed)
+    symbols: dict[str, dict[str, Profile]] = {}
+    for name, symbol, profile, _ in dice.sample(PLACES, dice.randint(1, 3)):
+        symbols.setdefault(name, {})[symbol] = profile
+    trouble = faults(dice, seed)
+    loop = asyncio.get_running_loop()
+    # The exchange's clock is the monotonic one, faster: trouble ends a while from now.
+    until_ns = round((loop.time() + TROUBLE_S) * 1e9) * FASTER
+    exchange = SimulatedExchange(
+        symbols, seed=seed, faults=replace(trouble, until_ns=until_ns), history=20_000
+    )
+    with Server(Faster(exchange)) as server:
+        settings = replace(server.settings, policy=BRISK, transport=transport)
+        wanted = {name: list(held) for name, held in symbols.items()}
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            depthcache.connect(wanted, depth=1, settings=settings) as books,
+        ):
+            checked = 0
+            end_s = loop.time() + TROUBLE_S + 1.0
+            while loop.time() < end_s or checked < len(books):
+                checked += check(books, server)
+                await asyncio.sleep(0.005)
+            await books.wait_synced(timeout=DEADLINE_S)
+            check(books, server)
+
+
+def check(books: depthcache.Books, server: Server) -> int:
+    """Compare every synced book with the truth at its update id."""
+    checked = 0
+    for book in books:
+        try:
+            frozen = book.freeze()
+        except depthcache.BookNotSynced:
+            continue
+        if frozen.status is Status.SYNCED:
+            wrong = differences(frozen, server.truth(book.exchange, book.symbol))
+            assert wrong == 0, f"{wrong} wrong levels: {frozen!r}"
+            checked += 1
+    return checked

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,14 +31,16 @@ def captures() -> list[Any]:
     return [pytest.param(each, speed, id=f"{each.name} at {speed:g}") for each, speed in found]
 
 
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
 @pytest.mark.parametrize(("capture", "speed"), captures())
-async def test_the_client_ends_with_the_golden_books(capture: Golden, speed: float) -> None:
+async def test_the_client_ends_with_the_golden_books(capture: Golden, speed: float, transport: str) -> None:
     rows = {row["symbol"]: row for row in capture.rows}
     exchange = venue_of_family(capture.rows[0]["venue"]).name
     with simulator.serve(files=capture.files, speed=speed) as server:
+        settings = replace(server.settings, transport=transport)
         async with (
             asyncio.timeout(DEADLINE_S),
-            depthcache.connect(exchange, list(rows), depth=1000, settings=server.settings) as books,
+            depthcache.connect(exchange, list(rows), depth=1000, settings=settings) as books,
         ):
             await books.wait_synced(timeout=DEADLINE_S)
             await asyncio.gather(*(until(book, rows[book.symbol]["final_u"]) for book in books))

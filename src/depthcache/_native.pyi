@@ -38,6 +38,7 @@ __all__ = [
     "TransportEvent",
     "_Probe",
     "_nothing",
+    "_on_fork",
 ]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
@@ -339,6 +340,9 @@ class Router:
         """Back to buffering with an empty buffer: the diffs will come from a new connection."""
     def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the native state, or take it away (None)."""
+
+def _on_fork() -> None:
+    """To be called in the child after a fork: live books of the parent are closed there."""
 
 def _nothing() -> None:
     """An empty call: the yardstick of benchmarks."""

@@ -8,13 +8,14 @@ what users see (caches, blocking, view).
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from depthcache import logs
-from depthcache._native import BookReader, Router
+from depthcache._native import BookReader, Router, _on_fork
 from depthcache.core.client import ClientCore
 from depthcache.core.notices import Ending, Notice
 from depthcache.errors import BookClosed, SyncTimeout, UnknownSymbol, UsageError
@@ -26,6 +27,9 @@ from depthcache.venues import Venue
 from depthcache.wanted import Wanted, parse_timeout
 
 __all__ = ["Client", "ClientNetwork", "Key"]
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_on_fork)
 
 Key = tuple[str, str]
 """Exchange name and symbol, as the exchange spells it."""

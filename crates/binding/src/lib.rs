@@ -2,6 +2,7 @@
 
 mod errors;
 mod events;
+mod fork;
 mod input;
 mod raw;
 mod reader;
@@ -28,6 +29,9 @@ mod _native {
     use crate::side::Side;
     #[pymodule_export]
     use crate::transport::{_Probe, Transport, TransportEvent};
+
+    #[pymodule_export]
+    use crate::fork::_on_fork;
 
     /// An empty call: the yardstick of benchmarks.
     #[pyfunction]

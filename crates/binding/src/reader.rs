@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::fork::Home;
 use crate::router::Router;
 use crate::side::Side;
 use crate::source::Source;
@@ -49,8 +50,11 @@ impl BookReader {
     #[new]
     #[pyo3(signature = (router, market, *, serve_stale = false))]
     pub fn new(py: Python<'_>, router: &Router, market: u64, serve_stale: bool) -> PyResult<Self> {
+        let cell = router.cell(py, market)?;
+        let (exchange, symbol) = Source::Offline(cell.clone()).names(py);
+        let home = Arc::new(Home::here(exchange, symbol));
         Ok(Self {
-            source: Source::Market(router.cell(py, market)?),
+            source: Source::Live(cell, home),
             serve_stale,
             exact: false,
         })
@@ -145,7 +149,13 @@ impl BookReader {
         let stop = levels.unwrap_or(usize::MAX);
         let frozen = match &self.source {
             Source::Frozen(frozen) => Ok(frozen.freeze(stop)),
-            Source::Market(cell) => {
+            Source::Live(_, home) if !home.is_here() => {
+                let market = home.closed();
+                market
+                    .readable(self.serve_stale)
+                    .map(|()| market.freeze(stop))
+            }
+            Source::Offline(cell) | Source::Live(cell, _) => {
                 let copy = || {
                     let market = cell.lock();
                     market
@@ -269,7 +279,7 @@ pub struct Book {
 impl Book {
     fn made(book: Arc<OfflineBook>, exact: bool) -> PyClassInitializer<Self> {
         let reader = BookReader {
-            source: Source::Market(book.cell().clone()),
+            source: Source::Offline(book.cell().clone()),
             serve_stale: true,
             exact,
         };

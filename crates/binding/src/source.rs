@@ -11,12 +11,15 @@ use depthcache_book::query::Reading;
 use pyo3::prelude::*;
 
 use crate::errors;
+use crate::fork::Home;
 
 /// A market or a frozen copy of one.
 #[derive(Clone)]
 pub enum Source {
-    /// A live market.
-    Market(Arc<MarketCell>),
+    /// A market fed by hand.
+    Offline(Arc<MarketCell>),
+    /// A live market of a client.
+    Live(Arc<MarketCell>, Arc<Home>),
     /// A constant copy.
     Frozen(Arc<Frozen>),
 }
@@ -33,7 +36,8 @@ impl Source {
     ) -> T {
         match self {
             Source::Frozen(frozen) => copy(&**frozen),
-            Source::Market(cell) => {
+            Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
+            Source::Offline(cell) | Source::Live(cell, _) => {
                 if let Some(market) = cell.try_lock() {
                     return copy(&*market);
                 }
@@ -50,7 +54,8 @@ impl Source {
     ) -> T {
         match self {
             Source::Frozen(frozen) => py.detach(|| copy(&**frozen)),
-            Source::Market(cell) => py.detach(|| copy(&*cell.lock())),
+            Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
+            Source::Offline(cell) | Source::Live(cell, _) => py.detach(|| copy(&*cell.lock())),
         }
     }
 

@@ -151,6 +151,9 @@ impl Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
+        if self.is_foreign() {
+            return; // the thread, and what it holds, is the parent's
+        }
         self.stop(Duration::ZERO);
         self.join();
     }

@@ -10,6 +10,7 @@ threads first.) Not here: what runs on the loop.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
@@ -41,6 +42,7 @@ class LoopThread:
     def __init__(self, resource: AbstractAsyncContextManager[object], *, name: str) -> None:
         self._resource = resource
         self._thread = _Thread(target=self._run, name=name, daemon=False)
+        self._process = os.getpid()
         self._begun: Future[None] = Future()
         self._lock = threading.Lock()
         self._calls: set[Future[Any]] = set()
@@ -63,11 +65,12 @@ class LoopThread:
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the loop and return what it returns. Raises what it raises, and
         LoopEnded where the loop has ended or ends before it is done."""
+        if os.getpid() != self._process:
+            raise UsageError("a client lives in the process that made it: connect again after a fork")
         if threading.current_thread() is self._thread:
             raise UsageError("a blocking call on the client's own thread would wait for itself for ever")
         future: Future[T] = Future()
         with self._lock:
-            # After a fork the thread is not alive: it lives in the parent only.
             if self._loop is None or self._ended or not self._thread.is_alive():
                 raise LoopEnded
             self._calls.add(future)
@@ -83,6 +86,8 @@ class LoopThread:
 
         Raises what leaving raised, once.
         """
+        if os.getpid() != self._process:
+            return  # after a fork: the thread is the parent's
         with self._lock:
             self._stopping = True
             if self._wish_to_stop is not None and self._loop is not None and not self._ended:

@@ -195,7 +195,8 @@ class Carrier:
                 session.on_close(monotonic_ns())
                 self._tick()
             await line.end()
-        return line.socket
+        # A client that left during the handshake gets an answer that nobody reads.
+        return line.socket if line.socket.prepared else web.Response(status=400)
 
     def _on_drained(self) -> None:
         if self._paced and not self._closing:

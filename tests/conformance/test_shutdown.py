@@ -1,0 +1,290 @@
+"""A client ends in every order, on every transport, and nothing of it is left."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import depthcache
+from depthcache import simulator
+
+BEGIN = """
+import asyncio, os, signal, sys, threading, time
+from dataclasses import replace
+import depthcache
+from depthcache import blocking, simulator
+
+server = simulator.serve(seed=1, symbols={"binance.com": ["BTCUSDT", "ETHUSDT"]})
+settings = replace(server.settings, transport=sys.argv[1])
+wanted = ("binance.com", ["BTCUSDT", "ETHUSDT"])
+"""
+
+ENDINGS = {
+    "in order": (
+        """
+        async def main():
+            async with depthcache.connect(*wanted, settings=settings) as books:
+                await books.wait_synced()
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "the server first": (
+        """
+        async def main():
+            async with depthcache.connect(*wanted, settings=settings) as books:
+                await books.wait_synced()
+                server.close()
+        asyncio.run(main()); print("done")
+        """,
+        0,
+        "",
+    ),
+    "in the middle of connecting": (
+        """
+        async def main():
+            async with depthcache.connect(*wanted, settings=settings) as books:
+                pass
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "by an error of the program": (
+        """
+        async def main():
+            async with depthcache.connect(*wanted, settings=settings) as books:
+                await books.wait_synced()
+                raise ValueError("mine")
+        try:
+            asyncio.run(main())
+        finally:
+            server.close()
+        """,
+        1,
+        "ValueError: mine",
+    ),
+    "by a cancelled task": (
+        """
+        async def main():
+            async def use():
+                async with depthcache.connect(*wanted, settings=settings) as books:
+                    await books.wait_synced()
+                    synced.set()
+                    await asyncio.Event().wait()
+            synced = asyncio.Event()
+            task = asyncio.create_task(use())
+            await synced.wait()
+            task.cancel()
+            await asyncio.wait([task])
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "by Ctrl-C": (
+        """
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        async def main():
+            async with depthcache.connect(*wanted, settings=settings) as books:
+                await books.wait_synced()
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.Event().wait()
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            print("done")
+        server.close()
+        """,
+        0,
+        "",
+    ),
+    "in a callback of the loop": (
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+            books = await depthcache.connect(*wanted, settings=settings).__aenter__()
+            await books.wait_synced()
+            ended = asyncio.Event()
+            async def close():
+                await books.aclose()
+                await books.aclose()
+                ended.set()
+            loop.call_soon(lambda: setattr(sys, "closing", loop.create_task(close())))
+            await ended.wait()
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "twice in one loop, one after the other": (
+        """
+        async def main():
+            for _ in range(2):
+                async with depthcache.connect(*wanted, settings=settings) as books:
+                    await books.wait_synced()
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "forgotten on a thread": (
+        """
+        books = blocking.connect(*wanted, settings=settings).__enter__()
+        books.wait_synced()
+        print("done")
+        """,
+        0,
+        "",
+    ),
+    "on a thread, with sys.exit": (
+        """
+        books = blocking.connect(*wanted, settings=settings).__enter__()
+        books.wait_synced()
+        print("done"); sys.exit(3)
+        """,
+        3,
+        "",
+    ),
+    "from several threads at once": (
+        """
+        books = blocking.connect(*wanted, settings=settings).__enter__()
+        books.wait_synced()
+        threads = [threading.Thread(target=books.close) for _ in range(4)]
+        for each in threads: each.start()
+        for each in threads: each.join()
+        server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "without having been closed before the loop was": (
+        """
+        import logging, warnings
+        warnings.simplefilter("ignore"); logging.disable()  # aiohttp says that it was forgotten, rightly
+        loop = asyncio.new_event_loop()
+        async def main():
+            books = await depthcache.connect(*wanted, settings=settings).__aenter__()
+            await books.wait_synced()
+            return books
+        books = loop.run_until_complete(main())
+        for task in asyncio.all_tasks(loop): task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+        server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_program_ends_cleanly_however_it_ends(ending: str, transport: str) -> None:
+    code, status, complaint = ENDINGS[ending]
+    ran = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", BEGIN + textwrap.dedent(code), transport],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == status, ran.stderr
+    if complaint:
+        assert ran.stderr.strip().splitlines()[-1].startswith(complaint)
+        assert ran.stderr.count("Traceback") == 1
+    else:
+        assert ran.stdout.split() == ["done"]
+        assert ran.stderr == ""
+
+
+FORK = """
+with blocking.connect(*wanted, settings=settings) as books:
+    books.wait_synced()
+    book = books["BTCUSDT"]
+    frozen = book.freeze(5)
+    child = os.fork()
+    if child == 0:
+        said = [book.status.value, book.reason]
+        reads = (lambda: book.best, book.freeze, lambda: book.bids[0])
+        for use in (*reads, books.wait_synced, lambda: books.add("BNBUSDT")):
+            try:
+                use()
+                said.append("nothing")
+            except depthcache.DepthCacheError as error:
+                said.append(f"{type(error).__name__}: {error}")
+        said.append(str(len(frozen.bids)))
+        books.close()
+        print("\\n".join(said), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    applied = book.counters["applied"]
+    while book.counters["applied"] == applied:
+        time.sleep(0.01)
+    print(book.status.value, flush=True)
+server.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+def test_a_forked_child_is_told_clearly_and_the_parent_goes_on(transport: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", BEGIN + FORK, transport],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.stderr == ""
+    status, reason, *uses, length, parent = ran.stdout.splitlines()
+    assert status == "closed"
+    assert "forked" in reason
+    assert len(uses) == 5
+    for said in uses[:3]:
+        assert said.startswith("BookClosed: ")
+        assert "forked" in said
+    for said in uses[3:]:
+        assert "connect again after a fork" in said
+    assert length == "5", "what was copied out stays"
+    assert parent == "synced"
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not tell its open files")
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+async def test_no_thread_and_no_file_is_left(transport: str) -> None:
+    with simulator.serve(seed=1, symbols={"binance.com": ["BTCUSDT"]}) as server:
+        settings = replace(server.settings, transport=transport)
+
+        async def use() -> None:
+            async with depthcache.connect("binance.com", ["BTCUSDT"], settings=settings) as books:
+                await books.wait_synced()
+
+        await use()
+        gc.collect()
+        threads, files = native_threads(), open_files()
+        for _ in range(5):
+            await use()
+        gc.collect()
+        assert native_threads() <= threads
+        assert open_files() <= files + 1  # the server may still be closing its end
+
+
+def native_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))

@@ -29,6 +29,7 @@ __all__ = [
     "Book",
     "BookReader",
     "ControlMessage",
+    "FlightLog",
     "FrozenBook",
     "MarketChange",
     "Router",
@@ -304,6 +305,20 @@ class Transport:
         """Wait for the end of the thread, after `stop`."""
 
 @final
+class FlightLog:
+    """What the flight recorder of a market holds, and the book at the same moment."""
+
+    @property
+    def frames(self) -> list[tuple[int, bytes]]:
+        """The newest frames, each with `received_ns`."""
+    @property
+    def snapshot(self) -> tuple[int, int, int | None, bytes] | None:
+        """The last snapshot: behind how many of the frames, when, its limit and its bytes; None once a
+        frame behind it was let go."""
+    @property
+    def book(self) -> FrozenBook: ...
+
+@final
 class Router:
     """All markets of one client and the way of each frame to its market.
 
@@ -312,7 +327,9 @@ class Router:
     integers and are never used twice.
     """
 
-    def __new__(cls, *, control_capacity: int = ..., buffer_bytes: int = ...) -> Self: ...
+    def __new__(
+        cls, *, control_capacity: int = ..., buffer_bytes: int = ..., flight_bytes: int = ...
+    ) -> Self: ...
     def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None: ...
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Forget the market; its readers say `closed` from now on."""
@@ -334,6 +351,14 @@ class Router:
     ) -> SnapshotOutcome:
         """Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
         data had arrived, before the snapshot was requested. Raises MalformedSnapshot."""
+    def start_tap(self, most_bytes: int, offset_ns: int) -> None:
+        """Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
+        counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970."""
+    def tap_line(self, line: bytes) -> None:
+        """Put a line of the recorder's own, without its end, between the frames."""
+    def take_tapped(self) -> tuple[bytes, int]:
+        """The lines since the last call, and how many frames were lost after them."""
+    def flight_log(self, market: int) -> FlightLog: ...
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering (kept diffs and old levels stay): the book needs a new snapshot."""
     def restart(self, market: int, reason: str, now_ns: int) -> None:

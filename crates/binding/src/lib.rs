@@ -24,7 +24,7 @@ mod _native {
     #[pymodule_export]
     use crate::reader::{Book, BookReader, FrozenBook};
     #[pymodule_export]
-    use crate::router::Router;
+    use crate::router::{FlightLog, Router};
     #[pymodule_export]
     use crate::side::Side;
     #[pymodule_export]

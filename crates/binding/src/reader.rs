@@ -232,7 +232,7 @@ pub struct FrozenBook {
 }
 
 impl FrozenBook {
-    fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
+    pub fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
         let reader = BookReader {
             source: Source::Frozen(frozen.clone()),
             serve_stale: true,

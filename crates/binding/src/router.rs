@@ -5,13 +5,16 @@ use std::sync::Arc;
 use depthcache_book::condition::Condition;
 use depthcache_book::events::Event;
 use depthcache_book::market::MarketCell;
-use depthcache_book::router::{BUFFER_BYTES, CONTROL_CAPACITY, Router as Inner, RouterError};
+use depthcache_book::router::{
+    BUFFER_BYTES, CONTROL_CAPACITY, FLIGHT_BYTES, Router as Inner, RouterError,
+};
+use depthcache_book::tap::Tap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 
 use crate::events::{ControlMessage, MarketChange, StrayFrame};
-use crate::reader::{BookReader, parse_continuity};
+use crate::reader::{BookReader, FrozenBook, parse_continuity};
 use crate::values::{classes, word};
 use crate::{errors, input};
 
@@ -19,6 +22,14 @@ use crate::{errors, input};
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct Router {
     inner: Arc<Inner>,
+}
+
+/// What the flight recorder of a market holds.
+#[pyclass(frozen, get_all, module = "depthcache._native")]
+pub struct FlightLog {
+    frames: Vec<(i64, Py<PyBytes>)>,
+    snapshot: Option<(usize, i64, Option<usize>, Py<PyBytes>)>,
+    book: Py<FrozenBook>,
 }
 
 impl Router {
@@ -43,10 +54,12 @@ fn told<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
 #[pymethods]
 impl Router {
     #[new]
-    #[pyo3(signature = (*, control_capacity = CONTROL_CAPACITY, buffer_bytes = BUFFER_BYTES))]
-    fn new(control_capacity: usize, buffer_bytes: usize) -> Self {
+    #[pyo3(signature = (
+        *, control_capacity = CONTROL_CAPACITY, buffer_bytes = BUFFER_BYTES, flight_bytes = FLIGHT_BYTES
+    ))]
+    fn new(control_capacity: usize, buffer_bytes: usize, flight_bytes: usize) -> Self {
         Self {
-            inner: Arc::new(Inner::new(control_capacity, buffer_bytes)),
+            inner: Arc::new(Inner::new(control_capacity, buffer_bytes, flight_bytes)),
         }
     }
 
@@ -138,6 +151,39 @@ impl Router {
             Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
             Err(why) => Err(errors::router(py, &why, &bytes)),
         }
+    }
+
+    /// Keep every frame for `take_tapped`, at most `most_bytes` of them.
+    fn start_tap(&self, most_bytes: usize, offset_ns: i64) {
+        self.inner.start_tap(Tap::new(most_bytes, offset_ns));
+    }
+
+    /// Put a line of the recorder's own between the frames.
+    fn tap_line(&self, line: &[u8]) {
+        self.inner.tap_line(line);
+    }
+
+    /// The lines since the last call, and how many frames were lost after them.
+    fn take_tapped<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, u64) {
+        let (lines, lost) = py.detach(|| self.inner.take_tapped());
+        (PyBytes::new(py, &lines), lost)
+    }
+
+    /// What the flight recorder of a market holds: frames, the last snapshot, the book.
+    fn flight_log(&self, py: Python<'_>, market: u64) -> PyResult<FlightLog> {
+        let cell = self.cell(py, market)?;
+        let log = py.detach(|| cell.flight_log());
+        let frames = log.frames.iter();
+        let frames = frames.map(|(at_ns, frame)| (*at_ns, PyBytes::new(py, frame).unbind()));
+        let snapshot = log.snapshot.map(|taken| {
+            let body = PyBytes::new(py, &taken.body).unbind();
+            (taken.after, taken.at_ns, taken.limit, body)
+        });
+        Ok(FlightLog {
+            frames: frames.collect(),
+            snapshot,
+            book: FrozenBook::made(py, Arc::new(log.book), true)?,
+        })
     }
 
     fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {

@@ -45,7 +45,7 @@ impl OfflineBook {
             buffer_bytes,
             offline: true,
         };
-        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, terms)));
+        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, terms), 0));
         OfflineBook {
             cell,
             scratch: Mutex::default(),

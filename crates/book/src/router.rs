@@ -24,12 +24,16 @@ use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
+use crate::tap::Tap;
 
 /// Control messages kept between two `take_events`.
 pub const CONTROL_CAPACITY: usize = 1024;
 
 /// Bytes of diffs kept per market while a snapshot is on its way.
 pub const BUFFER_BYTES: usize = 16 << 20;
+
+/// Bytes of raw frames that the flight recorder of each market holds.
+pub const FLIGHT_BYTES: usize = 256 << 10;
 
 /// The stream of an announcement that concerns the connection (spot, 2025).
 const SHUTDOWN_STREAM: &str = "!serverShutdown";
@@ -56,10 +60,13 @@ pub enum RouterError {
 #[derive(Debug)]
 pub struct Router {
     buffer_bytes: usize,
+    flight_bytes: usize,
     markets: RwLock<Numbered<Arc<MarketCell>>>,
     connections: RwLock<Numbered<Mutex<Connection>>>,
     pending: Mutex<Pending>,
     has_events: AtomicBool,
+    is_tapped: AtomicBool,
+    tap: Mutex<Option<Tap>>,
 }
 
 /// Things under numbers that are never used twice.
@@ -83,14 +90,17 @@ struct Route {
 }
 
 impl Router {
-    /// A router without markets.
-    pub fn new(control_capacity: usize, buffer_bytes: usize) -> Router {
+    /// A router without markets. `flight_bytes`: of raw frames each market remembers.
+    pub fn new(control_capacity: usize, buffer_bytes: usize, flight_bytes: usize) -> Router {
         Router {
             buffer_bytes,
+            flight_bytes,
             markets: RwLock::default(),
             connections: RwLock::default(),
             pending: Mutex::new(Pending::new(control_capacity)),
             has_events: AtomicBool::new(false),
+            is_tapped: AtomicBool::new(false),
+            tap: Mutex::default(),
         }
     }
 
@@ -109,7 +119,10 @@ impl Router {
             buffer_bytes: self.buffer_bytes,
             offline: false,
         };
-        let cell = Arc::new(MarketCell::new(Market::new(exchange, Some(symbol), terms)));
+        let cell = Arc::new(MarketCell::new(
+            Market::new(exchange, Some(symbol), terms),
+            self.flight_bytes,
+        ));
         self.markets
             .write()
             .add(market, cell)
@@ -154,7 +167,9 @@ impl Router {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
-        Ok(self.change(market, cell.lock(), |held| {
+        let held = cell.lock();
+        cell.flight().on_snapshot(body, limit, now_ns);
+        Ok(self.change(market, held, |held| {
             held.install(&snapshot, limit, live, now_ns)
         }))
     }
@@ -257,6 +272,11 @@ impl Router {
         if let Some(line) = self.connections.read().held.get(&connection) {
             let mut line = if wait { line.lock() } else { line.try_lock()? };
             self.dispatch(connection, &mut line, frame, received_ns, wait)?;
+            if self.is_tapped.load(Ordering::Relaxed)
+                && let Some(tap) = &mut *self.tap.lock()
+            {
+                tap.frame(connection, frame, received_ns);
+            }
         }
         Some(self.has_events.load(Ordering::Acquire))
     }
@@ -282,6 +302,7 @@ impl Router {
         match (route, &scanned.body) {
             (Some(route), Body::Update { symbol }) => {
                 let mut market = route.cell.hold(wait)?;
+                route.cell.flight().push(frame, at_ns);
                 match Ids::of(update, market.continuity()) {
                     Some(ids) if market.accepts(symbol) => {
                         market.on_diff(update, ids, frame, at_ns);
@@ -324,6 +345,7 @@ impl Router {
         match why.stream.as_deref().and_then(|stream| routes.get(stream)) {
             Some(route) => {
                 let market = route.cell.hold(wait)?;
+                route.cell.flight().push(frame, at_ns);
                 self.change(route.market, market, |held| {
                     held.on_malformed(why.what, at_ns)
                 });
@@ -336,6 +358,26 @@ impl Router {
             }
         }
         Some(())
+    }
+
+    // --- recording ----------------------------------------------------------------------------
+
+    /// Keep every frame from now on for `take_tapped`.
+    pub fn start_tap(&self, tap: Tap) {
+        *self.tap.lock() = Some(tap);
+        self.is_tapped.store(true, Ordering::Relaxed);
+    }
+
+    /// Put a line of the recorder's own between the frames; without effect where nothing is tapped.
+    pub fn tap_line(&self, line: &[u8]) {
+        if let Some(tap) = &mut *self.tap.lock() {
+            tap.line(line);
+        }
+    }
+
+    /// The lines since the last call, and how many frames were lost after them.
+    pub fn take_tapped(&self) -> (Vec<u8>, u64) {
+        self.tap.lock().as_mut().map(Tap::take).unwrap_or_default()
     }
 
     // --- events -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Market;
+use crate::flight::{Flight, FlightLog};
 
 /// A market and its lock, shared by the router and all readers.
 ///
@@ -12,14 +13,29 @@ use super::Market;
 #[derive(Debug)]
 pub struct MarketCell {
     market: Mutex<Market>,
+    flight: Mutex<Flight>,
 }
 
 impl MarketCell {
-    /// A market that can be shared.
-    pub fn new(market: Market) -> MarketCell {
+    /// A market that can be shared, with so many bytes for its flight recorder.
+    pub fn new(market: Market, flight_bytes: usize) -> MarketCell {
         MarketCell {
             market: Mutex::new(market),
+            flight: Mutex::new(Flight::new(flight_bytes)),
         }
+    }
+
+    /// The flight recorder; used only while the market is held, so that it tells of the same moment.
+    pub(crate) fn flight(&self) -> MutexGuard<'_, Flight> {
+        self.flight.lock()
+    }
+
+    /// What the flight recorder holds, and the book that came of it.
+    pub fn flight_log(&self) -> FlightLog {
+        let market = self.lock();
+        let log = self.flight().log(market.freeze(usize::MAX));
+        drop(market);
+        log
     }
 
     /// The market, when nobody else holds it.

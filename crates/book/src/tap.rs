@@ -1,0 +1,76 @@
+//! A tap on everything that a router is fed: lines of JSON for a recording, in the order of events.
+//!
+//! Frames are kept as they came. Bounded: whoever takes the lines too slowly loses frames, which are
+//! counted, and never slows the books down. Not here: files.
+
+use std::fmt::Write as _;
+
+use memchr::memchr;
+
+/// Lines waiting to be written.
+#[derive(Debug)]
+pub struct Tap {
+    most_bytes: usize,
+    offset_ns: i64,
+    lines: Vec<u8>,
+    lost: u64,
+}
+
+impl Tap {
+    /// `offset_ns`: from the clock of the frames to nanoseconds since 1970.
+    pub fn new(most_bytes: usize, offset_ns: i64) -> Tap {
+        Tap {
+            most_bytes,
+            offset_ns,
+            lines: Vec::new(),
+            lost: 0,
+        }
+    }
+
+    /// One frame.
+    pub fn frame(&mut self, connection: u64, frame: &[u8], at_ns: i64) {
+        if self.lost > 0 || self.lines.len() + frame.len() > self.most_bytes {
+            self.lost += 1; // until they are taken: what is lost is one piece
+            return;
+        }
+        let mut head = String::with_capacity(64);
+        let time_ns = at_ns.saturating_add(self.offset_ns);
+        let _ = write!(head, "{{\"time\":{time_ns},\"connection\":{connection},");
+        self.lines.extend_from_slice(head.as_bytes());
+        if is_plain(frame) {
+            self.lines.extend_from_slice(b"\"frame\":");
+            self.lines.extend_from_slice(frame);
+        } else {
+            let mut digits = String::with_capacity(2 * frame.len() + 2);
+            frame.iter().for_each(|byte| {
+                let _ = write!(digits, "{byte:02x}");
+            });
+            self.lines.extend_from_slice(b"\"hex\":\"");
+            self.lines.extend_from_slice(digits.as_bytes());
+            self.lines.push(b'"');
+        }
+        self.lines.extend_from_slice(b"}\n");
+    }
+
+    /// One line of somebody else's, without its end.
+    pub fn line(&mut self, line: &[u8]) {
+        self.lines.extend_from_slice(line);
+        self.lines.push(b'\n');
+    }
+
+    /// All lines since the last call, and how many frames were lost after them.
+    pub fn take(&mut self) -> (Vec<u8>, u64) {
+        (
+            std::mem::take(&mut self.lines),
+            std::mem::take(&mut self.lost),
+        )
+    }
+}
+
+/// Whether a frame can stand in a line as it is: one line of UTF-8 that looks like a JSON object.
+fn is_plain(frame: &[u8]) -> bool {
+    frame.starts_with(b"{")
+        && frame.ends_with(b"}")
+        && memchr(b'\n', frame).is_none()
+        && std::str::from_utf8(frame).is_ok()
+}

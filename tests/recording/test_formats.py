@@ -241,6 +241,6 @@ def test_a_file_of_no_known_format_is_refused_with_its_beginning(tmp_path: Path,
 
 
 def test_another_compression_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "file.zst"
-    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
-    assert refused(path).endswith("compressed with zstd: only gzip and plain text are read")
+    path = tmp_path / "file.xz"
+    path.write_bytes(b"\xfd7zXZ" + bytes(100))
+    assert refused(path).endswith("compressed with xz: only gzip, zstd and plain text are read")

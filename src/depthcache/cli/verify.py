@@ -31,10 +31,10 @@ _WIDTH_WITHOUT_TERMINAL = 170
 def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     """Replay recorded market data and report whether the book came out right.
 
-    FILES are recordings of the hftbacktest collector, of cryptofeed (raw data collection), or JSON
-    lines, plain or gzip; the format is recognised. Lines with receive times are merged by time over
-    all files. Every diff goes through the same book that the live client uses; best prices are
-    compared with the recorded bookTicker after each.
+    FILES are recordings of `depthcache record`, flight recorders, the hftbacktest collector, cryptofeed
+    (raw data collection), or JSON lines, plain, gzip or zstd; the format is recognised. Lines with
+    receive times are merged by time over all files. Every diff goes through the same book that the live
+    client uses; best prices are compared with the recorded bookTicker after each.
 
     \b
     depthcache verify btcusdt_20240808.gz btcusdt_20240809.gz
@@ -126,6 +126,9 @@ def verdict(report: Report) -> str:
         parts.append(
             f"{unjudged} without a snapshot: nothing to judge" if judged else "no snapshot: nothing to judge"
         )
+    if report.breaks:
+        times = "once" if report.breaks == 1 else f"{report.breaks:,} times"
+        parts.append(f"the recording tells itself that it was interrupted {times}")
     return "; ".join(parts or ["NOTHING: no depth updates were recorded"]) + "."
 
 

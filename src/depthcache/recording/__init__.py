@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from depthcache.recording.problems import Problem, Problems
 from depthcache.recording.reading import read
-from depthcache.recording.records import Answer, Diff, Frame, Place, Record, Snapshot, Ticker
+from depthcache.recording.records import Answer, Break, Diff, Frame, Held, Place, Record, Snapshot, Ticker
 from depthcache.recording.verify import Report, Row, verify
 
 __all__ = [
     "Answer",
+    "Break",
     "Diff",
     "Frame",
+    "Held",
     "Place",
     "Problem",
     "Problems",

@@ -1,11 +1,16 @@
 """The recording formats: which one a file has, and what each of its lines holds.
 
-Three are known, recognised by the first lines of a file:
+Four are known, recognised by the first lines of a file:
 
     hftbacktest     `<time> <JSON>` a line; the time in ns, us or ms since 1970, told by its digits
     cryptofeed raw  `<URL> -> <seconds>: <body>`, `wss://… <-> <seconds>`, `<seconds>: <frame>`,
                     `configuration: …`, in any mixture
     JSON lines      a frame or a snapshot a line, without times
+    depthcache      what `depthcache record` and flight recorders write: JSON lines that begin with
+                    `{"depthcache":1,…}`; frames (`{"time":…,"connection":…,"frame":{…}}`, or `"hex"` for
+                    what is no JSON), snapshots (`{"time":…,"exchange":…,"symbol":…,"limit":…,
+                    "snapshot":{…}}`) and events (`{"time":…,"event":…}`): open, closed, lost, book; others
+                    tell people what happened
 
 A line that its format does not explain is a problem, never an end. A new format is one function
 here. Not here: opening files (`lines`), JSON (`payload`), several files (`reading`).
@@ -21,12 +26,14 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
 from depthcache.errors import UnreadableRecording
 from depthcache.recording.lines import DamageError, numbered_lines
-from depthcache.recording.origin import family_of_url
+from depthcache.recording.origin import family_of_exchange, family_of_url
 from depthcache.recording.payload import SnapshotHead, TextError, parse
 from depthcache.recording.problems import Problems
-from depthcache.recording.records import Answer, Diff, Frame, Place, Record, Snapshot
+from depthcache.recording.records import Answer, Break, Diff, Frame, Held, Place, Record, Snapshot
 
 __all__ = ["records"]
 
@@ -34,6 +41,8 @@ _LINES_TO_RECOGNISE = 5
 _HFTBACKTEST = re.compile(rb"(\d{13,19}) (\{.*)", re.DOTALL)
 _CRYPTOFEED = re.compile(rb"(?:(\S+) (->|<-|<->) )?(\d{9,11}(?:\.\d+)?)(?:: (.*))?", re.DOTALL)
 _CONFIGURATION = b"configuration: "
+_HEAD_BYTES = 100
+"""The key of a frame stands within so many bytes of its line."""
 _NANOSECONDS = {13: 1_000_000, 16: 1_000, 19: 1}
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
@@ -71,6 +80,8 @@ class _File:
         self.path = path
         self.host_family: str | None = None
         self.payload_family: str | None = None
+        self.families: dict[int, str | None] = {}
+        """Of the connections, where the file tells them."""
 
     def message(self, number: int, time_ns: int | None, text: bytes) -> Frame | Snapshot:
         """The record of one JSON text."""
@@ -134,6 +145,80 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
     return None
 
 
+def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
+    start = line.find(b'"frame":', 0, _HEAD_BYTES)
+    if start >= 0 and b'"event":' not in line[:start]:
+        head, payload = _head(line[:start]), line[start + len(b'"frame":') : -1]
+        record = file.message(number, head.time, payload)
+        connection = -1 if head.connection is None else head.connection
+        if not isinstance(record, Frame):
+            raise TextError("a snapshot where a frame should be")
+        return record._replace(
+            venue=file.families.get(connection) or record.venue, connection=head.connection
+        )
+    try:
+        head = _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise TextError(f"not a line of this format: {error}") from None
+    place = Place(file.path, number)
+    family = None if head.exchange is None else family_of_exchange(head.exchange)
+    if head.snapshot is not None:
+        snapshot = file.message(number, head.time, bytes(head.snapshot))
+        if not isinstance(snapshot, Snapshot):
+            raise TextError("a snapshot without lastUpdateId, bids and asks")
+        return snapshot._replace(
+            symbol=head.symbol, limit=head.limit, venue=family or snapshot.venue, place=place
+        )
+    if head.hex is not None:
+        return _unreadable(head, place)
+    return _event(head, place, file, family)
+
+
+class _Head(msgspec.Struct):
+    """All that the lines of this package may hold, frames aside."""
+
+    time: int | None = None
+    connection: int | None = None
+    exchange: str | None = None
+    symbol: str | None = None
+    limit: int | None = None
+    snapshot: msgspec.Raw | None = None
+    hex: str | None = None
+    event: str | None = None
+    reason: str | None = None
+    frames: int | None = None
+    last_update_id: int | None = None
+    bids: list[list[str]] = []
+    asks: list[list[str]] = []
+
+
+_decoder = msgspec.json.Decoder(_Head)
+
+
+def _head(text: bytes) -> _Head:
+    try:
+        return _decoder.decode(text.rstrip(b",") + b"}")
+    except msgspec.DecodeError as error:
+        raise TextError(f"not a line of this format: {error}") from None
+
+
+def _unreadable(head: _Head, place: Place) -> Break:
+    """A frame that is no JSON: the client took it for a lost update, so it is one here."""
+    return Break(head.time, place, head.connection, "a frame that could not be read")
+
+
+def _event(head: _Head, place: Place, file: _File, family: str | None) -> Record | None:
+    if head.event == "open" and head.connection is not None:
+        file.families[head.connection] = family
+    elif head.event == "closed":
+        return Break(head.time, place, head.connection, head.reason or "the connection ended")
+    elif head.event == "lost":
+        return Break(head.time, place, None, f"{head.frames} frames were not recorded")
+    elif head.event == "book" and head.symbol is not None:
+        return Held(head.time, place, head.symbol, family, head.last_update_id, head.bids, head.asks)
+    return None
+
+
 def _json_lines(file: _File, number: int, line: bytes) -> Record | None:
     return file.message(number, None, line)
 
@@ -150,6 +235,8 @@ def _recognise(path: Path, lines: Iterator[tuple[int, bytes]]) -> tuple[list[tup
             return start, _hftbacktest
         if line.startswith(_CONFIGURATION) or _CRYPTOFEED.fullmatch(line):
             return start, _cryptofeed
+        if line.startswith(b'{"depthcache":'):
+            return [], _depthcache
         if line.startswith(b"{"):
             return start, _json_lines
         if len(start) == _LINES_TO_RECOGNISE:

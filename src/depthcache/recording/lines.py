@@ -9,15 +9,19 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
+
+import zstandard
 
 from depthcache.errors import UnreadableRecording
 
 __all__ = ["DamageError", "numbered_lines"]
 
 _GZIP = b"\x1f\x8b"
-_OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 _LONGEST = 64 * 1024 * 1024
 """Bytes. The longest lines seen are exchangeInfo bodies of about 3 MB (2023)."""
 
@@ -36,25 +40,29 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises UnreadableRecording when the file cannot be opened, DamageError where it breaks off.
     """
     number = 0
-    with _opened(path) as file:
+    with _opened(path) as (file, can_be_cut):
         try:
             while line := file.readline(_LONGEST):
                 number += 1
                 if len(line) == _LONGEST:
                     raise DamageError(number, f"a line of more than {_LONGEST // 2**20} MiB")
+                is_cut = can_be_cut and not line.endswith((b"\n", b"}"))
                 line = line.strip()
-                if line:
+                if line and not is_cut:
                     yield number, line
         except EOFError:
             raise DamageError(number, "the gzip stream breaks off: the file was cut") from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise DamageError(number, f"the gzip stream is broken: {error}") from None
+        except zstandard.ZstdError as error:
+            raise DamageError(number, f"the zstd stream is broken: {error}") from None
         except OSError as error:
             raise UnreadableRecording(path=path, line=number, reason=_words(error)) from None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
+    """The file, unpacked, and whether its last line may be half a one and that means nothing."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -63,13 +71,18 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         start = file.peek(8)
         for magic, name in _OTHERS.items():
             if start.startswith(magic):
-                reason = f"compressed with {name}: only gzip and plain text are read"
+                reason = f"compressed with {name}: only gzip, zstd and plain text are read"
                 raise UnreadableRecording(path=path, line=None, reason=reason)
         if start.startswith(_GZIP):
             with gzip.GzipFile(fileobj=file) as unpacked:
-                yield cast("BinaryIO", unpacked)
+                yield cast("BinaryIO", unpacked), False
+        elif start.startswith(_ZSTD):
+            # A writer that was killed leaves its last block open: what was flushed before it is read.
+            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            with BufferedReader(cast("RawIOBase", reader)) as lines:
+                yield cast("BinaryIO", lines), True
         else:
-            yield file
+            yield file, False
 
 
 def _words(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""What a recording consists of: frames, depth snapshots and other answers, each with its place.
+"""What a recording consists of: frames, depth snapshots, other answers, interruptions; each with its place.
 
 Plain values, the payload bytes as they were received. Not here: how they are written in files
 (`formats`) and what they mean for a book (`verify`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Answer", "Diff", "Frame", "Place", "Record", "Snapshot", "Ticker"]
+__all__ = ["Answer", "Break", "Diff", "Frame", "Held", "Place", "Record", "Snapshot", "Ticker"]
 
 
 class Place(NamedTuple):
@@ -59,6 +59,8 @@ class Frame(NamedTuple):
     """What the payload is, None for everything that is neither a diff nor a bookTicker."""
     venue: str | None
     """The family of the recorded host, else what the payloads of the file tell."""
+    connection: int | None = None
+    """Which connection brought it, where that is recorded."""
 
 
 class Snapshot(NamedTuple):
@@ -85,4 +87,26 @@ class Answer(NamedTuple):
     venue: str | None
 
 
-Record: TypeAlias = Frame | Snapshot | Answer
+class Break(NamedTuple):
+    """The recording itself tells that frames are missing here."""
+
+    time_ns: int | None
+    place: Place
+    connection: int | None
+    """Of which connection; None: of all."""
+    reason: str
+
+
+class Held(NamedTuple):
+    """The book that a client held at this point of the recording, prices and quantities as texts."""
+
+    time_ns: int | None
+    place: Place
+    symbol: str
+    venue: str | None
+    last_update_id: int | None
+    bids: list[list[str]]
+    asks: list[list[str]]
+
+
+Record: TypeAlias = Frame | Snapshot | Answer | Break | Held

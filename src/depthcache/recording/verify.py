@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from os import PathLike
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ from depthcache.recording.oracle import Oracle
 from depthcache.recording.origin import family_of_exchange, venue_of_family
 from depthcache.recording.problems import Problems
 from depthcache.recording.reading import read
-from depthcache.recording.records import Diff, Frame, Record, Snapshot, Ticker
+from depthcache.recording.records import Break, Diff, Frame, Held, Record, Snapshot, Ticker
 
 __all__ = ["NewBook", "Report", "Row", "verify"]
 
@@ -75,6 +76,11 @@ class Row:
     oracle_equal: int | None = None
     oracle_different: int | None = None
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.symbol} ({self.venue})"
+
     def as_dict(self) -> dict[str, Any]:
         """The row for JSON."""
         return asdict(self)
@@ -86,6 +92,8 @@ class Report:
 
     rows: list[Row]
     problems: Problems
+    breaks: int = 0
+    """How often the recording itself tells that frames are missing: reconnects, overflows."""
     faults: list[str] = field(default_factory=list)
     """What is wrong, one sentence each; empty when every book came out right."""
 
@@ -112,7 +120,14 @@ def verify(
     make = new_book or _public_book()
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
+    breaks = 0
     for record in read(paths, problems):
+        if isinstance(record, Break):
+            hit = [each for each in replays.values() if record.connection in (None, each.connection)]
+            for each in hit:
+                each.on_break()
+            breaks += bool(hit)
+            continue
         symbol = _symbol(record)
         if symbol is None:
             continue
@@ -121,7 +136,7 @@ def verify(
         if replay is None:
             replay = replays[key] = _Replay(*key, make, problems)
         replay.on(record)
-    return _report([replays[key] for key in sorted(replays)], problems)
+    return _report([replays[key] for key in sorted(replays)], problems, breaks)
 
 
 def _public_book() -> NewBook:
@@ -133,15 +148,19 @@ def _public_book() -> NewBook:
 def _symbol(record: Record) -> str | None:
     if isinstance(record, Frame):
         return None if record.about is None else record.about.symbol
-    return record.symbol if isinstance(record, Snapshot) else None
+    return record.symbol if isinstance(record, Snapshot | Held) else None
 
 
-def _report(replays: Sequence[_Replay], problems: Problems) -> Report:
-    report = Report([replay.finish() for replay in replays if replay.has_book], problems)
+def _report(replays: Sequence[_Replay], problems: Problems, breaks: int) -> Report:
+    report = Report([replay.finish() for replay in replays if replay.has_book], problems, breaks)
+    for replay in replays:
+        report.faults += replay.unlike
+        if replay.is_broken:
+            report.faults.append(f"{replay.name} ends out of sync: no snapshot after the last interruption")
     equal = sum(row.oracle_equal or 0 for row in report.rows)
     different = sum(row.oracle_different or 0 for row in report.rows)
     for row in report.rows:
-        name = f"{row.symbol} ({row.venue})"
+        name = row.name
         if row.gaps:
             report.faults.append(f"{name} has {row.gaps:,} gap{'s' if row.gaps > 1 else ''}")
         elif row.snapshot_lastUpdateId is not None and row.sha256_full is None:
@@ -175,6 +194,12 @@ class _Replay:
         self._let_go = array("q")
         """Final ids of the diffs that the book let go because it kept too many."""
         self._buffers_dropped = 0
+        self.connection: int | None = None
+        """What brought the newest diff."""
+        self._broken = False
+        """The recording was interrupted since the last applied diff: a hole is no gap."""
+        self.unlike: list[str] = []
+        """Where a book that was held differs from the one that the same frames make here."""
         self._last: Diff | None = None
         """The newest diff since the gap, to notice further holes."""
 
@@ -183,17 +208,47 @@ class _Replay:
         """Whether there is anything but tickers."""
         return self._row.diffs_total > 0 or self._row.snapshot_lastUpdateId is not None
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a hole that the recording tells of was never bridged."""
+        return self._broken and self._waiting and self._row.snapshot_lastUpdateId is not None
+
+    @property
+    def name(self) -> str:
+        """What people call the symbol."""
+        return self._row.name
+
     def on(self, record: Record) -> None:
         """Take the next record of this symbol."""
         if isinstance(record, Snapshot):
             self._on_snapshot(record)
+        elif isinstance(record, Held):
+            self._on_held(record)
         elif isinstance(record, Frame):
             if isinstance(record.about, Ticker):
                 self._oracle.on_ticker(record.about)
             elif record.about is not None:
                 self._on_diff(record, record.about)
 
+    def on_break(self) -> None:
+        """Frames may be missing, and the recording says so: what is missing now is no gap."""
+        self._broken, self._last = True, None
+
+    def _on_held(self, held: Held) -> None:
+        book = self._book
+        if held.last_update_id is None or book.last_update_id != held.last_update_id:
+            return
+        for name, own, theirs in (("bids", book.exact.bids, held.bids), ("asks", book.exact.asks, held.asks)):
+            made = {(Decimal(price), Decimal(quantity)) for price, quantity in own[:]}
+            kept = {(Decimal(price), Decimal(quantity)) for price, quantity in theirs}
+            if made != kept:
+                self.unlike.append(
+                    f"{self.name} at update id {held.last_update_id}: its frames "
+                    f"and the book that was held differ in {len(made ^ kept):,} {name}"
+                )
+
     def _on_diff(self, frame: Frame, diff: Diff) -> None:
+        self.connection = frame.connection
         try:
             outcome = self._book.apply(frame.payload)
         except MalformedFrame as error:
@@ -203,10 +258,11 @@ class _Replay:
         if self._waiting:
             self._keep(diff, frame.payload)
         elif outcome is Outcome.GAP:
-            self._gaps += 1
+            self._gaps += not self._broken
             self._waiting, self._last = True, None
             self._keep(diff, frame.payload)
         else:
+            self._broken = self._broken and outcome is not Outcome.APPLIED
             self._count(self._book, outcome, diff)
 
     def _keep(self, diff: Diff, payload: bytes) -> None:
@@ -222,6 +278,8 @@ class _Replay:
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         first = self._row.snapshot_lastUpdateId is None
+        if self._broken and not self._waiting and snapshot.last_update_id >= (self._book.last_update_id or 0):
+            self._book, self._waiting = self._fresh_book(), True
         if not self._waiting:
             return
         try:
@@ -246,7 +304,7 @@ class _Replay:
         """Repeat diff by diff what the book just did at once, for the comparison after each."""
         book = self._fresh_book()
         book.load_snapshot(snapshot.body, limit=snapshot.limit)
-        kept, self._kept, self._waiting = self._kept, [], False
+        kept, self._kept, self._waiting, self._broken = self._kept, [], False, False
         for index, (diff, payload) in enumerate(kept):
             outcome = book.apply(payload)
             if outcome is Outcome.GAP:

@@ -67,7 +67,7 @@ class Cast:
                 if symbol.first is None and not symbol.has_diffs:
                     symbol.first = record
                     symbol.book.on_snapshot(record)
-            else:
+            elif isinstance(record, Answer):
                 self._meet_answer(record)
             yield record
 

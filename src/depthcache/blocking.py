@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
@@ -121,6 +122,11 @@ class Books(Lookup[LiveBook]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def recording(self) -> Path | None:
+        """The file to which everything is recorded, with `Settings(record_to=…)`; None without."""
+        return self._client.recording
 
     def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until all books are synced at the same moment.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, overload
 
@@ -93,6 +94,11 @@ class Books(Lookup[LiveBook]):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    @property
+    def recording(self) -> Path | None:
+        """The file to which everything is recorded, with `Settings(record_to=…)`; None without."""
+        return self._client.recording
 
     async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
         """Wait until all books are synced at the same moment.

@@ -12,14 +12,18 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from depthcache import logs
+from depthcache import logs, venues
 from depthcache._native import BookReader, Router, _on_fork
 from depthcache.core.client import ClientCore
+from depthcache.core.commands import TellTrouble
 from depthcache.core.notices import Ending, Notice
 from depthcache.errors import BookClosed, SyncTimeout, UnknownSymbol, UsageError
+from depthcache.io.flights import Flights, write_flight
 from depthcache.io.network import Network
+from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
 from depthcache.model import Status
 from depthcache.settings import Settings
@@ -82,6 +86,9 @@ class Client(Generic[B]):
         self._endings: dict[int, Ending] = {}
         self._waiters: set[_Waiter] = set()
         self._network: ClientNetwork | None = None
+        self._recorder: Recorder | None = None
+        self._flights: Flights | None = None
+        self._savings: set[asyncio.Future[None]] = set()
         self._closed = False
 
     # --- getters ------------------------------------------------------------------------------
@@ -90,6 +97,15 @@ class Client(Generic[B]):
     def started(self) -> bool:
         """Whether there can be books."""
         return self._network is not None
+
+    @property
+    def recording(self) -> Path | None:
+        """The file of what this client hears; None when nothing is recorded."""
+        return None if self._recorder is None else self._recorder.path
+
+    def save_flight(self, market: int, path: Path, reason: str) -> None:
+        """Write what the flight recorder of a market holds. Raises OSError."""
+        write_flight(path, self._router.flight_log(market), reason)
 
     def now_ns(self) -> int:
         """The clock that stamps everything in this client; only while it runs."""
@@ -106,14 +122,21 @@ class Client(Generic[B]):
         self._loop = asyncio.get_running_loop()
         self._network = self._make_network(self.wanted.settings)
         try:
-            self._router = Router()
+            self._router = Router(flight_bytes=self.wanted.settings.flight_bytes)
+            self._keep_record()
             core = ClientCore(self._router, random=random.random, policy=self.wanted.settings.policy)
-            self._runner = Runner(core, self._router, self._network, on_notice=self._on_notice)
+            self._runner = Runner(
+                core,
+                self._router,
+                self._network if self._recorder is None else RecordingNetwork(self._network, self._recorder),
+                on_notice=self._on_notice,
+                on_trouble=self._on_trouble,
+            )
             for venue, symbol in self.wanted.books:
                 self._begin(venue, symbol)
         except BaseException:
             self._closed = True
-            await self._network.aclose()
+            await self._end()
             raise
 
     def add(self, symbol: str, exchange: str | None) -> B:
@@ -146,7 +169,7 @@ class Client(Generic[B]):
             return
         self._closed = True
         self._runner.close()
-        await self._network.aclose()
+        await self._end()
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -203,6 +226,39 @@ class Client(Generic[B]):
         self.books = {**self.books, key: book}
         return book
 
+    def _keep_record(self) -> None:
+        settings = self.wanted.settings
+        if settings.record_to is not None:
+            places = {}
+            for venue in map(settings.venue, venues.names()):
+                places[venue.endpoints.rest] = places[venue.endpoints.websocket] = venue.name
+            self._recorder = Recorder(settings.record_to, places)
+        if settings.flight_to is not None:
+            self._flights = Flights(settings.flight_to)
+
+    async def _end(self) -> None:
+        """Close the network, then finish the files."""
+        if self._network is not None:
+            await self._network.aclose()
+        if self._savings:
+            await asyncio.wait(self._savings)
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
+
+    def _on_trouble(self, trouble: TellTrouble) -> None:
+        key = next((key for key, market in self._markets.items() if market == trouble.market), None)
+        if key is None:
+            return
+        if self._recorder is not None:
+            exchange, symbol = key
+            self._recorder.note(trouble.cause, exchange=exchange, symbol=symbol, reason=trouble.reason)
+        if self._flights is not None and self._flights.is_due(trouble.market, self.now_ns()):
+            log = self._router.flight_log(trouble.market)
+            reason = trouble.reason or trouble.cause
+            saving = self._loop.run_in_executor(None, self._flights.save, log, reason)
+            self._savings.add(saving)
+            saving.add_done_callback(self._savings.discard)
+
     def _on_notice(self, notice: Notice) -> None:
         for waiter in tuple(self._waiters):
             waiter.on_notice(notice)
@@ -210,6 +266,10 @@ class Client(Generic[B]):
             self._endings[notice.market] = notice.ending
         named = next((key for key, market in self._markets.items() if market == notice.market), None)
         if named is not None:
+            if self._recorder is not None:
+                exchange, symbol = named
+                status, reason = notice.status.value, notice.reason
+                self._recorder.note("status", exchange=exchange, symbol=symbol, status=status, reason=reason)
             logs.book_status(
                 exchange=named[0], symbol=named[1], status=notice.status.value, reason=notice.reason
             )

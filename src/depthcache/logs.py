@@ -13,6 +13,7 @@ __all__ = [
     "book_status",
     "connection_closed",
     "connection_open",
+    "flight_saved",
     "loop_was_blocked",
     "not_native",
     "request_failed",
@@ -46,6 +47,11 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     """The event loop that carries the client stood still."""
     meant = "books were late by as much" if books_were_late else "books were not touched by it"
     _LOGGER.info("the event loop was blocked for about %.1f s; %s", late_s, meant)
+
+
+def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
+    """The flight recorder of a book was written to a file."""
+    _LOGGER.info("the flight of %s on %s is saved to %s: %s", symbol, exchange, path, reason)
 
 
 def not_native(*, url: str, proxy: str) -> None:

@@ -26,6 +26,7 @@ __all__ = ["Settings"]
 _PREFIX = "DEPTHCACHE_"
 _NOT_OURS = frozenset({"DEPTHCACHE_DEBUG"})
 """Read by the command line."""
+_MOST_FLIGHT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,11 @@ class Settings:
             fresh whatever the program does) or `aiohttp` (on the event loop).
         ca_file: PEM file with the certificates of the authorities to trust, for a gateway with its
             own; None takes the system's (or SSL_CERT_FILE and SSL_CERT_DIR).
+        record_to: folder for a file with everything the client hears, raw; None records nothing.
+        flight_to: folder for what led to trouble: the newest frames of a book and its snapshot, written
+            when it has a gap, crosses, or gets a malformed frame; None writes nothing by itself.
+        flight_bytes: how much of its newest frames each book remembers for that (default 256 KiB; 0
+            remembers nothing).
     """
 
     endpoints: Mapping[str, Endpoints] = field(default_factory=dict)
@@ -49,6 +55,9 @@ class Settings:
     proxies: bool = True
     transport: Literal["native", "aiohttp"] = "native"
     ca_file: str | PathLike[str] | None = None
+    record_to: str | PathLike[str] | None = None
+    flight_to: str | PathLike[str] | None = None
+    flight_bytes: int = 256 * 1024
 
     def __post_init__(self) -> None:
         if not isinstance(self.endpoints, Mapping):
@@ -61,6 +70,14 @@ class Settings:
         if self.transport not in ("native", "aiohttp"):
             raise InvalidArgument(name="transport", value=self.transport, allowed="'native' or 'aiohttp'")
         object.__setattr__(self, "ca_file", _authorities(self.ca_file))
+        for name in ("record_to", "flight_to"):
+            folder = getattr(self, name)
+            if not isinstance(folder, str | PathLike | None):
+                raise InvalidArgument(name=name, value=folder, allowed="the path of a folder, or None")
+        size = self.flight_bytes
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MOST_FLIGHT_BYTES:
+            allowed = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}"
+            raise InvalidArgument(name="flight_bytes", value=size, allowed=allowed)
         checked = {venues.venue(name).name: _checked(name, value) for name, value in self.endpoints.items()}
         object.__setattr__(self, "endpoints", MappingProxyType(checked))
 

@@ -5,6 +5,8 @@ All reading is native; this file adds only what needs Python: waiting, age, and 
 
 from __future__ import annotations
 
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from depthcache import _native, venues
@@ -37,6 +39,14 @@ class LiveReader(_native.BookReader):
         """
         updated_ns = self.updated_ns
         return None if updated_ns is None else max(0, self._client.now_ns() - updated_ns) / 1e9
+
+    def save_flight(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
+        """Write the newest raw frames of this book, its snapshot and the book itself to a new file.
+
+        `depthcache verify` replays it. How far back it reaches is `Settings(flight_bytes=…)`. Raises
+        FileExistsError and OSError.
+        """
+        self._client.save_flight(self._number, Path(path), reason)
 
     def __repr__(self) -> str:
         age = self.age

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from depthcache.cli.demo import demo
+from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
@@ -47,13 +48,14 @@ def cli(context: click.Context, debug: bool) -> None:
     \b
     depthcache watch BTCUSDT             live order books in the terminal
     depthcache demo                      the same without Binance, from an embedded exchange
+    depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files
     depthcache verify day1.gz day2.gz    is this recording complete, does its book come out right?
     depthcache simulate --port 9000      an exchange on this machine, for any client
     """
     context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
 
 
-for _command in (watch, demo, verify, simulate):
+for _command in (watch, demo, record, verify, simulate):
     cli.add_command(_command)
 
 

@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from depthcache.core.answers import judge
-from depthcache.core.commands import Command
+from depthcache.core.commands import Command, TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientCore"]
 
 _LINK_TIMERS = frozenset({Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW})
+_TROUBLES = ("gap", "reset", "crossed", "malformed")
 
 
 class ClientCore:
@@ -205,6 +206,9 @@ class ClientCore:
         if supervisor is None:
             return
         supervisor.on_change(change, now_ns)
+        for cause in _TROUBLES:
+            if cause in change.causes:
+                self._context.commands.append(TellTrouble(change.market, cause, change.reason))
         if "first_data" in change.causes:
             supervisor.streams.on_data(supervisor.stream, now_ns)
 

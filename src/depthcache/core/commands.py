@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["Command", "CloseConnection", "FetchSnapshot", "OpenConnection", "Send"]
+__all__ = ["CloseConnection", "Command", "FetchSnapshot", "OpenConnection", "Send", "TellTrouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +40,14 @@ class FetchSnapshot:
     timeout_s: float
 
 
-Command: TypeAlias = OpenConnection | CloseConnection | Send | FetchSnapshot
+@dataclass(frozen=True, slots=True)
+class TellTrouble:
+    """A book lost its place or crossed: what led to it is worth being kept."""
+
+    market: int
+    cause: str
+    """gap, reset, crossed or malformed."""
+    reason: str
+
+
+Command: TypeAlias = OpenConnection | CloseConnection | Send | FetchSnapshot | TellTrouble

@@ -15,7 +15,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from depthcache import logs
-from depthcache.core.commands import CloseConnection, Command, FetchSnapshot, OpenConnection, Send
+from depthcache.core.commands import (
+    CloseConnection,
+    Command,
+    FetchSnapshot,
+    OpenConnection,
+    Send,
+    TellTrouble,
+)
 from depthcache.core.notices import Notice
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response
 from depthcache.venues.venue import Venue
@@ -33,9 +40,16 @@ class Runner(Callbacks):
     """Order of calls: `add` and `remove` at any time, `close` once; the network calls the `on_…`."""
 
     def __init__(
-        self, core: ClientCore, router: Router, network: Network, *, on_notice: Callable[[Notice], None]
+        self,
+        core: ClientCore,
+        router: Router,
+        network: Network,
+        *,
+        on_notice: Callable[[Notice], None],
+        on_trouble: Callable[[TellTrouble], None] = lambda _: None,
     ) -> None:
-        self._core, self._router, self._network, self._on_notice = core, router, network, on_notice
+        self._core, self._router, self._network = core, router, network
+        self._on_notice, self._on_trouble = on_notice, on_trouble
         self._settling = False
         self._wake_at_ns: int | None = None
         self._reported: set[tuple[str, type[Exception]]] = set()
@@ -144,6 +158,8 @@ class Runner(Callbacks):
                 self._network.send(connection, text)
             case FetchSnapshot(request, url, timeout_s):
                 self._network.fetch(request, url, timeout_s=timeout_s)
+            case TellTrouble():
+                self._on_trouble(command)
 
     def _guarded(self, where: str, call: Callable[[], None]) -> None:
         try:

@@ -354,6 +354,8 @@ class Router:
     def start_tap(self, most_bytes: int, offset_ns: int) -> None:
         """Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
         counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970."""
+    def stop_tap(self) -> None:
+        """Keep no more of them; what was not taken is gone."""
     def tap_line(self, line: bytes) -> None:
         """Put a line of the recorder's own, without its end, between the frames."""
     def take_tapped(self) -> tuple[bytes, int]:

@@ -83,6 +83,12 @@ class ByHand:
         if not self.closed and self._feed(connection, json.dumps(value).encode(), time.monotonic_ns()):
             self._callbacks.on_events()
 
+    def raw(self, frame: bytes) -> None:
+        """Bytes as they are, on every connection."""
+        for connection in tuple(self.urls):
+            if self._feed(connection, frame, time.monotonic_ns()):
+                self._callbacks.on_events()
+
     def diff(self, symbol: str, first: int, last: int, **sides: list[list[str]]) -> None:
         """A diff of the spot family on the connection that carries the symbol's exchange."""
         data = {"e": "depthUpdate", "E": 1_700_000_000_000 + last, "s": symbol, "U": first, "u": last}

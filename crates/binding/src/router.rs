@@ -158,6 +158,11 @@ impl Router {
         self.inner.start_tap(Tap::new(most_bytes, offset_ns));
     }
 
+    /// Keep no more of them; what was not taken is gone.
+    fn stop_tap(&self) {
+        self.inner.stop_tap();
+    }
+
     /// Put a line of the recorder's own between the frames.
     fn tap_line(&self, line: &[u8]) {
         self.inner.tap_line(line);

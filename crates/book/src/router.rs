@@ -368,6 +368,12 @@ impl Router {
         self.is_tapped.store(true, Ordering::Relaxed);
     }
 
+    /// Keep no more of them; what was not taken is gone.
+    pub fn stop_tap(&self) {
+        self.is_tapped.store(false, Ordering::Relaxed);
+        *self.tap.lock() = None;
+    }
+
     /// Put a line of the recorder's own between the frames; without effect where nothing is tapped.
     pub fn tap_line(&self, line: &[u8]) {
         if let Some(tap) = &mut *self.tap.lock() {

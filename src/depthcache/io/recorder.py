@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from time import monotonic_ns, time_ns
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from depthcache import logs
-from depthcache.errors import UsageError
+from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.journal import Journal, line, place
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
 
@@ -30,6 +31,8 @@ _MOST_BYTES = 64 * 1024 * 1024
 """Of lines that wait to be written: some seconds of 5,000 frames a second."""
 _FLUSH_S = 0.5
 """How much a recording can lack when the process is killed."""
+_RETRY_NS = 30_000_000_000
+"""After an error of the disk."""
 _OK = 200
 
 
@@ -38,18 +41,23 @@ class Recorder:
 
     def __init__(self, folder: str | PathLike[str], places: Mapping[str, str]) -> None:
         """`places`: base URL to exchange name. Raises InvalidArgument for a folder that cannot be used."""
-        self.path = place(Path(folder), "recording")
+        self._folder = Path(folder)
         self._places = dict(sorted(places.items(), key=lambda each: -len(each[0])))
-        self._journal = Journal(self.path, kind="recording")
+        self._journal: Journal | None = self._new_file()
+        self._retry_ns = 0
+        self._unwritten = 0
         self._router: Router | None = None
         self._wish_to_stop = threading.Event()
-        self._thread = threading.Thread(target=self._write_all, name="depthcache recorder", daemon=True)
+        self._thread: threading.Thread | None = None
         self._offset_ns = time_ns() - monotonic_ns()
 
     def start(self, router: Router) -> None:
         """Record what this router is fed from now on."""
         self._router = router
         router.start_tap(_MOST_BYTES, self._offset_ns)
+        self._thread = threading.Thread(
+            target=self._write_all, args=(router,), name="depthcache recorder", daemon=True
+        )
         self._thread.start()
 
     def note(self, event: str, **values: object) -> None:
@@ -80,32 +88,52 @@ class Recorder:
     def close(self) -> None:
         """Write what is left and end the file. May be called more than once."""
         self._wish_to_stop.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
+        self._end_file()
 
     def _put(self, text: bytes) -> None:
         if self._router is not None:
             self._router.tap_line(text)
 
-    def _write_all(self) -> None:
-        try:
-            ended = False
-            while not ended:
-                ended = self._wish_to_stop.wait(_FLUSH_S)
-                self._write_some()
-            self._journal.close()
-        except OSError as error:  # a full disk must not end the books
-            logs.unexpected(where=f"the recording {self.path}", error=error)
+    def _new_file(self) -> Journal:
+        self.path = place(self._folder, "recording")
+        return Journal(self.path, kind="recording")
 
-    def _write_some(self) -> None:
-        if self._router is None:
+    def _write_all(self, router: Router) -> None:
+        ended = False
+        while not ended:
+            ended = self._wish_to_stop.wait(_FLUSH_S)
+            self._write(*router.take_tapped())
+        router.stop_tap()
+
+    def _write(self, lines: bytes, lost: int) -> None:
+        """A full disk ends neither the books nor the recording: it goes on in a new file."""
+        if self._journal is None and monotonic_ns() < self._retry_ns:
+            self._unwritten += lines.count(b"\n") + lost
             return
-        lines, lost = self._router.take_tapped()
-        if lost:
-            lines += line(time=self.now_ns(), event="lost", frames=lost) + b"\n"
-        if lines:
-            self._journal.append(lines)
-            self._journal.flush()
+        try:
+            if self._journal is None:
+                self._journal = self._new_file()
+                self._journal.append(self._lost(self._unwritten))
+                self._unwritten = 0
+            if lines:
+                self._journal.append(lines + (self._lost(lost) if lost else b""))
+                self._journal.flush()
+        except (OSError, InvalidArgument) as error:
+            logs.unexpected(where=f"the recording {self.path}", error=error)
+            self._unwritten += lines.count(b"\n") + lost
+            self._end_file()
+            self._retry_ns = monotonic_ns() + _RETRY_NS
+
+    def _lost(self, frames: int) -> bytes:
+        return line(time=self.now_ns(), event="lost", frames=frames) + b"\n"
+
+    def _end_file(self) -> None:
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            with suppress(OSError):  # the disk is full still: what was flushed is there
+                journal.close()
 
 
 class RecordingNetwork(Network, Callbacks):

@@ -162,7 +162,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         raise TextError(f"not a line of this format: {error}") from None
     place = Place(file.path, number)
     family = None if head.exchange is None else family_of_exchange(head.exchange)
-    if head.snapshot is not None:
+    if head.snapshot:
         snapshot = file.message(number, head.time, bytes(head.snapshot))
         if not isinstance(snapshot, Snapshot):
             raise TextError("a snapshot without lastUpdateId, bids and asks")
@@ -182,7 +182,7 @@ class _Head(msgspec.Struct):
     exchange: str | None = None
     symbol: str | None = None
     limit: int | None = None
-    snapshot: msgspec.Raw | None = None
+    snapshot: msgspec.Raw = msgspec.Raw()
     hex: str | None = None
     event: str | None = None
     reason: str | None = None

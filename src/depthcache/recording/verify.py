@@ -120,17 +120,19 @@ def verify(
     make = new_book or _public_book()
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
-    breaks = 0
+    breaks = unanswered = 0
     for record in read(paths, problems):
         if isinstance(record, Break):
             hit = [each for each in replays.values() if record.connection in (None, each.connection)]
             for each in hit:
                 each.on_break()
-            breaks += bool(hit)
+            breaks += record.connection is None
+            unanswered += record.connection is not None and bool(hit)
             continue
         symbol = _symbol(record)
         if symbol is None:
             continue
+        breaks, unanswered = breaks + unanswered, 0  # at the end, nothing was interrupted
         key = (family or record.venue or "spot", symbol)
         replay = replays.get(key)
         if replay is None:

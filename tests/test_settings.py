@@ -57,6 +57,11 @@ def test_settings_are_constants() -> None:
         ({"proxies": "off"}, "proxies"),
         ({"transport": "carrier pigeon"}, "transport"),
         ({"ca_file": 7}, "ca_file"),
+        ({"record_to": 7}, "record_to"),
+        ({"flight_to": b"x"}, "flight_to"),
+        ({"flight_bytes": -1}, "flight_bytes"),
+        ({"flight_bytes": True}, "flight_bytes"),
+        ({"flight_bytes": 2**31}, "flight_bytes"),
         ({"ca_file": "/nowhere/at/all.pem"}, "ca_file"),
     ],
 )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 import click
 
 __all__ = ["record"]
 
-_LOOK_S = 5.0
+_LOOK_S = 0.2
+_TELL_S = 5.0
 
 
 @click.command()
@@ -46,20 +48,21 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
         async with wanted as books:
             click.echo(f"recording {len(books)} books to {books.recording}", err=True)
             loop = asyncio.get_running_loop()
-            end_s = None if seconds is None else loop.time() + seconds
-            while end_s is None or loop.time() < end_s:
-                rest_s = _LOOK_S if end_s is None else min(_LOOK_S, max(0.0, end_s - loop.time()))
-                if await interrupt.wait_async(rest_s):
+            end_s = inf if seconds is None else loop.time() + seconds
+            told_s, told = loop.time(), 0
+            while loop.time() < end_s:
+                if await interrupt.wait_async(min(_LOOK_S, max(0.0, end_s - loop.time()))):
                     break
-                click.echo(_state(list(books)), err=True)
                 if all(book.status is depthcache.Status.CLOSED for book in books):
                     await books.wait_synced(timeout=0)  # raises why
-            click.echo(_state(list(books)), err=True)
+                synced = sum(book.status is depthcache.Status.SYNCED for book in books)
+                if synced != told or loop.time() >= told_s + _TELL_S:
+                    told_s, told = loop.time(), synced
+                    click.echo(_state(list(books), synced), err=True)
             recorded = books.recording
         click.echo(str(recorded))
 
-    def _state(books: Sequence[depthcache.LiveBook]) -> str:
-        synced = sum(book.status is depthcache.Status.SYNCED for book in books)
+    def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
         diffs = sum(book.counters["applied"] + book.counters["stale"] for book in books)
         gaps = sum(book.counters["gaps"] for book in books)
         return f"{synced} of {len(books)} books synced, {diffs:,} diffs, {gaps:,} gaps"

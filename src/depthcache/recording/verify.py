@@ -238,8 +238,8 @@ class _Replay:
 
     def _on_held(self, held: Held) -> None:
         book = self._book
-        if held.last_update_id is None or book.last_update_id != held.last_update_id:
-            return
+        if held.last_update_id is None or book.last_update_id != held.last_update_id or _best(book) is None:
+            return  # crossed is a fault by itself
         for name, own, theirs in (("bids", book.exact.bids, held.bids), ("asks", book.exact.asks, held.asks)):
             made = {(Decimal(price), Decimal(quantity)) for price, quantity in own[:]}
             kept = {(Decimal(price), Decimal(quantity)) for price, quantity in theirs}

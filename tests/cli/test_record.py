@@ -1,0 +1,123 @@
+"""`depthcache record` as a program against an embedded exchange: Ctrl-C, kill -9, and what is left."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import depthcache
+from depthcache import simulator
+from depthcache.recording import Frame, Problems, read, verify
+from depthcache.simulator import Faults, SimulatedExchange
+from depthcache.simulator.server import Server
+from tests.cli.programs import running
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with simulator.serve(seed=3) as server:
+        yield server
+
+
+def frames(path: Path) -> int:
+    problems = Problems()
+    count = sum(isinstance(record, Frame) for record in read([path], problems))
+    assert problems.lines() == []
+    return count
+
+
+def test_until_ctrl_c_and_the_file_verifies(server: Server, tmp_path: Path) -> None:
+    arguments = ("record", "BTCUSDT", "ETHUSDT", "--out", str(tmp_path / "data"))
+    with running(*arguments, environment=server.environment) as program:
+        assert program.process.stderr is not None
+        first = program.process.stderr.readline()
+        while "2 of 2 books synced" not in program.process.stderr.readline():
+            pass
+        code, out, errors = program.end()
+    assert first.startswith("recording 2 books to ")
+    (path,) = (tmp_path / "data").iterdir()
+    assert (code, out.strip()) == (0, str(path))
+    assert "Traceback" not in errors
+    report = verify([path])
+    assert (report.faults, report.breaks) == ([], 0)
+    assert [row.symbol for row in report.rows] == ["BTCUSDT", "ETHUSDT"]
+    assert all(row.snapshot_lastUpdateId for row in report.rows)
+    with running("verify", str(path)) as program:
+        code, out, _ = program.rest()
+    assert code == 0
+    assert "BTCUSDT" in out
+
+
+def test_what_is_left_after_kill_9_is_read_and_right(server: Server, tmp_path: Path) -> None:
+    with running("record", "BTCUSDT", "--out", str(tmp_path), environment=server.environment) as program:
+        assert program.process.stderr is not None
+        while "1 of 1 books synced" not in program.process.stderr.readline():
+            pass
+        (path,) = tmp_path.iterdir()
+        while frames(path) < 5:  # what another process can read while it is written
+            pass
+        program.end(signal.SIGKILL)
+    assert frames(path) >= 5
+    assert verify([path]).faults == []
+
+
+def test_it_ends_by_itself_after_its_seconds(server: Server, tmp_path: Path) -> None:
+    arguments = ("record", "BTCUSDT", "--out", str(tmp_path), "--exchange", "binance.com-futures")
+    with running(*arguments, "--seconds", "1", environment=server.environment) as program:
+        code, out, _ = program.rest()
+    assert code == 0
+    assert [row.venue for row in verify([out.strip()]).rows] == ["usdm"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("BTCUSDT",), "--out"),
+        (("--out", "somewhere"), "SYMBOL"),
+        (("BTCUSDT", "--out", "/dev/null/x"), "a folder that can be written"),
+        (("BTCUSDT", "--out", "somewhere", "--exchange", "binance.con"), "did you mean 'binance.com'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], words: str) -> None:
+    with running("record", *arguments) as program:
+        code, out, errors = program.rest()
+    assert (code, out) == (2, "")
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+def test_a_symbol_that_does_not_exist_ends_it(server: Server, tmp_path: Path) -> None:
+    with running("record", "NOSUCH", "--out", str(tmp_path), environment=server.environment) as program:
+        code, _, errors = program.rest()
+    assert code == 2
+    assert "unknown symbol 'NOSUCH'" in errors
+
+
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+def test_a_recording_in_trouble_tells_its_interruptions_and_is_served_again(
+    tmp_path: Path, transport: str
+) -> None:
+    faults = Faults(seed=5, cut=0.05)
+    with Server(SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=5, faults=faults)) as server:
+        settings = replace(server.settings, record_to=tmp_path, transport=transport)  # type: ignore[arg-type]
+        with depthcache.blocking.connect("binance.com", ["BTCUSDT"], depth=100, settings=settings) as books:
+            while faults.counts.get("cut", 0) < 3:
+                books["BTCUSDT"].wait_synced(timeout=60)
+            faults.cut = 0.0
+            books.wait_synced(timeout=60)
+            path = books.recording
+    assert path is not None
+    report = verify([path])
+    assert report.faults == []
+    assert report.breaks >= 1
+    with (
+        simulator.serve(files=[path], speed=20) as again,
+        depthcache.blocking.connect("binance.com", ["BTCUSDT"], depth=100, settings=again.settings) as books,
+    ):
+        books.wait_synced(timeout=60)

@@ -1,0 +1,115 @@
+"""Recordings of this package: what their lines mean for a book, on both engines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthcache.recording import Break, Frame, Held, Problems, Report, Snapshot, read, verify
+from depthcache.recording.verify import NewBook
+from tests.recording import make
+
+HEAD = b'{"depthcache":1,"kind":"recording"}'
+
+
+class Tape:
+    """Lines with rising times."""
+
+    def __init__(self) -> None:
+        self.lines = [HEAD]
+
+    def frame(self, frame: bytes, connection: int = 1) -> Tape:
+        return self._add(b'"connection":%d,"frame":%s' % (connection, frame))
+
+    def diff(self, first: int, final: int, connection: int = 1) -> Tape:
+        return self.frame(make.diff(first, final, bids=[("1.05", "2")]), connection)
+
+    def snapshot(self, last: int) -> Tape:
+        names = b'"exchange":"binance.com","symbol":"ABCUSDT","limit":100,'
+        return self._add(names + b'"snapshot":' + make.snapshot(last))
+
+    def event(self, event: str, **values: Any) -> Tape:
+        return self._add(json.dumps({"event": event, **values})[1:-1].encode())
+
+    def _add(self, content: bytes) -> Tape:
+        self.lines.append(b'{"time":%d,%s}' % (1_700_000_000_000_000_000 + len(self.lines), content))
+        return self
+
+    def report(self, new_book: NewBook, folder: Path) -> Report:
+        return verify([make.write(folder / "file", self.lines)], new_book=new_book)
+
+
+def start() -> Tape:
+    return Tape().event("open", connection=1, exchange="binance.com").diff(10, 11).snapshot(11).diff(12, 12)
+
+
+def test_every_kind_of_line(tmp_path: Path) -> None:
+    tape = start().event("closed", connection=1, code=1006, reason="cut").event("status", status="stale")
+    tape.event("lost", frames=3).event("book", symbol="ABCUSDT", last_update_id=12, bids=[], asks=[])
+    tape._add(b'"connection":1,"hex":"ff00"')
+    problems = Problems()
+    found = list(read([make.write(tmp_path / "file", tape.lines)], problems))
+    assert problems.lines() == []
+    assert [type(each) for each in found] == [Frame, Snapshot, Frame, Break, Break, Held, Break]
+    assert [each.connection for each in found if isinstance(each, Frame | Break)] == [1, 1, 1, None, 1]
+    assert [each.reason for each in found if isinstance(each, Break)] == [
+        "cut",
+        "3 frames were not recorded",
+        "a frame that could not be read",
+    ]
+
+
+def test_after_an_interruption_the_next_snapshot_begins_anew(new_book: NewBook, tmp_path: Path) -> None:
+    tape = start().event("closed", connection=1).diff(20, 21, 2).snapshot(21).diff(22, 22, 2)
+    report = tape.report(new_book, tmp_path)
+    assert (report.faults, report.breaks) == ([], 1)
+    assert (report.rows[0].gaps, report.rows[0].final_u) == (0, 22)
+
+
+def test_the_snapshot_may_come_before_the_first_diff(new_book: NewBook, tmp_path: Path) -> None:
+    tape = start().event("closed", connection=1).snapshot(21).diff(20, 22, 2)
+    report = tape.report(new_book, tmp_path)
+    assert (report.faults, report.rows[0].final_u) == ([], 22)
+
+
+def test_a_hole_after_the_interruption_was_mended_is_a_gap(new_book: NewBook, tmp_path: Path) -> None:
+    tape = start().event("closed", connection=1).diff(20, 21, 2).snapshot(21).diff(23, 23, 2)
+    report = tape.report(new_book, tmp_path)
+    assert report.faults == ["ABCUSDT (spot) has 1 gap"]
+
+
+def test_a_connection_that_another_replaces_in_time_interrupts_nothing(
+    new_book: NewBook, tmp_path: Path
+) -> None:
+    tape = start().diff(12, 12, 2).diff(13, 13, 2).event("closed", connection=1).diff(14, 14, 2)
+    report = tape.report(new_book, tmp_path)
+    assert (report.faults, report.breaks, report.rows[0].final_u) == ([], 0, 14)
+
+
+def test_lost_frames_without_a_snapshot_after_them_are_said(new_book: NewBook, tmp_path: Path) -> None:
+    report = start().event("lost", frames=2).diff(15, 15).diff(16, 16).report(new_book, tmp_path)
+    assert report.faults == ["ABCUSDT (spot) ends out of sync: no snapshot after the last interruption"]
+    assert (report.breaks, report.rows[0].gaps) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"time":1,"connection":1,"frame":}',
+        b'{"time":1,"connection":1,"frame":{"a":}}',
+        b'{"time":"x","event":"open"}',
+        b'{"time":1,"event":',
+        b'{"time":1,"symbol":"ABCUSDT","snapshot":{"bids":1}}',
+        b"[]",
+    ],
+)
+def test_a_line_that_means_nothing_is_a_problem_and_the_rest_is_read(tmp_path: Path, line: bytes) -> None:
+    tape = start()
+    tape.lines.insert(3, line)
+    problems = Problems()
+    found = list(read([make.write(tmp_path / "file", tape.lines)], problems))
+    assert (problems.total, len(found)) == (1, 3)
+    assert f"{tmp_path / 'file'}:4" in problems.lines()[0]

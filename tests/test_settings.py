@@ -150,3 +150,12 @@ def test_a_variable_that_does_not_exist_is_refused_with_a_hint(variable: str, hi
 def test_variables_of_others_are_none_of_our_business() -> None:
     environment = {"HTTPS_PROXY": "http://p", "DEPTHCACHED": "1", "depthcache_binance_com_rest": "x"}
     assert Settings.from_environment({**environment, "DEPTHCACHE_DEBUG": "1"}) == Settings()
+
+
+def test_other_settings_are_given_beside_the_environment() -> None:
+    environment = {"DEPTHCACHE_BINANCE_COM_REST": "http://127.0.0.1:1"}
+    settings = Settings.from_environment(environment, transport="aiohttp", flight_bytes=0)
+    assert settings.endpoints["binance.com"].rest == "http://127.0.0.1:1"
+    assert (settings.transport, settings.flight_bytes) == ("aiohttp", 0)
+    with pytest.raises(InvalidArgument, match="transport"):
+        Settings.from_environment(environment, transport="pigeon")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from depthcache import venues
 from depthcache.core.policy import Policy
@@ -82,8 +82,8 @@ class Settings:
         object.__setattr__(self, "endpoints", MappingProxyType(checked))
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """The settings that environment variables make (`os.environ` when None).
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **others: Any) -> Settings:
+        """The settings that environment variables make (`os.environ` when None), and `others` as given.
 
         Raises InvalidArgument, naming the variable and what is allowed, for a value that is no URL
         and for every DEPTHCACHE_ variable that does not exist: a misspelled one would otherwise send
@@ -103,7 +103,7 @@ class Settings:
                 endpoints[exchange] = venues.parse_endpoints(replace(before, **{part: given[variable]}))
             except InvalidArgument as error:
                 raise InvalidArgument(name=variable, value=error.value, allowed=error.allowed) from None
-        return cls(endpoints=endpoints)
+        return cls(endpoints=endpoints, **others)
 
     def venue(self, exchange: str) -> Venue:
         """The venue of an exchange name or alias, at the hosts of these settings.

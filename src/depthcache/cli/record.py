@@ -36,12 +36,11 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
     depthcache verify data/*.jsonl.zst
     """
     import asyncio
-    from dataclasses import replace
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
 
-    settings = replace(depthcache.Settings.from_environment(), record_to=out)
+    settings = depthcache.Settings.from_environment(record_to=out)
     wanted = depthcache.connect(exchange, list(symbols), depth=depth, on_stale="serve", settings=settings)
 
     async def run() -> None:

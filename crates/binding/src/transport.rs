@@ -66,8 +66,8 @@ impl FrameSink for ToBooks {
     }
 }
 
-/// Only for benchmarks: how late frames are, from the time their sender put at their end (`…,"sent":NS}`)
-/// to the moment in which their book can be read. Without books it is the bare receiver.
+/// Only for benchmarks: how late frames are, from the time their sender put at the end of their payload
+/// (`…,"sent":NS}`) to the moment in which their book can be read. Without books it is the bare receiver.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct _Probe {
     delays_ns: Arc<Mutex<Vec<i64>>>,
@@ -103,9 +103,9 @@ impl FrameSink for Probed {
         let digits = frame
             .rsplit(|byte| *byte == b':')
             .next()
-            .and_then(|end| end.strip_suffix(b"}"))
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        if let Some(sent_ns) = digits.and_then(|text| text.parse::<i64>().ok()) {
+            .and_then(|end| std::str::from_utf8(end).ok());
+        let sent_ns = digits.and_then(|text| text.trim_end_matches('}').parse::<i64>().ok());
+        if let Some(sent_ns) = sent_ns {
             self.delays_ns.lock().push(self.clock.now_ns() - sent_ns);
         }
         told

@@ -30,7 +30,7 @@ use crate::words;
 const MOST_BYTES: usize = 16 << 20;
 
 /// Room for what one look at the socket brings; a busy stream brings a few kB.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 16 << 10;
 
 /// How a proxy is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

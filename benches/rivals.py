@@ -18,8 +18,15 @@ from benches.measure import Piece
 
 def versions() -> str:
     """Name and version of everything compared with."""
-    names = ("orjson", "python-binance", "ccxt")
-    return ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    names = ("orjson", "python-binance", "ccxt", "cryptofeed")
+    return ", ".join(f"{name} {_version(name)}" for name in names)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "is not installed"
 
 
 def orjson_loads(_: Capture) -> Callable[[], Piece]:

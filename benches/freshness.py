@@ -1,0 +1,191 @@
+"""How late a book is: from the sending of a frame to the moment in which its book can be read.
+
+Three contestants on the same served recording, each in a process of its own: the bare native receiver
+(sockets, TLS and WebSocket, no books), the client on the native transport, the client on aiohttp; while
+the main thread is idle, runs pure Python, or sorts. They take turns; figures are medians over rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from math import inf
+
+import depthcache
+from benches import paced
+from benches.loads import LOADS
+from benches.measure import Row
+from depthcache import _native
+from depthcache.io import aiohttp_network, native_network
+from depthcache.io.network import Callbacks
+
+RATES = (1_000, 5_000)
+SECONDS = 2.0
+WARM_S = 0.5
+CONTESTANTS = ("bare", "native", "aiohttp")
+MOST_ABOVE_MS = 0.1
+"""What the native client's p99 may be above the bare receiver's."""
+MOST_MS = 2.0
+"""What its p99.9 may be."""
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+
+Taken = Callable[[], list[int]]
+
+
+# --- one contestant, in its own process -----------------------------------------------------------
+
+
+@contextmanager
+def bare(place: paced.Place) -> Iterator[Taken]:
+    """The transport without books."""
+    probe = _native._Probe()
+    transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=place.ca_file, _probe=probe)
+    stream = f"{paced.SYMBOL.lower()}@depth@100ms"
+    transport.open(1, f"{place.websocket}/stream?streams={stream}")
+    try:
+        yield probe.take
+    finally:
+        transport.stop(1)
+        transport.join()
+
+
+@contextmanager
+def native(place: paced.Place) -> Iterator[Taken]:
+    """The client as users have it."""
+    probe = _native._Probe()
+    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[misc,assignment]
+    with client(place, "native"):
+        yield probe.take
+
+
+@contextmanager
+def aiohttp(place: paced.Place) -> Iterator[Taken]:
+    """The client on the event loop of its thread."""
+    delays: list[int] = []
+    attach = aiohttp_network.AiohttpNetwork.attach
+
+    class Probed:
+        def __init__(self, router: _native.Router) -> None:
+            self._feed = router.feed
+
+        def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
+            told = self._feed(connection, frame, received_ns)
+            read_ns = time.monotonic_ns()
+            sent = frame.rpartition(b'"sent":')[2]
+            if sent.endswith(b"}") and (digits := sent.rstrip(b"}")).isdigit():
+                delays.append(read_ns - int(digits))
+            return told
+
+    def attach_probed(
+        self: aiohttp_network.AiohttpNetwork, router: _native.Router, callbacks: Callbacks
+    ) -> None:
+        attach(self, Probed(router), callbacks)
+
+    def take() -> list[int]:
+        taken = delays[:]
+        del delays[: len(taken)]
+        return taken
+
+    aiohttp_network.AiohttpNetwork.attach = attach_probed  # type: ignore[method-assign,assignment]
+    with client(place, "aiohttp"):
+        yield take
+
+
+@contextmanager
+def client(place: paced.Place, transport: str) -> Iterator[depthcache.blocking.Books]:
+    """A synced client."""
+    from dataclasses import replace
+
+    settings = replace(place.settings, transport=transport)  # type: ignore[arg-type]
+    with depthcache.blocking.connect(paced.VENUE, [paced.SYMBOL], depth=1000, settings=settings) as books:
+        books.wait_synced(timeout=30)
+        yield books
+
+
+def measure_one(contestant: str, place: paced.Place, seconds: float) -> dict[str, list[float]]:
+    """Percentiles in milliseconds under each load."""
+    kinds = {"bare": bare, "native": native, "aiohttp": aiohttp}
+    with kinds[contestant](place) as take:
+        time.sleep(WARM_S)
+        measured = {}
+        for load, run in LOADS.items():
+            take()
+            run(seconds)
+            delays = sorted(take())
+            measured[load] = [
+                delays[min(len(delays) - 1, int(share * len(delays)))] / 1e6 if delays else inf
+                for share in PERCENTILES.values()
+            ]
+        return measured
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+def run(*, rounds: int, seconds: float = SECONDS) -> list[Row]:
+    """One row per contestant, load, rate and TLS."""
+    rows: list[Row] = []
+    for tls in (False, True):
+        for rate in RATES:
+            results: dict[str, list[dict[str, list[float]]]] = {name: [] for name in CONTESTANTS}
+            with paced.serving(rate=rate, tls=tls) as place:
+                for _ in range(rounds):
+                    for name in CONTESTANTS:
+                        results[name].append(in_its_own_process(name, place, seconds))
+            for load in LOADS:
+                title = f"{'TLS' if tls else 'plain'}, {rate:,}/s, {load}"
+                rows += rows_of(title, {name: [each[load] for each in results[name]] for name in results})
+    return rows
+
+
+def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[str, list[float]]:
+    """Percentiles of one contestant under each load."""
+    command = [sys.executable, "-m", "benches.freshness", "--as", name, "--url", place.url]
+    command += ["--seconds", str(seconds), *([] if place.ca_file is None else ["--ca-file", place.ca_file])]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
+    measured: dict[str, list[float]] = json.loads(answer.stdout)
+    return measured
+
+
+def rows_of(title: str, results: dict[str, list[list[float]]]) -> list[Row]:
+    """The rows of one condition: a line of figures a contestant, and the bars of the native client."""
+    medians = {
+        name: [statistics.median(values) for values in zip(*rounds, strict=True)]
+        for name, rounds in results.items()
+    }
+    rows = [
+        Row(
+            f"{title}: {name}",
+            "no frame in time"
+            if values[0] == inf
+            else " / ".join(f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values) + " ms",
+        )
+        for name, values in medians.items()
+    ]
+    above = [ours[1] - theirs[1] for ours, theirs in zip(results["native"], results["bare"], strict=True)]
+    rows.append(Row(f"{title}: native p99 above bare", "", max(0.0, statistics.median(above)), MOST_ABOVE_MS))
+    rows.append(Row(f"{title}: native p99.9", "", medians["native"][2], MOST_MS))
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """One contestant; prints JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benches.freshness")
+    parser.add_argument("--as", dest="contestant", choices=CONTESTANTS, required=True)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--ca-file")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    wanted = parser.parse_args(arguments)
+    place = paced.Place(wanted.url, wanted.ca_file)
+    print(json.dumps(measure_one(wanted.contestant, place, wanted.seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What a program does on its main thread while books are kept: nothing, pure Python, or sorts that
+hold the interpreter for tens of milliseconds."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+Load = Callable[[float], None]
+
+_SORT_S = 0.075
+
+
+def idle(seconds: float) -> None:
+    """Nothing."""
+    time.sleep(seconds)
+
+
+def pure(seconds: float) -> None:
+    """A loop in pure Python."""
+    end = time.perf_counter() + seconds
+    total = 0
+    while time.perf_counter() < end:
+        for number in range(1_000):
+            total += number * number
+
+
+def sorts(seconds: float) -> None:
+    """`sorted` of so many floats that one call holds the interpreter for 75 ms, again and again."""
+    dice = random.Random(1)
+    numbers = [dice.random() for _ in range(100_000)]
+    begin = time.perf_counter()
+    sorted(numbers)
+    numbers *= max(1, round(_SORT_S / (time.perf_counter() - begin)))
+    dice.shuffle(numbers)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        sorted(numbers)
+
+
+LOADS: dict[str, Load] = {"idle": idle, "a pure-Python loop": pure, "75 ms sorts": sorts}

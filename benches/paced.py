@@ -1,0 +1,255 @@
+"""The embedded exchange in a process of its own: a recorded market at an exact rate, without an end.
+
+The diffs of one recorded day are played forwards, then their inverses backwards, and so on: the book
+goes through the recorded states again and again and is never another. Every frame carries one update
+id and, at the end of its payload, the moment in which it was sent (`…,"sent":<monotonic ns>}`), which
+clients ignore.
+
+    with serving(rate=5000, tls=False) as place: …      or   python -m benches.paced --rate 5000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic_ns, time_ns
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+
+import depthcache
+from benches import captures
+from depthcache import venues
+from depthcache.simulator import answers
+from depthcache.simulator.commands import parse_target
+from depthcache.simulator.interface import Exchange, HttpAnswer, Sent, Session, Text
+from depthcache.simulator.listener import Listener, diff_stream
+from depthcache.simulator.listing import exchange_info
+from depthcache.simulator.profiles import SPOT_BTC
+from depthcache.simulator.rebuilt import snapshot_body
+from depthcache.simulator.server import Server
+
+VENUE = "binance.com"
+SYMBOL = "BTCUSDT"
+RECORDING = "spot BTCUSDT 2024-08"
+FIRST_ID = 1_000_000
+MOST_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it is served. `ca_file`: whom to trust, with TLS."""
+
+    url: str
+    ca_file: str | None
+
+    @property
+    def rest(self) -> str:
+        """Base of requests."""
+        return f"{self.url}/{VENUE}"
+
+    @property
+    def websocket(self) -> str:
+        """Base of connections."""
+        return self.rest.replace("http", "ws", 1)
+
+    @property
+    def settings(self) -> depthcache.Settings:
+        """For a client of this package."""
+        endpoints = depthcache.Endpoints(rest=self.rest, websocket=self.websocket)
+        return depthcache.Settings(endpoints={VENUE: endpoints}, proxies=False, ca_file=self.ca_file)
+
+
+@contextmanager
+def serving(*, rate: int | None, tls: bool) -> Iterator[Place]:
+    """A fresh one; `rate` in frames a second, None as fast as its slowest client reads."""
+    command = [sys.executable, "-m", "benches.paced", *(["--tls"] if tls else [])]
+    command += [] if rate is None else ["--rate", str(rate)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None or process.stdin is None:
+            raise AssertionError("a pipe was asked for")
+        try:
+            yield Place(**json.loads(process.stdout.readline()))
+        finally:
+            process.stdin.close()
+            process.wait(30)
+
+
+class StampedText(Text):
+    """A text that says when it was taken."""
+
+    __slots__ = ("_head", "_tail")
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "_head", text.rstrip("}"))
+        object.__setattr__(self, "_tail", text[len(text.rstrip("}")) :])
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        """The frame, sent now."""
+        return f'{self._head},"sent":{monotonic_ns()}{self._tail}'
+
+
+class StampingListener(Listener):
+    """A client whose diffs are stamped."""
+
+    def take(self) -> list[Sent]:
+        """What is to be sent now, in order."""
+        return [
+            StampedText(each.text) if isinstance(each, Text) and '"depthUpdate"' in each.text[:100] else each
+            for each in super().take()
+        ]
+
+
+class PacedExchange(Exchange):
+    """One symbol. `rate`: frames a second; None sends whenever there is room."""
+
+    def __init__(self, *, rate: int | None) -> None:
+        capture = captures.load(RECORDING)
+        self._venue = venues.venue(VENUE)
+        self._changes = there_and_back(capture)
+        self._book = depthcache.Book(VENUE, SYMBOL)
+        self._book.load_snapshot(start_of(capture, FIRST_ID))
+        self._every_ns = 0 if rate is None else 1_000_000_000 // rate
+        self._next_id = FIRST_ID + 1
+        self._due_ns: int | None = None
+        self._listeners: list[StampingListener] = []
+        self._key = diff_stream(SYMBOL)
+
+    def venues(self) -> tuple[str, ...]:
+        """One."""
+        return (VENUE,)
+
+    def symbols(self, venue: str) -> tuple[str, ...]:
+        """One."""
+        return (SYMBOL,)
+
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+        """Snapshot, exchangeInfo, time, ping."""
+        parts, time_ms = urlsplit(target), time_ns() // 1_000_000
+        if parts.path == self._venue.depth_path:
+            question = answers.depth_question(self._venue, dict(parse_qsl(parts.query)))
+            if isinstance(question, HttpAnswer):
+                return question
+            return answers.ok(self._snapshot(question[1], time_ms))
+        if parts.path == self._venue.exchange_info_path:
+            info = exchange_info(self._venue, {SYMBOL: SPOT_BTC}, time_ms)
+            return answers.ok(orjson.dumps(info))
+        return answers.time(time_ms)
+
+    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+        """A connection."""
+        parsed = parse_target(target)
+        if parsed is None:
+            return answers.no_such_path()
+        listener = StampingListener(self._venue, parsed, self._on_change)
+        self._listeners.append(listener)
+        self._on_change(listener, now_ns)
+        return listener
+
+    def advance(self, now_ns: int) -> None:
+        """Send what is due."""
+        for _ in range(MOST_AT_ONCE):
+            if self._due_ns is None or self._due_ns > now_ns:
+                return
+            self._due_ns += self._every_ns
+            self._send()
+
+    def next_ns(self) -> int | None:
+        """When the next frame is due."""
+        return self._due_ns
+
+    def _on_change(self, listener: Listener, now_ns: int) -> None:
+        self._listeners = [each for each in self._listeners if each.is_open]
+        wanted = any(each.is_listening for each in self._listeners)
+        if not wanted:
+            self._due_ns = None
+        elif self._due_ns is None:
+            self._due_ns = now_ns
+
+    def _send(self) -> None:
+        number, self._next_id = self._next_id, self._next_id + 1
+        sides = self._changes[(number - FIRST_ID - 1) % len(self._changes)]
+        payload = (
+            f'{{"e":"depthUpdate","E":{time_ns() // 1_000_000},"s":"{SYMBOL}","U":{number},"u":{number},'
+        )
+        payload += sides
+        self._book.apply(payload)
+        for listener in self._listeners:
+            listener.on_data(self._key, payload)
+
+    def _snapshot(self, limit: int, time_ms: int) -> bytes:
+        book = self._book.exact
+        bids, asks = list(book.bids[:limit]), list(book.asks[:limit])
+        return snapshot_body(self._venue, SYMBOL, book.last_update_id, bids, asks, time_ms=time_ms)
+
+
+Levels = Sequence[Sequence[str]]
+
+
+def start_of(capture: captures.Capture, update_id: int) -> bytes:
+    """The recorded snapshot under another update id."""
+    body = orjson.loads(capture.snapshot)
+    return orjson.dumps({"lastUpdateId": update_id, "bids": body["bids"], "asks": body["asks"]})
+
+
+def there_and_back(capture: captures.Capture) -> list[str]:
+    """Both sides of every diff newer than the snapshot, then of their inverses, as the ends of payloads."""
+    body = orjson.loads(capture.snapshot)
+    held = {"b": dict(body["bids"]), "a": dict(body["asks"])}
+    there: list[str] = []
+    back: list[str] = []
+    for frame in (*capture.before, *capture.after):
+        data = orjson.loads(frame)["data"]
+        if data["u"] <= body["lastUpdateId"]:
+            continue
+        there.append(_sides(data["b"], data["a"]))
+        inverse: dict[str, Levels] = {}
+        for side in ("b", "a"):
+            # A price may stand twice in one message; the last counts, both ways.
+            before = {price: held[side].get(price, "0.00000000") for price, _ in data[side]}
+            inverse[side] = list(before.items())
+            for price, quantity in data[side]:
+                held[side][price] = quantity
+        back.append(_sides(inverse["b"], inverse["a"]))
+    return [*there, *reversed(back)]
+
+
+def _sides(bids: Levels, asks: Levels) -> str:
+    return f'"b":{orjson.dumps(bids).decode()},"a":{orjson.dumps(asks).decode()}}}'
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until stdin ends."""
+    parser = argparse.ArgumentParser(prog="python -m benches.paced")
+    parser.add_argument("--rate", type=int, help="frames a second; without it as fast as the client reads")
+    parser.add_argument("--tls", action="store_true")
+    wanted = parser.parse_args(arguments)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients leave without reading everything
+    exchange = PacedExchange(rate=wanted.rate)
+    with tempfile.TemporaryDirectory() as folder:
+        context, ca_file = None, None
+        if wanted.tls:
+            import trustme
+
+            authority = trustme.CA()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            ca_file = str(Path(folder) / "authority.pem")
+            authority.cert_pem.write_to_path(ca_file)
+        with Server(exchange, paced=wanted.rate is None, tls=context, ca_file=ca_file) as server:
+            print(json.dumps({"url": server.url, "ca_file": ca_file}), flush=True)
+            sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

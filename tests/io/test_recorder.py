@@ -202,6 +202,21 @@ def test_a_file_cut_anywhere_is_read_up_to_its_last_flush(tmp_path: Path) -> Non
         assert len(numbers) >= 10 * sum(size >= each for each in flushed[1:])
 
 
+def test_half_a_line_at_the_end_of_a_cut_file_is_no_problem(tmp_path: Path) -> None:
+    """Blocks end where they are full, which is within a line."""
+    written = journal.Journal(tmp_path / "cut", kind="recording")
+    lines = [journal.line(time=number, event="note", noise=os.urandom(200).hex()) for number in range(5_000)]
+    written.append(b"\n".join(lines) + b"\n")
+    (tmp_path / "left").write_bytes((tmp_path / "cut").read_bytes())
+    written.close()
+    problems = Problems()
+    assert list(read([tmp_path / "left"], problems)) == []
+    assert problems.lines() == []
+    kept = [line for _, line in numbered_lines(tmp_path / "left")][1:]
+    assert 0 < len(kept) < 5_000
+    assert kept == lines[: len(kept)]
+
+
 @pytest.mark.parametrize("name", ["record_to", "flight_to"])
 async def test_a_folder_that_cannot_be_used_is_refused_before_anything_starts(
     exchange: list[ByHand], tmp_path: Path, name: str

@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 import depthcache
+from depthcache._native import Router
 from depthcache.io import flights
 from depthcache.recording import verify
 from depthcache.recording.lines import numbered_lines
@@ -146,6 +147,31 @@ async def test_where_the_snapshot_is_too_long_ago_the_book_takes_its_place(
     assert 0 < report.rows[0].diffs_total < 30
     report = verify([tmp_path / "gap"])
     assert report.faults == ["BTCUSDT (spot) has 1 gap"]
+
+
+async def test_small_numbers_are_written_as_exchanges_write_them(
+    exchange: list[ByHand], tmp_path: Path
+) -> None:
+    async with connect(flight_bytes=0) as books:
+        await books.wait_synced(DEADLINE_S)
+        exchange[0].diff("BTCUSDT", 11, 12, bids=[["0.00000001", "0.00000012"]])
+        books["BTCUSDT"].save_flight(tmp_path / "small")
+    (snapshot,) = (text["snapshot"] for text in texts(tmp_path / "small") if "snapshot" in text)
+    assert ["0.00000001", "0.00000012"] in snapshot["bids"]
+    report = verify([tmp_path / "small"])
+    assert (report.faults, report.rows[0].final_bids) == ([], 3)
+
+
+@pytest.mark.parametrize("rubbish", [b'{"a":' * 100_000, b"\xff\xfe", b'{"u":[]}\n{}', b"[]", b'{"data":5}'])
+def test_no_frame_is_too_odd_to_be_written(tmp_path: Path, rubbish: bytes) -> None:
+    router = Router(flight_bytes=1_000_000)
+    router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
+    router.open_connection(7)
+    router.route(7, "btcusdt@depth", 1)
+    router.feed(7, b'{"stream":"btcusdt@depth","data":' + rubbish + b"}", 1)
+    router.feed(7, rubbish, 1)
+    flights.write_flight(tmp_path / "odd", router.flight_log(1), "odd")
+    assert verify([tmp_path / "odd"]).faults == []
 
 
 async def test_a_flood_of_trouble_writes_one_file_a_minute_and_a_hundred_in_all(tmp_path: Path) -> None:

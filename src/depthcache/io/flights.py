@@ -73,11 +73,12 @@ def _lines(log: FlightLog) -> Iterator[bytes]:
     about = {"exchange": log.book.exchange, "symbol": log.book.symbol}
     yield line(time=offset_ns, event="open", connection=1, exchange=log.book.exchange)
     first = log.snapshot[0] if log.snapshot is not None else _place_of_book(log)
+    has_book = log.snapshot is not None or log.book.last_update_id is not None
     for number, (at_ns, frame) in enumerate(log.frames):
-        if number == first:
+        if has_book and number == first:
             yield _snapshot(log, about, at_ns, offset_ns)
         yield _frame(frame, at_ns + offset_ns)
-    if first >= len(log.frames):
+    if has_book and first >= len(log.frames):
         yield _snapshot(log, about, monotonic_ns(), offset_ns)
     yield line(time=monotonic_ns() + offset_ns, event="book", **about, **_held(log))
 
@@ -96,7 +97,7 @@ def _frame(frame: bytes, time_ns: int) -> bytes:
     head = line(time=time_ns, connection=1)[:-1]
     try:
         json.loads(frame)
-    except ValueError:
+    except (ValueError, RecursionError):
         return head + b',"hex":"' + frame.hex().encode() + b'"}'
     return head + b',"frame":' + frame.replace(b"\n", b" ") + b"}"
 
@@ -107,8 +108,8 @@ def _held(log: FlightLog) -> dict[str, object]:
     bids, asks = book.bids[:], book.asks[:]
     return {
         "last_update_id": book.last_update_id,
-        "bids": [[str(price), str(quantity)] for price, quantity in bids],
-        "asks": [[str(price), str(quantity)] for price, quantity in asks],
+        "bids": [[format(price, "f"), format(quantity, "f")] for price, quantity in bids],
+        "asks": [[format(price, "f"), format(quantity, "f")] for price, quantity in asks],
     }
 
 
@@ -128,6 +129,6 @@ def _final_update_id(frame: bytes) -> int | None:
     try:
         message = json.loads(frame)
         final = message.get("data", message).get("u")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return final if isinstance(final, int) else None

@@ -46,7 +46,7 @@ class Settings:
         record_to: folder for a file with everything the client hears, raw; None records nothing.
         flight_to: folder for what led to trouble: the newest frames of a book and its snapshot, written
             when it has a gap, crosses, or gets a malformed frame; None writes nothing by itself.
-        flight_bytes: how much of its newest frames each book remembers for that (default 256 KiB; 0
+        flight_bytes: how much of its newest frames each book remembers for that (default 64 KiB; 0
             remembers nothing).
     """
 
@@ -57,7 +57,7 @@ class Settings:
     ca_file: str | PathLike[str] | None = None
     record_to: str | PathLike[str] | None = None
     flight_to: str | PathLike[str] | None = None
-    flight_bytes: int = 256 * 1024
+    flight_bytes: int = 64 * 1024
 
     def __post_init__(self) -> None:
         if not isinstance(self.endpoints, Mapping):

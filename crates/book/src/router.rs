@@ -33,7 +33,7 @@ pub const CONTROL_CAPACITY: usize = 1024;
 pub const BUFFER_BYTES: usize = 16 << 20;
 
 /// Bytes of raw frames that the flight recorder of each market holds.
-pub const FLIGHT_BYTES: usize = 256 << 10;
+pub const FLIGHT_BYTES: usize = 64 << 10;
 
 /// The stream of an announcement that concerns the connection (spot, 2025).
 const SHUTDOWN_STREAM: &str = "!serverShutdown";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import textwrap
@@ -286,7 +287,8 @@ def test_the_program_ends_however_it_ends(ending: str) -> None:
         "two of them forgotten": ["left", "left"],
         "forgotten by a thread that outlives the main one": ["used", "left"],
     }
-    assert ran.stdout.split() == expected.get(ending, ["left"])
+    # Two threads may write their words before either writes the end of its line.
+    assert re.findall("left|used", ran.stdout) == expected.get(ending, ["left"])
     assert ran.returncode == status
     if complaint:
         assert ran.stderr.strip().splitlines()[-1].startswith(complaint)

@@ -45,6 +45,7 @@ class AiohttpNetwork(Network):
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._use_proxies, self._quiet_s, self._pong_s = use_proxies, quiet_s, pong_s
+        self._ca_file = ca_file
         self._sessions = Sessions(ca_file)
         self._sockets: dict[int, tuple[WebSocket, asyncio.Task[Closed]]] = {}
         self._requests: dict[int, asyncio.Task[Response | Failure]] = {}

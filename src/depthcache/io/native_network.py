@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from os import PathLike
 
 from depthcache import logs
 from depthcache._native import Router, Transport
 from depthcache.errors import ConnectionFailed, UsageError
-from depthcache.io.aiohttp_network import GOODBYE_S, PONG_S, QUIET_S, AiohttpNetwork
+from depthcache.io.aiohttp_network import GOODBYE_S, AiohttpNetwork
 from depthcache.io.network import Callbacks, Closed, TakesFrames
 from depthcache.io.proxies import DIRECT, Way, way_to
 
@@ -29,24 +28,14 @@ _RINGS = 4096
 class NativeNetwork(AiohttpNetwork):
     """Make it on the thread of the running event loop that carries it; `aclose` it there."""
 
-    def __init__(
-        self,
-        *,
-        use_proxies: bool = True,
-        ca_file: str | PathLike[str] | None = None,
-        quiet_s: float = QUIET_S,
-        pong_s: float = PONG_S,
-    ) -> None:
-        super().__init__(use_proxies=use_proxies, ca_file=ca_file, quiet_s=quiet_s, pong_s=pong_s)
-        self._ca_file = ca_file
-        self._native: set[int] = set()
-        self._transport: Transport | None = None
+    _transport: Transport | None = None
 
     def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else. `router` must be the native one."""
         if not isinstance(router, Router):
             raise UsageError("the native transport feeds the native router only; take transport='aiohttp'")
         super().attach(router, callbacks)
+        self._native: set[int] = set()
         self._transport = Transport(router, quiet_s=self._quiet_s, pong_s=self._pong_s, ca_file=self._ca_file)
         self._bell = socket.socket(fileno=self._transport.wake_socket())
         self._bell.setblocking(False)

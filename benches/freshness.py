@@ -7,13 +7,11 @@ the main thread is idle, runs pure Python, or sorts. They take turns; figures ar
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import inf
@@ -147,8 +145,7 @@ def run(*, rounds: int, seconds: float = SECONDS) -> list[Row]:
 
 def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[str, list[float]]:
     """Percentiles of one contestant under each load."""
-    command = [sys.executable, "-m", "benches.freshness", "--as", name, "--url", place.url]
-    command += ["--seconds", str(seconds), *([] if place.ca_file is None else ["--ca-file", place.ca_file])]
+    command = paced.contestant("benches.freshness", name, place, seconds)
     answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
     measured: dict[str, list[float]] = json.loads(answer.stdout)
     return measured
@@ -175,16 +172,10 @@ def rows_of(title: str, results: dict[str, list[list[float]]]) -> list[Row]:
     return rows
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """One contestant; prints JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benches.freshness")
-    parser.add_argument("--as", dest="contestant", choices=CONTESTANTS, required=True)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--ca-file")
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    wanted = parser.parse_args(arguments)
-    place = paced.Place(wanted.url, wanted.ca_file)
-    print(json.dumps(measure_one(wanted.contestant, place, wanted.seconds)))
+    wanted = paced.wanted_of("benches.freshness", CONTESTANTS, SECONDS)
+    print(json.dumps(measure_one(*wanted)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,6 +226,28 @@ def there_and_back(capture: captures.Capture) -> list[str]:
 
 def _sides(bids: Levels, asks: Levels) -> str:
     return f'"b":{orjson.dumps(bids).decode()},"a":{orjson.dumps(asks).decode()}}}'
+
+
+def contestant(module: str, name: str, place: Place, seconds: float) -> list[str]:
+    """The command that runs one contestant of a benchmark in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", module, "--as", name, "--url", place.url]
+    return [
+        *command,
+        "--seconds",
+        str(seconds),
+        *([] if place.ca_file is None else ["--ca-file", place.ca_file]),
+    ]
+
+
+def wanted_of(module: str, names: Collection[str], default_s: float) -> tuple[str, Place, float]:
+    """What `contestant` asked for: the name, the place, the seconds."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}")
+    parser.add_argument("--as", dest="contestant", choices=names, required=True)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--ca-file")
+    parser.add_argument("--seconds", type=float, default=default_s)
+    wanted = parser.parse_args()
+    return wanted.contestant, Place(wanted.url, wanted.ca_file), wanted.seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

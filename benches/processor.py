@@ -7,14 +7,12 @@ python-binance, ccxt and cryptofeed run unchanged but for their addresses.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import resource
 import statistics
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -217,8 +215,7 @@ def rows_of(
 
 def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[str, float] | str:
     """What was measured, or why nothing was."""
-    command = [sys.executable, "-W", "ignore", "-m", "benches.processor", "--as", name, "--url", place.url]
-    command += ["--seconds", str(seconds), *([] if place.ca_file is None else ["--ca-file", place.ca_file])]
+    command = paced.contestant("benches.processor", name, place, seconds)
     trusted = {} if place.ca_file is None else dict.fromkeys(_AUTHORITIES, place.ca_file)
     try:
         answer = subprocess.run(
@@ -237,16 +234,10 @@ def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[st
     return measured if measured["frames"] > 0 else "it took in no frames"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """One contestant; prints JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benches.processor")
-    parser.add_argument("--as", dest="contestant", choices=CONTESTANTS, required=True)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--ca-file")
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    wanted = parser.parse_args(arguments)
-    place = paced.Place(wanted.url, wanted.ca_file)
-    print(json.dumps(asyncio.run(measure_one(wanted.contestant, place, wanted.seconds))), flush=True)
+    wanted = paced.wanted_of("benches.processor", CONTESTANTS, SECONDS)
+    print(json.dumps(asyncio.run(measure_one(*wanted))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all tests share: the two engines, how hard Hypothesis tries, what the run says at its head."""
+"""What all tests share: both engines, an exchange moved by hand, Hypothesis, what is said at the head of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import depthcache
 from tests import engine as engines
+from tests.support.by_hand import ByHand
 
 settings.register_profile("quick", deadline=None, max_examples=60, print_blob=True)
 settings.register_profile(
@@ -27,3 +29,16 @@ def pytest_report_header() -> str:
 def engine(request: Any) -> engines.Engine:
     """Each engine in turn."""
     return engines.load(request.param)
+
+
+@pytest.fixture
+def exchange(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
+    """The networks that asyncio clients of this test made, in order; their other end is the test."""
+    made: list[ByHand] = []
+
+    def make(settings: depthcache.Settings) -> ByHand:
+        made.append(ByHand(settings))
+        return made[-1]
+
+    monkeypatch.setattr("depthcache.caches.real_network", make)
+    return made

@@ -26,19 +26,6 @@ from tests.support.by_hand import ByHand
 DEADLINE_S = 20.0
 
 
-@pytest.fixture
-def exchange(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
-    """The networks that clients made, in order."""
-    made: list[ByHand] = []
-
-    def make(settings: depthcache.Settings) -> ByHand:
-        made.append(ByHand(settings))
-        return made[-1]
-
-    monkeypatch.setattr("depthcache.caches.real_network", make)
-    return made
-
-
 SETTINGS = depthcache.Settings()
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "flight_saved",
     "loop_was_blocked",
     "not_native",
+    "not_written",
     "request_failed",
     "unexpected",
 ]
@@ -52,6 +53,11 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
 def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was written to a file."""
     _LOGGER.info("the flight of %s on %s is saved to %s: %s", symbol, exchange, path, reason)
+
+
+def not_written(*, path: str, error: Exception) -> None:
+    """A recording or a flight could not be written, such as to a full disk."""
+    _LOGGER.error("%s could not be written, the client goes on: %s", path, error)
 
 
 def not_native(*, url: str, proxy: str) -> None:

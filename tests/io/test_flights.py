@@ -22,18 +22,6 @@ DEADLINE_S = 20.0
 NOTHING: dict[str, object] = {}
 
 
-@pytest.fixture
-def exchange(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
-    made: list[ByHand] = []
-
-    def make(settings: depthcache.Settings) -> ByHand:
-        made.append(ByHand(settings))
-        return made[-1]
-
-    monkeypatch.setattr("depthcache.caches.real_network", make)
-    return made
-
-
 def connect(folder: Path | None = None, **more: Any) -> depthcache.Books:
     settings = depthcache.Settings(flight_to=folder, **more)
     return depthcache.connect("binance.com", ["BTCUSDT"], depth=100, on_stale="serve", settings=settings)

@@ -20,18 +20,6 @@ from tests.support.by_hand import LEVELS, ByHand
 DEADLINE_S = 20.0
 
 
-@pytest.fixture
-def exchange(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
-    made: list[ByHand] = []
-
-    def make(settings: depthcache.Settings) -> ByHand:
-        made.append(ByHand(settings))
-        return made[-1]
-
-    monkeypatch.setattr("depthcache.caches.real_network", make)
-    return made
-
-
 def connect(folder: Path, *symbols: str) -> depthcache.Books:
     settings = depthcache.Settings(record_to=folder)
     return depthcache.connect("binance.com", list(symbols or ["BTCUSDT"]), depth=100, settings=settings)
@@ -150,6 +138,18 @@ async def test_what_the_writer_cannot_follow_is_counted_as_lost_and_the_books_go
     assert 0 < lost["frames"] == 100 - kept
     report = verify([path])
     assert (report.breaks, report.rows[0].gaps) == (1, 0)
+
+
+async def test_a_count_of_lost_frames_is_written_without_any_line(
+    exchange: list[ByHand], tmp_path: Path
+) -> None:
+    async with connect(tmp_path) as books:
+        writer = books._client._recorder
+        assert writer is not None
+        writer._write(b"", 3)
+        path = books.recording
+    assert path is not None
+    assert [line["frames"] for line in texts(path) if line.get("event") == "lost"] == [3]
 
 
 async def test_an_error_of_the_disk_ends_neither_books_nor_recording(

@@ -53,7 +53,7 @@ class Flights:
         try:
             write_flight(path, log, reason)
         except OSError as error:
-            logs.unexpected(where=f"the flight {path}", error=error)
+            logs.not_written(path=str(path), error=error)
         else:
             logs.flight_saved(
                 exchange=log.book.exchange, symbol=log.book.symbol, reason=reason, path=str(path)

@@ -117,11 +117,11 @@ class Recorder:
                 self._journal = self._new_file()
                 self._journal.append(self._lost(self._unwritten))
                 self._unwritten = 0
-            if lines:
+            if lines or lost:
                 self._journal.append(lines + (self._lost(lost) if lost else b""))
                 self._journal.flush()
         except (OSError, InvalidArgument) as error:
-            logs.unexpected(where=f"the recording {self.path}", error=error)
+            logs.not_written(path=str(self.path), error=error)
             self._unwritten += lines.count(b"\n") + lost
             self._end_file()
             self._retry_ns = monotonic_ns() + _RETRY_NS

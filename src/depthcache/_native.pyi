@@ -35,6 +35,7 @@ __all__ = [
     "Router",
     "Side",
     "StrayFrame",
+    "StreamFrame",
     "Transport",
     "TransportEvent",
     "_Probe",
@@ -116,6 +117,9 @@ class BookReader:
     def updated_ns(self) -> int | None:
         """When the last applied frame was received."""
     @property
+    def _times(self) -> tuple[int | None, int | None]:
+        """`event_time_us` and `updated_ns` of one update."""
+    @property
     def best(self) -> Best: ...
     @property
     def bids(self) -> Side: ...
@@ -136,7 +140,8 @@ class BookReader:
     @property
     def counters(self) -> dict[str, int]:
         """`applied`, `stale`, `gaps`, `resets`, `crossed`, `malformed`, `dropped_buffers`,
-        `snapshots`, `levels_changed`: monotonic counts since the book was made."""
+        `snapshots`, `refreshes`, `corrections`, `levels_changed`: monotonic counts since the book was
+        made."""
 
 @final
 class FrozenBook(BookReader):
@@ -177,7 +182,7 @@ class MarketChange:
     """What happened to a market since the last `take_events`, coalesced; look at `status` first.
 
     `causes` are words of: first_data, synced, confirmed, gap, reset, crossed, uncrossed,
-    malformed, buffer_dropped.
+    malformed, buffer_dropped, refreshed.
     """
 
     __match_args__ = ("market", "causes", "status", "reason", "at_ns")
@@ -232,7 +237,27 @@ class StrayFrame:
     @property
     def at_ns(self) -> int: ...
 
-Event: TypeAlias = MarketChange | ControlMessage | StrayFrame
+@final
+class StreamFrame:
+    """The newest frame of a stream that somebody listens to (`Router.listen`), wrapper and all.
+
+    One for each connection and stream between two `take_events`; `skipped` older ones are gone.
+    """
+
+    __match_args__ = ("connection", "stream", "frame", "skipped", "at_ns")
+    def __new__(cls, *, connection: int, stream: str, frame: bytes, skipped: int, at_ns: int) -> Self: ...
+    @property
+    def connection(self) -> int: ...
+    @property
+    def stream(self) -> str: ...
+    @property
+    def frame(self) -> bytes: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def at_ns(self) -> int: ...
+
+Event: TypeAlias = MarketChange | ControlMessage | StreamFrame | StrayFrame
 
 @final
 class TransportEvent:
@@ -338,8 +363,18 @@ class Router:
         """Frames of this number are wrapped (`{"stream":…,"data":…}`) from now on."""
     def close_connection(self, connection: int) -> None:
         """Forget the connection and its routes; frames of it are ignored from now on."""
-    def route(self, connection: int, stream: str, market: int) -> None: ...
-    def unroute(self, connection: int, stream: str) -> None: ...
+    def route(self, connection: int, stream: str, market: int) -> None:
+        """Frames of this stream go to this market. Several connections may bring one market: whichever
+        brings a diff first, wins; a hole is a gap only where no other can fill it."""
+    def listen(self, connection: int, stream: str) -> None:
+        """Frames of this stream, which no market takes, come as `StreamFrame`, the newest each time."""
+    def unroute(self, connection: int, stream: str) -> None:
+        """Neither to a market nor to who listens any more."""
+    def lines(self, market: int) -> list[tuple[int, bool, int | None]]:
+        """The connections of a market: number, whether what came last continued the book (told only
+        where there are several), when a diff was heard last."""
+    def traffic(self, connection: int) -> tuple[int, int, int | None]:
+        """What came on a connection: frames, bytes, when the last one was received."""
     def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
         """Take one frame to its book; True when `take_events` has something to tell.
 
@@ -351,6 +386,33 @@ class Router:
     ) -> SnapshotOutcome:
         """Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
         data had arrived, before the snapshot was requested. Raises MalformedSnapshot."""
+    def begin_refresh(self, market: int) -> bool:
+        """Keep what is applied to a live book from now on, for a snapshot that is about to be asked
+        for; False: it is not live (synced or crossed)."""
+    def end_refresh(self, market: int) -> None:
+        """Forget a refresh that was begun."""
+    def refresh(
+        self, market: int, body: Frame, *, limit: int | None, now_ns: int
+    ) -> Literal["merged", "waiting", "too_old", "not_live"]:
+        """Roll a snapshot asked with `limit` to the live book's id, compare both, merge.
+
+        The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those
+        of the book stay; the complete range becomes the wider of both, or, where they differed inside
+        both, the snapshot's alone. `waiting`: the snapshot is ahead and is merged (cause `refreshed`)
+        when the book reaches it. Raises MalformedSnapshot."""
+    def settle_refresh(self, market: int, now_ns: int) -> bool:
+        """No diff came for a snapshot that waits: False where it shows another book than this one (it
+        is dropped then); an equal book of a venue whose ids are shared is merged."""
+    def compared(self, market: int) -> tuple[int, int, int, int, int] | None:
+        """What the last refresh found: update id, prices checked, differing, missing, extra."""
+    def covered(self) -> list[tuple[int, int | None, int]]:
+        """Of every live book: number, the fewest levels that a side has inside its complete range
+        (None: both sides are whole), the most levels that a reader asked for."""
+    def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
+        """From the clock of the frames to the exchange's, for `delays`."""
+    def delays(self, market: int) -> tuple[list[int], int]:
+        """How late updates arrived: counts of those at most 2**i microseconds late, and the sum in
+        microseconds; nothing is counted before `set_clock_offset`."""
     def start_tap(self, most_bytes: int, offset_ns: int) -> None:
         """Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
         counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970."""

@@ -25,6 +25,7 @@ from depthcache.reference.sequence import Verdict, judge
 from tests.engine import Engine, diff, encode, facts, load, payload, sides, snapshot, wrapped
 
 STREAM = "btcusdt@depth@100ms"
+TOP = "btcusdt@depth20@100ms"
 PRICES = ["99", "98.5", "98.50", "97", "90.001", "100", "101", "101.5", "103", "150", "1e2"]
 QUANTITIES = ["0", "0.0", "0.000", "1", "2.5", "2.50", "1000000.00000001", "92233720368547.75807001"]
 
@@ -33,6 +34,7 @@ MALFORMED = "a malformed frame"
 FIELDS = {
     "MarketChange": ("market", "causes", "status", "reason", "at_ns"),
     "ControlMessage": ("connection", "payload", "at_ns"),
+    "StreamFrame": ("connection", "stream", "frame", "skipped", "at_ns"),
     "StrayFrame": ("connection", "what", "detail", "count", "at_ns"),
 }
 
@@ -96,6 +98,9 @@ class Machine(RuleBasedStateMachine):
             router.add_market(1, "binance.com", "BTCUSDT", continuity)
             router.open_connection(1)
             router.route(1, STREAM, 1)
+            router.listen(1, TOP)
+        self.carriers = [1]
+        self.next_carrier = 2
         self.readers = [
             [router.reader(1, serve_stale=stale) for stale in (False, True)] for router in self.routers
         ]
@@ -115,12 +120,23 @@ class Machine(RuleBasedStateMachine):
         ):
             assert facts_of(one) == facts_of(other)
             assert levels_of(one) == levels_of(other)
+        one, other = (self.facts_of_router(router) for router in self.routers)
+        assert one == other
+
+    def facts_of_router(self, router: Any) -> Any:
+        lines, traffic = router.lines(1), [router.traffic(number) for number in self.carriers]
+        covered = [(number, covered) for number, covered, _ in router.covered()]
+        # With a single line nobody asks whether it is joined.
+        return lines if len(lines) > 1 else len(lines), traffic, covered, router.compared(1)
 
     @rule(
         back=st.integers(-8, 3), width=small, bids=levels, asks=levels,
         later=st.sampled_from([0, 100, 6_000]), skip=st.sampled_from([0, 0, 0, 0, 1, 5]),
+        carrier=small, pause=st.sampled_from([0, 0, 0, 2_000_000_000]),
     )  # fmt: skip
-    def frame(self, back: int, width: int, bids: Any, asks: Any, later: int, skip: int) -> None:
+    def frame(
+        self, back: int, width: int, bids: Any, asks: Any, later: int, skip: int, carrier: int, pause: int
+    ) -> None:
         """A diff at, before or after the newest id, on the wire of either kind."""
         follows = max(self.held + skip + min(back, 0), 0)
         first, last = follows + 1, follows + 1 + width
@@ -128,8 +144,10 @@ class Machine(RuleBasedStateMachine):
         self.held = max(self.held, last) if back >= 0 else self.held
         data = payload(first, last, bids, asks, E=1_700_000_000_000 + self.now_ns + later, **more)
         note(json.dumps(data))
+        self.now_ns += pause
+        number = self.carriers[carrier % len(self.carriers)]
         self.both(
-            lambda router: router.feed(1, wrapped(data, STREAM), self.now_ns),
+            lambda router: router.feed(number, wrapped(data, STREAM), self.now_ns),
             lambda book: book.apply(encode(data)),
         )
 
@@ -147,15 +165,63 @@ class Machine(RuleBasedStateMachine):
             lambda book: book.load_snapshot(body, limit=limit),
         )
 
+    @rule()
+    def begin_refresh(self) -> None:
+        self.both(lambda router: router.begin_refresh(1))
+
+    @rule()
+    def end_refresh(self) -> None:
+        self.both(lambda router: router.end_refresh(1))
+
+    @rule(behind=st.integers(-3, 6), bids=levels, asks=levels, limit=st.sampled_from([None, 1, 3, 100]))
+    def refresh(self, behind: int, bids: Any, asks: Any, limit: int | None) -> None:
+        body = snapshot(max(self.held - behind, 0), bids, asks)
+        self.both(lambda router: router.refresh(1, body, limit=limit, now_ns=self.now_ns))
+
+    @rule(limit=st.sampled_from([1, 2, 100]))
+    def refresh_with_itself(self, limit: int) -> None:
+        """A snapshot that shows what the book holds, as far as it goes."""
+        book = self.readers[0][0]
+        if book.status != "synced":
+            return
+        texts = [
+            [(str(price), str(quantity)) for price, quantity in side]
+            for side in (book.exact.bids[:limit], book.exact.asks[:limit])
+        ]
+        body = snapshot(book.last_update_id, *texts)
+        self.both(lambda router: router.refresh(1, body, limit=limit, now_ns=self.now_ns))
+
+    @rule()
+    def settle_refresh(self) -> None:
+        self.both(lambda router: router.settle_refresh(1, self.now_ns))
+
+    @precondition(lambda self: len(self.carriers) < 3)
+    @rule()
+    def another_connection(self) -> None:
+        number = self.next_carrier
+        self.next_carrier += 1
+        self.carriers.append(number)
+        self.both(lambda router: (router.open_connection(number), router.route(number, STREAM, 1)) and None)
+
+    @precondition(lambda self: len(self.carriers) > 1)
+    @rule(which=small, by_route=st.booleans())
+    def a_connection_less(self, which: int, by_route: bool) -> None:
+        number = self.carriers.pop(which % len(self.carriers))
+        if by_route:
+            self.both(lambda router: router.unroute(number, STREAM))
+        self.both(lambda router: router.close_connection(number))
+
     @rule(
         frame=st.sampled_from([
             b"{}", b'{"result":null,"id":3}', b"rubbish", diff(1, 2), wrapped({"u": 1}, STREAM),
             wrapped(payload(1, 2, s="ETHUSDT"), STREAM), wrapped(payload(1, 2, [("x", "1")]), STREAM),
             wrapped(payload(1, 2, [("1", "-1")]), "other@depth"), wrapped(payload(5, 4), STREAM),
+            wrapped({"lastUpdateId": 5, "bids": [], "asks": []}, TOP),
         ])
     )  # fmt: skip
     def strange(self, frame: bytes) -> None:
-        self.both(lambda router: router.feed(1, frame, self.now_ns), lambda book: book.apply(frame))
+        number = self.carriers[0]
+        self.both(lambda router: router.feed(number, frame, self.now_ns), lambda book: book.apply(frame))
 
     @rule(reason=st.sampled_from(["asked", "other"]))
     def resync(self, reason: str) -> None:

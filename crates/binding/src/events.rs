@@ -86,3 +86,14 @@ event! {
         at_ns: i64,
     }
 }
+
+event! {
+    /// The newest frame of a stream that somebody listens to.
+    StreamFrame {
+        connection: u64,
+        stream: Py<PyString>,
+        frame: Py<PyBytes>,
+        skipped: u64,
+        at_ns: i64,
+    }
+}

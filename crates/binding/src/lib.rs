@@ -20,7 +20,7 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::events::{ControlMessage, MarketChange, StrayFrame};
+    use crate::events::{ControlMessage, MarketChange, StrayFrame, StreamFrame};
     #[pymodule_export]
     use crate::reader::{Book, BookReader, FrozenBook};
     #[pymodule_export]

@@ -106,6 +106,13 @@ impl BookReader {
         self.source.look(py, |book| book.updated_ns())
     }
 
+    /// Event time and receipt of the same update.
+    #[getter]
+    fn _times(&self, py: Python<'_>) -> (Option<i64>, Option<i64>) {
+        self.source
+            .look(py, |book| (book.event_time_us(), book.updated_ns()))
+    }
+
     #[getter]
     fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let pair = self.source.read(py, self.serve_stale, |book| book.best())?;

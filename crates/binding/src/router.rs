@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use depthcache_book::condition::Condition;
 use depthcache_book::events::Event;
+use depthcache_book::lines::Line;
 use depthcache_book::market::MarketCell;
 use depthcache_book::router::{
     BUFFER_BYTES, CONTROL_CAPACITY, FLIGHT_BYTES, Router as Inner, RouterError,
@@ -13,10 +14,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 
-use crate::events::{ControlMessage, MarketChange, StrayFrame};
+use crate::events::{ControlMessage, MarketChange, StrayFrame, StreamFrame};
 use crate::reader::{BookReader, FrozenBook, parse_continuity};
 use crate::values::{classes, word};
 use crate::{errors, input};
+
+/// Update id, checked, differing, missing, extra.
+type Compared = (i64, u64, u64, u64, u64);
 
 /// All markets of one client and the way of each frame to its market.
 #[pyclass(frozen, module = "depthcache._native")]
@@ -153,6 +157,90 @@ impl Router {
         }
     }
 
+    /// Keep what is applied to a live book from now on; false: it is not live.
+    fn begin_refresh(&self, py: Python<'_>, market: u64) -> PyResult<bool> {
+        told(py, self.inner.begin_refresh(market))
+    }
+
+    /// Forget a refresh that was begun.
+    fn end_refresh(&self, py: Python<'_>, market: u64) -> PyResult<()> {
+        told(py, self.inner.end_refresh(market))
+    }
+
+    /// Compare a live book with a snapshot and merge it.
+    #[pyo3(signature = (market, body, *, limit, now_ns))]
+    fn refresh<'py>(
+        &self,
+        py: Python<'py>,
+        market: u64,
+        body: &Bound<'py, PyAny>,
+        limit: Option<usize>,
+        now_ns: i64,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let bytes = input::bytes(body, "body")?;
+        match py.detach(|| self.inner.refresh(market, &bytes, limit, now_ns)) {
+            Ok(outcome) => Ok(word(py, outcome.as_str())),
+            Err(why) => Err(errors::router(py, &why, &bytes)),
+        }
+    }
+
+    /// No diff came for a snapshot that waits.
+    fn settle_refresh(&self, py: Python<'_>, market: u64, now_ns: i64) -> PyResult<bool> {
+        told(py, self.inner.settle_refresh(market, now_ns))
+    }
+
+    /// What the last refresh found: update id, checked, differing, missing, extra.
+    fn compared(&self, py: Python<'_>, market: u64) -> PyResult<Option<Compared>> {
+        let found = told(py, self.inner.compared(market))?;
+        Ok(found.map(|found| {
+            let tally = found.tally;
+            (
+                found.update_id,
+                tally.checked,
+                tally.differing,
+                tally.missing,
+                tally.extra,
+            )
+        }))
+    }
+
+    fn set_clock_offset(
+        &self,
+        py: Python<'_>,
+        market: u64,
+        offset_ns: Option<i64>,
+    ) -> PyResult<()> {
+        told(py, self.inner.set_clock_offset(market, offset_ns))
+    }
+
+    /// How late updates arrived: counts by powers of two of a microsecond, and their sum.
+    fn delays(&self, py: Python<'_>, market: u64) -> PyResult<(Vec<u64>, u64)> {
+        let delays = self.cell(py, market)?.lock().delays();
+        Ok((delays.counts.to_vec(), delays.sum_us))
+    }
+
+    /// Of every live book: number, levels inside the complete range, levels asked for.
+    fn covered(&self) -> Vec<(u64, Option<usize>, usize)> {
+        self.inner.covered()
+    }
+
+    /// The connections of a market: number, whether joined, when heard last.
+    fn lines(&self, py: Python<'_>, market: u64) -> PyResult<Vec<(u64, bool, Option<i64>)>> {
+        let lines = told(py, self.inner.lines(market))?;
+        let fact = |line: &Line| (line.connection, line.joined, line.heard_ns);
+        Ok(lines.iter().map(fact).collect())
+    }
+
+    /// What came on a connection: frames, bytes, when the last one was received.
+    fn traffic(&self, py: Python<'_>, connection: u64) -> PyResult<(u64, u64, Option<i64>)> {
+        let traffic = told(py, self.inner.traffic(connection))?;
+        Ok((traffic.frames, traffic.bytes, traffic.heard_ns))
+    }
+
+    fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
+        told(py, self.inner.listen(connection, stream))
+    }
+
     /// Keep every frame for `take_tapped`, at most `most_bytes` of them.
     fn start_tap(&self, most_bytes: usize, offset_ns: i64) {
         self.inner.start_tap(Tap::new(most_bytes, offset_ns));
@@ -245,6 +333,16 @@ fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
                 at_ns: message.at_ns,
             };
             Bound::new(py, message)?.into_any()
+        }
+        Event::Stream(came) => {
+            let came = StreamFrame {
+                connection: came.connection,
+                stream: PyString::new(py, &came.stream).unbind(),
+                frame: PyBytes::new(py, &came.frame).unbind(),
+                skipped: came.skipped,
+                at_ns: came.at_ns,
+            };
+            Bound::new(py, came)?.into_any()
         }
         Event::Stray(stray) => {
             let stray = StrayFrame {

@@ -64,6 +64,10 @@ impl FrameSink for ToBooks {
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
         self.0.feed(connection, frame, received_ns)
     }
+
+    fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
+        self.0.on_lost(connection, reason, at_ns);
+    }
 }
 
 /// Only for benchmarks: how late frames are, from the time their sender put at the end of their payload
@@ -109,6 +113,12 @@ impl FrameSink for Probed {
             self.delays_ns.lock().push(self.clock.now_ns() - sent_ns);
         }
         told
+    }
+
+    fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
+        if let Some(books) = &self.books {
+            books.on_lost(connection, reason, at_ns);
+        }
     }
 }
 

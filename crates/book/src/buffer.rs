@@ -35,6 +35,11 @@ impl Buffer {
         });
     }
 
+    /// Put them in the order of their last ids: where several connections bring the same diffs.
+    pub fn sort(&mut self) {
+        self.kept.sort_by_key(|kept| kept.ids.last);
+    }
+
     /// Whether one more frame of that size would be too much. A single frame never is.
     pub fn is_full(&self, frame_bytes: usize, most_bytes: usize) -> bool {
         !self.kept.is_empty() && self.frames.len() + frame_bytes > most_bytes

@@ -19,13 +19,17 @@ pub struct Counters {
     pub dropped_buffers: u64,
     /// Snapshots installed.
     pub snapshots: u64,
+    /// Snapshots compared with the live book and merged into it.
+    pub refreshes: u64,
+    /// Prices that were wrong in such a comparison.
+    pub corrections: u64,
     /// Levels that really changed: not deletes of unknown prices, not unchanged quantities.
     pub levels_changed: u64,
 }
 
 impl Counters {
     /// Name and value of each, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, u64); 9] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("applied", self.applied),
             ("stale", self.stale),
@@ -35,6 +39,8 @@ impl Counters {
             ("malformed", self.malformed),
             ("dropped_buffers", self.dropped_buffers),
             ("snapshots", self.snapshots),
+            ("refreshes", self.refreshes),
+            ("corrections", self.corrections),
             ("levels_changed", self.levels_changed),
         ]
     }

@@ -24,11 +24,13 @@ pub enum Cause {
     Malformed = 1 << 7,
     /// The buffer was full and was dropped.
     BufferDropped = 1 << 8,
+    /// A snapshot was compared with the live book and merged into it.
+    Refreshed = 1 << 9,
 }
 
 impl Cause {
     /// Every cause, in the order in which sets are walked.
-    pub const ALL: [Cause; 9] = [
+    pub const ALL: [Cause; 10] = [
         Cause::FirstData,
         Cause::Synced,
         Cause::Confirmed,
@@ -38,6 +40,7 @@ impl Cause {
         Cause::Uncrossed,
         Cause::Malformed,
         Cause::BufferDropped,
+        Cause::Refreshed,
     ];
 
     /// The word of the cause.
@@ -52,6 +55,7 @@ impl Cause {
             Cause::Uncrossed => "uncrossed",
             Cause::Malformed => "malformed",
             Cause::BufferDropped => "buffer_dropped",
+            Cause::Refreshed => "refreshed",
         }
     }
 }
@@ -110,6 +114,21 @@ pub struct ControlMessage {
     pub at_ns: i64,
 }
 
+/// The newest frame of a stream that somebody listens to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamFrame {
+    /// Where it came from.
+    pub connection: u64,
+    /// Its stream.
+    pub stream: String,
+    /// The frame as it came, wrapper and all.
+    pub frame: Vec<u8>,
+    /// How many older ones of the stream nobody took.
+    pub skipped: u64,
+    /// When it was received.
+    pub at_ns: i64,
+}
+
 /// Why no market takes a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrayKind {
@@ -154,6 +173,8 @@ pub enum Event {
     Market(MarketChange),
     /// A control message arrived.
     Control(ControlMessage),
+    /// A frame of a stream that somebody listens to arrived.
+    Stream(StreamFrame),
     /// Frames arrived that no market takes.
     Stray(StrayFrame),
 }

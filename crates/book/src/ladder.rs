@@ -11,12 +11,15 @@
 //!
 //! Not here: how pairs are stored (`chunks`), when a change is allowed (`market`).
 
+use std::cmp::Ordering;
+
 use crate::chunks::Chunks;
 use crate::frozen::FrozenSide;
 use crate::mantissa::{Mantissa, power_of_ten};
 use crate::message::{Level, SideLevels};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, NumberLevel, Side};
 use crate::range::Range;
+use crate::refresh::Tally;
 
 const FITS: &str = "38 digits fit i128: the scanner admits 20 integer digits and 18 decimals";
 
@@ -99,6 +102,57 @@ impl Ladder {
                 set_narrow(chunks, &levels.narrow, self.side, factors)
             }
             store => set_wide(store.widen(), levels, self.side, factors),
+        }
+    }
+
+    /// How the side agrees with another copy of it at the same id, where both are proven.
+    pub fn compare(&mut self, fresh: &mut Ladder) -> Tally {
+        let scales = (
+            self.price_scale.max(fresh.price_scale),
+            self.quantity_scale.max(fresh.quantity_scale),
+        );
+        self.rescale_to(scales);
+        fresh.rescale_to(scales);
+        let Some(edge) = self.range.edge().zip(fresh.range.edge()) else {
+            return Tally::default();
+        };
+        tally(&self.pairs(), &fresh.pairs(), edge.0.max(edge.1))
+    }
+
+    /// Take from a fresh copy of the side at the same id what it proves, keep the rest.
+    ///
+    /// The complete range is the wider of both; where they differed, it is the fresh one alone: what
+    /// was lost once may have been lost elsewhere, too.
+    pub fn merge(&mut self, mut fresh: Ladder) -> Tally {
+        let found = self.compare(&mut fresh);
+        let Some(edge) = fresh.range.edge() else {
+            return found;
+        };
+        let (news, olds) = (fresh.pairs(), self.pairs());
+        let inside = news.into_iter().take_while(|(key, _)| *key >= edge);
+        let beyond = olds.into_iter().skip_while(|(key, _)| *key >= edge);
+        let mut pairs: Vec<_> = inside.chain(beyond).collect();
+        pairs.reverse();
+        self.store = Store::from_ascending(&pairs);
+        let clean = found.wrong() == 0;
+        self.range = if clean {
+            self.range.wider(fresh.range)
+        } else {
+            fresh.range
+        };
+        found
+    }
+
+    /// Keys and quantities, best first.
+    fn pairs(&self) -> Vec<(i128, i128)> {
+        let mut pairs = Vec::with_capacity(self.len());
+        self.for_each_in(0, usize::MAX, |key, quantity| pairs.push((key, quantity)));
+        pairs
+    }
+
+    fn rescale_to(&mut self, (price_scale, quantity_scale): (u8, u8)) {
+        if (self.price_scale, self.quantity_scale) != (price_scale, quantity_scale) {
+            self.rescale(price_scale, quantity_scale);
         }
     }
 
@@ -289,6 +343,17 @@ impl Factors {
 }
 
 impl Store {
+    fn from_ascending(pairs: &[(i128, i128)]) -> Store {
+        let narrow: Option<Vec<(i64, i64)>> = pairs
+            .iter()
+            .map(|(key, quantity)| Some((i64::narrow(*key)?, i64::narrow(*quantity)?)))
+            .collect();
+        match narrow {
+            Some(pairs) => Store::Narrow(Chunks::from_ascending(pairs.into_iter())),
+            None => Store::Wide(Chunks::from_ascending(pairs.iter().copied())),
+        }
+    }
+
     fn widen(&mut self) -> &mut Chunks<i128> {
         if let Store::Narrow(chunks) = self {
             let wide = chunks.map(|key, quantity| Some((key.widen(), quantity.widen())));
@@ -297,6 +362,37 @@ impl Store {
         match self {
             Store::Wide(chunks) => chunks,
             Store::Narrow(_) => unreachable!("just widened"),
+        }
+    }
+}
+
+/// Walk two sides, best first, down to `edge`.
+fn tally(ours: &[(i128, i128)], theirs: &[(i128, i128)], edge: i128) -> Tally {
+    let mut found = Tally::default();
+    let proven = |pair: &&(i128, i128)| pair.0 >= edge;
+    let mut ours = ours.iter().take_while(proven).peekable();
+    let mut theirs = theirs.iter().take_while(proven).peekable();
+    loop {
+        let order = match (ours.peek(), theirs.peek()) {
+            (None, None) => return found,
+            (Some(_), None) => Ordering::Greater,
+            (None, Some(_)) => Ordering::Less,
+            (Some(own), Some(other)) => own.0.cmp(&other.0),
+        };
+        found.checked += 1;
+        match order {
+            Ordering::Greater => {
+                ours.next();
+                found.extra += 1;
+            }
+            Ordering::Less => {
+                theirs.next();
+                found.missing += 1;
+            }
+            Ordering::Equal => {
+                let (own, other) = (ours.next(), theirs.next());
+                found.differing += u64::from(own != other);
+            }
         }
     }
 }

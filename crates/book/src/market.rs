@@ -9,17 +9,22 @@
 
 mod cell;
 mod read;
+mod refreshing;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use crate::buffer::Buffer;
 use crate::condition::{Condition, Status};
 use crate::counters::Counters;
+use crate::delays::Delays;
 use crate::events::{Cause, Causes, MarketChange};
 use crate::ladder::Ladder;
+use crate::lines::{Line, Lines};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
 use crate::query::Side;
+use crate::refresh::{Comparison, Refresh};
 use crate::scan;
 use crate::sequence::{Continuity, Ids, Verdict, judge, looks_reset};
 
@@ -56,6 +61,14 @@ pub struct Market {
     /// Event time of the last applied diff, else of the first stale one since the snapshot.
     base_us: Option<i64>,
     buffer: Buffer,
+    lines: Lines,
+    refresh: Option<Box<Refresh>>,
+    compared: Option<Comparison>,
+    /// From the clock of the frames to the exchange's, in nanoseconds; None while it is not known.
+    clock_offset_ns: Option<i64>,
+    delays: Delays,
+    /// The most levels a side that a reader asked for.
+    asked: AtomicUsize,
     counters: Counters,
     causes: Causes,
     caused_ns: i64,
@@ -102,6 +115,12 @@ impl Market {
             updated_ns: None,
             base_us: None,
             buffer: Buffer::default(),
+            lines: Lines::default(),
+            refresh: None,
+            compared: None,
+            clock_offset_ns: None,
+            delays: Delays::default(),
+            asked: AtomicUsize::new(0),
             counters: Counters::default(),
             causes: Causes::default(),
             caused_ns: 0,
@@ -130,13 +149,14 @@ impl Market {
         self.terms.continuity
     }
 
-    /// A diff of this market arrived; `frame` is what it was read from.
+    /// A diff of this market arrived on a connection; `frame` is what it was read from.
     #[inline]
     pub fn on_diff(
         &mut self,
         update: &DepthUpdate,
         ids: Ids,
         frame: &[u8],
+        connection: u64,
         received_ns: i64,
     ) -> Outcome {
         if let (Status::Bridging | Status::Synced, Some(held)) =
@@ -146,11 +166,32 @@ impl Market {
                 Verdict::Next => {
                     self.apply(update, received_ns);
                     self.settle(received_ns);
+                    if self.lines.are_many() {
+                        self.lines.on_joined(connection, received_ns);
+                    }
+                    if self.refresh.is_some() {
+                        self.on_refreshing(update, ids, frame, received_ns);
+                    }
                     return Outcome::Applied;
                 }
-                verdict => return self.on_broken(verdict, held, update, ids, frame, received_ns),
+                Verdict::Gap
+                    if self.lines.are_many()
+                        && self
+                            .lines
+                            .on_ahead(connection, received_ns, self.updated_ns) =>
+                {
+                    return Outcome::Stale;
+                }
+                verdict => {
+                    let outcome = self.on_broken(verdict, held, update, ids, frame, received_ns);
+                    if outcome == Outcome::Stale && self.lines.are_many() {
+                        self.lines.on_joined(connection, received_ns);
+                    }
+                    return outcome;
+                }
             }
         }
+        self.lines.on_kept(connection, received_ns);
         self.note_data(received_ns);
         if self.state.status == Status::Empty {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
@@ -221,6 +262,9 @@ impl Market {
         now_ns: i64,
     ) -> SnapshotOutcome {
         let held = snapshot.last_update_id;
+        if self.lines.are_many() {
+            self.buffer.sort();
+        }
         let verdict = |ids: Ids| judge(self.terms.continuity, held, ids, false);
         let first = self
             .buffer
@@ -231,6 +275,8 @@ impl Market {
             return SnapshotOutcome::TooOld;
         }
         self.counters.snapshots += 1;
+        self.refresh = None;
+        self.lines.on_installed();
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
         self.last_update_id = Some(held);
@@ -296,6 +342,30 @@ impl Market {
         self.enter(Status::Buffering, reason, now_ns);
     }
 
+    // --- connections --------------------------------------------------------------------------
+
+    /// One more connection brings diffs of this market.
+    pub fn add_line(&mut self, connection: u64) {
+        self.lines.add(connection, self.updated_ns);
+    }
+
+    /// One brings none any more. Where the others had run ahead of it, nobody fills the hole.
+    pub fn remove_line(&mut self, connection: u64) {
+        if let Some(heard_ns) = self.lines.remove(connection)
+            && self.state.status == Status::Synced
+        {
+            self.counters.gaps += 1;
+            self.cause(Cause::Gap, heard_ns);
+            let reason = "a gap: the connection that could have filled it is gone";
+            self.enter(Status::Buffering, reason, heard_ns);
+        }
+    }
+
+    /// The connections that bring diffs of this market.
+    pub fn lines(&self) -> &[Line] {
+        self.lines.all()
+    }
+
     /// Lay a condition over the native state, or take it away; `Closed` is final.
     pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
         if let Some((held, said)) = &self.condition {
@@ -354,6 +424,10 @@ impl Market {
         } else {
             (self.event_time_us, self.base_us) =
                 (Some(update.event_time_us), Some(update.event_time_us));
+            if let Some(offset_ns) = self.clock_offset_ns {
+                let arrived_us = (received_ns + offset_ns) / 1_000;
+                self.delays.record(arrived_us - update.event_time_us);
+            }
         }
     }
 
@@ -410,6 +484,9 @@ impl Market {
     }
 
     fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
+        if status != Status::Synced {
+            self.refresh = None;
+        }
         let since_ns = if status == self.state.status {
             self.state.said.since_ns
         } else {

@@ -103,6 +103,6 @@ impl OfflineBook {
             return Some(Err(ApplyError::Malformed(scan::unchained(&scanned))));
         };
         market.accepts(symbol);
-        Some(Ok(market.on_diff(&update, ids, frame, 0)))
+        Some(Ok(market.on_diff(&update, ids, frame, 0, 0)))
     }
 }

@@ -1,6 +1,6 @@
 //! What waits to be told: bounded, whatever arrives.
 
-use crate::events::{ControlMessage, Event, StrayFrame, StrayKind};
+use crate::events::{ControlMessage, Event, StrayFrame, StrayKind, StreamFrame};
 
 /// How much of a malformed frame is told.
 const EXCERPT_BYTES: usize = 120;
@@ -14,6 +14,7 @@ pub(crate) struct Pending {
     control_capacity: usize,
     changed: Vec<u64>,
     control: Vec<ControlMessage>,
+    streams: Vec<StreamFrame>,
     strays: Vec<StrayFrame>,
 }
 
@@ -23,6 +24,7 @@ impl Pending {
             control_capacity,
             changed: Vec::new(),
             control: Vec::new(),
+            streams: Vec::new(),
             strays: Vec::new(),
         }
     }
@@ -32,10 +34,14 @@ impl Pending {
         let control = std::mem::take(&mut self.control)
             .into_iter()
             .map(Event::Control);
+        let streams = std::mem::take(&mut self.streams)
+            .into_iter()
+            .map(Event::Stream);
         let strays = std::mem::take(&mut self.strays)
             .into_iter()
             .map(Event::Stray);
-        (std::mem::take(&mut self.changed), control.chain(strays))
+        let others = control.chain(streams).chain(strays);
+        (std::mem::take(&mut self.changed), others)
     }
 
     /// A market has something to tell. Each is listed once until it was asked.
@@ -53,6 +59,26 @@ impl Pending {
                 payload: frame.to_vec(),
                 at_ns,
             });
+        }
+    }
+
+    /// A frame of a stream that somebody listens to: the newest counts.
+    pub fn stream(&mut self, connection: u64, stream: &str, frame: &[u8], at_ns: i64) {
+        let same = |held: &&mut StreamFrame| held.connection == connection && held.stream == stream;
+        match self.streams.iter_mut().find(same) {
+            Some(held) => {
+                held.frame.clear();
+                held.frame.extend_from_slice(frame);
+                held.skipped += 1;
+                held.at_ns = at_ns;
+            }
+            None => self.streams.push(StreamFrame {
+                connection,
+                stream: stream.to_owned(),
+                frame: frame.to_vec(),
+                skipped: 0,
+                at_ns,
+            }),
         }
     }
 

@@ -28,6 +28,24 @@ impl Range {
         }
     }
 
+    /// The smallest key that is proven, as far as keys go; None when nothing is.
+    pub fn edge(self) -> Option<i128> {
+        match self {
+            Range::Nothing => None,
+            Range::To(key) => Some(key),
+            Range::Whole => Some(i128::MIN),
+        }
+    }
+
+    /// The range that reaches further.
+    pub fn wider(self, other: Range) -> Range {
+        match (self, other) {
+            (Range::Nothing, range) | (range, Range::Nothing) => range,
+            (Range::Whole, _) | (_, Range::Whole) => Range::Whole,
+            (Range::To(one), Range::To(two)) => Range::To(one.min(two)),
+        }
+    }
+
     /// The same range at another scale.
     pub fn times(self, factor: i128) -> Range {
         match self {
@@ -57,5 +75,21 @@ mod tests {
     fn without_a_known_limit_only_the_levels_themselves_prove_anything() {
         assert_eq!(Range::of_snapshot(3, Some(5), None), Range::To(5));
         assert_eq!(Range::of_snapshot(0, None, None), Range::Nothing);
+    }
+
+    #[test]
+    fn the_wider_range_reaches_further_down() {
+        use Range::{Nothing, To, Whole};
+        for (one, two, wider) in [
+            (Nothing, Nothing, Nothing),
+            (Nothing, To(5), To(5)),
+            (To(5), Nothing, To(5)),
+            (To(5), To(4), To(4)),
+            (To(4), To(5), To(4)),
+            (To(4), Whole, Whole),
+            (Whole, Nothing, Whole),
+        ] {
+            assert_eq!(one.wider(two), wider, "{one:?} {two:?}");
+        }
     }
 }

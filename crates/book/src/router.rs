@@ -16,12 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::condition::Condition;
+use crate::condition::{Condition, Status};
 use crate::events::{Event, StrayKind};
+use crate::lines::Line;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
+use crate::query::Reading;
+use crate::refresh::{Comparison, RefreshOutcome};
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
@@ -80,7 +83,21 @@ struct Numbered<T> {
 #[derive(Debug, Default)]
 struct Connection {
     routes: FxHashMap<Box<str>, Route>,
+    /// Streams whose newest frame is handed out as it is.
+    listened: FxHashSet<Box<str>>,
+    traffic: Traffic,
     update: DepthUpdate,
+}
+
+/// What came on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames of any kind.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the last one was received; None before one.
+    pub heard_ns: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -174,6 +191,76 @@ impl Router {
         }))
     }
 
+    /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked for;
+    /// false: it is not live.
+    pub fn begin_refresh(&self, market: u64) -> Result<bool, RouterError> {
+        Ok(self.market(market)?.lock().begin_refresh())
+    }
+
+    /// Forget a refresh that was begun.
+    pub fn end_refresh(&self, market: u64) -> Result<(), RouterError> {
+        self.market(market)?.lock().end_refresh();
+        Ok(())
+    }
+
+    /// Compare a live book with a snapshot asked with `limit` (None: unknown) and merge it.
+    pub fn refresh(
+        &self,
+        market: u64,
+        body: &[u8],
+        limit: Option<usize>,
+        now_ns: i64,
+    ) -> Result<RefreshOutcome, RouterError> {
+        let cell = self.market(market)?;
+        let mut snapshot = DepthSnapshot::default();
+        scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
+        Ok(self.change(market, cell.lock(), |held| {
+            held.refresh(&snapshot, limit, now_ns)
+        }))
+    }
+
+    /// No diff came for a snapshot that waits: false where it shows another book, and is dropped.
+    pub fn settle_refresh(&self, market: u64, now_ns: i64) -> Result<bool, RouterError> {
+        let cell = self.market(market)?;
+        Ok(self.change(market, cell.lock(), |held| held.settle_refresh(now_ns)))
+    }
+
+    /// What the last refresh of a market found.
+    pub fn compared(&self, market: u64) -> Result<Option<Comparison>, RouterError> {
+        Ok(self.market(market)?.lock().compared())
+    }
+
+    /// How the clock of the frames and the exchange's differ, for a market's delays.
+    pub fn set_clock_offset(&self, market: u64, offset_ns: Option<i64>) -> Result<(), RouterError> {
+        self.market(market)?.lock().set_clock_offset(offset_ns);
+        Ok(())
+    }
+
+    /// Of every live book: its number, the fewest levels that a side has inside its complete range
+    /// (None: both sides are whole), and the most that a reader asked for.
+    pub fn covered(&self) -> Vec<(u64, Option<usize>, usize)> {
+        let cells: Vec<_> = {
+            let markets = self.markets.read();
+            let all = markets.held.iter();
+            all.map(|(market, cell)| (*market, cell.clone())).collect()
+        };
+        let mut found: Vec<_> = cells
+            .into_iter()
+            .filter_map(|(market, cell)| {
+                let held = cell.lock();
+                let live = held.standing().status == Status::Synced;
+                live.then(|| (market, held.covered(), held.depth_asked()))
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// The connections that bring diffs of a market.
+    pub fn lines(&self, market: u64) -> Result<Vec<Line>, RouterError> {
+        Ok(self.market(market)?.lock().lines().to_vec())
+    }
+
     /// Back to buffering; kept diffs and old levels stay.
     pub fn resync(&self, market: u64, reason: &str, now_ns: i64) -> Result<(), RouterError> {
         let cell = self.market(market)?;
@@ -213,8 +300,48 @@ impl Router {
     /// Forget a connection and its routes; frames of it are ignored from now on.
     pub fn close_connection(&self, connection: u64) -> Result<(), RouterError> {
         let gone = self.connections.write().held.remove(&connection);
-        gone.map(drop)
-            .ok_or(RouterError::UnknownConnection(connection))
+        let gone = gone.ok_or(RouterError::UnknownConnection(connection))?;
+        for route in gone.into_inner().routes.into_values() {
+            self.remove_line(&route, connection);
+        }
+        Ok(())
+    }
+
+    /// A connection broke: books that no other brings say so at once, before anybody decides anything.
+    /// Without effect for numbers that are not open.
+    pub fn on_lost(&self, connection: u64, reason: &str, now_ns: i64) {
+        let routes: Vec<Route> = match self.connections.read().held.get(&connection) {
+            Some(line) => line.lock().routes.values().cloned().collect(),
+            None => return,
+        };
+        for route in routes {
+            self.remove_line(&route, connection);
+            let mut market = route.cell.lock();
+            if market.lines().iter().all(|line| line.heard_ns.is_none()) {
+                market.set_condition(Some(Condition::Disconnected), reason, now_ns);
+            }
+        }
+    }
+
+    fn remove_line(&self, route: &Route, connection: u64) {
+        self.change(route.market, route.cell.lock(), |held| {
+            held.remove_line(connection)
+        });
+    }
+
+    /// What came on a connection.
+    pub fn traffic(&self, connection: u64) -> Result<Traffic, RouterError> {
+        let connections = self.connections.read();
+        let line = connections.held.get(&connection);
+        Ok(line
+            .ok_or(RouterError::UnknownConnection(connection))?
+            .lock()
+            .traffic)
+    }
+
+    /// Hand out the newest frame of a stream as it is, where no market takes it.
+    pub fn listen(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
+        self.with_connection(connection, |line| line.listened.insert(stream.into()))
     }
 
     /// Frames of this stream on this connection go to this market.
@@ -223,12 +350,20 @@ impl Router {
             market,
             cell: self.market(market)?,
         };
-        self.with_connection(connection, |line| line.routes.insert(stream.into(), route))
+        self.with_connection(connection, |line| {
+            route.cell.lock().add_line(connection);
+            line.routes.insert(stream.into(), route);
+        })
     }
 
-    /// No longer so.
+    /// Neither to a market nor to who listens any more.
     pub fn unroute(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
-        self.with_connection(connection, |line| line.routes.remove(stream))
+        self.with_connection(connection, |line| {
+            line.listened.remove(stream);
+            if let Some(route) = line.routes.remove(stream) {
+                self.remove_line(&route, connection);
+            }
+        })
     }
 
     fn with_connection<T>(
@@ -290,10 +425,19 @@ impl Router {
         at_ns: i64,
         wait: bool,
     ) -> Option<()> {
-        let Connection { routes, update } = line;
+        let Connection {
+            routes,
+            listened,
+            traffic,
+            update,
+        } = line;
         let scanned = match scan::frame(frame, update) {
             Ok(scanned) => scanned,
-            Err(why) => return self.on_malformed(connection, routes, &why, frame, at_ns, wait),
+            Err(why) => {
+                self.on_malformed(connection, routes, &why, frame, at_ns, wait)?;
+                traffic.count(frame, at_ns);
+                return Some(());
+            }
         };
         let route = scanned
             .stream
@@ -305,24 +449,35 @@ impl Router {
                 route.cell.flight().push(frame, at_ns);
                 match Ids::of(update, market.continuity()) {
                     Some(ids) if market.accepts(symbol) => {
-                        market.on_diff(update, ids, frame, at_ns);
+                        market.on_diff(update, ids, frame, connection, at_ns);
                     }
                     Some(_) => market.on_malformed(&foreign(symbol, &scanned), at_ns),
                     None => market.on_malformed(scan::unchained(&scanned).what, at_ns),
                 }
                 self.list(route.market, market);
             }
-            _ => self.on_other(connection, &scanned, frame, at_ns),
+            _ => self.on_other(connection, listened, &scanned, frame, at_ns),
         }
+        traffic.count(frame, at_ns);
         Some(())
     }
 
     #[cold]
-    fn on_other(&self, connection: u64, scanned: &Scanned<'_>, frame: &[u8], at_ns: i64) {
+    fn on_other(
+        &self,
+        connection: u64,
+        listened: &FxHashSet<Box<str>>,
+        scanned: &Scanned<'_>,
+        frame: &[u8],
+        at_ns: i64,
+    ) {
         let mut pending = self.pending.lock();
         match (scanned.stream.as_deref(), &scanned.body) {
             (None | Some(SHUTDOWN_STREAM), Body::Other) => {
                 pending.control(connection, frame, at_ns)
+            }
+            (Some(stream), Body::Other) if listened.contains(stream) => {
+                pending.stream(connection, stream, frame, at_ns);
             }
             (stream, _) => {
                 let stream = stream.unwrap_or_default();
@@ -431,6 +586,15 @@ fn foreign(symbol: &str, scanned: &Scanned<'_>) -> String {
         "symbol {symbol:?} on the stream {:?}",
         scanned.stream.as_deref().unwrap_or_default()
     )
+}
+
+impl Traffic {
+    #[inline]
+    fn count(&mut self, frame: &[u8], at_ns: i64) {
+        self.frames += 1;
+        self.bytes += frame.len() as u64;
+        self.heard_ns = Some(at_ns);
+    }
 }
 
 impl<T> Default for Numbered<T> {

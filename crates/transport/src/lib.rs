@@ -27,4 +27,7 @@ pub use thread::{Options, Transport};
 pub trait FrameSink: Send + Sync + 'static {
     /// One whole text or binary message; true when the owner has something to look at.
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool;
+
+    /// A connection ended, or could not be made; told before its owner can decide anything.
+    fn on_lost(&self, connection: u64, reason: &str, at_ns: i64);
 }

@@ -221,13 +221,14 @@ async fn carry(
     trust: Rc<Trust>,
     connections: Orders,
 ) {
-    let queue = around.queue.clone();
+    let (queue, sink, clock) = (around.queue.clone(), around.sink.clone(), around.clock);
     let work = spawn_local(run(number, target, around, inbox, move || trust.config()));
     let _aborts = AbortOnDrop(work.abort_handle());
     let ended = work
         .await
         .unwrap_or_else(|why| Ended::because(format!("a mistake of this package: {why}")));
     connections.borrow_mut().remove(&number);
+    sink.on_lost(number, &ended.reason, clock.now_ns());
     queue.push(Event::Closed {
         connection: number,
         code: ended.code,

@@ -12,6 +12,10 @@ move a bound: they carry every change, but say nothing of resting orders that do
 Numbers are exact. Each side remembers the widest text it has seen, so that every number can be
 given back as the exchange would write it.
 
+**Merging.** A fresh copy of a side at the same id, from a later snapshot, replaces what it proves; beyond
+its bound the held levels stay. The bound becomes the wider of both. Where the two differed inside both
+bounds something was lost unnoticed, so only the fresh bound is believed.
+
 Not here: which update may be applied (`sequence`, `market`).
 """
 
@@ -19,11 +23,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from depthcache.reference.messages import Number
 
-__all__ = ["NOTHING", "WHOLE", "BookSide", "Bound", "at_width"]
+__all__ = ["NOTHING", "WHOLE", "BookSide", "Bound", "Tally", "at_width"]
 
 WHOLE = "whole"  #     no bound: every level of the side is known
 NOTHING = "nothing"  # no complete range: not even the best is proven
@@ -32,6 +36,20 @@ Bound: TypeAlias = Decimal | str
 
 _WIDE = Context(prec=60)
 """38 digits and more; the usual context rounds to 28."""
+
+
+class Tally(NamedTuple):
+    """How two copies of a side agreed where both are proven, in prices."""
+
+    checked: int
+    differing: int
+    missing: int
+    extra: int
+
+    @property
+    def wrong(self) -> int:
+        """How many were wrong."""
+        return self.differing + self.missing + self.extra
 
 
 @dataclass(slots=True)
@@ -73,6 +91,41 @@ class BookSide:
         if changed:
             self._sorted = None
         return changed
+
+    def compare(self, fresh: BookSide) -> Tally:
+        """How this side agrees with a fresh copy of it at the same id."""
+        prices = [
+            price
+            for price in self.levels.keys() | fresh.levels.keys()
+            if self.proves(price) and fresh.proves(price)
+        ]
+        pairs = [(self.levels.get(price), fresh.levels.get(price)) for price in prices]
+        missing = sum(ours is None for ours, _ in pairs)
+        extra = sum(theirs is None for _, theirs in pairs)
+        differing = sum(ours != theirs for ours, theirs in pairs) - missing - extra
+        return Tally(len(pairs), differing, missing, extra)
+
+    def merge(self, fresh: BookSide) -> Tally:
+        """Take from a fresh copy at the same id what it proves, keep the rest."""
+        found = self.compare(fresh)
+        self.price_scale = max(self.price_scale, fresh.price_scale)
+        self.quantity_scale = max(self.quantity_scale, fresh.quantity_scale)
+        if fresh.bound is NOTHING:
+            return found
+        beyond = {price: held for price, held in self.levels.items() if not fresh.proves(price)}
+        self.levels = beyond | {price: held for price, held in fresh.levels.items() if fresh.proves(price)}
+        self.bound = fresh.bound if found.wrong else self._wider(fresh.bound)
+        self._sorted = None
+        return found
+
+    def _wider(self, other: Bound) -> Bound:
+        if self.bound is NOTHING or other is WHOLE:
+            return other
+        if self.bound is WHOLE:
+            return WHOLE
+        assert isinstance(self.bound, Decimal)
+        assert isinstance(other, Decimal)
+        return min(self.bound, other) if self.sign > 0 else max(self.bound, other)
 
     def sorted(self) -> list[tuple[Decimal, Decimal]]:
         """All levels, best first."""

@@ -29,8 +29,10 @@ from __future__ import annotations
 from collections import Counter
 
 from depthcache.model import Outcome, SnapshotOutcome, Status
-from depthcache.reference.book import BookSide
+from depthcache.reference.book import WHOLE, BookSide, Tally
+from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
+from depthcache.reference.refresh import Fresh, Refresh
 from depthcache.reference.sequence import Continuity, Verdict, judge, looks_reset
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "worse"]
@@ -47,6 +49,8 @@ COUNTERS = (
     "malformed",
     "dropped_buffers",
     "snapshots",
+    "refreshes",
+    "corrections",
     "levels_changed",
 )
 
@@ -80,6 +84,10 @@ class Market:
         self._kept_bytes, self._most_bytes = 0, buffer_bytes
         self._base_time_us: int | None = None
         self._data_seen = False
+        self.lines = Lines()
+        self.compared: tuple[int, int, int, int, int] | None = None
+        self.asked = 0
+        self._refresh: Refresh | None = None
 
     # --- getters -----------------------------------------------------------------------------
 
@@ -102,7 +110,12 @@ class Market:
 
     # --- what happened -----------------------------------------------------------------------
 
-    def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int) -> Outcome:
+    def covered(self) -> int | None:
+        """The fewest levels that a side has inside its complete range; None where both are whole."""
+        sides = [side.coverage() for side in (self.bids, self.asks) if side.bound is not WHOLE]
+        return min(sides, default=None)
+
+    def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int, *, connection: int = 0) -> Outcome:
         """A diff of this symbol arrived; `raw` is its frame."""
         if not self._data_seen:
             self._data_seen = True
@@ -110,6 +123,7 @@ class Market:
         if self.state is Status.EMPTY:
             self._enter(Status.BUFFERING, "waiting for a snapshot", received_ns)
         if self.state is Status.BUFFERING:
+            self.lines.on_kept(connection, received_ns)
             self._keep(raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
         assert self.last_update_id is not None
@@ -117,11 +131,19 @@ class Market:
         if verdict is Verdict.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
+            if len(self.lines) > 1:
+                self.lines.on_joined(connection, received_ns)
+            self._on_refreshing(update, raw, received_ns)
             return Outcome.APPLIED
+        many = len(self.lines) > 1
+        if verdict is Verdict.GAP and many and self.lines.on_ahead(connection, received_ns, self.updated_ns):
+            return Outcome.STALE
         if verdict is Verdict.STALE:
             self.counters["stale"] += 1
             if not looks_reset(update, self._base_time_us):
                 self._note_time(update)
+                if many:
+                    self.lines.on_joined(connection, received_ns)
                 return Outcome.STALE
             self.counters["resets"] += 1
             self._lose("reset", "the exchange's update ids began anew", received_ns)
@@ -148,6 +170,8 @@ class Market:
         `live`: the subscription was acknowledged, or data had arrived, before it was asked for.
         """
         held = snapshot.last_update_id
+        if len(self.lines) > 1:
+            self._kept.sort(key=_last_id)
         waiting = [
             (update, raw, received_ns)
             for raw, received_ns in self._kept
@@ -161,6 +185,8 @@ class Market:
         if fresh and judge(self.continuity, held, fresh[0][0], confirmed=False) is Verdict.GAP:
             return SnapshotOutcome.TOO_OLD
         self.counters["snapshots"] += 1
+        self._refresh = None
+        self.lines.on_installed()
         self.counters["stale"] += len(waiting) - len(fresh)
         self._forget_kept()
         self.bids.install(snapshot.bids, limit)
@@ -197,6 +223,60 @@ class Market:
         self._forget_kept()
         self._data_seen = False
         self._enter(Status.BUFFERING, reason, now_ns)
+
+    # --- refreshing --------------------------------------------------------------------------
+
+    def begin_refresh(self) -> bool:
+        """Keep what is applied from now on; False: the book is not live."""
+        live = self.state is Status.SYNCED
+        if live:
+            self._refresh = Refresh()
+        return live
+
+    def end_refresh(self) -> None:
+        """Forget a refresh that was begun."""
+        self._refresh = None
+
+    def refresh(self, snapshot: DepthSnapshot, *, limit: int | None, now_ns: int) -> str:
+        """Roll a snapshot to the live book's id, compare and merge; what became of it."""
+        refresh, self._refresh = self._refresh, None
+        if refresh is None or self.last_update_id is None:
+            return "not_live"
+        fresh = Fresh(snapshot, limit)
+        if not all(fresh.roll(self.continuity, update) for update in refresh.kept):
+            return "too_old"
+        if fresh.update_id < self.last_update_id:
+            return "too_old"
+        if fresh.update_id > self.last_update_id:
+            self._refresh = Refresh(fresh=fresh)
+            return "waiting"
+        self._merge(fresh, now_ns)
+        return "merged"
+
+    def settle_refresh(self, now_ns: int) -> bool:
+        """No diff came for a snapshot that waits: False where it shows another book, and is dropped."""
+        refresh, self._refresh = self._refresh, None
+        if refresh is None or refresh.fresh is None:
+            return True
+        fresh = refresh.fresh
+        wrong = self.bids.compare(fresh.bids).wrong + self.asks.compare(fresh.asks).wrong
+        same = self.continuity == "chained" and not wrong
+        if same:
+            self._merge(fresh, now_ns)
+        return same
+
+    # --- connections -------------------------------------------------------------------------
+
+    def add_line(self, connection: int) -> None:
+        """One more connection brings diffs."""
+        self.lines.add(connection, self.updated_ns)
+
+    def remove_line(self, connection: int) -> None:
+        """A connection brings no diffs any more; where others had run ahead of it, that is a gap."""
+        heard_ns = self.lines.remove(connection)
+        if heard_ns is not None and self.state is Status.SYNCED:
+            self.counters["gaps"] += 1
+            self._lose("gap", "a gap: the connection that could have filled it is gone", heard_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the state, or take it away; closed is final."""
@@ -239,7 +319,35 @@ class Market:
         self._cause(cause, now_ns)
         self._enter(Status.BUFFERING, reason, now_ns)
 
+    def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
+        refresh = self._refresh
+        if refresh is None:
+            return
+        if refresh.fresh is None:
+            if refresh.kept and refresh.kept_bytes + len(raw) > self._most_bytes:
+                self._refresh = None
+                return
+            refresh.kept.append(update)
+            refresh.kept_bytes += len(raw)
+            return
+        if not refresh.fresh.roll(self.continuity, update):
+            self._refresh = None
+        elif refresh.fresh.update_id == self.last_update_id:
+            self._refresh = None
+            self._merge(refresh.fresh, received_ns)
+
+    def _merge(self, fresh: Fresh, now_ns: int) -> None:
+        assert self.last_update_id is not None
+        found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
+        self.compared = (self.last_update_id, *found)
+        self.counters["refreshes"] += 1
+        self.counters["corrections"] += found.wrong
+        self._cause("refreshed", now_ns)
+        self._check_crossed(now_ns)
+
     def _enter(self, state: Status, reason: str, now_ns: int) -> None:
+        if state is not Status.SYNCED:
+            self._refresh = None
         if state is not self.state:
             self.state, self.since_ns = state, now_ns
         self.reason = reason
@@ -282,3 +390,8 @@ class Market:
     def _cause(self, cause: str, now_ns: int) -> None:
         self.causes.add(cause)
         self.caused_ns = now_ns
+
+
+def _last_id(kept: tuple[bytes, int]) -> int:
+    update = parse_frame(kept[0]).update
+    return 0 if update is None else update.final_update_id

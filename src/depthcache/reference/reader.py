@@ -77,6 +77,11 @@ class BookReader:
         return self._market.updated_ns
 
     @property
+    def _times(self) -> tuple[int | None, int | None]:
+        """Event time and receipt of the same update."""
+        return self._market.event_time_us, self._market.updated_ns
+
+    @property
     def counters(self) -> dict[str, int]:
         """Counts since the book was made."""
         return {name: self._market.counters[name] for name in COUNTERS}

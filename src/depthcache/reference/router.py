@@ -21,7 +21,7 @@ from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
 from depthcache.reference.sequence import Continuity
 
-__all__ = ["ControlMessage", "MarketChange", "Router", "StrayFrame"]
+__all__ = ["ControlMessage", "MarketChange", "Router", "StrayFrame", "StreamFrame"]
 
 CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
@@ -51,6 +51,17 @@ class ControlMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFrame:
+    """The newest frame of a stream that somebody listens to."""
+
+    connection: int
+    stream: str
+    frame: bytes
+    skipped: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrayFrame:
     """Frames that no market takes, counted by kind."""
 
@@ -64,7 +75,15 @@ class StrayFrame:
 @dataclass(slots=True)
 class _Pending:
     control: list[ControlMessage] = field(default_factory=list)
+    streams: dict[tuple[int, str], StreamFrame] = field(default_factory=dict)
     strays: dict[tuple[int, str, str], StrayFrame] = field(default_factory=dict)
+
+    def stream(self, connection: int, stream: str, frame: bytes, at_ns: int) -> None:
+        held = self.streams.get((connection, stream))
+        skipped = 0 if held is None else held.skipped + 1
+        self.streams[connection, stream] = StreamFrame(
+            connection=connection, stream=stream, frame=frame, skipped=skipped, at_ns=at_ns
+        )
 
     def stray(self, connection: int, what: str, detail: str, at_ns: int) -> None:
         if what == "unknown_stream" and (connection, what, detail) not in self.strays:
@@ -83,6 +102,8 @@ class Router:
         self._capacity, self._buffer_bytes = control_capacity, buffer_bytes
         self._markets: dict[int, Market] = {}
         self._connections: dict[int, dict[str, int]] = {}
+        self._listened: set[tuple[int, str]] = set()
+        self._traffic: dict[int, tuple[int, int, int | None]] = {}
         self._used_markets: set[int] = set()
         self._used_connections: set[int] = set()
         self._pending = _Pending()
@@ -119,6 +140,38 @@ class Router:
         snapshot = parse_snapshot(as_bytes(body))
         return self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns)
 
+    def begin_refresh(self, market: int) -> bool:
+        """Keep what is applied from now on; False: the book is not live."""
+        return self._markets[market].begin_refresh()
+
+    def end_refresh(self, market: int) -> None:
+        """Forget a refresh that was begun."""
+        self._markets[market].end_refresh()
+
+    def refresh(self, market: int, body: Any, *, limit: int | None, now_ns: int) -> str:
+        """Compare a live book with a snapshot and merge it. Raises MalformedSnapshot."""
+        snapshot = parse_snapshot(as_bytes(body))
+        return self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns)
+
+    def settle_refresh(self, market: int, now_ns: int) -> bool:
+        """No diff came for a snapshot that waits."""
+        return self._markets[market].settle_refresh(now_ns)
+
+    def compared(self, market: int) -> tuple[int, int, int, int, int] | None:
+        """What the last refresh found: update id, checked, differing, missing, extra."""
+        return self._markets[market].compared
+
+    def covered(self) -> list[tuple[int, int | None, int]]:
+        """Of every live book: number, levels inside the complete range, levels asked for."""
+        return [
+            (number, market.covered(), market.asked)
+            for number, market in sorted(self._markets.items())
+            if market.status()[0] is Status.SYNCED
+        ]
+
+    def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
+        """Delays are counted by the native router only."""
+
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, kept diffs stay."""
         self._markets[market].resync(reason, now_ns)
@@ -139,20 +192,39 @@ class Router:
             raise ValueError(f"the connection number {connection} was used before")
         self._used_connections.add(connection)
         self._connections[connection] = {}
+        self._traffic[connection] = (0, 0, None)
 
     def close_connection(self, connection: int) -> None:
         """Frames of this number are ignored from now on."""
-        del self._connections[connection]
+        for number in set(self._connections.pop(connection).values()):
+            self._markets[number].remove_line(connection)
+        self._listened = {each for each in self._listened if each[0] != connection}
 
     def route(self, connection: int, stream: str, market: int) -> None:
         """Frames of this stream go to this market."""
         if market not in self._markets:
             raise KeyError(f"no market {market}")
         self._connections[connection][stream] = market
+        self._markets[market].add_line(connection)
+
+    def listen(self, connection: int, stream: str) -> None:
+        """Hand out the newest frame of a stream as it is, where no market takes it."""
+        self._listened.add((connection, stream))
+
+    def lines(self, market: int) -> list[tuple[int, bool, int | None]]:
+        """The connections of a market: number, whether joined, when heard last."""
+        return [(line.connection, line.joined, line.heard_ns) for line in self._markets[market].lines]
+
+    def traffic(self, connection: int) -> tuple[int, int, int | None]:
+        """What came on a connection: frames, bytes, when the last one was received."""
+        return self._traffic[connection]
 
     def unroute(self, connection: int, stream: str) -> None:
         """Frames of this stream are strays again."""
-        self._connections[connection].pop(stream, None)
+        self._listened.discard((connection, stream))
+        number = self._connections[connection].pop(stream, None)
+        if number is not None:
+            self._markets[number].remove_line(connection)
 
     # --- frames ------------------------------------------------------------------------------
 
@@ -162,6 +234,8 @@ class Router:
         routes = self._connections.get(connection)
         if routes is None:
             return self._has_events()
+        frames, size, _ = self._traffic[connection]
+        self._traffic[connection] = (frames + 1, size + len(raw), received_ns)
         try:
             parsed = parse_frame(raw)
         except MalformedFrame as error:
@@ -178,6 +252,8 @@ class Router:
             self._on_diff(connection, number, parsed, raw, at_ns)
         elif parsed.stream is None or parsed.stream == _SHUTDOWN_STREAM:
             self._on_control(connection, parsed, raw, at_ns)
+        elif parsed.update is None and (connection, parsed.stream) in self._listened:
+            self._pending.stream(connection, parsed.stream, raw, at_ns)
         else:
             self._pending.stray(connection, "unknown_stream", parsed.stream, at_ns)
 
@@ -193,7 +269,7 @@ class Router:
         except MalformedFrame as error:
             self._on_malformed(connection, number, error, at_ns)
         else:
-            market.on_diff(update, raw, at_ns)
+            market.on_diff(update, raw, at_ns, connection=connection)
 
     def _on_malformed(self, connection: int, number: int | None, error: MalformedFrame, at_ns: int) -> None:
         if number is None:
@@ -215,7 +291,12 @@ class Router:
     def take_events(self) -> list[Any]:
         """Everything that happened since the last call."""
         pending, self._pending = self._pending, _Pending()
-        return [*self._changes(), *pending.control, *pending.strays.values()]
+        return [
+            *self._changes(),
+            *pending.control,
+            *pending.streams.values(),
+            *pending.strays.values(),
+        ]
 
     def _changes(self) -> Iterable[MarketChange]:
         for number, market in sorted(self._markets.items()):
@@ -232,4 +313,4 @@ class Router:
 
     def _has_events(self) -> bool:
         markets = any(market.causes for market in self._markets.values())
-        return markets or bool(self._pending.control) or bool(self._pending.strays)
+        return markets or any((self._pending.control, self._pending.streams, self._pending.strays))

@@ -1,6 +1,7 @@
 //! Reading a market: what it says of itself, its levels, and constant copies.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Market;
 use crate::condition::{NotReadable, Standing, Status};
@@ -14,6 +15,7 @@ impl Market {
     ///
     /// Call it after `readable` said `Ok`; the copy is readable for good.
     pub fn freeze(&self, levels: usize) -> Frozen {
+        self.note_asked(levels);
         let standing = self.standing();
         let facts = Facts {
             exchange: self.exchange.clone(),
@@ -32,6 +34,27 @@ impl Market {
             self.bids.freeze(levels),
             self.asks.freeze(levels),
         )
+    }
+
+    /// The most levels a side that a reader asked for; who asks for all asks for none in particular.
+    pub fn depth_asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The fewest levels that a side has inside its complete range; None where both sides are whole.
+    pub fn covered(&self) -> Option<usize> {
+        [&self.bids, &self.asks]
+            .into_iter()
+            .filter(|ladder| ladder.complete_to() != CompleteTo::Whole)
+            .map(Ladder::coverage)
+            .min()
+    }
+
+    #[inline]
+    fn note_asked(&self, levels: usize) {
+        if levels != usize::MAX && levels > self.asked.load(Ordering::Relaxed) {
+            self.asked.store(levels, Ordering::Relaxed);
+        }
     }
 
     fn side(&self, side: Side) -> &Ladder {
@@ -112,6 +135,7 @@ impl Reading for Market {
     }
 
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
+        self.note_asked(stop);
         self.side(side).levels(start, stop)
     }
 

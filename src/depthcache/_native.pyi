@@ -373,8 +373,8 @@ class Router:
     def lines(self, market: int) -> list[tuple[int, bool, int | None]]:
         """The connections of a market: number, whether what came last continued the book (told only
         where there are several), when a diff was heard last."""
-    def traffic(self, connection: int) -> tuple[int, int, int | None]:
-        """What came on a connection: frames, bytes, when the last one was received."""
+    def traffic(self, connection: int) -> tuple[int, int, int | None, int | None]:
+        """What came on a connection: frames, bytes, when the last frame and the last diff were received."""
     def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
         """Take one frame to its book; True when `take_events` has something to tell.
 

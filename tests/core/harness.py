@@ -18,13 +18,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from depthcache import venues
+from depthcache._native import Router
 from depthcache.core.client import ClientCore
-from depthcache.core.commands import CloseConnection, Command, FetchSnapshot, OpenConnection, Send
+from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
 from depthcache.model import Status
 from depthcache.venues import Venue
-from tests.core.stub_router import StubRouter
 
 SPOT = venues.venue("binance.com")
 FUTURES = venues.venue("binance.com-futures")
@@ -103,6 +103,9 @@ class Exchange:
         self.accepts_then_closes = False
         self.answers_lists = True
         self.unknown: set[str] = set()
+        self.listed: dict[str, str] = {}
+        self.refuses_all: Callable[[], tuple[int, dict[str, str], bytes] | None] = lambda: None
+        self.facts: list[tuple[int, str]] = []
         self.refused_streams: set[str] = set()
         self.most_streams = 1024
         self.scripted: deque[tuple[int, dict[str, str], bytes] | str] = deque()
@@ -294,6 +297,9 @@ class Exchange:
     def get(self, request: int, url: str) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
+        if not url.startswith(tuple(v.endpoints.rest + v.depth_path for v in self.bench.venues)):
+            self._get_fact(request, url)
+            return
         symbol, limit = query["symbol"][0], int(query["limit"][0])
         venue = next(v for v in self.bench.venues if url.startswith(v.endpoints.rest + v.depth_path))
         weight = venue.snapshot_weight(limit)
@@ -311,6 +317,34 @@ class Exchange:
             self.bench.after(
                 self.rest_delay_ns // 2,
                 lambda: self.bench.core.on_answer(request, status, {**counted, **headers}, body, self.now),
+            )
+
+        self.bench.after(self.rest_delay_ns // 2, arrive)
+
+    def _get_fact(self, request: int, url: str) -> None:
+        """The time, or the list of symbols: those that somebody asked for trade."""
+        venue = next(v for v in self.bench.venues if url.startswith(v.endpoints.rest))
+        is_time = urlsplit(url).path == venue.time_path
+        weight = 1 if is_time else venue.exchange_info_weight
+        self.facts.append((self.now, url))
+
+        def arrive() -> None:
+            self.spent.append((self.now, venue.weight_pool, weight))
+            if is_time:
+                answer: dict[str, Any] = {"serverTime": 1_770_000_000_000 + self.now // 1_000_000}
+            else:
+                known = {key.partition(":")[2] for key in self.markets} | self.listed.keys()
+                rows = [
+                    {"symbol": name, venue.status_key: self.listed.get(name, "TRADING")}
+                    for name in sorted(known - self.unknown)
+                ]
+                answer = {venue.listing_key: rows}
+            status, headers, body = self.refuses_all() or (200, {}, json.dumps(answer).encode())
+            used = self._used_this_minute(venue.weight_pool) + self.foreign_weight
+            headers = {**({"x-mbx-used-weight-1m": str(used)} if self.counts_weight else {}), **headers}
+            delay_ns = self.rest_delay_ns // 2
+            self.bench.after(
+                delay_ns, lambda: self.bench.core.on_answer(request, status, headers, body, self.now)
             )
 
         self.bench.after(self.rest_delay_ns // 2, arrive)
@@ -339,6 +373,8 @@ class Exchange:
         return most
 
     def _answer(self, venue: Venue, symbol: str) -> tuple[int, dict[str, str], bytes] | str:
+        if (refusal := self.refuses_all()) is not None:
+            return refusal
         if self.scripted:
             return self.scripted.popleft()
         special = self.scripted_for.get(symbol)
@@ -366,7 +402,7 @@ class Bench:
         self.now_ns = 1_000 * MINUTE
         self.start_ns = self.now_ns
         self.venues = venues
-        self.router: Any = StubRouter()
+        self.router: Any = Router()
         self.core = ClientCore(self.router, random=random, policy=policy or Policy())
         self.exchange = Exchange(self)
         self.notices: list[Notice] = []
@@ -431,7 +467,7 @@ class Bench:
                         self.exchange.closed_by_client(connection)
                     case Send(connection, text):
                         self.exchange.hear(connection, text)
-                    case FetchSnapshot(request, url, _):
+                    case Fetch(request, url, _):
                         self.exchange.get(request, url)
 
     # --- the application -------------------------------------------------------------------

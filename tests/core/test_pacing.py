@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from depthcache._native import Router
 from depthcache.core.answers import Answer, Verdict
-from depthcache.core.commands import FetchSnapshot
+from depthcache.core.budget import Allowance, Budget
+from depthcache.core.commands import Fetch
 from depthcache.core.context import Context
-from depthcache.core.pacing import Allowance, Pacer, Purpose, Ticket
+from depthcache.core.pacing import Pacer, Purpose, Ticket
 from depthcache.core.policy import Policy
 from depthcache.model import Status
 from tests.core.harness import COIN, FUTURES, MINUTE, SECOND, SPOT, Bench
-from tests.core.stub_router import StubRouter
 
 GOOD = Answer(Verdict.INSTALL)
 
 
 def make_pacer(**choices: float) -> tuple[Pacer, Context]:
-    context = Context(StubRouter(), Policy(**choices), lambda: 0.5)  # type: ignore[arg-type]
-    return Pacer(context, SPOT), context
+    context = Context(Router(), Policy(**choices), lambda: 0.5)  # type: ignore[arg-type]
+    budget = Budget(SPOT.weight_per_minute, SPOT.connects_per_5_minutes, nullcontext())
+    return Pacer(context, "pool", budget), context
+
+
+class Nobody:
+    """Who asks and does not care."""
+
+    def on_sent(self, ticket: Ticket, now_ns: int) -> None: ...
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None: ...
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None: ...
 
 
 def ticket(symbol: str = "BTCUSDT", purpose: Purpose = Purpose.FIRST, limit: int = 1000) -> Ticket:
-    return Ticket(1, SPOT, symbol, limit, purpose, 0)
+    return Ticket(Nobody(), SPOT, purpose, 0, symbol=symbol, limit=limit)
 
 
-def sent(context: Context) -> list[FetchSnapshot]:
-    commands = [command for command in context.commands if isinstance(command, FetchSnapshot)]
+def sent(context: Context) -> list[Fetch]:
+    commands = [command for command in context.commands if isinstance(command, Fetch)]
     context.commands.clear()
     return commands
 
@@ -47,7 +58,7 @@ def test_units_counted_anywhere_between_taking_and_release_never_exceed_the_allo
 ) -> None:
     """Whenever the exchange counts a unit between its sending and its answer, no window of 60 holds more
     than the allowance."""
-    allowance, now, held = Allowance(60, 60), 0, []
+    allowance, now, held = Allowance(60), 0, []
     counted: list[tuple[int, int]] = []
     for units, wait, delay in steps:
         now += wait
@@ -55,7 +66,7 @@ def test_units_counted_anywhere_between_taking_and_release_never_exceed_the_allo
             if release_at <= now:
                 allowance.release(amount, now)
                 held.remove((release_at, amount))
-        if allowance.free_at(units, now) == now:
+        if allowance.free_at(units, 60, now) == now:
             allowance.hold(units)
             held.append((now + delay, units))
             counted += [(now, units)] if delay % 2 else [(now + delay, units)]
@@ -124,27 +135,27 @@ def test_withdrawn_wishes_are_never_sent() -> None:
 def test_the_weight_in_any_minute_stays_under_the_share_however_fast_the_answers_come() -> None:
     bench = Bench(policy=Policy(share=0.2))
     bench.exchange.rest_delay_ns = 2_000_000
-    bench.add(*(f"S{number}USDT" for number in range(120)))
+    bench.add(*(f"S{number}USDT" for number in range(300)))
     bench.run_until(bench.all_synced, within_s=301)
     bench.assert_law_kept(share=0.2)
     assert bench.exchange.most_weight_in_any_minute(SPOT.weight_pool) == 1200
 
 
 def test_the_rolling_minute_lets_the_next_request_go_as_soon_as_it_may() -> None:
-    bench = Bench(policy=Policy(share=0.1))  # 600 in a minute: 12 snapshots of 50
-    bench.add(*(f"S{number}USDT" for number in range(13)))
-    bench.run(5)
+    bench = Bench(policy=Policy(share=0.01))  # 60 in a minute: 12 snapshots of 5
+    bench.add(*(f"S{number}USDT" for number in range(13)), depth=50)
+    bench.run(3)
     assert len(bench.exchange.requests) == 12
-    bench.run_until(bench.all_synced, within_s=57)
+    bench.run_until(bench.all_synced, within_s=59)
     assert 60 < (bench.exchange.requests[12][0] - bench.exchange.requests[0][0]) / SECOND < 60.5
 
 
 def test_usd_m_and_coin_m_spend_one_budget() -> None:
     bench = Bench()
-    bench.add(*(f"U{number}USDT" for number in range(50)), venue=FUTURES)
-    bench.add(*(f"C{number}USD_PERP" for number in range(50)), venue=COIN)
+    bench.add(*(f"U{number}USDT" for number in range(350)), venue=FUTURES)
+    bench.add(*(f"C{number}USD_PERP" for number in range(350)), venue=COIN)
     bench.run(30)
-    assert bench.synced() == 60  # 1,200 of weight, 20 each
+    assert 590 <= bench.synced() <= 600  # 1,200 of weight, 2 each
     bench.run_until(bench.all_synced, within_s=60)
     bench.assert_law_kept()
 
@@ -163,12 +174,13 @@ def test_a_venue_that_waits_does_not_hold_up_another() -> None:
 
 def test_weight_used_by_other_programs_stops_requests_before_the_limit() -> None:
     bench = Bench()
-    bench.exchange.foreign_weight = 5_300
+    bench.exchange.foreign_weight = 5_360
     bench.add("BTCUSDT")
     bench.run_until(bench.all_synced, within_s=2)
-    bench.add("ETHUSDT", "BNBUSDT")  # 5,350 are used, 5,400 is the ceiling: one more may go
+    bench.add("ETHUSDT", "BNBUSDT")  # 5,385 are used, 5,400 is the ceiling: none of 25 may go
     bench.run(20)
-    assert len(bench.exchange.requests) == 2
+    assert bench.synced() == 1
+    assert sum(weight for _, _, weight in bench.exchange.spent) <= 40
     bench.exchange.foreign_weight = 0
     bench.run_until(bench.all_synced, within_s=61)
 
@@ -178,7 +190,7 @@ def test_while_others_use_everything_one_request_a_minute_looks_whether_there_is
     bench.exchange.foreign_weight = 5_990
     bench.add(*(f"S{number}USDT" for number in range(20)))
     bench.run(30)
-    assert 1 <= len(bench.exchange.requests) <= 8
+    assert 1 <= len(bench.exchange.requests) <= 24
     before = len(bench.exchange.requests)
     bench.run(300)
     assert len(bench.exchange.requests) - before <= 6
@@ -247,12 +259,11 @@ def test_after_a_stop_one_request_goes_alone_and_its_answer_opens_the_rest() -> 
 def test_bans_without_a_told_time_are_waited_out_longer_and_longer() -> None:
     bench = Bench()
     banned_until = bench.now_ns + 20 * MINUTE
-    bench.exchange.scripted_for["BTCUSDT"] = lambda: (
-        (418, {}, b"banned") if bench.now_ns < banned_until else None
-    )
+    bench.exchange.refuses_all = lambda: (418, {}, b"banned") if bench.now_ns < banned_until else None
     bench.add("BTCUSDT")
     bench.run_until(bench.all_synced, within_s=40 * 60)
-    gaps = [round(after - before) for before, after in pairwise(bench.asked("BTCUSDT"))]
+    times = sorted(at for at, *_ in [*bench.exchange.requests, *bench.exchange.facts])
+    gaps = [round((after - before) / SECOND) for before, after in pairwise(times)][:4]
     assert gaps == [120, 240, 480, 960]
 
 
@@ -275,7 +286,7 @@ def test_1500_symbols_start_cold_within_the_budget_and_as_fast_as_it_allows() ->
     for number, symbol in enumerate(symbols[:300]):
         bench.exchange.ticks(symbol, every_s=7.0, start_s=number / 100)
     took_s = bench.run_until(lambda: bench.synced() == 1500, within_s=30 * 60, step_s=5.0)
-    assert took_s < 1.1 * 1500 * 50 / 3000 * 60
+    assert took_s < 1.1 * 1500 * 5 / 3000 * 60
     bench.assert_law_kept()
     assert len(bench.exchange.all_sockets) == 8
     assert sorted(bench.subscribe_names()) == sorted(SPOT.stream(symbol) for symbol in symbols)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from depthcache.core.policy import Policy
-from depthcache.core.watchdogs import SilenceWatch, has_moved
+from depthcache.core.watchdogs import SilenceWatch
 from depthcache.model import Status
 from depthcache.venues import Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench
-from tests.core.stub_router import Book
 
 BOTH = pytest.mark.parametrize("venue", [SPOT, FUTURES], ids=lambda venue: venue.name)
 
@@ -26,15 +23,15 @@ def flowing_bench(*symbols: str, venue: Venue = SPOT, every_s: float = 0.5) -> B
 
 
 @BOTH
-def test_a_quiet_symbol_stays_synced_and_is_looked_at_more_and_more_rarely(venue: Venue) -> None:
+def test_a_quiet_symbol_stays_synced_and_is_looked_at_now_and_then(venue: Venue) -> None:
     bench = Bench()
     bench.add("QUIETUSDT", venue=venue)
     bench.run(2 * 3600)
     assert bench.seen("QUIETUSDT") == [Status.SYNCED]
-    assert 10 < len(bench.asked("QUIETUSDT")) < 20
-    limits = {limit for _, _, limit in bench.exchange.requests[1:]}
-    assert limits == {venue.cheapest_limit}
-    assert bench.asked("QUIETUSDT")[1] == pytest.approx(11, abs=1.5)
+    assert 140 < len(bench.asked("QUIETUSDT")) < 175  # every 45 s
+    limits = [limit for _, _, limit in bench.exchange.requests[1:]]
+    assert limits.count(venue.cheapest_limit) >= len(limits) - 2  # and hourly a refresh
+    assert bench.asked("QUIETUSDT")[1] == pytest.approx(6, abs=1.5)
 
 
 @BOTH
@@ -50,8 +47,10 @@ def test_a_symbol_with_one_update_a_minute_is_never_doubted(venue: Venue) -> Non
 @pytest.mark.slow
 def test_a_book_that_flows_costs_no_look(venue: Venue) -> None:
     bench = flowing_bench("BTCUSDT", venue=venue)
-    bench.run(3600)
+    bench.run(3500)
     assert len(bench.asked("BTCUSDT")) == 1
+    bench.run(200)
+    assert len(bench.asked("BTCUSDT")) == 2  # the hourly refresh
 
 
 @BOTH
@@ -87,8 +86,8 @@ def test_a_symbol_that_stays_silent_moves_to_another_connection_and_is_never_ser
         bench.run(1)
         synced_s += bench.status("MUTEUSDT") is Status.SYNCED
     assert synced_s == 0
-    assert len(bench.asked("BTCUSDT")) == 1
-    assert len(bench.asked("MUTEUSDT")) < 60
+    assert len(bench.asked("BTCUSDT")) <= 2
+    assert len(bench.asked("MUTEUSDT")) < 200
     assert 2 <= len(bench.exchange.connects) < 20
     bench.exchange.unmute("MUTEUSDT", venue)
     bench.run_until(bench.all_synced, within_s=40)
@@ -134,8 +133,8 @@ def test_acknowledged_but_never_delivered_is_found_from_the_start() -> None:
     bench.exchange.ticks("DEADUSDT", every_s=0.5)
     bench.run(1)
     assert bench.status("DEADUSDT") is Status.SYNCED
-    bench.run(15)
-    assert bench.status("DEADUSDT") is not Status.SYNCED
+    bench.run(9)
+    assert bench.status("DEADUSDT") is Status.STALE
 
 
 def test_the_last_update_before_a_long_silence_being_lost_is_found_and_healed() -> None:
@@ -198,54 +197,5 @@ def test_looks_are_bounded_for_1500_quiet_books() -> None:
         now = watch.next_look_ns()
         looks.append(now)
         watch.on_compared(now)
-    assert [look // SECOND for look in looks[:5]] == [10, 40, 100, 220, 460]
-    assert len(looks) <= 11
-
-
-# --- the evidence ----------------------------------------------------------------------------
-
-
-def snapshot(last_update_id: object = 10, bids: object = (), asks: object = ()) -> bytes:
-    return json.dumps({"lastUpdateId": last_update_id, "bids": bids, "asks": asks}).encode()
-
-
-def book(**levels: dict[str, str]) -> Book:
-    return Book("x", "X", chained=False, last_update_id=10, sides={"b": {}, "a": {}, **levels})
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (snapshot(9), False),
-        (snapshot(10), False),
-        (snapshot(11), True),
-        (snapshot("11"), None),
-        (snapshot(None), None),
-        (b"", None),
-        (b"[]", None),
-        (b"{}", None),
-        (b"7", None),
-        (b"[" * 100_000, None),
-    ],
-)
-def test_ids_of_one_symbol_are_evidence_by_themselves(body: bytes, expected: bool | None) -> None:
-    assert has_moved(body, book(), "contiguous") is expected  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (snapshot(11, [["1.0", "2"]], [["3", "4"]]), False),
-        (snapshot(11, [["1.00", "2.0"]]), False),
-        (snapshot(11, [["1.0", "3"]]), True),
-        (snapshot(11, [["1.0", "2"], ["0.9", "2"]]), True),
-        (snapshot(11, [], [["3", "5"]]), True),
-        (snapshot(9, [["7", "7"]]), False),
-        (snapshot(11, [["x", "2"]]), None),
-        (snapshot(11, [7]), None),
-        (snapshot(11, None), None),
-    ],
-)
-def test_shared_ids_need_levels_that_differ(body: bytes, expected: bool | None) -> None:
-    ours = book(b={"1": "2"}, a={"3": "4"})
-    assert has_moved(body, ours, "chained") is expected  # type: ignore[arg-type]
+    assert [look // SECOND for look in looks[:5]] == [5, 35, 80, 125, 170]
+    assert len(looks) <= 82

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from depthcache import venues
-from depthcache.core.commands import CloseConnection, FetchSnapshot, OpenConnection, Send
+from depthcache.core.commands import CloseConnection, Fetch, OpenConnection, Send
 from depthcache.core.notices import Notice
 from depthcache.io.network import Closed, Failure, Response
 from depthcache.io.runner import Runner
@@ -64,7 +64,7 @@ def test_commands_are_performed_in_their_order(stage: Stage) -> None:
     stage.core.commands = [
         OpenConnection(1, "wss://h/stream"),
         Send(1, "hello"),
-        FetchSnapshot(2, "https://h/depth", 9.0),
+        Fetch(2, "https://h/depth", 9.0),
         CloseConnection(1),
     ]
     stage.runner.on_alive(1)
@@ -134,7 +134,7 @@ def test_a_listener_may_call_back_into_the_runner(stage: Stage) -> None:
 def test_a_network_that_reports_from_inside_a_call_breaks_nothing(stage: Stage) -> None:
     stage.network.on_call["open"] = lambda: stage.runner.on_open(1)
     stage.core.when["on_open"] = lambda: stage.core.commands.append(Send(1, "subscribe"))
-    stage.core.commands = [OpenConnection(1, "wss://h"), FetchSnapshot(2, "https://h", 1.0)]
+    stage.core.commands = [OpenConnection(1, "wss://h"), Fetch(2, "https://h", 1.0)]
     stage.runner.on_alive(9)
     assert [call[0] for call in stage.network.calls] == ["open", "fetch", "send"]
 

@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         number = self.next_carrier
         self.next_carrier += 1
         self.carriers.append(number)
-        self.both(lambda router: (router.open_connection(number), router.route(number, STREAM, 1)) and None)
+        self.both(lambda router: (router.open_connection(number), router.route(number, STREAM, 1)))
 
     @precondition(lambda self: len(self.carriers) > 1)
     @rule(which=small, by_route=st.booleans())

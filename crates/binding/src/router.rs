@@ -19,6 +19,9 @@ use crate::reader::{BookReader, FrozenBook, parse_continuity};
 use crate::values::{classes, word};
 use crate::{errors, input};
 
+/// Frames, bytes, when the last frame and the last diff were received.
+type Came = (u64, u64, Option<i64>, Option<i64>);
+
 /// Update id, checked, differing, missing, extra.
 type Compared = (i64, u64, u64, u64, u64);
 
@@ -231,10 +234,15 @@ impl Router {
         Ok(lines.iter().map(fact).collect())
     }
 
-    /// What came on a connection: frames, bytes, when the last one was received.
-    fn traffic(&self, py: Python<'_>, connection: u64) -> PyResult<(u64, u64, Option<i64>)> {
+    /// What came on a connection: frames, bytes, when the last one and the last diff were received.
+    fn traffic(&self, py: Python<'_>, connection: u64) -> PyResult<Came> {
         let traffic = told(py, self.inner.traffic(connection))?;
-        Ok((traffic.frames, traffic.bytes, traffic.heard_ns))
+        Ok((
+            traffic.frames,
+            traffic.bytes,
+            traffic.heard_ns,
+            traffic.data_ns,
+        ))
     }
 
     fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {

@@ -98,6 +98,8 @@ pub struct Traffic {
     pub bytes: u64,
     /// When the last one was received; None before one.
     pub heard_ns: Option<i64>,
+    /// When the last diff for a market was received; None before one.
+    pub data_ns: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -455,6 +457,7 @@ impl Router {
                     None => market.on_malformed(scan::unchained(&scanned).what, at_ns),
                 }
                 self.list(route.market, market);
+                traffic.data_ns = Some(at_ns);
             }
             _ => self.on_other(connection, listened, &scanned, frame, at_ns),
         }

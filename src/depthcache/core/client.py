@@ -13,8 +13,12 @@ from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from depthcache.core.answers import judge
+from depthcache.core.budget import Budgets
+from depthcache.core.clock import Clock, Estimate
 from depthcache.core.commands import Command, TellTrouble
 from depthcache.core.context import Context
+from depthcache.core.depths import Depths
+from depthcache.core.listing import Listing
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
 from depthcache.core.policy import Policy
@@ -25,11 +29,20 @@ from depthcache.errors import InvalidArgument, UnknownSymbol
 from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
-    from depthcache._native import ControlMessage, Event, MarketChange, Router, StrayFrame
+    from depthcache._native import (
+        ControlMessage,
+        Event,
+        MarketChange,
+        Router,
+        StrayFrame,
+        StreamFrame,
+    )
 
 __all__ = ["ClientCore"]
 
-_LINK_TIMERS = frozenset({Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW})
+_LINK_TIMERS = frozenset(
+    {Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW, Timer.OVERLAP}
+)
 _TROUBLES = ("gap", "reset", "crossed", "malformed")
 
 
@@ -42,11 +55,23 @@ class ClientCore:
     anything the exchange sends. Times are the caller's monotonic clock in nanoseconds.
     """
 
-    def __init__(self, router: Router, *, random: Callable[[], float], policy: Policy = Policy()) -> None:  # noqa: B008
-        self._context = Context(router, policy, random)
+    def __init__(
+        self,
+        router: Router,
+        *,
+        random: Callable[[], float],
+        policy: Policy = Policy(),  # noqa: B008
+        budgets: Budgets | None = None,
+    ) -> None:
+        """`budgets`: those that other clients of the same address use, too; None for its own."""
+        self._context = Context(router, policy, random, budgets or Budgets())
         self._markets: dict[int, Supervisor] = {}
         self._pacers: dict[str, Pacer] = {}
         self._streams: dict[Venue, Streams] = {}
+        self._listings: dict[Venue, Listing] = {}
+        self._clocks: dict[Venue, Clock] = {}
+        self._tops: dict[str, Supervisor] = {}
+        self._depths = Depths(self._context, self._markets)
         self._market_numbers = count(1)
         self._notices: list[Notice] = []
         self._closed = False
@@ -58,6 +83,17 @@ class ClientCore:
         """The choices this client was made with."""
         return self._context.policy
 
+    def confirmed_ns(self, market: int) -> int | None:
+        """When a book was last proven to be the exchange's, other than by a diff; None for never."""
+        supervisor = self._markets.get(market)
+        return None if supervisor is None else supervisor.confirmed_ns
+
+    def clock(self, market: int) -> Estimate | None:
+        """What is known of the clock of a market's exchange."""
+        supervisor = self._markets.get(market)
+        clock = None if supervisor is None else self._clocks.get(supervisor.venue)
+        return None if clock is None else clock.estimate
+
     # --- commands of the application -------------------------------------------------------
 
     def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None = None, now_ns: int) -> int:
@@ -68,18 +104,20 @@ class ClientCore:
         """
         if self._closed:
             raise InvalidArgument(name="symbol", value=symbol, allowed="nothing: the client is closed")
-        limit = venue.snapshot_limit(depth)
+        weight = venue.snapshot_weight(venue.snapshot_limit(depth))
         stream = venue.stream(symbol, speed_ms)
         pacer = self._pacer(venue)
         streams = self._streams.get(venue)
         if streams is not None and stream in streams:
             raise InvalidArgument(name="symbol", value=symbol, allowed=f"each once on {venue.name}")
-        if venue.snapshot_weight(limit) > pacer.budget:
+        if weight > pacer.most:
             raise InvalidArgument(
-                name="depth", value=depth, allowed=f"what costs at most {pacer.budget} weight at this share"
+                name="depth", value=depth, allowed=f"what costs at most {pacer.most} weight at this share"
             )
         if streams is None:
             streams = self._streams[venue] = Streams(self._context, venue)
+            self._listings[venue] = Listing(self._context, venue, pacer)
+            self._clocks[venue] = Clock(self._context, venue, pacer)
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
         supervisor = Supervisor(
@@ -88,12 +126,19 @@ class ClientCore:
             venue=venue,
             symbol=symbol,
             stream=stream,
-            limit=limit,
+            depth=depth,
             pacer=pacer,
             streams=streams,
+            listing=self._listings[venue],
         )
         self._markets[market] = supervisor
         streams.add(stream, supervisor, now_ns)
+        if supervisor.seed is not None:
+            self._tops[supervisor.seed.stream] = supervisor
+            supervisor.seed.start(now_ns)
+        self._listings[venue].watch(supervisor, now_ns)
+        self._clocks[venue].begin(now_ns)
+        self._depths.begin(now_ns)
         self._collect_notices(now_ns)
         return market
 
@@ -103,8 +148,24 @@ class ClientCore:
         if supervisor is None:
             raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
         supervisor.streams.remove(supervisor.stream, now_ns)
+        self._listings[supervisor.venue].forget(supervisor)
+        if supervisor.seed is not None:
+            self._tops.pop(supervisor.seed.stream, None)
+        if all(each.venue is not supervisor.venue for each in self._markets.values()):
+            self._clocks[supervisor.venue].end()
+        if not self._markets:
+            self._depths.end()
         self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
         self._room(supervisor.pacer, now_ns)
+
+    def audit(self, market: int, audit: int, limit: int, now_ns: int) -> None:
+        """Compare a book with a snapshot of so many levels at one update id; ends in one TellAudit with
+        the number `audit`. Raises UnknownSymbol for a market that is not there."""
+        supervisor = self._markets.get(market)
+        if supervisor is None:
+            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+        supervisor.upkeep.audit(audit, supervisor.venue.served_limit(limit), now_ns)
+        self._collect_notices(now_ns)
 
     def close(self, now_ns: int) -> None:
         """Give up every book and every connection; nothing comes after this."""
@@ -146,8 +207,8 @@ class ClientCore:
             return
         answer = judge(status, headers, body)
         ticket = pacer.on_answer(request, answer, headers, now_ns)
-        if ticket is not None and (supervisor := self._markets.get(ticket.market)):
-            supervisor.on_answer(ticket, answer, body, now_ns)
+        if ticket is not None:
+            ticket.asker.on_answer(ticket, answer, body, now_ns)
         self._room(pacer, now_ns)
 
     def on_failure(self, request: int, reason: str, now_ns: int) -> None:
@@ -156,8 +217,8 @@ class ClientCore:
         if pacer is None:
             return
         ticket = pacer.on_failure(request, now_ns)
-        if ticket is not None and (supervisor := self._markets.get(ticket.market)):
-            supervisor.on_failure(ticket, reason, now_ns)
+        if ticket is not None:
+            ticket.asker.on_failure(ticket, reason, now_ns)
         self._room(pacer, now_ns)
 
     def on_events(self, events: Sequence[Event], now_ns: int) -> None:
@@ -172,6 +233,10 @@ class ClientCore:
                 control = cast("ControlMessage", event)
                 if link := self._context.carriers.get(control.connection):
                     link.on_control(control.payload, now_ns)
+            elif hasattr(event, "frame"):
+                came = cast("StreamFrame", event)
+                if supervisor := self._tops.get(came.stream):
+                    supervisor.on_top(came.frame, now_ns)
             else:
                 self._on_stray(event, now_ns)
         self._collect_notices(now_ns)
@@ -224,14 +289,29 @@ class ClientCore:
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
         if timer is Timer.BUDGET:
             self._pacers[str(owner)].on_room(now_ns)
+        elif timer is Timer.DEPTHS:
+            self._depths.on_timer(now_ns)
+        elif timer is Timer.CLOCK:
+            self._on_clock(str(owner), now_ns)
+        elif timer is Timer.LISTING:
+            for venue, listing in self._listings.items():
+                if venue.name == owner:
+                    listing.on_timer(now_ns)
         elif timer is Timer.ANSWER:
             self.on_failure(int(owner), "the network never reported an answer", now_ns)
         elif timer in _LINK_TIMERS:
-            for streams in self._streams.values():
-                if link := streams.link(int(owner)):
-                    link.on_timer(timer, now_ns)
+            any(streams.on_timer(timer, int(owner), now_ns) for streams in self._streams.values())
         elif supervisor := self._markets.get(int(owner)):
             supervisor.on_timer(timer, now_ns)
+
+    def _on_clock(self, name: str, now_ns: int) -> None:
+        for venue, clock in self._clocks.items():
+            if venue.name == name:
+                clock.on_timer(now_ns)
+                if clock.estimate is not None:
+                    for market, supervisor in self._markets.items():
+                        if supervisor.venue is venue:
+                            self._context.router.set_clock_offset(market, clock.estimate.offset_ns)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
         """Tell users, then forget: the readers they hold say `closed` from now on."""
@@ -251,9 +331,11 @@ class ClientCore:
                 self._notices.append(notice)
 
     def _pacer(self, venue: Venue) -> Pacer:
-        pacer = self._pacers.get(venue.weight_pool)
+        key = f"{venue.weight_pool} {venue.weight_place}"
+        pacer = self._pacers.get(key)
         if pacer is None:
-            pacer = self._pacers[venue.weight_pool] = Pacer(self._context, venue)
+            budget = self._context.budgets.of(venue)
+            pacer = self._pacers[key] = Pacer(self._context, key, budget)
         return pacer
 
     def _pacer_of(self, request: int) -> Pacer | None:

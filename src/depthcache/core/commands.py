@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["CloseConnection", "Command", "FetchSnapshot", "OpenConnection", "Send", "TellTrouble"]
+__all__ = ["CloseConnection", "Command", "Fetch", "OpenConnection", "Send", "TellAudit", "TellTrouble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class FetchSnapshot:
-    """Request a depth snapshot; the answer is `on_response`."""
+class Fetch:
+    """GET a URL: a snapshot, the exchange's time, its list of symbols; the answer is `on_response`."""
 
     request: int
     url: str
@@ -46,8 +46,19 @@ class TellTrouble:
 
     market: int
     cause: str
-    """gap, reset, crossed or malformed."""
+    """gap, reset, crossed, malformed or differs."""
     reason: str
 
 
-Command: TypeAlias = OpenConnection | CloseConnection | Send | FetchSnapshot | TellTrouble
+@dataclass(frozen=True, slots=True)
+class TellAudit:
+    """A comparison of a book with a snapshot at one update id, which somebody asked for, is done."""
+
+    audit: int
+    found: tuple[int, int, int, int, int] | None
+    """Update id, prices checked, differing, missing, extra; None where there was none."""
+    reason: str
+    """Why there was none."""
+
+
+Command: TypeAlias = OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
+from depthcache.core.budget import Budgets
 from depthcache.core.commands import Command
 from depthcache.core.policy import Policy, backoff_ns
 from depthcache.core.timers import Deadlines
@@ -29,6 +30,7 @@ class Context:
     router: Router
     policy: Policy
     random: Callable[[], float]
+    budgets: Budgets = field(default_factory=Budgets)
     deadlines: Deadlines = field(default_factory=Deadlines)
     commands: list[Command] = field(default_factory=list)
     touched: dict[int, Supervisor] = field(default_factory=dict)

@@ -4,57 +4,64 @@ Theory of operation. A link wants to be connected as long as it has streams. Con
 under it, each with a number of its own; when one is gone, for whatever reason, the next is tried
 after a jittered pause that doubles up to a cap, without an end, and within the venue's limit of
 connects. A connection that is silent is asked for a sign of life before it is believed dead; one
-that does not reply, or that nears the end of its allowed life, is replaced.
+that does not reply is replaced. One that nears the end of its allowed life, or is told of it, gets a
+successor, a link of its own, before it is given up (`plane`).
 
-All that a link needs to know about its connection is in `_connection` and `_opened_ns`: no
-connection (waiting for CONNECT), one that is opening, one that is open. That is also the place where
-a second connection would be opened before the first is given up.
+All that a link needs to know about its connection is in `connection` and `_opened_ns`: no
+connection (waiting for CONNECT), one that is opening, one that is open.
 
-Not here: which stream belongs on which link (`streams`), what the messages say (`subscriptions`).
+Not here: which stream belongs on which link (`plane`), what the messages say (`subscriptions`).
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from depthcache.core.carriage import Strand
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
 from depthcache.core.context import Context
-from depthcache.core.pacing import Allowance
 from depthcache.core.policy import to_ns
 from depthcache.core.replies import Reply, Shutdown, read_reply
-from depthcache.core.subscriptions import Message, Subscriber, Subscriptions
+from depthcache.core.subscriptions import Message, Subscriptions
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Crowding", "Link"]
+__all__ = ["Link", "Owner"]
 
 _TOO_MANY = 4
 """Binance's code "Too many subscriptions"; the connection is closed with 1008 after it (2026-10-07)."""
 _POLICY_CLOSE = 1008
 """Close code after a broken limit (measured 2026-10-07): come back more slowly."""
 _SLOW_ATTEMPT = 4
-_PING_MARGIN = 1.5
+_YOUNG_S = 10.0
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
 
 
-class Crowding(Protocol):
-    """Who finds another place for streams that a link cannot carry."""
+class Owner(Protocol):
+    """Who decides about links (the plane)."""
 
     def on_too_many(self, link: Link, names: tuple[str, ...], now_ns: int) -> None:
         """The exchange refused these streams because the connection has too many."""
+
+    def on_end_of_life(self, link: Link, now_ns: int) -> None:
+        """The connection will end: another is to be there before."""
+
+    def on_lost(self, link: Link, now_ns: int) -> None:
+        """The connection is gone."""
 
 
 class Link:
     """One group of streams. Order of calls: `add` streams, then every `on_…` as it happens."""
 
-    def __init__(self, context: Context, venue: Venue, connects: Allowance, crowding: Crowding) -> None:
+    def __init__(self, context: Context, venue: Venue, owner: Owner) -> None:
         self.number = next(context.link_numbers)
         self.subscriptions = Subscriptions(context, venue.names_per_message)
         self._context = context
         self._venue = venue
-        self._connects = connects
-        self._crowding = crowding
-        self._connection: int | None = None
+        self._owner = owner
+        self._budget = context.budgets.of(venue)
+        self.connection: int | None = None
+        """The number of the connection that carries the streams now."""
         self._opened_ns: int | None = None
         self._alive_ns = 0
         self._attempt = 0
@@ -67,16 +74,22 @@ class Link:
         """Whether frames can come."""
         return self._opened_ns is not None
 
+    def is_young(self, now_ns: int) -> bool:
+        """Whether the connection was made a moment ago."""
+        return self._opened_ns is None or now_ns - self._opened_ns < to_ns(_YOUNG_S)
+
     def last_data_ns(self) -> int:
-        """When the last diff that was applied came on any stream of this link, 0 for never."""
-        return max((each.last_data_ns() or 0 for _, each in self.subscriptions.subscribers()), default=0)
+        """When the last diff came, 0 for never."""
+        if self.connection is None:
+            return 0
+        return self._context.router.traffic(self.connection)[3] or 0
 
     # --- commands --------------------------------------------------------------------------
 
-    def add(self, name: str, subscriber: Subscriber, now_ns: int) -> None:
+    def add(self, name: str, subscriber: Strand, now_ns: int) -> None:
         """Carry one more stream."""
         live = self.subscriptions.add(name, subscriber)
-        if self._connection is None and self._context.deadlines.pending(Timer.CONNECT, self.number) is None:
+        if self.connection is None and self._context.deadlines.pending(Timer.CONNECT, self.number) is None:
             self._connect(now_ns)
         elif self.is_open:
             self._attach(name, subscriber, now_ns)
@@ -86,8 +99,8 @@ class Link:
 
     def remove(self, name: str, now_ns: int) -> None:
         """Carry a stream no longer."""
-        if self.is_open and self._connection is not None:
-            self._context.router.unroute(self._connection, name)
+        if self.is_open and self.connection is not None:
+            self._context.router.unroute(self.connection, name)
         self.subscriptions.remove(name)
         self._talk(now_ns)
 
@@ -96,16 +109,21 @@ class Link:
         self.subscriptions.renew(name)
         self._talk(now_ns)
 
+    def renew_in(self, seconds: float, now_ns: int) -> None:
+        """Look for a successor again after that time."""
+        if self.is_open:
+            self._context.deadlines.set(Timer.RENEW, self.number, now_ns + to_ns(seconds))
+
     def reconnect(self, reason: str, now_ns: int) -> None:
         """Give up the connection and make another."""
-        if self._connection is not None:
-            self._context.commands.append(CloseConnection(self._connection))
-            self._go_down(reason, now_ns, planned=False)
+        if self.connection is not None:
+            self._context.commands.append(CloseConnection(self.connection))
+            self._go_down(reason, now_ns)
 
     def shut(self) -> None:
         """Close for good: no stream is wanted any more."""
-        if self._connection is not None:
-            self._context.commands.append(CloseConnection(self._connection))
+        if self.connection is not None:
+            self._context.commands.append(CloseConnection(self.connection))
             self._forget_connection()
         self._context.deadlines.clear(self.number, *_TIMERS)
 
@@ -113,7 +131,7 @@ class Link:
 
     def on_open(self, now_ns: int) -> None:
         """The connection is open: route and subscribe everything."""
-        if self._connection is None or self.is_open:
+        if self.connection is None or self.is_open:
             return
         deadlines, lifetime_s = self._context.deadlines, self._venue.connection_lifetime_s
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
@@ -132,7 +150,7 @@ class Link:
         shown = f"{words}: {reason}" if reason else words
         if code == _POLICY_CLOSE:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
-        self._go_down(f"{shown} (close code {code})" if code is not None else shown, now_ns, planned=False)
+        self._go_down(f"{shown} (close code {code})" if code is not None else shown, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
         """Something arrived that is no diff."""
@@ -143,7 +161,7 @@ class Link:
         self.on_alive(now_ns)
         message = read_reply(payload)
         if isinstance(message, Shutdown):
-            self._replace("the exchange announced the end of the connection", now_ns)
+            self._owner.on_end_of_life(self, now_ns)
         elif isinstance(message, Reply):
             self._on_reply(message, now_ns)
 
@@ -165,32 +183,24 @@ class Link:
             case Timer.LIFE:
                 self._look_for_life(now_ns)
             case Timer.RENEW:
-                self._replace("the connection nears the end of its allowed life", now_ns)
+                self._owner.on_end_of_life(self, now_ns)
 
     # --- connections -----------------------------------------------------------------------
 
     def _connect(self, now_ns: int) -> None:
         context = self._context
-        free_at_ns = self._connects.free_at(1, now_ns)
-        if free_at_ns is None or free_at_ns > now_ns:
-            context.deadlines.set(Timer.CONNECT, self.number, free_at_ns or now_ns + to_ns(1.0))
+        free_at_ns = self._budget.take_connect(context.policy.share, now_ns)
+        if free_at_ns > now_ns:
+            context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
-        self._connects.hold(1)
-        self._connects.release(1, now_ns)
-        connection = self._connection = next(context.connection_numbers)
+        connection = self.connection = next(context.connection_numbers)
         context.carriers[connection] = self
         context.router.open_connection(connection)
         context.commands.append(OpenConnection(connection, self._venue.stream_url()))
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
 
-    def _replace(self, reason: str, now_ns: int) -> None:
-        """Leave a healthy connection for a new one, without a pause."""
-        if self._connection is not None:
-            self._context.commands.append(CloseConnection(self._connection))
-            self._go_down(reason, now_ns, planned=True)
-
-    def _go_down(self, reason: str, now_ns: int, *, planned: bool) -> None:
+    def _go_down(self, reason: str, now_ns: int) -> None:
         policy = self._context.policy
         was_open_ns = 0 if self._opened_ns is None else now_ns - self._opened_ns
         if was_open_ns >= to_ns(policy.stable_s):
@@ -200,24 +210,26 @@ class Link:
         self.subscriptions.on_down()
         for _, subscriber in self.subscriptions.subscribers():
             subscriber.on_disconnected(reason, now_ns)
-        if planned and was_open_ns >= to_ns(policy.stable_s):
-            self._connect(now_ns)
-            return
         pause_ns = self._context.backoff_ns(self._attempt, policy.connect_base_s, policy.connect_cap_s)
         self._attempt += 1
         self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
+        self._owner.on_lost(self, now_ns)
 
     def _forget_connection(self) -> None:
         """Whatever still comes from that connection is not ours any more."""
-        if self._connection is not None:
-            self._context.carriers.pop(self._connection, None)
-            self._context.router.close_connection(self._connection)
-        self._connection = self._opened_ns = None
+        if self.connection is not None:
+            self._context.carriers.pop(self.connection, None)
+            self._context.router.close_connection(self.connection)
+        self.connection = self._opened_ns = None
 
-    def _attach(self, name: str, subscriber: Subscriber, now_ns: int) -> None:
+    def _attach(self, name: str, subscriber: Strand, now_ns: int) -> None:
         """Frames may come before the reply to SUBSCRIBE, so the way is open before it is sent."""
-        if self._connection is not None:
-            self._context.router.route(self._connection, name, subscriber.market)
+        if self.connection is not None:
+            router = self._context.router
+            if subscriber.takes_diffs:
+                router.route(self.connection, name, subscriber.market)
+            else:
+                router.listen(self.connection, name)
             subscriber.on_connected(now_ns)
 
     # --- messages --------------------------------------------------------------------------
@@ -240,14 +252,16 @@ class Link:
 
     def _send(self, message: Message, now_ns: int) -> None:
         policy = self._context.policy
-        if self._connection is None:
+        if self.connection is None:
             return
-        self._context.commands.append(Send(self._connection, message.text))
+        self._context.commands.append(Send(self.connection, message.text))
         # Pongs count, too, so messages keep to the share and never come in bursts.
         pace = max(self._venue.messages_per_second * policy.share, 0.1)
         self._next_message_ns = now_ns + to_ns(1.0 / pace)
         self._context.deadlines.clear(self.number, Timer.MESSAGE)
-        self._context.deadlines.set(Timer.REPLY, self.number, now_ns + to_ns(policy.reply_timeout_s))
+        asked_for_life = message.method == "LIST_SUBSCRIPTIONS"
+        patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
+        self._context.deadlines.set(Timer.REPLY, self.number, now_ns + to_ns(patience_s))
 
     def _on_reply(self, reply: Reply, now_ns: int) -> None:
         awaited = self.subscriptions.awaiting
@@ -264,7 +278,7 @@ class Link:
             reason = f"the exchange refused the stream: code {code}: {text}"
             names = self.subscriptions.on_refused(reason, now_ns)
             if code == _TOO_MANY and names:
-                self._crowding.on_too_many(self, names, now_ns)
+                self._owner.on_too_many(self, names, now_ns)
         self._talk(now_ns)
 
     def _on_no_reply(self, now_ns: int) -> None:
@@ -272,7 +286,9 @@ class Link:
         if awaited is None:
             return
         asked_for_life = awaited.method == "LIST_SUBSCRIPTIONS"
-        timeout_ns = to_ns(self._context.policy.reply_timeout_s)
+        policy = self._context.policy
+        patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
+        timeout_ns = to_ns(patience_s)
         if self.subscriptions.proven(awaited) or (
             asked_for_life and self._last_life_ns() > now_ns - timeout_ns
         ):
@@ -280,16 +296,18 @@ class Link:
             self._talk(now_ns)
             return
         what = "nothing arrives any more" if asked_for_life else f"no reply to {awaited.method}"
-        self.reconnect(f"{what} within {self._context.policy.reply_timeout_s:g} s", now_ns)
+        self.reconnect(f"{what} within {patience_s:g} s", now_ns)
 
     # --- life ------------------------------------------------------------------------------
 
     def _quiet_ns(self) -> int:
         """How long nothing at all may arrive before a sign of life is asked for."""
-        return to_ns(min(self._venue.ping_interval_s * _PING_MARGIN, self._context.policy.quiet_connection_s))
+        return to_ns(self._context.policy.quiet_connection_s)
 
     def _last_life_ns(self) -> int:
-        return max(self._alive_ns, self.last_data_ns())
+        if self.connection is None:
+            return self._alive_ns
+        return max(self._alive_ns, self._context.router.traffic(self.connection)[2] or 0)
 
     def _look_for_life(self, now_ns: int) -> None:
         quiet_since_ns = self._last_life_ns()

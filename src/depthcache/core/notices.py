@@ -19,6 +19,7 @@ class Ending(StrEnum):
     REMOVED = "removed"  #               the application removed it
     SHUTDOWN = "shutdown"  #             the whole client was closed
     UNKNOWN_SYMBOL = "unknown_symbol"  # the exchange has no such symbol, or no longer
+    DELISTED = "delisted"  #             the exchange had it and has it no more
     REFUSED = "refused"  #               the exchange refuses its snapshots for another reason
 
 
@@ -39,3 +40,5 @@ class Notice:
     reason: str
     at_ns: int
     ending: Ending | None = None
+    near: tuple[str, ...] = ()
+    """Symbols of the exchange that look like one that it does not know."""

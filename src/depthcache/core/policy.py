@@ -11,7 +11,8 @@ from depthcache.errors import InvalidArgument
 
 __all__ = ["Policy", "backoff_ns", "to_ns"]
 
-_FRACTIONS = frozenset({"share", "ceiling", "renew_at"})
+_FRACTIONS = frozenset({"share", "ceiling", "checks", "reserve", "renew_at"})
+_MAY_BE_ZERO = frozenset({"reserve", "refresh_s"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +28,24 @@ class Policy:
     ceiling: float = 0.9
     """Part of the weight limit at which requests stop when the exchange's own count, which
     includes other programs, reaches it."""
-    requests_in_flight: int = 8
+    checks: float = 0.2
+    """Part of the share that looking after silent books may use."""
+    reserve: float = 0.1
+    """Part of the share that making books deeper leaves to books in need."""
+    requests_in_flight: int = 24
     """Most requests on their way at once, per weight budget."""
     streams_per_connection: int = 200
-    """Most streams one connection carries; venues allow 1,024, but busy ones then lag."""
+    """Most diff streams one connection carries; venues allow 1,024, but busy ones then lag."""
+    seed: bool = False
+    """Whether books begin, and come back, with the best 20 levels of the exchange's partial depth stream,
+    which costs no weight, where that is proven to fit (spot)."""
+    redundant: bool = False
+    """Whether every stream comes over two connections, of which the first arrival wins."""
+    thin_levels: int = 50
+    """A book with fewer complete levels a side (or half of what is wanted, where that is less) gets more
+    at once; a bad second took 135 levels away (spot BTCUSDT, 2026-08-24)."""
+    refresh_s: float = 3600.0
+    """How often a live book is compared with a new snapshot and refreshed by it; 0 for never."""
 
     snapshot_timeout_s: float = 20.0
     retry_base_s: float = 0.5
@@ -51,14 +66,21 @@ class Policy:
     bridging_s: float = 10.0
     """A book whose snapshot no diff confirmed this long, and should have, gets a new one."""
 
-    first_data_s: float = 10.0
+    first_data_s: float = 5.0
     """A book without any diff this long after it was synced is compared with the exchange."""
     silence_s: float = 30.0
     """A book that had diffs and has none for this long is compared with the exchange."""
-    silence_cap_s: float = 600.0
+    silence_cap_s: float = 45.0
     """While comparisons find nothing wrong, the time to the next doubles up to this."""
-    overdue_s: float = 3.0
+    doubt_cap_s: float = 600.0
+    """A stream that brings nothing however often it is subscribed is tried again each time later, up to
+    this; data ends all doubt at once."""
+    overdue_s: float = 2.0
     """How long a diff that must exist may take; the slowest streams send once a second."""
+    listing_s: float = 600.0
+    """How often the exchange is asked which symbols trade; at once when a book is silent."""
+    clock_s: float = 300.0
+    """How often the exchange's clock is compared with the monotonic one."""
 
     connect_timeout_s: float = 20.0
     connect_base_s: float = 0.5
@@ -66,19 +88,30 @@ class Policy:
     """Pause before connecting again, doubled each time up to the cap; tries are not limited."""
     reply_timeout_s: float = 10.0
     """A connection that does not answer a control message this long is replaced."""
-    quiet_connection_s: float = 30.0
-    """A connection on which nothing at all arrived this long is asked for a sign of life; sooner
-    than that only where the venue pings more often."""
+    quiet_connection_s: float = 8.0
+    """A connection on which nothing at all arrived this long is asked for a sign of life."""
+    life_s: float = 5.0
+    """A connection that gives none within this is replaced."""
     renew_at: float = 0.95
     """Part of the venue's connection lifetime after which a connection is replaced."""
+    overlap_s: float = 3.0
+    """How long a new connection is live beside the old one before it takes over books that are quiet."""
+    overlap_cap_s: float = 30.0
+    """A new connection that has not taken over after this is given up, and another is tried later."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    raise InvalidArgument(name=field.name, value=value, allowed="True or False")
+                continue
             fits = isinstance(value, int | float) and not isinstance(value, bool)
             most = 1.0 if field.name in _FRACTIONS else 1e9
-            if not fits or not 0 < value <= most:
-                raise InvalidArgument(name=field.name, value=value, allowed=f"above 0, at most {most:g}")
+            zero = fits and value == 0 and field.name in _MAY_BE_ZERO
+            if not zero and (not fits or not 0 < value <= most):
+                least = "0 or more" if field.name in _MAY_BE_ZERO else "above 0"
+                raise InvalidArgument(name=field.name, value=value, allowed=f"{least}, at most {most:g}")
 
 
 def to_ns(seconds: float) -> int:

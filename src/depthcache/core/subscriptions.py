@@ -19,11 +19,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
+from depthcache.core.carriage import Strand
 from depthcache.core.context import Context
 
-__all__ = ["Message", "Place", "Stream", "Subscriber", "Subscriptions"]
+__all__ = ["Message", "Place", "Stream", "Subscriptions"]
 
 _LONGEST_MESSAGE = 7_000
 """Bytes of names in one message: frames above about 8,000 characters broke connections
@@ -39,38 +39,12 @@ class Place(Enum):
     LEAVING = "leaving"
 
 
-class Subscriber(Protocol):
-    """Who wants a stream (a market's supervisor)."""
-
-    @property
-    def market(self) -> int:
-        """The market that frames of the stream go to."""
-
-    def last_data_ns(self) -> int | None:
-        """When the last diff that was applied came."""
-
-    def on_connected(self, now_ns: int) -> None:
-        """From now on, diffs come from a connection that brought none before."""
-
-    def on_live(self, now_ns: int) -> None:
-        """The subscription was acknowledged, or data arrived."""
-
-    def on_disconnected(self, reason: str, now_ns: int) -> None:
-        """The connection is gone, or could not be made."""
-
-    def on_doubted(self) -> None:
-        """The connection, about to be given up, brought no data at all."""
-
-    def on_refused(self, reason: str, now_ns: int) -> None:
-        """The exchange refuses this stream; it is tried again later."""
-
-
 @dataclass(slots=True, eq=False)
 class Stream:
     """One stream of one connection; without a subscriber it is on its way out."""
 
     name: str
-    subscriber: Subscriber | None
+    subscriber: Strand | None
     together: int
     """The most names a message with this one may have."""
     place: Place = Place.WANTED
@@ -113,9 +87,15 @@ class Subscriptions:
     def __contains__(self, name: str) -> bool:
         return name in self._streams
 
-    def subscribers(self) -> list[tuple[str, Subscriber]]:
+    def subscribers(self) -> list[tuple[str, Strand]]:
         """Every stream somebody wants, and who."""
         return [(name, each.subscriber) for name, each in self._streams.items() if each.subscriber]
+
+    def diffs(self) -> int:
+        """How many of them are diff streams."""
+        return sum(
+            each.subscriber is not None and each.subscriber.takes_diffs for each in self._streams.values()
+        )
 
     def held(self) -> int:
         """How many streams the exchange has accepted on this connection."""
@@ -128,7 +108,7 @@ class Subscriptions:
 
     # --- commands --------------------------------------------------------------------------
 
-    def add(self, name: str, subscriber: Subscriber) -> bool:
+    def add(self, name: str, subscriber: Strand) -> bool:
         """Want a stream; True when the exchange already sends it."""
         stream = self._streams.get(name)
         if stream is None:

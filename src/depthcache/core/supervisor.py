@@ -4,12 +4,14 @@ Theory of operation. The book itself (native, or the reference) decides from ids
 the supervisor decides on its status alone, never on the order in which causes came:
 
 - live (its subscription was acknowledged, or data came) and empty or buffering: a snapshot is needed.
-  It is asked only now, so that it is provably younger than the subscription.
+  It is asked only now, so that it is provably younger than the subscription. Where the venue's stream of
+  the best levels fits its diffs and the user wants it, that stream may bring one first, at no weight.
 - the first relapse (gap, reset, malformed diff, crossed for long) is healed at once, repeated ones
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
-- synced but silent: compared with the exchange now and then (`watchdogs`). A book that the exchange
-  has left behind is stale until data flows again, or a later comparison clears it.
-- the exchange does not know the symbol: closed, this market alone.
+- synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
+  stale until data flows again, or a later comparison clears it.
+- the exchange does not know the symbol, or lists it no longer: closed, this market alone. It lists it as
+  halted: halted, until it says otherwise.
 - not live: nothing to do. The way back is the connection's business (`link`).
 
 Not here: budgets (`pacing`), connections (`streams`, `link`).
@@ -21,12 +23,14 @@ from typing import TYPE_CHECKING
 
 from depthcache.core.answers import Answer, Verdict
 from depthcache.core.context import Context
+from depthcache.core.listing import Listing, Trading
 from depthcache.core.notices import Ending, Notice
-from depthcache.core.pacing import Pacer, Purpose, Ticket
+from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
+from depthcache.core.seed import Seed
 from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
-from depthcache.core.watchdogs import SilenceWatch, has_moved
+from depthcache.core.upkeep import Upkeep
 from depthcache.errors import MalformedSnapshot
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.venues.venue import Venue
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE)
+_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
 _AFTER = {
     SnapshotOutcome.SYNCED: Status.SYNCED,
@@ -44,14 +48,18 @@ _AFTER = {
     SnapshotOutcome.TOO_OLD: Status.BUFFERING,
     SnapshotOutcome.GAP: Status.BUFFERING,
 }
+_LOOKED_UP_S = 5.0
+"""How long the end of an unknown symbol may wait for the names that look like it."""
 
 
-class Supervisor:
+class Supervisor(Asker):
     """One market. Order of calls: what its link reports, then changes, answers and timers."""
 
+    takes_diffs = True
+
     def __init__(
-        self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, limit: int,
-        pacer: Pacer, streams: Streams,
+        self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
+        pacer: Pacer, streams: Streams, listing: Listing,
     ) -> None:  # fmt: skip
         self.market = market
         self.venue = venue
@@ -60,26 +68,38 @@ class Supervisor:
         self.pacer = pacer
         self.streams = streams
         self.ending: Ending | None = None
+        self.confirmed_ns: int | None = None
+        """When the book was last proven to be the exchange's, other than by a diff."""
         self._context = context
         self._router = context.router
-        self._limit = limit
+        self._listing = listing
         self._book = context.router.reader(market, serve_stale=True)
+        self.upkeep = Upkeep(
+            context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
+            on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
+        )  # fmt: skip
+        top = venue.top(symbol) if context.policy.seed else None
+        self.seed = None if top is None else Seed(context, market, top, streams)
         self._native = Status.EMPTY
         self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
+        self._down = self._halted = self._doubt = ""
+        self._unknown = ""
+        self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
         self._not_before_ns = self._wait_for_data_ns = 0
         self._retries = self._too_old = self._relapses = 0
         self._synced_ns: int | None = None
-        self._silence = SilenceWatch(context.policy)
+        self._limit = 0
         self._strikes = 0
-        self._suspected_ns = 0
+        pacer.need(market, venue.snapshot_weight(self.upkeep.deep_limit))
 
     # --- getters ---------------------------------------------------------------------------
 
-    def last_data_ns(self) -> int | None:
-        """When the last diff that was applied came."""
-        return self._book.updated_ns
+    @property
+    def is_halted(self) -> bool:
+        """Whether the exchange lists the symbol as not trading."""
+        return bool(self._halted)
 
     # --- commands --------------------------------------------------------------------------
 
@@ -88,6 +108,10 @@ class Supervisor:
         self.ending = ending
         self._live = False
         self._give_up_ticket()
+        self.upkeep.close(reason)
+        self.pacer.need(self.market, 0)
+        if self.seed is not None:
+            self.seed.stop(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
         self._lay("closed", reason, now_ns)
 
@@ -97,7 +121,7 @@ class Supervisor:
         if status == self._noticed:
             return None
         self._noticed = status
-        return Notice(self.market, status, self._book.reason, now_ns, self.ending)
+        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._near)
 
     # --- what its link reports -------------------------------------------------------------
 
@@ -112,15 +136,17 @@ class Supervisor:
         if self._live or self.ending:
             return
         self._live = True
+        self._down = ""
         if self._heard:
             self._strikes = 0
         if not self._strikes:
-            self._lift(now_ns)
+            self._doubt = ""
         else:
             policy = self._context.policy
-            patience_s = min(policy.first_data_s * 2.0 ** min(self._strikes - 1, 30), policy.silence_cap_s)
+            patience_s = min(policy.first_data_s * 2.0 ** min(self._strikes - 1, 30), policy.doubt_cap_s)
             self._wait_for_data_ns = now_ns + to_ns(patience_s)
-            self._lay("stale", "subscribed again; it brought nothing before, so data is awaited", now_ns)
+            self._doubt = "subscribed again; it brought nothing before, so data is awaited"
+        self._show(now_ns)
         self._decide(now_ns)
 
     def on_disconnected(self, reason: str, now_ns: int) -> None:
@@ -129,8 +155,14 @@ class Supervisor:
             return
         self._live = False
         self._give_up_ticket()
+        self.upkeep.end()
         self._context.deadlines.clear(self.market, *_TIMERS)
-        self._lay("disconnected", reason, now_ns)
+        self._down = reason or "the connection is gone"
+        self._show(now_ns)
+
+    def on_weakened(self, now_ns: int) -> None:
+        """One of several connections is gone, and the others have brought nothing yet."""
+        self.upkeep.on_weakened(now_ns)
 
     def on_doubted(self) -> None:
         """The connection brought no data at all; only data can clear this market of doubt."""
@@ -142,7 +174,7 @@ class Supervisor:
             return
         self._explain(reason, now_ns)
         if self._ticket is None:
-            self._ask(Purpose.CHECK, now_ns)
+            self._ask(Purpose.CHECK, self.venue.cheapest_limit, now_ns)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -154,7 +186,27 @@ class Supervisor:
         if not change.causes.isdisjoint(("first_data", "confirmed")):
             self._hear(now_ns)
         self._become(Status(change.status), now_ns)
+        if "refreshed" in change.causes and self._synced_ns is not None:
+            self.upkeep.on_refreshed(now_ns)
         self._decide(now_ns)
+
+    def on_top(self, frame: bytes, now_ns: int) -> None:
+        """The stream of the best levels brought a frame."""
+        if self.seed is None or self.ending or not self._live or self._native not in _WITHOUT_SNAPSHOT:
+            return
+        body = self.seed.body(frame)
+        try:
+            outcome = self._router.install_snapshot(
+                self.market, body, limit=self.venue.top_levels, live=True, now_ns=now_ns
+            )
+        except MalformedSnapshot:
+            return
+        if outcome is not SnapshotOutcome.TOO_OLD:
+            self._give_up_ticket()
+            self._installed(outcome, self.venue.top_levels, now_ns)
+
+    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
+        """A request leaves."""
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The exchange answered a request for a snapshot."""
@@ -162,17 +214,14 @@ class Supervisor:
             return
         self._ticket = None
         match answer.verdict:
-            case Verdict.UNKNOWN:
-                self._close(Ending.UNKNOWN_SYMBOL, f"the exchange does not know it: {answer.reason}", now_ns)
-            case Verdict.REFUSED:
-                self._close(Ending.REFUSED, f"the exchange refuses its snapshots: {answer.reason}", now_ns)
+            case Verdict.UNKNOWN | Verdict.REFUSED:
+                self._on_refusal(answer, now_ns)
             case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
-                self._compare(ticket, body, now_ns)
+                pass  # the symbol exists
             case Verdict.INSTALL:
                 self._install(ticket, body, now_ns)
             case Verdict.STOP:
                 self._explain(f"requests are stopped: {answer.reason}", now_ns)
-                self._look_later(ticket, now_ns)
             case Verdict.RETRY:
                 self._failed(ticket, answer.reason, now_ns)
         self._decide(now_ns)
@@ -187,35 +236,54 @@ class Supervisor:
     def on_timer(self, timer: Timer, now_ns: int) -> None:
         """A deadline of this market is due."""
         match timer:
-            case Timer.SNAPSHOT:
+            case Timer.SNAPSHOT if self._unknown:
+                self._close(Ending.UNKNOWN_SYMBOL, self._unknown, now_ns)
+            case Timer.SNAPSHOT | Timer.SEED:
                 self._decide(now_ns)
-            case Timer.CROSSED if self._native is Status.CROSSED:
+            case Timer.CROSSED if self._native is Status.CROSSED and not self._halted:
                 self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
             case Timer.BRIDGING if self._native is Status.BRIDGING:
                 self._resync("no diff confirmed the snapshot", now_ns)
-            case Timer.SILENCE if self._live and self._native is Status.SYNCED:
-                self._look(now_ns)
-            case Timer.OVERDUE if self._live and self._native is Status.SYNCED:
-                self._strike_if_still_silent(now_ns)
+            case Timer.SILENCE | Timer.OVERDUE if self._live:
+                self.upkeep.on_timer(timer, now_ns)
             case _:
                 pass
+
+    def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
+        """The exchange told what it lists."""
+        if self.ending:
+            return
+        self._near = near
+        if self._unknown:
+            self._close(Ending.UNKNOWN_SYMBOL, self._unknown, now_ns)
+        elif trading is Trading.GONE and self._was_synced:
+            self._close(Ending.DELISTED, "the exchange does not list it any more", now_ns)
+        elif trading is Trading.ENDED:
+            self._close(Ending.DELISTED, f"the exchange ended it: its status is {status}", now_ns)
+        elif trading in (Trading.HALTED, Trading.ON):
+            self._halted = f"the exchange says {status}" if trading is Trading.HALTED else ""
+            self._show(now_ns)
 
     # --- decisions -------------------------------------------------------------------------
 
     def _decide(self, now_ns: int) -> None:
         """Ask for a snapshot if one is needed and may be asked; the one place that does."""
-        if not self._live or self._native not in _WITHOUT_SNAPSHOT:
+        if not self._live or self._unknown or self._native not in _WITHOUT_SNAPSHOT:
             return
         if self._ticket is not None:
             if self._ticket.purpose is not Purpose.CHECK:
                 return
             self._give_up_ticket()
+        if self.seed is not None and self.seed.may_come(now_ns):
+            return
         due_ns = max(self._not_before_ns, self._wait_for_data_ns)
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SNAPSHOT, self.market, due_ns)
             return
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
-        self._ask(Purpose.RESYNC if self._was_synced else Purpose.FIRST, now_ns)
+        purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
+        deep = self.upkeep.deep_limit
+        self._ask(purpose, min(self.venue.cheapest_limit, deep), now_ns, deep_limit=deep)
 
     def _become(self, status: Status, now_ns: int) -> None:
         """Take note of the book's own state, and of what it means to have left another."""
@@ -233,14 +301,17 @@ class Supervisor:
             self._relapse(now_ns)
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
             self._synced_ns, self._was_synced = now_ns, True
-            self._silence.on_synced(now_ns)
-        if status is Status.SYNCED and deadlines.pending(Timer.OVERDUE, self.market) is None:
-            deadlines.set(Timer.SILENCE, self.market, self._silence.next_look_ns())
+            self.confirmed_ns = now_ns
+            self.pacer.need(self.market, 0)
+            self.upkeep.begin(self._limit, now_ns)
+            if self.seed is not None:
+                self.seed.stop(now_ns)
 
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
         policy = self._context.policy
-        self._context.deadlines.clear(self.market, Timer.SILENCE, Timer.OVERDUE)
+        self.upkeep.end()
+        self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
         if self._synced_ns is not None and now_ns - self._synced_ns >= to_ns(policy.stable_s):
             self._relapses = 0
         if self._relapses:
@@ -248,6 +319,8 @@ class Supervisor:
                 self._relapses - 1, policy.relapse_base_s, policy.relapse_cap_s
             )
             self._not_before_ns = max(self._not_before_ns, now_ns + pause_ns)
+        elif self.seed is not None:
+            self.seed.start(now_ns)
         self._relapses += 1
         self._synced_ns = None
 
@@ -262,7 +335,11 @@ class Supervisor:
         self._router.restart(self.market, reason, now_ns)
         self._context.touched[self.market] = self
         self._give_up_ticket()
+        self.upkeep.end()
         self._context.deadlines.clear(self.market, *_TIMERS)
+        self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
+        if self.seed is not None:
+            self.seed.start(now_ns)
         self._native = Status.BUFFERING
         self._live = self._heard = False
         self._synced_ns = None
@@ -270,9 +347,10 @@ class Supervisor:
 
     # --- snapshots -------------------------------------------------------------------------
 
-    def _ask(self, purpose: Purpose, now_ns: int) -> None:
-        limit = self.venue.cheapest_limit if purpose is Purpose.CHECK else self._limit
-        self._ticket = Ticket(self.market, self.venue, self.symbol, limit, purpose, now_ns)
+    def _ask(self, purpose: Purpose, limit: int, now_ns: int, *, deep_limit: int | None = None) -> None:
+        self._ticket = Ticket(
+            self, self.venue, purpose, now_ns, symbol=self.symbol, limit=limit, deep_limit=deep_limit
+        )
         self.pacer.ask(self._ticket, now_ns)
 
     def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
@@ -287,8 +365,12 @@ class Supervisor:
         self._retries = 0
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)
-            return
-        self._too_old = 0
+        else:
+            self._installed(outcome, ticket.limit, now_ns)
+
+    def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
+        self._context.touched[self.market] = self
+        self._too_old, self._limit = 0, limit
         after = _AFTER[outcome]
         if outcome is SnapshotOutcome.GAP:
             self._relapse(now_ns)
@@ -307,15 +389,28 @@ class Supervisor:
         self._explain("the snapshot is older than the kept diffs; a younger one is asked", now_ns)
 
     def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
-        policy = self._context.policy
         if ticket.purpose is Purpose.CHECK:
-            self._look_later(ticket, now_ns)
             return
+        policy = self._context.policy
         self._not_before_ns = now_ns + self._context.backoff_ns(
             self._retries, policy.retry_base_s, policy.retry_cap_s
         )
         self._retries += 1
         self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
+
+    def _on_refusal(self, answer: Answer, now_ns: int) -> None:
+        """The exchange will never answer with a snapshot: the end of this market."""
+        if self.ending:
+            return
+        if answer.verdict is Verdict.REFUSED:
+            self._close(Ending.REFUSED, f"the exchange refuses its snapshots: {answer.reason}", now_ns)
+        elif self._was_synced:
+            reason = f"the exchange does not know it any more: {answer.reason}"
+            self._close(Ending.DELISTED, reason, now_ns)
+        else:  # what looks like it is asked before the end is told
+            self._unknown = f"the exchange does not know it: {answer.reason}"
+            self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns + to_ns(_LOOKED_UP_S))
+            self._listing.look(now_ns, whole=True)
 
     def _give_up_ticket(self) -> None:
         if self._ticket is not None:
@@ -324,54 +419,25 @@ class Supervisor:
 
     # --- silence ---------------------------------------------------------------------------
 
-    def _look(self, now_ns: int) -> None:
-        """Nothing may have come for long: compare with the exchange, unless something did come."""
-        self._silence.on_data(self.last_data_ns() or 0)
-        due_ns = self._silence.next_look_ns()
-        if due_ns > now_ns:
-            self._context.deadlines.set(Timer.SILENCE, self.market, due_ns)
-        elif self._ticket is None:
-            self._ask(Purpose.CHECK, now_ns)
-
-    def _look_later(self, ticket: Ticket, now_ns: int) -> None:
-        if ticket.purpose is Purpose.CHECK and self._native is Status.SYNCED:
-            self._silence.on_unknown(now_ns)
-            self._context.deadlines.set(Timer.SILENCE, self.market, self._silence.next_look_ns())
-
-    def _compare(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
-        if self._native is not Status.SYNCED:
-            return
-        if self._came_since(ticket.asked_ns):
-            self._look(now_ns)
-            return
-        moved = has_moved(body, self._book, self.venue.continuity)
-        if moved is None:
-            self._look_later(ticket, now_ns)
-        elif moved:
-            self._suspected_ns = ticket.asked_ns
-            overdue_ns = now_ns + to_ns(self._context.policy.overdue_s)
-            self._context.deadlines.set(Timer.OVERDUE, self.market, overdue_ns)
-        else:
-            self._silence.on_compared(now_ns)
-            self._clear_of_doubt(now_ns)
-            self._context.deadlines.set(Timer.SILENCE, self.market, self._silence.next_look_ns())
-
-    def _strike_if_still_silent(self, now_ns: int) -> None:
-        if self._came_since(self._suspected_ns):
-            self._look(now_ns)
-            return
+    def _on_dead(self, silent_since_ns: int, now_ns: int) -> None:
+        """The exchange's book moved on and no diff came."""
         strikes = self._strikes + 1
         reason = "the exchange's book moved on, and no diff came"
         self._start_over(reason, now_ns)
-        self._lay("stale", reason, now_ns)
+        self._doubt = reason
+        self._show(now_ns)
+        self._listing.look(now_ns)
         self.streams.doubt(
-            self.stream, strikes=strikes, silent_since_ns=self._suspected_ns, reason=reason, now_ns=now_ns
+            self.stream, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns
         )
         self._strikes = strikes
 
-    def _came_since(self, at_ns: int) -> bool:
-        last_ns = self.last_data_ns()
-        return last_ns is not None and last_ns >= at_ns
+    def _on_confirmed(self, now_ns: int) -> None:
+        """A comparison has proven the book."""
+        self.confirmed_ns = now_ns
+        self._clear_of_doubt(now_ns)
+        if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
+            self._listing.look(now_ns)  # silent and right: perhaps it does not trade
 
     def _hear(self, now_ns: int) -> None:
         """Data came: whatever doubt there was is over."""
@@ -383,16 +449,24 @@ class Supervisor:
     def _clear_of_doubt(self, now_ns: int) -> None:
         if self._strikes:
             self._strikes = 0
-            self._lift(now_ns)
+            self._doubt = ""
+            self._show(now_ns)
 
     # --- what users see --------------------------------------------------------------------
 
-    def _lay(self, condition: Condition, reason: str, now_ns: int) -> None:
-        self._router.set_condition(self.market, condition, reason, now_ns)
-        self._context.touched[self.market] = self
+    def _show(self, now_ns: int) -> None:
+        """Lay the worst of what is known over the book, or nothing."""
+        if self._down:
+            self._lay("disconnected", self._down, now_ns)
+        elif self._halted:
+            self._lay("halted", self._halted, now_ns)
+        elif self._doubt:
+            self._lay("stale", self._doubt, now_ns)
+        else:
+            self._lay(None, "", now_ns)
 
-    def _lift(self, now_ns: int) -> None:
-        self._router.set_condition(self.market, None, "", now_ns)
+    def _lay(self, condition: Condition | None, reason: str, now_ns: int) -> None:
+        self._router.set_condition(self.market, condition, reason, now_ns)
         self._context.touched[self.market] = self
 
     def _explain(self, reason: str, now_ns: int) -> None:
@@ -405,3 +479,4 @@ class Supervisor:
     def _close(self, ending: Ending, reason: str, now_ns: int) -> None:
         self.end(ending, reason, now_ns)
         self.streams.remove(self.stream, now_ns)
+        self._listing.forget(self)

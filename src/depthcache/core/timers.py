@@ -13,7 +13,8 @@ from typing import TypeAlias
 __all__ = ["Deadlines", "Owner", "Timer"]
 
 Owner: TypeAlias = int | str
-"""A market id, a link number, a request number or the name of a weight budget: what the timer says."""
+"""A market id, a link number, a request number or the name of a weight budget or venue: what the timer
+says."""
 
 
 class Timer(Enum):
@@ -45,6 +46,16 @@ class Timer(Enum):
     """When to compare a market without diffs with the exchange."""
     OVERDUE = "overdue"
     """When to stop waiting for a diff that the exchange must have sent to a market."""
+    SEED = "seed"
+    """When to stop waiting for a stream to bring the best levels of a market at no weight."""
+    OVERLAP = "overlap"
+    """When to look whether the connection of a link can take over from the one before it."""
+    DEPTHS = "depths"
+    """When to look which markets should be deeper."""
+    CLOCK = "clock"
+    """When to ask a venue for its time."""
+    LISTING = "listing"
+    """When to ask a venue which symbols trade."""
 
 
 class Deadlines:

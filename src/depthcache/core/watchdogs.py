@@ -1,29 +1,15 @@
-"""Is a silent book still the exchange's book? Evidence, and when to look for it.
+"""When to look whether a silent book still is the exchange's book.
 
-Depth streams are silent when nothing changes, so silence alone proves nothing. A small snapshot does:
-
-- contiguous ids (spot) belong to one symbol: a snapshot with a larger id than the book's means that
-  updates exist which did not come;
-- chained ids (futures) are shared by symbols and grow without this one: there, the levels must
-  differ as well.
-
-What is found is only suspicion until a diff has had time to arrive. Not here: what follows from it
-(`supervisor`), silence of whole connections (`link`).
+Depth streams are silent when nothing changes, so silence alone proves nothing; a small snapshot does, when
+it is compared with the book (`upkeep`). Not here: what follows from it (`supervisor`), silence of whole
+connections (`link`).
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
-
 from depthcache.core.policy import Policy, to_ns
-from depthcache.errors import BookError
-from depthcache.venues.venue import Continuity
 
-if TYPE_CHECKING:
-    from depthcache._native import BookReader
-
-__all__ = ["SilenceWatch", "has_moved"]
+__all__ = ["SilenceWatch"]
 
 _GRAIN_NS = 1_000_000_000
 """Looks are rounded up to whole seconds, so that a thousand quiet books share their wake-ups."""
@@ -53,35 +39,17 @@ class SilenceWatch:
     def on_compared(self, now_ns: int) -> None:
         """A comparison found nothing wrong: the next may wait longer."""
         longer_ns = max(2 * self._interval_ns, self._base_ns)
-        self._since_ns, self._interval_ns = now_ns, min(longer_ns, self._cap_ns)
+        self._since_ns, self._interval_ns = now_ns, min(longer_ns, max(self._cap_ns, self._base_ns))
 
     def on_unknown(self, now_ns: int) -> None:
-        """A comparison came to nothing: try again after the same time."""
-        self._since_ns = now_ns
+        """A comparison came to nothing: try again, later each time."""
+        self._since_ns, self._interval_ns = now_ns, min(2 * self._interval_ns, self._base_ns)
+
+    def on_weakened(self, now_ns: int) -> None:
+        """There is a reason to look at once."""
+        self._since_ns, self._interval_ns = now_ns, self._first_ns
 
     def next_look_ns(self) -> int:
         """When to look next, unless data comes."""
         due_ns = self._since_ns + self._interval_ns
         return -(-due_ns // _GRAIN_NS) * _GRAIN_NS
-
-
-def has_moved(body: bytes, book: BookReader, continuity: Continuity) -> bool | None:
-    """Whether the exchange's book has changes that `book` has not; None when that cannot be told."""
-    held = book.last_update_id
-    try:
-        snapshot = json.loads(body)
-        last_update_id = snapshot["lastUpdateId"]
-        if held is None or not isinstance(last_update_id, int):
-            return None
-        if last_update_id <= held:
-            return False
-        if continuity == "contiguous":
-            return True
-        return _differs(snapshot["bids"], book.bids) or _differs(snapshot["asks"], book.asks)
-    except (BookError, ValueError, TypeError, LookupError, RecursionError):
-        return None
-
-
-def _differs(theirs: list[list[str]], ours: object) -> bool:
-    mine = [(float(price), float(quantity)) for price, quantity in ours[: len(theirs)]]  # type: ignore[index]
-    return mine != [(float(price), float(quantity)) for price, quantity, *_ in theirs]

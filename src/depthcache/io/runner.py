@@ -18,9 +18,10 @@ from depthcache import logs
 from depthcache.core.commands import (
     CloseConnection,
     Command,
-    FetchSnapshot,
+    Fetch,
     OpenConnection,
     Send,
+    TellAudit,
     TellTrouble,
 )
 from depthcache.core.notices import Notice
@@ -47,9 +48,10 @@ class Runner(Callbacks):
         *,
         on_notice: Callable[[Notice], None],
         on_trouble: Callable[[TellTrouble], None] = lambda _: None,
+        on_audit: Callable[[TellAudit], None] = lambda _: None,
     ) -> None:
         self._core, self._router, self._network = core, router, network
-        self._on_notice, self._on_trouble = on_notice, on_trouble
+        self._on_notice, self._on_trouble, self._on_audit = on_notice, on_trouble, on_audit
         self._settling = False
         self._wake_at_ns: int | None = None
         self._reported: set[tuple[str, type[Exception]]] = set()
@@ -67,6 +69,11 @@ class Runner(Callbacks):
     def remove(self, market: int) -> None:
         """End a market for good."""
         self._core.remove(market, self._network.now_ns())
+        self._settle()
+
+    def audit(self, market: int, audit: int, limit: int) -> None:
+        """Compare a book with a snapshot at one update id; ends in one `on_audit` with that number."""
+        self._core.audit(market, audit, limit, self._network.now_ns())
         self._settle()
 
     def close(self) -> None:
@@ -156,10 +163,12 @@ class Runner(Callbacks):
                 self._network.close(connection)
             case Send(connection, text):
                 self._network.send(connection, text)
-            case FetchSnapshot(request, url, timeout_s):
+            case Fetch(request, url, timeout_s):
                 self._network.fetch(request, url, timeout_s=timeout_s)
             case TellTrouble():
                 self._on_trouble(command)
+            case TellAudit():
+                self._on_audit(command)
 
     def _guarded(self, where: str, call: Callable[[], None]) -> None:
         try:

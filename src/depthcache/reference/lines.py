@@ -1,5 +1,4 @@
-"""The connections that bring the diffs of one market: one nearly always, two while one replaces the
-other or where the user wants them for safety.
+"""The connections that bring the diffs of one market: one nearly always, two in transition or for safety.
 
 Theory of operation. Whichever brings a diff first, wins; the other's is stale by then. A line whose diffs
 continue what the book holds is joined. A diff that leaves a hole means that its line is ahead of the

@@ -103,7 +103,7 @@ class Router:
         self._markets: dict[int, Market] = {}
         self._connections: dict[int, dict[str, int]] = {}
         self._listened: set[tuple[int, str]] = set()
-        self._traffic: dict[int, tuple[int, int, int | None]] = {}
+        self._traffic: dict[int, tuple[int, int, int | None, int | None]] = {}
         self._used_markets: set[int] = set()
         self._used_connections: set[int] = set()
         self._pending = _Pending()
@@ -192,7 +192,7 @@ class Router:
             raise ValueError(f"the connection number {connection} was used before")
         self._used_connections.add(connection)
         self._connections[connection] = {}
-        self._traffic[connection] = (0, 0, None)
+        self._traffic[connection] = (0, 0, None, None)
 
     def close_connection(self, connection: int) -> None:
         """Frames of this number are ignored from now on."""
@@ -215,8 +215,8 @@ class Router:
         """The connections of a market: number, whether joined, when heard last."""
         return [(line.connection, line.joined, line.heard_ns) for line in self._markets[market].lines]
 
-    def traffic(self, connection: int) -> tuple[int, int, int | None]:
-        """What came on a connection: frames, bytes, when the last one was received."""
+    def traffic(self, connection: int) -> tuple[int, int, int | None, int | None]:
+        """What came on a connection: frames, bytes, when the last frame and the last diff were received."""
         return self._traffic[connection]
 
     def unroute(self, connection: int, stream: str) -> None:
@@ -234,8 +234,8 @@ class Router:
         routes = self._connections.get(connection)
         if routes is None:
             return self._has_events()
-        frames, size, _ = self._traffic[connection]
-        self._traffic[connection] = (frames + 1, size + len(raw), received_ns)
+        frames, size, _, data_ns = self._traffic[connection]
+        self._traffic[connection] = (frames + 1, size + len(raw), received_ns, data_ns)
         try:
             parsed = parse_frame(raw)
         except MalformedFrame as error:
@@ -260,6 +260,8 @@ class Router:
     def _on_diff(self, connection: int, number: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         market, update = self._markets[number], parsed.update
         assert update is not None
+        frames, size, heard_ns, _ = self._traffic[connection]
+        self._traffic[connection] = (frames, size, heard_ns, at_ns)
         try:
             check_chain(market.continuity, update, raw)
             if update.symbol != market.symbol:

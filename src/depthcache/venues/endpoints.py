@@ -17,7 +17,10 @@ __all__ = ["parse_endpoints", "with_endpoints"]
 
 def with_endpoints(venue: Venue, endpoints: Endpoints) -> Venue:
     """The same venue reached elsewhere; limits, weights and rules stay. Raises InvalidArgument."""
-    return replace(venue, endpoints=parse_endpoints(endpoints))
+    parsed = parse_endpoints(endpoints)
+    elsewhere = parsed.rest != venue.endpoints.rest
+    place = urlsplit(parsed.rest).netloc if elsewhere else venue.weight_place
+    return replace(venue, endpoints=parsed, weight_place=place)
 
 
 def parse_endpoints(endpoints: Endpoints) -> Endpoints:

@@ -6,6 +6,8 @@ venue is one new file beside this one.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import quote
@@ -16,10 +18,6 @@ __all__ = ["Continuity", "Endpoints", "RangeBasis", "Venue"]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
 RangeBasis: TypeAlias = Literal["documented", "unaudited"]
-
-_LEAST_SNAPSHOT_LIMIT = 1_000
-"""A snapshot of 100 levels is overtaken by the price within seconds (spot BTCUSDT: the best ask left
-its window on 406 of 901 ticks in 90 s, measured 2026-08-24); 1,000 levels last for long."""
 
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -63,9 +61,18 @@ class Venue:
     """(largest limit, weight) per tier, ascending."""
     weight_pool: str
     """Venues that share one weight budget per IP carry the same word."""
+    weight_place: str = ""
+    """Where the pool is reached, if not at Binance itself: other hosts have budgets of their own."""
     weight_per_minute: int
     stream_speeds: tuple[tuple[int, str], ...]
     """(milliseconds, suffix) such as (100, "@depth@100ms"); the first is the default."""
+    top_stream: str | None = None
+    """Suffix of the partial depth stream whose `lastUpdateId` always equals a diff's `u`."""
+    top_levels: int = 20
+    exchange_info_weight: int = 1
+    listing_key: str = "symbols"
+    status_key: str = "status"
+    snapshot_lag_s: float = 0.0
     streams_per_connection: int
     messages_per_second: int
     names_per_message: int
@@ -96,18 +103,37 @@ class Venue:
         """URL of the combined-stream socket; streams are named in SUBSCRIBE messages only."""
         return self.endpoints.websocket + self.stream_route
 
+    def top(self, symbol: str) -> str | None:
+        """Name of the stream that brings the best levels, each time those of one diff's last update id;
+        None where the venue has none of which that is known."""
+        return None if self.top_stream is None else symbol.translate(_LOWER) + self.top_stream
+
+    def time_url(self) -> str:
+        """URL of the exchange's time."""
+        return self.endpoints.rest + self.time_path
+
+    def exchange_info_url(self, symbols: Sequence[str] = ()) -> str:
+        """URL of the list of symbols; `symbols`: of these alone, where the venue can."""
+        base = self.endpoints.rest + self.exchange_info_path
+        if not self.any_depth_limit or not symbols:
+            return base
+        return (
+            base + "?symbols=" + quote(json.dumps(list(symbols), ensure_ascii=False, separators=(",", ":")))
+        )
+
     # --- snapshots -------------------------------------------------------------------------
 
     def snapshot_limit(self, depth: int) -> int:
         """The limit to ask when the user needs `depth` complete levels.
 
-        The largest limit of the cheapest tier that holds `depth`, but at least 1,000. Raises
-        InvalidArgument when the venue never gives that many.
+        A quarter more than that, up to 1,000, because the price moves on (spot BTCUSDT: with 100 levels
+        the best ask left the window on 406 of 901 ticks in 90 s, measured 2026-08-24); above 1,000 as
+        many as are needed. Raises InvalidArgument when the venue never gives that many.
         """
         most = self.depth_limits[-1]
         if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= most:
             raise InvalidArgument(name="depth", value=depth, allowed=f"1 to {most:,} levels on {self.name}")
-        wanted = max(depth, min(_LEAST_SNAPSHOT_LIMIT, most))
+        wanted = max(depth, min(depth + depth // 4, 1_000, most))
         return next(limit for limit in self.depth_limits if limit >= wanted)
 
     @property

@@ -1,0 +1,97 @@
+"""The exchange's clock, as far as it can be known: its offset from the caller's monotonic one, and the error.
+
+An answer with the exchange's time was made somewhere between sending and receiving: half the round trip is
+the error. The best of the last answers counts. The system's clock is never looked at, so its steps change
+nothing. Not here: what the offset is used for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from depthcache.core.answers import Answer, Verdict
+from depthcache.core.context import Context
+from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
+from depthcache.core.policy import to_ns
+from depthcache.core.timers import Timer
+from depthcache.venues.venue import Venue
+
+__all__ = ["Clock", "Estimate"]
+
+_REMEMBERED = 6
+_BEGIN_S = 3.0
+"""After the first books have asked for their snapshots."""
+_DRIFT = 20e-6
+"""Seconds that quartz clocks may lose against each other in a second."""
+_MS_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Nanoseconds since 1970 on the exchange's clock are the caller's plus `offset_ns`, give or take
+    `error_ns`."""
+
+    offset_ns: int
+    error_ns: int
+    at_ns: int
+
+
+class Clock(Asker):
+    """The clock of one venue. Order of calls: `begin` once."""
+
+    def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
+        self._context, self._venue, self._pacer = context, venue, pacer
+        self._heard: deque[Estimate] = deque(maxlen=_REMEMBERED)
+        self._best: Estimate | None = None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The best that is known; None before the first answer."""
+        return self._best
+
+    def begin(self, now_ns: int) -> None:
+        """Ask for the time soon, and now and then from then on."""
+        if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is None:
+            self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_BEGIN_S))
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._context.deadlines.clear(self._venue.name, Timer.CLOCK)
+
+    def on_timer(self, now_ns: int) -> None:
+        """CLOCK is due."""
+        self._context.deadlines.set(
+            Timer.CLOCK, self._venue.name, now_ns + to_ns(self._context.policy.clock_s)
+        )
+        ticket = Ticket(self, self._venue, Purpose.FACT, now_ns, url=self._venue.time_url())
+        self._pacer.ask(ticket, now_ns)
+
+    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
+        """The question leaves."""
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The time came."""
+        time_ms = _time_ms(body) if answer.verdict is Verdict.INSTALL else None
+        if time_ms is None or ticket.sent_ns is None:
+            return
+        half_ns = (now_ns - ticket.sent_ns) // 2
+        offset_ns = time_ms * _MS_NS + _MS_NS // 2 - (ticket.sent_ns + half_ns)
+        self._heard.append(Estimate(offset_ns, half_ns + _MS_NS // 2, now_ns))
+        self._best = min(self._heard, key=lambda each: each.error_ns + int((now_ns - each.at_ns) * _DRIFT))
+        self._pacer.budget.keep_clock(self._best.offset_ns)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No time came; the next question will do."""
+
+
+def _time_ms(body: bytes) -> int | None:
+    try:
+        answer: Any = msgspec.json.decode(body)
+        time_ms = answer["serverTime"]
+    except (msgspec.DecodeError, LookupError, TypeError, UnicodeDecodeError):
+        return None
+    return time_ms if isinstance(time_ms, int) and not isinstance(time_ms, bool) else None

@@ -1,0 +1,50 @@
+"""Which live books are to become deeper next: measured every second, the worst first.
+
+Not here: what a book needs (`upkeep`), who may go first (`pacing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from depthcache.core.context import Context
+from depthcache.core.policy import to_ns
+from depthcache.core.supervisor import Supervisor
+from depthcache.core.timers import Timer
+
+__all__ = ["Depths"]
+
+_LOOK_S = 1.0
+_MOST_AT_ONCE = 64
+"""Wishes made in one look; the next look knows better what is needed."""
+_OWNER = "depths"
+
+
+class Depths:
+    """All live books of a client. Order of calls: `begin` when there are markets."""
+
+    def __init__(self, context: Context, markets: Mapping[int, Supervisor]) -> None:
+        self._context, self._markets = context, markets
+
+    def begin(self, now_ns: int) -> None:
+        """Look from now on."""
+        if self._context.deadlines.pending(Timer.DEPTHS, _OWNER) is None:
+            self._context.deadlines.set(Timer.DEPTHS, _OWNER, now_ns + to_ns(_LOOK_S))
+
+    def end(self) -> None:
+        """Look no more."""
+        self._context.deadlines.clear(_OWNER, Timer.DEPTHS)
+
+    def on_timer(self, now_ns: int) -> None:
+        """DEPTHS is due: let the worst ask for more."""
+        self.begin(now_ns)
+        wishes = []
+        for market, covered, asked in self._context.router.covered():
+            supervisor = self._markets.get(market)
+            wish = None if supervisor is None else supervisor.upkeep.on_covered(covered, asked, now_ns)
+            if wish is not None and supervisor is not None:
+                urgency, purpose, limit = wish
+                wishes.append((urgency, market, supervisor, purpose, limit))
+        wishes.sort(key=lambda wish: wish[:2])
+        for _, _, supervisor, purpose, limit in wishes[:_MOST_AT_ONCE]:
+            supervisor.upkeep.want(purpose, limit, now_ns)

@@ -1,0 +1,179 @@
+"""What a venue lists: whether symbols trade, are halted, or are gone, and which names look like a wrong one.
+
+The list is asked now and then, and when there is a reason: a silent book, a symbol that the exchange does
+not know. Its status words are an open set (spot docs 2026-07-21, futures docs 2026-05-28): what is not
+known to mean trading or the end counts as halted. Not here: what a market makes of it (`supervisor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+from depthcache.core.answers import Answer, Verdict
+from depthcache.core.context import Context
+from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
+from depthcache.core.policy import to_ns
+from depthcache.core.timers import Timer
+from depthcache.venues.venue import Venue
+
+__all__ = ["Listed", "Listing", "Trading"]
+
+_ON = frozenset({"TRADING", "CANCEL_ONLY"})
+"""Spot docs, enums, 2026-07-21: with CANCEL_ONLY the book still changes."""
+_ENDED = frozenset({"SETTLING", "DELIVERED", "CLOSE", "DELISTED"})
+"""Futures docs, 2026-05-28; rows stay listed for long (OMGUSDT since 2025-01, measured 2026-10-07)."""
+_SOONEST_S = 10.0
+_HALTED_S = 30.0
+"""How often the list is asked while a symbol is halted."""
+_MOST_NAMES = 100
+"""Symbols named in one request; above that the whole list is asked."""
+_MOST_NEAR = 3
+
+
+class Trading(Enum):
+    """What the list says of a symbol."""
+
+    ON = "on"  #         it trades
+    HALTED = "halted"  # it does not, for now
+    ENDED = "ended"  #   it is listed and will not trade any more
+    GONE = "gone"  #     it is not listed
+    UNTOLD = "untold"  # the list was not whole
+
+
+class Listed(Protocol):
+    """Who wants to know (a market's supervisor)."""
+
+    symbol: str
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether it was told that the symbol is halted."""
+
+    def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
+        """The list came."""
+
+
+class Listing(Asker):
+    """The list of one venue. Order of calls: `watch` and `forget`; `look` when there is a reason."""
+
+    def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
+        self._context, self._venue, self._pacer = context, venue, pacer
+        self._watchers: list[Listed] = []
+        self._ticket: Ticket | None = None
+        self._asked_whole = self._wants_whole = False
+        self._asked_ns: int | None = None
+
+    # --- commands --------------------------------------------------------------------------
+
+    def watch(self, listed: Listed, now_ns: int) -> None:
+        """Tell that one, too."""
+        self._watchers.append(listed)
+        if self._context.deadlines.pending(Timer.LISTING, self._venue.name) is None:
+            self._look_in(self._context.policy.listing_s, now_ns)
+
+    def forget(self, listed: Listed) -> None:
+        """Tell that one no longer."""
+        if listed in self._watchers:
+            self._watchers.remove(listed)
+        if not self._watchers:
+            self._context.deadlines.clear(self._venue.name, Timer.LISTING)
+
+    def look(self, now_ns: int, *, whole: bool = False) -> None:
+        """There is a reason to look soon. `whole`: names that look like an unknown one are wanted."""
+        self._wants_whole |= whole
+        last_ns = self._asked_ns
+        if last_ns is None or whole:
+            self._ask(now_ns)
+        else:
+            self._look_in(max(0.0, (last_ns - now_ns) / 1e9 + _SOONEST_S), now_ns)
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_timer(self, now_ns: int) -> None:
+        """LISTING is due."""
+        self._ask(now_ns)
+
+    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
+        """The request leaves."""
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The list came, or a refusal: one name in it may be unknown."""
+        self._ticket = None
+        rows = _rows(body, self._venue) if answer.verdict is Verdict.INSTALL else None
+        if rows:
+            self._tell(rows, now_ns)
+        elif answer.verdict is Verdict.UNKNOWN and not self._asked_whole:
+            self._wants_whole = True
+            self._ask(now_ns)
+            return
+        self._go_on(now_ns)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No list came; the next look will try again."""
+        self._ticket = None
+        self._go_on(now_ns)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _ask(self, now_ns: int) -> None:
+        if self._ticket is not None or not self._watchers:
+            return
+        names = sorted(each.symbol for each in self._watchers)
+        whole = self._wants_whole or len(names) > _MOST_NAMES
+        self._asked_whole, self._wants_whole, self._asked_ns = whole, False, now_ns
+        venue = self._venue
+        url = venue.exchange_info_url(() if whole else names)
+        self._asked_whole = whole or url == venue.exchange_info_url()
+        cost = venue.exchange_info_weight
+        self._ticket = Ticket(self, venue, Purpose.FACT, now_ns, url=url, cost=cost)
+        self._pacer.ask(self._ticket, now_ns)
+
+    def _tell(self, rows: dict[str, str], now_ns: int) -> None:
+        for each in tuple(self._watchers):
+            status = rows.get(each.symbol)
+            if status is not None:
+                each.on_listed(_trading(status), status, (), now_ns)
+            elif self._asked_whole:
+                each.on_listed(Trading.GONE, "", _near(each.symbol, rows), now_ns)
+            else:
+                each.on_listed(Trading.UNTOLD, "", (), now_ns)
+
+    def _go_on(self, now_ns: int) -> None:
+        if self._wants_whole:
+            self._ask(now_ns)
+        elif self._watchers:
+            halted = any(each.is_halted for each in self._watchers)
+            self._look_in(_HALTED_S if halted else self._context.policy.listing_s, now_ns)
+
+    def _look_in(self, seconds: float, now_ns: int) -> None:
+        deadlines, due_ns = self._context.deadlines, now_ns + to_ns(seconds)
+        pending_ns = deadlines.pending(Timer.LISTING, self._venue.name)
+        if pending_ns is None or due_ns < pending_ns:
+            deadlines.set(Timer.LISTING, self._venue.name, due_ns)
+
+
+def _trading(status: str) -> Trading:
+    if status in _ON:
+        return Trading.ON
+    return Trading.ENDED if status in _ENDED else Trading.HALTED
+
+
+def _rows(body: bytes, venue: Venue) -> dict[str, str] | None:
+    """Symbol to status; None for what is no list."""
+    try:
+        info: Any = msgspec.json.decode(body)
+        return {
+            row["symbol"]: str(row.get(venue.status_key) or row.get("status") or "TRADING")
+            for row in info[venue.listing_key]
+        }
+    except (msgspec.DecodeError, LookupError, TypeError, AttributeError, UnicodeDecodeError):
+        return None
+
+
+def _near(symbol: str, rows: Iterable[str]) -> tuple[str, ...]:
+    return tuple(get_close_matches(symbol, list(rows), n=_MOST_NEAR, cutoff=0.6))

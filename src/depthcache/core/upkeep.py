@@ -1,0 +1,293 @@
+"""Looking after one live book: is it still right, is it deep enough? It never leaves sync for that.
+
+Theory of operation. Every answer is a snapshot that the book rolls to its own id, compares and merges
+(the router's `refresh`), whatever it was asked for:
+
+- silent: nothing came for long. A snapshot at the book's own id proves that it is right; one that is
+  ahead, and no diff for it, that the stream is dead.
+- thin: fewer complete levels than a bad second takes away. Comes before everything but lost books.
+- shallow: fewer complete levels than the user wants, or than somebody reads. When nobody else waits.
+- due: the interval of refreshing is over; asked: somebody wants an audit.
+
+Prices that were wrong are trouble: an update was lost that no id missed. They are right again, and the
+complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), who may go
+first (`pacing`), which books are looked at (`depths`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from depthcache.core.answers import Answer, Verdict
+from depthcache.core.commands import TellAudit, TellTrouble
+from depthcache.core.context import Context
+from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
+from depthcache.core.policy import to_ns
+from depthcache.core.timers import Timer
+from depthcache.core.watchdogs import SilenceWatch
+from depthcache.errors import MalformedSnapshot
+from depthcache.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from depthcache._native import BookReader
+
+__all__ = ["Upkeep"]
+
+_LONGEST_WAIT = 5
+"""So often a snapshot that is ahead of a live stream is waited for again."""
+
+
+@dataclass(slots=True)
+class _Wish:
+    """An audit somebody waits for."""
+
+    audit: int
+    limit: int
+
+
+class Upkeep(Asker):
+    """One live book. Order of calls: `begin` when it is synced, `end` when it is not any more."""
+
+    def __init__(
+        self,
+        context: Context,
+        market: int,
+        *,
+        venue: Venue,
+        symbol: str,
+        depth: int,
+        pacer: Pacer,
+        book: BookReader,
+        on_dead: Callable[[int, int], None],
+        on_confirmed: Callable[[int], None],
+        on_refused: Callable[[Answer, int], None],
+    ) -> None:
+        """`on_dead(silent since, now)`: the exchange's book moved on and no diff came. `on_confirmed(now)`:
+        the book is proven right. `on_refused(answer, now)`: the symbol is not known any more."""
+        self._context, self._router = context, context.router
+        self._market, self._venue, self._symbol = market, venue, symbol
+        self._depth = depth
+        self._pacer, self._book = pacer, book
+        self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
+        self._silence = SilenceWatch(context.policy)
+        self._live = False
+        self._ticket: Ticket | None = None
+        self._wishes: list[_Wish] = []
+        self._waits = 0
+        self._limit = 0
+        self._not_before_ns = self._refreshed_ns = 0
+        self._failures = 0
+        self.audited = False
+        """Whether a comparison of this book has found nothing wrong since it was synced."""
+
+    # --- getters ---------------------------------------------------------------------------
+
+    @property
+    def deep_limit(self) -> int:
+        """The limit of the snapshots that bring what the user wants."""
+        return self._venue.snapshot_limit(self._depth)
+
+    # --- commands --------------------------------------------------------------------------
+
+    def begin(self, limit: int, now_ns: int) -> None:
+        """The book is live, from a snapshot asked with `limit`."""
+        self._live, self._limit, self._refreshed_ns = True, limit, now_ns
+        self._not_before_ns = self._failures = 0
+        self.audited = False
+        self._silence.on_synced(now_ns)
+        self._set_look()
+        if self._wishes:
+            self._ask_audit(now_ns)
+
+    def end(self) -> None:
+        """The book is not live any more; audits wait for it."""
+        self._live = False
+        self._withdraw()
+        self._context.deadlines.clear(self._market, Timer.SILENCE, Timer.OVERDUE)
+
+    def close(self, reason: str) -> None:
+        """There will be no book any more."""
+        self.end()
+        for wish in self._wishes:
+            self._context.commands.append(TellAudit(wish.audit, None, reason))
+        self._wishes.clear()
+
+    def audit(self, audit: int, limit: int, now_ns: int) -> None:
+        """Compare the book with a snapshot of that limit as soon as it can be; ends in TellAudit."""
+        self._wishes.append(_Wish(audit, limit))
+        self._ask_audit(now_ns)
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_weakened(self, now_ns: int) -> None:
+        """There is a reason to doubt that everything came."""
+        if self._live:
+            self._silence.on_weakened(now_ns)
+            self._set_look()
+
+    def on_covered(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
+        """How many complete levels there are and were asked for; what is needed: urgency (least first),
+        purpose and limit."""
+        policy = self._context.policy
+        if not self._live or now_ns < self._not_before_ns:
+            return None
+        wanted = min(max(self._depth, asked), self._venue.depth_limits[-1])
+        limit = self._venue.snapshot_limit(wanted)
+        if covered is not None:
+            low = min(policy.thin_levels, max(1, wanted // 2))
+            if covered < low:
+                return covered / low - 1, Purpose.THIN, self._least_limit(2 * low)
+            enough = wanted if limit > wanted else wanted * 4 // 5
+            if covered < enough:
+                return covered / wanted, Purpose.DEEPEN, limit
+        if policy.refresh_s and now_ns - self._refreshed_ns >= to_ns(policy.refresh_s):
+            return 1.0, Purpose.DEEPEN, limit
+        return None
+
+    def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
+        """Ask for what `on_covered` said, unless a request is on its way that brings it, too."""
+        if self._ticket is not None:
+            waiting = self._ticket.sent_ns is None
+            if not waiting or purpose is not Purpose.THIN or self._ticket.purpose is not Purpose.DEEPEN:
+                return
+            self._withdraw()
+        self._ask(purpose, limit, now_ns)
+
+    def on_refreshed(self, now_ns: int) -> None:
+        """The router has compared and merged a snapshot."""
+        found = self._router.compared(self._market)
+        if found is None:
+            return
+        self._context.deadlines.clear(self._market, Timer.OVERDUE)
+        ticket, self._ticket = self._ticket, None
+        self._waits = self._failures = 0
+        wrong = sum(found[2:])
+        self.audited = not wrong
+        if wrong:
+            reason = f"{wrong} of {found[1]} prices differed from the exchange's at update id {found[0]}"
+            self._context.commands.append(TellTrouble(self._market, "differs", reason))
+        self._refreshed_ns = now_ns
+        if ticket is not None:
+            self._limit = ticket.limit
+            done = [wish for wish in self._wishes if wish.limit <= ticket.limit]
+            self._wishes = [wish for wish in self._wishes if wish.limit > ticket.limit]
+            self._context.commands += [TellAudit(wish.audit, found, "") for wish in done]
+        self._silence.on_compared(now_ns)
+        self._on_confirmed(now_ns)
+        self._set_look()
+        if self._wishes:
+            self._ask_audit(now_ns)
+
+    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
+        """The request leaves now: what comes from here on is needed to roll its answer."""
+        if ticket is self._ticket:
+            self._router.begin_refresh(self._market)
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The exchange answered."""
+        if ticket is not self._ticket:
+            return
+        if answer.verdict is Verdict.INSTALL:
+            self._take(ticket, body, now_ns)
+        elif answer.verdict in (Verdict.UNKNOWN, Verdict.REFUSED):
+            self._ticket = None
+            self._on_refused(answer, now_ns)
+        else:
+            self._failed(now_ns)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No answer came."""
+        if ticket is self._ticket:
+            self._failed(now_ns)
+
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """A deadline is due: SILENCE, OVERDUE or SNAPSHOT."""
+        if not self._live:
+            return
+        if timer is Timer.SILENCE:
+            self._look(now_ns)
+        elif timer is Timer.OVERDUE:
+            self._on_overdue(now_ns)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _ask(self, purpose: Purpose, limit: int, now_ns: int) -> None:
+        self._ticket = Ticket(self, self._venue, purpose, now_ns, symbol=self._symbol, limit=limit)
+        self._pacer.ask(self._ticket, now_ns)
+
+    def _ask_audit(self, now_ns: int) -> None:
+        if not self._live or (self._ticket is not None and self._ticket.sent_ns is not None):
+            return
+        self._withdraw()
+        self._ask(Purpose.AUDIT, max(wish.limit for wish in self._wishes), now_ns)
+
+    def _withdraw(self) -> None:
+        if self._ticket is not None:
+            self._pacer.withdraw(self._ticket)
+            self._ticket = None
+
+    def _take(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
+        try:
+            outcome = self._router.refresh(self._market, body, limit=ticket.limit, now_ns=now_ns)
+        except MalformedSnapshot:
+            self._router.end_refresh(self._market)
+            self._failed(now_ns)
+            return
+        if outcome == "waiting":
+            self._waits = 0
+            self._wait(now_ns)
+        elif outcome != "merged":  # merged is told as a cause, with all others
+            self._failed(now_ns)
+
+    def _wait(self, now_ns: int) -> None:
+        overdue_ns = now_ns + to_ns(self._context.policy.overdue_s)
+        self._context.deadlines.set(Timer.OVERDUE, self._market, overdue_ns)
+
+    def _on_overdue(self, now_ns: int) -> None:
+        """The snapshot is ahead, and the diff that reaches it has not come."""
+        ticket = self._ticket
+        if ticket is None:
+            return
+        last_ns = self._book.updated_ns or 0
+        if last_ns >= (ticket.sent_ns or 0) and self._waits < _LONGEST_WAIT:
+            self._waits += 1  # data flows, only later than answers do
+            self._wait(now_ns)
+        elif not self._router.settle_refresh(self._market, now_ns):
+            self._ticket = None
+            self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+
+    def _failed(self, now_ns: int) -> None:
+        """Try again later, each time later."""
+        self._ticket = None
+        policy = self._context.policy
+        pause_ns = self._context.backoff_ns(self._failures, policy.retry_base_s, policy.retry_cap_s)
+        self._not_before_ns = now_ns + pause_ns
+        self._failures += 1
+        if self._live:
+            self._silence.on_unknown(now_ns)
+            self._set_look()
+            if self._wishes:
+                self._context.deadlines.set(Timer.SILENCE, self._market, self._not_before_ns)
+
+    def _look(self, now_ns: int) -> None:
+        """Nothing may have come for long: compare with the exchange, unless something did come."""
+        if self._wishes and self._ticket is None:
+            self._ask_audit(now_ns)
+            return
+        self._silence.on_data(self._book.updated_ns or 0)
+        due_ns = self._silence.next_look_ns()
+        if due_ns > now_ns:
+            self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)
+        elif self._ticket is None:
+            self._ask(Purpose.CHECK, self._venue.cheapest_limit, now_ns)
+        elif self._ticket.sent_ns is None and self._ticket.purpose is Purpose.DEEPEN:
+            self._withdraw()
+            self._ask(Purpose.CHECK, self._venue.cheapest_limit, now_ns)
+
+    def _set_look(self) -> None:
+        self._context.deadlines.set(Timer.SILENCE, self._market, self._silence.next_look_ns())
+
+    def _least_limit(self, levels: int) -> int:
+        return next((limit for limit in self._venue.depth_limits if limit >= levels), self.deep_limit)

@@ -1,4 +1,4 @@
-"""What all tests share: both engines, an exchange moved by hand, Hypothesis, what is said at the head of a run."""
+"""What all tests share: both engines, an exchange moved by hand, Hypothesis, the head of a run."""
 
 from __future__ import annotations
 

@@ -15,15 +15,18 @@ ALLOWED = frozenset(
         "__future__",
         "collections",
         "collections.abc",
+        "contextlib",
         "dataclasses",
+        "difflib",
         "enum",
         "heapq",
         "itertools",
         "json",
+        "msgspec",
         "typing",
     }
 )
-"""Standard library modules that only handle data. Everything else is refused, so that asyncio,
+"""Modules that only handle data. Everything else is refused, so that asyncio,
 socket, threading, time, logging, random, selectors, ssl, aiohttp, concurrent … need no list."""
 
 BUILT_IN_EFFECTS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})

@@ -39,10 +39,12 @@ from depthcache.errors import (
     UsageError,
 )
 from depthcache.model import (
+    Audit,
     Best,
     CompleteTo,
     Coverage,
     Integers,
+    Lag,
     Level,
     Levels,
     Outcome,
@@ -65,6 +67,7 @@ __all__ = [
     "IGNORED",
     "STALE",
     "WAITING",
+    "Audit",
     "Best",
     "Book",
     "BookClosed",
@@ -81,6 +84,7 @@ __all__ = [
     "FrozenBook",
     "Integers",
     "InvalidArgument",
+    "Lag",
     "Level",
     "Levels",
     "LiveBook",

@@ -27,6 +27,7 @@ from depthcache.client import Client
 from depthcache.errors import BookClosed, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.lookup import Lookup
+from depthcache.model import Audit
 from depthcache.settings import Settings
 from depthcache.view import LiveReader
 from depthcache.wanted import Wanted, parse_timeout, wanted
@@ -92,6 +93,17 @@ class LiveBook(LiveReader):
         parse_timeout(timeout)
         try:
             self._thread.call(lambda: self._client.wait_synced(self._number, self, timeout_s=timeout))
+        except LoopEnded:
+            raise _closed(self.exchange, self.symbol) from None
+
+    def audit(self, levels: int | None = None, *, seconds: float = 0.0, timeout: float | None = 60) -> Audit:
+        """Compare this book with the exchange at the same update id, as `depthcache.LiveBook.audit`."""
+        parse_timeout(timeout)
+        limit, client = self._audit_limit(levels), self._client
+        try:
+            return self._thread.call(
+                lambda: client.audit_for(self._number, self, limit, seconds=seconds, timeout_s=timeout)
+            )
         except LoopEnded:
             raise _closed(self.exchange, self.symbol) from None
 

@@ -12,20 +12,22 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from depthcache import logs, venues
 from depthcache._native import BookReader, Router, _on_fork
 from depthcache.core.client import ClientCore
-from depthcache.core.commands import TellTrouble
+from depthcache.core.commands import TellAudit, TellTrouble
 from depthcache.core.notices import Ending, Notice
 from depthcache.errors import BookClosed, SyncTimeout, UnknownSymbol, UsageError
+from depthcache.io.budgets import shared_budgets
 from depthcache.io.flights import Flights, write_flight
 from depthcache.io.network import Network
 from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
-from depthcache.model import Status
+from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 from depthcache.wanted import Wanted, parse_timeout
@@ -39,6 +41,7 @@ Key = tuple[str, str]
 """Exchange name and symbol, as the exchange spells it."""
 
 B = TypeVar("B", bound=BookReader)
+_BETWEEN_AUDITS_S = 20.0
 _Find: TypeAlias = Callable[[], Mapping[int, BookReader]]
 
 
@@ -83,7 +86,9 @@ class Client(Generic[B]):
         """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
         self._make_book, self._make_network = make_book, make_network
         self._markets: dict[Key, int] = {}
-        self._endings: dict[int, Ending] = {}
+        self._endings: dict[int, Notice] = {}
+        self._audits: dict[int, asyncio.Future[Audit]] = {}
+        self._audit_numbers = count(1)
         self._waiters: set[_Waiter] = set()
         self._network: ClientNetwork | None = None
         self._recorder: Recorder | None = None
@@ -113,7 +118,60 @@ class Client(Generic[B]):
             raise _not_started()
         return self._network.now_ns()
 
+    def confirmed_ns(self, market: int) -> int | None:
+        """When a book was last proven to be the exchange's, other than by a diff; None for never."""
+        return self._core.confirmed_ns(market)
+
+    def lag(self, market: int, event_time_us: int, received_ns: int) -> Lag | None:
+        """How late an update came; None while nothing is known of the exchange's clock."""
+        clock = self._core.clock(market)
+        if clock is None:
+            return None
+        return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
+
     # --- commands -----------------------------------------------------------------------------
+
+    async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
+        """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed."""
+        timeout_s = parse_timeout(timeout_s)
+        if self._closed or book.status is Status.CLOSED:
+            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
+        self._check_loop()
+        number = next(self._audit_numbers)
+        done = self._audits[number] = self._loop.create_future()
+        try:
+            self._runner.audit(market, number, limit)
+            async with asyncio.timeout(timeout_s):
+                found: Audit = await done
+                return found
+        except TimeoutError:
+            raise _too_late([book], timeout_s or 0.0) from None
+        except _AuditFailed as failed:
+            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=str(failed)) from None
+        finally:
+            self._audits.pop(number, None)
+
+    async def audit_for(
+        self, market: int, book: BookReader, limit: int, *, seconds: float, timeout_s: float | None
+    ) -> Audit:
+        """The same for some time, with the exchange's other streams besides. Raises the same."""
+        first = await self.audit(market, book, limit, timeout_s=timeout_s)
+        if seconds <= 0:
+            return first
+        self._runner.start_proof(market)
+        found, ends_at = [first], self._loop.time() + seconds
+        try:
+            while (left_s := ends_at - self._loop.time()) > 0:
+                await asyncio.sleep(min(left_s, _BETWEEN_AUDITS_S))
+                found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
+        finally:
+            sources = {} if self._closed else self._runner.end_proof(market)
+        named = {"rest": (len(found), 0)}
+        named |= {name.partition("@")[2]: (each.compared, each.skipped) for name, each in sources.items()}
+        parts = [each[1:5] for each in found]
+        parts += [(each.checked, each.differing, each.missing, each.extra) for each in sources.values()]
+        checked, differing, missing, extra = map(sum, zip(*parts, strict=True))
+        return Audit(found[-1].update_id, checked, differing, missing, extra, named)
 
     async def start(self) -> None:
         """Open the network and begin all books that were asked for."""
@@ -124,13 +182,19 @@ class Client(Generic[B]):
         try:
             self._router = Router(flight_bytes=self.wanted.settings.flight_bytes)
             self._keep_record()
-            core = ClientCore(self._router, random=random.random, policy=self.wanted.settings.policy)
+            self._core = ClientCore(
+                self._router,
+                random=random.random,
+                policy=self.wanted.settings.policy,
+                budgets=shared_budgets(),
+            )
             self._runner = Runner(
-                core,
+                self._core,
                 self._router,
                 self._network if self._recorder is None else RecordingNetwork(self._network, self._recorder),
                 on_notice=self._on_notice,
                 on_trouble=self._on_trouble,
+                on_audit=self._on_audit,
             )
             for venue, symbol in self.wanted.books:
                 self._begin(venue, symbol)
@@ -199,8 +263,7 @@ class Client(Generic[B]):
             pending = {market for market, book in books.items() if not self._is_synced(market, book)}
             if not pending:
                 return
-            if asyncio.get_running_loop() is not self._loop:
-                raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
+            self._check_loop()
             waiter = _Waiter(frozenset(books), pending, self._loop.create_future())
             self._waiters.add(waiter)
             try:
@@ -211,12 +274,19 @@ class Client(Generic[B]):
     def _is_synced(self, market: int, book: BookReader) -> bool:
         status = book.status
         if status is Status.CLOSED:
-            if self._endings.get(market) is Ending.UNKNOWN_SYMBOL:
-                raise UnknownSymbol(symbol=book.symbol, exchange=book.exchange, reason=book.reason)
+            told = self._endings.get(market)
+            if told is not None and told.ending is Ending.UNKNOWN_SYMBOL:
+                raise UnknownSymbol(
+                    symbol=book.symbol, exchange=book.exchange, reason=book.reason, near=told.near
+                )
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
         return status is Status.SYNCED
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
 
     def _begin(self, venue: Venue, symbol: str) -> B:
         wanted, key = self.wanted, (venue.name, symbol)
@@ -245,6 +315,15 @@ class Client(Generic[B]):
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
 
+    def _on_audit(self, told: TellAudit) -> None:
+        done = self._audits.get(told.audit)
+        if done is None or done.done():
+            return
+        if told.found is None:
+            done.set_exception(_AuditFailed(told.reason))
+        else:
+            done.set_result(Audit(*told.found))
+
     def _on_trouble(self, trouble: TellTrouble) -> None:
         key = next((key for key, market in self._markets.items() if market == trouble.market), None)
         if key is None:
@@ -263,7 +342,7 @@ class Client(Generic[B]):
         for waiter in tuple(self._waiters):
             waiter.on_notice(notice)
         if notice.ending is not None:
-            self._endings[notice.market] = notice.ending
+            self._endings[notice.market] = notice
         named = next((key for key, market in self._markets.items() if market == notice.market), None)
         if named is not None:
             if self._recorder is not None:
@@ -273,6 +352,10 @@ class Client(Generic[B]):
             logs.book_status(
                 exchange=named[0], symbol=named[1], status=notice.status.value, reason=notice.reason
             )
+
+
+class _AuditFailed(Exception):
+    """There will be no comparison any more."""
 
 
 def _too_late(late: Sequence[BookReader], timeout_s: float) -> SyncTimeout:

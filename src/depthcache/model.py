@@ -6,8 +6,10 @@ anything that reads a book (`view`) or does something.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,16 +17,54 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Audit",
     "Best",
     "CompleteTo",
     "Coverage",
     "Integers",
+    "Lag",
     "Level",
     "Levels",
     "Outcome",
     "SnapshotOutcome",
     "Status",
 ]
+
+
+class Audit(NamedTuple):
+    """A book compared with a snapshot of the exchange at one update id, inside the range both prove.
+
+    Attributes:
+        update_id: the id at which they were compared.
+        checked: prices compared, both sides together.
+        differing: prices that both hold with different quantities.
+        missing: prices that the exchange holds and the book did not.
+        extra: prices that the book held and the exchange does not.
+        sources: of an audit over some time, how many payloads of each source were compared, and how
+            many were not because the book never stood at their update id.
+    """
+
+    update_id: int
+    checked: int
+    differing: int
+    missing: int
+    extra: int
+    sources: Mapping[str, tuple[int, int]] = MappingProxyType({})
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was wrong."""
+        return not (self.differing or self.missing or self.extra)
+
+
+class Lag(NamedTuple):
+    """How late the last update was: from the exchange's event time to its receipt here, in seconds.
+
+    The exchange's clock is known only by estimate: the true lag lies within `error` of `seconds`.
+    """
+
+    seconds: float
+    error: float
 
 
 class Level(NamedTuple):

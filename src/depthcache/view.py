@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from depthcache import _native, venues
-from depthcache.model import SnapshotOutcome
+from depthcache.model import Audit, Lag, SnapshotOutcome
 
 if TYPE_CHECKING:
     from depthcache._native import Frame, Router
@@ -39,6 +39,39 @@ class LiveReader(_native.BookReader):
         """
         updated_ns = self.updated_ns
         return None if updated_ns is None else max(0, self._client.now_ns() - updated_ns) / 1e9
+
+    @property
+    def updated_at(self) -> float | None:
+        """When the last applied update was received: seconds of `time.monotonic()`; None before one."""
+        updated_ns = self.updated_ns
+        return None if updated_ns is None else updated_ns / 1e9
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """The last proof that this is the exchange's book: an update, or a comparison with a snapshot.
+
+        Seconds of `time.monotonic()`; None before one. A quiet book is compared every 45 s.
+        """
+        times = (self.updated_ns, self._client.confirmed_ns(self._number))
+        known = [at_ns for at_ns in times if at_ns is not None]
+        return max(known) / 1e9 if known else None
+
+    @property
+    def lag(self) -> Lag | None:
+        """How late the last update was, by the exchange's event time and an estimate of its clock.
+
+        Steps of the system's clock change nothing. None before the first update, and for the first
+        seconds of a client, until the exchange was asked for its time.
+        """
+        event_time_us, updated_ns = self._times
+        if event_time_us is None or updated_ns is None:
+            return None
+        return self._client.lag(self._number, event_time_us, updated_ns)
+
+    def _audit_limit(self, levels: int | None) -> int:
+        """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
+        venue = self._client.wanted.settings.venue(self.exchange)
+        return venue.snapshot_limit(self._client.wanted.depth if levels is None else levels)
 
     def save_flight(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
         """Write the newest raw frames of this book, its snapshot and the book itself to a new file.
@@ -79,6 +112,28 @@ class LiveBook(LiveReader):
         is closed, UnknownSymbol when the exchange does not know the symbol.
         """
         await self._client.wait_synced(self._number, self, timeout_s=timeout)
+
+    async def audit(
+        self,
+        levels: int | None = None,
+        *,
+        seconds: float = 0.0,
+        timeout: float | None = 60,  # noqa: ASYNC109
+    ) -> Audit:
+        """Compare this book with a snapshot of the exchange at the same update id.
+
+        Inside the range that both prove every price is checked. What was wrong is right afterwards; the
+        complete range is then what the snapshot proves. Costs the weight of one snapshot, within the
+        client's share, so it may wait for its turn.
+
+        `levels`: how deep, the client's depth when None. `seconds`: go on for so long, with a snapshot
+        every 20 s and with the partial depth and bookTicker streams besides, each where its update id is
+        the book's. `timeout`: seconds for each snapshot, None for no end. Raises SyncTimeout, BookClosed,
+        InvalidArgument for levels that no snapshot of the exchange has.
+        """
+        limit = self._audit_limit(levels)
+        client = self._client
+        return await client.audit_for(self._number, self, limit, seconds=seconds, timeout_s=timeout)
 
 
 class Book(_native.Book):

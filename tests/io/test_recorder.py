@@ -58,7 +58,7 @@ async def test_frames_and_snapshots_stand_in_the_file_as_they_came(
     assert [type(record) for record in found] == [Frame, Snapshot, Frame, Frame]
     snapshot, first, second = found[1:]
     assert isinstance(snapshot, Snapshot)
-    assert (snapshot.symbol, snapshot.limit, snapshot.venue) == ("BTCUSDT", 1000, "spot")
+    assert (snapshot.symbol, snapshot.limit, snapshot.venue) == ("BTCUSDT", 500, "spot")
     assert snapshot.body == json.dumps({"lastUpdateId": 10, **LEVELS}).encode()
     assert isinstance(first, Frame)
     assert isinstance(second, Frame)

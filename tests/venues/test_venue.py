@@ -61,16 +61,22 @@ def test_stream_names_lower_ascii_letters_alone() -> None:
 @pytest.mark.parametrize(
     ("name", "depth", "limit"),
     [
-        ("binance.com", 1, 1000),
+        ("binance.com", 1, 100),
+        ("binance.com", 80, 100),
+        ("binance.com", 81, 500),
+        ("binance.com", 400, 500),
+        ("binance.com", 401, 1000),
         ("binance.com", 1000, 1000),
         ("binance.com", 1001, 5000),
         ("binance.com", 5000, 5000),
-        ("binance.com-futures", 20, 1000),
+        ("binance.com-futures", 20, 50),
         ("binance.com-futures", 1000, 1000),
         ("binance.us", 2000, 5000),
     ],
 )
-def test_a_depth_gets_the_largest_limit_of_its_cheapest_tier(name: str, depth: int, limit: int) -> None:
+def test_a_depth_gets_the_cheapest_limit_that_holds_a_quarter_more_up_to_a_thousand(
+    name: str, depth: int, limit: int
+) -> None:
     assert venues.venue(name).snapshot_limit(depth) == limit
 
 

@@ -8,6 +8,8 @@
 //! levels are kept (`ladder`), when to fetch which snapshot (whoever calls).
 
 mod cell;
+mod crossing;
+mod lines;
 mod read;
 mod refreshing;
 
@@ -20,7 +22,7 @@ use crate::counters::Counters;
 use crate::delays::Delays;
 use crate::events::{Cause, Causes, MarketChange};
 use crate::ladder::Ladder;
-use crate::lines::{Line, Lines};
+use crate::lines::Lines;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
 use crate::query::Side;
@@ -137,11 +139,6 @@ impl Market {
                 true
             }
         }
-    }
-
-    /// The symbol, when it is known.
-    pub fn symbol_known(&self) -> Option<&str> {
-        self.symbol.as_deref()
     }
 
     /// How update ids follow each other.
@@ -342,30 +339,6 @@ impl Market {
         self.enter(Status::Buffering, reason, now_ns);
     }
 
-    // --- connections --------------------------------------------------------------------------
-
-    /// One more connection brings diffs of this market.
-    pub fn add_line(&mut self, connection: u64) {
-        self.lines.add(connection, self.updated_ns);
-    }
-
-    /// One brings none any more. Where the others had run ahead of it, nobody fills the hole.
-    pub fn remove_line(&mut self, connection: u64) {
-        if let Some(heard_ns) = self.lines.remove(connection)
-            && self.state.status == Status::Synced
-        {
-            self.counters.gaps += 1;
-            self.cause(Cause::Gap, heard_ns);
-            let reason = "a gap: the connection that could have filled it is gone";
-            self.enter(Status::Buffering, reason, heard_ns);
-        }
-    }
-
-    /// The connections that bring diffs of this market.
-    pub fn lines(&self) -> &[Line] {
-        self.lines.all()
-    }
-
     /// Lay a condition over the native state, or take it away; `Closed` is final.
     pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
         if let Some((held, said)) = &self.condition {
@@ -499,43 +472,6 @@ impl Market {
                 since_ns,
             },
         };
-    }
-
-    #[inline]
-    fn check_crossed(&mut self, now_ns: i64) {
-        let crossed = match (self.bids.best(), self.asks.best()) {
-            (Some(bid), Some(ask)) => bid.price.is_at_least(ask.price),
-            _ => false,
-        };
-        if crossed != self.crossed.is_some() {
-            self.turn_crossed(crossed, now_ns);
-        }
-    }
-
-    #[cold]
-    fn turn_crossed(&mut self, crossed: bool, now_ns: i64) {
-        if crossed {
-            let best = |ladder: &Ladder| {
-                ladder
-                    .best()
-                    .map_or(String::new(), |level| level.price.to_string())
-            };
-            let reason = format!(
-                "best bid {} at or above best ask {}",
-                best(&self.bids),
-                best(&self.asks)
-            );
-            self.crossed = Some(Said {
-                reason,
-                since_ns: now_ns,
-            });
-            self.counters.crossed += 1;
-            self.cause(Cause::Crossed, now_ns);
-        } else {
-            self.crossed = None;
-            self.state.said.since_ns = now_ns;
-            self.cause(Cause::Uncrossed, now_ns);
-        }
     }
 
     /// The state of the machine as users call it, conditions aside.

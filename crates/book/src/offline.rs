@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
+use crate::query::Reading;
 use crate::scan::{self, Body, Malformed};
 use crate::sequence::{Continuity, Ids};
 
@@ -95,7 +96,7 @@ impl OfflineBook {
             return Some(Ok(Outcome::Ignored));
         };
         let mut market = self.cell.hold(wait)?;
-        if let Some(expected) = market.symbol_known().filter(|own| own != symbol) {
+        if let Some(expected) = market.symbol().filter(|own| own != symbol) {
             let (expected, received) = (expected.to_owned(), symbol.to_string());
             return Some(Err(ApplyError::SymbolMismatch { expected, received }));
         }

@@ -10,21 +10,22 @@
 //!
 //! Not here: what one diff does (`market`).
 
+mod lines;
+mod live;
+mod recording;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::condition::{Condition, Status};
+use crate::condition::Condition;
 use crate::events::{Event, StrayKind};
-use crate::lines::Line;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
-use crate::query::Reading;
-use crate::refresh::{Comparison, RefreshOutcome};
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
@@ -193,76 +194,6 @@ impl Router {
         }))
     }
 
-    /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked for;
-    /// false: it is not live.
-    pub fn begin_refresh(&self, market: u64) -> Result<bool, RouterError> {
-        Ok(self.market(market)?.lock().begin_refresh())
-    }
-
-    /// Forget a refresh that was begun.
-    pub fn end_refresh(&self, market: u64) -> Result<(), RouterError> {
-        self.market(market)?.lock().end_refresh();
-        Ok(())
-    }
-
-    /// Compare a live book with a snapshot asked with `limit` (None: unknown) and merge it.
-    pub fn refresh(
-        &self,
-        market: u64,
-        body: &[u8],
-        limit: Option<usize>,
-        now_ns: i64,
-    ) -> Result<RefreshOutcome, RouterError> {
-        let cell = self.market(market)?;
-        let mut snapshot = DepthSnapshot::default();
-        scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
-        Ok(self.change(market, cell.lock(), |held| {
-            held.refresh(&snapshot, limit, now_ns)
-        }))
-    }
-
-    /// No diff came for a snapshot that waits: false where it shows another book, and is dropped.
-    pub fn settle_refresh(&self, market: u64, now_ns: i64) -> Result<bool, RouterError> {
-        let cell = self.market(market)?;
-        Ok(self.change(market, cell.lock(), |held| held.settle_refresh(now_ns)))
-    }
-
-    /// What the last refresh of a market found.
-    pub fn compared(&self, market: u64) -> Result<Option<Comparison>, RouterError> {
-        Ok(self.market(market)?.lock().compared())
-    }
-
-    /// How the clock of the frames and the exchange's differ, for a market's delays.
-    pub fn set_clock_offset(&self, market: u64, offset_ns: Option<i64>) -> Result<(), RouterError> {
-        self.market(market)?.lock().set_clock_offset(offset_ns);
-        Ok(())
-    }
-
-    /// Of every live book: its number, the fewest levels that a side has inside its complete range
-    /// (None: both sides are whole), and the most that a reader asked for.
-    pub fn covered(&self) -> Vec<(u64, Option<usize>, usize)> {
-        let cells: Vec<_> = {
-            let markets = self.markets.read();
-            let all = markets.held.iter();
-            all.map(|(market, cell)| (*market, cell.clone())).collect()
-        };
-        let mut found: Vec<_> = cells
-            .into_iter()
-            .filter_map(|(market, cell)| {
-                let held = cell.lock();
-                let live = held.standing().status == Status::Synced;
-                live.then(|| (market, held.covered(), held.depth_asked()))
-            })
-            .collect();
-        found.sort_unstable();
-        found
-    }
-
-    /// The connections that bring diffs of a market.
-    pub fn lines(&self, market: u64) -> Result<Vec<Line>, RouterError> {
-        Ok(self.market(market)?.lock().lines().to_vec())
-    }
-
     /// Back to buffering; kept diffs and old levels stay.
     pub fn resync(&self, market: u64, reason: &str, now_ns: i64) -> Result<(), RouterError> {
         let cell = self.market(market)?;
@@ -307,38 +238,6 @@ impl Router {
             self.remove_line(&route, connection);
         }
         Ok(())
-    }
-
-    /// A connection broke: books that no other brings say so at once, before anybody decides anything.
-    /// Without effect for numbers that are not open.
-    pub fn on_lost(&self, connection: u64, reason: &str, now_ns: i64) {
-        let routes: Vec<Route> = match self.connections.read().held.get(&connection) {
-            Some(line) => line.lock().routes.values().cloned().collect(),
-            None => return,
-        };
-        for route in routes {
-            self.remove_line(&route, connection);
-            let mut market = route.cell.lock();
-            if market.lines().iter().all(|line| line.heard_ns.is_none()) {
-                market.set_condition(Some(Condition::Disconnected), reason, now_ns);
-            }
-        }
-    }
-
-    fn remove_line(&self, route: &Route, connection: u64) {
-        self.change(route.market, route.cell.lock(), |held| {
-            held.remove_line(connection)
-        });
-    }
-
-    /// What came on a connection.
-    pub fn traffic(&self, connection: u64) -> Result<Traffic, RouterError> {
-        let connections = self.connections.read();
-        let line = connections.held.get(&connection);
-        Ok(line
-            .ok_or(RouterError::UnknownConnection(connection))?
-            .lock()
-            .traffic)
     }
 
     /// Hand out the newest frame of a stream as it is, where no market takes it.
@@ -516,32 +415,6 @@ impl Router {
             }
         }
         Some(())
-    }
-
-    // --- recording ----------------------------------------------------------------------------
-
-    /// Keep every frame from now on for `take_tapped`.
-    pub fn start_tap(&self, tap: Tap) {
-        *self.tap.lock() = Some(tap);
-        self.is_tapped.store(true, Ordering::Relaxed);
-    }
-
-    /// Keep no more of them; what was not taken is gone.
-    pub fn stop_tap(&self) {
-        self.is_tapped.store(false, Ordering::Relaxed);
-        *self.tap.lock() = None;
-    }
-
-    /// Put a line of the recorder's own between the frames; without effect where nothing is tapped.
-    pub fn tap_line(&self, line: &[u8]) {
-        if let Some(tap) = &mut *self.tap.lock() {
-            tap.line(line);
-        }
-    }
-
-    /// The lines since the last call, and how many frames were lost after them.
-    pub fn take_tapped(&self) -> (Vec<u8>, u64) {
-        self.tap.lock().as_mut().map(Tap::take).unwrap_or_default()
     }
 
     // --- events -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import click
 
+from depthcache.cli.audit import audit
 from depthcache.cli.demo import demo
 from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
@@ -48,6 +49,7 @@ def cli(context: click.Context, debug: bool) -> None:
     \b
     depthcache watch BTCUSDT             live order books in the terminal
     depthcache demo                      the same without Binance, from an embedded exchange
+    depthcache audit BTCUSDT             is a live book right? compared at the same update ids
     depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files
     depthcache verify day1.gz day2.gz    is this recording complete, does its book come out right?
     depthcache simulate --port 9000      an exchange on this machine, for any client
@@ -55,7 +57,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
 
 
-for _command in (watch, demo, record, verify, simulate):
+for _command in (watch, demo, audit, record, verify, simulate):
     cli.add_command(_command)
 
 

@@ -22,6 +22,7 @@ from depthcache.core.listing import Listing
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
 from depthcache.core.policy import Policy
+from depthcache.core.proof import Proof, Source
 from depthcache.core.streams import Streams
 from depthcache.core.supervisor import Supervisor
 from depthcache.core.timers import Timer
@@ -70,7 +71,8 @@ class ClientCore:
         self._streams: dict[Venue, Streams] = {}
         self._listings: dict[Venue, Listing] = {}
         self._clocks: dict[Venue, Clock] = {}
-        self._tops: dict[str, Supervisor] = {}
+        self._tops: dict[tuple[str, str], Supervisor] = {}
+        self._proofs: dict[int, Proof] = {}
         self._depths = Depths(self._context, self._markets)
         self._market_numbers = count(1)
         self._notices: list[Notice] = []
@@ -134,7 +136,7 @@ class ClientCore:
         self._markets[market] = supervisor
         streams.add(stream, supervisor, now_ns)
         if supervisor.seed is not None:
-            self._tops[supervisor.seed.stream] = supervisor
+            self._tops[venue.name, supervisor.seed.stream] = supervisor
             supervisor.seed.start(now_ns)
         self._listings[venue].watch(supervisor, now_ns)
         self._clocks[venue].begin(now_ns)
@@ -150,7 +152,9 @@ class ClientCore:
         supervisor.streams.remove(supervisor.stream, now_ns)
         self._listings[supervisor.venue].forget(supervisor)
         if supervisor.seed is not None:
-            self._tops.pop(supervisor.seed.stream, None)
+            self._tops.pop((supervisor.venue.name, supervisor.seed.stream), None)
+        if proof := self._proofs.pop(market, None):
+            proof.stop(now_ns)
         if all(each.venue is not supervisor.venue for each in self._markets.values()):
             self._clocks[supervisor.venue].end()
         if not self._markets:
@@ -166,6 +170,25 @@ class ClientCore:
             raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
         supervisor.upkeep.audit(audit, supervisor.venue.served_limit(limit), now_ns)
         self._collect_notices(now_ns)
+
+    def start_proof(self, market: int, now_ns: int) -> None:
+        """Compare a book with partial depth and bookTicker from now on. Raises UnknownSymbol."""
+        supervisor = self._markets.get(market)
+        if supervisor is None:
+            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+        if market not in self._proofs:
+            book = self._context.router.reader(market)
+            proof = Proof(self._context, market, supervisor.symbol, book, supervisor.streams)
+            self._proofs[market] = proof
+            proof.start(now_ns)
+
+    def end_proof(self, market: int, now_ns: int) -> dict[str, Source]:
+        """Compare no longer; what each stream has shown. Empty where nothing was begun."""
+        proof = self._proofs.pop(market, None)
+        if proof is None:
+            return {}
+        proof.stop(now_ns)
+        return proof.sources
 
     def close(self, now_ns: int) -> None:
         """Give up every book and every connection; nothing comes after this."""
@@ -234,9 +257,7 @@ class ClientCore:
                 if link := self._context.carriers.get(control.connection):
                     link.on_control(control.payload, now_ns)
             elif hasattr(event, "frame"):
-                came = cast("StreamFrame", event)
-                if supervisor := self._tops.get(came.stream):
-                    supervisor.on_top(came.frame, now_ns)
+                self._on_stream(cast("StreamFrame", event), now_ns)
             else:
                 self._on_stray(event, now_ns)
         self._collect_notices(now_ns)
@@ -277,6 +298,17 @@ class ClientCore:
         if "first_data" in change.causes:
             supervisor.streams.on_data(supervisor.stream, now_ns)
 
+    def _on_stream(self, came: StreamFrame, now_ns: int) -> None:
+        link = self._context.carriers.get(came.connection)
+        if link is None:
+            return
+        link.on_alive(now_ns)
+        if supervisor := self._tops.get((link.venue.name, came.stream)):
+            supervisor.on_top(came.frame, now_ns)
+        for market, proof in self._proofs.items():
+            if came.stream in proof.sources and self._markets[market].venue is link.venue:
+                proof.on_frame(came.stream, came.frame, came.skipped, now_ns)
+
     def _on_stray(self, stray: StrayFrame, now_ns: int) -> None:
         link = self._context.carriers.get(stray.connection)
         if link is None:
@@ -289,6 +321,9 @@ class ClientCore:
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
         if timer is Timer.BUDGET:
             self._pacers[str(owner)].on_room(now_ns)
+        elif timer is Timer.PROOF:
+            if proof := self._proofs.get(int(owner)):
+                proof.on_timer(now_ns)
         elif timer is Timer.DEPTHS:
             self._depths.on_timer(now_ns)
         elif timer is Timer.CLOCK:

@@ -57,7 +57,7 @@ class Link:
         self.number = next(context.link_numbers)
         self.subscriptions = Subscriptions(context, venue.names_per_message)
         self._context = context
-        self._venue = venue
+        self.venue = venue
         self._owner = owner
         self._budget = context.budgets.of(venue)
         self.connection: int | None = None
@@ -133,7 +133,7 @@ class Link:
         """The connection is open: route and subscribe everything."""
         if self.connection is None or self.is_open:
             return
-        deadlines, lifetime_s = self._context.deadlines, self._venue.connection_lifetime_s
+        deadlines, lifetime_s = self._context.deadlines, self.venue.connection_lifetime_s
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
         deadlines.clear(self.number, Timer.OPENING)
         # Links opened together must not be renewed together.
@@ -196,7 +196,7 @@ class Link:
         connection = self.connection = next(context.connection_numbers)
         context.carriers[connection] = self
         context.router.open_connection(connection)
-        context.commands.append(OpenConnection(connection, self._venue.stream_url()))
+        context.commands.append(OpenConnection(connection, self.venue.stream_url()))
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
 
@@ -256,7 +256,7 @@ class Link:
             return
         self._context.commands.append(Send(self.connection, message.text))
         # Pongs count, too, so messages keep to the share and never come in bursts.
-        pace = max(self._venue.messages_per_second * policy.share, 0.1)
+        pace = max(self.venue.messages_per_second * policy.share, 0.1)
         self._next_message_ns = now_ns + to_ns(1.0 / pace)
         self._context.deadlines.clear(self.number, Timer.MESSAGE)
         asked_for_life = message.method == "LIST_SUBSCRIPTIONS"

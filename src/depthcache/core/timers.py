@@ -48,6 +48,8 @@ class Timer(Enum):
     """When to stop waiting for a diff that the exchange must have sent to a market."""
     SEED = "seed"
     """When to stop waiting for a stream to bring the best levels of a market at no weight."""
+    PROOF = "proof"
+    """When to see whether a market has reached what another stream showed of it."""
     OVERLAP = "overlap"
     """When to look whether the connection of a link can take over from the one before it."""
     DEPTHS = "depths"

@@ -20,9 +20,9 @@ from depthcache.io.websocket import Ears, WebSocket
 
 __all__ = ["AiohttpNetwork"]
 
-QUIET_S, PONG_S = 25.0, 10.0
-"""Healthy sockets are never silent that long: spot pings every 20 s (measured 2026-08-24). On futures
-(every 3 minutes) a quiet one is pinged: 1 message in 25 s, where at least 5 a second are allowed."""
+QUIET_S, PONG_S = 5.0, 5.0
+"""A socket on which nothing came for 5 s is pinged (1 message in 5 s, where at least 5 a second are
+allowed); one that is dead is known as such 10 s after it died."""
 GOODBYE_S = 3.0
 """How long closing may take in all before connections are cut."""
 _LATE_NS = 200_000_000

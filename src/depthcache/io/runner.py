@@ -25,6 +25,7 @@ from depthcache.core.commands import (
     TellTrouble,
 )
 from depthcache.core.notices import Notice
+from depthcache.core.proof import Source
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response
 from depthcache.venues.venue import Venue
 
@@ -75,6 +76,17 @@ class Runner(Callbacks):
         """Compare a book with a snapshot at one update id; ends in one `on_audit` with that number."""
         self._core.audit(market, audit, limit, self._network.now_ns())
         self._settle()
+
+    def start_proof(self, market: int) -> None:
+        """Compare a book with partial depth and bookTicker from now on."""
+        self._core.start_proof(market, self._network.now_ns())
+        self._settle()
+
+    def end_proof(self, market: int) -> dict[str, Source]:
+        """Compare no longer; what each stream has shown."""
+        sources = self._core.end_proof(market, self._network.now_ns())
+        self._settle()
+        return sources
 
     def close(self) -> None:
         """End everything for good; what the network still reports afterwards changes nothing."""

@@ -1,0 +1,30 @@
+//! The connections of a market: the theory stands in `lines` of the crate.
+
+use super::Market;
+use crate::condition::Status;
+use crate::events::Cause;
+use crate::lines::Line;
+
+impl Market {
+    /// One more connection brings diffs of this market.
+    pub fn add_line(&mut self, connection: u64) {
+        self.lines.add(connection, self.updated_ns);
+    }
+
+    /// One brings none any more. Where the others had run ahead of it, nobody fills the hole.
+    pub fn remove_line(&mut self, connection: u64) {
+        if let Some(heard_ns) = self.lines.remove(connection)
+            && self.state.status == Status::Synced
+        {
+            self.counters.gaps += 1;
+            self.cause(Cause::Gap, heard_ns);
+            let reason = "a gap: the connection that could have filled it is gone";
+            self.enter(Status::Buffering, reason, heard_ns);
+        }
+    }
+
+    /// The connections that bring diffs of this market.
+    pub fn lines(&self) -> &[Line] {
+        self.lines.all()
+    }
+}

@@ -1,0 +1,44 @@
+//! The connections of markets: which there are, what came on them, and what follows when one breaks.
+
+use super::{Route, Router, RouterError, Traffic};
+use crate::condition::Condition;
+use crate::lines::Line;
+
+impl Router {
+    /// The connections that bring diffs of a market.
+    pub fn lines(&self, market: u64) -> Result<Vec<Line>, RouterError> {
+        Ok(self.market(market)?.lock().lines().to_vec())
+    }
+
+    /// A connection broke: books that no other brings say so at once, before anybody decides anything.
+    /// Without effect for numbers that are not open.
+    pub fn on_lost(&self, connection: u64, reason: &str, now_ns: i64) {
+        let routes: Vec<Route> = match self.connections.read().held.get(&connection) {
+            Some(line) => line.lock().routes.values().cloned().collect(),
+            None => return,
+        };
+        for route in routes {
+            self.remove_line(&route, connection);
+            let mut market = route.cell.lock();
+            if market.lines().iter().all(|line| line.heard_ns.is_none()) {
+                market.set_condition(Some(Condition::Disconnected), reason, now_ns);
+            }
+        }
+    }
+
+    pub(super) fn remove_line(&self, route: &Route, connection: u64) {
+        self.change(route.market, route.cell.lock(), |held| {
+            held.remove_line(connection)
+        });
+    }
+
+    /// What came on a connection.
+    pub fn traffic(&self, connection: u64) -> Result<Traffic, RouterError> {
+        let connections = self.connections.read();
+        let line = connections.held.get(&connection);
+        Ok(line
+            .ok_or(RouterError::UnknownConnection(connection))?
+            .lock()
+            .traffic)
+    }
+}

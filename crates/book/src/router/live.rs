@@ -1,0 +1,76 @@
+//! Looking after live books: comparing them with snapshots, and how deep they are. The theory stands in
+//! `refresh`.
+
+use super::{Router, RouterError};
+use crate::condition::Status;
+use crate::message::DepthSnapshot;
+use crate::query::Reading;
+use crate::refresh::{Comparison, RefreshOutcome};
+use crate::scan;
+
+impl Router {
+    /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked for;
+    /// false: it is not live.
+    pub fn begin_refresh(&self, market: u64) -> Result<bool, RouterError> {
+        Ok(self.market(market)?.lock().begin_refresh())
+    }
+
+    /// Forget a refresh that was begun.
+    pub fn end_refresh(&self, market: u64) -> Result<(), RouterError> {
+        self.market(market)?.lock().end_refresh();
+        Ok(())
+    }
+
+    /// Compare a live book with a snapshot asked with `limit` (None: unknown) and merge it.
+    pub fn refresh(
+        &self,
+        market: u64,
+        body: &[u8],
+        limit: Option<usize>,
+        now_ns: i64,
+    ) -> Result<RefreshOutcome, RouterError> {
+        let cell = self.market(market)?;
+        let mut snapshot = DepthSnapshot::default();
+        scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
+        Ok(self.change(market, cell.lock(), |held| {
+            held.refresh(&snapshot, limit, now_ns)
+        }))
+    }
+
+    /// No diff came for a snapshot that waits: false where it shows another book, and is dropped.
+    pub fn settle_refresh(&self, market: u64, now_ns: i64) -> Result<bool, RouterError> {
+        let cell = self.market(market)?;
+        Ok(self.change(market, cell.lock(), |held| held.settle_refresh(now_ns)))
+    }
+
+    /// What the last refresh of a market found.
+    pub fn compared(&self, market: u64) -> Result<Option<Comparison>, RouterError> {
+        Ok(self.market(market)?.lock().compared())
+    }
+
+    /// How the clock of the frames and the exchange's differ, for a market's delays.
+    pub fn set_clock_offset(&self, market: u64, offset_ns: Option<i64>) -> Result<(), RouterError> {
+        self.market(market)?.lock().set_clock_offset(offset_ns);
+        Ok(())
+    }
+
+    /// Of every live book: its number, the fewest levels that a side has inside its complete range
+    /// (None: both sides are whole), and the most that a reader asked for.
+    pub fn covered(&self) -> Vec<(u64, Option<usize>, usize)> {
+        let cells: Vec<_> = {
+            let markets = self.markets.read();
+            let all = markets.held.iter();
+            all.map(|(market, cell)| (*market, cell.clone())).collect()
+        };
+        let mut found: Vec<_> = cells
+            .into_iter()
+            .filter_map(|(market, cell)| {
+                let held = cell.lock();
+                let live = held.standing().status == Status::Synced;
+                live.then(|| (market, held.covered(), held.depth_asked()))
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+}

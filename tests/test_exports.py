@@ -13,7 +13,7 @@ PUBLIC = {
     # live books
     "connect", "blocking", "Books", "LiveBook", "Settings", "Endpoints", "Policy",
     # books without a network
-    "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
+    "Audit", "Lag", "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "Status", "Outcome", "SnapshotOutcome",

@@ -192,9 +192,13 @@ class Supervisor(Asker):
 
     def on_top(self, frame: bytes, now_ns: int) -> None:
         """The stream of the best levels brought a frame."""
-        if self.seed is None or self.ending or not self._live or self._native not in _WITHOUT_SNAPSHOT:
+        if self.seed is None or self.ending or not self._live:
             return
         body = self.seed.body(frame)
+        if self._native is Status.SYNCED:
+            self.upkeep.heal(body, self.venue.top_levels, now_ns)
+        if self._native not in _WITHOUT_SNAPSHOT:
+            return
         try:
             outcome = self._router.install_snapshot(
                 self.market, body, limit=self.venue.top_levels, live=True, now_ns=now_ns
@@ -304,8 +308,12 @@ class Supervisor(Asker):
             self.confirmed_ns = now_ns
             self.pacer.need(self.market, 0)
             self.upkeep.begin(self._limit, now_ns)
-            if self.seed is not None:
-                self.seed.stop(now_ns)
+            self._leave_seed(now_ns)
+
+    def _leave_seed(self, now_ns: int) -> None:
+        """The stream of the best levels stays until a snapshot has brought more of them."""
+        if self.seed is not None and self.upkeep.limit > self.venue.top_levels:
+            self.seed.stop(now_ns)
 
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
@@ -435,6 +443,7 @@ class Supervisor(Asker):
     def _on_confirmed(self, now_ns: int) -> None:
         """A comparison has proven the book."""
         self.confirmed_ns = now_ns
+        self._leave_seed(now_ns)
         self._clear_of_doubt(now_ns)
         if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
             self._listing.look(now_ns)  # silent and right: perhaps it does not trade

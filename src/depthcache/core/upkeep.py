@@ -85,6 +85,11 @@ class Upkeep(Asker):
     # --- getters ---------------------------------------------------------------------------
 
     @property
+    def limit(self) -> int:
+        """The limit of the last snapshot that was asked and merged or installed."""
+        return self._limit
+
+    @property
     def deep_limit(self) -> int:
         """The limit of the snapshots that bring what the user wants."""
         return self._venue.snapshot_limit(self._depth)
@@ -120,6 +125,16 @@ class Upkeep(Asker):
         self._ask_audit(now_ns)
 
     # --- what happened ---------------------------------------------------------------------
+
+    def heal(self, body: bytes, levels: int, now_ns: int) -> None:
+        """A snapshot that cost nothing is there: take it, unless a better one is on its way."""
+        if not self._live or (self._ticket is not None and self._ticket.sent_ns is not None):
+            return
+        self._router.begin_refresh(self._market)
+        try:
+            self._router.refresh(self._market, body, limit=levels, now_ns=now_ns)
+        except MalformedSnapshot:
+            self._router.end_refresh(self._market)
 
     def on_weakened(self, now_ns: int) -> None:
         """There is a reason to doubt that everything came."""
@@ -161,7 +176,11 @@ class Upkeep(Asker):
         if found is None:
             return
         self._context.deadlines.clear(self._market, Timer.OVERDUE)
-        ticket, self._ticket = self._ticket, None
+        ticket = self._ticket
+        if ticket is not None and ticket.sent_ns is None:
+            ticket = None  # it was another snapshot than the one that is waited for
+        else:
+            self._ticket = None
         self._waits = self._failures = 0
         wrong = sum(found[2:])
         self.audited = not wrong

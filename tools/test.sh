@@ -17,7 +17,7 @@ say "quick tests"
 "$python" -m pytest -q -p no:cacheprovider -m "not slow and not rivals"
 
 first=${SCHEDULES_SEED:-1}
-say "slow tests (schedules of faults: seeds $first to $((first + ${SCHEDULES:-2000} - 1)))"
+say "slow tests (schedules of faults: seeds $first to $((first + ${SCHEDULES:-5000} - 1)))"
 "$python" -m pytest -q -p no:cacheprovider -n 2 -m "slow and not rivals"
 
 say "other people's clients as judges"

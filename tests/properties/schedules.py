@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from depthcache import venues
+from depthcache.core.policy import Policy
 from depthcache.model import Status
 from depthcache.simulator import TINY, Faults, Pair, Profile, SimulatedExchange, differences
 from depthcache.venues import Venue
@@ -63,7 +64,9 @@ def run(seed: int, *, router: Any = None) -> Outcome:
                 outcome.wrong = f"{key} says synced at {at_s:.3f} s with {wrong} wrong levels: {book!r}"
 
     pair.on_step = check
-    pair.run_for(FAULTS_S)
+    for _ in range(4):
+        pair.run_for(FAULTS_S / 4)
+        act(pair, dice)
     # A book may be synced from a snapshot alone and lose that with its first diff: twice is for that.
     for _ in range(2):
         if not pair.run_until_synced(within_s=HEALED_WITHIN_S):
@@ -77,6 +80,19 @@ def run(seed: int, *, router: Any = None) -> Outcome:
     return outcome
 
 
+def act(pair: Pair, dice: random.Random) -> None:
+    """What a program may do at any time: an audit, a book less, the same book again."""
+    if not pair.books:
+        return
+    name, symbol = dice.choice(list(pair.books))
+    match dice.choice(("nothing", "audit", "audit", "again")):
+        case "audit":
+            pair.audit(name, symbol)
+        case "again":
+            pair.remove(name, symbol)
+            pair.add(name, symbol, depth=1)
+
+
 def make(dice: random.Random, seed: int, router: Any) -> Pair:
     """A client with one to three books, and an exchange with faults of some kinds."""
     chosen = dice.sample(PLACES, dice.randint(1, 3))
@@ -84,9 +100,19 @@ def make(dice: random.Random, seed: int, router: Any) -> Pair:
     for name, symbol, profile, _ in chosen:
         symbols.setdefault(name, {})[symbol] = profile
     exchange = SimulatedExchange(symbols, seed=seed, faults=faults(dice, seed), history=20_000)
-    pair = Pair(exchange, seed=seed, latency_ns=round(dice.uniform(0.001, 0.4) * S_NS), router=router)
+    policy = Policy(
+        seed=dice.random() < 0.3,
+        redundant=dice.random() < 0.3,
+        refresh_s=dice.choice((0.0, 2.0, 3600.0)),
+        streams_per_connection=dice.choice((1, 200)),
+        overlap_s=0.5,
+    )
+    latency_ns = round(dice.uniform(0.001, 0.4) * S_NS)
+    pair = Pair(exchange, policy=policy, seed=seed, latency_ns=latency_ns, router=router)
+    life_s = dice.choice((86_400.0, 86_400.0, 13.0))
     for name, symbol, _, speeds in chosen:
-        pair.add(smaller(venues.venue(name), dice), symbol, depth=1, speed_ms=dice.choice(speeds))
+        venue, speed = smaller(venues.venue(name), dice), dice.choice(speeds)
+        pair.add(replace(venue, connection_lifetime_s=life_s), symbol, depth=1, speed_ms=speed)
     return pair
 
 
@@ -98,6 +124,14 @@ def faults(dice: random.Random, seed: int) -> Faults:
 
     return Faults(
         seed=seed,
+        silent=chance(0.01),
+        half_open=chance(0.005),
+        close=chance(0.01),
+        shutdown=chance(0.01),
+        corrupt=chance(0.02),
+        truncate=chance(0.02),
+        late_ack=chance(0.5),
+        html=chance(0.3),
         drop=chance(0.08),
         duplicate=chance(0.2),
         reorder=chance(0.1),

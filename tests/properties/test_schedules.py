@@ -1,7 +1,7 @@
 """Whenever a book says synced, its complete range is the truth; and every book comes back.
 
 Thousands of schedules of faults on a virtual clock, each drawn from one number. SCHEDULES says how many
-(2,000), SCHEDULES_SEED with which number they begin; one in twenty runs on the readable reference, too.
+(5,000), SCHEDULES_SEED with which number they begin; one in twenty runs on the readable reference, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from depthcache.reference.book import BookSide
 from depthcache.reference.sequence import Verdict, judge
 from tests.properties.schedules import run
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "5000"))
 FIRST_SEED = int(os.environ.get("SCHEDULES_SEED", "1"))
 BATCH = 50
 ON_REFERENCE_EVERY = 20

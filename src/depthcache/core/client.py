@@ -162,13 +162,16 @@ class ClientCore:
         self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
         self._room(supervisor.pacer, now_ns)
 
-    def audit(self, market: int, audit: int, limit: int, now_ns: int) -> None:
+    def audit(self, market: int, audit: int, limit: int | None, now_ns: int) -> None:
         """Compare a book with a snapshot of so many levels at one update id; ends in one TellAudit with
-        the number `audit`. Raises UnknownSymbol for a market that is not there."""
+        the number `audit`. `limit`: None takes that of the depth that is wanted. Raises UnknownSymbol for a
+        market that is not there."""
         supervisor = self._markets.get(market)
         if supervisor is None:
             raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
-        supervisor.upkeep.audit(audit, supervisor.venue.served_limit(limit), now_ns)
+        upkeep = supervisor.upkeep
+        served = upkeep.deep_limit if limit is None else supervisor.venue.served_limit(limit)
+        upkeep.audit(audit, served, now_ns)
         self._collect_notices(now_ns)
 
     def start_proof(self, market: int, now_ns: int) -> None:

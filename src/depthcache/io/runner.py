@@ -72,7 +72,7 @@ class Runner(Callbacks):
         self._core.remove(market, self._network.now_ns())
         self._settle()
 
-    def audit(self, market: int, audit: int, limit: int) -> None:
+    def audit(self, market: int, audit: int, limit: int | None) -> None:
         """Compare a book with a snapshot at one update id; ends in one `on_audit` with that number."""
         self._core.audit(market, audit, limit, self._network.now_ns())
         self._settle()

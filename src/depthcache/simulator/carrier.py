@@ -181,7 +181,8 @@ class Carrier:
                     session.on_pong(bytes(message.data), now_ns)
                 elif message.type is WSMsgType.PING:
                     session.on_ping(bytes(message.data), now_ns)
-                    await line.socket.pong(message.data)
+                    if not session.is_dead:
+                        await line.socket.pong(message.data)
                 self._deliver()
         except web.HTTPException:  # no proper handshake
             raise

@@ -22,13 +22,14 @@ from depthcache import venues
 from depthcache.simulator import answers
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
-from depthcache.simulator.interface import Cut, Exchange, HttpAnswer
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer
 from depthcache.simulator.limits import Limits
 from depthcache.simulator.listing import exchange_info
 from depthcache.simulator.market import ASKS, BIDS, Ids, Market
 from depthcache.simulator.profiles import PROFILES, Profile, profile_of
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth, snapshot
+from depthcache.simulator.trouble import Trouble
 from depthcache.venues import Venue
 
 __all__ = ["DEFAULT_VENUES", "SimulatedExchange", "Symbols"]
@@ -86,13 +87,21 @@ class SimulatedExchange(Exchange):
         faults: Faults | None = None,
         epoch_ms: int = EPOCH_MS,
         history: int = 50_000,
+        lifetime_s: float | None = None,
+        evicts_beyond: int | None = None,
     ) -> None:
         """`symbols`: None serves every venue with the usual ones, and any symbol that is asked for.
 
-        `history`: single changes of a market for which the truth is remembered. Raises
-        UnknownExchange.
+        `history`: single changes of a market for which the truth is remembered. `lifetime_s`: of a
+        connection, the venue's 24 hours when None. `evicts_beyond`: levels beyond that rank vanish from
+        the market without a word in the streams. Raises UnknownExchange.
         """
         self.faults: Final = faults
+        self.trouble: Final = Trouble()
+        self.breaches: Final[list[str]] = []
+        """Whatever a client did that breaks the exchange's law: over a limit, twice the same, too much."""
+        self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
+        self._lag_marks: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
         self._listed: dict[str, dict[str, Profile]] = {}
         self._venues: dict[str, Venue] = {}
@@ -152,7 +161,13 @@ class SimulatedExchange(Exchange):
         weight, answer = self._answer(place, parts.path, query, now_ns)
         if answer.status == 404:
             return answer
-        refusal = self._limits.refusal(place, weight, client, clock_ns)
+        told = self.trouble.refusal(place, now_ns)
+        if told is not None:
+            return told
+        others = self.trouble.spent_by_others(place, clock_ns)
+        refusal = self._limits.refusal(place, weight, client, clock_ns, others=others)
+        if refusal is not None:
+            self.breaches.append(f"HTTP {refusal.status} for {target}")
         answer = answer if refusal is None else refusal
         headers = {**self._limits.headers(place, client), **answer.headers}
         return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
@@ -166,10 +181,21 @@ class SimulatedExchange(Exchange):
             return answers.no_such_path()
         refusal = self._limits.connect_refusal(self._venues[venue], client, now_ns)
         if refusal is not None:
+            self.breaches.append("more connects than allowed")
             return refusal
-        if self.faults is not None and self.faults.happens("refuse", now_ns):
+        refused = self.faults is not None and self.faults.happens("refuse", now_ns)
+        if refused or self.trouble.refuses_connects(now_ns):
             return HttpAnswer(503, b"Service Unavailable")
-        session = LiveSession(self._venues[venue], meant, self.faults, self._on_change, now_ns)
+        session = LiveSession(
+            self._venues[venue],
+            meant,
+            self.faults,
+            self._on_change,
+            now_ns,
+            lifetime_s=self._lifetime_s,
+            mutes=lambda: venue in self.trouble.mute_venues,
+            breaches=self.breaches,
+        )
         self._sessions.append(session)
         self._on_change(session, now_ns)
         return session
@@ -179,10 +205,35 @@ class SimulatedExchange(Exchange):
         for session in tuple(self._sessions):
             session.end(Cut(), now_ns)
 
+    def half_open(self, now_ns: int, venue: str | None = None) -> None:
+        """Every connection (of a venue) is dead: nothing comes through any more, and nobody says so."""
+        for session in self._sessions_of(venue):
+            session.die()
+
+    def close_all(self, now_ns: int, code: int, reason: str = "", venue: str | None = None) -> None:
+        """Close every connection (of a venue) with a close frame."""
+        for session in self._sessions_of(venue):
+            session.end(Close(code, reason), now_ns)
+
+    def announce_shutdown(self, now_ns: int) -> None:
+        """`serverShutdown` on every connection (spot docs, 2026-05-08); the end itself is `close_all`."""
+        event = f'{{"e":"serverShutdown","E":{self._time_ms(now_ns)}}}'
+        for session in tuple(self._sessions):
+            session.tell("!serverShutdown", event)
+
+    def _sessions_of(self, venue: str | None) -> list[LiveSession]:
+        name = None if venue is None else venues.venue(venue).name
+        return [each for each in self._sessions if name in (None, each.venue.name)]
+
     # --- markets and streams ------------------------------------------------------------------
 
     def _move(self, place: _Place, at_ns: int) -> None:
         changes = place.market.move()
+        if self._evicts_beyond is not None:
+            place.market.evict(self._evicts_beyond)
+        if self.trouble.lag_s:
+            marks = self._lag_marks.setdefault((place.venue.name, place.symbol), [])
+            marks.append((at_ns, place.market.last_update_id))
         for stream in tuple(place.streams.values()):
             if stream.diffs is not None:
                 stream.diffs.on_changes(changes)
@@ -208,6 +259,9 @@ class SimulatedExchange(Exchange):
         if said is None or (stream.diffs is None and said == stream.said):
             return
         stream.said = said
+        is_diff = stream.diffs is not None
+        if self.trouble.takes_away(place.venue.name, place.symbol, is_diff=is_diff):
+            return
         for session in tuple(stream.listeners):
             session.send(stream.name, said, at_ns)
 
@@ -312,10 +366,12 @@ class SimulatedExchange(Exchange):
         if symbol not in self._listed[venue.name]:
             return weight, answers.unknown_symbol()
         market, faults = self._place(venue, symbol).market, self.faults
-        update_id, delay_ns = market.last_update_id, 0
+        update_id, delay_ns = self._served_id(venue, symbol, market, now_ns), 0
         if faults is not None:
             if faults.happens("fail", now_ns):
                 return weight, HttpAnswer(503, b"Service Unavailable.")
+            if faults.happens("html", now_ns):
+                return weight, HttpAnswer(502, b"<html><body>Bad Gateway</body></html>")
             if faults.happens("lagging", now_ns):
                 update_id = market.id_before(faults.lag())
             if faults.happens("slow", now_ns):
@@ -329,6 +385,15 @@ class SimulatedExchange(Exchange):
         body = snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms)
         answer = answers.ok(body)
         return weight, HttpAnswer(answer.status, answer.body, answer.headers, delay_ns)
+
+    def _served_id(self, venue: Venue, symbol: str, market: Market, now_ns: int) -> int:
+        """The id of the book that snapshots show: the newest, or that of a node behind."""
+        lag_s = self.trouble.lag_s.get(venue.name, 0.0)
+        marks = self._lag_marks.get((venue.name, symbol), [])
+        if not lag_s or not marks:
+            return market.last_update_id
+        behind_ns = now_ns - round(lag_s * 1e9)
+        return next((held for at_ns, held in reversed(marks) if at_ns <= behind_ns), marks[0][1])
 
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS

@@ -31,6 +31,13 @@ class Faults:
         cut: the connection breaks without a close frame instead of it.
         mute: a subscription is acknowledged and brings nothing.
         refuse: a handshake is answered with 503.
+        silent: the stream of it brings nothing any more, though pings go on.
+        half_open: the connection is dead from then on, and nobody says so.
+        close: it is closed with 1001, 1008 or 1011 in turn.
+        shutdown: its end is announced (and does not come by that).
+        corrupt, truncate: the message is no valid JSON any more.
+        late_ack: the reply to a control message comes up to `late_ns` late, after data.
+        html: a snapshot request is answered with 502 and a page of HTML.
         fail: a snapshot request is answered with 503.
         slow: a snapshot arrives up to `late_ns` late.
         lagging: a snapshot is up to `lag_changes` single changes old, as from a server behind.
@@ -45,6 +52,14 @@ class Faults:
     cut: float = 0.0
     mute: float = 0.0
     refuse: float = 0.0
+    silent: float = 0.0
+    half_open: float = 0.0
+    close: float = 0.0
+    shutdown: float = 0.0
+    corrupt: float = 0.0
+    truncate: float = 0.0
+    late_ack: float = 0.0
+    html: float = 0.0
     fail: float = 0.0
     slow: float = 0.0
     lagging: float = 0.0
@@ -76,6 +91,10 @@ class Faults:
     def delay_ns(self) -> int:
         """How late something comes."""
         return int(self._dice.random() * self.late_ns)
+
+    def close_code(self) -> int:
+        """With which code a connection is closed."""
+        return self._dice.choice((1001, 1008, 1011))
 
     def lag(self) -> int:
         """How many single changes a snapshot is old."""

@@ -58,6 +58,9 @@ Sent: TypeAlias = Text | Ping | Close | Cut
 class Session(Protocol):
     """One WebSocket connection, as the exchange holds it."""
 
+    is_dead: bool
+    """Half open: carriers let nothing through, not even their own answers to pings."""
+
     def on_text(self, text: str, now_ns: int) -> None:
         """The client sent a text frame."""
 

@@ -32,6 +32,8 @@ class _Account:
     refused: int = 0
     bans: int = 0
     banned_until_ns: int = 0
+    others: int = 0
+    most: int = 0
 
 
 class Limits:
@@ -41,9 +43,12 @@ class Limits:
         self._accounts: dict[tuple[str, str], _Account] = {}
         self._connects: dict[tuple[str, str], deque[int]] = {}
 
-    def refusal(self, venue: Venue, weight: int, client: str, clock_ns: int) -> HttpAnswer | None:
+    def refusal(
+        self, venue: Venue, weight: int, client: str, clock_ns: int, *, others: int = 0
+    ) -> HttpAnswer | None:
         """Charge a request; the answer that refuses it, None when it may be answered.
 
+        `others`: weight that other programs behind the same address have used in this minute.
         `clock_ns`: nanoseconds since 1970 on the exchange's clock, whose minutes are counted.
         """
         account = self._accounts.setdefault((venue.weight_pool, client), _Account())
@@ -53,7 +58,9 @@ class Limits:
         if minute != account.minute:
             account.minute, account.used, account.refused = minute, 0, 0
         account.used += weight
-        if account.used <= venue.weight_per_minute:
+        account.others = others
+        account.most = max(account.most, account.used)
+        if account.used + others <= venue.weight_per_minute:
             return None
         account.refused += 1
         if account.refused > _STUBBORN:
@@ -80,7 +87,11 @@ class Limits:
     def headers(self, venue: Venue, client: str) -> dict[str, str]:
         """What every weighted answer tells."""
         account = self._accounts.get((venue.weight_pool, client), _Account())
-        return {"X-MBX-USED-WEIGHT-1M": str(account.used)}
+        return {"X-MBX-USED-WEIGHT-1M": str(account.used + account.others)}
+
+    def most(self, pool: str, client: str) -> int:
+        """The most weight that a client has used in one minute of the clock."""
+        return self._accounts.get((pool, client), _Account()).most
 
     def _banned(self, account: _Account, clock_ns: int) -> HttpAnswer:
         until_ms = account.banned_until_ns // 1_000_000

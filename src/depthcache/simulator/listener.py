@@ -37,6 +37,8 @@ def stream_key(stream: str) -> StreamKey:
 class Listener(Session):
     """A connection to a recorded exchange. Message limits are not enforced."""
 
+    is_dead = False
+
     def __init__(self, venue: Venue, target: Target, on_change: Callable[[Listener, int], None]) -> None:
         self.venue: Final = venue
         self.is_open = True

@@ -65,7 +65,7 @@ class Market:
         self._ids = ids
         self._dice = random.Random(seed)
         self._book: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        self._prices: tuple[list[int], list[int]] = ([], [])
+        self._prices: list[list[int]] = [[], []]
         self._past: deque[Change] = deque(maxlen=history)
         self._touched: tuple[list[int], list[int]] = ([], [])
         self._burst = 0.0
@@ -128,6 +128,18 @@ class Market:
         ]
 
     # --- what happens -------------------------------------------------------------------------
+
+    def evict(self, rank: int) -> None:
+        """Levels beyond that rank vanish, and no change tells of it. The past is forgotten by that."""
+        for side in (BIDS, ASKS):
+            prices = self._prices[side]
+            gone = prices[: len(prices) - rank] if side == BIDS else prices[rank:]
+            for price in gone:
+                del self._book[side][price]
+            if gone:
+                self._prices[side] = prices[len(gone) :] if side == BIDS else prices[:rank]
+                self._past.clear()
+                self._oldest_id = self.last_update_id
 
     def move(self) -> list[Change]:
         """One event: its single changes in the order of their ids."""

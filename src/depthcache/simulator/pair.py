@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from depthcache import venues
 from depthcache._native import Router
 from depthcache.core.client import ClientCore
+from depthcache.core.commands import TellAudit
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
 from depthcache.io.runner import Runner
@@ -56,8 +57,16 @@ class Pair:
         """Called after everything that happened at one moment, before the clock moves on."""
         self._router = Router() if router is None else router
         self._network = MemoryNetwork(exchange, latency_ns=latency_ns)
+        self.audits: list[TellAudit] = []
+        """Every audit that was asked for and is done."""
         core = ClientCore(self._router, random=random.Random(seed).random, policy=policy or Policy())
-        self._runner = Runner(core, self._router, self._network, on_notice=self.notices.append)
+        self._runner = Runner(
+            core,
+            self._router,
+            self._network,
+            on_notice=self.notices.append,
+            on_audit=self.audits.append,
+        )
         self._numbers: dict[tuple[str, str], int] = {}
 
     @property
@@ -83,6 +92,12 @@ class Pair:
         key = (venue.name, venues.parse_symbol(symbol, venue))
         self._runner.remove(self._numbers.pop(key))
         del self.books[key]
+
+    def audit(self, exchange: str, symbol: str, limit: int | None = None) -> None:
+        """Compare a book with a snapshot (of that limit); the result comes to `audits`."""
+        venue = venues.venue(exchange)
+        market = self._numbers[venue.name, venues.parse_symbol(symbol, venue)]
+        self._runner.audit(market, len(self.audits) + 1, limit)
 
     def run_for(self, seconds: float) -> None:
         """Let so much time go by."""

@@ -8,6 +8,7 @@ here: SUBSCRIBE and its relatives (`commands`), when data comes (`exchange`).
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -24,6 +25,8 @@ _BURST = {"contiguous": 5, "chained": 15}
 """Messages in one second that are still answered (spot docs 2026-07-21; USD-M, measured 2026-10-07)."""
 _PONG_WITHIN_S = {"contiguous": 60, "chained": 600}
 """Spot docs, change log 2025-02; futures docs, 2026-05-28."""
+_LONGEST_TEXT = 8_000
+"""Longer messages broke connections (unicorn-binance-websocket-api 2.16.1, 2026)."""
 _DATA_ROUTES = ("", "public")
 """Depth lives under /public; the other routes acknowledge and stay silent (futures docs, 2026-04-23)."""
 
@@ -38,13 +41,23 @@ class LiveSession(Session):
         faults: Faults | None,
         on_change: Callable[[LiveSession, int], None],
         now_ns: int,
+        *,
+        lifetime_s: float | None = None,
+        mutes: Callable[[], bool] = lambda: False,
+        breaches: list[str] | None = None,
     ) -> None:
+        """`mutes`: whether subscriptions made now bring nothing. `breaches`: takes what breaks the law."""
         self.venue: Final = venue
         self.opened_ns: Final = now_ns
         self.is_open = True
         self.next_ping_ns = now_ns + self._ping_every_ns()
         self.next_out_ns: int | None = None
         """When something that was held back is due."""
+        self.is_dead = False
+        """Half open: nothing comes through, in either direction."""
+        self._lifetime_s = venue.connection_lifetime_s if lifetime_s is None else lifetime_s
+        self._mutes = mutes
+        self._breaches = [] if breaches is None else breaches
         self._faults, self._on_change = faults, on_change
         self._has_data = target.route in _DATA_ROUTES
         self._commands = Commands(
@@ -73,20 +86,29 @@ class LiveSession(Session):
     def take(self) -> list[Sent]:
         """What is to be sent now, in order."""
         out, self._out = self._out, []
-        return out
+        return [] if self.is_dead else out
 
     # --- what the client does -----------------------------------------------------------------
 
     def on_text(self, text: str, now_ns: int) -> None:
         """A text frame of the client."""
-        if not self._count(now_ns):
+        if self.is_dead or not self._count(now_ns):
             return
+        if len(text) > _LONGEST_TEXT:
+            self._breaches.append(f"a message of {len(text):,} characters")
+        before = set(self._commands.streams)
         done = self._commands.on_text(text)
-        self._out.append(Text(done.reply))
+        if '"SUBSCRIBE"' in text and before.intersection(_named(text)):
+            self._breaches.append("a stream was subscribed twice")
+        late = self._faults is not None and self._faults.happens("late_ack", now_ns)
+        if late and self._faults is not None:
+            self._deliver(Text(done.reply), now_ns + self._faults.delay_ns(), now_ns)
+        else:
+            self._out.append(Text(done.reply))
         if done.close is not None:
             self._end(done.close)
         for name in done.subscribed:
-            if self._faults is not None and self._faults.happens("mute", now_ns):
+            if self._mutes() or (self._faults is not None and self._faults.happens("mute", now_ns)):
                 self._muted.add(name)
         self._muted.difference_update(done.unsubscribed)
         self._on_change(self, now_ns)
@@ -118,6 +140,23 @@ class LiveSession(Session):
         if faults is None:
             self._out.append(message)
             return
+        if faults.happens("half_open", now_ns):
+            self.die()
+            return
+        if faults.happens("close", now_ns):
+            self._end(Close(faults.close_code(), "closed by a fault"))
+            self._on_change(self, now_ns)
+            return
+        if faults.happens("silent", now_ns):
+            self._muted.add(stream)
+            self._on_change(self, now_ns)
+            return
+        if faults.happens("shutdown", now_ns):
+            self.tell("!serverShutdown", f'{{"e":"serverShutdown","E":{now_ns // 1_000_000}}}')
+        if faults.happens("corrupt", now_ns):
+            message = Text(message.text.replace('"u":', '"u":x', 1))
+        elif faults.happens("truncate", now_ns):
+            message = Text(message.text[: len(message.text) // 2])
         if faults.happens("cut", now_ns):
             self._end(Cut())
             self._on_change(self, now_ns)
@@ -146,7 +185,7 @@ class LiveSession(Session):
         within_ns = _PONG_WITHIN_S[self.venue.continuity] * _SECOND_NS
         if self._asked_ns is not None and now_ns - self._asked_ns > within_ns:
             self._end(Close(1008, "Pong timeout"))
-        elif now_ns - self.opened_ns >= self.venue.connection_lifetime_s * _SECOND_NS:
+        elif now_ns - self.opened_ns >= self._lifetime_s * _SECOND_NS:
             self._end(Close(1001, "24 hours"))
         else:
             self._asked = str(time_ms).encode()
@@ -154,6 +193,15 @@ class LiveSession(Session):
             self._out.append(Ping(self._asked))
             return
         self._on_change(self, now_ns)
+
+    def tell(self, stream: str, payload: str) -> None:
+        """Say something that no fault touches."""
+        if self.is_open:
+            self._out.append(Text(self._commands.wrap(stream, payload)))
+
+    def die(self) -> None:
+        """Nothing comes through any more, and nobody says so."""
+        self.is_dead = True
 
     def end(self, how: Close | Cut, now_ns: int) -> None:
         """End the connection."""
@@ -181,6 +229,7 @@ class LiveSession(Session):
         self._said.append(now_ns)
         if len(self._said) <= _BURST[self.venue.continuity]:
             return True
+        self._breaches.append("too many messages in a second")
         self._end(Close(1008, "Too many requests"))
         self._on_change(self, now_ns)
         return False
@@ -192,3 +241,12 @@ class LiveSession(Session):
 
     def _ping_every_ns(self) -> int:
         return round(self.venue.ping_interval_s * _SECOND_NS)
+
+
+def _named(text: str) -> list[str]:
+    """The names in a message of the client."""
+    try:
+        params = json.loads(text).get("params", [])
+    except (ValueError, AttributeError):
+        return []
+    return [name for name in params if isinstance(name, str)] if isinstance(params, list) else []

@@ -299,9 +299,10 @@ class Client(Generic[B]):
     def _keep_record(self) -> None:
         settings = self.wanted.settings
         if settings.record_to is not None:
-            places = {}
+            places: dict[str, str] = {}
             for venue in map(settings.venue, venues.names()):
-                places[venue.endpoints.rest] = places[venue.endpoints.websocket] = venue.name
+                places.setdefault(venue.endpoints.rest, venue.name)
+                places.setdefault(venue.endpoints.websocket, venue.name)
             self._recorder = Recorder(settings.record_to, places)
         if settings.flight_to is not None:
             self._flights = Flights(settings.flight_to)

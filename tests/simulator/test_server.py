@@ -28,6 +28,8 @@ MS = 1_000_000
 class Talk(Session):
     """A session moved by its test, through what the client says."""
 
+    is_dead = False
+
     def __init__(self) -> None:
         self.out: list[Sent] = []
         self.heard: list[object] = []

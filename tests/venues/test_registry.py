@@ -11,10 +11,19 @@ EXPECTED = (
     "binance.com",
     "binance.com-testnet",
     "binance.com-demo",
+    "binance.com-data",
+    "binance.com-margin",
+    "binance.com-margin-testnet",
+    "binance.com-isolated_margin",
+    "binance.com-isolated_margin-testnet",
     "binance.com-futures",
     "binance.com-futures-testnet",
     "binance.com-futures-demo",
     "binance.com-coin_futures",
+    "binance.com-coin_futures-testnet",
+    "binance.com-coin_futures-demo",
+    "binance.com-vanilla-options",
+    "binance.com-vanilla-options-testnet",
     "binance.us",
     "trbinance.com",
 )
@@ -55,11 +64,45 @@ def test_a_name_in_other_letter_case_is_recognised_as_near() -> None:
 
 def test_testnet_and_demo_never_share_hosts_or_budgets_with_production() -> None:
     every = [venues.venue(name) for name in venues.names()]
-    hosts = [each.endpoints.rest for each in every] + [each.endpoints.websocket for each in every]
-    assert len(set(hosts)) == len(hosts)
+    trial = [each for each in every if "testnet" in each.name or "demo" in each.name]
+    real = [each for each in every if each not in trial]
+    for hosts in (lambda each: each.endpoints.rest, lambda each: each.endpoints.websocket):
+        assert not set(map(hosts, trial)) & set(map(hosts, real))
+    assert not {each.weight_pool for each in trial} & {each.weight_pool for each in real}
     assert venues.venue("binance.com").weight_pool != venues.venue("binance.com-demo").weight_pool
 
 
 def test_usd_m_and_coin_m_share_one_budget() -> None:
     pools = {venues.venue(name).weight_pool for name in ("binance.com-futures", "binance.com-coin_futures")}
     assert len(pools) == 1
+
+
+@pytest.mark.parametrize("name", ["binance.com-margin", "binance.com-isolated_margin"])
+def test_margin_has_the_books_and_the_budget_of_spot_under_its_own_name(name: str) -> None:
+    spot, margin = venues.venue("binance.com"), venues.venue(name)
+    assert margin.name == name
+    assert (margin.endpoints, margin.weight_pool) == (spot.endpoints, spot.weight_pool)
+
+
+@pytest.mark.parametrize("name", ["portfolio", "pm", "papi", "binance.com-portfolio_margin", "Portfolio-Margin"])
+def test_portfolio_margin_is_told_which_exchange_to_use(name: str) -> None:
+    with pytest.raises(UnknownExchange, match="has no books of its own: take 'binance.com'"):
+        venues.venue(name)
+
+
+@pytest.mark.parametrize("name", ["pmx", "spam"])
+def test_other_names_with_these_letters_are_plainly_unknown(name: str) -> None:
+    with pytest.raises(UnknownExchange) as caught:
+        venues.venue(name)
+    assert caught.value.hint == ""
+
+
+def test_options_have_two_hundred_streams_a_connection_and_symbols_with_dashes() -> None:
+    options = venues.venue("binance.com-vanilla-options")
+    assert options.streams_per_connection == 200
+    symbol = venues.parse_symbol("btc-261225-126000-c", options)
+    assert options.stream(symbol) == "btc-261225-126000-c@depth@100ms"
+    assert options.snapshot_url(symbol, 1000) == (
+        "https://eapi.binance.com/eapi/v1/depth?symbol=BTC-261225-126000-C&limit=1000"
+    )
+    assert options.stream_url() == "wss://fstream.binance.com/public/stream"

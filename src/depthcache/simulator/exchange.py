@@ -38,6 +38,7 @@ DEFAULT_VENUES = (
     "binance.com",
     "binance.com-futures",
     "binance.com-coin_futures",
+    "binance.com-vanilla-options",
     "binance.us",
     "trbinance.com",
 )
@@ -48,8 +49,13 @@ Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
 """Exchange names to symbols, or to symbols with their profiles."""
 
 _MS_NS = 1_000_000
-_FIRST_IDS = {"spot": 50_000_000_000, "usdm": 5_123_000_000_000, "coinm": 1_007_000_000_000}
-_ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14}
+_FIRST_IDS = {
+    "spot": 50_000_000_000,
+    "usdm": 5_123_000_000_000,
+    "coinm": 1_007_000_000_000,
+    "options": 465_000,
+}
+_ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
 
 
@@ -101,6 +107,7 @@ class SimulatedExchange(Exchange):
         self.breaches: Final[list[str]] = []
         """Whatever a client did that breaks the exchange's law: over a limit, twice the same, too much."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
+        self._statuses: dict[str, dict[str, str]] = {}
         self._lag_marks: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
         self._listed: dict[str, dict[str, Profile]] = {}
@@ -205,6 +212,23 @@ class SimulatedExchange(Exchange):
         for session in tuple(self._sessions):
             session.end(Cut(), now_ns)
 
+    def set_status(self, venue: str, symbol: str, status: str) -> None:
+        """The exchange lists a symbol with that status; with BREAK its market stands still, as on spot
+        (spot docs, glossary, 2026-07-21)."""
+        self._statuses.setdefault(venues.venue(venue).name, {})[symbol] = status
+
+    def delist(self, venue: str, symbol: str) -> None:
+        """A symbol is gone: no stream, no snapshot, no row in the list."""
+        name = venues.venue(venue).name
+        self.trouble.silence(name, symbol)
+        self._listed[name].pop(symbol, None)
+
+    def list_symbol(self, venue: str, symbol: str, profile: Profile | None = None) -> None:
+        """A symbol is listed newly."""
+        known = self._venues[venues.venue(venue).name]
+        self._listed[known.name][symbol] = profile or profile_of(family(known), symbol)
+        self.trouble.resume(known.name, symbol)
+
     def half_open(self, now_ns: int, venue: str | None = None) -> None:
         """Every connection (of a venue) is dead: nothing comes through any more, and nobody says so."""
         for session in self._sessions_of(venue):
@@ -228,10 +252,13 @@ class SimulatedExchange(Exchange):
     # --- markets and streams ------------------------------------------------------------------
 
     def _move(self, place: _Place, at_ns: int) -> None:
+        if self._statuses.get(place.venue.name, {}).get(place.symbol) == "BREAK":
+            self._push(at_ns + place.market.profile.interval_ms * _MS_NS, place)
+            return
         changes = place.market.move()
         if self._evicts_beyond is not None:
             place.market.evict(self._evicts_beyond)
-        if self.trouble.lag_s:
+        if self.trouble.lag_s or place.venue.snapshot_lag_s:
             marks = self._lag_marks.setdefault((place.venue.name, place.symbol), [])
             marks.append((at_ns, place.market.last_update_id))
         for stream in tuple(place.streams.values()):
@@ -314,6 +341,7 @@ class SimulatedExchange(Exchange):
         return None
 
     def _place(self, venue: Venue, symbol: str) -> _Place:
+        venue = self._home_of(venue, symbol)
         key = (venue.name, symbol)
         place = self._places.get(key)
         if place is None:
@@ -326,6 +354,15 @@ class SimulatedExchange(Exchange):
             self._places[key] = place
             self._push(self._now_ns + profile.interval_ms * _MS_NS, place)
         return place
+
+    def _home_of(self, venue: Venue, symbol: str) -> Venue:
+        """Names of one market: margin and the data hosts show the books of spot."""
+        same = (
+            each
+            for each in self._venues.values()
+            if (each.weight_pool, each.depth_path) == (venue.weight_pool, venue.depth_path)
+        )
+        return next((each for each in same if symbol in self._listed[each.name]), venue)
 
     # --- answers ------------------------------------------------------------------------------
 
@@ -355,7 +392,12 @@ class SimulatedExchange(Exchange):
             if any(name not in listed for name in wanted):
                 return answers.unknown_symbol()
             listed = {name: listed[name] for name in wanted}
-        return answers.ok(json.dumps(exchange_info(venue, listed, time_ms), ensure_ascii=False).encode())
+        return answers.ok(
+            json.dumps(
+                exchange_info(venue, listed, time_ms, statuses=self._statuses.get(venue.name, {})),
+                ensure_ascii=False,
+            ).encode()
+        )
 
     def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
         question = answers.depth_question(venue, query)
@@ -388,7 +430,9 @@ class SimulatedExchange(Exchange):
 
     def _served_id(self, venue: Venue, symbol: str, market: Market, now_ns: int) -> int:
         """The id of the book that snapshots show: the newest, or that of a node behind."""
-        lag_s = self.trouble.lag_s.get(venue.name, 0.0)
+        lag_s = self.trouble.lag_s.get(venue.name, 0.0) or venue.snapshot_lag_s
+        if venue.snapshot_lag_s:  # a cached body, made anew every so often
+            now_ns -= now_ns % round(venue.snapshot_lag_s * 1e9) // 6
         marks = self._lag_marks.get((venue.name, symbol), [])
         if not lag_s or not marks:
             return market.last_update_id

@@ -19,8 +19,10 @@ _FAR_FUTURE_MS = 4_133_404_800_000
 _LISTED_MS = 1_569_398_400_000
 
 
-def exchange_info(venue: Venue, symbols: Mapping[str, Profile], time_ms: int) -> dict[str, object]:
-    """The answer as a value."""
+def exchange_info(
+    venue: Venue, symbols: Mapping[str, Profile], time_ms: int, *, statuses: Mapping[str, str]
+) -> dict[str, object]:
+    """The answer as a value. `statuses`: of symbols that do not simply trade."""
     weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
     info: dict[str, object] = {
         "timezone": "UTC",
@@ -30,11 +32,13 @@ def exchange_info(venue: Venue, symbols: Mapping[str, Profile], time_ms: int) ->
     }
     if family(venue) == "usdm":
         info["futuresType"] = "U_MARGINED"
-    rows = [_row(family(venue), name, profile) for name, profile in symbols.items()]
-    return info | {"assets": [], "symbols": rows}
+    rows = [
+        _row(family(venue), name, profile, statuses.get(name, "TRADING")) for name, profile in symbols.items()
+    ]
+    return info | {"assets": [], venue.listing_key: rows}
 
 
-def _row(kind: str, name: str, profile: Profile) -> dict[str, object]:
+def _row(kind: str, name: str, profile: Profile, status: str) -> dict[str, object]:
     tick = decimal_text(profile.tick, profile.price_decimals)
     step = decimal_text(1, profile.quantity_decimals)
     filters = [
@@ -42,7 +46,7 @@ def _row(kind: str, name: str, profile: Profile) -> dict[str, object]:
         {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "9000.00000000", "stepSize": step},
         {"filterType": "MIN_NOTIONAL", "minNotional": "5.00000000", "notional": "5"},
     ]
-    row: dict[str, object] = {"symbol": name, "status": "TRADING", "baseAsset": profile.base}
+    row: dict[str, object] = {"symbol": name, "status": status, "baseAsset": profile.base}
     row |= {"quoteAsset": profile.quote, "filters": filters, "orderTypes": ["LIMIT", "MARKET"]}
     if kind == "spot":
         row |= {"baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8}
@@ -53,5 +57,5 @@ def _row(kind: str, name: str, profile: Profile) -> dict[str, object]:
     row |= {"pricePrecision": profile.price_decimals, "quantityPrecision": profile.quantity_decimals}
     row |= {"baseAssetPrecision": 8, "quotePrecision": 8}
     if kind == "coinm":
-        row |= {"contractStatus": "TRADING", "contractSize": 100, "marginAsset": profile.base}
+        row |= {"contractStatus": status, "contractSize": 100, "marginAsset": profile.base}
     return row

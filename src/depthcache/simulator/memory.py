@@ -172,8 +172,9 @@ class MemoryNetwork(Network):
 
 def _places(exchange: Exchange) -> Mapping[str, str]:
     """Base URLs to exchange names; those of other environments are longer or different."""
-    places = {}
+    places: dict[str, str] = {}
     for name in exchange.venues():
         ends = venues.venue(name).endpoints
-        places[ends.rest], places[ends.websocket] = name, name
+        places.setdefault(ends.rest, name)
+        places.setdefault(ends.websocket, name)
     return places

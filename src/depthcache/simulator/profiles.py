@@ -203,14 +203,36 @@ _COINM_NAMES = {
     "ETHUSD_PERP": replace(_COINM_BTC, base="ETH", price_decimals=2, start_price=2_681_63),
 }
 
+_OPTION = replace(
+    _USDM_BTC,
+    base="BTC-261225-126000-C",
+    price_decimals=1,
+    tick=10,
+    start_price=11_000,
+    quantity_decimals=2,
+    median_quantity=60,
+    levels=12,
+    gap_ticks=3,
+    interval_ms=2_500,
+    levels_per_event=(0.4, 0.5, 0.3),
+    body_ticks=6,
+    far=0.0,
+)
+"""Thin books with long silences (options docs, example of 2025-11; market statistics are not known)."""
+_OPTIONS_NAMES = {
+    "BTC-261225-126000-C": _OPTION,
+    "BTC-261225-126000-P": replace(_OPTION, base="BTC-261225-126000-P", start_price=31_000),
+}
+
 PROFILES = MappingProxyType(
     {
         "spot": MappingProxyType(_SPOT_NAMES),
         "usdm": MappingProxyType(_USDM_NAMES),
         "coinm": MappingProxyType(_COINM_NAMES),
+        "options": MappingProxyType(_OPTIONS_NAMES),
     }
 )
-"""Family (spot, usdm, coinm) to symbol to profile."""
+"""Family (spot, usdm, coinm, options) to symbol to profile."""
 
 
 def profile_of(family: str, symbol: str) -> Profile:
@@ -218,6 +240,11 @@ def profile_of(family: str, symbol: str) -> Profile:
     known = PROFILES[family]
     if symbol in known:
         return known[symbol]
-    likeness = {"spot": _SPOT_THIN, "usdm": known.get("SOLUSDT", _USDM_ETH), "coinm": _COINM_BTC}[family]
+    likeness = {
+        "spot": _SPOT_THIN,
+        "usdm": known.get("SOLUSDT", _USDM_ETH),
+        "coinm": _COINM_BTC,
+        "options": _OPTION,
+    }[family]
     quote = next((quote for quote in ("USDT", "USDC", "USD", "BTC", "EUR") if symbol.endswith(quote)), "USDT")
     return replace(likeness, base=symbol.removesuffix(quote) or symbol, quote=quote)

@@ -18,14 +18,18 @@ from depthcache.venues import Venue
 
 __all__ = ["Diffs", "best_ticker", "family", "partial_depth", "snapshot"]
 
+_PAIRED = ("usdm", "coinm")
+"""Families whose messages name the pair and the side of the house (CM-UM integration, 2026-06-30)."""
 _TRANSACTION_BEFORE_EVENT_MS = 2
 """Events leave the exchange this long after the transaction (`E - T`, USD-M recordings 2024-08)."""
 
 
 def family(venue: Venue) -> str:
-    """`spot`, `usdm` or `coinm`: whose wire format the venue speaks."""
+    """`spot`, `usdm`, `coinm` or `options`: whose wire format the venue speaks."""
     if venue.continuity == "contiguous":
         return "spot"
+    if venue.depth_path.startswith("/eapi"):
+        return "options"
     return "coinm" if venue.depth_path.startswith("/dapi") else "usdm"
 
 
@@ -57,13 +61,13 @@ class Diffs:
         if self._family != "spot":
             message["T"] = time_ms - _TRANSACTION_BEFORE_EVENT_MS
         message["s"] = self._symbol
-        if self._family != "spot":
+        if self._family in _PAIRED:
             message["ps"] = _pair(self._symbol)
         message |= {"U": first, "u": last}
         if self._family != "spot":
             message["pu"] = self._last_sent_id
         message |= {"b": self._levels(BIDS), "a": self._levels(ASKS)}
-        if self._family != "spot":
+        if self._family in _PAIRED:
             message["st"] = 1 if self._family == "usdm" else 2
         self._last_sent_id, self._first_id = last, None
         self._sides = ({}, {})
@@ -89,8 +93,10 @@ def snapshot(
         message |= {"symbol": symbol, "pair": _pair(symbol)}
     if family(venue) != "spot":
         message |= {"E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
-    message |= {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
-    return _json(message).encode()
+    levels: dict[str, object] = {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
+    if family(venue) == "options":  # options docs, "Order Book", 2026-05-28
+        return _json(levels | {"T": time_ms, "lastUpdateId": update_id}).encode()
+    return _json(message | levels).encode()
 
 
 def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_ms: int) -> str:
@@ -101,8 +107,12 @@ def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_m
         return _json({"lastUpdateId": held, "bids": bids, "asks": asks})
     message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
     message |= {"T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
-    message |= {"s": symbol, "ps": _pair(symbol), "U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
-    return _json(message | {"st": 1 if family(venue) == "usdm" else 2})
+    ids: dict[str, object] = {"U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
+    if family(venue) == "options":
+        return _json(message | {"s": symbol} | ids)
+    return _json(
+        message | {"s": symbol, "ps": _pair(symbol)} | ids | {"st": 1 if family(venue) == "usdm" else 2}
+    )
 
 
 def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str | None:

@@ -10,7 +10,16 @@ from dataclasses import replace
 
 from depthcache.venues.venue import Endpoints, Venue
 
-__all__ = ["BINANCE_COM", "BINANCE_COM_DEMO", "BINANCE_COM_TESTNET"]
+__all__ = [
+    "BINANCE_COM",
+    "BINANCE_COM_DATA",
+    "BINANCE_COM_DEMO",
+    "BINANCE_COM_ISOLATED_MARGIN",
+    "BINANCE_COM_ISOLATED_MARGIN_TESTNET",
+    "BINANCE_COM_MARGIN",
+    "BINANCE_COM_MARGIN_TESTNET",
+    "BINANCE_COM_TESTNET",
+]
 
 BINANCE_COM = Venue(
     name="binance.com",
@@ -72,4 +81,20 @@ BINANCE_COM_DEMO = replace(
     # Spot docs, demo-mode/, public since 2026-01-29.
     endpoints=Endpoints(rest="https://demo-api.binance.com", websocket="wss://demo-stream.binance.com"),
     weight_pool="binance.com spot demo",
+)
+
+# Margin trades on the books of spot: same hosts, same streams (binance-sdk-margin-trading 8.9.0, 2026-11).
+BINANCE_COM_MARGIN = replace(BINANCE_COM, name="binance.com-margin")
+BINANCE_COM_ISOLATED_MARGIN = replace(BINANCE_COM, name="binance.com-isolated_margin")
+BINANCE_COM_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance.com-margin-testnet")
+BINANCE_COM_ISOLATED_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance.com-isolated_margin-testnet")
+
+BINANCE_COM_DATA = replace(
+    BINANCE_COM,
+    name="binance.com-data",
+    # Spot docs, "Market data only URLs", 2026-07-21: public data without a key. Answered where the main
+    # hosts are not served (HTTP 451; reported by users, 2026). The budget is taken to be that of spot.
+    endpoints=Endpoints(
+        rest="https://data-api.binance.vision", websocket="wss://data-stream.binance.vision:9443"
+    ),
 )

@@ -7,9 +7,15 @@ binance-sdk-derivatives-trading-coin-futures 14.1.0 (PyPI, 2026-11); the CM-UM i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from depthcache.venues.venue import Endpoints, Venue
 
-__all__ = ["BINANCE_COM_COIN_FUTURES"]
+__all__ = [
+    "BINANCE_COM_COIN_FUTURES",
+    "BINANCE_COM_COIN_FUTURES_DEMO",
+    "BINANCE_COM_COIN_FUTURES_TESTNET",
+]
 
 BINANCE_COM_COIN_FUTURES = Venue(
     name="binance.com-coin_futures",
@@ -32,6 +38,8 @@ BINANCE_COM_COIN_FUTURES = Venue(
     any_depth_limit=False,
     # Futures docs, "Order Book", 2026-05-28.
     depth_weights=((50, 2), (100, 5), (500, 10), (1000, 20)),
+    # Futures docs, "Exchange Information", 2026-05-28.
+    status_key="contractStatus",
     # One budget with USD-M since the CM-UM integration, 2026-06-30.
     weight_pool="binance.com futures",
     weight_per_minute=2400,
@@ -48,4 +56,22 @@ BINANCE_COM_COIN_FUTURES = Venue(
     names_per_message=200,
     # Not stated for futures streams; taken from spot (spot docs, 2026-07-21).
     connects_per_5_minutes=300,
+)
+
+BINANCE_COM_COIN_FUTURES_TESTNET = replace(
+    BINANCE_COM_COIN_FUTURES,
+    name="binance.com-coin_futures-testnet",
+    # binance-common 4.7.0 (2026-11).
+    endpoints=Endpoints(
+        rest="https://testnet.binancefuture.com", websocket="wss://dstream.binancefuture.com"
+    ),
+    weight_pool="binance.com futures testnet",
+)
+
+BINANCE_COM_COIN_FUTURES_DEMO = replace(
+    BINANCE_COM_COIN_FUTURES,
+    name="binance.com-coin_futures-demo",
+    # nautilus_trader, constants, 2026-07-02.
+    endpoints=Endpoints(rest="https://demo-dapi.binance.com", websocket="wss://demo-dstream.binance.com"),
+    weight_pool="binance.com futures demo",
 )

@@ -84,9 +84,11 @@ def test_margin_has_the_books_and_the_budget_of_spot_under_its_own_name(name: st
     assert (margin.endpoints, margin.weight_pool) == (spot.endpoints, spot.weight_pool)
 
 
-@pytest.mark.parametrize("name", ["portfolio", "pm", "papi", "binance.com-portfolio_margin", "Portfolio-Margin"])
+@pytest.mark.parametrize(
+    "name", ["portfolio", "pm", "papi", "binance.com-portfolio_margin", "Portfolio-Margin"]
+)
 def test_portfolio_margin_is_told_which_exchange_to_use(name: str) -> None:
-    with pytest.raises(UnknownExchange, match="has no books of its own: take 'binance.com'"):
+    with pytest.raises(UnknownExchange, match=r"has no books of its own: take 'binance\.com'"):
         venues.venue(name)
 
 

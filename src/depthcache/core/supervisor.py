@@ -48,6 +48,7 @@ _AFTER = {
     SnapshotOutcome.TOO_OLD: Status.BUFFERING,
     SnapshotOutcome.GAP: Status.BUFFERING,
 }
+_LAG_MARGIN = 1.2
 _LOOKED_UP_S = 5.0
 """How long the end of an unknown symbol may wait for the names that look like it."""
 
@@ -87,7 +88,7 @@ class Supervisor(Asker):
         self._unknown = ""
         self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
-        self._not_before_ns = self._wait_for_data_ns = 0
+        self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
         self._retries = self._too_old = self._relapses = 0
         self._synced_ns: int | None = None
         self._limit = 0
@@ -135,7 +136,7 @@ class Supervisor(Asker):
         """The subscription was acknowledged, or data arrived."""
         if self._live or self.ending:
             return
-        self._live = True
+        self._live, self._live_ns = True, now_ns
         self._down = ""
         if self._heard:
             self._strikes = 0
@@ -364,7 +365,7 @@ class Supervisor(Asker):
     def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
         try:
             outcome = self._router.install_snapshot(
-                self.market, body, limit=ticket.limit, live=True, now_ns=now_ns
+                self.market, body, limit=ticket.limit, live=self._is_newer(ticket), now_ns=now_ns
             )
         except MalformedSnapshot as error:
             self._failed(ticket, f"malformed snapshot: {error.what}", now_ns)
@@ -375,6 +376,11 @@ class Supervisor(Asker):
             self._wait_for_younger(now_ns)
         else:
             self._installed(outcome, ticket.limit, now_ns)
+
+    def _is_newer(self, ticket: Ticket) -> bool:
+        """Whether a snapshot is younger than the subscription: those of some venues are half a minute old."""
+        lag_ns = to_ns(_LAG_MARGIN * self.venue.snapshot_lag_s)
+        return (ticket.sent_ns or 0) >= self._live_ns + lag_ns
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self._context.touched[self.market] = self

@@ -106,6 +106,8 @@ class SimulatedExchange(Exchange):
         self.trouble: Final = Trouble()
         self.breaches: Final[list[str]] = []
         """Whatever a client did that breaks the exchange's law: over a limit, twice the same, too much."""
+        self.connects = 0
+        """Connections that were accepted."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
         self._statuses: dict[str, dict[str, str]] = {}
         self._lag_marks: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -145,6 +147,18 @@ class SimulatedExchange(Exchange):
         if self._due:
             times.append(self._due[0][0])
         return min(times, default=None)
+
+    def sessions(self) -> tuple[LiveSession, ...]:
+        """The open connections, oldest first."""
+        return tuple(self._sessions)
+
+    def most_weight(self, venue: str, client: str = "client") -> int:
+        """The most weight that a client has used of a venue's pool in one minute of the clock."""
+        return self._limits.most(venues.venue(venue).weight_pool, client)
+
+    def all_weight(self, venue: str, client: str = "client") -> int:
+        """All weight that a client has used of a venue's pool."""
+        return self._limits.all(venues.venue(venue).weight_pool, client)
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -204,8 +218,13 @@ class SimulatedExchange(Exchange):
             breaches=self.breaches,
         )
         self._sessions.append(session)
+        self.connects += 1
         self._on_change(session, now_ns)
         return session
+
+    def break_off(self, session: LiveSession, now_ns: int) -> None:
+        """Break one connection without a close frame."""
+        session.end(Cut(), now_ns)
 
     def cut(self, now_ns: int) -> None:
         """Break every connection without a close frame."""

@@ -34,6 +34,7 @@ class _Account:
     banned_until_ns: int = 0
     others: int = 0
     most: int = 0
+    all: int = 0
 
 
 class Limits:
@@ -58,6 +59,7 @@ class Limits:
         if minute != account.minute:
             account.minute, account.used, account.refused = minute, 0, 0
         account.used += weight
+        account.all += weight
         account.others = others
         account.most = max(account.most, account.used)
         if account.used + others <= venue.weight_per_minute:
@@ -92,6 +94,10 @@ class Limits:
     def most(self, pool: str, client: str) -> int:
         """The most weight that a client has used in one minute of the clock."""
         return self._accounts.get((pool, client), _Account()).most
+
+    def all(self, pool: str, client: str) -> int:
+        """All weight that a client has used."""
+        return self._accounts.get((pool, client), _Account()).all
 
     def _banned(self, account: _Account, clock_ns: int) -> HttpAnswer:
         until_ms = account.banned_until_ns // 1_000_000

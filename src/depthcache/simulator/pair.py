@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthcache import venues
 from depthcache._native import Router
+from depthcache.core.budget import Budgets
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
 from depthcache.core.notices import Notice
@@ -48,8 +49,10 @@ class Pair:
         seed: int = 0,
         latency_ns: int = 20_000_000,
         router: Any = None,
+        budgets: Budgets | None = None,
     ) -> None:
-        """`seed`: of the client's pauses. `router`: the native one, or `depthcache.reference.Router()`."""
+        """`seed`: of the client's pauses. `router`: the native one, or `depthcache.reference.Router()`.
+        `budgets`: those of other clients of the same address."""
         self.exchange = exchange
         self.books: dict[tuple[str, str], BookReader] = {}
         self.notices: list[Notice] = []
@@ -59,7 +62,9 @@ class Pair:
         self._network = MemoryNetwork(exchange, latency_ns=latency_ns)
         self.audits: list[TellAudit] = []
         """Every audit that was asked for and is done."""
-        core = ClientCore(self._router, random=random.Random(seed).random, policy=policy or Policy())
+        core = ClientCore(
+            self._router, random=random.Random(seed).random, policy=policy or Policy(), budgets=budgets
+        )
         self._runner = Runner(
             core,
             self._router,

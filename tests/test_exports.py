@@ -13,7 +13,9 @@ PUBLIC = {
     # live books
     "connect", "blocking", "Books", "LiveBook", "Settings", "Endpoints", "Policy",
     # books without a network
-    "Audit", "Lag", "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
+    "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
+    # what is known of live books
+    "Audit", "Lag", "Facts", "BookFacts", "BudgetFacts", "ConnectionFacts",
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "Status", "Outcome", "SnapshotOutcome",

@@ -58,6 +58,7 @@ def test_the_tests_stand_in_the_same_tree_as_the_sources() -> None:
         "properties",
         "typing",
         "rivals",
+        "scale",
         "support",
     }
     found = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}

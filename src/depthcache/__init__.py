@@ -38,6 +38,7 @@ from depthcache.errors import (
     UnreadableRecording,
     UsageError,
 )
+from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import (
     Audit,
     Best,
@@ -72,15 +73,19 @@ __all__ = [
     "Book",
     "BookClosed",
     "BookError",
+    "BookFacts",
     "BookNotSynced",
     "BookReader",
     "Books",
+    "BudgetFacts",
     "CompleteTo",
+    "ConnectionFacts",
     "ConnectionFailed",
     "Coverage",
     "DepthCacheError",
     "Endpoints",
     "ExchangeError",
+    "Facts",
     "FrozenBook",
     "Integers",
     "InvalidArgument",

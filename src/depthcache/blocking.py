@@ -27,6 +27,7 @@ from depthcache.client import Client
 from depthcache.errors import BookClosed, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.lookup import Lookup
+from depthcache.metrics import Facts, prometheus_text
 from depthcache.model import Audit
 from depthcache.settings import Settings
 from depthcache.view import LiveReader
@@ -139,6 +140,21 @@ class Books(Lookup[LiveBook]):
     def recording(self) -> Path | None:
         """The file to which everything is recorded, with `Settings(record_to=…)`; None without."""
         return self._client.recording
+
+    def facts(self) -> Facts:
+        """Counters, ages and delays of every book, connection and weight budget, at this moment."""
+
+        async def read() -> Facts:
+            return self._client.facts()
+
+        try:
+            return self._thread.call(read)
+        except LoopEnded:
+            return Facts(books=(), connections=(), budgets=())
+
+    def prometheus(self) -> str:
+        """The same in the text format of Prometheus (needs the package prometheus-client)."""
+        return prometheus_text(self.facts())
 
     def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until all books are synced at the same moment.

@@ -12,6 +12,7 @@ from typing import Literal, Self, overload
 
 from depthcache.client import Client, ClientNetwork
 from depthcache.lookup import Lookup
+from depthcache.metrics import Facts, prometheus_text
 from depthcache.settings import Settings
 from depthcache.view import LiveBook
 from depthcache.wanted import Wanted, wanted
@@ -99,6 +100,14 @@ class Books(Lookup[LiveBook]):
     def recording(self) -> Path | None:
         """The file to which everything is recorded, with `Settings(record_to=…)`; None without."""
         return self._client.recording
+
+    def facts(self) -> Facts:
+        """Counters, ages and delays of every book, connection and weight budget, at this moment."""
+        return self._client.facts()
+
+    def prometheus(self) -> str:
+        """The same in the text format of Prometheus (needs the package prometheus-client)."""
+        return prometheus_text(self._client.facts())
 
     async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
         """Wait until all books are synced at the same moment.

@@ -20,6 +20,7 @@ from depthcache import logs, venues
 from depthcache._native import BookReader, Router, _on_fork
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit, TellTrouble
+from depthcache.core.link import Link
 from depthcache.core.notices import Ending, Notice
 from depthcache.errors import BookClosed, SyncTimeout, UnknownSymbol, UsageError
 from depthcache.io.budgets import shared_budgets
@@ -27,6 +28,7 @@ from depthcache.io.flights import Flights, write_flight
 from depthcache.io.network import Network
 from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
+from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
 from depthcache.venues import Venue
@@ -128,6 +130,65 @@ class Client(Generic[B]):
         if clock is None:
             return None
         return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
+
+    def facts(self) -> Facts:
+        """What operators want to know, now."""
+        if self._network is None or self._closed:
+            return Facts(books=(), connections=(), budgets=())
+        now_ns = self._network.now_ns()
+        numbers = self._markets.items()
+        return Facts(
+            books=tuple(self._book_facts(number, self.books[key], now_ns) for key, number in numbers),
+            connections=tuple(self._connection_facts(link, now_ns) for link in self._core.links()),
+            budgets=tuple(
+                BudgetFacts(
+                    pool=pacer.pool.strip(),
+                    limit=pacer.budget.limit,
+                    most=pacer.most,
+                    used=pacer.budget.used(now_ns),
+                    counted=pacer.budget.counted,
+                    waiting=pacer.waiting,
+                    in_flight=pacer.in_flight,
+                    stopped_s=max(0, pacer.budget.stopped_until_ns - now_ns) / 1e9,
+                )
+                for pacer in self._core.pacers()
+            ),
+        )
+
+    def _book_facts(self, market: int, book: BookReader, now_ns: int) -> BookFacts:
+        updated_ns, confirmed_ns = book.updated_ns, self._core.confirmed_ns(market)
+        proofs = [at_ns for at_ns in (updated_ns, confirmed_ns) if at_ns is not None]
+        uptime = self._core.uptime(market)
+        delays, sum_us = ([], 0) if uptime is None else self._router.delays(market)
+        return BookFacts(
+            exchange=book.exchange,
+            symbol=book.symbol,
+            status=book.status,
+            counters=book.counters,
+            age_s=None if updated_ns is None else (now_ns - updated_ns) / 1e9,
+            confirmed_s=(now_ns - max(proofs)) / 1e9 if proofs else None,
+            levels=(book.coverage.bids, book.coverage.asks),
+            in_sync=0.0 if uptime is None else uptime.share(now_ns),
+            losses=0 if uptime is None else uptime.losses,
+            detect_s=0.0 if uptime is None else uptime.detect_ns / 1e9,
+            recover_s=0.0 if uptime is None else uptime.recover_ns / 1e9,
+            delays=tuple(delays),
+            delays_sum_s=sum_us / 1e6,
+        )
+
+    def _connection_facts(self, link: Link, now_ns: int) -> ConnectionFacts:
+        came = (0, 0) if link.connection is None else self._router.traffic(link.connection)[:2]
+        life_ns = link.last_life_ns()
+        return ConnectionFacts(
+            exchange=link.venue.name,
+            number=link.number,
+            streams=len(link.subscriptions),
+            is_open=link.is_open,
+            frames=came[0],
+            received_bytes=came[1],
+            quiet_s=max(0, now_ns - life_ns) / 1e9 if life_ns else None,
+            connects=link.connects,
+        )
 
     # --- commands -----------------------------------------------------------------------------
 

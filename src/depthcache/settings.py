@@ -1,17 +1,16 @@
 """What a user may set for a client as a whole: other hosts, patience and greed, proxies.
 
-A constant, checked when it is made. From the environment come only hosts, one variable each:
+A constant, checked when it is made. Hosts have a variable each in the environment,
 DEPTHCACHE_<NAME>_REST and DEPTHCACHE_<NAME>_WEBSOCKET, where NAME is the exchange name in capitals
-with '.' and '-' as '_' (DEPTHCACHE_BINANCE_COM_FUTURES_REST). Not here: what each client asks for
-itself (symbols, depth), which are arguments of `connect`.
+with '.' and '-' as '_' (DEPTHCACHE_BINANCE_COM_FUTURES_REST). Not here: how environment and files are read
+(`settings_sources`), and what each client asks for itself (symbols, depth): arguments of `connect`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from types import MappingProxyType
 from typing import Any, Literal
@@ -19,13 +18,11 @@ from typing import Any, Literal
 from depthcache import venues
 from depthcache.core.policy import Policy
 from depthcache.errors import InvalidArgument
+from depthcache.settings_sources import FILE_VARIABLE, from_file, from_variables
 from depthcache.venues import Endpoints, Venue
 
 __all__ = ["Settings"]
 
-_PREFIX = "DEPTHCACHE_"
-_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG"})
-"""Read by the command line."""
 _MOST_FLIGHT_BYTES = 1 << 30
 
 
@@ -85,25 +82,29 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None, **others: Any) -> Settings:
         """The settings that environment variables make (`os.environ` when None), and `others` as given.
 
-        Raises InvalidArgument, naming the variable and what is allowed, for a value that is no URL
-        and for every DEPTHCACHE_ variable that does not exist: a misspelled one would otherwise send
-        a test to the real exchange.
+        Every setting has a variable: DEPTHCACHE_ and its name in capitals. DEPTHCACHE_SETTINGS names a TOML
+        file that is read first; variables win over it. Raises InvalidArgument, naming the variable and
+        what is allowed, for a value that cannot work and for every DEPTHCACHE_ variable that does not
+        exist: a misspelled one would otherwise send a test to the real exchange.
         """
         given = os.environ if environment is None else environment
-        places = _variables()
-        endpoints: dict[str, Endpoints] = {}
-        for variable in sorted(name for name in given if name.startswith(_PREFIX)):
-            if variable in _NOT_OURS:
-                continue
-            if variable not in places:
-                raise _no_such_variable(variable, given[variable], tuple(places))
-            exchange, part = places[variable]
-            before = endpoints.get(exchange, venues.venue(exchange).endpoints)
-            try:
-                endpoints[exchange] = venues.parse_endpoints(replace(before, **{part: given[variable]}))
-            except InvalidArgument as error:
-                raise InvalidArgument(name=variable, value=error.value, allowed=error.allowed) from None
-        return cls(endpoints=endpoints, **others)
+        path = given.get(FILE_VARIABLE)
+        file = {} if path is None else from_file(path)
+        own = from_variables(given)
+        policy = file.pop("policy", {}) | own.pop("policy")
+        endpoints = file.pop("endpoints", {}) | own.pop("endpoints")
+        return cls(**{"policy": Policy(**policy), "endpoints": endpoints, **file, **own, **others})
+
+    @classmethod
+    def from_toml(cls, path: str | PathLike[str], **others: Any) -> Settings:
+        """The settings of a TOML file, and `others` as given: keys are the names of the settings, those of
+        the policy stand in the table `[policy]`, hosts in `[endpoints."binance.com"]`.
+
+        Raises InvalidArgument, naming file, key, value and what is allowed.
+        """
+        file = from_file(path)
+        policy = Policy(**file.pop("policy"))
+        return cls(**{"policy": policy, **file, **others})
 
     def venue(self, exchange: str) -> Venue:
         """The venue of an exchange name or alias, at the hosts of these settings.
@@ -138,20 +139,3 @@ def _authorities(file: object) -> str | None:
     except OSError as error:
         raise InvalidArgument(name="ca_file", value=path, allowed=f"{allowed} ({error})") from None
     return path
-
-
-def _variables() -> dict[str, tuple[str, str]]:
-    """Every variable that exists: the exchange and the part of its endpoints it sets."""
-    return {
-        f"{_PREFIX}{alias.upper().replace('.', '_').replace('-', '_')}_{part.upper()}": (name, part)
-        for name in venues.names()
-        for alias in (name, *venues.venue(name).aliases)
-        for part in ("rest", "websocket")
-    }
-
-
-def _no_such_variable(variable: str, value: str, known: tuple[str, ...]) -> InvalidArgument:
-    near = get_close_matches(variable, known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"such as {known[0]}"
-    allowed = f"no variable of this name; {_PREFIX}<EXCHANGE>_REST and _WEBSOCKET exist, {hint}"
-    return InvalidArgument(name=variable, value=value, allowed=allowed)

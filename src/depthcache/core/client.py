@@ -18,6 +18,7 @@ from depthcache.core.clock import Clock, Estimate
 from depthcache.core.commands import Command, TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.depths import Depths
+from depthcache.core.link import Link
 from depthcache.core.listing import Listing
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
@@ -26,6 +27,7 @@ from depthcache.core.proof import Proof, Source
 from depthcache.core.streams import Streams
 from depthcache.core.supervisor import Supervisor
 from depthcache.core.timers import Timer
+from depthcache.core.uptime import Uptime
 from depthcache.errors import InvalidArgument, UnknownSymbol
 from depthcache.venues.venue import Venue
 
@@ -89,6 +91,19 @@ class ClientCore:
         """When a book was last proven to be the exchange's, other than by a diff; None for never."""
         supervisor = self._markets.get(market)
         return None if supervisor is None else supervisor.confirmed_ns
+
+    def uptime(self, market: int) -> Uptime | None:
+        """How a book has fared; None for a market that is not there."""
+        supervisor = self._markets.get(market)
+        return None if supervisor is None else supervisor.uptime
+
+    def links(self) -> list[Link]:
+        """Every group of streams and its connection."""
+        return [link for streams in self._streams.values() for link in streams.links()]
+
+    def pacers(self) -> list[Pacer]:
+        """Every budget and who waits for it."""
+        return list(self._pacers.values())
 
     def clock(self, market: int) -> Estimate | None:
         """What is known of the clock of a market's exchange."""

@@ -70,9 +70,6 @@ class Clock(Asker):
         ticket = Ticket(self, self._venue, Purpose.FACT, now_ns, url=self._venue.time_url())
         self._pacer.ask(ticket, now_ns)
 
-    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
-        """The question leaves."""
-
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The time came."""
         time_ms = _time_ms(body) if answer.verdict is Verdict.INSTALL else None

@@ -64,6 +64,8 @@ class Link:
         """The number of the connection that carries the streams now."""
         self._opened_ns: int | None = None
         self._alive_ns = 0
+        self.connects = 0
+        """How often a connection was tried."""
         self._attempt = 0
         self._next_message_ns = 0
 
@@ -73,6 +75,10 @@ class Link:
     def is_open(self) -> bool:
         """Whether frames can come."""
         return self._opened_ns is not None
+
+    def last_life_ns(self) -> int:
+        """When the last sign of life came, 0 for never."""
+        return self._last_life_ns()
 
     def is_young(self, now_ns: int) -> bool:
         """Whether the connection was made a moment ago."""
@@ -194,6 +200,7 @@ class Link:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
         connection = self.connection = next(context.connection_numbers)
+        self.connects += 1
         context.carriers[connection] = self
         context.router.open_connection(connection)
         context.commands.append(OpenConnection(connection, self.venue.stream_url()))

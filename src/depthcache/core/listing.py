@@ -98,9 +98,6 @@ class Listing(Asker):
         """LISTING is due."""
         self._ask(now_ns)
 
-    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
-        """The request leaves."""
-
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The list came, or a refusal: one name in it may be unknown."""
         self._ticket = None

@@ -59,7 +59,7 @@ class Asker(Protocol):
     """Who wants a request made."""
 
     def on_sent(self, ticket: Ticket, now_ns: int) -> None:
-        """The request leaves now."""
+        """The request leaves now; most do not care."""
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The exchange answered."""

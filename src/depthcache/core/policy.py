@@ -48,6 +48,7 @@ class Policy:
     """How often a live book is compared with a new snapshot and refreshed by it; 0 for never."""
 
     snapshot_timeout_s: float = 20.0
+    """How long the answer to a request may take."""
     retry_base_s: float = 0.5
     retry_cap_s: float = 30.0
     """Pause after a failed request, doubled each time up to the cap."""
@@ -83,6 +84,7 @@ class Policy:
     """How often the exchange's clock is compared with the monotonic one."""
 
     connect_timeout_s: float = 20.0
+    """How long a connection may take to open."""
     connect_base_s: float = 0.5
     connect_cap_s: float = 30.0
     """Pause before connecting again, doubled each time up to the cap; tries are not limited."""

@@ -31,6 +31,7 @@ from depthcache.core.seed import Seed
 from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
 from depthcache.core.upkeep import Upkeep
+from depthcache.core.uptime import Uptime
 from depthcache.errors import MalformedSnapshot
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.venues.venue import Venue
@@ -48,8 +49,7 @@ _AFTER = {
     SnapshotOutcome.TOO_OLD: Status.BUFFERING,
     SnapshotOutcome.GAP: Status.BUFFERING,
 }
-_LAG_MARGIN = 1.2
-_LOOKED_UP_S = 5.0
+_LAG_MARGIN, _LOOKED_UP_S = 1.2, 5.0
 """How long the end of an unknown symbol may wait for the names that look like it."""
 
 
@@ -71,6 +71,7 @@ class Supervisor(Asker):
         self.ending: Ending | None = None
         self.confirmed_ns: int | None = None
         """When the book was last proven to be the exchange's, other than by a diff."""
+        self.uptime = Uptime()
         self._context = context
         self._router = context.router
         self._listing = listing
@@ -122,6 +123,8 @@ class Supervisor(Asker):
         if status == self._noticed:
             return None
         self._noticed = status
+        proofs = [at_ns for at_ns in (self._book.updated_ns, self.confirmed_ns) if at_ns is not None]
+        self.uptime.on_status(status, max(proofs, default=None), now_ns)
         return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._near)
 
     # --- what its link reports -------------------------------------------------------------
@@ -209,9 +212,6 @@ class Supervisor(Asker):
         if outcome is not SnapshotOutcome.TOO_OLD:
             self._give_up_ticket()
             self._installed(outcome, self.venue.top_levels, now_ns)
-
-    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
-        """A request leaves."""
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The exchange answered a request for a snapshot."""

@@ -1,0 +1,215 @@
+"""What operators want to know of a client: books, connections and budgets, as values and for Prometheus.
+
+Everything is counted where it happens, natively for what happens often, and read only when somebody asks.
+Not here: the counting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from depthcache.model import Status
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+__all__ = ["BookFacts", "BudgetFacts", "ConnectionFacts", "Facts", "prometheus_text"]
+
+_DELAY_BUCKETS_US = tuple(2**power for power in range(27))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookFacts:
+    """One book. Times in seconds; counts since the book was made.
+
+    Attributes:
+        counters: as `LiveBook.counters`.
+        age_s: since the last applied update, None before one.
+        confirmed_s: since the last proof that the book is right, None before one.
+        levels: complete levels a side, bids and asks.
+        in_sync: part of the time since it was first synced in which it was.
+        losses: how often it was lost.
+        detect_s, recover_s: of all losses together: from the last proof to the word, from the word to sync.
+        delays: how many updates came at most 2**i microseconds after the exchange's event time, by an
+            estimate of its clock, each counted once in the smallest such i.
+        delays_sum_s: all of them together.
+    """
+
+    exchange: str
+    symbol: str
+    status: Status
+    counters: dict[str, int]
+    age_s: float | None
+    confirmed_s: float | None
+    levels: tuple[int, int]
+    in_sync: float
+    losses: int
+    detect_s: float
+    recover_s: float
+    delays: tuple[int, ...]
+    delays_sum_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFacts:
+    """One group of streams and the connection that carries it now.
+
+    Attributes:
+        number: of the group, for as long as it has streams.
+        streams: how many it carries.
+        is_open: whether frames can come.
+        frames, received_bytes: on this connection.
+        quiet_s: since the last frame, ping or pong; None while nothing came.
+        connects: how often it was connected, or tried.
+    """
+
+    exchange: str
+    number: int
+    streams: int
+    is_open: bool
+    frames: int
+    received_bytes: int
+    quiet_s: float | None
+    connects: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetFacts:
+    """One weight budget.
+
+    Attributes:
+        limit: the exchange's, a minute.
+        most: what this client may use in any minute.
+        used: what this process has used in the last minute.
+        counted: what the exchange counted last, all programs of the address together; None if unknown.
+        waiting, in_flight: requests of this client.
+        stopped_s: for so long nobody may ask, 0.0 otherwise.
+    """
+
+    pool: str
+    limit: int
+    most: int
+    used: int
+    counted: int | None
+    waiting: int
+    in_flight: int
+    stopped_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A client at one moment."""
+
+    books: tuple[BookFacts, ...]
+    connections: tuple[ConnectionFacts, ...]
+    budgets: tuple[BudgetFacts, ...]
+
+
+def prometheus_text(facts: Facts) -> str:
+    """The facts in the text format of Prometheus, for a page of one's own or a text file collector.
+
+    Needs the package prometheus-client. Raises ImportError without it.
+    """
+    from prometheus_client import generate_latest
+    from prometheus_client.registry import CollectorRegistry
+
+    class Collector:
+        def collect(self) -> Iterable[Metric]:
+            return _metrics(facts)
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector())
+    return generate_latest(registry).decode()
+
+
+def _metrics(facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+
+    names = ["exchange", "symbol"]
+    status = GaugeMetricFamily("depthcache_book_synced", "1 while the book can be trusted", labels=names)
+    in_sync = GaugeMetricFamily("depthcache_book_in_sync_ratio", "Part of the time in sync", labels=names)
+    age = GaugeMetricFamily("depthcache_book_age_seconds", "Since the last update", labels=names)
+    proven = GaugeMetricFamily("depthcache_book_confirmed_seconds", "Since the last proof", labels=names)
+    levels = GaugeMetricFamily("depthcache_book_complete_levels", "Levels proven", labels=[*names, "side"])
+    delays = HistogramMetricFamily(
+        "depthcache_book_delay_seconds", "From the exchange's event time to receipt", labels=names
+    )
+    counts: dict[str, Any] = {}
+    for book in facts.books:
+        labels = [book.exchange, book.symbol]
+        status.add_metric(labels, float(book.status is Status.SYNCED))
+        in_sync.add_metric(labels, book.in_sync)
+        for family, value in ((age, book.age_s), (proven, book.confirmed_s)):
+            if value is not None:
+                family.add_metric(labels, value)
+        for side, held in zip(("bids", "asks"), book.levels, strict=True):
+            levels.add_metric([*labels, side], held)
+        delays.add_metric(labels, _buckets(book.delays), book.delays_sum_s)
+        own = {"losses": book.losses, "detect_seconds": book.detect_s, "recover_seconds": book.recover_s}
+        for name, count in (book.counters | own).items():
+            _counter(counts, f"depthcache_book_{name}", names).add_metric(labels, count)
+    yield from (status, in_sync, age, proven, levels, delays, *counts.values())
+    yield from _of_connections(facts)
+    yield from _of_budgets(facts)
+
+
+def _of_connections(facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    names = ["exchange", "connection"]
+    gauges = {
+        "open": GaugeMetricFamily("depthcache_connection_open", "1 while frames can come", labels=names),
+        "streams": GaugeMetricFamily("depthcache_connection_streams", "Streams carried", labels=names),
+        "quiet": GaugeMetricFamily("depthcache_connection_quiet_seconds", "Without any sign", labels=names),
+    }
+    counts: dict[str, Any] = {}
+    for each in facts.connections:
+        labels = [each.exchange, str(each.number)]
+        gauges["open"].add_metric(labels, float(each.is_open))
+        gauges["streams"].add_metric(labels, each.streams)
+        if each.quiet_s is not None:
+            gauges["quiet"].add_metric(labels, each.quiet_s)
+        own = {"frames": each.frames, "received_bytes": each.received_bytes, "connects": each.connects}
+        for name, count in own.items():
+            _counter(counts, f"depthcache_connection_{name}", names).add_metric(labels, count)
+    yield from (*gauges.values(), *counts.values())
+
+
+def _of_budgets(facts: Facts) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, words in (
+        ("limit", "Weight a minute, by the exchange"),
+        ("most", "Weight a minute that this client may use"),
+        ("used", "Weight of this process in the last minute"),
+        ("counted", "Weight that the exchange counted last"),
+        ("waiting", "Requests in line"),
+        ("in_flight", "Requests on their way"),
+        ("stopped_s", "Seconds until anybody may ask again"),
+    ):
+        family = GaugeMetricFamily(f"depthcache_budget_{name}", words, labels=["pool"])
+        for budget in facts.budgets:
+            value = getattr(budget, name)
+            if value is not None:
+                family.add_metric([budget.pool], value)
+        yield family
+
+
+def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    if name not in counts:
+        words = name.removeprefix("depthcache_").replace("_", " ").capitalize()
+        counts[name] = CounterMetricFamily(name, words, labels=labels)
+    return counts[name]
+
+
+def _buckets(counts: tuple[int, ...]) -> list[tuple[str, float]]:
+    """Cumulative counts by upper bound in seconds, as Prometheus wants them."""
+    seen, buckets = 0, []
+    for bound_us, count in zip(_DELAY_BUCKETS_US, counts, strict=False):
+        seen += count
+        buckets.append((str(bound_us / 1e6), float(seen)))
+    return [*buckets, ("+Inf", float(sum(counts)))]

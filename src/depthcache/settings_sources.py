@@ -1,0 +1,175 @@
+"""Where settings come from besides code: environment variables and a TOML file.
+
+One name a setting, everywhere: `share` is an argument of Policy, a key of the table `[policy]`, and the
+variable DEPTHCACHE_SHARE. Everything given is checked: a value that cannot work, and a name that does not
+exist, are refused with the place they stand at. Not here: what a setting means (`settings`, `policy`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from os import PathLike, fspath
+from typing import Any
+
+from depthcache import venues
+from depthcache.core.policy import Policy
+from depthcache.errors import InvalidArgument
+from depthcache.venues import Endpoints
+
+__all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_of"]
+
+PREFIX = "DEPTHCACHE_"
+FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
+_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG"})
+"""Read by the command line."""
+_KINDS = {
+    "proxies": bool,
+    "transport": str,
+    "ca_file": str,
+    "record_to": str,
+    "flight_to": str,
+    "flight_bytes": int,
+}
+"""Settings of a client as a whole that a text can give, besides endpoints and policy."""
+_TRUTHS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+_POLICY = {field.name: type(field.default) for field in fields(Policy)}
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def from_variables(given: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of Settings that environment variables make. Raises InvalidArgument."""
+    places, ends = _variables(), _endpoint_variables()
+    found: dict[str, Any] = {}
+    policy: dict[str, Any] = {}
+    endpoints: dict[str, Endpoints] = {}
+    for variable in sorted(name for name in given if name.startswith(PREFIX)):
+        text = given[variable]
+        if variable in _NOT_OURS or variable == FILE_VARIABLE:
+            continue
+        if variable in ends:
+            exchange, part = ends[variable]
+            before = endpoints.get(exchange, venues.venue(exchange).endpoints)
+            endpoints[exchange] = _endpoints(variable, before, {part: text})
+        elif variable in places:
+            name, kind = places[variable]
+            value = _value(variable, text, kind)
+            (policy if name in _POLICY else found)[name] = value
+        else:
+            raise _no_such(variable, text, (*ends, *places), f"{PREFIX}<EXCHANGE>_REST and _WEBSOCKET exist")
+    return _whole(found, policy, endpoints, variable_of)
+
+
+def from_file(path: str | PathLike[str]) -> dict[str, Any]:
+    """The arguments of Settings that a TOML file makes. Raises InvalidArgument.
+
+    transport = "aiohttp"
+
+    [policy]
+    share = 0.25
+
+    [endpoints."binance.com"]
+    rest = "http://127.0.0.1:9000/binance.com"
+    """
+    shown = fspath(path)
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - any path-like is welcome
+            content = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        allowed = f"the path of a TOML file with settings ({error})"
+        raise InvalidArgument(name="settings file", value=shown, allowed=allowed) from None
+    policy = _table(content.pop("policy", {}), "policy", shown)
+    tables = _table(content.pop("endpoints", {}), "endpoints", shown)
+    for name in content:
+        if name not in _KINDS:
+            raise _no_such(f"{name} in {shown}", content[name], (*_KINDS, "policy", "endpoints"), "")
+    for name in policy:
+        if name not in _POLICY:
+            raise _no_such(f"policy.{name} in {shown}", policy[name], tuple(_POLICY), "")
+    endpoints = {}
+    for exchange, parts in tables.items():
+        place = f"endpoints.{exchange!r} in {shown}"
+        parts = _table(parts, place, shown)
+        if unknown := parts.keys() - {"rest", "websocket"}:
+            raise _no_such(f"{place}: {min(unknown)}", parts[min(unknown)], ("rest", "websocket"), "")
+        venue = venues.venue(exchange)
+        endpoints[venue.name] = _endpoints(place, venue.endpoints, parts)
+    return _whole(content, policy, endpoints, lambda name: f"{name} in {shown}")
+
+
+def _whole(
+    found: dict[str, Any],
+    policy: dict[str, Any],
+    endpoints: dict[str, Endpoints],
+    place: Callable[[str], str],
+) -> dict[str, Any]:
+    """All of it as arguments; a policy that cannot work is refused at its place."""
+    try:
+        Policy(**policy)
+    except InvalidArgument as error:
+        raise InvalidArgument(name=place(error.name), value=error.value, allowed=error.allowed) from None
+    return found | {"policy": policy, "endpoints": endpoints}
+
+
+def _value(variable: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in _TRUTHS:
+            raise InvalidArgument(name=variable, value=text, allowed="true or false (also 1 or 0, on or off)")
+        return _TRUTHS[text.lower()]
+    if kind is str:
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        words = "a whole number" if kind is int else "a number"
+        raise InvalidArgument(name=variable, value=text, allowed=words) from None
+
+
+def _endpoints(place: str, before: Endpoints, parts: Mapping[str, Any]) -> Endpoints:
+    try:
+        return venues.parse_endpoints(replace(before, **parts))
+    except InvalidArgument as error:
+        raise InvalidArgument(name=place, value=error.value, allowed=error.allowed) from None
+
+
+def _table(value: object, name: str, shown: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidArgument(name=f"{name} in {shown}", value=value, allowed=f"a table: [{name}]")
+    return value
+
+
+def _variables() -> dict[str, tuple[str, type]]:
+    return {variable_of(name): (name, kind) for name, kind in (_KINDS | _POLICY).items()}
+
+
+def _endpoint_variables() -> dict[str, tuple[str, str]]:
+    """Every variable of hosts: the exchange and the part of its endpoints it sets."""
+    return {
+        f"{PREFIX}{alias.upper().replace('.', '_').replace('-', '_')}_{part.upper()}": (name, part)
+        for name in venues.names()
+        for alias in (name, *venues.venue(name).aliases)
+        for part in ("rest", "websocket")
+    }
+
+
+def _no_such(name: str, value: object, known: tuple[str, ...], more: str) -> InvalidArgument:
+    asked = name.split(" in ")[0].rsplit(".", 1)[-1] if ": " not in name else name.rsplit(": ", 1)[1]
+    near = get_close_matches(asked, known, n=1, cutoff=0.7)
+    hint = f"did you mean {near[0]}?" if near else f"such as {known[0]}"
+    allowed = f"no setting of this name; {more + ', ' if more else ''}{hint}"
+    return InvalidArgument(name=name, value=value, allowed=allowed)

@@ -1,0 +1,69 @@
+"""Facts for operators: as values, and as Prometheus reads them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import depthcache
+from depthcache import simulator
+from depthcache.core.uptime import Uptime
+from depthcache.model import Status
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.slow
+async def test_facts_tell_of_books_connections_and_budgets() -> None:
+    with simulator.serve(seed=4) as server:
+        symbols = {"binance.com": ["BTCUSDT", "ETHUSDT"], "binance.com-futures": ["BTCUSDT"]}
+        async with depthcache.connect(symbols, settings=server.settings) as books:
+            await books.wait_synced()
+            while books["binance.com", "BTCUSDT"].counters["applied"] < 5:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0)
+            facts = books.facts()
+            text = books.prometheus()
+        assert books.facts().books == ()
+    assert [(book.exchange, book.symbol, book.status) for book in facts.books] == [
+        ("binance.com", "BTCUSDT", "synced"),
+        ("binance.com", "ETHUSDT", "synced"),
+        ("binance.com-futures", "BTCUSDT", "synced"),
+    ]
+    first = facts.books[0]
+    assert first.counters["applied"] >= 5
+    assert first.age_s is not None
+    assert 0 <= first.age_s < 30
+    assert first.confirmed_s is not None
+    assert first.levels[0] >= 100
+    assert first.in_sync > 0.99
+    assert {each.exchange for each in facts.connections} == {"binance.com", "binance.com-futures"}
+    assert all(each.is_open and each.frames and each.received_bytes for each in facts.connections)
+    assert sum(each.streams for each in facts.connections) == 3
+    assert [(budget.limit, budget.most) for budget in facts.budgets] == [(6000, 3000), (2400, 1200)]
+    assert all(budget.counted for budget in facts.budgets)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    synced = families["depthcache_book_synced"].samples
+    assert {tuple(sample.labels.values()): sample.value for sample in synced} == {
+        ("binance.com", "BTCUSDT"): 1.0,
+        ("binance.com", "ETHUSDT"): 1.0,
+        ("binance.com-futures", "BTCUSDT"): 1.0,
+    }
+    assert families["depthcache_book_applied"].samples[0].value >= 5
+    assert families["depthcache_book_delay_seconds"].type == "histogram"
+    assert "depthcache_budget_used" in families
+    assert "depthcache_connection_open" in families
+
+
+def test_time_in_sync_detection_and_recovery_are_counted_from_the_first_sync() -> None:
+    uptime = Uptime()
+    uptime.on_status(Status.BUFFERING, None, 0)
+    assert uptime.share(5 * SECOND) == 0.0
+    uptime.on_status(Status.SYNCED, 10 * SECOND, 10 * SECOND)
+    uptime.on_status(Status.STALE, 52 * SECOND, 60 * SECOND)
+    uptime.on_status(Status.BUFFERING, 52 * SECOND, 65 * SECOND)
+    assert uptime.share(70 * SECOND) == pytest.approx(50 / 60)
+    uptime.on_status(Status.SYNCED, 70 * SECOND, 70 * SECOND)
+    assert (uptime.losses, uptime.detect_ns, uptime.recover_ns) == (1, 8 * SECOND, 10 * SECOND)
+    assert uptime.share(110 * SECOND) == pytest.approx(0.9)

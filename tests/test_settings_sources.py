@@ -1,0 +1,124 @@
+"""Every setting from code, environment and file: the same meaning, the same checks, the place named."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthcache import Policy, Settings
+from depthcache.errors import InvalidArgument
+
+OTHERS: dict[str, Any] = {
+    "proxies": False,
+    "transport": "aiohttp",
+    "record_to": "records",
+    "flight_to": "flights",
+    "flight_bytes": 4096,
+}
+
+
+def other(name: str) -> Any:
+    """A value that works and is not the default."""
+    default = getattr(Policy(), name)
+    if isinstance(default, bool):
+        return not default
+    return type(default)(default / 2) if default > 1 else default / 2
+
+
+POLICY = {field.name: other(field.name) for field in fields(Policy)}
+
+
+def toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "settings.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", POLICY)
+def test_every_choice_of_the_policy_has_a_variable_and_a_key(name: str, tmp_path: Path) -> None:
+    value = POLICY[name]
+    by_code = Policy(**{name: value})
+    assert by_code != Policy()
+    assert Settings.from_environment({f"DEPTHCACHE_{name.upper()}": str(value)}).policy == by_code
+    path = written(tmp_path, f"[policy]\n{name} = {toml(value)}\n")
+    assert Settings.from_toml(path).policy == by_code
+    assert Settings.from_environment({"DEPTHCACHE_SETTINGS": str(path)}).policy == by_code
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_other_setting_has_a_variable_and_a_key(name: str, tmp_path: Path) -> None:
+    value = OTHERS[name]
+    by_code = Settings(**{name: value})
+    assert by_code != Settings()
+    assert Settings.from_environment({f"DEPTHCACHE_{name.upper()}": str(value)}) == by_code
+    assert Settings.from_toml(written(tmp_path, f"{name} = {toml(value)}\n")) == by_code
+
+
+def test_hosts_stand_in_tables_by_exchange(tmp_path: Path) -> None:
+    path = written(tmp_path, '[endpoints."binance.com"]\nrest = "http://127.0.0.1:9000"\n')
+    ends = Settings.from_toml(path).venue("binance.com").endpoints
+    assert ends.rest == "http://127.0.0.1:9000"
+    assert ends.websocket == "wss://stream.binance.com:9443"
+
+
+def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
+    path = written(tmp_path, 'transport = "aiohttp"\n[policy]\nshare = 0.25\nseed = true\n')
+    given = {"DEPTHCACHE_SETTINGS": str(path), "DEPTHCACHE_SHARE": "0.75"}
+    settings = Settings.from_environment(given)
+    assert (settings.policy.share, settings.policy.seed, settings.transport) == (0.75, True, "aiohttp")
+    assert Settings.from_environment(given, transport="native").transport == "native"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("DEPTHCACHE_SHARE", "half", "a number"),
+        ("DEPTHCACHE_SHARE", "2", "above 0, at most 1"),
+        ("DEPTHCACHE_SHARE", "nan", "above 0, at most 1"),
+        ("DEPTHCACHE_SEED", "maybe", "true or false"),
+        ("DEPTHCACHE_REQUESTS_IN_FLIGHT", "2.5", "a whole number"),
+        ("DEPTHCACHE_TRANSPORT", "pigeon", "'native' or 'aiohttp'"),
+        ("DEPTHCACHE_SHAER", "0.5", "did you mean DEPTHCACHE_SHARE"),
+        ("DEPTHCACHE_SETTINGS", "/no/such/file.toml", "a TOML file"),
+    ],
+)
+def test_a_wrong_variable_is_refused_with_what_is_allowed(variable: str, text: str, words: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Settings.from_environment({variable: text})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("share = 0.5\n", "no setting of this name"),
+        ("transprot = 'native'\n", "did you mean transport"),
+        ("[policy]\nshaer = 0.5\n", "did you mean share"),
+        ("[policy]\nshare = 'half'\n", "share in"),
+        ("policy = 5\n", "a table"),
+        ("[endpoints.'binance.com']\nrset = 'http://h'\n", "did you mean rest"),
+        ("[endpoints.'binance.com']\nrest = 5\n", "endpoints.'binance.com' in"),
+        ("[endpoints.'kraken']\nrest = 'http://h'\n", "unknown exchange"),
+        ("not toml", "a TOML file"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_place(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"kraken|settings\.toml") as caught:
+        Settings.from_toml(written(tmp_path, text))
+    assert words in str(caught.value)
+
+
+def test_the_page_of_settings_lists_every_one_with_its_default() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text("utf-8")
+    for field in fields(Policy):
+        line = f"| `{field.name}` | `{toml(field.default)}` | `DEPTHCACHE_{field.name.upper()}` |"
+        assert line in page, line
+    for name in OTHERS:
+        assert f"`DEPTHCACHE_{name.upper()}`" in page

@@ -25,7 +25,7 @@ PUBLIC = {
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
     "BookError", "BookNotSynced", "BookClosed", "SyncTimeout",
     # tools
-    "recording", "simulator",
+    "doctor", "recording", "simulator",
 }  # fmt: skip
 
 BLOCKING = {"Books", "LiveBook", "connect"}

@@ -40,7 +40,8 @@ RULES: dict[str, frozenset[str]] = {
     "io": frozenset({"core", "venues", "errors", "model", "_native", "logs"}),
     "simulator": frozenset({"io", "reference"}) | OUTER,
     "recording": frozenset({"io", "reference"}) | OUTER,
-    "cli": OUTER,
+    "doctor": frozenset({"io", "core.answers"}) | OUTER,
+    "cli": OUTER | {"doctor"},
     "web": OUTER,
     "cluster": OUTER,
     "compat": OUTER,
@@ -51,10 +52,11 @@ TOP = frozenset({path.stem for path in PACKAGE.glob("*.py")} - {"__init__"})
 SURFACE = frozenset({"core", "venues", "io", "_native", "depthcache"}) | TOP
 """For `caches`, `blocking` and the other files directly in the package."""
 
-RULES["depthcache"] = SURFACE | frozenset({"simulator", "recording"})
+RULES["depthcache"] = SURFACE | frozenset({"doctor", "simulator", "recording"})
 
 TYPES_ONLY = {
     ("core", "_native"),
+    ("depthcache", "doctor"),
     ("depthcache", "simulator"),
     ("depthcache", "recording"),
 }

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the settings themselves: names, defaults and meanings stand in one place only."""
+"""Write docs/settings.md from the settings themselves: names, defaults and meanings stand in one place."""
 
 from __future__ import annotations
 

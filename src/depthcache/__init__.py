@@ -57,6 +57,7 @@ from depthcache.venues import Endpoints
 from depthcache.view import Book, LiveBook
 
 if TYPE_CHECKING:
+    from depthcache import doctor as doctor
     from depthcache import recording as recording
     from depthcache import simulator as simulator
 
@@ -113,6 +114,7 @@ __all__ = [
     "UsageError",
     "blocking",
     "connect",
+    "doctor",
     "recording",
     "simulator",
 ]
@@ -123,7 +125,7 @@ WAITING: Final = Outcome.WAITING
 GAP: Final = Outcome.GAP
 IGNORED: Final = Outcome.IGNORED
 
-_LAZY = ("recording", "simulator")
+_LAZY = ("doctor", "recording", "simulator")
 
 
 def __getattr__(name: str) -> object:

@@ -169,7 +169,8 @@ def _endpoint_variables() -> dict[str, tuple[str, str]]:
 
 def _no_such(name: str, value: object, known: tuple[str, ...], more: str) -> InvalidArgument:
     asked = name.split(" in ")[0].rsplit(".", 1)[-1] if ": " not in name else name.rsplit(": ", 1)[1]
-    near = get_close_matches(asked, known, n=1, cutoff=0.7)
-    hint = f"did you mean {near[0]}?" if near else f"such as {known[0]}"
+    plain = {each.removeprefix(PREFIX): each for each in known}
+    near = get_close_matches(asked.removeprefix(PREFIX), plain, n=1, cutoff=0.7)
+    hint = f"did you mean {plain[near[0]]}?" if near else f"such as {known[0]}"
     allowed = f"no setting of this name; {more + ', ' if more else ''}{hint}"
     return InvalidArgument(name=name, value=value, allowed=allowed)

@@ -16,6 +16,7 @@ import click
 
 from depthcache.cli.audit import audit
 from depthcache.cli.demo import demo
+from depthcache.cli.doctor import doctor
 from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
 from depthcache.cli.verify import verify
@@ -47,6 +48,7 @@ def cli(context: click.Context, debug: bool) -> None:
     """Live Binance order books that are exactly right.
 
     \b
+    depthcache doctor                    can books be kept from this host? run it first
     depthcache watch BTCUSDT             live order books in the terminal
     depthcache demo                      the same without Binance, from an embedded exchange
     depthcache audit BTCUSDT             is a live book right? compared at the same update ids
@@ -57,7 +59,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
 
 
-for _command in (watch, demo, audit, record, verify, simulate):
+for _command in (doctor, watch, demo, audit, record, verify, simulate):
     cli.add_command(_command)
 
 

@@ -60,6 +60,7 @@ class Asker(Protocol):
 
     def on_sent(self, ticket: Ticket, now_ns: int) -> None:
         """The request leaves now; most do not care."""
+        return
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The exchange answered."""

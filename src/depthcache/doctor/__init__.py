@@ -1,0 +1,55 @@
+"""What to look at first on a new host: can an exchange be reached from here, and does it keep its word?
+
+    report = asyncio.run(depthcache.doctor.examine("binance.com"))
+
+Every check ends in a finding with a verdict and, where something is wrong, what to do about it. Nothing is
+changed anywhere; a few hundred of request weight are used at most. Not here: how the findings are shown
+(`cli`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from depthcache.doctor.finding import Finding, Report, Verdict
+from depthcache.doctor.questions import ask_open_points
+from depthcache.doctor.reach import Host, examine_reach
+from depthcache.doctor.wire import examine_book, examine_streams
+from depthcache.io.sessions import Sessions
+from depthcache.settings import Settings
+
+__all__ = ["Finding", "Report", "Verdict", "examine", "findings"]
+
+
+async def findings(
+    exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
+) -> AsyncIterator[Finding]:
+    """The findings one after the other, as they are made. Raises UnknownExchange and InvalidArgument.
+
+    `symbol`: which one to follow; a busy one of the exchange when None. `seconds`: how long streams are
+    listened to.
+    """
+    chosen = Settings.from_environment() if settings is None else settings
+    venue = chosen.venue(exchange)
+    sessions = Sessions(chosen.ca_file)
+    host = Host(venue, sessions, use_proxies=chosen.proxies)
+    try:
+        async for finding in examine_reach(host, symbol):
+            yield finding
+        if host.can_go_on:
+            async for finding in examine_streams(host, seconds=seconds):
+                yield finding
+            async for finding in examine_book(host, chosen):
+                yield finding
+            async for finding in ask_open_points(host, seconds=min(seconds, 3.0)):
+                yield finding
+    finally:
+        await sessions.aclose()
+
+
+async def examine(
+    exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
+) -> Report:
+    """All findings of an exchange. Raises UnknownExchange and InvalidArgument."""
+    found = [each async for each in findings(exchange, symbol, seconds=seconds, settings=settings)]
+    return Report(exchange=exchange, findings=tuple(found))

@@ -1,0 +1,69 @@
+"""What nobody could find out in advance: open points of the protocol, asked of the exchange itself.
+
+Each is a fact for whoever maintains the venues' files; none of them is ever wrong. (Open as of 2026-11-22.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from depthcache.doctor.finding import Finding, Verdict
+from depthcache.doctor.reach import Host
+from depthcache.doctor.wire import listen
+from depthcache.io.network import Response
+
+__all__ = ["ask_open_points"]
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+async def ask_open_points(host: Host, *, seconds: float) -> AsyncIterator[Finding]:
+    """Those that concern this exchange."""
+    venue = host.venue
+    name = venue.stream(host.symbol)
+    lowered = host.symbol.translate(_LOWER)
+    if venue.continuity == "chained":
+        for route in dict.fromkeys(("/stream", "/public/stream", "/market/stream")):
+            if route != venue.stream_route:
+                question = f"does {route} deliver depth?"
+                yield await _delivers(host, question, route, name, seconds)
+        for suffix, question in (
+            ("@depth@250ms", "does an explicit @250ms deliver diffs?"),
+            ("@depth@0ms", "is @0ms still served?"),
+        ):
+            yield await _delivers(host, question, venue.stream_route, lowered + suffix, seconds)
+    async for finding in _ask_rest(host):
+        yield finding
+
+
+async def _delivers(host: Host, question: str, route: str, name: str, seconds: float) -> Finding:
+    heard = await listen(host, host.venue.endpoints.websocket + route, [name], seconds=seconds)
+    if heard.diffs:
+        levels = sum(len(diff.get("b", ())) + len(diff.get("a", ())) for diff in heard.diffs)
+        answer = f"yes: {len(heard.diffs)} updates with {levels} levels in {seconds:g} s"
+    elif heard.error:
+        answer = f"no: {heard.error}"
+    else:
+        answer = f"no: {'acknowledged and ' if heard.acknowledged else ''}silent for {seconds:g} s"
+    return Finding(question, Verdict.INFO, answer)
+
+
+async def _ask_rest(host: Host) -> AsyncIterator[Finding]:
+    venue = host.venue
+    base = venue.endpoints.rest + venue.depth_path
+    before = await _used(host)
+    answer, _ = await host.get(f"{base}?symbol={host.symbol}")
+    after = answer.headers.get("x-mbx-used-weight-1m") if isinstance(answer, Response) else None
+    if before is not None and after is not None and after.isdigit():
+        spent = int(after) - before
+        yield Finding("what does depth without a limit cost?", Verdict.INFO, f"{spent} of weight")
+    answer, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit=100")
+    if isinstance(answer, Response):
+        words = answer.body[:80].decode("utf-8", "replace")
+        yield Finding("how is an unknown symbol refused?", Verdict.INFO, f"HTTP {answer.status}: {words}")
+
+
+async def _used(host: Host) -> int | None:
+    answer, _ = await host.get(host.venue.time_url())
+    text = answer.headers.get("x-mbx-used-weight-1m") if isinstance(answer, Response) else None
+    return int(text) if text is not None and text.isdigit() else None

@@ -1,0 +1,193 @@
+"""Names, TLS, REST: can the exchange be reached, what time is it there, does it serve this region?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from depthcache import venues
+from depthcache.core.answers import used_weight
+from depthcache.doctor.finding import Finding, Verdict
+from depthcache.io import rest
+from depthcache.io.network import Failure, Response
+from depthcache.io.proxies import way_to
+from depthcache.io.sessions import Sessions
+from depthcache.venues import Venue
+
+__all__ = ["Host", "examine_reach"]
+
+_TIMEOUT_S = 10.0
+_CLOCK_S = 1.0
+_EXPIRES_DAYS = 14
+_SLOW_S = 1.0
+_USUAL = ("BTCUSDT", "BTCUSD_PERP")
+
+
+class Host:
+    """An exchange as it is seen from here, and what was learned of it so far."""
+
+    def __init__(self, venue: Venue, sessions: Sessions, *, use_proxies: bool) -> None:
+        self.venue, self.sessions, self.use_proxies = venue, sessions, use_proxies
+        self.symbol = ""
+        self.can_go_on = True
+
+    async def get(self, url: str) -> tuple[Response | Failure, float]:
+        """GET, and how long it took in seconds."""
+        begun = time.monotonic()
+        answer = await rest.fetch(self.sessions, url, timeout_s=_TIMEOUT_S, use_proxies=self.use_proxies)
+        return answer, time.monotonic() - begun
+
+    def is_proxied(self, url: str) -> bool:
+        """Whether requests to there go through a proxy."""
+        return self.use_proxies and way_to(url).proxy is not None
+
+
+async def examine_reach(host: Host, symbol: str | None) -> AsyncIterator[Finding]:
+    """Everything about REST; `host.can_go_on` says whether the rest makes sense."""
+    venue = host.venue
+    for url in (venue.endpoints.rest, venue.endpoints.websocket):
+        async for finding in _examine_host(host, url):
+            yield finding
+    finding = await _examine_ping(host)
+    yield finding
+    if finding.verdict is Verdict.FAIL:
+        host.can_go_on = False
+        return
+    yield await _examine_clock(host)
+    async for finding in _examine_listing(host, symbol):
+        yield finding
+
+
+async def _examine_host(host: Host, url: str) -> AsyncIterator[Finding]:
+    parts = urlsplit(url)
+    name, port = parts.hostname or "", parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+    if host.is_proxied(url):
+        yield Finding(f"way to {name}", Verdict.OK, f"through the proxy {way_to(url).proxy}")
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        found = await asyncio.wait_for(loop.getaddrinfo(name, port, type=socket.SOCK_STREAM), _TIMEOUT_S)
+    except (OSError, TimeoutError) as error:
+        advice = "check the name server of this host, or set a proxy (HTTPS_PROXY)"
+        yield Finding(f"DNS of {name}", Verdict.FAIL, rest.words(error), advice)
+        return
+    addresses = sorted({str(entry[4][0]) for entry in found})
+    yield Finding(f"DNS of {name}", Verdict.OK, ", ".join(addresses[:4]))
+    if parts.scheme in ("https", "wss"):
+        yield await _examine_tls(name, port)
+
+
+async def _examine_tls(name: str, port: int) -> Finding:
+    check = f"TLS of {name}"
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            context = ssl.create_default_context()
+            _, writer = await asyncio.open_connection(name, port, ssl=context, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        advice = "something in between speaks for the exchange: name its authority with ca_file, or avoid it"
+        return Finding(check, Verdict.FAIL, f"certificate refused: {error.verify_message}", advice)
+    except (OSError, TimeoutError) as error:
+        advice = "check firewall and proxy settings; outgoing port " + str(port) + " must be open"
+        return Finding(check, Verdict.FAIL, rest.words(error), advice)
+    tls = writer.get_extra_info("ssl_object")
+    certificate: Any = tls.getpeercert() or {}
+    writer.close()
+    days = (
+        ssl.cert_time_to_seconds(certificate.get("notAfter", "Jan 1 00:00:00 2100 GMT")) - time.time()
+    ) / 86_400
+    issuer = dict(entry[0] for entry in certificate.get("issuer", ())).get("organizationName", "unknown")
+    verdict = Verdict.OK if days > _EXPIRES_DAYS else Verdict.WARN
+    advice = (
+        ""
+        if verdict is Verdict.OK
+        else "the exchange's certificate expires soon, or this host's clock is off"
+    )
+    return Finding(check, verdict, f"{tls.version()}, issued by {issuer}, {days:.0f} days left", advice)
+
+
+async def _examine_ping(host: Host) -> Finding:
+    venue = host.venue
+    answer, took_s = await host.get(venue.endpoints.rest + venue.ping_path)
+    if isinstance(answer, Failure):
+        advice = "the exchange's REST host cannot be reached from here: check firewall and proxy"
+        return Finding("REST", Verdict.FAIL, answer.reason, advice)
+    blocked = answer.status == 451 or (answer.status == 403 and b"<html" in answer.body[:200].lower())
+    if blocked:
+        advice = "this host's region is not served"
+        if venue.name in ("binance.com", "binance.com-margin", "binance.com-isolated_margin"):
+            advice += ": market data is served by exchange 'binance.com-data'"
+        return Finding("REST", Verdict.FAIL, f"HTTP {answer.status}", advice)
+    if answer.status in (418, 429):
+        wait = answer.headers.get("retry-after", "some time")
+        return Finding(
+            "REST", Verdict.FAIL, f"HTTP {answer.status}", f"this address is stopped: wait {wait} s"
+        )
+    if answer.status != 200:
+        return Finding(
+            "REST", Verdict.FAIL, f"HTTP {answer.status}", "the exchange is in trouble: try again later"
+        )
+    verdict = Verdict.OK if took_s < _SLOW_S else Verdict.WARN
+    advice = "" if verdict is Verdict.OK else "slow: books start later, everything else works"
+    return Finding("REST", verdict, f"answered in {took_s * 1e3:.0f} ms", advice)
+
+
+async def _examine_clock(host: Host) -> Finding:
+    before_s, begun = time.time(), time.monotonic()
+    answer, took_s = await host.get(host.venue.time_url())
+    middle_s = before_s + (time.monotonic() - begun) / 2
+    try:
+        assert isinstance(answer, Response)  # noqa: S101 - told below
+        offset_s = json.loads(answer.body)["serverTime"] / 1e3 - middle_s
+    except (AssertionError, ValueError, LookupError, TypeError):
+        return Finding(
+            "clock", Verdict.WARN, "the exchange's time could not be read", "lags will not be known"
+        )
+    words = f"this host is {-offset_s:+.3f} s ahead of the exchange, give or take {took_s / 2:.3f} s"
+    if abs(offset_s) <= _CLOCK_S + took_s / 2:
+        return Finding("clock", Verdict.OK, words)
+    advice = "books do not depend on it, but certificates and recordings do: synchronise the clock (NTP)"
+    return Finding("clock", Verdict.WARN, words, advice)
+
+
+async def _examine_listing(host: Host, symbol: str | None) -> AsyncIterator[Finding]:
+    venue = host.venue
+    wanted = None if symbol is None else venues.parse_symbol(symbol, venue)
+    answer, _ = await host.get(venue.exchange_info_url(() if wanted is None else (wanted,)))
+    used = used_weight(answer.headers) if isinstance(answer, Response) else None
+    if used is None:
+        advice = "something in between removes headers: other programs on this address cannot be seen"
+        yield Finding("weight header", Verdict.WARN, "X-MBX-USED-WEIGHT-1M is missing", advice)
+    else:
+        limit = venue.weight_per_minute
+        busy = used > limit / 2
+        advice = "other programs behind this address use much: books start slowly" if busy else ""
+        verdict = Verdict.WARN if busy else Verdict.OK
+        yield Finding("weight header", verdict, f"{used} of {limit} used in this minute", advice)
+    rows = _rows(answer, venue)
+    chosen = wanted or next((each for each in _USUAL if each in rows), next(iter(rows), ""))
+    host.symbol = chosen
+    if not chosen or chosen not in rows:
+        host.can_go_on = False
+        name = chosen or "any symbol"
+        advice = "check the spelling, or choose another with --symbol"
+        yield Finding("symbol", Verdict.FAIL, f"{name} is not listed on {venue.name}", advice)
+        return
+    status = rows[chosen]
+    verdict = Verdict.OK if status == "TRADING" else Verdict.WARN
+    advice = "" if verdict is Verdict.OK else "its book may stand still: choose another with --symbol"
+    yield Finding("symbol", verdict, f"{chosen} is {status}; {len(rows):,} listed", advice)
+
+
+def _rows(answer: Response | Failure, venue: Venue) -> dict[str, str]:
+    try:
+        assert isinstance(answer, Response)  # noqa: S101 - nothing is listed then
+        listed = json.loads(answer.body)[venue.listing_key]
+        return {row["symbol"]: str(row.get(venue.status_key, row.get("status", "TRADING"))) for row in listed}
+    except (AssertionError, ValueError, LookupError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,140 @@
+"""Streams: does the route deliver, does the id chain hold, does a book come out right?"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import WSMsgType
+
+from depthcache.doctor.finding import Finding, Verdict
+from depthcache.doctor.reach import Host
+from depthcache.errors import ConnectionFailed, DepthCacheError
+from depthcache.io import rest
+from depthcache.io.proxies import DIRECT, way_to
+from depthcache.io.sessions import through
+from depthcache.settings import Settings
+
+__all__ = ["Heard", "examine_book", "examine_streams", "listen"]
+
+_OPEN_S = 10.0
+_BOOK_S = 20.0
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came on a socket."""
+
+    diffs: list[dict[str, Any]] = field(default_factory=list)
+    acknowledged: bool = False
+    pings: int = 0
+    error: str = ""
+
+
+async def listen(host: Host, url: str, streams: list[str], *, seconds: float) -> Heard:
+    """Subscribe and listen for some seconds, or until something breaks."""
+    heard = Heard()
+    try:
+        way = way_to(url) if host.use_proxies else DIRECT
+        async with asyncio.timeout(_OPEN_S):
+            socket = await host.sessions.of(way).ws_connect(url, autoping=False, compress=0, **through(way))
+    except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, TimeoutError) as error:
+        heard.error = rest.words(error)
+        return heard
+    try:
+        async with asyncio.timeout(seconds):
+            await socket.send_str(json.dumps({"method": "SUBSCRIBE", "params": streams, "id": 1}))
+            while True:
+                message = await socket.receive()
+                if message.type is WSMsgType.TEXT:
+                    _take(heard, message.data)
+                elif message.type is WSMsgType.PING:
+                    heard.pings += 1
+                    await socket.pong(message.data)
+                else:
+                    heard.error = f"the connection ended (close code {socket.close_code})"
+                    break
+    except TimeoutError:
+        pass
+    except (aiohttp.ClientError, OSError) as error:
+        heard.error = rest.words(error)
+    finally:
+        await socket.close()
+    return heard
+
+
+async def examine_streams(host: Host, *, seconds: float) -> AsyncIterator[Finding]:
+    """The configured route, with the diff stream of the symbol."""
+    venue = host.venue
+    name = venue.stream(host.symbol)
+    heard = await listen(host, venue.stream_url(), [name], seconds=seconds)
+    check = f"route {venue.stream_route}"
+    if heard.error and not heard.diffs:
+        advice = "WebSockets are blocked on the way: check firewall and proxy"
+        yield Finding(check, Verdict.FAIL, heard.error, advice)
+        host.can_go_on = False
+        return
+    if not heard.diffs:
+        words = "acknowledged, " if heard.acknowledged else "not acknowledged, "
+        advice = "a quiet symbol, or the exchange moved its streams: try a busy --symbol, then report it"
+        yield Finding(check, Verdict.FAIL, f"{words}nothing of {name} within {seconds:g} s", advice)
+        return
+    yield Finding(check, Verdict.OK, f"{len(heard.diffs)} updates of {name} in {seconds:g} s")
+    yield _examine_chain(host, heard.diffs)
+
+
+def _examine_chain(host: Host, diffs: list[dict[str, Any]]) -> Finding:
+    contiguous = host.venue.continuity == "contiguous"
+    rule = "U == previous u + 1" if contiguous else "pu == previous u"
+    broken = 0
+    for before, after in itertools.pairwise(diffs):
+        follows = after.get("U", 0) - 1 if contiguous else after.get("pu")
+        broken += follows != before.get("u")
+    if not broken:
+        return Finding("id chain", Verdict.OK, f"{rule} held {max(0, len(diffs) - 1)} times")
+    advice = (
+        "updates are lost on the way, or the exchange changed its rules: books would resync again and again"
+    )
+    return Finding("id chain", Verdict.FAIL, f"{rule} was broken {broken} times", advice)
+
+
+async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]:
+    """The client itself: a book becomes synced and is the exchange's."""
+    import depthcache  # the whole client; only a doctor who gets this far needs it
+
+    try:
+        books = depthcache.connect(host.venue.name, [host.symbol], settings=settings)
+        async with books:
+            await books.wait_synced(timeout=_BOOK_S)
+            [book] = books
+            found = await book.audit(100, timeout=_BOOK_S)
+    except DepthCacheError as error:
+        yield Finding(
+            "book", Verdict.FAIL, str(error), "see the findings above; otherwise please report this"
+        )
+        return
+    words = f"synced; {found.checked:,} prices compared at update id {found.update_id}"
+    if found.is_clean:
+        yield Finding("book", Verdict.OK, f"{words}, all right")
+    else:
+        wrong = found.differing + found.missing + found.extra
+        yield Finding("book", Verdict.FAIL, f"{words}, {wrong} wrong", "please report this with a recording")
+
+
+def _take(heard: Heard, text: str) -> None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return
+    if not isinstance(value, dict):
+        return
+    data = value.get("data", value)
+    if isinstance(data, dict) and data.get("e") == "depthUpdate":
+        heard.diffs.append(data)
+    elif "result" in value:
+        heard.acknowledged = True

@@ -1,0 +1,171 @@
+"""The doctor: a healthy exchange, and each way in which a host can be ill, with the advice that helps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from depthcache import Settings, doctor, simulator
+from depthcache.doctor import Finding, Report, Verdict
+from depthcache.errors import InvalidArgument, UnknownExchange
+from depthcache.venues import Endpoints
+
+pytestmark = pytest.mark.slow
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def finding(report: Report, check: str) -> Finding:
+    return next(each for each in report.findings if each.check.startswith(check))
+
+
+@asynccontextmanager
+async def scripted(answer: Answer) -> Any:
+    """An exchange that answers everything like this."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    place = f"127.0.0.1:{runner.addresses[0][1]}"
+    ends = Endpoints(rest=f"http://{place}", websocket=f"ws://{place}")
+    try:
+        yield Settings(endpoints={"binance.com": ends, "binance.com-futures": ends}, proxies=False)
+    finally:
+        await runner.cleanup()
+
+
+def json_answer(request: web.Request, *, offset_ms: int = 0, weight: str | None = "1") -> web.Response:
+    import time
+
+    headers = {} if weight is None else {"X-MBX-USED-WEIGHT-1M": weight}
+    if request.path.endswith("/time"):
+        return web.json_response({"serverTime": int(time.time() * 1e3) + offset_ms}, headers=headers)
+    if request.path.endswith("/exchangeInfo"):
+        return web.json_response({"symbols": [{"symbol": "BTCUSDT", "status": "TRADING"}]}, headers=headers)
+    return web.json_response({}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "exchange", ["binance.com", "binance.com-futures", "binance.com-coin_futures", "binance.us"]
+)
+async def test_a_healthy_exchange_gets_no_complaint(exchange: str) -> None:
+    with simulator.serve(seed=3) as server:
+        report = await doctor.examine(exchange, seconds=1.5, settings=server.settings)
+    assert [each for each in report.findings if each.verdict is Verdict.FAIL] == []
+    assert report.is_good
+    for check in ("DNS", "REST", "weight header", "symbol", "route", "id chain", "book"):
+        assert finding(report, check).verdict is Verdict.OK, finding(report, check)
+
+
+async def test_on_futures_the_open_points_are_asked() -> None:
+    with simulator.serve(seed=3) as server:
+        report = await doctor.examine("binance.com-futures", seconds=1.5, settings=server.settings)
+    assert "no: acknowledged and silent" in finding(report, "does an explicit @250ms").measured
+    assert "no: acknowledged and silent" in finding(report, "does /market/stream").measured
+    assert "yes" in finding(report, "is @0ms still served").measured
+    assert all(each.verdict is Verdict.INFO for each in report.findings if each.check.endswith("?"))
+
+
+async def test_a_host_without_a_name_is_told_to_look_at_its_name_server() -> None:
+    ends = Endpoints(rest="http://no-such-host.invalid", websocket="ws://no-such-host.invalid")
+    settings = Settings(endpoints={"binance.com": ends}, proxies=False)
+    report = await doctor.examine("binance.com", settings=settings)
+    assert not report.is_good
+    assert "name server" in finding(report, "DNS").advice
+
+
+async def test_a_closed_port_is_told_to_look_at_the_firewall() -> None:
+    ends = Endpoints(rest="http://127.0.0.1:9", websocket="ws://127.0.0.1:9")
+    settings = Settings(endpoints={"binance.com": ends}, proxies=False)
+    report = await doctor.examine("binance.com", settings=settings)
+    assert finding(report, "REST").verdict is Verdict.FAIL
+    assert "firewall" in finding(report, "REST").advice
+
+
+@pytest.mark.parametrize(("status", "body"), [(451, ""), (403, "<html>Forbidden</html>")])
+async def test_a_region_that_is_not_served_is_shown_the_data_hosts(status: int, body: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    async with scripted(answer) as settings:
+        report = await doctor.examine("binance.com", settings=settings)
+    assert "binance.com-data" in finding(report, "REST").advice
+
+
+async def test_a_missing_weight_header_is_a_warning() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return json_answer(request, weight=None)
+
+    async with scripted(answer) as settings:
+        report = await doctor.examine("binance.com", seconds=0.5, settings=settings)
+    assert finding(report, "weight header").verdict is Verdict.WARN
+    assert finding(report, "route").verdict is Verdict.FAIL
+
+
+async def test_a_clock_that_is_90_seconds_off_is_a_warning_with_the_figure() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return json_answer(request, offset_ms=90_000)
+
+    async with scripted(answer) as settings:
+        report = await doctor.examine("binance.com", seconds=0.5, settings=settings)
+    assert finding(report, "clock").verdict is Verdict.WARN
+    assert "this host is -" in finding(report, "clock").measured
+    assert "NTP" in finding(report, "clock").advice
+
+
+async def test_a_stream_that_is_acknowledged_and_silent_fails() -> None:
+    with simulator.serve(seed=3) as server:
+        server.on_exchange(lambda: server.exchange.trouble.silence("binance.com", "BTCUSDT"))  # type: ignore[attr-defined]
+        report = await doctor.examine("binance.com", seconds=1.0, settings=server.settings)
+    assert finding(report, "route").verdict is Verdict.FAIL
+    assert "acknowledged" in finding(report, "route").measured
+
+
+async def test_lost_updates_break_the_id_chain() -> None:
+    exchange = simulator.SimulatedExchange(seed=3, faults=simulator.Faults(drop=0.4))
+    with simulator.Server(exchange) as server:
+        report = await doctor.examine("binance.com", seconds=2.0, settings=server.settings)
+    assert finding(report, "id chain").verdict is Verdict.FAIL
+
+
+async def test_an_unknown_symbol_is_a_finding_and_an_unknown_exchange_an_error() -> None:
+    with simulator.serve(symbols={"binance.com": ["BTCUSDT"]}, seed=3) as server:
+        report = await doctor.examine("binance.com", "NOSUCH", settings=server.settings)
+        assert finding(report, "symbol").verdict is Verdict.FAIL
+        with pytest.raises(InvalidArgument):
+            await doctor.examine("binance.com", "no symbol", settings=server.settings)
+    with pytest.raises(UnknownExchange):
+        await doctor.examine("binance.con")
+
+
+def run(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-c", "import sys; from depthcache.cli import main; sys.exit(main())", *arguments]
+    environment = {**os.environ, **environment, "NO_COLOR": "1"}
+    return subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_shows_findings_and_ends_with_the_verdict() -> None:
+    with simulator.serve(seed=3) as server:
+        done = run("doctor", "--seconds", "1", environment=dict(server.environment))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "binance.com: books can be kept from here"
+    assert "ok   id chain: U == previous u + 1 held" in done.stdout
+
+
+def test_the_command_writes_json_and_exits_with_1_when_something_failed() -> None:
+    environment = {"DEPTHCACHE_BINANCE_COM_REST": "http://127.0.0.1:9", "DEPTHCACHE_PROXIES": "off"}
+    done = run("doctor", "--json", environment=environment)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert report["exchange"] == "binance.com"
+    assert {"check", "verdict", "measured", "advice"} <= report["findings"][0].keys()

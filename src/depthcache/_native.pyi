@@ -430,6 +430,10 @@ class Router:
     def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the native state, or take it away (None)."""
 
+    def set_stalled(self, reason: str | None, now_ns: int) -> None:
+        """Whoever brings the frames stands still: every book that is there is stale for that reason, unless
+        it is worse; None: it goes on."""
+
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""
 

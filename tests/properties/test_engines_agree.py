@@ -235,6 +235,10 @@ class Machine(RuleBasedStateMachine):
     def condition(self, word: str | None, reason: str) -> None:
         self.both(lambda router: router.set_condition(1, word, reason, self.now_ns))
 
+    @rule(reason=st.sampled_from(["it stands still", None, None]))
+    def stalled(self, reason: str | None) -> None:
+        self.both(lambda router: router.set_stalled(reason, self.now_ns))
+
     @precondition(lambda self: self.books)
     @rule(count=st.integers(0, 5))
     def freeze(self, count: int) -> None:

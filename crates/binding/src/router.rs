@@ -245,6 +245,11 @@ impl Router {
         ))
     }
 
+    /// Whoever brings the frames stands still, or does so no longer (None).
+    fn set_stalled(&self, py: Python<'_>, reason: Option<&str>, now_ns: i64) {
+        py.detach(|| self.inner.set_stalled(reason, now_ns));
+    }
+
     fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         told(py, self.inner.listen(connection, stream))
     }

@@ -10,6 +10,7 @@
 mod cell;
 mod crossing;
 mod lines;
+mod listing;
 mod read;
 mod refreshing;
 
@@ -20,7 +21,7 @@ use crate::buffer::Buffer;
 use crate::condition::{Condition, Status};
 use crate::counters::Counters;
 use crate::delays::Delays;
-use crate::events::{Cause, Causes, MarketChange};
+use crate::events::{Cause, Causes};
 use crate::ladder::Ladder;
 use crate::lines::Lines;
 use crate::message::{DepthSnapshot, DepthUpdate};
@@ -53,6 +54,8 @@ pub struct Market {
     asks: Ladder,
     state: State,
     condition: Option<(Condition, Said)>,
+    /// Whoever brings the frames stands still.
+    stalled: Option<Said>,
     crossed: Option<Said>,
     /// A diff was applied since the snapshot.
     confirmed: bool,
@@ -109,6 +112,7 @@ impl Market {
                 said,
             },
             condition: None,
+            stalled: None,
             crossed: None,
             confirmed: false,
             data_seen: false,
@@ -177,6 +181,7 @@ impl Market {
                             .lines
                             .on_ahead(connection, received_ns, self.updated_ns) =>
                 {
+                    self.note_data(received_ns);
                     return Outcome::Stale;
                 }
                 verdict => {
@@ -356,31 +361,6 @@ impl Market {
                 },
             )
         });
-    }
-
-    /// Whether there is something to tell that nobody was told of; true once per `take_change`.
-    #[inline]
-    pub fn is_to_be_listed(&mut self) -> bool {
-        if self.causes.is_empty() || self.listed {
-            return false;
-        }
-        self.listed = true;
-        true
-    }
-
-    /// What happened since the last call.
-    pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
-        self.listed = false;
-        let causes = std::mem::take(&mut self.causes);
-        let (status, said) = self.native();
-        let reason = said.reason.clone();
-        (!causes.is_empty()).then_some(MarketChange {
-            market,
-            causes,
-            status,
-            reason,
-            at_ns: self.caused_ns,
-        })
     }
 
     // --- inside -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from time import monotonic_ns
 from depthcache import logs
 from depthcache.io import rest
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
+from depthcache.io.pulse import MarksStalled, Pulse
 from depthcache.io.sessions import Sessions
 from depthcache.io.websocket import Ears, WebSocket
 
@@ -34,6 +35,9 @@ _Work = asyncio.Task[Closed] | asyncio.Task[Response | Failure]
 
 class AiohttpNetwork(Network):
     """Make it on the thread of the running event loop that carries it; `aclose` it there."""
+
+    _loop_carries_frames = True
+    _pulse: Pulse | None = None
 
     def __init__(
         self,
@@ -56,6 +60,9 @@ class AiohttpNetwork(Network):
     def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else."""
         self._callbacks = callbacks
+        if self._loop_carries_frames and isinstance(router, MarksStalled):
+            self._pulse = Pulse(router)
+            self._pulse.start()
         self._ears = Ears(
             feed=router.feed,
             on_events=self._tell_events_soon,
@@ -171,6 +178,9 @@ class AiohttpNetwork(Network):
         """
         self._closed = True
         self.wake_at(None)
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
         try:
             await self._end_all(timeout_s=GOODBYE_S, cut=False)
         finally:

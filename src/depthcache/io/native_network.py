@@ -28,6 +28,7 @@ _RINGS = 4096
 class NativeNetwork(AiohttpNetwork):
     """Make it on the thread of the running event loop that carries it; `aclose` it there."""
 
+    _loop_carries_frames = False
     _transport: Transport | None = None
 
     def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:

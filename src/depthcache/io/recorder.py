@@ -203,7 +203,7 @@ class RecordingNetwork(Network, Callbacks):
         url = self._urls.pop(request)
         if isinstance(answer, Failure):
             self._recorder.note("failure", url=url, reason=answer.reason)
-        elif answer.status == _OK:
+        elif answer.status == _OK and urlsplit(url).path.endswith("/depth"):
             self._recorder.snapshot(url, answer.body)
         else:
             self._recorder.note("answer", url=url, status=answer.status)

@@ -74,6 +74,7 @@ class Market:
         self.confirmed = False
         self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
+        self.stalled: tuple[Status, str, int] | None = None
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -95,7 +96,7 @@ class Market:
         """What users see: status, reason, since when."""
         if self.condition is not None and worse(self.condition[0], self.state) is self.condition[0]:
             return self.condition
-        return self.native()
+        return self.native() if self.stalled is None else self.stalled
 
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""

@@ -184,6 +184,11 @@ class Router:
         """Lay a condition over a market or take it away."""
         self._markets[market].set_condition(None if condition is None else Status(condition), reason, now_ns)
 
+    def set_stalled(self, reason: str | None, now_ns: int) -> None:
+        """Whoever brings the frames stands still, or does so no longer."""
+        for market in self._markets.values():
+            market.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+
     # --- connections -------------------------------------------------------------------------
 
     def open_connection(self, connection: int) -> None:

@@ -140,6 +140,11 @@ class SimulatedExchange(Exchange):
         """The market itself: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
         return self._place(self._venues[venues.venue(venue).name], symbol).market
 
+    @property
+    def now_ns(self) -> int:
+        """The time to which everything has happened."""
+        return self._now_ns
+
     def next_ns(self) -> int | None:
         """When something is due next."""
         times = [session.next_ping_ns for session in self._sessions]

@@ -1,6 +1,6 @@
 //! The connections of a market: the theory stands in `lines` of the crate.
 
-use super::Market;
+use super::{Market, Said};
 use crate::condition::Status;
 use crate::events::Cause;
 use crate::lines::Line;
@@ -26,5 +26,13 @@ impl Market {
     /// The connections that bring diffs of this market.
     pub fn lines(&self) -> &[Line] {
         self.lines.all()
+    }
+
+    /// Whoever brings the frames stands still, or does so no longer (None).
+    pub fn set_stalled(&mut self, reason: Option<&str>, now_ns: i64) {
+        self.stalled = reason.map(|reason| Said {
+            reason: reason.to_owned(),
+            since_ns: now_ns,
+        });
     }
 }

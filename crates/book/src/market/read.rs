@@ -75,9 +75,10 @@ impl Reading for Market {
     }
 
     fn standing(&self) -> Standing<'_> {
-        let (status, said) = match &self.condition {
-            Some((condition, said)) => (condition.status(), said),
-            None => self.native(),
+        let (status, said) = match (&self.condition, &self.stalled) {
+            (Some((condition, said)), _) => (condition.status(), said),
+            (None, Some(said)) => (Status::Stale, said),
+            (None, None) => self.native(),
         };
         Standing {
             status,
@@ -89,7 +90,8 @@ impl Reading for Market {
     #[inline]
     fn readable(&self, serve_stale: bool) -> Result<(), NotReadable> {
         let last_known = (serve_stale || self.terms.offline) && self.last_update_id.is_some();
-        let current = self.state.status == Status::Synced && self.condition.is_none();
+        let undoubted = self.condition.is_none() && self.stalled.is_none();
+        let current = self.state.status == Status::Synced && undoubted;
         if self.crossed.is_none() && (current || last_known) {
             return Ok(());
         }

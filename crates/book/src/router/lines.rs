@@ -41,4 +41,11 @@ impl Router {
             .lock()
             .traffic)
     }
+
+    /// Whoever brings the frames stands still: every book is stale until it says that it goes on (None).
+    pub fn set_stalled(&self, reason: Option<&str>, now_ns: i64) {
+        for cell in self.markets.read().held.values() {
+            cell.lock().set_stalled(reason, now_ns);
+        }
+    }
 }

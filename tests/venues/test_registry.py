@@ -9,12 +9,21 @@ from depthcache.errors import UnknownExchange
 
 EXPECTED = (
     "binance.com",
+    "binance.com-margin",
+    "binance.com-isolated_margin",
+    "binance.com-data",
     "binance.com-testnet",
+    "binance.com-margin-testnet",
+    "binance.com-isolated_margin-testnet",
     "binance.com-demo",
     "binance.com-futures",
     "binance.com-futures-testnet",
     "binance.com-futures-demo",
     "binance.com-coin_futures",
+    "binance.com-coin_futures-testnet",
+    "binance.com-coin_futures-demo",
+    "binance.com-vanilla-options",
+    "binance.com-vanilla-options-testnet",
     "binance.us",
     "trbinance.com",
 )
@@ -53,13 +62,65 @@ def test_a_name_in_other_letter_case_is_recognised_as_near() -> None:
     assert caught.value.near[0] == "binance.us"
 
 
-def test_testnet_and_demo_never_share_hosts_or_budgets_with_production() -> None:
-    every = [venues.venue(name) for name in venues.names()]
-    hosts = [each.endpoints.rest for each in every] + [each.endpoints.websocket for each in every]
-    assert len(set(hosts)) == len(hosts)
-    assert venues.venue("binance.com").weight_pool != venues.venue("binance.com-demo").weight_pool
+@pytest.mark.parametrize(
+    "name",
+    [
+        "portfolio",
+        "Portfolio Margin",
+        "pm",
+        "PAPI",
+        "binance.com-pm",
+        "binance.com_papi",
+        "binance.com-portfolio_margin",
+        "binance.com-portfoliomargin",
+    ],
+)
+def test_names_of_portfolio_margin_are_told_which_exchange_to_use(name: str) -> None:
+    with pytest.raises(UnknownExchange) as caught:
+        venues.venue(name)
+    assert caught.value.hint == (
+        "portfolio margin has no order books of its own, use "
+        "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
+    )
+    assert str(caught.value).startswith(f"unknown exchange {name!r}: {caught.value.hint}; known are ")
+    assert caught.value.near == ()
 
 
-def test_usd_m_and_coin_m_share_one_budget() -> None:
-    pools = {venues.venue(name).weight_pool for name in ("binance.com-futures", "binance.com-coin_futures")}
-    assert len(pools) == 1
+@pytest.mark.parametrize("name", ["nbstream", "equity", "alpha", "binance.com-alpha", "ipmi", "papillon"])
+def test_other_names_that_do_not_exist_have_no_hint(name: str) -> None:
+    with pytest.raises(UnknownExchange) as caught:
+        venues.venue(name)
+    assert caught.value.hint == ""
+    assert "portfolio" not in str(caught.value)
+
+
+def environment_of(name: str) -> str:
+    return next((mode for mode in ("testnet", "demo") if name.endswith(f"-{mode}")), "production")
+
+
+def test_testnet_and_demo_never_share_hosts_or_budgets_with_each_other_or_production() -> None:
+    for part in ("rest", "websocket", "pool"):
+        found: dict[str, set[str]] = {}
+        for each in map(venues.venue, venues.names()):
+            value = each.weight_pool if part == "pool" else getattr(each.endpoints, part)
+            found.setdefault(value, set()).add(environment_of(each.name))
+        assert all(len(environments) == 1 for environments in found.values()), part
+
+
+@pytest.mark.parametrize(
+    ("names", "pool"),
+    [
+        (("", "-margin", "-isolated_margin", "-data"), "binance.com spot"),
+        (("-testnet", "-margin-testnet", "-isolated_margin-testnet"), "binance.com spot testnet"),
+        (("-demo",), "binance.com spot demo"),
+        (("-futures", "-coin_futures"), "binance.com futures"),
+        (("-futures-testnet", "-coin_futures-testnet"), "binance.com futures testnet"),
+        (("-futures-demo", "-coin_futures-demo"), "binance.com futures demo"),
+        (("-vanilla-options",), "binance.com options"),
+        (("-vanilla-options-testnet",), "binance.com options testnet"),
+    ],
+)
+def test_these_share_one_budget_and_no_others(names: tuple[str, ...], pool: str) -> None:
+    sharing = {name for name in venues.names() if venues.venue(name).weight_pool == pool}
+    assert sharing == {f"binance.com{name}" for name in names}
+    assert len({venues.venue(name).weight_per_minute for name in sharing}) == 1

@@ -39,7 +39,9 @@ def family_of_exchange(name: str) -> str:
     try:
         known = venues.venue(name).name
     except UnknownExchange as error:
-        raise UnknownExchange(name=name, known=(*error.known, *_EXCHANGES), near=error.near) from None
+        raise UnknownExchange(
+            name=name, known=(*error.known, *_EXCHANGES), near=error.near, hint=error.hint
+        ) from None
     for mode in _MODES:
         known = known.removesuffix(mode)
     if known not in _FAMILIES:

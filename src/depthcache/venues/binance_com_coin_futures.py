@@ -1,4 +1,4 @@
-"""binance.com COIN-M futures: the numbers, their sources, nothing else.
+"""binance.com COIN-M futures, with testnet and demo: the numbers, their sources, nothing else.
 
 Sources: developers.binance.com COIN-M pages (2026-05-28), called "futures docs" below;
 binance-sdk-derivatives-trading-coin-futures 14.1.0 (PyPI, 2026-11); the CM-UM integration notice
@@ -7,9 +7,11 @@ binance-sdk-derivatives-trading-coin-futures 14.1.0 (PyPI, 2026-11); the CM-UM i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from depthcache.venues.venue import Endpoints, Venue
 
-__all__ = ["BINANCE_COM_COIN_FUTURES"]
+__all__ = ["BINANCE_COM_COIN_FUTURES", "BINANCE_COM_COIN_FUTURES_DEMO", "BINANCE_COM_COIN_FUTURES_TESTNET"]
 
 BINANCE_COM_COIN_FUTURES = Venue(
     name="binance.com-coin_futures",
@@ -27,6 +29,8 @@ BINANCE_COM_COIN_FUTURES = Venue(
     exchange_info_path="/dapi/v1/exchangeInfo",
     time_path="/dapi/v1/time",
     ping_path="/dapi/v1/ping",
+    # Futures docs, "Exchange Information", 2026-05-28: COIN-M says contractStatus.
+    status_key="contractStatus",
     # Futures docs, "Order Book", 2026-05-28.
     depth_limits=(5, 10, 20, 50, 100, 500, 1000),
     any_depth_limit=False,
@@ -48,4 +52,24 @@ BINANCE_COM_COIN_FUTURES = Venue(
     names_per_message=200,
     # Not stated for futures streams; taken from spot (spot docs, 2026-07-21).
     connects_per_5_minutes=300,
+)
+
+BINANCE_COM_COIN_FUTURES_TESTNET = replace(
+    BINANCE_COM_COIN_FUTURES,
+    name="binance.com-coin_futures-testnet",
+    # binance-common 4.7.0 (PyPI, 2026-11): REST on the host of the USD-M testnet.
+    endpoints=Endpoints(
+        rest="https://testnet.binancefuture.com", websocket="wss://dstream.binancefuture.com"
+    ),
+    # One budget with USD-M, as in production since 2026-06-30; not stated for the testnet.
+    weight_pool="binance.com futures testnet",
+)
+
+BINANCE_COM_COIN_FUTURES_DEMO = replace(
+    BINANCE_COM_COIN_FUTURES,
+    name="binance.com-coin_futures-demo",
+    # REST: binance-common 4.7.0 (PyPI, 2026-11); WebSocket: nautilus_trader (2026-07-02).
+    endpoints=Endpoints(rest="https://demo-dapi.binance.com", websocket="wss://demo-dstream.binance.com"),
+    # One budget with USD-M, as in production since 2026-06-30; not stated for the demo.
+    weight_pool="binance.com futures demo",
 )

@@ -25,6 +25,7 @@ __all__ = [
     "not_recorded",
     "of_book",
     "ok",
+    "other_status",
     "time",
     "unknown_symbol",
 ]
@@ -112,6 +113,11 @@ def ok(body: bytes) -> HttpAnswer:
 def unknown_symbol() -> HttpAnswer:
     """The recording has nothing of it."""
     return error(-1121, "Invalid symbol.")
+
+
+def other_status() -> HttpAnswer:
+    """`symbolStatus` was asked and is another one (spot docs, change log 2025-10-28)."""
+    return error(-1220, "The symbol's status does not match the requested symbolStatus.")
 
 
 def not_recorded(most: int) -> HttpAnswer:

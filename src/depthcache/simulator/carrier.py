@@ -1,8 +1,9 @@
 """Real sockets for an embedded exchange: HTTP and WebSocket on loopback, through aiohttp.
 
 Every venue is mounted under /<exchange name>; without it /api, /ws and /stream are the first spot
-venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M. One timer moves the
-exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a connection.
+venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M, /eapi options. One timer
+moves the exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a
+connection.
 A client that does not read is closed (1008) when its queue is full; a recording is told to wait for
 its readers instead (`paced`). Not here: what is said (the exchange), threads and settings (`server`).
 """

@@ -19,14 +19,16 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from depthcache import venues
+from depthcache.errors import InvalidArgument
 from depthcache.simulator import answers
+from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Cut, Exchange, HttpAnswer
 from depthcache.simulator.limits import Limits
-from depthcache.simulator.listing import exchange_info
+from depthcache.simulator.listing import Listed, check_status, check_tick, exchange_info, leader, profiles
 from depthcache.simulator.market import ASKS, BIDS, Ids, Market
-from depthcache.simulator.profiles import PROFILES, Profile, profile_of
+from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth, snapshot
 from depthcache.venues import Venue
@@ -37,6 +39,7 @@ DEFAULT_VENUES = (
     "binance.com",
     "binance.com-futures",
     "binance.com-coin_futures",
+    "binance.com-vanilla-options",
     "binance.us",
     "trbinance.com",
 )
@@ -47,8 +50,8 @@ Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
 """Exchange names to symbols, or to symbols with their profiles."""
 
 _MS_NS = 1_000_000
-_FIRST_IDS = {"spot": 50_000_000_000, "usdm": 5_123_000_000_000, "coinm": 1_007_000_000_000}
-_ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14}
+_FIRST_IDS = {"spot": 50_000_000_000, "usdm": 5_123_000_000_000, "coinm": 1_007_000_000_000, "options": 464}
+_ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
 
 
@@ -67,11 +70,13 @@ class _Stream:
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """One running market of one venue."""
+    """One running market, of all venues that have the same books."""
 
     venue: Venue
     symbol: str
     market: Market
+    listed: Listed
+    cached: CachedSnapshots | None
     streams: dict[str, _Stream] = field(default_factory=dict)
 
 
@@ -94,12 +99,17 @@ class SimulatedExchange(Exchange):
         """
         self.faults: Final = faults
         self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
-        self._listed: dict[str, dict[str, Profile]] = {}
+        self._listed: dict[str, dict[str, Listed]] = {}
+        """By the leader of the venues that have the same books, as are places."""
+        self._leaders: dict[str, str] = {}
         self._venues: dict[str, Venue] = {}
         for name, given in (symbols if symbols is not None else dict.fromkeys(DEFAULT_VENUES, ())).items():
             venue = venues.venue(name)
             self._venues[venue.name] = venue
-            self._listed[venue.name] = _profiles(family(venue), given, usual=symbols is None)
+            self._leaders[venue.name] = leader(venue)
+            listed = self._listed.setdefault(leader(venue), {})
+            for symbol, profile in profiles(family(venue), given, usual=symbols is None).items():
+                listed.setdefault(symbol, Listed(profile))
         self._places: dict[tuple[str, str], _Place] = {}
         self._ids: dict[str, Ids] = {}
         self._sessions: list[LiveSession] = []
@@ -116,11 +126,11 @@ class SimulatedExchange(Exchange):
 
     def symbols(self, venue: str) -> tuple[str, ...]:
         """The symbols of one of them."""
-        return tuple(self._listed[venues.venue(venue).name])
+        return tuple(self._symbols(self._served(venue)))
 
     def truth(self, venue: str, symbol: str) -> Market:
         """The market itself: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
-        return self._place(self._venues[venues.venue(venue).name], symbol).market
+        return self._place(self._served(venue), symbol).market
 
     def next_ns(self) -> int | None:
         """When something is due next."""
@@ -179,10 +189,56 @@ class SimulatedExchange(Exchange):
         for session in tuple(self._sessions):
             session.end(Cut(), now_ns)
 
+    # --- phases of a market -------------------------------------------------------------------
+
+    def set_status(self, venue: str, symbol: str, status: str) -> None:
+        """Let a symbol enter a phase: TRADING, HALT (data goes on), BREAK (nothing moves), CANCEL_ONLY ….
+
+        Holds for all venues with the same books. Raises UnknownExchange, InvalidArgument, KeyError.
+        """
+        self._symbols(self._served(venue))[symbol].status = check_status(status)
+
+    def delist(self, venue: str, symbol: str) -> None:
+        """End a symbol: its streams go silent.
+
+        Futures keep it in exchangeInfo with status SETTLING and answer depth (USD-M, measured 2026-10-07);
+        elsewhere it is gone, and REST says -1121 (as is assumed). Raises UnknownExchange, KeyError.
+        """
+        served = self._served(venue)
+        listed = self._symbols(served)
+        listed[symbol].status = "SETTLING"
+        if family(served) not in ("usdm", "coinm"):
+            del listed[symbol]
+
+    def list_symbol(self, venue: str, symbol: str, profile: Profile | None = None) -> None:
+        """List a new symbol, or again one that was delisted and traded, with its market as it was left.
+
+        `profile`: of a new one. Who has subscribed to it already hears it from now on. Raises
+        UnknownExchange, InvalidArgument for what is no symbol or is listed.
+        """
+        served = self._served(venue)
+        name, listed = venues.parse_symbol(symbol, served), self._symbols(served)
+        if name in listed:
+            raise InvalidArgument(name="symbol", value=symbol, allowed=f"one that {venue} does not list")
+        place = self._places.get((self._leaders[served.name], name))
+        listed[name] = Listed(profile or profile_of(family(served), name)) if place is None else place.listed
+        listed[name].status = "TRADING"
+        for session in tuple(self._sessions):
+            self._on_change(session, self._now_ns)
+
+    def set_tick(self, venue: str, symbol: str, tick: int) -> None:
+        """Change the tick, in units of the profile's price decimals. Levels off the new tick stay until they
+        are traded or cancelled, as at Binance. Raises UnknownExchange, InvalidArgument, KeyError."""
+        place = self._place(self._served(venue), symbol)
+        place.listed.profile = check_tick(tick, place.listed.profile)
+        place.market.set_tick(tick)
+
     # --- markets and streams ------------------------------------------------------------------
 
     def _move(self, place: _Place, at_ns: int) -> None:
-        changes = place.market.move()
+        if place.cached is not None:
+            place.cached.on_time(at_ns)
+        changes = [] if place.listed.is_still else place.market.move()
         for stream in tuple(place.streams.values()):
             if stream.diffs is not None:
                 stream.diffs.on_changes(changes)
@@ -227,50 +283,59 @@ class SimulatedExchange(Exchange):
             self._listen(session, name, now_ns)
 
     def _listen(self, session: LiveSession, name: str, now_ns: int) -> None:
-        found = self._parse_stream(session.venue, name)
+        found = next(filter(None, (self._parse_stream(each, name) for each in self._heard(session))), None)
         if found is None:
             return  # acknowledged and silent, as at Binance (measured 2026-10-07)
-        symbol, kind, every_ns = found
-        place = self._place(session.venue, symbol)
+        venue, symbol, kind, every_ns = found
+        place = self._place(venue, symbol)
         stream = place.streams.get(name)
         if stream is None:
-            is_diff = kind in dict(session.venue.stream_speeds).values()
-            diffs = Diffs(session.venue, symbol, place.market) if is_diff else None
+            is_diff = kind in dict(venue.stream_speeds).values()
+            diffs = Diffs(venue, symbol, place.market) if is_diff else None
             stream = place.streams[name] = _Stream(name, kind, every_ns, diffs)
             if every_ns:
                 self._push(now_ns - now_ns % every_ns + every_ns, (place, stream))
         if session not in stream.listeners:
             stream.listeners.append(session)
 
-    def _parse_stream(self, venue: Venue, name: str) -> tuple[str, str, int] | None:
+    def _heard(self, session: LiveSession) -> list[Venue]:
+        """Whose streams a session may hear: of USD-M and options, one host has both (SDKs, 2026-11)."""
+        here = session.venue.stream_url()
+        others = (each for each in self._venues.values() if each.stream_url() == here)
+        return [session.venue, *others]
+
+    def _parse_stream(self, venue: Venue, name: str) -> tuple[Venue, str, str, int] | None:
         lowered, at, rest = name.partition("@")
         kind = at + rest
-        symbol = next((known for known in self._listed[venue.name] if _is_named(venue, known, lowered)), None)
+        symbol = next((known for known in self._symbols(venue) if _is_named(venue, known, lowered)), None)
         if symbol is None:
             return None
         for speed_ms, suffix in venue.stream_speeds:
             if kind == suffix:
-                return symbol, kind, speed_ms * _MS_NS
+                return venue, symbol, kind, speed_ms * _MS_NS
         base, _, speed = kind.removeprefix("@").partition("@")
         if "@" + base in _EXTRA_SPEEDS and (not speed or speed in ("100ms", "500ms")):
             usual_ms = _EXTRA_SPEEDS["@" + base]
+            if usual_ms and not speed and family(venue) == "options":
+                return None  # 100 and 500 ms alone (options SDK 8.7.0, 2026-11)
             if usual_ms and venue.continuity == "contiguous":
                 usual_ms = 1_000  # spot docs, web-socket-streams "Partial Book Depth Streams", 2026-07-21
-            return symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
+            return venue, symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
         return None
 
     def _place(self, venue: Venue, symbol: str) -> _Place:
-        key = (venue.name, symbol)
-        place = self._places.get(key)
+        name = self._leaders[venue.name]
+        place = self._places.get((name, symbol))
         if place is None:
-            profile = self._listed[venue.name][symbol]
-            kind = family(venue)
-            own = venue.name + symbol if kind == "spot" else venue.name
-            ids = self._ids.setdefault(own, Ids(_FIRST_IDS[kind], _ID_STEPS[kind]))
-            seed = f"{self._seed}/{venue.name}/{symbol}"
-            place = _Place(venue, symbol, Market(profile, ids, seed=seed, history=self._history))
-            self._places[key] = place
-            self._push(self._now_ns + profile.interval_ms * _MS_NS, place)
+            listed, kind = self._symbols(venue)[symbol], family(venue)
+            ids = self._ids.setdefault(
+                name + symbol if kind == "spot" else name, Ids(_FIRST_IDS[kind], _ID_STEPS[kind])
+            )
+            seed = f"{self._seed}/{name}/{symbol}"
+            market = Market(listed.profile, ids, seed=seed, history=self._history)
+            cached = CachedSnapshots(market, self._now_ns, seed=seed) if venue.snapshot_lag_s else None
+            place = self._places[name, symbol] = _Place(venue, symbol, market, listed, cached)
+            self._push(self._now_ns + listed.profile.interval_ms * _MS_NS, place)
         return place
 
     # --- answers ------------------------------------------------------------------------------
@@ -287,11 +352,11 @@ class SimulatedExchange(Exchange):
         if path == venue.ping_path:
             return 1, answers.ok(b"{}")
         if path == venue.exchange_info_path:
-            return (20 if family(venue) == "spot" else 1), self._info(venue, query, time_ms)
+            return venue.exchange_info_weight, self._info(venue, query, time_ms)
         return 0, answers.no_such_path()
 
     def _info(self, venue: Venue, query: Mapping[str, str], time_ms: int) -> HttpAnswer:
-        listed = self._listed[venue.name]
+        listed = self._symbols(venue)
         try:
             asked = json.loads(query["symbols"]) if "symbols" in query else None
         except ValueError:
@@ -301,7 +366,8 @@ class SimulatedExchange(Exchange):
             if any(name not in listed for name in wanted):
                 return answers.unknown_symbol()
             listed = {name: listed[name] for name in wanted}
-        return answers.ok(json.dumps(exchange_info(venue, listed, time_ms), ensure_ascii=False).encode())
+        info = exchange_info(venue, listed, time_ms, permissions=query.get("showPermissionSets") != "false")
+        return answers.ok(json.dumps(info, ensure_ascii=False).encode())
 
     def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
         question = answers.depth_question(venue, query)
@@ -309,9 +375,13 @@ class SimulatedExchange(Exchange):
             return 1, question
         symbol, limit = question
         weight = venue.snapshot_weight(limit)
-        if symbol not in self._listed[venue.name]:
+        listed = self._symbols(venue).get(symbol)
+        if listed is None:
             return weight, answers.unknown_symbol()
-        market, faults = self._place(venue, symbol).market, self.faults
+        if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
+            return weight, answers.other_status()
+        place, faults = self._place(venue, symbol), self.faults
+        market = place.market
         update_id, delay_ns = market.last_update_id, 0
         if faults is not None:
             if faults.happens("fail", now_ns):
@@ -320,29 +390,32 @@ class SimulatedExchange(Exchange):
                 update_id = market.id_before(faults.lag())
             if faults.happens("slow", now_ns):
                 delay_ns = faults.delay_ns()
-        if update_id == market.last_update_id:
+        time_ms = self._time_ms(now_ns)
+        if place.cached is not None:
+            place.cached.on_time(now_ns)
+            taken = place.cached.shown(now_ns)
+            update_id, time_ms = taken.update_id, self._time_ms(taken.at_ns)
+            sides = (taken.sides[BIDS][:limit], taken.sides[ASKS][:limit])
+        elif update_id == market.last_update_id:
             sides = (market.levels(BIDS, limit), market.levels(ASKS, limit))
         else:
             bids, asks = market.sides_at(update_id)
             sides = (sorted(bids.items(), reverse=True)[:limit], sorted(asks.items())[:limit])
-        time_ms = self._time_ms(now_ns)
         body = snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms)
         answer = answers.ok(body)
         return weight, HttpAnswer(answer.status, answer.body, answer.headers, delay_ns)
+
+    def _served(self, name: str) -> Venue:
+        return self._venues[venues.venue(name).name]
+
+    def _symbols(self, venue: Venue) -> dict[str, Listed]:
+        return self._listed[self._leaders[venue.name]]
 
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
     def _push(self, at_ns: int, what: _Place | tuple[_Place, _Stream]) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
-
-
-def _profiles(kind: str, given: Iterable[str] | Mapping[str, Profile], *, usual: bool) -> dict[str, Profile]:
-    if usual:
-        return dict(PROFILES[kind])
-    if isinstance(given, Mapping):
-        return dict(given)
-    return {symbol: profile_of(kind, symbol) for symbol in given}
 
 
 def _is_named(venue: Venue, symbol: str, lowered: str) -> bool:

@@ -77,7 +77,7 @@ class Venue:
     depth_weights: tuple[tuple[int, int], ...]
     """(largest limit, weight) per tier, ascending."""
     snapshot_lag_s: float = 0.0
-    """How old a snapshot may be when it arrives: some venues serve a cached one."""
+    """How far a snapshot is behind its stream when it is newly served: some venues cache it."""
     weight_pool: str
     """Venues that share one weight budget per IP carry the same word."""
     weight_per_minute: int

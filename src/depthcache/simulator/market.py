@@ -29,6 +29,8 @@ __all__ = ["BIDS", "Change", "Ids", "Market", "decimal_text"]
 BIDS, ASKS = 0, 1
 
 _REMEMBERED_PRICES = 200
+_STAYS_EMPTY = 0.8
+"""How likely the next change leaves an empty side alone, while the other one holds anything."""
 
 
 class Change(NamedTuple):
@@ -151,6 +153,8 @@ class Market:
         dice, profile = self._dice, self.profile
         side = dice.getrandbits(1)
         roll = dice.random()
+        if not self._book[side] and self._book[1 - side] and dice.random() < _STAYS_EMPTY:
+            side = 1 - side
         if not self._book[side]:
             price = self._free(side, self._lonely[side])
             yield from self._make_way(side, price)

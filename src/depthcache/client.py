@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from depthcache import logs, venues
+from depthcache import logs
 from depthcache._native import BookReader, Router, _on_fork
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellTrouble
@@ -229,10 +229,7 @@ class Client(Generic[B]):
     def _keep_record(self) -> None:
         settings = self.wanted.settings
         if settings.record_to is not None:
-            places = {}
-            for venue in map(settings.venue, venues.names()):
-                places[venue.endpoints.rest] = places[venue.endpoints.websocket] = venue.name
-            self._recorder = Recorder(settings.record_to, places)
+            self._recorder = Recorder(settings.record_to, self.wanted.places())
         if settings.flight_to is not None:
             self._flights = Flights(settings.flight_to)
 

@@ -307,11 +307,13 @@ async def _answered(answer: HttpAnswer) -> web.Response:
 def _mounts(served: Iterable[str]) -> dict[str, tuple[str, bool]]:
     """First segment of a path: the exchange name it stands for, and whether it is taken away."""
     mounts: dict[str, tuple[str, bool]] = {}
-    for name in served:
+    # USD-M and options have one host (SDKs, 2026-11); its routes are first of all those of USD-M.
+    for name in sorted(served, key=lambda name: venues.venue(name).depth_path.startswith("/eapi")):
         venue = venues.venue(name)
         mounts |= dict.fromkeys((name, *venue.aliases), (name, True))
         family = venue.depth_path.split("/")[1]
-        own = {"api": ("api", "ws", "stream"), "fapi": ("fapi", "public", "market", "private")}
+        routes = ("public", "market", "private")
+        own = {"api": ("api", "ws", "stream"), "fapi": ("fapi", *routes), "eapi": ("eapi", *routes)}
         for segment in own.get(family, (family,)):
             mounts.setdefault(segment, (name, False))
     return mounts

@@ -39,7 +39,7 @@ def get(url: str) -> object:
 def test_its_export_lines_lead_a_client_to_it_and_it_ends_in_order(number: int) -> None:
     with running("simulate", "--seed", "5") as program:
         environment = exports(program)
-        assert len(environment) == 10
+        assert len(environment) == 12
         settings = depthcache.Settings.from_environment(environment)
         with blocking.connect("binance.com", ["ETHUSDT"], settings=settings) as books:
             books["ETHUSDT"].wait_synced(timeout=DEADLINE_S)

@@ -14,6 +14,7 @@ from depthcache.simulator import PROFILES, Market, SimulatedExchange
 from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.interface import HttpAnswer, Session, Text
 from depthcache.simulator.market import ASKS, BIDS, Ids
+from depthcache.simulator.rebuilt import snapshot_body
 
 MS, S = 1_000_000, 1_000_000_000
 OPTIONS, USDM = "binance.com-vanilla-options", "binance.com-futures"
@@ -235,3 +236,11 @@ def test_silence_of_many_seconds_is_normal() -> None:
     frames = heard(made := exchange(), opened(made, "/public/ws/btc-261225-126000-p@depth@100ms"), 120 * S)
     gaps_ms = [after["E"] - before["E"] for before, after in pairwise(frames)]
     assert min(gaps_ms) >= 10_000
+
+
+# --- recordings -------------------------------------------------------------------------------------
+
+
+def test_a_rebuilt_snapshot_has_the_keys_of_options_in_their_order() -> None:
+    body = json.loads(snapshot_body(venues.venue(OPTIONS), CALL, 465, [], [], time_ms=7))
+    assert list(body.items()) == [("bids", []), ("asks", []), ("T", 7), ("lastUpdateId", 465)]

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from depthcache import logs, venues
+from depthcache import logs
 from depthcache._native import BookReader, Router, _on_fork
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit, TellTrouble
@@ -360,11 +360,7 @@ class Client(Generic[B]):
     def _keep_record(self) -> None:
         settings = self.wanted.settings
         if settings.record_to is not None:
-            places: dict[str, str] = {}
-            for venue in map(settings.venue, venues.names()):
-                places.setdefault(venue.endpoints.rest, venue.name)
-                places.setdefault(venue.endpoints.websocket, venue.name)
-            self._recorder = Recorder(settings.record_to, places)
+            self._recorder = Recorder(settings.record_to, self.wanted.places())
         if settings.flight_to is not None:
             self._flights = Flights(settings.flight_to)
 

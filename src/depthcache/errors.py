@@ -71,18 +71,16 @@ class UnknownExchange(UsageError):
         name: the name as given.
         known: all names that exist.
         near: the names that look most like it, best first.
-        hint: what to do instead, in words; empty where nothing is known.
+        hint: what to use instead, in words, where the name is known to mean something else.
     """
 
     def __init__(
         self, *, name: str, known: tuple[str, ...], near: tuple[str, ...] = (), hint: str = ""
     ) -> None:
         self.name, self.known, self.near, self.hint = name, known, near, hint
-        if hint:
-            hint = f"{hint}; "
-        elif near:
-            hint = f"did you mean {' or '.join(map(repr, near))}? "
-        super().__init__(f"unknown exchange {name!r}: {hint}known are {', '.join(known)}")
+        likely = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        instead = f"{hint}; " if hint else ""
+        super().__init__(f"unknown exchange {name!r}: {instead}{likely}known are {', '.join(known)}")
 
 
 class UnknownSymbol(UsageError, LookupError):

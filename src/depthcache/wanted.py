@@ -32,6 +32,19 @@ class Wanted:
     serve_stale: bool
     settings: Settings
 
+    def places(self) -> dict[str, str]:
+        """Base URL to exchange name of every exchange, for records of what came from where.
+
+        Some exchanges share their hosts: those of this client come before others, then the first named.
+        """
+        asked = {venue.name for venue in self.venues}
+        places: dict[str, str] = {}
+        for name in sorted(venues.names(), key=lambda name: name not in asked):
+            ends = self.settings.venue(name).endpoints
+            places.setdefault(ends.rest, name)
+            places.setdefault(ends.websocket, name)
+        return places
+
     def book(self, exchange: str | None, symbol: str) -> tuple[Venue, str]:
         """A further book, checked like those of `connect`.
 

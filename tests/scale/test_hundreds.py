@@ -9,6 +9,7 @@ import pytest
 
 from depthcache import BookReader, Policy
 from depthcache.simulator import Pair, Profile, SimulatedExchange
+from depthcache.simulator.interface import Cut
 from depthcache.simulator.profiles import profile_of
 
 SECOND = 1_000_000_000
@@ -52,7 +53,7 @@ def moments(pair: Pair, *, step_s: float, until_s: float) -> Iterator[float]:
 
 def spent(pair: Pair) -> int:
     """Weight of the last minute."""
-    return pair.exchange.most_weight("binance.com")
+    return pair.exchange.limits.most("binance.com")
 
 
 @pytest.mark.slow
@@ -108,7 +109,7 @@ def test_500_books_of_1000_levels_take_no_longer_than_their_weight_at_the_share(
         if all(complete(book, 800) for book in pair.books.values()):
             break
     assert at_s < 1800
-    assert at_s <= 1.15 * pair.exchange.all_weight("binance.com") / SHARE * 60
+    assert at_s <= 1.15 * pair.exchange.limits.all("binance.com") / SHARE * 60
     assert at_s < 33 * 60 / 2  # what UNICORN needs for 500 books: 33 minutes (one snapshot in 4 s)
     assert spent(pair) <= SHARE
     assert pair.exchange.breaches == []
@@ -122,7 +123,7 @@ def test_one_dropped_connection_of_three_is_healed_at_once_and_touches_no_other_
     carried = {name.partition("@")[0].upper() for name in first.streams}
     others = {key: book for key, book in pair.books.items() if key[1] not in carried}
     before = {key: book.counters["snapshots"] for key, book in others.items()}
-    pair.exchange.break_off(first, pair.now_ns)
+    first.end(Cut(), pair.now_ns)
     pair.run_for(0.5)
     assert sum(book.status == "synced" for book in pair.books.values()) == len(others) == COUNT - 200
     assert pair.run_until_synced(within_s=15)

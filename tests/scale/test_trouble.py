@@ -11,6 +11,7 @@ from depthcache import Policy, venues
 from depthcache.core.budget import Budgets
 from depthcache.core.notices import Ending
 from depthcache.simulator import TINY, Pair, SimulatedExchange
+from depthcache.simulator.interface import Cut
 from depthcache.simulator.profiles import profile_of
 
 SECOND = 1_000_000_000
@@ -110,10 +111,10 @@ def test_a_symbol_that_is_quiet_by_nature_is_never_doubted() -> None:
 def test_while_the_address_is_refused_nobody_asks_and_then_books_come_back(kind: str) -> None:
     pair = flowing()
     getattr(pair.exchange.trouble, kind)(SPOT, 45, pair.now_ns)
-    before = pair.exchange.all_weight(SPOT)
+    before = pair.exchange.limits.all(SPOT)
     pair.exchange.cut(pair.now_ns)
     pair.run_for(40)
-    assert pair.exchange.all_weight(SPOT) == before
+    assert pair.exchange.limits.all(SPOT) == before
     assert "requests are stopped" in pair.books[SPOT, "S0USDT"].reason
     heals(pair, within_s=90)
 
@@ -188,7 +189,7 @@ def test_of_two_connections_one_may_break_and_no_book_notices() -> None:
     pair = flowing(policy=Policy(redundant=True))
     assert len(pair.exchange.sessions()) == 2
     for number in range(6):
-        pair.exchange.break_off(pair.exchange.sessions()[number % 2], pair.now_ns)
+        pair.exchange.sessions()[number % 2].end(Cut(), pair.now_ns)
         pair.run_for(20)
     assert pair.notices == []
     assert pair.differences() == 0
@@ -285,7 +286,7 @@ def test_clients_of_one_process_share_one_budget() -> None:
             pair.run_for(0.5)
     assert all(pair.is_synced() for pair in pairs)
     budget = budgets.of(venues.venue(SPOT))
-    assert exchange.most_weight(SPOT) <= budget.most(0.05)
+    assert exchange.limits.most(SPOT) <= budget.most(0.05)
 
 
 def test_the_clock_of_the_exchange_is_known_within_the_round_trip() -> None:

@@ -141,10 +141,13 @@ async def text_of(line: aiohttp.ClientWebSocketResponse[bool]) -> str:
         ("/api/v3/ping", "binance.com", "/api/v3/ping"),
         ("/fapi/v1/ping", "binance.com-futures", "/fapi/v1/ping"),
         ("/dapi/v1/ping", "binance.com-coin_futures", "/dapi/v1/ping"),
+        ("/eapi/v1/ping", "binance.com-vanilla-options", "/eapi/v1/ping"),
+        ("/public/anything", "binance.com-futures", "/public/anything"),
     ],
 )
 async def test_every_venue_has_its_place(http: ClientSession, path: str, venue: str, target: str) -> None:
-    exchange = Scripted("binance.com", "binance.com-futures", "binance.com-coin_futures", "trbinance.com")
+    names = ("binance.com-vanilla-options", "binance.com", "binance.com-futures", "binance.com-coin_futures")
+    exchange = Scripted(*names, "trbinance.com")
     with Server(exchange) as server:
         async with http.get(aiohttp.client.URL(server.url + path, encoded=True)) as answer:
             assert (answer.status, await answer.read()) == (200, b"{}")

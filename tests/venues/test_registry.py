@@ -9,13 +9,13 @@ from depthcache.errors import UnknownExchange
 
 EXPECTED = (
     "binance.com",
-    "binance.com-testnet",
-    "binance.com-demo",
-    "binance.com-data",
     "binance.com-margin",
-    "binance.com-margin-testnet",
     "binance.com-isolated_margin",
+    "binance.com-data",
+    "binance.com-testnet",
+    "binance.com-margin-testnet",
     "binance.com-isolated_margin-testnet",
+    "binance.com-demo",
     "binance.com-futures",
     "binance.com-futures-testnet",
     "binance.com-futures-demo",
@@ -62,49 +62,65 @@ def test_a_name_in_other_letter_case_is_recognised_as_near() -> None:
     assert caught.value.near[0] == "binance.us"
 
 
-def test_testnet_and_demo_never_share_hosts_or_budgets_with_production() -> None:
-    every = [venues.venue(name) for name in venues.names()]
-    trial = [each for each in every if "testnet" in each.name or "demo" in each.name]
-    real = [each for each in every if each not in trial]
-    for hosts in (lambda each: each.endpoints.rest, lambda each: each.endpoints.websocket):
-        assert not set(map(hosts, trial)) & set(map(hosts, real))
-    assert not {each.weight_pool for each in trial} & {each.weight_pool for each in real}
-    assert venues.venue("binance.com").weight_pool != venues.venue("binance.com-demo").weight_pool
-
-
-def test_usd_m_and_coin_m_share_one_budget() -> None:
-    pools = {venues.venue(name).weight_pool for name in ("binance.com-futures", "binance.com-coin_futures")}
-    assert len(pools) == 1
-
-
-@pytest.mark.parametrize("name", ["binance.com-margin", "binance.com-isolated_margin"])
-def test_margin_has_the_books_and_the_budget_of_spot_under_its_own_name(name: str) -> None:
-    spot, margin = venues.venue("binance.com"), venues.venue(name)
-    assert margin.name == name
-    assert (margin.endpoints, margin.weight_pool) == (spot.endpoints, spot.weight_pool)
-
-
 @pytest.mark.parametrize(
-    "name", ["portfolio", "pm", "papi", "binance.com-portfolio_margin", "Portfolio-Margin"]
+    "name",
+    [
+        "portfolio",
+        "Portfolio Margin",
+        "pm",
+        "PAPI",
+        "binance.com-pm",
+        "binance.com_papi",
+        "binance.com-portfolio_margin",
+        "binance.com-portfoliomargin",
+    ],
 )
-def test_portfolio_margin_is_told_which_exchange_to_use(name: str) -> None:
-    with pytest.raises(UnknownExchange, match=r"has no books of its own: take 'binance\.com'"):
+def test_names_of_portfolio_margin_are_told_which_exchange_to_use(name: str) -> None:
+    with pytest.raises(UnknownExchange) as caught:
         venues.venue(name)
+    assert caught.value.hint == (
+        "portfolio margin has no order books of its own, use "
+        "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
+    )
+    assert str(caught.value).startswith(f"unknown exchange {name!r}: {caught.value.hint}; known are ")
+    assert caught.value.near == ()
 
 
-@pytest.mark.parametrize("name", ["pmx", "spam"])
-def test_other_names_with_these_letters_are_plainly_unknown(name: str) -> None:
+@pytest.mark.parametrize("name", ["nbstream", "equity", "alpha", "binance.com-alpha", "ipmi", "papillon"])
+def test_other_names_that_do_not_exist_have_no_hint(name: str) -> None:
     with pytest.raises(UnknownExchange) as caught:
         venues.venue(name)
     assert caught.value.hint == ""
+    assert "portfolio" not in str(caught.value)
 
 
-def test_options_have_two_hundred_streams_a_connection_and_symbols_with_dashes() -> None:
-    options = venues.venue("binance.com-vanilla-options")
-    assert options.streams_per_connection == 200
-    symbol = venues.parse_symbol("btc-261225-126000-c", options)
-    assert options.stream(symbol) == "btc-261225-126000-c@depth@100ms"
-    assert options.snapshot_url(symbol, 1000) == (
-        "https://eapi.binance.com/eapi/v1/depth?symbol=BTC-261225-126000-C&limit=1000"
-    )
-    assert options.stream_url() == "wss://fstream.binance.com/public/stream"
+def environment_of(name: str) -> str:
+    return next((mode for mode in ("testnet", "demo") if name.endswith(f"-{mode}")), "production")
+
+
+def test_testnet_and_demo_never_share_hosts_or_budgets_with_each_other_or_production() -> None:
+    for part in ("rest", "websocket", "pool"):
+        found: dict[str, set[str]] = {}
+        for each in map(venues.venue, venues.names()):
+            value = each.weight_pool if part == "pool" else getattr(each.endpoints, part)
+            found.setdefault(value, set()).add(environment_of(each.name))
+        assert all(len(environments) == 1 for environments in found.values()), part
+
+
+@pytest.mark.parametrize(
+    ("names", "pool"),
+    [
+        (("", "-margin", "-isolated_margin", "-data"), "binance.com spot"),
+        (("-testnet", "-margin-testnet", "-isolated_margin-testnet"), "binance.com spot testnet"),
+        (("-demo",), "binance.com spot demo"),
+        (("-futures", "-coin_futures"), "binance.com futures"),
+        (("-futures-testnet", "-coin_futures-testnet"), "binance.com futures testnet"),
+        (("-futures-demo", "-coin_futures-demo"), "binance.com futures demo"),
+        (("-vanilla-options",), "binance.com options"),
+        (("-vanilla-options-testnet",), "binance.com options testnet"),
+    ],
+)
+def test_these_share_one_budget_and_no_others(names: tuple[str, ...], pool: str) -> None:
+    sharing = {name for name in venues.names() if venues.venue(name).weight_pool == pool}
+    assert sharing == {f"binance.com{name}" for name in names}
+    assert len({venues.venue(name).weight_per_minute for name in sharing}) == 1

@@ -96,3 +96,21 @@ def test_whatever_passes_is_stable_and_safe_in_urls_and_stream_names(text: str) 
     assert not any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zs"} for character in symbol)
     assert quote(symbol, safe="").isascii()
     assert symbol.encode("utf-8")
+
+
+@pytest.mark.parametrize("name", venues.names())
+@pytest.mark.parametrize(
+    ("text", "symbol", "stream"),
+    [
+        ("btc-261225-126000-c", "BTC-261225-126000-C", "btc-261225-126000-c"),
+        ("1000pepe-261225-5-P", "1000PEPE-261225-5-P", "1000pepe-261225-5-p"),
+        ("币安人生-261225-1-C", "币安人生-261225-1-C", "币安人生-261225-1-c"),
+        ("ÀİUSDT-1", "ÀİUSDT-1", "Àİusdt-1"),
+    ],
+)
+def test_dashes_leading_digits_and_other_scripts_pass_everywhere(
+    name: str, text: str, symbol: str, stream: str
+) -> None:
+    venue = venues.venue(name)
+    assert venues.parse_symbol(text, venue) == symbol
+    assert venue.stream(symbol).partition("@")[0] == stream

@@ -41,6 +41,7 @@ def test_depth_of_futures_is_on_the_public_route() -> None:
         ("binance.com-futures", 500, "btcusdt@depth@500ms"),
         ("binance.com-futures", 0, "btcusdt@depth@0ms"),
         ("binance.us", 100, "btcusdt@depth@100ms"),
+        ("binance.com-vanilla-options", 500, "btcusdt@depth@500ms"),
     ],
 )
 def test_each_speed_has_the_stream_name_that_delivers(name: str, speed_ms: int | None, stream: str) -> None:
@@ -134,3 +135,40 @@ def test_snapshot_urls_percent_encode_what_is_not_ascii() -> None:
     assert FUTURES.snapshot_url("币安人生USDT", 50) == (
         "https://fapi.binance.com/fapi/v1/depth?symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&limit=50"
     )
+
+
+def test_options_have_no_bare_stream_name() -> None:
+    with pytest.raises(InvalidArgument, match="100, 500"):
+        venues.venue("binance.com-vanilla-options").stream("BTC-261225-126000-C", 1000)
+
+
+# --- what is listed -------------------------------------------------------------------------
+
+
+def test_spot_is_asked_for_some_symbols_and_without_their_permissions() -> None:
+    assert SPOT.exchange_info_url(["BTCUSDT", "币安人生USDT"]) == (
+        "https://api.binance.com/api/v3/exchangeInfo"
+        "?symbols=%5B%22BTCUSDT%22%2C%22%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT%22%5D"
+        "&showPermissionSets=false"
+    )
+    assert SPOT.exchange_info_url() == "https://api.binance.com/api/v3/exchangeInfo?showPermissionSets=false"
+
+
+def test_a_list_too_long_for_a_url_asks_for_everything() -> None:
+    many = [f"{number:04}USDT" for number in range(1_000)]
+    assert SPOT.exchange_info_url(many) == SPOT.exchange_info_url()
+    assert "0199USDT" in SPOT.exchange_info_url(many[:200])
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("binance.com-futures", "https://fapi.binance.com/fapi/v1/exchangeInfo"),
+        ("binance.com-coin_futures", "https://dapi.binance.com/dapi/v1/exchangeInfo"),
+        ("binance.com-vanilla-options", "https://eapi.binance.com/eapi/v1/exchangeInfo"),
+        ("binance.us", "https://api.binance.us/api/v3/exchangeInfo"),
+        ("trbinance.com", "https://api.binance.me/api/v3/exchangeInfo"),
+    ],
+)
+def test_others_list_everything_whatever_is_asked(name: str, url: str) -> None:
+    assert venues.venue(name).exchange_info_url(["BTCUSDT"]) == url

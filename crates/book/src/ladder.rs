@@ -106,7 +106,12 @@ impl Ladder {
     }
 
     /// How the side agrees with another copy of it at the same id, where both are proven.
-    pub fn compare(&mut self, fresh: &mut Ladder) -> Tally {
+    pub fn compare(&self, fresh: &Ladder) -> Tally {
+        self.clone().align(&mut fresh.clone())
+    }
+
+    /// The same, with both brought to one scale.
+    fn align(&mut self, fresh: &mut Ladder) -> Tally {
         let scales = (
             self.price_scale.max(fresh.price_scale),
             self.quantity_scale.max(fresh.quantity_scale),
@@ -124,7 +129,7 @@ impl Ladder {
     /// The complete range is the wider of both; where they differed, it is the fresh one alone: what
     /// was lost once may have been lost elsewhere, too.
     pub fn merge(&mut self, mut fresh: Ladder) -> Tally {
-        let found = self.compare(&mut fresh);
+        let found = self.align(&mut fresh);
         let Some(edge) = fresh.range.edge() else {
             return found;
         };

@@ -1,6 +1,6 @@
 """Where recorded data came from: the venue family, told by the host, or by the keys of a payload.
 
-The family words (spot, usdm, coinm, us, tr) are those of recordings; each stands for an exchange
+The family words (spot, usdm, coinm, options, us, tr) are those of recordings; each stands for an exchange
 name of `venues`. Not here: facts about venues.
 """
 
@@ -17,11 +17,13 @@ _EXCHANGES = {
     "spot": "binance.com",
     "usdm": "binance.com-futures",
     "coinm": "binance.com-coin_futures",
+    "options": "binance.com-vanilla-options",
     "us": "binance.us",
     "tr": "trbinance.com",
 }
 _FAMILIES = {exchange: family for family, exchange in _EXCHANGES.items()}
-_MODES = ("-testnet", "-demo")
+_MODES = ("-testnet", "-demo", "-data", "-isolated_margin", "-margin")
+"""What stands behind a name without changing the family; a name may have two of them."""
 
 
 def venue_of_family(family: str) -> venues.Venue:
@@ -39,7 +41,9 @@ def family_of_exchange(name: str) -> str:
     try:
         known = venues.venue(name).name
     except UnknownExchange as error:
-        raise UnknownExchange(name=name, known=(*error.known, *_EXCHANGES), near=error.near) from None
+        raise UnknownExchange(
+            name=name, known=(*error.known, *_EXCHANGES), near=error.near, hint=error.hint
+        ) from None
     for mode in _MODES:
         known = known.removesuffix(mode)
     if known not in _FAMILIES:
@@ -57,14 +61,14 @@ def family_of_url(url: str) -> str | None:
     host = (parts.hostname or "").removeprefix("demo-")
     if "/fapi/" in parts.path or host.startswith(("fstream.", "fapi.")):
         return "usdm"
+    if "/eapi/" in parts.path or host.startswith("eapi."):
+        return "options"
     if "/dapi/" in parts.path or host.startswith(("dstream.", "dapi.")):
         return "coinm"
     if _within(host, "binance.us"):
         return "us"
     if any(_within(host, base) for base in ("binance.me", "trbinance.com", "binance.tr")):
         return "tr"
-    if host.startswith("eapi."):
-        return None
     spot = any(_within(host, base) for base in ("binance.com", "binance.vision"))
     return "spot" if spot else None
 

@@ -25,12 +25,14 @@ __all__ = [
     "not_recorded",
     "of_book",
     "ok",
+    "other_status",
     "time",
     "unknown_symbol",
 ]
 
 _MINUTE_NS = 60_000_000_000
-_DEFAULT_LIMITS = {"contiguous": 100, "chained": 500}
+_DEFAULT_LIMITS = {"api": 100, "fapi": 500, "dapi": 500, "eapi": 100}
+"""Spot docs 2026-07-21, futures and options docs 2026-05-28."""
 _MOST_DIGITS = 9
 
 
@@ -57,11 +59,12 @@ def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | 
     symbol = query.get("symbol", "")
     if not symbol:
         return error(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
-    if venue.continuity == "chained":
+    family = venue.depth_path.split("/")[1]
+    if family in ("fapi", "dapi"):
         symbol = symbol.upper()  # USD-M takes lower case, too (measured 2026-10-07)
     text = query.get("limit", "")
     if not text:
-        return symbol, _DEFAULT_LIMITS[venue.continuity]
+        return symbol, _DEFAULT_LIMITS[family]
     if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         return error(-1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
     try:
@@ -110,6 +113,11 @@ def ok(body: bytes) -> HttpAnswer:
 def unknown_symbol() -> HttpAnswer:
     """The recording has nothing of it."""
     return error(-1121, "Invalid symbol.")
+
+
+def other_status() -> HttpAnswer:
+    """`symbolStatus` was asked and is another one (spot docs, change log 2025-10-28)."""
+    return error(-1220, "The symbol's status does not match the requested symbolStatus.")
 
 
 def not_recorded(most: int) -> HttpAnswer:

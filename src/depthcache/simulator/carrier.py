@@ -1,8 +1,9 @@
 """Real sockets for an embedded exchange: HTTP and WebSocket on loopback, through aiohttp.
 
 Every venue is mounted under /<exchange name>; without it /api, /ws and /stream are the first spot
-venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M. One timer moves the
-exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a connection.
+venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M, /eapi options. One timer
+moves the exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a
+connection.
 A client that does not read is closed (1008) when its queue is full; a recording is told to wait for
 its readers instead (`paced`). Not here: what is said (the exchange), threads and settings (`server`).
 """
@@ -307,11 +308,13 @@ async def _answered(answer: HttpAnswer) -> web.Response:
 def _mounts(served: Iterable[str]) -> dict[str, tuple[str, bool]]:
     """First segment of a path: the exchange name it stands for, and whether it is taken away."""
     mounts: dict[str, tuple[str, bool]] = {}
-    for name in served:
+    # USD-M and options have one host (SDKs, 2026-11); its routes are first of all those of USD-M.
+    for name in sorted(served, key=lambda name: venues.venue(name).depth_path.startswith("/eapi")):
         venue = venues.venue(name)
         mounts |= dict.fromkeys((name, *venue.aliases), (name, True))
         family = venue.depth_path.split("/")[1]
-        own = {"api": ("api", "ws", "stream"), "fapi": ("fapi", "public", "market", "private")}
+        routes = ("public", "market", "private")
+        own = {"api": ("api", "ws", "stream"), "fapi": ("fapi", *routes), "eapi": ("eapi", *routes)}
         for segment in own.get(family, (family,)):
             mounts.setdefault(segment, (name, False))
     return mounts

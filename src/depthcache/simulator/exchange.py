@@ -19,14 +19,16 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from depthcache import venues
+from depthcache.errors import InvalidArgument
 from depthcache.simulator import answers
+from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer
 from depthcache.simulator.limits import Limits
-from depthcache.simulator.listing import exchange_info
+from depthcache.simulator.listing import Listed, check_status, check_tick, exchange_info, leader, profiles
 from depthcache.simulator.market import ASKS, BIDS, Ids, Market
-from depthcache.simulator.profiles import PROFILES, Profile, profile_of
+from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth, snapshot
 from depthcache.simulator.trouble import Trouble
@@ -49,12 +51,7 @@ Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
 """Exchange names to symbols, or to symbols with their profiles."""
 
 _MS_NS = 1_000_000
-_FIRST_IDS = {
-    "spot": 50_000_000_000,
-    "usdm": 5_123_000_000_000,
-    "coinm": 1_007_000_000_000,
-    "options": 465_000,
-}
+_FIRST_IDS = {"spot": 50_000_000_000, "usdm": 5_123_000_000_000, "coinm": 1_007_000_000_000, "options": 464}
 _ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
 
@@ -74,11 +71,13 @@ class _Stream:
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """One running market of one venue."""
+    """One running market, of all venues that have the same books."""
 
     venue: Venue
     symbol: str
     market: Market
+    listed: Listed
+    cached: CachedSnapshots | None
     streams: dict[str, _Stream] = field(default_factory=dict)
 
 
@@ -109,19 +108,24 @@ class SimulatedExchange(Exchange):
         self.connects = 0
         """Connections that were accepted."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
-        self._statuses: dict[str, dict[str, str]] = {}
-        self._lag_marks: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self._lag_marks: dict[_Place, list[tuple[int, int]]] = {}
         self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
-        self._listed: dict[str, dict[str, Profile]] = {}
+        self._listed: dict[str, dict[str, Listed]] = {}
+        """By the leader of the venues that have the same books, as are places."""
+        self._leaders: dict[str, str] = {}
         self._venues: dict[str, Venue] = {}
         for name, given in (symbols if symbols is not None else dict.fromkeys(DEFAULT_VENUES, ())).items():
             venue = venues.venue(name)
             self._venues[venue.name] = venue
-            self._listed[venue.name] = _profiles(family(venue), given, usual=symbols is None)
+            self._leaders[venue.name] = leader(venue)
+            listed = self._listed.setdefault(leader(venue), {})
+            for symbol, profile in profiles(family(venue), given, usual=symbols is None).items():
+                listed.setdefault(symbol, Listed(profile))
         self._places: dict[tuple[str, str], _Place] = {}
         self._ids: dict[str, Ids] = {}
         self._sessions: list[LiveSession] = []
-        self._limits = Limits()
+        self.limits: Final = Limits()
+        """What clients have spent."""
         self._due: list[tuple[int, int, _Place | tuple[_Place, _Stream]]] = []
         self._order = count()
         self._now_ns = 0
@@ -134,16 +138,20 @@ class SimulatedExchange(Exchange):
 
     def symbols(self, venue: str) -> tuple[str, ...]:
         """The symbols of one of them."""
-        return tuple(self._listed[venues.venue(venue).name])
+        return tuple(self._symbols(self._served(venue)))
 
     def truth(self, venue: str, symbol: str) -> Market:
         """The market itself: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
-        return self._place(self._venues[venues.venue(venue).name], symbol).market
+        return self._place(self._served(venue), symbol).market
 
     @property
     def now_ns(self) -> int:
         """The time to which everything has happened."""
         return self._now_ns
+
+    def sessions(self) -> tuple[LiveSession, ...]:
+        """The open connections, oldest first."""
+        return tuple(self._sessions)
 
     def next_ns(self) -> int | None:
         """When something is due next."""
@@ -152,18 +160,6 @@ class SimulatedExchange(Exchange):
         if self._due:
             times.append(self._due[0][0])
         return min(times, default=None)
-
-    def sessions(self) -> tuple[LiveSession, ...]:
-        """The open connections, oldest first."""
-        return tuple(self._sessions)
-
-    def most_weight(self, venue: str, client: str = "client") -> int:
-        """The most weight that a client has used of a venue's pool in one minute of the clock."""
-        return self._limits.most(venues.venue(venue).weight_pool, client)
-
-    def all_weight(self, venue: str, client: str = "client") -> int:
-        """All weight that a client has used of a venue's pool."""
-        return self._limits.all(venues.venue(venue).weight_pool, client)
 
     # --- what happens -------------------------------------------------------------------------
 
@@ -191,11 +187,11 @@ class SimulatedExchange(Exchange):
         if told is not None:
             return told
         others = self.trouble.spent_by_others(place, clock_ns)
-        refusal = self._limits.refusal(place, weight, client, clock_ns, others=others)
+        refusal = self.limits.refusal(place, weight, client, clock_ns, others=others)
         if refusal is not None:
             self.breaches.append(f"HTTP {refusal.status} for {target}")
         answer = answer if refusal is None else refusal
-        headers = {**self._limits.headers(place, client), **answer.headers}
+        headers = {**self.limits.headers(place, client), **answer.headers}
         return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
 
     def accept(
@@ -205,7 +201,7 @@ class SimulatedExchange(Exchange):
         meant = parse_target(target)
         if meant is None:
             return answers.no_such_path()
-        refusal = self._limits.connect_refusal(self._venues[venue], client, now_ns)
+        refusal = self.limits.connect_refusal(self._venues[venue], client, now_ns)
         if refusal is not None:
             self.breaches.append("more connects than allowed")
             return refusal
@@ -222,36 +218,15 @@ class SimulatedExchange(Exchange):
             mutes=lambda: venue in self.trouble.mute_venues,
             breaches=self.breaches,
         )
-        self._sessions.append(session)
         self.connects += 1
+        self._sessions.append(session)
         self._on_change(session, now_ns)
         return session
-
-    def break_off(self, session: LiveSession, now_ns: int) -> None:
-        """Break one connection without a close frame."""
-        session.end(Cut(), now_ns)
 
     def cut(self, now_ns: int) -> None:
         """Break every connection without a close frame."""
         for session in tuple(self._sessions):
             session.end(Cut(), now_ns)
-
-    def set_status(self, venue: str, symbol: str, status: str) -> None:
-        """The exchange lists a symbol with that status; with BREAK its market stands still, as on spot
-        (spot docs, glossary, 2026-07-21)."""
-        self._statuses.setdefault(venues.venue(venue).name, {})[symbol] = status
-
-    def delist(self, venue: str, symbol: str) -> None:
-        """A symbol is gone: no stream, no snapshot, no row in the list."""
-        name = venues.venue(venue).name
-        self.trouble.silence(name, symbol)
-        self._listed[name].pop(symbol, None)
-
-    def list_symbol(self, venue: str, symbol: str, profile: Profile | None = None) -> None:
-        """A symbol is listed newly."""
-        known = self._venues[venues.venue(venue).name]
-        self._listed[known.name][symbol] = profile or profile_of(family(known), symbol)
-        self.trouble.resume(known.name, symbol)
 
     def half_open(self, now_ns: int, venue: str | None = None) -> None:
         """Every connection (of a venue) is dead: nothing comes through any more, and nobody says so."""
@@ -270,21 +245,63 @@ class SimulatedExchange(Exchange):
             session.tell("!serverShutdown", event)
 
     def _sessions_of(self, venue: str | None) -> list[LiveSession]:
-        name = None if venue is None else venues.venue(venue).name
+        name = None if venue is None else self._served(venue).name
         return [each for each in self._sessions if name in (None, each.venue.name)]
+
+    # --- phases of a market -------------------------------------------------------------------
+
+    def set_status(self, venue: str, symbol: str, status: str) -> None:
+        """Let a symbol enter a phase: TRADING, HALT (data goes on), BREAK (nothing moves), CANCEL_ONLY ….
+
+        Holds for all venues with the same books. Raises UnknownExchange, InvalidArgument, KeyError.
+        """
+        self._symbols(self._served(venue))[symbol].status = check_status(status)
+
+    def delist(self, venue: str, symbol: str) -> None:
+        """End a symbol: its streams go silent.
+
+        Futures keep it in exchangeInfo with status SETTLING and answer depth (USD-M, measured 2026-10-07);
+        elsewhere it is gone, and REST says -1121 (as is assumed). Raises UnknownExchange, KeyError.
+        """
+        served = self._served(venue)
+        listed = self._symbols(served)
+        listed[symbol].status = "SETTLING"
+        if family(served) not in ("usdm", "coinm"):
+            del listed[symbol]
+
+    def list_symbol(self, venue: str, symbol: str, profile: Profile | None = None) -> None:
+        """List a new symbol, or again one that was delisted and traded, with its market as it was left.
+
+        `profile`: of a new one. Who has subscribed to it already hears it from now on. Raises
+        UnknownExchange, InvalidArgument for what is no symbol or is listed.
+        """
+        served = self._served(venue)
+        name, listed = venues.parse_symbol(symbol, served), self._symbols(served)
+        if name in listed:
+            raise InvalidArgument(name="symbol", value=symbol, allowed=f"one that {venue} does not list")
+        place = self._places.get((self._leaders[served.name], name))
+        listed[name] = Listed(profile or profile_of(family(served), name)) if place is None else place.listed
+        listed[name].status = "TRADING"
+        for session in tuple(self._sessions):
+            self._on_change(session, self._now_ns)
+
+    def set_tick(self, venue: str, symbol: str, tick: int) -> None:
+        """Change the tick, in units of the profile's price decimals. Levels off the new tick stay until they
+        are traded or cancelled, as at Binance. Raises UnknownExchange, InvalidArgument, KeyError."""
+        place = self._place(self._served(venue), symbol)
+        place.listed.profile = check_tick(tick, place.listed.profile)
+        place.market.set_tick(tick)
 
     # --- markets and streams ------------------------------------------------------------------
 
     def _move(self, place: _Place, at_ns: int) -> None:
-        if self._statuses.get(place.venue.name, {}).get(place.symbol) == "BREAK":
-            self._push(at_ns + place.market.profile.interval_ms * _MS_NS, place)
-            return
-        changes = place.market.move()
+        if place.cached is not None:
+            place.cached.on_time(at_ns)
+        changes = [] if place.listed.is_still else place.market.move()
         if self._evicts_beyond is not None:
             place.market.evict(self._evicts_beyond)
-        if self.trouble.lag_s or place.venue.snapshot_lag_s:
-            marks = self._lag_marks.setdefault((place.venue.name, place.symbol), [])
-            marks.append((at_ns, place.market.last_update_id))
+        if self.trouble.lag_s:
+            self._lag_marks.setdefault(place, []).append((at_ns, place.market.last_update_id))
         for stream in tuple(place.streams.values()):
             if stream.diffs is not None:
                 stream.diffs.on_changes(changes)
@@ -332,61 +349,60 @@ class SimulatedExchange(Exchange):
             self._listen(session, name, now_ns)
 
     def _listen(self, session: LiveSession, name: str, now_ns: int) -> None:
-        found = self._parse_stream(session.venue, name)
+        found = next(filter(None, (self._parse_stream(each, name) for each in self._heard(session))), None)
         if found is None:
             return  # acknowledged and silent, as at Binance (measured 2026-10-07)
-        symbol, kind, every_ns = found
-        place = self._place(session.venue, symbol)
+        venue, symbol, kind, every_ns = found
+        place = self._place(venue, symbol)
         stream = place.streams.get(name)
         if stream is None:
-            is_diff = kind in dict(session.venue.stream_speeds).values()
-            diffs = Diffs(session.venue, symbol, place.market) if is_diff else None
+            is_diff = kind in dict(venue.stream_speeds).values()
+            diffs = Diffs(venue, symbol, place.market) if is_diff else None
             stream = place.streams[name] = _Stream(name, kind, every_ns, diffs)
             if every_ns:
                 self._push(now_ns - now_ns % every_ns + every_ns, (place, stream))
         if session not in stream.listeners:
             stream.listeners.append(session)
 
-    def _parse_stream(self, venue: Venue, name: str) -> tuple[str, str, int] | None:
+    def _heard(self, session: LiveSession) -> list[Venue]:
+        """Whose streams a session may hear: of USD-M and options, one host has both (SDKs, 2026-11)."""
+        here = session.venue.stream_url()
+        others = (each for each in self._venues.values() if each.stream_url() == here)
+        return [session.venue, *others]
+
+    def _parse_stream(self, venue: Venue, name: str) -> tuple[Venue, str, str, int] | None:
         lowered, at, rest = name.partition("@")
         kind = at + rest
-        symbol = next((known for known in self._listed[venue.name] if _is_named(venue, known, lowered)), None)
+        symbol = next((known for known in self._symbols(venue) if _is_named(venue, known, lowered)), None)
         if symbol is None:
             return None
         for speed_ms, suffix in venue.stream_speeds:
             if kind == suffix:
-                return symbol, kind, speed_ms * _MS_NS
+                return venue, symbol, kind, speed_ms * _MS_NS
         base, _, speed = kind.removeprefix("@").partition("@")
         if "@" + base in _EXTRA_SPEEDS and (not speed or speed in ("100ms", "500ms")):
             usual_ms = _EXTRA_SPEEDS["@" + base]
+            if usual_ms and not speed and family(venue) == "options":
+                return None  # 100 and 500 ms alone (options SDK 8.7.0, 2026-11)
             if usual_ms and venue.continuity == "contiguous":
                 usual_ms = 1_000  # spot docs, web-socket-streams "Partial Book Depth Streams", 2026-07-21
-            return symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
+            return venue, symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
         return None
 
     def _place(self, venue: Venue, symbol: str) -> _Place:
-        venue = self._home_of(venue, symbol)
-        key = (venue.name, symbol)
-        place = self._places.get(key)
+        name = self._leaders[venue.name]
+        place = self._places.get((name, symbol))
         if place is None:
-            profile = self._listed[venue.name][symbol]
-            kind = family(venue)
-            own = venue.name + symbol if kind == "spot" else venue.name
-            ids = self._ids.setdefault(own, Ids(_FIRST_IDS[kind], _ID_STEPS[kind]))
-            seed = f"{self._seed}/{venue.name}/{symbol}"
-            place = _Place(venue, symbol, Market(profile, ids, seed=seed, history=self._history))
-            self._places[key] = place
-            self._push(self._now_ns + profile.interval_ms * _MS_NS, place)
+            listed, kind = self._symbols(venue)[symbol], family(venue)
+            ids = self._ids.setdefault(
+                name + symbol if kind == "spot" else name, Ids(_FIRST_IDS[kind], _ID_STEPS[kind])
+            )
+            seed = f"{self._seed}/{name}/{symbol}"
+            market = Market(listed.profile, ids, seed=seed, history=self._history)
+            cached = CachedSnapshots(market, self._now_ns, seed=seed) if venue.snapshot_lag_s else None
+            place = self._places[name, symbol] = _Place(venue, symbol, market, listed, cached)
+            self._push(self._now_ns + listed.profile.interval_ms * _MS_NS, place)
         return place
-
-    def _home_of(self, venue: Venue, symbol: str) -> Venue:
-        """Names of one market: margin and the data hosts show the books of spot."""
-        same = (
-            each
-            for each in self._venues.values()
-            if (each.weight_pool, each.depth_path) == (venue.weight_pool, venue.depth_path)
-        )
-        return next((each for each in same if symbol in self._listed[each.name]), venue)
 
     # --- answers ------------------------------------------------------------------------------
 
@@ -402,11 +418,11 @@ class SimulatedExchange(Exchange):
         if path == venue.ping_path:
             return 1, answers.ok(b"{}")
         if path == venue.exchange_info_path:
-            return (20 if family(venue) == "spot" else 1), self._info(venue, query, time_ms)
+            return venue.exchange_info_weight, self._info(venue, query, time_ms)
         return 0, answers.no_such_path()
 
     def _info(self, venue: Venue, query: Mapping[str, str], time_ms: int) -> HttpAnswer:
-        listed = self._listed[venue.name]
+        listed = self._symbols(venue)
         try:
             asked = json.loads(query["symbols"]) if "symbols" in query else None
         except ValueError:
@@ -416,12 +432,8 @@ class SimulatedExchange(Exchange):
             if any(name not in listed for name in wanted):
                 return answers.unknown_symbol()
             listed = {name: listed[name] for name in wanted}
-        return answers.ok(
-            json.dumps(
-                exchange_info(venue, listed, time_ms, statuses=self._statuses.get(venue.name, {})),
-                ensure_ascii=False,
-            ).encode()
-        )
+        info = exchange_info(venue, listed, time_ms, permissions=query.get("showPermissionSets") != "false")
+        return answers.ok(json.dumps(info, ensure_ascii=False).encode())
 
     def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
         question = answers.depth_question(venue, query)
@@ -429,10 +441,14 @@ class SimulatedExchange(Exchange):
             return 1, question
         symbol, limit = question
         weight = venue.snapshot_weight(limit)
-        if symbol not in self._listed[venue.name]:
+        listed = self._symbols(venue).get(symbol)
+        if listed is None:
             return weight, answers.unknown_symbol()
-        market, faults = self._place(venue, symbol).market, self.faults
-        update_id, delay_ns = self._served_id(venue, symbol, market, now_ns), 0
+        if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
+            return weight, answers.other_status()
+        place, faults = self._place(venue, symbol), self.faults
+        market = place.market
+        update_id, delay_ns = self._served_id(place, now_ns), 0
         if faults is not None:
             if faults.happens("fail", now_ns):
                 return weight, HttpAnswer(503, b"Service Unavailable.")
@@ -442,40 +458,40 @@ class SimulatedExchange(Exchange):
                 update_id = market.id_before(faults.lag())
             if faults.happens("slow", now_ns):
                 delay_ns = faults.delay_ns()
-        if update_id == market.last_update_id:
+        time_ms = self._time_ms(now_ns)
+        if place.cached is not None:
+            place.cached.on_time(now_ns)
+            taken = place.cached.shown(now_ns)
+            update_id, time_ms = taken.update_id, self._time_ms(taken.at_ns)
+            sides = (taken.sides[BIDS][:limit], taken.sides[ASKS][:limit])
+        elif update_id == market.last_update_id:
             sides = (market.levels(BIDS, limit), market.levels(ASKS, limit))
         else:
             bids, asks = market.sides_at(update_id)
             sides = (sorted(bids.items(), reverse=True)[:limit], sorted(asks.items())[:limit])
-        time_ms = self._time_ms(now_ns)
         body = snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms)
         answer = answers.ok(body)
         return weight, HttpAnswer(answer.status, answer.body, answer.headers, delay_ns)
 
-    def _served_id(self, venue: Venue, symbol: str, market: Market, now_ns: int) -> int:
+    def _served_id(self, place: _Place, now_ns: int) -> int:
         """The id of the book that snapshots show: the newest, or that of a node behind."""
-        lag_s = self.trouble.lag_s.get(venue.name, 0.0) or venue.snapshot_lag_s
-        if venue.snapshot_lag_s:  # a cached body, made anew every so often
-            now_ns -= now_ns % round(venue.snapshot_lag_s * 1e9) // 6
-        marks = self._lag_marks.get((venue.name, symbol), [])
+        lag_s, marks = self.trouble.lag_s.get(place.venue.name, 0.0), self._lag_marks.get(place, [])
         if not lag_s or not marks:
-            return market.last_update_id
+            return place.market.last_update_id
         behind_ns = now_ns - round(lag_s * 1e9)
         return next((held for at_ns, held in reversed(marks) if at_ns <= behind_ns), marks[0][1])
+
+    def _served(self, name: str) -> Venue:
+        return self._venues[venues.venue(name).name]
+
+    def _symbols(self, venue: Venue) -> dict[str, Listed]:
+        return self._listed[self._leaders[venue.name]]
 
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
     def _push(self, at_ns: int, what: _Place | tuple[_Place, _Stream]) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
-
-
-def _profiles(kind: str, given: Iterable[str] | Mapping[str, Profile], *, usual: bool) -> dict[str, Profile]:
-    if usual:
-        return dict(PROFILES[kind])
-    if isinstance(given, Mapping):
-        return dict(given)
-    return {symbol: profile_of(kind, symbol) for symbol in given}
 
 
 def _is_named(venue: Venue, symbol: str, lowered: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from depthcache import venues
 from depthcache.simulator.answers import error
 from depthcache.simulator.interface import HttpAnswer
 from depthcache.venues import Venue
@@ -91,13 +92,16 @@ class Limits:
         account = self._accounts.get((venue.weight_pool, client), _Account())
         return {"X-MBX-USED-WEIGHT-1M": str(account.used + account.others)}
 
-    def most(self, pool: str, client: str) -> int:
-        """The most weight that a client has used in one minute of the clock."""
-        return self._accounts.get((pool, client), _Account()).most
+    def most(self, exchange: str, client: str = "client") -> int:
+        """The most weight that a client has used of an exchange's pool in one minute of the clock."""
+        return self._account(exchange, client).most
 
-    def all(self, pool: str, client: str) -> int:
-        """All weight that a client has used."""
-        return self._accounts.get((pool, client), _Account()).all
+    def all(self, exchange: str, client: str = "client") -> int:
+        """All weight that a client has used of an exchange's pool."""
+        return self._account(exchange, client).all
+
+    def _account(self, exchange: str, client: str) -> _Account:
+        return self._accounts.get((venues.venue(exchange).weight_pool, client), _Account())
 
     def _banned(self, account: _Account, clock_ns: int) -> HttpAnswer:
         until_ms = account.banned_until_ns // 1_000_000

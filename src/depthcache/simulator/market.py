@@ -17,7 +17,7 @@ import random
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -29,7 +29,8 @@ __all__ = ["BIDS", "Change", "Ids", "Market", "decimal_text"]
 BIDS, ASKS = 0, 1
 
 _REMEMBERED_PRICES = 200
-_FEWEST = 3
+_STAYS_EMPTY = 0.8
+"""How likely the next change leaves an empty side alone, while the other one holds anything."""
 
 
 class Change(NamedTuple):
@@ -69,6 +70,8 @@ class Market:
         self._past: deque[Change] = deque(maxlen=history)
         self._touched: tuple[list[int], list[int]] = ([], [])
         self._burst = 0.0
+        self._lonely = [profile.start_price, profile.start_price + profile.tick]
+        """Where a side that ran empty had its last level."""
         self._fill()
         self._round = self._round_prices()
         self.last_update_id = ids.next(self._dice)
@@ -141,6 +144,11 @@ class Market:
                 self._past.clear()
                 self._oldest_id = self.last_update_id
 
+    def set_tick(self, tick: int) -> None:
+        """From now on new levels are multiples of that; those that are held stay where they are."""
+        self.profile = replace(self.profile, tick=tick)
+        self._round = self._round_prices()
+
     def move(self) -> list[Change]:
         """One event: its single changes in the order of their ids."""
         made: list[Change] = []
@@ -157,6 +165,13 @@ class Market:
         dice, profile = self._dice, self.profile
         side = dice.getrandbits(1)
         roll = dice.random()
+        if not self._book[side] and self._book[1 - side] and dice.random() < _STAYS_EMPTY:
+            side = 1 - side
+        if not self._book[side]:
+            price = self._free(side, self._lonely[side])
+            yield from self._make_way(side, price)
+            yield self._set(side, price, self._quantity())
+            return
         if roll < profile.inside:
             yield from self._better(side)
             return
@@ -170,7 +185,8 @@ class Market:
             yield from self._make_way(side, price)
             yield self._set(side, price, self._quantity())
         elif roll < news + deletes:
-            yield self._set(side, self._held(side, price), 0 if len(book) > _FEWEST else self._quantity())
+            quantity = 0 if len(book) > profile.fewest else self._quantity()
+            yield self._set(side, self._held(side, price), quantity)
         elif roll < news + deletes + profile.phantoms:
             yield self._set(side, self._free(side, price), 0)
         else:
@@ -182,9 +198,9 @@ class Market:
         """The best price gets better, or, where there is no room, the other side's best is taken."""
         best, other = self.best(side), self.best(1 - side)
         better = self._beyond(side)
-        if better != other:
+        if other is None or (better < other if side == BIDS else better > other):
             yield self._set(side, better, self._quantity())
-        elif len(self._book[1 - side]) > _FEWEST and self._dice.random() < 0.5:
+        elif len(self._book[1 - side]) > self.profile.fewest and self._dice.random() < 0.5:
             yield self._set(1 - side, other, 0)
         elif best is not None:
             yield self._set(side, best, self._quantity())
@@ -194,7 +210,7 @@ class Market:
             price >= other if side == BIDS else price <= other
         ):
             yield self._set(1 - side, other, 0)
-            if self.best(1 - side) is None:
+            if self.best(1 - side) is None and self.profile.fewest:
                 far = self.profile.tick * 10 * (1 - 2 * side)
                 yield self._set(1 - side, price + far, self._quantity())
 
@@ -202,7 +218,7 @@ class Market:
         """Where an update lands."""
         dice, profile = self._dice, self.profile
         best = self.best(side)
-        assert best is not None  # sides never run empty
+        assert best is not None  # an empty side is filled first
         if roll < profile.inside + profile.at_best:
             return best
         if dice.random() < profile.far:
@@ -228,17 +244,22 @@ class Market:
         return prices[min(place, len(prices) - 1)]
 
     def _free(self, side: int, price: int) -> int:
-        """The nearest price that is not held, away from the other side."""
+        """The nearest price of the present tick that is not held, away from the other side."""
+        price = self._on_tick(side, price)
         step = -self.profile.tick if side == BIDS else self.profile.tick
         while price in self._book[side]:
             price += step
         return price if price > 0 else self._beyond(side)
 
     def _beyond(self, side: int) -> int:
-        """A price one tick better than the best."""
+        """The next better price of the present tick than the best one."""
         best = self.best(side)
-        assert best is not None  # sides never run empty
-        return best + (self.profile.tick if side == BIDS else -self.profile.tick)
+        price = self._on_tick(side, self._lonely[side] if best is None else best)
+        return price + (self.profile.tick if side == BIDS else -self.profile.tick)
+
+    def _on_tick(self, side: int, price: int) -> int:
+        """The nearest multiple of the tick, away from the other side; levels may be older than the tick."""
+        return price - price % self.profile.tick if side == BIDS else price + -price % self.profile.tick
 
     def _quantity(self) -> int:
         return max(1, round(self.profile.median_quantity * math.exp(self._dice.gauss(0.0, 1.8))))
@@ -253,6 +274,8 @@ class Market:
         elif before:
             del book[price]
             del prices[bisect_left(prices, price)]
+            if not prices:
+                self._lonely[side] = price
         self.last_update_id = self._ids.next(self._dice)
         change = Change(self.last_update_id, side, price, quantity, before)
         if len(self._past) == self._past.maxlen:

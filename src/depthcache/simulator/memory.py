@@ -164,17 +164,24 @@ class MemoryNetwork(Network):
 
     def _find(self, url: str) -> tuple[str, str]:
         """The venue of a URL, and path and query as the venue sees them."""
-        for base, name in self._places.items():
+        for base, names in self._places.items():
             if url.startswith(base):
-                return name, url.removeprefix(base)
+                target = url.removeprefix(base)
+                own = (name for name in names if target.startswith(_api(name)))
+                return next(own, names[0]), target
         raise ValueError(f"no venue of this exchange is at {url}")
 
 
-def _places(exchange: Exchange) -> Mapping[str, str]:
-    """Base URLs to exchange names; those of other environments are longer or different."""
-    places: dict[str, str] = {}
+def _places(exchange: Exchange) -> Mapping[str, list[str]]:
+    """Base URLs to exchange names; those of other environments are longer or different. Some have several."""
+    places: dict[str, list[str]] = {}
     for name in exchange.venues():
         ends = venues.venue(name).endpoints
-        places.setdefault(ends.rest, name)
-        places.setdefault(ends.websocket, name)
+        for base in (ends.rest, ends.websocket):
+            places.setdefault(base, []).append(name)
     return places
+
+
+def _api(name: str) -> str:
+    """How the paths of a venue's REST begin: `/fapi/` and the like tell venues of one host apart."""
+    return f"/{venues.venue(name).depth_path.split('/')[1]}/"

@@ -1,8 +1,9 @@
 """How a symbol trades: the figures that an invented market is made from.
 
 Sources: statistics of recorded Binance market data of 2021 to 2026 (107 symbols, 272,070 diffs), spot
-and USD-M of 2024-08, COIN-M of 2024-08, NEXOUSDT of 2024-07. Not here: what is done with them
-(`market`).
+and USD-M of 2024-08, COIN-M of 2024-08, NEXOUSDT of 2024-07. Of options there are none: their widths are
+those of the docs (2025-11), their habits those that are reported (thin, one-sided, silent; 2026-04). Not
+here: what is done with them (`market`).
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Profile:
     """Share of updates that delete a price which is not held."""
     unchanged: float
     """Share of updates that repeat the held quantity."""
+    fewest: int = 3
+    """Levels that a side keeps, whatever happens; with 0 it may run empty."""
 
 
 SPOT_BTC = Profile(
@@ -167,6 +170,31 @@ _COINM_BTC = replace(
     unchanged=0.025,
 )
 
+_OPTION = replace(
+    SPOT_BTC,
+    price_decimals=3,
+    tick=5_000,
+    start_price=1_100_000,
+    quantity_decimals=4,
+    median_quantity=6_000,
+    levels=8,
+    gap_ticks=2,
+    interval_ms=1_300,
+    levels_per_event=(0.2, 0.5, 0.3),
+    inside=0.05,
+    at_best=0.25,
+    body_ticks=4,
+    body_sigma=0.8,
+    far=0.0,
+    reuse=0.5,
+    deletes=0.2,
+    phantoms=0.01,
+    unchanged=0.02,
+    fewest=0,
+)
+
+_OPTION_HARDLY_TRADED = replace(_OPTION, levels=2, interval_ms=11_000, start_price=64_190_000, deletes=0.4)
+
 TINY = replace(
     SPOT_BTC,
     levels=24,
@@ -203,25 +231,11 @@ _COINM_NAMES = {
     "ETHUSD_PERP": replace(_COINM_BTC, base="ETH", price_decimals=2, start_price=2_681_63),
 }
 
-_OPTION = replace(
-    _USDM_BTC,
-    base="BTC-261225-126000-C",
-    price_decimals=1,
-    tick=10,
-    start_price=11_000,
-    quantity_decimals=2,
-    median_quantity=60,
-    levels=12,
-    gap_ticks=3,
-    interval_ms=2_500,
-    levels_per_event=(0.4, 0.5, 0.3),
-    body_ticks=6,
-    far=0.0,
-)
-"""Thin books with long silences (options docs, example of 2025-11; market statistics are not known)."""
-_OPTIONS_NAMES = {
+_OPTION_NAMES = {
     "BTC-261225-126000-C": _OPTION,
-    "BTC-261225-126000-P": replace(_OPTION, base="BTC-261225-126000-P", start_price=31_000),
+    "BTC-261225-126000-P": _OPTION_HARDLY_TRADED,
+    "ETH-261225-4000-C": replace(_OPTION, base="ETH", tick=100, start_price=45_600, interval_ms=700),
+    "ETH-261225-4000-P": replace(_OPTION_HARDLY_TRADED, base="ETH", tick=100, start_price=1_340_000),
 }
 
 PROFILES = MappingProxyType(
@@ -229,7 +243,7 @@ PROFILES = MappingProxyType(
         "spot": MappingProxyType(_SPOT_NAMES),
         "usdm": MappingProxyType(_USDM_NAMES),
         "coinm": MappingProxyType(_COINM_NAMES),
-        "options": MappingProxyType(_OPTIONS_NAMES),
+        "options": MappingProxyType(_OPTION_NAMES),
     }
 )
 """Family (spot, usdm, coinm, options) to symbol to profile."""
@@ -240,11 +254,9 @@ def profile_of(family: str, symbol: str) -> Profile:
     known = PROFILES[family]
     if symbol in known:
         return known[symbol]
-    likeness = {
-        "spot": _SPOT_THIN,
-        "usdm": known.get("SOLUSDT", _USDM_ETH),
-        "coinm": _COINM_BTC,
-        "options": _OPTION,
-    }[family]
+    likeness = {"spot": _SPOT_THIN, "usdm": _USDM_NAMES["SOLUSDT"], "coinm": _COINM_BTC, "options": _OPTION}[
+        family
+    ]
     quote = next((quote for quote in ("USDT", "USDC", "USD", "BTC", "EUR") if symbol.endswith(quote)), "USDT")
-    return replace(likeness, base=symbol.removesuffix(quote) or symbol, quote=quote)
+    base = symbol.partition("-")[0] if family == "options" else symbol
+    return replace(likeness, base=base.removesuffix(quote) or base, quote=quote)

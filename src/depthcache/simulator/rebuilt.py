@@ -97,12 +97,15 @@ def snapshot_body(
     venue: Venue, symbol: str, update_id: int, bids: list[Level], asks: list[Level], *, time_ms: int
 ) -> bytes:
     """A depth answer with the keys and their order of that venue (spot docs 2026-07-21; USD-M measured
-    2026-10-07; COIN-M docs 2026-05-28)."""
-    message: dict[str, object] = {"lastUpdateId": update_id}
-    if venue.continuity == "chained":
+    2026-10-07; COIN-M and options docs 2026-05-28)."""
+    is_options = venue.depth_path.startswith("/eapi")
+    message: dict[str, object] = {} if is_options else {"lastUpdateId": update_id}
+    if venue.continuity == "chained" and not is_options:
         if venue.depth_path.startswith("/dapi"):
             message |= {"symbol": symbol, "pair": symbol.partition("_")[0]}
         message |= {"E": time_ms, "T": time_ms}
     for name, side in (("bids", bids), ("asks", asks)):
         message[name] = [[format(price, "f"), format(quantity, "f")] for price, quantity in side]
+    if is_options:
+        message |= {"T": time_ms, "lastUpdateId": update_id}
     return json.dumps(message, separators=(",", ":")).encode()

@@ -3,8 +3,8 @@
 A diff stream gathers the single changes since its last message: per price the last value wins, `U` and
 `u` are the first and the last id among them, `pu` is the `u` of the message before *on this stream*.
 Key order, widths and the order of levels are the wire's (spot: best first; USD-M and COIN-M: ascending
-on both sides; recordings 2021-2026, spot docs 2026-07-21, futures docs 2026-05-28). Not here: who gets
-it (`sessions`).
+on both sides; recordings 2021-2026, spot docs 2026-07-21, futures docs 2026-05-28; options as USD-M without
+`ps` and `st`, options docs 2026-05-28). Not here: who gets it (`sessions`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,16 @@ from depthcache.venues import Venue
 
 __all__ = ["Diffs", "best_ticker", "family", "partial_depth", "snapshot"]
 
-_PAIRED = ("usdm", "coinm")
-"""Families whose messages name the pair and the side of the house (CM-UM integration, 2026-06-30)."""
+_FAMILIES = {"api": "spot", "fapi": "usdm", "dapi": "coinm", "eapi": "options"}
+_KINDS = {"usdm": 1, "coinm": 2}
+"""`st`, which both futures families send since 2026-06-30, with the pair (`ps`); options have neither."""
 _TRANSACTION_BEFORE_EVENT_MS = 2
 """Events leave the exchange this long after the transaction (`E - T`, USD-M recordings 2024-08)."""
 
 
 def family(venue: Venue) -> str:
     """`spot`, `usdm`, `coinm` or `options`: whose wire format the venue speaks."""
-    if venue.continuity == "contiguous":
-        return "spot"
-    if venue.depth_path.startswith("/eapi"):
-        return "options"
-    return "coinm" if venue.depth_path.startswith("/dapi") else "usdm"
+    return _FAMILIES[venue.depth_path.split("/")[1]]
 
 
 class Diffs:
@@ -61,14 +58,14 @@ class Diffs:
         if self._family != "spot":
             message["T"] = time_ms - _TRANSACTION_BEFORE_EVENT_MS
         message["s"] = self._symbol
-        if self._family in _PAIRED:
+        if self._family in _KINDS:
             message["ps"] = _pair(self._symbol)
         message |= {"U": first, "u": last}
         if self._family != "spot":
             message["pu"] = self._last_sent_id
         message |= {"b": self._levels(BIDS), "a": self._levels(ASKS)}
-        if self._family in _PAIRED:
-            message["st"] = 1 if self._family == "usdm" else 2
+        if self._family in _KINDS:
+            message["st"] = _KINDS[self._family]
         self._last_sent_id, self._first_id = last, None
         self._sides = ({}, {})
         return _json(message)
@@ -88,15 +85,16 @@ def snapshot(
     time_ms: int,
 ) -> bytes:
     """The body of a depth snapshot of these levels, best first."""
+    if family(venue) == "options":  # this order: options docs, "Order Book", 2026-05-28
+        levels: dict[str, object] = {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
+        return _json(levels | {"T": time_ms, "lastUpdateId": update_id}).encode()
     message: dict[str, object] = {"lastUpdateId": update_id}
     if family(venue) == "coinm":
         message |= {"symbol": symbol, "pair": _pair(symbol)}
     if family(venue) != "spot":
         message |= {"E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
-    levels: dict[str, object] = {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
-    if family(venue) == "options":  # options docs, "Order Book", 2026-05-28
-        return _json(levels | {"T": time_ms, "lastUpdateId": update_id}).encode()
-    return _json(message | levels).encode()
+    message |= {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
+    return _json(message).encode()
 
 
 def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_ms: int) -> str:
@@ -107,12 +105,10 @@ def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_m
         return _json({"lastUpdateId": held, "bids": bids, "asks": asks})
     message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
     message |= {"T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
-    ids: dict[str, object] = {"U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
-    if family(venue) == "options":
-        return _json(message | {"s": symbol} | ids)
-    return _json(
-        message | {"s": symbol, "ps": _pair(symbol)} | ids | {"st": 1 if family(venue) == "usdm" else 2}
-    )
+    message |= {"s": symbol} | _pair_of(venue, symbol)
+    message |= {"U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
+    kind = _KINDS.get(family(venue))
+    return _json(message if kind is None else message | {"st": kind})
 
 
 def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str | None:
@@ -125,8 +121,12 @@ def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str 
     if family(venue) == "spot":
         return _json({"u": market.last_update_id, "s": symbol} | prices)
     message: dict[str, object] = {"e": "bookTicker", "u": market.last_update_id, "s": symbol}
-    message |= {"ps": _pair(symbol)} | prices
+    message |= _pair_of(venue, symbol) | prices
     return _json(message | {"T": time_ms - _TRANSACTION_BEFORE_EVENT_MS, "E": time_ms})
+
+
+def _pair_of(venue: Venue, symbol: str) -> dict[str, object]:
+    return {"ps": _pair(symbol)} if family(venue) in _KINDS else {}
 
 
 def _pair(symbol: str) -> str:

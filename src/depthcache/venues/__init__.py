@@ -29,7 +29,7 @@ from depthcache.venues.binance_com_futures import (
     BINANCE_COM_FUTURES_DEMO,
     BINANCE_COM_FUTURES_TESTNET,
 )
-from depthcache.venues.binance_com_options import (
+from depthcache.venues.binance_com_vanilla_options import (
     BINANCE_COM_VANILLA_OPTIONS,
     BINANCE_COM_VANILLA_OPTIONS_TESTNET,
 )
@@ -43,13 +43,13 @@ __all__ = ["Endpoints", "Venue", "names", "parse_endpoints", "parse_symbol", "ve
 
 _VENUES = (
     BINANCE_COM,
-    BINANCE_COM_TESTNET,
-    BINANCE_COM_DEMO,
-    BINANCE_COM_DATA,
     BINANCE_COM_MARGIN,
-    BINANCE_COM_MARGIN_TESTNET,
     BINANCE_COM_ISOLATED_MARGIN,
+    BINANCE_COM_DATA,
+    BINANCE_COM_TESTNET,
+    BINANCE_COM_MARGIN_TESTNET,
     BINANCE_COM_ISOLATED_MARGIN_TESTNET,
+    BINANCE_COM_DEMO,
     BINANCE_COM_FUTURES,
     BINANCE_COM_FUTURES_TESTNET,
     BINANCE_COM_FUTURES_DEMO,
@@ -61,24 +61,29 @@ _VENUES = (
     BINANCE_US,
     TRBINANCE_COM,
 )
-_PORTFOLIO = re.compile(r"(^|[^a-z])(portfolio|papi|pm)([^a-z]|$)")
-_PORTFOLIO_HINT = (
-    "a portfolio margin account has no books of its own: take 'binance.com', 'binance.com-futures' or "
-    "'binance.com-coin_futures'"
-)
 _BY_NAME = {name: each for each in _VENUES for name in (each.name, *each.aliases)}
+
+_PORTFOLIO_MARGIN = re.compile(r"portfolio|(?<![a-z])(pm|papi)(?![a-z])", re.ASCII)
+"""Portfolio margin has accounts and user data alone (wss://fstream.binance.com/pm, SDKs of 2026-11)."""
+_PORTFOLIO_MARGIN_HINT = (
+    "portfolio margin has no order books of its own, use "
+    "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
+)
 
 
 def venue(name: str) -> Venue:
-    """The venue of an exchange name or alias. Raises UnknownExchange with the names most like it."""
+    """The venue of an exchange name or alias.
+
+    Raises UnknownExchange with the names most like it, or with what to use instead.
+    """
     found = _BY_NAME.get(name) if isinstance(name, str) else None
-    if found is None:
-        lowered = str(name).lower()
-        if _PORTFOLIO.search(lowered):
-            raise UnknownExchange(name=name, known=names(), hint=_PORTFOLIO_HINT)
-        near = get_close_matches(lowered, _BY_NAME, n=3, cutoff=0.6)
-        raise UnknownExchange(name=name, known=names(), near=tuple(near))
-    return found
+    if found is not None:
+        return found
+    lowered = str(name).lower()
+    if _PORTFOLIO_MARGIN.search(lowered):
+        raise UnknownExchange(name=name, known=names(), hint=_PORTFOLIO_MARGIN_HINT)
+    near = get_close_matches(lowered, _BY_NAME, n=3, cutoff=0.6)
+    raise UnknownExchange(name=name, known=names(), near=tuple(near))
 
 
 def names() -> tuple[str, ...]:

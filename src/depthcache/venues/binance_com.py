@@ -1,7 +1,9 @@
-"""binance.com spot, with its testnet and its demo mode: the numbers, their sources, nothing else.
+"""binance.com spot, its margin names, data-only hosts, testnet and demo mode: the numbers, their sources.
 
 Sources: github.com/binance/binance-spot-api-docs at a5e0bc3 (2026-07-21), called "spot docs" below;
-its folders testnet/ and demo-mode/; binance-sdk-spot 13.3.0 (PyPI, 2026-11).
+its folders testnet/ and demo-mode/; binance-sdk-spot 13.3.0 and binance-sdk-margin 8.9.0 (PyPI,
+2026-11). Margin has no books of its own: its markets are those of spot, only user data differs (SDK
+8.9.0). The names exist because users of other libraries know them.
 """
 
 from __future__ import annotations
@@ -39,19 +41,24 @@ BINANCE_COM = Venue(
     exchange_info_path="/api/v3/exchangeInfo",
     time_path="/api/v3/time",
     ping_path="/api/v3/ping",
+    # Spot docs, rest-api "Symbol order book ticker", 2026-07-21.
+    best_path="/api/v3/ticker/bookTicker",
+    # Spot docs, rest-api "Exchange information": weight 20, `symbols` and `showPermissionSets`, 2026-07-21.
+    exchange_info_weight=20,
+    takes_symbols=True,
     # Spot docs, rest-api "Order book": any limit from 1, cut to 5,000; the tops of the tiers, 2026-07-21.
     depth_limits=(100, 500, 1000, 5000),
     any_depth_limit=True,
     # Spot docs, rest-api "Order book" and binance-sdk-spot 13.3.0 (2026-11).
     depth_weights=((100, 5), (500, 25), (1000, 50), (5000, 250)),
-    exchange_info_weight=20,
-    # Its lastUpdateId was the u of a diff in 1,919 of 1,919 payloads (spot BTCUSDT, measured 2026-08-24).
-    top_stream="@depth20@100ms",
     weight_pool="binance.com spot",
     # Spot docs, rest-api "Limits", since 2023-08-25.
     weight_per_minute=6000,
     # Spot docs, web-socket-streams "Diff. depth stream": 1000 ms is the bare name, 2026-07-21.
     stream_speeds=((100, "@depth@100ms"), (1000, "@depth")),
+    # Its lastUpdateId was the u of a diff in 1,919 of 1,919 payloads (measured 2026-08-24).
+    top_stream="@depth20@100ms",
+    top_levels=20,
     # Spot docs, web-socket-streams "General WSS information": 1,024 streams, 5 messages a second
     # (pings and pongs count), 300 connects in 5 minutes, 24 hours, 2026-07-21.
     streams_per_connection=1024,
@@ -65,6 +72,18 @@ BINANCE_COM = Venue(
     ping_interval_s=20.0,
 )
 
+BINANCE_COM_MARGIN = replace(BINANCE_COM, name="binance.com-margin")
+
+BINANCE_COM_ISOLATED_MARGIN = replace(BINANCE_COM, name="binance.com-isolated_margin")
+
+BINANCE_COM_DATA = replace(
+    BINANCE_COM,
+    name="binance.com-data",
+    # Spot docs, rest-api and web-socket-streams, 2026-07-21: market data alone, no key; it answers where
+    # the main hosts are refused for the place (451). Its weight is assumed to be counted with spot's.
+    endpoints=Endpoints(rest="https://data-api.binance.vision", websocket="wss://data-stream.binance.vision"),
+)
+
 BINANCE_COM_TESTNET = replace(
     BINANCE_COM,
     name="binance.com-testnet",
@@ -75,26 +94,14 @@ BINANCE_COM_TESTNET = replace(
     weight_pool="binance.com spot testnet",
 )
 
+BINANCE_COM_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance.com-margin-testnet")
+
+BINANCE_COM_ISOLATED_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance.com-isolated_margin-testnet")
+
 BINANCE_COM_DEMO = replace(
     BINANCE_COM,
     name="binance.com-demo",
     # Spot docs, demo-mode/, public since 2026-01-29.
     endpoints=Endpoints(rest="https://demo-api.binance.com", websocket="wss://demo-stream.binance.com"),
     weight_pool="binance.com spot demo",
-)
-
-# Margin trades on the books of spot: same hosts, same streams (binance-sdk-margin-trading 8.9.0, 2026-11).
-BINANCE_COM_MARGIN = replace(BINANCE_COM, name="binance.com-margin")
-BINANCE_COM_ISOLATED_MARGIN = replace(BINANCE_COM, name="binance.com-isolated_margin")
-BINANCE_COM_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance.com-margin-testnet")
-BINANCE_COM_ISOLATED_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance.com-isolated_margin-testnet")
-
-BINANCE_COM_DATA = replace(
-    BINANCE_COM,
-    name="binance.com-data",
-    # Spot docs, "Market data only URLs", 2026-07-21: public data without a key. Answered where the main
-    # hosts are not served (HTTP 451; reported by users, 2026). The budget is taken to be that of spot.
-    endpoints=Endpoints(
-        rest="https://data-api.binance.vision", websocket="wss://data-stream.binance.vision:9443"
-    ),
 )

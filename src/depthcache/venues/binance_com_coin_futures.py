@@ -1,4 +1,4 @@
-"""binance.com COIN-M futures: the numbers, their sources, nothing else.
+"""binance.com COIN-M futures, with testnet and demo: the numbers, their sources, nothing else.
 
 Sources: developers.binance.com COIN-M pages (2026-05-28), called "futures docs" below;
 binance-sdk-derivatives-trading-coin-futures 14.1.0 (PyPI, 2026-11); the CM-UM integration notice
@@ -11,11 +11,7 @@ from dataclasses import replace
 
 from depthcache.venues.venue import Endpoints, Venue
 
-__all__ = [
-    "BINANCE_COM_COIN_FUTURES",
-    "BINANCE_COM_COIN_FUTURES_DEMO",
-    "BINANCE_COM_COIN_FUTURES_TESTNET",
-]
+__all__ = ["BINANCE_COM_COIN_FUTURES", "BINANCE_COM_COIN_FUTURES_DEMO", "BINANCE_COM_COIN_FUTURES_TESTNET"]
 
 BINANCE_COM_COIN_FUTURES = Venue(
     name="binance.com-coin_futures",
@@ -33,13 +29,13 @@ BINANCE_COM_COIN_FUTURES = Venue(
     exchange_info_path="/dapi/v1/exchangeInfo",
     time_path="/dapi/v1/time",
     ping_path="/dapi/v1/ping",
+    # Futures docs, "Exchange Information", 2026-05-28: COIN-M says contractStatus.
+    status_key="contractStatus",
     # Futures docs, "Order Book", 2026-05-28.
     depth_limits=(5, 10, 20, 50, 100, 500, 1000),
     any_depth_limit=False,
     # Futures docs, "Order Book", 2026-05-28.
     depth_weights=((50, 2), (100, 5), (500, 10), (1000, 20)),
-    # Futures docs, "Exchange Information", 2026-05-28.
-    status_key="contractStatus",
     # One budget with USD-M since the CM-UM integration, 2026-06-30.
     weight_pool="binance.com futures",
     weight_per_minute=2400,
@@ -61,17 +57,19 @@ BINANCE_COM_COIN_FUTURES = Venue(
 BINANCE_COM_COIN_FUTURES_TESTNET = replace(
     BINANCE_COM_COIN_FUTURES,
     name="binance.com-coin_futures-testnet",
-    # binance-common 4.7.0 (2026-11).
+    # binance-common 4.7.0 (PyPI, 2026-11): REST on the host of the USD-M testnet.
     endpoints=Endpoints(
         rest="https://testnet.binancefuture.com", websocket="wss://dstream.binancefuture.com"
     ),
+    # One budget with USD-M, as in production since 2026-06-30; not stated for the testnet.
     weight_pool="binance.com futures testnet",
 )
 
 BINANCE_COM_COIN_FUTURES_DEMO = replace(
     BINANCE_COM_COIN_FUTURES,
     name="binance.com-coin_futures-demo",
-    # nautilus_trader, constants, 2026-07-02.
+    # REST: binance-common 4.7.0 (PyPI, 2026-11); WebSocket: nautilus_trader (2026-07-02).
     endpoints=Endpoints(rest="https://demo-dapi.binance.com", websocket="wss://demo-dstream.binance.com"),
+    # One budget with USD-M, as in production since 2026-06-30; not stated for the demo.
     weight_pool="binance.com futures demo",
 )

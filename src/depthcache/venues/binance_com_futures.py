@@ -28,6 +28,8 @@ BINANCE_COM_FUTURES = Venue(
     exchange_info_path="/fapi/v1/exchangeInfo",
     time_path="/fapi/v1/time",
     ping_path="/fapi/v1/ping",
+    # SDK 18.1.0 (2026-11), which calls the used weight in its header inaccurate.
+    best_path="/fapi/v1/ticker/bookTicker",
     # Futures docs, "Order Book", 2026-05-28; others answer 400 with -4021 (measured 2026-10-07).
     depth_limits=(5, 10, 20, 50, 100, 500, 1000),
     any_depth_limit=False,

@@ -24,6 +24,8 @@ BINANCE_US = Venue(
     exchange_info_path="/api/v3/exchangeInfo",
     time_path="/api/v3/time",
     ping_path="/api/v3/ping",
+    # Not stated in the US docs; taken from spot (2026-07-21), which is not less.
+    exchange_info_weight=20,
     # US docs, "Order book", 2023-09.
     depth_limits=(100, 500, 1000, 5000),
     any_depth_limit=True,

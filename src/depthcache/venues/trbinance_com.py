@@ -28,6 +28,8 @@ TRBINANCE_COM = Venue(
     time_path="/api/v3/time",
     ping_path="/api/v3/ping",
     # Assumed as on spot.
+    exchange_info_weight=20,
+    # Assumed as on spot.
     depth_limits=(100, 500, 1000, 5000),
     any_depth_limit=True,
     depth_weights=((100, 5), (500, 25), (1000, 50), (5000, 250)),

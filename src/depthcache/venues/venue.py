@@ -19,6 +19,10 @@ __all__ = ["Continuity", "Endpoints", "RangeBasis", "Venue"]
 Continuity: TypeAlias = Literal["contiguous", "chained"]
 RangeBasis: TypeAlias = Literal["documented", "unaudited"]
 
+_LONGEST_QUERY = 6_000
+"""Characters of symbols that one URL carries. URLs of about 8,000 characters were the most that Binance
+took (reports of its users, 2020 and 2026)."""
+
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -50,8 +54,17 @@ class Venue:
     """Characters that users write inside symbols of this venue and its MBX names do not have."""
     depth_path: str
     exchange_info_path: str
+    exchange_info_weight: int = 1
+    takes_symbols: bool = False
+    """Whether exchangeInfo can be asked for some symbols alone."""
+    listing_key: str = "symbols"
+    """Where exchangeInfo lists the symbols, e.g. `optionSymbols`."""
+    status_key: str = "status"
+    """Which key of a listed symbol tells its trading status, e.g. `contractStatus`."""
     time_path: str
     ping_path: str
+    best_path: str | None = None
+    """Path of the best prices over REST (bookTicker), where the family documents one."""
     depth_limits: tuple[int, ...]
     """The snapshot limits worth asking: for venues that take any number, the top of each
     weight tier; ascending. The last one is the largest the venue gives."""
@@ -59,6 +72,8 @@ class Venue:
     """Whether limits between the listed ones are accepted (spot) or refused (futures)."""
     depth_weights: tuple[tuple[int, int], ...]
     """(largest limit, weight) per tier, ascending."""
+    snapshot_lag_s: float = 0.0
+    """How far a snapshot is behind its stream when it is newly served: some venues cache it."""
     weight_pool: str
     """Venues that share one weight budget per IP carry the same word."""
     weight_place: str = ""
@@ -67,12 +82,10 @@ class Venue:
     stream_speeds: tuple[tuple[int, str], ...]
     """(milliseconds, suffix) such as (100, "@depth@100ms"); the first is the default."""
     top_stream: str | None = None
-    """Suffix of the partial depth stream whose `lastUpdateId` always equals a diff's `u`."""
+    """Suffix of the partial depth stream whose `lastUpdateId` is always the `u` of some diff, so that it
+    proves a book; None where that is not known to be so."""
     top_levels: int = 20
-    exchange_info_weight: int = 1
-    listing_key: str = "symbols"
-    status_key: str = "status"
-    snapshot_lag_s: float = 0.0
+    """Levels a side on that stream."""
     streams_per_connection: int
     messages_per_second: int
     names_per_message: int
@@ -107,19 +120,6 @@ class Venue:
         """Name of the stream that brings the best levels, each time those of one diff's last update id;
         None where the venue has none of which that is known."""
         return None if self.top_stream is None else symbol.translate(_LOWER) + self.top_stream
-
-    def time_url(self) -> str:
-        """URL of the exchange's time."""
-        return self.endpoints.rest + self.time_path
-
-    def exchange_info_url(self, symbols: Sequence[str] = ()) -> str:
-        """URL of the list of symbols; `symbols`: of these alone, where the venue can."""
-        base = self.endpoints.rest + self.exchange_info_path
-        if not self.any_depth_limit or not symbols:
-            return base
-        return (
-            base + "?symbols=" + quote(json.dumps(list(symbols), ensure_ascii=False, separators=(",", ":")))
-        )
 
     # --- snapshots -------------------------------------------------------------------------
 
@@ -164,3 +164,22 @@ class Venue:
         """URL of a depth snapshot; non-ASCII letters are percent-encoded as UTF-8."""
         self.served_limit(limit)
         return f"{self.endpoints.rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
+
+    # --- other questions -------------------------------------------------------------------
+
+    def exchange_info_url(self, symbols: Sequence[str] = ()) -> str:
+        """URL of what is listed, of these symbols alone where the venue can tell them apart.
+
+        One unknown name among them makes spot refuse the whole question (-1121). A list too long for a
+        URL asks for everything, as an empty one does.
+        """
+        url = self.endpoints.rest + self.exchange_info_path
+        if not self.takes_symbols:
+            return url
+        listed = quote(json.dumps(list(symbols), ensure_ascii=False, separators=(",", ":")), safe="")
+        some = f"symbols={listed}&" if symbols and len(listed) <= _LONGEST_QUERY else ""
+        return f"{url}?{some}showPermissionSets=false"
+
+    def time_url(self) -> str:
+        """URL of the exchange's clock."""
+        return self.endpoints.rest + self.time_path

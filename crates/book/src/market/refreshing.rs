@@ -62,11 +62,11 @@ impl Market {
     /// No diff came for a snapshot that waits: false where it shows another book than this one, and is
     /// dropped. Ids that are shared by symbols grow without this one, so an equal book is merged.
     pub fn settle_refresh(&mut self, now_ns: i64) -> bool {
-        let Some(mut fresh) = self.refresh.take().and_then(|refresh| refresh.fresh) else {
+        let Some(fresh) = self.refresh.take().and_then(|refresh| refresh.fresh) else {
             return true;
         };
         let shared = self.terms.continuity == crate::sequence::Continuity::Chained;
-        let tally = self.bids.compare(&mut fresh.bids) + self.asks.compare(&mut fresh.asks);
+        let tally = self.bids.compare(&fresh.bids) + self.asks.compare(&fresh.asks);
         let same = shared && tally.wrong() == 0;
         if same {
             self.merge(fresh, now_ns);

@@ -1,0 +1,59 @@
+"""Snapshots as options serve them: taken every 30 s, and shown only when they are 25 to 30 s old.
+
+What a client gets is therefore behind its stream by 25 s at best, and by about a minute right before the
+next one is shown: the ids of REST lagged 25 to 30 s and changed about every 30 s (measured 2026-04-19).
+Not here: what is done with a snapshot (`streams.snapshot`).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from depthcache.simulator.market import ASKS, BIDS, Market
+
+__all__ = ["CachedSnapshots", "Levels", "Taken"]
+
+Levels: TypeAlias = tuple[list[tuple[int, int]], list[tuple[int, int]]]
+
+_EVERY_NS = 30_000_000_000
+_SHOWN_AFTER_NS = (25_000_000_000, 30_000_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The whole book of one moment, best first."""
+
+    at_ns: int
+    shown_ns: int
+    update_id: int
+    sides: Levels
+
+
+class CachedSnapshots:
+    """Order of calls: `on_time` before the market changes and before every `shown`."""
+
+    def __init__(self, market: Market, now_ns: int, *, seed: str) -> None:
+        self._market: Final = market
+        self._dice = random.Random(seed)
+        self._taken = [self._take(now_ns, now_ns)]
+        self._next_ns = now_ns - now_ns % _EVERY_NS + _EVERY_NS
+
+    def shown(self, now_ns: int) -> Taken:
+        """What REST shows now."""
+        return [taken for taken in self._taken if taken.shown_ns <= now_ns][-1]
+
+    def on_time(self, now_ns: int) -> None:
+        """Take what is due; the market has not changed since the last call."""
+        while self._next_ns <= now_ns:
+            shown_ns = self._next_ns + self._dice.randint(*_SHOWN_AFTER_NS)
+            # What was shown before this one was taken will be shown no more once this one is.
+            current = [taken for taken in self._taken if taken.shown_ns <= self._next_ns][-1:]
+            waiting = [taken for taken in self._taken if taken.shown_ns > self._next_ns]
+            self._taken = [*current, *waiting, self._take(self._next_ns, shown_ns)]
+            self._next_ns += _EVERY_NS
+
+    def _take(self, at_ns: int, shown_ns: int) -> Taken:
+        market = self._market
+        return Taken(at_ns, shown_ns, market.last_update_id, (market.levels(BIDS), market.levels(ASKS)))

@@ -54,8 +54,9 @@ instructions: tools  ## Count the native book's instructions with valgrind: the 
 fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)
 
-soak: wheel  ## The property tests with many schedules (SCHEDULES=100000)
+soak: wheel  ## 10,000 resyncs on real sockets, then the property tests with many schedules (SCHEDULES=100000)
 	tools/environment.sh $(TEST_ENV) test
+	$(TEST_ENV)/bin/python -m benches.soak --resyncs 10000 --cycles 1000
 	first=$${SCHEDULES_SEED:-$$(date +%s)}; echo "$(SCHEDULES) schedules of faults from seed $$first"; \
 		SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$$first HYPOTHESIS_PROFILE=soak \
 		$(TEST_ENV)/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/properties

@@ -2,8 +2,8 @@
 
     python -m benches.soak --resyncs 10000 --cycles 1000
 
-200 books on the embedded exchange. Every few seconds connections break or updates are lost, so that every book
-needs a new snapshot, within the exchange's own weight limits; in between books are removed and added again.
+200 books on the embedded exchange. Every few seconds connections break or updates are lost, so that every
+book needs a new snapshot, within the exchange's own weight limits; in between books come and go.
 Caveat: the exchange lives in the same process, with a bounded memory of its own.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import os
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -43,6 +42,10 @@ def memory_bytes() -> int:
     """What the process holds, after the collector was here."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE
+
+
+def _files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def world() -> simulator.SimulatedExchange:
@@ -118,11 +121,11 @@ def main() -> int:
     parser.add_argument("--resyncs", type=int, default=10_000)
     parser.add_argument("--cycles", type=int, default=1_000)
     chosen = parser.parse_args()
-    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, files = threading.active_count(), _files()
     seen = asyncio.run(run(chosen.resyncs, chosen.cycles))
     warm = seen.memory[int(len(seen.memory) * _WARM)]
     growth = max(seen.memory[int(len(seen.memory) * _WARM) :]) / warm - 1
-    left = (threading.active_count() - threads, len(os.listdir("/proc/self/fd")) - files)
+    left = (threading.active_count() - threads, _files() - files)
     print(f"memory after warm-up: {growth:+.1%} at most (bar {_FLAT:.0%})")
     print(f"left behind: {left[0]} threads, {left[1]} files; unretrieved: {len(seen.unretrieved)}")
     good = growth <= _FLAT and left == (0, 0) and not seen.unretrieved

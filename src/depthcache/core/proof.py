@@ -26,6 +26,7 @@ __all__ = ["Proof", "Source"]
 
 _AGAIN_NS = 20_000_000
 _TRIES = 10
+_TOP = 20
 _SUFFIXES = ("@depth20@100ms", "@bookTicker")
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -46,6 +47,8 @@ class Source:
 class _Held:
     update_id: int
     sides: tuple[list[tuple[float, float]], list[tuple[float, float]]]
+    levels: int
+    """How many a side the stream shows; fewer are all that there are."""
     left: int = _TRIES
 
 
@@ -128,7 +131,7 @@ class Proof:
     def _try(self, stream: str, held: _Held, now_ns: int) -> None:
         source = self.sources[stream]
         try:
-            frozen = self._book.freeze(max(map(len, held.sides)) or 1)
+            frozen = self._book.freeze(held.levels)
         except BookError:
             frozen = None
         ours = None if frozen is None else frozen.last_update_id
@@ -146,7 +149,7 @@ class Proof:
 
 
 def _count(source: Source, theirs: list[tuple[float, float]], ours: list[tuple[float, float]]) -> None:
-    shown, held = dict(theirs), dict(ours[: len(theirs)])
+    shown, held = dict(theirs), dict(ours)
     source.checked += len(shown.keys() | held.keys())
     source.missing += len(shown.keys() - held.keys())
     source.extra += len(held.keys() - shown.keys())
@@ -159,12 +162,14 @@ def _read(frame: bytes) -> _Held | None:
         data: Any = msgspec.json.decode(frame)["data"]
         update_id = data["lastUpdateId"] if "lastUpdateId" in data else data["u"]
         if "B" in data:
+            levels = 1
             bids, asks = [[data["b"], data["B"]]], [[data["a"], data["A"]]]
         else:
+            levels = _TOP
             bids, asks = data.get("bids", data.get("b")), data.get("asks", data.get("a"))
         if not isinstance(update_id, int):
             return None
-        return _Held(update_id, (_levels(bids), _levels(asks)))
+        return _Held(update_id, (_levels(bids), _levels(asks)), levels)
     except (msgspec.DecodeError, LookupError, TypeError, ValueError, AttributeError, UnicodeDecodeError):
         return None
 

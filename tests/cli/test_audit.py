@@ -1,0 +1,52 @@
+"""`depthcache audit`: right books end with 0, wrong ones with 1, Ctrl-C with 130."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from depthcache import simulator
+
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-c", "import sys; from depthcache.cli import main; sys.exit(main())", "audit"]
+    own = {**os.environ, **environment}
+    return subprocess.run(
+        [*call, *arguments], env=own, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("exchange", ["binance.com", "binance.com-futures"])
+def test_right_books_are_said_to_be_right_with_every_source(exchange: str) -> None:
+    with simulator.serve(seed=3) as server:
+        done = run(
+            "BTCUSDT", "ETHUSDT", "--exchange", exchange, "--minutes", "0.05", environment=server.environment
+        )
+    assert done.returncode == 0, done.stderr
+    first, second = sorted(done.stdout.splitlines())
+    assert first.startswith(f"BTCUSDT on {exchange}: right, ")
+    assert second.startswith(f"ETHUSDT on {exchange}: right, ")
+    for source in ("rest: 2 compared", "depth20@100ms: ", "bookTicker: "):
+        assert source in first
+
+
+def test_a_book_that_lost_levels_is_said_to_be_wrong() -> None:
+    profile = {"BTCUSDT": simulator.TINY}
+    exchange = simulator.SimulatedExchange({"binance.com": profile}, seed=3, evicts_beyond=15)
+    with simulator.Server(exchange) as server:
+        done = run("BTCUSDT", "--minutes", "0.1", environment=server.environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "BTCUSDT on binance.com: WRONG, " in done.stdout
+
+
+def test_an_unknown_symbol_is_refused_with_names_like_it() -> None:
+    with simulator.serve(seed=3) as server:
+        done = run("BTCUSD", environment=server.environment)
+    assert done.returncode == 2
+    assert "did you mean 'BTCUSDT'" in done.stderr

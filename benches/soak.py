@@ -62,7 +62,7 @@ async def run(resyncs: int, cycles: int) -> Seen:
         policy = Policy(share=0.9, relapse_base_s=0.1, relapse_cap_s=0.2, refresh_s=0.0)
         settings = Settings(endpoints=server.settings.endpoints, proxies=False, policy=policy)
         symbols = {name: [f"S{number}USDT" for number in range(BOOKS)] for name in (SPOT, FUTURES)}
-        async with depthcache.connect(symbols, settings=settings) as books:
+        async with depthcache.connect(symbols, depth=40, settings=settings) as books:
             await books.wait_synced(timeout=120)
             gone = 0  # resyncs of books that were removed
             number = 0

@@ -2,12 +2,16 @@
 
 What a program must react to is an exception or a status, never a line here. So everything that
 can happen in good order is INFO or DEBUG, and a program that sets up no logging hears nothing; only
-a mistake of this package itself is an ERROR. Nothing here is called for a frame or a read.
+a mistake of this package itself is an ERROR. Nothing here is called for a frame or a read. Hundreds of
+books that lose one connection would say the same hundreds of times: of each kind, a hundred lines in ten
+seconds are written, and how many were not.
 """
 
 from __future__ import annotations
 
 import logging
+from threading import Lock
+from time import monotonic
 
 __all__ = [
     "book_status",
@@ -22,26 +26,55 @@ __all__ = [
 ]
 
 _LOGGER = logging.getLogger("depthcache")
+_MOST, _WINDOW_S = 100, 10.0
+
+
+class _Limited:
+    """Lines of one kind: at most so many in a window; what was left out is counted and told."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._began = self._written = self._left_out = 0.0
+
+    def write(self, level: int, text: str, *values: object) -> None:
+        if not _LOGGER.isEnabledFor(level):
+            return
+        with self._lock:
+            now = monotonic()
+            left_out = 0.0
+            if now - self._began >= _WINDOW_S:
+                left_out, self._left_out = self._left_out, 0.0
+                self._began, self._written = now, 0.0
+            self._written += 1
+            if self._written > _MOST:
+                self._left_out += 1
+                return
+        if left_out:
+            _LOGGER.log(level, "%d more lines of the next kind were left out", left_out)
+        _LOGGER.log(level, text, *values)
+
+
+_BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS = _Limited(), _Limited(), _Limited(), _Limited()
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """A book has another status."""
-    _LOGGER.info("%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
+    _BOOKS.write(logging.INFO, "%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
 
 
 def connection_open(*, connection: int) -> None:
     """A WebSocket is open."""
-    _LOGGER.info("connection %d is open", connection)
+    _CONNECTIONS.write(logging.INFO, "connection %d is open", connection)
 
 
 def connection_closed(*, connection: int, code: int | None, reason: str) -> None:
     """A WebSocket ended, or could not be opened."""
-    _LOGGER.info("connection %d is closed (code %s): %s", connection, code, reason)
+    _CONNECTIONS.write(logging.INFO, "connection %d is closed (code %s): %s", connection, code, reason)
 
 
 def request_failed(*, request: int, reason: str) -> None:
     """A snapshot request got no answer, or none with status 200."""
-    _LOGGER.info("request %d failed: %s", request, reason)
+    _REQUESTS.write(logging.INFO, "request %d failed: %s", request, reason)
 
 
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
@@ -52,7 +85,7 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
 
 def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was written to a file."""
-    _LOGGER.info("the flight of %s on %s is saved to %s: %s", symbol, exchange, path, reason)
+    _FLIGHTS.write(logging.INFO, "the flight of %s on %s is saved to %s: %s", symbol, exchange, path, reason)
 
 
 def not_written(*, path: str, error: Exception) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from aiohttp import web
 
 from depthcache import Settings, doctor, simulator
@@ -74,6 +78,22 @@ async def test_on_futures_the_open_points_are_asked() -> None:
     assert "no: acknowledged and silent" in finding(report, "does /market/stream").measured
     assert "yes" in finding(report, "is @0ms still served").measured
     assert all(each.verdict is Verdict.INFO for each in report.findings if each.check.endswith("?"))
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_certificate_of_an_authority_of_ones_own_needs_ca_file(trusted: bool, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    file = tmp_path / "authorities.pem"
+    authority.cert_pem.write_to_path(str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with simulator.serve(seed=3, tls=context, ca_file=file) as server:
+        settings = server.settings if trusted else replace(server.settings, ca_file=None)
+        report = await doctor.examine("binance.com", seconds=1.0, settings=settings)
+    found = finding(report, "TLS")
+    assert found.verdict is (Verdict.OK if trusted else Verdict.FAIL), found
+    assert report.is_good is trusted
+    assert trusted or "ca_file" in found.advice
 
 
 async def test_a_host_without_a_name_is_told_to_look_at_its_name_server() -> None:

@@ -32,7 +32,7 @@ async def findings(
     chosen = Settings.from_environment() if settings is None else settings
     venue = chosen.venue(exchange)
     sessions = Sessions(chosen.ca_file)
-    host = Host(venue, sessions, use_proxies=chosen.proxies)
+    host = Host(venue, sessions, use_proxies=chosen.proxies, ca_file=chosen.ca_file)
     try:
         async for finding in examine_reach(host, symbol):
             yield finding

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
+from os import PathLike
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,8 +33,16 @@ _USUAL = ("BTCUSDT", "BTCUSD_PERP")
 class Host:
     """An exchange as it is seen from here, and what was learned of it so far."""
 
-    def __init__(self, venue: Venue, sessions: Sessions, *, use_proxies: bool) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        sessions: Sessions,
+        *,
+        use_proxies: bool,
+        ca_file: str | PathLike[str] | None = None,
+    ) -> None:
         self.venue, self.sessions, self.use_proxies = venue, sessions, use_proxies
+        self.ca_file = ca_file
         self.symbol = ""
         self.can_go_on = True
 
@@ -80,14 +89,14 @@ async def _examine_host(host: Host, url: str) -> AsyncIterator[Finding]:
     addresses = sorted({str(entry[4][0]) for entry in found})
     yield Finding(f"DNS of {name}", Verdict.OK, ", ".join(addresses[:4]))
     if parts.scheme in ("https", "wss"):
-        yield await _examine_tls(name, port)
+        yield await _examine_tls(host, name, port)
 
 
-async def _examine_tls(name: str, port: int) -> Finding:
+async def _examine_tls(host: Host, name: str, port: int) -> Finding:
     check = f"TLS of {name}"
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            context = ssl.create_default_context()
+            context = ssl.create_default_context(cafile=host.ca_file)
             _, writer = await asyncio.open_connection(name, port, ssl=context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
         advice = "something in between speaks for the exchange: name its authority with ca_file, or avoid it"

@@ -43,6 +43,7 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert sum(each.streams for each in facts.connections) == 3
     assert [(budget.limit, budget.most) for budget in facts.budgets] == [(6000, 3000), (2400, 1200)]
     assert all(budget.counted for budget in facts.budgets)
+    assert all(sum(budget.times) >= 1 and budget.times_sum_s > 0 for budget in facts.budgets)
     families = {family.name: family for family in text_string_to_metric_families(text)}
     synced = families["depthcache_book_synced"].samples
     assert {tuple(sample.labels.values()): sample.value for sample in synced} == {
@@ -53,6 +54,7 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert families["depthcache_book_applied"].samples[0].value >= 5
     assert families["depthcache_book_delay_seconds"].type == "histogram"
     assert "depthcache_budget_used" in families
+    assert families["depthcache_budget_request_seconds"].type == "histogram"
     assert "depthcache_connection_open" in families
 
 

@@ -150,6 +150,8 @@ class Client(Generic[B]):
                     waiting=pacer.waiting,
                     in_flight=pacer.in_flight,
                     stopped_s=max(0, pacer.budget.stopped_until_ns - now_ns) / 1e9,
+                    times=tuple(pacer.times),
+                    times_sum_s=pacer.times_ns / 1e9,
                 )
                 for pacer in self._core.pacers()
             ),

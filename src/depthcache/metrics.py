@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BookFacts", "BudgetFacts", "ConnectionFacts", "Facts", "prometheus_text"]
 
-_DELAY_BUCKETS_US = tuple(2**power for power in range(27))
+_DELAY_BUCKETS_S = tuple(2**power / 1e6 for power in range(27))
+_REQUEST_BUCKETS_S = tuple(2**power / 1e3 for power in range(17))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,8 @@ class BudgetFacts:
         counted: what the exchange counted last, all programs of the address together; None if unknown.
         waiting, in_flight: requests of this client.
         stopped_s: for so long nobody may ask, 0.0 otherwise.
+        times: how many answers came within 2**i milliseconds, each counted once in the smallest such i.
+        times_sum_s: all of these times together.
     """
 
     pool: str
@@ -96,6 +99,8 @@ class BudgetFacts:
     waiting: int
     in_flight: int
     stopped_s: float
+    times: tuple[int, ...]
+    times_sum_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +151,7 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
                 family.add_metric(labels, value)
         for side, held in zip(("bids", "asks"), book.levels, strict=True):
             levels.add_metric([*labels, side], held)
-        delays.add_metric(labels, _buckets(book.delays), book.delays_sum_s)
+        delays.add_metric(labels, _buckets(book.delays, _DELAY_BUCKETS_S), book.delays_sum_s)
         own = {"losses": book.losses, "detect_seconds": book.detect_s, "recover_seconds": book.recover_s}
         for name, count in (book.counters | own).items():
             _counter(counts, f"depthcache_book_{name}", names).add_metric(labels, count)
@@ -180,6 +185,7 @@ def _of_connections(facts: Facts) -> Iterator[Metric]:
 def _of_budgets(facts: Facts) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
+    yield _request_times(facts)
     for name, words in (
         ("limit", "Weight a minute, by the exchange"),
         ("most", "Weight a minute that this client may use"),
@@ -197,6 +203,16 @@ def _of_budgets(facts: Facts) -> Iterator[Metric]:
         yield family
 
 
+def _request_times(facts: Facts) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily
+
+    words = "From sending a request to its answer"
+    family = HistogramMetricFamily("depthcache_budget_request_seconds", words, labels=["pool"])
+    for budget in facts.budgets:
+        family.add_metric([budget.pool], _buckets(budget.times, _REQUEST_BUCKETS_S), budget.times_sum_s)
+    return family
+
+
 def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
     from prometheus_client.core import CounterMetricFamily
 
@@ -206,10 +222,10 @@ def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
     return counts[name]
 
 
-def _buckets(counts: tuple[int, ...]) -> list[tuple[str, float]]:
+def _buckets(counts: tuple[int, ...], bounds_s: tuple[float, ...]) -> list[tuple[str, float]]:
     """Cumulative counts by upper bound in seconds, as Prometheus wants them."""
     seen, buckets = 0, []
-    for bound_us, count in zip(_DELAY_BUCKETS_US, counts, strict=False):
+    for bound_s, count in zip(bounds_s, counts, strict=False):
         seen += count
-        buckets.append((str(bound_us / 1e6), float(seen)))
+        buckets.append((str(bound_s), float(seen)))
     return [*buckets, ("+Inf", float(sum(counts)))]

@@ -88,6 +88,20 @@ def test_no_more_requests_are_in_flight_than_chosen() -> None:
     assert len(sent(context)) == 1
 
 
+@pytest.mark.parametrize(
+    ("took_ms", "bucket"), [(0.0, 0), (1.0, 0), (1.5, 1), (2.0, 1), (2.5, 2), (350.0, 9), (10.0**7, 17)]
+)
+def test_the_time_of_an_answer_counts_in_the_smallest_power_of_two_that_holds_it(
+    took_ms: float, bucket: int
+) -> None:
+    pacer, context = make_pacer()
+    pacer.ask(ticket(), 0)
+    [command] = sent(context)
+    pacer.on_answer(command.request, GOOD, {}, round(took_ms * 1e6))
+    assert [place for place, count in enumerate(pacer.times) if count] == [bucket]
+    assert pacer.times_ns == round(took_ms * 1e6)
+
+
 def test_waiting_is_first_come_first_served() -> None:
     pacer, context = make_pacer(requests_in_flight=1)
     for number in range(20):

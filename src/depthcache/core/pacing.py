@@ -28,6 +28,8 @@ from depthcache.venues.venue import Venue
 __all__ = ["Asker", "Pacer", "Purpose", "Ticket"]
 
 _MINUTE_NS = 60_000_000_000
+_MS_NS = 1_000_000
+_BUCKETS = 18
 
 
 class Purpose(Enum):
@@ -111,6 +113,10 @@ class Pacer:
         self._turn = 0
         self._in_flight: dict[int, Ticket] = {}
         self._checks = Allowance(_MINUTE_NS)
+        self.times = [0] * _BUCKETS
+        """How many answers came within 2**i ms of their sending, each counted once in the smallest such i."""
+        self.times_ns = 0
+        """All of these times together."""
         self._needy: dict[int, int] = {}
         self._needed = 0
 
@@ -158,6 +164,9 @@ class Pacer:
         if ticket is None:
             return None
         self.budget.on_answer(ticket.weight, answer, headers, now_ns)
+        took_ns = now_ns - (now_ns if ticket.sent_ns is None else ticket.sent_ns)
+        self.times[min(max(0, took_ns - 1) // _MS_NS, 2 ** (_BUCKETS - 1) - 1).bit_length()] += 1
+        self.times_ns += took_ns
         return None if ticket.withdrawn else ticket
 
     def on_failure(self, request: int, now_ns: int) -> Ticket | None:

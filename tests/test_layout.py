@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "depthcache"
 MOST_LINES = 500
 PYTHON_FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 RUST_FILES = sorted((ROOT / "crates").rglob("*.rs"))
-FOLDERS = {"cli", "core", "doctor", "io", "recording", "reference", "simulator", "venues"}
+FOLDERS = {"cli", "compat", "core", "doctor", "io", "recording", "reference", "simulator", "venues"}
 
 
 def tracked() -> list[str]:

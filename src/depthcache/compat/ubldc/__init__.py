@@ -1,0 +1,28 @@
+"""The drop-in for UNICORN Binance Local Depth Cache: change one import line, keep the program.
+
+    from depthcache.compat.ubldc import BinanceLocalDepthCacheManager, DepthCacheOutOfSync
+
+It has the class, methods, arguments, exceptions and rules of releases 2.8 to 2.14, and the books of
+`depthcache` behind them. What differs, and why, stands in docs/coming-from-unicorn.md. Written from the
+documented behaviour; no code of the old library is used.
+"""
+
+from __future__ import annotations
+
+from depthcache.compat.ubldc.exceptions import (
+    DepthCacheAlreadyStopped,
+    DepthCacheClusterNotReachableError,
+    DepthCacheNotFound,
+    DepthCacheOutOfSync,
+    LocalDepthCacheError,
+)
+from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
+
+__all__ = [
+    "BinanceLocalDepthCacheManager",
+    "DepthCacheAlreadyStopped",
+    "DepthCacheClusterNotReachableError",
+    "DepthCacheNotFound",
+    "DepthCacheOutOfSync",
+    "LocalDepthCacheError",
+]

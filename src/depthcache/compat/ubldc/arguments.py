@@ -1,0 +1,76 @@
+"""The arguments of the old constructor that have lost their meaning, and the ones that must be checked.
+
+What can have no effect any more is accepted and said once for each manager. Not here: what the others do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+
+from depthcache import InvalidArgument, venues
+from depthcache.compat.ubldc import logs
+
+__all__ = ["parse_callback", "parse_interval", "say_without_effect", "speed_of", "warn_of_licences"]
+
+_DEFAULTS = {
+    "high_performance": False,
+    "auto_data_cleanup_stopped_streams": False,
+    "init_interval": 4.0,
+    "init_time_window": 5,
+    "websocket_close_timeout": 2,
+    "websocket_ping_interval": 10,
+    "websocket_ping_timeout": 20,
+    "disable_colorama": False,
+}
+"""Snapshots are paced by the exchange's weight limit, connections by its own rules; nothing is coloured."""
+
+
+def say_without_effect(given: Mapping[str, object]) -> None:
+    """Say which arguments were set to something else than their default, and do nothing."""
+    names = [name for name, default in _DEFAULTS.items() if given[name] != default]
+    if names:
+        logs.no_effect(names=names)
+
+
+def warn_of_licences(given: Mapping[str, str | None]) -> None:
+    """Licences ended with release 2.8.1."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        warnings.warn(
+            f"{', '.join(names)}: licences ended with release 2.8.1; leave them out",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+
+def parse_callback(on_restart: object) -> Callable[[str, float], object] | None:
+    """The callback, or None. Raises InvalidArgument, above all for positional calls in the order of 2.8."""
+    if on_restart is None or callable(on_restart):
+        return on_restart
+    allowed = (
+        "a callable that takes a market and a time, or None; since 2.11 it stands before "
+        "websocket_close_timeout: name the arguments behind init_time_window"
+    )
+    raise InvalidArgument(name="on_restart", value=on_restart, allowed=allowed)
+
+
+def parse_interval(name: str, seconds: float | None) -> float | None:
+    """Seconds between refreshes; None and 0 for the default. Raises InvalidArgument."""
+    if seconds is None or seconds == 0:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 1e9:
+        raise InvalidArgument(name=name, value=seconds, allowed="seconds above 0, or None")
+    return seconds
+
+
+def speed_of(exchange: str, interval_ms: int | None) -> int | None:
+    """The update speed of the streams in milliseconds. Raises UnknownExchange.
+
+    None was the bare `depth` stream: 1000 ms on spot, 250 ms on futures; options have none and took 500 ms.
+    """
+    if interval_ms is not None:
+        return interval_ms
+    speeds = venues.venue(exchange).stream_speeds
+    bare = [ms for ms, suffix in speeds if suffix == "@depth"]
+    return bare[0] if bare else max(ms for ms, _ in speeds)

@@ -1,0 +1,166 @@
+"""The caches of one manager: created, read and stopped, each a live book of the client behind them.
+
+Any thread may call anything. Changes hold a lock, reads hold none, and nothing of the program is ever
+called under it. Not here: the names and arguments of the old methods (`manager`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from threading import Event, Lock
+
+from depthcache import (
+    BookClosed,
+    BookNotSynced,
+    Facts,
+    Settings,
+    Side,
+    Status,
+    UnknownSymbol,
+    blocking,
+    venues,
+)
+from depthcache.compat.ubldc import logs
+from depthcache.compat.ubldc.exceptions import (
+    DepthCacheAlreadyStopped,
+    DepthCacheNotFound,
+    DepthCacheOutOfSync,
+)
+from depthcache.compat.ubldc.reads import MOST_LEVELS, read_levels
+
+__all__ = ["Cache", "LocalBooks"]
+
+
+class Cache:
+    """One market. `market` is its name in lower case."""
+
+    def __init__(self, market: str, book: blocking.LiveBook, refresh_interval: float | None) -> None:
+        self.market, self.book, self.refresh_interval = market, book, refresh_interval
+        self.stopped = False
+        self.was_synced = False
+        """Whether it was in sync when it was stopped."""
+        self.unknown = ""
+        """Why the exchange does not know it; empty while nothing is known against it."""
+        self._confirmed: tuple[float, int] | None = None
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether it can be trusted now."""
+        return not self.stopped and self.book.status is Status.SYNCED
+
+    @property
+    def last_update_ms(self) -> int | None:
+        """When the last update, or comparison with a snapshot, was received: system time."""
+        at = self.book.confirmed_at
+        known = self._confirmed
+        if at is not None and (known is None or known[0] != at):
+            known = self._confirmed = (at, round((time.time() - time.monotonic() + at) * 1000))
+        return None if known is None else known[1]
+
+    def stop(self) -> None:
+        """Say that it is stopped, and how it was."""
+        if not self.stopped:
+            self.was_synced = self.is_synced
+            self.stopped = True
+
+    def read(self, side: str, limit_count: int | None, threshold_volume: float | None) -> list[list[float]]:
+        """One side, as `reads.read_levels`. Raises what the old library raised, in its order."""
+        if self.stopped:
+            raise (
+                DepthCacheAlreadyStopped(self.market) if self.was_synced else DepthCacheOutOfSync(self.market)
+            )
+        levels: Side = self.book.asks if side == "asks" else self.book.bids
+        try:
+            return read_levels(levels, limit_count, threshold_volume)
+        except BookNotSynced as error:
+            raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
+        except BookClosed as error:
+            self._tell_ending()
+            raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
+
+    def _tell_ending(self) -> None:
+        """The book is closed, and not by us: the exchange does not have it, or not any more."""
+        try:
+            self.book.wait_synced(timeout=0)
+        except UnknownSymbol as unknown:
+            if not self.unknown:
+                self.unknown = str(unknown)
+                logs.unknown_market(market=self.market, reason=self.unknown)
+            raise DepthCacheNotFound(self.market, reason=self.unknown) from None
+        except BookClosed:
+            if self.stopped:  # meanwhile, by another thread
+                raise DepthCacheAlreadyStopped(self.market) from None
+
+
+class LocalBooks:
+    """All caches of a manager. The client behind them begins with the first one."""
+
+    def __init__(self, exchange: str, *, speed_ms: int | None, settings: Settings | None) -> None:
+        """Raises UnknownExchange and InvalidArgument; does no I/O."""
+        self._venue = venues.venue(exchange)
+        self._books = blocking.connect(exchange, [], depth=MOST_LEVELS, speed_ms=speed_ms, settings=settings)
+        self._changes = Lock()
+        self._running = False
+        self.stopped = Event()
+        self.caches: Mapping[str, Cache] = {}
+        """By lower-case name, also the stopped ones. Replaced as a whole, so any thread may read it."""
+
+    def __iter__(self) -> Iterator[Cache]:
+        return iter(self.caches.values())
+
+    def create(self, markets: list[str], refresh_interval: float | None) -> None:
+        """Begin these markets; those that are there go on as they are."""
+        symbols = [venues.parse_symbol(market, self._venue) for market in markets]
+        with self._changes:
+            for symbol in symbols:
+                key = symbol.lower()
+                if self.stopped.is_set():
+                    raise DepthCacheAlreadyStopped(key)
+                self._begin()
+                held = self.caches.get(key)
+                if held is None or held.stopped:
+                    cache = Cache(key, self._books.add(symbol), refresh_interval)
+                    self.caches = {**self.caches, key: cache}
+
+    def find(self, market: object) -> Cache:
+        """The cache of a name in any case. Raises DepthCacheNotFound."""
+        found = self.get(market)
+        if found is None:
+            raise DepthCacheNotFound(market.lower() if isinstance(market, str) else None)
+        return found
+
+    def get(self, market: object) -> Cache | None:
+        """The same; None where there is none."""
+        return self.caches.get(self._key(market)) if isinstance(market, str) else None
+
+    def stop(self, market: str) -> None:
+        """End one cache: its streams, its book. Its name stays known. Raises DepthCacheNotFound."""
+        with self._changes:
+            cache = self.find(market)
+            if not cache.stopped:
+                cache.stop()
+                self._books.remove(cache.book.symbol)
+
+    def close(self) -> None:
+        """End all of them and the client. May be called often, from any thread."""
+        with self._changes:
+            self.stopped.set()
+            for cache in self:
+                cache.stop()
+        self._books.close()
+
+    def facts(self) -> Facts:
+        """What operators want to know of the client, now; nothing before it began."""
+        return self._books.facts() if self._running else Facts(books=(), connections=(), budgets=())
+
+    def _begin(self) -> None:
+        if not self._running:
+            self._books.__enter__()
+            self._running = True
+
+    def _key(self, market: str) -> str:
+        lowered = market.lower()
+        for separator in self._venue.symbol_separators:
+            lowered = lowered.replace(separator, "")
+        return lowered

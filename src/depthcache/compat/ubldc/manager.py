@@ -1,0 +1,320 @@
+"""The manager of the old library: its names, arguments and results, and nothing but those.
+
+Not here: what they do. Caches are in `books`, what reads return in `reads`, the restarts in `restarts`,
+and what prints, asks the exchange, looks for releases or talks to a cluster in the files named after it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from depthcache import Facts, InvalidArgument, Settings
+from depthcache.compat.ubldc import faces, logs, summary
+from depthcache.compat.ubldc.arguments import (
+    parse_callback,
+    parse_interval,
+    say_without_effect,
+    speed_of,
+    warn_of_licences,
+)
+from depthcache.compat.ubldc.books import LocalBooks
+from depthcache.compat.ubldc.cluster import Cluster
+from depthcache.compat.ubldc.releases import Releases
+
+__all__ = ["BinanceLocalDepthCacheManager", "__version__"]
+
+__version__: Final = "2.14.0"
+"""The release whose interface this is."""
+_NAME = "unicorn-binance-local-depth-cache"
+
+
+class BinanceLocalDepthCacheManager:
+    """Depth caches of one exchange, by the interface of the old library. Any thread may use it.
+
+    Making one opens nothing: the client begins with the first cache. Differences on purpose stand in
+    docs/coming-from-unicorn.md.
+
+    Args:
+        exchange: an exchange name, such as `binance.com` or `binance.com-futures`.
+        default_refresh_interval: seconds; how often caches are refreshed that name nothing themselves.
+        depth_cache_update_interval: milliseconds between updates; None for the bare stream of the exchange.
+        on_restart: called with a lower-case market and a time (seconds since 1970) when the connection that
+            carries it was replaced after a loss; on a thread of its own, where every method may be called.
+        ubdcc_address, ubdcc_port: of a cluster, which is then `cluster`.
+        ubra_manager: brings the snapshots; never stopped here.
+        warn_on_update: look for a newer release in the background, and say so on the logger.
+        settings: other hosts, proxies, patience, as of `depthcache.connect`; new here.
+
+    The others are accepted and have no effect. Raises UnknownExchange, InvalidArgument, and
+    DepthCacheClusterNotReachableError for an address where nothing answers.
+    """
+
+    def __init__(
+        self,
+        exchange: str = "binance.com",
+        default_refresh_interval: float | None = None,
+        depth_cache_update_interval: int | None = None,
+        high_performance: bool = False,
+        auto_data_cleanup_stopped_streams: bool = False,
+        init_interval: float = 4.0,
+        init_time_window: float = 5,
+        on_restart: Callable[[str, float], object] | None = None,
+        websocket_close_timeout: float = 2,
+        websocket_ping_interval: float = 10,
+        websocket_ping_timeout: float = 20,
+        disable_colorama: bool = False,
+        ubdcc_address: str | None = None,
+        ubdcc_port: int | None = 80,
+        ubra_manager: Any = None,
+        warn_on_update: bool = False,
+        *,
+        lucit_api_secret: str | None = None,
+        lucit_license_ini: str | None = None,
+        lucit_license_profile: str | None = None,
+        lucit_license_token: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        given = dict(locals())
+        say_without_effect(given)
+        warn_of_licences({name: given[name] for name in given if name.startswith("lucit_")})
+        self.name = _NAME
+        self._on_restart = parse_callback(on_restart)
+        self._default_refresh = parse_interval("default_refresh_interval", default_refresh_interval)
+        speed_ms = speed_of(exchange, depth_cache_update_interval)
+        self._books = LocalBooks(exchange, speed_ms=speed_ms, settings=settings)
+        self._exchange, self._update_interval = exchange, depth_cache_update_interval
+        self._settings = Settings.from_environment() if settings is None else settings
+        self._releases = Releases(__version__)
+        self._given_ubra = ubra_manager
+        self._ubra = faces.make_ubra(self) if ubra_manager is None else ubra_manager
+        self._ubwa = faces.make_ubwa(self)
+        self._cluster = (
+            None if ubdcc_address is None else Cluster(ubdcc_address, ubdcc_port, exchange=exchange)
+        )
+        if warn_on_update:
+            self._releases.look()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the manager; an exception is logged and goes on."""
+        if error is not None:
+            logs.left_with_exception(error=error)
+        self.stop_manager()
+
+    def __repr__(self) -> str:
+        synced = sum(cache.is_synced for cache in self._books)
+        held = len(self.get_list_of_depthcaches())
+        return f"<{type(self).__name__} of {self._exchange}: {synced} of {held} synchronized>"
+
+    # --- attributes ---------------------------------------------------------------------------
+
+    @property
+    def exchange(self) -> str:
+        """The exchange name as given."""
+        return self._exchange
+
+    @property
+    def depth_cache_update_interval(self) -> int | None:
+        """Milliseconds between updates as given."""
+        return self._update_interval
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the client behind the caches."""
+        return self._settings
+
+    @property
+    def stop_request(self) -> bool:
+        """Whether the manager was stopped."""
+        return self._books.stopped.is_set()
+
+    @property
+    def version(self) -> str:
+        """The release whose interface this is."""
+        return __version__
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster at `ubdcc_address`; None without one."""
+        return self._cluster
+
+    @property
+    def ubra(self) -> Any:
+        """What asks the exchange's REST interface: the given object, or a face with its calls."""
+        return self._ubra
+
+    @property
+    def ubwa(self) -> Any:
+        """A face with the state of the streams."""
+        return self._ubwa
+
+    # --- caches -------------------------------------------------------------------------------
+
+    def create_depthcache(
+        self, markets: str | list[str] | None = None, refresh_interval: float | None = None
+    ) -> bool:
+        """Begin caches; returns at once. None gives False; a market that is there goes on as it is.
+
+        `markets`: one name or any iterable of names, in any case. `refresh_interval`: seconds, as the
+        constructor's default. Raises InvalidArgument for what cannot be a symbol, DepthCacheAlreadyStopped
+        after `stop_manager`.
+        """
+        if markets is None:
+            return False
+        interval = parse_interval("refresh_interval", refresh_interval) or self._default_refresh
+        self._books.create(_listed(markets), interval)
+        return True
+
+    def create_depth_cache(
+        self, markets: str | list[str] | None = None, refresh_interval: float | None = None
+    ) -> bool:
+        """The old name of `create_depthcache`."""
+        logs.deprecated_name(old="create_depth_cache()", new="create_depthcache()")
+        return self.create_depthcache(markets, refresh_interval)
+
+    def get_asks(
+        self,
+        market: str | None = None,
+        limit_count: int | None = None,
+        threshold_volume: float | None = None,
+    ) -> list[list[float]]:
+        """Asks as `[price, quantity]`, best (lowest) first, at most 1,000.
+
+        `limit_count`: so many at most; negative as the end of a slice. `threshold_volume`: in the quote
+        asset; levels as long as their values together do not exceed it, the first one always. Raises
+        DepthCacheNotFound, DepthCacheOutOfSync, DepthCacheAlreadyStopped, in this order.
+        """
+        return self._books.find(market).read("asks", limit_count, threshold_volume)
+
+    def get_bids(
+        self,
+        market: str | None = None,
+        limit_count: int | None = None,
+        threshold_volume: float | None = None,
+    ) -> list[list[float]]:
+        """Bids, best (highest) first; otherwise as `get_asks`."""
+        return self._books.find(market).read("bids", limit_count, threshold_volume)
+
+    def is_depth_cache_synchronized(self, market: str | None = None) -> bool:
+        """Whether the cache can be trusted now; False once it is stopped. Raises DepthCacheNotFound."""
+        return self._books.find(market).is_synced
+
+    def get_last_update_time(self, market: str | None = None) -> int | None:
+        """When the last update or snapshot was received: system time in milliseconds; None before one.
+
+        Raises DepthCacheNotFound.
+        """
+        return self._books.find(market).last_update_ms
+
+    def stop_depthcache(self, markets: str | list[str] | None = None) -> bool:
+        """End caches and their subscriptions; None gives False. Raises DepthCacheNotFound."""
+        if markets is None:
+            logs.nothing_given(method="stop_depthcache()")
+            return False
+        for market in _listed(markets):
+            self._books.stop(market)
+        return True
+
+    def stop_depth_cache(self, markets: str | list[str] | None = None) -> bool:
+        """The old name of `stop_depthcache`."""
+        logs.deprecated_name(old="stop_depth_cache()", new="stop_depthcache()")
+        return self.stop_depthcache(markets)
+
+    def get_list_of_depthcaches(self) -> list[str]:
+        """The lower-case names of all caches that are not stopped, synced or not."""
+        return [cache.market for cache in self._books if not cache.stopped and not cache.unknown]
+
+    def get_list_of_depth_caches(self) -> list[str]:
+        """The old name of `get_list_of_depthcaches`."""
+        logs.deprecated_name(old="get_list_of_depth_caches()", new="get_list_of_depthcaches()")
+        return self.get_list_of_depthcaches()
+
+    def is_stop_request(self, market: str | None = None) -> bool:
+        """Whether the manager, or that cache, was stopped; False for an unknown market."""
+        cache = None if market is None else self._books.get(market)
+        return self.stop_request or (cache is not None and cache.stopped)
+
+    def stop_manager(self, close_api_session: bool = True) -> bool:
+        """End all caches, connections and threads. A given `ubra_manager` goes on. May be called often."""
+        self._books.close()
+        return True
+
+    # --- what belongs to other libraries -------------------------------------------------------
+
+    def get_ubra_manager(self) -> Any:
+        """The same as `ubra`."""
+        return self._ubra
+
+    def get_ubwa_manager(self) -> Any:
+        """The same as `ubwa`."""
+        return self._ubwa
+
+    @staticmethod
+    def get_latest_release_info() -> dict[str, Any] | None:
+        """What is told of the newest release; None where it cannot be asked."""
+        return Releases.latest_release_info()
+
+    def get_latest_version(self) -> str | None:
+        """The newest release; None where it cannot be asked."""
+        return self._releases.latest_version()
+
+    def is_update_available(self) -> bool:
+        """Whether there is a newer release; False where it cannot be asked."""
+        return self._releases.is_update_available()
+
+    @staticmethod
+    def get_version() -> str:
+        """The release whose interface this is."""
+        return __version__
+
+    @staticmethod
+    def get_user_agent() -> str:
+        """Name, release and Python, as in `…_2.14.0-python_3.11.7`."""
+        return f"{_NAME}_{__version__}-python_{platform.python_version()}"
+
+    def print_summary(
+        self, add_string: str | None = None, footer: str | None = None, title: str | None = None
+    ) -> None:
+        """Print the state of the caches and their streams."""
+        summary.print_summary(self, add_string=add_string, footer=footer, title=title)
+
+    def print_summary_to_png(
+        self,
+        print_summary_export_path: str | None = None,
+        height_per_row: float = 12.5,
+        add_string: str | None = None,
+        footer: str | None = None,
+        title: str | None = None,
+    ) -> None:
+        """Write the same as pictures into a folder."""
+        summary.print_summary_to_png(
+            self,
+            print_summary_export_path=print_summary_export_path,
+            height_per_row=height_per_row,
+            add_string=add_string,
+            footer=footer,
+            title=title,
+        )
+
+    def facts(self) -> Facts:
+        """Counters, ages and delays of books, connections and budgets, as `depthcache` has them; new here."""
+        return self._books.facts()
+
+
+def _listed(markets: object) -> list[str]:
+    """One name or several. Raises InvalidArgument for what is neither."""
+    if isinstance(markets, str):
+        return [markets]
+    if isinstance(markets, Mapping | bytes) or not hasattr(markets, "__iter__"):
+        raise InvalidArgument(name="markets", value=markets, allowed="a symbol, or a list of symbols")
+    return list(markets)

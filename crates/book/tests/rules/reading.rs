@@ -1,0 +1,306 @@
+//! What a market says of itself: when it may be read, why not, how deep it is, constant copies.
+
+use depthcache_book::condition::{Condition, Status};
+use depthcache_book::market::{Market, MarketCell, Terms};
+use depthcache_book::offline::{ApplyError, OfflineBook};
+use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::query::{Reading, Side};
+use depthcache_book::sequence::Continuity;
+
+use crate::desk::{Desk, Levels, diff, shown, snapshot, spot};
+use crate::states::in_state;
+
+const BIDS: Levels = &[("99", "1"), ("98", "2"), ("97", "3")];
+const ASKS: Levels = &[("101", "1"), ("102", "2")];
+
+const TERMS: Terms = Terms {
+    continuity: Continuity::Contiguous,
+    buffer_bytes: 1 << 20,
+    offline: true,
+};
+
+fn synced() -> Desk {
+    spot().synced_at(10, BIDS, ASKS)
+}
+
+#[test]
+fn only_a_synced_book_is_read_and_the_last_known_one_on_demand() {
+    for (state, current, last_known) in [
+        ("empty", false, false),
+        ("waiting", false, false),
+        ("bridging", false, true),
+        ("unconfirmed", true, true),
+        ("synced", true, true),
+        ("crossed", false, false),
+        ("broken", false, true),
+    ] {
+        let market = in_state(state).market;
+        assert_eq!(market.readable(false).is_ok(), current, "{state}");
+        assert_eq!(market.readable(true).is_ok(), last_known, "{state}");
+    }
+}
+
+#[test]
+fn a_doubted_book_is_read_on_demand_only() {
+    let mut halted = synced().market;
+    halted.set_condition(Some(Condition::Halted), "told", 4);
+    let mut stalled = synced().market;
+    stalled.set_stalled(Some("its thread stands still"), 4);
+    for market in [halted, stalled] {
+        assert!(market.readable(false).is_err());
+        assert!(market.readable(true).is_ok());
+    }
+}
+
+#[test]
+fn whoever_cannot_read_is_told_why_and_since_when() {
+    let mut desk = synced();
+    desk.market.resync("asked for", 7);
+    let refused = desk.market.readable(false).unwrap_err();
+    assert_eq!(refused.status, Status::Buffering);
+    assert_eq!(
+        (refused.reason.as_str(), refused.since_ns),
+        ("asked for", 7)
+    );
+}
+
+#[test]
+fn a_book_fed_by_hand_stays_readable_after_a_gap_and_a_live_one_does_not() {
+    for offline in [true, false] {
+        let terms = Terms { offline, ..TERMS };
+        let market = Market::new("binance.com", Some("BTCUSDT"), terms);
+        let mut desk = Desk { market };
+        assert!(desk.market.readable(false).is_err(), "nothing was loaded");
+        desk.load(&snapshot(10, BIDS, ASKS), 1);
+        desk.feed(&diff(12, 12), 2);
+        assert_eq!(desk.market.readable(false).is_ok(), offline);
+    }
+}
+
+#[test]
+fn a_condition_lies_over_a_stall_and_a_stall_over_the_state() {
+    let mut desk = synced();
+    assert_eq!(desk.standing(), "synced since 2: ");
+    desk.market.set_stalled(Some("its thread stands still"), 4);
+    assert_eq!(desk.standing(), "stale since 4: its thread stands still");
+    desk.market
+        .set_condition(Some(Condition::Halted), "told", 5);
+    assert_eq!(desk.standing(), "halted since 5: told");
+    desk.market.set_stalled(None, 6);
+    assert_eq!(desk.standing(), "halted since 5: told");
+    assert!(desk.market.readable(false).is_err());
+    desk.market.set_condition(None, "", 7);
+    assert_eq!(desk.standing(), "synced since 2: ");
+    assert!(desk.market.readable(false).is_ok());
+}
+
+#[test]
+fn the_same_condition_keeps_its_time_and_another_word_or_reason_begins_anew() {
+    for (condition, reason, since_ns) in [
+        (Condition::Stale, "one", 5),
+        (Condition::Stale, "two", 9),
+        (Condition::Halted, "one", 9),
+        (Condition::Disconnected, "two", 9),
+    ] {
+        let mut desk = synced();
+        desk.market.set_condition(Some(Condition::Stale), "one", 5);
+        desk.market.set_condition(Some(condition), reason, 9);
+        let word = condition.status().as_str();
+        let told = format!("{word} since {since_ns}: {reason}");
+        assert_eq!(desk.standing(), told);
+    }
+}
+
+#[test]
+fn closed_is_final() {
+    let mut desk = synced();
+    desk.market
+        .set_condition(Some(Condition::Closed), "removed", 5);
+    for other in [None, Some(Condition::Stale), Some(Condition::Closed)] {
+        desk.market.set_condition(other, "other", 6);
+        assert_eq!(desk.standing(), "closed since 5: removed");
+    }
+}
+
+#[test]
+fn conditions_and_states_are_words() {
+    use Status::{
+        Bridging, Buffering, Closed, Crossed, Disconnected, Empty, Halted, Stale, Synced,
+    };
+    let ordered = [
+        (Synced, "synced"),
+        (Crossed, "crossed"),
+        (Bridging, "bridging"),
+        (Buffering, "buffering"),
+        (Empty, "empty"),
+        (Stale, "stale"),
+        (Halted, "halted"),
+        (Disconnected, "disconnected"),
+        (Closed, "closed"),
+    ];
+    assert!(
+        ordered.is_sorted_by_key(|(status, _)| *status),
+        "worst last"
+    );
+    for (status, word) in ordered {
+        assert_eq!(status.as_str(), word);
+        let condition = Condition::parse(word);
+        let laid_over = status >= Stale;
+        assert_eq!(condition.is_some(), laid_over, "{word}");
+        if let Some(condition) = condition {
+            assert_eq!(condition.status(), status);
+        }
+    }
+    assert_eq!(Condition::parse("HALTED"), None);
+}
+
+#[test]
+fn outcomes_are_words() {
+    let words: Vec<_> = Outcome::ALL
+        .iter()
+        .map(|outcome| outcome.as_str())
+        .collect();
+    assert_eq!(words, ["applied", "stale", "waiting", "gap", "ignored"]);
+    use SnapshotOutcome::{Bridging, Gap, Synced, TooOld};
+    let words = [Synced, Bridging, TooOld, Gap].map(SnapshotOutcome::as_str);
+    assert_eq!(words, ["synced", "bridging", "too_old", "gap"]);
+}
+
+#[test]
+fn the_best_are_of_one_id_and_an_empty_side_has_none() {
+    let desk = synced();
+    let best = desk.market.best();
+    assert_eq!(best.update_id, 10);
+    assert_eq!(best.bid.map(shown), Some("99 x 1".to_owned()));
+    assert_eq!(best.ask.map(shown), Some("101 x 1".to_owned()));
+    let best = spot().market.best();
+    assert_eq!((best.bid, best.ask, best.update_id), (None, None, 0));
+}
+
+#[test]
+fn a_run_of_levels_is_of_the_side_and_the_places_asked_for() {
+    let desk = synced();
+    for (side, start, stop, levels) in [
+        (Side::Bids, 0, 2, "99 x 1, 98 x 2"),
+        (Side::Bids, 1, usize::MAX, "98 x 2, 97 x 3"),
+        (Side::Bids, 3, 9, ""),
+        (Side::Bids, 2, 1, ""),
+        (Side::Asks, 0, 1, "101 x 1"),
+        (Side::Asks, 1, 2, "102 x 2"),
+    ] {
+        let run = desk.market.levels(side, start, stop);
+        let found: Vec<_> = run.iter().map(shown).collect();
+        assert_eq!(found.join(", "), levels, "{side:?} {start} {stop}");
+    }
+    assert_eq!(desk.market.len(Side::Bids), 3);
+    assert_eq!(desk.market.len(Side::Asks), 2);
+}
+
+#[test]
+fn coverage_is_of_each_side_and_the_market_tells_the_shallower_one() {
+    for (limit, covered, proven, coverage) in [
+        (4, None, "whole | whole", (3, 2)),
+        (3, Some(3), "97 | whole", (3, 2)),
+        (2, Some(2), "97 | 102", (3, 2)),
+    ] {
+        let mut desk = spot();
+        desk.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
+        assert_eq!(desk.market.covered(), covered, "{limit}");
+        assert_eq!(desk.proven(), proven, "{limit}");
+        let sides = [Side::Bids, Side::Asks].map(|side| desk.market.coverage(side));
+        assert_eq!((sides[0], sides[1]), coverage, "{limit}");
+    }
+    assert_eq!(spot().market.covered(), Some(0), "nothing is proven");
+}
+
+#[test]
+fn the_deepest_question_is_remembered_and_all_is_no_depth() {
+    let desk = synced();
+    assert_eq!(desk.market.depth_asked(), 0);
+    desk.market.freeze(5);
+    assert_eq!(desk.market.depth_asked(), 5);
+    desk.market.freeze(4);
+    desk.market.levels(Side::Bids, 0, 3);
+    assert_eq!(desk.market.depth_asked(), 5);
+    desk.market.levels(Side::Asks, 6, 7);
+    assert_eq!(desk.market.depth_asked(), 7);
+    desk.market.freeze(usize::MAX);
+    desk.market.levels(Side::Asks, 0, usize::MAX);
+    assert_eq!(desk.market.depth_asked(), 7);
+}
+
+#[test]
+fn a_frozen_book_is_the_market_of_that_moment() {
+    let mut desk = synced();
+    let frozen = desk.market.freeze(2);
+    desk.feed(&diff(11, 11).with(&[("99", "0")], &[]), 9);
+    desk.market.resync("asked for", 10);
+    assert_eq!(
+        (frozen.exchange(), frozen.symbol()),
+        ("binance.com", Some("BTCUSDT"))
+    );
+    let standing = frozen.standing();
+    assert_eq!((standing.status, standing.since_ns), (Status::Synced, 2));
+    assert_eq!(frozen.last_update_id(), Some(10));
+    assert_eq!(frozen.event_time_us(), Some(crate::desk::T));
+    assert_eq!(frozen.updated_ns(), Some(3));
+    assert_eq!(frozen.counters().applied, 1);
+    assert!(!frozen.unconfirmed());
+    assert!(frozen.readable(false).is_ok());
+    assert_eq!((frozen.len(Side::Bids), frozen.len(Side::Asks)), (2, 2));
+    assert_eq!(frozen.best().bid.map(shown), Some("99 x 1".to_owned()));
+    assert_eq!(desk.market.freeze(1).standing().reason, "asked for");
+}
+
+#[test]
+fn a_held_market_is_not_waited_for_by_those_who_do_not_want_to() {
+    let book = OfflineBook::new("binance.com", None, Continuity::Contiguous, 1000);
+    let frame = diff(1, 1).frame();
+    let held = book.cell().lock();
+    assert!(book.cell().try_lock().is_none());
+    assert!(book.try_apply(&frame).is_none());
+    drop(held);
+    assert!(book.cell().try_lock().is_some());
+    assert_eq!(book.try_apply(&frame).unwrap().unwrap(), Outcome::Waiting);
+    assert_eq!(book.apply(&frame).unwrap(), Outcome::Waiting);
+}
+
+#[test]
+fn a_book_fed_by_hand_refuses_other_symbols_and_takes_its_name_from_the_first() {
+    let book = OfflineBook::new("binance.com", None, Continuity::Contiguous, 1000);
+    assert_eq!(
+        book.apply(br#"{"result":null,"id":1}"#).unwrap(),
+        Outcome::Ignored
+    );
+    let body = br#"{"lastUpdateId":10,"bids":[["99","1"]],"asks":[]}"#;
+    let outcome = book.load_snapshot(body, Some(1)).unwrap();
+    assert_eq!(outcome, SnapshotOutcome::Synced);
+    assert_eq!(book.apply(&diff(11, 11).frame()).unwrap(), Outcome::Applied);
+    assert_eq!(book.cell().lock().symbol(), Some("BTCUSDT"));
+    let other = br#"{"e":"depthUpdate","E":1,"s":"ETHUSDT","U":12,"u":12,"b":[],"a":[]}"#;
+    let Err(ApplyError::SymbolMismatch { expected, received }) = book.apply(other) else {
+        panic!("another symbol");
+    };
+    assert_eq!(
+        (expected.as_str(), received.as_str()),
+        ("BTCUSDT", "ETHUSDT")
+    );
+    assert_eq!(book.cell().lock().last_update_id(), Some(11));
+    assert!(book.load_snapshot(b"{}", None).is_err());
+    assert!(matches!(book.apply(b"{"), Err(ApplyError::Malformed(_))));
+}
+
+#[test]
+fn a_chained_diff_without_what_it_follows_is_refused() {
+    let book = OfflineBook::new("f", None, Continuity::Chained, 1000);
+    let refused = book.apply(&diff(11, 11).frame());
+    assert!(matches!(refused, Err(ApplyError::Malformed(_))));
+    assert_eq!(book.cell().lock().symbol(), None);
+}
+
+#[test]
+fn a_flight_log_tells_the_whole_book() {
+    let cell = MarketCell::new(synced().market, 100);
+    let log = cell.flight_log();
+    assert_eq!((log.book.len(Side::Bids), log.frames.len()), (3, 0));
+}

@@ -1,0 +1,225 @@
+//! Which diff may follow which: every border of both families.
+
+use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::sequence::{Continuity, Ids, RESET_AFTER_US, Verdict, judge, looks_reset};
+
+use crate::desk::{T, chained, diff, futures, spot};
+
+use Continuity::{Chained, Contiguous};
+use Verdict::{Gap, Next, Stale};
+
+const HELD: i64 = 10;
+
+#[test]
+fn contiguous_ids_are_judged_alike_before_and_after_the_first_diff() {
+    for (first, last, verdict) in [
+        (9, 9, Stale),
+        (1, 10, Stale),
+        (10, 10, Stale),
+        (5, 11, Next),
+        (10, 11, Next),
+        (11, 11, Next),
+        (11, 20, Next),
+        (12, 12, Gap),
+        (12, 20, Gap),
+    ] {
+        let ids = Ids::of(&diff(first, last).update(), Contiguous).unwrap();
+        for confirmed in [false, true] {
+            let found = judge(Contiguous, HELD, ids, confirmed);
+            assert_eq!(found, verdict, "U={first} u={last} confirmed={confirmed}");
+        }
+    }
+}
+
+#[test]
+fn chained_ids_bridge_a_snapshot_at_its_very_id_and_are_old_there_afterwards() {
+    for (follows, last, at_first, afterwards) in [
+        (3, 9, Stale, Stale),
+        (8, 9, Stale, Stale),
+        (3, 10, Next, Stale),
+        (9, 10, Next, Stale),
+        (9, 11, Next, Next),
+        (5, 14, Next, Next),
+        (10, 11, Next, Next),
+        (10, 19, Next, Next),
+        (11, 12, Gap, Gap),
+        (12, 19, Gap, Gap),
+    ] {
+        let ids = Ids { follows, last };
+        let found = [false, true].map(|confirmed| judge(Chained, HELD, ids, confirmed));
+        assert_eq!(found, [at_first, afterwards], "pu={follows} u={last}");
+    }
+}
+
+#[test]
+fn contiguous_verdicts_say_which_updates_a_book_lacks() {
+    for held in 0..8i64 {
+        for first in 1..10 {
+            for last in first..10 {
+                let brings_news = (first..=last).any(|id| id > held);
+                let leaves_a_hole = (held + 1..first).count() > 0;
+                let meant = match (brings_news, leaves_a_hole) {
+                    (false, _) => Stale,
+                    (true, true) => Gap,
+                    (true, false) => Next,
+                };
+                let ids = Ids::of(&diff(first, last).update(), Contiguous).unwrap();
+                let found = judge(Contiguous, held, ids, true);
+                assert_eq!(found, meant, "held {held}, {first} to {last}");
+            }
+        }
+    }
+}
+
+/// The diffs of one symbol among ids that are shared with others.
+const CHAIN: [(i64, i64, i64); 6] = [
+    (10, 12, 15),
+    (15, 16, 16),
+    (16, 20, 28),
+    (28, 29, 30),
+    (30, 41, 44),
+    (44, 45, 47),
+];
+
+#[test]
+fn a_chain_is_followed_from_a_snapshot_of_any_id_and_every_lost_diff_is_a_gap() {
+    for snapshot_id in 10..=47 {
+        let needed = CHAIN.iter().position(|(_, _, last)| *last >= snapshot_id);
+        let needed = needed.unwrap();
+        for lost in 0..=CHAIN.len() {
+            let mut desk = futures();
+            desk.load(&crate::desk::snapshot(snapshot_id, &[], &[]), 1);
+            for (number, (follows, first, last)) in CHAIN.into_iter().enumerate() {
+                if number == lost {
+                    continue;
+                }
+                let outcome = desk.feed(&chained(follows, first, last), 2);
+                let ended_there = lost < needed || lost >= number;
+                // A diff that ends at the snapshot's id holds nothing new: its loss is none.
+                let nothing_lost = lost == needed && CHAIN[needed].2 == snapshot_id;
+                let meant = match () {
+                    () if number < needed => Outcome::Stale,
+                    () if ended_there || nothing_lost => Outcome::Applied,
+                    () => Outcome::Gap,
+                };
+                let what = format!("snapshot {snapshot_id}, diff {number}, without {lost}");
+                assert_eq!(outcome, meant, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chained_diff_that_does_not_say_what_it_follows_has_no_ids() {
+    let update = diff(11, 12).update();
+    assert_eq!(Ids::of(&update, Chained), None);
+    let (follows, last) = (10, 12);
+    assert_eq!(Ids::of(&update, Contiguous), Some(Ids { follows, last }));
+    let update = chained(7, 11, 12).update();
+    let follows = 7;
+    assert_eq!(Ids::of(&update, Chained), Some(Ids { follows, last }));
+}
+
+#[test]
+fn continuity_is_one_of_two_words() {
+    assert_eq!(Continuity::parse("contiguous"), Some(Contiguous));
+    assert_eq!(Continuity::parse("chained"), Some(Chained));
+    for other in ["", "Chained", "chain"] {
+        assert_eq!(Continuity::parse(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn old_ids_more_than_five_seconds_later_look_like_a_reset() {
+    for (later_us, reset) in [
+        (-1, false),
+        (0, false),
+        (RESET_AFTER_US - 1, false),
+        (5_000_000, false),
+        (5_000_001, true),
+    ] {
+        assert_eq!(looks_reset(T + later_us, Some(T)), reset, "{later_us}");
+    }
+    assert!(!looks_reset(T, None));
+    assert!(!looks_reset(i64::MAX, Some(i64::MAX - 1)));
+}
+
+#[test]
+fn an_old_diff_five_seconds_after_the_last_is_a_duplicate_and_a_microsecond_later_a_reset() {
+    for (later_us, outcome, standing, counts) in [
+        (
+            5_000_000,
+            Outcome::Stale,
+            "synced since 2: ",
+            "applied 1, stale 1, snapshots 1",
+        ),
+        (
+            5_000_001,
+            Outcome::Gap,
+            "buffering since 50: the exchange's update ids began anew",
+            "applied 1, stale 1, resets 1, snapshots 1",
+        ),
+    ] {
+        let mut desk = spot().synced_at(10, &[], &[]);
+        let old = diff(5, 5).made_at(T + later_us);
+        assert_eq!(desk.feed(&old, 50), outcome);
+        assert_eq!(
+            (desk.standing(), desk.counts()),
+            (standing.into(), counts.into())
+        );
+    }
+}
+
+#[test]
+fn the_first_diff_of_ids_that_began_anew_is_kept_for_the_next_snapshot() {
+    let mut desk = spot().synced_at(10, &[("99", "1")], &[]);
+    let anew = diff(3, 4).made_at(T + 5_000_001);
+    desk.feed(&anew.with(&[("98", "2")], &[]), 50);
+    let newer = crate::desk::snapshot(2, &[("97", "3")], &[]);
+    assert_eq!(desk.load(&newer, 51), SnapshotOutcome::Synced);
+    assert_eq!(
+        (desk.id(), desk.book()),
+        ("4".into(), "98 x 2, 97 x 3 | ".into())
+    );
+}
+
+#[test]
+fn without_an_applied_diff_the_first_old_one_that_tells_its_time_is_the_base() {
+    let old = |event_us| diff(5, 5).made_at(event_us);
+    let second = 1_000_000;
+    for (times, last) in [
+        (vec![T], Outcome::Stale),
+        (vec![T, T + 5 * second], Outcome::Stale),
+        (vec![T, T + 5 * second + 1], Outcome::Gap),
+        (vec![0, T, T + 5 * second], Outcome::Stale),
+        (vec![0, T, T + 5 * second + 1], Outcome::Gap),
+        // The base does not creep along with the old diffs.
+        (vec![T, T + 3 * second, T + 6 * second], Outcome::Gap),
+    ] {
+        let mut desk = spot();
+        desk.load(&crate::desk::snapshot(10, &[], &[]), 1);
+        let outcomes: Vec<_> = times.iter().map(|time| desk.feed(&old(*time), 2)).collect();
+        let mut meant = vec![Outcome::Stale; times.len()];
+        meant[times.len() - 1] = last;
+        assert_eq!(outcomes, meant, "{times:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_forgets_the_base_of_the_book_before_it() {
+    let mut desk = spot().synced_at(10, &[], &[]);
+    desk.load(&crate::desk::snapshot(20, &[], &[]), 4);
+    let old = diff(15, 15).made_at(T + 60_000_000);
+    assert_eq!(desk.feed(&old, 5), Outcome::Stale);
+}
+
+#[test]
+fn a_diff_without_a_time_leaves_the_base_and_takes_the_event_time() {
+    use depthcache_book::query::Reading;
+    let mut desk = spot().synced_at(10, &[], &[]);
+    assert_eq!(desk.market.event_time_us(), Some(T));
+    assert_eq!(desk.feed(&diff(11, 11).made_at(0), 4), Outcome::Applied);
+    assert_eq!(desk.market.event_time_us(), None);
+    let old = diff(5, 5).made_at(T + 5_000_001);
+    assert_eq!(desk.feed(&old, 5), Outcome::Gap);
+}

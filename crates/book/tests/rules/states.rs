@@ -1,0 +1,292 @@
+//! The state machine: every state meets every event.
+
+use depthcache_book::condition::{Condition, Status};
+use depthcache_book::outcome::Outcome;
+use depthcache_book::query::Reading;
+use depthcache_book::sequence::Continuity;
+
+use crate::desk::{Desk, T, chained, diff, futures, rows, snapshot, spot};
+
+/// A market in a state of that name; what led there has been told.
+///
+/// Whatever was installed or applied holds id 10, what is kept is the diff 12 to 12.
+pub fn in_state(state: &str) -> Desk {
+    let mut desk = spot();
+    match state {
+        "empty" => {}
+        "waiting" => {
+            desk.feed(&diff(12, 12), 1);
+        }
+        "bridging" => {
+            desk.load(&snapshot(10, &[], &[]).before_live(), 2);
+        }
+        "unconfirmed" => {
+            desk.load(&snapshot(10, &[], &[]), 2);
+        }
+        "synced" => desk = desk.synced_at(10, &[], &[]),
+        "crossed" => {
+            desk = desk.synced_at(9, &[("99", "1")], &[("101", "1")]);
+            desk.feed(&diff(10, 10).with(&[("101", "1")], &[]), 4);
+        }
+        "broken" => {
+            desk = desk.synced_at(10, &[], &[]);
+            desk.feed(&diff(12, 12), 4);
+        }
+        other => panic!("no such state: {other}"),
+    }
+    desk.causes();
+    desk
+}
+
+/// Let an event of that name happen at 50; what was answered.
+fn happens(desk: &mut Desk, event: &str) -> &'static str {
+    let fed = |desk: &mut Desk, diff| desk.feed(&diff, 50).as_str();
+    match event {
+        "next" => fed(desk, diff(11, 12)),
+        "old" => fed(desk, diff(9, 10)),
+        "gap" => fed(desk, diff(13, 14)),
+        "reset" => fed(desk, diff(5, 5).made_at(T + 5_000_001)),
+        "malformed" => {
+            desk.market.on_malformed("no key", 50);
+            ""
+        }
+        "resync" => {
+            desk.market.resync("asked for", 50);
+            ""
+        }
+        "restart" => {
+            desk.market.restart("a new connection", 50);
+            ""
+        }
+        "snapshot" => desk.load(&snapshot(20, &[], &[]), 50).as_str(),
+        "early snapshot" => desk
+            .load(&snapshot(20, &[], &[]).before_live(), 50)
+            .as_str(),
+        "old snapshot" => desk.load(&snapshot(10, &[], &[]), 50).as_str(),
+        other => panic!("no such event: {other}"),
+    }
+}
+
+/// State, event; what is answered, the standing, the id, what is told, what is counted by it.
+const TABLE: &str = "
+empty       | next           | waiting  | buffering since 50: waiting for a snapshot | -  | first_data |
+empty       | old            | waiting  | buffering since 50: waiting for a snapshot | -  | first_data |
+empty       | gap            | waiting  | buffering since 50: waiting for a snapshot | -  | first_data |
+empty       | reset          | waiting  | buffering since 50: waiting for a snapshot | -  | first_data |
+empty       | malformed      |          | empty since 0: nothing has arrived yet     | -  | malformed  | malformed
+empty       | resync         |          | buffering since 50: asked for              | -  |            |
+empty       | restart        |          | buffering since 50: a new connection       | -  |            |
+empty       | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | snapshots
+empty       | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | snapshots
+empty       | old snapshot   | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 10 | synced | snapshots
+
+waiting     | next           | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
+waiting     | old            | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
+waiting     | gap            | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
+waiting     | reset          | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
+waiting     | malformed      |          | buffering since 1: waiting for a snapshot  | -  | malformed  | malformed
+waiting     | resync         |          | buffering since 1: asked for               | -  |            |
+waiting     | restart        |          | buffering since 1: a new connection        | -  |            |
+waiting     | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | stale, snapshots
+waiting     | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | stale, snapshots
+waiting     | old snapshot   | too_old  | buffering since 1: waiting for a snapshot  | -  |            |
+
+bridging    | next           | applied  | synced since 50:                           | 12 | first_data, synced, confirmed | applied
+bridging    | old            | stale    | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | stale
+bridging    | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | first_data, gap | gaps
+bridging    | reset          | stale    | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | stale
+bridging    | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
+bridging    | resync         |          | buffering since 50: asked for              | 10 |            |
+bridging    | restart        |          | buffering since 50: a new connection       | 10 |            |
+bridging    | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | snapshots
+bridging    | early snapshot | bridging | bridging since 2: waiting for the diff that confirms the snapshot  | 20 | | snapshots
+bridging    | old snapshot   | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 10 | synced | snapshots
+
+unconfirmed | next           | applied  | synced since 2:                            | 12 | first_data, confirmed | applied
+unconfirmed | old            | stale    | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | first_data | stale
+unconfirmed | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | first_data, gap | gaps
+unconfirmed | reset          | stale    | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | first_data | stale
+unconfirmed | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
+unconfirmed | resync         |          | buffering since 50: asked for              | 10 |            |
+unconfirmed | restart        |          | buffering since 50: a new connection       | 10 |            |
+unconfirmed | snapshot       | synced   | synced since 2: from a snapshot, not confirmed by a diff yet   | 20 | synced | snapshots
+unconfirmed | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | snapshots
+unconfirmed | old snapshot   | synced   | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | synced | snapshots
+
+synced      | next           | applied  | synced since 2:                            | 12 |            | applied
+synced      | old            | stale    | synced since 2:                            | 10 |            | stale
+synced      | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | gap | gaps
+synced      | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | stale, resets
+synced      | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
+synced      | resync         |          | buffering since 50: asked for              | 10 |            |
+synced      | restart        |          | buffering since 50: a new connection       | 10 |            |
+synced      | snapshot       | synced   | synced since 2: from a snapshot, not confirmed by a diff yet   | 20 | synced | snapshots
+synced      | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | snapshots
+synced      | old snapshot   | synced   | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | synced | snapshots
+
+crossed     | next           | applied  | crossed since 4: best bid 101 at or above best ask 101 | 12 | | applied
+crossed     | old            | stale    | crossed since 4: best bid 101 at or above best ask 101 | 10 | | stale
+crossed     | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | gap | gaps
+crossed     | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | stale, resets
+crossed     | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
+crossed     | resync         |          | buffering since 50: asked for              | 10 |            |
+crossed     | restart        |          | buffering since 50: a new connection       | 10 |            |
+crossed     | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced, uncrossed | snapshots
+crossed     | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | uncrossed | snapshots
+crossed     | old snapshot   | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 10 | synced, uncrossed | snapshots
+
+broken      | next           | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
+broken      | old            | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
+broken      | gap            | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
+broken      | reset          | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
+broken      | malformed      |          | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | malformed | malformed
+broken      | resync         |          | buffering since 4: asked for               | 10 |            |
+broken      | restart        |          | buffering since 4: a new connection        | 10 |            |
+broken      | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | stale, snapshots
+broken      | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | stale, snapshots
+broken      | old snapshot   | too_old  | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
+";
+
+#[test]
+fn every_state_meets_every_event() {
+    let rows = rows::<7>(TABLE);
+    assert_eq!(rows.len(), 70);
+    for [state, event, answer, standing, id, causes, counted] in rows {
+        let mut desk = in_state(state);
+        let before = desk.market.counters().named();
+        let answered = happens(&mut desk, event);
+        let what = format!("{state}, {event}");
+        assert_eq!(answered, answer, "{what}");
+        assert_eq!(desk.standing().trim_end(), standing, "{what}");
+        assert_eq!(desk.id(), id, "{what}");
+        assert_eq!(desk.causes(), causes, "{what}");
+        let more: Vec<_> = before
+            .iter()
+            .zip(desk.market.counters().named())
+            .filter(|(old, new)| old.1 != new.1)
+            .map(|(old, new)| {
+                assert_eq!(new.1, old.1 + 1, "{what}");
+                new.0
+            })
+            .collect();
+        assert_eq!(more.join(", "), counted, "{what}");
+    }
+}
+
+#[test]
+fn the_first_diff_is_told_once_until_a_restart() {
+    let mut desk = spot();
+    desk.feed(&diff(1, 1), 1);
+    assert_eq!(desk.causes(), "first_data");
+    desk.feed(&diff(2, 2), 2);
+    desk.market.resync("asked for", 3);
+    desk.feed(&diff(3, 3), 4);
+    assert_eq!(desk.causes(), "");
+    desk.market.restart("a new connection", 5);
+    desk.feed(&diff(4, 4), 6);
+    assert_eq!(desk.causes(), "first_data");
+}
+
+#[test]
+fn unconfirmed_is_a_synced_book_before_its_first_diff() {
+    for (state, unconfirmed) in [
+        ("empty", false),
+        ("waiting", false),
+        ("bridging", false),
+        ("unconfirmed", true),
+        ("synced", false),
+        ("crossed", false),
+        ("broken", false),
+    ] {
+        assert_eq!(in_state(state).market.unconfirmed(), unconfirmed, "{state}");
+    }
+}
+
+#[test]
+fn futures_follow_the_chain_and_not_the_ids_between() {
+    let mut desk = futures().synced_at(10, &[], &[]);
+    assert_eq!(desk.market.continuity(), Continuity::Chained);
+    assert_eq!(desk.feed(&chained(10, 90, 99), 4), Outcome::Applied);
+    assert_eq!(desk.feed(&chained(100, 101, 102), 5), Outcome::Gap);
+    assert_eq!(
+        desk.standing(),
+        "buffering since 5: a gap: the book holds 99, the next diff follows 100"
+    );
+}
+
+#[test]
+fn a_change_is_listed_once_until_it_is_taken() {
+    let mut desk = spot();
+    assert!(!desk.market.is_to_be_listed());
+    desk.feed(&diff(1, 1), 7);
+    assert!(desk.market.is_to_be_listed());
+    assert!(!desk.market.is_to_be_listed());
+    desk.load(&snapshot(1, &[], &[]), 8);
+    assert!(!desk.market.is_to_be_listed());
+    let change = desk.market.take_change(42).unwrap();
+    assert_eq!((change.market, change.at_ns), (42, 8));
+    assert_eq!(change.status, Status::Synced);
+    assert_eq!(
+        change.reason,
+        "from a snapshot, not confirmed by a diff yet"
+    );
+    assert_eq!(desk.market.take_change(42), None);
+    assert!(!desk.market.is_to_be_listed());
+    desk.feed(&diff(2, 2), 9);
+    assert!(desk.market.is_to_be_listed());
+}
+
+#[test]
+fn a_change_tells_the_native_state_whatever_condition_lies_over_it() {
+    let mut desk = in_state("crossed");
+    let halted = Some(Condition::Halted);
+    desk.market.set_condition(halted, "the exchange says so", 5);
+    desk.market.on_malformed("no key", 6);
+    let change = desk.market.take_change(1).unwrap();
+    assert_eq!(change.status, Status::Buffering);
+    let mut desk = in_state("crossed");
+    desk.market.set_condition(halted, "the exchange says so", 5);
+    desk.feed(&diff(11, 11).with(&[("101", "0")], &[]), 6);
+    desk.feed(&diff(12, 12).with(&[("102", "1")], &[]), 7);
+    let change = desk.market.take_change(1).unwrap();
+    assert_eq!(change.status, Status::Crossed);
+    assert_eq!(change.reason, "best bid 102 at or above best ask 101");
+}
+
+#[test]
+fn a_market_without_a_symbol_takes_the_name_of_the_first_diff() {
+    let mut desk = spot();
+    assert!(desk.market.accepts("BTCUSDT"));
+    assert!(!desk.market.accepts("ETHUSDT"));
+    let terms = depthcache_book::market::Terms {
+        continuity: Continuity::Contiguous,
+        buffer_bytes: 100,
+        offline: true,
+    };
+    let mut nameless = depthcache_book::market::Market::new("binance.us", None, terms);
+    assert_eq!(
+        (nameless.exchange(), nameless.symbol()),
+        ("binance.us", None)
+    );
+    assert!(nameless.accepts("ETHUSDT"));
+    assert!(!nameless.accepts("BTCUSDT"));
+    assert_eq!(nameless.symbol(), Some("ETHUSDT"));
+}
+
+#[test]
+fn lateness_is_the_exchange_time_of_the_receipt_less_the_event_time() {
+    let mut desk = spot().synced_at(10, &[], &[]);
+    desk.feed(&diff(11, 11), 1_000);
+    assert_eq!(desk.market.delays().sum_us, 0);
+    desk.market.set_clock_offset(Some(T * 1_000 - 5_000));
+    desk.feed(&diff(12, 12), 5_000 + 40_000);
+    desk.feed(&diff(13, 13).made_at(T + 3), 5_000 + 13_000);
+    desk.feed(&diff(14, 14).made_at(0), 99_000_000);
+    assert_eq!(desk.market.delays().sum_us, 40 + 10);
+    let counts = desk.market.delays().counts;
+    assert_eq!((counts[4], counts[6]), (1, 1));
+    assert_eq!(counts.iter().sum::<u64>(), 2);
+    desk.market.set_clock_offset(None);
+    desk.feed(&diff(15, 15), 99_000_000);
+    assert_eq!(desk.market.delays().sum_us, 50);
+}

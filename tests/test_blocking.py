@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,41 +18,15 @@ from depthcache import (
     UsageError,
     blocking,
 )
-from tests.support.by_hand import ByHand
+from tests.support.by_hand import FromThread
 
 DEADLINE_S = 20.0
 SETTINGS = depthcache.Settings()
 
 
-class Exchange:
-    """The network of a client, moved from the test's thread."""
-
-    def __init__(self) -> None:
-        self.networks: list[ByHand] = []
-        self.default: dict[str, object] | None = {"lastUpdateId": 10, "bids": [["1.1", "5"]], "asks": []}
-        self.on_make: Callable[[], None] = lambda: None
-
-    def make(self, settings: depthcache.Settings) -> ByHand:
-        self.on_make()
-        network = ByHand(settings)
-        network.default = self.default
-        self.networks.append(network)
-        return network
-
-    def do(self, act: Callable[[ByHand], None]) -> None:
-        done = threading.Event()
-
-        def on_loop() -> None:
-            act(self.networks[-1])
-            done.set()
-
-        self.networks[-1]._loop.call_soon_threadsafe(on_loop)
-        assert done.wait(DEADLINE_S)
-
-
 @pytest.fixture
-def exchange(monkeypatch: pytest.MonkeyPatch) -> Exchange:
-    exchange = Exchange()
+def exchange(monkeypatch: pytest.MonkeyPatch) -> FromThread:
+    exchange = FromThread()
     monkeypatch.setattr("depthcache.blocking.real_network", exchange.make)
     return exchange
 
@@ -69,7 +42,7 @@ def connect(*arguments: Any, **options: Any) -> blocking.Books:
     return blocking.connect(*arguments, settings=SETTINGS, **options)
 
 
-def test_a_book_is_synced_read_moved_and_closed(exchange: Exchange) -> None:
+def test_a_book_is_synced_read_moved_and_closed(exchange: FromThread) -> None:
     with connect("binance.com", ["btcusdt"]) as books:
         book = books["BTCUSDT"]
         assert isinstance(book, blocking.LiveBook)
@@ -87,7 +60,7 @@ def test_a_book_is_synced_read_moved_and_closed(exchange: Exchange) -> None:
         book.wait_synced()
 
 
-def test_books_are_added_found_and_removed(exchange: Exchange) -> None:
+def test_books_are_added_found_and_removed(exchange: FromThread) -> None:
     with connect({"binance.com": ["BTCUSDT"], "binance.us": []}) as books:
         added = books.add("ethusdt", "binance.us")
         assert books["ETHUSDT"] is added is books["binance.us", "ethusdt"]
@@ -108,7 +81,7 @@ def test_books_are_added_found_and_removed(exchange: Exchange) -> None:
             books.add("BNBUSDT", "binance.con")
 
 
-def test_waiting_too_long_and_for_nothing(exchange: Exchange) -> None:
+def test_waiting_too_long_and_for_nothing(exchange: FromThread) -> None:
     exchange.default = None
     with connect("binance.com", ["BTCUSDT"]) as books:
         with pytest.raises(SyncTimeout):
@@ -124,7 +97,7 @@ def test_waiting_too_long_and_for_nothing(exchange: Exchange) -> None:
             books.add("NOUSDT").wait_synced(timeout=DEADLINE_S)
 
 
-def test_wrong_arguments_are_raised_at_once_in_the_callers_thread(exchange: Exchange) -> None:
+def test_wrong_arguments_are_raised_at_once_in_the_callers_thread(exchange: FromThread) -> None:
     with pytest.raises(UnknownExchange):
         connect("binance.con", ["BTCUSDT"])
     with pytest.raises(InvalidArgument):
@@ -132,7 +105,7 @@ def test_wrong_arguments_are_raised_at_once_in_the_callers_thread(exchange: Exch
     assert exchange.networks == []
 
 
-def test_nothing_happens_before_the_client_is_entered(exchange: Exchange) -> None:
+def test_nothing_happens_before_the_client_is_entered(exchange: FromThread) -> None:
     books = connect("binance.com", ["BTCUSDT"])
     for use in (
         lambda: books["BTCUSDT"],
@@ -146,7 +119,7 @@ def test_nothing_happens_before_the_client_is_entered(exchange: Exchange) -> Non
     books.close()
 
 
-def test_a_client_runs_once(exchange: Exchange) -> None:
+def test_a_client_runs_once(exchange: FromThread) -> None:
     books = connect("binance.com", ["BTCUSDT"])
     with books, pytest.raises(UsageError, match="once"):
         books.__enter__()
@@ -154,7 +127,7 @@ def test_a_client_runs_once(exchange: Exchange) -> None:
         books.__enter__()
 
 
-def test_an_error_while_starting_is_raised_in_the_callers_thread(exchange: Exchange) -> None:
+def test_an_error_while_starting_is_raised_in_the_callers_thread(exchange: FromThread) -> None:
     def fail() -> None:
         raise OSError("no more sockets")
 
@@ -168,14 +141,14 @@ def test_an_error_while_starting_is_raised_in_the_callers_thread(exchange: Excha
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
-def test_whatever_ends_the_body_closes_the_client(exchange: Exchange, error: type[BaseException]) -> None:
+def test_whatever_ends_the_body_closes_the_client(exchange: FromThread, error: type[BaseException]) -> None:
     with pytest.raises(error), connect("binance.com", ["BTCUSDT"]) as books:
         raise error
     assert exchange.networks[0].closed
     assert books["BTCUSDT"].status is Status.CLOSED
 
 
-def test_a_closed_client_still_tells_what_its_books_were(exchange: Exchange) -> None:
+def test_a_closed_client_still_tells_what_its_books_were(exchange: FromThread) -> None:
     with connect("binance.com", ["BTCUSDT"]) as books:
         book = books["BTCUSDT"]
         books.close()
@@ -191,7 +164,7 @@ def test_a_closed_client_still_tells_what_its_books_were(exchange: Exchange) -> 
 
 
 @pytest.mark.slow
-def test_who_waits_while_another_thread_closes_is_told(exchange: Exchange) -> None:
+def test_who_waits_while_another_thread_closes_is_told(exchange: FromThread) -> None:
     exchange.default = None
     told: list[BaseException] = []
     with connect("binance.com", ["BTCUSDT"]) as books:
@@ -214,7 +187,7 @@ def test_who_waits_while_another_thread_closes_is_told(exchange: Exchange) -> No
 
 
 @pytest.mark.slow
-def test_eight_threads_read_add_remove_and_wait_at_once(exchange: Exchange) -> None:
+def test_eight_threads_read_add_remove_and_wait_at_once(exchange: FromThread) -> None:
     wrong: list[BaseException] = []
     with connect("binance.com", ["BTCUSDT"]) as books:
         books.wait_synced(timeout=DEADLINE_S)
@@ -242,7 +215,7 @@ def test_eight_threads_read_add_remove_and_wait_at_once(exchange: Exchange) -> N
     assert wrong == []
 
 
-def test_a_client_may_be_closed_by_another_thread_than_entered_it(exchange: Exchange) -> None:
+def test_a_client_may_be_closed_by_another_thread_than_entered_it(exchange: FromThread) -> None:
     books = connect("binance.com", ["BTCUSDT"])
     books.__enter__()
     closer = threading.Thread(target=books.close)

@@ -12,6 +12,7 @@ import depthcache
 PUBLIC = {
     # live books
     "connect", "blocking", "Books", "LiveBook", "Settings", "Endpoints", "Policy",
+    "Snapshot", "SnapshotRequest",
     # books without a network
     "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
     # what is known of live books

@@ -38,6 +38,7 @@ from depthcache.errors import (
     UnreadableRecording,
     UsageError,
 )
+from depthcache.io.snapshots import Snapshot, SnapshotRequest
 from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import (
     Audit,
@@ -104,7 +105,9 @@ __all__ = [
     "RequestRejected",
     "Settings",
     "Side",
+    "Snapshot",
     "SnapshotOutcome",
+    "SnapshotRequest",
     "Status",
     "SymbolMismatch",
     "SyncTimeout",

@@ -12,7 +12,7 @@ called from any thread. Not here: anything of what the client does.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 from depthcache.caches import real_network
 from depthcache.client import Client
 from depthcache.errors import BookClosed, UsageError
+from depthcache.io.snapshots import SnapshotSource
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.lookup import Lookup
 from depthcache.metrics import Facts, prometheus_text
 from depthcache.model import Audit
 from depthcache.settings import Settings
 from depthcache.view import LiveReader
-from depthcache.wanted import Wanted, parse_timeout, wanted
+from depthcache.wanted import Wanted, parse_refresh, parse_timeout, wanted
 
 __all__ = ["Books", "LiveBook", "connect"]
 
@@ -47,6 +48,7 @@ def connect(
     on_stale: Literal["raise", "serve"] = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
 ) -> Books: ...
 @overload
 def connect(
@@ -56,6 +58,7 @@ def connect(
     on_stale: Literal["raise", "serve"] = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
 ) -> Books: ...
 def connect(
     exchange: str | Mapping[str, Iterable[str]],
@@ -65,9 +68,18 @@ def connect(
     on_stale: Literal["raise", "serve"] = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
 ) -> Books:
     """Live books for `with`; arguments and errors are those of `depthcache.connect`."""
-    asked = wanted(exchange, symbols, depth=depth, on_stale=on_stale, speed_ms=speed_ms, settings=settings)
+    asked = wanted(
+        exchange,
+        symbols,
+        depth=depth,
+        on_stale=on_stale,
+        speed_ms=speed_ms,
+        settings=settings,
+        snapshots=snapshots,
+    )
     return Books(asked)
 
 
@@ -96,6 +108,27 @@ class LiveBook(LiveReader):
             self._thread.call(lambda: self._client.wait_synced(self._number, self, timeout_s=timeout))
         except LoopEnded:
             raise _closed(self.exchange, self.symbol) from None
+
+    def refresh(self) -> None:
+        """Have a snapshot merged into this book; returns at once. As `depthcache.LiveBook.refresh`."""
+        limit = self._audit_limit(None)
+        self._do(lambda: self._client.refresh(self._number, limit))
+
+    def refresh_every(self, seconds: float | None) -> None:
+        """Have that done so often by itself. As `depthcache.LiveBook.refresh_every`."""
+        parsed = parse_refresh(seconds)
+        self._do(lambda: self._client.refresh_every(self._number, parsed))
+
+    def resync(self) -> None:
+        """Give the book up and build it anew; returns at once. As `depthcache.LiveBook.resync`."""
+        self._do(lambda: self._client.resync(self._number))
+
+    def _do(self, act: Callable[[], None]) -> None:
+        async def do() -> None:
+            act()
+
+        with suppress(LoopEnded):  # the book is closed, and nothing is left to do
+            self._thread.call(do)
 
     def audit(self, levels: int | None = None, *, seconds: float = 0.0, timeout: float | None = 60) -> Audit:
         """Compare this book with the exchange at the same update id, as `depthcache.LiveBook.audit`."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal, Self, overload
 
 from depthcache.client import Client, ClientNetwork
+from depthcache.io.snapshots import SnapshotSource
 from depthcache.lookup import Lookup
 from depthcache.metrics import Facts, prometheus_text
 from depthcache.settings import Settings
@@ -29,6 +30,7 @@ def connect(
     on_stale: Literal["raise", "serve"] = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
 ) -> Books: ...
 @overload
 def connect(
@@ -38,6 +40,7 @@ def connect(
     on_stale: Literal["raise", "serve"] = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
 ) -> Books: ...
 def connect(
     exchange: str | Mapping[str, Iterable[str]],
@@ -47,6 +50,7 @@ def connect(
     on_stale: Literal["raise", "serve"] = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
 ) -> Books:
     """Live books of one exchange, or of several: `connect({"binance.com": ["BTCUSDT"], …})`.
 
@@ -64,12 +68,25 @@ def connect(
             last known book, whose `status` then tells what it is.
         speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
         settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
+        snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
+            a SnapshotRequest on a thread of its own, for each snapshot that the weight budget allows. It
+            returns the body (bytes, text or the parsed mapping) or a Snapshot; or None, and the client asks
+            the exchange itself. Raising RequestRejected counts as that answer of the exchange, any other
+            exception as no answer; both are asked again where that makes sense.
 
     Raises:
         UnknownExchange: with the names most like it.
         InvalidArgument: for anything else that cannot work.
     """
-    asked = wanted(exchange, symbols, depth=depth, on_stale=on_stale, speed_ms=speed_ms, settings=settings)
+    asked = wanted(
+        exchange,
+        symbols,
+        depth=depth,
+        on_stale=on_stale,
+        speed_ms=speed_ms,
+        settings=settings,
+        snapshots=snapshots,
+    )
     return Books(asked)
 
 

@@ -28,6 +28,7 @@ from depthcache.io.flights import Flights, write_flight
 from depthcache.io.network import Network
 from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
+from depthcache.io.snapshots import OwnSnapshots
 from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
@@ -124,6 +125,10 @@ class Client(Generic[B]):
         """When a book was last proven to be the exchange's, other than by a diff; None for never."""
         return self._core.confirmed_ns(market)
 
+    def reconnects(self, market: int) -> tuple[int, int | None]:
+        """How often a book's connection was lost and another took its place, and when last."""
+        return self._core.reconnects(market)
+
     def lag(self, market: int, event_time_us: int, received_ns: int) -> Lag | None:
         """How late an update came; None while nothing is known of the exchange's clock."""
         clock = self._core.clock(market)
@@ -172,6 +177,7 @@ class Client(Generic[B]):
             levels=(book.coverage.bids, book.coverage.asks),
             in_sync=0.0 if uptime is None else uptime.share(now_ns),
             losses=0 if uptime is None else uptime.losses,
+            reconnects=0 if uptime is None else uptime.reconnects,
             detect_s=0.0 if uptime is None else uptime.detect_ns / 1e9,
             recover_s=0.0 if uptime is None else uptime.recover_ns / 1e9,
             delays=tuple(delays),
@@ -193,6 +199,23 @@ class Client(Generic[B]):
         )
 
     # --- commands -----------------------------------------------------------------------------
+
+    def refresh(self, market: int, limit: int) -> None:
+        """Merge a snapshot of that limit into a book, when its turn comes; nobody waits for it."""
+        if not self._closed and market in self._markets.values():
+            self._check_loop()
+            self._runner.audit(market, next(self._audit_numbers), limit)
+
+    def refresh_every(self, market: int, seconds: float | None) -> None:
+        """How often a book is refreshed; None for what the policy says, 0 for never."""
+        if not self._closed and market in self._markets.values():
+            self._runner.refresh_every(market, seconds)
+
+    def resync(self, market: int) -> None:
+        """Give a book up and build it anew from a new snapshot."""
+        if not self._closed and market in self._markets.values():
+            self._check_loop()
+            self._runner.resync(market, "asked for by the application")
 
     async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
         """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed."""
@@ -243,6 +266,10 @@ class Client(Generic[B]):
         self._loop = asyncio.get_running_loop()
         self._network = self._make_network(self.wanted.settings)
         try:
+            if self.wanted.snapshots is not None:
+                self._network = OwnSnapshots(
+                    self._network, self.wanted.snapshots, self.wanted.snapshot_places()
+                )
             self._router = Router(flight_bytes=self.wanted.settings.flight_bytes)
             self._keep_record()
             self._core = ClientCore(

@@ -22,6 +22,7 @@ __all__ = [
     "not_native",
     "not_written",
     "request_failed",
+    "snapshot_source_failed",
     "unexpected",
 ]
 
@@ -54,7 +55,7 @@ class _Limited:
         _LOGGER.log(level, text, *values)
 
 
-_BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS = _Limited(), _Limited(), _Limited(), _Limited()
+_BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
@@ -75,6 +76,11 @@ def connection_closed(*, connection: int, code: int | None, reason: str) -> None
 def request_failed(*, request: int, reason: str) -> None:
     """A snapshot request got no answer, or none with status 200."""
     _REQUESTS.write(logging.INFO, "request %d failed: %s", request, reason)
+
+
+def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
+    """The user's own source of snapshots raised something."""
+    _SOURCES.write(logging.WARNING, "the snapshot source raised for %s: %r", symbol, error)
 
 
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:

@@ -32,6 +32,7 @@ class BookFacts:
         levels: complete levels a side, bids and asks.
         in_sync: part of the time since it was first synced in which it was.
         losses: how often it was lost.
+        reconnects: how often the connection that carries it was lost and another took its place.
         detect_s, recover_s: of all losses together: from the last proof to the word, from the word to sync.
         delays: how many updates came at most 2**i microseconds after the exchange's event time, by an
             estimate of its clock, each counted once in the smallest such i.
@@ -47,6 +48,7 @@ class BookFacts:
     levels: tuple[int, int]
     in_sync: float
     losses: int
+    reconnects: int
     detect_s: float
     recover_s: float
     delays: tuple[int, ...]
@@ -152,7 +154,8 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
         for side, held in zip(("bids", "asks"), book.levels, strict=True):
             levels.add_metric([*labels, side], held)
         delays.add_metric(labels, _buckets(book.delays, _DELAY_BUCKETS_S), book.delays_sum_s)
-        own = {"losses": book.losses, "detect_seconds": book.detect_s, "recover_seconds": book.recover_s}
+        own: dict[str, float] = {"losses": book.losses, "reconnects": book.reconnects}
+        own |= {"detect_seconds": book.detect_s, "recover_seconds": book.recover_s}
         for name, count in (book.counters | own).items():
             _counter(counts, f"depthcache_book_{name}", names).add_metric(labels, count)
     yield from (status, in_sync, age, proven, levels, delays, *counts.values())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from depthcache import _native, venues
 from depthcache.model import Audit, Lag, SnapshotOutcome
+from depthcache.wanted import parse_refresh
 
 if TYPE_CHECKING:
     from depthcache._native import Frame, Router
@@ -55,6 +56,20 @@ class LiveReader(_native.BookReader):
         times = (self.updated_ns, self._client.confirmed_ns(self._number))
         known = [at_ns for at_ns in times if at_ns is not None]
         return max(known) / 1e9 if known else None
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection that carries this book was lost and another took its place.
+
+        A planned successor, before the exchange's 24 h cut, is none; a closed book has none any more.
+        """
+        return self._client.reconnects(self._number)[0]
+
+    @property
+    def reconnected_at(self) -> float | None:
+        """When that was last: seconds of `time.monotonic()`; None for never."""
+        at_ns = self._client.reconnects(self._number)[1]
+        return None if at_ns is None else at_ns / 1e9
 
     @property
     def lag(self) -> Lag | None:
@@ -112,6 +127,30 @@ class LiveBook(LiveReader):
         is closed, UnknownSymbol when the exchange does not know the symbol.
         """
         await self._client.wait_synced(self._number, self, timeout_s=timeout)
+
+    def refresh(self) -> None:
+        """Have a snapshot merged into this book, as deep as the client's depth; returns at once.
+
+        The book never leaves sync for it; wrong prices are right afterwards (`counters["corrections"]`). It
+        waits for its turn within the client's share of the weight. `audit` is the same and tells what it
+        found. Nothing for a closed book.
+        """
+        self._client.refresh(self._number, self._audit_limit(None))
+
+    def refresh_every(self, seconds: float | None) -> None:
+        """Have that done so often by itself: None for what the policy says (an hour), 0 for never.
+
+        Raises InvalidArgument.
+        """
+        self._client.refresh_every(self._number, parse_refresh(seconds))
+
+    def resync(self) -> None:
+        """Give the book up and build it anew from a new snapshot; returns at once.
+
+        It cannot be read until that has come. Hardly ever needed: a book that lost its place does this by
+        itself, and `refresh` corrects prices without it. Nothing for a closed book.
+        """
+        self._client.resync(self._number)
 
     async def audit(
         self,

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
+from depthcache.io.snapshots import SnapshotSource
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
-__all__ = ["Wanted", "parse_timeout", "wanted"]
+__all__ = ["Wanted", "parse_refresh", "parse_timeout", "wanted"]
 
 _STALE = ("raise", "serve")
+_LONGEST_S = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Wanted:
     speed_ms: int | None
     serve_stale: bool
     settings: Settings
+    snapshots: SnapshotSource | None = None
 
     def places(self) -> dict[str, str]:
         """Base URL to exchange name of every exchange, for records of what came from where.
@@ -44,6 +47,12 @@ class Wanted:
             places.setdefault(ends.rest, name)
             places.setdefault(ends.websocket, name)
         return places
+
+    def snapshot_places(self) -> dict[str, str]:
+        """URL of the snapshots, without a query, to exchange name; otherwise as `places`."""
+        found = {name: self.settings.venue(name) for name in venues.names()}
+        places = {each.endpoints.rest + each.depth_path: name for name, each in reversed(found.items())}
+        return places | {each.endpoints.rest + each.depth_path: each.name for each in self.venues}
 
     def book(self, exchange: str | None, symbol: str) -> tuple[Venue, str]:
         """A further book, checked like those of `connect`.
@@ -70,6 +79,7 @@ def wanted(
     on_stale: str,
     speed_ms: int | None,
     settings: Settings | None,
+    snapshots: SnapshotSource | None = None,
 ) -> Wanted:
     """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
     if on_stale not in _STALE:
@@ -78,6 +88,9 @@ def wanted(
         settings = Settings.from_environment()
     elif not isinstance(settings, Settings):
         raise InvalidArgument(name="settings", value=settings, allowed="a Settings(…) or None")
+    if snapshots is not None and not callable(snapshots):
+        allowed = "a callable that takes a SnapshotRequest, or None"
+        raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
     books: dict[tuple[str, str], tuple[Venue, str]] = {}
     places: dict[str, Venue] = {}
     for name, listed in _by_exchange(exchange, symbols):
@@ -94,6 +107,7 @@ def wanted(
         speed_ms=speed_ms,
         serve_stale=on_stale == "serve",
         settings=settings,
+        snapshots=snapshots,
     )
 
 
@@ -105,6 +119,14 @@ def parse_timeout(timeout: float | None) -> float | None:
     if not fits:
         raise InvalidArgument(name="timeout", value=timeout, allowed="seconds, 0 or more, or None")
     return timeout
+
+
+def parse_refresh(seconds: float | None) -> float | None:
+    """Seconds between refreshes; None for the default, 0 for never. Raises InvalidArgument."""
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 <= seconds <= _LONGEST_S):
+        raise InvalidArgument(name="seconds", value=seconds, allowed=f"0 to {_LONGEST_S:g}, or None")
+    return seconds
 
 
 def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Settings) -> None:

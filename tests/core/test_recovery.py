@@ -231,3 +231,59 @@ def test_a_delisted_symbol_ends_when_the_exchange_says_so() -> None:
     assert bench.status("OLDUSDT") is Status.CLOSED
     assert bench.status("BTCUSDT") is Status.SYNCED
     assert len(bench.asked("BTCUSDT")) == 1
+
+
+def test_a_lost_connection_is_counted_for_each_book_that_another_one_carries_now() -> None:
+    bench = synced_bench("BTCUSDT", "ETHUSDT")
+    assert [bench.core.reconnects(market) for market in (1, 2)] == [(0, None)] * 2
+    bench.exchange.close_all(1006)
+    lost_ns = bench.now_ns
+    bench.run_until(lambda: not bench.all_synced(), within_s=1)
+    bench.run_until(bench.all_synced, within_s=10)
+    for market in (1, 2):
+        count, at_ns = bench.core.reconnects(market)
+        assert count == 1
+        assert at_ns is not None
+        assert at_ns > lost_ns
+
+
+def test_a_planned_successor_of_a_connection_counts_as_no_loss() -> None:
+    bench = synced_bench("BTCUSDT")
+    bench.exchange.announce_shutdown()
+    bench.run(60)
+    assert len(bench.exchange.all_sockets) == 2
+    assert bench.core.reconnects(1) == (0, None)
+    assert bench.all_synced()
+
+
+def test_a_resync_that_is_asked_for_is_made_at_once_however_often() -> None:
+    bench = synced_bench("BTCUSDT")
+    for _ in range(5):
+        before = len(bench.asked("BTCUSDT"))
+        bench.core.resync(1, "asked for", bench.now_ns)
+        bench.settle()
+        assert bench.status("BTCUSDT") is Status.BUFFERING
+        assert bench.run_until(bench.all_synced, within_s=2) < 0.5
+        assert len(bench.asked("BTCUSDT")) == before + 1
+    bench.run(1.03)
+    assert bench.follows("BTCUSDT")
+
+
+def test_a_resync_where_nothing_is_connected_waits_for_the_connection() -> None:
+    bench = Bench()
+    bench.add("BTCUSDT")
+    bench.core.resync(1, "asked for", bench.now_ns)
+    bench.exchange.ticks("BTCUSDT", every_s=0.1)
+    bench.run_until(bench.all_synced, within_s=5)
+    assert len(bench.asked("BTCUSDT")) == 1
+
+
+def test_one_book_is_refreshed_more_often_than_the_others_and_never_leaves_sync() -> None:
+    bench = synced_bench("BTCUSDT", "ETHUSDT")
+    bench.core.refresh_every(1, 10.0)
+    before = {symbol: len(bench.asked(symbol)) for symbol in ("BTCUSDT", "ETHUSDT")}
+    bench.run(61)
+    assert 5 <= len(bench.asked("BTCUSDT")) - before["BTCUSDT"] <= 6
+    assert len(bench.asked("ETHUSDT")) == before["ETHUSDT"]
+    assert bench.seen("BTCUSDT")[-1] is Status.SYNCED
+    assert bench.seen("BTCUSDT").count(Status.SYNCED) == 1

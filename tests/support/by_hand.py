@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from depthcache.io.network import Callbacks, Closed, Response, TakesFrames
 from depthcache.settings import Settings
 
+DEADLINE_S = 20.0
 LEVELS = {"bids": [["1.10", "5.0"], ["1.00", "6.0"]], "asks": [["1.20", "7.0"], ["1.30", "8.0"]]}
 
 
@@ -101,3 +104,29 @@ class ByHand:
         for connection in tuple(self.urls):
             del self.urls[connection]
             self._callbacks.on_closed(connection, Closed(code, reason))
+
+
+class FromThread:
+    """The networks of clients for threads, moved from the test's thread."""
+
+    def __init__(self) -> None:
+        self.networks: list[ByHand] = []
+        self.default: dict[str, object] | None = {"lastUpdateId": 10, "bids": [["1.1", "5"]], "asks": []}
+        self.on_make: Callable[[], None] = lambda: None
+
+    def make(self, settings: Settings) -> ByHand:
+        self.on_make()
+        network = ByHand(settings)
+        network.default = self.default
+        self.networks.append(network)
+        return network
+
+    def do(self, act: Callable[[ByHand], None]) -> None:
+        done = threading.Event()
+
+        def on_loop() -> None:
+            act(self.networks[-1])
+            done.set()
+
+        self.networks[-1]._loop.call_soon_threadsafe(on_loop)
+        assert done.wait(DEADLINE_S)

@@ -97,6 +97,11 @@ class ClientCore:
         supervisor = self._markets.get(market)
         return None if supervisor is None else supervisor.uptime
 
+    def reconnects(self, market: int) -> tuple[int, int | None]:
+        """How often a book's connection was lost and another took its place, and when last."""
+        uptime = self.uptime(market)
+        return (0, None) if uptime is None else (uptime.reconnects, uptime.reconnected_ns)
+
     def links(self) -> list[Link]:
         """Every group of streams and its connection."""
         return [link for streams in self._streams.values() for link in streams.links()]
@@ -181,19 +186,24 @@ class ClientCore:
         """Compare a book with a snapshot of so many levels at one update id; ends in one TellAudit with
         the number `audit`. `limit`: None takes that of the depth that is wanted. Raises UnknownSymbol for a
         market that is not there."""
-        supervisor = self._markets.get(market)
-        if supervisor is None:
-            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+        supervisor = self._supervisor(market)
         upkeep = supervisor.upkeep
         served = upkeep.deep_limit if limit is None else supervisor.venue.served_limit(limit)
         upkeep.audit(audit, served, now_ns)
         self._collect_notices(now_ns)
 
+    def refresh_every(self, market: int, seconds: float | None) -> None:
+        """How often a book is refreshed: None for what the policy says, 0 for never. Raises UnknownSymbol."""
+        self._supervisor(market).upkeep.refresh_s = seconds
+
+    def resync(self, market: int, reason: str, now_ns: int) -> None:
+        """Give a book up and build it anew from a new snapshot. Raises UnknownSymbol."""
+        self._supervisor(market).resync(reason, now_ns)
+        self._collect_notices(now_ns)
+
     def start_proof(self, market: int, now_ns: int) -> None:
         """Compare a book with partial depth and bookTicker from now on. Raises UnknownSymbol."""
-        supervisor = self._markets.get(market)
-        if supervisor is None:
-            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+        supervisor = self._supervisor(market)
         if market not in self._proofs:
             book = self._context.router.reader(market)
             proof = Proof(self._context, market, supervisor.symbol, book, supervisor.streams)
@@ -304,6 +314,12 @@ class ClientCore:
         return None if self._closed else self._context.deadlines.next_ns()
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _supervisor(self, market: int) -> Supervisor:
+        supervisor = self._markets.get(market)
+        if supervisor is None:
+            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+        return supervisor
 
     def _on_change(self, change: MarketChange, now_ns: int) -> None:
         supervisor = self._markets.get(change.market)

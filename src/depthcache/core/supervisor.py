@@ -43,12 +43,6 @@ __all__ = ["Supervisor"]
 
 _TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
-_AFTER = {
-    SnapshotOutcome.SYNCED: Status.SYNCED,
-    SnapshotOutcome.BRIDGING: Status.BRIDGING,
-    SnapshotOutcome.TOO_OLD: Status.BUFFERING,
-    SnapshotOutcome.GAP: Status.BUFFERING,
-}
 _LAG_MARGIN, _LOOKED_UP_S = 1.2, 5.0
 """How long the end of an unknown symbol may wait for the names that look like it."""
 
@@ -117,6 +111,13 @@ class Supervisor(Asker):
         self._context.deadlines.clear(self.market, *_TIMERS)
         self._lay("closed", reason, now_ns)
 
+    def resync(self, reason: str, now_ns: int) -> None:
+        """Build the book anew, where that is not on its way already; at once, for a wish is no relapse."""
+        if self._live and self._native not in _WITHOUT_SNAPSHOT:
+            relapses, self._relapses = self._relapses, 0
+            self._resync(reason, now_ns)
+            self._relapses = relapses
+
     def take_notice(self, now_ns: int) -> Notice | None:
         """What users have not been told yet; None when that is nothing."""
         status = self._book.status
@@ -132,6 +133,7 @@ class Supervisor(Asker):
     def on_connected(self, now_ns: int) -> None:
         """From now on, diffs come from a connection that brought none before."""
         if self._attached:
+            self.uptime.on_reconnect(now_ns)
             self._start_over("the connection is new", now_ns)
         self._attached = True
 
@@ -385,7 +387,7 @@ class Supervisor(Asker):
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self._context.touched[self.market] = self
         self._too_old, self._limit = 0, limit
-        after = _AFTER[outcome]
+        after = Status.BUFFERING if outcome is SnapshotOutcome.GAP else Status(outcome.value)
         if outcome is SnapshotOutcome.GAP:
             self._relapse(now_ns)
         elif after is Status.SYNCED and self._book.status == Status.CROSSED:

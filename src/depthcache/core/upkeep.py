@@ -79,6 +79,8 @@ class Upkeep(Asker):
         self._limit = 0
         self._not_before_ns = self._refreshed_ns = 0
         self._failures = 0
+        self.refresh_s: float | None = None
+        """How often this book is refreshed; None for what the policy says, 0 for never."""
         self.audited = False
         """Whether a comparison of this book has found nothing wrong since it was synced."""
 
@@ -157,7 +159,8 @@ class Upkeep(Asker):
             enough = wanted if limit > wanted else wanted * 4 // 5
             if covered < enough:
                 return covered / wanted, Purpose.DEEPEN, limit
-        if policy.refresh_s and now_ns - self._refreshed_ns >= to_ns(policy.refresh_s):
+        refresh_s = policy.refresh_s if self.refresh_s is None else self.refresh_s
+        if refresh_s and now_ns - self._refreshed_ns >= to_ns(refresh_s):
             return 1.0, Purpose.DEEPEN, limit
         return None
 

@@ -13,7 +13,16 @@ __all__ = ["Uptime"]
 class Uptime:
     """One book, from the first time it was synced. Times in nanoseconds of the caller's clock."""
 
-    __slots__ = ("_lost_ns", "_since_ns", "_synced_ns", "detect_ns", "losses", "recover_ns")
+    __slots__ = (
+        "_lost_ns",
+        "_since_ns",
+        "_synced_ns",
+        "detect_ns",
+        "losses",
+        "reconnected_ns",
+        "reconnects",
+        "recover_ns",
+    )
 
     def __init__(self) -> None:
         self.losses = 0
@@ -22,9 +31,18 @@ class Uptime:
         """From the last proof that the book was right to the word that it may not be, all losses together."""
         self.recover_ns = 0
         """From that word to the next time in sync, all losses together."""
+        self.reconnects = 0
+        """How often the connection that carried the book was lost and another took its place."""
+        self.reconnected_ns: int | None = None
+        """When that was last."""
         self._since_ns: int | None = None
         self._lost_ns: int | None = None
         self._synced_ns = 0
+
+    def on_reconnect(self, now_ns: int) -> None:
+        """Another connection carries the book: the one before was lost."""
+        self.reconnects += 1
+        self.reconnected_ns = now_ns
 
     def on_status(self, status: Status, proven_ns: int | None, now_ns: int) -> None:
         """The book has another status; `proven_ns`: when it was last known to be right."""

@@ -77,6 +77,15 @@ class Runner(Callbacks):
         self._core.audit(market, audit, limit, self._network.now_ns())
         self._settle()
 
+    def refresh_every(self, market: int, seconds: float | None) -> None:
+        """How often a book is refreshed; None for what the policy says, 0 for never."""
+        self._core.refresh_every(market, seconds)
+
+    def resync(self, market: int, reason: str) -> None:
+        """Give a book up and build it anew."""
+        self._core.resync(market, reason, self._network.now_ns())
+        self._settle()
+
     def start_proof(self, market: int) -> None:
         """Compare a book with partial depth and bookTicker from now on."""
         self._core.start_proof(market, self._network.now_ns())

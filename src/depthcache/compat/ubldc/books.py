@@ -7,7 +7,7 @@ called under it. Not here: the names and arguments of the old methods (`manager`
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Event, Lock
 
 from depthcache import (
@@ -16,6 +16,8 @@ from depthcache import (
     Facts,
     Settings,
     Side,
+    Snapshot,
+    SnapshotRequest,
     Status,
     UnknownSymbol,
     blocking,
@@ -32,6 +34,26 @@ from depthcache.compat.ubldc.reads import MOST_LEVELS, read_levels
 __all__ = ["Cache", "LocalBooks"]
 
 
+_ENOUGH, _PATIENCE_S = MOST_LEVELS * 4 // 5, 300.0
+"""The client refreshes a book that has fewer proven levels than this; where many wait, that takes a while."""
+
+
+class Stamp:
+    """Times of the monotonic clock as system time, the same for the same moment however often asked."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: tuple[float, float] | None = None
+
+    def of(self, at: float | None) -> float | None:
+        """Seconds since 1970; what was known before for None."""
+        known = self._known
+        if at is not None and (known is None or known[0] != at):
+            known = self._known = (at, time.time() - time.monotonic() + at)
+        return None if known is None else known[1]
+
+
 class Cache:
     """One market. `market` is its name in lower case."""
 
@@ -42,7 +64,10 @@ class Cache:
         """Whether it was in sync when it was stopped."""
         self.unknown = ""
         """Why the exchange does not know it; empty while nothing is known against it."""
-        self._confirmed: tuple[float, int] | None = None
+        self.restarts_told = 0
+        """How many of `restarts` the program has been told of."""
+        self._updated, self._restarted, self._born_s = Stamp(), Stamp(), time.monotonic()
+        self._warned = False
 
     @property
     def is_synced(self) -> bool:
@@ -52,11 +77,18 @@ class Cache:
     @property
     def last_update_ms(self) -> int | None:
         """When the last update, or comparison with a snapshot, was received: system time."""
-        at = self.book.confirmed_at
-        known = self._confirmed
-        if at is not None and (known is None or known[0] != at):
-            known = self._confirmed = (at, round((time.time() - time.monotonic() + at) * 1000))
-        return None if known is None else known[1]
+        at = self._updated.of(self.book.confirmed_at)
+        return None if at is None else round(at * 1000)
+
+    @property
+    def restarts(self) -> int:
+        """How often its connection was lost and another took its place."""
+        return self.book.reconnects
+
+    @property
+    def restarted_at(self) -> float | None:
+        """When that was last: system time in seconds; None for never."""
+        return self._restarted.of(self.book.reconnected_at)
 
     def stop(self) -> None:
         """Say that it is stopped, and how it was."""
@@ -72,12 +104,22 @@ class Cache:
             )
         levels: Side = self.book.asks if side == "asks" else self.book.bids
         try:
-            return read_levels(levels, limit_count, threshold_volume)
+            found = read_levels(levels, limit_count, threshold_volume)
         except BookNotSynced as error:
             raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
         except BookClosed as error:
             self._tell_ending()
             raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
+        if not self._warned and limit_count is None:
+            self._look_at_depth(side, len(found))
+        return found
+
+    def _look_at_depth(self, side: str, levels: int) -> None:
+        """Say once where what was read is not proven: the client had its time and could not do better."""
+        proven = self.book.coverage.asks if side == "asks" else self.book.coverage.bids
+        if proven < min(levels, _ENOUGH) and time.monotonic() - self._born_s > _PATIENCE_S:
+            self._warned = True
+            logs.shallow(market=self.market, side=side, levels=proven)
 
     def _tell_ending(self) -> None:
         """The book is closed, and not by us: the exchange does not have it, or not any more."""
@@ -96,12 +138,27 @@ class Cache:
 class LocalBooks:
     """All caches of a manager. The client behind them begins with the first one."""
 
-    def __init__(self, exchange: str, *, speed_ms: int | None, settings: Settings | None) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        *,
+        speed_ms: int | None,
+        settings: Settings,
+        snapshots: Callable[[SnapshotRequest], Snapshot | None],
+    ) -> None:
         """Raises UnknownExchange and InvalidArgument; does no I/O."""
         self._venue = venues.venue(exchange)
-        self._books = blocking.connect(exchange, [], depth=MOST_LEVELS, speed_ms=speed_ms, settings=settings)
+        self._books = blocking.connect(
+            exchange,
+            [],
+            depth=MOST_LEVELS,
+            speed_ms=speed_ms,
+            settings=settings,
+            snapshots=snapshots,
+        )
         self._changes = Lock()
-        self._running = False
+        self.running_since = 0.0
+        """System time at which the client began; 0.0 before."""
         self.stopped = Event()
         self.caches: Mapping[str, Cache] = {}
         """By lower-case name, also the stopped ones. Replaced as a whole, so any thread may read it."""
@@ -121,6 +178,8 @@ class LocalBooks:
                 held = self.caches.get(key)
                 if held is None or held.stopped:
                     cache = Cache(key, self._books.add(symbol), refresh_interval)
+                    if refresh_interval is not None:
+                        cache.book.refresh_every(refresh_interval)
                     self.caches = {**self.caches, key: cache}
 
     def find(self, market: object) -> Cache:
@@ -133,6 +192,13 @@ class LocalBooks:
     def get(self, market: object) -> Cache | None:
         """The same; None where there is none."""
         return self.caches.get(self._key(market)) if isinstance(market, str) else None
+
+    def running(self, market: object) -> Cache:
+        """The cache of a name that is not stopped. Raises DepthCacheNotFound."""
+        cache = self.find(market)
+        if cache.stopped:
+            raise DepthCacheNotFound(cache.market, reason="it was stopped")
+        return cache
 
     def stop(self, market: str) -> None:
         """End one cache: its streams, its book. Its name stays known. Raises DepthCacheNotFound."""
@@ -152,12 +218,12 @@ class LocalBooks:
 
     def facts(self) -> Facts:
         """What operators want to know of the client, now; nothing before it began."""
-        return self._books.facts() if self._running else Facts(books=(), connections=(), budgets=())
+        return self._books.facts() if self.running_since else Facts(books=(), connections=(), budgets=())
 
     def _begin(self) -> None:
-        if not self._running:
+        if not self.running_since:
             self._books.__enter__()
-            self._running = True
+            self.running_since = time.time()
 
     def _key(self, market: str) -> str:
         lowered = market.lower()

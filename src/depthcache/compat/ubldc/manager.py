@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import uuid4
 
 from depthcache import Facts, InvalidArgument, Settings
 from depthcache.compat.ubldc import faces, logs, summary
@@ -23,6 +24,10 @@ from depthcache.compat.ubldc.arguments import (
 from depthcache.compat.ubldc.books import LocalBooks
 from depthcache.compat.ubldc.cluster import Cluster
 from depthcache.compat.ubldc.releases import Releases
+from depthcache.compat.ubldc.restarts import Restarts
+from depthcache.compat.ubldc.snapshots import UbraSnapshots
+from depthcache.compat.ubldc.thread_face import ThreadFace
+from depthcache.compat.ubldc.views import view_of_caches, view_of_streams
 
 __all__ = ["BinanceLocalDepthCacheManager", "__version__"]
 
@@ -31,7 +36,7 @@ __version__: Final = "2.14.0"
 _NAME = "unicorn-binance-local-depth-cache"
 
 
-class BinanceLocalDepthCacheManager:
+class BinanceLocalDepthCacheManager(ThreadFace):
     """Depth caches of one exchange, by the interface of the old library. Any thread may use it.
 
     Making one opens nothing: the client begins with the first cache. Differences on purpose stand in
@@ -80,15 +85,22 @@ class BinanceLocalDepthCacheManager:
         given = dict(locals())
         say_without_effect(given)
         warn_of_licences({name: given[name] for name in given if name.startswith("lucit_")})
-        self.name = _NAME
-        self._on_restart = parse_callback(on_restart)
+        callback = parse_callback(on_restart)
         self._default_refresh = parse_interval("default_refresh_interval", default_refresh_interval)
         speed_ms = speed_of(exchange, depth_cache_update_interval)
-        self._books = LocalBooks(exchange, speed_ms=speed_ms, settings=settings)
-        self._exchange, self._update_interval = exchange, depth_cache_update_interval
         self._settings = Settings.from_environment() if settings is None else settings
+        self._snapshot_ubra = ubra_manager
+        self._books = LocalBooks(
+            exchange,
+            speed_ms=speed_ms,
+            settings=self._settings,
+            snapshots=UbraSnapshots(lambda: self._snapshot_ubra),
+        )
+        self._stopped = self._books.stopped
+        self._restarts = None if callback is None else Restarts(self._books, self._stopped, callback)
+        self._stream_id = str(uuid4())
+        self._exchange, self._update_interval = exchange, depth_cache_update_interval
         self._releases = Releases(__version__)
-        self._given_ubra = ubra_manager
         self._ubra = faces.make_ubra(self) if ubra_manager is None else ubra_manager
         self._ubwa = faces.make_ubwa(self)
         self._cluster = (
@@ -144,6 +156,16 @@ class BinanceLocalDepthCacheManager:
         return __version__
 
     @property
+    def depth_caches(self) -> Mapping[str, Mapping[str, object]]:
+        """Every cache by its lower-case name, as it is now; read-only."""
+        return view_of_caches(self._books)
+
+    @property
+    def dc_streams(self) -> Mapping[str, Mapping[str, object]]:
+        """The streams by the id of `get_dc_stream_id`, as they are now; read-only."""
+        return view_of_streams(self.get_dc_stream_id(), self._books)
+
+    @property
     def cluster(self) -> Cluster | None:
         """The cluster at `ubdcc_address`; None without one."""
         return self._cluster
@@ -173,6 +195,8 @@ class BinanceLocalDepthCacheManager:
             return False
         interval = parse_interval("refresh_interval", refresh_interval) or self._default_refresh
         self._books.create(_listed(markets), interval)
+        if self._restarts is not None:
+            self._restarts.start()
         return True
 
     def create_depth_cache(
@@ -215,6 +239,56 @@ class BinanceLocalDepthCacheManager:
         Raises DepthCacheNotFound.
         """
         return self._books.find(market).last_update_ms
+
+    def get_last_restart_time(self, market: str | None = None) -> float | None:
+        """When the connection that carries the cache was last replaced after a loss: seconds since 1970.
+
+        None for never. Raises DepthCacheNotFound, also for a stopped cache.
+        """
+        return self._books.running(market).restarted_at
+
+    def get_restart_count(self, market: str | None = None) -> int:
+        """How often that has happened. Raises DepthCacheNotFound, also for a stopped cache."""
+        return self._books.running(market).restarts
+
+    def get_dc_stream_id(self, market: str | None = None) -> str | None:
+        """The key in `dc_streams` of the stream that carries the cache; of the one with room for more.
+
+        None for an unknown or stopped market, and while there is no stream.
+        """
+        cache = None if market is None else self._books.get(market)
+        carried = market is None or (cache is not None and not cache.stopped)
+        return self._stream_id if carried and self._books.running_since else None
+
+    def set_refresh_request(self, markets: str | list[str] | None = None) -> bool:
+        """Have snapshots compared with, and merged into, these caches; they stay in sync and readable.
+
+        None gives False. Raises DepthCacheNotFound, and does nothing then.
+        """
+        if markets is None:
+            logs.nothing_given(method="set_refresh_request()")
+            return False
+        for cache in [self._books.find(market) for market in _listed(markets)]:
+            cache.book.refresh()
+        return True
+
+    def set_resync_request(self, market: str | None = None, unsubscribe: bool = True) -> bool:
+        """Build a cache anew from a new snapshot; it is out of sync until that has come.
+
+        Its subscription stays: nothing is gained by making it anew. Gives `unsubscribe`, as before. Raises
+        InvalidArgument (a ValueError) for None, DepthCacheNotFound.
+        """
+        if market is None:
+            raise InvalidArgument(name="market", value=market, allowed="the name of a cache")
+        self._books.find(market).book.resync()
+        return bool(unsubscribe)
+
+    def set_credentials(self, api_key: str | None = None, api_secret: str | None = None) -> None:
+        """Use these keys for requests from now on; `ubra` is another object then. Books need none.
+
+        A given `ubra_manager` is let go, and goes on by itself.
+        """
+        self._ubra = self._snapshot_ubra = faces.make_ubra(self, api_key=api_key, api_secret=api_secret)
 
     def stop_depthcache(self, markets: str | list[str] | None = None) -> bool:
         """End caches and their subscriptions; None gives False. Raises DepthCacheNotFound."""

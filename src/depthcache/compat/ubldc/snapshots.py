@@ -1,0 +1,69 @@
+"""A given `ubra_manager` as the source of snapshots: its order-book calls, its errors, its used weight.
+
+Any object with these calls will do. It is called on threads of the client, several at a time, and never
+stopped. Not here: when a snapshot is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from depthcache import RequestRejected, Snapshot, SnapshotRequest
+
+__all__ = ["UbraSnapshots"]
+
+_CALLS = {
+    "binance.com-futures": "futures_order_book",
+    "binance.com-futures-testnet": "futures_order_book",
+    "binance.com-futures-demo": "futures_order_book",
+    "binance.com-coin_futures": "futures_coin_order_book",
+    "binance.com-coin_futures-testnet": "futures_coin_order_book",
+    "binance.com-coin_futures-demo": "futures_coin_order_book",
+    "binance.com-vanilla-options": "options_order_book",
+    "binance.com-vanilla-options-testnet": "options_order_book",
+}
+"""Which call brings a snapshot; everywhere else `get_order_book`."""
+
+
+class UbraSnapshots:
+    """Asks whatever `find` gives; None, or an object without the call, leaves it to the client."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+
+    def __call__(self, request: SnapshotRequest) -> Snapshot | None:
+        """One snapshot. Raises RequestRejected for what the exchange refused."""
+        ubra = self._find()
+        ask = getattr(ubra, _CALLS.get(request.exchange, "get_order_book"), None)
+        if ask is None:
+            return None
+        try:
+            body = ask(symbol=request.symbol, limit=request.limit)
+        except Exception as error:
+            raise _as_answer(error, request) from error
+        return Snapshot(body, _used_weight(ubra))
+
+
+def _as_answer(error: Exception, request: SnapshotRequest) -> Exception:
+    """What the exchange answered, where the error tells; itself where it does not."""
+    status, code = getattr(error, "status_code", None), getattr(error, "code", None)
+    if not isinstance(status, int):
+        return error
+    return RequestRejected(
+        url=f"the order book of {request.symbol}",
+        status=status,
+        code=code if isinstance(code, int) else None,
+        text=str(getattr(error, "message", "") or error),
+    )
+
+
+def _used_weight(ubra: Any) -> int | None:
+    """The weight the object heard of last, where it can tell without asking."""
+    tell = getattr(ubra, "get_used_weight", None)
+    if tell is None:
+        return None
+    try:
+        return int(tell(cached=True)["weight"])
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -11,6 +11,7 @@ import pytest
 
 from depthcache import Settings, simulator
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager
+from depthcache.core.budget import Budgets
 from tests.support.by_hand import FromThread
 
 DEADLINE_S = 60.0
@@ -22,6 +23,12 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < ends, "waited too long"
         time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def budgets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of one process share their budgets; a test must not wait for what the ones before have used."""
+    monkeypatch.setattr("depthcache.io.budgets._SHARED", Budgets(threading.Lock))
 
 
 class Makes(Protocol):

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from depthcache.compat.ubldc.exceptions import LocalDepthCacheError
+from depthcache import BookClosed, BookNotSynced
+from depthcache.compat.ubldc.reads import MOST_LEVELS
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.books import Cache, LocalBooks
@@ -26,35 +27,46 @@ def view_of_streams(stream_id: str | None, books: LocalBooks) -> Mapping[str, Ma
     """The one entry, which stands for all connections of the client; none before the first cache."""
     if stream_id is None:
         return MappingProxyType({})
-    markets = tuple(cache.market for cache in books if not cache.stopped)
-    restarts = tuple(cache for cache in books if not cache.stopped and cache.restarted_at is not None)
-    times = [at for cache in restarts if (at := cache.restarted_at) is not None]
+    running = [cache for cache in books if not cache.stopped]
+    markets = [cache.market for cache in running]
+    times = [at for cache in running if (at := cache.restarted_at) is not None]
+    is_open = any(connection.is_open for connection in books.facts().connections)
     entry: dict[str, object] = {
+        "id": stream_id,
+        "channel": "depth",
         "markets": markets,
-        "last_restart_time": max(times, default=None),
-        "restarts": sum(cache.restarts for cache in restarts),
+        "last_restart": max(times, default=None),
+        "restarts": max((cache.restarts for cache in running), default=0),
+        "status": "RUNNING" if is_open else "DISCONNECTED",
+        "stream_id": stream_id,
+        "subscribed_markets": markets[:] if is_open else [],
     }
     return MappingProxyType({stream_id: MappingProxyType(entry)})
 
 
 def _view(cache: Cache) -> Mapping[str, object]:
-    book = cache.book
+    last_ms = cache.last_update_ms
     return MappingProxyType(
         {
+            "market": cache.market,
             "asks": _levels(cache, "asks"),
             "bids": _levels(cache, "bids"),
             "is_synchronized": cache.is_synced,
-            "last_update_id": book.last_update_id,
-            "last_update_time": cache.last_update_ms,
+            "last_update_id": cache.book.last_update_id,
+            "last_update_time": last_ms,
+            "last_refresh_time": None if last_ms is None else last_ms // 1000,
             "refresh_interval": cache.refresh_interval,
+            "refresh_request": False,
             "stop_request": cache.stopped,
         }
     )
 
 
-def _levels(cache: Cache, side: str) -> Mapping[float, float]:
-    """Prices to quantities, best first; empty while the cache cannot be read."""
+def _levels(cache: Cache, side: str) -> dict[str, float]:
+    """Prices as the exchange writes them to quantities, best first; empty while it cannot be read."""
+    exact = cache.book.exact
     try:
-        return MappingProxyType({level[0]: level[1] for level in cache.read(side, None, None)})
-    except LocalDepthCacheError:
-        return MappingProxyType({})
+        levels = (exact.asks if side == "asks" else exact.bids)[:MOST_LEVELS]
+    except (BookNotSynced, BookClosed):
+        return {}
+    return {f"{price:f}": float(quantity) for price, quantity in levels}

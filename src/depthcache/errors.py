@@ -74,6 +74,11 @@ class UnknownExchange(UsageError):
         hint: what to use instead, in words, where the name is known to mean something else.
     """
 
+    name: str
+    known: tuple[str, ...]
+    near: tuple[str, ...]
+    hint: str
+
     def __init__(
         self, *, name: str, known: tuple[str, ...], near: tuple[str, ...] = (), hint: str = ""
     ) -> None:
@@ -89,8 +94,14 @@ class UnknownSymbol(UsageError, LookupError):
     Attributes:
         symbol: the symbol as asked for.
         exchange: where it was asked for; None when the client holds several.
+        reason: why it is unknown, in words; may be empty.
         near: symbols that look like it, best first.
     """
+
+    symbol: str
+    exchange: str | None
+    reason: str
+    near: tuple[str, ...]
 
     def __init__(
         self, *, symbol: str, exchange: str | None, reason: str = "", near: tuple[str, ...] = ()
@@ -111,6 +122,10 @@ class InvalidArgument(UsageError):
         allowed: what is allowed, in words.
     """
 
+    name: str
+    value: object
+    allowed: str
+
     def __init__(self, *, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
         super().__init__(f"invalid {name} {value!r}: allowed is {allowed}")
@@ -124,6 +139,10 @@ class UnreadableRecording(UsageError):
         line: where reading stopped, counted from 1; None when nothing was read.
         reason: why, in words.
     """
+
+    path: PurePath
+    line: int | None
+    reason: str
 
     def __init__(self, *, path: PurePath, line: int | None, reason: str) -> None:
         self.path, self.line, self.reason = path, line, reason
@@ -139,6 +158,9 @@ class SymbolMismatch(UsageError):
         received: the symbol in the frame.
     """
 
+    expected: str
+    received: str
+
     def __init__(self, *, expected: str, received: str) -> None:
         self.expected, self.received = expected, received
         super().__init__(
@@ -153,6 +175,9 @@ class NumberTooWide(UsageError):
         symbol: the book.
         scale: the decimals the side holds.
     """
+
+    symbol: str
+    scale: int
 
     def __init__(self, *, symbol: str, scale: int) -> None:
         self.symbol, self.scale = symbol, scale
@@ -177,6 +202,10 @@ class MalformedMessage(ExchangeError):
         excerpt: the first bytes of the message.
         stream: the stream name, where the message is wrapped and it could be read.
     """
+
+    what: str
+    position: int
+    excerpt: bytes
 
     kind = "message"
     stream: str | None = None
@@ -211,6 +240,11 @@ class RequestRejected(ExchangeError):
         text: Binance's own message, or the start of a body that is not JSON.
     """
 
+    url: str
+    status: int
+    code: int | None
+    text: str
+
     def __init__(self, *, url: str, status: int, code: int | None, text: str) -> None:
         self.url, self.status, self.code, self.text = url, status, code, text
         detail = f" code {code}" if code is not None else ""
@@ -232,6 +266,9 @@ class ConnectionFailed(NetworkError):
         reason: what happened, in words.
     """
 
+    url: str
+    reason: str
+
     def __init__(self, *, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
         super().__init__(f"connection to {url} failed: {reason}")
@@ -241,11 +278,14 @@ class ConnectionFailed(NetworkError):
 
 
 class BookError(DepthCacheError):
-    """The state of a book forbids what was asked.
+    """The state of a book forbids what was asked. `message` is what it says.
 
     Attributes:
         exchange, symbol: the book.
     """
+
+    exchange: str
+    symbol: str
 
     def __init__(self, message: str, *, exchange: str, symbol: str) -> None:
         self.exchange, self.symbol = exchange, symbol
@@ -262,6 +302,10 @@ class BookNotSynced(BookError):
         since_ns: since when, on the client's monotonic clock in nanoseconds.
     """
 
+    status: str
+    reason: str
+    since_ns: int
+
     def __init__(self, *, exchange: str, symbol: str, status: str, reason: str, since_ns: int) -> None:
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
@@ -276,6 +320,7 @@ class BookClosed(BookError):
     """The book was removed, its client was closed, or its symbol ended; it will not come back.
 
     Attributes:
+        exchange, symbol: the book.
         reason: why, in words.
     """
 
@@ -288,9 +333,14 @@ class SyncTimeout(BookError, TimeoutError):
     """Waiting for a book to be synced took longer than allowed.
 
     Attributes:
+        exchange, symbol: the book.
         timeout_s: how long was waited, in seconds.
         status, reason: what the book was instead.
     """
+
+    timeout_s: float
+    status: str
+    reason: str
 
     def __init__(self, *, exchange: str, symbol: str, timeout_s: float, status: str, reason: str) -> None:
         self.timeout_s, self.status, self.reason = timeout_s, status, reason

@@ -29,7 +29,7 @@ class Judge:
         self._books = tuple(books)
         self._next_ns = 0
         self._compared: set[int] = set()
-        self.differences = 0
+        self.differences: int = 0
         """Levels that differed, over all comparisons."""
 
     @property

@@ -54,8 +54,8 @@ class Link:
     """One group of streams. Order of calls: `add` streams, then every `on_…` as it happens."""
 
     def __init__(self, context: Context, venue: Venue, owner: Owner) -> None:
-        self.number = next(context.link_numbers)
-        self.subscriptions = Subscriptions(context, venue.names_per_message)
+        self.number: int = next(context.link_numbers)
+        self.subscriptions: Subscriptions = Subscriptions(context, venue.names_per_message)
         self._context = context
         self.venue = venue
         self._owner = owner
@@ -64,7 +64,7 @@ class Link:
         """The number of the connection that carries the streams now."""
         self._opened_ns: int | None = None
         self._alive_ns = 0
-        self.connects = 0
+        self.connects: int = 0
         """How often a connection was tried."""
         self._attempt = 0
         self._next_message_ns = 0

@@ -113,9 +113,9 @@ class Pacer:
         self._turn = 0
         self._in_flight: dict[int, Ticket] = {}
         self._checks = Allowance(_MINUTE_NS)
-        self.times = [0] * _BUCKETS
+        self.times: list[int] = [0] * _BUCKETS
         """How many answers came within 2**i ms of their sending, each counted once in the smallest such i."""
-        self.times_ns = 0
+        self.times_ns: int = 0
         """All of these times together."""
         self._needy: dict[int, int] = {}
         self._needed = 0

@@ -87,7 +87,7 @@ class Proof:
     ) -> None:
         self._context, self._market, self._streams, self._book = context, market, streams, book
         lowered = symbol.translate(_LOWER)
-        self.sources = {lowered + suffix: Source() for suffix in _SUFFIXES}
+        self.sources: dict[str, Source] = {lowered + suffix: Source() for suffix in _SUFFIXES}
         self._ours: set[str] = set()
         self._held: dict[str, _Held] = {}
 

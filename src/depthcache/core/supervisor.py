@@ -65,17 +65,17 @@ class Supervisor(Asker):
         self.ending: Ending | None = None
         self.confirmed_ns: int | None = None
         """When the book was last proven to be the exchange's, other than by a diff."""
-        self.uptime = Uptime()
+        self.uptime: Uptime = Uptime()
         self._context = context
         self._router = context.router
         self._listing = listing
         self._book = context.router.reader(market, serve_stale=True)
-        self.upkeep = Upkeep(
+        self.upkeep: Upkeep = Upkeep(
             context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
             on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
         )  # fmt: skip
         top = venue.top(symbol) if context.policy.seed else None
-        self.seed = None if top is None else Seed(context, market, top, streams)
+        self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
         self._native = Status.EMPTY
         self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False

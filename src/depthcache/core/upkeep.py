@@ -81,7 +81,7 @@ class Upkeep(Asker):
         self._failures = 0
         self.refresh_s: float | None = None
         """How often this book is refreshed; None for what the policy says, 0 for never."""
-        self.audited = False
+        self.audited: bool = False
         """Whether a comparison of this book has found nothing wrong since it was synced."""
 
     # --- getters ---------------------------------------------------------------------------

@@ -25,11 +25,11 @@ class Uptime:
     )
 
     def __init__(self) -> None:
-        self.losses = 0
+        self.losses: int = 0
         """How often the book was lost."""
-        self.detect_ns = 0
+        self.detect_ns: int = 0
         """From the last proof that the book was right to the word that it may not be, all losses together."""
-        self.recover_ns = 0
+        self.recover_ns: int = 0
         """From that word to the next time in sync, all losses together."""
         self.reconnects = 0
         """How often the connection that carried the book was lost and another took its place."""

@@ -39,6 +39,8 @@ _OK = 200
 class Recorder:
     """One file of one client. Order of calls: `start`, then anything, then `close`."""
 
+    path: Path
+
     def __init__(self, folder: str | PathLike[str], places: Mapping[str, str]) -> None:
         """`places`: base URL to exchange name. Raises InvalidArgument for a folder that cannot be used."""
         self._folder = Path(folder)

@@ -29,6 +29,9 @@ _LONGEST = 64 * 1024 * 1024
 class DamageError(Exception):
     """The file cannot be read on after `line`; what came before is good."""
 
+    line: int
+    what: str
+
     def __init__(self, line: int, what: str) -> None:
         self.line, self.what = line, what
         super().__init__(what)

@@ -28,8 +28,8 @@ class Oracle:
     """Order of calls: `on_ticker` and `on_applied` as they come, then `on_end` once."""
 
     def __init__(self) -> None:
-        self.equal = 0
-        self.different = 0
+        self.equal: int = 0
+        self.different: int = 0
         self._tickers: list[Ticker] = []
         self._waiting: deque[tuple[int, Best | None]] = deque()
 

@@ -65,13 +65,21 @@ def worse(one: Status, other: Status) -> Status:
 class Market:
     """One symbol. Order of calls: `on_diff` for every frame, `install` for a snapshot."""
 
+    exchange: str
+    symbol: str
+    bids: BookSide
+    asks: BookSide
+    state: Status
+    reason: str
+    since_ns: int
+
     def __init__(
         self, exchange: str, symbol: str, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
     ) -> None:
         self.exchange, self.symbol, self.continuity = exchange, symbol, continuity
         self.bids, self.asks = BookSide(1), BookSide(-1)
         self.state, self.reason, self.since_ns = Status.EMPTY, "nothing has arrived yet", 0
-        self.confirmed = False
+        self.confirmed: bool = False
         self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
         self.stalled: tuple[Status, str, int] | None = None
@@ -80,12 +88,12 @@ class Market:
         self.updated_ns: int | None = None
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.causes: set[str] = set()
-        self.caused_ns = 0
+        self.caused_ns: int = 0
         self._kept: list[tuple[bytes, int]] = []
         self._kept_bytes, self._most_bytes = 0, buffer_bytes
         self._base_time_us: int | None = None
         self._data_seen = False
-        self.lines = Lines()
+        self.lines: Lines = Lines()
         self.compared: tuple[int, int, int, int, int] | None = None
         self.asked = 0
         self._refresh: Refresh | None = None

@@ -22,11 +22,14 @@ __all__ = ["Fresh", "Refresh"]
 class Fresh:
     """The book of a snapshot on its way to the live book's id."""
 
+    bids: BookSide
+    asks: BookSide
+
     def __init__(self, snapshot: DepthSnapshot, limit: int | None) -> None:
         self.bids, self.asks = BookSide(1), BookSide(-1)
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
-        self.update_id = snapshot.last_update_id
+        self.update_id: int = snapshot.last_update_id
         self._confirmed = False
 
     def roll(self, continuity: Continuity, update: DepthUpdate) -> bool:

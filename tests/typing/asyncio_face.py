@@ -1,0 +1,120 @@
+"""What users of the asyncio face write, and the types they get. Checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import assert_type
+
+import depthcache
+from depthcache import (
+    Audit,
+    Best,
+    BookFacts,
+    BookReader,
+    Books,
+    BudgetFacts,
+    CompleteTo,
+    ConnectionFacts,
+    Coverage,
+    Facts,
+    FrozenBook,
+    Lag,
+    Level,
+    Levels,
+    LiveBook,
+    Side,
+    Status,
+)
+
+
+async def one_exchange() -> None:
+    async with depthcache.connect("binance.com", ["BTCUSDT"], depth=500, on_stale="serve") as books:
+        assert_type(books, Books)
+        assert_type(await books.wait_synced(timeout=30), None)
+        assert_type(await books.wait_synced(None), None)
+        book = books["BTCUSDT"]
+        assert_type(book, LiveBook)
+        assert_type(await book.wait_synced(), None)
+        assert_type(await book.audit(1000, seconds=60), Audit)
+        assert_type(books.recording, Path | None)
+
+
+async def several_exchanges() -> None:
+    wanted = {"binance.com": ["BTCUSDT"], "binance.com-futures": ("BTCUSDT",)}
+    async with depthcache.connect(wanted) as books:
+        assert_type(books["binance.com", "BTCUSDT"], LiveBook)
+        assert_type(list(books), list[LiveBook])
+        assert_type(len(books), int)
+        assert_type("BTCUSDT" in books, bool)
+        assert_type(books.add("ETHUSDT", "binance.com"), LiveBook)
+        assert_type(books.remove("ETHUSDT"), None)
+        assert_type(await books.aclose(), None)
+
+
+async def facts(books: Books) -> None:
+    found = books.facts()
+    assert_type(found, Facts)
+    assert_type(found.books, tuple[BookFacts, ...])
+    assert_type(found.connections, tuple[ConnectionFacts, ...])
+    assert_type(found.budgets, tuple[BudgetFacts, ...])
+    assert_type(found.books[0].age_s, float | None)
+    assert_type(found.books[0].counters["gaps"], int)
+    assert_type(books.prometheus(), str)
+
+
+def reads(book: LiveBook) -> None:
+    best = book.best
+    assert_type(best, Best)
+    assert_type(best.bid, Level | None)
+    bid, ask, update_id = best
+    assert_type(bid, Level | None)
+    assert_type(ask, Level | None)
+    assert_type(update_id, int)
+    if bid is not None:
+        assert_type(bid.price, float | Decimal)
+        price, quantity = bid
+        assert_type(price, float | Decimal)
+        assert_type(quantity, float | Decimal)
+    assert_type(book.bids, Side)
+    assert_type(book.bids[0], Level)
+    assert_type(book.bids[:5], Levels)
+    assert_type(len(book.asks), int)
+    assert_type(book.complete_to, CompleteTo)
+    assert_type(book.coverage, Coverage)
+    assert_type(book.coverage.bids, int)
+    assert_type(book.lag, Lag | None)
+    assert_type(book.age, float | None)
+    assert_type(book.confirmed_at, float | None)
+    assert_type(book.last_update_id, int | None)
+    assert_type(book.reason, str)
+    assert_type(book.counters, dict[str, int])
+    for level in book.asks:
+        assert_type(level, Level)
+    if book.status is not Status.SYNCED:
+        return
+    assert_type(book.save_flight(Path("now.jsonl.zst"), reason="odd fills"), None)
+
+
+def frozen(book: LiveBook) -> None:
+    constant = book.freeze(20)
+    assert_type(constant, FrozenBook)
+    assert_type(constant.complete, bool)
+    assert_type(constant.exact, FrozenBook)
+    assert_type(constant.bids[:3], Levels)
+    assert_type(book.exact, BookReader)
+    assert_type(book.exact.best, Best)
+
+
+def any_book(book: BookReader) -> float | None:
+    """A function of one's own that takes live, frozen and replayed books alike."""
+    best = book.best
+    return None if best.bid is None or best.ask is None else float(best.ask.price) - float(best.bid.price)
+
+
+def all_kinds(live: LiveBook, blocking: depthcache.blocking.LiveBook) -> None:
+    any_book(live)
+    any_book(blocking)
+    any_book(live.freeze())
+    any_book(live.exact)
+    any_book(depthcache.Book("binance.com"))

@@ -1,0 +1,111 @@
+"""The blocking face, the book without a network, settings, errors, tools: what users write, and its types.
+
+Checked by mypy and pyright, never run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import depthcache
+from depthcache import (
+    Audit,
+    Book,
+    BookNotSynced,
+    DepthCacheError,
+    Endpoints,
+    Facts,
+    Integers,
+    InvalidArgument,
+    Outcome,
+    Policy,
+    Settings,
+    SnapshotOutcome,
+    Status,
+    blocking,
+    doctor,
+    recording,
+    simulator,
+)
+
+
+def threads() -> None:
+    with blocking.connect("binance.com", ["BTCUSDT"]) as books:
+        assert_type(books, blocking.Books)
+        assert_type(books.wait_synced(timeout=30), None)
+        book = books["BTCUSDT"]
+        assert_type(book, blocking.LiveBook)
+        assert_type(book.wait_synced(), None)
+        assert_type(book.audit(), Audit)
+        assert_type(books.add("ETHUSDT"), blocking.LiveBook)
+        assert_type(books.facts(), Facts)
+        assert_type(books.prometheus(), str)
+        assert_type(books.close(), None)
+
+
+def without_network(body: bytes, frame: bytes) -> None:
+    book = Book("binance.com", "BTCUSDT")
+    assert_type(book, Book)
+    assert_type(book.load_snapshot(body, limit=1000), SnapshotOutcome)
+    outcome = book.apply(frame)
+    assert_type(outcome, Outcome)
+    if outcome is depthcache.GAP:
+        assert_type(book.status, Status)
+
+
+def columns(book: Book) -> None:
+    assert_type(book.bids.to_numpy(20), NDArray[np.float64])
+    exact = book.asks.to_integers()
+    assert_type(exact, Integers)
+    assert_type(exact.levels, NDArray[np.int64])
+    assert_type(exact.price_decimals, int)
+
+
+def settings() -> None:
+    chosen = Settings(
+        endpoints={"binance.com": Endpoints(rest="http://127.0.0.1:1", websocket="ws://127.0.0.1:1")},
+        policy=Policy(share=0.25),
+        transport="aiohttp",
+        record_to="data",
+    )
+    assert_type(chosen.policy.share, float)
+    assert_type(Settings.from_environment(record_to="data"), Settings)
+    assert_type(Settings.from_toml("settings.toml"), Settings)
+    depthcache.connect("binance.com", ["BTCUSDT"], settings=chosen)
+
+
+def errors(book: Book) -> None:
+    try:
+        book.bids[0]
+    except BookNotSynced as error:
+        assert_type(error.exchange, str)
+        assert_type(error.status, str)
+        assert_type(error.since_ns, int)
+    except InvalidArgument as error:
+        assert_type(error.name, str)
+    except DepthCacheError as error:
+        assert_type(error.args, tuple[Any, ...])
+
+
+async def tools() -> None:
+    assert_type(await doctor.examine("binance.com"), doctor.Report)
+    async for finding in doctor.findings("binance.com", "BTCUSDT"):
+        assert_type(finding.verdict, doctor.Verdict)
+    report = recording.verify(["day.jsonl.zst"])
+    assert_type(report, recording.Report)
+    assert_type(report.right, bool)
+    with simulator.serve(seed=1) as server:
+        assert_type(server, simulator.Server)
+        assert_type(server.settings, Settings)
+        assert_type(simulator.differences(Book("binance.com"), server.truth("binance.com", "BTCUSDT")), int)
+
+
+def virtual_clock() -> None:
+    exchange = simulator.SimulatedExchange({"binance.com": ["BTCUSDT"]}, faults=simulator.Faults(drop=0.01))
+    pair = simulator.Pair(exchange)
+    assert_type(pair.add("binance.com", "BTCUSDT"), depthcache.BookReader)
+    assert_type(pair.run_until_synced(within_s=60), bool)
+    assert_type(pair.differences(), int)

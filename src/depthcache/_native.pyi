@@ -93,11 +93,14 @@ class BookReader:
 
     def __new__(cls, router: Router, market: int, *, serve_stale: bool = False) -> Self: ...
     @property
-    def exchange(self) -> str: ...
+    def exchange(self) -> str:
+        """The exchange name, such as `binance.com-futures`."""
     @property
-    def symbol(self) -> str: ...
+    def symbol(self) -> str:
+        """The symbol as the exchange spells it, such as `BTCUSDT`."""
     @property
-    def status(self) -> Status: ...
+    def status(self) -> Status:
+        """What the book is now, in one word; only `synced` can be trusted."""
     @property
     def reason(self) -> str:
         """Why the status is what it is; empty when synced and confirmed."""
@@ -120,15 +123,23 @@ class BookReader:
     def _times(self) -> tuple[int | None, int | None]:
         """`event_time_us` and `updated_ns` of one update."""
     @property
-    def best(self) -> Best: ...
+    def best(self) -> Best:
+        """Both best levels of one update id, in one read; None for a side without levels.
+
+        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
+        """
     @property
-    def bids(self) -> Side: ...
+    def bids(self) -> Side:
+        """The buyers' side, highest price first."""
     @property
-    def asks(self) -> Side: ...
+    def asks(self) -> Side:
+        """The sellers' side, lowest price first."""
     @property
-    def complete_to(self) -> CompleteTo: ...
+    def complete_to(self) -> CompleteTo:
+        """The price of each side as far as which the book is proven to be complete."""
     @property
-    def coverage(self) -> Coverage: ...
+    def coverage(self) -> Coverage:
+        """How many held levels of each side lie inside the complete range."""
     @property
     def exact(self) -> BookReader:
         """The same book with `Decimal` numbers at the width the exchange sends.
@@ -136,12 +147,20 @@ class BookReader:
         Of a subclass made in Python it is the native class below it.
         """
     def freeze(self, levels: int | None = None) -> FrozenBook:
-        """Both sides of one update id, best `levels` a side (all when None), as a constant."""
+        """Both sides of one update id, best `levels` a side (all when None), as a constant.
+
+        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
+        """
     @property
     def counters(self) -> dict[str, int]:
-        """`applied`, `stale`, `gaps`, `resets`, `crossed`, `malformed`, `dropped_buffers`,
-        `snapshots`, `refreshes`, `corrections`, `levels_changed`: monotonic counts since the book was
-        made."""
+        """What happened to the book since it was made; counts only grow.
+
+        `applied`: diffs applied. `stale`: diffs older than the book, dropped. `gaps`: holes in the ids.
+        `resets`: ids that began anew. `crossed`: best prices that touched or crossed. `malformed`: frames
+        that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
+        `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
+        prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
+        """
 
 @final
 class FrozenBook(BookReader):
@@ -150,7 +169,8 @@ class FrozenBook(BookReader):
     def __new__(cls, *args: Never, **kwargs: Never) -> Never:
         """Raises TypeError: a frozen book comes from `freeze`."""
     @property
-    def exact(self) -> FrozenBook: ...
+    def exact(self) -> FrozenBook:
+        """The same book with `Decimal` numbers at the width the exchange sends."""
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
@@ -163,7 +183,8 @@ class Book(BookReader):
         cls, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = ...
     ) -> Self: ...
     @property
-    def exact(self) -> Book: ...
+    def exact(self) -> Book:
+        """The same book with `Decimal` numbers at the width the exchange sends."""
     def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
         """Install the bytes of a REST depth answer asked with `limit` (None: unknown).
 
@@ -355,10 +376,12 @@ class Router:
     def __new__(
         cls, *, control_capacity: int = ..., buffer_bytes: int = ..., flight_bytes: int = ...
     ) -> Self: ...
-    def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None: ...
+    def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None:
+        """Begin an empty market under a number of the caller's."""
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Forget the market; its readers say `closed` from now on."""
-    def reader(self, market: int, *, serve_stale: bool = False) -> BookReader: ...
+    def reader(self, market: int, *, serve_stale: bool = False) -> BookReader:
+        """Another reader of a market; `serve_stale`: it reads the last known book, too."""
     def open_connection(self, connection: int) -> None:
         """Frames of this number are wrapped (`{"stream":…,"data":…}`) from now on."""
     def close_connection(self, connection: int) -> None:
@@ -380,7 +403,8 @@ class Router:
 
         Never raises for what is in the frame: malformed frames become events.
         """
-    def take_events(self) -> list[Event]: ...
+    def take_events(self) -> list[Event]:
+        """What happened since the last call."""
     def install_snapshot(
         self, market: int, body: Frame, *, limit: int | None, live: bool, now_ns: int
     ) -> SnapshotOutcome:
@@ -422,7 +446,8 @@ class Router:
         """Put a line of the recorder's own, without its end, between the frames."""
     def take_tapped(self) -> tuple[bytes, int]:
         """The lines since the last call, and how many frames were lost after them."""
-    def flight_log(self, market: int) -> FlightLog: ...
+    def flight_log(self, market: int) -> FlightLog:
+        """What the flight recorder of a market holds now."""
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering (kept diffs and old levels stay): the book needs a new snapshot."""
     def restart(self, market: int, reason: str, now_ns: int) -> None:

@@ -137,13 +137,17 @@ class Books(Lookup[LiveBook]):
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
         """Begin one more book and return it, not synced yet; the one that is there, if it is.
 
-        `exchange` may be left out while the client has exactly one. Raises UnknownExchange,
-        InvalidArgument, and BookClosed once the client is closed.
+        `symbol`: in any case. `exchange` may be left out while the client has exactly one. Raises
+        UnknownExchange, InvalidArgument, and BookClosed once the client is closed.
         """
         return self._client.add(symbol, exchange)
 
     def remove(self, symbol: str, exchange: str | None = None) -> None:
-        """End a book for good; reading it raises BookClosed from now on. Raises UnknownSymbol."""
+        """End a book for good; reading it raises BookClosed from now on.
+
+        `symbol`, `exchange`: which book; the exchange may be left out where only one holds the symbol.
+        Raises UnknownSymbol for a book that is not held, UnknownExchange.
+        """
         self._client.remove(self._find(symbol if exchange is None else (exchange, symbol)))
 
     async def aclose(self) -> None:

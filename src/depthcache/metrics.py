@@ -26,6 +26,8 @@ class BookFacts:
     """One book. Times in seconds; counts since the book was made.
 
     Attributes:
+        exchange, symbol: which book.
+        status: what it is now.
         counters: as `LiveBook.counters`.
         age_s: since the last applied update, None before one.
         confirmed_s: since the last proof that the book is right, None before one.
@@ -60,6 +62,7 @@ class ConnectionFacts:
     """One group of streams and the connection that carries it now.
 
     Attributes:
+        exchange: whose streams they are.
         number: of the group, for as long as it has streams.
         streams: how many it carries.
         is_open: whether frames can come.
@@ -83,6 +86,7 @@ class BudgetFacts:
     """One weight budget.
 
     Attributes:
+        pool: its name: the exchanges that share one limit share one pool.
         limit: the exchange's, a minute.
         most: what this client may use in any minute.
         used: what this process has used in the last minute.
@@ -107,7 +111,13 @@ class BudgetFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A client at one moment."""
+    """A client at one moment; all empty before it runs and after its end.
+
+    Attributes:
+        books: every book, in the order they were added.
+        connections: every group of streams.
+        budgets: every weight budget that the client draws on.
+    """
 
     books: tuple[BookFacts, ...]
     connections: tuple[ConnectionFacts, ...]

@@ -61,6 +61,10 @@ class Lag(NamedTuple):
     """How late the last update was: from the exchange's event time to its receipt here, in seconds.
 
     The exchange's clock is known only by estimate: the true lag lies within `error` of `seconds`.
+
+    Attributes:
+        seconds: how late, by the best estimate.
+        error: how wrong the estimate may be, in seconds.
     """
 
     seconds: float
@@ -68,14 +72,25 @@ class Lag(NamedTuple):
 
 
 class Level(NamedTuple):
-    """One price level. Floats equal to `float(text)` by default, Decimals from an exact view."""
+    """One price level. Floats equal to `float(text)` by default, Decimals from an exact view.
+
+    Attributes:
+        price: in the quote asset.
+        quantity: in the base asset; contracts on COIN-M and options.
+    """
 
     price: float | Decimal
     quantity: float | Decimal
 
 
 class Best(NamedTuple):
-    """Both best levels of one update id; None for a side without levels."""
+    """Both best levels of one update id.
+
+    Attributes:
+        bid: the highest bid, None where there is none.
+        ask: the lowest ask, None where there is none.
+        update_id: the id of the book at which both were best.
+    """
 
     bid: Level | None
     ask: Level | None
@@ -87,6 +102,10 @@ class CompleteTo(NamedTuple):
 
     0.0 for bids and infinity for asks mean that the whole side is known; None means that
     nothing of the side is proven.
+
+    Attributes:
+        bids: every bid at or above this price is held.
+        asks: every ask at or below this price is held.
     """
 
     bids: float | Decimal | None
@@ -94,7 +113,12 @@ class CompleteTo(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """How many held levels lie inside the complete range, per side."""
+    """How many held levels lie inside the complete range.
+
+    Attributes:
+        bids: on the side of the buyers.
+        asks: on the side of the sellers.
+    """
 
     bids: int
     asks: int
@@ -129,30 +153,48 @@ class Status(StrEnum):
     """What a book is, in one word; only `SYNCED` can be trusted. Worst last."""
 
     SYNCED = "synced"
-    CROSSED = "crossed"  #       bid >= ask after a whole event: not served; resync if it lasts 1 s
-    BRIDGING = "bridging"  #     a snapshot is installed, the diff that confirms it is awaited
-    BUFFERING = "buffering"  #   diffs are kept while a snapshot is on its way
-    EMPTY = "empty"  #           nothing has arrived yet
-    STALE = "stale"  #           a watchdog doubts that data still flows
-    HALTED = "halted"  #         the exchange halted the symbol
-    DISCONNECTED = "disconnected"  # the connection that carries the book is down
-    CLOSED = "closed"  #         removed, delisted or shut down; it will not come back
+    """Right as far as it says, and up to date."""
+    CROSSED = "crossed"
+    """Bid >= ask after a whole event: not served; resync if it lasts 1 s."""
+    BRIDGING = "bridging"
+    """A snapshot is installed, the diff that confirms it is awaited."""
+    BUFFERING = "buffering"
+    """Diffs are kept while a snapshot is on its way."""
+    EMPTY = "empty"
+    """Nothing has arrived yet."""
+    STALE = "stale"
+    """A watchdog doubts that data still flows."""
+    HALTED = "halted"
+    """The exchange halted the symbol."""
+    DISCONNECTED = "disconnected"
+    """The connection that carries the book is down."""
+    CLOSED = "closed"
+    """Removed, delisted or shut down; it will not come back."""
 
 
 class Outcome(StrEnum):
     """What one frame did to a book."""
 
-    APPLIED = "applied"  # the book moved to the frame's final update id
-    STALE = "stale"  #     at or before the book's id: nothing changed, nothing is wrong
-    WAITING = "waiting"  # no snapshot yet: the frame is kept until one is loaded
-    GAP = "gap"  #         updates are missing: the book stays as it is until load_snapshot
-    IGNORED = "ignored"  # not a diff of this kind of book (ticker, trade, partial depth, reply)
+    APPLIED = "applied"
+    """The book moved to the frame's final update id."""
+    STALE = "stale"
+    """At or before the book's id: nothing changed, nothing is wrong."""
+    WAITING = "waiting"
+    """No snapshot yet: the frame is kept until one is loaded."""
+    GAP = "gap"
+    """Updates are missing: the book stays as it is until load_snapshot."""
+    IGNORED = "ignored"
+    """Not a diff of this kind of book (ticker, trade, partial depth, reply)."""
 
 
 class SnapshotOutcome(StrEnum):
     """What one snapshot did to a book."""
 
-    SYNCED = "synced"  #   installed and current
-    BRIDGING = "bridging"  # installed; the next diff decides
-    TOO_OLD = "too_old"  # older than the first kept diff: not installed, the diffs are kept
-    GAP = "gap"  #         installed, but the kept diffs have a hole: a newer snapshot is needed
+    SYNCED = "synced"
+    """Installed and current."""
+    BRIDGING = "bridging"
+    """Installed; the next diff decides."""
+    TOO_OLD = "too_old"
+    """Older than the first kept diff: not installed, the diffs are kept."""
+    GAP = "gap"
+    """Installed, but the kept diffs have a hole: a newer snapshot is needed."""

@@ -97,8 +97,10 @@ class Settings:
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str], **others: Any) -> Settings:
-        """The settings of a TOML file, and `others` as given: keys are the names of the settings, those of
-        the policy stand in the table `[policy]`, hosts in `[endpoints."binance.com"]`.
+        """The settings of the TOML file at `path`, and `others` as given.
+
+        Keys are the names of the settings, those of the policy stand in the table `[policy]`, hosts in
+        `[endpoints."binance.com"]`.
 
         Raises InvalidArgument, naming file, key, value and what is allowed.
         """

@@ -89,10 +89,10 @@ class LiveReader(_native.BookReader):
         return venue.snapshot_limit(self._client.wanted.depth if levels is None else levels)
 
     def save_flight(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
-        """Write the newest raw frames of this book, its snapshot and the book itself to a new file.
+        """Write the newest raw frames of this book, its snapshot and the book itself to a new file at `path`.
 
-        `depthcache verify` replays it. How far back it reaches is `Settings(flight_bytes=…)`. Raises
-        FileExistsError and OSError.
+        `reason`: why, to be read in the file. `depthcache verify` replays it. How far back it reaches is
+        `Settings(flight_bytes=…)`. Raises FileExistsError and OSError.
         """
         self._client.save_flight(self._number, Path(path), reason)
 

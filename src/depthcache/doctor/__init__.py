@@ -27,7 +27,7 @@ async def findings(
     """The findings one after the other, as they are made. Raises UnknownExchange and InvalidArgument.
 
     `symbol`: which one to follow; a busy one of the exchange when None. `seconds`: how long streams are
-    listened to.
+    listened to. `settings`: hosts, proxies, authorities; None takes `Settings.from_environment()`.
     """
     chosen = Settings.from_environment() if settings is None else settings
     venue = chosen.venue(exchange)
@@ -50,6 +50,6 @@ async def findings(
 async def examine(
     exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
 ) -> Report:
-    """All findings of an exchange. Raises UnknownExchange and InvalidArgument."""
+    """All findings of an exchange; arguments and errors are those of `depthcache.doctor.findings`."""
     found = [each async for each in findings(exchange, symbol, seconds=seconds, settings=settings)]
     return Report(exchange=exchange, findings=tuple(found))

@@ -12,9 +12,13 @@ class Verdict(StrEnum):
     """How a check ended."""
 
     OK = "ok"
-    WARN = "warn"  # books work, but something should be looked at
-    FAIL = "fail"  # books cannot work like this
-    INFO = "info"  # a fact that nobody knows in advance; never wrong
+    """Nothing is wrong."""
+    WARN = "warn"
+    """Books work, but something should be looked at."""
+    FAIL = "fail"
+    """Books cannot work like this."""
+    INFO = "info"
+    """A fact that nobody knows in advance; never wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All findings of one exchange, in the order in which they were made."""
+    """All findings of one exchange.
+
+    Attributes:
+        exchange: its name as asked for.
+        findings: in the order in which they were made.
+    """
 
     exchange: str
     findings: tuple[Finding, ...]

@@ -33,6 +33,10 @@ _USUAL = ("BTCUSDT", "BTCUSD_PERP")
 class Host:
     """An exchange as it is seen from here, and what was learned of it so far."""
 
+    venue: Venue
+    sessions: Sessions
+    use_proxies: bool
+
     def __init__(
         self,
         venue: Venue,

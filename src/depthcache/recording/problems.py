@@ -17,7 +17,13 @@ _EXCERPT_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One line that could not be used, and why."""
+    """One line that could not be used.
+
+    Attributes:
+        place: where it stands.
+        what: why it could not be used, in words.
+        excerpt: its first 60 characters.
+    """
 
     place: Place
     what: str
@@ -32,11 +38,11 @@ class Problems:
     """All problems of one reading. `total` counts every one, `first` keeps the first 20."""
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total: int = 0
         self.first: list[Problem] = []
 
     def add(self, place: Place, what: str, line: bytes = b"") -> None:
-        """Count one problem; `line` is what stands there."""
+        """Count one problem: `what` is wrong at that `place`, and `line` is what stands there."""
         self.total += 1
         if len(self.first) < _KEPT:
             excerpt = line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")

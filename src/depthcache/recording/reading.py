@@ -28,10 +28,10 @@ _LOOK_BACK = 1_000
 
 
 def read(paths: Sequence[str | PathLike[str]], problems: Problems) -> Iterator[Record]:
-    """Every record of the files. A file without times keeps its place between the others.
+    """Every record of the files at `paths`. A file without times keeps its place between the others.
 
-    Raises UnreadableRecording at once for files that are no recordings; lines that cannot be used
-    go to `problems` while reading goes on.
+    Raises UnreadableRecording at once for files that are no recordings, InvalidArgument for no file; lines
+    that cannot be used go to `problems` while reading goes on.
     """
     if not paths:
         raise InvalidArgument(name="files", value=[], allowed="at least one recording")

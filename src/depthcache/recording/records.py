@@ -13,7 +13,12 @@ __all__ = ["Answer", "Break", "Diff", "Frame", "Held", "Place", "Record", "Snaps
 
 
 class Place(NamedTuple):
-    """Where something stands in a recording; lines count from 1."""
+    """Where something stands in a recording.
+
+    Attributes:
+        file: the path of the file.
+        line: counted from 1.
+    """
 
     file: Path
     line: int
@@ -35,7 +40,15 @@ class Diff(NamedTuple):
 
 
 class Ticker(NamedTuple):
-    """A bookTicker: best price and quantity of both sides at one update id, texts as sent."""
+    """A bookTicker: best price and quantity of both sides at one update id, texts as sent.
+
+    Attributes:
+        symbol: as the exchange spells it.
+        update_id: of the book whose best prices these are.
+        bid_price, bid_quantity: the best bid.
+        ask_price, ask_quantity: the best ask.
+        venue: the family that the keys of the payload tell.
+    """
 
     symbol: str
     update_id: int
@@ -64,7 +77,15 @@ class Frame(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One answer of a depth endpoint."""
+    """One answer of a depth endpoint.
+
+    Attributes:
+        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
+        place: where it stands in the recording.
+        body: the answer as it was received.
+        last_update_id: the id that stands in it.
+        venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
+    """
 
     time_ns: int | None
     place: Place
@@ -78,7 +99,15 @@ class Snapshot(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """One answer of any other REST endpoint, such as exchangeInfo."""
+    """One answer of any other REST endpoint, such as exchangeInfo.
+
+    Attributes:
+        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
+        place: where it stands in the recording.
+        url: what was asked.
+        body: the answer as it was received.
+        venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
+    """
 
     time_ns: int | None
     place: Place
@@ -88,7 +117,13 @@ class Answer(NamedTuple):
 
 
 class Break(NamedTuple):
-    """The recording itself tells that frames are missing here."""
+    """The recording itself tells that frames are missing here.
+
+    Attributes:
+        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
+        place: where it stands in the recording.
+        reason: why, in words.
+    """
 
     time_ns: int | None
     place: Place
@@ -98,7 +133,16 @@ class Break(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The book that a client held at this point of the recording, prices and quantities as texts."""
+    """The book that a client held at this point of the recording.
+
+    Attributes:
+        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
+        place: where it stands in the recording.
+        symbol: as the exchange spells it.
+        venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
+        last_update_id: the id of the book, None before its first snapshot.
+        bids, asks: [price, quantity] as texts, best first.
+    """
 
     time_ns: int | None
     place: Place

@@ -45,8 +45,11 @@ class ReplayBook(Protocol):
     def counters(self) -> dict[str, int]: ...
     @property
     def exact(self) -> Any: ...
-    def load_snapshot(self, body: bytes, *, limit: int | None = None) -> SnapshotOutcome: ...
-    def apply(self, frame: bytes) -> Outcome: ...
+    def load_snapshot(self, body: bytes, *, limit: int | None = None) -> SnapshotOutcome:
+        """Install a snapshot."""
+
+    def apply(self, frame: bytes) -> Outcome:
+        """Apply a frame."""
 
 
 NewBook = Callable[..., ReplayBook]
@@ -55,7 +58,23 @@ NewBook = Callable[..., ReplayBook]
 
 @dataclass(slots=True)
 class Row:
-    """The outcome for one symbol. Without a snapshot everything is None but the diffs counted."""
+    """The outcome for one symbol. Without a snapshot everything is None but the diffs counted.
+
+    Attributes:
+        venue, symbol: whose diffs these are; the venue is the family: spot, usdm, coinm, us, tr.
+        snapshot_lastUpdateId: the id of the first snapshot.
+        snapshot_bids, snapshot_asks: its levels a side.
+        diffs_total: how many diffs the recording holds.
+        stale_dropped: diffs at or before the book, which are normal after a snapshot.
+        applied: diffs that moved the book.
+        gaps: holes in the ids of the diffs.
+        final_u: the update id of the book at the end.
+        final_bids, final_asks: its levels a side.
+        best_bid, best_ask: [price, quantity] as texts, of the book at the end.
+        sha256_full, sha256_top20: digests of all levels, and of the best 20 a side, to compare runs.
+        oracle_equal, oracle_different: how often the best prices were those of a bookTicker with the same
+            id, and how often not.
+    """
 
     venue: str
     symbol: str

@@ -60,7 +60,7 @@ class Carrier:
         buffer_bytes: int = BUFFER_BYTES,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.port = port
+        self.port: int = port
         self._tls = tls
         self._exchange: Final = exchange
         self._paced, self._buffer_bytes = paced, buffer_bytes

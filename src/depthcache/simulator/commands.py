@@ -90,7 +90,7 @@ class Commands:
     ) -> None:
         """`streams`: those of the URL. `ids_are_numbers`: futures take unsigned integers alone; spot takes
         integers, texts of at most 36 letters and digits, and null."""
-        self.combined = combined
+        self.combined: bool = combined
         self._streams: dict[str, None] = dict.fromkeys(streams)
         self._most_streams: Final = most_streams
         self._ids_are_numbers: Final = ids_are_numbers

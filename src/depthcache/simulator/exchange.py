@@ -82,7 +82,8 @@ class _Place:
 
 
 class SimulatedExchange(Exchange):
-    """Order of calls: as in `interface.Exchange`; times never go back."""
+    """Order of calls: `advance` first. `now_ns` is the caller's monotonic clock and never goes back, `venue`
+    an exchange name, `target` path and query of a URL as the venue sees them, `client` who is charged."""
 
     def __init__(
         self,
@@ -95,17 +96,16 @@ class SimulatedExchange(Exchange):
         lifetime_s: float | None = None,
         evicts_beyond: int | None = None,
     ) -> None:
-        """`symbols`: None serves every venue with the usual ones, and any symbol that is asked for.
-
+        """`symbols`: None serves every venue with the usual ones, and any symbol that is asked for. `seed`:
+        the same, the same markets. `faults`: by chance. `epoch_ms`: the exchange's clock at time 0.
         `history`: single changes of a market for which the truth is remembered. `lifetime_s`: of a
         connection, the venue's 24 hours when None. `evicts_beyond`: levels beyond that rank vanish from
-        the market without a word in the streams. Raises UnknownExchange.
-        """
+        the market without a word in the streams. Raises UnknownExchange."""
         self.faults: Final = faults
         self.trouble: Final = Trouble()
         self.breaches: Final[list[str]] = []
         """Whatever a client did that breaks the exchange's law: over a limit, twice the same, too much."""
-        self.connects = 0
+        self.connects: int = 0
         """Connections that were accepted."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
         self._lag_marks: dict[_Place, list[tuple[int, int]]] = {}
@@ -234,7 +234,7 @@ class SimulatedExchange(Exchange):
             session.die()
 
     def close_all(self, now_ns: int, code: int, reason: str = "", venue: str | None = None) -> None:
-        """Close every connection (of a venue) with a close frame."""
+        """Close every connection (of a venue) with a close frame of that `code` and `reason`."""
         for session in self._sessions_of(venue):
             session.end(Close(code, reason), now_ns)
 
@@ -251,7 +251,8 @@ class SimulatedExchange(Exchange):
     # --- phases of a market -------------------------------------------------------------------
 
     def set_status(self, venue: str, symbol: str, status: str) -> None:
-        """Let a symbol enter a phase: TRADING, HALT (data goes on), BREAK (nothing moves), CANCEL_ONLY ….
+        """Let a symbol enter a phase, its `status`: TRADING, HALT (data goes on), BREAK (nothing moves),
+        CANCEL_ONLY ….
 
         Holds for all venues with the same books. Raises UnknownExchange, InvalidArgument, KeyError.
         """

@@ -79,7 +79,7 @@ class Faults:
         self._dice = random.Random(self.seed)
 
     def happens(self, name: str, now_ns: int) -> bool:
-        """Whether the fault of that name happens now."""
+        """Whether the fault of that name happens at `now_ns`, on the exchange's clock."""
         chance: float = getattr(self, name)
         if not chance or now_ns < self.from_ns or (self.until_ns is not None and now_ns >= self.until_ns):
             return False

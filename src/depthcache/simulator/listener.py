@@ -41,7 +41,7 @@ class Listener(Session):
 
     def __init__(self, venue: Venue, target: Target, on_change: Callable[[Listener, int], None]) -> None:
         self.venue: Final = venue
-        self.is_open = True
+        self.is_open: bool = True
         self._on_change = on_change
         self._commands = Commands(
             combined=target.combined,

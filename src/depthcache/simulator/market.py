@@ -61,8 +61,9 @@ class Market:
     """One symbol's truth. `move` makes one event happen."""
 
     def __init__(self, profile: Profile, ids: Ids, *, seed: str, history: int = 50_000) -> None:
-        """`history`: single changes that can be walked back."""
-        self.profile = profile
+        """`profile`: how it looks and moves. `ids`: where update ids come from. `seed`: the same seed, the
+        same market. `history`: single changes that can be walked back."""
+        self.profile: Profile = profile
         self._ids = ids
         self._dice = random.Random(seed)
         self._book: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -74,7 +75,7 @@ class Market:
         """Where a side that ran empty had its last level."""
         self._fill()
         self._round = self._round_prices()
-        self.last_update_id = ids.next(self._dice)
+        self.last_update_id: int = ids.next(self._dice)
         self._oldest_id = self.last_update_id
 
     # --- getters ------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ class Market:
         return (prices[-1] if side == BIDS else prices[0]) if prices else None
 
     def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
-        """(price, quantity), best first."""
+        """(price, quantity) of a `side` (0 bids, 1 asks), best first; the best `limit`, all when None."""
         prices = self._prices[side]
         best_first = reversed(prices) if side == BIDS else iter(prices)
         book = self._book[side]
@@ -101,7 +102,7 @@ class Market:
         return self._past[-changes - 1].update_id
 
     def sides_at(self, update_id: int) -> tuple[dict[int, int], dict[int, int]]:
-        """Price to quantity of both sides right after the change of that id, or of the last before it.
+        """Price to quantity of both sides right after the change of `update_id`, or of the last before it.
 
         Raises InvalidArgument for an id that is not remembered any more, or has not happened yet.
         """
@@ -119,7 +120,7 @@ class Market:
         return sides
 
     def book_at(self, update_id: int) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
-        """Bids and asks at that id as (price, quantity), best first, exact. Raises as `sides_at`."""
+        """Bids and asks at `update_id` as (price, quantity), best first, exact. Raises as `sides_at`."""
         bids, asks = self.sides_at(update_id)
         return self._exact(sorted(bids.items(), reverse=True)), self._exact(sorted(asks.items()))
 
@@ -145,7 +146,7 @@ class Market:
                 self._oldest_id = self.last_update_id
 
     def set_tick(self, tick: int) -> None:
-        """From now on new levels are multiples of that; those that are held stay where they are."""
+        """From now on new levels are multiples of `tick`; those that are held stay where they are."""
         self.profile = replace(self.profile, tick=tick)
         self._round = self._round_prices()
 

@@ -51,8 +51,9 @@ class Pair:
         router: Any = None,
         budgets: Budgets | None = None,
     ) -> None:
-        """`seed`: of the client's pauses. `router`: the native one, or `depthcache.reference.Router()`.
-        `budgets`: those of other clients of the same address."""
+        """`exchange`: the other side. `policy`: the client's patience, `Policy()` when None. `seed`: of
+        the client's pauses. `latency_ns`: how long every message takes one way. `router`: the native one,
+        or `depthcache.reference.Router()`. `budgets`: those of other clients of the same address."""
         self.exchange = exchange
         self.books: dict[tuple[str, str], BookReader] = {}
         self.notices: list[Notice] = []
@@ -82,8 +83,9 @@ class Pair:
     def add(
         self, exchange: str | Venue, symbol: str, *, depth: int = 100, speed_ms: int | None = None
     ) -> BookReader:
-        """Begin a book. `exchange`: a name, or a venue that differs from the exchange's own, such as one
-        with smaller snapshots. Raises what `depthcache.connect` raises."""
+        """Begin a book of `symbol`; `depth` and `speed_ms` as `depthcache.connect`. `exchange`: a name,
+        or a venue that differs from the exchange's own, such as one with smaller snapshots. Raises what
+        `depthcache.connect` raises."""
         venue = venues.venue(exchange) if isinstance(exchange, str) else exchange
         key = (venue.name, venues.parse_symbol(symbol, venue))
         number = self._runner.add(venue, key[1], depth=depth, speed_ms=speed_ms)
@@ -92,30 +94,31 @@ class Pair:
         return self.books[key]
 
     def remove(self, exchange: str, symbol: str) -> None:
-        """End a book. Raises KeyError for one that is not there."""
+        """End the book of that exchange and symbol. Raises KeyError for one that is not there."""
         venue = venues.venue(exchange)
         key = (venue.name, venues.parse_symbol(symbol, venue))
         self._runner.remove(self._numbers.pop(key))
         del self.books[key]
 
     def audit(self, exchange: str, symbol: str, limit: int | None = None) -> None:
-        """Compare a book with a snapshot (of that limit); the result comes to `audits`."""
+        """Compare the book of that exchange and symbol with a snapshot (of that limit); the result comes to
+        `audits`."""
         venue = venues.venue(exchange)
         market = self._numbers[venue.name, venues.parse_symbol(symbol, venue)]
         self._runner.audit(market, len(self.audits) + 1, limit)
 
     def run_for(self, seconds: float) -> None:
-        """Let so much time go by."""
+        """Let so many seconds go by."""
         self.run_until(self.now_ns + round(seconds * _S_NS))
 
     def run_until(self, until_ns: int) -> None:
-        """Let time go by until then."""
+        """Let time go by until the clock shows `until_ns`."""
         while (next_ns := self._network.next_ns()) is not None and next_ns <= until_ns:
             self._step(next_ns)
         self._step(until_ns)
 
     def run_until_synced(self, *, within_s: float = 60) -> bool:
-        """Let time go by until all books are synced, or that long; whether they are."""
+        """Let time go by until all books are synced, or for `within_s` seconds; whether they are."""
         until_ns = self.now_ns + round(within_s * _S_NS)
         while not self.is_synced():
             next_ns = self._network.next_ns()

@@ -58,20 +58,24 @@ _wrapped = msgspec.json.Decoder(_Wrapped)
 
 
 class RecordedExchange(Exchange):
-    """Recordings served as the exchanges they were made of. Order of calls as in `Exchange`."""
+    """Recordings served as the exchanges they were made of. Order of calls: `advance` first.
+
+    `now_ns` is the caller's monotonic clock in nanoseconds, `venue` an exchange name, `target` path and query
+    of a URL as the venue sees them, `client` who is charged: the address.
+    """
 
     def __init__(
         self, files: Sequence[str | PathLike[str]], *, speed: float = 1.0, exchange: str | None = None
     ) -> None:
-        """`speed`: 1 as recorded, 10 ten times as fast, infinity without pauses. `exchange`: which one it
-        was, where the recording does not tell.
+        """`files`: the recordings. `speed`: 1 as recorded, 10 ten times as fast, infinity without pauses.
+        `exchange`: which one it was, where the recording does not tell.
 
         Raises UnreadableRecording, UnknownExchange, InvalidArgument.
         """
         check_speed(speed)
         if exchange is not None:
             family_of_exchange(exchange)  # refuses exchanges that recordings are not read of
-        self.problems = Problems()
+        self.problems: Problems = Problems()
         """Lines that could not be used, as far as the play has read."""
         records = read(files, self.problems)
         self._cast = Cast(None if exchange is None else venues.venue(exchange))

@@ -67,13 +67,13 @@ class Server:
         self._thread = LoopThread(self._carrier, name="depthcache exchange")
         self._thread.start()
         s = "" if tls is None else "s"
-        self.url = f"http{s}://{HOST}:{self._carrier.port}"
+        self.url: str = f"http{s}://{HOST}:{self._carrier.port}"
         places = {name: f"{HOST}:{self._carrier.port}/{name}" for name in exchange.venues()}
         endpoints = {
             name: Endpoints(rest=f"http{s}://{place}", websocket=f"ws{s}://{place}")
             for name, place in places.items()
         }
-        self.settings = Settings(endpoints=endpoints, proxies=False, ca_file=ca_file)
+        self.settings: Settings = Settings(endpoints=endpoints, proxies=False, ca_file=ca_file)
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +102,7 @@ class Server:
         return _TruthOnThread(self, lambda: known.truth(name, symbol))
 
     def on_exchange(self, work: Callable[[], T]) -> T:
-        """Call something on the thread that moves the exchange, and return what it returns."""
+        """Call `work` on the thread that moves the exchange, and return what it returns."""
 
         async def do() -> T:
             return work()

@@ -49,11 +49,11 @@ class LiveSession(Session):
         """`mutes`: whether subscriptions made now bring nothing. `breaches`: takes what breaks the law."""
         self.venue: Final = venue
         self.opened_ns: Final = now_ns
-        self.is_open = True
-        self.next_ping_ns = now_ns + self._ping_every_ns()
+        self.is_open: bool = True
+        self.next_ping_ns: int = now_ns + self._ping_every_ns()
         self.next_out_ns: int | None = None
         """When something that was held back is due."""
-        self.is_dead = False
+        self.is_dead: bool = False
         """Half open: nothing comes through, in either direction."""
         self._lifetime_s = venue.connection_lifetime_s if lifetime_s is None else lifetime_s
         self._mutes = mutes

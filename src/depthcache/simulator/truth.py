@@ -21,7 +21,7 @@ class Truth(Protocol):
     """What the exchange itself knows of one symbol."""
 
     def book_at(self, update_id: int) -> Sides:
-        """Bids and asks, all levels, exact, best first, right after that update id."""
+        """Bids and asks as (price, quantity), all levels, exact, best first, right after `update_id`."""
 
 
 def differences(book: BookReader, truth: Truth) -> int:

@@ -28,7 +28,12 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a venue is reached: base URLs without a trailing slash."""
+    """Where a venue is reached.
+
+    Attributes:
+        rest: base URL of the requests, `https://host[:port][/path]` or http, without a trailing slash.
+        websocket: base URL of the streams, `wss://…` or `ws://…`.
+    """
 
     rest: str
     websocket: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import depthcache
+from depthcache import simulator
 from tests import engine as engines
 from tests.support.by_hand import ByHand
 
@@ -29,6 +31,22 @@ def pytest_report_header() -> str:
 def engine(request: Any) -> engines.Engine:
     """Each engine in turn."""
     return engines.load(request.param)
+
+
+@pytest.fixture(scope="session")
+def embedded_exchange() -> Iterator[Mapping[str, str]]:
+    """An embedded exchange for programs as users write them: the environment that points at it."""
+    with simulator.serve(seed=7) as server:
+        yield dict(server.environment)
+
+
+@pytest.fixture
+def served_by_the_embedded_exchange(
+    embedded_exchange: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that this test runs find the embedded exchange instead of Binance."""
+    for variable, value in embedded_exchange.items():
+        monkeypatch.setenv(variable, value)
 
 
 @pytest.fixture

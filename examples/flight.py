@@ -1,0 +1,18 @@
+"""What led to this? Every book remembers its newest raw frames; a file of them can be replayed."""
+
+from pathlib import Path
+
+from depthcache import Settings, blocking, recording
+
+# With flight_to a file is written by itself on a gap, a crossed book or a malformed frame.
+settings = Settings.from_environment(flight_to="flights", flight_bytes=256 * 1024)
+with blocking.connect("binance.com", ["BTCUSDT"], settings=settings) as books:
+    book = books["BTCUSDT"]
+    book.wait_synced(timeout=30)
+    Path("now.jsonl.zst").unlink(missing_ok=True)
+    book.save_flight("now.jsonl.zst", reason="odd fills at noon")
+
+for record in recording.read(["now.jsonl.zst"], recording.Problems()):
+    print(type(record).__name__)
+    break
+print(recording.verify(["now.jsonl.zst"]).rows)

@@ -1,0 +1,22 @@
+"""Live books in a program without asyncio: any number of threads read them, and nobody waits for anybody."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from depthcache import blocking
+
+
+def imbalance(book: blocking.LiveBook) -> str:
+    """Bid part of the quantity in the best ten levels."""
+    book.wait_synced(timeout=30)
+    frozen = book.freeze(10)  # a constant: no thread can change it
+    bids = sum(float(level.quantity) for level in frozen.bids)
+    asks = sum(float(level.quantity) for level in frozen.asks)
+    return f"{book.symbol}: {bids / (bids + asks):.0%} of the quantity is bid"
+
+
+with (
+    blocking.connect("binance.com", ["BTCUSDT", "ETHUSDT", "BNBUSDT"]) as books,
+    ThreadPoolExecutor(max_workers=3) as threads,
+):
+    for line in threads.map(imbalance, books):
+        print(line)

@@ -1,0 +1,48 @@
+"""Every file of examples/ runs, against the embedded exchange, and prints what it promises."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MOST_LINES = 40
+PRINTS = {
+    "audit": r"[1-9][\d,]* prices compared at update id \d+\nright\n",
+    "best_bid_ask": r"(\d+: bid \d+\.\d\d, ask \d+\.\d\d\n){5}",
+    "depth_table": r"(?s)BTCUSDT at update id \d+\n.*the 10 levels are proven to be complete\n",
+    "facts": r"(?s)BTCUSDT: synced, .*ETHUSDT: synced, .*weight of .* of 3000 .*depthcache_book_synced",
+    "flight": r"Snapshot|Diff|Frame",
+    "many_books": r"4 books synced after .* s\n(\w+: \d+\.\d\d basis points\n){4}",
+    "offline_book": r"(?s)waiting .*\nsynced\napplied .*\nstale .*\ngap .*\n.*: a newer snapshot",
+    "record_and_verify": r"BTCUSDT: [1-9]\d+ updates applied, 0 gaps, last update id \d+\nright\n",
+    "several_exchanges": r"(?s)(binance.com\S* \w+: Level.*\n){4}<LiveBook BTCUSDT on binance.com-futures",
+    "spot_futures_spread": r"(spot \d+\.\d\d, futures \d+\.\d\d, spread .* bp\n){5}",
+    "strategy_test": r"quoted at [1-9]\d+ moments, silent at [1-9]\d*; [1-9]\d* gaps\n",
+    "threads": r"(\w+: \d+% of the quantity is bid\n){3}",
+    "wait_for_books": r"first: .*\nall: BTCUSDT, ETHUSDT, BNBUSDT\nnot yet: NEXOUSDT is .*\nthen: NEXOUSDT\n",
+}
+
+
+def test_every_example_is_run_here_and_stays_short() -> None:
+    found = {path.stem: path.read_text("utf-8").splitlines() for path in EXAMPLES.glob("*.py")}
+    assert found.keys() == PRINTS.keys()
+    assert [name for name, lines in found.items() if len(lines) > MOST_LINES] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRINTS)
+def test_every_example_runs_against_the_embedded_exchange(
+    name: str,
+    served_by_the_embedded_exchange: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert re.match(PRINTS[name], printed), printed

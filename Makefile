@@ -12,7 +12,7 @@ SCHEDULES ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools dev demo test check bench instructions fuzz soak endurance wheel clean
+.PHONY: help tools dev demo test check docs bench instructions fuzz soak endurance wheel clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ test: wheel  ## Build the wheel, install it in a clean environment, run the whol
 
 check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 	tools/check.sh
+
+docs:  ## Build the documentation into build/site; broken links and missing objects are errors
+	PYTHON=$(PYTHON) tools/docs.sh
 
 bench: wheel  ## Measure against recorded data and other people's clients (needs ../shared/captures)
 	tools/environment.sh $(BENCH_ENV) bench

@@ -7,13 +7,15 @@ import asyncio
 import inspect
 import os
 import re
+import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import depthcache
-from depthcache import errors, simulator
+from depthcache import errors
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -32,19 +34,31 @@ def blocks(language: str) -> list[object]:
     return found
 
 
-@pytest.fixture(scope="module")
-def embedded_exchange() -> Iterator[dict[str, str]]:
-    with simulator.serve(seed=7) as server:
-        yield dict(server.environment)
+def texts(language: str) -> list[str]:
+    """The code of every block of a language."""
+    return [
+        match["code"]
+        for document in DOCUMENTS
+        for match in BLOCK.finditer(document.read_text("utf-8"))
+        if match["language"] == language
+    ]
+
+
+def commands() -> list[list[str]]:
+    """Every command that a console block shows, split into words: lines that begin with `$ `."""
+    lines = [line for block in texts("console") for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE)]
+    return [
+        shlex.split(part, comments=True)
+        for line in lines
+        for part in re.split(r" (?:&&|\|) ", re.sub(r" [>&](?: \S+)?.*$", "", line))
+    ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_every_python_block_runs_against_the_embedded_exchange(
-    code: str, embedded_exchange: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    code: str, served_by_the_embedded_exchange: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for variable, value in embedded_exchange.items():
-        monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
     compiled = compile(code, "block", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     namespace: dict[str, object] = {"__name__": "block"}
@@ -59,6 +73,79 @@ def test_every_python_block_runs_against_the_embedded_exchange(
         exec(compiled, namespace)  # noqa: S102
 
 
+def test_every_block_is_of_a_language_that_is_checked_here() -> None:
+    used = {
+        match["language"]
+        for document in DOCUMENTS
+        for match in re.finditer(
+            r"^```(?P<language>\w*)[^\n]*\n.*?^```$", document.read_text("utf-8"), re.M | re.S
+        )
+    }
+    # What shows no code, such as a drawing, says `text`.
+    assert used <= {"python", "console", "toml", "yaml", "text", ""}
+
+
+def test_every_command_of_a_console_block_would_start() -> None:
+    from depthcache.cli import cli
+
+    shown = [words for words in commands() if words[0] == "depthcache" and len(words) > 1]
+    assert len(shown) > 5
+    program = cli.make_context("depthcache", [], resilient_parsing=True)
+    for words in shown:
+        rest = [word for word in words[1:] if word not in ("--help", "--version", "--debug")]
+        if not rest:
+            continue
+        command = cli.commands[rest[0]]
+        if rest[1:] or "--help" not in words:
+            command.make_context(
+                rest[0], rest[1:], parent=program
+            )  # raises for options and arguments that do not exist
+
+
+def test_every_other_program_of_a_console_block_is_known_here() -> None:
+    makes = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    extras = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    )
+    for words in commands():
+        match words:
+            case ["make", target, *_]:
+                assert target in makes
+            case ["pip", "install", *packages]:
+                asked = re.findall(r"depthcache\[(\w+)\]", " ".join(packages))
+                assert set(asked) <= extras
+            case ["export", assignment]:
+                name, _, value = assignment.partition("=")
+                if name.startswith("DEPTHCACHE_") and name != "DEPTHCACHE_SETTINGS":
+                    depthcache.Settings.from_environment({name: value})
+            case [program, *_]:
+                assert program in {"depthcache", "source", "python", "python3", "curl", "jupyter"}, program
+
+
+def test_every_toml_block_is_a_file_of_settings(tmp_path: Path) -> None:
+    blocks = texts("toml")
+    assert blocks
+    for block in blocks:
+        path = tmp_path / "settings.toml"
+        path.write_text(block, "utf-8")
+        depthcache.Settings.from_toml(path)
+
+
+def test_every_page_of_the_site_stands_in_its_menu_once() -> None:
+    def pages(entry: object) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        elif isinstance(entry, dict):
+            for value in entry.values():
+                yield from pages(value)
+        elif isinstance(entry, list):
+            for value in entry:
+                yield from pages(value)
+
+    menu = sorted(pages(tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))["project"]["nav"]))
+    assert menu == sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md"))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text("utf-8"))
@@ -68,7 +155,7 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
 def test_every_path_in_the_table_of_places_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     table = text.split("## Where is", 1)[1].split("\n## ", 1)[0]
-    paths = re.findall(r"`((?:src|crates|tests|docs|benches|fuzz)/[^`]+)`", table)
+    paths = re.findall(r"`((?:src|crates|tests|docs|benches|fuzz|tools)/[^`]*|zensical\.toml)`", table)
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
@@ -117,8 +204,32 @@ def test_the_environment_of_the_tests_points_at_no_real_exchange() -> None:
 
 
 def test_every_complaint_has_a_test_that_exists() -> None:
-    page = (ROOT / "docs" / "complaints.md").read_text("utf-8")
+    page = (ROOT / "docs" / "concepts" / "complaints.md").read_text("utf-8")
     rows = re.findall(r"^\| (\d+) \|.*$", page, re.MULTILINE)
     assert [int(number) for number in rows] == [*range(1, 12), 13, 14, 15, 16]
     for path, name in re.findall(r"`(tests/\S+\.py)::(\w+)`", page):
         assert f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{path}::{name}"
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    named = {
+        match
+        for document in DOCUMENTS
+        for match in re.findall(r"`(tests/\S+\.py)::(\w+)`", document.read_text("utf-8"))
+    }
+    assert len(named) > 20
+    missing = [(path, name) for path, name in named if f"def {name}(" not in (ROOT / path).read_text("utf-8")]
+    assert missing == []
+
+
+def test_the_glossary_explains_every_word_of_the_architecture() -> None:
+    words = (ROOT / "ARCHITECTURE.md").read_text("utf-8").split("## Words", 1)[1].split("\n## ", 1)[0]
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    explained = {
+        word for row in re.findall(r"^\| ([^|]+) \|", glossary, re.MULTILINE) for word in row.split(", ")
+    }
+    terms = re.sub(r"\([^)]*\)|`[^`]*`|\*", "", words).replace("Binance's own, spelled out:", "")
+    for phrase in re.split(r"[;,.]\s", " ".join(terms.split())):
+        name = phrase.split(" = ")[0].split(" with ")[0].strip()
+        if name and "is said" not in name and "of depth" not in name and name != "both":
+            assert name in explained, name

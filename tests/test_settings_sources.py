@@ -116,7 +116,7 @@ def test_a_wrong_file_is_refused_with_its_place(text: str, words: str, tmp_path:
 
 
 def test_the_page_of_settings_lists_every_one_with_its_default() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text("utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text("utf-8")
     for field in fields(Policy):
         line = f"| `{field.name}` | `{toml(field.default)}` | `DEPTHCACHE_{field.name.upper()}` |"
         assert line in page, line

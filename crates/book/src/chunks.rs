@@ -16,7 +16,7 @@
 //! places, write those found, insert the others. The first two have no branch that depends on the
 //! data, so the processor overlaps the searches instead of guessing wrong at each level; and no
 //! insertion moves the place of a smaller key. A block in any other order is set pair by pair, so
-//! that the later entry of a key wins. Measured against other layouts in docs/design/ladder.md.
+//! that the later entry of a key wins. Measured against other layouts in docs/concepts/ladder.md.
 //!
 //! Not here: what a key means (price, or price negated: `ladder`).
 

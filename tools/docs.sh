@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The documentation site in build/site, with an environment of its own; a broken link or a missing object is an error.
+#   tools/docs.sh       (PYTHON chooses the interpreter)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+env=build/docs-env
+if [ ! -e "$env/.installed" ] || [ pyproject.toml -nt "$env/.installed" ]; then
+    rm -rf "$env"
+    "${PYTHON:-python3}" -m venv "$env"
+    "$env/bin/python" -m pip install -q --upgrade "pip>=25.1"
+    "$env/bin/python" -m pip install -q --group docs
+    touch "$env/.installed"
+fi
+NO_COLOR=1 "$env/bin/zensical" build --strict --clean
+echo "build/site/index.html"

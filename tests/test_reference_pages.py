@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -67,22 +69,16 @@ def test_every_error_is_in_the_tree_and_in_the_table() -> None:
     assert set(errors.__all__) - bases <= table
 
 
+def some(kind: type) -> Any:
+    """A value of such facts, with something in every field."""
+    samples = {"str": "x", "int": 1, "float": 1.0, "bool": True, "float | None": 1.0, "int | None": 1}
+    samples |= {"tuple[int, ...]": (1,), "tuple[int, int]": (1, 1), "Status": Status.SYNCED}
+    samples |= {"dict[str, int]": depthcache.Book("binance.com").counters}
+    return kind(**{field.name: samples[str(field.type)] for field in fields(kind)})
+
+
 def some_facts() -> Facts:
-    counters = depthcache.Book("binance.com").counters
-    book = BookFacts(
-        exchange="binance.com", symbol="BTCUSDT", status=Status.SYNCED, counters=counters, age_s=1.0,
-        confirmed_s=1.0, levels=(1, 1), in_sync=1.0, losses=0, detect_s=0.0, recover_s=0.0, delays=(1,),
-        delays_sum_s=1e-6,
-    )  # fmt: skip
-    connection = ConnectionFacts(
-        exchange="binance.com", number=1, streams=1, is_open=True, frames=1, received_bytes=1, quiet_s=0.0,
-        connects=1,
-    )  # fmt: skip
-    budget = BudgetFacts(
-        pool="spot", limit=6000, most=3000, used=1, counted=1, waiting=0, in_flight=0, stopped_s=0.0,
-        times=(1,), times_sum_s=0.001,
-    )  # fmt: skip
-    return Facts(books=(book,), connections=(connection,), budgets=(budget,))
+    return Facts(books=(some(BookFacts),), connections=(some(ConnectionFacts),), budgets=(some(BudgetFacts),))
 
 
 def test_every_metric_is_on_its_page_and_no_other() -> None:

@@ -115,7 +115,7 @@ class LiveBook(LiveReader):
         self._do(lambda: self._client.refresh(self._number, limit))
 
     def refresh_every(self, seconds: float | None) -> None:
-        """Have that done so often by itself. As `depthcache.LiveBook.refresh_every`."""
+        """Have that done by itself every so many `seconds`. As `depthcache.LiveBook.refresh_every`."""
         parsed = parse_refresh(seconds)
         self._do(lambda: self._client.refresh_every(self._number, parsed))
 

@@ -1,0 +1,224 @@
+//! Columns that own their memory, lent to other programs by the Arrow C data interface.
+//!
+//! `Table` is safe: vectors of numbers with names. `export` lends it out without copying a level, by
+//! the structures of `abi`. Only what this project's columns need is here: flat columns, one
+//! dictionary each at most, no nesting, no offsets into buffers, and no reading of other people's arrays.
+//!
+//! Source: Arrow C data and C stream interface, <https://arrow.apache.org/docs/format/CDataInterface.html>
+//! and `CStreamInterface.html` (read 2026-11-25).
+
+pub mod abi;
+pub mod export;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The numbers of a column.
+#[derive(Debug)]
+pub enum Values {
+    /// int8
+    Int8(Vec<i8>),
+    /// int32
+    Int32(Vec<i32>),
+    /// int64
+    Int64(Vec<i64>),
+    /// float64
+    Float64(Vec<f64>),
+    /// decimal128 of 38 digits, `DECIMAL_SCALE` of them behind the point
+    Decimal128(Vec<i128>),
+    /// microseconds since 1970, UTC
+    TimestampMicroseconds(Vec<i64>),
+    /// yes or no, a bit each
+    Boolean(Bits),
+}
+
+/// Decimals of every `Values::Decimal128`.
+pub const DECIMAL_SCALE: u8 = 18;
+
+impl Values {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::Int8(values) => values.len(),
+            Values::Int32(values) => values.len(),
+            Values::Int64(values) | Values::TimestampMicroseconds(values) => values.len(),
+            Values::Float64(values) => values.len(),
+            Values::Decimal128(values) => values.len(),
+            Values::Boolean(bits) => bits.len,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The type as the C data interface writes it.
+    pub fn format(&self) -> &'static std::ffi::CStr {
+        match self {
+            Values::Int8(_) => c"c",
+            Values::Int32(_) => c"i",
+            Values::Int64(_) => c"l",
+            Values::Float64(_) => c"g",
+            Values::Decimal128(_) => c"d:38,18",
+            Values::TimestampMicroseconds(_) => c"tsu:UTC",
+            Values::Boolean(_) => c"b",
+        }
+    }
+}
+
+/// Yes or no, the first in the lowest bit of the first byte.
+#[derive(Debug, Default)]
+pub struct Bits {
+    bytes: Vec<u8>,
+    len: usize,
+    unset: usize,
+}
+
+impl Bits {
+    /// One more.
+    #[inline]
+    pub fn push(&mut self, set: bool) {
+        if self.len % 8 == 0 {
+            self.bytes.push(0);
+        }
+        if set {
+            self.bytes[self.len / 8] |= 1 << (self.len % 8);
+        } else {
+            self.unset += 1;
+        }
+        self.len += 1;
+    }
+
+    /// So many of the same.
+    pub fn extend(&mut self, set: bool, count: usize) {
+        for _ in 0..count {
+            self.push(set);
+        }
+    }
+
+    /// How many say no.
+    pub fn unset(&self) -> usize {
+        self.unset
+    }
+}
+
+/// Texts that a column names by their places.
+#[derive(Debug)]
+pub struct Texts {
+    offsets: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+impl Texts {
+    /// These, in this order. Together they must be below 2 GiB, as names of markets are.
+    pub fn new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Texts {
+        let (mut offsets, mut bytes) = (vec![0], Vec::new());
+        for text in texts {
+            bytes.extend_from_slice(text.as_ref().as_bytes());
+            offsets.push(i32::try_from(bytes.len()).expect("names are short"));
+        }
+        Texts { offsets, bytes }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.offsets.windows(2).map(|ends| {
+            let bytes = &self.bytes[ends[0] as usize..ends[1] as usize];
+            std::str::from_utf8(bytes).expect("they were texts")
+        })
+    }
+}
+
+/// One column.
+#[derive(Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static std::ffi::CStr,
+    /// The numbers, or the places in `dictionary`.
+    pub values: Values,
+    /// Which of them are there; None where all are.
+    pub validity: Option<Bits>,
+    /// What integers stand for.
+    pub dictionary: Option<Texts>,
+}
+
+/// Columns of equal length that never change.
+#[derive(Debug)]
+pub struct Table {
+    len: usize,
+    columns: Vec<Column>,
+    _counted: Counted,
+}
+
+impl Table {
+    /// A table of so many rows. Panics when a column has another length: that is a mistake of whoever
+    /// wrote it, and readers would read beyond its memory.
+    pub fn new(len: usize, columns: Vec<Column>) -> Arc<Table> {
+        for column in &columns {
+            let validity = column.validity.as_ref().map_or(len, |bits| bits.len);
+            assert_eq!(
+                (column.values.len(), validity),
+                (len, len),
+                "{:?}",
+                column.name
+            );
+        }
+        let _counted = Counted::new(&TABLES);
+        Arc::new(Table {
+            len,
+            columns,
+            _counted,
+        })
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The columns in their order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+}
+
+static TABLES: AtomicUsize = AtomicUsize::new(0);
+static LENT: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts what is alive, for tests of leaks.
+#[derive(Debug)]
+struct Counted(&'static AtomicUsize);
+
+impl Counted {
+    fn new(counter: &'static AtomicUsize) -> Counted {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Counted(counter)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many tables, and how many structures lent to others, are alive in this process.
+pub fn alive() -> (usize, usize) {
+    (TABLES.load(Ordering::Relaxed), LENT.load(Ordering::Relaxed))
+}

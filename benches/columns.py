@@ -1,0 +1,48 @@
+"""Levels as columns, as multiples of numpy copying as many bytes, which is what any export costs at least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import depthcache
+from benches.measure import Row, call_cost
+
+BOOKS = 500
+LEVELS = 20
+
+
+def run() -> list[Row]:
+    """One row per kind of export."""
+    deep = book("BTCUSDT", 5_000)
+    books = [book(f"COIN{number}USDT", 100) for number in range(BOOKS)]
+    columns = depthcache.Columns(books, levels=LEVELS)
+    table_bytes = sum(len(memoryview(memory)) for _, _, memory, _, _ in columns._parts())
+    kinds: dict[str, tuple[Callable[[], object], int]] = {
+        "top 1,000 levels of both sides as numpy": (lambda: deep.to_numpy(1_000), 2 * 1_000 * 16),
+        "top 5,000 levels of both sides as numpy": (lambda: deep.to_numpy(5_000), 2 * 5_000 * 16),
+        "top 5,000 levels of both sides as integers": (lambda: deep.to_integers(5_000), 2 * 5_000 * 16),
+        f"{BOOKS} books, top {LEVELS} of both sides, as Arrow": (
+            lambda: depthcache.Columns(books, levels=LEVELS).__arrow_c_stream__(),
+            table_bytes,
+        ),
+    }
+    rows = []
+    for what, (read, size) in kinds.items():
+        memory = np.zeros(size, np.uint8)
+        costs = call_cost({what: read, "copy": memory.copy}, calls=50)
+        rows.append(
+            Row(f"{what} ({size:,} bytes)", f"{costs[what] / 1e3:.1f} us", costs[what] / costs["copy"])
+        )
+    return rows
+
+
+def book(symbol: str, levels: int) -> depthcache.Book:
+    """A book with that many levels a side, a cent apart."""
+    middle = 10 * levels
+    bids = ",".join(f'["{(middle - place) / 100:.2f}","1.50000"]' for place in range(levels))
+    asks = ",".join(f'["{(middle + 1 + place) / 100:.2f}","2.50000"]' for place in range(levels))
+    made = depthcache.Book("binance.com", symbol)
+    made.load_snapshot(f'{{"lastUpdateId":10,"bids":[{bids}],"asks":[{asks}]}}')
+    return made

@@ -19,12 +19,14 @@ PUBLIC = {
     "Audit", "Lag", "Facts", "BookFacts", "BudgetFacts", "ConnectionFacts",
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
+    "BookArrays", "BookIntegers", "Columns", "MissingBook",
     "Status", "Outcome", "SnapshotOutcome",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
-    "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "ExchangeError", "MalformedMessage",
+    "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "PackageMissing",
+    "ExchangeError", "MalformedMessage",
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
-    "BookError", "BookNotSynced", "BookClosed", "SyncTimeout",
+    "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "SyncTimeout",
     # tools
     "doctor", "recording", "simulator",
 }  # fmt: skip

@@ -14,13 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from depthcache import blocking
-from depthcache._native import BookReader, FrozenBook, Side
+from depthcache._native import BookReader, Columns, FrozenBook, Side
 from depthcache.caches import Books, connect
 from depthcache.core.policy import Policy
 from depthcache.errors import (
     BookClosed,
     BookError,
     BookNotSynced,
+    BooksNotSynced,
     ConnectionFailed,
     DepthCacheError,
     ExchangeError,
@@ -30,6 +31,7 @@ from depthcache.errors import (
     MalformedSnapshot,
     NetworkError,
     NumberTooWide,
+    PackageMissing,
     RequestRejected,
     SymbolMismatch,
     SyncTimeout,
@@ -43,12 +45,15 @@ from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import (
     Audit,
     Best,
+    BookArrays,
+    BookIntegers,
     CompleteTo,
     Coverage,
     Integers,
     Lag,
     Level,
     Levels,
+    MissingBook,
     Outcome,
     SnapshotOutcome,
     Status,
@@ -73,13 +78,17 @@ __all__ = [
     "Audit",
     "Best",
     "Book",
+    "BookArrays",
     "BookClosed",
     "BookError",
     "BookFacts",
+    "BookIntegers",
     "BookNotSynced",
     "BookReader",
     "Books",
+    "BooksNotSynced",
     "BudgetFacts",
+    "Columns",
     "CompleteTo",
     "ConnectionFacts",
     "ConnectionFailed",
@@ -98,9 +107,11 @@ __all__ = [
     "MalformedFrame",
     "MalformedMessage",
     "MalformedSnapshot",
+    "MissingBook",
     "NetworkError",
     "NumberTooWide",
     "Outcome",
+    "PackageMissing",
     "Policy",
     "RequestRejected",
     "Settings",

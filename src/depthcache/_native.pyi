@@ -5,29 +5,38 @@ called `*_us` are the exchange's clock in microseconds since 1970. Every call ke
 interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from os import PathLike
-from typing import Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
+from typing import TYPE_CHECKING, Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, CapsuleType, disjoint_base
 
 from depthcache.model import (
     Best,
+    BookArrays,
+    BookIntegers,
     CompleteTo,
     Coverage,
     Integers,
     Level,
     Levels,
+    MissingBook,
     Outcome,
     SnapshotOutcome,
     Status,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+    import polars as pl
+
 __all__ = [
     "Book",
     "BookReader",
+    "Columns",
     "ControlMessage",
     "FlightLog",
     "FrozenBook",
@@ -39,6 +48,7 @@ __all__ = [
     "Transport",
     "TransportEvent",
     "_Probe",
+    "_columns_alive",
     "_nothing",
     "_on_fork",
 ]
@@ -48,6 +58,9 @@ Continuity: TypeAlias = Literal["contiguous", "chained"]
 `chained` (`pu == previous u`: USD-M, COIN-M, options)."""
 
 Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
+
+Price: TypeAlias = float | Decimal
+"""A price that users give: a float counts as the shortest text that means it, as `repr` writes it."""
 
 Frame: TypeAlias = bytes | bytearray | memoryview | str
 
@@ -65,16 +78,22 @@ class Side:
     @overload
     def __getitem__(self, key: slice, /) -> Levels: ...
     def __iter__(self) -> Iterator[Level]: ...
-    def to_numpy(self, n: int | None = None) -> NDArray[np.float64]:
+    def to_numpy(
+        self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
+    ) -> NDArray[np.float64]:
         """The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
+
+        `low`, `high`: only prices in between, both inclusive; `n` then counts from the best of those.
 
         Column 0 is the price in the quote asset, column 1 the quantity (base asset, or contracts
         on COIN-M), each the float nearest to what the exchange sent, also from an exact book. Row
         0 is the best level. The array is the caller's own and holds no reference to the book.
         The interpreter lock is released while it is made.
         """
-    def to_integers(self, n: int | None = None) -> Integers:
-        """The best `n` levels (all when None) as exact integers, for counting without rounding.
+    def to_integers(
+        self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
+    ) -> Integers:
+        """The same levels as exact integers, for counting without rounding.
 
         Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
         Decimals always can be had. The interpreter lock is released while it is made.
@@ -151,6 +170,53 @@ class BookReader:
 
         Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
         """
+    def to_numpy(
+        self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
+    ) -> BookArrays:
+        """Both sides of one update id as float64 arrays of shape (levels, 2), the caller's own.
+
+        `levels`: the best so many of each side, all when None. `low`, `high`: only prices in between,
+        both inclusive; `levels` then counts from the best of those. Column 0 is the price in the quote
+        asset, column 1 the quantity (base asset, or contracts on COIN-M), each the float nearest to what
+        the exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is
+        released while they are made.
+        """
+    def to_integers(
+        self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
+    ) -> BookIntegers:
+        """The same levels as exact int64, each side with its decimals. Raises NumberTooWide when one does
+        not fit."""
+    def to_arrow(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+    ) -> Columns:
+        """The same levels as columns that every Arrow library takes without a copy: `Columns`.
+
+        `exact`: prices and quantities as decimal128(38, 18) instead of float64; always so of an exact
+        book.
+        """
+    def to_pandas(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """The same as a DataFrame of pandas. Raises PackageMissing (an ImportError) without it."""
+    def to_polars(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+    ) -> pl.DataFrame:
+        """The same as a DataFrame of polars. Raises PackageMissing (an ImportError) without it."""
     @property
     def counters(self) -> dict[str, int]:
         """What happened to the book since it was made; counts only grow.
@@ -197,6 +263,74 @@ class Book(BookReader):
         Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` the book
         stays as it is and diffs are kept until `load_snapshot` brings a newer snapshot.
         """
+
+@final
+class Columns:
+    """Levels of one book or of many as columns, one row a level; constant, and never an object a level.
+
+    `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows stand book by book, bids before
+    asks, best first; each book is read at one update id, in one moment of its own.
+
+    | column | type | what it says |
+    |---|---|---|
+    | exchange, symbol | dictionary of text | the book |
+    | side | dictionary of text | `bid` or `ask` |
+    | level | int32 | the place in its side, 0 for the best |
+    | price | float64 or decimal128(38, 18) | in the quote asset |
+    | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
+    | proven | bool | whether the level lies inside the complete range |
+    | update_id | int64 | the id to which the book had come |
+    | event_time | timestamp[us, UTC] | `E` of the last applied diff; missing before one |
+    | updated_ns | int64 | when it was received, on the monotonic clock, ns; missing before one |
+    | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
+
+    Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
+    `__arrow_c_array__`, `__arrow_c_stream__`): `pyarrow.table(columns)`, `polars.DataFrame(columns)`,
+    `duckdb.from_arrow(columns)`. They share its memory, which lives as long as anybody uses it.
+    """
+
+    def __new__(
+        cls,
+        books: Iterable[BookReader],
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] | None = None,
+    ) -> Self:
+        """The best `levels` of each side of each book (all when None), of prices between `low` and `high`.
+
+        `exact`: decimal128 instead of float64, also where one of the books is exact. `missing`: what a book
+        does that cannot be read: `raise` (the default) BooksNotSynced with all of them, BookClosed where
+        none will come back, or `skip`, which leaves them out and names them in `missing`. Raises
+        InvalidArgument. The interpreter lock is released while the levels are copied.
+        """
+    def __len__(self) -> int:
+        """How many levels there are."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+    @property
+    def missing(self) -> tuple[MissingBook, ...]:
+        """The books that were left out, and why."""
+    def to_numpy(self) -> dict[str, NDArray[np.generic]]:
+        """One array a column, by its name. Numbers are shared with this object and read-only; texts are
+        fixed-width, times are datetime64[us] in UTC with NaT for missing ones, `updated_ns` has -1 there.
+        Exact numbers cannot be had so: raises InvalidArgument."""
+    def to_pandas(self) -> pd.DataFrame:
+        """A DataFrame of its own: texts are categories, `event_time` datetime64[us, UTC], `updated_ns` Int64,
+        exact numbers decimal128 of pyarrow. Raises PackageMissing (an ImportError)."""
+    def to_polars(self) -> pl.DataFrame:
+        """A DataFrame over the same memory. Raises PackageMissing (an ImportError)."""
+    def _parts(self) -> list[tuple[str, str, Buffer, Buffer | None, list[str] | None]]: ...
+    def __arrow_c_schema__(self) -> CapsuleType: ...
+    def __arrow_c_array__(
+        self, requested_schema: CapsuleType | None = None
+    ) -> tuple[CapsuleType, CapsuleType]:
+        """`requested_schema` is a wish that is not fulfilled: what is lent has the types that it has."""
+    def __arrow_c_stream__(self, requested_schema: CapsuleType | None = None) -> CapsuleType:
+        """One batch."""
 
 @final
 class MarketChange:
@@ -461,6 +595,9 @@ class Router:
 
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""
+
+def _columns_alive() -> tuple[int, int]:
+    """For tests of leaks: tables of columns, and structures lent to Arrow libraries, that are alive."""
 
 def _nothing() -> None:
     """An empty call: the yardstick of benchmarks."""

@@ -7,7 +7,8 @@
     │   ├── InvalidArgument              a value outside what is allowed
     │   ├── UnreadableRecording          a file that is no recording
     │   ├── SymbolMismatch               a frame of another symbol than the book's
-    │   └── NumberTooWide                int64 asked of numbers that do not fit it
+    │   ├── NumberTooWide                int64 asked of numbers that do not fit it
+    │   └── PackageMissing (ImportError) an optional package that is not installed
     ├── ExchangeError                    the exchange: what it sent
     │   ├── MalformedMessage             bytes that are not what the protocol says
     │   │   ├── MalformedFrame           ... of a WebSocket frame
@@ -17,6 +18,7 @@
     │   └── ConnectionFailed             a connection could not be made or broke
     └── BookError                        the state of a book
         ├── BookNotSynced                the book cannot be trusted right now
+        │   └── BooksNotSynced           ... some of several that were asked for together
         ├── BookClosed                   the book or its client is closed for good
         └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
 
@@ -32,6 +34,7 @@ __all__ = [
     "BookClosed",
     "BookError",
     "BookNotSynced",
+    "BooksNotSynced",
     "ConnectionFailed",
     "DepthCacheError",
     "ExchangeError",
@@ -41,6 +44,7 @@ __all__ = [
     "MalformedSnapshot",
     "NetworkError",
     "NumberTooWide",
+    "PackageMissing",
     "RequestRejected",
     "SymbolMismatch",
     "SyncTimeout",
@@ -186,6 +190,19 @@ class NumberTooWide(UsageError):
         )
 
 
+class PackageMissing(UsageError, ImportError):
+    """Something was asked for that needs a package which depthcache does not bring along.
+
+    Attributes:
+        package: its name.
+        wanted_for: what was asked for.
+    """
+
+    def __init__(self, *, package: str, wanted_for: str) -> None:
+        self.package, self.wanted_for = package, wanted_for
+        super().__init__(f"{wanted_for} needs the package {package}: pip install {package}")
+
+
 # --- the exchange ----------------------------------------------------------------------------
 
 
@@ -314,6 +331,39 @@ class BookNotSynced(BookError):
             exchange=exchange,
             symbol=symbol,
         )
+
+
+class BooksNotSynced(BookNotSynced):
+    """Several books were asked for together and some cannot be trusted right now.
+
+    Attributes:
+        books: all of those, each with exchange, symbol, status and reason.
+        asked: how many were asked for.
+        exchange, symbol, status, reason, since_ns: of the first of them.
+    """
+
+    _SHOWN = 5
+
+    def __init__(
+        self,
+        *,
+        books: tuple[tuple[str, str, str, str], ...],
+        asked: int,
+        exchange: str,
+        symbol: str,
+        status: str,
+        reason: str,
+        since_ns: int,
+    ) -> None:
+        super().__init__(exchange=exchange, symbol=symbol, status=status, reason=reason, since_ns=since_ns)
+        self.books, self.asked = books, asked
+        shown = ", ".join(f"{each[1]} on {each[0]} is {each[2]} ({each[3]})" for each in books[: self._SHOWN])
+        more = f" and {len(books) - self._SHOWN} more" if len(books) > self._SHOWN else ""
+        text = (
+            f"{len(books)} of {asked} books cannot be read: {shown}{more}; wait_synced() waits for them, "
+            'missing="skip" leaves them out, on_stale="serve" reads the last known books'
+        )
+        self.args = (text,)
 
 
 class BookClosed(BookError):

@@ -1,20 +1,27 @@
-"""Which book is meant: the part of a set of books that both faces share, readable from any thread.
+"""Which book is meant, and all books at once: the part of a set of books that both faces share.
 
-Names are taken as users write them, in any case; what is ambiguous is refused with the way to ask.
+Readable from any thread. Names are taken as users write them, in any case; what is ambiguous is refused with
+the way to ask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from depthcache import venues
-from depthcache._native import BookReader
+from depthcache._native import BookReader, Columns
 from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
 from depthcache.model import Status
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from depthcache._native import Price
     from depthcache.client import Client, Key
 
 __all__ = ["Lookup"]
@@ -52,6 +59,61 @@ class Lookup(Generic[B]):
         """How many books are held."""
         return len(self._client.books)
 
+    def to_arrow(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> Columns:
+        """The best `levels` of each side of all books (all when None), one row a level: see `Columns`.
+
+        Each book is read at one update id, the books one after another. `low`, `high`: only prices in
+        between. `exact`: decimal128 instead of float64. `missing`: what books do that cannot be read:
+        `raise` BooksNotSynced, which names them all (BookClosed where none will come back), or `skip`:
+        they are left out and stand in `.missing`. With `on_stale="serve"` the last known books are there
+        and `status` tells what they are. Raises InvalidArgument.
+        """
+        self._check_started()
+        return Columns(self, levels, low=low, high=high, exact=exact, missing=missing)
+
+    def to_numpy(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> dict[str, NDArray[np.generic]]:
+        """The same as one array a column: see `Columns.to_numpy`."""
+        return self.to_arrow(levels, low=low, high=high, missing=missing).to_numpy()
+
+    def to_pandas(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> pd.DataFrame:
+        """The same as a DataFrame of pandas: see `Columns.to_pandas`."""
+        return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_pandas()
+
+    def to_polars(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> pl.DataFrame:
+        """The same as a DataFrame of polars: see `Columns.to_polars`."""
+        return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_polars()
+
     def __repr__(self) -> str:
         synced = sum(book.status is Status.SYNCED for book in self)
         return f"<{type(self).__module__}.{type(self).__name__}: {synced} of {len(self)} synced>"
@@ -59,8 +121,7 @@ class Lookup(Generic[B]):
     def _find(self, key: object) -> Key:
         """The one key that is meant. Raises UsageError of the right kind."""
         exchange, symbol = _parts(key)
-        if not self._client.started:
-            raise UsageError("there are no books yet: enter the client first, with `async with` or `with`")
+        self._check_started()
         found = self._matches(exchange, symbol)
         if len(found) == 1:
             return found[0]
@@ -72,6 +133,10 @@ class Lookup(Generic[B]):
         raise UnknownSymbol(
             symbol=symbol, exchange=exchange, reason="this client does not hold it", near=tuple(near)
         )
+
+    def _check_started(self) -> None:
+        if not self._client.started:
+            raise UsageError("there are no books yet: enter the client first, with `async with` or `with`")
 
     def _matches(self, exchange: str | None, symbol: str) -> list[Key]:
         """All keys that may be meant. Raises UnknownExchange."""

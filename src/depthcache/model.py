@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "Best",
+    "BookArrays",
+    "BookIntegers",
     "CompleteTo",
     "Coverage",
     "Integers",
     "Lag",
     "Level",
     "Levels",
+    "MissingBook",
     "Outcome",
     "SnapshotOutcome",
     "Status",
@@ -135,6 +138,40 @@ class Integers(NamedTuple):
     levels: NDArray[np.int64]
     price_decimals: int
     quantity_decimals: int
+
+
+class BookArrays(NamedTuple):
+    """Both sides of one update id as arrays.
+
+    Attributes:
+        bids, asks: float64 arrays of shape (levels, 2), the caller's own; column 0 prices, 1 quantities,
+            row 0 the best that was asked for.
+        complete: whether every level asked for is proven on both sides.
+        update_id: the id to which both belong.
+    """
+
+    bids: NDArray[np.float64]
+    asks: NDArray[np.float64]
+    complete: bool
+    update_id: int
+
+
+class BookIntegers(NamedTuple):
+    """The same as exact integers, each side with its own decimals."""
+
+    bids: Integers
+    asks: Integers
+    complete: bool
+    update_id: int
+
+
+class MissingBook(NamedTuple):
+    """A book that was asked for together with others and could not be read."""
+
+    exchange: str
+    symbol: str
+    status: Status
+    reason: str
 
 
 class Levels(list[Level]):

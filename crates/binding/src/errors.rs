@@ -5,7 +5,7 @@ use depthcache_book::router::RouterError;
 use depthcache_book::scan::Malformed;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 /// How much of a malformed message goes into its error.
 const EXCERPT_BYTES: usize = 120;
@@ -66,6 +66,44 @@ pub fn malformed(py: Python<'_>, class: &str, why: &Malformed, bytes: &[u8]) -> 
         let _ = error.value(py).setattr("stream", stream);
     }
     error
+}
+
+/// `InvalidArgument`.
+pub fn invalid(name: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
+    let py = value.py();
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("name", name)?;
+        facts.set_item("value", value)?;
+        facts.set_item("allowed", allowed)?;
+        Ok(facts)
+    };
+    error(py, "InvalidArgument", facts())
+}
+
+/// `BooksNotSynced`, or `BookClosed` where none of them will come back.
+pub fn not_all_readable(
+    py: Python<'_>,
+    missing: &[Bound<'_, PyAny>],
+    asked: usize,
+    first: (&str, &str, &NotReadable),
+) -> PyErr {
+    let (exchange, symbol, why) = first;
+    if why.status == Status::Closed {
+        return not_readable(py, exchange, symbol, why);
+    }
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("books", PyTuple::new(py, missing)?)?;
+        facts.set_item("asked", asked)?;
+        facts.set_item("exchange", exchange)?;
+        facts.set_item("symbol", symbol)?;
+        facts.set_item("status", why.status.as_str())?;
+        facts.set_item("reason", &why.reason)?;
+        facts.set_item("since_ns", why.since_ns)?;
+        Ok(facts)
+    };
+    error(py, "BooksNotSynced", facts())
 }
 
 /// `SymbolMismatch`.

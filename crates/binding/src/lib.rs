@@ -1,5 +1,7 @@
 //! The Python face of `depthcache-book` and `depthcache-transport`: names arguments, maps errors, nothing else.
 
+mod arguments;
+mod columns;
 mod errors;
 mod events;
 mod fork;
@@ -19,6 +21,8 @@ use pyo3::prelude::*;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::columns::{_columns_alive, Columns};
     #[pymodule_export]
     use crate::events::{ControlMessage, MarketChange, StrayFrame, StreamFrame};
     #[pymodule_export]

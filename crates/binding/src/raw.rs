@@ -1,15 +1,19 @@
-//! The only `unsafe` code of this crate: three things that PyO3 has no safe words for.
+//! The only `unsafe` code of this crate: four things that PyO3 has no safe words for.
 //!
 //! 1. `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
 //! 2. `unpack_slice`: the three numbers of a slice.
 //! 3. `Table`: memory that numpy takes over without a copy.
+//! 4. `Memory`: memory of columns that numpy reads where it is.
 //!
 //! Not here: anything that knows what a book is.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::Arc;
 
+use depthcache_arrow::export;
+use depthcache_arrow::{Column, Table as Columns};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -192,6 +196,69 @@ impl Table {
             (*view).suboffsets = ptr::null_mut();
             (*view).internal = ptr::null_mut();
             (*view).obj = slf.into_ptr();
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of one column, to be read where they are through the buffer protocol.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct Memory {
+    /// Keeps the bytes alive.
+    _columns: Arc<Columns>,
+    start: *const c_void,
+    len: usize,
+}
+
+// SAFETY: the bytes belong to `_columns`, which never changes; the view is read-only.
+unsafe impl Send for Memory {}
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// The values of a column.
+    pub fn values(columns: &Arc<Columns>, place: usize) -> Memory {
+        let (start, len) = export::bytes(&columns.columns()[place].values);
+        Memory {
+            _columns: columns.clone(),
+            start,
+            len,
+        }
+    }
+
+    /// The bits that tell which values of a column are there; None where all are.
+    pub fn validity(columns: &Arc<Columns>, place: usize) -> Option<Memory> {
+        let Column { validity, .. } = &columns.columns()[place];
+        let (start, len) = export::bits(validity.as_ref()?);
+        Some(Memory {
+            _columns: columns.clone(),
+            start,
+            len,
+        })
+    }
+}
+
+#[pymethods]
+impl Memory {
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let memory = slf.get();
+        // SAFETY: `PyBuffer_FillInfo` checks `view`, refuses writers (`readonly` is 1) and takes a
+        // reference to this object, which keeps the bytes alive; they never change.
+        let failed = unsafe {
+            ffi::PyBuffer_FillInfo(
+                view,
+                slf.as_ptr(),
+                memory.start.cast_mut(),
+                memory.len as isize,
+                1,
+                flags,
+            )
+        } != 0;
+        if failed {
+            return Err(PyErr::fetch(slf.py()));
         }
         Ok(())
     }

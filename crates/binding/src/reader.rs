@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::columns::{self, Asked, Columns};
 use crate::fork::Home;
 use crate::router::Router;
 use crate::side::Side;
@@ -34,6 +35,19 @@ impl BookReader {
             exact: self.exact,
             which,
         }
+    }
+
+    /// The book, for those who read it in their own way.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            source: self.source.clone(),
+            serve_stale: self.serve_stale,
+        }
+    }
+
+    /// Whether its numbers are Decimals.
+    pub fn is_exact(&self) -> bool {
+        self.exact
     }
 
     fn made_exact(&self) -> Self {
@@ -182,6 +196,69 @@ impl BookReader {
         };
         let frozen = self.source.told(py, frozen)?;
         FrozenBook::made(py, Arc::new(frozen), self.exact)
+    }
+
+    #[pyo3(signature = (levels = None, *, low = None, high = None))]
+    fn to_numpy<'py>(
+        &self,
+        py: Python<'py>,
+        levels: Option<&Bound<'py, PyAny>>,
+        low: Option<&Bound<'py, PyAny>>,
+        high: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let selection = columns::selection("levels", levels, low, high)?;
+        columns::arrays(py, &self.asked(), &selection, false)
+    }
+
+    #[pyo3(signature = (levels = None, *, low = None, high = None))]
+    fn to_integers<'py>(
+        &self,
+        py: Python<'py>,
+        levels: Option<&Bound<'py, PyAny>>,
+        low: Option<&Bound<'py, PyAny>>,
+        high: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let selection = columns::selection("levels", levels, low, high)?;
+        columns::arrays(py, &self.asked(), &selection, true)
+    }
+
+    #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
+    fn to_arrow(
+        &self,
+        py: Python<'_>,
+        levels: Option<&Bound<'_, PyAny>>,
+        low: Option<&Bound<'_, PyAny>>,
+        high: Option<&Bound<'_, PyAny>>,
+        exact: bool,
+    ) -> PyResult<Columns> {
+        let selection = columns::selection("levels", levels, low, high)?;
+        columns::of_book(py, &self.asked(), &selection, exact || self.exact)
+    }
+
+    #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
+    fn to_pandas<'py>(
+        &self,
+        py: Python<'py>,
+        levels: Option<&Bound<'py, PyAny>>,
+        low: Option<&Bound<'py, PyAny>>,
+        high: Option<&Bound<'py, PyAny>>,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let columns = self.to_arrow(py, levels, low, high, exact)?;
+        columns::made(&Bound::new(py, columns)?, "to_pandas")
+    }
+
+    #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
+    fn to_polars<'py>(
+        &self,
+        py: Python<'py>,
+        levels: Option<&Bound<'py, PyAny>>,
+        low: Option<&Bound<'py, PyAny>>,
+        high: Option<&Bound<'py, PyAny>>,
+        exact: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let columns = self.to_arrow(py, levels, low, high, exact)?;
+        columns::made(&Bound::new(py, columns)?, "to_polars")
     }
 
     /// Monotonic counts since the book was made.

@@ -1,12 +1,12 @@
 //! `Side`: one side of a book as a sequence, best price first.
 
-use depthcache_book::query::{LevelRun, Side as Which};
+use depthcache_book::query::Side as Which;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice};
 
-use crate::errors;
-use crate::raw::{Table, unpack_slice};
+use crate::columns::{self, Asked};
+use crate::raw::unpack_slice;
 use crate::source::Source;
 use crate::values::classes;
 
@@ -49,22 +49,33 @@ impl Side {
     }
 
     /// The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
-    #[pyo3(signature = (n = None))]
-    fn to_numpy<'py>(&self, py: Python<'py>, n: Option<usize>) -> PyResult<Bound<'py, PyAny>> {
-        let run = self.run_of(py, n)?;
-        as_array(py, Table::of_floats(py.detach(|| run.floats())))
+    #[pyo3(signature = (n = None, *, low = None, high = None))]
+    fn to_numpy<'py>(
+        &self,
+        py: Python<'py>,
+        n: Option<&Bound<'py, PyAny>>,
+        low: Option<&Bound<'py, PyAny>>,
+        high: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let selection = columns::selection("n", n, low, high)?;
+        columns::floats(
+            py,
+            &columns::side(py, &self.asked(), self.which, &selection)?,
+        )
     }
 
     /// The same as exact integers, with the decimals of both columns.
-    #[pyo3(signature = (n = None))]
-    fn to_integers<'py>(&self, py: Python<'py>, n: Option<usize>) -> PyResult<Bound<'py, PyAny>> {
-        let run = self.run_of(py, n)?;
-        let rows = py.detach(|| run.integers()).map_err(|why| {
-            let (_, symbol) = self.source.names(py);
-            errors::too_wide(py, &symbol, why.scale)
-        })?;
-        let array = as_array(py, Table::of_integers(rows))?;
-        classes(py)?.integers(py, array, run.price_scale, run.quantity_scale)
+    #[pyo3(signature = (n = None, *, low = None, high = None))]
+    fn to_integers<'py>(
+        &self,
+        py: Python<'py>,
+        n: Option<&Bound<'py, PyAny>>,
+        low: Option<&Bound<'py, PyAny>>,
+        high: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let selection = columns::selection("n", n, low, high)?;
+        let run = columns::side(py, &self.asked(), self.which, &selection)?;
+        columns::integers(py, &self.source, &run)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
@@ -81,21 +92,12 @@ impl Side {
     }
 }
 
-/// A numpy array over the table's memory.
-fn as_array<'py>(py: Python<'py>, table: Table) -> PyResult<Bound<'py, PyAny>> {
-    py.import("numpy")?
-        .call_method1("asarray", (Bound::new(py, table)?,))
-}
-
 impl Side {
-    /// The best `n` levels, copied without the interpreter: there may be many.
-    fn run_of(&self, py: Python<'_>, n: Option<usize>) -> PyResult<LevelRun> {
-        let (which, stop) = (self.which, n.unwrap_or(usize::MAX));
-        let copied = self.source.look_long(py, |book| {
-            book.readable(self.serve_stale)
-                .map(|()| book.levels(which, 0, stop))
-        });
-        self.source.told(py, copied)
+    fn asked(&self) -> Asked {
+        Asked {
+            source: self.source.clone(),
+            serve_stale: self.serve_stale,
+        }
     }
 
     fn one<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -52,10 +52,15 @@ impl Source {
         py: Python<'_>,
         copy: impl Fn(&dyn Reading) -> T + Send + Sync,
     ) -> T {
+        py.detach(|| self.look_alone(copy))
+    }
+
+    /// The same for whoever has let the interpreter go.
+    pub fn look_alone<T>(&self, copy: impl Fn(&dyn Reading) -> T) -> T {
         match self {
-            Source::Frozen(frozen) => py.detach(|| copy(&**frozen)),
+            Source::Frozen(frozen) => copy(&**frozen),
             Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
-            Source::Offline(cell) | Source::Live(cell, _) => py.detach(|| copy(&*cell.lock())),
+            Source::Offline(cell) | Source::Live(cell, _) => copy(&*cell.lock()),
         }
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Not here: reading a book. What is given here was copied out of it before.
 
-use depthcache_book::condition::Status;
+use depthcache_book::condition::{NotReadable, Status};
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyType};
 
 use crate::raw::TupleMaker;
 
@@ -19,6 +19,9 @@ pub struct Classes {
     coverage: Py<PyType>,
     levels: Py<PyType>,
     integers: Py<PyType>,
+    book_arrays: Py<PyType>,
+    book_integers: Py<PyType>,
+    missing_book: Py<PyType>,
     decimal: Py<PyType>,
     statuses: Py<PyDict>,
     /// In the order of the variants of `Outcome`.
@@ -56,6 +59,9 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
             coverage: class("Coverage")?,
             levels: class("Levels")?,
             integers: class("Integers")?,
+            book_arrays: class("BookArrays")?,
+            book_integers: class("BookIntegers")?,
+            missing_book: class("MissingBook")?,
             decimal: py
                 .import("decimal")?
                 .getattr("Decimal")?
@@ -193,6 +199,46 @@ impl Classes {
             levels,
             decimals(price_decimals)?,
             decimals(quantity_decimals)?,
+        ])
+    }
+
+    /// `decimal.Decimal`.
+    pub fn decimal<'py>(&self, py: Python<'py>) -> &Bound<'py, PyType> {
+        self.decimal.bind(py)
+    }
+
+    /// A `BookArrays`, or a `BookIntegers` of integers.
+    pub fn both_sides<'py>(
+        &'py self,
+        py: Python<'py>,
+        sides: [Bound<'py, PyAny>; 2],
+        (complete, update_id): (bool, i64),
+        of_integers: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let class = if of_integers {
+            &self.book_integers
+        } else {
+            &self.book_arrays
+        };
+        let [bids, asks] = sides;
+        let complete = PyBool::new(py, complete).to_owned().into_any();
+        let update_id = update_id.into_pyobject(py)?.into_any();
+        TupleMaker::<4>::new(class.bind(py))?.make([bids, asks, complete, update_id])
+    }
+
+    /// A `MissingBook`.
+    pub fn missing_book<'py>(
+        &'py self,
+        py: Python<'py>,
+        exchange: &str,
+        symbol: &str,
+        why: &NotReadable,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        TupleMaker::<4>::new(self.missing_book.bind(py))?.make([
+            PyString::new(py, exchange).into_any(),
+            PyString::new(py, symbol).into_any(),
+            self.status(py, why.status)?,
+            PyString::new(py, &why.reason).into_any(),
         ])
     }
 

@@ -10,6 +10,7 @@
 
 mod buffer;
 mod chunks;
+pub mod columns;
 pub mod condition;
 pub mod counters;
 pub mod delays;

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use json::{Fault, Reader};
 
-pub use number::{Decimal, general as decimal};
+pub use number::{Decimal, general as decimal, is_too_large};
 
 /// Frames and snapshots above this many bytes are refused.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;

@@ -246,6 +246,13 @@ fn long(bytes: &[u8], at: usize) -> Option<(i64, u8, usize)> {
     }
 }
 
+const TOO_LARGE: &str = "a number must be below 10^20";
+
+/// Whether a text is refused by `general` for its size alone.
+pub fn is_too_large(text: &[u8]) -> bool {
+    general(text) == Err(TOO_LARGE)
+}
+
 /// Any number of the grammar: digits with at most one dot, an optional exponent; no sign.
 pub fn general(text: &[u8]) -> Result<Decimal, &'static str> {
     let (body, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
@@ -285,7 +292,7 @@ pub fn general(text: &[u8]) -> Result<Decimal, &'static str> {
         return Err("a number may have at most 18 decimals");
     }
     if kept.len() as i64 - scale > i64::from(MAX_INTEGER_DIGITS) {
-        return Err("a number must be below 10^20");
+        return Err(TOO_LARGE);
     }
     let mut mantissa = kept
         .iter()

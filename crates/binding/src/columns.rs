@@ -1,0 +1,400 @@
+//! `Columns`: levels of one book or many, one row a level, lent to other programs without a copy.
+//!
+//! Not here: which levels (`depthcache_book::columns`), the Arrow structures (`depthcache_arrow`), what
+//! pandas, polars and numpy make of them (`depthcache.columns`).
+
+use std::sync::Arc;
+
+use depthcache_arrow::{Bits, Column, Table, Texts, Values, alive, export};
+use depthcache_book::columns::{
+    Columns as Filled, Numbers, Optional, Selection, Taken, Words, take,
+};
+use depthcache_book::condition::{NotReadable, Status};
+use depthcache_book::query::{LevelRun, Side as Which};
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyList, PyTuple};
+
+use crate::reader::BookReader;
+use crate::source::Source;
+use crate::values::classes;
+use crate::{arguments, errors, raw};
+
+const MISSING: &str = "'raise' or 'skip'";
+
+/// Levels of one book or many as columns.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct Columns {
+    table: Arc<Table>,
+    missing: Py<PyTuple>,
+}
+
+/// A book to be read.
+pub struct Asked {
+    pub source: Source,
+    pub serve_stale: bool,
+}
+
+impl Asked {
+    fn take(&self, selection: &Selection) -> Result<Taken, NotReadable> {
+        self.source.look_alone(|book| {
+            book.readable(self.serve_stale)
+                .map(|()| take(book, selection))
+        })
+    }
+}
+
+/// Which levels of a side are wanted, as users say it.
+pub fn selection(
+    name: &str,
+    levels: Option<&Bound<'_, PyAny>>,
+    low: Option<&Bound<'_, PyAny>>,
+    high: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Selection> {
+    let selection = Selection {
+        levels: arguments::levels(name, levels)?,
+        low: arguments::low(low)?,
+        high: arguments::high(high)?,
+    };
+    if let (Some(least), Some(most), Some(value)) = (selection.low, selection.high, low) {
+        if !most.is_at_least(least) {
+            return Err(errors::invalid("low", value, "a price not above high"));
+        }
+    }
+    Ok(selection)
+}
+
+/// Both sides of one book at one update id.
+pub fn of_book(
+    py: Python<'_>,
+    asked: &Asked,
+    selection: &Selection,
+    exact: bool,
+) -> PyResult<Columns> {
+    let taken = py.detach(|| asked.take(selection));
+    let taken = asked.source.told(py, taken)?;
+    Ok(Columns {
+        table: py.detach(|| table(Filled::of(&[taken], exact))),
+        missing: PyTuple::empty(py).unbind(),
+    })
+}
+
+/// A `BookArrays` or a `BookIntegers` of one book at one update id.
+pub fn arrays<'py>(
+    py: Python<'py>,
+    asked: &Asked,
+    selection: &Selection,
+    of_integers: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let taken = py.detach(|| asked.take(selection));
+    let Taken {
+        bids,
+        asks,
+        update_id,
+        ..
+    } = asked.source.told(py, taken)?;
+    let array = |run: &LevelRun| {
+        if of_integers {
+            integers(py, &asked.source, run)
+        } else {
+            floats(py, run)
+        }
+    };
+    let complete = bids.run.complete && asks.run.complete;
+    let sides = [array(&bids.run)?, array(&asks.run)?];
+    classes(py)?.both_sides(py, sides, (complete, update_id), of_integers)
+}
+
+/// The selected levels of one side.
+pub fn side(
+    py: Python<'_>,
+    asked: &Asked,
+    which: Which,
+    selection: &Selection,
+) -> PyResult<LevelRun> {
+    let copied = asked.source.look_long(py, |book| {
+        book.readable(asked.serve_stale)
+            .map(|()| selection.of(book, which).run)
+    });
+    asked.source.told(py, copied)
+}
+
+/// Levels as a new float64 array of shape (levels, 2).
+pub fn floats<'py>(py: Python<'py>, run: &LevelRun) -> PyResult<Bound<'py, PyAny>> {
+    as_array(py, raw::Table::of_floats(py.detach(|| run.floats())))
+}
+
+/// Levels as `Integers`.
+pub fn integers<'py>(
+    py: Python<'py>,
+    source: &Source,
+    run: &LevelRun,
+) -> PyResult<Bound<'py, PyAny>> {
+    let rows = py.detach(|| run.integers()).map_err(|why| {
+        let (_, symbol) = source.names(py);
+        errors::too_wide(py, &symbol, why.scale)
+    })?;
+    let array = as_array(py, raw::Table::of_integers(rows))?;
+    classes(py)?.integers(py, array, run.price_scale, run.quantity_scale)
+}
+
+/// A numpy array over the table's memory.
+fn as_array<'py>(py: Python<'py>, table: raw::Table) -> PyResult<Bound<'py, PyAny>> {
+    py.import("numpy")?
+        .call_method1("asarray", (Bound::new(py, table)?,))
+}
+
+/// Tables and structures lent to others that are alive: for tests of leaks.
+#[pyfunction]
+pub fn _columns_alive() -> (usize, usize) {
+    alive()
+}
+
+#[pymethods]
+impl Columns {
+    #[new]
+    #[pyo3(signature = (books, levels = None, *, low = None, high = None, exact = false, missing = None))]
+    fn new(
+        py: Python<'_>,
+        books: &Bound<'_, PyAny>,
+        levels: Option<&Bound<'_, PyAny>>,
+        low: Option<&Bound<'_, PyAny>>,
+        high: Option<&Bound<'_, PyAny>>,
+        exact: bool,
+        missing: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let selection = selection("levels", levels, low, high)?;
+        let skips = match missing {
+            None => false,
+            Some(word) => match word.extract::<String>().as_deref() {
+                Ok("raise") => false,
+                Ok("skip") => true,
+                _ => return Err(errors::invalid("missing", word, MISSING)),
+            },
+        };
+        let (asked, any_exact) = readers(books)?;
+        let taken: Vec<_> = py.detach(|| asked.iter().map(|book| book.take(&selection)).collect());
+        let (mut whole, mut missing, mut worst) = (Vec::new(), Vec::new(), None);
+        for (book, taken) in asked.iter().zip(taken) {
+            match taken {
+                Ok(taken) => whole.push(taken),
+                Err(why) => {
+                    let (exchange, symbol) = book.source.names(py);
+                    missing.push(classes(py)?.missing_book(py, &exchange, &symbol, &why)?);
+                    let may_heal = why.status != Status::Closed;
+                    if worst.is_none()
+                        || (may_heal
+                            && !matches!(&worst, Some((_, _, NotReadable { status, .. })) if *status != Status::Closed))
+                    {
+                        worst = Some((exchange, symbol, why));
+                    }
+                }
+            }
+        }
+        if let (false, Some((exchange, symbol, why))) = (skips, &worst) {
+            let first = (exchange.as_str(), symbol.as_str(), why);
+            return Err(errors::not_all_readable(py, &missing, asked.len(), first));
+        }
+        Ok(Self {
+            table: py.detach(|| table(Filled::of(&whole, exact || any_exact))),
+            missing: PyTuple::new(py, missing)?.unbind(),
+        })
+    }
+
+    fn __len__(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The names of the columns.
+    #[getter]
+    fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.table.columns().iter().map(name))
+    }
+
+    /// The books that were left out.
+    #[getter]
+    fn missing(&self, py: Python<'_>) -> Py<PyTuple> {
+        self.missing.clone_ref(py)
+    }
+
+    fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        made(slf, "to_numpy")
+    }
+
+    fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        made(slf, "to_pandas")
+    }
+
+    fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        made(slf, "to_polars")
+    }
+
+    /// Name, type, values, validity and words of every column, where they are.
+    fn _parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let parts = PyList::empty(py);
+        for (place, column) in self.table.columns().iter().enumerate() {
+            let words = column
+                .dictionary
+                .as_ref()
+                .map(|words| PyList::new(py, words.iter()));
+            parts.append((
+                name(column),
+                text(column.values.format()),
+                raw::Memory::values(&self.table, place),
+                raw::Memory::validity(&self.table, place),
+                words.transpose()?,
+            ))?;
+        }
+        Ok(parts)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        PyCapsule::new_with_value(py, export::schema(&self.table), c"arrow_schema")
+    }
+
+    /// What is lent has the types that it has: `requested_schema` is a wish that is not fulfilled.
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_array__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+        let _ = requested_schema;
+        let array = PyCapsule::new_with_value(py, export::array(&self.table), c"arrow_array")?;
+        Ok((self.__arrow_c_schema__(py)?, array))
+    }
+
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let _ = requested_schema;
+        PyCapsule::new_with_value(py, export::stream(&self.table), c"arrow_array_stream")
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let names: Vec<_> = self.table.columns().iter().map(name).collect();
+        let missing = match self.missing.bind(py).len() {
+            0 => String::new(),
+            count => format!(", {count} books missing"),
+        };
+        Ok(format!(
+            "<Columns: {} levels, {}{missing}>",
+            self.table.len(),
+            names.join(", ")
+        ))
+    }
+}
+
+fn name(column: &Column) -> &str {
+    text(column.name)
+}
+
+fn text(text: &'static std::ffi::CStr) -> &'static str {
+    text.to_str().expect("ASCII")
+}
+
+/// What a function of `depthcache.columns` makes of columns.
+pub fn made<'py>(columns: &Bound<'py, Columns>, function: &str) -> PyResult<Bound<'py, PyAny>> {
+    columns
+        .py()
+        .import("depthcache.columns")?
+        .call_method1(function, (columns,))
+}
+
+/// The books that were given, and whether one of them reads Decimals.
+fn readers(books: &Bound<'_, PyAny>) -> PyResult<(Vec<Asked>, bool)> {
+    let allowed = "a list of books";
+    let each = books
+        .try_iter()
+        .map_err(|_| errors::invalid("books", books, allowed))?;
+    let (mut asked, mut any_exact) = (Vec::new(), false);
+    for book in each {
+        let book = book?;
+        let reader = book
+            .cast::<BookReader>()
+            .map_err(|_| errors::invalid("books", books, allowed))?
+            .get();
+        asked.push(reader.asked());
+        any_exact |= reader.is_exact();
+    }
+    Ok((asked, any_exact))
+}
+
+/// Columns as Arrow has them; nothing is copied but the yes and no.
+fn table(filled: Filled) -> Arc<Table> {
+    let Filled {
+        exchange,
+        symbol,
+        side,
+        level,
+        price,
+        quantity,
+        proven,
+        update_id,
+        event_time_us,
+        updated_ns,
+        status,
+    } = filled;
+    let rows = side.len();
+    let plain = |name, values| Column {
+        name,
+        values,
+        validity: None,
+        dictionary: None,
+    };
+    let sides = Column {
+        dictionary: Some(Texts::new(["bid", "ask"])),
+        ..plain(c"side", Values::Int8(side))
+    };
+    let columns = vec![
+        words(c"exchange", exchange),
+        words(c"symbol", symbol),
+        sides,
+        plain(c"level", Values::Int32(level)),
+        plain(c"price", numbers(price)),
+        plain(c"quantity", numbers(quantity)),
+        plain(c"proven", Values::Boolean(bits(&proven))),
+        plain(c"update_id", Values::Int64(update_id)),
+        optional(c"event_time", event_time_us, Values::TimestampMicroseconds),
+        optional(c"updated_ns", updated_ns, Values::Int64),
+        words(c"status", status),
+    ];
+    Table::new(rows, columns)
+}
+
+fn words(name: &'static std::ffi::CStr, words: Words) -> Column {
+    Column {
+        name,
+        values: Values::Int32(words.codes),
+        validity: None,
+        dictionary: Some(Texts::new(words.words)),
+    }
+}
+
+fn numbers(numbers: Numbers) -> Values {
+    match numbers {
+        Numbers::Floats(values) => Values::Float64(values),
+        Numbers::Exact(values) => Values::Decimal128(values),
+    }
+}
+
+fn optional(
+    name: &'static std::ffi::CStr,
+    numbers: Optional,
+    values: impl Fn(Vec<i64>) -> Values,
+) -> Column {
+    Column {
+        name,
+        values: values(numbers.values),
+        validity: Some(bits(&numbers.is_there)),
+        dictionary: None,
+    }
+}
+
+fn bits(set: &[bool]) -> Bits {
+    let mut bits = Bits::default();
+    set.iter().for_each(|set| bits.push(*set));
+    bits
+}

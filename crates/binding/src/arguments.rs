@@ -39,7 +39,7 @@ pub enum Given {
     /// Positive, 10^20 or more, perhaps infinite.
     Huge,
     /// Below 0.
-    Negative(Number),
+    Negative,
 }
 
 /// Read a number: int, float or Decimal, and what else can be made a float. None for what is none, and
@@ -88,7 +88,7 @@ pub fn text(text: &str) -> Option<Given> {
                 scale: found.scale,
             };
             if is_negative && number.mantissa != 0 {
-                return Some(Given::Negative(number));
+                return Some(Given::Negative);
             }
             Some(Given::Number(number))
         }
@@ -121,6 +121,6 @@ fn limit(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Number
     match number(value)? {
         Some(Given::Number(number)) => Ok(Some(number)),
         Some(Given::Huge) => Ok(Some(HIGHEST)),
-        Some(Given::Negative(_)) | None => Err(errors::invalid(name, value, PRICE)),
+        Some(Given::Negative) | None => Err(errors::invalid(name, value, PRICE)),
     }
 }

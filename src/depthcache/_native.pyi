@@ -93,7 +93,7 @@ class Side:
     def to_integers(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> Integers:
-        """The same levels as exact integers, for counting without rounding.
+        """The same levels as exact integers, for counting without rounding; `n`, `low` and `high` as there.
 
         Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
         Decimals always can be had. The interpreter lock is released while it is made.
@@ -184,8 +184,10 @@ class BookReader:
     def to_integers(
         self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> BookIntegers:
-        """The same levels as exact int64, each side with its decimals. Raises NumberTooWide when one does
-        not fit."""
+        """The same levels as exact int64, each side with its decimals.
+
+        Arguments as `depthcache.BookReader.to_numpy`. Raises NumberTooWide when one does not fit.
+        """
     def to_arrow(
         self,
         levels: int | None = None,
@@ -196,7 +198,7 @@ class BookReader:
     ) -> Columns:
         """The same levels as columns that every Arrow library takes without a copy: `Columns`.
 
-        `exact`: prices and quantities as decimal128(38, 18) instead of float64; always so of an exact
+        `levels`, `low`, `high`: which, as for `to_numpy`. `exact`: prices and quantities as decimal128(38, 18) instead of float64; always so of an exact
         book.
         """
     def to_pandas(
@@ -207,7 +209,10 @@ class BookReader:
         high: Price | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """The same as a DataFrame of pandas. Raises PackageMissing (an ImportError) without it."""
+        """The same as a DataFrame of pandas, with arguments as `depthcache.BookReader.to_arrow`.
+
+        Raises PackageMissing (an ImportError) without pandas.
+        """
     def to_polars(
         self,
         levels: int | None = None,
@@ -216,7 +221,10 @@ class BookReader:
         high: Price | None = None,
         exact: bool = False,
     ) -> pl.DataFrame:
-        """The same as a DataFrame of polars. Raises PackageMissing (an ImportError) without it."""
+        """The same as a DataFrame of polars, with arguments as `depthcache.BookReader.to_arrow`.
+
+        Raises PackageMissing (an ImportError) without polars.
+        """
     @property
     def counters(self) -> dict[str, int]:
         """What happened to the book since it was made; counts only grow.

@@ -87,7 +87,10 @@ class Lookup(Generic[B]):
         high: Price | None = None,
         missing: Literal["raise", "skip"] = "raise",
     ) -> dict[str, NDArray[np.generic]]:
-        """The same as one array a column: see `Columns.to_numpy`."""
+        """The same as one array a column; arguments as `depthcache.Books.to_arrow`.
+
+        See `Columns.to_numpy`.
+        """
         return self.to_arrow(levels, low=low, high=high, missing=missing).to_numpy()
 
     def to_pandas(
@@ -99,7 +102,10 @@ class Lookup(Generic[B]):
         exact: bool = False,
         missing: Literal["raise", "skip"] = "raise",
     ) -> pd.DataFrame:
-        """The same as a DataFrame of pandas: see `Columns.to_pandas`."""
+        """The same as a DataFrame of pandas; arguments as `depthcache.Books.to_arrow`.
+
+        See `Columns.to_pandas`.
+        """
         return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_pandas()
 
     def to_polars(
@@ -111,7 +117,10 @@ class Lookup(Generic[B]):
         exact: bool = False,
         missing: Literal["raise", "skip"] = "raise",
     ) -> pl.DataFrame:
-        """The same as a DataFrame of polars: see `Columns.to_polars`."""
+        """The same as a DataFrame of polars; arguments as `depthcache.Books.to_arrow`.
+
+        See `Columns.to_polars`.
+        """
         return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_polars()
 
     def __repr__(self) -> str:

@@ -157,7 +157,13 @@ class BookArrays(NamedTuple):
 
 
 class BookIntegers(NamedTuple):
-    """The same as exact integers, each side with its own decimals."""
+    """The same as exact integers.
+
+    Attributes:
+        bids, asks: `Integers`, each side with its own decimals.
+        complete: whether every level asked for is proven on both sides.
+        update_id: the id to which both belong.
+    """
 
     bids: Integers
     asks: Integers
@@ -166,7 +172,13 @@ class BookIntegers(NamedTuple):
 
 
 class MissingBook(NamedTuple):
-    """A book that was asked for together with others and could not be read."""
+    """A book that was asked for together with others and could not be read.
+
+    Attributes:
+        exchange, symbol: the book.
+        status: what it is instead of synced.
+        reason: why, in words.
+    """
 
     exchange: str
     symbol: str

@@ -96,7 +96,7 @@ def _trouble(server: simulator.Server, exchange: Any, number: int) -> None:
     def lose() -> None:
         for name in (SPOT, FUTURES):
             for each in range(BOOKS):
-                exchange.trouble.drop_next(name, f"S{each}USDT")
+                exchange.trouble.next_diffs(name, f"S{each}USDT", "drop")
 
     server.on_exchange(cut if number % 2 else lose)
 

@@ -175,6 +175,18 @@ def test_old_ids_more_than_five_seconds_later_are_ids_that_began_anew(
         assert book.last_update_id == 4
 
 
+@pytest.mark.parametrize("later_ms", [5_000, 5_001])
+def test_kept_diffs_of_before_ids_began_anew_do_not_stand_in_the_way_of_every_snapshot(
+    engine: Engine, later_ms: int
+) -> None:
+    book = engine.book()
+    assert book.apply(diff(1_001, 1_002, E=1_700_000_000_000)) == Outcome.WAITING
+    assert book.apply(diff(3, 4, E=1_700_000_000_000 + later_ms)) == Outcome.WAITING
+    anew = later_ms > 5_000
+    assert book.counters["resets"] == anew
+    assert book.load_snapshot(snapshot(3)) == (SnapshotOutcome.SYNCED if anew else SnapshotOutcome.TOO_OLD)
+
+
 def test_stale_diffs_right_after_a_snapshot_are_no_reset_however_old_the_book_was(engine: Engine) -> None:
     book = engine.loaded(last=1_000)
     for number in (1, 2, 3):

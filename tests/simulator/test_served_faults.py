@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
+import aiohttp
 import pytest
 
 import depthcache
 from depthcache import BookNotSynced, Policy, simulator
-from depthcache.simulator import Faults, SimulatedExchange
+from depthcache.simulator import TINY, Faults, SimulatedExchange
+from depthcache.simulator.carrier import Deflate
 
 pytestmark = pytest.mark.slow
 
@@ -67,3 +73,111 @@ def judge(server: simulator.Server, books: depthcache.Books) -> int:
         assert wrong == 0, repr(book)
         compared += 1
     return compared
+
+
+# --- what only a socket can do wrong -------------------------------------------------------------------
+
+
+ONE = {"binance.com": {"S0USDT": replace(TINY, levels=60)}}
+TRANSPORTS = pytest.mark.parametrize("transport", ["native", "aiohttp"])
+
+
+@asynccontextmanager
+async def served(transport: str, *, deflate: Deflate = "never") -> AsyncIterator[tuple[Any, ...]]:
+    """A server, its exchange, and the client's only book."""
+    exchange = SimulatedExchange(ONE, seed=3)
+    with simulator.Server(exchange, deflate=deflate) as server:
+        settings = replace(server.settings, policy=IMPATIENT, transport=transport)
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            depthcache.connect("binance.com", ["S0USDT"], settings=settings) as books,
+        ):
+            yield server, exchange, books["S0USDT"]
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    while not is_true():  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(0.001)
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("fault", ["drip", "overlap", "duplicate", "drop", "corrupt", "truncate", "reorder"])
+async def test_ordered_faults_of_diffs_on_real_sockets(fault: str, transport: str) -> None:
+    async with served(transport) as (server, exchange, book):
+        await book.wait_synced()
+        server.on_exchange(lambda: exchange.trouble.next_diffs("binance.com", "S0USDT", fault))
+        begun = book.last_update_id
+        await until(lambda: exchange.trouble._next["binance.com", "S0USDT"] == deque())
+        applied = book.counters["applied"]
+        await until(lambda: book.counters["applied"] > applied + 3 and book.status == "synced")
+        assert book.last_update_id > begun
+        assert simulator.differences(book, server.truth("binance.com", "S0USDT")) == 0
+        losses = {"drop": "gaps", "reorder": "gaps", "corrupt": "malformed", "truncate": "malformed"}
+        assert book.counters["gaps"] + book.counters["malformed"] == (fault in losses)
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("how", ["not listening", "reset", "refused"])
+async def test_while_nobody_can_connect_it_is_said_and_then_books_come_back(how: str, transport: str) -> None:
+    async with served(transport) as (server, exchange, book):
+        await book.wait_synced()
+        trouble, connects = exchange.trouble, exchange.connects
+
+        def begin() -> None:
+            if how == "reset":
+                trouble.reset_connects(3_600, exchange.now_ns)
+            elif how == "refused":
+                trouble.refuse_connects(3_600, exchange.now_ns)
+            exchange.cut(exchange.now_ns)
+
+        if how == "not listening":
+            server.listen(on=False)
+        server.on_exchange(begin)
+        await until(lambda: book.status == "disconnected")
+        connections = book._client.facts().connections
+        await until(lambda: book._client.facts().connections[0].connects >= connections[0].connects + 3)
+        assert exchange.connects == connects
+        server.listen(on=True)
+        server.on_exchange(lambda: trouble.reset_connects(0, 0))
+        server.on_exchange(lambda: trouble.refuse_connects(0, 0))
+        await book.wait_synced()
+        assert simulator.differences(book, server.truth("binance.com", "S0USDT")) == 0
+
+
+@TRANSPORTS
+async def test_compression_that_nobody_asked_for_is_no_data_and_never_a_synced_book(transport: str) -> None:
+    async with served(transport, deflate="unasked") as (_, exchange, book):
+        await until(lambda: exchange.connects > 3)
+        assert book.status != "synced"
+        assert book.counters["applied"] == 0
+
+
+@TRANSPORTS
+async def test_a_server_that_could_compress_does_not_where_nobody_asks(transport: str) -> None:
+    async with served(transport, deflate="if_asked") as (server, _, book):
+        await until(lambda: book.counters["applied"] > 3)
+        assert simulator.differences(book, server.truth("binance.com", "S0USDT")) == 0
+
+
+async def test_a_client_that_asks_for_compression_gets_it() -> None:
+    with simulator.Server(SimulatedExchange(ONE, seed=3), deflate="if_asked") as server:
+        url = f"{server.url}/binance.com/ws/s0usdt@depth@100ms"
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, compress=15) as socket,
+        ):
+            assert socket.compress == 15
+            assert (await socket.receive_json())["e"] == "depthUpdate"
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1008, 1011])
+async def test_after_every_way_to_end_a_connection_books_come_back(code: int, transport: str) -> None:
+    async with served(transport) as (server, exchange, book):
+        await book.wait_synced()
+        server.on_exchange(lambda: exchange.close_all(exchange.now_ns, code, "by a test"))
+        await until(lambda: exchange.connects == 2)
+        await book.wait_synced()
+        assert simulator.differences(book, server.truth("binance.com", "S0USDT")) == 0
+        assert exchange.breaches == []

@@ -2,13 +2,15 @@
 //!
 //! Not here: when to keep one, and what happens when the buffer is full (`market`).
 
-use crate::sequence::Ids;
+use crate::sequence::{Ids, looks_reset};
 
 /// One kept diff: its ids, and where its frame is.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
     /// Its ids.
     pub ids: Ids,
+    /// Its event time, 0 where it has none.
+    pub event_time_us: i64,
     /// When its frame was received.
     pub received_ns: i64,
     start: usize,
@@ -20,19 +22,31 @@ pub struct Kept {
 pub struct Buffer {
     frames: Vec<u8>,
     kept: Vec<Kept>,
+    newest: Option<(i64, i64)>,
 }
 
 impl Buffer {
     /// Keep one more.
-    pub fn push(&mut self, ids: Ids, frame: &[u8], received_ns: i64) {
+    pub fn push(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], received_ns: i64) {
+        if event_time_us != 0 && self.newest.is_none_or(|(last, _)| ids.last > last) {
+            self.newest = Some((ids.last, event_time_us));
+        }
         let start = self.frames.len();
         self.frames.extend_from_slice(frame);
         self.kept.push(Kept {
             ids,
+            event_time_us,
             received_ns,
             start,
             stop: self.frames.len(),
         });
+    }
+
+    /// Whether ids have begun anew since the newest diff was kept: no snapshot will ever lead to it.
+    pub fn is_of_before(&self, ids: Ids, event_time_us: i64) -> bool {
+        self.newest.is_some_and(|(last, kept_us)| {
+            ids.last < last && looks_reset(event_time_us, Some(kept_us))
+        })
     }
 
     /// Put them in the order of their last ids: where several connections bring the same diffs.

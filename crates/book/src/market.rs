@@ -198,7 +198,12 @@ impl Market {
         if self.state.status == Status::Empty {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
         }
-        self.keep(ids, frame, received_ns);
+        if self.buffer.is_of_before(ids, update.event_time_us) {
+            self.buffer.clear();
+            self.counters.resets += 1;
+            self.cause(Cause::Reset, received_ns);
+        }
+        self.keep(ids, update.event_time_us, frame, received_ns);
         if self.last_update_id.is_none() {
             Outcome::Waiting
         } else {
@@ -235,7 +240,7 @@ impl Market {
         } else {
             self.lose_chain(held, ids, received_ns);
         }
-        self.keep(ids, frame, received_ns);
+        self.keep(ids, update.event_time_us, frame, received_ns);
         Outcome::Gap
     }
 
@@ -309,7 +314,7 @@ impl Market {
         for (kept, frame) in buffer.iter() {
             let held = self.last_update_id.unwrap_or(snapshot_id);
             if !whole {
-                self.keep(kept.ids, frame, kept.received_ns);
+                self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
                 continue;
             }
             match judge(self.terms.continuity, held, kept.ids, self.confirmed) {
@@ -324,7 +329,7 @@ impl Market {
                 }
                 Verdict::Gap => {
                     self.lose_chain(held, kept.ids, now_ns);
-                    self.keep(kept.ids, frame, kept.received_ns);
+                    self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
                     whole = false;
                 }
             }
@@ -462,13 +467,13 @@ impl Market {
         }
     }
 
-    fn keep(&mut self, ids: Ids, frame: &[u8], now_ns: i64) {
+    fn keep(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], now_ns: i64) {
         if self.buffer.is_full(frame.len(), self.terms.buffer_bytes) {
             self.buffer.clear();
             self.counters.dropped_buffers += 1;
             self.cause(Cause::BufferDropped, now_ns);
         }
-        self.buffer.push(ids, frame, now_ns);
+        self.buffer.push(ids, event_time_us, frame, now_ns);
     }
 
     fn cause(&mut self, cause: Cause, now_ns: i64) {

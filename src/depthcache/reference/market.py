@@ -8,7 +8,8 @@ joined by update id:
                is older than the first kept diff allows is not installed and the diffs stay
                (TOO_OLD). Any other one is installed; kept diffs at or before it are dropped, the
                rest must follow one another. All applied: SYNCED. A hole among them: BUFFERING
-               again, with the diff behind the hole and all later ones (GAP).
+               again, with the diff behind the hole and all later ones (GAP). Where ids begin anew,
+               what was kept before is dropped: no snapshot will ever lead to it.
     BRIDGING   installed, nothing newer was kept, and nobody vouches that the stream was live
                before the snapshot was asked for: the next diff decides.
     SYNCED     the same, but the stream was live: nothing newer than the snapshot exists, or it
@@ -91,6 +92,7 @@ class Market:
         self.caused_ns: int = 0
         self._kept: list[tuple[bytes, int]] = []
         self._kept_bytes, self._most_bytes = 0, buffer_bytes
+        self._newest_kept: tuple[int, int] | None = None
         self._base_time_us: int | None = None
         self._data_seen = False
         self.lines: Lines = Lines()
@@ -133,7 +135,11 @@ class Market:
             self._enter(Status.BUFFERING, "waiting for a snapshot", received_ns)
         if self.state is Status.BUFFERING:
             self.lines.on_kept(connection, received_ns)
-            self._keep(raw, received_ns)
+            if self._is_of_before(update):
+                self._forget_kept()
+                self.counters["resets"] += 1
+                self._cause("reset", received_ns)
+            self._keep(update, raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
         assert self.last_update_id is not None
         verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
@@ -159,7 +165,7 @@ class Market:
         else:
             self.counters["gaps"] += 1
             self._lose("gap", self._gap_reason(update), received_ns)
-        self._keep(raw, received_ns)
+        self._keep(update, raw, received_ns)
         return Outcome.GAP
 
     def on_malformed(self, what: str, received_ns: int) -> None:
@@ -208,8 +214,8 @@ class Market:
             if verdict is Verdict.GAP:
                 self.counters["gaps"] += 1
                 self._lose("gap", self._gap_reason(update), now_ns)
-                for _, raw, kept_ns in fresh[number:]:
-                    self._keep(raw, kept_ns)
+                for later, raw, kept_ns in fresh[number:]:
+                    self._keep(later, raw, kept_ns)
                 return SnapshotOutcome.GAP
             if verdict is Verdict.STALE:
                 self.counters["stale"] += 1
@@ -384,17 +390,27 @@ class Market:
         if self._base_time_us is None and update.event_time_us:
             self._base_time_us = update.event_time_us
 
-    def _keep(self, raw: bytes, now_ns: int) -> None:
+    def _is_of_before(self, update: DepthUpdate) -> bool:
+        """Ids have begun anew since the newest diff was kept: no snapshot will ever lead to it."""
+        if self._newest_kept is None:
+            return False
+        final_update_id, event_time_us = self._newest_kept
+        return update.final_update_id < final_update_id and looks_reset(update, event_time_us)
+
+    def _keep(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
         if self._kept_bytes + len(raw) > self._most_bytes and self._kept:
             self._forget_kept()
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)
         self._kept.append((raw, now_ns))
         self._kept_bytes += len(raw)
+        newest = (update.final_update_id, update.event_time_us)
+        if newest[1] and (self._newest_kept is None or newest[0] > self._newest_kept[0]):
+            self._newest_kept = newest
 
     def _forget_kept(self) -> None:
         self._kept.clear()
-        self._kept_bytes = 0
+        self._kept_bytes, self._newest_kept = 0, None
 
     def _cause(self, cause: str, now_ns: int) -> None:
         self.causes.add(cause)

@@ -5,7 +5,9 @@ venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M, /
 moves the exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a
 connection.
 A client that does not read is closed (1008) when its queue is full; a recording is told to wait for
-its readers instead (`paced`). Not here: what is said (the exchange), threads and settings (`server`).
+its readers instead (`paced`). What a socket can do wrong is done here: resets instead of answers, frames
+that come in pieces, compression that nobody asked for, a port that does not listen. Not here: what is said
+(the exchange), threads and settings (`server`).
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import os
 import socket
 import ssl
 import struct
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from time import monotonic_ns
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -29,7 +32,10 @@ from depthcache import venues
 from depthcache.errors import InvalidArgument
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Sent, Session, Text
 
-__all__ = ["HOST", "Carrier"]
+__all__ = ["HOST", "Carrier", "Deflate"]
+
+Deflate: TypeAlias = Literal["never", "if_asked", "unasked"]
+"""Whether frames are compressed: never, where a client asks for it, or though no client did."""
 
 HOST = "127.0.0.1"
 BUFFER_BYTES = 32 * 1024 * 1024
@@ -42,6 +48,9 @@ _CLOSE_S = 2.0
 """How long the closing handshake may take."""
 _LONGEST_MESSAGE = 1024 * 1024
 _TOO_SLOW = Close(1008, "too slow: what was sent was not read")
+_PIECES = 100
+"""In so many pieces a frame comes that drips."""
+_TEXT_FRAME, _COMPRESSED = 0x81, 0x40
 _JSON = "application/json;charset=UTF-8"
 
 
@@ -59,9 +68,11 @@ class Carrier:
         paced: bool = False,
         buffer_bytes: int = BUFFER_BYTES,
         tls: ssl.SSLContext | None = None,
+        deflate: Deflate = "never",
     ) -> None:
         self.port: int = port
-        self._tls = tls
+        self._tls, self._deflate = tls, deflate
+        self._site: web.TCPSite | None = None
         self._exchange: Final = exchange
         self._paced, self._buffer_bytes = paced, buffer_bytes
         self._lines: set[_Line] = set()
@@ -77,7 +88,7 @@ class Carrier:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2 * _CLOSE_S)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls).start()
+            await self.listen(on=True)
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
@@ -98,6 +109,18 @@ class Carrier:
         await self._runner.cleanup()
         if self._error is not None:
             raise self._error
+
+    async def listen(self, *, on: bool) -> None:
+        """Take connections at the port, or let them be refused; WebSockets that are open stay so."""
+        if on and self._site is None:
+            site = web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls)
+            await site.start()
+            self._site = site
+        elif not on and self._site is not None:
+            await self._site.stop()
+            self._site = None
+            for each in self._runner.server.connections if self._runner.server else ():
+                each.close()  # those that wait for another request; WebSockets are one request and stay
 
     # --- moving the exchange --------------------------------------------------------------------
 
@@ -165,10 +188,13 @@ class Carrier:
             return web.Response(status=500)
         if isinstance(opened, HttpAnswer):
             return await _answered(opened)
+        if isinstance(opened, Cut):
+            _reset(request.transport)
+            return web.Response(status=503)  # which nobody reads
         return await self._talk(request, opened)
 
     async def _talk(self, request: web.Request, session: Session) -> web.StreamResponse:
-        line = _Line(session, self._buffer_bytes, self._on_drained)
+        line = _Line(session, self._buffer_bytes, self._on_drained, self._deflate)
         try:
             await line.socket.prepare(request)
             line.begin(request)
@@ -208,11 +234,19 @@ class Carrier:
 class _Line:
     """The way to one client: a queue with an end, and the task that empties it."""
 
-    def __init__(self, session: Session, buffer_bytes: int, on_drained: Callable[[], None]) -> None:
+    def __init__(
+        self, session: Session, buffer_bytes: int, on_drained: Callable[[], None], deflate: Deflate
+    ) -> None:
         self.session: Final = session
         self.socket: Final = web.WebSocketResponse(
-            autoping=False, compress=False, max_msg_size=_LONGEST_MESSAGE, timeout=_CLOSE_S
+            autoping=False,
+            compress=deflate == "if_asked",
+            max_msg_size=_LONGEST_MESSAGE,
+            timeout=_CLOSE_S,
         )
+        self._compresses = deflate == "unasked"
+        if self._compresses:
+            self.socket.headers["Sec-WebSocket-Extensions"] = "permessage-deflate"
         self.waiting_bytes = 0
         self.moved_ns = monotonic_ns()
         self.is_over = False
@@ -267,16 +301,19 @@ class _Line:
 
     async def _send(self, message: Sent) -> None:
         match message:
-            case Text(text):
+            case Text(text, drip_ns):
                 self.waiting_bytes -= len(text)
-                await self.socket.send_str(text)
+                if self._compresses or drip_ns:
+                    await self._write(text.encode(), drip_ns / 1e9)
+                else:
+                    await self.socket.send_str(text)
             case Ping(payload):
                 await self.socket.ping(payload)
             case Close():
                 self.close(message)
             case Cut():
                 self._end_queue()
-                self._reset()
+                _reset(self._transport)
 
     def _end_queue(self) -> None:
         self.is_over = True
@@ -287,13 +324,40 @@ class _Line:
         with suppress(aiohttp.ClientError, OSError, TimeoutError, RuntimeError):
             await self.socket.close(code=close.code, message=close.reason.encode(), drain=False)
 
-    def _reset(self) -> None:
-        """No goodbye, not even TCP's: the peer gets a reset."""
-        if self._transport is not None:
-            raw = self._transport.get_extra_info("socket")
-            with suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._transport.abort()
+    async def _write(self, payload: bytes, seconds: float) -> None:
+        """One text frame as bytes, spread over so long."""
+        first = _TEXT_FRAME
+        if self._compresses:  # RFC 7692, 7.2.1: without the empty block at the end
+            deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+            payload = (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            first |= _COMPRESSED
+        frame = _frame_head(first, len(payload)) + payload
+        size = max(1, len(frame) // _PIECES) if seconds else len(frame)
+        pieces = [frame[begin : begin + size] for begin in range(0, len(frame), size)]
+        for piece in pieces:
+            if self._transport is None or self._transport.is_closing():
+                return
+            self._transport.write(piece)
+            if seconds:
+                await asyncio.sleep(seconds / len(pieces))
+
+
+def _reset(transport: asyncio.Transport | None) -> None:
+    """No goodbye, not even TCP's: the peer gets a reset."""
+    if transport is not None:
+        raw = transport.get_extra_info("socket")
+        with suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+def _frame_head(first: int, size: int) -> bytes:
+    """RFC 6455, 5.2."""
+    if size < 126:
+        return struct.pack(">BB", first, size)
+    if size < 1 << 16:
+        return struct.pack(">BBH", first, 126, size)
+    return struct.pack(">BBQ", first, 127, size)
 
 
 async def _answered(answer: HttpAnswer) -> web.Response:

@@ -4,33 +4,32 @@
 
 Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move when
 somebody first asks for it. Everything that happens is decided by the seed and the times it is asked at.
-Not here: how a market moves (`market`), what messages look like (`streams`), what is refused
-(`limits`, `answers`).
+Not here: how a market moves (`market`, `place`), what messages look like (`streams`), what requests are
+answered (`rest`), what is refused (`limits`, `answers`).
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
-from depthcache.simulator import answers
+from depthcache.simulator import answers, rest
 from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer
 from depthcache.simulator.limits import Limits
-from depthcache.simulator.listing import Listed, check_status, check_tick, exchange_info, leader, profiles
-from depthcache.simulator.market import ASKS, BIDS, Ids, Market
+from depthcache.simulator.listing import Listed, check_status, check_tick, leader, profiles
+from depthcache.simulator.market import Ids, Market
+from depthcache.simulator.place import Phase, Place, Stream
 from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.sessions import LiveSession
-from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth, snapshot
+from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth
 from depthcache.simulator.trouble import Trouble
 from depthcache.venues import Venue
 
@@ -51,34 +50,15 @@ Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
 """Exchange names to symbols, or to symbols with their profiles."""
 
 _MS_NS = 1_000_000
-_FIRST_IDS = {"spot": 50_000_000_000, "usdm": 5_123_000_000_000, "coinm": 1_007_000_000_000, "options": 464}
+_FIRST_IDS = {
+    "spot": 50_000_000_000,
+    "usdm": 5_123_000_000_000,
+    "coinm": 1_007_000_000_000,
+    "options": 4_640_000,
+}
+_NO_CLOSE_FRAME = 1006
 _ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
-
-
-@dataclass(slots=True, eq=False)
-class _Stream:
-    """One stream that somebody listens to."""
-
-    name: str
-    kind: str
-    every_ns: int
-    diffs: Diffs | None
-    listeners: list[LiveSession] = field(default_factory=list)
-    said: str | None = None
-    is_over: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """One running market, of all venues that have the same books."""
-
-    venue: Venue
-    symbol: str
-    market: Market
-    listed: Listed
-    cached: CachedSnapshots | None
-    streams: dict[str, _Stream] = field(default_factory=dict)
 
 
 class SimulatedExchange(Exchange):
@@ -108,7 +88,7 @@ class SimulatedExchange(Exchange):
         self.connects: int = 0
         """Connections that were accepted."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
-        self._lag_marks: dict[_Place, list[tuple[int, int]]] = {}
+        self._marks: Final = rest.Marks()
         self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
         self._listed: dict[str, dict[str, Listed]] = {}
         """By the leader of the venues that have the same books, as are places."""
@@ -121,12 +101,12 @@ class SimulatedExchange(Exchange):
             listed = self._listed.setdefault(leader(venue), {})
             for symbol, profile in profiles(family(venue), given, usual=symbols is None).items():
                 listed.setdefault(symbol, Listed(profile))
-        self._places: dict[tuple[str, str], _Place] = {}
+        self._places: dict[tuple[str, str], Place] = {}
         self._ids: dict[str, Ids] = {}
         self._sessions: list[LiveSession] = []
         self.limits: Final = Limits()
         """What clients have spent."""
-        self._due: list[tuple[int, int, _Place | tuple[_Place, _Stream]]] = []
+        self._due: list[tuple[int, int, Place | tuple[Place, Stream]]] = []
         self._order = count()
         self._now_ns = 0
 
@@ -168,7 +148,7 @@ class SimulatedExchange(Exchange):
         self._now_ns = max(self._now_ns, now_ns)
         while self._due and self._due[0][0] <= now_ns:
             at_ns, _, what = heapq.heappop(self._due)
-            if isinstance(what, _Place):
+            if isinstance(what, Place):
                 self._move(what, at_ns)
             else:
                 self._flush(*what, at_ns)
@@ -192,11 +172,12 @@ class SimulatedExchange(Exchange):
             self.breaches.append(f"HTTP {refusal.status} for {target}")
         answer = answer if refusal is None else refusal
         headers = {**self.limits.headers(place, client), **answer.headers}
-        return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
+        slow_ns = round(self.trouble.slow_s.get(place.name, 0.0) * 1e9)
+        return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns + slow_ns)
 
     def accept(
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
-    ) -> LiveSession | HttpAnswer:
+    ) -> LiveSession | HttpAnswer | Cut:
         """A WebSocket handshake."""
         meant = parse_target(target)
         if meant is None:
@@ -205,9 +186,11 @@ class SimulatedExchange(Exchange):
         if refusal is not None:
             self.breaches.append("more connects than allowed")
             return refusal
-        refused = self.faults is not None and self.faults.happens("refuse", now_ns)
-        if refused or self.trouble.refuses_connects(now_ns):
+        faults, trouble = self.faults, self.trouble
+        if trouble.refuses_connects(now_ns) or (faults is not None and faults.happens("refuse", now_ns)):
             return HttpAnswer(503, b"Service Unavailable")
+        if trouble.resets_connects(now_ns) or (faults is not None and faults.happens("reset", now_ns)):
+            return Cut()
         session = LiveSession(
             self._venues[venue],
             meant,
@@ -215,7 +198,7 @@ class SimulatedExchange(Exchange):
             self._on_change,
             now_ns,
             lifetime_s=self._lifetime_s,
-            mutes=lambda: venue in self.trouble.mute_venues,
+            trouble=self.trouble,
             breaches=self.breaches,
         )
         self.connects += 1
@@ -234,9 +217,10 @@ class SimulatedExchange(Exchange):
             session.die()
 
     def close_all(self, now_ns: int, code: int, reason: str = "", venue: str | None = None) -> None:
-        """Close every connection (of a venue) with a close frame of that `code` and `reason`."""
+        """Close every connection (of a venue) with a close frame of that `code` and `reason`; 1006 is to be
+        closed without one."""
         for session in self._sessions_of(venue):
-            session.end(Close(code, reason), now_ns)
+            session.end(Cut() if code == _NO_CLOSE_FRAME else Close(code, reason), now_ns)
 
     def announce_shutdown(self, now_ns: int) -> None:
         """`serverShutdown` on every connection (spot docs, 2026-05-08); the end itself is `close_all`."""
@@ -293,33 +277,73 @@ class SimulatedExchange(Exchange):
         place.listed.profile = check_tick(tick, place.listed.profile)
         place.market.set_tick(tick)
 
+    def burst(self, venue: str, symbol: str, seconds: float, *, times: float = 10.0) -> None:
+        """For so many `seconds` a symbol's market moves `times` as fast. Raises UnknownExchange, KeyError."""
+        self._begin(venue, symbol, Phase.BURST, seconds, times=times)
+
+    def empty_side(self, venue: str, symbol: str, side: str, seconds: float) -> None:
+        """For so many `seconds` a symbol has no `side` (bids or asks): its levels are taken away one by one
+        in the next event, and nobody brings new ones. Raises UnknownExchange, InvalidArgument, KeyError."""
+        phases = {"bids": Phase.NO_BIDS, "asks": Phase.NO_ASKS}
+        if side not in phases:
+            raise InvalidArgument(name="side", value=side, allowed="bids or asks")
+        self._begin(venue, symbol, phases[side], seconds)
+
+    def cross(self, venue: str, symbol: str, seconds: float) -> None:
+        """For so many `seconds` the book that is published touches or crosses itself, as Binance's own never
+        did in recordings (2026-09-04). Raises UnknownExchange, KeyError."""
+        self._begin(venue, symbol, Phase.CROSSED, seconds)
+
+    def huge_event(self, venue: str, symbol: str, levels: int = 1_000) -> None:
+        """The symbol's next event sets so many levels at once. Raises UnknownExchange, KeyError."""
+        self._place(self._served(venue), symbol).huge = levels
+
+    def reset_ids(self, venue: str, symbol: str) -> None:
+        """Update ids begin anew, a thousandth of what they were, as when a testnet is reset (about monthly,
+        unannounced; spot testnet docs, 2026-07). Snapshots, streams and the truth follow; ids of before are
+        still known to the truth. Where symbols share their ids, all of them begin anew. Raises
+        UnknownExchange, KeyError.
+        """
+        ids = self._place(self._served(venue), symbol).market.ids
+        ids.last //= 1_000
+        for place in self._places.values():
+            if place.market.ids is ids:
+                place.on_new_ids()
+
+    def _begin(self, venue: str, symbol: str, phase: Phase, seconds: float, *, times: float = 1.0) -> None:
+        until_ns = self._now_ns + round(seconds * 1e9)
+        self._place(self._served(venue), symbol).begin(phase, until_ns, times=times)
+
     # --- markets and streams ------------------------------------------------------------------
 
-    def _move(self, place: _Place, at_ns: int) -> None:
+    def _move(self, place: Place, at_ns: int) -> None:
         if place.cached is not None:
             place.cached.on_time(at_ns)
-        changes = [] if place.listed.is_still else place.market.move()
+        if self.faults is not None and self.faults.happens("new_ids", at_ns):
+            self.reset_ids(place.venue.name, place.symbol)
+        changes = place.move(self.faults, at_ns)
         if self._evicts_beyond is not None:
             place.market.evict(self._evicts_beyond)
         if self.trouble.lag_s:
-            self._lag_marks.setdefault(place, []).append((at_ns, place.market.last_update_id))
+            self._marks.on_event(place, at_ns)
         for stream in tuple(place.streams.values()):
             if stream.diffs is not None:
                 stream.diffs.on_changes(changes)
             if stream.every_ns == 0:
                 self._say(place, stream, at_ns)
-        self._push(at_ns + place.market.profile.interval_ms * _MS_NS, place)
+        self._push(place.next_ns(at_ns), place)
 
-    def _flush(self, place: _Place, stream: _Stream, at_ns: int) -> None:
+    def _flush(self, place: Place, stream: Stream, at_ns: int) -> None:
         if stream.is_over:
             return
         self._say(place, stream, at_ns)
         self._push(at_ns + stream.every_ns, (place, stream))
 
-    def _say(self, place: _Place, stream: _Stream, at_ns: int) -> None:
-        time_ms = self._time_ms(at_ns)
+    def _say(self, place: Place, stream: Stream, at_ns: int) -> None:
+        time_ms, name, fault = self._time_ms(at_ns), place.venue.name, ""
         if stream.diffs is not None:
-            said = stream.diffs.take(time_ms)
+            fault = self.trouble.of_next_diff(name, place.symbol) if stream.diffs.is_due else ""
+            said = stream.diffs.take(time_ms, repeats=self._repeats(fault, at_ns))
         elif stream.kind == "@bookTicker":
             said = best_ticker(place.venue, place.symbol, place.market, time_ms)
         else:
@@ -328,11 +352,18 @@ class SimulatedExchange(Exchange):
         if said is None or (stream.diffs is None and said == stream.said):
             return
         stream.said = said
-        is_diff = stream.diffs is not None
-        if self.trouble.takes_away(place.venue.name, place.symbol, is_diff=is_diff):
+        if self.trouble.is_silent(name, place.symbol):
             return
+        behind_ns = round(self.trouble.behind_s.get(name, 0.0) * 1e9)
         for session in tuple(stream.listeners):
-            session.send(stream.name, said, at_ns)
+            session.send(stream.name, said, at_ns, fault=fault, behind_ns=behind_ns)
+
+    def _repeats(self, fault: str, at_ns: int) -> float:
+        """How much of the diff before is in the next one, too."""
+        if fault == "overlap":
+            return 0.5
+        by_chance = self.faults is not None and self.faults.happens("overlap", at_ns)
+        return self.faults.share() if by_chance and self.faults is not None else 0.0
 
     def _on_change(self, session: LiveSession, now_ns: int) -> None:
         """A client came, went, or listens to something else."""
@@ -359,7 +390,7 @@ class SimulatedExchange(Exchange):
         if stream is None:
             is_diff = kind in dict(venue.stream_speeds).values()
             diffs = Diffs(venue, symbol, place.market) if is_diff else None
-            stream = place.streams[name] = _Stream(name, kind, every_ns, diffs)
+            stream = place.streams[name] = Stream(name, kind, every_ns, diffs)
             if every_ns:
                 self._push(now_ns - now_ns % every_ns + every_ns, (place, stream))
         if session not in stream.listeners:
@@ -390,7 +421,7 @@ class SimulatedExchange(Exchange):
             return venue, symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
         return None
 
-    def _place(self, venue: Venue, symbol: str) -> _Place:
+    def _place(self, venue: Venue, symbol: str) -> Place:
         name = self._leaders[venue.name]
         place = self._places.get((name, symbol))
         if place is None:
@@ -401,7 +432,7 @@ class SimulatedExchange(Exchange):
             seed = f"{self._seed}/{name}/{symbol}"
             market = Market(listed.profile, ids, seed=seed, history=self._history)
             cached = CachedSnapshots(market, self._now_ns, seed=seed) if venue.snapshot_lag_s else None
-            place = self._places[name, symbol] = _Place(venue, symbol, market, listed, cached)
+            place = self._places[name, symbol] = Place(venue, symbol, market, listed, cached)
             self._push(self._now_ns + listed.profile.interval_ms * _MS_NS, place)
         return place
 
@@ -419,22 +450,8 @@ class SimulatedExchange(Exchange):
         if path == venue.ping_path:
             return 1, answers.ok(b"{}")
         if path == venue.exchange_info_path:
-            return venue.exchange_info_weight, self._info(venue, query, time_ms)
+            return venue.exchange_info_weight, rest.info(venue, self._symbols(venue), query, time_ms)
         return 0, answers.no_such_path()
-
-    def _info(self, venue: Venue, query: Mapping[str, str], time_ms: int) -> HttpAnswer:
-        listed = self._symbols(venue)
-        try:
-            asked = json.loads(query["symbols"]) if "symbols" in query else None
-        except ValueError:
-            return answers.error(-1100, "Illegal characters found in parameter 'symbols'.")
-        wanted = [query["symbol"]] if "symbol" in query else asked
-        if family(venue) == "spot" and wanted is not None:
-            if any(name not in listed for name in wanted):
-                return answers.unknown_symbol()
-            listed = {name: listed[name] for name in wanted}
-        info = exchange_info(venue, listed, time_ms, permissions=query.get("showPermissionSets") != "false")
-        return answers.ok(json.dumps(info, ensure_ascii=False).encode())
 
     def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
         question = answers.depth_question(venue, query)
@@ -447,40 +464,12 @@ class SimulatedExchange(Exchange):
             return weight, answers.unknown_symbol()
         if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
             return weight, answers.other_status()
-        place, faults = self._place(venue, symbol), self.faults
-        market = place.market
-        update_id, delay_ns = self._served_id(place, now_ns), 0
-        if faults is not None:
-            if faults.happens("fail", now_ns):
-                return weight, HttpAnswer(503, b"Service Unavailable.")
-            if faults.happens("html", now_ns):
-                return weight, HttpAnswer(502, b"<html><body>Bad Gateway</body></html>")
-            if faults.happens("lagging", now_ns):
-                update_id = market.id_before(faults.lag())
-            if faults.happens("slow", now_ns):
-                delay_ns = faults.delay_ns()
-        time_ms = self._time_ms(now_ns)
-        if place.cached is not None:
-            place.cached.on_time(now_ns)
-            taken = place.cached.shown(now_ns)
-            update_id, time_ms = taken.update_id, self._time_ms(taken.at_ns)
-            sides = (taken.sides[BIDS][:limit], taken.sides[ASKS][:limit])
-        elif update_id == market.last_update_id:
-            sides = (market.levels(BIDS, limit), market.levels(ASKS, limit))
-        else:
-            bids, asks = market.sides_at(update_id)
-            sides = (sorted(bids.items(), reverse=True)[:limit], sorted(asks.items())[:limit])
-        body = snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms)
-        answer = answers.ok(body)
-        return weight, HttpAnswer(answer.status, answer.body, answer.headers, delay_ns)
-
-    def _served_id(self, place: _Place, now_ns: int) -> int:
-        """The id of the book that snapshots show: the newest, or that of a node behind."""
-        lag_s, marks = self.trouble.lag_s.get(place.venue.name, 0.0), self._lag_marks.get(place, [])
-        if not lag_s or not marks:
-            return place.market.last_update_id
-        behind_ns = now_ns - round(lag_s * 1e9)
-        return next((held for at_ns, held in reversed(marks) if at_ns <= behind_ns), marks[0][1])
+        place = self._place(venue, symbol)
+        held = self._marks.id_of(place, self.trouble.lag_s.get(place.venue.name, 0.0), now_ns)
+        answer = rest.depth(
+            venue, place, limit, self.faults, update_id=held, now_ns=now_ns, epoch_ms=self._epoch_ms
+        )
+        return weight, answer
 
     def _served(self, name: str) -> Venue:
         return self._venues[venues.venue(name).name]
@@ -491,7 +480,7 @@ class SimulatedExchange(Exchange):
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
-    def _push(self, at_ns: int, what: _Place | tuple[_Place, _Stream]) -> None:
+    def _push(self, at_ns: int, what: Place | tuple[Place, Stream]) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
 
 

@@ -3,9 +3,10 @@
     faults = Faults(seed=7, drop=0.01, cut=0.001, until_ns=60_000_000_000)
     exchange = SimulatedExchange({"binance.com": ["BTCUSDT"]}, faults=faults)
 
-Every chance is that of one message, one request or one handshake. From `until_ns` on nothing goes
-wrong any more, so that a test can ask whether all books come back. Not here: what a fault looks like
-to the client (`sessions`, `exchange`).
+Every chance is that of one message, one request, one handshake, or one event of a market. From `until_ns` on
+nothing goes wrong any more, so that a test can ask whether all books come back. Each can be had on command,
+too (`trouble`, and the exchange's own methods). Not here: what a fault looks like to the client (`sessions`,
+`place`, `exchange`).
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ class Faults:
         drop: a data message is lost.
         duplicate: it comes twice.
         reorder: it comes after its successor.
+        overlap: a diff begins at an id that was sent already: it repeats changes of the one before.
         late: it comes up to `late_ns` later, with all behind it.
         cut: the connection breaks without a close frame instead of it.
+        drip: its bytes come one by one, within `late_ns`; in memory it comes late by that.
         mute: a subscription is acknowledged and brings nothing.
+        unsubscribable: a SUBSCRIBE is answered with an error, and nothing is subscribed.
         refuse: a handshake is answered with 503.
+        reset: it is not answered at all: the connection is reset.
         silent: the stream of it brings nothing any more, though pings go on.
         half_open: the connection is dead from then on, and nobody says so.
-        close: it is closed with 1001, 1008 or 1011 in turn.
+        close: it is closed with 1000, 1001, 1008 or 1011 in turn (1006 is `cut`).
         shutdown: its end is announced (and does not come by that).
         corrupt, truncate: the message is no valid JSON any more.
         late_ack: the reply to a control message comes up to `late_ns` late, after data.
@@ -41,6 +46,12 @@ class Faults:
         fail: a snapshot request is answered with 503.
         slow: a snapshot arrives up to `late_ns` late.
         lagging: a snapshot is up to `lag_changes` single changes old, as from a server behind.
+        burst: events of a market come ten times as fast, for up to `late_ns`, as all of these:
+        still: nothing happens in it, as in a BREAK that nobody announced.
+        no_bids, no_asks: one side of it is empty.
+        crossed: somebody bids as much as the best ask, or more.
+        huge: one event of it sets 500 to 1,000 levels.
+        new_ids: its update ids begin anew far below, as at the reset of a testnet.
         from_ns, until_ns: faults happen in between, on the exchange's clock.
     """
 
@@ -48,10 +59,14 @@ class Faults:
     drop: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
+    overlap: float = 0.0
     late: float = 0.0
+    drip: float = 0.0
     cut: float = 0.0
     mute: float = 0.0
+    unsubscribable: float = 0.0
     refuse: float = 0.0
+    reset: float = 0.0
     silent: float = 0.0
     half_open: float = 0.0
     close: float = 0.0
@@ -63,6 +78,13 @@ class Faults:
     fail: float = 0.0
     slow: float = 0.0
     lagging: float = 0.0
+    burst: float = 0.0
+    still: float = 0.0
+    no_bids: float = 0.0
+    no_asks: float = 0.0
+    crossed: float = 0.0
+    huge: float = 0.0
+    new_ids: float = 0.0
     late_ns: int = 3_000_000_000
     lag_changes: int = 400
     from_ns: int = 0
@@ -94,7 +116,15 @@ class Faults:
 
     def close_code(self) -> int:
         """With which code a connection is closed."""
-        return self._dice.choice((1001, 1008, 1011))
+        return self._dice.choice((1000, 1001, 1008, 1011))
+
+    def share(self) -> float:
+        """How much of something: above 0.0, at most 1.0."""
+        return 1.0 - self._dice.random()
+
+    def between(self, least: int, most: int) -> int:
+        """How many of something: `least` to `most`."""
+        return self._dice.randint(least, most)
 
     def lag(self) -> int:
         """How many single changes a snapshot is old."""

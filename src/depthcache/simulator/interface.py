@@ -27,9 +27,10 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text frame."""
+    """One text frame. `drip_ns`: its bytes leave one by one in that time, and all else waits behind it."""
 
     text: str
+    drip_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,10 @@ class Exchange(Protocol):
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
         """A GET. `client`: who is charged the weight (the address). Never raises: errors are answers."""
 
-    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
-        """A WebSocket handshake: a session, or the answer that refuses it."""
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> Session | HttpAnswer | Cut:
+        """A WebSocket handshake: a session, the answer that refuses it, or a reset without any answer."""
 
     def advance(self, now_ns: int) -> None:
         """Let everything happen that is due."""

@@ -7,7 +7,9 @@ joining them real. The past is kept as a list of changes with what was there bef
 earlier id is the present one walked backwards.
 
 Prices and quantities are integers at the profile's decimals. The book never crosses: what would
-cross takes away the other side's levels first, as a trade does. Not here: messages, time.
+cross takes away the other side's levels first, as a trade does. What a test orders otherwise (a side that
+stays empty, a crossed book, hundreds of levels at once, ids that begin anew) begins with the next event and
+is remembered like anything else, so the truth stays exact. Not here: messages, time.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ import math
 import random
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from depthcache.errors import InvalidArgument
 from depthcache.simulator.profiles import Profile
@@ -29,6 +31,8 @@ __all__ = ["BIDS", "Change", "Ids", "Market", "decimal_text"]
 BIDS, ASKS = 0, 1
 
 _REMEMBERED_PRICES = 200
+_ERAS = 2
+"""So many times ids may begin anew until the time before is forgotten."""
 _STAYS_EMPTY = 0.8
 """How likely the next change leaves an empty side alone, while the other one holds anything."""
 
@@ -41,6 +45,15 @@ class Change(NamedTuple):
     price: int
     quantity: int
     before: int
+
+
+class _Era(NamedTuple):
+    """What is remembered of the time before ids began anew: the book at its end, and the way back."""
+
+    oldest_id: int
+    last_id: int
+    book: tuple[dict[int, int], dict[int, int]]
+    past: tuple[Change, ...]
 
 
 @dataclass(slots=True)
@@ -64,13 +77,17 @@ class Market:
         """`profile`: how it looks and moves. `ids`: where update ids come from. `seed`: the same seed, the
         same market. `history`: single changes that can be walked back."""
         self.profile: Profile = profile
-        self._ids = ids
+        self.ids: Final = ids
         self._dice = random.Random(seed)
         self._book: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self._prices: list[list[int]] = [[], []]
         self._past: deque[Change] = deque(maxlen=history)
         self._touched: tuple[list[int], list[int]] = ([], [])
         self._burst = 0.0
+        self._eras: deque[_Era] = deque(maxlen=_ERAS)
+        self._empty: int | None = None
+        self._is_crossed = False
+        self._crossing: int | None = None
         self._lonely = [profile.start_price, profile.start_price + profile.tick]
         """Where a side that ran empty had its last level."""
         self._fill()
@@ -104,20 +121,15 @@ class Market:
     def sides_at(self, update_id: int) -> tuple[dict[int, int], dict[int, int]]:
         """Price to quantity of both sides right after the change of `update_id`, or of the last before it.
 
+        Where ids began anew, an id that is not one of the present ones is looked for among the earlier.
         Raises InvalidArgument for an id that is not remembered any more, or has not happened yet.
         """
-        if not self._oldest_id <= update_id <= self.last_update_id:
-            allowed = f"{self._oldest_id} to {self.last_update_id}, the ids that are remembered"
-            raise InvalidArgument(name="update_id", value=update_id, allowed=allowed)
-        sides = (dict(self._book[BIDS]), dict(self._book[ASKS]))
-        for change in reversed(self._past):
-            if change.update_id <= update_id:
-                break
-            if change.before:
-                sides[change.side][change.price] = change.before
-            else:
-                sides[change.side].pop(change.price, None)
-        return sides
+        now = _Era(self._oldest_id, self.last_update_id, self._book, ())
+        for era in (now, *reversed(self._eras)):
+            if era.oldest_id <= update_id <= era.last_id:
+                return _walked_back(era.book, self._past if era is now else era.past, update_id)
+        allowed = f"{self._oldest_id} to {self.last_update_id}, the ids that are remembered"
+        raise InvalidArgument(name="update_id", value=update_id, allowed=allowed)
 
     def book_at(self, update_id: int) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
         """Bids and asks at `update_id` as (price, quantity), best first, exact. Raises as `sides_at`."""
@@ -143,16 +155,38 @@ class Market:
             if gone:
                 self._prices[side] = prices[len(gone) :] if side == BIDS else prices[:rank]
                 self._past.clear()
+                self._eras.clear()
                 self._oldest_id = self.last_update_id
+
+    def on_new_ids(self) -> None:
+        """Ids have begun anew: from here on changes have those of the source as it is now."""
+        book = (dict(self._book[BIDS]), dict(self._book[ASKS]))
+        self._eras.append(_Era(self._oldest_id, self.last_update_id, book, tuple(self._past)))
+        self._past.clear()
+        self.last_update_id = self._oldest_id = self.ids.next(self._dice)
+
+    def keep_empty(self, side: int | None) -> None:
+        """With the next event all levels of a side go, and none comes; None ends that."""
+        self._empty = side
+
+    def keep_crossed(self, *, on: bool) -> None:
+        """`on`: with the next event somebody bids as much as the best ask or more, as the exchange's own book
+        never shows (measured 2026-09-04); nothing but quantities changes until that ends."""
+        self._is_crossed = on
 
     def set_tick(self, tick: int) -> None:
         """From now on new levels are multiples of `tick`; those that are held stay where they are."""
         self.profile = replace(self.profile, tick=tick)
         self._round = self._round_prices()
 
-    def move(self) -> list[Change]:
-        """One event: its single changes in the order of their ids."""
-        made: list[Change] = []
+    def move(self, *, prices: int = 0) -> list[Change]:
+        """One event: its single changes in the order of their ids. `prices`: so many of them are set at once,
+        from the best ones outwards; 0 leaves that to the dice."""
+        made = [*self._ordered()]
+        if self._crossing is not None:
+            return [*made, *self._quantities()]
+        if prices:
+            return [*made, *self._many(prices)]
         mean, deviation, kept = self.profile.levels_per_event
         shock = self._dice.gauss(0.0, deviation * math.sqrt(1 - kept * kept))
         self._burst = kept * self._burst + shock
@@ -161,12 +195,46 @@ class Market:
             made.extend(self._one())
         return made
 
+    def _ordered(self) -> Iterator[Change]:
+        """What has been ordered and is not so yet."""
+        if self._empty is not None:
+            for price in tuple(self._prices[self._empty]):
+                yield self._set(self._empty, price, 0)
+        if self._is_crossed and self._crossing is None:
+            ask = self.best(ASKS)
+            if ask is not None and self._empty != BIDS and self.best(BIDS) is not None:
+                self._crossing = ask + self.profile.tick * self._dice.randint(0, 2)
+                yield self._set(BIDS, self._crossing, self._quantity())
+        elif not self._is_crossed and self._crossing is not None:
+            price, self._crossing = self._crossing, None
+            if price in self._book[BIDS]:
+                yield self._set(BIDS, price, 0)
+
+    def _quantities(self) -> Iterator[Change]:
+        """Only quantities change."""
+        for side in (BIDS, ASKS):
+            if self._prices[side]:
+                yield self._set(side, self._dice.choice(self._prices[side]), self._quantity())
+
+    def _many(self, count: int) -> Iterator[Change]:
+        """So many prices, on both sides in turn; of those that are not held, half are deleted."""
+        for number in range(count):
+            side = number % 2 if self._empty is None else 1 - self._empty
+            best, away = self.best(side), self.profile.tick * (number // 2)
+            price = 0 if best is None else best - away if side == BIDS else best + away
+            if price > 0:
+                held = price in self._book[side]
+                quantity = self._quantity() if held or (number // 2) % 2 == 0 else 0
+                yield self._set(side, price, quantity)
+
     def _one(self) -> Iterator[Change]:
         """One level is touched; the levels that it would cross go first."""
         dice, profile = self._dice, self.profile
         side = dice.getrandbits(1)
         roll = dice.random()
         if not self._book[side] and self._book[1 - side] and dice.random() < _STAYS_EMPTY:
+            side = 1 - side
+        if side == self._empty:
             side = 1 - side
         if not self._book[side]:
             price = self._free(side, self._lonely[side])
@@ -211,7 +279,7 @@ class Market:
             price >= other if side == BIDS else price <= other
         ):
             yield self._set(1 - side, other, 0)
-            if self.best(1 - side) is None and self.profile.fewest:
+            if self.best(1 - side) is None and self.profile.fewest and self._empty != 1 - side:
                 far = self.profile.tick * 10 * (1 - 2 * side)
                 yield self._set(1 - side, price + far, self._quantity())
 
@@ -277,7 +345,7 @@ class Market:
             del prices[bisect_left(prices, price)]
             if not prices:
                 self._lonely[side] = price
-        self.last_update_id = self._ids.next(self._dice)
+        self.last_update_id = self.ids.next(self._dice)
         change = Change(self.last_update_id, side, price, quantity, before)
         if len(self._past) == self._past.maxlen:
             self._oldest_id = self._past[0].update_id
@@ -306,6 +374,21 @@ class Market:
         below = [lowest * part // 10 // tick * tick for part in (1, 2, 5, 7, 8, 9)]
         above = [highest + digits * times // tick * tick for times in (1, 2, 3, 5, 8, 20)]
         return [max(price, tick) for price in below], above
+
+
+def _walked_back(
+    book: tuple[dict[int, int], dict[int, int]], past: Sequence[Change], update_id: int
+) -> tuple[dict[int, int], dict[int, int]]:
+    """A book as it was at an earlier id."""
+    sides = (dict(book[BIDS]), dict(book[ASKS]))
+    for change in reversed(past):
+        if change.update_id <= update_id:
+            break
+        if change.before:
+            sides[change.side][change.price] = change.before
+        else:
+            sides[change.side].pop(change.price, None)
+    return sides
 
 
 def decimal_text(mantissa: int, decimals: int) -> str:

@@ -32,6 +32,8 @@ class MemoryNetwork(Network):
         self._order = count()
         self._sessions: dict[int, Session] = {}
         self._open: set[int] = set()
+        self._busy_until_ns: dict[int, int] = {}
+        """Until when a frame that comes byte by byte keeps a connection from bringing others."""
         self._waiting: set[int] = set()
         self._wake_ns: int | None = None
         self._places = _places(exchange)
@@ -108,6 +110,10 @@ class MemoryNetwork(Network):
 
     def _on_handshake(self, connection: int, venue: str, target: str) -> None:
         opened = self._exchange.accept(venue, target, self._now_ns)
+        if isinstance(opened, Cut):
+            reset = Closed(None, "the connection was reset")
+            self._later(self._latency_ns, lambda: self._on_closed(connection, reset))
+            return
         if isinstance(opened, HttpAnswer):
             refused = Closed(None, f"the handshake was answered with HTTP {opened.status}")
             self._later(self._latency_ns, lambda: self._on_closed(connection, refused))
@@ -127,6 +133,7 @@ class MemoryNetwork(Network):
 
     def _on_closed(self, connection: int, closed: Closed) -> None:
         self._sessions.pop(connection, None)
+        self._busy_until_ns.pop(connection, None)
         if connection in self._open:
             self._open.remove(connection)
             self._callbacks.on_closed(connection, closed)
@@ -149,11 +156,15 @@ class MemoryNetwork(Network):
         """Put what the exchange has sent on its way."""
         for connection, session in tuple(self._sessions.items()):
             for sent in session.take():
-                self._later(self._latency_ns, self._arrival(connection, sent))
+                drip_ns = sent.drip_ns if isinstance(sent, Text) else 0
+                at_ns = max(self._now_ns, self._busy_until_ns.get(connection, 0)) + drip_ns
+                if at_ns > self._now_ns:
+                    self._busy_until_ns[connection] = at_ns
+                self._later(at_ns - self._now_ns + self._latency_ns, self._arrival(connection, sent))
 
     def _arrival(self, connection: int, sent: Text | Ping | Close | Cut) -> Callable[[], None]:
         match sent:
-            case Text(text):
+            case Text(text=text):
                 return lambda: self._on_frame(connection, text)
             case Ping(payload):
                 return lambda: self._on_ping(connection, payload)

@@ -19,7 +19,7 @@ from depthcache import venues
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.settings import Settings
-from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier
+from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier, Deflate
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
 from depthcache.simulator.interface import Exchange
 from depthcache.simulator.recorded import RecordedExchange
@@ -53,17 +53,21 @@ class Server:
         buffer_bytes: int = BUFFER_BYTES,
         tls: ssl.SSLContext | None = None,
         ca_file: str | PathLike[str] | None = None,
+        deflate: Deflate = "never",
     ) -> None:
         """`port`: 0 takes any free one. `paced`: the exchange waits for its slowest reader, for recordings.
         `buffer_bytes`: what a client may leave unread before it is closed with 1008. `tls`: the server's
-        certificate and key, for https and wss; `ca_file`: whom `settings` trust then.
+        certificate and key, for https and wss; `ca_file`: whom `settings` trust then. `deflate`: whether
+        frames are compressed (permessage-deflate): never, `if_asked`, or `unasked`, against RFC 7692.
 
         Raises InvalidArgument for a port that is taken.
         """
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
             raise InvalidArgument(name="port", value=port, allowed="0 to 65535, 0 for any free one")
         self.exchange = exchange
-        self._carrier = Carrier(exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=tls)
+        self._carrier = Carrier(
+            exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=tls, deflate=deflate
+        )
         self._thread = LoopThread(self._carrier, name="depthcache exchange")
         self._thread.start()
         s = "" if tls is None else "s"
@@ -109,6 +113,13 @@ class Server:
 
         try:
             return self._thread.call(do)
+        except LoopEnded:
+            raise UsageError("this server is closed") from None
+
+    def listen(self, *, on: bool) -> None:
+        """Whether the port takes connections; while it does not, they are refused. Open WebSockets stay."""
+        try:
+            self._thread.call(lambda: self._carrier.listen(on=on))
         except LoopEnded:
             raise UsageError("this server is closed") from None
 

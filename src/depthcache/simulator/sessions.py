@@ -2,8 +2,9 @@
 
 Data goes through the faults here; replies do not. Limits: spot docs "General WSS information"
 (2026-07-21), futures docs "Connect" (2026-05-28), a burst of 15 messages before close 1008 and the code of
-that close as measured 2026-10-07, ping payload a 13-digit time in milliseconds (measured 2026-08-24). Not
-here: SUBSCRIBE and its relatives (`commands`), when data comes (`exchange`).
+that close as measured 2026-10-07, ping payload a 13-digit time in milliseconds (measured 2026-08-24). Replies
+that are late let data pass; data never passes data. Not here: SUBSCRIBE and its relatives (`commands`), when
+data comes (`exchange`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from depthcache.simulator.commands import Commands, Target
+from depthcache.simulator.commands import Commands, Done, Target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Ping, Sent, Session, Text
+from depthcache.simulator.trouble import Trouble
 from depthcache.venues import Venue
 
 __all__ = ["LiveSession"]
@@ -27,6 +29,8 @@ _PONG_WITHIN_S = {"contiguous": 60, "chained": 600}
 """Spot docs, change log 2025-02; futures docs, 2026-05-28."""
 _LONGEST_TEXT = 8_000
 """Longer messages broke connections (unicorn-binance-websocket-api 2.16.1, 2026)."""
+_REFUSAL = "Invalid request: refused by a fault"
+_DRIP_NS = 1_000_000_000
 _DATA_ROUTES = ("", "public")
 """Depth lives under /public; the other routes acknowledge and stay silent (futures docs, 2026-04-23)."""
 
@@ -43,10 +47,10 @@ class LiveSession(Session):
         now_ns: int,
         *,
         lifetime_s: float | None = None,
-        mutes: Callable[[], bool] = lambda: False,
+        trouble: Trouble | None = None,
         breaches: list[str] | None = None,
     ) -> None:
-        """`mutes`: whether subscriptions made now bring nothing. `breaches`: takes what breaks the law."""
+        """`trouble`: on command. `breaches`: takes what breaks the law."""
         self.venue: Final = venue
         self.opened_ns: Final = now_ns
         self.is_open: bool = True
@@ -56,7 +60,7 @@ class LiveSession(Session):
         self.is_dead: bool = False
         """Half open: nothing comes through, in either direction."""
         self._lifetime_s = venue.connection_lifetime_s if lifetime_s is None else lifetime_s
-        self._mutes = mutes
+        self._trouble = Trouble() if trouble is None else trouble
         self._breaches = [] if breaches is None else breaches
         self._faults, self._on_change = faults, on_change
         self._has_data = target.route in _DATA_ROUTES
@@ -70,6 +74,7 @@ class LiveSession(Session):
         self._said: deque[int] = deque()
         self._out: list[Sent] = []
         self._held: deque[tuple[int, Sent]] = deque()
+        self._replies: deque[tuple[int, Sent]] = deque()
         self._swapped: Sent | None = None
         self._asked_ns: int | None = None
         self._asked = b""
@@ -97,21 +102,36 @@ class LiveSession(Session):
         if len(text) > _LONGEST_TEXT:
             self._breaches.append(f"a message of {len(text):,} characters")
         before = set(self._commands.streams)
-        done = self._commands.on_text(text)
-        if '"SUBSCRIBE"' in text and before.intersection(_named(text)):
-            self._breaches.append("a stream was subscribed twice")
-        late = self._faults is not None and self._faults.happens("late_ack", now_ns)
-        if late and self._faults is not None:
-            self._deliver(Text(done.reply), now_ns + self._faults.delay_ns(), now_ns)
+        subscribes = '"SUBSCRIBE"' in text
+        done = self._refused(text, now_ns) if subscribes else None
+        if done is None:
+            done = self._commands.on_text(text)
+            if subscribes and before.intersection(_named(text)):
+                self._breaches.append("a stream was subscribed twice")
+        late_ns = round(self._trouble.late_replies_s.get(self.venue.name, 0.0) * _SECOND_NS)
+        if self._faults is not None and self._faults.happens("late_ack", now_ns):
+            late_ns += self._faults.delay_ns()
+        if late_ns or self._replies:
+            last_ns = self._replies[-1][0] if self._replies else 0
+            self._replies.append((max(now_ns + late_ns, last_ns), Text(done.reply)))
+            self._set_next_out()
         else:
             self._out.append(Text(done.reply))
         if done.close is not None:
             self._end(done.close)
         for name in done.subscribed:
-            if self._mutes() or (self._faults is not None and self._faults.happens("mute", now_ns)):
+            muted = self.venue.name in self._trouble.mute_venues
+            if muted or (self._faults is not None and self._faults.happens("mute", now_ns)):
                 self._muted.add(name)
         self._muted.difference_update(done.unsubscribed)
         self._on_change(self, now_ns)
+
+    def _refused(self, text: str, now_ns: int) -> Done | None:
+        """The error that answers a SUBSCRIBE, where it is to be refused."""
+        by_chance = self._faults is not None and self._faults.happens("unsubscribable", now_ns)
+        if not by_chance and not self._trouble.refuses_subscribe(self.venue.name):
+            return None
+        return Done(json.dumps({"error": {"code": 2, "msg": _REFUSAL}, "id": _id_of(text)}))
 
     def on_pong(self, payload: bytes, now_ns: int) -> None:
         """A pong; only the right payload answers a ping."""
@@ -131,54 +151,62 @@ class LiveSession(Session):
 
     # --- what the exchange does ---------------------------------------------------------------
 
-    def send(self, stream: str, payload: str, now_ns: int) -> None:
-        """Data of a stream, through the faults."""
+    def send(self, stream: str, payload: str, now_ns: int, *, fault: str = "", behind_ns: int = 0) -> None:
+        """Data of a stream, through the faults. `fault`: one that is ordered. `behind_ns`: how late it is."""
         if not self.is_open:
             return
         message = Text(self._commands.wrap(stream, payload))
-        faults = self._faults
-        if faults is None:
-            self._out.append(message)
+
+        def happens(name: str) -> bool:
+            return name == fault or (self._faults is not None and self._faults.happens(name, now_ns))
+
+        if self._faults is not None and self._ends_by_chance(stream, self._faults, now_ns):
             return
-        if faults.happens("half_open", now_ns):
-            self.die()
-            return
-        if faults.happens("close", now_ns):
-            self._end(Close(faults.close_code(), "closed by a fault"))
-            self._on_change(self, now_ns)
-            return
-        if faults.happens("silent", now_ns):
-            self._muted.add(stream)
-            self._on_change(self, now_ns)
-            return
-        if faults.happens("shutdown", now_ns):
-            self.tell("!serverShutdown", f'{{"e":"serverShutdown","E":{now_ns // 1_000_000}}}')
-        if faults.happens("corrupt", now_ns):
+        if happens("corrupt"):
             message = Text(message.text.replace('"u":', '"u":x', 1))
-        elif faults.happens("truncate", now_ns):
+        elif happens("truncate"):
             message = Text(message.text[: len(message.text) // 2])
-        if faults.happens("cut", now_ns):
-            self._end(Cut())
-            self._on_change(self, now_ns)
+        if happens("cut"):
+            self.end(Cut(), now_ns)
             return
-        if faults.happens("drop", now_ns):
+        if happens("drop"):
             return
-        if faults.happens("reorder", now_ns) and self._swapped is None:
+        if self._swapped is None and happens("reorder"):
             self._swapped = message
             return
-        at_ns = now_ns + (faults.delay_ns() if faults.happens("late", now_ns) else 0)
+        at_ns = now_ns + behind_ns
+        if self._faults is not None and happens("late"):
+            at_ns += self._faults.delay_ns()
+        if happens("drip"):
+            message = Text(message.text, _DRIP_NS if self._faults is None else self._faults.delay_ns())
         self._deliver(message, at_ns, now_ns)
-        if faults.happens("duplicate", now_ns):
+        if happens("duplicate"):
             self._deliver(message, at_ns, now_ns)
         if self._swapped is not None:
             held, self._swapped = self._swapped, None
             self._deliver(held, at_ns, now_ns)
 
+    def _ends_by_chance(self, stream: str, faults: Faults, now_ns: int) -> bool:
+        """Whether chance has it that this message and all after it do not come."""
+        if faults.happens("half_open", now_ns):
+            self.die()
+        elif faults.happens("close", now_ns):
+            self.end(Close(faults.close_code(), "closed by a fault"), now_ns)
+        elif faults.happens("silent", now_ns):
+            self._muted.add(stream)
+            self._on_change(self, now_ns)
+        else:
+            if faults.happens("shutdown", now_ns):
+                self.tell("!serverShutdown", f'{{"e":"serverShutdown","E":{now_ns // 1_000_000}}}')
+            return False
+        return True
+
     def on_time(self, now_ns: int, time_ms: int) -> None:
         """Pings, deadlines, and what was held back."""
-        while self._held and self._held[0][0] <= now_ns:
-            self._out.append(self._held.popleft()[1])
-        self.next_out_ns = self._held[0][0] if self._held else None
+        for waiting in (self._held, self._replies):
+            while waiting and waiting[0][0] <= now_ns:
+                self._out.append(waiting.popleft()[1])
+        self._set_next_out()
         if not self.is_open or now_ns < self.next_ping_ns:
             return
         self.next_ping_ns = now_ns + self._ping_every_ns()
@@ -218,7 +246,12 @@ class LiveSession(Session):
             return
         last_ns = self._held[-1][0] if self._held else at_ns
         self._held.append((max(at_ns, last_ns), message))
-        self.next_out_ns = self._held[0][0]
+        self._set_next_out()
+
+    def _set_next_out(self) -> None:
+        self.next_out_ns = min(
+            (waiting[0][0] for waiting in (self._held, self._replies) if waiting), default=None
+        )
 
     def _count(self, now_ns: int) -> bool:
         """Count a message of the client; False when it was one too many."""
@@ -236,11 +269,21 @@ class LiveSession(Session):
 
     def _end(self, how: Close | Cut) -> None:
         self._held.clear()
+        self._replies.clear()
+        self._set_next_out()
         self._out.append(how)
         self.is_open = False
 
     def _ping_every_ns(self) -> int:
         return round(self.venue.ping_interval_s * _SECOND_NS)
+
+
+def _id_of(text: str) -> object:
+    """The id that a reply carries."""
+    try:
+        return json.loads(text).get("id")
+    except (ValueError, AttributeError):
+        return None
 
 
 def _named(text: str) -> list[str]:

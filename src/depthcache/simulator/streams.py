@@ -10,6 +10,7 @@ on both sides; recordings 2021-2026, spot docs 2026-07-21, futures docs 2026-05-
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -37,22 +38,38 @@ class Diffs:
         self._family: Final = family(venue)
         self._symbol: Final = symbol
         self._market: Final = market
-        self._first_id: int | None = None
-        self._last_sent_id = market.last_update_id
-        self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._changes: list[Change] = []
+        self._sent: list[Change] = []
+        self._sent_after = self._last_sent_id = market.last_update_id
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self._changes)
 
     def on_changes(self, changes: Iterable[Change]) -> None:
         """The market changed."""
-        for change in changes:
-            if self._first_id is None:
-                self._first_id = change.update_id
-            self._sides[change.side][change.price] = change.quantity
+        self._changes.extend(changes)
 
-    def take(self, time_ms: int) -> str | None:
-        """The message of the changes since the last one; None without any."""
-        if self._first_id is None:
+    def on_new_ids(self) -> None:
+        """Ids have begun anew: what was not sent yet never will be."""
+        self._changes, self._sent = [], []
+        self._sent_after = self._last_sent_id = self._market.last_update_id
+
+    def take(self, time_ms: int, *, repeats: float = 0.0) -> str | None:
+        """The message of the changes since the last one; None without any.
+
+        `repeats`: this share of the single changes of the message before is in it once more: the message
+        begins at an id that was sent already, and says what is so at its last id.
+        """
+        if not self._changes:
             return None
-        first = self._last_sent_id + 1 if self._family == "spot" else self._first_id
+        begin = len(self._sent) - math.ceil(len(self._sent) * repeats)
+        changes = [*self._sent[begin:], *self._changes]
+        after = self._sent[begin - 1].update_id if begin else self._sent_after
+        if begin == len(self._sent):
+            after = self._last_sent_id
+        first = after + 1 if self._family == "spot" else changes[0].update_id
         last = self._market.last_update_id
         message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
         if self._family != "spot":
@@ -62,17 +79,20 @@ class Diffs:
             message["ps"] = _pair(self._symbol)
         message |= {"U": first, "u": last}
         if self._family != "spot":
-            message["pu"] = self._last_sent_id
-        message |= {"b": self._levels(BIDS), "a": self._levels(ASKS)}
+            message["pu"] = after
+        sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        for change in changes:
+            sides[change.side][change.price] = change.quantity
+        message |= {"b": self._levels(BIDS, sides[BIDS]), "a": self._levels(ASKS, sides[ASKS])}
         if self._family in _KINDS:
             message["st"] = _KINDS[self._family]
-        self._last_sent_id, self._first_id = last, None
-        self._sides = ({}, {})
+        self._sent_after, self._last_sent_id = self._last_sent_id, last
+        self._sent, self._changes = self._changes, []
         return _json(message)
 
-    def _levels(self, side: int) -> list[list[str]]:
+    def _levels(self, side: int, levels: dict[int, int]) -> list[list[str]]:
         best_first = self._family == "spot" and side == BIDS
-        return _texts(self._market, sorted(self._sides[side].items(), reverse=best_first))
+        return _texts(self._market, sorted(levels.items(), reverse=best_first))
 
 
 def snapshot(

@@ -1,18 +1,21 @@
 """Trouble on command: what goes wrong with an invented exchange because a test says so, and when it ends.
 
-    exchange.trouble.silence("binance.com", "BTCUSDT")   # one symbol delivers nothing any more
-    exchange.trouble.ban("binance.com", 30, now_ns)       # 418 for half a minute
+    exchange.trouble.silence("binance.com", "BTCUSDT")               # one symbol delivers nothing any more
+    exchange.trouble.next_diffs("binance.com", "BTCUSDT", "overlap")  # its next diff repeats ids of the last
+    exchange.trouble.ban("binance.com", 30, now_ns)                   # 418 for half a minute
 
-Silent symbols, lagging snapshots, bans, outages, other programs behind
-the same address. Connections are the exchange's own (`half_open`, `close_all`, `announce_shutdown`). Not
-here: chances (`faults`), what is done with this (`exchange`, `sessions`).
+What happens to messages, handshakes and requests. Connections as a whole and the phases of a market are the
+exchange's own methods (`close_all`, `half_open`, `burst`, `reset_ids` …). Not here: chances (`faults`), what
+is done with this (`exchange`, `sessions`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from depthcache import venues
+from depthcache.errors import InvalidArgument
 from depthcache.simulator import answers
 from depthcache.simulator.interface import HttpAnswer
 from depthcache.venues import Venue
@@ -20,6 +23,7 @@ from depthcache.venues import Venue
 __all__ = ["Trouble"]
 
 _S_NS = 1_000_000_000
+_MESSAGE_FAULTS = ("drop", "duplicate", "reorder", "overlap", "corrupt", "truncate", "drip")
 _HTML = b"<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>"
 
 
@@ -35,10 +39,19 @@ class Trouble:
     """How old snapshots of a venue are."""
     foreign: dict[str, float] = field(default_factory=dict)
     """Weight pool to the share of each minute's weight that other programs spend."""
-    drops: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Diffs of a symbol that are lost next."""
+    slow_s: dict[str, float] = field(default_factory=dict)
+    """How long answers of a venue take."""
+    behind_s: dict[str, float] = field(default_factory=dict)
+    """How late the streams of a venue are."""
+    late_replies_s: dict[str, float] = field(default_factory=dict)
+    """How late replies to control messages of a venue are."""
+    refused_subscribes: dict[str, int] = field(default_factory=dict)
+    """How many of the next SUBSCRIBEs of a venue are answered with an error."""
+    _next: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
+    """What happens to a symbol's next diffs."""
     _refused: dict[str, tuple[int, HttpAnswer]] = field(default_factory=dict)
     _no_connects_until_ns: int = 0
+    _resets_until_ns: int = 0
 
     # --- streams ------------------------------------------------------------------------------
 
@@ -55,9 +68,27 @@ class Trouble:
         name = venues.venue(venue).name
         (self.mute_venues.add if on else self.mute_venues.discard)(name)
 
-    def drop_next(self, venue: str, symbol: str, count: int = 1) -> None:
-        """The next messages of a symbol's diff streams are lost."""
-        self.drops[venues.venue(venue).name, symbol] = count
+    def next_diffs(self, venue: str, symbol: str, fault: str, count: int = 1) -> None:
+        """What happens to the next diffs of a symbol, after those that were ordered before.
+
+        `drop`, `duplicate`, `reorder` (comes after its successor), `overlap` (repeats the ids of the one
+        before), `corrupt`, `truncate`, `drip` (byte by byte, over a second). Raises InvalidArgument.
+        """
+        if fault not in _MESSAGE_FAULTS:
+            raise InvalidArgument(name="fault", value=fault, allowed=", ".join(_MESSAGE_FAULTS))
+        self._next.setdefault((venues.venue(venue).name, symbol), deque()).extend([fault] * count)
+
+    def lag_streams(self, venue: str, seconds: float) -> None:
+        """Everything on the venue's streams is so late, and snapshots are ahead of it by that; 0 ends it."""
+        self.behind_s[venues.venue(venue).name] = seconds
+
+    def delay_replies(self, venue: str, seconds: float) -> None:
+        """Replies to SUBSCRIBE and its relatives are so late, after data that came by them; 0 ends it."""
+        self.late_replies_s[venues.venue(venue).name] = seconds
+
+    def refuse_subscribes(self, venue: str, count: int = 1) -> None:
+        """The next SUBSCRIBEs are answered with an error, and nothing is subscribed."""
+        self.refused_subscribes[venues.venue(venue).name] = count
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -85,8 +116,16 @@ class Trouble:
         self._no_connects_until_ns = now_ns + round(seconds * _S_NS)
 
     def refuse_connects(self, seconds: float, now_ns: int) -> None:
-        """No connection can be made."""
+        """No connection can be made: handshakes are answered with 503."""
         self._no_connects_until_ns = now_ns + round(seconds * _S_NS)
+
+    def reset_connects(self, seconds: float, now_ns: int) -> None:
+        """No connection can be made: handshakes are not answered, the connection is reset."""
+        self._resets_until_ns = now_ns + round(seconds * _S_NS)
+
+    def slow_answers(self, venue: str, seconds: float) -> None:
+        """Answers to requests take so long, until clients have given up where that is long; 0 ends it."""
+        self.slow_s[venues.venue(venue).name] = seconds
 
     def lag_snapshots(self, venue: str, seconds: float) -> None:
         """Snapshots are so old, as from a node behind; 0 ends it."""
@@ -112,14 +151,24 @@ class Trouble:
         """Whether no connection can be made now."""
         return now_ns < self._no_connects_until_ns
 
-    def takes_away(self, venue: str, symbol: str, *, is_diff: bool) -> bool:
-        """Whether a message of a symbol is not delivered."""
-        if (venue, symbol) in self.silent:
-            return True
-        left = self.drops.get((venue, symbol), 0) if is_diff else 0
-        if left:
-            self.drops[venue, symbol] = left - 1
-        return bool(left)
+    def resets_connects(self, now_ns: int) -> bool:
+        """Whether handshakes are answered with a reset now."""
+        return now_ns < self._resets_until_ns
+
+    def is_silent(self, venue: str, symbol: str) -> bool:
+        """Whether a symbol delivers nothing."""
+        return (venue, symbol) in self.silent
+
+    def of_next_diff(self, venue: str, symbol: str) -> str:
+        """What happens to the diff of a symbol that is sent now; empty where nothing does."""
+        ordered = self._next.get((venue, symbol))
+        return ordered.popleft() if ordered else ""
+
+    def refuses_subscribe(self, venue: str) -> bool:
+        """Whether the SUBSCRIBE that came now is answered with an error."""
+        left = self.refused_subscribes.get(venue, 0)
+        self.refused_subscribes[venue] = max(0, left - 1)
+        return left > 0
 
     def spent_by_others(self, venue: Venue, clock_ns: int) -> int:
         """What other programs have spent of this minute's weight, evenly over it."""

@@ -102,7 +102,9 @@ impl Market {
         };
         let Some(fresh) = &mut refresh.fresh else {
             if !refresh.kept.is_full(frame.len(), self.terms.buffer_bytes) {
-                refresh.kept.push(ids, frame, received_ns);
+                refresh
+                    .kept
+                    .push(ids, update.event_time_us, frame, received_ns);
                 self.refresh = Some(refresh);
             }
             return;

@@ -83,7 +83,7 @@ empty       | old snapshot   | synced   | synced since 50: from a snapshot, not 
 waiting     | next           | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
 waiting     | old            | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
 waiting     | gap            | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
-waiting     | reset          | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
+waiting     | reset          | waiting  | buffering since 1: waiting for a snapshot  | -  | reset      | resets
 waiting     | malformed      |          | buffering since 1: waiting for a snapshot  | -  | malformed  | malformed
 waiting     | resync         |          | buffering since 1: asked for               | -  |            |
 waiting     | restart        |          | buffering since 1: a new connection        | -  |            |
@@ -138,7 +138,7 @@ crossed     | old snapshot   | synced   | synced since 50: from a snapshot, not 
 broken      | next           | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
 broken      | old            | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
 broken      | gap            | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
-broken      | reset          | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
+broken      | reset          | gap      | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | reset | resets
 broken      | malformed      |          | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | malformed | malformed
 broken      | resync         |          | buffering since 4: asked for               | 10 |            |
 broken      | restart        |          | buffering since 4: a new connection        | 10 |            |

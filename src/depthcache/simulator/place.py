@@ -1,0 +1,105 @@
+"""One running market of an invented exchange: its streams, and the phases that somebody or chance ordered.
+
+A phase begins with the market's next event and ends by itself: a burst of events, a side that stays empty, a
+crossed book. Not here: how a market moves (`market`), who listens (`exchange`), what is listed (`listing`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from depthcache.simulator.cached import CachedSnapshots
+from depthcache.simulator.faults import Faults
+from depthcache.simulator.listing import Listed
+from depthcache.simulator.market import Change, Market
+from depthcache.simulator.sessions import LiveSession
+from depthcache.simulator.streams import Diffs
+from depthcache.venues import Venue
+
+__all__ = ["Phase", "Place", "Stream"]
+
+_HUGE = (500, 1_000)
+"""Levels of a huge event."""
+_BURST_TIMES = 10.0
+_MS_NS = 1_000_000
+
+
+class Phase(Enum):
+    """What may be so for a while."""
+
+    BURST = "burst"
+    NO_BIDS = "no_bids"
+    NO_ASKS = "no_asks"
+    CROSSED = "crossed"
+    STILL = "still"
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One stream that somebody listens to."""
+
+    name: str
+    kind: str
+    every_ns: int
+    diffs: Diffs | None
+    listeners: list[LiveSession] = field(default_factory=list)
+    said: str | None = None
+    is_over: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One running market, of all venues that have the same books."""
+
+    venue: Venue
+    symbol: str
+    market: Market
+    listed: Listed
+    cached: CachedSnapshots | None
+    streams: dict[str, Stream] = field(default_factory=dict)
+    huge: int = 0
+    """Levels of the next event, where that is ordered."""
+    times: float = 1.0
+    """How much faster a burst is."""
+    _ends: dict[Phase, int] = field(default_factory=dict)
+
+    def begin(self, phase: Phase, until_ns: int, *, times: float = _BURST_TIMES) -> None:
+        """Let something be so from the next event until then."""
+        self._ends[phase] = until_ns
+        if phase is Phase.BURST:
+            self.times = times
+
+    def move(self, faults: Faults | None, at_ns: int) -> list[Change]:
+        """The next event; none while the market stands still."""
+        if faults is not None:
+            self._by_chance(faults, at_ns)
+        if self._ends:
+            self._ends = {phase: end_ns for phase, end_ns in self._ends.items() if end_ns > at_ns}
+        market = self.market
+        sides = (side for side, phase in enumerate((Phase.NO_BIDS, Phase.NO_ASKS)) if phase in self._ends)
+        market.keep_empty(next(sides, None))
+        market.keep_crossed(on=Phase.CROSSED in self._ends)
+        if self.listed.is_still or Phase.STILL in self._ends:
+            return []
+        huge, self.huge = self.huge, 0
+        return market.move(prices=huge)
+
+    def next_ns(self, at_ns: int) -> int:
+        """When the event after this one happens."""
+        times = self.times if Phase.BURST in self._ends else 1.0
+        return at_ns + max(1, round(self.market.profile.interval_ms * _MS_NS / times))
+
+    def on_new_ids(self) -> None:
+        """Update ids have begun anew."""
+        self.market.on_new_ids()
+        for stream in self.streams.values():
+            if stream.diffs is not None:
+                stream.diffs.on_new_ids()
+
+    def _by_chance(self, faults: Faults, at_ns: int) -> None:
+        for phase in Phase:
+            if faults.happens(phase.value, at_ns):
+                self.begin(phase, at_ns + faults.delay_ns())
+        if faults.happens("huge", at_ns):
+            self.huge = faults.between(*_HUGE)

@@ -1,0 +1,97 @@
+"""What an invented exchange answers over REST: depth as it is, as a node behind sees it, as faults have it.
+
+Not here: what a request costs and who is refused (`limits`, `trouble`), words and shapes (`answers`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from depthcache.simulator import answers
+from depthcache.simulator.cached import Levels
+from depthcache.simulator.faults import Faults
+from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.listing import Listed, exchange_info
+from depthcache.simulator.market import ASKS, BIDS
+from depthcache.simulator.place import Place
+from depthcache.simulator.streams import family, snapshot
+from depthcache.venues import Venue
+
+__all__ = ["Marks", "depth", "info"]
+
+
+class Marks:
+    """At which id a market was at which time: what nodes behind show. Kept from the first `lag` on."""
+
+    def __init__(self) -> None:
+        self._marks: dict[Place, list[tuple[int, int]]] = {}
+
+    def on_event(self, place: Place, at_ns: int) -> None:
+        """The market has reached another id."""
+        self._marks.setdefault(place, []).append((at_ns, place.market.last_update_id))
+
+    def id_of(self, place: Place, lag_s: float, now_ns: int) -> int:
+        """The id of the book that snapshots show: the newest, or that of a node so far behind."""
+        marks = self._marks.get(place, [])
+        if not lag_s or not marks:
+            return place.market.last_update_id
+        behind_ns = now_ns - round(lag_s * 1e9)
+        return next((held for at_ns, held in reversed(marks) if at_ns <= behind_ns), marks[0][1])
+
+
+def info(venue: Venue, listed: Mapping[str, Listed], query: Mapping[str, str], time_ms: int) -> HttpAnswer:
+    """exchangeInfo of the asked symbols."""
+    try:
+        asked = json.loads(query["symbols"]) if "symbols" in query else None
+    except ValueError:
+        return answers.error(-1100, "Illegal characters found in parameter 'symbols'.")
+    wanted = [query["symbol"]] if "symbol" in query else asked
+    if family(venue) == "spot" and wanted is not None:
+        if any(name not in listed for name in wanted):
+            return answers.unknown_symbol()
+        listed = {name: listed[name] for name in wanted}
+    told = exchange_info(venue, listed, time_ms, permissions=query.get("showPermissionSets") != "false")
+    return answers.ok(json.dumps(told, ensure_ascii=False).encode())
+
+
+def depth(
+    venue: Venue,
+    place: Place,
+    limit: int,
+    faults: Faults | None,
+    *,
+    update_id: int,
+    now_ns: int,
+    epoch_ms: int,
+) -> HttpAnswer:
+    """A snapshot; `update_id`: of the book that is shown, where no fault and no cache has another one."""
+    market, symbol, delay_ns = place.market, place.symbol, 0
+    if faults is not None:
+        if faults.happens("fail", now_ns):
+            return HttpAnswer(503, b"Service Unavailable.")
+        if faults.happens("html", now_ns):
+            return HttpAnswer(502, b"<html><body>Bad Gateway</body></html>")
+        if faults.happens("lagging", now_ns):
+            update_id = market.id_before(faults.lag())
+        if faults.happens("slow", now_ns):
+            delay_ns = faults.delay_ns()
+    at_ns, sides = now_ns, None
+    if place.cached is not None:
+        place.cached.on_time(now_ns)
+        taken = place.cached.shown(now_ns)
+        update_id, at_ns = taken.update_id, taken.at_ns
+        sides = (taken.sides[BIDS][:limit], taken.sides[ASKS][:limit])
+    sides = sides or _sides(place, update_id, limit)
+    time_ms = epoch_ms + at_ns // 1_000_000
+    return HttpAnswer(
+        200, snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms), delay_ns=delay_ns
+    )
+
+
+def _sides(place: Place, update_id: int, limit: int) -> Levels:
+    market = place.market
+    if update_id == market.last_update_id:
+        return market.levels(BIDS, limit), market.levels(ASKS, limit)
+    bids, asks = market.sides_at(update_id)
+    return sorted(bids.items(), reverse=True)[:limit], sorted(asks.items())[:limit]

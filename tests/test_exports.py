@@ -28,7 +28,7 @@ PUBLIC = {
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
     "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "SyncTimeout",
     # tools
-    "doctor", "recording", "simulator",
+    "doctor", "recording", "rest", "simulator",
 }  # fmt: skip
 
 BLOCKING = {"Books", "LiveBook", "connect"}

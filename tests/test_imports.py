@@ -20,6 +20,7 @@ PUBLIC = frozenset(
         "view",
         "analytics",
         "metrics",
+        "rest",
         "settings",
         "logs",
     }

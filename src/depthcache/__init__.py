@@ -6,7 +6,7 @@
 
 What is listed in `__all__` is public, everything else may change. `connect` and `blocking.connect`
 make live books, `Book` is the same without any network. Importing this loads no network and no
-terminal; `simulator`, `recording` and `__version__` are made when they are first asked for.
+terminal; `simulator`, `recording`, `rest` and `__version__` are made when they are first asked for.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ from depthcache.view import Book, LiveBook
 if TYPE_CHECKING:
     from depthcache import doctor as doctor
     from depthcache import recording as recording
+    from depthcache import rest as rest
     from depthcache import simulator as simulator
 
     __version__: str
@@ -130,6 +131,7 @@ __all__ = [
     "connect",
     "doctor",
     "recording",
+    "rest",
     "simulator",
 ]
 
@@ -139,7 +141,7 @@ WAITING: Final = Outcome.WAITING
 GAP: Final = Outcome.GAP
 IGNORED: Final = Outcome.IGNORED
 
-_LAZY = ("doctor", "recording", "simulator")
+_LAZY = ("doctor", "recording", "rest", "simulator")
 
 
 def __getattr__(name: str) -> object:

@@ -127,10 +127,10 @@ Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
 async def serving(
     routes: Mapping[str, Handler], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[str]:
-    """A server with these GET handlers; yields `host:port`."""
+    """A server with these handlers; yields `host:port`."""
     app = web.Application()
     for path, handler in routes.items():
-        app.router.add_get(path, handler)
+        app.router.add_route("*", path, handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, 0, ssl_context=tls)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Answer", "Verdict", "judge", "used_weight"]
+__all__ = ["Answer", "Verdict", "error_in", "judge", "used_weight"]
 
 _UNKNOWN_SYMBOL = -1121
 _STOP_S = {403: 60.0, 418: 120.0, 429: 60.0, 451: 60.0}
@@ -54,7 +54,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """The meaning of one answer. Never raises, whatever was sent."""
     if status == 200:
         return Answer(Verdict.INSTALL)
-    code, text = _error(body)
+    code, text = error_in(body)
     shown = f"HTTP {status}" + (f" code {code}" if code is not None else "") + (f": {text}" if text else "")
     told_s = _seconds(_header(headers, "retry-after"))
     if status in _STOP_S or told_s is not None:
@@ -78,7 +78,7 @@ def _blames_the_request(code: int) -> bool:
     return -1199 <= code <= -1100 or -4999 <= code <= -4000
 
 
-def _error(body: bytes) -> tuple[int | None, str]:
+def error_in(body: bytes) -> tuple[int | None, str]:
     """Binance's code and message; no code and the first letters for anything else."""
     try:
         value = json.loads(body)

@@ -104,6 +104,11 @@ class Budget:
         """The weight that the exchange itself counted last, all programs together."""
         return None if self._counted is None else self._counted[0]
 
+    @property
+    def count(self) -> tuple[int, int] | None:
+        """The same, and when it was told."""
+        return self._counted
+
     def most(self, share: float) -> int:
         """Weight in any 60 s for that share."""
         return int(self.limit * share)

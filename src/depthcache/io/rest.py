@@ -1,4 +1,4 @@
-"""One HTTP request of the aiohttp network: a GET with a time and a size limit, no redirects.
+"""One HTTP request with a time and a size limit, no redirects: a GET, or JSON that is posted.
 
 Every answer of any status is a `Response`, everything else a `Failure` that says why. Not here: what
 an answer means, and when to ask again.
@@ -22,15 +22,23 @@ _MOST_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 
-async def fetch(sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool) -> Response | Failure:
-    """GET `url`; `timeout_s` covers everything from the name lookup to the last byte."""
+async def fetch(
+    sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool, posted: bytes | None = None
+) -> Response | Failure:
+    """GET `url`, or POST it where JSON is `posted`; `timeout_s` covers everything from the name lookup to
+    the last byte."""
     try:
         way = way_to(url) if use_proxies else DIRECT
-        async with sessions.of(way).get(
+        taken = through(way)
+        if posted is not None:
+            taken["headers"] = {**(taken["headers"] or {}), "Content-Type": "application/json"}
+        async with sessions.of(way).request(
+            "GET" if posted is None else "POST",
             url,
+            data=posted,
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             allow_redirects=False,
-            **through(way),
+            **taken,
         ) as answer:
             body = bytearray()
             async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):

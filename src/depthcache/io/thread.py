@@ -34,7 +34,7 @@ class LoopEnded(Exception):
 
 
 class LoopThread:
-    """Holds an asynchronous context open on a thread. Order of calls: `start`, `call`, `stop`.
+    """Holds an asynchronous context open on a thread. Order of calls: `start`, `call` and `submit`, `stop`.
 
     Each may be called from any thread but the loop's own; `stop` as often as one likes.
     """
@@ -62,19 +62,25 @@ class LoopThread:
             self.stop()
             raise
 
-    def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine on the loop and return what it returns. Raises what it raises, and
-        LoopEnded where the loop has ended or ends before it is done."""
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Begin a coroutine on the loop; cancelling the future ends it. Raises LoopEnded where the loop has
+        ended; the future does where the loop ends before it is done."""
         if os.getpid() != self._process:
             raise UsageError("a client lives in the process that made it: connect again after a fork")
-        if threading.current_thread() is self._thread:
-            raise UsageError("a blocking call on the client's own thread would wait for itself for ever")
         future: Future[T] = Future()
         with self._lock:
             if self._loop is None or self._ended or not self._thread.is_alive():
                 raise LoopEnded
             self._calls.add(future)
             self._loop.call_soon_threadsafe(self._begin, work, future)
+        return future
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the loop and return what it returns. Raises what it raises, and
+        LoopEnded where the loop has ended or ends before it is done."""
+        if threading.current_thread() is self._thread:
+            raise UsageError("a blocking call on the client's own thread would wait for itself for ever")
+        future = self.submit(work)
         try:
             return future.result()
         except BaseException:

@@ -1,0 +1,206 @@
+"""Questions beside live books: from any thread and loop, within the budget that the process shares."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+from aiohttp import web
+
+import depthcache
+from depthcache import (
+    ConnectionFailed,
+    DepthCacheError,
+    InvalidArgument,
+    Policy,
+    RequestRejected,
+    Settings,
+    UsageError,
+)
+from depthcache.io.budgets import shared_budgets
+from depthcache.rest import Rest
+from tests.support.peers import serving
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[depthcache.simulator.Server]:
+    with depthcache.simulator.serve(seed=2) as server:
+        yield server
+
+
+def at(host: str, **others: object) -> Settings:
+    ends = depthcache.Endpoints(rest=f"http://{host}", websocket=f"ws://{host}")
+    return Settings(endpoints={"binance.com": ends}, proxies=False, **others)  # type: ignore[arg-type]
+
+
+def threads() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "depthcache rest"]
+
+
+@pytest.mark.slow
+def test_a_program_without_a_loop_asks_and_the_weight_is_counted(server: depthcache.simulator.Server) -> None:
+    with Rest(server.settings) as rest:
+        assert rest.used_weight("binance.com") is None
+        answer = rest.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
+        assert "BTCUSDT" in {row["symbol"] for row in answer.json()["symbols"]}
+        budget = shared_budgets().of(server.settings.venue("binance.com"))
+        assert budget.used(0) == 20
+        weight, age_s = rest.used_weight("binance.com") or (0, -1.0)
+        assert weight == 20
+        assert 0 <= age_s < 60
+        query = {"symbol": "BTCUSDT", "limit": 5, "nothing": None}
+        assert len(rest.ask("binance.com", "/api/v3/depth", weight=5, query=query).json()["bids"]) == 5
+    assert threads() == []
+
+
+async def test_a_loop_is_not_blocked_while_it_waits(server: depthcache.simulator.Server) -> None:
+    with Rest(server.settings) as rest:
+        asked = asyncio.create_task(rest.ask_async("binance.com", "/api/v3/time", weight=1))
+        assert "serverTime" in (await asked).json()
+
+
+async def test_a_rejected_question_says_what_the_exchange_said(server: depthcache.simulator.Server) -> None:
+    with Rest(server.settings) as rest:
+        with pytest.raises(RequestRejected) as caught:
+            await rest.ask_async("binance.com", "/api/v3/depth", weight=5, query={"symbol": "NOBODY"})
+        assert (caught.value.status, caught.value.code) == (400, -1121)
+
+
+async def test_a_stop_of_the_exchange_stops_everybody_who_shares_the_budget() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=429, text='{"code":-1003,"msg":"Too much"}', headers={"Retry-After": "60"})
+
+    async with serving({"/x": refuse}) as host:
+        with Rest(at(host)) as first, Rest(at(host)) as second:
+            with pytest.raises(RequestRejected, match="429"):
+                await first.ask_async("binance.com", "/x", weight=1)
+            with pytest.raises(ConnectionFailed, match="budget has no room") as caught:
+                await second.ask_async("binance.com", "/x", weight=1)
+            assert "/x" in caught.value.url
+
+
+async def test_what_does_not_fit_the_share_is_refused_in_words_without_a_request() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response({})
+
+    async with serving({"/x": answer}) as host:
+        with Rest(at(host, policy=Policy(share=0.01))) as rest:  # 60 of 6,000
+            await rest.ask_async("binance.com", "/x", weight=50)
+            with pytest.raises(ConnectionFailed, match="budget has no room"):
+                await rest.ask_async("binance.com", "/x", weight=50, timeout=5)
+    assert asked == ["/x"]
+
+
+async def test_a_cancelled_question_gives_its_weight_back_to_time() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        await over.wait()
+        return web.Response()
+
+    async with serving({"/x": hang}) as host:
+        settings = at(host)
+        with Rest(settings) as rest:
+            asked = asyncio.create_task(rest.ask_async("binance.com", "/x", weight=7))
+            await begun.wait()
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            over.set()
+            await asyncio.to_thread(rest.close)  # whatever was on its way on the thread is over
+            budget = shared_budgets().of(settings.venue("binance.com"))
+            assert budget._in_flight == 0
+            assert budget.used(0) == 7, "the exchange may have counted it"
+
+
+async def test_a_question_to_anybody_may_post_json() -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            return web.json_response({"query": dict(request.query)})
+        return web.json_response({"posted": await request.json(), "type": request.content_type})
+
+    async with serving({"/x": echo}) as host:
+        with Rest(Settings(proxies=False)) as rest:
+            got = await rest.fetch_async(f"http://{host}/x", query={"a": 1, "b": None})
+            assert got.json() == {"query": {"a": "1"}}
+            posted = await rest.fetch_async(f"http://{host}/x", posted={"a": [1]})
+            assert posted.json() == {"posted": {"a": [1]}, "type": "application/json"}
+
+
+async def test_any_status_is_an_answer_and_none_is_a_failure() -> None:
+    async def fail(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=500, text="no json")
+
+    async with serving({"/x": fail}) as host:
+        with Rest(Settings(proxies=False)) as rest:
+            answer = await rest.fetch_async(f"http://{host}/x")
+            assert answer.status == 500
+            with pytest.raises(RequestRejected, match="no json"):
+                answer.json()
+            with pytest.raises(ConnectionFailed):
+                await rest.fetch_async("http://127.0.0.1:1/x")
+            with pytest.raises(InvalidArgument, match="without a query"):
+                await rest.fetch_async("http://127.0.0.1:1/x?a=1", query={"b": 2})
+
+
+def test_a_closed_session_says_so() -> None:
+    rest = Rest(Settings(proxies=False))
+    rest.close()
+    rest.close()
+    with pytest.raises(UsageError, match="closed"):
+        rest.fetch("http://127.0.0.1:1/x")
+
+
+async def test_closing_ends_what_is_on_its_way() -> None:
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        await over.wait()
+        return web.Response()
+
+    async with serving({"/x": hang}) as host:
+        rest = Rest(Settings(proxies=False))
+        asked = asyncio.create_task(rest.fetch_async(f"http://{host}/x"))
+        await begun.wait()
+        await asyncio.to_thread(rest.close)
+        with pytest.raises(DepthCacheError, match="closed"):
+            await asked
+        over.set()
+    assert threads() == []
+
+
+def test_a_session_that_is_dropped_leaves_no_thread(server: depthcache.simulator.Server) -> None:
+    rest = Rest(server.settings)
+    rest.ask("binance.com", "/api/v3/ping", weight=1)
+    (thread,) = threads()
+    del rest
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_after_a_fork_has_a_session_of_its_own(server: depthcache.simulator.Server) -> None:
+    with Rest(server.settings) as rest:
+        rest.ask("binance.com", "/api/v3/ping", weight=1)
+        child = os.fork()
+        if child == 0:
+            try:
+                rest.ask("binance.com", "/api/v3/ping", weight=1)
+                rest.close()
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        rest.ask("binance.com", "/api/v3/ping", weight=1)

@@ -1,4 +1,4 @@
-"""The addresses of a cluster's commands."""
+"""The addresses of a cluster's commands, as paths behind its URL. Not here: who calls them (`cluster`)."""
 
 from __future__ import annotations
 
@@ -7,3 +7,16 @@ __all__ = ["ClusterEndpoints"]
 
 class ClusterEndpoints:
     """Where a cluster is asked what."""
+
+    add_credentials = "add_credentials"
+    create_depthcache = "create_depthcache"
+    create_depthcaches = "create_depthcaches"
+    get_asks = "get_asks"
+    get_bids = "get_bids"
+    get_cluster_info = "get_cluster_info"
+    get_credentials_list = "get_credentials_list"
+    get_depthcache_info = "get_depthcache_info"
+    get_depthcache_list = "get_depthcache_list"
+    remove_credentials = "remove_credentials"
+    stop_depthcache = "stop_depthcache"
+    test = "test"

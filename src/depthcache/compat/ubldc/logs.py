@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 __all__ = [
     "callback_failed",
+    "cluster_failed",
     "deprecated_name",
     "left_with_exception",
     "no_effect",
     "nothing_given",
     "shallow",
     "unknown_market",
+    "update_available",
 ]
 
 _LOGGER = logging.getLogger("unicorn_binance_local_depth_cache")
@@ -60,3 +62,13 @@ def shallow(*, market: str, side: str, levels: int) -> None:
         side,
         market,
     )
+
+
+def cluster_failed(*, url: str, reason: str) -> None:
+    """A cluster gave no usable answer."""
+    _LOGGER.error("no answer from the cluster at %s: %s", url, reason)
+
+
+def update_available(*, installed: str, latest: str) -> None:
+    """There is a newer release of this package."""
+    _LOGGER.warning("depthcache %s is installed and %s is out: pip install -U depthcache", installed, latest)

@@ -1,0 +1,143 @@
+"""How a cluster is asked: one kept-alive session, answers as dictionaries, never an exception of the network.
+
+Not here: what can be asked (`cluster`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+from depthcache import DepthCacheError, InvalidArgument, MalformedMessage, RequestRejected, Settings
+from depthcache.compat.ubldc import logs
+from depthcache.rest import Answer, Rest
+
+__all__ = ["Question", "Requests", "cluster_url"]
+
+_TIMEOUT_S = 10.0
+_METHOD_NOT_ALLOWED = 405
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call of a cluster.
+
+    Attributes:
+        endpoint: the path.
+        given: the parameters; None values are left out.
+        posted: whether they are sent as JSON in a body.
+        may_be_got: whether they may stand in the URL instead, where a server takes no POST. Secrets may not.
+        debug: whether times are wanted, too.
+    """
+
+    endpoint: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+    posted: bool = False
+    may_be_got: bool = False
+    debug: bool = False
+
+
+class Requests:
+    """The session with one cluster."""
+
+    def __init__(self, url: str, settings: Settings | None) -> None:
+        self._url, self._settings = url, Settings.from_environment() if settings is None else settings
+        self._lock = Lock()
+        self._rest: Rest | None = None
+        self._only_got: set[str] = set()
+        """Endpoints of this server that take no POST: up to 0.9.1 `create_depthcache` is one."""
+
+    def close(self) -> None:
+        """End the connections; the next question opens others."""
+        with self._lock:
+            rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.close()
+
+    def send(self, question: Question) -> dict[str, Any]:
+        """The answer; `{"error": exception}` where none came."""
+        try:
+            answer = self._session().fetch(**self._request(question))
+            if self._refuses_post(question, answer):
+                answer = self._session().fetch(**self._request(question))
+            return _read(answer, question)
+        except DepthCacheError as error:
+            logs.cluster_failed(url=self._url + question.endpoint, reason=str(error))
+            return {"error": error}
+
+    async def send_async(self, question: Question) -> dict[str, Any]:
+        """The answer; `{"error": text}` where none came."""
+        try:
+            answer = await self._session().fetch_async(**self._request(question))
+            if self._refuses_post(question, answer):
+                answer = await self._session().fetch_async(**self._request(question))
+            return _read(answer, question)
+        except DepthCacheError as error:
+            logs.cluster_failed(url=self._url + question.endpoint, reason=str(error))
+            return {"error": str(error)}
+
+    def _session(self) -> Rest:
+        with self._lock:
+            if self._rest is None:
+                self._rest = Rest(self._settings)
+            return self._rest
+
+    def _request(self, question: Question) -> dict[str, Any]:
+        """The arguments of `Rest.fetch`. Servers look for `debug` in the query, also of a POST."""
+        url, query = self._url + question.endpoint, {"debug": "true"} if question.debug else {}
+        given = {name: value for name, value in question.given.items() if value is not None}
+        if question.posted and question.endpoint not in self._only_got:
+            return {"url": url, "query": query, "posted": given, "timeout": _TIMEOUT_S}
+        flat = {name: ",".join(each) if isinstance(each, list) else each for name, each in given.items()}
+        return {"url": url, "query": flat | query, "timeout": _TIMEOUT_S}
+
+    def _refuses_post(self, question: Question, answer: Answer) -> bool:
+        if answer.status != _METHOD_NOT_ALLOWED or not question.may_be_got:
+            return False
+        refused = question.endpoint not in self._only_got
+        self._only_got.add(question.endpoint)
+        return refused
+
+
+def cluster_url(address: str | None, port: int | None) -> str:
+    """The URL of a cluster, with a slash behind. Raises InvalidArgument."""
+    if not isinstance(address, str) or not address.strip():
+        allowed = "a host name, an IP address or a URL"
+        raise InvalidArgument(name="ubdcc_address", value=address, allowed=allowed)
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536):
+        raise InvalidArgument(name="ubdcc_port", value=port, allowed="1 to 65535, or None")
+    text = address.strip().rstrip("/")
+    if text.count(":") > 1 and not text.startswith("[") and "://" not in text:
+        text = f"[{text}]"
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    allowed = "a host name, an IP address or a URL that begins with http:// or https://"
+    refused = InvalidArgument(name="ubdcc_address", value=address, allowed=allowed)
+    try:
+        named = parts.port
+    except ValueError:
+        raise refused from None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment:
+        raise refused
+    behind = "" if named is not None or port in (None, 80, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{parts.netloc}{behind}{parts.path}/"
+
+
+def _read(answer: Answer, question: Question) -> dict[str, Any]:
+    """The dictionary of an answer, with the times where they are wanted. Raises DepthCacheError."""
+    if answer.status != 200:
+        text = " ".join(answer.body[:200].decode("utf-8", "replace").split())
+        raise RequestRejected(url=answer.url.partition("?")[0], status=answer.status, code=None, text=text)
+    found = answer.json()
+    if not isinstance(found, dict):
+        raise MalformedMessage(what="no JSON object", position=0, excerpt=answer.body)
+    if question.debug and isinstance(found.get("debug"), dict):
+        debug = found["debug"]
+        debug["request_time"] = answer.took_s
+        inside = debug.get("cluster_execution_time")
+        if isinstance(inside, int | float):
+            debug["transmission_time"] = answer.took_s - inside
+    return found

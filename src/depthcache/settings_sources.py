@@ -23,8 +23,8 @@ __all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_o
 
 PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
-_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG"})
-"""Read by the command line."""
+_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL"})
+"""Read by the command line, and by the update check of the drop-in."""
 _KINDS = {
     "proxies": bool,
     "transport": str,

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from uuid import uuid4
 
+import depthcache
 from depthcache import Facts, InvalidArgument, Settings
 from depthcache.compat.ubldc import faces, logs, summary
 from depthcache.compat.ubldc.arguments import (
@@ -24,6 +25,7 @@ from depthcache.compat.ubldc.arguments import (
 from depthcache.compat.ubldc.books import LocalBooks
 from depthcache.compat.ubldc.cluster import Cluster
 from depthcache.compat.ubldc.releases import Releases
+from depthcache.compat.ubldc.rest_face import BinanceRestApiManager
 from depthcache.compat.ubldc.restarts import Restarts
 from depthcache.compat.ubldc.snapshots import UbraSnapshots
 from depthcache.compat.ubldc.thread_face import ThreadFace
@@ -31,9 +33,9 @@ from depthcache.compat.ubldc.views import view_of_caches, view_of_streams
 
 __all__ = ["BinanceLocalDepthCacheManager", "__version__"]
 
-__version__: Final = "2.14.0"
-"""The release whose interface this is."""
-_NAME = "unicorn-binance-local-depth-cache"
+__version__: Final = depthcache.__version__
+"""Of this package, as `get_latest_version` tells of it; the interface is that of 2.14.0."""
+_NAME = "depthcache"
 
 
 class BinanceLocalDepthCacheManager(ThreadFace):
@@ -89,7 +91,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         self._default_refresh = parse_interval("default_refresh_interval", default_refresh_interval)
         speed_ms = speed_of(exchange, depth_cache_update_interval)
         self._settings = Settings.from_environment() if settings is None else settings
-        self._snapshot_ubra = ubra_manager
+        self._snapshot_ubra = _source_of_snapshots(ubra_manager)
         self._books = LocalBooks(
             exchange,
             speed_ms=speed_ms,
@@ -100,11 +102,14 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         self._restarts = None if callback is None else Restarts(self._books, self._stopped, callback)
         self._stream_id = str(uuid4())
         self._exchange, self._update_interval = exchange, depth_cache_update_interval
-        self._releases = Releases(__version__)
+        self._releases = Releases()
+        self._owns_ubra = ubra_manager is None
         self._ubra = faces.make_ubra(self) if ubra_manager is None else ubra_manager
         self._ubwa = faces.make_ubwa(self)
         self._cluster = (
-            None if ubdcc_address is None else Cluster(ubdcc_address, ubdcc_port, exchange=exchange)
+            None
+            if ubdcc_address is None
+            else Cluster(ubdcc_address, ubdcc_port, exchange=exchange, settings=self._settings)
         )
         if warn_on_update:
             self._releases.look()
@@ -152,7 +157,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
 
     @property
     def version(self) -> str:
-        """The release whose interface this is."""
+        """The version of this package."""
         return __version__
 
     @property
@@ -288,7 +293,10 @@ class BinanceLocalDepthCacheManager(ThreadFace):
 
         A given `ubra_manager` is let go, and goes on by itself.
         """
-        self._ubra = self._snapshot_ubra = faces.make_ubra(self, api_key=api_key, api_secret=api_secret)
+        if self._owns_ubra:
+            self._ubra.stop_manager()
+        self._owns_ubra, self._snapshot_ubra = True, None
+        self._ubra = faces.make_ubra(self, api_key=api_key, api_secret=api_secret)
 
     def stop_depthcache(self, markets: str | list[str] | None = None) -> bool:
         """End caches and their subscriptions; None gives False. Raises DepthCacheNotFound."""
@@ -321,6 +329,10 @@ class BinanceLocalDepthCacheManager(ThreadFace):
     def stop_manager(self, close_api_session: bool = True) -> bool:
         """End all caches, connections and threads. A given `ubra_manager` goes on. May be called often."""
         self._books.close()
+        if self._owns_ubra:
+            self._ubra.stop_manager()
+        if self._cluster is not None:
+            self._cluster.close()
         return True
 
     # --- what belongs to other libraries -------------------------------------------------------
@@ -348,12 +360,12 @@ class BinanceLocalDepthCacheManager(ThreadFace):
 
     @staticmethod
     def get_version() -> str:
-        """The release whose interface this is."""
+        """The version of this package."""
         return __version__
 
     @staticmethod
     def get_user_agent() -> str:
-        """Name, release and Python, as in `…_2.14.0-python_3.11.7`."""
+        """Name, version and Python, as in `depthcache_0.1.0-python_3.11.7`."""
         return f"{_NAME}_{__version__}-python_{platform.python_version()}"
 
     def print_summary(
@@ -383,6 +395,11 @@ class BinanceLocalDepthCacheManager(ThreadFace):
     def facts(self) -> Facts:
         """Counters, ages and delays of books, connections and budgets, as `depthcache` has them; new here."""
         return self._books.facts()
+
+
+def _source_of_snapshots(ubra: Any) -> Any:
+    """What brings the snapshots; None for the client itself, as the face of this drop-in would have it do."""
+    return None if isinstance(ubra, BinanceRestApiManager) else ubra
 
 
 def _listed(markets: object) -> list[str]:

@@ -13,7 +13,7 @@ __all__ = ["ThreadFace"]
 class ThreadFace:
     """A manager as a thread: alive until it is stopped, and joined by that."""
 
-    name = "unicorn-binance-local-depth-cache"
+    name = "depthcache"
     daemon = False
     ident: int | None = None
     native_id: int | None = None

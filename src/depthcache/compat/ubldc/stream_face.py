@@ -1,0 +1,202 @@
+"""The face of UNICORN Binance WebSocket API, as far as programs with depth caches call it: what streams do.
+
+A stream is a connection and what it carries; its id is ours. Not here: making or stopping streams, which the
+caches do.
+"""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4, uuid5
+
+import depthcache
+from depthcache import ConnectionFacts, venues
+from depthcache.compat.ubldc.rates import Rates
+
+if TYPE_CHECKING:
+    from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
+
+__all__ = ["StreamFace", "human_bytes", "human_seconds"]
+
+
+class StreamFace:
+    """What the streams of a manager do. Any thread may use it."""
+
+    def __init__(self, manager: BinanceLocalDepthCacheManager) -> None:
+        self._manager = manager
+        self._namespace: UUID = uuid4()
+        self.start_time = time()
+        self.rates = Rates()
+        """How fast the counts of this manager grow; shared by everything that shows them."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Nothing else is there."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"this face tells the state of the streams of depth caches and has no {name!r}")
+
+    @property
+    def exchange(self) -> str:
+        """The exchange name."""
+        return self._manager.exchange
+
+    # --- one stream ------------------------------------------------------------------------
+
+    def get_stream_list(self) -> dict[str, dict[str, Any]]:
+        """Every stream by its id."""
+        return {self._id(each): self._info(each) for each in self._manager.facts().connections}
+
+    def get_active_stream_list(self) -> dict[str, dict[str, Any]] | None:
+        """Streams over which data can come, by id; None where there are none."""
+        streams = self.get_stream_list()
+        return {key: each for key, each in streams.items() if each["status"] == "running"} or None
+
+    def get_stream_info(self, stream_id: str) -> dict[str, Any] | bool:
+        """What is known of one stream; False for an unknown id."""
+        return self.get_stream_list().get(stream_id, False)
+
+    # --- all of them -----------------------------------------------------------------------
+
+    def get_number_of_streams_in_stream_list(self) -> int:
+        """How many streams there are."""
+        return len(self._manager.facts().connections)
+
+    def get_number_of_all_subscriptions(self) -> int:
+        """How many markets they carry."""
+        return sum(each.streams for each in self._manager.facts().connections)
+
+    def get_limit_of_subscriptions_per_stream(self) -> int:
+        """How many markets one connection may carry on this exchange."""
+        return venues.venue(self.exchange).streams_per_connection
+
+    def get_total_receives(self) -> int:
+        """Frames received on the present connections."""
+        return sum(each.frames for each in self._manager.facts().connections)
+
+    def get_total_received_bytes(self) -> int:
+        """Bytes received on the present connections."""
+        return sum(each.received_bytes for each in self._manager.facts().connections)
+
+    def get_current_receiving_speed_global(self) -> float:
+        """Bytes a second."""
+        return self.rates.of("received bytes", self.get_total_received_bytes())
+
+    def get_all_receives_last_second(self) -> int:
+        """Frames a second."""
+        return round(self.rates.of("frames", self.get_total_receives()))
+
+    def get_reconnects(self) -> int:
+        """How often connections were made anew."""
+        return sum(max(0, each.connects - 1) for each in self._manager.facts().connections)
+
+    def get_exchange(self) -> str:
+        """The exchange name."""
+        return self.exchange
+
+    def get_start_time(self) -> float:
+        """When the manager was made, in seconds since 1970."""
+        return self.start_time
+
+    def is_manager_stopping(self) -> bool:
+        """Whether the manager was stopped."""
+        return self._manager.stop_request
+
+    def stop_manager(self) -> bool:
+        """Stop the manager, whose streams these are."""
+        return self._manager.stop_manager()
+
+    # --- words -----------------------------------------------------------------------------
+
+    def print_summary(
+        self,
+        add_string: str | None = None,
+        disable_print: bool = False,
+        footer: str | None = None,
+        title: str | None = None,
+    ) -> str | None:
+        """Print the summary of the manager, or return it as text."""
+        from depthcache.compat.ubldc import summary
+
+        words = {"add_string": add_string, "footer": footer, "title": title}
+        if disable_print:
+            return summary.summary_text(self._manager, **words)
+        summary.print_summary(self._manager, **words)
+        return None
+
+    @staticmethod
+    def get_version() -> str:
+        """The version of this package."""
+        return depthcache.__version__
+
+    @staticmethod
+    def get_user_agent() -> str:
+        """Name, version and Python."""
+        return f"depthcache_{depthcache.__version__}-python_{platform.python_version()}"
+
+    @staticmethod
+    def get_timestamp() -> int:
+        """Milliseconds since 1970."""
+        return int(time() * 1000)
+
+    @staticmethod
+    def get_date_of_timestamp(timestamp: float) -> str:
+        """A time in seconds since 1970 in words."""
+        return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d, %H:%M:%S} UTC"
+
+    @staticmethod
+    def get_human_uptime(uptime: float) -> str:
+        """Seconds in words."""
+        return human_seconds(uptime)
+
+    @staticmethod
+    def get_human_bytesize(amount_bytes: float, suffix: str = "") -> str:
+        """Bytes in words."""
+        return human_bytes(amount_bytes) + suffix
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _id(self, facts: ConnectionFacts) -> str:
+        return str(uuid5(self._namespace, str(facts.number)))
+
+    def _info(self, facts: ConnectionFacts) -> dict[str, Any]:
+        status = "running" if facts.is_open else "stopped" if self._manager.stop_request else "restarting"
+        return {
+            "exchange": facts.exchange,
+            "stream_id": self._id(facts),
+            "stream_label": f"connection {facts.number}",
+            "channels": ["depth"],
+            "status": status,
+            "subscriptions": facts.streams,
+            "start_time": self.start_time,
+            "uptime": monotonic() - self.rates.begun,
+            "processed_receives_total": facts.frames,
+            "received_bytes_total": facts.received_bytes,
+            "receives_per_second": self.rates.of(("frames", facts.number), facts.frames),
+            "last_heartbeat": None if facts.quiet_s is None else time() - facts.quiet_s,
+            "reconnects": max(0, facts.connects - 1),
+        }
+
+
+def human_seconds(seconds: float) -> str:
+    """A span of time in words, such as `2d:3h:4m:5s`."""
+    whole = max(0, int(seconds))
+    minutes, left = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d:{hours}h:{minutes}m:{left}s"
+    if hours:
+        return f"{hours}h:{minutes}m:{left}s"
+    return f"{minutes}m:{left}s" if minutes else f"{left} seconds"
+
+
+def human_bytes(size: float) -> str:
+    """Bytes in words, in steps of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1_000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1_000
+    return f"{size:.1f} TB"

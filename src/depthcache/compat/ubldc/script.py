@@ -1,0 +1,106 @@
+"""Runs a program of the old library as `python` would: as `__main__`, with its own arguments, folder, exit
+code and tracebacks, only that the old module names mean this drop-in.
+
+Processes that the program starts by multiprocessing's spawn find the same. Not here: the names (`aliases`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import runpy
+import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from depthcache.compat.ubldc import aliases
+
+__all__ = ["main"]
+
+_VARIABLE = "UBLDC_SCRIPT"
+"""Tells started processes which program it is."""
+_USAGE = """usage: python -m depthcache.compat.ubldc SCRIPT [ARGUMENTS …]
+       python -m depthcache.compat.ubldc -m MODULE [ARGUMENTS …]
+
+Runs a program that was written for unicorn_binance_local_depth_cache, without a change, on depthcache.
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Run what the arguments name. Ends the process as `python SCRIPT` would."""
+    match arguments:
+        case ["-h" | "--help", *_]:
+            sys.stdout.write(_USAGE)
+        case ["-m", name, *others]:
+            aliases.install()
+            sys.argv = [name, *others]
+            runpy.run_module(name, run_name="__main__", alter_sys=True)
+        case [script, *_] if not script.startswith("-"):
+            aliases.install()
+            sys.argv = arguments
+            _run(script)
+        case _:
+            sys.stderr.write(_USAGE)
+            sys.exit(2)
+
+
+def _run(script: str) -> None:
+    path = Path(script).absolute()
+    if path.is_dir() or path.suffix in (".zip", ".pyz", ".pyc"):
+        if not sys.flags.safe_path:
+            del sys.path[0]  # runpy puts the place of the program there
+        runpy.run_path(script, run_name="__main__")
+        return
+    try:
+        with io.open_code(str(path)) as file:
+            source = file.read()
+    except OSError as error:
+        why = f"[Errno {error.errno}] {error.strerror}"
+        sys.stderr.write(f"{sys.executable}: can't open file {str(path)!r}: {why}\n")
+        sys.exit(2)
+    if not sys.flags.safe_path:
+        sys.path[0] = str(path.resolve().parent)
+    program = ModuleType("__main__")
+    program.__dict__.update(__file__=str(path), __builtins__=__builtins__, __cached__=None)
+    program.__loader__ = SourceFileLoader("__main__", str(path))
+    # Where multiprocessing starts a new interpreter, that imports what the spec names: see below.
+    program.__spec__ = ModuleSpec(__name__, None)
+    os.environ[_VARIABLE] = str(path)
+    sys.modules["__main__"] = program
+    try:
+        _execute(source, str(path), program.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        _show(error)
+        raise
+
+
+def _execute(source: bytes, path: str, names: dict[str, Any]) -> None:
+    exec(compile(source, path, "exec", dont_inherit=True), names)  # noqa: S102 - the user's own program
+
+
+def _show(error: BaseException) -> None:
+    """Print the traceback without the frames of this file; what prints afterwards is silenced."""
+    shown = error.__traceback__
+    while shown is not None and _is_ours(shown.tb_frame.f_code):
+        shown = shown.tb_next
+    sys.excepthook(type(error), error.with_traceback(shown), shown)
+    sys.excepthook = _say_nothing
+
+
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename == __file__
+
+
+def _say_nothing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    return None
+
+
+if __name__ == "__mp_main__":
+    # In a process started by multiprocessing's spawn: the names of the program, as it would find them itself.
+    aliases.install()
+    __file__ = sys.argv[0] = os.environ[_VARIABLE]
+    _execute(Path(__file__).read_bytes(), __file__, globals())

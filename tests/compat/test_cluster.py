@@ -24,6 +24,8 @@ from depthcache.compat.ubldc.cluster_endpoints import ClusterEndpoints
 from depthcache.compat.ubldc.cluster_requests import cluster_url
 from tests.compat.fake_cluster import HOST, Asked, FakeCluster, serving
 
+pytestmark = pytest.mark.slow
+
 DIRECT = Settings(proxies=False)
 
 

@@ -203,7 +203,7 @@ class BinanceRestApiManager:
         counted = self._rest.used_weight(self.exchange)
         if counted is not None:
             weight, age_s = counted
-            self._weight = {"status_code": 200, "timestamp": float(round(time() - age_s)), "weight": weight}
+            self._weight = {"status_code": 200, "timestamp": float(int(time() - age_s)), "weight": weight}
         return self._weight
 
     def _kind(self) -> str:

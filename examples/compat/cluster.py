@@ -12,6 +12,7 @@ exchange, markets = "binance.com", ["BTCUSDT", "ETHUSDT"]
 async def main() -> None:
     with BinanceLocalDepthCacheManager(exchange, ubdcc_address=address, ubdcc_port=port) as ubldc:
         cluster = ubldc.cluster
+        assert cluster is not None
         print(await cluster.create_depthcaches_async(exchange=exchange, markets=markets, desired_quantity=2))
         answers = await asyncio.gather(*(cluster.get_asks_async(exchange, each, 3) for each in markets))
         for market, answer in zip(markets, answers, strict=True):

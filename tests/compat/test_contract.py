@@ -126,9 +126,9 @@ def test_without_an_interval_the_bare_stream_is_taken(exchange: str, speed_ms: i
 
 def test_versions_and_names(make: Makes) -> None:
     manager = make()
-    assert manager.get_version() == manager.version == __version__ == "2.14.0"
-    assert manager.get_user_agent().startswith("unicorn-binance-local-depth-cache_2.14.0-python_3.")
-    assert manager.name == "unicorn-binance-local-depth-cache"
+    assert manager.get_version() == manager.version == __version__ == depthcache.__version__
+    assert manager.get_user_agent().startswith(f"depthcache_{__version__}-python_3.")
+    assert manager.name == "depthcache"
 
 
 # --- arguments -------------------------------------------------------------------------------

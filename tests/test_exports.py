@@ -21,6 +21,8 @@ PUBLIC = {
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "BookArrays", "BookIntegers", "Columns", "MissingBook",
     "Status", "Outcome", "SnapshotOutcome",
+    # following them
+    "FollowMode", "FollowOptions", "Update", "Updates", "Listener", "Changes",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
     "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "PackageMissing",
@@ -31,7 +33,7 @@ PUBLIC = {
     "doctor", "recording", "rest", "simulator",
 }  # fmt: skip
 
-BLOCKING = {"Books", "LiveBook", "connect"}
+BLOCKING = {"Books", "LiveBook", "Updates", "connect"}
 
 
 def test_the_public_names_are_these_and_no_others() -> None:

@@ -17,6 +17,8 @@ PUBLIC = frozenset(
         "model",
         "caches",
         "blocking",
+        "follow",
+        "listen",
         "view",
         "analytics",
         "metrics",

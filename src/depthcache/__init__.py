@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from depthcache import blocking
-from depthcache._native import BookReader, Columns, FrozenBook, Side
+from depthcache._native import BookReader, Columns, FrozenBook, Side, Update
 from depthcache.caches import Books, connect
 from depthcache.core.policy import Policy
 from depthcache.errors import (
@@ -40,13 +40,16 @@ from depthcache.errors import (
     UnreadableRecording,
     UsageError,
 )
+from depthcache.follow import FollowMode, FollowOptions, Updates
 from depthcache.io.snapshots import Snapshot, SnapshotRequest
+from depthcache.listen import Listener
 from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import (
     Audit,
     Best,
     BookArrays,
     BookIntegers,
+    Changes,
     CompleteTo,
     Coverage,
     Integers,
@@ -89,6 +92,7 @@ __all__ = [
     "Books",
     "BooksNotSynced",
     "BudgetFacts",
+    "Changes",
     "Columns",
     "CompleteTo",
     "ConnectionFacts",
@@ -98,12 +102,15 @@ __all__ = [
     "Endpoints",
     "ExchangeError",
     "Facts",
+    "FollowMode",
+    "FollowOptions",
     "FrozenBook",
     "Integers",
     "InvalidArgument",
     "Lag",
     "Level",
     "Levels",
+    "Listener",
     "LiveBook",
     "MalformedFrame",
     "MalformedMessage",
@@ -126,6 +133,8 @@ __all__ = [
     "UnknownExchange",
     "UnknownSymbol",
     "UnreadableRecording",
+    "Update",
+    "Updates",
     "UsageError",
     "blocking",
     "connect",

@@ -18,6 +18,7 @@ from depthcache.model import (
     Best,
     BookArrays,
     BookIntegers,
+    Changes,
     CompleteTo,
     Coverage,
     Integers,
@@ -39,6 +40,8 @@ __all__ = [
     "Columns",
     "ControlMessage",
     "FlightLog",
+    "Follower",
+    "FollowerReady",
     "FrozenBook",
     "MarketChange",
     "Router",
@@ -47,6 +50,7 @@ __all__ = [
     "StreamFrame",
     "Transport",
     "TransportEvent",
+    "Update",
     "_Probe",
     "_columns_alive",
     "_nothing",
@@ -56,6 +60,11 @@ __all__ = [
 Continuity: TypeAlias = Literal["contiguous", "chained"]
 """How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
 `chained` (`pu == previous u`: USD-M, COIN-M, options)."""
+
+Mode: TypeAlias = Literal["every", "latest", "interval", "best", "levels", "status"]
+"""When a follower is told of a book; the values of `depthcache.FollowMode`."""
+
+OnStale: TypeAlias = Literal["raise", "serve", "wait"]
 
 Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
 
@@ -139,6 +148,15 @@ class BookReader:
     def updated_ns(self) -> int | None:
         """When the last applied frame was received."""
     @property
+    def updated_at(self) -> float | None:
+        """When the last applied update was received: seconds of `time.monotonic()`; None before one."""
+    @property
+    def confirmed_at(self) -> float | None:
+        """The last proof that this is the exchange's book: an update, or a comparison with a snapshot.
+
+        Seconds of `time.monotonic()`; None before one. A quiet live book is compared every 45 s.
+        """
+    @property
     def _times(self) -> tuple[int | None, int | None]:
         """`event_time_us` and `updated_ns` of one update."""
     @property
@@ -165,10 +183,13 @@ class BookReader:
 
         Of a subclass made in Python it is the native class below it.
         """
-    def freeze(self, levels: int | None = None) -> FrozenBook:
+    def freeze(self, levels: int | None = None, *, on_stale: OnStale | None = None) -> FrozenBook:
         """Both sides of one update id, best `levels` a side (all when None), as a constant.
 
-        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
+        `on_stale`: `serve` takes the last known book where it is not synced, `raise` and `wait` raise
+        BookNotSynced (a call that returns at once cannot wait); None does as all reads of this book.
+        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, InvalidArgument
+        for another word.
         """
     def to_numpy(
         self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
@@ -236,11 +257,11 @@ class BookReader:
         prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
         """
 
-@final
+@disjoint_base
 class FrozenBook(BookReader):
     """A constant copy of a book: the same reading surface, never changing, any thread."""
 
-    def __new__(cls, *args: Never, **kwargs: Never) -> Never:
+    def __new__(cls, *args: Never, **kwargs: Never) -> Self:
         """Raises TypeError: a frozen book comes from `freeze`."""
     @property
     def exact(self) -> FrozenBook:
@@ -248,6 +269,69 @@ class FrozenBook(BookReader):
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
+
+@final
+class Update(FrozenBook):
+    """A book as following tells it: a frozen book, and what lies between it and the item before.
+
+    Where `status` is not `synced` the item tells of a loss of sync: reads of its levels raise
+    BookNotSynced (BookClosed for the last item of all), or give the last known levels with
+    `on_stale="serve"`. Each update of a book is brought by one item that is not fresh, or counted in
+    `skipped` of the next one: never both.
+    """
+
+    def __new__(cls, *args: Never, **kwargs: Never) -> Never:
+        """Raises TypeError: an update comes from following a book."""
+    @property
+    def exact(self) -> Update: ...
+    @property
+    def skipped(self) -> int:
+        """Updates of this book since its last item that no item brought."""
+    @property
+    def is_fresh(self) -> bool:
+        """Begin anew from this book: the first item, after a loss of sync, after a snapshot that changed
+        held levels, or after updates were lost because nobody came for them (mode `every`)."""
+    @property
+    def changes(self) -> Changes | None:
+        """Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
+        or tells of a loss of sync, and in all other modes."""
+
+@final
+class Follower:
+    """One consumer's view of some markets of a router; made by `Router.follow`.
+
+    Letting it go leaves nothing in the markets. One thread takes at a time. In a forked child it is empty.
+    """
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def markets(self) -> int:
+        """How many markets are followed; one whose end was told is left."""
+    @property
+    def held_items(self) -> int:
+        """Items that wait for the consumer (mode `every`)."""
+    @property
+    def held_bytes(self) -> int:
+        """Their bytes, about."""
+    @property
+    def due_ns(self) -> int | None:
+        """When `take` is to be called again though nothing else happens; None for never."""
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was given and nothing comes any more."""
+    def add(self, router: Router, market: int) -> None:
+        """Follow a market, too; what there is of it already is not announced. Raises KeyError."""
+    def remove(self, market: int) -> None:
+        """Follow a market no longer; what was kept of it is still given."""
+    def take(self, now_ns: int) -> Update | None:
+        """The next item; None while there is none."""
+    def wait(self, timeout_s: float) -> None:
+        """Wait without the interpreter until there may be something. Ctrl-C is noticed within 0.1 s."""
+    def finish(self) -> None:
+        """Nothing comes after what is there."""
+    def close(self) -> None:
+        """Leave all markets and forget what was kept."""
 
 @disjoint_base
 class Book(BookReader):
@@ -420,7 +504,16 @@ class StreamFrame:
     @property
     def at_ns(self) -> int: ...
 
-Event: TypeAlias = MarketChange | ControlMessage | StreamFrame | StrayFrame
+@final
+class FollowerReady:
+    """A follower has something for its consumer; not told again before `Follower.take` gave None."""
+
+    __match_args__ = ("follower",)
+    def __new__(cls, *, follower: int) -> Self: ...
+    @property
+    def follower(self) -> int: ...
+
+Event: TypeAlias = MarketChange | ControlMessage | StreamFrame | StrayFrame | FollowerReady
 
 @final
 class TransportEvent:
@@ -590,6 +683,25 @@ class Router:
         """The lines since the last call, and how many frames were lost after them."""
     def flight_log(self, market: int) -> FlightLog:
         """What the flight recorder of a market holds now."""
+    def follow(
+        self,
+        mode: Mode,
+        *,
+        levels: int | None = None,
+        interval_ns: int = 0,
+        start_ns: int = 0,
+        on_stale: OnStale = "raise",
+        most_items: int = 1_000,
+        most_bytes: int = ...,
+        announces: bool = True,
+    ) -> Follower:
+        """A follower of no market yet.
+
+        `levels`: a side in each item, all when None. `interval_ns`, `start_ns`: times of the mode
+        `interval`. `most_items`, `most_bytes`: what is kept for a consumer that does not come (mode
+        `every`, 16 MiB). `announces`: the router tells `FollowerReady` when there is something; else
+        somebody calls `wait`. Raises ValueError.
+        """
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering (kept diffs and old levels stay): the book needs a new snapshot."""
     def restart(self, market: int, reason: str, now_ns: int) -> None:

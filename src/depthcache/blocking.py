@@ -15,28 +15,34 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from depthcache._native import Router
+    from depthcache._native import FrozenBook, Router, Update
+    from depthcache.client import Key
+    from depthcache.io.followers import Wish
+    from depthcache.model import Best
 
 from depthcache.caches import real_network
 from depthcache.client import Client
-from depthcache.errors import BookClosed, UsageError
+from depthcache.errors import BookClosed, BookNotSynced, UsageError
+from depthcache.follow import AnyMode, FollowOptions, OnStale, Stream, make_follower
 from depthcache.io.snapshots import SnapshotSource
 from depthcache.io.thread import LoopEnded, LoopThread
-from depthcache.lookup import Lookup
+from depthcache.listen import Callback, Listener, ThreadListeners
+from depthcache.lookup import AnyBook, Lookup
 from depthcache.metrics import Facts, prometheus_text
 from depthcache.model import Audit
 from depthcache.settings import Settings
 from depthcache.view import LiveReader
 from depthcache.wanted import Wanted, parse_refresh, parse_timeout, wanted
 
-__all__ = ["Books", "LiveBook", "connect"]
+__all__ = ["Books", "LiveBook", "Updates", "connect"]
 
 T = TypeVar("T")
+_A_WHILE_S = 3_600.0
 
 
 @overload
@@ -45,7 +51,7 @@ def connect(
     symbols: Iterable[str],
     *,
     depth: int = 100,
-    on_stale: Literal["raise", "serve"] = "raise",
+    on_stale: OnStale = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -55,7 +61,7 @@ def connect(
     exchange: Mapping[str, Iterable[str]],
     *,
     depth: int = 100,
-    on_stale: Literal["raise", "serve"] = "raise",
+    on_stale: OnStale = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -65,7 +71,7 @@ def connect(
     symbols: Iterable[str] | None = None,
     *,
     depth: int = 100,
-    on_stale: Literal["raise", "serve"] = "raise",
+    on_stale: OnStale = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -83,19 +89,147 @@ def connect(
     return Books(asked)
 
 
-class LiveBook(LiveReader):
-    """The live book of one market, as `depthcache.LiveBook`, with a blocking `wait_synced`.
+class Updates(Stream):
+    """The items of one book, or of many, as they come: `for update in book.updates():`.
 
-    Two separate reads are two moments; for values that belong together use `best` or one `freeze`.
+    The thread that iterates waits natively: neither the interpreter nor the client's loop is kept from
+    their work, and Ctrl-C is noticed within 0.1 s. Leaving the loop in any way loses nothing and hurts
+    nothing: the next `for` goes on where this one stopped. `close()` (from any thread), `with` or forgetting
+    the object ends it. One thread at a time.
+    """
+
+    def __init__(self, client: Client[Any], wish: Wish, *, market: int | None) -> None:
+        """Made by `updates` of a book or of books."""
+        self._client = client
+        follower = make_follower(client, wish, _nobody_waits, market=market, announces=False)
+        super().__init__(client.followers, follower, is_single=market is not None)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Update:
+        """The next item. Ends after the item that says closed, and with the client."""
+        update = self.take(timeout=None)
+        if update is None:
+            raise StopIteration
+        return update
+
+    def take(self, *, timeout: float | None = 0) -> Update | None:
+        """The next item; None where none comes within `timeout` seconds (None: no end), or none any more."""
+        timeout_s = parse_timeout(timeout)
+        client, follower = self._client, self._follower
+        ends_ns = None if timeout_s is None else client.now_ns() + round(timeout_s * 1e9)
+        while True:
+            now_ns = client.now_ns()
+            update = self.take_now(now_ns)
+            if update is not None or self._closed or (ends_ns is not None and ends_ns <= now_ns):
+                return update
+            times = [at_ns for at_ns in (ends_ns, follower.due_ns) if at_ns is not None]
+            follower.wait((min(times) - now_ns) / 1e9 if times else _A_WHILE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _nobody_waits() -> None:
+    """The follower wakes its thread by itself."""
+
+
+class LiveBook(LiveReader):
+    """The live book of one market, as `depthcache.LiveBook`, with blocking calls.
+
+    Two separate reads are two moments; for values that belong together use `best` or one `freeze`. With
+    `on_stale="wait"` the reads `best`, `freeze` and `read` wait until the book is synced, for 30 s (`read`:
+    `timeout`), then raise SyncTimeout; sides cannot wait and raise BookNotSynced.
     """
 
     _thread: LoopThread
+    _listeners: ThreadListeners
 
-    def __new__(cls, client: Client[Any], router: Router, market: int, thread: LoopThread) -> Self:
+    def __new__(
+        cls,
+        client: Client[Any],
+        router: Router,
+        market: int,
+        thread: LoopThread,
+        *,
+        listeners: ThreadListeners,
+    ) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
         self = super().__new__(cls, client, router, market)
-        self._thread = thread
+        self._thread, self._listeners = thread, listeners
         return self
+
+    @property
+    def best(self) -> Best:
+        """Both best levels of one update id."""
+        try:
+            return super().best
+        except BookNotSynced:
+            if not self._waits(None):
+                raise
+        return self.read(1).best
+
+    def freeze(self, levels: int | None = None, *, on_stale: OnStale | None = None) -> FrozenBook:
+        """Both sides of one update id, best `levels` a side (all when None), as a constant.
+
+        `on_stale`: `raise` BookNotSynced, `serve` the last known book, or `wait` for up to 30 s; None takes
+        that of `connect`. Raises SyncTimeout.
+        """
+        return self.read(levels, on_stale=on_stale)
+
+    def read(
+        self,
+        levels: int | None = None,
+        *,
+        on_stale: OnStale | None = None,
+        timeout: float | None = 30,
+    ) -> FrozenBook:
+        """As `freeze`, with `timeout`: seconds to wait at most, None for no end."""
+        waits = self._waits(on_stale)
+        parse_timeout(timeout)
+        try:
+            return super().freeze(levels, on_stale=on_stale)
+        except BookNotSynced:
+            if not waits:
+                raise
+        client = self._client
+        try:
+            return self._thread.call(
+                lambda: client.read_synced(self._number, self, levels, timeout_s=timeout)
+            )
+        except LoopEnded:
+            raise _closed(self.exchange, self.symbol) from None
+
+    def updates(
+        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+    ) -> Updates:
+        """Follow this book: `for update in book.updates("best"):`, as `depthcache.LiveBook.updates`."""
+        return Updates(self._client, self._wish(mode, levels, options), market=self._number)
+
+    def on_update(
+        self,
+        callback: Callback,
+        mode: AnyMode = "latest",
+        *,
+        levels: int | None = 20,
+        **options: Unpack[FollowOptions],
+    ) -> Listener:
+        """Call a function with each item that `updates` would give, until `close()` of what this returns.
+
+        All functions of one client are called on one thread of it, one call after the other. An error in
+        one is counted and logged, and changes nothing. Raises InvalidArgument and BookClosed.
+        """
+        wish = self._wish(mode, levels, options)
+        return self._listeners.listen(self._client, wish, callback, market=self._number)
 
     def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until the book is synced; at once where it is.
@@ -148,10 +282,11 @@ class Books(Lookup[LiveBook]):
     def __init__(self, wanted: Wanted) -> None:
         self._client: Client[LiveBook] = Client(
             wanted,
-            make_book=lambda client, router, market: LiveBook(client, router, market, self._thread),
+            make_book=self._make_book,
             make_network=real_network,
         )
-        self._thread = LoopThread(_running(self._client), name="depthcache")
+        self._listeners = ThreadListeners(name="depthcache-callbacks")
+        self._thread = LoopThread(_running(self._client, self._listeners), name="depthcache")
         self._entered = False
 
     def __enter__(self) -> Self:
@@ -189,18 +324,57 @@ class Books(Lookup[LiveBook]):
         """The same in the text format of Prometheus (needs the package prometheus-client)."""
         return prometheus_text(self.facts())
 
-    def wait_synced(self, timeout: float | None = 30) -> None:
-        """Wait until all books are synced at the same moment.
+    def wait_synced(self, books: Iterable[AnyBook] | None = None, timeout: float | None = 30) -> None:
+        """Wait until these books are synced at the same moment; all when None, also those added meanwhile.
 
-        `timeout`: seconds, None for no end. Raises SyncTimeout naming a book that is late, BookClosed
-        when the client is closed, UnknownSymbol as soon as the exchange does not know one.
+        `books`: symbols, pairs of exchange and symbol, or books. `timeout`: seconds, None for no end.
+        Raises SyncTimeout naming a book that is late, BookClosed when one or the client is closed,
+        UnknownSymbol as soon as the exchange does not know one, and for one that is not held here.
         """
-        parse_timeout(timeout)
+        keys = self._waiting_for(books, timeout)
         try:
-            self._call(lambda: self._client.wait_all_synced(timeout_s=timeout))
+            self._call(lambda: self._client.wait_all_synced(keys, timeout_s=timeout))
         except LoopEnded:
             for book in self:
                 raise _closed(book.exchange, book.symbol) from None
+
+    def wait_any_synced(
+        self, books: Iterable[AnyBook] | None = None, timeout: float | None = 30
+    ) -> list[LiveBook]:
+        """Wait until one of these books is synced, or more; returns those that are.
+
+        Arguments as of `wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
+        UnknownSymbol when all of them have ended.
+        """
+        keys = self._waiting_for(books, timeout)
+        try:
+            return self._call(lambda: self._client.wait_any_synced(keys, timeout_s=timeout))
+        except LoopEnded:
+            for book in self:
+                raise _closed(book.exchange, book.symbol) from None
+            return []
+
+    def _waiting_for(self, books: object, timeout: float | None) -> list[Key] | None:
+        parse_timeout(timeout)
+        return self._chosen(books) if self._entered else None
+
+    def updates(
+        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+    ) -> Updates:
+        """Follow all books of this client as one stream, as `depthcache.Books.updates`."""
+        return Updates(self._client, self._wish(mode, levels, options), market=None)
+
+    def on_update(
+        self,
+        callback: Callback,
+        mode: AnyMode = "latest",
+        *,
+        levels: int | None = 20,
+        **options: Unpack[FollowOptions],
+    ) -> Listener:
+        """Call a function with each item of all books, as `LiveBook.on_update` does with those of one."""
+        wish = self._wish(mode, levels, options)
+        return self._listeners.listen(self._client, wish, callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
         """Begin one more book and return it, not synced yet; the one that is there, if it is.
@@ -237,6 +411,10 @@ class Books(Lookup[LiveBook]):
         """End all books, connections and the thread; `with` does it. May be called more than once."""
         if self._entered:
             self._thread.stop()
+            self._listeners.join()
+
+    def _make_book(self, client: Client[LiveBook], router: Router, market: int) -> LiveBook:
+        return LiveBook(client, router, market, self._thread, listeners=self._listeners)
 
     def _call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if not self._entered:
@@ -249,9 +427,12 @@ def _closed(exchange: str, symbol: str) -> BookClosed:
 
 
 @asynccontextmanager
-async def _running(client: Client[LiveBook]) -> AsyncIterator[None]:
+async def _running(client: Client[LiveBook], listeners: ThreadListeners) -> AsyncIterator[None]:
     await client.start()
     try:
         yield
     finally:
-        await client.aclose()
+        try:
+            await client.aclose()
+        finally:
+            listeners.end()

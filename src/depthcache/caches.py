@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Self, Unpack, overload
 
 from depthcache.client import Client, ClientNetwork
+from depthcache.follow import AnyMode, FollowOptions, OnStale, Updates
 from depthcache.io.snapshots import SnapshotSource
-from depthcache.lookup import Lookup
+from depthcache.listen import Callback, Listener, listen
+from depthcache.lookup import AnyBook, Lookup
 from depthcache.metrics import Facts, prometheus_text
 from depthcache.settings import Settings
 from depthcache.view import LiveBook
@@ -27,7 +29,7 @@ def connect(
     symbols: Iterable[str],
     *,
     depth: int = 100,
-    on_stale: Literal["raise", "serve"] = "raise",
+    on_stale: OnStale = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -37,7 +39,7 @@ def connect(
     exchange: Mapping[str, Iterable[str]],
     *,
     depth: int = 100,
-    on_stale: Literal["raise", "serve"] = "raise",
+    on_stale: OnStale = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -47,7 +49,7 @@ def connect(
     symbols: Iterable[str] | None = None,
     *,
     depth: int = 100,
-    on_stale: Literal["raise", "serve"] = "raise",
+    on_stale: OnStale = "raise",
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -64,8 +66,9 @@ def connect(
         exchange: an exchange name, or a mapping of exchange names to symbols.
         symbols: in any case; twice the same is once; may be empty, books can be added later.
         depth: how many levels a side you need complete; the client chooses its snapshots for it.
-        on_stale: what reading a book does that is not synced: `raise` BookNotSynced, or `serve` the
-            last known book, whose `status` then tells what it is.
+        on_stale: what reading a book does that is not synced: `raise` BookNotSynced, `serve` the last
+            known book, whose `status` then tells what it is, or `wait` until it is synced. Waiting is for
+            `await book.read()` and for following; whatever returns at once raises BookNotSynced then, too.
         speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
         settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
         snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
@@ -126,13 +129,51 @@ class Books(Lookup[LiveBook]):
         """The same in the text format of Prometheus (needs the package prometheus-client)."""
         return prometheus_text(self._client.facts())
 
-    async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
-        """Wait until all books are synced at the same moment.
+    async def wait_synced(
+        self,
+        books: Iterable[AnyBook] | None = None,
+        timeout: float | None = 30,  # noqa: ASYNC109
+    ) -> None:
+        """Wait until these books are synced at the same moment; all when None, also those added meanwhile.
 
-        `timeout`: seconds, None for no end. Raises SyncTimeout naming a book that is late, BookClosed
-        when the client is closed, UnknownSymbol as soon as the exchange does not know one.
+        `books`: symbols, pairs of exchange and symbol, or books. `timeout`: seconds, None for no end.
+        Raises SyncTimeout naming a book that is late, BookClosed when one or the client is closed,
+        UnknownSymbol as soon as the exchange does not know one, and for one that is not held here.
         """
-        await self._client.wait_all_synced(timeout_s=timeout)
+        await self._client.wait_all_synced(self._chosen(books), timeout_s=timeout)
+
+    async def wait_any_synced(
+        self,
+        books: Iterable[AnyBook] | None = None,
+        timeout: float | None = 30,  # noqa: ASYNC109
+    ) -> list[LiveBook]:
+        """Wait until one of these books is synced, or more; returns those that are.
+
+        Arguments as of `wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
+        UnknownSymbol when all of them have ended.
+        """
+        return await self._client.wait_any_synced(self._chosen(books), timeout_s=timeout)
+
+    def updates(
+        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+    ) -> Updates:
+        """Follow all books of this client as one stream, also those that are added while it runs.
+
+        Arguments and items are those of `LiveBook.updates`; `update.exchange` and `update.symbol` tell whose
+        it is. A book that ends says so in its last item; the iteration ends with the client.
+        """
+        return Updates(self._client, self._wish(mode, levels, options), market=None)
+
+    def on_update(
+        self,
+        callback: Callback,
+        mode: AnyMode = "latest",
+        *,
+        levels: int | None = 20,
+        **options: Unpack[FollowOptions],
+    ) -> Listener:
+        """Call a function with each item of all books, as `LiveBook.on_update` does with those of one."""
+        return listen(self._client, self._wish(mode, levels, options), callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
         """Begin one more book and return it, not synced yet; the one that is there, if it is.

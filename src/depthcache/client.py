@@ -10,21 +10,21 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from depthcache import logs
-from depthcache._native import BookReader, Router, _on_fork
+from depthcache._native import BookReader, FrozenBook, Router, _on_fork
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit, TellTrouble
 from depthcache.core.link import Link
-from depthcache.core.notices import Ending, Notice
-from depthcache.errors import BookClosed, SyncTimeout, UnknownSymbol, UsageError
+from depthcache.core.notices import Notice
+from depthcache.errors import BookClosed, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.flights import Flights, write_flight
+from depthcache.io.followers import Followers
 from depthcache.io.network import Network
 from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
@@ -33,6 +33,7 @@ from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
 from depthcache.venues import Venue
+from depthcache.waiting import Waiting, too_late
 from depthcache.wanted import Wanted, parse_timeout
 
 __all__ = ["Client", "ClientNetwork", "Key"]
@@ -45,7 +46,8 @@ Key = tuple[str, str]
 
 B = TypeVar("B", bound=BookReader)
 _BETWEEN_AUDITS_S = 20.0
-_Find: TypeAlias = Callable[[], Mapping[int, BookReader]]
+_LAST_CALL_S = 5.0
+"""How long the end waits for a callback that is running."""
 
 
 class ClientNetwork(Network, Protocol):
@@ -53,25 +55,6 @@ class ClientNetwork(Network, Protocol):
 
     async def aclose(self) -> None:
         """Leave nothing behind; nothing is reported once it began."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    """Somebody waits until all `pending` markets are synced, or any of its markets has ended."""
-
-    concerned: frozenset[int]
-    pending: set[int]
-    done: asyncio.Future[None]
-
-    def on_notice(self, notice: Notice) -> None:
-        if notice.market not in self.concerned:
-            return
-        if notice.status is Status.SYNCED:
-            self.pending.discard(notice.market)
-        else:
-            self.pending.add(notice.market)
-        if (not self.pending or notice.status is Status.CLOSED) and not self.done.done():
-            self.done.set_result(None)
 
 
 class Client(Generic[B]):
@@ -88,15 +71,16 @@ class Client(Generic[B]):
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
         self._make_book, self._make_network = make_book, make_network
-        self._markets: dict[Key, int] = {}
-        self._endings: dict[int, Notice] = {}
+        self._markets: Mapping[Key, int] = {}
+        """Replaced as a whole, too."""
         self._audits: dict[int, asyncio.Future[Audit]] = {}
         self._audit_numbers = count(1)
-        self._waiters: set[_Waiter] = set()
+        self._waiting = Waiting(self.check_loop)
         self._network: ClientNetwork | None = None
         self._recorder: Recorder | None = None
         self._flights: Flights | None = None
         self._savings: set[asyncio.Future[None]] = set()
+        self._kept: set[asyncio.Task[None]] = set()
         self._closed = False
 
     # --- getters ------------------------------------------------------------------------------
@@ -121,9 +105,16 @@ class Client(Generic[B]):
             raise _not_started()
         return self._network.now_ns()
 
-    def confirmed_ns(self, market: int) -> int | None:
-        """When a book was last proven to be the exchange's, other than by a diff; None for never."""
-        return self._core.confirmed_ns(market)
+    @property
+    def followers(self) -> Followers:
+        """Who follows which books. Raises UsageError before the client runs."""
+        if not self.started:
+            raise _not_started()
+        return self._runner.followers
+
+    def markets(self) -> Iterable[int]:
+        """The numbers of all books; from any thread."""
+        return self._markets.values()
 
     def reconnects(self, market: int) -> tuple[int, int | None]:
         """How often a book's connection was lost and another took its place, and when last."""
@@ -203,7 +194,7 @@ class Client(Generic[B]):
     def refresh(self, market: int, limit: int) -> None:
         """Merge a snapshot of that limit into a book, when its turn comes; nobody waits for it."""
         if not self._closed and market in self._markets.values():
-            self._check_loop()
+            self.check_loop()
             self._runner.audit(market, next(self._audit_numbers), limit)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
@@ -214,7 +205,7 @@ class Client(Generic[B]):
     def resync(self, market: int) -> None:
         """Give a book up and build it anew from a new snapshot."""
         if not self._closed and market in self._markets.values():
-            self._check_loop()
+            self.check_loop()
             self._runner.resync(market, "asked for by the application")
 
     async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
@@ -222,7 +213,7 @@ class Client(Generic[B]):
         timeout_s = parse_timeout(timeout_s)
         if self._closed or book.status is Status.CLOSED:
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
-        self._check_loop()
+        self.check_loop()
         number = next(self._audit_numbers)
         done = self._audits[number] = self._loop.create_future()
         try:
@@ -231,7 +222,7 @@ class Client(Generic[B]):
                 found: Audit = await done
                 return found
         except TimeoutError:
-            raise _too_late([book], timeout_s or 0.0) from None
+            raise too_late([book], timeout_s or 0.0) from None
         except _AuditFailed as failed:
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=str(failed)) from None
         finally:
@@ -311,7 +302,8 @@ class Client(Generic[B]):
 
     def remove(self, key: Key) -> None:
         """End a book for good. The key must be one of `books`."""
-        market = self._markets.pop(key)
+        market = self._markets[key]
+        self._markets = {each: number for each, number in self._markets.items() if each != key}
         self.books = {each: book for each, book in self.books.items() if each != key}
         if not self._closed:
             self._runner.remove(market)
@@ -324,66 +316,71 @@ class Client(Generic[B]):
         self._closed = True
         self._runner.close()
         await self._end()
+        await self._end_kept()
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside the client, until it ends or the client does."""
+        task = self._loop.create_task(work)
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    def check_loop(self) -> None:
+        """Raises UsageError anywhere but on the event loop of this client."""
+        if not self.started:
+            raise _not_started()
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is not self._loop:
+            raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
 
     # --- waiting ------------------------------------------------------------------------------
 
     async def wait_synced(self, market: int, book: BookReader, *, timeout_s: float | None) -> None:
         """Until that book is synced. Raises SyncTimeout, BookClosed or UnknownSymbol."""
-        await self._wait(lambda: {market: book}, timeout_s)
+        await self._waiting.until_synced(lambda: {market: book}, timeout_s=timeout_s)
 
-    async def wait_all_synced(self, *, timeout_s: float | None) -> None:
-        """Until all books are synced at the same moment, also those added meanwhile."""
+    async def read_synced(
+        self, market: int, book: BookReader, levels: int | None, *, timeout_s: float | None
+    ) -> FrozenBook:
+        """A frozen book as soon as it is synced. Raises what `wait_synced` raises."""
+        return await self._waiting.read(market, book, levels, timeout_s=timeout_s)
+
+    async def wait_all_synced(self, keys: Sequence[Key] | None, *, timeout_s: float | None) -> None:
+        """Until these books are synced at the same moment; None for all, also those added meanwhile."""
+        await self._waiting.until_synced(self._finder(keys), timeout_s=timeout_s)
+
+    async def wait_any_synced(self, keys: Sequence[Key] | None, *, timeout_s: float | None) -> list[B]:
+        """Until one of these books is synced, or more; those that are, none where none was meant."""
+        return await self._waiting.until_any(self._finder(keys), timeout_s=timeout_s)
+
+    def _finder(self, keys: Sequence[Key] | None) -> Callable[[], Mapping[int, B]]:
         if not self.started:
             raise _not_started()
-        await self._wait(lambda: {self._markets[key]: book for key, book in self.books.items()}, timeout_s)
-
-    async def _wait(self, find: _Find, timeout_s: float | None) -> None:
-        timeout_s = parse_timeout(timeout_s)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._until_synced(find)
-        except TimeoutError:
-            late = [book for book in find().values() if book.status is not Status.SYNCED]
-            if late:
-                raise _too_late(late, timeout_s or 0.0) from None
-
-    async def _until_synced(self, find: _Find) -> None:
-        while True:
-            books = find()
-            pending = {market for market, book in books.items() if not self._is_synced(market, book)}
-            if not pending:
-                return
-            self._check_loop()
-            waiter = _Waiter(frozenset(books), pending, self._loop.create_future())
-            self._waiters.add(waiter)
-            try:
-                await waiter.done
-            finally:
-                self._waiters.discard(waiter)
-
-    def _is_synced(self, market: int, book: BookReader) -> bool:
-        status = book.status
-        if status is Status.CLOSED:
-            told = self._endings.get(market)
-            if told is not None and told.ending is Ending.UNKNOWN_SYMBOL:
-                raise UnknownSymbol(
-                    symbol=book.symbol, exchange=book.exchange, reason=book.reason, near=told.near
-                )
-            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
-        return status is Status.SYNCED
+        if keys is None:
+            return lambda: {self._markets[key]: book for key, book in self.books.items()}
+        chosen = {self._markets[key]: self.books[key] for key in keys}
+        return lambda: chosen
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _check_loop(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
-            raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
+    async def _end_kept(self) -> None:
+        """Let callbacks hear of the end, then end them, too."""
+        kept = self._kept - {asyncio.current_task()}
+        if kept:
+            _, late = await asyncio.wait(kept, timeout=_LAST_CALL_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _begin(self, venue: Venue, symbol: str) -> B:
         wanted, key = self.wanted, (venue.name, symbol)
         market = self._runner.add(venue, symbol, depth=wanted.depth, speed_ms=wanted.speed_ms)
         book = self._make_book(self, self._router, market)
-        self._markets[key] = market
+        self._markets = {**self._markets, key: market}
         self.books = {**self.books, key: book}
+        self._runner.followers.on_market(market)
         return book
 
     def _keep_record(self) -> None:
@@ -426,10 +423,7 @@ class Client(Generic[B]):
             saving.add_done_callback(self._savings.discard)
 
     def _on_notice(self, notice: Notice) -> None:
-        for waiter in tuple(self._waiters):
-            waiter.on_notice(notice)
-        if notice.ending is not None:
-            self._endings[notice.market] = notice
+        self._waiting.on_notice(notice)
         named = next((key for key, market in self._markets.items() if market == notice.market), None)
         if named is not None:
             if self._recorder is not None:
@@ -443,20 +437,6 @@ class Client(Generic[B]):
 
 class _AuditFailed(Exception):
     """There will be no comparison any more."""
-
-
-def _too_late(late: Sequence[BookReader], timeout_s: float) -> SyncTimeout:
-    first = late[0]
-    reason = first.reason or "no reason is known"
-    if len(late) > 1:
-        reason = f"{reason}; {len(late) - 1:,} other books are not synced either"
-    return SyncTimeout(
-        exchange=first.exchange,
-        symbol=first.symbol,
-        timeout_s=timeout_s,
-        status=first.status.value,
-        reason=reason,
-    )
 
 
 def _not_started() -> UsageError:

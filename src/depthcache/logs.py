@@ -1,10 +1,10 @@
 """Every log line of this package: one named function each, on the logger `depthcache`.
 
 What a program must react to is an exception or a status, never a line here. So everything that
-can happen in good order is INFO or DEBUG, and a program that sets up no logging hears nothing; only
-a mistake of this package itself is an ERROR. Nothing here is called for a frame or a read. Hundreds of
-books that lose one connection would say the same hundreds of times: of each kind, a hundred lines in ten
-seconds are written, and how many were not.
+can happen in good order is INFO or DEBUG, and a program that sets up no logging hears nothing; only a
+mistake of this package itself, or of a callback of the program, is an ERROR. Nothing here is called for a
+frame or a read. Hundreds of books that lose one connection would say the same hundreds of times: of each
+kind, a hundred lines in ten seconds are written, and how many were not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from time import monotonic
 
 __all__ = [
     "book_status",
+    "callback_failed",
     "connection_closed",
     "connection_open",
     "flight_saved",
@@ -37,7 +38,7 @@ class _Limited:
         self._lock = Lock()
         self._began = self._written = self._left_out = 0.0
 
-    def write(self, level: int, text: str, *values: object) -> None:
+    def write(self, level: int, text: str, *values: object, error: BaseException | None = None) -> None:
         if not _LOGGER.isEnabledFor(level):
             return
         with self._lock:
@@ -52,15 +53,22 @@ class _Limited:
                 return
         if left_out:
             _LOGGER.log(level, "%d more lines of the next kind were left out", left_out)
-        _LOGGER.log(level, text, *values)
+        _LOGGER.log(level, text, *values, exc_info=error)
 
 
 _BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
+_CALLBACKS = _Limited()
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """A book has another status."""
     _BOOKS.write(logging.INFO, "%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
+
+
+def callback_failed(*, callback: object, error: Exception) -> None:
+    """A function of the program, called with an update, raised: the program's mistake, and no book's."""
+    name = getattr(callback, "__qualname__", repr(callback))
+    _CALLBACKS.write(logging.ERROR, "the callback %s raised; books and callbacks go on", name, error=error)
 
 
 def connection_open(*, connection: int) -> None:

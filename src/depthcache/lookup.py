@@ -6,13 +6,14 @@ the way to ask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 from depthcache import venues
 from depthcache._native import BookReader, Columns
 from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
+from depthcache.follow import AnyMode, FollowOptions, parse_wish
 from depthcache.model import Status
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
     from depthcache._native import Price
     from depthcache.client import Client, Key
+    from depthcache.io.followers import Wish
 
-__all__ = ["Lookup"]
+__all__ = ["AnyBook", "Lookup"]
+
+AnyBook: TypeAlias = str | tuple[str, str] | BookReader
+"""How a book of a client is named: by symbol, by exchange and symbol, or by itself."""
 
 B = TypeVar("B", bound=BookReader)
 
@@ -126,6 +131,23 @@ class Lookup(Generic[B]):
     def __repr__(self) -> str:
         synced = sum(book.status is Status.SYNCED for book in self)
         return f"<{type(self).__module__}.{type(self).__name__}: {synced} of {len(self)} synced>"
+
+    def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
+        return parse_wish(mode, levels, self._client.wanted.on_stale, options)
+
+    def _chosen(self, keys: object) -> list[Key] | None:
+        """The keys of some books; None for all. Raises UsageError of the right kind."""
+        if keys is None:
+            return None
+        if isinstance(keys, str | bytes | Mapping) or not isinstance(keys, Iterable):
+            allowed = "a list of symbols, of (exchange, symbol), or of books; None for all"
+            raise InvalidArgument(name="books", value=keys, allowed=allowed)
+        return [self._key(each) for each in keys]
+
+    def _key(self, wanted: object) -> Key:
+        if isinstance(wanted, BookReader):
+            return self._find((wanted.exchange, wanted.symbol))
+        return self._find(wanted)
 
     def _find(self, key: object) -> Key:
         """The one key that is meant. Raises UsageError of the right kind."""

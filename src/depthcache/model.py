@@ -21,6 +21,7 @@ __all__ = [
     "Best",
     "BookArrays",
     "BookIntegers",
+    "Changes",
     "CompleteTo",
     "Coverage",
     "Integers",
@@ -125,6 +126,16 @@ class Coverage(NamedTuple):
 
     bids: int
     asks: int
+
+
+class Changes(NamedTuple):
+    """The levels that one update changed, best price first; quantity 0: the level is gone.
+
+    Only what really changed: no quantity that was held already, no delete of a price that was not held.
+    """
+
+    bids: list[Level]
+    asks: list[Level]
 
 
 class Integers(NamedTuple):

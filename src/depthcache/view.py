@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from depthcache import _native, venues
-from depthcache.model import Audit, Lag, SnapshotOutcome
+from depthcache.errors import BookClosed
+from depthcache.follow import AnyMode, FollowOptions, OnStale, Updates, parse_on_stale, parse_wish
+from depthcache.listen import Callback, Listener, listen
+from depthcache.model import Audit, Lag, SnapshotOutcome, Status
 from depthcache.wanted import parse_refresh
 
 if TYPE_CHECKING:
-    from depthcache._native import Frame, Router
+    from depthcache._native import Frame, FrozenBook, Router
     from depthcache.client import Client
+    from depthcache.io.followers import Wish
 
 __all__ = ["Book", "LiveBook", "LiveReader"]
 
@@ -28,7 +32,7 @@ class LiveReader(_native.BookReader):
 
     def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
-        self = super().__new__(cls, router, market, serve_stale=client.wanted.serve_stale)
+        self = super().__new__(cls, router, market, serve_stale=client.wanted.on_stale == "serve")
         self._client, self._number = client, market
         return self
 
@@ -40,22 +44,6 @@ class LiveReader(_native.BookReader):
         """
         updated_ns = self.updated_ns
         return None if updated_ns is None else max(0, self._client.now_ns() - updated_ns) / 1e9
-
-    @property
-    def updated_at(self) -> float | None:
-        """When the last applied update was received: seconds of `time.monotonic()`; None before one."""
-        updated_ns = self.updated_ns
-        return None if updated_ns is None else updated_ns / 1e9
-
-    @property
-    def confirmed_at(self) -> float | None:
-        """The last proof that this is the exchange's book: an update, or a comparison with a snapshot.
-
-        Seconds of `time.monotonic()`; None before one. A quiet book is compared every 45 s.
-        """
-        times = (self.updated_ns, self._client.confirmed_ns(self._number))
-        known = [at_ns for at_ns in times if at_ns is not None]
-        return max(known) / 1e9 if known else None
 
     @property
     def reconnects(self) -> int:
@@ -82,6 +70,18 @@ class LiveReader(_native.BookReader):
         if event_time_us is None or updated_ns is None:
             return None
         return self._client.lag(self._number, event_time_us, updated_ns)
+
+    def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
+        """Raises InvalidArgument, and BookClosed for a book that brings nothing any more."""
+        wish = parse_wish(mode, levels, self._client.wanted.on_stale, options)
+        if self.status is Status.CLOSED:
+            raise BookClosed(exchange=self.exchange, symbol=self.symbol, reason=self.reason)
+        return wish
+
+    def _waits(self, on_stale: OnStale | None) -> bool:
+        """Whether a read waits for the book. Raises InvalidArgument."""
+        wanted = self._client.wanted.on_stale
+        return (wanted if on_stale is None else parse_on_stale(on_stale)) == "wait"
 
     def _audit_limit(self, levels: int | None) -> int:
         """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
@@ -115,9 +115,9 @@ class LiveBook(LiveReader):
     pair may never have existed. For values that belong together use `best` or one `freeze`.
 
     Reads of levels raise BookNotSynced while the book cannot be trusted, and BookClosed once it was
-    removed or its client is closed; `status`, `reason`, `since_ns`, `age`, `complete_to`, `coverage`,
-    `last_update_id` and `repr` never raise. With `on_stale="serve"` the last known book is read
-    instead, and `status` tells that it is not the present.
+    removed or its client is closed (only `read` waits until it is synced); `status`, `reason`, `since_ns`,
+    `age`, `complete_to`, `coverage`, `last_update_id` and `repr` never raise. With `on_stale="serve"` the
+    last known book is read instead, and `status` tells that it is not the present.
     """
 
     async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
@@ -127,6 +127,60 @@ class LiveBook(LiveReader):
         is closed, UnknownSymbol when the exchange does not know the symbol.
         """
         await self._client.wait_synced(self._number, self, timeout_s=timeout)
+
+    async def read(
+        self,
+        levels: int | None = None,
+        *,
+        on_stale: OnStale | None = None,
+        timeout: float | None = 30,  # noqa: ASYNC109
+    ) -> FrozenBook:
+        """As `freeze`; with `on_stale="wait"` it waits until the book is synced.
+
+        `on_stale`: None takes that of `connect`. `timeout`: seconds to wait, None for no end. Raises
+        SyncTimeout, and what `wait_synced` and `freeze` raise.
+        """
+        if not self._waits(on_stale):
+            return self.freeze(levels, on_stale=on_stale)
+        return await self._client.read_synced(self._number, self, levels, timeout_s=timeout)
+
+    def updates(
+        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+    ) -> Updates:
+        """Follow this book: `async for update in book.updates("best"):`. Each item is an `Update`.
+
+            mode        an item comes …
+            latest      with the newest book, when any level changed
+            every       for every update, with the levels it changed (`update.changes`)
+            interval    with the newest book at most every `interval_ms`, if any level changed
+            best        with the newest book, when a best price or its quantity is another than last told
+            levels      the same for any of the best `levels`
+            status      when the status is another
+
+        `levels`: a side in each item, None for all; fresh items of `every` hold all. Further arguments:
+        `interval_ms`, `on_stale`, `buffer`, `buffer_bytes` (`FollowOptions`). The first item comes as soon as
+        the book is synced. A slow consumer loses states in between, which the next item counts in
+        `skipped`; where `every` lost updates, the next item is `is_fresh`: a whole book to go on from. The
+        last item says closed, then the iteration ends. Raises InvalidArgument, and BookClosed.
+        """
+        return Updates(self._client, self._wish(mode, levels, options), market=self._number)
+
+    def on_update(
+        self,
+        callback: Callback,
+        mode: AnyMode = "latest",
+        *,
+        levels: int | None = 20,
+        **options: Unpack[FollowOptions],
+    ) -> Listener:
+        """Call a function, or a coroutine function, with each item that `updates` would give.
+
+        It is called on the event loop, one call after the other, until `close()` of what this returns, or
+        the end of the book. An error in it is counted and logged, and changes nothing. Raises
+        InvalidArgument, BookClosed, and UsageError on another event loop.
+        """
+        wish = self._wish(mode, levels, options)
+        return listen(self._client, wish, callback, market=self._number)
 
     def refresh(self) -> None:
         """Have a snapshot merged into this book, as deep as the client's depth; returns at once.

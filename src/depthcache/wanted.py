@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
+from depthcache.follow import OnStale, parse_on_stale
 from depthcache.io.snapshots import SnapshotSource
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
 __all__ = ["Wanted", "parse_refresh", "parse_timeout", "wanted"]
 
-_STALE = ("raise", "serve")
 _LONGEST_S = 1e9
 
 
@@ -31,7 +31,7 @@ class Wanted:
     """Also those without a symbol yet."""
     depth: int
     speed_ms: int | None
-    serve_stale: bool
+    on_stale: OnStale
     settings: Settings
     snapshots: SnapshotSource | None = None
 
@@ -82,8 +82,6 @@ def wanted(
     snapshots: SnapshotSource | None = None,
 ) -> Wanted:
     """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
-    if on_stale not in _STALE:
-        raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise' or 'serve'")
     if settings is None:
         settings = Settings.from_environment()
     elif not isinstance(settings, Settings):
@@ -105,7 +103,7 @@ def wanted(
         venues=tuple(places.values()),
         depth=depth,
         speed_ms=speed_ms,
-        serve_stale=on_stale == "serve",
+        on_stale=parse_on_stale(on_stale),
         settings=settings,
         snapshots=snapshots,
     )

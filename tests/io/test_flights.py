@@ -63,7 +63,7 @@ async def test_trouble_is_written_and_replayed(
     faults: list[str],
 ) -> None:
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["1.15", "2.0"]])
         trouble(exchange[0])
         await asyncio.sleep(0)
@@ -102,7 +102,7 @@ async def test_a_good_flight_is_asked_for_and_its_book_is_the_one_that_its_frame
 
 async def test_a_book_that_its_frames_do_not_make_is_found(exchange: list[ByHand], tmp_path: Path) -> None:
     async with connect() as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["1.15", "2.0"]])
         books["BTCUSDT"].save_flight(tmp_path / "good")
     lines = [line for _, line in numbered_lines(tmp_path / "good")]
@@ -141,7 +141,7 @@ async def test_small_numbers_are_written_as_exchanges_write_them(
     exchange: list[ByHand], tmp_path: Path
 ) -> None:
     async with connect(flight_bytes=0) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["0.00000001", "0.00000012"]])
         books["BTCUSDT"].save_flight(tmp_path / "small")
     (snapshot,) = (text["snapshot"] for text in texts(tmp_path / "small") if "snapshot" in text)
@@ -179,8 +179,8 @@ async def test_a_disk_that_is_full_is_logged(
 
     monkeypatch.setattr(flights, "write_flight", full)
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].default = {"lastUpdateId": 20, **LEVELS}
         gap(exchange[0])
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
     assert "No space left" in caplog.text

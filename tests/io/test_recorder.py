@@ -48,7 +48,7 @@ async def test_frames_and_snapshots_stand_in_the_file_as_they_came(
     exchange: list[ByHand], tmp_path: Path
 ) -> None:
     async with connect(tmp_path / "made" / "anew") as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["1.15", "2.0"]])
         exchange[0].raw(b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":13,'
                         b'"u":13,"E":1,"b":[["1.0", "0.00"]],"a":[]}}')  # fmt: skip
@@ -73,12 +73,12 @@ async def test_frames_and_snapshots_stand_in_the_file_as_they_came(
 
 async def test_a_reconnect_is_a_record_and_no_gap(exchange: list[ByHand], tmp_path: Path) -> None:
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12)
         exchange[0].default = {"lastUpdateId": 30, **LEVELS}
         exchange[0].cut(1006, "the cable")
         assert books["BTCUSDT"].status is not Status.SYNCED
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 29, 31)
         held = books["BTCUSDT"].last_update_id
         path = books.recording
@@ -94,11 +94,11 @@ async def test_a_reconnect_is_a_record_and_no_gap(exchange: list[ByHand], tmp_pa
 
 async def test_a_gap_is_a_record_and_verify_finds_it_itself(exchange: list[ByHand], tmp_path: Path) -> None:
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12)
         exchange[0].default = {"lastUpdateId": 20, **LEVELS}
         exchange[0].diff("BTCUSDT", 15, 16)
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         path = books.recording
     assert path is not None
     assert events(path).count("gap") == 1
@@ -112,7 +112,7 @@ async def test_frames_that_are_no_json_are_kept_too(
     exchange: list[ByHand], tmp_path: Path, rubbish: bytes
 ) -> None:
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].raw(rubbish)
         path = books.recording
     assert path is not None
@@ -127,7 +127,7 @@ async def test_what_the_writer_cannot_follow_is_counted_as_lost_and_the_books_go
     monkeypatch.setattr(recorder, "_MOST_BYTES", 4_000)
     monkeypatch.setattr(recorder, "_FLUSH_S", 3_600)  # written at the end
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         for number in range(11, 111):
             exchange[0].diff("BTCUSDT", number, number)
         assert books["BTCUSDT"].last_update_id == 110
@@ -160,7 +160,7 @@ async def test_an_error_of_the_disk_ends_neither_books_nor_recording(
         raise OSError(28, "No space left on device")
 
     async with connect(tmp_path) as books:
-        await books.wait_synced(DEADLINE_S)
+        await books.wait_synced(timeout=DEADLINE_S)
         writer = books._client._recorder
         assert writer is not None
         monkeypatch.setattr(journal.Journal, "append", full)
@@ -237,6 +237,6 @@ async def test_without_the_setting_nothing_is_written(exchange: list[ByHand], tm
 async def test_every_start_has_a_file_of_its_own(exchange: list[ByHand], tmp_path: Path) -> None:
     for _ in range(3):
         async with connect(tmp_path) as books:
-            await books.wait_synced(DEADLINE_S)
+            await books.wait_synced(timeout=DEADLINE_S)
     assert len(files(tmp_path)) == 3
     assert verify(files(tmp_path)).faults == []

@@ -88,6 +88,13 @@ event! {
 }
 
 event! {
+    /// A follower has something for its consumer; not told again before it was found empty.
+    FollowerReady {
+        follower: u64,
+    }
+}
+
+event! {
     /// The newest frame of a stream that somebody listens to.
     StreamFrame {
         connection: u64,

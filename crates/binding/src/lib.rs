@@ -4,6 +4,7 @@ mod arguments;
 mod columns;
 mod errors;
 mod events;
+mod follow;
 mod fork;
 mod input;
 mod raw;
@@ -24,7 +25,9 @@ mod _native {
     #[pymodule_export]
     use crate::columns::{_columns_alive, Columns};
     #[pymodule_export]
-    use crate::events::{ControlMessage, MarketChange, StrayFrame, StreamFrame};
+    use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
+    #[pymodule_export]
+    use crate::follow::{Follower, Update};
     #[pymodule_export]
     use crate::reader::{Book, BookReader, FrozenBook};
     #[pymodule_export]

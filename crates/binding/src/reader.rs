@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use depthcache_book::follow::OnStale;
 use depthcache_book::frozen::Frozen;
 use depthcache_book::offline::{ApplyError, OfflineBook};
 use depthcache_book::query::{Reading, Side as Which};
@@ -9,7 +10,7 @@ use depthcache_book::router::BUFFER_BYTES;
 use depthcache_book::sequence::Continuity;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::columns::{self, Asked, Columns};
 use crate::fork::Home;
@@ -120,6 +121,18 @@ impl BookReader {
         self.source.look(py, |book| book.updated_ns())
     }
 
+    #[getter]
+    fn updated_at(&self, py: Python<'_>) -> Option<f64> {
+        let updated_ns = self.source.look(py, |book| book.updated_ns());
+        updated_ns.map(|at_ns| at_ns as f64 / 1e9)
+    }
+
+    #[getter]
+    fn confirmed_at(&self, py: Python<'_>) -> Option<f64> {
+        let confirmed_ns = self.source.look(py, |book| book.confirmed_ns());
+        confirmed_ns.map(|at_ns| at_ns as f64 / 1e9)
+    }
+
     /// Event time and receipt of the same update.
     #[getter]
     fn _times(&self, py: Python<'_>) -> (Option<i64>, Option<i64>) {
@@ -165,28 +178,38 @@ impl BookReader {
     }
 
     /// Both sides of one update id, best `levels` a side (all when None), as a constant.
-    #[pyo3(signature = (levels = None))]
-    fn freeze(&self, py: Python<'_>, levels: Option<usize>) -> PyResult<Py<FrozenBook>> {
+    #[pyo3(signature = (levels = None, *, on_stale = None))]
+    fn freeze(
+        &self,
+        py: Python<'_>,
+        levels: Option<usize>,
+        on_stale: Option<&str>,
+    ) -> PyResult<Py<FrozenBook>> {
         let stop = levels.unwrap_or(usize::MAX);
+        let serve_stale = match on_stale.map(|word| (word, OnStale::parse(word))) {
+            None => self.serve_stale,
+            Some((_, Some(policy))) => policy == OnStale::Serve,
+            Some((word, None)) => {
+                let allowed = "'raise', 'serve', 'wait' or None";
+                let word = PyString::new(py, word).into_any();
+                return Err(errors::invalid("on_stale", &word, allowed));
+            }
+        };
         let frozen = match &self.source {
-            Source::Frozen(frozen) => Ok(frozen.freeze(stop)),
+            Source::Frozen(frozen) => frozen.readable(serve_stale).map(|()| frozen.freeze(stop)),
             Source::Live(_, home) if !home.is_here() => {
                 let market = home.closed();
-                market
-                    .readable(self.serve_stale)
-                    .map(|()| market.freeze(stop))
+                market.readable(serve_stale).map(|()| market.freeze(stop))
             }
             Source::Offline(cell) | Source::Live(cell, _) => {
                 let copy = || {
                     let market = cell.lock();
-                    market
-                        .readable(self.serve_stale)
-                        .map(|()| market.freeze(stop))
+                    market.readable(serve_stale).map(|()| market.freeze(stop))
                 };
                 match (levels, cell.try_lock()) {
-                    (Some(_), Some(market)) => market
-                        .readable(self.serve_stale)
-                        .map(|()| market.freeze(stop)),
+                    (Some(_), Some(market)) => {
+                        market.readable(serve_stale).map(|()| market.freeze(stop))
+                    }
                     (_, guard) => {
                         drop(guard);
                         py.detach(copy)
@@ -310,22 +333,24 @@ fn describe(book: &dyn Reading) -> String {
 }
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
-#[pyclass(frozen, extends = BookReader, module = "depthcache._native")]
+#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
 pub struct FrozenBook {
     frozen: Arc<Frozen>,
 }
 
 impl FrozenBook {
     pub fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
+        Py::new(py, Self::parts(frozen, exact))
+    }
+
+    /// The same for who adds to it.
+    pub fn parts(frozen: Arc<Frozen>, exact: bool) -> PyClassInitializer<Self> {
         let reader = BookReader {
             source: Source::Frozen(frozen.clone()),
             serve_stale: true,
             exact,
         };
-        Py::new(
-            py,
-            PyClassInitializer::from(reader).add_subclass(Self { frozen }),
-        )
+        PyClassInitializer::from(reader).add_subclass(Self { frozen })
     }
 }
 

@@ -14,7 +14,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 
-use crate::events::{ControlMessage, MarketChange, StrayFrame, StreamFrame};
+use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
+use crate::follow::{Follower, wish};
 use crate::reader::{BookReader, FrozenBook, parse_continuity};
 use crate::values::{classes, word};
 use crate::{errors, input};
@@ -292,6 +293,36 @@ impl Router {
         })
     }
 
+    /// A follower of no market yet.
+    #[pyo3(signature = (
+        mode, *, levels = None, interval_ns = 0, start_ns = 0, on_stale = "raise",
+        most_items = 1_000, most_bytes = 16 << 20, announces = true
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn follow(
+        &self,
+        mode: &str,
+        levels: Option<usize>,
+        interval_ns: i64,
+        start_ns: i64,
+        on_stale: &str,
+        most_items: usize,
+        most_bytes: usize,
+        announces: bool,
+    ) -> PyResult<Follower> {
+        let wish = wish(
+            mode,
+            levels,
+            interval_ns,
+            start_ns,
+            on_stale,
+            most_items,
+            most_bytes,
+            announces,
+        )?;
+        Ok(Follower::new(self.inner.follower(wish)))
+    }
+
     fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
         told(py, self.inner.resync(market, reason, now_ns))
     }
@@ -357,6 +388,7 @@ fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
             };
             Bound::new(py, came)?.into_any()
         }
+        Event::FollowerReady(follower) => Bound::new(py, FollowerReady { follower })?.into_any(),
         Event::Stray(stray) => {
             let stray = StrayFrame {
                 connection: stray.connection,

@@ -17,6 +17,7 @@ pub struct Classes {
     best: Py<PyType>,
     complete_to: Py<PyType>,
     coverage: Py<PyType>,
+    changes: Py<PyType>,
     levels: Py<PyType>,
     integers: Py<PyType>,
     book_arrays: Py<PyType>,
@@ -57,6 +58,7 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
             best: class("Best")?,
             complete_to: class("CompleteTo")?,
             coverage: class("Coverage")?,
+            changes: class("Changes")?,
             levels: class("Levels")?,
             integers: class("Integers")?,
             book_arrays: class("BookArrays")?,
@@ -240,6 +242,16 @@ impl Classes {
             self.status(py, why.status)?,
             PyString::new(py, &why.reason).into_any(),
         ])
+    }
+
+    /// A `Changes` of both sides.
+    pub fn changes<'py>(
+        &'py self,
+        py: Python<'py>,
+        bids: Bound<'py, PyList>,
+        asks: Bound<'py, PyList>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        TupleMaker::<2>::new(self.changes.bind(py))?.make([bids.into_any(), asks.into_any()])
     }
 
     /// A `Coverage` of both sides.

@@ -180,6 +180,17 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
+    /// What is paired with a key; zero for nothing.
+    pub fn quantity(&self, key: N) -> N {
+        let (index, place) = self.find(key);
+        let chunk = &self.chunks[index];
+        if chunk.holds(place, key) {
+            chunk.quantities[place]
+        } else {
+            N::ZERO
+        }
+    }
+
     /// The chunk that owns a key (the last one whose floor is at most the key, else the first)
     /// and the key's place in it.
     #[inline(always)]

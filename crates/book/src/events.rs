@@ -177,4 +177,6 @@ pub enum Event {
     Stream(StreamFrame),
     /// Frames arrived that no market takes.
     Stray(StrayFrame),
+    /// The follower of that number has something; not told again before it was found empty.
+    FollowerReady(u64),
 }

@@ -18,6 +18,7 @@ pub(crate) struct Facts {
     pub last_update_id: Option<i64>,
     pub event_time_us: Option<i64>,
     pub updated_ns: Option<i64>,
+    pub confirmed_ns: Option<i64>,
     pub counters: Counters,
 }
 
@@ -92,11 +93,32 @@ pub struct Frozen {
     facts: Arc<Facts>,
     bids: FrozenSide,
     asks: FrozenSide,
+    /// Why its levels may not be read.
+    refused: Option<Box<NotReadable>>,
 }
 
 impl Frozen {
     pub(crate) fn new(facts: Arc<Facts>, bids: FrozenSide, asks: FrozenSide) -> Frozen {
-        Frozen { facts, bids, asks }
+        Frozen {
+            facts,
+            bids,
+            asks,
+            refused: None,
+        }
+    }
+
+    /// The same, telling why its levels may not be read.
+    pub(crate) fn refused(self, why: NotReadable) -> Frozen {
+        Frozen {
+            refused: Some(Box::new(why)),
+            ..self
+        }
+    }
+
+    /// Bytes of memory held, about: those of the levels, and of the facts.
+    pub fn memory_bytes(&self) -> usize {
+        let facts = size_of::<Frozen>() + size_of::<Facts>() + self.facts.reason.len();
+        facts + self.bids.run.memory_bytes() + self.asks.run.memory_bytes()
     }
 
     /// Whether every level asked of `freeze` is proven on both sides.
@@ -110,6 +132,7 @@ impl Frozen {
             facts: self.facts.clone(),
             bids: self.bids.freeze(levels),
             asks: self.asks.freeze(levels),
+            refused: self.refused.clone(),
         }
     }
 
@@ -145,7 +168,7 @@ impl Reading for Frozen {
     }
 
     fn readable(&self, _serve_stale: bool) -> Result<(), NotReadable> {
-        Ok(())
+        self.refused.as_deref().cloned().map_or(Ok(()), Err)
     }
 
     fn unconfirmed(&self) -> bool {
@@ -162,6 +185,10 @@ impl Reading for Frozen {
 
     fn updated_ns(&self) -> Option<i64> {
         self.facts.updated_ns
+    }
+
+    fn confirmed_ns(&self) -> Option<i64> {
+        self.facts.confirmed_ns
     }
 
     fn best(&self) -> BestPair {

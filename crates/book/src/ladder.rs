@@ -11,6 +11,8 @@
 //!
 //! Not here: how pairs are stored (`chunks`), when a change is allowed (`market`).
 
+mod changes;
+
 use std::cmp::Ordering;
 
 use crate::chunks::Chunks;
@@ -37,6 +39,15 @@ pub struct Ladder {
 enum Store {
     Narrow(Chunks<i64>),
     Wide(Chunks<i128>),
+}
+
+/// What a merge did to a side.
+#[derive(Clone, Copy, Debug)]
+pub struct Merged {
+    /// How both agreed.
+    pub tally: Tally,
+    /// The side holds other levels than before.
+    pub altered: bool,
 }
 
 /// What a mantissa of a message is multiplied with to stand at the side's scales.
@@ -128,24 +139,28 @@ impl Ladder {
     ///
     /// The complete range is the wider of both; where they differed, it is the fresh one alone: what
     /// was lost once may have been lost elsewhere, too.
-    pub fn merge(&mut self, mut fresh: Ladder) -> Tally {
-        let found = self.align(&mut fresh);
+    pub fn merge(&mut self, mut fresh: Ladder) -> Merged {
+        let tally = self.align(&mut fresh);
         let Some(edge) = fresh.range.edge() else {
-            return found;
+            return Merged {
+                tally,
+                altered: false,
+            };
         };
         let (news, olds) = (fresh.pairs(), self.pairs());
         let inside = news.into_iter().take_while(|(key, _)| *key >= edge);
-        let beyond = olds.into_iter().skip_while(|(key, _)| *key >= edge);
+        let beyond = olds.iter().copied().skip_while(|(key, _)| *key >= edge);
         let mut pairs: Vec<_> = inside.chain(beyond).collect();
+        let altered = pairs != olds;
         pairs.reverse();
         self.store = Store::from_ascending(&pairs);
-        let clean = found.wrong() == 0;
+        let clean = tally.wrong() == 0;
         self.range = if clean {
             self.range.wider(fresh.range)
         } else {
             fresh.range
         };
-        found
+        Merged { tally, altered }
     }
 
     /// Keys and quantities, best first.

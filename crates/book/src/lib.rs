@@ -16,6 +16,7 @@ pub mod counters;
 pub mod delays;
 pub mod events;
 pub mod flight;
+pub mod follow;
 pub mod frozen;
 pub mod ladder;
 pub mod lines;

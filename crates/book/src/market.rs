@@ -9,6 +9,7 @@
 
 mod cell;
 mod crossing;
+mod following;
 mod lines;
 mod listing;
 mod read;
@@ -78,6 +79,10 @@ pub struct Market {
     causes: Causes,
     caused_ns: i64,
     listed: bool,
+    /// None while nobody follows, so that a book without followers pays one look.
+    following: Option<Box<following::Following>>,
+    /// When a snapshot last proved the book.
+    confirmed_ns: Option<i64>,
 }
 
 /// The state of the machine, why, and since when.
@@ -131,6 +136,8 @@ impl Market {
             causes: Causes::default(),
             caused_ns: 0,
             listed: false,
+            following: None,
+            confirmed_ns: None,
         }
     }
 
@@ -284,6 +291,7 @@ impl Market {
         self.counters.snapshots += 1;
         self.refresh = None;
         self.lines.on_installed();
+        self.note_altered();
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
         self.last_update_id = Some(held);
@@ -372,6 +380,9 @@ impl Market {
 
     #[inline]
     fn apply(&mut self, update: &DepthUpdate, received_ns: i64) {
+        if self.is_followed() {
+            self.note_changes(update);
+        }
         let changed = self.bids.apply(&update.bids) + self.asks.apply(&update.asks);
         self.counters.levels_changed += changed as u64;
         self.counters.applied += 1;
@@ -424,6 +435,7 @@ impl Market {
         } else {
             "from a snapshot, not confirmed by a diff yet"
         };
+        self.confirmed_ns = Some(now_ns);
         self.enter(Status::Synced, reason, now_ns);
         self.cause(Cause::Synced, now_ns);
         if self.confirmed {

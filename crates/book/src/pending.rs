@@ -13,6 +13,7 @@ const MOST_STRAYS: usize = 256;
 pub(crate) struct Pending {
     control_capacity: usize,
     changed: Vec<u64>,
+    ready: Vec<u64>,
     control: Vec<ControlMessage>,
     streams: Vec<StreamFrame>,
     strays: Vec<StrayFrame>,
@@ -23,6 +24,7 @@ impl Pending {
         Pending {
             control_capacity,
             changed: Vec::new(),
+            ready: Vec::new(),
             control: Vec::new(),
             streams: Vec::new(),
             strays: Vec::new(),
@@ -40,13 +42,23 @@ impl Pending {
         let strays = std::mem::take(&mut self.strays)
             .into_iter()
             .map(Event::Stray);
-        let others = control.chain(streams).chain(strays);
+        let ready = std::mem::take(&mut self.ready).into_iter();
+        let ready = ready.map(Event::FollowerReady);
+        let others = control.chain(streams).chain(strays).chain(ready);
         (std::mem::take(&mut self.changed), others)
     }
 
     /// A market has something to tell. Each is listed once until it was asked.
     pub fn changed(&mut self, market: u64) {
         self.changed.push(market);
+    }
+
+    /// A follower has something. Each is listed once until it was found empty: it may be listed again
+    /// before events were taken, so it is looked for.
+    pub fn ready(&mut self, follower: u64) {
+        if !self.ready.contains(&follower) {
+            self.ready.push(follower);
+        }
     }
 
     /// A control message; a full ring makes it a stray that says so.

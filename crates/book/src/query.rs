@@ -61,6 +61,15 @@ impl Number {
         at(self) >= at(other)
     }
 
+    /// Whether both are the same number, whatever their scales.
+    #[inline]
+    pub fn is_same(self, other: Number) -> bool {
+        if self.scale == other.scale {
+            return self.mantissa == other.mantissa;
+        }
+        self.is_at_least(other) && other.is_at_least(self)
+    }
+
     /// Many digits: nearly always zeros at the end, as in a quantity of 300 million coins.
     #[cold]
     fn far_to_f64(self) -> f64 {
@@ -146,6 +155,14 @@ pub struct NumberLevel {
     pub quantity: Number,
 }
 
+impl NumberLevel {
+    /// Whether both are the same level, whatever their scales.
+    #[inline]
+    pub fn is_same(self, other: NumberLevel) -> bool {
+        self.price.is_same(other.price) && self.quantity.is_same(other.quantity)
+    }
+}
+
 /// Levels of a run, in the width the side has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mantissas {
@@ -208,6 +225,27 @@ impl LevelRun {
     /// All levels.
     pub fn iter(&self) -> impl Iterator<Item = NumberLevel> + '_ {
         (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Whether both hold the same levels, whatever their scales.
+    pub fn is_same(&self, other: &LevelRun) -> bool {
+        let scales = |run: &LevelRun| (run.price_scale, run.quantity_scale);
+        if scales(self) == scales(other) {
+            return self.mantissas == other.mantissas;
+        }
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(one, two)| one.is_same(two))
+    }
+
+    /// Bytes of memory that the levels take.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.mantissas {
+            Mantissas::Narrow(levels) => size_of_val(&**levels),
+            Mantissas::Wide(levels) => size_of_val(&**levels),
+        }
     }
 
     /// Price and quantity of all levels as integers at the scales of the run.
@@ -287,6 +325,8 @@ pub trait Reading {
     fn event_time_us(&self) -> Option<i64>;
     /// When the last applied frame was received.
     fn updated_ns(&self) -> Option<i64>;
+    /// When the book was last proven to be the exchange's: by an applied frame, or by a comparison.
+    fn confirmed_ns(&self) -> Option<i64>;
     /// Both best levels.
     fn best(&self) -> BestPair;
     /// How many levels the side holds.

@@ -6,16 +6,18 @@
 //! bounded ring, strays counted by kind.
 //!
 //! Locks, in the order in which they are taken: the table of connections or markets (shared), one
-//! connection, one market, what is pending. Readers take only their market's.
+//! connection, one market, the queue of a follower, what is pending. Readers take only their market's.
 //!
 //! Not here: what one diff does (`market`).
 
+mod following;
 mod lines;
 mod live;
+mod numbered;
 mod recording;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -29,6 +31,7 @@ use crate::pending::Pending;
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
+use numbered::Numbered;
 
 /// Control messages kept between two `take_events`.
 pub const CONTROL_CAPACITY: usize = 1024;
@@ -71,13 +74,7 @@ pub struct Router {
     has_events: AtomicBool,
     is_tapped: AtomicBool,
     tap: Mutex<Option<Tap>>,
-}
-
-/// Things under numbers that are never used twice.
-#[derive(Debug)]
-struct Numbered<T> {
-    held: FxHashMap<u64, T>,
-    used: FxHashSet<u64>,
+    followers: AtomicU64,
 }
 
 /// One connection: where its streams go, and room for the frame being read.
@@ -121,6 +118,7 @@ impl Router {
             has_events: AtomicBool::new(false),
             is_tapped: AtomicBool::new(false),
             tap: Mutex::default(),
+            followers: AtomicU64::new(0),
         }
     }
 
@@ -159,8 +157,9 @@ impl Router {
                 .routes
                 .retain(|_, route| route.market != market);
         }
-        gone.lock()
-            .set_condition(Some(Condition::Closed), reason, now_ns);
+        self.change(market, gone.lock(), |held| {
+            held.set_condition(Some(Condition::Closed), reason, now_ns);
+        });
         Ok(())
     }
 
@@ -216,9 +215,10 @@ impl Router {
         reason: &str,
         now_ns: i64,
     ) -> Result<(), RouterError> {
-        self.market(market)?
-            .lock()
-            .set_condition(condition, reason, now_ns);
+        let cell = self.market(market)?;
+        self.change(market, cell.lock(), |held| {
+            held.set_condition(condition, reason, now_ns);
+        });
         Ok(())
     }
 
@@ -448,6 +448,9 @@ impl Router {
     /// Let a market go, and remember to tell what happened to it.
     #[inline]
     fn list(&self, market: u64, mut held: MutexGuard<'_, Market>) {
+        if held.is_followed() {
+            self.tell_followers(&mut held);
+        }
         if held.is_to_be_listed() {
             drop(held);
             self.pending.lock().changed(market);
@@ -470,24 +473,5 @@ impl Traffic {
         self.frames += 1;
         self.bytes += frame.len() as u64;
         self.heard_ns = Some(at_ns);
-    }
-}
-
-impl<T> Default for Numbered<T> {
-    fn default() -> Self {
-        Numbered {
-            held: FxHashMap::default(),
-            used: FxHashSet::default(),
-        }
-    }
-}
-
-impl<T> Numbered<T> {
-    fn add(&mut self, number: u64, thing: T) -> Result<(), u64> {
-        if !self.used.insert(number) {
-            return Err(number);
-        }
-        self.held.insert(number, thing);
-        Ok(())
     }
 }

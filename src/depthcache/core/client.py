@@ -286,8 +286,8 @@ class ClientCore:
                     link.on_control(control.payload, now_ns)
             elif hasattr(event, "frame"):
                 self._on_stream(cast("StreamFrame", event), now_ns)
-            else:
-                self._on_stray(event, now_ns)
+            elif hasattr(event, "what"):
+                self._on_stray(cast("StrayFrame", event), now_ns)
         self._collect_notices(now_ns)
 
     def on_wake(self, now_ns: int) -> None:

@@ -26,11 +26,12 @@ from depthcache.core.commands import (
 )
 from depthcache.core.notices import Notice
 from depthcache.core.proof import Source
+from depthcache.io.followers import Followers
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response
 from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
-    from depthcache._native import Router
+    from depthcache._native import Event, Router
     from depthcache.core.client import ClientCore
 
 __all__ = ["Runner"]
@@ -56,6 +57,8 @@ class Runner(Callbacks):
         self._settling = False
         self._wake_at_ns: int | None = None
         self._reported: set[tuple[str, type[Exception]]] = set()
+        self.followers = Followers()
+        self.followers.attach(router, network.now_ns)
         network.attach(router, self)
 
     # --- what the application wants -----------------------------------------------------------
@@ -99,7 +102,9 @@ class Runner(Callbacks):
 
     def close(self) -> None:
         """End everything for good; what the network still reports afterwards changes nothing."""
-        self._tell("close", lambda: self._core.close(self._network.now_ns()))
+        self._guarded("close", lambda: self._core.close(self._network.now_ns()))
+        self.followers.end()
+        self._settle()
 
     # --- what happened ------------------------------------------------------------------------
 
@@ -141,6 +146,7 @@ class Runner(Callbacks):
     def on_wake(self) -> None:
         """The wake-up came."""
         self._wake_at_ns = None
+        self._guarded("followers", lambda: self.followers.on_wake(self._network.now_ns()))
         self._tell("on_wake", lambda: self._core.on_wake(self._network.now_ns()))
 
     # --- inside -------------------------------------------------------------------------------
@@ -158,7 +164,8 @@ class Runner(Callbacks):
                 pass
         finally:
             self._settling = False
-        at_ns = self._core.next_wake_ns()
+        times = (self._core.next_wake_ns(), self.followers.next_ns())
+        at_ns = min((each for each in times if each is not None), default=None)
         if at_ns != self._wake_at_ns:
             self._wake_at_ns = at_ns
             self._network.wake_at(at_ns)
@@ -167,6 +174,7 @@ class Runner(Callbacks):
         """One round: events to the core, commands to the network, notices out. False: nothing left."""
         events = self._router.take_events()
         if events:
+            events = self._to_followers(events)
             self._guarded("on_events", lambda: self._core.on_events(events, self._network.now_ns()))
         commands = self._core.take_commands()
         for command in commands:
@@ -175,6 +183,17 @@ class Runner(Callbacks):
         for notice in notices:
             self._guarded("a notice", lambda notice=notice: self._on_notice(notice))  # type: ignore[misc]
         return bool(events or commands or notices)
+
+    def _to_followers(self, events: list[Event]) -> list[Event]:
+        """Tell followers that they have something; what the core is to be told."""
+        others: list[Event] = []
+        for event in events:
+            # By shape, not by class: the native router and the reference have classes of their own.
+            if hasattr(event, "follower"):
+                self._guarded("a follower", lambda number=event.follower: self.followers.on_ready(number))  # type: ignore[misc]
+            else:
+                others.append(event)
+        return others
 
     def _perform(self, command: Command) -> None:
         match command:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from depthcache.errors import UsageError
 
-__all__ = ["LoopEnded", "LoopThread"]
+__all__ = ["LoopEnded", "LoopThread", "OwnThread"]
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class LoopThread:
 
     def __init__(self, resource: AbstractAsyncContextManager[object], *, name: str) -> None:
         self._resource = resource
-        self._thread = _Thread(target=self._run, name=name, daemon=False)
+        self._thread = OwnThread(target=self._run, name=name, daemon=False)
         self._process = os.getpid()
         self._begun: Future[None] = Future()
         self._lock = threading.Lock()
@@ -169,8 +169,8 @@ class LoopThread:
                     self._loop.call_soon_threadsafe(task.cancel)
 
 
-class _Thread(threading.Thread):
-    """A thread of this module: such threads do not keep each other alive."""
+class OwnThread(threading.Thread):
+    """A thread of a client: such threads do not keep each other alive."""
 
 
 def _somebody_is_left() -> bool:
@@ -178,7 +178,7 @@ def _somebody_is_left() -> bool:
     if threading.main_thread().is_alive():
         return True
     return any(
-        thread.is_alive() and not thread.daemon and not isinstance(thread, _Thread)
+        thread.is_alive() and not thread.daemon and not isinstance(thread, OwnThread)
         for thread in threading.enumerate()
     )
 

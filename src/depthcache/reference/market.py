@@ -28,6 +28,7 @@ see the worse of both. Time comes in as an argument. Not here: when to fetch whi
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import WHOLE, BookSide, Tally
@@ -35,6 +36,9 @@ from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
 from depthcache.reference.refresh import Fresh, Refresh
 from depthcache.reference.sequence import Continuity, Verdict, judge, looks_reset
+
+if TYPE_CHECKING:
+    from depthcache.reference.follow import Following
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "worse"]
 
@@ -99,6 +103,8 @@ class Market:
         self.compared: tuple[int, int, int, int, int] | None = None
         self.asked = 0
         self._refresh: Refresh | None = None
+        self.following: Following | None = None
+        self.confirmed_ns: int | None = None
 
     # --- getters -----------------------------------------------------------------------------
 
@@ -202,6 +208,7 @@ class Market:
         self.counters["snapshots"] += 1
         self._refresh = None
         self.lines.on_installed()
+        self._note_altered()
         self.counters["stale"] += len(waiting) - len(fresh)
         self._forget_kept()
         self.bids.install(snapshot.bids, limit)
@@ -306,6 +313,8 @@ class Market:
 
     def _change(self, update: DepthUpdate, received_ns: int) -> None:
         """Both sides of one update."""
+        if self.following is not None:
+            self.following.before(self, update)
         self.counters["levels_changed"] += self.bids.apply(update.bids) + self.asks.apply(update.asks)
         self.counters["applied"] += 1
         self.last_update_id, self.updated_ns = update.final_update_id, received_ns
@@ -325,6 +334,7 @@ class Market:
 
     def _sync(self, now_ns: int) -> None:
         reason = "" if self.confirmed else "from a snapshot, not confirmed by a diff yet"
+        self.confirmed_ns = now_ns
         self._enter(Status.SYNCED, reason, now_ns)
         self._cause("synced", now_ns)
         if self.confirmed:
@@ -353,12 +363,20 @@ class Market:
 
     def _merge(self, fresh: Fresh, now_ns: int) -> None:
         assert self.last_update_id is not None
+        held = (self.bids.levels, self.asks.levels)
         found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
+        if held != (self.bids.levels, self.asks.levels):
+            self._note_altered()
         self.compared = (self.last_update_id, *found)
+        self.confirmed_ns = now_ns
         self.counters["refreshes"] += 1
         self.counters["corrections"] += found.wrong
         self._cause("refreshed", now_ns)
         self._check_crossed(now_ns)
+
+    def _note_altered(self) -> None:
+        if self.following is not None:
+            self.following.altered = True
 
     def _enter(self, state: Status, reason: str, now_ns: int) -> None:
         if state is not Status.SYNCED:

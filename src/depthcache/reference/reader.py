@@ -77,6 +77,17 @@ class BookReader:
         return self._market.updated_ns
 
     @property
+    def updated_at(self) -> float | None:
+        """The same in seconds."""
+        return None if self._market.updated_ns is None else self._market.updated_ns / 1e9
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """When the book was last proven to be the exchange's, by an update or by a comparison."""
+        proofs = (self._market.updated_ns, self._market.confirmed_ns)
+        return max((at_ns / 1e9 for at_ns in proofs if at_ns is not None), default=None)
+
+    @property
     def _times(self) -> tuple[int | None, int | None]:
         """Event time and receipt of the same update."""
         return self._market.event_time_us, self._market.updated_ns
@@ -139,9 +150,10 @@ class BookReader:
         twin.__dict__.update(self.__dict__, _exact=True)
         return twin
 
-    def freeze(self, levels: int | None = None) -> FrozenBook:
+    def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:
         """A constant copy of the best levels."""
-        self._check()
+        serves = self._serve_stale if on_stale is None else on_stale == "serve"
+        refuse_unusable(self._market, serve_stale=serves)
         return FrozenBook(self, levels)
 
     def _check(self) -> None:
@@ -211,6 +223,7 @@ class FrozenBook(BookReader):
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
         frozen._kept = []
+        frozen.following = None
         frozen.state, frozen.condition = market.state, market.condition
         super().__init__(frozen, serve_stale=True)
         self._exact = reader._exact
@@ -231,9 +244,13 @@ class FrozenBook(BookReader):
         """Whether every level asked for is proven on both sides."""
         return self._complete
 
-    def freeze(self, levels: int | None = None) -> FrozenBook:
+    def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:  # noqa: ARG002
         """A smaller copy."""
+        self._check()
         return FrozenBook(self, levels)
+
+    def _check(self) -> None:
+        """What was frozen may be read."""
 
 
 class Book(BookReader):

@@ -16,12 +16,13 @@ from typing import Any
 
 from depthcache.errors import MalformedFrame
 from depthcache.model import SnapshotOutcome, Status
+from depthcache.reference.follow import Follower, Wish
 from depthcache.reference.market import BUFFER_BYTES, Market
 from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
 from depthcache.reference.sequence import Continuity
 
-__all__ = ["ControlMessage", "MarketChange", "Router", "StrayFrame", "StreamFrame"]
+__all__ = ["ControlMessage", "FollowerReady", "MarketChange", "Router", "StrayFrame", "StreamFrame"]
 
 CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
@@ -72,11 +73,19 @@ class StrayFrame:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowerReady:
+    """A follower has something for its consumer."""
+
+    follower: int
+
+
 @dataclass(slots=True)
 class _Pending:
     control: list[ControlMessage] = field(default_factory=list)
     streams: dict[tuple[int, str], StreamFrame] = field(default_factory=dict)
     strays: dict[tuple[int, str, str], StrayFrame] = field(default_factory=dict)
+    ready: dict[int, FollowerReady] = field(default_factory=dict)
 
     def stream(self, connection: int, stream: str, frame: bytes, at_ns: int) -> None:
         held = self.streams.get((connection, stream))
@@ -107,6 +116,7 @@ class Router:
         self._used_markets: set[int] = set()
         self._used_connections: set[int] = set()
         self._pending = _Pending()
+        self._followers = 0
 
     # --- markets -----------------------------------------------------------------------------
 
@@ -121,6 +131,7 @@ class Router:
         """Forget it; its readers say closed."""
         gone = self._markets.pop(market)
         gone.set_condition(Status.CLOSED, reason, now_ns)
+        _tell(gone)
         for routes in self._connections.values():
             for stream in [stream for stream, target in routes.items() if target == market]:
                 del routes[stream]
@@ -138,7 +149,9 @@ class Router:
     ) -> SnapshotOutcome:
         """Install a snapshot. Raises MalformedSnapshot; nothing is changed then."""
         snapshot = parse_snapshot(as_bytes(body))
-        return self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns)
+        outcome = self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns)
+        _tell(self._markets[market])
+        return outcome
 
     def begin_refresh(self, market: int) -> bool:
         """Keep what is applied from now on; False: the book is not live."""
@@ -151,11 +164,15 @@ class Router:
     def refresh(self, market: int, body: Any, *, limit: int | None, now_ns: int) -> str:
         """Compare a live book with a snapshot and merge it. Raises MalformedSnapshot."""
         snapshot = parse_snapshot(as_bytes(body))
-        return self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns)
+        outcome = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns)
+        _tell(self._markets[market])
+        return outcome
 
     def settle_refresh(self, market: int, now_ns: int) -> bool:
         """No diff came for a snapshot that waits."""
-        return self._markets[market].settle_refresh(now_ns)
+        settled = self._markets[market].settle_refresh(now_ns)
+        _tell(self._markets[market])
+        return settled
 
     def compared(self, market: int) -> tuple[int, int, int, int, int] | None:
         """What the last refresh found: update id, checked, differing, missing, extra."""
@@ -175,19 +192,48 @@ class Router:
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, kept diffs stay."""
         self._markets[market].resync(reason, now_ns)
+        _tell(self._markets[market])
 
     def restart(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, nothing kept."""
         self._markets[market].restart(reason, now_ns)
+        _tell(self._markets[market])
 
     def set_condition(self, market: int, condition: str | None, reason: str, now_ns: int) -> None:
         """Lay a condition over a market or take it away."""
         self._markets[market].set_condition(None if condition is None else Status(condition), reason, now_ns)
+        _tell(self._markets[market])
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still, or does so no longer."""
         for market in self._markets.values():
             market.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+            _tell(market)
+
+    # --- followers ---------------------------------------------------------------------------
+
+    def follow(
+        self,
+        mode: str,
+        *,
+        levels: int | None = None,
+        interval_ns: int = 0,
+        start_ns: int = 0,
+        on_stale: str = "raise",
+        most_items: int = 1_000,
+        most_bytes: int = 16 << 20,
+        announces: bool = True,
+    ) -> Follower:
+        """A follower of no market yet."""
+        self._followers += 1
+        wish = Wish(
+            mode=mode, levels=levels, interval_ns=interval_ns, start_ns=start_ns, on_stale=on_stale,
+            most_items=most_items, most_bytes=most_bytes,
+        )  # fmt: skip
+        return Follower(self._followers, wish, self._on_ready if announces else lambda _: None)
+
+    def _on_ready(self, follower: int) -> None:
+        self._pending.ready[follower] = FollowerReady(follower=follower)
 
     # --- connections -------------------------------------------------------------------------
 
@@ -203,6 +249,7 @@ class Router:
         """Frames of this number are ignored from now on."""
         for number in set(self._connections.pop(connection).values()):
             self._markets[number].remove_line(connection)
+            _tell(self._markets[number])
         self._listened = {each for each in self._listened if each[0] != connection}
 
     def route(self, connection: int, stream: str, market: int) -> None:
@@ -230,6 +277,7 @@ class Router:
         number = self._connections[connection].pop(stream, None)
         if number is not None:
             self._markets[number].remove_line(connection)
+            _tell(self._markets[number])
 
     # --- frames ------------------------------------------------------------------------------
 
@@ -277,6 +325,7 @@ class Router:
             self._on_malformed(connection, number, error, at_ns)
         else:
             market.on_diff(update, raw, at_ns, connection=connection)
+            _tell(market)
 
     def _on_malformed(self, connection: int, number: int | None, error: MalformedFrame, at_ns: int) -> None:
         if number is None:
@@ -284,6 +333,7 @@ class Router:
             self._pending.stray(connection, "malformed", f"{error.what}: {start}", at_ns)
         else:
             self._markets[number].on_malformed(error.what, at_ns)
+            _tell(self._markets[number])
 
     def _on_control(self, connection: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         if parsed.update is not None:
@@ -303,6 +353,7 @@ class Router:
             *pending.control,
             *pending.streams.values(),
             *pending.strays.values(),
+            *pending.ready.values(),
         ]
 
     def _changes(self) -> Iterable[MarketChange]:
@@ -320,4 +371,11 @@ class Router:
 
     def _has_events(self) -> bool:
         markets = any(market.causes for market in self._markets.values())
-        return markets or any((self._pending.control, self._pending.streams, self._pending.strays))
+        pending = self._pending
+        return markets or any((pending.control, pending.streams, pending.strays, pending.ready))
+
+
+def _tell(market: Market) -> None:
+    """Tell the followers of a market what happened to it."""
+    if market.following is not None:
+        market.following.tell(market)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from depthcache import venues
 from depthcache._native import Router
@@ -23,6 +23,7 @@ from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
+from depthcache.follow import AnyMode, FollowOptions, Stream, parse_wish
 from depthcache.io.runner import Runner
 from depthcache.model import Status
 from depthcache.simulator.exchange import SimulatedExchange
@@ -91,6 +92,7 @@ class Pair:
         number = self._runner.add(venue, key[1], depth=depth, speed_ms=speed_ms)
         self._numbers[key] = number
         self.books[key] = self._router.reader(number)
+        self._runner.followers.on_market(number)
         return self.books[key]
 
     def remove(self, exchange: str, symbol: str) -> None:
@@ -106,6 +108,29 @@ class Pair:
         venue = venues.venue(exchange)
         market = self._numbers[venue.name, venues.parse_symbol(symbol, venue)]
         self._runner.audit(market, len(self.audits) + 1, limit)
+
+    def follow(
+        self,
+        mode: AnyMode = "latest",
+        levels: int | None = 20,
+        *,
+        of: tuple[str, str] | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        **options: Unpack[FollowOptions],
+    ) -> Stream:
+        """Follow one book (exchange and symbol), or all of them, as `LiveBook.updates` does on a live client.
+
+        `stream.take_now(pair.now_ns)` gives the next item, None while there is none. `on_ready` is called at
+        the moment at which a client's consumer would be woken. Raises InvalidArgument, and KeyError for a
+        book that is not there.
+        """
+        wish = parse_wish(mode, levels, "raise", options)
+        followers, markets = self._runner.followers, tuple(self._numbers.values())
+        if of is not None:
+            venue = venues.venue(of[0])
+            markets = (self._numbers[venue.name, venues.parse_symbol(of[1], venue)],)
+        follower = followers.follow(lambda: markets, wish, on_ready, every_book=of is None, announces=True)
+        return Stream(followers, follower, is_single=of is not None)
 
     def run_for(self, seconds: float) -> None:
         """Let so many seconds go by."""

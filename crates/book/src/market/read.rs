@@ -27,6 +27,7 @@ impl Market {
             last_update_id: self.last_update_id,
             event_time_us: self.event_time_us,
             updated_ns: self.updated_ns,
+            confirmed_ns: self.confirmed_ns(),
             counters: self.counters,
         };
         Frozen::new(
@@ -121,6 +122,10 @@ impl Reading for Market {
 
     fn updated_ns(&self) -> Option<i64> {
         self.updated_ns
+    }
+
+    fn confirmed_ns(&self) -> Option<i64> {
+        self.confirmed_ns.max(self.updated_ns)
     }
 
     fn best(&self) -> BestPair {

@@ -5,7 +5,7 @@ use crate::condition::Status;
 use crate::delays::Delays;
 use crate::events::Cause;
 use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::refresh::{Comparison, Fresh, Refresh, RefreshOutcome, Tally};
+use crate::refresh::{Comparison, Fresh, Refresh, RefreshOutcome};
 use crate::scan;
 use crate::sequence::{Ids, Verdict};
 
@@ -124,9 +124,14 @@ impl Market {
     }
 
     fn merge(&mut self, fresh: Fresh, now_ns: i64) {
-        let tally: Tally = self.bids.merge(fresh.bids) + self.asks.merge(fresh.asks);
+        let (bids, asks) = (self.bids.merge(fresh.bids), self.asks.merge(fresh.asks));
+        if bids.altered || asks.altered {
+            self.note_altered();
+        }
+        let tally = bids.tally + asks.tally;
         let update_id = self.last_update_id.unwrap_or(fresh.update_id);
         self.compared = Some(Comparison { update_id, tally });
+        self.confirmed_ns = Some(now_ns);
         self.counters.refreshes += 1;
         self.counters.corrections += tally.wrong();
         self.cause(Cause::Refreshed, now_ns);

@@ -19,10 +19,11 @@ impl Router {
         };
         for route in routes {
             self.remove_line(&route, connection);
-            let mut market = route.cell.lock();
-            if market.lines().iter().all(|line| line.heard_ns.is_none()) {
-                market.set_condition(Some(Condition::Disconnected), reason, now_ns);
-            }
+            self.change(route.market, route.cell.lock(), |market| {
+                if market.lines().iter().all(|line| line.heard_ns.is_none()) {
+                    market.set_condition(Some(Condition::Disconnected), reason, now_ns);
+                }
+            });
         }
     }
 
@@ -44,8 +45,10 @@ impl Router {
 
     /// Whoever brings the frames stands still: every book is stale until it says that it goes on (None).
     pub fn set_stalled(&self, reason: Option<&str>, now_ns: i64) {
-        for cell in self.markets.read().held.values() {
-            cell.lock().set_stalled(reason, now_ns);
+        for (market, cell) in &self.markets.read().held {
+            self.change(*market, cell.lock(), |held| {
+                held.set_stalled(reason, now_ns)
+            });
         }
     }
 }

@@ -1,0 +1,236 @@
+//! `Follower` and `Update`: books told to a consumer that may be slow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use depthcache_book::follow::{Busy, Follower as Inner, Item, Mode, OnStale, Wish};
+use depthcache_book::query::LevelRun;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::fork::Home;
+use crate::reader::FrozenBook;
+use crate::router::Router;
+use crate::values::classes;
+
+/// So long a wait may keep Ctrl-C from being noticed.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// One consumer's view of some markets of a router.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct Follower {
+    /// Always there but while it is dropped.
+    inner: Option<Inner>,
+    home: Home,
+}
+
+impl Follower {
+    pub fn new(inner: Inner) -> Follower {
+        Follower {
+            inner: Some(inner),
+            home: Home::here(String::new(), String::new()),
+        }
+    }
+
+    /// The follower; None in a forked child, where the locks of its markets are never let go.
+    fn here(&self) -> Option<&Inner> {
+        self.inner.as_ref().filter(|_| self.home.is_here())
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if !self.home.is_here() {
+            std::mem::forget(self.inner.take());
+        }
+    }
+}
+
+#[pymethods]
+impl Follower {
+    #[getter]
+    fn number(&self) -> u64 {
+        self.inner.as_ref().map_or(0, Inner::number)
+    }
+
+    /// Follow a market of the router, too.
+    fn add(&self, py: Python<'_>, router: &Router, market: u64) -> PyResult<()> {
+        let cell = router.cell(py, market)?;
+        if let Some(inner) = self.here() {
+            py.detach(|| inner.add(market, cell));
+        }
+        Ok(())
+    }
+
+    /// Follow a market no longer.
+    fn remove(&self, py: Python<'_>, market: u64) {
+        if let Some(inner) = self.here() {
+            py.detach(|| inner.remove(market));
+        }
+    }
+
+    /// The next item; None while there is none.
+    fn take(&self, py: Python<'_>, now_ns: i64) -> PyResult<Option<Py<Update>>> {
+        let Some(inner) = self.here() else {
+            return Ok(None);
+        };
+        let item = match inner.try_take(now_ns) {
+            Ok(item) => item,
+            Err(Busy) => py.detach(|| inner.take(now_ns)),
+        };
+        item.map(|item| Update::made(py, Arc::new(item), false))
+            .transpose()
+    }
+
+    /// Wait without the interpreter until there may be something, `timeout_s` seconds at most.
+    fn wait(&self, py: Python<'_>, timeout_s: f64) -> PyResult<()> {
+        let mut left = Duration::try_from_secs_f64(timeout_s.max(0.0)).unwrap_or(Duration::MAX);
+        while let Some(inner) = self.here() {
+            let slice = left.min(SLICE);
+            left -= slice;
+            let rung = py.detach(|| inner.wait(slice));
+            py.check_signals()?;
+            if rung || left.is_zero() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// When `take` is to be called again though nothing else happens; None for never.
+    #[getter]
+    fn due_ns(&self) -> Option<i64> {
+        self.here().and_then(Inner::due_ns)
+    }
+
+    /// Nothing comes after what is there.
+    fn finish(&self) {
+        if let Some(inner) = self.here() {
+            inner.finish();
+        }
+    }
+
+    /// Leave all markets and forget what was kept.
+    fn close(&self, py: Python<'_>) {
+        if let Some(inner) = self.here() {
+            py.detach(|| inner.close());
+        }
+    }
+
+    /// Whether everything was given and nothing comes any more.
+    #[getter]
+    fn is_over(&self) -> bool {
+        self.here().is_none_or(Inner::is_over)
+    }
+
+    /// How many markets are followed.
+    #[getter]
+    fn markets(&self) -> usize {
+        self.here().map_or(0, Inner::markets)
+    }
+
+    /// Items that wait for the consumer.
+    #[getter]
+    fn held_items(&self) -> usize {
+        self.here().map_or(0, |inner| inner.held().0)
+    }
+
+    /// Their bytes.
+    #[getter]
+    fn held_bytes(&self) -> usize {
+        self.here().map_or(0, |inner| inner.held().1)
+    }
+}
+
+/// What `Router.follow` was asked for, as the native side takes it.
+#[allow(clippy::too_many_arguments)]
+pub fn wish(
+    mode: &str,
+    levels: Option<usize>,
+    interval_ns: i64,
+    start_ns: i64,
+    on_stale: &str,
+    most_items: usize,
+    most_bytes: usize,
+    announces: bool,
+) -> PyResult<Wish> {
+    let mode = Mode::parse(mode)
+        .ok_or_else(|| PyValueError::new_err(format!("there is no mode {mode:?} of following")))?;
+    let on_stale = OnStale::parse(on_stale).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "on_stale must be 'raise', 'serve' or 'wait', not {on_stale:?}"
+        ))
+    })?;
+    if mode == Mode::Interval && interval_ns <= 0 {
+        return Err(PyValueError::new_err("interval_ns must be above 0"));
+    }
+    Ok(Wish {
+        mode,
+        levels: levels.unwrap_or(usize::MAX),
+        interval_ns,
+        start_ns,
+        on_stale,
+        most_items,
+        most_bytes,
+        announces,
+    })
+}
+
+/// A book that a follower was told of: a frozen book, and what lies between it and the one before.
+#[pyclass(frozen, extends = FrozenBook, module = "depthcache._native")]
+pub struct Update {
+    item: Arc<Item>,
+    exact: bool,
+}
+
+impl Update {
+    fn made(py: Python<'_>, item: Arc<Item>, exact: bool) -> PyResult<Py<Self>> {
+        let base = FrozenBook::parts(item.book.clone(), exact);
+        Py::new(py, base.add_subclass(Self { item, exact }))
+    }
+}
+
+#[pymethods]
+impl Update {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        Err(PyTypeError::new_err(
+            "an update comes from following a book",
+        ))
+    }
+
+    /// Updates of this book since the last item that no item brought.
+    #[getter]
+    fn skipped(&self) -> u64 {
+        self.item.skipped
+    }
+
+    /// The book is to be begun anew from this one.
+    #[getter]
+    fn is_fresh(&self) -> bool {
+        self.item.is_fresh
+    }
+
+    /// The levels that this update changed; None where it is not one update.
+    #[getter]
+    fn changes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(changes) = &self.item.changes else {
+            return Ok(None);
+        };
+        let classes = classes(py)?;
+        let list = |run: &LevelRun| classes.list(py, run, 0..run.len(), self.exact);
+        classes
+            .changes(py, list(&changes.0)?, list(&changes.1)?)
+            .map(Some)
+    }
+
+    #[getter]
+    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
+        Self::made(py, self.item.clone(), true)
+    }
+}

@@ -1,0 +1,169 @@
+//! What waits for one consumer: marks, once a market, and a ring of items, bounded.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Item, Wish};
+
+/// Something for the consumer.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// An item of a market, as it was.
+    Kept(u64, Item),
+    /// A market that is to be read now.
+    Marked(u64),
+    /// The same, after it waited for a time of the interval.
+    Due(u64),
+}
+
+/// The part of a follower that its markets know.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub number: u64,
+    pub wish: Wish,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<(Entry, usize)>,
+    items: usize,
+    bytes: usize,
+    /// Marks that wait for a time of the interval, and that time.
+    held: Vec<u64>,
+    due_ns: Option<i64>,
+    /// The consumer knows that there are entries.
+    announced: bool,
+    /// Whoever waits is to look.
+    rung: bool,
+    finished: bool,
+}
+
+impl Queue {
+    pub fn new(number: u64, wish: Wish) -> Queue {
+        Queue {
+            number,
+            wish,
+            state: Mutex::default(),
+            bell: Condvar::new(),
+        }
+    }
+
+    /// A market is to be read; true where the consumer has to be told.
+    pub fn mark(&self, market: u64) -> bool {
+        let mut state = self.state.lock();
+        state.entries.push_back((Entry::Marked(market), 0));
+        self.announce(&mut state)
+    }
+
+    /// The same at the next time of the interval after `at_ns`.
+    pub fn hold(&self, market: u64, at_ns: i64) -> bool {
+        let mut state = self.state.lock();
+        state.held.push(market);
+        if state.due_ns.is_some() {
+            return false;
+        }
+        let Wish {
+            interval_ns,
+            start_ns,
+            ..
+        } = self.wish;
+        let past = (at_ns - start_ns).div_euclid(interval_ns);
+        state.due_ns = Some(start_ns + (past + 1) * interval_ns);
+        self.ring(&mut state);
+        self.wish.announces
+    }
+
+    /// Keep an item as it is; None where there is no room for it.
+    pub fn keep(&self, market: u64, item: Item, bytes: usize) -> Option<bool> {
+        let mut state = self.state.lock();
+        if state.items >= self.wish.most_items || state.bytes + bytes > self.wish.most_bytes {
+            return None;
+        }
+        state.entries.push_back((Entry::Kept(market, item), bytes));
+        state.items += 1;
+        state.bytes += bytes;
+        Some(self.announce(&mut state))
+    }
+
+    fn announce(&self, state: &mut State) -> bool {
+        if state.announced {
+            return false;
+        }
+        state.announced = true;
+        self.ring(state);
+        self.wish.announces
+    }
+
+    fn ring(&self, state: &mut State) {
+        state.rung = true;
+        self.bell.notify_all();
+    }
+
+    /// The oldest entry. Without one the next is announced.
+    pub fn pop(&self, now_ns: i64) -> Option<Entry> {
+        let mut state = self.state.lock();
+        if state.due_ns.is_some_and(|due_ns| due_ns <= now_ns) {
+            state.due_ns = None;
+            let held = std::mem::take(&mut state.held);
+            let marks = held.into_iter().map(|market| (Entry::Due(market), 0));
+            state.entries.extend(marks);
+        }
+        let Some((entry, bytes)) = state.entries.pop_front() else {
+            state.announced = false;
+            return None;
+        };
+        state.bytes -= bytes;
+        state.items -= usize::from(matches!(entry, Entry::Kept(..)));
+        Some(entry)
+    }
+
+    /// A mark could not be followed up now.
+    pub fn put_back(&self, mark: Entry) {
+        let mut state = self.state.lock();
+        state.entries.push_front((mark, 0));
+    }
+
+    pub fn due_ns(&self) -> Option<i64> {
+        self.state.lock().due_ns
+    }
+
+    pub fn wait(&self, most: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !state.rung {
+            let _ = self.bell.wait_for(&mut state, most);
+        }
+        std::mem::take(&mut state.rung)
+    }
+
+    pub fn finish(&self) {
+        let mut state = self.state.lock();
+        state.finished = true;
+        // Marks that wait for a time need not: it may never come.
+        state.due_ns = state.due_ns.map(|_| i64::MIN);
+        self.ring(&mut state);
+    }
+
+    pub fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.finished && state.entries.is_empty() && state.held.is_empty()
+    }
+
+    pub fn clear(&self) {
+        let mut state = self.state.lock();
+        *state = State {
+            finished: true,
+            announced: true,
+            ..State::default()
+        };
+        self.ring(&mut state);
+    }
+
+    pub fn held(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.items, state.bytes)
+    }
+}

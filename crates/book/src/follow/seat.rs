@@ -1,0 +1,276 @@
+//! The place of one follower on one market: what it was told last, and what it has to be told.
+
+use std::sync::Arc;
+
+use super::{Changes, Item, Mode, OnStale, Queue};
+use crate::condition::Status;
+use crate::frozen::Frozen;
+use crate::market::Market;
+use crate::query::{LevelRun, NumberLevel, Reading, Side};
+
+/// What happened to a market while it was held.
+#[derive(Debug)]
+pub(crate) struct What<'a> {
+    pub status: Status,
+    /// The status is another than before.
+    pub turned: bool,
+    /// Updates were applied.
+    pub updated: bool,
+    /// Levels changed by them.
+    pub changed: bool,
+    /// Levels changed by something else.
+    pub altered: bool,
+    pub at_ns: i64,
+    pub changes: Option<&'a Arc<Changes>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub queue: Arc<Queue>,
+    market: u64,
+    /// The consumer has a mark of this market, or will have one at a time of the interval.
+    marked: bool,
+    held: bool,
+    /// Since the last item: sync was lost and regained, or updates that were to be items were lost …
+    resumed: bool,
+    /// … or levels changed by something else than updates.
+    altered: bool,
+    told: Told,
+}
+
+/// What the last item said.
+#[derive(Debug, Default)]
+struct Told {
+    status: Option<Status>,
+    applied: u64,
+    levels_changed: u64,
+    best: Option<[Option<NumberLevel>; 2]>,
+    top: Option<[LevelRun; 2]>,
+}
+
+impl Seat {
+    pub fn new(queue: Arc<Queue>, market: u64, followed: &Market) -> Seat {
+        let told = Told {
+            applied: followed.counters().applied,
+            ..Told::default()
+        };
+        Seat {
+            queue,
+            market,
+            marked: false,
+            held: false,
+            resumed: false,
+            altered: false,
+            told,
+        }
+    }
+
+    /// Whether the consumer wants each update.
+    pub fn wants_every(&self) -> bool {
+        self.queue.wish.mode == Mode::Every
+    }
+
+    /// Something happened; true where the consumer has to be told that there is something.
+    pub fn on_change(&mut self, market: &Market, what: &What<'_>) -> bool {
+        let synced = what.status == Status::Synced;
+        self.resumed |= what.turned && synced;
+        self.altered |= what.altered;
+        if self.marked {
+            return false;
+        }
+        if self.wants_every() {
+            return self.keep(market, what);
+        }
+        if what.turned && (synced || self.wants_loss(market, what.status)) {
+            self.marked = true;
+            return self.queue.mark(self.market);
+        }
+        if self.held || !synced || !(what.changed || what.altered) {
+            return false;
+        }
+        match self.queue.wish.mode {
+            Mode::Latest => {}
+            Mode::Best | Mode::Levels if self.differs(market) => {}
+            Mode::Interval => {
+                self.held = true;
+                return self.queue.hold(self.market, what.at_ns);
+            }
+            _ => return false,
+        }
+        self.marked = true;
+        self.queue.mark(self.market)
+    }
+
+    /// The item of a mark; None where there is nothing to tell any more. `was_due`: it waited for a time.
+    pub fn take(&mut self, market: &Market, was_due: bool) -> Option<Item> {
+        let mark = if was_due {
+            &mut self.held
+        } else {
+            &mut self.marked
+        };
+        *mark = false;
+        let status = market.standing().status;
+        let turned = self.told.status != Some(status);
+        if status == Status::Synced {
+            let is_news = turned || self.resumed || self.is_news(market);
+            return is_news.then(|| self.tell_book(market));
+        }
+        (turned && self.wants_loss(market, status)).then(|| self.tell_loss(market))
+    }
+
+    /// Whether a synced book is to be told though nothing was lost.
+    fn is_news(&self, market: &Market) -> bool {
+        match self.queue.wish.mode {
+            Mode::Every => true,
+            Mode::Latest | Mode::Interval => {
+                self.altered || self.told.levels_changed != market.counters().levels_changed
+            }
+            Mode::Best | Mode::Levels => self.differs(market),
+            Mode::Status => false,
+        }
+    }
+
+    /// Every update is an item of its own, as long as there is room.
+    fn keep(&mut self, market: &Market, what: &What<'_>) -> bool {
+        self.altered |= what.updated && what.changes.is_none();
+        let item = match (what.status, what.changes) {
+            (Status::Synced, Some(changes)) if what.updated && !self.is_fresh() => {
+                let book = Arc::new(market.freeze(self.queue.wish.levels));
+                Item {
+                    book,
+                    skipped: self.skipped(market, false),
+                    is_fresh: false,
+                    changes: Some(changes.clone()),
+                }
+            }
+            (Status::Synced, _) if self.is_fresh() => self.book(market),
+            (status, _) if what.turned && self.wants_loss(market, status) => self.loss(market),
+            _ => return false,
+        };
+        let changes = item.changes.as_ref();
+        let changes = changes.map_or(0, |changes| {
+            changes.0.memory_bytes() + changes.1.memory_bytes()
+        });
+        let bytes = size_of::<Item>() + item.book.memory_bytes() + changes;
+        match self.queue.keep(self.market, item, bytes) {
+            Some(announce) => {
+                self.note_told(market);
+                announce
+            }
+            None => {
+                self.resumed |= what.status == Status::Synced;
+                self.marked = true;
+                self.queue.mark(self.market)
+            }
+        }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.resumed || self.altered || self.told.status.is_none()
+    }
+
+    /// Whether the consumer is told that the book is not synced.
+    fn wants_loss(&self, market: &Market, status: Status) -> bool {
+        let wish = &self.queue.wish;
+        let begun = self.told.status.is_some();
+        let is_known = wish.on_stale == OnStale::Serve && market.last_update_id().is_some();
+        status == Status::Closed
+            || wish.mode == Mode::Status
+            || (wish.on_stale != OnStale::Wait && (begun || is_known))
+    }
+
+    fn differs(&self, market: &Market) -> bool {
+        if self.queue.wish.mode == Mode::Best {
+            let best = market.best();
+            let same = |told: &[Option<NumberLevel>; 2]| {
+                same_level(told[0], best.bid) && same_level(told[1], best.ask)
+            };
+            return !self.told.best.as_ref().is_some_and(same);
+        }
+        let levels = self.queue.wish.levels;
+        let same = |told: &[LevelRun; 2]| {
+            told[0].is_same(&market.levels(Side::Bids, 0, levels))
+                && told[1].is_same(&market.levels(Side::Asks, 0, levels))
+        };
+        !self.told.top.as_ref().is_some_and(same)
+    }
+
+    fn tell_book(&mut self, market: &Market) -> Item {
+        let item = self.book(market);
+        self.note_told(market);
+        item
+    }
+
+    fn tell_loss(&mut self, market: &Market) -> Item {
+        let item = self.loss(market);
+        self.note_told(market);
+        item
+    }
+
+    /// The synced book as it is now.
+    fn book(&self, market: &Market) -> Item {
+        let is_fresh = self.is_fresh();
+        let levels = match self.queue.wish.mode {
+            Mode::Every => usize::MAX, // whoever goes on from it by changes needs all of it
+            _ => self.queue.wish.levels,
+        };
+        Item {
+            book: Arc::new(market.freeze(levels)),
+            skipped: self.skipped(market, is_fresh),
+            is_fresh,
+            changes: None,
+        }
+    }
+
+    /// What is told of a book that is not synced.
+    fn loss(&self, market: &Market) -> Item {
+        let serves = self.queue.wish.on_stale == OnStale::Serve;
+        let book: Frozen = match market.readable(serves) {
+            Ok(()) => market.freeze(self.queue.wish.levels),
+            Err(why) => market.freeze(0).refused(why),
+        };
+        Item {
+            book: Arc::new(book),
+            skipped: self.skipped(market, true),
+            is_fresh: false,
+            changes: None,
+        }
+    }
+
+    fn skipped(&self, market: &Market, brings_no_update: bool) -> u64 {
+        let since = market.counters().applied - self.told.applied;
+        since.saturating_sub(u64::from(!brings_no_update))
+    }
+
+    fn note_told(&mut self, market: &Market) {
+        let counters = market.counters();
+        let status = market.standing().status;
+        self.told.status = Some(status);
+        self.told.applied = counters.applied;
+        self.told.levels_changed = counters.levels_changed;
+        if status != Status::Synced {
+            return;
+        }
+        (self.resumed, self.altered) = (false, false);
+        match self.queue.wish.mode {
+            Mode::Best => {
+                let best = market.best();
+                self.told.best = Some([best.bid, best.ask]);
+            }
+            Mode::Levels => {
+                let levels = self.queue.wish.levels;
+                self.told.top =
+                    Some([Side::Bids, Side::Asks].map(|side| market.levels(side, 0, levels)));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn same_level(one: Option<NumberLevel>, other: Option<NumberLevel>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is_same(other),
+        (None, None) => true,
+        _ => false,
+    }
+}

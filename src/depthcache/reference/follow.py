@@ -1,0 +1,409 @@
+"""Following markets: who is told of what, bounded whatever the consumer does.
+
+Theory of operation. A market tells its seats whatever happened to it before anything else happens. Most
+modes only mark the market, once until the mark was taken, and read the book when the consumer comes for
+it: a slow consumer loses states in between. `every` keeps an item for each update, bounded by count and
+bytes; where there is no room a mark takes their place, and the item made of it is a fresh book with the
+count of what was lost.
+
+An item is *fresh* where the book is to be begun anew from it: the first one, after a loss of sync, after a
+snapshot that changed held levels, after an overflow. Each update of a book is brought by one item that is
+not fresh, or counted in `skipped` of the next: never both.
+
+A loss of sync is told in every mode by one item, unless `on_stale` is `wait`; the end of a book is told in
+any case. Nothing is told before the book is synced for the first time, but of its status to who follows
+that.
+
+Not here: how a consumer waits (`io.followers`), and locks, which only the native twin needs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from depthcache.model import Changes, Level, Status
+from depthcache.reference.book import BookSide, at_width
+from depthcache.reference.messages import DepthUpdate, Number
+from depthcache.reference.reader import BookReader, FrozenBook, refuse_unusable
+
+if TYPE_CHECKING:
+    from depthcache.reference.market import Market
+    from depthcache.reference.router import Router
+
+__all__ = ["Follower", "Following", "Update", "Wish"]
+
+_ITEM_BYTES, _LEVEL_BYTES = 512, 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a follower wants; the words are those of `Router.follow`."""
+
+    mode: str
+    levels: int | None
+    interval_ns: int
+    start_ns: int
+    on_stale: str
+    most_items: int
+    most_bytes: int
+
+
+class Update(FrozenBook):
+    """A frozen book, and what lies between it and the item before."""
+
+    def __init__(
+        self,
+        market: Market,
+        *,
+        levels: int | None,
+        skipped: int,
+        is_fresh: bool,
+        changes: Changes | None = None,
+        refused: Exception | None = None,
+    ) -> None:
+        super().__init__(BookReader(market), levels)
+        self.skipped, self.is_fresh, self._changes, self._refused = skipped, is_fresh, changes, refused
+
+    @property
+    def changes(self) -> Changes | None:
+        """The levels that this update changed; None where it is not one update."""
+        if self._changes is None or self._exact:
+            return self._changes
+        return Changes(*([Level(float(p), float(q)) for p, q in side] for side in self._changes))
+
+    def held_bytes(self) -> int:
+        """About what it takes to keep it."""
+        changed = 0 if self._changes is None else sum(map(len, self._changes))
+        held = len(self._market.bids.levels) + len(self._market.asks.levels)
+        return _ITEM_BYTES + _LEVEL_BYTES * (changed + held)
+
+    def _check(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+
+
+class Follower:
+    """One consumer's view of some markets."""
+
+    def __init__(self, number: int, wish: Wish, announce: Callable[[int], None]) -> None:
+        self.number, self.wish, self._announce = number, wish, announce
+        self.due_ns: int | None = None
+        self._markets: dict[int, Market] = {}
+        self._entries: deque[tuple[int, Update | bool]] = deque()
+        """An item, or a mark and whether it waited for a time of the interval."""
+        self._waiting: list[int] = []
+        self._announced = self._finished = False
+        self.held_items = self.held_bytes = 0
+
+    @property
+    def markets(self) -> int:
+        """How many are followed."""
+        return len(self._markets)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was given and nothing comes any more."""
+        return self._finished and not self._entries and not self._waiting
+
+    def add(self, router: Router, market: int) -> None:
+        """Follow a market; what is there already is not announced."""
+        if market not in self._markets:
+            self._markets[market] = followed = router.market(market)
+            if followed.following is None:
+                followed.following = Following()
+            announce, self._announce = self._announce, lambda _: None
+            followed.following.add(Seat(self, market, followed), followed)
+            self._announce = announce
+
+    def remove(self, market: int) -> None:
+        """Follow it no longer."""
+        followed = self._markets.pop(market, None)
+        if followed is not None and followed.following is not None:
+            followed.following.remove(self)
+
+    def take(self, now_ns: int) -> Update | None:
+        """The next item; None while there is none."""
+        if self.due_ns is not None and self.due_ns <= now_ns:
+            self._entries.extend((market, True) for market in self._waiting)
+            self._waiting, self.due_ns = [], None
+        while self._entries:
+            number, entry = self._entries.popleft()
+            if isinstance(entry, Update):
+                self.held_items -= 1
+                self.held_bytes -= entry.held_bytes()
+                item: Update | None = entry
+            else:
+                item = self._read(number, was_due=entry)
+            if item is not None:
+                if item.status is Status.CLOSED:
+                    self.remove(number)
+                return item
+        self._announced = False
+        return None
+
+    def _read(self, number: int, *, was_due: bool) -> Update | None:
+        market = self._markets.get(number)
+        if market is None or market.following is None:
+            return None
+        return market.following.take(self, market, was_due=was_due)
+
+    def wait(self, timeout_s: float) -> None:
+        """Nothing happens by itself here: there is nothing to wait for."""
+
+    def finish(self) -> None:
+        """Nothing comes after what is there."""
+        self._finished = True
+        self.due_ns = None if self.due_ns is None else -(2**63)
+
+    def close(self) -> None:
+        """Leave all markets and forget what was kept."""
+        for market in tuple(self._markets):
+            self.remove(market)
+        self._entries.clear()
+        self._waiting, self.due_ns, self._finished, self._announced = [], None, True, True
+        self.held_items = self.held_bytes = 0
+
+    # --- what markets do ---------------------------------------------------------------------
+
+    def mark(self, market: int) -> None:
+        """A market is to be read."""
+        self._entries.append((market, False))
+        self._tell()
+
+    def hold(self, market: int, at_ns: int) -> None:
+        """The same at the next time of the interval."""
+        self._waiting.append(market)
+        if self.due_ns is None:
+            past = (at_ns - self.wish.start_ns) // self.wish.interval_ns
+            self.due_ns = self.wish.start_ns + (past + 1) * self.wish.interval_ns
+            self._announce(self.number)
+
+    def keep(self, market: int, item: Update) -> bool:
+        """Keep an item as it is; False where there is no room for it."""
+        size = item.held_bytes()
+        if self.held_items >= self.wish.most_items or self.held_bytes + size > self.wish.most_bytes:
+            return False
+        self._entries.append((market, item))
+        self.held_items += 1
+        self.held_bytes += size
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._announce(self.number)
+
+
+@dataclass(slots=True, kw_only=True)
+class What:
+    """What happened to a market: another status, updates, levels changed by them or by something else."""
+
+    status: Status
+    turned: bool
+    updated: bool = False
+    changed: bool = False
+    altered: bool = False
+    changes: Changes | None = None
+
+
+class Seat:
+    """The place of one follower on one market."""
+
+    def __init__(self, follower: Follower, number: int, market: Market) -> None:
+        self.follower, self._number, self._wish = follower, number, follower.wish
+        self._marked = self._waits = False
+        self._resumed = self._altered = False
+        """Since the last item: sync, or items, were lost; levels changed by something else than updates."""
+        self._told_status: Status | None = None
+        self._told_applied = market.counters["applied"]
+        self._told_changed = 0
+        self._told_top: object = None
+
+    def on_change(self, market: Market, what: What) -> None:
+        """Something happened."""
+        synced, wish = what.status is Status.SYNCED, self._wish
+        self._resumed |= what.turned and synced
+        self._altered |= what.altered
+        if self._marked:
+            return
+        if wish.mode == "every":
+            self._keep(market, what)
+        elif what.turned and (synced or self._wants_loss(market, what.status)):
+            self._mark()
+        elif not self._waits and synced and (what.changed or what.altered):
+            if wish.mode == "interval":
+                self._waits = True
+                self.follower.hold(self._number, max(market.updated_ns or 0, market.caused_ns))
+            elif wish.mode == "latest" or (wish.mode in ("best", "levels") and self._differs(market)):
+                self._mark()
+
+    def take(self, market: Market, *, was_due: bool) -> Update | None:
+        """The item of a mark; None where there is nothing to tell any more."""
+        if was_due:
+            self._waits = False
+        else:
+            self._marked = False
+        status = market.status()[0]
+        turned = status is not self._told_status
+        if status is Status.SYNCED and (turned or self._resumed or self._is_news(market)):
+            return self._told(market, self._book(market))
+        if status is not Status.SYNCED and turned and self._wants_loss(market, status):
+            return self._told(market, self._loss(market))
+        return None
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._resumed or self._altered or self._told_status is None
+
+    def _is_news(self, market: Market) -> bool:
+        match self._wish.mode:
+            case "every":
+                return True
+            case "best" | "levels":
+                return self._differs(market)
+            case "status":
+                return False
+        return self._altered or self._told_changed != market.counters["levels_changed"]
+
+    def _mark(self) -> None:
+        self._marked = True
+        self.follower.mark(self._number)
+
+    def _keep(self, market: Market, what: What) -> None:
+        """Every update is an item of its own, as long as there is room."""
+        self._altered |= what.updated and what.changes is None
+        if what.status is Status.SYNCED:
+            if not (what.updated or self._is_fresh):
+                return
+            item = self._book(market) if self._is_fresh else self._book(market, what.changes)
+        elif what.turned and self._wants_loss(market, what.status):
+            item = self._loss(market)
+        else:
+            return
+        if self.follower.keep(self._number, item):
+            self._told(market, item)
+        else:
+            self._resumed |= what.status is Status.SYNCED
+            self._mark()
+
+    def _wants_loss(self, market: Market, status: Status) -> bool:
+        wish, begun = self._wish, self._told_status is not None
+        if status is Status.CLOSED or wish.mode == "status":
+            return True
+        is_known = wish.on_stale == "serve" and market.last_update_id is not None
+        return wish.on_stale != "wait" and (begun or is_known)
+
+    def _top(self, market: Market) -> object:
+        levels = 1 if self._wish.mode == "best" else self._wish.levels
+        return [side.sorted()[:levels] for side in (market.bids, market.asks)]
+
+    def _differs(self, market: Market) -> bool:
+        return self._told_top != self._top(market)
+
+    def _skipped(self, market: Market, *, brings_one: bool) -> int:
+        return max(0, market.counters["applied"] - self._told_applied - brings_one)
+
+    def _book(self, market: Market, changes: Changes | None = None) -> Update:
+        """The synced book; all of it where somebody goes on from it by changes."""
+        fresh = self._is_fresh
+        every = self._wish.mode == "every"
+        return Update(
+            market,
+            levels=None if every and fresh else self._wish.levels,
+            skipped=self._skipped(market, brings_one=not fresh),
+            is_fresh=fresh,
+            changes=changes,
+        )
+
+    def _loss(self, market: Market) -> Update:
+        """What is told of a book that is not synced."""
+        levels, refused = self._wish.levels, None
+        try:
+            refuse_unusable(market, serve_stale=self._wish.on_stale == "serve")
+        except Exception as error:  # noqa: BLE001 - raised to whoever reads levels
+            levels, refused = 0, error
+        skipped = self._skipped(market, brings_one=False)
+        return Update(market, levels=levels, skipped=skipped, is_fresh=False, refused=refused)
+
+    def _told(self, market: Market, item: Update) -> Update:
+        self._told_status = item.status
+        self._told_applied = market.counters["applied"]
+        self._told_changed = market.counters["levels_changed"]
+        if item.status is Status.SYNCED:
+            self._resumed = self._altered = False
+            if self._wish.mode in ("best", "levels"):
+                self._told_top = self._top(market)
+        return item
+
+
+@dataclass(slots=True)
+class Following:
+    """Who follows a market, and what they were shown of it."""
+
+    seats: list[Seat] = field(default_factory=list)
+    altered: bool = False
+    changes: Changes | None = None
+    _status: Status = Status.EMPTY
+    _applied: int = 0
+    _levels_changed: int = 0
+
+    def add(self, seat: Seat, market: Market) -> None:
+        """One more."""
+        if not self.seats:
+            self._note(market)
+        seat.on_change(market, What(status=market.status()[0], turned=True))
+        self.seats.append(seat)
+
+    def remove(self, follower: Follower) -> None:
+        """One less."""
+        self.seats = [seat for seat in self.seats if seat.follower is not follower]
+
+    def take(self, follower: Follower, market: Market, *, was_due: bool) -> Update | None:
+        """What a mark stands for now."""
+        found = (seat for seat in self.seats if seat.follower is follower)
+        seat = next(found, None)
+        return None if seat is None else seat.take(market, was_due=was_due)
+
+    def before(self, market: Market, update: DepthUpdate) -> None:
+        """An update is about to be applied: what of it is new."""
+        self.changes = None
+        if market.state is Status.SYNCED and any(seat.follower.wish.mode == "every" for seat in self.seats):
+            self.changes = Changes(_new(market.bids, update.bids), _new(market.asks, update.asks))
+
+    def tell(self, market: Market) -> None:
+        """Tell everybody what happened since the last time."""
+        what = What(
+            status=market.status()[0],
+            turned=market.status()[0] is not self._status,
+            updated=market.counters["applied"] != self._applied,
+            changed=market.counters["levels_changed"] != self._levels_changed,
+            altered=self.altered,
+            changes=self.changes,
+        )
+        if what.turned or what.updated or what.altered:
+            for seat in tuple(self.seats):
+                seat.on_change(market, what)
+        self._note(market)
+
+    def _note(self, market: Market) -> None:
+        self.altered, self.changes = False, None
+        self._status = market.status()[0]
+        self._applied = market.counters["applied"]
+        self._levels_changed = market.counters["levels_changed"]
+
+
+def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level]:
+    """What of a message is not held already, best first; later entries of one price win."""
+    wanted = {price.value: quantity.value for price, quantity in levels}
+    price_scale = max([side.price_scale, *(price.scale for price, _ in levels)])
+    scales = (quantity.scale for _, quantity in levels if quantity.value)
+    quantity_scale = max([side.quantity_scale, *scales])
+    changed = [(p, q) for p, q in wanted.items() if side.levels.get(p, 0) != q]
+    return [
+        Level(at_width(p, price_scale), at_width(q, quantity_scale))
+        for p, q in sorted(changed, reverse=side.sign > 0)
+    ]

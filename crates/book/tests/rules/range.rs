@@ -286,7 +286,7 @@ fn a_fresh_copy_gives_what_it_proves_and_the_wider_range_unless_something_was_wr
         let before = (all(&ladder), bound(&ladder));
         assert_eq!(ladder.compare(&other), tally, "{what}");
         assert_eq!((all(&ladder), bound(&ladder)), before, "{what}");
-        assert_eq!(ladder.merge(other), tally, "{what}");
+        assert_eq!(ladder.merge(other).tally, tally, "{what}");
         let becomes = (merged.to_owned(), to.to_owned());
         assert_eq!((all(&ladder), bound(&ladder)), becomes, "{what}");
     }
@@ -300,7 +300,7 @@ fn asks_are_merged_from_their_own_end() {
         checked: 2,
         ..Tally::default()
     };
-    assert_eq!(held.merge(fresh), clean);
+    assert_eq!(held.merge(fresh).tally, clean);
     assert_eq!(
         (all(&held).as_str(), bound(&held).as_str()),
         ("10 x 1, 11 x 2, 12 x 3", "12")
@@ -316,7 +316,7 @@ fn copies_of_different_widths_are_compared_as_numbers() {
     ] {
         let (one, two) = ([held, ("9", "1")], [fresh, ("9", "1")]);
         let mut ladder = ladder(Bids, &one, Some(2));
-        let found = ladder.merge(self::ladder(Bids, &two, Some(2)));
+        let found = ladder.merge(self::ladder(Bids, &two, Some(2))).tally;
         assert_eq!((found.checked, found.wrong()), (2, 0));
         assert_eq!(ladder.len(), 2);
     }

@@ -283,7 +283,8 @@ class Update(FrozenBook):
     def __new__(cls, *args: Never, **kwargs: Never) -> Never:
         """Raises TypeError: an update comes from following a book."""
     @property
-    def exact(self) -> Update: ...
+    def exact(self) -> Update:
+        """The same item with `Decimal` numbers at the width the exchange sends, its changes, too."""
     @property
     def skipped(self) -> int:
         """Updates of this book since its last item that no item brought."""

@@ -99,7 +99,7 @@ class Updates(Stream):
     """
 
     def __init__(self, client: Client[Any], wish: Wish, *, market: int | None) -> None:
-        """Made by `updates` of a book or of books."""
+        """Made by `updates` of a book or of books: a `wish`, and the number of a `market`, None for all."""
         self._client = client
         follower = make_follower(client, wish, _nobody_waits, market=market, announces=False)
         super().__init__(client.followers, follower, is_single=market is not None)
@@ -225,8 +225,9 @@ class LiveBook(LiveReader):
     ) -> Listener:
         """Call a function with each item that `updates` would give, until `close()` of what this returns.
 
-        All functions of one client are called on one thread of it, one call after the other. An error in
-        one is counted and logged, and changes nothing. Raises InvalidArgument and BookClosed.
+        Arguments as `depthcache.LiveBook.on_update`. All functions of one client are called on one thread
+        of it, one call after the other. An error in one is counted and logged, and changes nothing. Raises
+        InvalidArgument and BookClosed.
         """
         wish = self._wish(mode, levels, options)
         return self._listeners.listen(self._client, wish, callback, market=self._number)
@@ -343,7 +344,7 @@ class Books(Lookup[LiveBook]):
     ) -> list[LiveBook]:
         """Wait until one of these books is synced, or more; returns those that are.
 
-        Arguments as of `wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
+        Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
         UnknownSymbol when all of them have ended.
         """
         keys = self._waiting_for(books, timeout)
@@ -361,7 +362,7 @@ class Books(Lookup[LiveBook]):
     def updates(
         self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
     ) -> Updates:
-        """Follow all books of this client as one stream, as `depthcache.Books.updates`."""
+        """Follow all books of this client as one stream, as `depthcache.LiveBook.updates` does one."""
         return Updates(self._client, self._wish(mode, levels, options), market=None)
 
     def on_update(
@@ -372,7 +373,7 @@ class Books(Lookup[LiveBook]):
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
     ) -> Listener:
-        """Call a function with each item of all books, as `LiveBook.on_update` does with those of one."""
+        """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
         wish = self._wish(mode, levels, options)
         return self._listeners.listen(self._client, wish, callback, market=None)
 

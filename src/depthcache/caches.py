@@ -149,7 +149,7 @@ class Books(Lookup[LiveBook]):
     ) -> list[LiveBook]:
         """Wait until one of these books is synced, or more; returns those that are.
 
-        Arguments as of `wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
+        Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
         UnknownSymbol when all of them have ended.
         """
         return await self._client.wait_any_synced(self._chosen(books), timeout_s=timeout)
@@ -159,8 +159,9 @@ class Books(Lookup[LiveBook]):
     ) -> Updates:
         """Follow all books of this client as one stream, also those that are added while it runs.
 
-        Arguments and items are those of `LiveBook.updates`; `update.exchange` and `update.symbol` tell whose
-        it is. A book that ends says so in its last item; the iteration ends with the client.
+        Arguments and items are those of `depthcache.LiveBook.updates`; `update.exchange` and
+        `update.symbol` tell whose it is. A book that ends says so in its last item; the iteration ends with
+        the client.
         """
         return Updates(self._client, self._wish(mode, levels, options), market=None)
 
@@ -172,7 +173,7 @@ class Books(Lookup[LiveBook]):
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
     ) -> Listener:
-        """Call a function with each item of all books, as `LiveBook.on_update` does with those of one."""
+        """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
         return listen(self._client, self._wish(mode, levels, options), callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:

@@ -46,12 +46,18 @@ class FollowMode(StrEnum):
     The word may be given instead: `book.updates("best")`.
     """
 
-    EVERY = "every"  #       every update, with the levels it changed
-    LATEST = "latest"  #     the newest book, when any level changed
-    INTERVAL = "interval"  # the newest book at fixed times (`interval_ms`), if any level changed
-    BEST = "best"  #         the newest book, when a best price or its quantity is another
-    LEVELS = "levels"  #     the newest book, when one of the best `levels` is another
-    STATUS = "status"  #     when the status is another
+    EVERY = "every"
+    """Every update, with the levels it changed."""
+    LATEST = "latest"
+    """The newest book, when any level changed."""
+    INTERVAL = "interval"
+    """The newest book at fixed times (`interval_ms`), if any level changed."""
+    BEST = "best"
+    """The newest book, when a best price or its quantity is another than last told."""
+    LEVELS = "levels"
+    """The newest book, when one of the best `levels` is another than last told."""
+    STATUS = "status"
+    """When the status is another."""
 
 
 AnyMode: TypeAlias = FollowMode | Literal["every", "latest", "interval", "best", "levels", "status"]
@@ -187,8 +193,8 @@ class Stream:
         return f"<{type(self).__module__}.{type(self).__name__}: {state}>"
 
     def take_now(self, now_ns: int) -> Update | None:
-        """The next item that is there on the client's clock, None without one; the last one of a single
-        book closes the stream."""
+        """The next item that is there at `now_ns` of the client's clock, None without one; the last one of
+        a single book closes the stream."""
         item = None if self._closed else self._follower.take(now_ns)
         if item is None:
             if self._follower.is_over:
@@ -218,7 +224,7 @@ class Updates(Stream):
     """
 
     def __init__(self, client: Client[Any], wish: Wish, *, market: int | None) -> None:
-        """Made by `updates` of a book or of books."""
+        """Made by `updates` of a book or of books: a `wish`, and the number of a `market`, None for all."""
         self._client, self._signal, self._given = client, _Signal(), 0
         follower = make_follower(client, wish, self._signal.tell, market=market, announces=True)
         super().__init__(client.followers, follower, is_single=market is not None)

@@ -49,7 +49,7 @@ class Listener:
     """
 
     def __init__(self, stream: Stream, callback: Callback) -> None:
-        """Made by `on_update` of a book or of books."""
+        """Made by `on_update` of a book or of books: each item of a `stream` goes to a `callback`."""
         self._stream, self._callback = stream, callback
         self.calls = self.errors = 0
         self._is_closed = False

@@ -131,7 +131,8 @@ class Coverage(NamedTuple):
 class Changes(NamedTuple):
     """The levels that one update changed, best price first; quantity 0: the level is gone.
 
-    Only what really changed: no quantity that was held already, no delete of a price that was not held.
+    `bids` and `asks` hold only what really changed: no quantity that was held already, no delete of a price
+    that was not held.
     """
 
     bids: list[Level]

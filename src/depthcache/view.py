@@ -157,11 +157,12 @@ class LiveBook(LiveReader):
             levels      the same for any of the best `levels`
             status      when the status is another
 
-        `levels`: a side in each item, None for all; fresh items of `every` hold all. Further arguments:
-        `interval_ms`, `on_stale`, `buffer`, `buffer_bytes` (`FollowOptions`). The first item comes as soon as
-        the book is synced. A slow consumer loses states in between, which the next item counts in
-        `skipped`; where `every` lost updates, the next item is `is_fresh`: a whole book to go on from. The
-        last item says closed, then the iteration ends. Raises InvalidArgument, and BookClosed.
+        `levels`: a side in each item, None for all; fresh items of `every` hold all. Further
+        `options`: `interval_ms`, `on_stale`, `buffer`, `buffer_bytes`, as `depthcache.FollowOptions` says.
+        The first item comes as soon as the book is synced. A slow consumer loses states in between, which
+        the next item counts in `skipped`; where `every` lost updates, the next item is `is_fresh`: a whole
+        book to go on from. The last item says closed, then the iteration ends. Raises InvalidArgument, and
+        BookClosed.
         """
         return Updates(self._client, self._wish(mode, levels, options), market=self._number)
 
@@ -173,11 +174,12 @@ class LiveBook(LiveReader):
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
     ) -> Listener:
-        """Call a function, or a coroutine function, with each item that `updates` would give.
+        """Call `callback`, a function or a coroutine function, with each item that `updates` would give.
 
-        It is called on the event loop, one call after the other, until `close()` of what this returns, or
-        the end of the book. An error in it is counted and logged, and changes nothing. Raises
-        InvalidArgument, BookClosed, and UsageError on another event loop.
+        `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them. It is called on the
+        event loop, one call after the other, until `close()` of what this returns, or the end of the book.
+        An error in it is counted and logged, and changes nothing. Raises InvalidArgument, BookClosed, and
+        UsageError on another event loop.
         """
         wish = self._wish(mode, levels, options)
         return listen(self._client, wish, callback, market=self._number)

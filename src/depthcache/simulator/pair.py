@@ -118,7 +118,9 @@ class Pair:
         on_ready: Callable[[], None] = lambda: None,
         **options: Unpack[FollowOptions],
     ) -> Stream:
-        """Follow one book (exchange and symbol), or all of them, as `LiveBook.updates` does on a live client.
+        """Follow one book (`of`: exchange and symbol), or all of them.
+
+        `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them.
 
         `stream.take_now(pair.now_ns)` gives the next item, None while there is none. `on_ready` is called at
         the moment at which a client's consumer would be woken. Raises InvalidArgument, and KeyError for a

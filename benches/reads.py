@@ -18,6 +18,7 @@ def run(capture: Capture) -> list[Row]:
         frozen = book.freeze(20)
         return frozen.bids[:], frozen.asks[:]
 
+    five, deep = (sum(level.quantity for level in book.asks[:count]) * 0.999 for count in (5, 200))
     nothing = "an empty native call"
     functions = {
         nothing: _native._nothing,
@@ -26,6 +27,10 @@ def run(capture: Capture) -> list[Row]:
         "top 20 of both sides as lists": lambda: (book.bids[:20], book.asks[:20]),
         "freeze(20)": lambda: book.freeze(20),
         "freeze(20), then its 40 levels as lists": frozen_levels,
+        "mid": lambda: book.mid,
+        "average price of a fill of 5 levels": lambda: book.fill("buy", base=five),
+        "average price of a fill of 200 levels": lambda: book.fill("buy", base=deep),
+        "depth within 10 bps": lambda: book.depth_within(10),
         "top 1,000 of a side as numpy": lambda: book.bids.to_numpy(1000),
     }
     costs = call_cost(functions, calls=2_000)

@@ -20,6 +20,8 @@ PUBLIC = {
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "BookArrays", "BookIntegers", "Columns", "MissingBook",
+    # what is computed
+    "MidPrice", "Spread", "Imbalance", "Depth", "DepthWithin", "Fill", "SizeToMove", "GroupedBook",
     "Status", "Outcome", "SnapshotOutcome",
     # following them
     "FollowMode", "FollowOptions", "Update", "Updates", "Listener", "Changes",

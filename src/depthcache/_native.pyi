@@ -21,12 +21,19 @@ from depthcache.model import (
     Changes,
     CompleteTo,
     Coverage,
+    DepthWithin,
+    Fill,
+    GroupedBook,
+    Imbalance,
     Integers,
     Level,
     Levels,
+    MidPrice,
     MissingBook,
     Outcome,
+    SizeToMove,
     SnapshotOutcome,
+    Spread,
     Status,
 )
 
@@ -71,6 +78,9 @@ Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
 Price: TypeAlias = float | Decimal
 """A price that users give: a float counts as the shortest text that means it, as `repr` writes it."""
 
+Amount: TypeAlias = float | Decimal
+"""A size or a distance that users give, as exactly as a `Price`."""
+
 Frame: TypeAlias = bytes | bytearray | memoryview | str
 
 @final
@@ -87,6 +97,12 @@ class Side:
     @overload
     def __getitem__(self, key: slice, /) -> Levels: ...
     def __iter__(self) -> Iterator[Level]: ...
+    def up_to_value(self, quote: Amount) -> Levels:
+        """The best levels that together are worth at most `quote`, in price times quantity; the best always.
+
+        The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
+        does; here the sums are exact. Raises InvalidArgument, BookNotSynced, BookClosed.
+        """
     def to_numpy(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> NDArray[np.float64]:
@@ -219,8 +235,8 @@ class BookReader:
     ) -> Columns:
         """The same levels as columns that every Arrow library takes without a copy: `Columns`.
 
-        `levels`, `low`, `high`: which, as for `to_numpy`. `exact`: prices and quantities as decimal128(38, 18) instead of float64; always so of an exact
-        book.
+        `levels`, `low`, `high`: which, as for `to_numpy`. `exact`: prices and quantities as
+        decimal128(38, 18) instead of float64; always so of an exact book.
         """
     def to_pandas(
         self,
@@ -245,6 +261,57 @@ class BookReader:
         """The same as a DataFrame of polars, with arguments as `depthcache.BookReader.to_arrow`.
 
         Raises PackageMissing (an ImportError) without polars.
+        """
+    @property
+    def mid(self) -> MidPrice:
+        """(best bid + best ask) / 2, in the quote asset. Raises BookNotSynced, BookClosed."""
+    @property
+    def microprice(self) -> MidPrice:
+        """(ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
+
+        The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
+        calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
+        Raises BookNotSynced, BookClosed.
+        """
+    @property
+    def spread(self) -> Spread:
+        """Best ask - best bid: in the quote asset, and in basis points of the mid.
+
+        Raises BookNotSynced, BookClosed.
+        """
+    def imbalance(self, levels: int | None = None, *, bps: Amount | None = None) -> Imbalance:
+        """(B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
+
+        Of the best `levels` of each side (the best one when neither is given), or of all levels at most
+        `bps` basis points from the mid. Cartea, Jaimungal, Penalva (2015), chapter 12. Raises
+        InvalidArgument, BookNotSynced, BookClosed.
+        """
+    def depth_within(self, bps: Amount) -> DepthWithin:
+        """What rests at most `bps` basis points from the mid, both ends inclusive: base and quote, per side.
+
+        Raises InvalidArgument, BookNotSynced, BookClosed.
+        """
+    def fill(
+        self, side: Literal["buy", "sell"], *, base: Amount | None = None, quote: Amount | None = None
+    ) -> Fill:
+        """What a market order would get: average and worst price, slippage against the mid, what is left.
+
+        `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
+        quote asset (`quote`), one of them; it is above 0. Fees are no part of it. Raises InvalidArgument,
+        BookNotSynced, BookClosed.
+        """
+    def size_to_move(self, side: Literal["buy", "sell"], bps: Amount) -> SizeToMove:
+        """How much a market order must take until the best price of its side has moved by `bps` basis points.
+
+        `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best *
+        (1 - bps / 10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
+        """
+    def grouped(self, size: Amount | str, levels: int | None = None) -> GroupedBook:
+        """The best `levels` groups of each side (all when None), at multiples of `size`.
+
+        Bids count at the multiple at or below their price, asks at the one at or above. Groups that hold
+        nothing are left out. `size` is exact: a float counts as the text that `repr` writes. Raises
+        InvalidArgument, BookNotSynced, BookClosed.
         """
     @property
     def counters(self) -> dict[str, int]:

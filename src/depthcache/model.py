@@ -24,13 +24,21 @@ __all__ = [
     "Changes",
     "CompleteTo",
     "Coverage",
+    "Depth",
+    "DepthWithin",
+    "Fill",
+    "GroupedBook",
+    "Imbalance",
     "Integers",
     "Lag",
     "Level",
     "Levels",
+    "MidPrice",
     "MissingBook",
     "Outcome",
+    "SizeToMove",
     "SnapshotOutcome",
+    "Spread",
     "Status",
 ]
 
@@ -204,10 +212,171 @@ class Levels(list[Level]):
     Attributes:
         complete: True when every level asked for is proven: the levels lie inside the complete
             range, or the whole side is known.
+        update_id: the id of the book to which the levels belong.
     """
 
-    __slots__ = ("complete",)
+    __slots__ = ("_reason", "complete", "update_id")
+    _reason: str
     complete: bool
+    update_id: int
+
+    @property
+    def reason(self) -> str:
+        """Why there are fewer levels than were asked for, or why not all are proven; empty otherwise."""
+        return getattr(self, "_reason", "")
+
+
+class MidPrice(NamedTuple):
+    """A price between the best bid and the best ask.
+
+    Attributes:
+        price: in the quote asset; None where a side is empty.
+        complete: whether both best levels are proven.
+        update_id: the id of the book.
+    """
+
+    price: float | Decimal | None
+    complete: bool
+    update_id: int
+
+
+class Spread(NamedTuple):
+    """How far the best ask is from the best bid.
+
+    Attributes:
+        absolute: in the quote asset; None where a side is empty.
+        bps: in basis points of the mid; None where a side is empty.
+        complete: whether both best levels are proven.
+        update_id: the id of the book.
+    """
+
+    absolute: float | Decimal | None
+    bps: float | Decimal | None
+    complete: bool
+    update_id: int
+
+
+class Imbalance(NamedTuple):
+    """How the quantities of both sides compare.
+
+    Attributes:
+        ratio: (bids - asks) / (bids + asks), from -1 (asks alone) to 1 (bids alone); None where nothing
+            rests on either side.
+        bids, asks: the quantities, in the base asset, in contracts on COIN-M.
+        complete: whether both sums are proven.
+        update_id: the id of the book.
+    """
+
+    ratio: float | Decimal | None
+    bids: float | Decimal
+    asks: float | Decimal
+    complete: bool
+    update_id: int
+
+
+class Depth(NamedTuple):
+    """What rests in a part of one side.
+
+    Attributes:
+        base: the sum of the quantities, in the base asset, in contracts on COIN-M.
+        quote: the sum of price times quantity, in the quote asset; no amount of money on COIN-M.
+        levels: how many levels.
+        complete: whether all of the part is proven.
+    """
+
+    base: float | Decimal
+    quote: float | Decimal
+    levels: int
+    complete: bool
+
+
+class DepthWithin(NamedTuple):
+    """What rests within a distance of the mid.
+
+    Attributes:
+        bids, asks: `Depth` of each side.
+        mid: from where the distance counts; None where a side is empty, and both depths are then empty.
+        update_id: the id of the book.
+    """
+
+    bids: Depth
+    asks: Depth
+    mid: float | Decimal | None
+    update_id: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether both sides are proven as far as the distance reaches."""
+        return self.bids.complete and self.asks.complete
+
+
+class Fill(NamedTuple):
+    """What a market order of a size would get from the book as it is, without fees.
+
+    Attributes:
+        average: the average price, `quote / base`; None where nothing is filled.
+        worst: the price of the last level that was touched; None where there is none.
+        slippage_bps: how much worse than the mid the average is, in basis points of the mid, above 0 for
+            buyers and sellers alike; None where nothing is filled or a side is empty.
+        base: what is filled, in the base asset, in contracts on COIN-M.
+        quote: what is filled, in the quote asset; no amount of money on COIN-M.
+        unfilled: what the book is not enough for, in the unit of the size.
+        levels: how many levels were touched.
+        complete: whether every level that was touched is proven and, where something is unfilled, that the
+            side has no more.
+        update_id: the id of the book.
+    """
+
+    average: float | Decimal | None
+    worst: float | Decimal | None
+    slippage_bps: float | Decimal | None
+    base: float | Decimal
+    quote: float | Decimal
+    unfilled: float | Decimal
+    levels: int
+    complete: bool
+    update_id: int
+
+
+class SizeToMove(NamedTuple):
+    """How much it takes to move the best price of a side by a distance.
+
+    Attributes:
+        base: the sum of the quantities that must be taken, in the base asset, in contracts on COIN-M.
+        quote: the sum of price times quantity; no amount of money on COIN-M.
+        price: where the best price of the side then stands; None where the side is empty by then.
+        levels: how many levels are taken.
+        complete: whether these levels, and the one where the price then stands, are proven.
+        update_id: the id of the book.
+    """
+
+    base: float | Decimal
+    quote: float | Decimal
+    price: float | Decimal | None
+    levels: int
+    complete: bool
+    update_id: int
+
+
+class GroupedBook(NamedTuple):
+    """The book in coarser steps: levels summed up to multiples of a group size, best first.
+
+    Attributes:
+        bids: each at the multiple at or below the prices it sums up.
+        asks: each at the multiple at or above the prices it sums up.
+        size: the group size.
+        update_id: the id of the book.
+    """
+
+    bids: Levels
+    asks: Levels
+    size: float | Decimal
+    update_id: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every group that was asked for is proven on both sides."""
+        return self.bids.complete and self.asks.complete
 
 
 class Status(StrEnum):

@@ -5,6 +5,7 @@ Checked by mypy and pyright, never run.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, assert_type
 
 import numpy as np
@@ -14,16 +15,27 @@ import depthcache
 from depthcache import (
     Audit,
     Book,
+    BookArrays,
     BookNotSynced,
+    Columns,
+    Depth,
     DepthCacheError,
     Endpoints,
     Facts,
+    Fill,
+    GroupedBook,
+    Imbalance,
     Integers,
     InvalidArgument,
+    Levels,
+    MidPrice,
+    MissingBook,
     Outcome,
     Policy,
     Settings,
+    SizeToMove,
     SnapshotOutcome,
+    Spread,
     Status,
     blocking,
     doctor,
@@ -62,6 +74,29 @@ def columns(book: Book) -> None:
     assert_type(exact, Integers)
     assert_type(exact.levels, NDArray[np.int64])
     assert_type(exact.price_decimals, int)
+    assert_type(book.bids.to_numpy(20, low=1.0, high=Decimal(2)), NDArray[np.float64])
+    assert_type(book.to_numpy(20), BookArrays)
+    assert_type(book.to_integers().bids, Integers)
+    assert_type(book.to_arrow(20, exact=True), Columns)
+    assert_type(Columns([book], 20, missing="skip").missing, tuple[MissingBook, ...])
+    with blocking.connect("binance.com", ["BTCUSDT"]) as books:
+        assert_type(books.to_arrow(20, missing="skip"), Columns)
+        assert_type(books.to_numpy(20)["price"], NDArray[np.generic])
+
+
+def analytics(book: Book) -> None:
+    assert_type(book.mid, MidPrice)
+    assert_type(book.mid.price, float | Decimal | None)
+    assert_type(book.microprice.complete, bool)
+    assert_type(book.spread, Spread)
+    assert_type(book.imbalance(5), Imbalance)
+    assert_type(book.imbalance(bps=Decimal("0.5")), Imbalance)
+    assert_type(book.depth_within(10).bids, Depth)
+    assert_type(book.fill("buy", quote=1_000), Fill)
+    assert_type(book.size_to_move("sell", 10), SizeToMove)
+    assert_type(book.grouped("0.5", 10), GroupedBook)
+    assert_type(book.bids.up_to_value(1_000), Levels)
+    assert_type(book.bids[:5].reason, str)
 
 
 def settings() -> None:

@@ -1,5 +1,6 @@
 //! The Python face of `depthcache-book` and `depthcache-transport`: names arguments, maps errors, nothing else.
 
+mod analytics;
 mod arguments;
 mod columns;
 mod errors;
@@ -7,6 +8,7 @@ mod events;
 mod follow;
 mod fork;
 mod input;
+mod offline;
 mod raw;
 mod reader;
 mod router;
@@ -29,7 +31,9 @@ mod _native {
     #[pymodule_export]
     use crate::follow::{Follower, Update};
     #[pymodule_export]
-    use crate::reader::{Book, BookReader, FrozenBook};
+    use crate::offline::Book;
+    #[pymodule_export]
+    use crate::reader::{BookReader, FrozenBook};
     #[pymodule_export]
     use crate::router::{FlightLog, Router};
     #[pymodule_export]

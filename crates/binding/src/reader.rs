@@ -1,24 +1,22 @@
-//! `BookReader`, `FrozenBook` and `Book`: one reading surface, three kinds of book.
+//! `BookReader` and `FrozenBook`: the reading surface that all kinds of books share.
 
 use std::sync::Arc;
 
 use depthcache_book::follow::OnStale;
 use depthcache_book::frozen::Frozen;
-use depthcache_book::offline::{ApplyError, OfflineBook};
+use depthcache_book::market::MarketCell;
 use depthcache_book::query::{Reading, Side as Which};
-use depthcache_book::router::BUFFER_BYTES;
-use depthcache_book::sequence::Continuity;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::analytics::{self, Writer};
 use crate::columns::{self, Asked, Columns};
 use crate::fork::Home;
 use crate::router::Router;
 use crate::side::Side;
 use crate::source::Source;
 use crate::values::classes;
-use crate::{errors, input};
 
 /// The reading surface shared by live books, frozen books and `Book`.
 #[pyclass(frozen, subclass, module = "depthcache._native")]
@@ -29,6 +27,22 @@ pub struct BookReader {
 }
 
 impl BookReader {
+    /// A reader of a book fed by hand: it reads the last known state.
+    pub fn offline(cell: Arc<MarketCell>, exact: bool) -> Self {
+        Self {
+            source: Source::Offline(cell),
+            serve_stale: true,
+            exact,
+        }
+    }
+
+    fn writer<'py>(&self, py: Python<'py>) -> Writer<'py> {
+        Writer {
+            py,
+            exact: self.exact,
+        }
+    }
+
     fn side(&self, which: Which) -> Side {
         Side {
             source: self.source.clone(),
@@ -284,6 +298,69 @@ impl BookReader {
         columns::made(&Bound::new(py, columns)?, "to_polars")
     }
 
+    #[getter]
+    fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        analytics::mid(self.writer(py), &self.asked())
+    }
+
+    #[getter]
+    fn microprice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        analytics::microprice(self.writer(py), &self.asked())
+    }
+
+    #[getter]
+    fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        analytics::spread(self.writer(py), &self.asked())
+    }
+
+    #[pyo3(signature = (levels = None, *, bps = None))]
+    fn imbalance<'py>(
+        &self,
+        py: Python<'py>,
+        levels: Option<&Bound<'py, PyAny>>,
+        bps: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        analytics::imbalance(self.writer(py), &self.asked(), levels, bps)
+    }
+
+    fn depth_within<'py>(
+        &self,
+        py: Python<'py>,
+        bps: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        analytics::depth_within(self.writer(py), &self.asked(), bps)
+    }
+
+    #[pyo3(signature = (side, *, base = None, quote = None))]
+    fn fill<'py>(
+        &self,
+        py: Python<'py>,
+        side: &Bound<'py, PyAny>,
+        base: Option<&Bound<'py, PyAny>>,
+        quote: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        analytics::fill(self.writer(py), &self.asked(), side, base, quote)
+    }
+
+    fn size_to_move<'py>(
+        &self,
+        py: Python<'py>,
+        side: &Bound<'py, PyAny>,
+        bps: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        analytics::size_to_move(self.writer(py), &self.asked(), side, bps)
+    }
+
+    #[pyo3(signature = (size, levels = None))]
+    fn grouped<'py>(
+        &self,
+        py: Python<'py>,
+        size: &Bound<'py, PyAny>,
+        levels: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        analytics::grouped(self.writer(py), &self.asked(), size, levels)
+    }
+
     /// Monotonic counts since the book was made.
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -377,92 +454,4 @@ impl FrozenBook {
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Self::made(py, self.frozen.clone(), true)
     }
-}
-
-/// A book without any network: snapshots and frames in, a correct book out.
-#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
-pub struct Book {
-    book: Arc<OfflineBook>,
-}
-
-impl Book {
-    fn made(book: Arc<OfflineBook>, exact: bool) -> PyClassInitializer<Self> {
-        let reader = BookReader {
-            source: Source::Offline(book.cell().clone()),
-            serve_stale: true,
-            exact,
-        };
-        PyClassInitializer::from(reader).add_subclass(Self { book })
-    }
-}
-
-#[pymethods]
-impl Book {
-    #[new]
-    #[pyo3(signature = (exchange, symbol, continuity, *, buffer_bytes = BUFFER_BYTES))]
-    fn new(
-        exchange: &str,
-        symbol: Option<&str>,
-        continuity: &str,
-        buffer_bytes: usize,
-    ) -> PyResult<PyClassInitializer<Self>> {
-        let book = OfflineBook::new(
-            exchange,
-            symbol,
-            parse_continuity(continuity)?,
-            buffer_bytes,
-        );
-        Ok(Self::made(Arc::new(book), false))
-    }
-
-    #[getter]
-    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Py::new(py, Self::made(self.book.clone(), true))
-    }
-
-    /// Install the bytes of a REST depth answer asked with `limit` (None: unknown).
-    #[pyo3(signature = (body, *, limit = None))]
-    fn load_snapshot<'py>(
-        &self,
-        py: Python<'py>,
-        body: &Bound<'py, PyAny>,
-        limit: Option<usize>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = input::bytes(body, "body")?;
-        match py.detach(|| self.book.load_snapshot(&bytes, limit)) {
-            Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
-            Err(why) => Err(errors::malformed(py, "MalformedSnapshot", &why, &bytes)),
-        }
-    }
-
-    /// Apply one WebSocket frame, raw or wrapped.
-    fn apply<'py>(
-        &self,
-        py: Python<'py>,
-        frame: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = input::bytes(frame, "frame")?;
-        let done = match self.book.try_apply(&bytes) {
-            Some(done) => done,
-            None => py.detach(|| self.book.apply(&bytes)),
-        };
-        match done {
-            Ok(outcome) => Ok(classes(py)?.outcome(py, outcome)),
-            Err(ApplyError::Malformed(why)) => {
-                Err(errors::malformed(py, "MalformedFrame", &why, &bytes))
-            }
-            Err(ApplyError::SymbolMismatch { expected, received }) => {
-                Err(errors::symbol_mismatch(py, &expected, &received))
-            }
-        }
-    }
-}
-
-/// `contiguous` or `chained`.
-pub fn parse_continuity(word: &str) -> PyResult<Continuity> {
-    Continuity::parse(word).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "continuity must be 'contiguous' or 'chained', not {word:?}"
-        ))
-    })
 }

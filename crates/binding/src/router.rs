@@ -16,7 +16,8 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 
 use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
 use crate::follow::{Follower, wish};
-use crate::reader::{BookReader, FrozenBook, parse_continuity};
+use crate::offline::parse_continuity;
+use crate::reader::{BookReader, FrozenBook};
 use crate::values::{classes, word};
 use crate::{errors, input};
 

@@ -1,14 +1,17 @@
 //! `Side`: one side of a book as a sequence, best price first.
 
+use depthcache_book::analytics::up_to_value;
 use depthcache_book::query::Side as Which;
+use depthcache_book::reasons;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice};
 
+use crate::analytics;
 use crate::columns::{self, Asked};
 use crate::raw::unpack_slice;
 use crate::source::Source;
-use crate::values::classes;
+use crate::values::{Found, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.
 #[pyclass(frozen, sequence, module = "depthcache._native")]
@@ -78,6 +81,26 @@ impl Side {
         columns::integers(py, &self.source, &run)
     }
 
+    /// The best levels that are worth up to an amount of the quote asset.
+    fn up_to_value<'py>(
+        &self,
+        py: Python<'py>,
+        quote: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (which, amount) = (self.which, analytics::value(quote)?);
+        let found = self.source.read(py, self.serve_stale, move |book| {
+            let fitting = up_to_value(book, which, amount);
+            let mut run = book.levels(which, 0, fitting.levels);
+            run.complete = fitting.complete;
+            Found {
+                reason: reasons::of_levels(book, which, fitting.levels, &run),
+                update_id: book.last_update_id().unwrap_or_default(),
+                run,
+            }
+        })?;
+        classes(py)?.levels(py, &found, 0..found.run.len(), self.exact)
+    }
+
     fn __repr__(&self, py: Python<'_>) -> String {
         let (which, count) = (
             self.which,
@@ -128,23 +151,32 @@ impl Side {
         py: Python<'py>,
         (start, stop, step): (isize, isize, isize),
     ) -> PyResult<Bound<'py, PyAny>> {
-        let which = self.which;
         if let (1, Ok(start), Ok(stop)) = (step, usize::try_from(start), usize::try_from(stop)) {
             let stop = if stop == isize::MAX as usize {
                 usize::MAX
             } else {
                 stop
             };
-            let run = self.source.read(py, self.serve_stale, move |book| {
-                book.levels(which, start, stop)
-            })?;
-            return classes(py)?.levels(py, &run, 0..run.len(), self.exact);
+            let found = self.look(py, start, stop)?;
+            let places = 0..found.run.len();
+            return classes(py)?.levels(py, &found, places, self.exact);
         }
-        let run = self.source.read(py, self.serve_stale, move |book| {
-            book.levels(which, 0, usize::MAX)
-        })?;
-        let places = places(run.len(), start, stop, step);
-        classes(py)?.levels(py, &run, places.into_iter(), self.exact)
+        let found = self.look(py, 0, usize::MAX)?;
+        let places = places(found.run.len(), start, stop, step);
+        classes(py)?.levels(py, &found, places.into_iter(), self.exact)
+    }
+
+    /// The levels from a place on, and what is to be said of them.
+    fn look(&self, py: Python<'_>, start: usize, stop: usize) -> PyResult<Found> {
+        let which = self.which;
+        self.source.read(py, self.serve_stale, move |book| {
+            let run = book.levels(which, start, stop);
+            Found {
+                reason: reasons::of_levels(book, which, stop, &run),
+                update_id: book.last_update_id().unwrap_or_default(),
+                run,
+            }
+        })
     }
 }
 

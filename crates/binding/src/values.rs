@@ -24,11 +24,23 @@ pub struct Classes {
     book_integers: Py<PyType>,
     missing_book: Py<PyType>,
     decimal: Py<PyType>,
+    context: Py<PyAny>,
     statuses: Py<PyDict>,
     /// In the order of the variants of `Outcome`.
     outcomes: [Py<PyAny>; Outcome::ALL.len()],
     snapshot_outcomes: Py<PyDict>,
 }
+
+/// Levels that were read, and what is to be said of them.
+pub struct Found {
+    pub run: LevelRun,
+    pub update_id: i64,
+    /// Why they are fewer than asked for, or not all proven.
+    pub reason: Option<String>,
+}
+
+/// Digits of quotients of Decimals, those of IEEE 754 decimal128.
+const QUOTIENT_DIGITS: u32 = 34;
 
 static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
 
@@ -68,6 +80,11 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
                 .import("decimal")?
                 .getattr("Decimal")?
                 .cast_into::<PyType>()?
+                .unbind(),
+            context: py
+                .import("decimal")?
+                .getattr("Context")?
+                .call1((QUOTIENT_DIGITS,))?
                 .unbind(),
             statuses: members("Status")?,
             outcomes: ordered.try_into().expect("one of each variant"),
@@ -158,16 +175,52 @@ impl Classes {
     pub fn levels<'py>(
         &'py self,
         py: Python<'py>,
-        run: &LevelRun,
+        found: &Found,
         places: impl ExactSizeIterator<Item = usize>,
         exact: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let levels = self
-            .levels
-            .bind(py)
-            .call1((self.list(py, run, places, exact)?,))?;
-        levels.setattr(pyo3::intern!(py, "complete"), run.complete)?;
+        let list = self.list(py, &found.run, places, exact)?;
+        let facts = (found.run.complete, found.update_id, found.reason.as_deref());
+        self.knowing(py, list, facts)
+    }
+
+    /// `Levels` of prices and quantities that were computed.
+    pub fn levels_of<'py>(
+        &'py self,
+        py: Python<'py>,
+        levels: Vec<[Bound<'py, PyAny>; 2]>,
+        facts: (bool, i64, Option<&str>),
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
+        let made: PyResult<Vec<_>> = levels.into_iter().map(|level| maker.make(level)).collect();
+        self.knowing(py, PyList::new(py, made?)?, facts)
+    }
+
+    fn knowing<'py>(
+        &'py self,
+        py: Python<'py>,
+        list: Bound<'py, PyList>,
+        (complete, update_id, reason): (bool, i64, Option<&str>),
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let levels = self.levels.bind(py).call1((list,))?;
+        levels.setattr(pyo3::intern!(py, "complete"), complete)?;
+        levels.setattr(pyo3::intern!(py, "update_id"), update_id)?;
+        if let Some(reason) = reason {
+            levels.setattr(pyo3::intern!(py, "_reason"), reason)?;
+        }
         Ok(levels)
+    }
+
+    /// A quotient of two Decimals, to 34 digits whatever the program's own context is.
+    pub fn quotient<'py>(
+        &self,
+        py: Python<'py>,
+        numerator: Bound<'py, PyAny>,
+        denominator: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.context
+            .bind(py)
+            .call_method1(pyo3::intern!(py, "divide"), (numerator, denominator))
     }
 
     /// A `CompleteTo` of both sides.

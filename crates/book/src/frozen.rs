@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
-use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, Reading, Side};
+use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Reading, Side};
 
 /// What a copy says of the moment in which it was made.
 #[derive(Debug)]
@@ -207,6 +207,10 @@ impl Reading for Frozen {
 
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
         self.side(side).levels(start, stop)
+    }
+
+    fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
+        Box::new(self.side(side).run.iter())
     }
 
     fn complete_to(&self, side: Side) -> CompleteTo {

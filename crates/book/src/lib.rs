@@ -8,6 +8,7 @@
 //! mantissas into numbers, `frozen` copies, `events` says what needs a decision.
 #![forbid(unsafe_code)]
 
+pub mod analytics;
 mod buffer;
 mod chunks;
 pub mod columns;
@@ -28,6 +29,7 @@ pub mod outcome;
 mod pending;
 pub mod query;
 mod range;
+pub mod reasons;
 pub mod refresh;
 pub mod router;
 pub mod scan;

@@ -335,6 +335,8 @@ pub trait Reading {
     ///
     /// `complete` of the answer speaks of the best `stop` levels.
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun;
+    /// All levels of the side, best first, without a copy.
+    fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_>;
     /// How far the side is proven.
     fn complete_to(&self, side: Side) -> CompleteTo;
     /// How many held levels lie inside the complete range.

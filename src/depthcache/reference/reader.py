@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from operator import index
+from sys import maxsize
 from typing import Any, cast
 
 from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
@@ -197,6 +198,8 @@ class Side:
             return self._reader._levels(self._side)[index(key)]
         levels = Levels(self._reader._levels(self._side)[key])
         levels.complete = self._complete(key)
+        levels.update_id = cast("int", self._reader.last_update_id)
+        levels._reason = self._why(key, complete=levels.complete)
         return levels
 
     def __iter__(self) -> Iterator[Level]:
@@ -211,6 +214,17 @@ class Side:
         if key.stop is None or key.stop < 0 or (key.step or 1) < 0:
             return False
         return bool(key.stop <= covered <= held)
+
+    def _why(self, key: slice, *, complete: bool) -> str:
+        """Why there are fewer levels than were asked for, or why not all are proven."""
+        held = len(self._side.levels)
+        if complete:
+            is_short = key.stop is not None and held < key.stop < maxsize and (key.step or 1) == 1
+            return f"the whole side is known: it has {held} levels" if is_short else ""
+        if not isinstance(self._side.bound, Decimal):
+            return "no level of the side is proven"
+        way, edge = "down" if self._side.sign > 0 else "up", self._side.price_text(self._side.bound)
+        return f"only the best {self._side.coverage()} levels are proven, {way} to {edge}"
 
 
 class FrozenBook(BookReader):

@@ -8,7 +8,7 @@ use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::frozen::{Facts, Frozen};
 use crate::ladder::Ladder;
-use crate::query::{BestPair, CompleteTo, LevelRun, Reading, Side};
+use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
 
 impl Market {
     /// A constant copy of the best `levels` of both sides (`usize::MAX` for all).
@@ -144,6 +144,10 @@ impl Reading for Market {
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
         self.note_asked(stop);
         self.side(side).levels(start, stop)
+    }
+
+    fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
+        self.side(side).iter()
     }
 
     fn complete_to(&self, side: Side) -> CompleteTo {

@@ -1,0 +1,312 @@
+//! Analytics for Python: arguments in, the named tuples of `depthcache.model` out.
+//!
+//! Not here: what is computed (`depthcache_book::analytics`).
+
+use depthcache_book::analytics::{
+    self, Amount, Depth, Exact, GroupedSide, Imbalance, MidPrice, Taker, Value,
+};
+use depthcache_book::query::{Number, Reading, Side};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyString, PyTuple};
+
+use crate::arguments::{self, Given};
+use crate::columns::Asked;
+use crate::errors;
+use crate::values::classes;
+
+const SIZE: &str =
+    "a number above 0 and below 10^20, of at most 18 decimals: float, int or Decimal";
+const ANY_VALUE: &str = "a finite number of at most 18 decimals: float, int or Decimal";
+const GROUP: &str =
+    "a number above 0 and below 10^19, of at most 18 decimals: float, int, Decimal or str";
+const GROUP_BELOW: i128 = 10i128.pow(19);
+const ONE_OF_TWO: &str = "one of base and quote, the other left out";
+const EITHER: &str = "levels or bps, not both";
+const FEWEST: &str = "a whole number, 1 or more";
+
+/// What Python gets of a number: a float, or a Decimal from an exact book.
+#[derive(Clone, Copy)]
+pub struct Writer<'py> {
+    pub py: Python<'py>,
+    pub exact: bool,
+}
+
+type Made<'py> = PyResult<Bound<'py, PyAny>>;
+
+impl<'py> Writer<'py> {
+    fn exact(self, number: &Exact) -> Made<'py> {
+        if self.exact {
+            return classes(self.py)?
+                .decimal(self.py)
+                .call1((number.to_string(),));
+        }
+        Ok(PyFloat::new(self.py, number.to_f64()).into_any())
+    }
+
+    fn value(self, value: &Value) -> Made<'py> {
+        match value {
+            Value::Exact(number) => self.exact(number),
+            Value::Ratio(numerator, denominator) if self.exact => {
+                let (numerator, denominator) = (self.exact(numerator)?, self.exact(denominator)?);
+                classes(self.py)?.quotient(self.py, numerator, denominator)
+            }
+            Value::Ratio(numerator, denominator) => {
+                let quotient = numerator.to_f64() / denominator.to_f64();
+                Ok(PyFloat::new(self.py, quotient).into_any())
+            }
+        }
+    }
+
+    fn maybe(self, value: &Option<Value>) -> Made<'py> {
+        match value {
+            Some(value) => self.value(value),
+            None => Ok(self.py.None().into_bound(self.py)),
+        }
+    }
+
+    fn flag(self, flag: bool) -> Bound<'py, PyAny> {
+        PyBool::new(self.py, flag).to_owned().into_any()
+    }
+
+    fn whole(self, number: i64) -> Made<'py> {
+        Ok(number.into_pyobject(self.py)?.into_any())
+    }
+
+    /// An instance of a class of `depthcache.model`.
+    fn tuple(self, class: &str, fields: impl IntoIterator<Item = Bound<'py, PyAny>>) -> Made<'py> {
+        let fields: Vec<_> = fields.into_iter().collect();
+        self.py
+            .import("depthcache.model")?
+            .getattr(class)?
+            .call1(PyTuple::new(self.py, fields)?)
+    }
+
+    fn mid_price(self, found: &MidPrice) -> Made<'py> {
+        let fields = [
+            self.maybe(&found.price)?,
+            self.flag(found.complete),
+            self.whole(found.update_id)?,
+        ];
+        self.tuple("MidPrice", fields)
+    }
+
+    fn depth(self, found: &Depth) -> Made<'py> {
+        let fields = [
+            self.exact(&found.base)?,
+            self.exact(&found.quote)?,
+            self.whole(found.levels as i64)?,
+            self.flag(found.complete),
+        ];
+        self.tuple("Depth", fields)
+    }
+}
+
+/// Compute while the book is held; write down afterwards.
+fn read<T: Send>(
+    to: Writer<'_>,
+    asked: &Asked,
+    compute: impl Fn(&dyn Reading) -> T + Send + Sync,
+) -> PyResult<T> {
+    asked.source.read(to.py, asked.serve_stale, compute)
+}
+
+pub fn mid<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
+    to.mid_price(&read(to, asked, analytics::mid)?)
+}
+
+pub fn microprice<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
+    to.mid_price(&read(to, asked, analytics::microprice)?)
+}
+
+pub fn spread<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
+    let found = read(to, asked, analytics::spread)?;
+    let fields = [
+        to.maybe(&found.absolute)?,
+        to.maybe(&found.bps)?,
+        to.flag(found.complete),
+        to.whole(found.update_id)?,
+    ];
+    to.tuple("Spread", fields)
+}
+
+pub fn imbalance<'py>(
+    to: Writer<'py>,
+    asked: &Asked,
+    levels: Option<&Bound<'py, PyAny>>,
+    bps: Option<&Bound<'py, PyAny>>,
+) -> Made<'py> {
+    if let (Some(levels), Some(_)) = (levels, bps) {
+        return Err(errors::invalid("levels", levels, EITHER));
+    }
+    let found: Imbalance = match bps {
+        Some(bps) => {
+            let bps = size("bps", bps)?;
+            read(to, asked, |book| analytics::imbalance_within(book, bps))?
+        }
+        None => {
+            let count = match levels {
+                None => 1,
+                Some(value) => match arguments::levels("levels", Some(value))? {
+                    None | Some(0) => return Err(errors::invalid("levels", value, FEWEST)),
+                    Some(count) => count,
+                },
+            };
+            read(to, asked, |book| {
+                analytics::imbalance_of_levels(book, count)
+            })?
+        }
+    };
+    let fields = [
+        to.maybe(&found.ratio)?,
+        to.exact(&found.bids)?,
+        to.exact(&found.asks)?,
+        to.flag(found.complete),
+        to.whole(found.update_id)?,
+    ];
+    to.tuple("Imbalance", fields)
+}
+
+pub fn depth_within<'py>(to: Writer<'py>, asked: &Asked, bps: &Bound<'py, PyAny>) -> Made<'py> {
+    let bps = size("bps", bps)?;
+    let found = read(to, asked, |book| analytics::depth_within(book, bps))?;
+    let fields = [
+        to.depth(&found.bids)?,
+        to.depth(&found.asks)?,
+        to.maybe(&found.mid)?,
+        to.whole(found.update_id)?,
+    ];
+    to.tuple("DepthWithin", fields)
+}
+
+pub fn fill<'py>(
+    to: Writer<'py>,
+    asked: &Asked,
+    side: &Bound<'py, PyAny>,
+    base: Option<&Bound<'py, PyAny>>,
+    quote: Option<&Bound<'py, PyAny>>,
+) -> Made<'py> {
+    let taker = taker(side)?;
+    let amount = match (base, quote) {
+        (Some(base), None) => Amount::Base(size("base", base)?),
+        (None, Some(quote)) => Amount::Quote(size("quote", quote)?),
+        (Some(base), Some(_)) => return Err(errors::invalid("base", base, ONE_OF_TWO)),
+        (None, None) => {
+            let nothing = to.py.None().into_bound(to.py);
+            return Err(errors::invalid("base", &nothing, ONE_OF_TWO));
+        }
+    };
+    let found = read(to, asked, |book| analytics::fill(book, taker, amount))?;
+    let fields = [
+        to.maybe(&found.average)?,
+        to.maybe(&found.worst)?,
+        to.maybe(&found.slippage_bps)?,
+        to.value(&found.base)?,
+        to.value(&found.quote)?,
+        to.value(&found.unfilled)?,
+        to.whole(found.levels as i64)?,
+        to.flag(found.complete),
+        to.whole(found.update_id)?,
+    ];
+    to.tuple("Fill", fields)
+}
+
+pub fn size_to_move<'py>(
+    to: Writer<'py>,
+    asked: &Asked,
+    side: &Bound<'py, PyAny>,
+    bps: &Bound<'py, PyAny>,
+) -> Made<'py> {
+    let (taker, bps) = (taker(side)?, size("bps", bps)?);
+    let found = read(to, asked, |book| analytics::size_to_move(book, taker, bps))?;
+    let fields = [
+        to.exact(&found.base)?,
+        to.exact(&found.quote)?,
+        to.maybe(&found.price)?,
+        to.whole(found.levels as i64)?,
+        to.flag(found.complete),
+        to.whole(found.update_id)?,
+    ];
+    to.tuple("SizeToMove", fields)
+}
+
+pub fn grouped<'py>(
+    to: Writer<'py>,
+    asked: &Asked,
+    size: &Bound<'py, PyAny>,
+    levels: Option<&Bound<'py, PyAny>>,
+) -> Made<'py> {
+    let (step, count) = (group_size(size)?, arguments::levels("levels", levels)?);
+    let groups = count.unwrap_or(usize::MAX);
+    let (bids, asks, update_id) = read(to, asked, |book| {
+        let side = |side| analytics::grouped(book, side, step, groups);
+        (side(Side::Bids), side(Side::Asks), book.best().update_id)
+    })?;
+    let fields = [
+        side_of_groups(to, &bids, update_id)?,
+        side_of_groups(to, &asks, update_id)?,
+        to.exact(&step.into())?,
+        to.whole(update_id)?,
+    ];
+    to.tuple("GroupedBook", fields)
+}
+
+fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> Made<'py> {
+    let mut levels = Vec::with_capacity(found.groups.len());
+    for group in &found.groups {
+        levels.push([to.exact(&group.price)?, to.exact(&group.quantity)?]);
+    }
+    classes(to.py)?.levels_of(to.py, levels, (found.complete, update_id, None))
+}
+
+/// The levels of a side that are worth up to an amount: how many, and whether that is proven.
+pub fn value(value: &Bound<'_, PyAny>) -> PyResult<Number> {
+    match arguments::number(value)? {
+        Some(Given::Number(number)) => Ok(number),
+        // Of a negative amount nothing is left but the first level, as of 0.
+        Some(Given::Negative) => Ok(Number {
+            mantissa: 0,
+            scale: 0,
+        }),
+        Some(Given::Huge) | None => Err(errors::invalid("quote", value, ANY_VALUE)),
+    }
+}
+
+fn taker(side: &Bound<'_, PyAny>) -> PyResult<Taker> {
+    match side
+        .cast::<PyString>()
+        .ok()
+        .and_then(|word| word.to_str().ok())
+    {
+        Some("buy") => Ok(Taker::Buy),
+        Some("sell") => Ok(Taker::Sell),
+        _ => Err(errors::invalid(
+            "side",
+            side,
+            "'buy' (walks the asks) or 'sell' (walks the bids)",
+        )),
+    }
+}
+
+fn size(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Number> {
+    match arguments::number(value)? {
+        Some(Given::Number(number)) if number.mantissa > 0 => Ok(number),
+        _ => Err(errors::invalid(name, value, SIZE)),
+    }
+}
+
+fn group_size(value: &Bound<'_, PyAny>) -> PyResult<Number> {
+    let given = match value.cast::<PyString>() {
+        Ok(text) => arguments::text(&text.to_string_lossy()),
+        Err(_) => arguments::number(value)?,
+    };
+    match given {
+        Some(Given::Number(number)) => {
+            let most = GROUP_BELOW * 10i128.pow(number.scale.into());
+            if number.mantissa > 0 && number.mantissa < most {
+                return Ok(number);
+            }
+            Err(errors::invalid("size", value, GROUP))
+        }
+        _ => Err(errors::invalid("size", value, GROUP)),
+    }
+}

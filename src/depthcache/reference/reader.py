@@ -1,7 +1,8 @@
 """What users read of a market: the twin of the native BookReader, FrozenBook and Book.
 
 A read is refused unless the book can be trusted; what says how far it can be trusted never fails.
-Not here: how the book came to be (`market`).
+Not here: how the book came to be (`market`); arrays, columns and analytics, which are native alone and have
+their slow twins in the tests.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 _EXCERPT_BYTES = 120
+_BOOKS_SHOWN = 5
 
 
 class DepthCacheError(Exception):
@@ -197,6 +198,9 @@ class PackageMissing(UsageError, ImportError):
         package: its name.
         wanted_for: what was asked for.
     """
+
+    package: str
+    wanted_for: str
 
     def __init__(self, *, package: str, wanted_for: str) -> None:
         self.package, self.wanted_for = package, wanted_for
@@ -342,7 +346,8 @@ class BooksNotSynced(BookNotSynced):
         exchange, symbol, status, reason, since_ns: of the first of them.
     """
 
-    _SHOWN = 5
+    books: tuple[tuple[str, str, str, str], ...]
+    asked: int
 
     def __init__(
         self,
@@ -355,15 +360,16 @@ class BooksNotSynced(BookNotSynced):
         reason: str,
         since_ns: int,
     ) -> None:
-        super().__init__(exchange=exchange, symbol=symbol, status=status, reason=reason, since_ns=since_ns)
         self.books, self.asked = books, asked
-        shown = ", ".join(f"{each[1]} on {each[0]} is {each[2]} ({each[3]})" for each in books[: self._SHOWN])
-        more = f" and {len(books) - self._SHOWN} more" if len(books) > self._SHOWN else ""
+        self.status, self.reason, self.since_ns = status, reason, since_ns
+        listed = [f"{each[1]} on {each[0]} is {each[2]} ({each[3]})" for each in books]
+        more = f" and {len(books) - _BOOKS_SHOWN} more" if len(books) > _BOOKS_SHOWN else ""
         text = (
-            f"{len(books)} of {asked} books cannot be read: {shown}{more}; wait_synced() waits for them, "
-            'missing="skip" leaves them out, on_stale="serve" reads the last known books'
+            f"{len(books)} of {asked} books cannot be read: {', '.join(listed[:_BOOKS_SHOWN])}{more}; "
+            'wait_synced() waits for them, missing="skip" leaves them out, on_stale="serve" reads the last '
+            "known books"
         )
-        self.args = (text,)
+        BookError.__init__(self, text, exchange=exchange, symbol=symbol)
 
 
 class BookClosed(BookError):

@@ -194,7 +194,7 @@ class LiveBook(LiveReader):
         self._client.refresh(self._number, self._audit_limit(None))
 
     def refresh_every(self, seconds: float | None) -> None:
-        """Have that done by itself every so many `seconds`: None for what the policy says (an hour), 0 for never.
+        """Have that done by itself every so many `seconds`; None: as the policy says (an hour), 0: never.
 
         Raises InvalidArgument.
         """

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::analytics::{self, Writer};
 use crate::columns::{self, Asked, Columns};
+use crate::errors;
 use crate::fork::Home;
 use crate::router::Router;
 use crate::side::Side;

@@ -276,17 +276,13 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         self.chunks.remove(index)
     }
 
-    /// Keep the last slot in use of the last chunk a pair, if there is any pair.
+    /// Keep the last slot in use of the last chunk a pair, if there is any pair: a chunk that lost its
+    /// last pair has been taken out.
     #[inline]
     fn drop_hollow_end(&mut self) {
-        loop {
-            let last = self.chunks.len() - 1;
-            self.chunks[last].drop_hollow_end();
-            if last == 0 || self.chunks[last].used > 0 {
-                return;
-            }
-            self.take_out(last);
-        }
+        let last = self.chunks.len() - 1;
+        self.chunks[last].drop_hollow_end();
+        debug_assert!(last == 0 || self.chunks[last].used > 0);
     }
 
     /// The pair with the greatest key.

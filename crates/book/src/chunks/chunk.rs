@@ -97,11 +97,6 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         Some(place + taken)
     }
 
-    #[inline(always)]
-    fn is_hollow(&self, place: usize) -> bool {
-        place < self.used && self.quantities[place] == N::ZERO
-    }
-
     /// Add a key greater than all; there must be an unused slot.
     pub fn push(&mut self, (key, quantity): (N, N)) {
         (self.keys[self.used], self.quantities[self.used]) = (key, quantity);
@@ -139,7 +134,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
     }
 
     pub fn drop_hollow_end(&mut self) {
-        while self.used > 0 && self.is_hollow(self.used - 1) {
+        while self.used > 0 && self.quantities[self.used - 1] == N::ZERO {
             self.used -= 1;
             self.keys[self.used] = N::MAX;
         }

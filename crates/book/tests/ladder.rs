@@ -192,32 +192,6 @@ fn any_messages_leave_what_a_sorted_map_holds() {
 }
 
 #[test]
-fn a_book_that_moves_away_and_comes_back_gives_its_chunks_back() {
-    let mut ladder = Ladder::from_snapshot(Side::Asks, &SideLevels::default(), Some(1));
-    let mut one = |price: i64, quantity: i64| {
-        let narrow = vec![Level { price, quantity }];
-        ladder.apply(&SideLevels {
-            narrow,
-            ..SideLevels::default()
-        });
-        ladder.memory_bytes()
-    };
-    let empty = one(1, 1);
-    let full = (1..=30_000).map(|price| one(price, 1)).max();
-    let full = full.unwrap_or(0);
-    assert!(full > 100 * empty);
-    let left = (2..=30_000)
-        .rev()
-        .map(|price| one(price, 0))
-        .min()
-        .unwrap_or(full);
-    assert!(
-        left < full / 40,
-        "{left} bytes for one level, {full} for 30,000"
-    );
-}
-
-#[test]
 fn numbers_up_to_the_widest_the_scanner_admits_stay_exact() {
     let widest = 10i128.pow(38) - 1;
     let mut ladder = Ladder::from_snapshot(Side::Bids, &SideLevels::default(), Some(1));

@@ -105,6 +105,7 @@ fn a_wider_message_widens_all_numbers_and_the_bound() {
         all(&ladder),
         "10.500 x 1.00, 10.525 x 3.25, 11.000 x 7.00, 11.500 x 2.00"
     );
+    assert!(ladder.is_narrow(), "all of it fits 64 bits");
 }
 
 #[test]
@@ -168,6 +169,22 @@ fn a_number_beyond_64_bits_makes_a_side_wide_and_nothing_else() {
     assert_eq!(ladder.apply(&levels(&[("9", "0"), ("8.5", "1")])), 2);
     assert_eq!(all(&ladder), "10.0 x 1, 8.5 x 1, 8.0 x 3");
     assert_eq!((ladder.len(), ladder.is_empty()), (3, false));
+}
+
+#[test]
+fn the_greatest_number_of_64_bits_is_a_price_like_any_other() {
+    let greatest = i64::MAX.to_string();
+    for side in [Bids, Asks] {
+        let mut ladder = ladder(side, &[], None);
+        for (quantity, changed, len) in [("1", 1, 1), ("1", 0, 1), ("0", 1, 0), ("2", 1, 1)] {
+            let found = ladder.apply(&levels(&[(&greatest, quantity)]));
+            assert_eq!((found, ladder.len()), (changed, len), "{side:?} {quantity}");
+        }
+        assert!(ladder.is_narrow());
+        let shown = format!("{greatest} x 2");
+        assert_eq!(ladder.best().map(self::shown), Some(shown.clone()));
+        assert_eq!(all(&ladder), shown);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{Reading, Side};
 use depthcache_book::sequence::Continuity;
 
-use crate::desk::{Desk, Levels, diff, shown, snapshot, spot};
+use crate::desk::{Desk, Levels, diff, proven_to, shown, snapshot, spot};
 use crate::states::in_state;
 
 const BIDS: Levels = &[("99", "1"), ("98", "2"), ("97", "3")];
@@ -250,6 +250,33 @@ fn a_frozen_book_is_the_market_of_that_moment() {
     assert_eq!((frozen.len(Side::Bids), frozen.len(Side::Asks)), (2, 2));
     assert_eq!(frozen.best().bid.map(shown), Some("99 x 1".to_owned()));
     assert_eq!(desk.market.freeze(1).standing().reason, "asked for");
+}
+
+#[test]
+fn a_copy_that_leaves_levels_out_is_proven_to_the_last_it_holds() {
+    for (limit, levels, proven) in [
+        (4, 0, "nothing | nothing"),
+        (4, 1, "99 | 101"),
+        (4, 2, "98 | whole"),
+        (4, 3, "whole | whole"),
+        (4, 4, "whole | whole"),
+        (2, 1, "99 | 101"),
+        (2, 3, "97 | 102"),
+    ] {
+        let mut desk = spot();
+        desk.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
+        let frozen = desk.market.freeze(levels);
+        let sides = [Side::Bids, Side::Asks].map(|side| proven_to(frozen.complete_to(side)));
+        assert_eq!(sides.join(" | "), proven, "{levels} of {limit}");
+    }
+    let mut desk = spot();
+    desk.load(&snapshot(10, &BIDS[..2], &[]).asked(Some(2)), 1);
+    desk.feed(&diff(11, 11).with(&BIDS[2..], &[]), 2);
+    for (levels, proven) in [(1, "99"), (2, "98"), (3, "98"), (9, "98")] {
+        let frozen = desk.market.freeze(levels);
+        assert_eq!(proven_to(frozen.complete_to(Side::Bids)), proven);
+        assert_eq!(frozen.complete(), levels <= 2, "{levels}");
+    }
 }
 
 #[test]

@@ -223,3 +223,51 @@ fn a_diff_without_a_time_leaves_the_base_and_takes_the_event_time() {
     let old = diff(5, 5).made_at(T + 5_000_001);
     assert_eq!(desk.feed(&old, 5), Outcome::Gap);
 }
+
+/// Feed what was kept, then the last one; whether that began the ids anew.
+fn begins_anew(kept: &[(i64, i64)], (last, event_us): (i64, i64)) -> bool {
+    let mut desk = spot();
+    for (id, event_us) in kept {
+        desk.feed(&diff(*id, *id).made_at(*event_us), 1);
+    }
+    assert_eq!(desk.counts(), "");
+    desk.causes();
+    desk.feed(&diff(last, last).made_at(event_us), 2);
+    let anew = desk.causes() == "reset";
+    assert_eq!(desk.counts(), if anew { "resets 1" } else { "" });
+    if anew {
+        // What was kept before is of no use: the newest diff alone decides about a snapshot.
+        desk.load(&crate::desk::snapshot(last - 1, &[], &[]), 3);
+        assert_eq!(desk.id(), last.to_string());
+    }
+    anew
+}
+
+#[test]
+fn ids_that_begin_anew_while_a_book_waits_drop_what_was_kept_before() {
+    let second = 1_000_000;
+    let later = T + 5 * second + 1;
+    for (kept, newest, anew) in [
+        (vec![(20, T)], (15, later), true),
+        (vec![(20, T)], (15, later - 1), false),
+        (vec![(20, T)], (20, later), false),
+        (vec![(20, T)], (15, 0), false),
+        (vec![(20, 0)], (15, later), false),
+        // The greatest id counts, as it was kept first and with a time.
+        (vec![(20, T), (18, T + 4 * second)], (15, later), true),
+        (vec![(20, T), (20, T + 4 * second)], (15, later), true),
+        (vec![(18, T - second), (20, T)], (15, later - 1), false),
+        (vec![(20, T), (25, 0)], (22, later), false),
+    ] {
+        assert_eq!(begins_anew(&kept, newest), anew, "{kept:?} {newest:?}");
+    }
+}
+
+#[test]
+fn a_restart_forgets_when_ids_could_begin_anew() {
+    let mut desk = spot();
+    desk.feed(&diff(20, 20), 1);
+    desk.market.restart("a new connection", 2);
+    desk.feed(&diff(15, 15).made_at(T + 60_000_000), 3);
+    assert_eq!(desk.counts(), "");
+}

@@ -23,6 +23,8 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
             await books.wait_synced()
             while books["binance.com", "BTCUSDT"].counters["applied"] < 5:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0)
+            while not all(sum(each.delays) for each in books.facts().connections):  # noqa: ASYNC110
+                await asyncio.sleep(0)  # the exchange's clock is asked first
             facts = books.facts()
             text = books.prometheus()
         assert books.facts().books == ()
@@ -42,6 +44,10 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert all(each.is_open and each.frames and each.received_bytes for each in facts.connections)
     assert sum(each.streams for each in facts.connections) == 3
     assert [(budget.limit, budget.most) for budget in facts.budgets] == [(6000, 3000), (2400, 1200)]
+    for each in facts.connections:
+        carried = [book for book in facts.books if book.exchange == each.exchange]
+        assert sum(each.delays) == sum(sum(book.delays) for book in carried) > 0
+        assert each.delays_sum_s == pytest.approx(sum(book.delays_sum_s for book in carried))
     assert all(budget.counted for budget in facts.budgets)
     assert all(sum(budget.times) >= 1 and budget.times_sum_s > 0 for budget in facts.budgets)
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -56,6 +62,8 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert "depthcache_budget_used" in families
     assert families["depthcache_budget_request_seconds"].type == "histogram"
     assert "depthcache_connection_open" in families
+    assert families["depthcache_connection_delay_seconds"].type == "histogram"
+    assert {"depthcache_book_detect_seconds", "depthcache_book_recover_seconds"} <= families.keys()
 
 
 def test_time_in_sync_detection_and_recovery_are_counted_from_the_first_sync() -> None:

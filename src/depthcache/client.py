@@ -178,6 +178,8 @@ class Client(Generic[B]):
     def _connection_facts(self, link: Link, now_ns: int) -> ConnectionFacts:
         came = (0, 0) if link.connection is None else self._router.traffic(link.connection)[:2]
         life_ns = link.last_life_ns()
+        carried = [strand.market for _, strand in link.subscriptions.subscribers() if strand.takes_diffs]
+        delays = [self._router.delays(market) for market in carried]
         return ConnectionFacts(
             exchange=link.venue.name,
             number=link.number,
@@ -187,6 +189,8 @@ class Client(Generic[B]):
             received_bytes=came[1],
             quiet_s=max(0, now_ns - life_ns) / 1e9 if life_ns else None,
             connects=link.connects,
+            delays=tuple(map(sum, zip(*(counts for counts, _ in delays), strict=True))),
+            delays_sum_s=sum(sum_us for _, sum_us in delays) / 1e6,
         )
 
     # --- commands -----------------------------------------------------------------------------

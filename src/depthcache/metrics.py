@@ -69,6 +69,7 @@ class ConnectionFacts:
         frames, received_bytes: on this connection.
         quiet_s: since the last frame, ping or pong; None while nothing came.
         connects: how often it was connected, or tried.
+        delays, delays_sum_s: of the books whose diffs it carries now, all together, as in `BookFacts`.
     """
 
     exchange: str
@@ -79,6 +80,8 @@ class ConnectionFacts:
     received_bytes: int
     quiet_s: float | None
     connects: int
+    delays: tuple[int, ...]
+    delays_sum_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +177,11 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
 
 
 def _of_connections(facts: Facts) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
     names = ["exchange", "connection"]
+    words = "From the exchange's event time to receipt, of the books that it carries"
+    delays = HistogramMetricFamily("depthcache_connection_delay_seconds", words, labels=names)
     gauges = {
         "open": GaugeMetricFamily("depthcache_connection_open", "1 while frames can come", labels=names),
         "streams": GaugeMetricFamily("depthcache_connection_streams", "Streams carried", labels=names),
@@ -187,12 +192,13 @@ def _of_connections(facts: Facts) -> Iterator[Metric]:
         labels = [each.exchange, str(each.number)]
         gauges["open"].add_metric(labels, float(each.is_open))
         gauges["streams"].add_metric(labels, each.streams)
+        delays.add_metric(labels, _buckets(each.delays, _DELAY_BUCKETS_S), each.delays_sum_s)
         if each.quiet_s is not None:
             gauges["quiet"].add_metric(labels, each.quiet_s)
         own = {"frames": each.frames, "received_bytes": each.received_bytes, "connects": each.connects}
         for name, count in own.items():
             _counter(counts, f"depthcache_connection_{name}", names).add_metric(labels, count)
-    yield from (*gauges.values(), *counts.values())
+    yield from (*gauges.values(), delays, *counts.values())
 
 
 def _of_budgets(facts: Facts) -> Iterator[Metric]:

@@ -66,7 +66,9 @@ def diffs(exchange: Any, session: LiveSession, until_s: float) -> list[dict[str,
 
 
 @BOTH
-@pytest.mark.parametrize("kind", ["drop", "duplicate", "reorder", "overlap", "corrupt", "truncate", "drip"])
+@pytest.mark.parametrize(
+    "kind", ["drop", "duplicate", "reorder", "overlap", "corrupt", "garble", "truncate", "drip"]
+)
 def test_whatever_happens_to_diffs_books_are_right_and_come_back(kind: str, venue: str) -> None:
     pair = flowing(venue)
     book = pair.books[venue, "S0USDT"]
@@ -79,7 +81,7 @@ def test_whatever_happens_to_diffs_books_are_right_and_come_back(kind: str, venu
     harmless = {"applied", "levels_changed", "refreshes", "stale"}
     expected = {
         "drop": {"gaps"}, "duplicate": {"stale"}, "reorder": {"gaps"}, "overlap": set(),
-        "corrupt": {"malformed"}, "truncate": {"malformed"}, "drip": set(),
+        "corrupt": {"malformed"}, "garble": {"malformed"}, "truncate": {"malformed"}, "drip": set(),
     }[kind]  # fmt: skip
     assert expected <= changed
     if kind in ("overlap", "duplicate", "drip"):
@@ -161,6 +163,26 @@ def test_ids_that_begin_anew_while_diffs_are_kept_do_not_keep_a_book_from_coming
     pair.run_for(1)
     pair.exchange.trouble.slow_answers(venue, 0)
     assert pair.run_until_synced(within_s=60)
+    pair.run_for(10)
+    assert pair.is_synced()
+
+
+@BOTH
+def test_kept_diffs_of_before_and_a_dead_stream_do_not_keep_a_book_from_coming_back(venue: str) -> None:
+    """No diff of the new ids comes that would tell of them."""
+    faults = Faults(silent=1.0, until_ns=0)
+    pair = flowing(venue, faults=faults, symbols=2)
+    book = pair.books[venue, "S0USDT"]
+    pair.exchange.trouble.slow_answers(venue, 3_600)
+    pair.exchange.trouble.next_diffs(venue, "S0USDT", "drop")
+    pair.run_for(0.5)
+    assert book.status == "buffering"
+    faults.until_ns = None
+    pair.run_for(0.5)
+    faults.end()
+    pair.exchange.reset_ids(venue, "S0USDT")
+    pair.exchange.trouble.slow_answers(venue, 0)
+    assert pair.run_until_synced(within_s=120)
     pair.run_for(10)
     assert pair.is_synced()
 

@@ -139,7 +139,9 @@ class ClientCore:
         if streams is None:
             streams = self._streams[venue] = Streams(self._context, venue)
             self._listings[venue] = Listing(self._context, venue, pacer)
-            self._clocks[venue] = Clock(self._context, venue, pacer)
+            self._clocks[venue] = Clock(
+                self._context, venue, pacer, on_estimate=lambda known: self._on_clock_known(venue, known)
+            )
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
         supervisor = Supervisor(
@@ -160,6 +162,8 @@ class ClientCore:
             supervisor.seed.start(now_ns)
         self._listings[venue].watch(supervisor, now_ns)
         self._clocks[venue].begin(now_ns)
+        if (known := self._clocks[venue].estimate) is not None:
+            self._context.router.set_clock_offset(market, known.offset_ns)
         self._depths.begin(now_ns)
         self._collect_notices(now_ns)
         return market
@@ -377,10 +381,11 @@ class ClientCore:
         for venue, clock in self._clocks.items():
             if venue.name == name:
                 clock.on_timer(now_ns)
-                if clock.estimate is not None:
-                    for market, supervisor in self._markets.items():
-                        if supervisor.venue is venue:
-                            self._context.router.set_clock_offset(market, clock.estimate.offset_ns)
+
+    def _on_clock_known(self, venue: Venue, known: Estimate) -> None:
+        for market, supervisor in self._markets.items():
+            if supervisor.venue is venue:
+                self._context.router.set_clock_offset(market, known.offset_ns)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
         """Tell users, then forget: the readers they hold say `closed` from now on."""

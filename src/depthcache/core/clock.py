@@ -8,6 +8,7 @@ nothing. Not here: what the offset is used for.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,12 @@ class Estimate:
 class Clock(Asker):
     """The clock of one venue. Order of calls: `begin` once."""
 
-    def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
+    def __init__(
+        self, context: Context, venue: Venue, pacer: Pacer, *, on_estimate: Callable[[Estimate], None]
+    ) -> None:
+        """`on_estimate`: told of each better knowledge at once."""
         self._context, self._venue, self._pacer = context, venue, pacer
+        self._on_estimate = on_estimate
         self._heard: deque[Estimate] = deque(maxlen=_REMEMBERED)
         self._best: Estimate | None = None
 
@@ -80,6 +85,7 @@ class Clock(Asker):
         self._heard.append(Estimate(offset_ns, half_ns + _MS_NS // 2, now_ns))
         self._best = min(self._heard, key=lambda each: each.error_ns + int((now_ns - each.at_ns) * _DRIFT))
         self._pacer.budget.keep_clock(self._best.offset_ns)
+        self._on_estimate(self._best)
 
     def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         """No time came; the next question will do."""

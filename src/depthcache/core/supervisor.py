@@ -32,6 +32,7 @@ from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
 from depthcache.core.upkeep import Upkeep
 from depthcache.core.uptime import Uptime
+from depthcache.core.watchdogs import TooOldWatch
 from depthcache.errors import MalformedSnapshot
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.venues.venue import Venue
@@ -84,7 +85,8 @@ class Supervisor(Asker):
         self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
         self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
-        self._retries = self._too_old = self._relapses = 0
+        self._retries = self._relapses = 0
+        self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._synced_ns: int | None = None
         self._limit = 0
         self._strikes = 0
@@ -386,7 +388,8 @@ class Supervisor(Asker):
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self._context.touched[self.market] = self
-        self._too_old, self._limit = 0, limit
+        self._limit = limit
+        self._too_old.on_fitting()
         after = Status.BUFFERING if outcome is SnapshotOutcome.GAP else Status(outcome.value)
         if outcome is SnapshotOutcome.GAP:
             self._relapse(now_ns)
@@ -396,13 +399,18 @@ class Supervisor(Asker):
 
     def _wait_for_younger(self, now_ns: int) -> None:
         """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
-        policy = self._context.policy
-        patient = self._too_old < policy.too_old_patience
-        attempt = self._too_old if patient else self._too_old - policy.too_old_patience
+        policy, tries = self._context.policy, self._too_old.tries
+        patient = tries < policy.too_old_patience
+        attempt = tries if patient else tries - policy.too_old_patience
         cap_s = policy.too_old_cap_s if patient else policy.retry_cap_s
         self._not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
-        self._too_old += 1
-        self._explain("the snapshot is older than the kept diffs; a younger one is asked", now_ns)
+        reason = "the snapshot is older than the kept diffs; a younger one is asked"
+        self._explain(reason, now_ns)
+        if doubts := self._too_old.on_too_old(now_ns):
+            since_ns = now_ns - to_ns(policy.silence_s)
+            self.streams.doubt(
+                self.stream, strikes=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
+            )
 
     def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         if ticket.purpose is Purpose.CHECK:

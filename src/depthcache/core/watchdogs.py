@@ -1,4 +1,4 @@
-"""When to look whether a silent book still is the exchange's book.
+"""When to look whether a silent book still is the exchange's book, and when kept diffs are to be doubted.
 
 Depth streams are silent when nothing changes, so silence alone proves nothing; a small snapshot does, when
 it is compared with the book (`upkeep`). Not here: what follows from it (`supervisor`), silence of whole
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from depthcache.core.policy import Policy, to_ns
 
-__all__ = ["SilenceWatch"]
+__all__ = ["SilenceWatch", "TooOldWatch"]
 
+_TOO_OLD_FOR_S = 60.0
+"""Twice as long as caches and nodes of the exchange were seen to lag (options, 2026-04), besides that of the
+venue."""
 _GRAIN_NS = 1_000_000_000
 """Looks are rounded up to whole seconds, so that a thousand quiet books share their wake-ups."""
 
@@ -53,3 +56,34 @@ class SilenceWatch:
         """When to look next, unless data comes."""
         due_ns = self._since_ns + self._interval_ns
         return -(-due_ns // _GRAIN_NS) * _GRAIN_NS
+
+
+class TooOldWatch:
+    """Snapshots that are older than the kept diffs: until when that is the delay of a cache or of a node.
+
+    After that the kept diffs themselves are in doubt: their ids may be of before a new beginning, and no diff
+    of the new ids tells, because the stream is dead as well.
+    """
+
+    __slots__ = ("_doubts", "_patience_ns", "_since_ns", "tries")
+
+    def __init__(self, lag_s: float) -> None:
+        """`lag_s`: how old snapshots of the venue may be."""
+        self._patience_ns = to_ns(_TOO_OLD_FOR_S + 2 * lag_s)
+        self._since_ns = 0
+        self._doubts = self.tries = 0
+
+    def on_fitting(self) -> None:
+        """A snapshot was young enough."""
+        self._doubts = self.tries = 0
+
+    def on_too_old(self, now_ns: int) -> int:
+        """Another one was not: how often the diffs have been in doubt by that, where they are now, else 0."""
+        self.tries += 1
+        if self.tries == 1:
+            self._since_ns = now_ns
+        if now_ns - self._since_ns < self._patience_ns:
+            return 0
+        self._since_ns = now_ns
+        self._doubts += 1
+        return self._doubts

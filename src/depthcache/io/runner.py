@@ -61,6 +61,11 @@ class Runner(Callbacks):
         self.followers.attach(router, network.now_ns)
         network.attach(router, self)
 
+    @property
+    def unexpected(self) -> tuple[str, ...]:
+        """The kinds of errors that were caught, and where: none unless something is wrong with the client."""
+        return tuple(f"{kind.__name__} in {where}" for where, kind in sorted(self._reported, key=str))
+
     # --- what the application wants -----------------------------------------------------------
 
     def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None) -> int:

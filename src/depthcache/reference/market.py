@@ -21,8 +21,9 @@ the frame of the gap is the first kept one. The old levels stay until the next i
 only as stale. A book whose best prices touch or cross after a whole event is `crossed`: it is kept
 up but not served (a published event never crosses the exchange's own book, measured 2026-09-04).
 
-Over all that lies at most one condition from outside (stale, halted, disconnected, closed); users
-see the worse of both. Time comes in as an argument. Not here: when to fetch which snapshot.
+`transitions` is the table of all that. Over it lies at most one condition from outside (stale,
+halted, disconnected, closed); users see the worse of both. Time comes in as an argument. Not here: when
+to fetch which snapshot.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
 from depthcache.reference.refresh import Fresh, Refresh
 from depthcache.reference.sequence import Continuity, Verdict, judge, looks_reset
+from depthcache.reference.transitions import Event, follow
 
 if TYPE_CHECKING:
     from depthcache.reference.follow import Following
@@ -137,14 +139,15 @@ class Market:
         if not self._data_seen:
             self._data_seen = True
             self._cause("first_data", received_ns)
-        if self.state is Status.EMPTY:
-            self._enter(Status.BUFFERING, "waiting for a snapshot", received_ns)
-        if self.state is Status.BUFFERING:
+        if self.state in (Status.EMPTY, Status.BUFFERING):
             self.lines.on_kept(connection, received_ns)
             if self._is_of_before(update):
+                self._on(Event.ANEW, received_ns)
                 self._forget_kept()
                 self.counters["resets"] += 1
                 self._cause("reset", received_ns)
+            reason = "waiting for a snapshot" if self.state is Status.EMPTY else None
+            self._on(Event.KEPT, received_ns, reason)
             self._keep(update, raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
         assert self.last_update_id is not None
@@ -158,19 +161,21 @@ class Market:
             return Outcome.APPLIED
         many = len(self.lines) > 1
         if verdict is Verdict.GAP and many and self.lines.on_ahead(connection, received_ns, self.updated_ns):
+            self._on(Event.AHEAD, received_ns)
             return Outcome.STALE
         if verdict is Verdict.STALE:
             self.counters["stale"] += 1
             if not looks_reset(update, self._base_time_us):
+                self._on(Event.STALE, received_ns)
                 self._note_time(update)
                 if many:
                     self.lines.on_joined(connection, received_ns)
                 return Outcome.STALE
             self.counters["resets"] += 1
-            self._lose("reset", "the exchange's update ids began anew", received_ns)
+            self._lose(Event.RESET, "the exchange's update ids began anew", received_ns)
         else:
             self.counters["gaps"] += 1
-            self._lose("gap", self._gap_reason(update), received_ns)
+            self._lose(Event.GAP, self._gap_reason(update), received_ns)
         self._keep(update, raw, received_ns)
         return Outcome.GAP
 
@@ -178,8 +183,8 @@ class Market:
         """A frame of this symbol could not be read: an update is missing."""
         self.counters["malformed"] += 1
         self._cause("malformed", received_ns)
-        if self.state in (Status.BRIDGING, Status.SYNCED):
-            self._enter(Status.BUFFERING, f"a malformed frame: {what}", received_ns)
+        is_lost = self.state in (Status.BRIDGING, Status.SYNCED)
+        self._on(Event.MALFORMED, received_ns, f"a malformed frame: {what}" if is_lost else None)
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -204,6 +209,7 @@ class Market:
             if judge(self.continuity, held, kept[0], confirmed=False) is not Verdict.STALE
         ]
         if fresh and judge(self.continuity, held, fresh[0][0], confirmed=False) is Verdict.GAP:
+            self._on(Event.TOO_OLD, now_ns)
             return SnapshotOutcome.TOO_OLD
         self.counters["snapshots"] += 1
         self._refresh = None
@@ -220,7 +226,7 @@ class Market:
             verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
             if verdict is Verdict.GAP:
                 self.counters["gaps"] += 1
-                self._lose("gap", self._gap_reason(update), now_ns)
+                self._lose(Event.HOLE, self._gap_reason(update), now_ns)
                 for later, raw, kept_ns in fresh[number:]:
                     self._keep(later, raw, kept_ns)
                 return SnapshotOutcome.GAP
@@ -231,20 +237,20 @@ class Market:
                 self.confirmed = True
                 self._check_crossed(received_ns)
         if self.confirmed or live:
-            self._sync(now_ns)
+            self._sync(Event.INSTALLED, now_ns)
             return SnapshotOutcome.SYNCED
-        self._enter(Status.BRIDGING, "waiting for the diff that confirms the snapshot", now_ns)
+        self._on(Event.UNPROVEN, now_ns, "waiting for the diff that confirms the snapshot")
         return SnapshotOutcome.BRIDGING
 
     def resync(self, reason: str, now_ns: int) -> None:
         """A new snapshot is needed; kept diffs and old levels stay."""
-        self._enter(Status.BUFFERING, reason, now_ns)
+        self._on(Event.RESYNC, now_ns, reason)
 
     def restart(self, reason: str, now_ns: int) -> None:
         """The diffs will come from a new connection: kept ones are of no use."""
         self._forget_kept()
         self._data_seen = False
-        self._enter(Status.BUFFERING, reason, now_ns)
+        self._on(Event.RESTART, now_ns, reason)
 
     # --- refreshing --------------------------------------------------------------------------
 
@@ -298,7 +304,7 @@ class Market:
         heard_ns = self.lines.remove(connection)
         if heard_ns is not None and self.state is Status.SYNCED:
             self.counters["gaps"] += 1
-            self._lose("gap", "a gap: the connection that could have filled it is gone", heard_ns)
+            self._lose(Event.LINE_LOST, "a gap: the connection that could have filled it is gone", heard_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the state, or take it away; closed is final."""
@@ -323,26 +329,27 @@ class Market:
 
     def _settle(self, received_ns: int) -> None:
         """After an update of a live book: it confirms the snapshot, and may cross the book."""
-        if not self.confirmed:
+        if self.confirmed:
+            self._on(Event.NEXT, received_ns)
+        else:
             self.confirmed = True
-            if self.state is Status.SYNCED:
+            if self.state is Status.BRIDGING:
+                self._sync(Event.NEXT, received_ns)
+            else:
+                self._on(Event.NEXT, received_ns, "")
                 self._cause("confirmed", received_ns)
-                self.reason = ""
-            elif self.state is Status.BRIDGING:
-                self._sync(received_ns)
         self._check_crossed(received_ns)
 
-    def _sync(self, now_ns: int) -> None:
-        reason = "" if self.confirmed else "from a snapshot, not confirmed by a diff yet"
+    def _sync(self, event: Event, now_ns: int) -> None:
         self.confirmed_ns = now_ns
-        self._enter(Status.SYNCED, reason, now_ns)
+        self._on(event, now_ns, "" if self.confirmed else "from a snapshot, not confirmed by a diff yet")
         self._cause("synced", now_ns)
         if self.confirmed:
             self._cause("confirmed", now_ns)
 
-    def _lose(self, cause: str, reason: str, now_ns: int) -> None:
-        self._cause(cause, now_ns)
-        self._enter(Status.BUFFERING, reason, now_ns)
+    def _lose(self, event: Event, reason: str, now_ns: int) -> None:
+        self._cause("reset" if event is Event.RESET else "gap", now_ns)
+        self._on(event, now_ns, reason)
 
     def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
         refresh = self._refresh
@@ -363,6 +370,7 @@ class Market:
 
     def _merge(self, fresh: Fresh, now_ns: int) -> None:
         assert self.last_update_id is not None
+        self._on(Event.REFRESHED, now_ns)
         held = (self.bids.levels, self.asks.levels)
         found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
         if held != (self.bids.levels, self.asks.levels):
@@ -378,12 +386,15 @@ class Market:
         if self.following is not None:
             self.following.altered = True
 
-    def _enter(self, state: Status, reason: str, now_ns: int) -> None:
+    def _on(self, event: Event, now_ns: int, reason: str | None = None) -> None:
+        """The state that follows by the table; without a reason the old one stays."""
+        state = follow(self.state, event)
         if state is not Status.SYNCED:
             self._refresh = None
         if state is not self.state:
             self.state, self.since_ns = state, now_ns
-        self.reason = reason
+        if reason is not None:
+            self.reason = reason
 
     def _check_crossed(self, now_ns: int) -> None:
         bid, ask = self.bids.best(), self.asks.best()
@@ -417,6 +428,7 @@ class Market:
 
     def _keep(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
         if self._kept_bytes + len(raw) > self._most_bytes and self._kept:
+            self._on(Event.DROPPED, now_ns)
             self._forget_kept()
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)

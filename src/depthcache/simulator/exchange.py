@@ -56,6 +56,8 @@ _FIRST_IDS = {
     "coinm": 1_007_000_000_000,
     "options": 4_640_000,
 }
+_LEAST_TO_BEGIN_ANEW = 1_000_000
+"""Ids below this do not begin anew by chance: the new ones would soon be those of before."""
 _NO_CLOSE_FRAME = 1006
 _ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
@@ -305,10 +307,11 @@ class SimulatedExchange(Exchange):
         UnknownExchange, KeyError.
         """
         ids = self._place(self._served(venue), symbol).market.ids
+        last_id = ids.last
         ids.last //= 1_000
         for place in self._places.values():
             if place.market.ids is ids:
-                place.on_new_ids()
+                place.on_new_ids(last_id)
 
     def _begin(self, venue: str, symbol: str, phase: Phase, seconds: float, *, times: float = 1.0) -> None:
         until_ns = self._now_ns + round(seconds * 1e9)
@@ -319,7 +322,8 @@ class SimulatedExchange(Exchange):
     def _move(self, place: Place, at_ns: int) -> None:
         if place.cached is not None:
             place.cached.on_time(at_ns)
-        if self.faults is not None and self.faults.happens("new_ids", at_ns):
+        may_begin_anew = self.faults is not None and place.market.ids.last >= _LEAST_TO_BEGIN_ANEW
+        if may_begin_anew and self.faults is not None and self.faults.happens("new_ids", at_ns):
             self.reset_ids(place.venue.name, place.symbol)
         changes = place.move(self.faults, at_ns)
         if self._evicts_beyond is not None:

@@ -41,6 +41,7 @@ class Faults:
         close: it is closed with 1000, 1001, 1008 or 1011 in turn (1006 is `cut`).
         shutdown: its end is announced (and does not come by that).
         corrupt, truncate: the message is no valid JSON any more.
+        garble: it is valid JSON, and a diff's last id is none.
         late_ack: the reply to a control message comes up to `late_ns` late, after data.
         html: a snapshot request is answered with 502 and a page of HTML.
         fail: a snapshot request is answered with 503.
@@ -72,6 +73,7 @@ class Faults:
     close: float = 0.0
     shutdown: float = 0.0
     corrupt: float = 0.0
+    garble: float = 0.0
     truncate: float = 0.0
     late_ack: float = 0.0
     html: float = 0.0

@@ -31,7 +31,7 @@ __all__ = ["BIDS", "Change", "Ids", "Market", "decimal_text"]
 BIDS, ASKS = 0, 1
 
 _REMEMBERED_PRICES = 200
-_ERAS = 2
+_ERAS = 8
 """So many times ids may begin anew until the time before is forgotten."""
 _STAYS_EMPTY = 0.8
 """How likely the next change leaves an empty side alone, while the other one holds anything."""
@@ -110,6 +110,12 @@ class Market:
         count = len(prices) if limit is None else min(limit, len(prices))
         return [(price, book[price]) for price, _ in zip(best_first, range(count), strict=False)]
 
+    @property
+    def shown_id(self) -> int:
+        """The id that a snapshot of now has: where symbols share their ids, one of another symbol may be the
+        newest, and lies between this symbol's own (USD-M, ids measured 2026-10-07)."""
+        return max(self.last_update_id, self.ids.last)
+
     def id_before(self, changes: int) -> int:
         """The update id that many single changes ago, at most as many as are remembered."""
         if changes <= 0 or not self._past:
@@ -124,11 +130,11 @@ class Market:
         Where ids began anew, an id that is not one of the present ones is looked for among the earlier.
         Raises InvalidArgument for an id that is not remembered any more, or has not happened yet.
         """
-        now = _Era(self._oldest_id, self.last_update_id, self._book, ())
+        now = _Era(self._oldest_id, self.shown_id, self._book, ())
         for era in (now, *reversed(self._eras)):
             if era.oldest_id <= update_id <= era.last_id:
                 return _walked_back(era.book, self._past if era is now else era.past, update_id)
-        allowed = f"{self._oldest_id} to {self.last_update_id}, the ids that are remembered"
+        allowed = f"{self._oldest_id} to {self.shown_id}, the ids that are remembered"
         raise InvalidArgument(name="update_id", value=update_id, allowed=allowed)
 
     def book_at(self, update_id: int) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
@@ -158,10 +164,11 @@ class Market:
                 self._eras.clear()
                 self._oldest_id = self.last_update_id
 
-    def on_new_ids(self) -> None:
-        """Ids have begun anew: from here on changes have those of the source as it is now."""
+    def on_new_ids(self, last_id: int) -> None:
+        """Ids have begun anew: from here on changes have those of the source as it is now. `last_id`: the
+        last that the source gave before."""
         book = (dict(self._book[BIDS]), dict(self._book[ASKS]))
-        self._eras.append(_Era(self._oldest_id, self.last_update_id, book, tuple(self._past)))
+        self._eras.append(_Era(self._oldest_id, last_id, book, tuple(self._past)))
         self._past.clear()
         self.last_update_id = self._oldest_id = self.ids.next(self._dice)
 

@@ -13,7 +13,7 @@ the exchange does (`exchange`, `faults`), how messages travel (`memory`).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from depthcache import venues
@@ -23,6 +23,7 @@ from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
+from depthcache.core.proof import Source
 from depthcache.follow import AnyMode, FollowOptions, Stream, parse_wish
 from depthcache.io.runner import Runner
 from depthcache.model import Status
@@ -77,6 +78,11 @@ class Pair:
         self._numbers: dict[tuple[str, str], int] = {}
 
     @property
+    def unexpected(self) -> tuple[str, ...]:
+        """Errors of the client's own that were caught so that other books live on: there should be none."""
+        return self._runner.unexpected
+
+    @property
     def now_ns(self) -> int:
         """The clock, in nanoseconds."""
         return self._network.now_ns()
@@ -105,9 +111,16 @@ class Pair:
     def audit(self, exchange: str, symbol: str, limit: int | None = None) -> None:
         """Compare the book of that exchange and symbol with a snapshot (of that limit); the result comes to
         `audits`."""
-        venue = venues.venue(exchange)
-        market = self._numbers[venue.name, venues.parse_symbol(symbol, venue)]
-        self._runner.audit(market, len(self.audits) + 1, limit)
+        self._runner.audit(self._number(exchange, symbol), len(self.audits) + 1, limit)
+
+    def prove(self, exchange: str, symbol: str) -> None:
+        """Compare the book of that exchange and symbol with its partial depth and bookTicker, until
+        `end_proof`."""
+        self._runner.start_proof(self._number(exchange, symbol))
+
+    def end_proof(self, exchange: str, symbol: str) -> Mapping[str, Source]:
+        """Compare that exchange and symbol no longer; by stream, what was seen."""
+        return self._runner.end_proof(self._number(exchange, symbol))
 
     def follow(
         self,
@@ -169,6 +182,10 @@ class Pair:
     def close(self) -> None:
         """End the client."""
         self._runner.close()
+
+    def _number(self, exchange: str, symbol: str) -> int:
+        venue = venues.venue(exchange)
+        return self._numbers[venue.name, venues.parse_symbol(symbol, venue)]
 
     def _step(self, now_ns: int) -> None:
         self._network.step(now_ns)

@@ -90,9 +90,9 @@ class Place:
         times = self.times if Phase.BURST in self._ends else 1.0
         return at_ns + max(1, round(self.market.profile.interval_ms * _MS_NS / times))
 
-    def on_new_ids(self) -> None:
-        """Update ids have begun anew."""
-        self.market.on_new_ids()
+    def on_new_ids(self, last_id: int) -> None:
+        """Update ids have begun anew; `last_id` was the last one before."""
+        self.market.on_new_ids(last_id)
         for stream in self.streams.values():
             if stream.diffs is not None:
                 stream.diffs.on_new_ids()

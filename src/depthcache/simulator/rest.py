@@ -35,7 +35,7 @@ class Marks:
         """The id of the book that snapshots show: the newest, or that of a node so far behind."""
         marks = self._marks.get(place, [])
         if not lag_s or not marks:
-            return place.market.last_update_id
+            return place.market.shown_id
         behind_ns = now_ns - round(lag_s * 1e9)
         return next((held for at_ns, held in reversed(marks) if at_ns <= behind_ns), marks[0][1])
 
@@ -91,7 +91,7 @@ def depth(
 
 def _sides(place: Place, update_id: int, limit: int) -> Levels:
     market = place.market
-    if update_id == market.last_update_id:
+    if update_id == market.shown_id:
         return market.levels(BIDS, limit), market.levels(ASKS, limit)
     bids, asks = market.sides_at(update_id)
     return sorted(bids.items(), reverse=True)[:limit], sorted(asks.items())[:limit]

@@ -164,6 +164,8 @@ class LiveSession(Session):
             return
         if happens("corrupt"):
             message = Text(message.text.replace('"u":', '"u":x', 1))
+        elif happens("garble"):
+            message = Text(message.text.replace('"u":', '"u":"none","was":', 1))
         elif happens("truncate"):
             message = Text(message.text[: len(message.text) // 2])
         if happens("cut"):

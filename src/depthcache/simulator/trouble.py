@@ -23,7 +23,7 @@ from depthcache.venues import Venue
 __all__ = ["Trouble"]
 
 _S_NS = 1_000_000_000
-_MESSAGE_FAULTS = ("drop", "duplicate", "reorder", "overlap", "corrupt", "truncate", "drip")
+_MESSAGE_FAULTS = ("drop", "duplicate", "reorder", "overlap", "corrupt", "garble", "truncate", "drip")
 _HTML = b"<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>"
 
 
@@ -72,7 +72,8 @@ class Trouble:
         """What happens to the next diffs of a symbol, after those that were ordered before.
 
         `drop`, `duplicate`, `reorder` (comes after its successor), `overlap` (repeats the ids of the one
-        before), `corrupt`, `truncate`, `drip` (byte by byte, over a second). Raises InvalidArgument.
+        before), `corrupt`, `garble`, `truncate`, `drip` (byte by byte, over a second). `count`: of how many.
+        Raises InvalidArgument.
         """
         if fault not in _MESSAGE_FAULTS:
             raise InvalidArgument(name="fault", value=fault, allowed=", ".join(_MESSAGE_FAULTS))

@@ -279,7 +279,18 @@ def test_what_runs_past_the_complete_range_says_so() -> None:
     beyond = book(limit=3)
     beyond.apply(diff(11, 11, [("99", "0"), ("98.5", "0"), ("97", "0"), ("90", "1")]))
     assert beyond.mid == (95.5, False, 11)
+    assert not beyond.depth_within(600).asks.complete  # 101.23 lies inside the range, the mid does not
     assert not beyond.spread.complete
+
+
+def test_a_level_at_the_very_distance_is_near_and_is_where_the_price_stops() -> None:
+    made = book([("99", "1"), ("98.01", "2")], [("101", "1"), ("102.01", "2")])
+    assert made.size_to_move("buy", 100) == (1.0, 101.0, 102.01, 1, True, 10)
+    assert made.size_to_move("sell", 100) == (1.0, 99.0, 98.01, 1, True, 10)
+    assert made.depth_within(Decimal("201")).asks.levels == 2
+    assert made.depth_within(Decimal("200.99")).asks.levels == 1
+    assert made.depth_within(Decimal("199")).bids.levels == 2
+    assert made.depth_within(Decimal("198.99")).bids.levels == 1
 
 
 def test_a_first_level_that_does_not_fit_is_taken_all_the_same() -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import depthcache
-from benches import captures, columns, depth, frames, freshness, processor, reads, rivals
+from benches import captures, columns, depth, following, frames, freshness, processor, reads, rivals
 from benches.measure import Row
 
 CAVEATS = (
@@ -22,7 +22,7 @@ CAVEATS = (
     "may be shared and noisy: trust the ratios, not the microseconds. Freshness and whole "
     "programs: over loopback, wall and CPU time of whole processes."
 )
-SECTIONS = ("depth", "columns", "frames", "reads", "freshness", "processor")
+SECTIONS = ("depth", "following", "columns", "frames", "reads", "freshness", "processor")
 MOST_SERVED_ROUNDS = 3
 """Of what takes minutes."""
 
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if "columns" in sections:
         rows += show(console, "levels as columns", columns.run(), "times numpy's copy")
+    if "following" in sections:
+        rows += show(console, "following books", following.run(rounds=rounds), "times an empty call")
     if captures.available():
         if "frames" in sections:
             recordings = [captures.load(title) for title in captures.WANTED]

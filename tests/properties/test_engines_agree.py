@@ -36,6 +36,7 @@ FIELDS = {
     "ControlMessage": ("connection", "payload", "at_ns"),
     "StreamFrame": ("connection", "stream", "frame", "skipped", "at_ns"),
     "StrayFrame": ("connection", "what", "detail", "count", "at_ns"),
+    "FollowerReady": ("follower",),
 }
 
 levels = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(QUANTITIES)), max_size=6)
@@ -76,6 +77,13 @@ def facts_of(book: Any) -> dict[str, Any]:
     return shown
 
 
+def item_of(item: Any) -> Any:
+    """All that an item of a follower says."""
+    changes = item.exact.changes
+    changed = None if changes is None else [[(str(p), str(q)) for p, q in side] for side in changes]
+    return facts_of(item), levels_of(item), item.skipped, item.is_fresh, changed, item.complete
+
+
 class Machine(RuleBasedStateMachine):
     """One market and one offline book on each engine, and everything that can happen to them."""
 
@@ -101,6 +109,7 @@ class Machine(RuleBasedStateMachine):
             router.listen(1, TOP)
         self.carriers = [1]
         self.next_carrier = 2
+        self.followers: list[list[Any]] = []
         self.readers = [
             [router.reader(1, serve_stale=stale) for stale in (False, True)] for router in self.routers
         ]
@@ -128,6 +137,41 @@ class Machine(RuleBasedStateMachine):
         covered = [(number, covered) for number, covered, _ in router.covered()]
         # With a single line nobody asks whether it is joined.
         return lines if len(lines) > 1 else len(lines), traffic, covered, router.compared(1)
+
+    @precondition(lambda self: len(self.followers) < 4)
+    @rule(
+        mode=st.sampled_from(["every", "every", "latest", "interval", "best", "levels", "status"]),
+        on_stale=st.sampled_from(["raise", "serve", "wait"]),
+        levels=st.sampled_from([1, 3, None]),
+        most=st.sampled_from([0, 2, 100]),
+    )
+    def follow(self, mode: str, on_stale: str, levels: int | None, most: int) -> None:
+        pair = [
+            router.follow(mode, levels=levels, on_stale=on_stale, most_items=most, interval_ns=25, start_ns=3)
+            for router in self.routers
+        ]
+        for follower, router in zip(pair, self.routers, strict=True):
+            follower.add(router, 1)
+        self.followers.append(pair)
+
+    @precondition(lambda self: self.followers)
+    @rule(which=small, count=st.sampled_from([1, 2, 100]))
+    def take(self, which: int, count: int) -> None:
+        """A consumer comes, sooner or later, and does not always stay until there is nothing more."""
+        native, readable = self.followers[which % len(self.followers)]
+        for _ in range(count):
+            one, other = native.take(self.now_ns), readable.take(self.now_ns)
+            assert (one is None) == (other is None)
+            assert (native.due_ns, native.held_items) == (readable.due_ns, readable.held_items)
+            if one is None:
+                return
+            assert item_of(one) == item_of(other)
+
+    @precondition(lambda self: self.followers)
+    @rule(which=small)
+    def unfollow(self, which: int) -> None:
+        for follower in self.followers.pop(which % len(self.followers)):
+            follower.close()
 
     @rule(
         back=st.integers(-8, 3), width=small, bids=levels, asks=levels,

@@ -14,17 +14,22 @@ from depthcache import (
     BookReader,
     Books,
     BudgetFacts,
+    Changes,
     CompleteTo,
     ConnectionFacts,
     Coverage,
     Facts,
+    FollowMode,
     FrozenBook,
     Lag,
     Level,
     Levels,
+    Listener,
     LiveBook,
     Side,
     Status,
+    Update,
+    Updates,
 )
 
 
@@ -104,6 +109,26 @@ def frozen(book: LiveBook) -> None:
     assert_type(constant.bids[:3], Levels)
     assert_type(book.exact, BookReader)
     assert_type(book.exact.best, Best)
+
+
+async def following(books: Books) -> None:
+    book = books["BTCUSDT"]
+    assert_type(book.updates("best", 5), Updates)
+    async for update in book.updates(FollowMode.INTERVAL, interval_ms=100, on_stale="wait", buffer=10):
+        assert_type(update, Update)
+        assert_type(update.skipped, int)
+        assert_type(update.is_fresh, bool)
+        assert_type(update.changes, Changes | None)
+        assert_type(update.exact, Update)
+        assert_type(update.updated_at, float | None)
+        any_book(update)
+    async with books.updates("every", None) as stream:
+        assert_type(await anext(stream), Update)
+        assert_type(stream.held_bytes, int)
+    assert_type(book.on_update(print, "latest", levels=1), Listener)
+    assert_type(await book.read(20, on_stale="wait", timeout=1), FrozenBook)
+    assert_type(await books.wait_synced(["BTCUSDT", ("binance.com", "ETHUSDT"), book]), None)
+    assert_type(await books.wait_any_synced(), list[LiveBook])
 
 
 def any_book(book: BookReader) -> float | None:

@@ -50,6 +50,13 @@ def threads() -> None:
         assert_type(books.wait_synced(timeout=30), None)
         book = books["BTCUSDT"]
         assert_type(book, blocking.LiveBook)
+        assert_type(book.read(5, on_stale="wait", timeout=None), depthcache.FrozenBook)
+        assert_type(books.wait_any_synced([book]), list[blocking.LiveBook])
+        assert_type(books.on_update(print, "status"), depthcache.Listener)
+        for update in book.updates("levels", 5):
+            assert_type(update, depthcache.Update)
+        with books.updates() as stream:
+            assert_type(stream.take(timeout=1.0), depthcache.Update | None)
         assert_type(book.wait_synced(), None)
         assert_type(book.audit(), Audit)
         assert_type(books.add("ETHUSDT"), blocking.LiveBook)

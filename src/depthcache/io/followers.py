@@ -7,12 +7,15 @@ clock. Any thread may call. Not here: how a consumer waits (`follow`), and what 
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from depthcache.errors import UsageError
 
 if TYPE_CHECKING:
     from depthcache._native import Follower, Mode, OnStale, Router
@@ -60,7 +63,7 @@ class Followers:
 
     def attach(self, router: Router, now_ns: Callable[[], int]) -> None:
         """The router whose books are followed, and the client's clock."""
-        self._router, self._now_ns = router, now_ns
+        self._router, self._now_ns, self._process = router, now_ns, os.getpid()
 
     def follow(
         self,
@@ -74,8 +77,11 @@ class Followers:
         """A follower of these markets, and of all that begin later (`every_book`).
 
         `tell` is called on the client's loop when there is something after `take` gave None, and at the
-        end. Without `announces` at the end only: then somebody waits with `Follower.wait`.
+        end. Without `announces` at the end only: then somebody waits with `Follower.wait`. Raises UsageError
+        in a forked process, where nothing brings anything.
         """
+        if os.getpid() != self._process:
+            raise UsageError("a client lives in the process that made it: connect again after a fork")
         follower = self._router.follow(
             wish.mode,
             levels=wish.levels,

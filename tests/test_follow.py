@@ -167,6 +167,27 @@ async def test_a_busy_stream_lets_the_loop_do_other_things(exchange: list[ByHand
         assert others >= 10
 
 
+async def test_cancellation_in_a_pause_between_items_loses_none(exchange: list[ByHand]) -> None:
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        stream = books["BTCUSDT"].updates("every", buffer=10_000)
+        await following(stream)
+        for number in range(11, 1_011):
+            exchange[0].diff("BTCUSDT", number, number, bids=[["1.15", str(number)]])
+        seen: list[int | None] = []
+        cancelled = 0
+        while len(seen) < 1_000:
+            task = asyncio.create_task(anext(stream))
+            await asyncio.sleep(0)
+            if task.done():
+                seen.append(task.result().last_update_id)
+                continue
+            task.cancel()
+            await asyncio.wait([task])
+            cancelled += 1
+        assert seen == list(range(11, 1_011))
+        assert cancelled >= 10
+
+
 async def test_one_stream_over_many_books_also_those_that_come_and_go(exchange: list[ByHand]) -> None:
     async with connect("binance.com", ["BTCUSDT", "ETHUSDT"]) as books:
         stream = books.updates()

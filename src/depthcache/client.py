@@ -319,8 +319,10 @@ class Client(Generic[B]):
             return
         self._closed = True
         self._runner.close()
-        await self._end()
-        await self._end_kept()
+        try:
+            await self._end()
+        finally:
+            await self._end_kept()
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine beside the client, until it ends or the client does."""

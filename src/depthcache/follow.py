@@ -244,13 +244,13 @@ class Updates(Stream):
     async def __anext__(self) -> Update:
         """The next item. Ends after the item that says closed, and with the client."""
         self._client.check_loop()
+        if self._given >= _WITHOUT_A_PAUSE:
+            self._given = 0
+            await asyncio.sleep(0)  # before an item is taken: who is cancelled here loses none
         while True:
             update = self.take_now(self._client.now_ns())
             if update is not None:
                 self._given += 1
-                if self._given >= _WITHOUT_A_PAUSE:
-                    self._given = 0
-                    await asyncio.sleep(0)
                 return update
             if self._closed:
                 raise StopAsyncIteration

@@ -75,10 +75,12 @@ impl Follower {
         let Some(inner) = self.here() else {
             return Ok(None);
         };
-        let item = match inner.try_take(now_ns) {
-            Ok(item) => item,
-            Err(Busy) => py.detach(|| inner.take(now_ns)),
+        // The interpreter is let go only to wait, or to copy books that may be large.
+        let item = match inner.takes_whole_books() {
+            false => inner.try_take(now_ns),
+            true => Err(Busy),
         };
+        let item = item.unwrap_or_else(|Busy| py.detach(|| inner.take(now_ns)));
         item.map(|item| Update::made(py, Arc::new(item), false))
             .transpose()
     }

@@ -199,6 +199,11 @@ impl Follower {
         Ok(None)
     }
 
+    /// Whether an item may hold all levels of a book.
+    pub fn takes_whole_books(&self) -> bool {
+        self.queue.wish.levels == usize::MAX || self.queue.wish.mode == Mode::Every
+    }
+
     /// When `take` is to be called again though nothing else happens; None for never.
     pub fn due_ns(&self) -> Option<i64> {
         self.queue.due_ns()

@@ -156,6 +156,58 @@ def test_an_option_whose_snapshots_are_cached_for_half_a_minute_is_right_when_it
     assert late.differences() == 0
 
 
+@pytest.mark.slow
+def test_an_option_whose_stream_dies_while_its_snapshots_are_old_is_found_and_healed() -> None:
+    """A look after 30 s, with a snapshot of up to a minute ago; so several looks until one shows more."""
+    venue, symbol = "binance.com-vanilla-options", "BTC-261225-126000-C"
+    exchange = SimulatedExchange({venue: [symbol]}, seed=5)
+    pair = Pair(exchange)
+    book = pair.add(venue, symbol)
+    pair.run_for(150)
+    assert pair.is_synced()
+    exchange.trouble.silence(venue, symbol)
+    assert until(pair, lambda: book.status != "synced", within_s=300) <= 180
+    exchange.trouble.resume(venue, symbol)
+    assert pair.run_until_synced(within_s=240)
+    pair.run_for(60)
+    assert pair.is_synced()
+    assert pair.differences() == 0
+
+
+# --- a program that does not keep up -------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@BOTH
+def test_a_program_that_stands_still_for_a_minute_of_a_burst_costs_no_book_and_no_memory(venue: str) -> None:
+    """As on the native transport: frames go on to the router while nobody takes its events."""
+    pair = flowing(venue=venue)
+    network, taken = pair._network, pair._router.take_events
+    callbacks = network._callbacks
+
+    class Stands:
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+    network._callbacks = Stands()  # type: ignore[assignment]
+    for number in range(3):
+        pair.exchange.burst(venue, f"S{number}USDT", 60)
+    applied = [book.counters["applied"] for book in pair.books.values()]
+    for _ in range(60):
+        pair.run_for(1)
+        assert pair.is_synced()
+        assert pair.differences() == 0
+    assert all(
+        book.counters["applied"] > before + 500
+        for book, before in zip(pair.books.values(), applied, strict=True)
+    )
+    assert len(taken()) <= len(pair.books)
+    network._callbacks = callbacks
+    callbacks.on_wake()
+    heals(pair, within_s=30)
+    assert all(book.counters["gaps"] == 0 for book in pair.books.values())
+
+
 # --- connections ---------------------------------------------------------------------------------------
 
 
@@ -202,6 +254,21 @@ def test_of_two_connections_one_may_die_silently_and_no_book_notices() -> None:
     pair.run_for(60)
     assert pair.notices == []
     assert pair.differences() == 0
+
+
+@pytest.mark.slow
+@BOTH
+def test_a_connection_that_flaps_with_every_code_is_made_again_and_each_stream_subscribed_once(
+    venue: str,
+) -> None:
+    pair = flowing(venue=venue)
+    for code in (1000, 1001, 1006, 1008, 1011) * 6:
+        pair.exchange.close_all(pair.now_ns, code, "flapping")
+        pair.run_for(7)
+    heals(pair, within_s=60)
+    [session] = pair.exchange.sessions()
+    assert len(session.streams) == len(set(session.streams)) == 3
+    assert pair.exchange.connects <= 31
 
 
 # --- what the exchange lists ---------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+"""The system's clock may step: what keeps books reads the monotonic one alone."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src" / "depthcache"
+WALL = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime"}
+DOTTED = {f"{module}.{name}" for module in ("time", "datetime") for name in WALL}
+KEEPS_BOOKS = (
+    "core",
+    "reference",
+    "venues",
+    "client.py",
+    "caches.py",
+    "blocking.py",
+    "view.py",
+    "metrics.py",
+)
+IO_THAT_DATES_FILES = {"flights.py", "recorder.py", "journal.py"}
+"""What is written to files carries times of day; no status follows from them."""
+
+
+def test_nothing_that_decides_on_a_status_reads_the_systems_clock() -> None:
+    files = [path for name in KEEPS_BOOKS for path in _files(SOURCE / name)]
+    files += [path for path in _files(SOURCE / "io") if path.name not in IO_THAT_DATES_FILES]
+    assert len(files) > 40
+    assert [f"{path.name}: {found}" for path in files for found in _reads(path)] == []
+
+
+def test_a_reader_of_the_systems_clock_would_be_seen() -> None:
+    assert _reads(SOURCE / "io" / "recorder.py") == ["time_ns"]
+    assert "time" in _reads(SOURCE / "doctor" / "reach.py")
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.suffix else sorted(path.rglob("*.py"))
+
+
+def _reads(path: Path) -> list[str]:
+    """Clocks of the day that a file takes from `time` or `datetime`."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            found += [each.name for each in node.names if each.name in WALL]
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in DOTTED:
+            found.append(node.attr)
+    return found

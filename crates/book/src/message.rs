@@ -2,6 +2,8 @@
 //!
 //! Not here: how bytes become these values (`scan`) and what a book does with them (`book`).
 
+use crate::scan::Guess;
+
 /// The most decimals a price or a quantity may carry after trailing zeros beyond it are cut.
 pub const MAX_SCALE: u8 = 18;
 
@@ -32,6 +34,8 @@ pub struct SideLevels {
     /// The levels in the order of the message, when one of them does not fit 64 bits;
     /// `narrow` is empty then.
     pub wide: Vec<Level<i128>>,
+    /// What the numbers of the message before looked like.
+    pub guess: Guess,
 }
 
 impl SideLevels {

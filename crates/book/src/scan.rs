@@ -11,12 +11,15 @@
 mod json;
 mod levels;
 mod number;
+mod shape;
+mod usual;
 
 use std::borrow::Cow;
 
 use crate::message::{DepthSnapshot, DepthUpdate};
 use json::{Fault, Reader};
 
+pub use levels::Guess;
 pub use number::{Decimal, general as decimal, is_too_large};
 
 /// Frames and snapshots above this many bytes are refused.
@@ -78,57 +81,25 @@ pub fn unchained(frame: &Scanned<'_>) -> Malformed {
 
 /// Whether a stream name is that of a diff depth stream: `<symbol>@depth` or `<symbol>@depth@…`.
 pub fn is_diff_stream(stream: &str) -> bool {
-    match stream.split_once('@') {
-        Some((_, kind)) => kind == "depth" || kind.starts_with("depth@"),
-        None => false,
-    }
+    let stream = stream.as_bytes();
+    let Some(at) = stream.iter().position(|byte| *byte == b'@') else {
+        return false;
+    };
+    let kind = &stream[at + 1..];
+    kind == b"depth" || kind.starts_with(b"depth@")
 }
 
 /// Read one frame. On an error `into` holds rubbish.
 pub fn frame<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Result<Scanned<'a>, Malformed> {
+    if bytes.len() <= MOST_BYTES {
+        // Every byte is looked at on the way: the text need not be known to be UTF-8.
+        let usual = usual::wrapped(bytes, into).or_else(|| usual::bare(bytes, into));
+        if let Some(scanned) = usual {
+            return Ok(scanned);
+        }
+    }
     check_text(bytes)?;
-    match usual_wrapper(bytes, into) {
-        Some(result) => result,
-        None => any_frame(bytes, into),
-    }
-}
-
-/// `{"stream":"…","data":{…}}` without anything around: the shape on the wire.
-///
-/// `None` when the frame has another shape; nothing is concluded from that.
-fn usual_wrapper<'a>(
-    bytes: &'a [u8],
-    into: &mut DepthUpdate,
-) -> Option<Result<Scanned<'a>, Malformed>> {
-    const OPENING: &[u8] = b"{\"stream\":\"";
-    const MIDDLE: &[u8] = b",\"data\":{";
-    if !bytes.starts_with(OPENING) {
-        return None;
-    }
-    let mut reader = Reader {
-        bytes,
-        at: OPENING.len() - 1,
-    };
-    let stream = reader.string().ok()?;
-    if !bytes[reader.at..].starts_with(MIDDLE) {
-        return None;
-    }
-    reader.at += MIDDLE.len() - 1;
-    let result = payload(&mut reader, is_diff_stream(&stream), 2, into);
-    if result.is_ok() && bytes.get(reader.at..) != Some(b"}") {
-        return None;
-    }
-    Some(match result {
-        Ok(body) => Ok(Scanned {
-            stream: Some(stream),
-            body,
-        }),
-        Err((what, position)) => Err(Malformed {
-            what,
-            position,
-            stream: Some(stream.into_owned()),
-        }),
-    })
+    any_frame(bytes, into)
 }
 
 /// A frame of any shape: first what its top says, then its payload.
@@ -230,7 +201,12 @@ fn payload<'a>(
         return Ok(Body::Other);
     }
     let mut seen = Seen::default();
-    let mut another = reader.open(b'{', b'}', "a frame must be a JSON object")?;
+    usual::first_keys(reader, &mut seen, into);
+    let mut another = if seen.is_depth_update {
+        reader.more(b'}')?
+    } else {
+        reader.open(b'{', b'}', "a frame must be a JSON object")?
+    };
     while another {
         let place = reader.at;
         let bit = diff_key(reader)?;
@@ -253,6 +229,16 @@ fn payload<'a>(
     finish(seen, start, into)
 }
 
+const KEY_EVENT: u16 = 1;
+const KEY_EVENT_TIME: u16 = 2;
+const KEY_TRANSACTION_TIME: u16 = 4;
+const KEY_SYMBOL: u16 = 8;
+const KEY_FIRST: u16 = 16;
+const KEY_LAST: u16 = 32;
+const KEY_PREVIOUS: u16 = 64;
+const KEY_BIDS: u16 = 128;
+const KEY_ASKS: u16 = 256;
+
 /// Step over a key; gives the bit of a key that a diff has, 0 for any other.
 #[inline]
 fn diff_key(reader: &mut Reader<'_>) -> Result<u16, Fault> {
@@ -270,15 +256,15 @@ fn diff_key(reader: &mut Reader<'_>) -> Result<u16, Fault> {
 #[inline]
 fn bit_of(key: &[u8]) -> u16 {
     match key {
-        b"e" => 1,
-        b"E" => 2,
-        b"T" => 4,
-        b"s" => 8,
-        b"U" => 16,
-        b"u" => 32,
-        b"pu" => 64,
-        b"b" => 128,
-        b"a" => 256,
+        b"e" => KEY_EVENT,
+        b"E" => KEY_EVENT_TIME,
+        b"T" => KEY_TRANSACTION_TIME,
+        b"s" => KEY_SYMBOL,
+        b"U" => KEY_FIRST,
+        b"u" => KEY_LAST,
+        b"pu" => KEY_PREVIOUS,
+        b"b" => KEY_BIDS,
+        b"a" => KEY_ASKS,
         _ => 0,
     }
 }
@@ -301,28 +287,28 @@ fn known_key<'a>(
     }
     seen.keys |= bit;
     match bit {
-        1 => {
+        KEY_EVENT => {
             seen.is_depth_update = false;
             if reader.peek() == Some(b'"') {
                 seen.is_depth_update = reader.string()? == "depthUpdate";
             }
         }
-        2 => seen.event_time = Some(microseconds(reader.integer()?)),
-        4 => seen.transaction_time = Some(microseconds(reader.integer()?)),
-        8 => {
+        KEY_EVENT_TIME => seen.event_time = Some(microseconds(reader.integer()?)),
+        KEY_TRANSACTION_TIME => seen.transaction_time = Some(microseconds(reader.integer()?)),
+        KEY_SYMBOL => {
             if reader.peek() != Some(b'"') {
                 return Err(("the symbol s must be a string", reader.at));
             }
             seen.symbol = Some(reader.string()?);
         }
-        16 => seen.first = Some(reader.integer()?),
-        32 => seen.last = Some(reader.integer()?),
-        64 => {
+        KEY_FIRST => seen.first = Some(reader.integer()?),
+        KEY_LAST => seen.last = Some(reader.integer()?),
+        KEY_PREVIOUS => {
             if reader.peek() != Some(b'n') {
                 seen.previous = Some(reader.integer()?);
             }
         }
-        128 => {
+        KEY_BIDS => {
             levels::side(reader, &mut into.bids)?;
             seen.bids = true;
         }

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
+use super::number::{integer, word_at};
+
 /// What is wrong, and at which byte.
 pub type Fault = (&'static str, usize);
 
@@ -195,6 +197,38 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    /// A plain integer behind a key that stands exactly so, if a comma or brace follows; else
+    /// nothing is read.
+    #[inline(always)]
+    pub fn integer_after(&mut self, key: &[u8]) -> Option<i64> {
+        if !self.bytes[self.at..].starts_with(key) {
+            return None;
+        }
+        let (value, end) = integer(self.bytes, self.at + key.len())?;
+        if !matches!(self.bytes.get(end), Some(b',' | b'}')) {
+            return None;
+        }
+        self.at = end;
+        Some(value)
+    }
+
+    /// A string without escapes behind a key and its opening quote that stand exactly so; else
+    /// nothing is read.
+    #[inline(always)]
+    pub fn string_after(&mut self, key: &[u8]) -> Option<&'a str> {
+        if !self.bytes[self.at..].starts_with(key) {
+            return None;
+        }
+        let rest = &self.bytes[self.at + key.len()..];
+        let length = plain_length(rest)?;
+        if rest.get(length) != Some(&b'"') {
+            return None;
+        }
+        let text = std::str::from_utf8(&rest[..length]).ok()?;
+        self.at += key.len() + length + 1;
+        Some(text)
+    }
+
     /// Step over any value, checking it; `depth` is how deep it is nested, 1 for the whole message.
     pub fn skip(&mut self, depth: usize) -> Result<(), Fault> {
         let next = self.peek();
@@ -269,6 +303,26 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         self.at - start
+    }
+}
+
+/// How many bytes of a string come before the first quote, backslash or control character.
+#[inline(always)]
+fn plain_length(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH_BITS: u64 = 0x80 * ONES;
+    // The high bit of the first byte below a bound; above it anything may be set.
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGH_BITS;
+    let mut at = 0;
+    loop {
+        let word = word_at(bytes, at)?;
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let special = below(word, 0x20) | quote | backslash;
+        if special != 0 {
+            return Some(at + special.trailing_zeros() as usize / 8);
+        }
+        at += 8;
     }
 }
 

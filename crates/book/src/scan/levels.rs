@@ -5,7 +5,15 @@
 
 use crate::message::{Level, SideLevels};
 use crate::scan::json::{Fault, Reader};
-use crate::scan::number::{Decimal, Shape, general, power, shaped, with_places};
+use crate::scan::number::{Decimal, fast, general, power, word_at};
+use crate::scan::shape::{AT, PriceShape, QuantityShape, Window, window};
+
+/// What the numbers of a side looked like so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Guess {
+    price: PriceShape,
+    quantity: QuantityShape,
+}
 
 /// Read a side; the reader stands at its opening bracket.
 pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {
@@ -29,60 +37,88 @@ fn usual(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
         _ => return None,
     }
     let mut at = start + 3;
-    let mut price_shape = Shape::default();
-    let mut places = 1;
-    let (mut price_scale, mut quantity_scale) = (UNKNOWN, UNKNOWN);
+    let mut guess = into.guess;
+    let (mut price_scale, mut quantity_scale) = (Scale::default(), Scale::default());
+    let mut padded = [0; size_of::<Window>()];
     loop {
-        let (price, scale, close, behind) =
-            shaped(bytes, at, &mut price_shape, BETWEEN_NUMBERS, LOW_3)?;
-        if price == 0 || (scale != price_scale && !settles(&mut price_scale, scale)) {
+        let window = window(bytes, at, &mut padded)?;
+        let (price, close) = match guess.price.read(window, BETWEEN_NUMBERS, LOW_3) {
+            Some(found) => found,
+            None => {
+                let (price, places, close) = fast(bytes, at)?;
+                if word_at(bytes, close)? & LOW_3 != BETWEEN_NUMBERS {
+                    return None;
+                }
+                price_scale.take(places, guess.price.places, price)?;
+                guess.price.learn(close - at, places);
+                (price, close - at + AT)
+            }
+        };
+        if price == 0 {
             return None;
         }
-        if behind & LOW_3 != BETWEEN_NUMBERS {
-            return None;
-        }
-        let (quantity, scale, close, behind) = with_places(bytes, close + 3, &mut places)?;
-        // Which quantities are zero cannot be guessed, so their scale is looked at first.
-        if scale != quantity_scale && quantity != 0 && !settles(&mut quantity_scale, scale) {
-            return None;
-        }
+        let (quantity, close, behind) = match guess.quantity.read(window, close + 3) {
+            Some(found) => found,
+            None => {
+                let begin = at + close + 3 - AT;
+                let (quantity, places, close) = fast(bytes, begin)?;
+                if quantity_scale.take(places, guess.quantity.places, quantity)? {
+                    guess.quantity.learn(places);
+                }
+                (quantity, close - at + AT, word_at(bytes, close)?)
+            }
+        };
+        price_scale.guessed = true;
+        quantity_scale.guessed |= quantity != 0;
         into.narrow.push(Level { price, quantity });
+        at += close - AT;
         if behind & LOW_5 != BETWEEN_LEVELS {
             if behind & LOW_3 != BEHIND_LEVELS {
                 return None;
             }
-            into.price_scale = if price_scale == UNKNOWN {
-                0
-            } else {
-                price_scale
-            };
-            into.quantity_scale = if quantity_scale == UNKNOWN {
-                0
-            } else {
-                quantity_scale
-            };
-            return Some(close + 3);
+            into.price_scale = price_scale.of_all(guess.price.places);
+            into.quantity_scale = quantity_scale.of_all(guess.quantity.places);
+            into.guess = guess;
+            return Some(at + 3);
         }
-        at = close + 5;
+        at += 5;
     }
 }
 
-/// No number has told the scale yet.
-const UNKNOWN: u8 = u8::MAX;
+/// The one scale of the numbers of a side; zeros have none.
+#[derive(Default)]
+struct Scale {
+    /// Settled by a number that was not guessed.
+    known: Option<u8>,
+    /// Numbers have been read: where `known` says nothing, all of them by one and the same guess.
+    guessed: bool,
+}
+
+impl Scale {
+    /// A number that was not as guessed; whether it has the scale of the others, as far as there
+    /// are any. None where the numbers of the side have two scales.
+    #[cold]
+    fn take(&mut self, places: u8, guess: u8, number: i64) -> Option<bool> {
+        if self.known.is_none() && self.guessed {
+            self.known = Some(guess);
+        }
+        if number != 0 && *self.known.get_or_insert(places) != places {
+            return None;
+        }
+        Some(self.known.is_none_or(|known| known == places))
+    }
+
+    fn of_all(&self, guess: u8) -> u8 {
+        let unsettled = if self.guessed { guess } else { 0 };
+        self.known.unwrap_or(unsettled)
+    }
+}
 
 const LOW_3: u64 = 0xFF_FFFF;
 const LOW_5: u64 = 0xFF_FFFF_FFFF;
 const BETWEEN_NUMBERS: u64 = u64::from_le_bytes(*b"\",\"\0\0\0\0\0");
 const BETWEEN_LEVELS: u64 = u64::from_le_bytes(*b"\"],[\"\0\0\0");
 const BEHIND_LEVELS: u64 = u64::from_le_bytes(*b"\"]]\0\0\0\0\0");
-
-/// Take the first scale as the scale of the side; whether it was the first.
-#[cold]
-fn settles(held: &mut u8, scale: u8) -> bool {
-    let first = *held == UNKNOWN;
-    *held = scale;
-    first
-}
 
 #[cold]
 fn unusual(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {

@@ -15,7 +15,7 @@ pub struct Decimal {
 }
 
 const HIGH_NIBBLES: u64 = 0xF0F0_F0F0_F0F0_F0F0;
-const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
+pub const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 const SIXES: u64 = 0x0606_0606_0606_0606;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// Added to the value of a digit it stays below the high bit, added to anything above it does not.
@@ -23,7 +23,7 @@ const BEYOND_NINE: u64 = 0x7676_7676_7676_7676;
 const MOST_FAST_DIGITS: usize = 18;
 
 /// Powers of ten, up to the most digits the fast path takes.
-const POWERS: [u64; MOST_FAST_DIGITS + 1] = {
+pub const POWERS: [u64; MOST_FAST_DIGITS + 1] = {
     let mut powers = [1u64; MOST_FAST_DIGITS + 1];
     let mut at = 1;
     while at < powers.len() {
@@ -49,7 +49,7 @@ fn eight_digits(word: u64) -> u64 {
 
 /// The value of eight digits that are numbers from 0 to 9 already, first one in the lowest byte.
 #[inline(always)]
-fn value_of(digits: u64) -> u64 {
+pub fn value_of(digits: u64) -> u64 {
     let pairs = digits.wrapping_mul(2561) >> 8;
     let fours = (pairs & 0x00FF_00FF_00FF_00FF).wrapping_mul(6_553_601) >> 16;
     (fours & 0x0000_FFFF_0000_FFFF).wrapping_mul(42_949_672_960_001) >> 32
@@ -108,92 +108,36 @@ fn word_at_end(bytes: &[u8], at: usize) -> Option<u64> {
 
 /// The high bit of the first byte that is no number from 0 to 9; above it anything may be set.
 #[inline(always)]
-fn no_digits(values: u64) -> u64 {
+pub fn no_digits(values: u64) -> u64 {
     (values.wrapping_add(BEYOND_NINE) | values) & HIGH_BITS
 }
 
-/// The digits of `bytes[start..end]`, one to eight of them, or `None` when they are not.
+/// A plain integer of at most 15 digits that begins at `at`, and where it ends; `None` when it is
+/// anything else.
 #[inline]
-fn few_digits(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
-    let count = end.wrapping_sub(start);
-    if count.wrapping_sub(1) > 7 {
+pub fn integer(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    let first = word_at(bytes, at)? ^ ASCII_ZEROS;
+    let bits = no_digits(first).trailing_zeros() & !7;
+    if bits == 0 || (first as u8 == 0 && bits > 8) {
         return None;
     }
-    let word = word_at(bytes, end.wrapping_sub(8))?;
-    let unwanted = 64 - 8 * count as u32;
-    let values = (word ^ ASCII_ZEROS) >> unwanted << unwanted;
-    if no_digits(values) != 0 {
-        return careful_digits(bytes, start, end);
+    if bits < 64 {
+        return Some((
+            value_of(first << (64 - bits)) as i64,
+            at + bits as usize / 8,
+        ));
     }
-    Some(value_of(values))
-}
-
-/// The same, digit by digit.
-#[cold]
-fn careful_digits(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
-    bytes.get(start..end)?.iter().try_fold(0, |value, byte| {
-        byte.is_ascii_digit()
-            .then(|| value * 10 + u64::from(byte - b'0'))
-    })
-}
-
-/// Where the parts of the last number of a kind were, counted from its first digit: the next one
-/// is most often as long, and a guess that is checked makes no number wait for the one before.
-#[derive(Clone, Copy, Default)]
-pub struct Shape {
-    dot: usize,
-    length: usize,
-}
-
-/// A number, how many of its digits stand behind the dot, where its closing quote is, and the
-/// eight bytes from there on.
-pub type Found = (i64, u8, usize, u64);
-
-/// Read the number at `at` as `shape` says, else by looking; `behind` is what must follow it, and
-/// `mask` how much of that. `None` when it is unusual.
-#[inline(always)]
-pub fn shaped(bytes: &[u8], at: usize, shape: &mut Shape, behind: u64, mask: u64) -> Option<Found> {
-    let Shape { dot, length } = *shape;
-    let close = at + length;
-    let end = word_at(bytes, close)?;
-    if end & mask == behind && bytes.get(at + dot) == Some(&b'.') {
-        let places = length - dot - 1;
-        let whole = few_digits(bytes, at, at + dot)?;
-        let part = few_digits(bytes, at + dot + 1, close)?;
-        let mantissa = (whole * POWERS[places & 15] + part) as i64;
-        return Some((mantissa, places as u8, close, end));
+    let second = word_at(bytes, at + 8)? ^ ASCII_ZEROS;
+    let bits = no_digits(second).trailing_zeros() & !7;
+    if bits == 64 {
+        return None;
     }
-    let (mantissa, scale, close) = fast(bytes, at)?;
-    let places = usize::from(scale);
-    let length = close - at;
-    if (1..=8).contains(&places) && length - places <= 9 {
-        *shape = Shape {
-            dot: length - places - 1,
-            length,
-        };
-    }
-    Some((mantissa, scale, close, word_at(bytes, close)?))
-}
-
-/// Read a number of as many decimals as `places`, the number of them in the one before, else by
-/// looking. Where it ends then only depends on its first digits. Gives the same as `shaped`.
-#[inline(always)]
-pub fn with_places(bytes: &[u8], at: usize, places: &mut usize) -> Option<Found> {
-    let values = word_at(bytes, at)? ^ ASCII_ZEROS;
-    let bits = no_digits(values).trailing_zeros() & !7;
-    let close = at + (bits / 8) as usize + 1 + *places;
-    let end = word_at(bytes, close)?;
-    if bits.wrapping_sub(8) < 56 && (values >> bits) as u8 == b'.' ^ b'0' && end as u8 == b'"' {
-        let whole = value_of(values << (64 - bits));
-        let part = few_digits(bytes, close - *places, close)?;
-        let mantissa = (whole * POWERS[*places & 15] + part) as i64;
-        return Some((mantissa, *places as u8, close, end));
-    }
-    let (mantissa, scale, close) = fast(bytes, at)?;
-    if (1..=8).contains(&scale) {
-        *places = usize::from(scale);
-    }
-    Some((mantissa, scale, close, word_at(bytes, close)?))
+    let count = bits as usize / 8;
+    let rest = value_of(second << 1 << (63 - bits));
+    Some((
+        (value_of(first) * POWERS[count] + rest) as i64,
+        at + 8 + count,
+    ))
 }
 
 /// A usual number that begins at `at` and ends with a quote, found by looking.

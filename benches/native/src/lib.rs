@@ -32,17 +32,26 @@ pub fn snapshot(levels: u64) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Diffs of 46 levels, sorted as spot sorts them.
-pub fn diffs(count: u64, levels: u64) -> Vec<Vec<u8>> {
+/// How a venue writes its diffs.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// Eight decimals, best first, `U` and `u`.
+    Spot,
+    /// Few decimals, ascending, `T` and `pu` too.
+    Futures,
+}
+
+/// Diffs of about twice `a_side` levels, sorted as the venue sorts them.
+pub fn diffs(shape: Shape, count: u64, levels: u64, a_side: usize) -> Vec<Vec<u8>> {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     (0..count)
-        .map(|number| diff(&mut dice, number + 2, levels))
+        .map(|number| diff(shape, &mut dice, number + 2, levels, a_side))
         .collect()
 }
 
-fn diff(dice: &mut Dice, id: u64, levels: u64) -> Vec<u8> {
+fn diff(shape: Shape, dice: &mut Dice, id: u64, levels: u64, a_side: usize) -> Vec<u8> {
     let mut side = |ask: bool| {
-        let mut ranks: Vec<u64> = (0..23)
+        let mut ranks: Vec<u64> = (0..a_side)
             .map(|_| {
                 let near = dice.below(3) > 0;
                 dice.below(if near { levels / 10 } else { levels })
@@ -50,18 +59,38 @@ fn diff(dice: &mut Dice, id: u64, levels: u64) -> Vec<u8> {
             .collect();
         ranks.sort_unstable();
         ranks.dedup();
+        if matches!(shape, Shape::Futures) && !ask {
+            ranks.reverse();
+        }
         let mut text = String::new();
         for rank in ranks {
             let kept = dice.below(10) > 2;
             let quantity = if kept { dice.below(100_000_000) } else { 0 };
             let comma = if text.is_empty() { "" } else { "," };
-            write!(text, r#"{comma}["{}","0.{quantity:08}"]"#, price(ask, rank)).expect("memory");
+            let price = price(ask, rank);
+            match shape {
+                Shape::Spot => write!(text, r#"{comma}["{price}","0.{quantity:08}"]"#),
+                Shape::Futures => {
+                    let price = price.trim_end_matches('0');
+                    let (whole, part) = (quantity / 1_000_000, quantity % 1_000);
+                    write!(text, r#"{comma}["{price:0<8}","{whole}.{part:03}"]"#)
+                }
+            }
+            .expect("memory");
         }
         text
     };
     let (bids, asks) = (side(false), side(true));
+    let (stream, more, previous) = match shape {
+        Shape::Spot => ("btcusdt@depth@100ms", String::new(), String::new()),
+        Shape::Futures => (
+            "btcusdt@depth@0ms",
+            r#""T":1723161255208,"#.to_owned(),
+            format!(r#""pu":{},"#, id - 1),
+        ),
+    };
     format!(
-        r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT","U":{id},"u":{id},"b":[{bids}],"a":[{asks}]}}}}"#
+        r#"{{"stream":"{stream}","data":{{"e":"depthUpdate","E":1723161255208,{more}"s":"BTCUSDT","U":{id},"u":{id},{previous}"b":[{bids}],"a":[{asks}]}}}}"#
     )
     .into_bytes()
 }

@@ -1,0 +1,129 @@
+//! One layer of the native book, as often as it says: `depthcache-instructions LAYER`.
+//!
+//! Without an argument it names the layers. What is to be counted happens inside `measured`, where
+//! `benches/instructions.py` switches valgrind's counting on.
+
+use std::hint::black_box;
+
+use depthcache_book::ladder::Ladder;
+use depthcache_book::message::{DepthSnapshot, DepthUpdate};
+use depthcache_book::offline::OfflineBook;
+use depthcache_book::query::{Reading, Side};
+use depthcache_book::scan;
+use depthcache_book::sequence::Continuity;
+use depthcache_instructions::{Shape, diffs, snapshot};
+
+const FRAMES: u64 = 200;
+const READS: usize = 200;
+const LAYERS: [&str; 12] = [
+    "scan spot",
+    "scan futures",
+    "scan small",
+    "apply 2,000",
+    "apply 30,000",
+    "frame 2,000",
+    "frame 30,000",
+    "best",
+    "freeze 20",
+    "top 20",
+    "top 1,000",
+    "top 1,000 as floats",
+];
+
+/// Counted, everything else is not.
+#[inline(never)]
+fn measured(work: &mut dyn FnMut()) {
+    work();
+}
+
+fn main() {
+    match std::env::args().nth(1) {
+        Some(layer) => println!("{}", run(&layer)),
+        None => LAYERS.iter().for_each(|layer| println!("{layer}")),
+    }
+}
+
+/// How many operations were done.
+fn run(layer: &str) -> u64 {
+    match layer {
+        "scan spot" => scanned(Shape::Spot, 23),
+        "scan futures" => scanned(Shape::Futures, 23),
+        "scan small" => scanned(Shape::Spot, 1),
+        "apply 2,000" => applied(2_000),
+        "apply 30,000" => applied(30_000),
+        "frame 2,000" => framed(2_000),
+        "frame 30,000" => framed(30_000),
+        "best" => read(|book| {
+            black_box(book.cell().lock().best());
+        }),
+        "freeze 20" => read(|book| drop(black_box(book.cell().lock().freeze(20)))),
+        "top 20" => read(|book| drop(black_box(book.cell().lock().levels(Side::Bids, 0, 20)))),
+        "top 1,000" => {
+            read(|book| drop(black_box(book.cell().lock().levels(Side::Bids, 0, 1_000))))
+        }
+        "top 1,000 as floats" => read(|book| {
+            let run = book.cell().lock().levels(Side::Bids, 0, 1_000);
+            drop(black_box(run.floats()));
+        }),
+        _ => panic!("no layer {layer}"),
+    }
+}
+
+fn scanned(shape: Shape, levels_a_side: usize) -> u64 {
+    let frames = diffs(shape, FRAMES, 2_000, levels_a_side);
+    let mut update = DepthUpdate::default();
+    measured(&mut || {
+        for frame in &frames {
+            black_box(scan::frame(frame, &mut update)).expect("a good frame");
+        }
+    });
+    FRAMES
+}
+
+fn applied(levels: u64) -> u64 {
+    let mut start = DepthSnapshot::default();
+    scan::snapshot(&snapshot(levels), &mut start).expect("a good snapshot");
+    let mut bids = Ladder::from_snapshot(Side::Bids, &start.bids, None);
+    let mut asks = Ladder::from_snapshot(Side::Asks, &start.asks, None);
+    let updates: Vec<DepthUpdate> = diffs(Shape::Spot, FRAMES, levels, 23)
+        .iter()
+        .map(|frame| {
+            let mut update = DepthUpdate::default();
+            scan::frame(frame, &mut update).expect("a good frame");
+            update
+        })
+        .collect();
+    measured(&mut || {
+        for update in &updates {
+            black_box(bids.apply(&update.bids) + asks.apply(&update.asks));
+        }
+    });
+    FRAMES
+}
+
+fn book(levels: u64) -> OfflineBook {
+    let book = OfflineBook::new("x", None, Continuity::Contiguous, 1 << 20);
+    book.load_snapshot(&snapshot(levels), None)
+        .expect("a good snapshot");
+    book
+}
+
+fn framed(levels: u64) -> u64 {
+    let (book, frames) = (book(levels), diffs(Shape::Spot, FRAMES, levels, 23));
+    measured(&mut || {
+        for frame in &frames {
+            black_box(book.apply(frame)).expect("a good frame");
+        }
+    });
+    FRAMES
+}
+
+/// Of a book that has lived.
+fn read(look: impl Fn(&OfflineBook)) -> u64 {
+    let book = book(2_000);
+    for frame in diffs(Shape::Spot, FRAMES, 2_000, 23) {
+        book.apply(&frame).expect("a good frame");
+    }
+    measured(&mut || (0..READS).for_each(|_| look(&book)));
+    READS as u64
+}

@@ -323,6 +323,13 @@ class BookReader:
         `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
         prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
         """
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory that the levels of both sides and the kept diffs take.
+
+        16 bytes a level, and the room that makes changing them cheap; without the flight recorder and
+        without what the allocator adds.
+        """
 
 @disjoint_base
 class FrozenBook(BookReader):

@@ -372,6 +372,11 @@ impl BookReader {
         Ok(counts)
     }
 
+    #[getter]
+    fn memory_bytes(&self, py: Python<'_>) -> usize {
+        self.source.look(py, |book| book.memory_bytes())
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let book = slf.get();
         let facts = book.source.look(slf.py(), describe);

@@ -66,6 +66,11 @@ impl Buffer {
             .map(|kept| (kept, &self.frames[kept.start..kept.stop]))
     }
 
+    /// Bytes of memory held, without the allocator's own.
+    pub fn memory_bytes(&self) -> usize {
+        self.frames.capacity() + self.kept.capacity() * size_of::<Kept>()
+    }
+
     /// Forget them and give their memory back.
     pub fn clear(&mut self) {
         *self = Buffer::default();

@@ -224,4 +224,8 @@ impl Reading for Frozen {
     fn counters(&self) -> Counters {
         self.facts.counters
     }
+
+    fn memory_bytes(&self) -> usize {
+        self.bids.run.memory_bytes() + self.asks.run.memory_bytes() + size_of::<Frozen>()
+    }
 }

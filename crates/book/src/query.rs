@@ -200,6 +200,14 @@ impl LevelRun {
         self.len() == 0
     }
 
+    /// Bytes of memory held, without the allocator's own.
+    pub fn memory_bytes(&self) -> usize {
+        match &self.mantissas {
+            Mantissas::Narrow(levels) => levels.capacity() * size_of::<Level<i64>>(),
+            Mantissas::Wide(levels) => levels.capacity() * size_of::<Level<i128>>(),
+        }
+    }
+
     /// The level at a place; panics outside.
     #[inline]
     pub fn get(&self, index: usize) -> NumberLevel {
@@ -343,4 +351,6 @@ pub trait Reading {
     fn coverage(&self, side: Side) -> usize;
     /// What the book has lived through.
     fn counters(&self) -> Counters;
+    /// Bytes of memory that levels and kept diffs take, without the allocator's own.
+    fn memory_bytes(&self) -> usize;
 }

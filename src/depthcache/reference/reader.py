@@ -100,6 +100,11 @@ class BookReader:
         return {name: self._market.counters[name] for name in COUNTERS}
 
     @property
+    def memory_bytes(self) -> int:
+        """What the bare numbers of both sides take: two of 8 bytes a level."""
+        return 16 * (len(self._market.bids.levels) + len(self._market.asks.levels))
+
+    @property
     def complete_to(self) -> CompleteTo:
         """How deep each side is proven."""
         if self._market.last_update_id is None:

@@ -161,4 +161,9 @@ impl Reading for Market {
     fn counters(&self) -> Counters {
         self.counters
     }
+
+    fn memory_bytes(&self) -> usize {
+        let levels = self.bids.memory_bytes() + self.asks.memory_bytes();
+        levels + self.buffer.memory_bytes() + size_of::<Market>()
+    }
 }

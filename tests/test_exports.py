@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,8 +68,40 @@ def test_the_words_of_apply_are_the_outcomes() -> None:
     assert outcomes == set(depthcache.Outcome)
 
 
+HEAVY = {"aiohttp", "asyncio", "click", "logging", "msgspec", "numpy", "rich", "ssl", "zstandard"}
+
+
+def modules_after(code: str) -> set[str]:
+    """What a fresh interpreter has loaded after this code, beyond what it always loads."""
+    code = f"import sys; before = set(sys.modules); {code}; print(*set(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_importing_loads_nothing_before_it_is_needed() -> None:
+    loaded = modules_after("import depthcache")
+    assert loaded & HEAVY == set()
+    assert {name for name in loaded if name.startswith("depthcache")} == {"depthcache"}
+
+
 def test_a_program_that_only_replays_bytes_does_not_load_the_network() -> None:
-    heavy = {"aiohttp", "rich", "click", "depthcache.simulator", "depthcache.recording"}
-    code = f"import sys, depthcache; depthcache.Book('binance.com'); print({heavy} & set(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "set()"
+    loaded = modules_after("import depthcache; depthcache.Book('binance.com').status")
+    assert loaded & {"aiohttp", "click", "numpy", "rich", "zstandard"} == set()
+    assert loaded & {"depthcache.simulator", "depthcache.recording", "depthcache.client"} == set()
+
+
+def test_a_live_client_loads_no_second_network_and_no_arrays() -> None:
+    loaded = modules_after("import depthcache; depthcache.connect; depthcache.blocking.connect")
+    assert loaded & {"aiohttp", "click", "numpy", "rich"} == set()
+
+
+def test_types_and_the_running_program_find_each_name_in_the_same_place() -> None:
+    tree = ast.parse(Path(depthcache.__file__).read_text("utf-8"))
+    guard = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        (node.module, alias.name)
+        for node in guard.body
+        if isinstance(node, ast.ImportFrom) and node.module != "depthcache"
+        for alias in node.names
+    }
+    assert typed == {(home, name) for home, names in depthcache._HOMES.items() for name in names}

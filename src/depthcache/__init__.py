@@ -5,79 +5,84 @@
         print(books["BTCUSDT"].best)
 
 What is listed in `__all__` is public, everything else may change. `connect` and `blocking.connect`
-make live books, `Book` is the same without any network. Importing this loads no network and no
-terminal; `simulator`, `recording`, `rest` and `__version__` are made when they are first asked for.
+make live books, `Book` is the same without any network. Importing this loads nothing: each name
+is loaded when it is first asked for, with what it needs and no more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from depthcache import blocking
-from depthcache._native import BookReader, Columns, FrozenBook, Side, Update
-from depthcache.caches import Books, connect
-from depthcache.core.policy import Policy
-from depthcache.errors import (
-    BookClosed,
-    BookError,
-    BookNotSynced,
-    BooksNotSynced,
-    ConnectionFailed,
-    DepthCacheError,
-    ExchangeError,
-    InvalidArgument,
-    MalformedFrame,
-    MalformedMessage,
-    MalformedSnapshot,
-    NetworkError,
-    NumberTooWide,
-    PackageMissing,
-    RequestRejected,
-    SymbolMismatch,
-    SyncTimeout,
-    UnknownExchange,
-    UnknownSymbol,
-    UnreadableRecording,
-    UsageError,
-)
-from depthcache.follow import FollowMode, FollowOptions, Updates
-from depthcache.io.snapshots import Snapshot, SnapshotRequest
-from depthcache.listen import Listener
-from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
-from depthcache.model import (
-    Audit,
-    Best,
-    BookArrays,
-    BookIntegers,
-    Changes,
-    CompleteTo,
-    Coverage,
-    Depth,
-    DepthWithin,
-    Fill,
-    GroupedBook,
-    Imbalance,
-    Integers,
-    Lag,
-    Level,
-    Levels,
-    MidPrice,
-    MissingBook,
-    Outcome,
-    SizeToMove,
-    SnapshotOutcome,
-    Spread,
-    Status,
-)
-from depthcache.settings import Settings
-from depthcache.venues import Endpoints
-from depthcache.view import Book, LiveBook
-
 if TYPE_CHECKING:
+    from depthcache import blocking as blocking
     from depthcache import doctor as doctor
     from depthcache import recording as recording
     from depthcache import rest as rest
     from depthcache import simulator as simulator
+    from depthcache._native import BookReader, Columns, FrozenBook, Side, Update
+    from depthcache.caches import Books, connect
+    from depthcache.core.policy import Policy
+    from depthcache.errors import (
+        BookClosed,
+        BookError,
+        BookNotSynced,
+        BooksNotSynced,
+        ConnectionFailed,
+        DepthCacheError,
+        ExchangeError,
+        InvalidArgument,
+        MalformedFrame,
+        MalformedMessage,
+        MalformedSnapshot,
+        NetworkError,
+        NumberTooWide,
+        PackageMissing,
+        RequestRejected,
+        SymbolMismatch,
+        SyncTimeout,
+        UnknownExchange,
+        UnknownSymbol,
+        UnreadableRecording,
+        UsageError,
+    )
+    from depthcache.follow import FollowMode, FollowOptions, Updates
+    from depthcache.io.snapshots import Snapshot, SnapshotRequest
+    from depthcache.listen import Listener
+    from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+    from depthcache.model import (
+        Audit,
+        Best,
+        BookArrays,
+        BookIntegers,
+        Changes,
+        CompleteTo,
+        Coverage,
+        Depth,
+        DepthWithin,
+        Fill,
+        GroupedBook,
+        Imbalance,
+        Integers,
+        Lag,
+        Level,
+        Levels,
+        MidPrice,
+        MissingBook,
+        Outcome,
+        SizeToMove,
+        SnapshotOutcome,
+        Spread,
+        Status,
+    )
+    from depthcache.settings import Settings
+    from depthcache.venues import Endpoints
+    from depthcache.view import Book, LiveBook
+
+    APPLIED: Final = Outcome.APPLIED
+    STALE: Final = Outcome.STALE
+    WAITING: Final = Outcome.WAITING
+    GAP: Final = Outcome.GAP
+    IGNORED: Final = Outcome.IGNORED
 
     __version__: str
 
@@ -160,20 +165,92 @@ __all__ = [
     "simulator",
 ]
 
-APPLIED: Final = Outcome.APPLIED
-STALE: Final = Outcome.STALE
-WAITING: Final = Outcome.WAITING
-GAP: Final = Outcome.GAP
-IGNORED: Final = Outcome.IGNORED
+_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator")
 
-_LAZY = ("doctor", "recording", "rest", "simulator")
+_HOMES = {
+    "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update"),
+    "depthcache.caches": ("Books", "connect"),
+    "depthcache.core.policy": ("Policy",),
+    "depthcache.errors": (
+        "BookClosed",
+        "BookError",
+        "BookNotSynced",
+        "BooksNotSynced",
+        "ConnectionFailed",
+        "DepthCacheError",
+        "ExchangeError",
+        "InvalidArgument",
+        "MalformedFrame",
+        "MalformedMessage",
+        "MalformedSnapshot",
+        "NetworkError",
+        "NumberTooWide",
+        "PackageMissing",
+        "RequestRejected",
+        "SymbolMismatch",
+        "SyncTimeout",
+        "UnknownExchange",
+        "UnknownSymbol",
+        "UnreadableRecording",
+        "UsageError",
+    ),
+    "depthcache.follow": ("FollowMode", "FollowOptions", "Updates"),
+    "depthcache.io.snapshots": ("Snapshot", "SnapshotRequest"),
+    "depthcache.listen": ("Listener",),
+    "depthcache.metrics": ("BookFacts", "BudgetFacts", "ConnectionFacts", "Facts"),
+    "depthcache.model": (
+        "Audit",
+        "Best",
+        "BookArrays",
+        "BookIntegers",
+        "Changes",
+        "CompleteTo",
+        "Coverage",
+        "Depth",
+        "DepthWithin",
+        "Fill",
+        "GroupedBook",
+        "Imbalance",
+        "Integers",
+        "Lag",
+        "Level",
+        "Levels",
+        "MidPrice",
+        "MissingBook",
+        "Outcome",
+        "SizeToMove",
+        "SnapshotOutcome",
+        "Spread",
+        "Status",
+    ),
+    "depthcache.settings": ("Settings",),
+    "depthcache.venues": ("Endpoints",),
+    "depthcache.view": ("Book", "LiveBook"),
+}
+"""Where each public name is made."""
+
+_OUTCOMES = ("APPLIED", "STALE", "WAITING", "GAP", "IGNORED")
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """The parts that programs with live books do not need, when they are asked for."""
-    if name in _LAZY:
-        from importlib import import_module
+    """A public name, when it is first asked for."""
+    value = _load(name)
+    globals()[name] = value
+    return value
 
+
+def _load(name: str) -> object:
+    from importlib import import_module
+
+    if name in _HOME_OF:
+        value: object = getattr(import_module(_HOME_OF[name]), name)
+        return value
+    if name in _OUTCOMES:
+        outcome: object = import_module("depthcache.model").Outcome[name]
+        return outcome
+    if name in _MODULES:
         return import_module(f"depthcache.{name}")
     if name == "__version__":
         from importlib.metadata import version
@@ -183,4 +260,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "__version__"})
+    return sorted({*globals(), *__all__, *_MODULES, "__version__"})

@@ -47,12 +47,13 @@ check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 docs:  ## Build the documentation into build/site; broken links and missing objects are errors
 	PYTHON=$(PYTHON) tools/docs.sh
 
-bench: wheel  ## Measure against recorded data and other people's clients (needs ../shared/captures)
+bench: wheel  ## Measure, also against other people's clients, and write BENCHMARKS.md (BURST=60 for a long burst)
 	tools/environment.sh $(BENCH_ENV) bench
-	$(BENCH_ENV)/bin/python -m benches
+	$(BENCH_ENV)/bin/python tools/clients.py
+	$(BENCH_ENV)/bin/python -m benches $(if $(BURST),--burst $(BURST))
 
-instructions: tools  ## Count the native book's instructions with valgrind: the same figures on any machine
-	benches/native/run.sh
+instructions: tools  ## Count the native book's instructions with valgrind, against the stored counts (STORE=1 stores)
+	$(PYTHON) -m benches.instructions $(if $(STORE),--store)
 
 fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import depthcache
-from benches import captures, columns, depth, following, frames, freshness, processor, reads, rivals
+from benches import captures, depth, frames, freshness, processor, reads, rivals
 from benches.measure import Row
 
 CAVEATS = (
@@ -22,7 +22,7 @@ CAVEATS = (
     "may be shared and noisy: trust the ratios, not the microseconds. Freshness and whole "
     "programs: over loopback, wall and CPU time of whole processes."
 )
-SECTIONS = ("depth", "following", "columns", "frames", "reads", "freshness", "processor")
+SECTIONS = ("depth", "frames", "reads", "freshness", "processor")
 MOST_SERVED_ROUNDS = 3
 """Of what takes minutes."""
 
@@ -53,10 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = (
         show(console, "books of any size", depth.run(rounds=rounds), "ratio") if "depth" in sections else []
     )
-    if "columns" in sections:
-        rows += show(console, "levels as columns", columns.run(), "times numpy's copy")
-    if "following" in sections:
-        rows += show(console, "following books", following.run(rounds=rounds), "times an empty call")
     if captures.available():
         if "frames" in sections:
             recordings = [captures.load(title) for title in captures.WANTED]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CAPTURES = Path(__file__).parents[2] / "shared" / "captures"
@@ -73,3 +73,8 @@ def load(title: str) -> Capture:
         best_ask=tuple(golden["best_ask"]),
         final_levels=(golden["final_bids"], golden["final_asks"]),
     )
+
+
+def shortened(capture: Capture, diffs: int) -> Capture:
+    """The same recording with its first diffs alone: what must come out at the end is not known then."""
+    return replace(capture, after=capture.after[:diffs])

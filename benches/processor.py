@@ -21,9 +21,9 @@ from benches import freshness, paced
 from benches.measure import Row
 
 RATE = 5_000
-SECONDS = 3.0
+SECONDS = 2.0
 WARM_S = 0.5
-DEADLINE_S = 15.0
+DEADLINE_S = 10.0
 MOST_OF_BARE = 1.3
 """What the client may cost when paced, in units of the bare receiver."""
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")

@@ -1,0 +1,50 @@
+"""The ratios of a run as drawings: one SVG a section, bars on a logarithmic axis, what is wanted as a mark.
+
+    python -m benches.plots          draws build/bench.json again
+
+Needs matplotlib, which `make bench` installs; where it is missing nothing is drawn, and that is said.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+BUILD = Path(__file__).parents[1] / "build"
+
+
+def draw(found: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw every section that has ratios; the files."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, section in found["sections"].items():
+        rows = [row for row in section["rows"] if row["ratio"]]
+        if not rows:
+            continue
+        figure, axes = plt.subplots(figsize=(9, 1 + 0.3 * len(rows)))
+        places = range(len(rows))
+        missed = [row["verdict"] == "NOT REACHED" for row in rows]
+        axes.barh(places, [row["ratio"] for row in rows], color=["C3" if bad else "C0" for bad in missed])
+        bars = [(place, row["bar"]) for place, row in zip(places, rows, strict=True) if row["bar"]]
+        axes.scatter([bar for _, bar in bars], [place for place, _ in bars], marker="|", color="k", s=120)
+        axes.set_yticks(places, [row["what"] for row in rows], fontsize=7)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{section['unit']} (| what is wanted)")
+        axes.set_title(section["title"])
+        file = folder / f"{name}.svg"
+        figure.savefig(file, bbox_inches="tight")
+        plt.close(figure)
+        files.append(file)
+    return files
+
+
+if __name__ == "__main__":
+    for path in draw(json.loads((BUILD / "bench.json").read_text("utf-8")), BUILD / "plots"):
+        print(path)

@@ -1,0 +1,149 @@
+"""Whether readers slow the feed: eight threads of Python read without a pause while frames arrive.
+
+The paced exchange sends 5,000 frames a second to a client as users have it. Compared is what its native
+thread spends on a frame, with and without readers, in turns: its CPU time, so that the readers' own hunger
+for the two cores does not count as the feed's. How late the book is beside them stands there, too.
+On an interpreter without its lock, reading itself is measured on one thread and on all cores.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import depthcache
+from benches import freshness, paced
+from benches.depth import snapshot
+from benches.measure import Row
+from depthcache import _native
+from depthcache.io import native_network
+
+RATE = 5_000
+THREADS = 8
+SECONDS = 2.0
+BAR = 1.1
+FEED = "depthcache-io"
+"""What the native thread is called by the system."""
+
+
+def run(*, rounds: int) -> list[Row]:
+    """What a frame costs the feed with readers and without."""
+    costs: dict[bool, list[float]] = {False: [], True: []}
+    late: dict[bool, list[float]] = {False: [], True: []}
+    reads = 0
+    probe = _native._Probe()
+    whole = native_network.Transport
+    native_network.Transport = lambda *args, **kwargs: _native.Transport(*args, _probe=probe, **kwargs)  # type: ignore[misc,assignment]
+    try:
+        with paced.serving(rate=RATE, tls=False) as place, freshness.client(place, "native") as books:
+            book = books[paced.SYMBOL]
+            for _ in range(rounds):
+                for reading in (False, True):
+                    with Readers(book, THREADS if reading else 0) as readers:
+                        time.sleep(0.2)
+                        probe.take()
+                        before_s = feed_s()
+                        time.sleep(SECONDS)
+                        spent_s, delays = feed_s() - before_s, sorted(probe.take())
+                    costs[reading].append(spent_s / len(delays) * 1e6)
+                    late[reading].append(delays[int(0.99 * len(delays))] / 1e6)
+                    reads += readers.count
+    finally:
+        native_network.Transport = whole  # type: ignore[misc]
+    ratios = [with_readers / without for without, with_readers in zip(costs[False], costs[True], strict=True)]
+    alone, beside = statistics.median(costs[False]), statistics.median(costs[True])
+    return [
+        Row(
+            f"the feed beside {THREADS} reading threads",
+            f"{beside:.1f} us a frame against {alone:.1f} us alone",
+            statistics.median(ratios),
+            BAR,
+        ),
+        Row(
+            "how late the book is (p99)",
+            f"{statistics.median(late[True]):.3f} ms against {statistics.median(late[False]):.3f} ms alone",
+        ),
+        Row("reads meanwhile", f"{reads / rounds / SECONDS / 1000:,.0f} thousand a second"),
+        scaling(),
+    ]
+
+
+class Readers:
+    """Threads that read best and freeze(20), again and again."""
+
+    def __init__(self, book: depthcache.BookReader | depthcache.blocking.LiveBook, threads: int) -> None:
+        self._book, self._stop = book, threading.Event()
+        self._counts = [0] * threads
+        self._threads = [threading.Thread(target=self._read, args=(index,)) for index in range(threads)]
+
+    @property
+    def count(self) -> int:
+        """Reads so far."""
+        return sum(self._counts)
+
+    def __enter__(self) -> Readers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _read(self, index: int) -> None:
+        while not self._stop.is_set():
+            for _ in range(50):
+                self._book.best  # noqa: B018
+                self._book.freeze(20)
+            self._counts[index] += 100
+
+
+def feed_s() -> float:
+    """CPU seconds of the native threads of this process."""
+    ticks = 0
+    for task in Path("/proc/self/task").iterdir():
+        name, _, rest = task.joinpath("stat").read_text("ascii").rpartition(")")
+        if name.partition("(")[2].startswith(FEED):
+            fields = rest.split()
+            ticks += int(fields[11]) + int(fields[12])
+            exact = task.joinpath("schedstat")
+            if exact.exists():
+                return int(exact.read_text("ascii").split()[0]) / 1e9
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def scaling() -> Row:
+    """How reading scales with the cores where the interpreter has no lock."""
+    cores = os.cpu_count() or 1
+    what = f"reads on {cores} threads against one"
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return Row(what, f"not shown: Python {sys.version_info.major}.{sys.version_info.minor} has its lock")
+    books = [depthcache.Book("binance.com", "BTCUSDT") for _ in range(cores)]
+    for book in books:
+        book.load_snapshot(snapshot(1_000))
+    one, all_of_them = _rate(books[:1]), _rate(books)
+    return Row(what, f"{all_of_them / 1e6:.2f} against {one / 1e6:.2f} million a second", all_of_them / one)
+
+
+def _rate(books: list[depthcache.Book]) -> float:
+    readers: list[Callable[[], Readers]] = [lambda book=book: Readers(book, 1) for book in books]  # type: ignore[misc]
+    made = [make() for make in readers]
+    begin = time.perf_counter()
+    for reader in made:
+        reader.__enter__()
+    time.sleep(SECONDS)
+    for reader in made:
+        reader.__exit__()
+    return sum(reader.count for reader in made) / (time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    for found in run(rounds=3):
+        print(found)

@@ -1,0 +1,48 @@
+"""What a run of the benchmarks writes down: everything that was found, and first what was not reached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benches.measure import Row
+from benches.report import Report, Section
+
+GOOD = Row("a read", "10 ns", 0.4, 0.5)
+BAD = Row("a start", "9 s", 12.5, 5.0)
+PLAIN = Row("a rival", "not measured: not installed")
+REPORT = Report(
+    {"machine": "two cores"},
+    [Section("reads", "Reads", "One read.", "of nothing", [GOOD, BAD, PLAIN], 1.25)],
+    2.0,
+)
+
+
+def test_what_was_not_reached_stands_before_the_tables() -> None:
+    text = REPORT.as_markdown()
+    assert "2 bars, 1 not reached; the run took 2 s." in text
+    assert text.index("- a start: 12.5 where at most 5.000 is wanted") < text.index("## Reads")
+
+
+def test_every_row_is_in_the_document_with_its_verdict() -> None:
+    text = REPORT.as_markdown()
+    assert "| a read | 10 ns | 0.400 | 0.500 | reached |" in text
+    assert "| a start | 9 s | 12.5 | 5.000 | NOT REACHED |" in text
+    assert "| a rival | not measured: not installed |  |  |  |" in text
+    assert "- machine: two cores" in text
+
+
+def test_machines_read_the_same_figures(tmp_path: Path) -> None:
+    REPORT.write(tmp_path, None)
+    found = json.loads((tmp_path / "bench.json").read_text("utf-8"))
+    assert found["facts"] == {"machine": "two cores"}
+    assert [row["ratio"] for row in found["sections"]["reads"]["rows"]] == [0.4, 12.5, None]
+    assert found["sections"]["reads"]["unit"] == "of nothing"
+
+
+def test_a_run_of_some_sections_leaves_the_document_alone(tmp_path: Path) -> None:
+    REPORT.write(tmp_path, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
+    document = tmp_path / "BENCHMARKS.md"
+    REPORT.write(tmp_path, document)
+    assert document.read_text("utf-8") == REPORT.as_markdown()

@@ -226,6 +226,6 @@ impl Reading for Frozen {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bids.run.memory_bytes() + self.asks.run.memory_bytes() + size_of::<Frozen>()
+        Frozen::memory_bytes(self)
     }
 }

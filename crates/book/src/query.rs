@@ -200,14 +200,6 @@ impl LevelRun {
         self.len() == 0
     }
 
-    /// Bytes of memory held, without the allocator's own.
-    pub fn memory_bytes(&self) -> usize {
-        match &self.mantissas {
-            Mantissas::Narrow(levels) => levels.capacity() * size_of::<Level<i64>>(),
-            Mantissas::Wide(levels) => levels.capacity() * size_of::<Level<i128>>(),
-        }
-    }
-
     /// The level at a place; panics outside.
     #[inline]
     pub fn get(&self, index: usize) -> NumberLevel {

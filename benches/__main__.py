@@ -1,88 +1,208 @@
-"""Run every benchmark and print the report: caveats first, then figures, bars and verdicts.
+"""Run every benchmark: a table with figures, bars and verdicts; BENCHMARKS.md, build/bench.json, build/plots.
 
-make bench          or   python -m benches [--rounds 5] [--only freshness]
+make bench          or   python -m benches [--rounds 5] [--only frames]
+
+A run of some sections only prints them; a whole one also writes BENCHMARKS.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import platform
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 import depthcache
-from benches import captures, depth, frames, freshness, processor, reads, rivals
-from benches.measure import Row
-
-CAVEATS = (
-    "CPU time of one thread, the contestants in turns on the same bytes; medians over rounds. The machine "
-    "may be shared and noisy: trust the ratios, not the microseconds. Freshness and whole "
-    "programs: over loopback, wall and CPU time of whole processes."
+from benches import (
+    captures,
+    columns,
+    crowd,
+    depth,
+    following,
+    frames,
+    freshness,
+    layers,
+    memory,
+    plots,
+    processor,
+    readers,
+    reads,
+    rivals,
+    startup,
 )
-SECTIONS = ("depth", "frames", "reads", "freshness", "processor")
+from benches.measure import Row
+from benches.report import CAVEATS, MOST_SECONDS, Report, Section, machine, print_section
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build"
 MOST_SERVED_ROUNDS = 3
 """Of what takes minutes."""
+FIRST = next(iter(captures.WANTED))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the run was asked for."""
+
+    rounds: int
+    burst_s: float
+
+    @property
+    def served_rounds(self) -> int:
+        """Rounds of what needs seconds each."""
+        return min(self.rounds, MOST_SERVED_ROUNDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a section comes about. `recorded`: it needs the recordings."""
+
+    title: str
+    about: str
+    unit: str
+    run: Callable[[Asked], list[Row]]
+    recorded: bool = True
+
+
+# Books of any size come first, while the heap is as fresh as it is for a client that just started: after
+# 150 MB of recordings and other people's books the 30,000 levels lie scattered, and their misses show.
+SECTIONS = {
+    "depth": Plan(
+        "Books of any size",
+        "One update of a book of 30,000 levels a side against one of 1,000; invented frames of real shape.",
+        "ratio",
+        lambda asked: depth.run(rounds=asked.rounds),
+        recorded=False,
+    ),
+    "columns": Plan(
+        "Levels as columns",
+        "A side of a book handed to numpy and Arrow, against numpy's copy of as many numbers.",
+        "times numpy's copy",
+        lambda _: columns.run(),
+        recorded=False,
+    ),
+    "following": Plan(
+        "Following",
+        "What following 500 books costs an update, with a consumer that never comes and with a prompt one.",
+        "empty native calls",
+        lambda asked: following.run(rounds=asked.rounds),
+        recorded=False,
+    ),
+    "frames": Plan(
+        "Raw frames to an applied book",
+        "`Book.apply` of every frame of a recorded day. orjson only parses: it holds no book.",
+        "of the rival's CPU",
+        lambda asked: frames.run([captures.load(title) for title in captures.WANTED], rounds=asked.rounds),
+    ),
+    "reads": Plan(
+        "Reads",
+        "One read of a book of thousands of levels, in units of a native call that does nothing.",
+        "empty native calls",
+        lambda _: reads.run(captures.load(FIRST)),
+    ),
+    "readers": Plan(
+        "Reads while the feed runs",
+        "Frames are applied by a thread that needs no interpreter, while threads of Python read.",
+        "of the time without readers",
+        lambda asked: readers.run(rounds=asked.served_rounds),
+    ),
+    "memory": Plan(
+        "Memory",
+        "What levels take, in units of 16 bytes a level: two numbers of 64 bits.",
+        "of the level data",
+        lambda _: memory.run(),
+        recorded=False,
+    ),
+    "startup": Plan(
+        "Start",
+        "CPU time of a fresh interpreter that imports, in units of one that does nothing.",
+        "bare interpreters",
+        lambda _: startup.run(),
+        recorded=False,
+    ),
+    "layers": Plan(
+        "Instructions by layer",
+        "Counted by valgrind, per operation: the same on any machine with the same compiler.",
+        "of what is stored",
+        lambda _: layers.run(),
+        recorded=False,
+    ),
+    "freshness": Plan(
+        "How late is a book?",
+        "From the sending of a frame by the embedded exchange, in a process of its own over loopback, to the "
+        "moment in which its book can be read: p50 / p99 / p99.9. The bare receiver has the same sockets, "
+        "TLS and WebSockets, and no books. Main thread: idle, a loop in pure Python, sorts of 75 ms.",
+        "ms",
+        lambda asked: freshness.run(rounds=asked.served_rounds),
+    ),
+    "processor": Plan(
+        "What does a received frame cost?",
+        "CPU time of whole processes, all threads, sockets and TLS included, per frame.",
+        "of the other's CPU",
+        lambda asked: processor.run(rounds=asked.served_rounds),
+    ),
+    "crowd": Plan(
+        "500 books",
+        "The embedded exchange serves 500 symbols, three fifths of them thin, at 5,000 frames and about "
+        "100,000 level updates a second; then ten times as fast, or as fast as it can.",
+        "ratio",
+        lambda asked: crowd.run(rounds=1, burst_s=asked.burst_s),
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 1 when a bar was not reached."""
+    """Run, print, write; 1 when a bar was not reached."""
     parser = argparse.ArgumentParser(prog="python -m benches")
     parser.add_argument("--rounds", type=int, default=5, help="rounds per benchmark (default 5)")
+    parser.add_argument(
+        "--burst", type=float, default=5.0, help="seconds of the burst of 500 books (default 5)"
+    )
     parser.add_argument(
         "--only", choices=SECTIONS, action="append", help="this section alone; may be repeated"
     )
     wanted = parser.parse_args(arguments)
-    rounds, sections = wanted.rounds, wanted.only or SECTIONS
-    served_rounds = min(rounds, MOST_SERVED_ROUNDS)
+    asked = Asked(wanted.rounds, wanted.burst)
     console = Console(width=160, highlight=False)
-    console.print(
-        f"depthcache {depthcache.__version__}, Python {platform.python_version()}, {rivals.versions()}"
-    )
-    console.print(f"{platform.machine()} {platform.system()} {platform.release()}")
-    console.print(CAVEATS)
-    if not captures.available():
-        console.print(
-            "the recorded market data (../shared/captures) is not there: only the synthetic benchmark runs"
-        )
-    console.print()
-    # First, while the heap is as fresh as it is for a client that just started: after 150 MB of
-    # recordings and other people's books the 30,000 levels lie scattered, and their cache misses show.
-    rows = (
-        show(console, "books of any size", depth.run(rounds=rounds), "ratio") if "depth" in sections else []
-    )
-    if captures.available():
-        if "frames" in sections:
-            recordings = [captures.load(title) for title in captures.WANTED]
-            title = "raw frames to an applied book"
-            rows += show(console, title, frames.run(recordings, rounds=rounds), "of the rival's CPU")
-        if "reads" in sections:
-            title = next(iter(captures.WANTED))
-            rows += show(console, "reads", reads.run(captures.load(title)), "times an empty call")
-        if "freshness" in sections:
-            title = "from sent to readable: p50 / p99 / p99.9"
-            rows += show(console, title, freshness.run(rounds=served_rounds), "ms")
-        if "processor" in sections:
-            title = "CPU of a whole program per received frame"
-            rows += show(console, title, processor.run(rounds=served_rounds), "of the other's CPU")
-    missed = [row for row in rows if row.verdict == "NOT REACHED"]
-    console.print(f"{len([row for row in rows if row.verdict])} bars, {len(missed)} not reached")
+    facts = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "depthcache": f"{depthcache.__version__}, Python {platform.python_version()}",
+        "rivals": rivals.versions(),
+        "machine": machine(),
+    }
+    for name, value in facts.items():
+        console.print(f"{name}: {value}")
+    console.print(CAVEATS, end="\n\n")
+    sections: list[Section] = []
+    begin = time.monotonic()
+    for name in wanted.only or SECTIONS:
+        plan = SECTIONS[name]
+        if plan.recorded and not captures.available():
+            console.print(f"{plan.title}: the recorded market data (../shared/captures) is not there")
+            continue
+        begin_section = time.monotonic()
+        rows = plan.run(asked)
+        seconds = time.monotonic() - begin_section
+        sections.append(Section(name, plan.title, plan.about, plan.unit, rows, seconds))
+        print_section(console, sections[-1])
+    report = Report(facts, sections, time.monotonic() - begin)
+    whole = len(sections) == len(SECTIONS)
+    report.write(BUILD, ROOT / "BENCHMARKS.md" if whole else None)
+    try:
+        plots.draw({"sections": report.plain()}, BUILD / "plots")
+    except ImportError as missing:
+        console.print(f"nothing is drawn: {missing}")
+    console.print(report.summary)
+    if report.seconds > MOST_SECONDS:
+        console.print(f"longer than the {MOST_SECONDS} s that a run may take")
     console.print("repeat with: make bench")
-    return 1 if missed else 0
-
-
-def show(console: Console, title: str, rows: list[Row], unit: str) -> list[Row]:
-    """Print one group of rows and give them back."""
-    table = Table(title=title, title_justify="left")
-    for heading in ("what", "figure", unit, "bar", "verdict"):
-        table.add_column(heading, justify="left" if heading in {"what", "verdict"} else "right", no_wrap=True)
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.3f}" if row.ratio < 10 else f"{row.ratio:.1f}"
-        table.add_row(row.what, row.figure, ratio, "" if row.bar is None else f"{row.bar:.3f}", row.verdict)
-    console.print(table)
-    return rows
+    return 1 if report.missed else 0
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ TEST_ENV := build/test-env
 BENCH_ENV := build/bench-env
 STAMP := $(VENV)/.installed
 SECONDS ?=
+FILES ?=
 SCHEDULES ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools dev demo test check docs bench instructions fuzz soak endurance wheel clean
+.PHONY: help tools dev demo test check docs bench instructions fuzz mutants soak endurance wheel clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -57,6 +58,9 @@ instructions: tools  ## Count the native book's instructions with valgrind, agai
 
 fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)
+
+mutants: tools  ## Change the native book in every small way: does a test notice? (FILES=… for some)
+	$(PYTHON) tools/mutants.py $(FILES)
 
 soak: wheel  ## 10,000 resyncs on real sockets, then the property tests with many schedules (SCHEDULES=100000)
 	tools/environment.sh $(TEST_ENV) test

@@ -1,0 +1,149 @@
+"""Change the native book in every small way, and look whether its tests notice.
+
+    python3 tools/mutants.py [FILE…]       only these files of .cargo/mutants.toml: chunks.rs market/read.rs
+
+Mutants that may live stand in the table of docs/concepts/mutants.md, each with how many there are of it
+and a reason. Any other that lives is an error, and so is one on the list that is noticed or gone: the
+list stays true.
+
+Not here: the tests (`crates/book/tests`), which files are changed (`.cargo/mutants.toml`), and how
+hundreds of mutants become one build (`switched`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import switched
+from switched import Mutant
+
+ROOT = Path(__file__).parents[1]
+LIST = ROOT / "docs" / "concepts" / "mutants.md"
+SOURCES = "crates/book/src/"
+PACKAGE = "depthcache-book"
+TESTS = ["rules", "depthcache_book", "memory", "ladder"]
+OWN_TOOLS = ROOT / "build" / "cargo-tools"
+VERSION = "27.1.0"
+KINDS = ("noticed", "hanging", "alive", "broken")
+WORDS = {"CaughtMutant": "noticed", "Timeout": "hanging", "MissedMutant": "alive", "Unviable": "broken"}
+
+
+def main(files: list[str]) -> int:
+    """Run, print a table of counts, name what should not be; 1 when there is any."""
+    tool = find_tool()
+    mutants = [mutant for mutant in every_mutant(tool) if not files or short(mutant["file"]) in files]
+    if not mutants:
+        sys.stderr.write(f"no mutants in {', '.join(files)}: name files as in .cargo/mutants.toml\n")
+        return 2
+    found = judged(tool, mutants)
+    say(table(found))
+    alive, slow = (
+        Counter({(file, what): n for (file, what, end), n in found.items() if end == kind})
+        for kind in ("alive", "hanging")
+    )
+    looked_at = {short(mutant["file"]) for mutant in mutants}
+    allowed = Counter({mutant: n for mutant, n in listed().items() if mutant[0] in looked_at or not files})
+    for (file, what), count in sorted((alive - allowed).items()):
+        say(f"no test notices, and docs/concepts/mutants.md does not list: {file}: {what} ({count} more)\n")
+    for (file, what), count in sorted((allowed - alive - slow).items()):
+        say(f"docs/concepts/mutants.md lists what is noticed or gone: {file}: {what} ({count} too many)\n")
+    return int(bool(alive - allowed or allowed - alive - slow))
+
+
+def find_tool() -> str:
+    """Where cargo-mutants is; without it, it is built into build/cargo-tools."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), str(OWN_TOOLS / "bin")])
+    if found := shutil.which("cargo-mutants", path=path):
+        return found
+    say(f"cargo-mutants is missing: building {VERSION} into {OWN_TOOLS.relative_to(ROOT)}\n")
+    command = ["cargo", "install", "cargo-mutants", "--version", VERSION, "--locked", "--quiet"]
+    subprocess.run([*command, "--root", str(OWN_TOOLS)], check=True)
+    return str(OWN_TOOLS / "bin" / "cargo-mutants")
+
+
+def every_mutant(tool: str) -> list[Mutant]:
+    """What cargo-mutants would change in the files of its settings."""
+    command = [tool, "mutants", "--list", "--json", "--package", PACKAGE]
+    mutants: list[Mutant] = json.loads(
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    )
+    return mutants
+
+
+def judged(tool: str, mutants: list[Mutant]) -> Counter[tuple[str, str, str]]:
+    """How many mutants of one file and kind of change came to one end."""
+    sources = {mutant["file"]: (ROOT / mutant["file"]).read_text("utf-8") for mutant in mutants}
+    in_one = [mutant for mutant in mutants if switched.can_be_switched(mutant, sources[mutant["file"]])]
+    one_by_one = [mutant["name"] for mutant in mutants if mutant not in in_one]
+    ends: list[tuple[str, str]] = []
+    if in_one:
+        say(f"building {len(in_one)} mutants at once\n")
+        built = switched.build(ROOT, ROOT / "build" / "mutants", in_one, TESTS)
+        if switched.outcome(built, 0) != "alive":
+            raise SystemExit("the tests fail without any change")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = pool.map(lambda number: switched.outcome(built, number), built.numbers)
+        ends += zip((mutant["name"] for mutant in built.numbers.values()), outcomes, strict=True)
+        ends += [(mutant["name"], "broken") for mutant in built.broken]
+    if one_by_one:
+        say(f"and {len(one_by_one)} that stand outside of bodies, one by one\n")
+        ends += slowly(tool, one_by_one)
+    found: Counter[tuple[str, str, str]] = Counter()
+    for name, end in ends:
+        place, _, what = name.partition(": ")
+        found[short(place.split(":")[0]), what, end] += 1
+    return found
+
+
+def slowly(tool: str, names: list[str]) -> list[tuple[str, str]]:
+    """What cargo-mutants itself finds, with a build a mutant."""
+    wanted = [argument for name in names for argument in ("--re", f"^{re.escape(name)}$")]
+    results = ROOT / "build" / "mutants.out" / "outcomes.json"
+    results.unlink(missing_ok=True)
+    subprocess.run([tool, "mutants", "--package", PACKAGE, *wanted], cwd=ROOT, check=False)
+    outcomes = json.loads(results.read_text("utf-8"))["outcomes"]
+    changed = [outcome for outcome in outcomes if outcome["scenario"] != "Baseline"]
+    if len(changed) != len(names):
+        raise SystemExit(f"cargo-mutants tried {len(changed)} of {len(names)}: see above")
+    return [(outcome["scenario"]["Mutant"]["name"], WORDS[outcome["summary"]]) for outcome in changed]
+
+
+def listed() -> Counter[tuple[str, str]]:
+    """The mutants that may live."""
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| (\d+) \|", LIST.read_text("utf-8"), re.MULTILINE)
+    return Counter({(file, what.replace("\\|", "|")): int(count) for file, what, count in rows})
+
+
+def table(found: Counter[tuple[str, str, str]]) -> str:
+    """Counts for each file, and all together, as they stand in docs/concepts/mutants.md."""
+    lines = ["| file | noticed | alive | do not compile |", "|---|---:|---:|---:|"]
+    files = sorted({file for file, _, _ in found})
+    for name, among in [*((file, {file}) for file in files), ("all", set(files))]:
+        noticed, hanging, alive, broken = (
+            sum(n for (file, _, end), n in found.items() if file in among and end == kind) for kind in KINDS
+        )
+        lines.append(f"| {name} | {noticed + hanging} | {alive} | {broken} |")
+    return "\n".join(lines) + "\n"
+
+
+def short(file: str) -> str:
+    """A file as this tool and docs/concepts/mutants.md name it."""
+    return file.removeprefix(SOURCES)
+
+
+def say(text: str) -> None:
+    """Now, whatever else writes."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 def pytest_report_header() -> str:
     """Which schedules the property tests run."""
-    count, first = int(os.environ.get("SCHEDULES", "2000")), int(os.environ.get("SCHEDULES_SEED", "1"))
+    count, first = int(os.environ.get("SCHEDULES", "5000")), int(os.environ.get("SCHEDULES_SEED", "1"))
     return f"schedules of faults: {count:,}, seeds {first} to {first + count - 1} (SCHEDULES, SCHEDULES_SEED)"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -77,3 +78,20 @@ def test_time_in_sync_detection_and_recovery_are_counted_from_the_first_sync() -
     uptime.on_status(Status.SYNCED, 70 * SECOND, 70 * SECOND)
     assert (uptime.losses, uptime.detect_ns, uptime.recover_ns) == (1, 8 * SECOND, 10 * SECOND)
     assert uptime.share(110 * SECOND) == pytest.approx(0.9)
+
+
+@pytest.mark.slow
+async def test_lag_and_the_times_of_the_last_update_and_proof_are_those_of_the_book() -> None:
+    with simulator.serve(seed=4) as server:
+        async with depthcache.connect("binance.com", ["BTCUSDT"], settings=server.settings) as books:
+            book = books["BTCUSDT"]
+            assert (book.updated_at, book.confirmed_at, book.lag) == (None, None, None)
+            while book.lag is None:  # noqa: ASYNC110 - the exchange's clock is asked first
+                await asyncio.sleep(0)
+            updated_at, confirmed_at, lag, now = book.updated_at, book.confirmed_at, book.lag, monotonic()
+            assert updated_at is not None
+            assert confirmed_at is not None
+            assert 0 <= now - updated_at < 60
+            assert 0 <= now - confirmed_at < 60
+            assert -1 < lag.seconds < 60
+            assert 0 < lag.error < 60

@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import blocking, doctor, errors, recording, simulator
+from depthcache import blocking, doctor, errors, recording, rest, simulator
 
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "src" / "depthcache" / "_native.pyi"
-MODULES: tuple[ModuleType, ...] = (depthcache, blocking, doctor, recording, simulator)
+MODULES: tuple[ModuleType, ...] = (depthcache, blocking, doctor, recording, rest, simulator)
 CONSTANTS = {"depthcache.simulator.PROFILES", "depthcache.simulator.TINY"}
 """Values without a docstring of their own: the page of the simulator tells what they are."""
 ERRORS = {

@@ -14,7 +14,7 @@ def on_restart(market: str, unix_time: float) -> None:
 
 with BinanceLocalDepthCacheManager(exchange="binance.com-futures", on_restart=on_restart) as ubldc:
     listed = ubldc.get_ubra_manager().futures_exchange_info()["symbols"]
-    markets = [row["symbol"] for row in listed if row["status"] == "TRADING"][:10]
+    markets = [row["symbol"] for row in listed if row["status"] == "TRADING"][:3]
     ubldc.create_depthcache(markets=markets)
     while not all(ubldc.is_depth_cache_synchronized(market) for market in markets):
         time.sleep(0.1)

@@ -128,11 +128,11 @@ class Rest:
         query: Mapping[str, object] | None = None,
         timeout: float = 10,  # noqa: ASYNC109
     ) -> Answer:
-        """As `ask`."""
+        """As `depthcache.rest.Rest.ask`."""
         return await self._await(lambda: self._ask(exchange, path, weight, query, timeout))
 
     def used_weight(self, exchange: str) -> tuple[int, float] | None:
-        """The weight that the exchange counted last for this address, whoever of this process asked, and
+        """The weight that this `exchange` counted last for this address, whoever of this process asked, and
         how many seconds ago; None while that is unknown. Raises UnknownExchange."""
         count = shared_budgets().of(self.settings.venue(exchange)).count
         return None if count is None else (count[0], (monotonic_ns() - count[1]) / 1e9)
@@ -147,9 +147,10 @@ class Rest:
         posted: object = None,
         timeout: float = 10,
     ) -> Answer:
-        """GET a URL, or POST it with JSON where something is `posted`. Redirects are not followed.
+        """GET a `url`, or POST it with JSON where something is `posted`. Redirects are not followed.
 
-        Every status is an answer. Raises ConnectionFailed when nothing came within `timeout` seconds.
+        `query`: parameters, None values are left out. Every status is an answer. Raises ConnectionFailed when
+        nothing came within `timeout` seconds, InvalidArgument for a `url` that has a query already.
         """
         return self._call(lambda: self._fetch(url, query, posted, timeout))
 
@@ -161,7 +162,7 @@ class Rest:
         posted: object = None,
         timeout: float = 10,  # noqa: ASYNC109
     ) -> Answer:
-        """As `fetch`."""
+        """As `depthcache.rest.Rest.fetch`."""
         return await self._await(lambda: self._fetch(url, query, posted, timeout))
 
     def close(self) -> None:

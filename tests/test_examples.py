@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +48,34 @@ def test_every_example_runs_against_the_embedded_exchange(
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert re.match(PRINTS[name], printed), printed
+
+
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+
+
+def cells(notebook: Path) -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(notebook.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_hold_no_output(notebook: Path) -> None:
+    assert [cell for cell in cells(notebook) if cell["outputs"] or cell["execution_count"] is not None] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_cell_of_a_notebook_runs_in_order(
+    notebook: Path, served_by_the_embedded_exchange: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Not with a kernel: the cells are plain Python, and that they run is what can break.
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for cell in cells(notebook):
+        exec("".join(cell["source"]), namespace)  # noqa: S102
+    figures = [pyplot.figure(number) for number in pyplot.get_fignums()]
+    assert [len(figure.axes) for figure in figures] == [1]
+    figures[0].savefig("chart.png")
+    pyplot.close("all")
+    assert Path("chart.png").stat().st_size > 5_000

@@ -17,7 +17,7 @@ async def main() -> None:
         for book in books:
             bid, ask, _ = book.best
             if bid and ask:
-                spreads[book.symbol] = 1 - float(bid.price) / float(ask.price)
+                spreads[book.symbol] = 1 - bid.price / ask.price
         for symbol, spread in sorted(spreads.items(), key=lambda item: -item[1]):
             print(f"{symbol}: {spread * 1e4:.2f} basis points")
 

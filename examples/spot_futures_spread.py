@@ -8,7 +8,7 @@ import depthcache
 def middle(book: depthcache.BookReader) -> float | None:
     """Half way between the best bid and ask; None while a side is empty."""
     bid, ask, _ = book.best
-    return None if bid is None or ask is None else (float(bid.price) + float(ask.price)) / 2
+    return None if bid is None or ask is None else (bid.price + ask.price) / 2
 
 
 async def main() -> None:

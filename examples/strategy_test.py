@@ -16,7 +16,7 @@ class Quoter:
         except BookNotSynced:
             self.quote = None
             return
-        self.quote = None if bid is None or ask is None else (float(bid.price), float(ask.price))
+        self.quote = None if bid is None or ask is None else (bid.price, ask.price)
 
 
 trouble = Faults(seed=7, drop=0.01, reorder=0.01, cut=0.001, lagging=0.3)

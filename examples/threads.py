@@ -9,8 +9,8 @@ def imbalance(book: blocking.LiveBook) -> str:
     """Bid part of the quantity in the best ten levels."""
     book.wait_synced(timeout=30)
     frozen = book.freeze(10)  # a constant: no thread can change it
-    bids = sum(float(level.quantity) for level in frozen.bids)
-    asks = sum(float(level.quantity) for level in frozen.asks)
+    bids = sum(level.quantity for level in frozen.bids)
+    asks = sum(level.quantity for level in frozen.asks)
     return f"{book.symbol}: {bids / (bids + asks):.0%} of the quantity is bid"
 
 

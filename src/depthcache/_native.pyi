@@ -8,7 +8,7 @@ interpreter lock except snapshots and bulk exports; a book's lock is waited for 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
+from typing import TYPE_CHECKING, Generic, Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from depthcache.model import (
     Levels,
     MidPrice,
     MissingBook,
+    N_co,
     Outcome,
     SizeToMove,
     SnapshotOutcome,
@@ -84,7 +85,7 @@ Amount: TypeAlias = float | Decimal
 Frame: TypeAlias = bytes | bytearray | memoryview | str
 
 @final
-class Side:
+class Side(Generic[N_co]):
     """One side of a book, best price first. Each call is one atomic read of its own.
 
     `side[:20]` reads twenty levels, whatever the book holds. A loop runs over the levels as they
@@ -93,11 +94,11 @@ class Side:
 
     def __len__(self) -> int: ...
     @overload
-    def __getitem__(self, key: SupportsIndex, /) -> Level: ...
+    def __getitem__(self, key: SupportsIndex, /) -> Level[N_co]: ...
     @overload
-    def __getitem__(self, key: slice, /) -> Levels: ...
-    def __iter__(self) -> Iterator[Level]: ...
-    def up_to_value(self, quote: Amount) -> Levels:
+    def __getitem__(self, key: slice, /) -> Levels[N_co]: ...
+    def __iter__(self) -> Iterator[Level[N_co]]: ...
+    def up_to_value(self, quote: Amount) -> Levels[N_co]:
         """The best levels that together are worth at most `quote`, in price times quantity; the best always.
 
         The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
@@ -125,14 +126,16 @@ class Side:
         """
 
 @disjoint_base
-class BookReader:
+class BookReader(Generic[N_co]):
     """The reading surface shared by live books, frozen books and `Book`.
 
     Reads of levels raise `BookNotSynced` (or `BookClosed`) unless the status is `synced` or the
     reader serves stale data. `status`, `reason`, `since_ns`, `complete_to`, `coverage`,
     `last_update_id` and `repr` never raise.
 
-    Subclasses in Python are welcome: `BookReader(router, market)` reads a market of a router.
+    A `BookReader` has floats; `BookReader[Decimal]` is what `exact` returns, and a function that takes
+    `BookReader[float | Decimal]` takes both. Subclasses in Python are welcome: `BookReader(router, market)`
+    reads a market of a router.
     """
 
     def __new__(cls, router: Router, market: int, *, serve_stale: bool = False) -> Self: ...
@@ -176,36 +179,36 @@ class BookReader:
     def _times(self) -> tuple[int | None, int | None]:
         """`event_time_us` and `updated_ns` of one update."""
     @property
-    def best(self) -> Best:
+    def best(self) -> Best[N_co]:
         """Both best levels of one update id, in one read; None for a side without levels.
 
         Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
         """
     @property
-    def bids(self) -> Side:
+    def bids(self) -> Side[N_co]:
         """The buyers' side, highest price first."""
     @property
-    def asks(self) -> Side:
+    def asks(self) -> Side[N_co]:
         """The sellers' side, lowest price first."""
     @property
-    def complete_to(self) -> CompleteTo:
+    def complete_to(self) -> CompleteTo[N_co]:
         """The price of each side as far as which the book is proven to be complete."""
     @property
     def coverage(self) -> Coverage:
         """How many held levels of each side lie inside the complete range."""
     @property
-    def exact(self) -> BookReader:
+    def exact(self) -> BookReader[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends.
 
         Of a subclass made in Python it is the native class below it.
         """
-    def freeze(self, levels: int | None = None, *, on_stale: OnStale | None = None) -> FrozenBook:
+    def freeze(self, levels: int | None = None, *, on_stale: OnStale | None = None) -> FrozenBook[N_co]:
         """Both sides of one update id, best `levels` a side (all when None), as a constant.
 
         `on_stale`: `serve` takes the last known book where it is not synced, `raise` and `wait` raise
         BookNotSynced (a call that returns at once cannot wait); None does as all reads of this book.
         Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, InvalidArgument
-        for another word.
+        for another word or for levels below 0.
         """
     def to_numpy(
         self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
@@ -332,20 +335,20 @@ class BookReader:
         """
 
 @disjoint_base
-class FrozenBook(BookReader):
+class FrozenBook(BookReader[N_co]):
     """A constant copy of a book: the same reading surface, never changing, any thread."""
 
     def __new__(cls, *args: Never, **kwargs: Never) -> Self:
         """Raises TypeError: a frozen book comes from `freeze`."""
     @property
-    def exact(self) -> FrozenBook:
+    def exact(self) -> FrozenBook[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends."""
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
 
 @final
-class Update(FrozenBook):
+class Update(FrozenBook[N_co]):
     """A book as following tells it: a frozen book, and what lies between it and the item before.
 
     Where `status` is not `synced` the item tells of a loss of sync: reads of its levels raise
@@ -357,7 +360,7 @@ class Update(FrozenBook):
     def __new__(cls, *args: Never, **kwargs: Never) -> Never:
         """Raises TypeError: an update comes from following a book."""
     @property
-    def exact(self) -> Update:
+    def exact(self) -> Update[Decimal]:
         """The same item with `Decimal` numbers at the width the exchange sends, its changes, too."""
     @property
     def skipped(self) -> int:
@@ -367,7 +370,7 @@ class Update(FrozenBook):
         """Begin anew from this book: the first item, after a loss of sync, after a snapshot that changed
         held levels, or after updates were lost because nobody came for them (mode `every`)."""
     @property
-    def changes(self) -> Changes | None:
+    def changes(self) -> Changes[N_co] | None:
         """Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
         or tells of a loss of sync, and in all other modes."""
 
@@ -409,14 +412,14 @@ class Follower:
         """Leave all markets and forget what was kept."""
 
 @disjoint_base
-class Book(BookReader):
+class Book(BookReader[N_co]):
     """A book without any network: snapshots and frames in, a correct book out."""
 
     def __new__(
         cls, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = ...
     ) -> Self: ...
     @property
-    def exact(self) -> Book:
+    def exact(self) -> Book[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends."""
     def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
         """Install the bytes of a REST depth answer asked with `limit` (None: unknown).
@@ -458,7 +461,7 @@ class Columns:
 
     def __new__(
         cls,
-        books: Iterable[BookReader],
+        books: Iterable[BookReader[float | Decimal]],
         levels: int | None = None,
         *,
         low: Price | None = None,

@@ -10,11 +10,20 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from typing_extensions import TypeVar
+
+    # What the numbers of a book are: floats, unless it is an exact one.
+    N = TypeVar("N", bound=float | Decimal, default=float)
+    N_co = TypeVar("N_co", bound=float | Decimal, default=float, covariant=True)
+else:
+    from typing import TypeVar
+
+    N, N_co = TypeVar("N"), TypeVar("N_co", covariant=True)
 
 __all__ = [
     "Audit",
@@ -83,7 +92,7 @@ class Lag(NamedTuple):
     error: float
 
 
-class Level(NamedTuple):
+class Level(NamedTuple, Generic[N_co]):
     """One price level. Floats equal to `float(text)` by default, Decimals from an exact view.
 
     Attributes:
@@ -91,11 +100,11 @@ class Level(NamedTuple):
         quantity: in the base asset; contracts on COIN-M and options.
     """
 
-    price: float | Decimal
-    quantity: float | Decimal
+    price: N_co
+    quantity: N_co
 
 
-class Best(NamedTuple):
+class Best(NamedTuple, Generic[N_co]):
     """Both best levels of one update id.
 
     Attributes:
@@ -104,12 +113,12 @@ class Best(NamedTuple):
         update_id: the id of the book at which both were best.
     """
 
-    bid: Level | None
-    ask: Level | None
+    bid: Level[N_co] | None
+    ask: Level[N_co] | None
     update_id: int
 
 
-class CompleteTo(NamedTuple):
+class CompleteTo(NamedTuple, Generic[N_co]):
     """The price down to (bids) and up to (asks) which the book is provably complete, inclusive.
 
     0.0 for bids and infinity for asks mean that the whole side is known; None means that
@@ -120,8 +129,8 @@ class CompleteTo(NamedTuple):
         asks: every ask at or below this price is held.
     """
 
-    bids: float | Decimal | None
-    asks: float | Decimal | None
+    bids: N_co | None
+    asks: N_co | None
 
 
 class Coverage(NamedTuple):
@@ -136,15 +145,15 @@ class Coverage(NamedTuple):
     asks: int
 
 
-class Changes(NamedTuple):
+class Changes(NamedTuple, Generic[N]):
     """The levels that one update changed, best price first; quantity 0: the level is gone.
 
     `bids` and `asks` hold only what really changed: no quantity that was held already, no delete of a price
     that was not held.
     """
 
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[Level[N]]
+    asks: list[Level[N]]
 
 
 class Integers(NamedTuple):
@@ -206,7 +215,7 @@ class MissingBook(NamedTuple):
     reason: str
 
 
-class Levels(list[Level]):
+class Levels(list[Level[N]], Generic[N]):
     """A list of levels, best price first, that knows whether it is the whole truth.
 
     Attributes:

@@ -77,10 +77,10 @@ def reads(book: LiveBook) -> None:
     assert_type(ask, Level | None)
     assert_type(update_id, int)
     if bid is not None:
-        assert_type(bid.price, float | Decimal)
+        assert_type(bid.price, float)
         price, quantity = bid
-        assert_type(price, float | Decimal)
-        assert_type(quantity, float | Decimal)
+        assert_type(price, float)
+        assert_type(quantity, float)
     assert_type(book.bids, Side)
     assert_type(book.bids[0], Level)
     assert_type(book.bids[:5], Levels)
@@ -105,10 +105,12 @@ def frozen(book: LiveBook) -> None:
     constant = book.freeze(20)
     assert_type(constant, FrozenBook)
     assert_type(constant.complete, bool)
-    assert_type(constant.exact, FrozenBook)
+    assert_type(constant.exact, FrozenBook[Decimal])
     assert_type(constant.bids[:3], Levels)
-    assert_type(book.exact, BookReader)
-    assert_type(book.exact.best, Best)
+    assert_type(book.exact, BookReader[Decimal])
+    assert_type(book.exact.best, Best[Decimal])
+    assert_type(book.exact.complete_to.bids, Decimal | None)
+    assert_type(constant.exact.bids[:3], Levels[Decimal])
 
 
 async def following(books: Books) -> None:
@@ -134,12 +136,25 @@ async def following(books: Books) -> None:
 def any_book(book: BookReader) -> float | None:
     """A function of one's own that takes live, frozen and replayed books alike."""
     best = book.best
-    return None if best.bid is None or best.ask is None else float(best.ask.price) - float(best.bid.price)
+    return None if best.bid is None or best.ask is None else best.ask.price - best.bid.price
+
+
+def exact_spread(book: BookReader[Decimal]) -> Decimal | None:
+    """One that wants exact numbers."""
+    bid, ask, _ = book.best
+    return None if bid is None or ask is None else ask.price - bid.price
+
+
+def either(book: BookReader[float | Decimal]) -> int:
+    """One that does not care for the numbers."""
+    return book.coverage.bids
 
 
 def all_kinds(live: LiveBook, blocking: depthcache.blocking.LiveBook) -> None:
     any_book(live)
     any_book(blocking)
     any_book(live.freeze())
-    any_book(live.exact)
+    exact_spread(live.exact)
+    either(live)
+    either(live.exact)
     any_book(depthcache.Book("binance.com"))

@@ -8,16 +8,17 @@ use depthcache_book::market::MarketCell;
 use depthcache_book::query::{Reading, Side as Which};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::analytics::{self, Writer};
+use crate::arguments;
 use crate::columns::{self, Asked, Columns};
 use crate::errors;
 use crate::fork::Home;
 use crate::router::Router;
 use crate::side::Side;
 use crate::source::Source;
-use crate::values::classes;
+use crate::values::{self, classes};
 
 /// The reading surface shared by live books, frozen books and `Book`.
 #[pyclass(frozen, subclass, module = "depthcache._native")]
@@ -192,14 +193,24 @@ impl BookReader {
         self.made_exact()
     }
 
+    /// For annotations such as `BookReader[Decimal]`, which mean nothing when programs run.
+    #[classmethod]
+    fn __class_getitem__(
+        class: &Bound<'_, PyType>,
+        numbers: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        values::parametrised(class, numbers)
+    }
+
     /// Both sides of one update id, best `levels` a side (all when None), as a constant.
     #[pyo3(signature = (levels = None, *, on_stale = None))]
     fn freeze(
         &self,
         py: Python<'_>,
-        levels: Option<usize>,
+        levels: Option<&Bound<'_, PyAny>>,
         on_stale: Option<&str>,
     ) -> PyResult<Py<FrozenBook>> {
+        let levels = arguments::levels("levels", levels)?;
         let stop = levels.unwrap_or(usize::MAX);
         let serve_stale = match on_stale.map(|word| (word, OnStale::parse(word))) {
             None => self.serve_stale,

@@ -5,13 +5,13 @@ use depthcache_book::query::Side as Which;
 use depthcache_book::reasons;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PySlice};
+use pyo3::types::{PyIterator, PySlice, PyType};
 
 use crate::analytics;
 use crate::columns::{self, Asked};
 use crate::raw::unpack_slice;
 use crate::source::Source;
-use crate::values::{Found, classes};
+use crate::values::{self, Found, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.
 #[pyclass(frozen, sequence, module = "depthcache._native")]
@@ -24,6 +24,15 @@ pub struct Side {
 
 #[pymethods]
 impl Side {
+    /// For annotations such as `Side[Decimal]`, which mean nothing when programs run.
+    #[classmethod]
+    fn __class_getitem__(
+        class: &Bound<'_, PyType>,
+        numbers: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
+        values::parametrised(class, numbers)
+    }
+
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let which = self.which;
         self.source

@@ -360,3 +360,9 @@ impl Numbers<'_> {
 pub fn word<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
     PyString::intern(py, text)
 }
+
+/// `class[numbers]`, as type checkers read it.
+pub fn parametrised(class: &Bound<'_, PyType>, numbers: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let alias = class.py().import("types")?.getattr("GenericAlias")?;
+    Ok(alias.call1((class, numbers))?.unbind())
+}

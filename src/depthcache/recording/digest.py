@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from decimal import Decimal
 from itertools import islice
 
 from depthcache.model import Level
@@ -15,12 +16,14 @@ from depthcache.model import Level
 __all__ = ["level_texts", "sha256_of"]
 
 
-def level_texts(level: Level) -> list[str]:
+def level_texts(level: Level[Decimal]) -> list[str]:
     """[price, quantity] of an exact level, never in exponent form."""
     return [format(level.price, "f"), format(level.quantity, "f")]
 
 
-def sha256_of(bids: Iterable[Level], asks: Iterable[Level], *, levels: int | None = None) -> str:
+def sha256_of(
+    bids: Iterable[Level[Decimal]], asks: Iterable[Level[Decimal]], *, levels: int | None = None
+) -> str:
     """SHA-256 of the text of exact levels, of the best `levels` a side (all when None)."""
     digest = hashlib.sha256()
     for letter, side in (("b", bids), ("a", asks)):

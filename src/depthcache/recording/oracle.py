@@ -31,7 +31,7 @@ class Oracle:
         self.equal: int = 0
         self.different: int = 0
         self._tickers: list[Ticker] = []
-        self._waiting: deque[tuple[int, Best | None]] = deque()
+        self._waiting: deque[tuple[int, Best[Decimal] | None]] = deque()
 
     def on_ticker(self, ticker: Ticker) -> None:
         """A ticker was recorded: the diffs before it can be judged."""
@@ -44,7 +44,7 @@ class Oracle:
         if len(self._tickers) > 2 * _KEPT:
             del self._tickers[:_KEPT]
 
-    def on_applied(self, update_id: int, best: Best | None) -> None:
+    def on_applied(self, update_id: int, best: Best[Decimal] | None) -> None:
         """A diff was applied; `best` after it, exact; None when the book was not readable then."""
         if self._tickers and self._tickers[-1].update_id > update_id:
             self._judge(update_id, best)
@@ -56,7 +56,7 @@ class Oracle:
         while self._waiting:
             self._judge(*self._waiting.popleft())
 
-    def _judge(self, update_id: int, best: Best | None) -> None:
+    def _judge(self, update_id: int, best: Best[Decimal] | None) -> None:
         count = bisect_right(self._tickers, update_id, key=_id)
         if count == 0:
             return
@@ -68,13 +68,13 @@ class Oracle:
             del self._tickers[: count - 1]
 
 
-def _agree(best: Best, ticker: Ticker) -> bool:
+def _agree(best: Best[Decimal], ticker: Ticker) -> bool:
     return _same(best.bid, ticker.bid_price, ticker.bid_quantity) and _same(
         best.ask, ticker.ask_price, ticker.ask_quantity
     )
 
 
-def _same(level: Level | None, price: str, quantity: str) -> bool:
+def _same(level: Level[Decimal] | None, price: str, quantity: str) -> bool:
     if level is None:
         return Decimal(quantity) == 0
     return level.price == Decimal(price) and level.quantity == Decimal(quantity)

@@ -375,10 +375,10 @@ class _Sides(msgspec.Struct):
     asks: list[msgspec.Raw]
 
 
-def _best(book: ReplayBook) -> Best | None:
+def _best(book: ReplayBook) -> Best[Decimal] | None:
     """The exact best prices; None while the book is crossed."""
     try:
-        best: Best = book.exact.best
+        best: Best[Decimal] = book.exact.best
     except BookNotSynced:
         return None
     return best

@@ -13,7 +13,7 @@ from operator import index
 from sys import maxsize
 from typing import Any, cast
 
-from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
+from depthcache.errors import BookClosed, BookNotSynced, InvalidArgument, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
@@ -105,7 +105,7 @@ class BookReader:
         return 16 * (len(self._market.bids.levels) + len(self._market.asks.levels))
 
     @property
-    def complete_to(self) -> CompleteTo:
+    def complete_to(self) -> CompleteTo[float | Decimal]:
         """How deep each side is proven."""
         if self._market.last_update_id is None:
             return CompleteTo(None, None)
@@ -134,7 +134,7 @@ class BookReader:
     # --- what raises when the book cannot be trusted -----------------------------------------
 
     @property
-    def best(self) -> Best:
+    def best(self) -> Best[float | Decimal]:
         """Both best levels of one id."""
         self._check()
         bids, asks = (self._levels(side, 1) for side in (self._market.bids, self._market.asks))
@@ -159,6 +159,7 @@ class BookReader:
 
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:
         """A constant copy of the best levels."""
+        _check_levels(levels)
         serves = self._serve_stale if on_stale is None else on_stale == "serve"
         refuse_unusable(self._market, serve_stale=serves)
         return FrozenBook(self, levels)
@@ -166,7 +167,7 @@ class BookReader:
     def _check(self) -> None:
         refuse_unusable(self._market, serve_stale=self._serve_stale)
 
-    def _levels(self, side: BookSide, count: int | None = None) -> list[Level]:
+    def _levels(self, side: BookSide, count: int | None = None) -> list[Level[float | Decimal]]:
         if self._exact:
             return [
                 Level(at_width(price, side.price_scale), at_width(quantity, side.quantity_scale))
@@ -208,7 +209,7 @@ class Side:
         levels._reason = self._why(key, complete=levels.complete)
         return levels
 
-    def __iter__(self) -> Iterator[Level]:
+    def __iter__(self) -> Iterator[Level[float | Decimal]]:
         self._reader._check()
         return iter(self._reader._levels(self._side))
 
@@ -266,6 +267,7 @@ class FrozenBook(BookReader):
 
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:  # noqa: ARG002
         """A smaller copy."""
+        _check_levels(levels)
         self._check()
         return FrozenBook(self, levels)
 
@@ -315,3 +317,9 @@ def as_bytes(frame: Any) -> bytes:
     if isinstance(frame, (bytes, bytearray, memoryview)):
         return bytes(frame)
     raise TypeError(f"a frame is bytes, bytearray, memoryview or str, not {type(frame).__name__}")
+
+
+def _check_levels(levels: int | None) -> None:
+    if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 0):
+        allowed = "a whole number, 0 or more, or None for all"
+        raise InvalidArgument(name="levels", value=levels, allowed=allowed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from decimal import Decimal
 
 import msgspec
 
@@ -79,8 +80,8 @@ class RebuiltBook:
         before = diff.previous_final_update_id
         if before is None or self._venue.continuity == "contiguous":
             before = diff.first_update_id - 1
-        bids: list[Level] = []
-        asks: list[Level] = []
+        bids: list[Level[Decimal]] = []
+        asks: list[Level[Decimal]] = []
         with suppress(BookNotSynced):
             bids, asks = self._book.exact.bids[:], self._book.exact.asks[:]
         return snapshot_body(self._venue, self._symbol, max(before, 0), bids, asks, time_ms=0)
@@ -94,7 +95,13 @@ class RebuiltBook:
 
 
 def snapshot_body(
-    venue: Venue, symbol: str, update_id: int, bids: list[Level], asks: list[Level], *, time_ms: int
+    venue: Venue,
+    symbol: str,
+    update_id: int,
+    bids: list[Level[Decimal]],
+    asks: list[Level[Decimal]],
+    *,
+    time_ms: int,
 ) -> bytes:
     """A depth answer with the keys and their order of that venue (spot docs 2026-07-21; USD-M measured
     2026-10-07; COIN-M and options docs 2026-05-28)."""

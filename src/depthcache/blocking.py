@@ -322,7 +322,11 @@ class Books(Lookup[LiveBook]):
             return Facts(books=(), connections=(), budgets=())
 
     def prometheus(self) -> str:
-        """The same in the text format of Prometheus (needs the package prometheus-client)."""
+        """The same in the text format of Prometheus.
+
+        Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
+        without it.
+        """
         return prometheus_text(self.facts())
 
     def wait_synced(self, books: Iterable[AnyBook] | None = None, timeout: float | None = 30) -> None:

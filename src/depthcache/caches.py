@@ -126,7 +126,11 @@ class Books(Lookup[LiveBook]):
         return self._client.facts()
 
     def prometheus(self) -> str:
-        """The same in the text format of Prometheus (needs the package prometheus-client)."""
+        """The same in the text format of Prometheus.
+
+        Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
+        without it.
+        """
         return prometheus_text(self._client.facts())
 
     async def wait_synced(

@@ -330,8 +330,8 @@ class BookNotSynced(BookError):
     def __init__(self, *, exchange: str, symbol: str, status: str, reason: str, since_ns: int) -> None:
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
-            f"{symbol} on {exchange} is {status}, not synced, since {since_ns / 1e9:.3f} s (monotonic): "
-            f'{reason}; wait_synced() waits for it, on_stale="serve" reads the last known book',
+            f"{symbol} on {exchange} is {status}, not synced: {reason}; "
+            f' wait_synced() waits for it, on_stale="serve" reads the last known book',
             exchange=exchange,
             symbol=symbol,
         )

@@ -129,8 +129,11 @@ class Lookup(Generic[B]):
         return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_polars()
 
     def __repr__(self) -> str:
+        name = f"{type(self).__module__.replace('.caches', '')}.{type(self).__name__}"
+        if not self._client.started:
+            return f"<{name}: not entered yet>"
         synced = sum(book.status is Status.SYNCED for book in self)
-        return f"<{type(self).__module__}.{type(self).__name__}: {synced} of {len(self)} synced>"
+        return f"<{name}: {synced} of {len(self)} synced>"
 
     def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
         return parse_wish(mode, levels, self._client.wanted.on_stale, options)

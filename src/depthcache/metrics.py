@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from depthcache.errors import PackageMissing
 from depthcache.model import Status
 
 if TYPE_CHECKING:
@@ -130,10 +131,13 @@ class Facts:
 def prometheus_text(facts: Facts) -> str:
     """The facts in the text format of Prometheus, for a page of one's own or a text file collector.
 
-    Needs the package prometheus-client. Raises ImportError without it.
+    Needs the package prometheus-client. Raises PackageMissing without it.
     """
-    from prometheus_client import generate_latest
-    from prometheus_client.registry import CollectorRegistry
+    try:
+        from prometheus_client import generate_latest
+        from prometheus_client.registry import CollectorRegistry
+    except ModuleNotFoundError:
+        raise PackageMissing(package="prometheus-client", wanted_for="the text of Prometheus") from None
 
     class Collector:
         def collect(self) -> Iterable[Metric]:

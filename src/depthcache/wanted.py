@@ -140,12 +140,22 @@ def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Setting
 def _by_exchange(
     exchange: str | Mapping[str, Iterable[str]], symbols: Iterable[str] | None
 ) -> Iterable[tuple[str, Iterable[str] | None]]:
+    if symbols is None and not isinstance(exchange, Mapping) and _may_be_symbols(exchange):
+        allowed = "an exchange name first, then symbols: connect('binance.com', ['BTCUSDT'])"
+        raise InvalidArgument(name="exchange", value=exchange, allowed=allowed)
     if isinstance(exchange, Mapping):
         if symbols is not None:
             allowed = "nothing beside a mapping: it holds the symbols of each exchange"
             raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
         return exchange.items()
     return ((exchange, symbols),)
+
+
+def _may_be_symbols(value: object) -> bool:
+    """Whether somebody gave symbols where the exchange should be."""
+    return isinstance(value, list | tuple | set) or (
+        isinstance(value, str) and value.isalnum() and value.isupper()
+    )
 
 
 def _listed(symbols: Iterable[str] | None) -> Iterable[str]:

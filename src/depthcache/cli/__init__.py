@@ -21,7 +21,7 @@ from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
-from depthcache.errors import DepthCacheError
+from depthcache.errors import DepthCacheError, SyncTimeout
 
 __all__ = ["cli", "main"]
 
@@ -84,5 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         click.echo(f"depthcache: {error}", err=True)
+        if isinstance(error, SyncTimeout):
+            click.echo("depthcache: `depthcache doctor` finds out what is in the way", err=True)
         return 2
     return code if isinstance(code, int) else 0

@@ -17,7 +17,7 @@ _LOOK_S = 0.2
 _INTERRUPTED = 130
 
 
-@click.command()
+@click.command(short_help="Is a live book right?")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
 @click.option(

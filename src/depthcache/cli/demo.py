@@ -16,7 +16,7 @@ _BOOKS = {
 _SYNC_S = 30.0
 
 
-@click.command()
+@click.command(short_help="The same without Binance.")
 @click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
 @click.option("--seed", type=int, help="The same seed, the same market; by default one is drawn.")
 @click.option(

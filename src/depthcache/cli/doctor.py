@@ -14,7 +14,7 @@ __all__ = ["doctor"]
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "info": "cyan"}
 
 
-@click.command()
+@click.command(short_help="Can books be kept from this host?")
 @click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
 @click.option("--symbol", metavar="SYMBOL", help="Which symbol to follow; by default a busy one.")
 @click.option(

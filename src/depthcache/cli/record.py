@@ -14,7 +14,7 @@ _LOOK_S = 0.2
 _TELL_S = 5.0
 
 
-@click.command()
+@click.command(short_help="Raw market data to files.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @click.option(
     "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder of the files."

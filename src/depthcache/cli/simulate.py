@@ -15,7 +15,7 @@ import click
 __all__ = ["simulate"]
 
 
-@click.command()
+@click.command(short_help="An exchange on this machine.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Where; by default any free port.")
 @click.option("--seed", type=int, help="The same seed, the same market; by default one is drawn.")

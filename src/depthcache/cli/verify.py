@@ -20,7 +20,7 @@ __all__ = ["verify"]
 _WIDTH_WITHOUT_TERMINAL = 170
 
 
-@click.command()
+@click.command(short_help="Is a recording complete and right?")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--exchange",

@@ -9,7 +9,7 @@ import click
 __all__ = ["watch"]
 
 
-@click.command()
+@click.command(short_help="Live order books in the terminal.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
 @click.option(
@@ -40,6 +40,9 @@ def watch(
     from depthcache.cli.interrupt import Interrupt
     from depthcache.cli.live import show
 
+    def was_synced(book: depthcache.LiveBook) -> bool:
+        return book.last_update_id is not None
+
     wanted = depthcache.connect(exchange, list(symbols), depth=depth or max(100, levels), on_stale="serve")
 
     async def run() -> None:
@@ -47,6 +50,8 @@ def watch(
             await show(books, interrupt, levels=levels, seconds=seconds)
             if all(book.status is depthcache.Status.CLOSED for book in books):
                 await books.wait_synced(timeout=0)  # raises why
+            if not any(map(was_synced, books)):
+                click.echo("no book ever came: `depthcache doctor` finds out what is in the way", err=True)
 
     with Interrupt() as interrupt:
         asyncio.run(run())

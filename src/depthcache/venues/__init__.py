@@ -63,6 +63,27 @@ _VENUES = (
 )
 _BY_NAME = {name: each for each in _VENUES for name in (each.name, *each.aliases)}
 
+_MEANT = {
+    "binance.com": {"", "spot"},
+    "binance.com-futures": {
+        "futures",
+        "future",
+        "usdm",
+        "usdmfutures",
+        "um",
+        "usdt",
+        "linear",
+        "swap",
+        "perp",
+        "fapi",
+    },
+    "binance.com-coin_futures": {"coinm", "coinmfutures", "cm", "inverse", "delivery", "dapi"},
+    "binance.com-vanilla-options": {"options", "option", "eoptions", "vanilla", "eapi"},
+    "binance.us": {"us", "usa"},
+    "trbinance.com": {"tr", "turkey"},
+}
+"""What other clients and the exchange itself call these families (ccxt, SDKs, 2026-11)."""
+
 _PORTFOLIO_MARGIN = re.compile(r"portfolio|(?<![a-z])(pm|papi)(?![a-z])", re.ASCII)
 """Portfolio margin has accounts and user data alone (wss://fstream.binance.com/pm, SDKs of 2026-11)."""
 _PORTFOLIO_MARGIN_HINT = (
@@ -82,8 +103,16 @@ def venue(name: str) -> Venue:
     lowered = str(name).lower()
     if _PORTFOLIO_MARGIN.search(lowered):
         raise UnknownExchange(name=name, known=names(), hint=_PORTFOLIO_MARGIN_HINT)
-    near = get_close_matches(lowered, _BY_NAME, n=3, cutoff=0.6)
-    raise UnknownExchange(name=name, known=names(), near=tuple(near))
+    raise UnknownExchange(name=name, known=names(), near=_near(lowered))
+
+
+def _near(lowered: str) -> tuple[str, ...]:
+    """The names that are most likely meant, best first, at most three."""
+    plain = "".join(filter(str.isalnum, lowered)).removeprefix("binance").removeprefix("com")
+    meant = [name for name, words in _MEANT.items() if plain in words]
+    begun = [name for name in names() if lowered and name.startswith(lowered)][:1]
+    alike = get_close_matches(lowered, _BY_NAME, n=3, cutoff=0.6)
+    return tuple(dict.fromkeys((*meant, *begun, *alike)))[:3]
 
 
 def names() -> tuple[str, ...]:

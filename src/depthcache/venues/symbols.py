@@ -38,8 +38,14 @@ def parse_symbol(text: str, venue: Venue) -> str:
     for separator in venue.symbol_separators:
         symbol = symbol.replace(separator, "")
     if not 1 <= len(symbol) <= _LONGEST or not all(map(_may_stand_in_symbol, symbol)):
-        raise InvalidArgument(name="symbol", value=text, allowed=_ALLOWED)
+        raise InvalidArgument(name="symbol", value=text, allowed=_ALLOWED + _meant(symbol))
     return symbol
+
+
+def _meant(symbol: str) -> str:
+    """What others write as BTC/USDT, BTC:USDT, BTC/USDT:USDT or with spaces, as Binance spells it."""
+    plain = "".join(filter(str.isalnum, symbol.partition(":")[0] if "/" in symbol else symbol))
+    return f"; did you mean {plain!r}?" if plain and symbol.isascii() and len(plain) <= _LONGEST else ""
 
 
 def _may_stand_in_symbol(character: str) -> bool:

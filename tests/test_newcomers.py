@@ -1,0 +1,124 @@
+"""What people do in their first ten minutes, and that the answer helps them on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import depthcache
+from depthcache import blocking
+from depthcache.cli import cli
+from depthcache.errors import InvalidArgument, PackageMissing, UnknownExchange
+from tests import engine as engines
+from tests.cli.programs import running
+
+NOWHERE = {
+    "DEPTHCACHE_BINANCE_COM_REST": "http://127.0.0.1:1",
+    "DEPTHCACHE_BINANCE_COM_WEBSOCKET": "ws://127.0.0.1:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("binance", "binance.com"),
+        ("Binance.com", "binance.com"),
+        ("BINANCE", "binance.com"),
+        ("spot", "binance.com"),
+        ("futures", "binance.com-futures"),
+        ("usdm", "binance.com-futures"),
+        ("binanceusdm", "binance.com-futures"),
+        ("binance-futures", "binance.com-futures"),
+        ("binance.com-future", "binance.com-futures"),
+        ("coinm", "binance.com-coin_futures"),
+        ("binancecoinm", "binance.com-coin_futures"),
+        ("options", "binance.com-vanilla-options"),
+        ("binanceus", "binance.us"),
+        ("tr", "trbinance.com"),
+    ],
+)
+def test_a_name_that_others_use_is_answered_with_ours(written: str, meant: str) -> None:
+    with pytest.raises(UnknownExchange) as caught:
+        depthcache.connect(written, ["BTCUSDT"])
+    assert caught.value.near[0] == meant
+    assert f"did you mean {meant!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["BTC/USDT", "btc/usdt", "BTC/USDT:USDT", "BTC USDT", "BTC.USDT", "BTC:USDT"]
+)
+def test_a_symbol_as_others_write_it_is_answered_with_ours(written: str) -> None:
+    with pytest.raises(InvalidArgument, match="did you mean 'BTCUSDT'"):
+        depthcache.connect("binance.com", [written])
+
+
+@pytest.mark.parametrize("symbols", ["BTCUSDT", ["BTCUSDT", "ETHUSDT"]])
+@pytest.mark.parametrize("connect", [depthcache.connect, blocking.connect])
+def test_symbols_without_an_exchange_are_answered_with_the_order(connect: Any, symbols: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"connect\('binance.com', \['BTCUSDT'\]\)"):
+        connect(symbols)
+
+
+@pytest.mark.parametrize("levels", [-1, "3", 2.5, True])
+def test_a_wrong_number_of_levels_is_named(engine: engines.Engine, levels: Any) -> None:
+    book = engine.book()
+    book.load_snapshot(b'{"lastUpdateId":1,"bids":[["1","1"]],"asks":[["2","1"]]}')
+    for reader in (book, book.freeze()):
+        with pytest.raises(InvalidArgument, match="invalid levels"):
+            reader.freeze(levels)
+
+
+def test_a_client_that_was_not_entered_says_so_when_it_is_shown() -> None:
+    assert repr(depthcache.connect("binance.com", ["BTCUSDT"])) == "<depthcache.Books: not entered yet>"
+    assert (
+        repr(blocking.connect("binance.com", ["BTCUSDT"])) == "<depthcache.blocking.Books: not entered yet>"
+    )
+
+
+def test_prometheus_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(PackageMissing, match="pip install prometheus-client"):
+        depthcache.connect("binance.com", ["BTCUSDT"]).prometheus()
+
+
+def test_types_that_are_generic_may_be_written_in_annotations_that_run() -> None:
+    for kind in (
+        depthcache.BookReader, depthcache.FrozenBook, depthcache.Side, depthcache.Level, depthcache.Best,
+        depthcache.Levels, depthcache.CompleteTo,
+    ):  # fmt: skip
+        assert kind[Decimal].__args__ == (Decimal,)  # type: ignore[index]
+
+
+def test_the_first_screen_shows_every_command_whole() -> None:
+    from click.testing import CliRunner
+
+    shown = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "80"}).output
+    assert "..." not in shown.split("Commands:", 1)[1]
+    assert all(f"depthcache {name}" in shown for name in cli.commands)
+
+
+@pytest.mark.slow
+def test_without_a_network_watch_says_what_to_do() -> None:
+    with running("watch", "BTCUSDT", "--seconds", "1", environment=NOWHERE) as program:
+        code, _, errors = program.rest()
+    assert code == 0
+    assert "`depthcache doctor` finds out what is in the way" in errors
+
+
+@pytest.mark.slow
+def test_a_program_that_waits_in_vain_says_what_it_waits_for() -> None:
+    code = (
+        "from depthcache import blocking\n"
+        "with blocking.connect('binance.com', ['BTCUSDT']) as books:\n"
+        "    books.wait_synced(timeout=1)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=NOWHERE, check=False
+    )
+    assert ran.returncode == 1
+    last = ran.stderr.strip().splitlines()[-1]
+    assert "BTCUSDT on binance.com is not synced after 1 s: it is disconnected" in last

@@ -468,7 +468,7 @@ async def test_what_says_how_far_a_book_can_be_trusted_never_raises(exchange: li
         assert "empty" in look(book)
         await book.wait_synced(timeout=DEADLINE_S)
         assert look(book).startswith("<LiveBook BTCUSDT on binance.com: synced")
-        assert repr(books) == "<depthcache.caches.Books: 1 of 1 synced>"
+        assert repr(books) == "<depthcache.Books: 1 of 1 synced>"
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["1.15", "2.0"]])
         assert "update id 12" in look(book)
         exchange[0].diff("BTCUSDT", 15, 16)

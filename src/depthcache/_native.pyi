@@ -266,10 +266,10 @@ class BookReader(Generic[N_co]):
         Raises PackageMissing (an ImportError) without polars.
         """
     @property
-    def mid(self) -> MidPrice:
+    def mid(self) -> MidPrice[N_co]:
         """(best bid + best ask) / 2, in the quote asset. Raises BookNotSynced, BookClosed."""
     @property
-    def microprice(self) -> MidPrice:
+    def microprice(self) -> MidPrice[N_co]:
         """(ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
 
         The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
@@ -277,39 +277,39 @@ class BookReader(Generic[N_co]):
         Raises BookNotSynced, BookClosed.
         """
     @property
-    def spread(self) -> Spread:
+    def spread(self) -> Spread[N_co]:
         """Best ask - best bid: in the quote asset, and in basis points of the mid.
 
         Raises BookNotSynced, BookClosed.
         """
-    def imbalance(self, levels: int | None = None, *, bps: Amount | None = None) -> Imbalance:
+    def imbalance(self, levels: int | None = None, *, bps: Amount | None = None) -> Imbalance[N_co]:
         """(B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
 
         Of the best `levels` of each side (the best one when neither is given), or of all levels at most
         `bps` basis points from the mid. Cartea, Jaimungal, Penalva (2015), chapter 12. Raises
         InvalidArgument, BookNotSynced, BookClosed.
         """
-    def depth_within(self, bps: Amount) -> DepthWithin:
+    def depth_within(self, bps: Amount) -> DepthWithin[N_co]:
         """What rests at most `bps` basis points from the mid, both ends inclusive: base and quote, per side.
 
         Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def fill(
         self, side: Literal["buy", "sell"], *, base: Amount | None = None, quote: Amount | None = None
-    ) -> Fill:
+    ) -> Fill[N_co]:
         """What a market order would get: average and worst price, slippage against the mid, what is left.
 
         `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
         quote asset (`quote`), one of them; it is above 0. Fees are no part of it. Raises InvalidArgument,
         BookNotSynced, BookClosed.
         """
-    def size_to_move(self, side: Literal["buy", "sell"], bps: Amount) -> SizeToMove:
+    def size_to_move(self, side: Literal["buy", "sell"], bps: Amount) -> SizeToMove[N_co]:
         """How much a market order must take until the best price of its side has moved by `bps` basis points.
 
         `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best *
         (1 - bps / 10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
         """
-    def grouped(self, size: Amount | str, levels: int | None = None) -> GroupedBook:
+    def grouped(self, size: Amount | str, levels: int | None = None) -> GroupedBook[N_co]:
         """The best `levels` groups of each side (all when None), at multiples of `size`.
 
         Bids count at the multiple at or below their price, asks at the one at or above. Groups that hold

@@ -235,7 +235,7 @@ class Levels(list[Level[N]], Generic[N]):
         return getattr(self, "_reason", "")
 
 
-class MidPrice(NamedTuple):
+class MidPrice(NamedTuple, Generic[N_co]):
     """A price between the best bid and the best ask.
 
     Attributes:
@@ -244,12 +244,12 @@ class MidPrice(NamedTuple):
         update_id: the id of the book.
     """
 
-    price: float | Decimal | None
+    price: N_co | None
     complete: bool
     update_id: int
 
 
-class Spread(NamedTuple):
+class Spread(NamedTuple, Generic[N_co]):
     """How far the best ask is from the best bid.
 
     Attributes:
@@ -259,13 +259,13 @@ class Spread(NamedTuple):
         update_id: the id of the book.
     """
 
-    absolute: float | Decimal | None
-    bps: float | Decimal | None
+    absolute: N_co | None
+    bps: N_co | None
     complete: bool
     update_id: int
 
 
-class Imbalance(NamedTuple):
+class Imbalance(NamedTuple, Generic[N_co]):
     """How the quantities of both sides compare.
 
     Attributes:
@@ -276,14 +276,14 @@ class Imbalance(NamedTuple):
         update_id: the id of the book.
     """
 
-    ratio: float | Decimal | None
-    bids: float | Decimal
-    asks: float | Decimal
+    ratio: N_co | None
+    bids: N_co
+    asks: N_co
     complete: bool
     update_id: int
 
 
-class Depth(NamedTuple):
+class Depth(NamedTuple, Generic[N_co]):
     """What rests in a part of one side.
 
     Attributes:
@@ -293,13 +293,13 @@ class Depth(NamedTuple):
         complete: whether all of the part is proven.
     """
 
-    base: float | Decimal
-    quote: float | Decimal
+    base: N_co
+    quote: N_co
     levels: int
     complete: bool
 
 
-class DepthWithin(NamedTuple):
+class DepthWithin(NamedTuple, Generic[N_co]):
     """What rests within a distance of the mid.
 
     Attributes:
@@ -308,9 +308,9 @@ class DepthWithin(NamedTuple):
         update_id: the id of the book.
     """
 
-    bids: Depth
-    asks: Depth
-    mid: float | Decimal | None
+    bids: Depth[N_co]
+    asks: Depth[N_co]
+    mid: N_co | None
     update_id: int
 
     @property
@@ -319,7 +319,7 @@ class DepthWithin(NamedTuple):
         return self.bids.complete and self.asks.complete
 
 
-class Fill(NamedTuple):
+class Fill(NamedTuple, Generic[N_co]):
     """What a market order of a size would get from the book as it is, without fees.
 
     Attributes:
@@ -336,18 +336,18 @@ class Fill(NamedTuple):
         update_id: the id of the book.
     """
 
-    average: float | Decimal | None
-    worst: float | Decimal | None
-    slippage_bps: float | Decimal | None
-    base: float | Decimal
-    quote: float | Decimal
-    unfilled: float | Decimal
+    average: N_co | None
+    worst: N_co | None
+    slippage_bps: N_co | None
+    base: N_co
+    quote: N_co
+    unfilled: N_co
     levels: int
     complete: bool
     update_id: int
 
 
-class SizeToMove(NamedTuple):
+class SizeToMove(NamedTuple, Generic[N_co]):
     """How much it takes to move the best price of a side by a distance.
 
     Attributes:
@@ -359,15 +359,15 @@ class SizeToMove(NamedTuple):
         update_id: the id of the book.
     """
 
-    base: float | Decimal
-    quote: float | Decimal
-    price: float | Decimal | None
+    base: N_co
+    quote: N_co
+    price: N_co | None
     levels: int
     complete: bool
     update_id: int
 
 
-class GroupedBook(NamedTuple):
+class GroupedBook(NamedTuple, Generic[N_co]):
     """The book in coarser steps: levels summed up to multiples of a group size, best first.
 
     Attributes:
@@ -377,9 +377,9 @@ class GroupedBook(NamedTuple):
         update_id: the id of the book.
     """
 
-    bids: Levels
-    asks: Levels
-    size: float | Decimal
+    bids: Levels[N_co]
+    asks: Levels[N_co]
+    size: N_co
     update_id: int
 
     @property

@@ -94,6 +94,11 @@ def reads(book: LiveBook) -> None:
     assert_type(book.last_update_id, int | None)
     assert_type(book.reason, str)
     assert_type(book.counters, dict[str, int])
+    assert_type(book.mid.price, float | None)
+    assert_type(book.spread.bps, float | None)
+    assert_type(book.exact.mid.price, Decimal | None)
+    assert_type(book.depth_within(10).bids.quote, float)
+    assert_type(book.fill("buy", base=1.0).average, float | None)
     for level in book.asks:
         assert_type(level, Level)
     if book.status is not Status.SYNCED:

@@ -93,7 +93,7 @@ def columns(book: Book) -> None:
 
 def analytics(book: Book) -> None:
     assert_type(book.mid, MidPrice)
-    assert_type(book.mid.price, float | Decimal | None)
+    assert_type(book.mid.price, float | None)
     assert_type(book.microprice.complete, bool)
     assert_type(book.spread, Spread)
     assert_type(book.imbalance(5), Imbalance)

@@ -22,7 +22,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from depthcache.model import Changes, Level, Status
 from depthcache.reference.book import BookSide, at_width
@@ -61,14 +62,14 @@ class Update(FrozenBook):
         levels: int | None,
         skipped: int,
         is_fresh: bool,
-        changes: Changes | None = None,
+        changes: Changes[Decimal] | None = None,
         refused: Exception | None = None,
     ) -> None:
         super().__init__(BookReader(market), levels)
         self.skipped, self.is_fresh, self._changes, self._refused = skipped, is_fresh, changes, refused
 
     @property
-    def changes(self) -> Changes | None:
+    def changes(self) -> Changes[Any] | None:
         """The levels that this update changed; None where it is not one update."""
         if self._changes is None or self._exact:
             return self._changes
@@ -207,7 +208,7 @@ class What:
     updated: bool = False
     changed: bool = False
     altered: bool = False
-    changes: Changes | None = None
+    changes: Changes[Decimal] | None = None
 
 
 class Seat:
@@ -307,7 +308,7 @@ class Seat:
     def _skipped(self, market: Market, *, brings_one: bool) -> int:
         return max(0, market.counters["applied"] - self._told_applied - brings_one)
 
-    def _book(self, market: Market, changes: Changes | None = None) -> Update:
+    def _book(self, market: Market, changes: Changes[Decimal] | None = None) -> Update:
         """The synced book; all of it where somebody goes on from it by changes."""
         fresh = self._is_fresh
         every = self._wish.mode == "every"
@@ -346,7 +347,7 @@ class Following:
 
     seats: list[Seat] = field(default_factory=list)
     altered: bool = False
-    changes: Changes | None = None
+    changes: Changes[Decimal] | None = None
     _status: Status = Status.EMPTY
     _applied: int = 0
     _levels_changed: int = 0
@@ -396,7 +397,7 @@ class Following:
         self._levels_changed = market.counters["levels_changed"]
 
 
-def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level]:
+def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level[Decimal]]:
     """What of a message is not held already, best first; later entries of one price win."""
     wanted = {price.value: quantity.value for price, quantity in levels}
     price_scale = max([side.price_scale, *(price.scale for price, _ in levels)])

@@ -126,7 +126,7 @@ async def following(books: Books) -> None:
         assert_type(update.skipped, int)
         assert_type(update.is_fresh, bool)
         assert_type(update.changes, Changes | None)
-        assert_type(update.exact, Update)
+        assert_type(update.exact, Update[Decimal])
         assert_type(update.updated_at, float | None)
         any_book(update)
     async with books.updates("every", None) as stream:

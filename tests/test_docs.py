@@ -82,7 +82,7 @@ def test_every_block_is_of_a_language_that_is_checked_here() -> None:
         )
     }
     # What shows no code, such as a drawing, says `text`.
-    assert used <= {"python", "console", "toml", "yaml", "text", ""}
+    assert used <= {"python", "console", "toml", "yaml", "text", "mermaid", ""}
 
 
 def test_every_command_of_a_console_block_would_start() -> None:

@@ -92,6 +92,7 @@ class StampedText(Text):
     def __init__(self, text: str) -> None:
         object.__setattr__(self, "_head", text.rstrip("}"))
         object.__setattr__(self, "_tail", text[len(text.rstrip("}")) :])
+        object.__setattr__(self, "drip_ns", 0)
 
     @property
     def text(self) -> str:  # type: ignore[override]

@@ -51,6 +51,8 @@ def run(*, rounds: int) -> list[Row]:
                         before_s = feed_s()
                         time.sleep(SECONDS)
                         spent_s, delays = feed_s() - before_s, sorted(probe.take())
+                    if not delays:
+                        raise AssertionError("no frame arrived: nothing can be said of the feed")
                     costs[reading].append(spent_s / len(delays) * 1e6)
                     late[reading].append(delays[int(0.99 * len(delays))] / 1e6)
                     reads += readers.count

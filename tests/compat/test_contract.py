@@ -353,6 +353,27 @@ def test_reads_return_at_most_a_thousand_levels_and_the_book_keeps_them_all(
     assert [level[0] for level in manager.get_asks("BTCUSDT")] == [float(price) for price, _ in asks[500:]]
 
 
+def test_a_read_of_everything_says_once_where_it_cannot_be_proven(
+    make: Makes, by_hand: FromThread, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("depthcache.compat.ubldc.books._PATIENCE_S", 0.0)
+    asks = [[f"{100 + step * 0.01:.2f}", "1.0"] for step in range(1_500)]
+    by_hand.default = {"lastUpdateId": 10, "bids": [["99.00", "1.0"]], "asks": asks[:1_000]}
+    manager = make()
+    manager.create_depthcache("BTCUSDT")
+    until(lambda: manager.is_depth_cache_synchronized("BTCUSDT"))
+    assert len(manager.get_asks("BTCUSDT")) == 1_000
+    assert caplog.text == ""
+    changes = [[price, "0"] for price, _ in asks[:500]] + asks[1_000:]
+    by_hand.do(lambda network: network.diff("BTCUSDT", 11, 11, asks=changes))
+    manager.get_asks("BTCUSDT", limit_count=1)
+    manager.get_bids("BTCUSDT")  # one level, and the whole side is known
+    assert caplog.text == ""
+    for _ in range(3):
+        manager.get_asks("BTCUSDT")
+    assert caplog.text.count("only 500 asks of btcusdt are proven") == 1
+
+
 def test_the_names_of_the_package_are_these() -> None:
     assert set(ubldc.__all__) == {
         *contract.EXCEPTIONS,

@@ -60,19 +60,30 @@ class Cache:
     def __init__(self, market: str, book: blocking.LiveBook, refresh_interval: float | None) -> None:
         self.market, self.book, self.refresh_interval = market, book, refresh_interval
         self.stopped = False
-        self.was_synced = False
-        """Whether it was in sync when it was stopped."""
-        self.unknown = ""
-        """Why the exchange does not know it; empty while nothing is known against it."""
+        """Whether the program stopped it; the end of the manager is not that."""
+        self._ended = self._was_synced = False
+        self._restarts = 0
+        self._unknown: str | None = None
         self.restarts_told = 0
         """How many of `restarts` the program has been told of."""
         self._updated, self._restarted, self._born_s = Stamp(), Stamp(), time.monotonic()
         self._warned = False
 
     @property
+    def unknown(self) -> str:
+        """Why the exchange does not know it; empty while nothing is known against it."""
+        if self._unknown is None:
+            if self._ended or self.book.status is not Status.CLOSED:
+                return ""
+            self._unknown = _why_unknown(self.book)
+            if self._unknown:
+                logs.unknown_market(market=self.market, reason=self._unknown)
+        return self._unknown
+
+    @property
     def is_synced(self) -> bool:
         """Whether it can be trusted now."""
-        return not self.stopped and self.book.status is Status.SYNCED
+        return not self._ended and self.book.status is Status.SYNCED
 
     @property
     def last_update_ms(self) -> int | None:
@@ -83,24 +94,28 @@ class Cache:
     @property
     def restarts(self) -> int:
         """How often its connection was lost and another took its place."""
-        return self.book.reconnects
+        return self._restarts if self._ended else self.book.reconnects
 
     @property
     def restarted_at(self) -> float | None:
         """When that was last: system time in seconds; None for never."""
         return self._restarted.of(self.book.reconnected_at)
 
-    def stop(self) -> None:
-        """Say that it is stopped, and how it was."""
-        if not self.stopped:
-            self.was_synced = self.is_synced
-            self.stopped = True
+    def end(self) -> None:
+        """Keep how it is: there will be no book any more."""
+        if not self._ended:
+            self._restarts, self._was_synced = self.restarts, self.is_synced
+            self._updated.of(self.book.confirmed_at)
+            self._restarted.of(self.book.reconnected_at)
+            self._ended = True
 
     def read(self, side: str, limit_count: int | None, threshold_volume: float | None) -> list[list[float]]:
         """One side, as `reads.read_levels`. Raises what the old library raised, in its order."""
-        if self.stopped:
+        if self._ended:
             raise (
-                DepthCacheAlreadyStopped(self.market) if self.was_synced else DepthCacheOutOfSync(self.market)
+                DepthCacheAlreadyStopped(self.market)
+                if self._was_synced
+                else DepthCacheOutOfSync(self.market)
             )
         levels: Side = self.book.asks if side == "asks" else self.book.bids
         try:
@@ -108,7 +123,8 @@ class Cache:
         except BookNotSynced as error:
             raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
         except BookClosed as error:
-            self._tell_ending()
+            if self._ended:  # meanwhile, by another thread
+                raise DepthCacheAlreadyStopped(self.market) from None
             raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
         if not self._warned and limit_count is None:
             self._look_at_depth(side, len(found))
@@ -120,19 +136,6 @@ class Cache:
         if proven < min(levels, _ENOUGH) and time.monotonic() - self._born_s > _PATIENCE_S:
             self._warned = True
             logs.shallow(market=self.market, side=side, levels=proven)
-
-    def _tell_ending(self) -> None:
-        """The book is closed, and not by us: the exchange does not have it, or not any more."""
-        try:
-            self.book.wait_synced(timeout=0)
-        except UnknownSymbol as unknown:
-            if not self.unknown:
-                self.unknown = str(unknown)
-                logs.unknown_market(market=self.market, reason=self.unknown)
-            raise DepthCacheNotFound(self.market, reason=self.unknown) from None
-        except BookClosed:
-            if self.stopped:  # meanwhile, by another thread
-                raise DepthCacheAlreadyStopped(self.market) from None
 
 
 class LocalBooks:
@@ -193,9 +196,16 @@ class LocalBooks:
         """The same; None where there is none."""
         return self.caches.get(self._key(market)) if isinstance(market, str) else None
 
-    def running(self, market: object) -> Cache:
-        """The cache of a name that is not stopped. Raises DepthCacheNotFound."""
+    def known(self, market: object) -> Cache:
+        """The cache of a name, unless the exchange does not know it. Raises DepthCacheNotFound."""
         cache = self.find(market)
+        if cache.unknown:
+            raise DepthCacheNotFound(cache.market, reason=cache.unknown)
+        return cache
+
+    def running(self, market: object) -> Cache:
+        """The same, unless it is stopped. Raises DepthCacheNotFound."""
+        cache = self.known(market)
         if cache.stopped:
             raise DepthCacheNotFound(cache.market, reason="it was stopped")
         return cache
@@ -205,7 +215,8 @@ class LocalBooks:
         with self._changes:
             cache = self.find(market)
             if not cache.stopped:
-                cache.stop()
+                cache.stopped = True
+                cache.end()
                 self._books.remove(cache.book.symbol)
 
     def close(self) -> None:
@@ -213,7 +224,7 @@ class LocalBooks:
         with self._changes:
             self.stopped.set()
             for cache in self:
-                cache.stop()
+                cache.end()
         self._books.close()
 
     def facts(self) -> Facts:
@@ -230,3 +241,14 @@ class LocalBooks:
         for separator in self._venue.symbol_separators:
             lowered = lowered.replace(separator, "")
         return lowered
+
+
+def _why_unknown(book: blocking.LiveBook) -> str:
+    """Why the exchange does not know the symbol of a closed book; empty where it ended otherwise."""
+    try:
+        book.wait_synced(timeout=0)
+    except UnknownSymbol as unknown:
+        return str(unknown)
+    except BookClosed:
+        pass
+    return ""

@@ -42,7 +42,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
     """Depth caches of one exchange, by the interface of the old library. Any thread may use it.
 
     Making one opens nothing: the client begins with the first cache. Differences on purpose stand in
-    docs/coming-from-unicorn.md.
+    docs/how-to/coming-from-unicorn.md.
 
     Args:
         exchange: an exchange name, such as `binance.com` or `binance.com-futures`.
@@ -223,7 +223,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         asset; levels as long as their values together do not exceed it, the first one always. Raises
         DepthCacheNotFound, DepthCacheOutOfSync, DepthCacheAlreadyStopped, in this order.
         """
-        return self._books.find(market).read("asks", limit_count, threshold_volume)
+        return self._books.known(market).read("asks", limit_count, threshold_volume)
 
     def get_bids(
         self,
@@ -232,18 +232,18 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         threshold_volume: float | None = None,
     ) -> list[list[float]]:
         """Bids, best (highest) first; otherwise as `get_asks`."""
-        return self._books.find(market).read("bids", limit_count, threshold_volume)
+        return self._books.known(market).read("bids", limit_count, threshold_volume)
 
     def is_depth_cache_synchronized(self, market: str | None = None) -> bool:
         """Whether the cache can be trusted now; False once it is stopped. Raises DepthCacheNotFound."""
-        return self._books.find(market).is_synced
+        return self._books.known(market).is_synced
 
     def get_last_update_time(self, market: str | None = None) -> int | None:
         """When the last update or snapshot was received: system time in milliseconds; None before one.
 
         Raises DepthCacheNotFound.
         """
-        return self._books.find(market).last_update_ms
+        return self._books.known(market).last_update_ms
 
     def get_last_restart_time(self, market: str | None = None) -> float | None:
         """When the connection that carries the cache was last replaced after a loss: seconds since 1970.
@@ -273,7 +273,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         if markets is None:
             logs.nothing_given(method="set_refresh_request()")
             return False
-        for cache in [self._books.find(market) for market in _listed(markets)]:
+        for cache in [self._books.known(market) for market in _listed(markets)]:
             cache.book.refresh()
         return True
 
@@ -285,7 +285,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         """
         if market is None:
             raise InvalidArgument(name="market", value=market, allowed="the name of a cache")
-        self._books.find(market).book.resync()
+        self._books.known(market).book.resync()
         return bool(unsubscribe)
 
     def set_credentials(self, api_key: str | None = None, api_secret: str | None = None) -> None:

@@ -164,6 +164,8 @@ def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
         ("web", "from depthcache import core"),
         ("cluster", "import depthcache._native"),
         ("compat", "from depthcache.core import policy"),
+        ("compat", "from depthcache.io.snapshots import OwnSnapshots"),
+        ("compat", "from depthcache._native import Book"),
         ("errors", "from depthcache.model import Status"),
         ("model", "from depthcache.errors import BookError"),
         ("_native", "from depthcache.venues.venue import Venue"),

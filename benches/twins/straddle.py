@@ -1,4 +1,4 @@
-"""Best prices of a book at a round price, with the update id they are of, again and again.
+"""Best prices of a book at a round price, with the update id they are of, as soon as one is seen twice.
 
 python straddle.py old|new REST_URL WEBSOCKET_URL
 """
@@ -8,26 +8,27 @@ from __future__ import annotations
 import sys
 import time
 
-from common import ask, library, tell, until
+from common import library, tell, until
 
-ROUNDS = 5
+SAMPLES = 25
 
 
 def main() -> None:
     manager = library(*sys.argv[1:4]).BinanceLocalDepthCacheManager("binance.com", warn_on_update=False)
     manager.create_depthcache("BTCUSDT")
-    for _ in range(ROUNDS):
-        until(lambda: manager.is_depth_cache_synchronized("BTCUSDT"))
-        time.sleep(3.0)
-        ask("stand still")
-        time.sleep(2.5)  # the stream sends once a second: what is on its way arrives
-        bid, asked = manager.get_bids("BTCUSDT", 1)[0][0], manager.get_asks("BTCUSDT", 1)[0][0]
-        tell(
-            best=[bid, asked],
-            update_id=manager.depth_caches["btcusdt"]["last_update_id"],
-            synchronized=manager.is_depth_cache_synchronized("BTCUSDT"),
-        )
-        ask("move on")
+    until(lambda: manager.is_depth_cache_synchronized("BTCUSDT"))
+    seen = 0
+    for _ in range(SAMPLES):
+        until(lambda seen=seen: manager.depth_caches["btcusdt"]["last_update_id"] not in (None, seen))  # type: ignore[misc]
+        time.sleep(0.2)  # the stream sends once a second: the update is whole
+        seen = manager.depth_caches["btcusdt"]["last_update_id"]
+        synchronized = manager.is_depth_cache_synchronized("BTCUSDT")
+        try:
+            best = [manager.get_bids("BTCUSDT", 1)[0][0], manager.get_asks("BTCUSDT", 1)[0][0]]
+        except Exception:  # noqa: BLE001, S112 - out of sync: there is nothing to compare
+            continue
+        if seen == manager.depth_caches["btcusdt"]["last_update_id"]:
+            tell(best=best, update_id=seen, synchronized=synchronized)
     manager.stop_manager()
 
 

@@ -204,6 +204,7 @@ class Client(Generic[B]):
     def refresh_every(self, market: int, seconds: float | None) -> None:
         """How often a book is refreshed; None for what the policy says, 0 for never."""
         if not self._closed and market in self._markets.values():
+            self.check_loop()
             self._runner.refresh_every(market, seconds)
 
     def resync(self, market: int) -> None:

@@ -350,7 +350,8 @@ def test_d26_creating_a_market_again_changes_nothing(make: Makes, by_hand: FromT
     manager = make()
     synced(manager, "BTCUSDT", "ETHUSDT")
     by_hand.do(lambda network: network.diff("BTCUSDT", 11, 11, bids=[["1.15", "2"]]))
-    assert manager.create_depthcache(["btcusdt", "BTCUSDT"]) is True
+    assert manager.create_depthcache(["btcusdt", "BTCUSDT"], refresh_interval=7) is True
+    assert manager.depth_caches["btcusdt"]["refresh_interval"] is None
     assert manager.get_bids("BTCUSDT", 1) == [[1.15, 2.0]]
     assert manager.get_list_of_depthcaches() == ["btcusdt", "ethusdt"]
     manager.stop_depthcache("BTCUSDT")

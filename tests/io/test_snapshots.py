@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import InvalidArgument, RequestRejected, Snapshot, SnapshotRequest, Status, UnknownSymbol
+from depthcache import (
+    InvalidArgument,
+    RequestRejected,
+    Snapshot,
+    SnapshotRequest,
+    Status,
+    UnknownSymbol,
+    UsageError,
+)
 from depthcache.io import snapshots
 from depthcache.io.network import Failure, Response
 from depthcache.io.snapshots import OwnSnapshots
@@ -197,6 +205,30 @@ async def test_a_book_begins_from_the_snapshot_of_the_users_own_source(exchange:
         assert book.status is Status.DISCONNECTED
         await book.wait_synced(timeout=DEADLINE_S)
         assert (book.reconnects, book.reconnected_at is None) == (1, False)
+
+
+async def test_a_book_is_refreshed_and_rebuilt_on_request_and_only_on_its_own_loop(
+    exchange: list[ByHand],
+) -> None:
+    async with depthcache.connect("binance.com", ["BTCUSDT"], settings=depthcache.Settings()) as books:
+        book = books["BTCUSDT"]
+        await book.wait_synced(timeout=DEADLINE_S)
+        book.refresh()
+        book.refresh_every(3600)
+        assert book.status is Status.SYNCED
+        await book.audit(timeout=DEADLINE_S)  # in line behind it
+        assert book.counters["refreshes"] >= 1
+        book.resync()
+        assert book.status is Status.BUFFERING
+        await book.wait_synced(timeout=DEADLINE_S)
+        assert book.counters["snapshots"] == 2
+        for act in (book.refresh, book.resync, lambda: book.refresh_every(1)):
+            with pytest.raises(UsageError, match="another event loop"):
+                await asyncio.to_thread(act)
+        with pytest.raises(InvalidArgument, match="seconds"):
+            book.refresh_every(-1)
+    for act in (book.refresh, book.resync):
+        act()  # a closed book has nothing to do
 
 
 def _known(symbol: str) -> object:

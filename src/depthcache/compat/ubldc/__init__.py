@@ -3,8 +3,8 @@
     from depthcache.compat.ubldc import BinanceLocalDepthCacheManager, DepthCacheOutOfSync
 
 It has the class, methods, arguments, exceptions and rules of releases 2.8 to 2.14, and the books of
-`depthcache` behind them. What differs, and why, stands in docs/how-to/coming-from-unicorn.md. Written from the
-documented behaviour; no code of the old library is used.
+`depthcache` behind them. What differs, and why, stands in docs/how-to/coming-from-unicorn.md. Written
+from the documented behaviour; no code of the old library is used.
 """
 
 from __future__ import annotations

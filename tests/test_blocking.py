@@ -81,6 +81,23 @@ def test_books_are_added_found_and_removed(exchange: FromThread) -> None:
             books.add("BNBUSDT", "binance.con")
 
 
+def test_several_books_are_added_in_one_step_or_none_of_them(exchange: FromThread) -> None:
+    books = connect("binance.com", [])
+    with books:
+        added = books.add_all(["btcusdt", "ETHUSDT", "BTCUSDT"])
+        assert [book.symbol for book in added] == ["BTCUSDT", "ETHUSDT", "BTCUSDT"]
+        assert added[0] is added[2] is books["BTCUSDT"]
+        books.wait_synced(timeout=DEADLINE_S)
+        assert [message["method"] for message in exchange.networks[0].sent] == ["SUBSCRIBE"]
+        for wrong in ("BTCUSDT", ["BNBUSDT", "A/B"], None):
+            with pytest.raises(InvalidArgument):
+                books.add_all(wrong)  # type: ignore[arg-type]
+        assert len(books) == 2
+        assert books.add_all([]) == []
+    with pytest.raises(BookClosed):
+        books.add_all(["BNBUSDT"])
+
+
 def test_waiting_too_long_and_for_nothing(exchange: FromThread) -> None:
     exchange.default = None
     with connect("binance.com", ["BTCUSDT"]) as books:

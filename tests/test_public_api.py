@@ -323,6 +323,14 @@ async def test_all_books_are_waited_for_also_those_added_meanwhile(exchange: lis
         assert [book.status for book in books] == [Status.SYNCED, Status.SYNCED]
 
 
+async def test_several_books_are_added_in_one_step(exchange: list[ByHand]) -> None:
+    async with connect("binance.com", []) as books:
+        added = books.add_all(["BTCUSDT", "ETHUSDT"])
+        await books.wait_synced(timeout=DEADLINE_S)
+        assert added == list(books)
+        assert len(exchange[0].sent) == 1
+
+
 async def test_who_waits_while_the_client_closes_is_told(exchange: list[ByHand]) -> None:
     async with connect("binance.com", []) as books:
         exchange[0].default = None

@@ -397,6 +397,25 @@ class Books(Lookup[LiveBook]):
         except LoopEnded:
             raise _closed(venue.name, parsed) from None
 
+    def add_all(self, symbols: Iterable[str], exchange: str | None = None) -> list[LiveBook]:
+        """Begin several books in one step, or none of them; those that are there go on.
+
+        `symbols`: as for `connect`. `exchange` may be left out while the client has exactly one. One step
+        subscribes them together, which adding one after the other does not. Raises UnknownExchange,
+        InvalidArgument, and BookClosed once the client is closed.
+        """
+        several = self._client.wanted.several(exchange, symbols)
+
+        async def add() -> list[LiveBook]:
+            return [self._client.add(symbol, venue.name) for venue, symbol in several]
+
+        try:
+            return self._call(add)
+        except LoopEnded:
+            for venue, symbol in several:
+                raise _closed(venue.name, symbol) from None
+            return []
+
     def remove(self, symbol: str, exchange: str | None = None) -> None:
         """End a book for good; reading it raises BookClosed from now on.
 

@@ -188,6 +188,15 @@ class Books(Lookup[LiveBook]):
         """
         return self._client.add(symbol, exchange)
 
+    def add_all(self, symbols: Iterable[str], exchange: str | None = None) -> list[LiveBook]:
+        """Begin several books in one step, or none of them; those that are there go on.
+
+        `symbols`: as for `connect`. `exchange` may be left out while the client has exactly one. One step
+        subscribes them together, which adding one after the other does not. Raises UnknownExchange,
+        InvalidArgument, and BookClosed once the client is closed.
+        """
+        return self._client.add_all(symbols, exchange)
+
     def remove(self, symbol: str, exchange: str | None = None) -> None:
         """End a book for good; reading it raises BookClosed from now on.
 

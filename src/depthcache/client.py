@@ -305,6 +305,10 @@ class Client(Generic[B]):
             self.remove(key)
         return self._begin(venue, parsed)
 
+    def add_all(self, symbols: Iterable[str], exchange: str | None) -> list[B]:
+        """Begin several books in one step, or none of them. Raises what `add` raises."""
+        return [self.add(symbol, venue.name) for venue, symbol in self.wanted.several(exchange, symbols)]
+
     def remove(self, key: Key) -> None:
         """End a book for good. The key must be one of `books`."""
         market = self._markets[key]

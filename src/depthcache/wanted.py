@@ -70,6 +70,10 @@ class Wanted:
         _check_for(venue, self.depth, self.speed_ms, self.settings)
         return venue, venues.parse_symbol(symbol, venue)
 
+    def several(self, exchange: str | None, symbols: Iterable[str]) -> list[tuple[Venue, str]]:
+        """Further books of one exchange, all checked. Raises what `book` raises."""
+        return [self.book(exchange, symbol) for symbol in _listed(symbols)]
+
 
 def wanted(
     exchange: str | Mapping[str, Iterable[str]],

@@ -171,19 +171,23 @@ class LocalBooks:
 
     def create(self, markets: list[str], refresh_interval: float | None) -> None:
         """Begin these markets; those that are there go on as they are."""
-        symbols = [venues.parse_symbol(market, self._venue) for market in markets]
+        symbols = dict.fromkeys(venues.parse_symbol(market, self._venue) for market in markets)
         with self._changes:
-            for symbol in symbols:
-                key = symbol.lower()
-                if self.stopped.is_set():
-                    raise DepthCacheAlreadyStopped(key)
-                self._begin()
-                held = self.caches.get(key)
-                if held is None or held.stopped:
-                    cache = Cache(key, self._books.add(symbol), refresh_interval)
-                    if refresh_interval is not None:
-                        cache.book.refresh_every(refresh_interval)
-                    self.caches = {**self.caches, key: cache}
+            held = self.caches
+            new = [each for each in symbols if (old := held.get(each.lower())) is None or old.stopped]
+            if not new:
+                return
+            if self.stopped.is_set():
+                raise DepthCacheAlreadyStopped(new[0].lower())
+            if not self.running_since:
+                self._books.__enter__()
+                self.running_since = time.time()
+            made = {}
+            for symbol, book in zip(new, self._books.add_all(new), strict=True):
+                made[symbol.lower()] = Cache(symbol.lower(), book, refresh_interval)
+                if refresh_interval is not None:
+                    book.refresh_every(refresh_interval)
+            self.caches = {**held, **made}
 
     def find(self, market: object) -> Cache:
         """The cache of a name in any case. Raises DepthCacheNotFound."""
@@ -230,11 +234,6 @@ class LocalBooks:
     def facts(self) -> Facts:
         """What operators want to know of the client, now; nothing before it began."""
         return self._books.facts() if self.running_since else Facts(books=(), connections=(), budgets=())
-
-    def _begin(self) -> None:
-        if not self.running_since:
-            self._books.__enter__()
-            self.running_since = time.time()
 
     def _key(self, market: str) -> str:
         lowered = market.lower()

@@ -129,8 +129,8 @@ SECTIONS = {
     ),
     "unicorn": Plan(
         "From nothing to 20 synced markets",
-        "UNICORN Binance Local Depth Cache and the drop-in, one after the other, each in a process of its own, "
-        "on the embedded exchange 20 ms away; wall time. The old library takes two minutes for it.",
+        "UNICORN Binance Local Depth Cache and the drop-in, one after the other, each in a process of its "
+        "own, on the embedded exchange 20 ms away; wall time. The old library takes two minutes for it.",
         "of the old library's time",
         lambda asked: unicorn.run(rounds=asked.served_rounds),
         recorded=False,

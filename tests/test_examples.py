@@ -15,13 +15,20 @@ MOST_LINES = 40
 PRINTS = {
     "audit": r"[1-9][\d,]* prices compared at update id \d+\nright\n",
     "best_bid_ask": r"(\d+: bid \d+\.\d\d, ask \d+\.\d\d\n){5}",
+    "columns": (
+        r"numpy: \(100, 2\) .*\npandas: \(3,\)\npolars: 60 bids\n"
+        r"(duckdb: binance\.com\S* \w+ (ask|bid) [\d.]+\n){6}"
+    ),
     "depth_table": r"(?s)BTCUSDT at update id \d+\n.*the 10 levels are proven to be complete\n",
     "facts": r"(?s)BTCUSDT: synced, .*ETHUSDT: synced, .*weight of .* of 3000 .*depthcache_book_synced",
     "flight": r"Snapshot|Diff|Frame",
+    "follow_modes": r"([\w ,]+:\n(  id \d+, skipped \d+, changed (-|\d+)\n){3}){5}",
+    "imbalance_signal": r"(\d+: imbalance [+-]\d\.\d\d, signal [+-]\d\.\d\d (up|down|-)\n){10}",
     "many_books": r"4 books synced after .* s\n(\w+: \d+\.\d\d basis points\n){4}",
     "offline_book": r"(?s)waiting .*\nsynced\napplied .*\nstale .*\ngap .*\n.*: a newer snapshot",
     "record_and_verify": r"BTCUSDT: [1-9]\d+ updates applied, 0 gaps, last update id \d+\nright\n",
     "several_exchanges": r"(?s)(binance.com\S* \w+: Level.*\n){4}<LiveBook BTCUSDT on binance.com-futures",
+    "slippage_monitor": r"((buy|sell) [\d,]+: \d+\.\d\d bp, average \d+\.\d\d.*\n){18}",
     "spot_futures_spread": r"(spot \d+\.\d\d, futures \d+\.\d\d, spread .* bp\n){5}",
     "strategy_test": r"quoted at [1-9]\d+ moments, silent at [1-9]\d*; [1-9]\d* gaps\n",
     "threads": r"(\w+: \d+% of the quantity is bid\n){3}",

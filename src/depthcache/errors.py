@@ -346,6 +346,9 @@ class BooksNotSynced(BookNotSynced):
         exchange, symbol, status, reason, since_ns: of the first of them.
     """
 
+    status: str
+    reason: str
+    since_ns: int
     books: tuple[tuple[str, str, str, str], ...]
     asked: int
 

@@ -48,6 +48,9 @@ class Listener:
         errors: how many of these calls raised; each was logged, and changed nothing.
     """
 
+    calls: int
+    errors: int
+
     def __init__(self, stream: Stream, callback: Callback) -> None:
         """Made by `on_update` of a book or of books: each item of a `stream` goes to a `callback`."""
         self._stream, self._callback = stream, callback

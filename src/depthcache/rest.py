@@ -76,7 +76,7 @@ class Rest:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = Settings.from_environment() if settings is None else settings
+        self.settings: Settings = Settings.from_environment() if settings is None else settings
         self._lock = Lock()
         self._process = os.getpid()
         self._thread: LoopThread | None = None

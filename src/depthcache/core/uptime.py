@@ -31,7 +31,7 @@ class Uptime:
         """From the last proof that the book was right to the word that it may not be, all losses together."""
         self.recover_ns: int = 0
         """From that word to the next time in sync, all losses together."""
-        self.reconnects = 0
+        self.reconnects: int = 0
         """How often the connection that carried the book was lost and another took its place."""
         self.reconnected_ns: int | None = None
         """When that was last."""

@@ -65,6 +65,8 @@ class TooOldWatch:
     of the new ids tells, because the stream is dead as well.
     """
 
+    tries: int
+
     __slots__ = ("_doubts", "_patience_ns", "_since_ns", "tries")
 
     def __init__(self, lag_s: float) -> None:

@@ -57,7 +57,7 @@ class Runner(Callbacks):
         self._settling = False
         self._wake_at_ns: int | None = None
         self._reported: set[tuple[str, type[Exception]]] = set()
-        self.followers = Followers()
+        self.followers: Followers = Followers()
         self.followers.attach(router, network.now_ns)
         network.attach(router, self)
 

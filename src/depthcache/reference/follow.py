@@ -55,6 +55,9 @@ class Wish:
 class Update(FrozenBook):
     """A frozen book, and what lies between it and the item before."""
 
+    skipped: int
+    is_fresh: bool
+
     def __init__(
         self,
         market: Market,
@@ -88,6 +91,11 @@ class Update(FrozenBook):
 
 class Follower:
     """One consumer's view of some markets."""
+
+    number: int
+    wish: Wish
+    held_items: int
+    held_bytes: int
 
     def __init__(self, number: int, wish: Wish, announce: Callable[[int], None]) -> None:
         self.number, self.wish, self._announce = number, wish, announce
@@ -213,6 +221,8 @@ class What:
 
 class Seat:
     """The place of one follower on one market."""
+
+    follower: Follower
 
     def __init__(self, follower: Follower, number: int, market: Market) -> None:
         self.follower, self._number, self._wish = follower, number, follower.wish

@@ -57,9 +57,13 @@ class Stamp:
 class Cache:
     """One market. `market` is its name in lower case."""
 
+    market: str
+    book: blocking.LiveBook
+    refresh_interval: float | None
+
     def __init__(self, market: str, book: blocking.LiveBook, refresh_interval: float | None) -> None:
         self.market, self.book, self.refresh_interval = market, book, refresh_interval
-        self.stopped = False
+        self.stopped: bool = False
         """Whether the program stopped it; the end of the manager is not that."""
         self._ended = self._was_synced = False
         self._restarts = 0
@@ -160,9 +164,9 @@ class LocalBooks:
             snapshots=snapshots,
         )
         self._changes = Lock()
-        self.running_since = 0.0
+        self.running_since: float = 0.0
         """System time at which the client began; 0.0 before."""
-        self.stopped = Event()
+        self.stopped: Event = Event()
         self.caches: Mapping[str, Cache] = {}
         """By lower-case name, also the stopped ones. Replaced as a whole, so any thread may read it."""
 

@@ -38,6 +38,10 @@ class Cluster:
     address.
     """
 
+    address: str | None
+    port: int | None
+    exchange: str | None
+
     def __init__(
         self,
         address: str | None = None,
@@ -47,8 +51,8 @@ class Cluster:
         settings: Settings | None = None,
     ) -> None:
         self.address, self.port, self.exchange = address, port, exchange
-        self.endpoints = ClusterEndpoints()
-        self.url = cluster_url(address, port)
+        self.endpoints: ClusterEndpoints = ClusterEndpoints()
+        self.url: str = cluster_url(address, port)
         self._requests = Requests(self.url, settings)
         if not self.test_connection():
             self.close()
@@ -293,8 +297,10 @@ class Cluster:
         """As `submit_license`."""
         return self.submit_license()
 
-    ubdcc_add_credentials, ubdcc_add_credentials_async = add_credentials, add_credentials_async
-    ubdcc_remove_credentials, ubdcc_remove_credentials_async = remove_credentials, remove_credentials_async
+    ubdcc_add_credentials = add_credentials
+    ubdcc_add_credentials_async = add_credentials_async
+    ubdcc_remove_credentials = remove_credentials
+    ubdcc_remove_credentials_async = remove_credentials_async
     ubdcc_get_credentials_list = get_credentials_list
     ubdcc_get_credentials_list_async = get_credentials_list_async
 

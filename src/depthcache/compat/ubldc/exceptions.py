@@ -31,6 +31,9 @@ class LocalDepthCacheError(DepthCacheError):
         reason: why, in words, where more is known; a traceback shows it, too.
     """
 
+    message: str
+    reason: str
+
     def __init__(self, message: str, *, reason: str = "") -> None:
         self.message, self.reason = message, reason
         super().__init__(message)

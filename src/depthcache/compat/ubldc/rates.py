@@ -18,7 +18,7 @@ class Rates:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self.begun = monotonic()
+        self.begun: float = monotonic()
         """When this was made, on the monotonic clock."""
         self._looks: dict[Hashable, tuple[tuple[float, int], tuple[float, int]]] = {}
 

@@ -47,6 +47,10 @@ class BinanceAPIException(ExchangeError):
         message: Binance's own message.
     """
 
+    status_code: int
+    code: int
+    message: str
+
     def __init__(self, rejected: RequestRejected) -> None:
         self.status_code, self.code, self.message = rejected.status, rejected.code or 0, rejected.text
         super().__init__(f"APIError(code={self.code}): {self.message}")
@@ -64,6 +68,8 @@ class BinanceRestApiManager:
     The others are accepted and have no effect, but for a SOCKS proxy, which the environment must name. Raises
     UnknownExchange, InvalidArgument.
     """
+
+    api_key: str | None
 
     def __init__(
         self,
@@ -86,7 +92,7 @@ class BinanceRestApiManager:
             allowed = "None; name the proxy in the environment: HTTPS_PROXY=socks5h://user:password@host:port"
             raise InvalidArgument(name="socks5_proxy_server", value=socks5_proxy_server, allowed=allowed)
         named = exchange or ("binance.us" if tld == "us" else "binance.com")
-        self.exchange = venues.venue(named).name
+        self.exchange: str = venues.venue(named).name
         self.api_key, self._api_secret = api_key, api_secret
         self._rest = Rest(settings)
         self._weight: dict[str, Any] | None = None

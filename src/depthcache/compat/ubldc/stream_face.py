@@ -28,8 +28,8 @@ class StreamFace:
     def __init__(self, manager: BinanceLocalDepthCacheManager) -> None:
         self._manager = manager
         self._namespace: UUID = uuid4()
-        self.start_time = time()
-        self.rates = Rates()
+        self.start_time: float = time()
+        self.rates: Rates = Rates()
         """How fast the counts of this manager grow; shared by everything that shows them."""
 
     def __getattr__(self, name: str) -> Any:

@@ -13,8 +13,8 @@ __all__ = ["ThreadFace"]
 class ThreadFace:
     """A manager as a thread: alive until it is stopped, and joined by that."""
 
-    name = "depthcache"
-    daemon = False
+    name: str = "depthcache"
+    daemon: bool = False
     ident: int | None = None
     native_id: int | None = None
     _stopped: Event

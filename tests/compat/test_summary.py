@@ -52,7 +52,7 @@ class _Invented:
 def invented(*books: BookFacts) -> Any:
     link = ConnectionFacts(
         exchange="binance.com", number=1, streams=len(books), is_open=False, frames=0, received_bytes=0,
-        quiet_s=None, connects=2,
+        quiet_s=None, connects=2, delays=(), delays_sum_s=0.0,
     )  # fmt: skip
     budget = BudgetFacts(
         pool="binance.com spot", limit=6000, most=3000, used=70, counted=None, waiting=1, in_flight=2,

@@ -10,8 +10,7 @@ the supervisor decides on its status alone, never on the order in which causes c
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
 - synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
   stale until data flows again, or a later comparison clears it.
-- the exchange does not know the symbol, or lists it no longer: closed, this market alone. It lists it as
-  halted: halted, until it says otherwise.
+- a symbol that is unknown, or listed no longer: closed, alone. Listed as halted: halted while it is.
 - not live: nothing to do. The way back is the connection's business (`link`).
 
 Not here: budgets (`pacing`), connections (`streams`, `link`).
@@ -67,9 +66,7 @@ class Supervisor(Asker):
         self.confirmed_ns: int | None = None
         """When the book was last proven to be the exchange's, other than by a diff."""
         self.uptime: Uptime = Uptime()
-        self._context = context
-        self._router = context.router
-        self._listing = listing
+        self._context, self._router, self._listing = context, context.router, listing
         self._book = context.router.reader(market, serve_stale=True)
         self.upkeep: Upkeep = Upkeep(
             context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
@@ -77,19 +74,15 @@ class Supervisor(Asker):
         )  # fmt: skip
         top = venue.top(symbol) if context.policy.seed else None
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
-        self._native = Status.EMPTY
-        self._noticed = Status.EMPTY
+        self._native = self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._halted = self._doubt = ""
-        self._unknown = ""
+        self._down = self._halted = self._doubt = self._unknown = ""
         self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
         self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
-        self._retries = self._relapses = 0
+        self._retries = self._relapses = self._limit = self._strikes = 0
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._synced_ns: int | None = None
-        self._limit = 0
-        self._strikes = 0
         pacer.need(market, venue.snapshot_weight(self.upkeep.deep_limit))
 
     # --- getters ---------------------------------------------------------------------------

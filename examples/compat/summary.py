@@ -9,6 +9,8 @@ rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
 
 with BinanceLocalDepthCacheManager(exchange="binance.com") as ubldc:
     ubldc.create_depthcache(markets=["BTCUSDT", "ETHUSDT", "BNBUSDT"])
+    while not ubldc.is_depth_cache_synchronized("BTCUSDT"):
+        time.sleep(0.1)
     for number in range(rounds):
         ubldc.print_summary(add_string=f"round {number + 1} of {rounds}", title="My caches")
         streams = ubldc.get_ubwa_manager().get_active_stream_list() or {}

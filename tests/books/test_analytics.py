@@ -303,7 +303,7 @@ def test_a_first_level_that_does_not_fit_is_taken_all_the_same() -> None:
 
 
 BAD_SIZES = [
-    0, 0.0, -1, -0.5, float("nan"), float("inf"), float("-inf"), True, False, "1", None, object(), b"1", [1],
+    0, 0.0, -1, -0.5, float("nan"), float("inf"), float("-inf"), True, False, "1", None, object, b"1", [1],
     Decimal("NaN"), Decimal("Infinity"), Decimal("-1"), Decimal("1e-19"), 10**20, 1e300, 1j,
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ tools/environment.sh "$env" test rivals
 export TESTED_WHEEL=1
 
 say "quick tests"
-"$python" -m pytest -q -p no:cacheprovider -m "not slow and not rivals"
+"$python" -m pytest -q -p no:cacheprovider -n 2 -m "not slow and not rivals"
 
 first=${SCHEDULES_SEED:-1}
 say "slow tests (schedules of faults: seeds $first to $((first + ${SCHEDULES:-5000} - 1)))"

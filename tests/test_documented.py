@@ -28,6 +28,8 @@ STUB = ROOT / "src" / "depthcache" / "_native.pyi"
 MODULES: tuple[ModuleType, ...] = (depthcache, blocking, doctor, recording, rest, simulator)
 CONSTANTS = {"depthcache.simulator.PROFILES", "depthcache.simulator.TINY"}
 """Values without a docstring of their own: the page of the simulator tells what they are."""
+SAID_ONCE = {"depthcache.simulator.SimulatedExchange", "depthcache.simulator.RecordedExchange"}
+"""Classes that say once, for all of their methods, what `venue`, `now_ns` and the like are."""
 ERRORS = {
     name
     for space in (errors, builtins)
@@ -187,9 +189,9 @@ ALL = {each.name: each for each in everything()}
 
 
 def full_text(each: Documented) -> str:
-    """The words of a thing, of its class, and of what they refer to."""
-    above = ALL.get(each.name.rpartition(".")[0])
-    text = each.text + "\n" + (above.text if above else "")
+    """The words of a thing and of what they refer to; of some classes the words are for all their methods."""
+    above = each.name.rpartition(".")[0]
+    text = each.text + "\n" + (ALL[above].text if above in SAID_ONCE else "")
     for name in SEE.findall(text):
         assert name in ALL, f"{each.name} refers to {name}, which is not public"
         text += "\n" + ALL[name].text

@@ -193,7 +193,7 @@ class LiveBook(LiveReader):
         on_stale: OnStale | None = None,
         timeout: float | None = 30,
     ) -> FrozenBook:
-        """As `freeze`, with `timeout`: seconds to wait at most, None for no end."""
+        """As `depthcache.LiveBook.read`; `timeout`: seconds to wait at most, None for no end."""
         waits = self._waits(on_stale)
         parse_timeout(timeout)
         try:

@@ -135,7 +135,7 @@ class LiveBook(LiveReader):
         on_stale: OnStale | None = None,
         timeout: float | None = 30,  # noqa: ASYNC109
     ) -> FrozenBook:
-        """As `freeze`; with `on_stale="wait"` it waits until the book is synced.
+        """As `freeze` of `levels` a side; with `on_stale="wait"` it waits until the book is synced.
 
         `on_stale`: None takes that of `connect`. `timeout`: seconds to wait, None for no end. Raises
         SyncTimeout, and what `wait_synced` and `freeze` raise.
@@ -249,7 +249,7 @@ class Book(_native.Book):
         return super().__new__(cls, venue.name, parsed, venue.continuity)
 
     def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
-        """Install the bytes of a REST depth answer that was asked with `limit`.
+        """Install the bytes of a REST depth answer, its `body`, that was asked with `limit`.
 
         The limit decides how deep the book is complete: fewer levels than it show the whole side.
         None: unknown. A limit above the exchange's maximum counts as the maximum where the exchange

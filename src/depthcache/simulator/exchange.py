@@ -65,7 +65,8 @@ _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 
 
 class SimulatedExchange(Exchange):
     """Order of calls: `advance` first. `now_ns` is the caller's monotonic clock and never goes back, `venue`
-    an exchange name, `target` path and query of a URL as the venue sees them, `client` who is charged."""
+    an exchange name, `symbol` one
+    of its own, `target` path and query of a URL as the venue sees them, `client` who is charged."""
 
     def __init__(
         self,

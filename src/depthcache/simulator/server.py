@@ -117,7 +117,7 @@ class Server:
             raise UsageError("this server is closed") from None
 
     def listen(self, *, on: bool) -> None:
-        """Whether the port takes connections; while it does not, they are refused. Open WebSockets stay."""
+        """Take connections (`on`), or refuse them from now on. Open WebSockets stay."""
         try:
             self._thread.call(lambda: self._carrier.listen(on=on))
         except LoopEnded:

@@ -12,17 +12,26 @@ SPOT = "binance.com"
 
 
 @pytest.mark.slow
-def test_hours_of_prices_that_cross_powers_of_ten_leave_no_wrong_level() -> None:
-    """Prices are numbers: 9.99 and 10.00 are neighbours, whatever their texts say."""
-    near_ten = replace(TINY, price_decimals=8, start_price=10_00_000_000, tick=1_000_000, levels=40)
-    near_one = replace(TINY, price_decimals=8, start_price=1_00_000_000, tick=100_000, levels=40)
+@pytest.mark.parametrize(
+    ("interval_ms", "look_every_s", "looks"),
+    [(TINY.interval_ms, 30, 240), (10_000, 900, 200)],
+    ids=["two busy hours", "two quiet days"],
+)
+def test_hours_and_days_of_prices_that_cross_powers_of_ten_leave_no_wrong_level(
+    interval_ms: int, look_every_s: int, looks: int
+) -> None:
+    """Prices are numbers: 9.99 and 10.00 are neighbours, whatever their texts say. Two days also outlive
+    two connections."""
+    market = replace(TINY, price_decimals=8, levels=40, interval_ms=interval_ms)
+    near_ten = replace(market, start_price=10_00_000_000, tick=1_000_000)
+    near_one = replace(market, start_price=1_00_000_000, tick=100_000)
     exchange = SimulatedExchange({SPOT: {"S0USDT": near_ten, "S1USDT": near_one}}, seed=7, history=2_000)
     pair = Pair(exchange)
     books = [pair.add(SPOT, symbol) for symbol in ("S0USDT", "S1USDT")]
     assert pair.run_until_synced()
     crossed = [False, False]
-    for _ in range(240):
-        pair.run_for(30)
+    for _ in range(looks):
+        pair.run_for(look_every_s)
         assert pair.is_synced()
         assert pair.differences() == 0
         for number, (book, edge) in enumerate(zip(books, (10.0, 1.0), strict=True)):
@@ -31,7 +40,7 @@ def test_hours_of_prices_that_cross_powers_of_ten_leave_no_wrong_level() -> None
             assert asks == sorted(asks)
             crossed[number] |= bids[-1].price < edge < asks[-1].price
     assert crossed == [True, True]
-    assert all(book.counters["gaps"] == 0 for book in books)
+    assert all(book.counters["gaps"] == book.counters["corrections"] == 0 for book in books)
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Types as users see them: strict on two checkers, and every public symbol has a known type.
+# Types, of the package and as its users see them: strict on two checkers; every public symbol has a known type.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from depthcache._native import FrozenBook, Router, Update
     from depthcache.client import Key
@@ -451,7 +451,7 @@ def _closed(exchange: str, symbol: str) -> BookClosed:
 
 
 @asynccontextmanager
-async def _running(client: Client[LiveBook], listeners: ThreadListeners) -> AsyncIterator[None]:
+async def _running(client: Client[LiveBook], listeners: ThreadListeners) -> AsyncGenerator[None]:
     await client.start()
     try:
         yield

@@ -31,7 +31,7 @@ _NO_TIME = -1
 
 def to_numpy(columns: Columns) -> dict[str, NDArray[np.generic]]:
     """One array a column; see `Columns.to_numpy`."""
-    arrays = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     for name, kind, memory, validity, words in columns._parts():  # noqa: SLF001
         if kind == _EXACT:
             allowed = "columns of floats (exact=False), or to_integers() of a book"

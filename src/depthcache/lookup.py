@@ -6,7 +6,7 @@ the way to ask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ from depthcache._native import BookReader, Columns
 from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
 from depthcache.follow import AnyMode, FollowOptions, parse_wish
 from depthcache.model import Status
+from depthcache.wanted import is_listing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +143,7 @@ class Lookup(Generic[B]):
         """The keys of some books; None for all. Raises UsageError of the right kind."""
         if keys is None:
             return None
-        if isinstance(keys, str | bytes | Mapping) or not isinstance(keys, Iterable):
+        if not is_listing(keys):
             allowed = "a list of symbols, of (exchange, symbol), or of books; None for all"
             raise InvalidArgument(name="books", value=keys, allowed=allowed)
         return [self._key(each) for each in keys]
@@ -188,7 +189,8 @@ def _parts(key: object) -> tuple[str | None, str]:
             return None, key
         case (str() as exchange, str() as symbol):
             return exchange, symbol
-    raise InvalidArgument(name="book", value=key, allowed="a symbol, or an exchange and a symbol")
+        case _:
+            raise InvalidArgument(name="book", value=key, allowed="a symbol, or an exchange and a symbol")
 
 
 def _spelled(symbol: str, exchange: str) -> str | None:

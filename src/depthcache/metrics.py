@@ -247,7 +247,8 @@ def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
 
 def _buckets(counts: tuple[int, ...], bounds_s: tuple[float, ...]) -> list[tuple[str, float]]:
     """Cumulative counts by upper bound in seconds, as Prometheus wants them."""
-    seen, buckets = 0, []
+    seen = 0
+    buckets: list[tuple[str, float]] = []
     for bound_s, count in zip(bounds_s, counts, strict=False):
         seen += count
         buckets.append((str(bound_s), float(seen)))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from depthcache import venues
 from depthcache.core.policy import Policy
@@ -47,7 +47,7 @@ class Settings:
             remembers nothing).
     """
 
-    endpoints: Mapping[str, Endpoints] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoints] = field(default_factory=dict[str, Endpoints])
     policy: Policy = field(default_factory=Policy)
     proxies: bool = True
     transport: Literal["native", "aiohttp"] = "native"
@@ -93,7 +93,8 @@ class Settings:
         own = from_variables(given)
         policy = file.pop("policy", {}) | own.pop("policy")
         endpoints = file.pop("endpoints", {}) | own.pop("endpoints")
-        return cls(**{"policy": Policy(**policy), "endpoints": endpoints, **file, **own, **others})
+        given_all: dict[str, Any] = {"policy": Policy(**policy), "endpoints": endpoints, **file, **own}
+        return cls(**given_all | others)
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str], **others: Any) -> Settings:
@@ -105,8 +106,8 @@ class Settings:
         Raises InvalidArgument, naming file, key, value and what is allowed.
         """
         file = from_file(path)
-        policy = Policy(**file.pop("policy"))
-        return cls(**{"policy": policy, **file, **others})
+        file["policy"] = Policy(**file["policy"])
+        return cls(**file | others)
 
     def venue(self, exchange: str) -> Venue:
         """The venue of an exchange name or alias, at the hosts of these settings.
@@ -133,7 +134,7 @@ def _authorities(file: object) -> str | None:
     allowed = "the path of a PEM file with certificates, or None"
     if not isinstance(file, str | PathLike):
         raise InvalidArgument(name="ca_file", value=file, allowed=allowed)
-    path = str(fspath(file))
+    path = str(fspath(cast("str | PathLike[str]", file)))
     import ssl  # most programs that only read settings need it for nothing else
 
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, cast
 
 from depthcache import venues
 from depthcache.core.policy import Policy
@@ -25,7 +25,7 @@ PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
 _NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL"})
 """Read by the command line, and by the update check of the drop-in."""
-_KINDS = {
+_KINDS: dict[str, type[Any]] = {
     "proxies": bool,
     "transport": str,
     "ca_file": str,
@@ -44,7 +44,7 @@ _TRUTHS = {
     "no": False,
     "off": False,
 }
-_POLICY = {field.name: type(field.default) for field in fields(Policy)}
+_POLICY: dict[str, type[Any]] = {field.name: type(field.default) for field in fields(Policy)}
 
 
 def variable_of(name: str) -> str:
@@ -101,7 +101,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     for name in policy:
         if name not in _POLICY:
             raise _no_such(f"policy.{name} in {shown}", policy[name], tuple(_POLICY), "")
-    endpoints = {}
+    endpoints: dict[str, Endpoints] = {}
     for exchange, parts in tables.items():
         place = f"endpoints.{exchange!r} in {shown}"
         parts = _table(parts, place, shown)
@@ -150,10 +150,10 @@ def _endpoints(place: str, before: Endpoints, parts: Mapping[str, Any]) -> Endpo
 def _table(value: object, name: str, shown: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidArgument(name=f"{name} in {shown}", value=value, allowed=f"a table: [{name}]")
-    return value
+    return cast("dict[str, Any]", value)
 
 
-def _variables() -> dict[str, tuple[str, type]]:
+def _variables() -> dict[str, tuple[str, type[Any]]]:
     return {variable_of(name): (name, kind) for name, kind in (_KINDS | _POLICY).items()}
 
 

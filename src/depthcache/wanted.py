@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
@@ -16,7 +17,7 @@ from depthcache.io.snapshots import SnapshotSource
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
-__all__ = ["Wanted", "parse_refresh", "parse_timeout", "wanted"]
+__all__ = ["Wanted", "is_listing", "parse_refresh", "parse_timeout", "wanted"]
 
 _LONGEST_S = 1e9
 
@@ -113,6 +114,12 @@ def wanted(
     )
 
 
+def is_listing(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether somebody gave several things, one by one."""
+    # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
 def parse_timeout(timeout: float | None) -> float | None:
     """Seconds to wait at most; None waits without end. Raises InvalidArgument."""
     fits = timeout is None or (
@@ -163,8 +170,7 @@ def _may_be_symbols(value: object) -> bool:
 
 
 def _listed(symbols: Iterable[str] | None) -> Iterable[str]:
-    # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
-    if symbols is None or isinstance(symbols, str | bytes | Mapping) or not isinstance(symbols, Iterable):
+    if not is_listing(symbols):
         allowed = "a list of symbols such as ['BTCUSDT', 'ETHUSDT']"
         raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
     return symbols

@@ -28,7 +28,7 @@ def until(condition: Callable[[], object]) -> None:
 @pytest.fixture(autouse=True)
 def budgets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients of one process share their budgets; a test must not wait for what the ones before have used."""
-    monkeypatch.setattr("depthcache.io.budgets._SHARED", Budgets(threading.Lock))
+    monkeypatch.setattr("depthcache.io.budgets._shared", Budgets(threading.Lock))
 
 
 class Makes(Protocol):

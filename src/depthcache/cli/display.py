@@ -24,7 +24,7 @@ class Display(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
     def show(self, states: Sequence[BookState]) -> None:
         """Show the books as they are now."""

@@ -37,7 +37,7 @@ def doctor(exchange: str, symbol: str | None, seconds: float, as_json: bool) -> 
     from depthcache.doctor import Report, findings
 
     async def run() -> Report:
-        found = []
+        found: list[Finding] = []
         async for finding in findings(exchange, symbol, seconds=seconds):
             found.append(finding)
             if not as_json:

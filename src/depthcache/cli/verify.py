@@ -112,7 +112,7 @@ def verdict(report: Report) -> str:
         return "WRONG: " + "; ".join(report.faults) + "."
     judged = [row for row in report.rows if row.snapshot_lastUpdateId is not None]
     unjudged = len(report.rows) - len(judged)
-    parts = []
+    parts: list[str] = []
     if judged:
         applied = sum(row.applied or 0 for row in judged)
         equal = sum(row.oracle_equal or 0 for row in judged)

@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, cast
 
 __all__ = ["Answer", "Verdict", "error_in", "judge", "used_weight"]
 
@@ -85,9 +86,10 @@ def error_in(body: bytes) -> tuple[int | None, str]:
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
-        inner = value.get("error")  # nested in some answers of 2021 and 2026
-        value = inner if isinstance(inner, dict) else value
-        code, text = value.get("code"), value.get("msg")
+        outer = cast("dict[str, Any]", value)
+        inner = outer.get("error")  # nested in some answers of 2021 and 2026
+        found = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+        code, text = found.get("code"), found.get("msg")
         plain = code if isinstance(code, int) and not isinstance(code, bool) else None
         if plain is not None or isinstance(text, str):
             return plain, str(text or "")[:_LONGEST_TEXT]

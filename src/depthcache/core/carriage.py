@@ -21,10 +21,12 @@ class Subscriber(Protocol):
     @property
     def market(self) -> int:
         """The market of the stream."""
+        ...
 
     @property
     def takes_diffs(self) -> bool:
         """Whether frames go to the book of the market; else they are handed out as they are."""
+        ...
 
     def on_connected(self, now_ns: int) -> None:
         """From now on, frames come from a connection that brought none before."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from depthcache.core.context import Context
+from depthcache.core.pacing import Purpose
 from depthcache.core.policy import to_ns
 from depthcache.core.supervisor import Supervisor
 from depthcache.core.timers import Timer
@@ -38,7 +39,7 @@ class Depths:
     def on_timer(self, now_ns: int) -> None:
         """DEPTHS is due: let the worst ask for more."""
         self.begin(now_ns)
-        wishes = []
+        wishes: list[tuple[float, int, Supervisor, Purpose, int]] = []
         for market, covered, asked in self._context.router.covered():
             supervisor = self._markets.get(market)
             wish = None if supervisor is None else supervisor.upkeep.on_covered(covered, asked, now_ns)

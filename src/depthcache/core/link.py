@@ -190,6 +190,8 @@ class Link:
                 self._look_for_life(now_ns)
             case Timer.RENEW:
                 self._owner.on_end_of_life(self, now_ns)
+            case _:
+                pass  # of somebody else
 
     # --- connections -----------------------------------------------------------------------
 

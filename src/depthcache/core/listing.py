@@ -53,6 +53,7 @@ class Listed(Protocol):
     @property
     def is_halted(self) -> bool:
         """Whether it was told that the symbol is halted."""
+        ...
 
     def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
         """The list came."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["Reply", "Shutdown", "read_reply"]
 
@@ -39,17 +39,20 @@ def read_reply(payload: bytes) -> Reply | Shutdown | None:
         return None
     if not isinstance(value, dict):
         return None
-    inner = value.get("data")
-    if "serverShutdown" in (value.get("e"), inner.get("e") if isinstance(inner, dict) else None):
+    message = cast("dict[str, Any]", value)
+    inner = message.get("data")
+    event = cast("dict[str, Any]", inner).get("e") if isinstance(inner, dict) else None
+    if "serverShutdown" in (message.get("e"), event):
         return Shutdown()
-    number = value.get("id")
+    number = message.get("id")
     number = number if isinstance(number, int) and not isinstance(number, bool) else None
-    error = value.get("error", value)
+    error = message.get("error", message)
     if isinstance(error, dict) and ("code" in error or "msg" in error):
-        return Reply(number, (_code(error), str(error.get("msg", ""))[:200]))
-    if "error" in value:
-        return Reply(number, (None, str(error)[:200]))
-    return Reply(number, None) if "result" in value else None
+        fault = cast("dict[str, Any]", error)
+        return Reply(number, (_code(fault), str(fault.get("msg", ""))[:200]))
+    if "error" in message:
+        return Reply(number, (None, str(message["error"])[:200]))
+    return Reply(number, None) if "result" in message else None
 
 
 def _code(error: dict[str, Any]) -> int | None:

@@ -201,7 +201,7 @@ class Subscriptions:
     # --- inside ----------------------------------------------------------------------------
 
     def _send(self, method: str, streams: Iterable[Stream], place: Place) -> Message:
-        names = []
+        names: list[str] = []
         for stream in streams:
             stream.place = place
             names.append(stream.name)

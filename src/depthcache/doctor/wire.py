@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import WSMsgType
@@ -133,8 +133,10 @@ def _take(heard: Heard, text: str) -> None:
         return
     if not isinstance(value, dict):
         return
-    data = value.get("data", value)
-    if isinstance(data, dict) and data.get("e") == "depthUpdate":
-        heard.diffs.append(data)
-    elif "result" in value:
+    message = cast("dict[str, Any]", value)
+    data = message.get("data", message)
+    diff = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    if diff.get("e") == "depthUpdate":
+        heard.diffs.append(diff)
+    elif "result" in message:
         heard.acknowledged = True

@@ -12,13 +12,13 @@ from depthcache.core.budget import Budgets
 
 __all__ = ["shared_budgets"]
 
-_SHARED = Budgets(Lock)
+_shared = Budgets(Lock)
 
 
 def _forget() -> None:
     """In the child after a fork: locks of threads that are not there any more are never waited for."""
-    global _SHARED
-    _SHARED = Budgets(Lock)
+    global _shared
+    _shared = Budgets(Lock)
 
 
 if hasattr(os, "register_at_fork"):
@@ -27,4 +27,4 @@ if hasattr(os, "register_at_fork"):
 
 def shared_budgets() -> Budgets:
     """Those of this process."""
-    return _SHARED
+    return _shared

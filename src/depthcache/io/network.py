@@ -23,6 +23,7 @@ class TakesFrames(Protocol):
 
     def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
         """True when the router has events to take."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Network(Protocol):
 
     def now_ns(self) -> int:
         """The monotonic clock that stamps everything in this network."""
+        ...
 
     def open(self, connection: int, url: str) -> None:
         """Connect; ends in `on_open`, or in `on_closed` when it fails."""

@@ -6,7 +6,7 @@ finds out where a text belongs. Not here: lines and files.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -147,13 +147,16 @@ def _unusual(text: bytes) -> Parsed:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise TextError(f"not JSON: {error}") from None
-    stream = value.get("stream") if isinstance(value, dict) else None
-    payload = value.get("data") if isinstance(stream, str) else value
+    stream = _member(value, "stream")
+    payload = _member(value, "data") if isinstance(stream, str) else value
     kind = stream.partition("@")[2] if isinstance(stream, str) else "depth"
-    is_diff = isinstance(payload, dict) and payload.get("e") == "depthUpdate"
-    if is_diff and (kind == "depth" or kind.startswith("depth@")):
+    if _member(payload, "e") == "depthUpdate" and (kind == "depth" or kind.startswith("depth@")):
         raise TextError("a depth update with a value of a wrong type")
     return Text(text, stream if isinstance(stream, str) else None, None)
+
+
+def _member(value: object, key: str) -> Any:
+    return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
 
 
 def _text(raw: Raw | UnsetType) -> str:

@@ -47,9 +47,11 @@ class ReplayBook(Protocol):
     def exact(self) -> Any: ...
     def load_snapshot(self, body: bytes, *, limit: int | None = None) -> SnapshotOutcome:
         """Install a snapshot."""
+        ...
 
     def apply(self, frame: bytes) -> Outcome:
         """Apply a frame."""
+        ...
 
 
 NewBook = Callable[..., ReplayBook]

@@ -98,7 +98,8 @@ class Follower:
     held_bytes: int
 
     def __init__(self, number: int, wish: Wish, announce: Callable[[int], None]) -> None:
-        self.number, self.wish, self._announce = number, wish, announce
+        self.number, self.wish = number, wish
+        self._announce: Callable[[int], None] = announce
         self.due_ns: int | None = None
         self._markets: dict[int, Market] = {}
         self._entries: deque[tuple[int, Update | bool]] = deque()
@@ -123,7 +124,7 @@ class Follower:
             self._markets[market] = followed = router.market(market)
             if followed.following is None:
                 followed.following = Following()
-            announce, self._announce = self._announce, lambda _: None
+            announce, self._announce = self._announce, _tell_nobody
             followed.following.add(Seat(self, market, followed), followed)
             self._announce = announce
 
@@ -278,7 +279,8 @@ class Seat:
                 return self._differs(market)
             case "status":
                 return False
-        return self._altered or self._told_changed != market.counters["levels_changed"]
+            case _:
+                return self._altered or self._told_changed != market.counters["levels_changed"]
 
     def _mark(self) -> None:
         self._marked = True
@@ -418,3 +420,7 @@ def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level[Deci
         Level(at_width(p, price_scale), at_width(q, quantity_scale))
         for p, q in sorted(changed, reverse=side.sign > 0)
     ]
+
+
+def _tell_nobody(_number: int) -> None:
+    pass

@@ -83,7 +83,8 @@ class Market:
     def __init__(
         self, exchange: str, symbol: str, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
     ) -> None:
-        self.exchange, self.symbol, self.continuity = exchange, symbol, continuity
+        self.exchange, self.symbol = exchange, symbol
+        self.continuity: Continuity = continuity
         self.bids, self.asks = BookSide(1), BookSide(-1)
         self.state, self.reason, self.since_ns = Status.EMPTY, "nothing has arrived yet", 0
         self.confirmed: bool = False
@@ -375,7 +376,7 @@ class Market:
         found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
         if held != (self.bids.levels, self.asks.levels):
             self._note_altered()
-        self.compared = (self.last_update_id, *found)
+        self.compared = (self.last_update_id, found.checked, found.differing, found.missing, found.extra)
         self.confirmed_ns = now_ns
         self.counters["refreshes"] += 1
         self.counters["corrections"] += found.wrong

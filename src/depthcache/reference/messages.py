@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from depthcache.errors import MalformedFrame, MalformedMessage, MalformedSnapshot
 
@@ -166,10 +166,12 @@ def _side(levels: Any) -> Side:
     if not isinstance(levels, list) or isinstance(levels, _Keys):
         raise _Wrong("a side must be an array of levels")
     side: Side = []
-    for level in levels:
-        if not isinstance(level, list) or isinstance(level, _Keys) or len(level) != 2:
+    for level in cast("list[object]", levels):
+        is_array = isinstance(level, list) and not isinstance(level, _Keys)
+        texts = cast("list[object]", level) if is_array else []
+        if len(texts) != 2:
             raise _Wrong("a level must be an array of two strings")
-        price, quantity = map(_number, level)
+        price, quantity = map(_number, texts)
         if not price.value:
             raise _Wrong("a price must be above zero")
         side.append((price, quantity))

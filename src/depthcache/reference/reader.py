@@ -203,17 +203,18 @@ class Side:
         self._reader._check()
         if not isinstance(key, slice):
             return self._reader._levels(self._side)[index(key)]
-        levels = Levels(self._reader._levels(self._side)[key])
-        levels.complete = self._complete(key)
+        part = cast("slice[int | None, int | None, int | None]", key)
+        levels = Levels(self._reader._levels(self._side)[part])
+        levels.complete = self._complete(part)
         levels.update_id = cast("int", self._reader.last_update_id)
-        levels._reason = self._why(key, complete=levels.complete)
+        levels._reason = self._why(part, complete=levels.complete)
         return levels
 
     def __iter__(self) -> Iterator[Level[float | Decimal]]:
         self._reader._check()
         return iter(self._reader._levels(self._side))
 
-    def _complete(self, key: slice) -> bool:
+    def _complete(self, key: slice[int | None, int | None, int | None]) -> bool:
         """Whether every level asked for is proven: asked beyond what is held, the side must be whole."""
         if self._side.bound is WHOLE:
             return True
@@ -222,7 +223,7 @@ class Side:
             return False
         return bool(key.stop <= covered <= held)
 
-    def _why(self, key: slice, *, complete: bool) -> str:
+    def _why(self, key: slice[int | None, int | None, int | None], *, complete: bool) -> str:
         """Why there are fewer levels than were asked for, or why not all are proven."""
         held = len(self._side.levels)
         if complete:
@@ -315,7 +316,7 @@ def as_bytes(frame: Any) -> bytes:
     if isinstance(frame, str):
         return frame.encode("utf-8")
     if isinstance(frame, (bytes, bytearray, memoryview)):
-        return bytes(frame)
+        return bytes(cast("bytes | bytearray | memoryview[int]", frame))
     raise TypeError(f"a frame is bytes, bytearray, memoryview or str, not {type(frame).__name__}")
 
 

@@ -71,7 +71,8 @@ class Carrier:
         deflate: Deflate = "never",
     ) -> None:
         self.port: int = port
-        self._tls, self._deflate = tls, deflate
+        self._tls = tls
+        self._deflate: Deflate = deflate
         self._site: web.TCPSite | None = None
         self._exchange: Final = exchange
         self._paced, self._buffer_bytes = paced, buffer_bytes

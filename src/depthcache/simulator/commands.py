@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from depthcache.simulator.interface import Close
@@ -141,7 +141,7 @@ class Commands:
             return Done(_result(None, number))
         if "params" not in message:
             raise _RefusedError(2, _missing("params", message))
-        if not isinstance(params, list) or not all(isinstance(name, str) and name for name in params):
+        if not _are_names(params):
             raise _RefusedError(2, "Invalid request: invalid stream")
         if method == "UNSUBSCRIBE":
             gone = tuple(name for name in dict.fromkeys(params) if name in self._streams)
@@ -167,14 +167,15 @@ class Commands:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        message = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise _RefusedError(3, f"Invalid JSON: expected value at {place}") from None
     except (ValueError, RecursionError):
         raise _RefusedError(3, "Invalid JSON: expected value at line 1 column 1") from None
-    if not isinstance(message, dict):
+    if not isinstance(value, dict):
         raise _RefusedError(2, "Invalid request: expected an object at line 1 column 1")
+    message = cast("dict[str, Any]", value)
     method = message.get("method")
     if "method" not in message:
         raise _RefusedError(2, _missing("method", message))
@@ -187,8 +188,15 @@ def _parsed(text: str) -> dict[str, Any]:
     return message
 
 
-def _check_property(params: object, count: int) -> None:
-    if not isinstance(params, list) or not params or not isinstance(params[0], str):
+def _are_names(params: object) -> TypeGuard[list[str]]:
+    return isinstance(params, list) and all(
+        isinstance(name, str) and name for name in cast("list[object]", params)
+    )
+
+
+def _check_property(value: object, count: int) -> None:
+    params = cast("list[object]", value) if isinstance(value, list) else []
+    if not params or not isinstance(params[0], str):
         raise _RefusedError(2, "Invalid request: property name must be a string")
     if params[0] != "combined":
         raise _RefusedError(0, "Unknown property")

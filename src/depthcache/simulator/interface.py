@@ -21,7 +21,7 @@ class HttpAnswer:
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     delay_ns: int = 0
 
 
@@ -76,6 +76,7 @@ class Session(Protocol):
 
     def take(self) -> list[Sent]:
         """What is to be sent now, in order."""
+        ...
 
 
 class Exchange(Protocol):
@@ -83,17 +84,21 @@ class Exchange(Protocol):
 
     def venues(self) -> tuple[str, ...]:
         """The exchange names that are served."""
+        ...
 
     def symbols(self, venue: str) -> tuple[str, ...]:
         """The symbols of one of them."""
+        ...
 
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
         """A GET. `client`: who is charged the weight (the address). Never raises: errors are answers."""
+        ...
 
     def accept(
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
     ) -> Session | HttpAnswer | Cut:
         """A WebSocket handshake: a session, the answer that refuses it, or a reset without any answer."""
+        ...
 
     def advance(self, now_ns: int) -> None:
         """Let everything happen that is due."""

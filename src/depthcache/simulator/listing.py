@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
@@ -54,7 +55,7 @@ def profiles(kind: str, given: Iterable[str] | Mapping[str, Profile], *, usual: 
     if usual:
         return dict(PROFILES[kind])
     if isinstance(given, Mapping):
-        return dict(given)
+        return dict(cast("Mapping[str, Profile]", given))
     return {symbol: profile_of(kind, symbol) for symbol in given}
 
 

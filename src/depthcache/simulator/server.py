@@ -90,7 +90,7 @@ class Server:
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables that `Settings.from_environment` reads, one for each end of each venue."""
-        variables = {}
+        variables: dict[str, str] = {}
         for name, ends in self.settings.endpoints.items():
             prefix = f"DEPTHCACHE_{name.upper().replace('.', '_').replace('-', '_')}"
             variables[f"{prefix}_REST"] = ends.rest

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from depthcache.simulator.commands import Commands, Done, Target
 from depthcache.simulator.faults import Faults
@@ -294,4 +294,5 @@ def _named(text: str) -> list[str]:
         params = json.loads(text).get("params", [])
     except (ValueError, AttributeError):
         return []
-    return [name for name in params if isinstance(name, str)] if isinstance(params, list) else []
+    names = cast("list[object]", params) if isinstance(params, list) else []
+    return [name for name in names if isinstance(name, str)]

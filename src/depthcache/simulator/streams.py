@@ -137,7 +137,7 @@ def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str 
     if not best[BIDS] or not best[ASKS]:
         return None
     (bid, bids), (ask, asks) = best[BIDS][0], best[ASKS][0]
-    prices = {"b": bid, "B": bids, "a": ask, "A": asks}
+    prices: dict[str, object] = {"b": bid, "B": bids, "a": ask, "A": asks}
     if family(venue) == "spot":
         return _json({"u": market.last_update_id, "s": symbol} | prices)
     message: dict[str, object] = {"e": "bookTicker", "u": market.last_update_id, "s": symbol}

@@ -22,6 +22,7 @@ class Truth(Protocol):
 
     def book_at(self, update_id: int) -> Sides:
         """Bids and asks as (price, quantity), all levels, exact, best first, right after `update_id`."""
+        ...
 
 
 def differences(book: BookReader, truth: Truth) -> int:

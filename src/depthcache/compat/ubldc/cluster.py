@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from depthcache import Settings, UsageError
 from depthcache.compat.ubldc.cluster_endpoints import ClusterEndpoints
@@ -386,4 +386,4 @@ def _options(
 
 def _is_cluster(answer: _Dict) -> bool:
     app = answer.get("app")
-    return answer.get("result") == "OK" and isinstance(app, dict) and app.get("name") == _APP
+    return answer.get("result") == "OK" and isinstance(app, dict) and cast("_Dict", app).get("name") == _APP

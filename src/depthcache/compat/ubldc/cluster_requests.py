@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from depthcache import DepthCacheError, InvalidArgument, MalformedMessage, RequestRejected, Settings
@@ -35,7 +35,7 @@ class Question:
     """
 
     endpoint: str
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     posted: bool = False
     may_be_got: bool = False
     debug: bool = False
@@ -92,7 +92,10 @@ class Requests:
         given = {name: value for name, value in question.given.items() if value is not None}
         if question.posted and question.endpoint not in self._only_got:
             return {"url": url, "query": query, "posted": given, "timeout": _TIMEOUT_S}
-        flat = {name: ",".join(each) if isinstance(each, list) else each for name, each in given.items()}
+        flat = {
+            name: ",".join(cast("list[str]", each)) if isinstance(each, list) else each
+            for name, each in given.items()
+        }
         return {"url": url, "query": flat | query, "timeout": _TIMEOUT_S}
 
     def _refuses_post(self, question: Question, answer: Answer) -> bool:
@@ -131,11 +134,12 @@ def _read(answer: Answer, question: Question) -> dict[str, Any]:
     if answer.status != 200:
         text = " ".join(answer.body[:200].decode("utf-8", "replace").split())
         raise RequestRejected(url=answer.url.partition("?")[0], status=answer.status, code=None, text=text)
-    found = answer.json()
-    if not isinstance(found, dict):
+    value = answer.json()
+    if not isinstance(value, dict):
         raise MalformedMessage(what="no JSON object", position=0, excerpt=answer.body)
+    found = cast("dict[str, Any]", value)
     if question.debug and isinstance(found.get("debug"), dict):
-        debug = found["debug"]
+        debug: dict[str, Any] = found["debug"]
         debug["request_time"] = answer.took_s
         inside = debug.get("cluster_execution_time")
         if isinstance(inside, int | float):

@@ -7,9 +7,9 @@ and what prints, asks the exchange, looks for releases or talks to a cluster in 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeGuard
 from uuid import uuid4
 
 import depthcache
@@ -406,6 +406,10 @@ def _listed(markets: object) -> list[str]:
     """One name or several. Raises InvalidArgument for what is neither."""
     if isinstance(markets, str):
         return [markets]
-    if isinstance(markets, Mapping | bytes) or not hasattr(markets, "__iter__"):
+    if not _is_listing(markets):
         raise InvalidArgument(name="markets", value=markets, allowed="a symbol, or a list of symbols")
     return list(markets)
+
+
+def _is_listing(value: object) -> TypeGuard[Iterable[str]]:
+    return hasattr(value, "__iter__") and not isinstance(value, Mapping | bytes)

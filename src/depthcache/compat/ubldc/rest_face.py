@@ -8,10 +8,10 @@ unicorn-binance-rest-api and hand it to the manager as `ubra_manager`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from depthcache import (
     ExchangeError,
@@ -254,5 +254,5 @@ def _text(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
-        return json.dumps(list(value), separators=(",", ":"))
+        return json.dumps(list(cast("Iterable[object]", value)), separators=(",", ":"))
     return value

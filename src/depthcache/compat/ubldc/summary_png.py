@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -122,13 +123,10 @@ def _replace(path: Path, write_to: Callable[[IO[bytes]], object]) -> None:
 
 def _pillow() -> Any:
     try:
-        import PIL
-        import PIL.Image
-        import PIL.ImageDraw
-        import PIL.ImageFont
+        from PIL import Image, ImageDraw, ImageFont
     except ImportError:
         raise ImportError("pictures need Pillow: pip install depthcache[png]", name="PIL") from None
-    return PIL
+    return SimpleNamespace(Image=Image, ImageDraw=ImageDraw, ImageFont=ImageFont)
 
 
 def _wrong_height(value: object) -> InvalidArgument:

@@ -136,11 +136,23 @@ with BinanceRestApiManager(exchange="binance.com", warn_on_update=False) as ubra
 """
 
 
+WITHOUT_THE_REST_LIBRARY = """
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: (
+    None if name == "unicorn_binance_rest_api" else find_spec(name, *more)
+)
+"""
+"""For hosts where it is installed, as those are that test against it."""
+
+
 def test_every_old_name_can_be_imported(tmp_path: Path, server: simulator.Server) -> None:
     import depthcache
 
     (tmp_path / "script.py").write_text(IMPORTS)
-    done = ran(*RUNNER, "script.py", cwd=tmp_path, **server.environment)
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_THE_REST_LIBRARY)
+    variables = {**server.environment, "PYTHONPATH": str(tmp_path)}
+    done = ran(*RUNNER, "script.py", cwd=tmp_path, **variables)
     assert (done.stdout, done.stderr) == (f"{depthcache.__version__}\nTrue\n", "")
 
 

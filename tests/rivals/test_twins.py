@@ -45,7 +45,7 @@ def results() -> dict[str, dict[str, dict[str, Any]]]:
             acts: dict[str, Callable[[], object]] = {
                 "stand still": lambda: [trouble.silence(SPOT, name) for name in MARKETS],
                 "move on": lambda: [trouble.resume(SPOT, name) for name in MARKETS],
-                "gap": lambda: [trouble.drop_next(SPOT, name) for name in MARKETS],
+                "gap": lambda: [trouble.next_diffs(SPOT, name, "drop") for name in MARKETS],
                 "cut": lambda: exchange.cut(exchange.now_ns),
             }
             server.on_exchange(acts[what])

@@ -31,6 +31,7 @@ DIFFERENT = {
     "time of the last restart is known": "D25: never known",
     "resync, in capitals": "D28: lower case only",
     "synchronized of a stopped one": "D8: claims to be synchronized",
+    "version": "2.14.0; here the version of this package",
 }
 """Steps whose results differ on purpose, and what the old library does there."""
 

@@ -41,7 +41,7 @@ WITHOUT_EFFECT = {
 }
 """Arguments that have nothing left to do, each with a value that is not its default."""
 
-DIFFERENT_DEFAULTS = {"warn_on_update": False}
+DIFFERENT_DEFAULTS = {"warn_on_update": None}
 """The update check is off unless asked for."""
 
 METHODS: dict[str, tuple[tuple[str, object], ...]] = {
@@ -155,6 +155,7 @@ LIMITS: tuple[tuple[int | None, int], ...] = (
 THRESHOLDS: tuple[tuple[float | None, int | None, int], ...] = (
     (None, None, 5), (0, None, 1), (-5, None, 1), (9.99, None, 1), (10, None, 1), (31.99, None, 1),
     (32, None, 2), (37.9, None, 2), (38, None, 3), (51, None, 4), (92.9, None, 4), (93, None, 5),
-    (1e12, None, 5), (51, 2, 2), (51, 0, 0), (32, 4, 2), (51, -1, 3), (0, -1, 0),
+    (1e12, None, 5), (1e300, None, 5), (float("inf"), None, 5), (float("-inf"), None, 1),
+    (51, 2, 2), (51, 0, 0), (32, 4, 2), (51, -1, 3), (0, -1, 0),
 )  # fmt: skip
 """`threshold_volume`, `limit_count`, and how many of SIDE are left: the limit comes last."""

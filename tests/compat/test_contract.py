@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
+import math
 import pickle
 import threading
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import DepthCacheError, InvalidArgument, UnknownExchange
+from depthcache import DepthCacheError, InvalidArgument, Side, UnknownExchange
 from depthcache.compat import ubldc
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager, DepthCacheNotFound, DepthCacheOutOfSync
 from depthcache.compat.ubldc.arguments import speed_of
@@ -161,30 +162,33 @@ def test_an_argument_without_effect_says_so_once(
 # --- rules of reads --------------------------------------------------------------------------
 
 
-class _Side(list[list[float]]):
-    """A side that remembers how much was read of it."""
-
-    def __getitem__(self, key: Any) -> Any:
-        self.read = key
-        return super().__getitem__(key)
+@pytest.fixture
+def side() -> Side:
+    """`contract.SIDE` as asks of a real book."""
+    levels = ",".join(f'["{price}","{quantity}"]' for price, quantity in contract.SIDE)
+    book = depthcache.Book("binance.com", "BTCUSDT")
+    book.load_snapshot(f'{{"lastUpdateId":1,"bids":[],"asks":[{levels}]}}', limit=1000)
+    return book.asks
 
 
 @pytest.mark.parametrize(("limit", "left"), contract.LIMITS)
-def test_limit_count(limit: int | None, left: int) -> None:
-    assert read_levels(_Side(contract.SIDE), limit, None) == contract.SIDE[:left]  # type: ignore[arg-type]
+def test_limit_count(side: Side, limit: int | None, left: int) -> None:
+    assert read_levels(side, limit, None) == contract.SIDE[:left]
 
 
 @pytest.mark.parametrize(("threshold", "limit", "left"), contract.THRESHOLDS)
-def test_threshold_volume(threshold: float | None, limit: int | None, left: int) -> None:
-    assert read_levels(_Side(contract.SIDE), limit, threshold) == contract.SIDE[:left]  # type: ignore[arg-type]
+def test_threshold_volume(side: Side, threshold: float | None, limit: int | None, left: int) -> None:
+    assert read_levels(side, limit, threshold) == contract.SIDE[:left]
 
 
 @pytest.mark.parametrize(
-    ("limit", "threshold"), [(1.5, None), ("3", None), (None, "100"), (None, [1])], ids=str
+    ("limit", "threshold"),
+    [(1.5, None), ("3", None), (None, "100"), (None, [1]), (None, math.nan), (None, True)],
+    ids=str,
 )
-def test_wrong_limits_are_refused(limit: Any, threshold: Any) -> None:
-    with pytest.raises(InvalidArgument):
-        read_levels(_Side(contract.SIDE), limit, threshold)  # type: ignore[arg-type]
+def test_wrong_limits_are_refused(side: Side, limit: Any, threshold: Any) -> None:
+    with pytest.raises(InvalidArgument, match="limit_count" if threshold is None else "threshold_volume"):
+        read_levels(side, limit, threshold)
 
 
 def test_sides_come_best_first_as_lists_of_floats_that_are_the_callers_own(

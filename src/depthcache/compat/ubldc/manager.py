@@ -52,7 +52,8 @@ class BinanceLocalDepthCacheManager(ThreadFace):
             carries it was replaced after a loss; on a thread of its own, where every method may be called.
         ubdcc_address, ubdcc_port: of a cluster, which is then `cluster`.
         ubra_manager: brings the snapshots; never stopped here.
-        warn_on_update: look for a newer release in the background, and say so on the logger.
+        warn_on_update: True looks for a newer release in the background and says so on the logger; the
+            default, which is nobody's choice, does not.
         settings: other hosts, proxies, patience, as of `depthcache.connect`; new here.
 
     The others are accepted and have no effect. Raises UnknownExchange, InvalidArgument, and
@@ -76,7 +77,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         ubdcc_address: str | None = None,
         ubdcc_port: int | None = 80,
         ubra_manager: Any = None,
-        warn_on_update: bool = False,
+        warn_on_update: bool | None = None,
         *,
         lucit_api_secret: str | None = None,
         lucit_license_ini: str | None = None,

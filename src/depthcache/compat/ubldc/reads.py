@@ -5,6 +5,7 @@ Pure functions. Not here: which cache is read, and whether it may be.
 
 from __future__ import annotations
 
+from math import isnan
 from operator import index
 
 from depthcache import InvalidArgument, Side
@@ -13,6 +14,9 @@ __all__ = ["MOST_LEVELS", "read_levels"]
 
 MOST_LEVELS = 1_000
 """The old library held so many levels a side; reads return no more, whatever the book knows."""
+
+_EVERYTHING = 1e20
+"""A value that no side reaches."""
 
 
 def read_levels(side: Side, limit_count: int | None, threshold_volume: float | None) -> list[list[float]]:
@@ -23,15 +27,10 @@ def read_levels(side: Side, limit_count: int | None, threshold_volume: float | N
     in the quote asset; levels are taken while their prices times quantities together do not exceed it, the
     first one always.
     """
-    limit = _limit(limit_count)
-    if threshold_volume is not None and not isinstance(threshold_volume, int | float):
-        allowed = "a number (in the quote asset), or None"
-        raise InvalidArgument(name="threshold_volume", value=threshold_volume, allowed=allowed)
+    limit, threshold = _limit(limit_count), _threshold(threshold_volume)
     most = MOST_LEVELS if limit is None or limit < 0 else min(limit, MOST_LEVELS)
-    kept = [[float(price), float(quantity)] for price, quantity in side[:most]]
-    if threshold_volume is not None:
-        del kept[_within(kept, threshold_volume) :]
-    return kept[:limit]
+    levels = side[:most] if threshold is None else side.up_to_value(threshold)[:most]
+    return [[price, quantity] for price, quantity in levels][:limit]
 
 
 def _limit(limit_count: int | None) -> int | None:
@@ -44,11 +43,12 @@ def _limit(limit_count: int | None) -> int | None:
         raise InvalidArgument(name="limit_count", value=limit_count, allowed=allowed) from None
 
 
-def _within(levels: list[list[float]], threshold: float) -> int:
-    """How many levels fit below a threshold."""
-    total = 0.0
-    for count, (price, quantity) in enumerate(levels):
-        if total + price * quantity > threshold and total != 0:
-            return count
-        total += price * quantity
-    return len(levels)
+def _threshold(threshold_volume: float | None) -> float | None:
+    """None for what leaves every level."""
+    if threshold_volume is None:
+        return None
+    is_number = isinstance(threshold_volume, int | float) and not isinstance(threshold_volume, bool)
+    if not is_number or isnan(threshold_volume):
+        allowed = "a number (in the quote asset), or None"
+        raise InvalidArgument(name="threshold_volume", value=threshold_volume, allowed=allowed)
+    return None if threshold_volume >= _EVERYTHING else max(threshold_volume, 0)

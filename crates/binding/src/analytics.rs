@@ -258,7 +258,7 @@ fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> 
     classes(to.py)?.levels_of(to.py, levels, (found.complete, update_id, None))
 }
 
-/// The levels of a side that are worth up to an amount: how many, and whether that is proven.
+/// An amount of the quote asset; what is negative counts as zero.
 pub fn value(value: &Bound<'_, PyAny>) -> PyResult<Number> {
     match arguments::number(value)? {
         Some(Given::Number(number)) => Ok(number),
@@ -299,13 +299,10 @@ fn group_size(value: &Bound<'_, PyAny>) -> PyResult<Number> {
         Ok(text) => arguments::text(&text.to_string_lossy()),
         Err(_) => arguments::number(value)?,
     };
+    let most = |scale: u8| GROUP_BELOW * 10i128.pow(scale.into());
     match given {
-        Some(Given::Number(number)) => {
-            let most = GROUP_BELOW * 10i128.pow(number.scale.into());
-            if number.mantissa > 0 && number.mantissa < most {
-                return Ok(number);
-            }
-            Err(errors::invalid("size", value, GROUP))
+        Some(Given::Number(number)) if (1..most(number.scale)).contains(&number.mantissa) => {
+            Ok(number)
         }
         _ => Err(errors::invalid("size", value, GROUP)),
     }

@@ -5,6 +5,7 @@
 use depthcache_book::condition::{NotReadable, Status};
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel};
+use depthcache_book::reasons::Reason;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyType};
@@ -36,7 +37,7 @@ pub struct Found {
     pub run: LevelRun,
     pub update_id: i64,
     /// Why they are fewer than asked for, or not all proven.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
 }
 
 /// Digits of quotients of Decimals, those of IEEE 754 decimal128.
@@ -180,7 +181,8 @@ impl Classes {
         exact: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let list = self.list(py, &found.run, places, exact)?;
-        let facts = (found.run.complete, found.update_id, found.reason.as_deref());
+        let reason = found.reason.map(|reason| reason.to_string());
+        let facts = (found.run.complete, found.update_id, reason.as_deref());
         self.knowing(py, list, facts)
     }
 

@@ -1,25 +1,51 @@
 //! Why a read gave other than what was asked for, in words.
 
-use crate::query::{CompleteTo, LevelRun, Reading, Side};
+use std::fmt;
+
+use crate::query::{CompleteTo, LevelRun, Number, Reading, Side};
+
+/// Why levels are fewer than asked for, or not all proven. `Display` has the words: they are made when
+/// the book is let go.
+#[derive(Clone, Copy, Debug)]
+pub enum Reason {
+    /// The whole side is known, and has no more levels than these.
+    WholeSide(usize),
+    /// Only the best so many levels are proven, to this price.
+    ProvenTo(Side, usize, Number),
+    /// No level is proven.
+    NothingProven,
+}
 
 /// Why the best `asked` levels of a side are fewer, or not all proven; None where neither is so.
 ///
 /// `asked` is `usize::MAX` for all levels; `run` is what was read of them.
-pub fn of_levels(book: &dyn Reading, side: Side, asked: usize, run: &LevelRun) -> Option<String> {
+pub fn of_levels(book: &dyn Reading, side: Side, asked: usize, run: &LevelRun) -> Option<Reason> {
     if run.complete {
         let held = book.len(side);
         let too_few = asked != usize::MAX && held < asked;
-        return too_few.then(|| format!("the whole side is known: it has {held} levels"));
+        return too_few.then_some(Reason::WholeSide(held));
     }
     Some(match book.complete_to(side) {
-        CompleteTo::Price(edge) => {
-            let way = match side {
-                Side::Bids => "down",
-                Side::Asks => "up",
-            };
-            let count = book.coverage(side);
-            format!("only the best {count} levels are proven, {way} to {edge}")
-        }
-        CompleteTo::Nothing | CompleteTo::Whole => "no level of the side is proven".to_owned(),
+        CompleteTo::Price(edge) => Reason::ProvenTo(side, book.coverage(side), edge),
+        CompleteTo::Nothing | CompleteTo::Whole => Reason::NothingProven,
     })
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::WholeSide(held) => write!(to, "the whole side is known: it has {held} levels"),
+            Reason::ProvenTo(side, count, edge) => {
+                let way = match side {
+                    Side::Bids => "down",
+                    Side::Asks => "up",
+                };
+                write!(
+                    to,
+                    "only the best {count} levels are proven, {way} to {edge}"
+                )
+            }
+            Reason::NothingProven => to.write_str("no level of the side is proven"),
+        }
+    }
 }

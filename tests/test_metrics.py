@@ -40,6 +40,9 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert 0 <= first.age_s < 30
     assert first.confirmed_s is not None
     assert first.levels[0] >= 100
+    assert first.complete_to.bids is not None
+    assert first.complete_to.asks is not None
+    assert 0 < first.complete_to.bids < first.complete_to.asks
     assert first.in_sync > 0.99
     assert {each.exchange for each in facts.connections} == {"binance.com", "binance.com-futures"}
     assert all(each.is_open and each.frames and each.received_bytes for each in facts.connections)

@@ -73,6 +73,7 @@ def some(kind: type) -> Any:
     """A value of such facts, with something in every field."""
     samples = {"str": "x", "int": 1, "float": 1.0, "bool": True, "float | None": 1.0, "int | None": 1}
     samples |= {"tuple[int, ...]": (1,), "tuple[int, int]": (1, 1), "Status": Status.SYNCED}
+    samples |= {"CompleteTo": depthcache.Book("binance.com").complete_to}
     samples |= {"dict[str, int]": depthcache.Book("binance.com").counters}
     return kind(**{field.name: samples[str(field.type)] for field in fields(kind)})
 

@@ -170,6 +170,9 @@ class BookReader(Generic[N_co]):
     def updated_at(self) -> float | None:
         """When the last applied update was received: seconds of `time.monotonic()`; None before one."""
     @property
+    def confirmed_ns(self) -> int | None:
+        """When the book was last proven to be the exchange's: by an update, or by a comparison."""
+    @property
     def confirmed_at(self) -> float | None:
         """The last proof that this is the exchange's book: an update, or a comparison with a snapshot.
 

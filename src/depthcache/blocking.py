@@ -407,7 +407,7 @@ class Books(Lookup[LiveBook]):
         several = self._client.wanted.several(exchange, symbols)
 
         async def add() -> list[LiveBook]:
-            return [self._client.add(symbol, venue.name) for venue, symbol in several]
+            return self._client.add_all(several)
 
         try:
             return self._call(add)

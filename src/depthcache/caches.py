@@ -195,7 +195,7 @@ class Books(Lookup[LiveBook]):
         subscribes them together, which adding one after the other does not. Raises UnknownExchange,
         InvalidArgument, and BookClosed once the client is closed.
         """
-        return self._client.add_all(symbols, exchange)
+        return self._client.add_all(self._client.wanted.several(exchange, symbols))
 
     def remove(self, symbol: str, exchange: str | None = None) -> None:
         """End a book for good; reading it raises BookClosed from now on.

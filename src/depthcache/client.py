@@ -29,6 +29,7 @@ from depthcache.io.network import Network
 from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
 from depthcache.io.snapshots import OwnSnapshots
+from depthcache.listen import LAST_CALL_S
 from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
@@ -46,8 +47,6 @@ Key = tuple[str, str]
 
 B = TypeVar("B", bound=BookReader)
 _BETWEEN_AUDITS_S = 20.0
-_LAST_CALL_S = 5.0
-"""How long the end waits for a callback that is running."""
 
 
 class ClientNetwork(Network, Protocol):
@@ -154,8 +153,7 @@ class Client(Generic[B]):
         )
 
     def _book_facts(self, market: int, book: BookReader, now_ns: int) -> BookFacts:
-        updated_ns, confirmed_ns = book.updated_ns, self._core.confirmed_ns(market)
-        proofs = [at_ns for at_ns in (updated_ns, confirmed_ns) if at_ns is not None]
+        updated_ns, confirmed_ns = book.updated_ns, book.confirmed_ns
         uptime = self._core.uptime(market)
         delays, sum_us = ([], 0) if uptime is None else self._router.delays(market)
         return BookFacts(
@@ -164,8 +162,9 @@ class Client(Generic[B]):
             status=book.status,
             counters=book.counters,
             age_s=None if updated_ns is None else (now_ns - updated_ns) / 1e9,
-            confirmed_s=(now_ns - max(proofs)) / 1e9 if proofs else None,
-            levels=(book.coverage.bids, book.coverage.asks),
+            confirmed_s=None if confirmed_ns is None else (now_ns - confirmed_ns) / 1e9,
+            levels=book.coverage,
+            complete_to=book.complete_to,
             in_sync=0.0 if uptime is None else uptime.share(now_ns),
             losses=0 if uptime is None else uptime.losses,
             reconnects=0 if uptime is None else uptime.reconnects,
@@ -305,9 +304,9 @@ class Client(Generic[B]):
             self.remove(key)
         return self._begin(venue, parsed)
 
-    def add_all(self, symbols: Iterable[str], exchange: str | None) -> list[B]:
-        """Begin several books in one step, or none of them. Raises what `add` raises."""
-        return [self.add(symbol, venue.name) for venue, symbol in self.wanted.several(exchange, symbols)]
+    def add_all(self, several: Iterable[tuple[Venue, str]]) -> list[B]:
+        """Begin several books, as `Wanted.several` gives them, in one step. Raises what `add` raises."""
+        return [self.add(symbol, venue.name) for venue, symbol in several]
 
     def remove(self, key: Key) -> None:
         """End a book for good. The key must be one of `books`."""
@@ -380,7 +379,7 @@ class Client(Generic[B]):
         """Let callbacks hear of the end, then end them, too."""
         kept = self._kept - {asyncio.current_task()}
         if kept:
-            _, late = await asyncio.wait(kept, timeout=_LAST_CALL_S)
+            _, late = await asyncio.wait(kept, timeout=LAST_CALL_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -23,13 +23,13 @@ from depthcache.io.thread import OwnThread
 if TYPE_CHECKING:
     from depthcache.client import Client
 
-__all__ = ["Callback", "Listener", "ThreadListeners", "listen", "parse_callback"]
+__all__ = ["LAST_CALL_S", "Callback", "Listener", "ThreadListeners", "listen", "parse_callback"]
 
 Callback: TypeAlias = Callable[[Update], object]
 
 _AT_ONCE = 64
 """Items of one listener before others get their turn."""
-_LAST_CALL_S = 5.0
+LAST_CALL_S = 5.0
 """How long the end of a client waits for a callback that is running."""
 
 
@@ -158,7 +158,7 @@ class ThreadListeners:
     def join(self) -> None:
         """Wait for that end, but not for a callback that does not return."""
         if self._thread is not None and self._thread is not current_thread():
-            self._thread.join(_LAST_CALL_S)
+            self._thread.join(LAST_CALL_S)
 
     def _run(self) -> None:
         ending = False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from depthcache.errors import PackageMissing
-from depthcache.model import Status
+from depthcache.model import CompleteTo, Status
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -33,6 +33,7 @@ class BookFacts:
         age_s: since the last applied update, None before one.
         confirmed_s: since the last proof that the book is right, None before one.
         levels: complete levels a side, bids and asks.
+        complete_to: how deep it is proven, as `LiveBook.complete_to`.
         in_sync: part of the time since it was first synced in which it was.
         losses: how often it was lost.
         reconnects: how often the connection that carries it was lost and another took its place.
@@ -49,6 +50,7 @@ class BookFacts:
     age_s: float | None
     confirmed_s: float | None
     levels: tuple[int, int]
+    complete_to: CompleteTo
     in_sync: float
     losses: int
     reconnects: int

@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFont
 
-from depthcache import BookFacts, BudgetFacts, ConnectionFacts, Facts, InvalidArgument, Status, simulator
+from depthcache import (
+    BookFacts,
+    BudgetFacts,
+    CompleteTo,
+    ConnectionFacts,
+    Facts,
+    InvalidArgument,
+    Status,
+    simulator,
+)
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager, summary_png
 from depthcache.compat.ubldc.summary import print_summary, summary_text
 
@@ -64,7 +73,8 @@ def invented(*books: BookFacts) -> Any:
 def book(symbol: str, status: Status = Status.SYNCED, age_s: float | None = 0.5) -> BookFacts:
     return BookFacts(
         exchange="binance.com", symbol=symbol, status=status, counters={"applied": 7, "gaps": 3}, age_s=age_s,
-        confirmed_s=age_s, levels=(40, 50), in_sync=1.0, losses=2, detect_s=0.0, recover_s=0.0, delays=(),
+        confirmed_s=age_s, levels=(40, 50), complete_to=CompleteTo(99.5, float("inf")),
+        in_sync=1.0, losses=2, detect_s=0.0, recover_s=0.0, delays=(),
         delays_sum_s=0.0, reconnects=0,
     )  # fmt: skip
 
@@ -120,7 +130,7 @@ def test_a_table_each_for_streams_caches_and_weight(
 
 def test_every_figure_stands_in_its_place() -> None:
     text = summary_text(invented(book("AUSDT", Status.STALE, None)))
-    assert cells(text, "AUSDT")[:7] == ["AUSDT", "stale", "-", "40", "50", "-", "-"]
+    assert cells(text, "AUSDT")[:7] == ["AUSDT", "stale", "-", "40", "50", "99.5", "all"]
     assert cells(text, "AUSDT")[8:] == ["3", "2"]
     assert cells(text, "binance.com #1") == ["binance.com #1", "closed", "1", "0.0", "-", "0", "2"]
     assert cells(text, "binance.com spot") == [

@@ -139,14 +139,17 @@ impl BookReader {
 
     #[getter]
     fn updated_at(&self, py: Python<'_>) -> Option<f64> {
-        let updated_ns = self.source.look(py, |book| book.updated_ns());
-        updated_ns.map(|at_ns| at_ns as f64 / 1e9)
+        self.updated_ns(py).map(|at_ns| at_ns as f64 / 1e9)
+    }
+
+    #[getter]
+    fn confirmed_ns(&self, py: Python<'_>) -> Option<i64> {
+        self.source.look(py, |book| book.confirmed_ns())
     }
 
     #[getter]
     fn confirmed_at(&self, py: Python<'_>) -> Option<f64> {
-        let confirmed_ns = self.source.look(py, |book| book.confirmed_ns());
-        confirmed_ns.map(|at_ns| at_ns as f64 / 1e9)
+        self.confirmed_ns(py).map(|at_ns| at_ns as f64 / 1e9)
     }
 
     /// Event time and receipt of the same update.

@@ -87,11 +87,6 @@ class ClientCore:
         """The choices this client was made with."""
         return self._context.policy
 
-    def confirmed_ns(self, market: int) -> int | None:
-        """When a book was last proven to be the exchange's, other than by a diff; None for never."""
-        supervisor = self._markets.get(market)
-        return None if supervisor is None else supervisor.confirmed_ns
-
     def uptime(self, market: int) -> Uptime | None:
         """How a book has fared; None for a market that is not there."""
         supervisor = self._markets.get(market)

@@ -63,8 +63,6 @@ class Supervisor(Asker):
         self.pacer = pacer
         self.streams = streams
         self.ending: Ending | None = None
-        self.confirmed_ns: int | None = None
-        """When the book was last proven to be the exchange's, other than by a diff."""
         self.uptime: Uptime = Uptime()
         self._context, self._router, self._listing = context, context.router, listing
         self._book = context.router.reader(market, serve_stale=True)
@@ -119,8 +117,7 @@ class Supervisor(Asker):
         if status == self._noticed:
             return None
         self._noticed = status
-        proofs = [at_ns for at_ns in (self._book.updated_ns, self.confirmed_ns) if at_ns is not None]
-        self.uptime.on_status(status, max(proofs, default=None), now_ns)
+        self.uptime.on_status(status, self._book.confirmed_ns, now_ns)
         return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._near)
 
     # --- what its link reports -------------------------------------------------------------
@@ -303,7 +300,6 @@ class Supervisor(Asker):
             self._relapse(now_ns)
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
             self._synced_ns, self._was_synced = now_ns, True
-            self.confirmed_ns = now_ns
             self.pacer.need(self.market, 0)
             self.upkeep.begin(self._limit, now_ns)
             self._leave_seed(now_ns)
@@ -451,7 +447,6 @@ class Supervisor(Asker):
 
     def _on_confirmed(self, now_ns: int) -> None:
         """A comparison has proven the book."""
-        self.confirmed_ns = now_ns
         self._leave_seed(now_ns)
         self._clear_of_doubt(now_ns)
         if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):

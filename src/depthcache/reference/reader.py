@@ -84,10 +84,15 @@ class BookReader:
         return None if self._market.updated_ns is None else self._market.updated_ns / 1e9
 
     @property
-    def confirmed_at(self) -> float | None:
+    def confirmed_ns(self) -> int | None:
         """When the book was last proven to be the exchange's, by an update or by a comparison."""
         proofs = (self._market.updated_ns, self._market.confirmed_ns)
-        return max((at_ns / 1e9 for at_ns in proofs if at_ns is not None), default=None)
+        return max((at_ns for at_ns in proofs if at_ns is not None), default=None)
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """The same in seconds."""
+        return None if self.confirmed_ns is None else self.confirmed_ns / 1e9
 
     @property
     def _times(self) -> tuple[int | None, int | None]:

@@ -7,7 +7,7 @@ In a terminal as wide as it is, elsewhere as plain text. Not here: where the fig
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from time import monotonic
 from typing import IO, TYPE_CHECKING
@@ -18,7 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from depthcache import BookFacts, BookReader, BudgetFacts, ConnectionFacts, Status
+from depthcache import BookFacts, BudgetFacts, ConnectionFacts, Status
 from depthcache.compat.ubldc.stream_face import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -162,23 +162,21 @@ def _connections(manager: BinanceLocalDepthCacheManager, connections: Sequence[C
 
 
 def _books(manager: BinanceLocalDepthCacheManager, books: Sequence[BookFacts]) -> Iterable[RenderableType]:
-    rates, live = manager.get_ubwa_manager().rates, _live(manager)
+    rates = manager.get_ubwa_manager().rates
     figures = ("age s", "bids", "asks", "complete from", "to", "updates/s", "gaps", "resyncs")
     table = _table(("depth cache", "status"), figures)
     # All are counted, shown or not: a rate needs the look before.
     speeds = {book.symbol: rates.of(("updates", book.symbol), book.counters["applied"]) for book in books}
     shown = sorted(books, key=_attention)[:_MOST_ROWS] if len(books) > _MOST_ROWS else books
     for book in shown:
-        reader = live.get(book.symbol)
-        below, above = (None, None) if reader is None else reader.complete_to
         table.add_row(
             book.symbol,
             Text(str(book.status), _STYLES.get(book.status, "yellow")),
             _number(book.age_s),
             str(book.levels[0]),
             str(book.levels[1]),
-            _price(below),
-            _price(above),
+            _price(book.complete_to.bids),
+            _price(book.complete_to.asks),
             f"{speeds[book.symbol]:.1f}",
             str(book.counters["gaps"]),
             str(book.losses),
@@ -210,10 +208,6 @@ def _table(left: Iterable[str], right: Iterable[str]) -> Table:
 def _attention(book: BookFacts) -> tuple[bool, float]:
     """Sorts caches that are not in sync first, then the oldest."""
     return book.status is Status.SYNCED, -(book.age_s or 0.0)
-
-
-def _live(manager: BinanceLocalDepthCacheManager) -> Mapping[str, BookReader]:
-    return {cache.book.symbol: cache.book for cache in manager._books}  # noqa: SLF001
 
 
 def _number(value: float | None) -> str:

@@ -24,10 +24,10 @@ def run() -> list[Row]:
     rows = []
     for size in SIZES:
         book = book_of(size)
-        rows.append(row(f"{size:,} levels a side, from a snapshot", book, MOST))
+        rows.append(row(f"{size:,} levels a side, from a snapshot", book))
         for frame in depth.frames(size):
             book.apply(frame)
-        rows.append(row(f"{size:,} levels a side, after {depth.FRAMES:,} diffs", book, None))
+        rows.append(row(f"{size:,} levels a side, after {depth.FRAMES:,} diffs", book))
     rows.append(many())
     return rows
 
@@ -48,10 +48,10 @@ def book_of(size: int) -> depthcache.Book:
     return book
 
 
-def row(what: str, book: depthcache.Book, bar: float | None) -> Row:
+def row(what: str, book: depthcache.Book) -> Row:
     """What the book says of itself."""
     needed = NUMBERS * (len(book.bids) + len(book.asks))
-    return Row(what, f"{book.memory_bytes / 1024:,.0f} KiB", book.memory_bytes / needed, bar)
+    return Row(what, f"{book.memory_bytes / 1024:,.0f} KiB", book.memory_bytes / needed, MOST)
 
 
 def grown_by_many() -> int:

@@ -21,6 +21,7 @@
 //! Not here: what a key means (price, or price negated: `ladder`).
 
 mod chunk;
+mod compact;
 
 use crate::mantissa::Mantissa;
 use chunk::Chunk;
@@ -40,6 +41,8 @@ pub struct Chunks<N, const CAP: usize = CHUNK> {
     len: usize,
     /// Counts changes after which places found before mean nothing.
     layout: usize,
+    /// Counts messages, and says which chunks are looked at next for being thin together.
+    turn: compact::Turn,
 }
 
 impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
@@ -60,6 +63,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             chunks: vec![Chunk::boxed()],
             len: 0,
             layout: 0,
+            turn: compact::Turn::default(),
         }
     }
 
@@ -107,6 +111,9 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             };
             if filled < BLOCK {
                 self.drop_hollow_end();
+                if self.turn.is_come() {
+                    self.compact_next();
+                }
                 return changed;
             }
         }

@@ -177,3 +177,23 @@ fn a_level_of_a_loaded_side_takes_less_than_twenty_bytes() {
         assert!(bytes < 20 * 20_000, "{bytes} bytes for 20,000 levels");
     }
 }
+
+#[test]
+fn a_side_that_lives_on_takes_at_most_1_6_times_what_its_levels_need() {
+    for (side, prices) in [(Side::Bids, 3_000), (Side::Asks, 60_000)] {
+        let half = set_to(1, (1..=prices).rev().filter(|price| price % 2 == 0));
+        let mut ladder = Ladder::from_snapshot(side, &half, Some(1));
+        // Prices come and go everywhere, in an order that jumps; about half of them are there.
+        for round in 0..4_000 {
+            let any = (0..20).map(|number| (round * 20 + number) * 7_919 % prices + 1);
+            ladder.apply(&set_to((round / 16 + side as i64) % 2, any));
+        }
+        let needed = 16 * ladder.len();
+        assert!(ladder.len() > 1_000, "{} levels", ladder.len());
+        let held = ladder.memory_bytes();
+        assert!(
+            held * 10 <= needed * 16,
+            "{held} bytes held, {needed} needed"
+        );
+    }
+}

@@ -197,3 +197,29 @@ fn a_side_that_lives_on_takes_at_most_1_6_times_what_its_levels_need() {
         );
     }
 }
+
+#[test]
+fn a_side_that_thins_out_evenly_is_packed_by_the_messages_that_follow_again_and_again() {
+    let prices = 5_000;
+    let mut ladder = Ladder::from_snapshot(Side::Bids, &SideLevels::default(), Some(1));
+    for _ in 0..3 {
+        ladder.apply(&set_to(0, 1..=prices));
+        for price in 1..=prices {
+            ladder.apply(&set_to(1, std::iter::once(price)));
+        }
+        ladder.apply(&set_to(0, (1..=prices).filter(|price| price % 5 < 2)));
+        let (thin, needed) = (ladder.memory_bytes(), 16 * ladder.len());
+        assert!(
+            thin * 10 > needed * 16,
+            "{thin} bytes held, {needed} needed"
+        );
+        for _ in 0..16 * 100 {
+            ladder.apply(&set_to(1, std::iter::once(prices)));
+        }
+        let packed = ladder.memory_bytes();
+        assert!(
+            packed * 10 < needed * 14,
+            "{packed} bytes held, {needed} needed"
+        );
+    }
+}

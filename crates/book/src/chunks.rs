@@ -23,11 +23,16 @@
 mod chunk;
 mod compact;
 
+use std::hint::black_box;
+
 use crate::mantissa::Mantissa;
-use chunk::Chunk;
+use chunk::{Chunk, LINE};
 
 /// Slots of a chunk, a power of two.
 pub const CHUNK: usize = 128;
+
+/// About so many pieces of memory are read by `touch`.
+const TOUCHED: usize = 16;
 
 /// Pairs whose places are found before the first of them is set.
 const BLOCK: usize = 8;
@@ -89,6 +94,19 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         self.len
     }
 
+    /// Read what every change looks up first, all at once: with hundreds of books it lies in slow
+    /// memory, and waiting for one piece after the other takes longer than the change itself.
+    #[inline(always)]
+    pub fn touch(&self) {
+        let count = self.floors.len();
+        let mut read = self.chunks[count - 1].used;
+        for place in (0..count).step_by(LINE.max(count / TOUCHED)) {
+            let chunk = std::ptr::from_ref(&*self.chunks[place]);
+            read += usize::from(self.floors[place] == N::ZERO) + chunk.addr();
+        }
+        black_box(read);
+    }
+
     /// Set pairs one after the other; how many quantities changed by that.
     #[inline]
     pub fn set_all(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
@@ -133,11 +151,17 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         let mut places = [(0, 0); BLOCK];
         // The next smaller key most often belongs to the same chunk.
         let mut index = self.floors.len() - 1;
+        let mut read = self.chunks[index].touch();
         for (place, (key, _)) in places.iter_mut().zip(pairs) {
             if index > 0 && *key < self.floors[index] {
                 index = self.owner(*key);
+                read += self.chunks[index].touch();
             }
-            *place = (index, self.chunks[index].place(*key));
+            place.0 = index;
+        }
+        black_box(read);
+        for (place, (key, _)) in places.iter_mut().zip(pairs) {
+            place.1 = self.chunks[place.0].place(*key);
         }
 
         let (mut changed, mut new, mut thin) = (0, Picked::default(), Picked::default());

@@ -12,8 +12,9 @@
 //! Not here: how pairs are stored (`chunks`), when a change is allowed (`market`).
 
 mod changes;
+mod merging;
 
-use std::cmp::Ordering;
+pub use merging::Merged;
 
 use crate::chunks::Chunks;
 use crate::frozen::FrozenSide;
@@ -21,7 +22,6 @@ use crate::mantissa::{Mantissa, power_of_ten};
 use crate::message::{Level, SideLevels};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, NumberLevel, Side};
 use crate::range::Range;
-use crate::refresh::Tally;
 
 const FITS: &str = "38 digits fit i128: the scanner admits 20 integer digits and 18 decimals";
 
@@ -39,15 +39,6 @@ pub struct Ladder {
 enum Store {
     Narrow(Chunks<i64>),
     Wide(Chunks<i128>),
-}
-
-/// What a merge did to a side.
-#[derive(Clone, Copy, Debug)]
-pub struct Merged {
-    /// How both agreed.
-    pub tally: Tally,
-    /// The side holds other levels than before.
-    pub altered: bool,
 }
 
 /// What a mantissa of a message is multiplied with to stand at the side's scales.
@@ -93,6 +84,15 @@ impl Ladder {
         }
     }
 
+    /// Have at hand what a change looks up first (`Chunks::touch`).
+    #[inline]
+    pub fn touch(&self) {
+        match &self.store {
+            Store::Narrow(chunks) => chunks.touch(),
+            Store::Wide(chunks) => chunks.touch(),
+        }
+    }
+
     /// Set the levels of a message, later entries of one price win; how many really changed.
     pub fn apply(&mut self, levels: &SideLevels) -> usize {
         if levels.is_empty() {
@@ -114,53 +114,6 @@ impl Ladder {
             }
             store => set_wide(store.widen(), levels, self.side, factors),
         }
-    }
-
-    /// How the side agrees with another copy of it at the same id, where both are proven.
-    pub fn compare(&self, fresh: &Ladder) -> Tally {
-        self.clone().align(&mut fresh.clone())
-    }
-
-    /// The same, with both brought to one scale.
-    fn align(&mut self, fresh: &mut Ladder) -> Tally {
-        let scales = (
-            self.price_scale.max(fresh.price_scale),
-            self.quantity_scale.max(fresh.quantity_scale),
-        );
-        self.rescale_to(scales);
-        fresh.rescale_to(scales);
-        let Some(edge) = self.range.edge().zip(fresh.range.edge()) else {
-            return Tally::default();
-        };
-        tally(&self.pairs(), &fresh.pairs(), edge.0.max(edge.1))
-    }
-
-    /// Take from a fresh copy of the side at the same id what it proves, keep the rest.
-    ///
-    /// The complete range is the wider of both; where they differed, it is the fresh one alone: what
-    /// was lost once may have been lost elsewhere, too.
-    pub fn merge(&mut self, mut fresh: Ladder) -> Merged {
-        let tally = self.align(&mut fresh);
-        let Some(edge) = fresh.range.edge() else {
-            return Merged {
-                tally,
-                altered: false,
-            };
-        };
-        let (news, olds) = (fresh.pairs(), self.pairs());
-        let inside = news.into_iter().take_while(|(key, _)| *key >= edge);
-        let beyond = olds.iter().copied().skip_while(|(key, _)| *key >= edge);
-        let mut pairs: Vec<_> = inside.chain(beyond).collect();
-        let altered = pairs != olds;
-        pairs.reverse();
-        self.store = Store::from_ascending(&pairs);
-        let clean = tally.wrong() == 0;
-        self.range = if clean {
-            self.range.wider(fresh.range)
-        } else {
-            fresh.range
-        };
-        Merged { tally, altered }
     }
 
     /// Keys and quantities, best first.
@@ -382,37 +335,6 @@ impl Store {
         match self {
             Store::Wide(chunks) => chunks,
             Store::Narrow(_) => unreachable!("just widened"),
-        }
-    }
-}
-
-/// Walk two sides, best first, down to `edge`.
-fn tally(ours: &[(i128, i128)], theirs: &[(i128, i128)], edge: i128) -> Tally {
-    let mut found = Tally::default();
-    let proven = |pair: &&(i128, i128)| pair.0 >= edge;
-    let mut ours = ours.iter().take_while(proven).peekable();
-    let mut theirs = theirs.iter().take_while(proven).peekable();
-    loop {
-        let order = match (ours.peek(), theirs.peek()) {
-            (None, None) => return found,
-            (Some(_), None) => Ordering::Greater,
-            (None, Some(_)) => Ordering::Less,
-            (Some(own), Some(other)) => own.0.cmp(&other.0),
-        };
-        found.checked += 1;
-        match order {
-            Ordering::Greater => {
-                ours.next();
-                found.extra += 1;
-            }
-            Ordering::Less => {
-                theirs.next();
-                found.missing += 1;
-            }
-            Ordering::Equal => {
-                let (own, other) = (ours.next(), theirs.next());
-                found.differing += u64::from(own != other);
-            }
         }
     }
 }

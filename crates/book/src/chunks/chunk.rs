@@ -2,6 +2,9 @@
 
 use crate::mantissa::Mantissa;
 
+/// Numbers of 64 bits that slow memory hands over together.
+pub const LINE: usize = 8;
+
 /// How far a new key looks for a hollow slot to take.
 const NEAR: usize = 8;
 
@@ -30,6 +33,14 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
     #[inline(always)]
     pub fn place(&self, key: N) -> usize {
         self.keys.partition_point(|held| *held < key)
+    }
+
+    /// Read what a search may read, so that it waits for slow memory once, and for several chunks at
+    /// once. The answer only has to be made.
+    #[inline(always)]
+    pub fn touch(&self) -> usize {
+        let lines = self.keys.iter().skip(CAP / 8).step_by(CAP / 8);
+        lines.fold(self.used, |sum, key| sum + usize::from(*key == N::ZERO))
     }
 
     #[inline(always)]

@@ -47,6 +47,19 @@ class _Wish:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What a book needs of which somebody reads `asked` levels: kept, because it is asked every second."""
+
+    asked: int
+    wanted: int
+    limit: int
+    low: int
+    """With fewer complete levels it is thin …"""
+    enough: int
+    """… and with fewer than these it is to become deeper."""
+
+
 class Upkeep(Asker):
     """One live book. Order of calls: `begin` when it is synced, `end` when it is not any more."""
 
@@ -77,6 +90,7 @@ class Upkeep(Asker):
         self._wishes: list[_Wish] = []
         self._waits = 0
         self._limit = 0
+        self._need = self._need_for(0)
         self._not_before_ns = self._refreshed_ns = 0
         self._failures = 0
         self.refresh_s: float | None = None
@@ -147,22 +161,27 @@ class Upkeep(Asker):
     def on_covered(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
         """How many complete levels there are and were asked for; what is needed: urgency (least first),
         purpose and limit."""
-        policy = self._context.policy
         if not self._live or now_ns < self._not_before_ns:
             return None
-        wanted = min(max(self._depth, asked), self._venue.depth_limits[-1])
-        limit = self._venue.snapshot_limit(wanted)
-        if covered is not None:
-            low = min(policy.thin_levels, max(1, wanted // 2))
-            if covered < low:
-                return covered / low - 1, Purpose.THIN, self._least_limit(2 * low)
-            enough = wanted if limit > wanted else wanted * 4 // 5
-            if covered < enough:
-                return covered / wanted, Purpose.DEEPEN, limit
+        if asked != self._need.asked:
+            self._need = self._need_for(asked)
+        need = self._need
+        if covered is not None and covered < need.enough:
+            if covered < need.low:
+                return covered / need.low - 1, Purpose.THIN, self._least_limit(2 * need.low)
+            return covered / need.wanted, Purpose.DEEPEN, need.limit
+        policy = self._context.policy
         refresh_s = policy.refresh_s if self.refresh_s is None else self.refresh_s
         if refresh_s and now_ns - self._refreshed_ns >= to_ns(refresh_s):
-            return 1.0, Purpose.DEEPEN, limit
+            return 1.0, Purpose.DEEPEN, need.limit
         return None
+
+    def _need_for(self, asked: int) -> _Need:
+        wanted = min(max(self._depth, asked), self._venue.depth_limits[-1])
+        limit = self._venue.snapshot_limit(wanted)
+        low = min(self._context.policy.thin_levels, max(1, wanted // 2))
+        enough = wanted if limit > wanted else wanted * 4 // 5
+        return _Need(asked, wanted, limit, low, max(low, enough))
 
     def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
         """Ask for what `on_covered` said, unless a request is on its way that brings it, too."""

@@ -383,8 +383,6 @@ impl Market {
         if self.is_followed() {
             self.note_changes(update);
         }
-        self.bids.touch();
-        self.asks.touch();
         let changed = self.bids.apply(&update.bids) + self.asks.apply(&update.asks);
         self.counters.levels_changed += changed as u64;
         self.counters.applied += 1;

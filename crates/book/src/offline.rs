@@ -96,6 +96,7 @@ impl OfflineBook {
             return Some(Ok(Outcome::Ignored));
         };
         let mut market = self.cell.hold(wait)?;
+        market.touch();
         if let Some(expected) = market.symbol().filter(|own| own != symbol) {
             let (expected, received) = (expected.to_owned(), symbol.to_string());
             return Some(Err(ApplyError::SymbolMismatch { expected, received }));

@@ -347,6 +347,7 @@ impl Router {
         match (route, &scanned.body) {
             (Some(route), Body::Update { symbol }) => {
                 let mut market = route.cell.hold(wait)?;
+                market.touch(); // its memory is waited for while the frame is copied
                 route.cell.flight().push(frame, at_ns);
                 match Ids::of(update, market.continuity()) {
                     Some(ids) if market.accepts(symbol) => {

@@ -11,6 +11,14 @@ use crate::ladder::Ladder;
 use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
 
 impl Market {
+    /// Have at hand what a diff needs of both sides (`Chunks::touch`): to be called as early as the book
+    /// of a frame is known.
+    #[inline]
+    pub fn touch(&self) {
+        self.bids.touch();
+        self.asks.touch();
+    }
+
     /// A constant copy of the best `levels` of both sides (`usize::MAX` for all).
     ///
     /// Call it after `readable` said `Ok`; the copy is readable for good.

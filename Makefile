@@ -51,6 +51,7 @@ docs:  ## Build the documentation into build/site; broken links and missing obje
 bench: wheel  ## Measure, also against other people's clients, and write BENCHMARKS.md (BURST=60 for a long burst)
 	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python tools/clients.py
+	tools/free_threaded.sh
 	$(BENCH_ENV)/bin/python -m benches $(if $(BURST),--burst $(BURST))
 
 instructions: tools  ## Count the native book's instructions with valgrind, against the stored counts (STORE=1 stores)

@@ -3,23 +3,18 @@
 The paced exchange sends 5,000 frames a second to a client as users have it. Compared is what its native
 thread spends on a frame, with and without readers, in turns: its CPU time, so that the readers' own hunger
 for the two cores does not count as the feed's. How late the book is beside them stands there, too.
-On an interpreter without its lock, reading itself is measured on one thread and on all cores.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import sys
-import sysconfig
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import depthcache
-from benches import freshness, paced
-from benches.depth import snapshot
+from benches import freshness, paced, scaling
 from benches.measure import Row
 from depthcache import _native
 from depthcache.io import native_network
@@ -72,7 +67,7 @@ def run(*, rounds: int) -> list[Row]:
             f"{statistics.median(late[True]):.3f} ms against {statistics.median(late[False]):.3f} ms alone",
         ),
         Row("reads meanwhile", f"{reads / rounds / SECONDS / 1000:,.0f} thousand a second"),
-        scaling(),
+        scaling.row(),
     ]
 
 
@@ -119,31 +114,6 @@ def feed_s() -> float:
             if exact.exists():
                 return int(exact.read_text("ascii").split()[0]) / 1e9
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def scaling() -> Row:
-    """How reading scales with the cores where the interpreter has no lock."""
-    cores = os.cpu_count() or 1
-    what = f"reads on {cores} threads against one"
-    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return Row(what, f"not shown: Python {sys.version_info.major}.{sys.version_info.minor} has its lock")
-    books = [depthcache.Book("binance.com", "BTCUSDT") for _ in range(cores)]
-    for book in books:
-        book.load_snapshot(snapshot(1_000))
-    one, all_of_them = _rate(books[:1]), _rate(books)
-    return Row(what, f"{all_of_them / 1e6:.2f} against {one / 1e6:.2f} million a second", all_of_them / one)
-
-
-def _rate(books: list[depthcache.Book]) -> float:
-    readers: list[Callable[[], Readers]] = [lambda book=book: Readers(book, 1) for book in books]  # type: ignore[misc]
-    made = [make() for make in readers]
-    begin = time.perf_counter()
-    for reader in made:
-        reader.__enter__()
-    time.sleep(SECONDS)
-    for reader in made:
-        reader.__exit__()
-    return sum(reader.count for reader in made) / (time.perf_counter() - begin)
 
 
 if __name__ == "__main__":

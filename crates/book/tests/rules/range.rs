@@ -310,6 +310,39 @@ fn a_fresh_copy_gives_what_it_proves_and_the_wider_range_unless_something_was_wr
 }
 
 #[test]
+fn a_merge_says_whether_the_side_holds_other_levels_than_before() {
+    let two: Levels = &[("10", "1"), ("9", "2")];
+    for (fresh, altered) in [
+        (two, false),
+        (&two[..1], false),
+        (&[("10", "3"), ("9", "2")], true),
+        (&[("10", "1"), ("9.5", "1"), ("9", "2")], true),
+        (&[("10", "1"), ("9", "2"), ("8", "1")], true),
+    ] {
+        let mut held = ladder(Bids, two, Some(2));
+        let merged = held.merge(ladder(Bids, fresh, Some(fresh.len())));
+        assert_eq!(merged.altered, altered, "{fresh:?}");
+    }
+    let mut held = ladder(Bids, two, Some(2));
+    assert!(!held.merge(Ladder::new(Bids)).altered, "nothing is proven");
+}
+
+#[test]
+fn a_message_changes_what_the_side_does_not_hold_already() {
+    let held = ladder(Bids, &[("10", "1"), ("9", "2"), ("8", "3")], Some(3));
+    for (message, changed) in [
+        (&[("10", "1"), ("9", "2")] as Levels, ""),
+        (&[("10", "0"), ("9", "2")], "10 x 0"),
+        (&[("9", "5"), ("8.5", "1"), ("7", "0")], "9.0 x 5, 8.5 x 1"),
+        (&[("10", "7"), ("10", "1")], ""),
+    ] {
+        let run = held.changed_by(&levels(message));
+        let found: Vec<_> = run.iter().map(shown).collect();
+        assert_eq!(found.join(", "), changed, "{message:?}");
+    }
+}
+
+#[test]
 fn asks_are_merged_from_their_own_end() {
     let mut held = ladder(Asks, &[("10", "1"), ("11", "2"), ("12", "3")], Some(3));
     let fresh = ladder(Asks, &[("10", "1"), ("11", "2")], Some(2));

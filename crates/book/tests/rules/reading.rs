@@ -331,3 +331,41 @@ fn a_flight_log_tells_the_whole_book() {
     let log = cell.flight_log();
     assert_eq!((log.book.len(Side::Bids), log.frames.len()), (3, 0));
 }
+
+#[test]
+fn a_book_was_last_proven_by_a_snapshot_or_by_a_diff_whichever_came_later() {
+    let mut desk = spot();
+    assert_eq!(desk.market.confirmed_ns(), None);
+    desk.load(&snapshot(10, BIDS, ASKS), 5);
+    assert_eq!(desk.market.confirmed_ns(), Some(5));
+    desk.feed(&diff(11, 12), 9);
+    assert_eq!(desk.market.confirmed_ns(), Some(9));
+    assert!(desk.market.begin_refresh());
+    desk.refresh(&snapshot(12, BIDS, ASKS), 20);
+    assert_eq!(desk.market.confirmed_ns(), Some(20));
+    desk.feed(&diff(13, 13), 21);
+    assert_eq!(desk.market.confirmed_ns(), Some(21));
+}
+
+#[test]
+fn the_bytes_of_a_market_are_those_of_both_sides_of_its_buffer_and_its_own() {
+    let many: Vec<String> = (1..=300).map(|price| price.to_string()).collect();
+    let many: Vec<_> = many.iter().map(|price| (price.as_str(), "1")).collect();
+    let falling: Vec<_> = many.iter().rev().copied().collect();
+    let bytes = |bids: Levels, asks: Levels| {
+        let mut desk = spot();
+        desk.load(&snapshot(10, bids, asks), 1);
+        desk.market.memory_bytes()
+    };
+    let (few, both) = (bytes(&many[..1], &many[..1]), bytes(&falling, &many));
+    assert!(few > size_of::<Market>() + 2 * 16, "{few}");
+    let more = [bytes(&falling, &many[..1]), bytes(&many[..1], &many)].map(|more| more - few);
+    assert!(more[0] > 200 * 16, "{more:?}");
+    assert_eq!((more[0], more[0] + more[1]), (more[1], both - few));
+
+    let mut waiting = spot();
+    let before = waiting.market.memory_bytes();
+    let diff = diff(11, 12).with(&many, &[]);
+    waiting.feed(&diff, 1);
+    assert!(waiting.market.memory_bytes() >= before + diff.frame().len());
+}

@@ -1,8 +1,9 @@
 """The ratios of a run as drawings: one SVG a section, bars on a logarithmic axis, what is wanted as a mark.
 
-    python -m benches.plots          draws build/bench.json again
+    python -m benches.plots          draws build/bench.json again, into build/plots
 
-Needs matplotlib, which `make bench` installs; where it is missing nothing is drawn, and that is said.
+A whole run draws into docs/concepts/measured, for docs/concepts/measured.md. The same figures give the same
+files. Needs matplotlib, which `make bench` installs; where it is missing nothing is drawn, and that is said.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ def draw(found: dict[str, Any], folder: Path) -> list[Path]:
     import matplotlib as mpl
 
     mpl.use("svg")
+    mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "depthcache"}
     from matplotlib import pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +41,7 @@ def draw(found: dict[str, Any], folder: Path) -> list[Path]:
         axes.set_xlabel(f"{section['unit']} (| what is wanted)")
         axes.set_title(section["title"])
         file = folder / f"{name}.svg"
-        figure.savefig(file, bbox_inches="tight")
+        figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
         plt.close(figure)
         files.append(file)
     return files

@@ -29,9 +29,9 @@ CAVEATS = (
 HOW = (
     "`make bench` on any machine with Python and Rust; `python -m benches --only SECTION` for one section. "
     "The recorded days stand outside the repository (`../shared/captures`); without them only what needs "
-    "none of them runs. `build/bench.json` has the figures for machines, `build/plots` the drawings. "
-    "`make instructions` counts instead of timing, `make endurance` and `make soak` look for what breaks in "
-    "the long run."
+    "none of them runs. `build/bench.json` has the figures for machines, `docs/concepts/measured` the "
+    "drawings. `make instructions` counts instead of timing, `make endurance` and `make soak` look for what "
+    "breaks in the long run."
 )
 
 

@@ -5,7 +5,9 @@ use std::cell::Cell;
 
 use depthcache_book::ladder::Ladder;
 use depthcache_book::message::{Level, SideLevels};
-use depthcache_book::query::Side;
+use depthcache_book::offline::OfflineBook;
+use depthcache_book::query::{Reading, Side};
+use depthcache_book::sequence::Continuity;
 
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
@@ -222,4 +224,24 @@ fn a_side_that_thins_out_evenly_is_packed_by_the_messages_that_follow_again_and_
             "{packed} bytes held, {needed} needed"
         );
     }
+}
+
+#[test]
+fn the_bytes_of_diffs_that_wait_for_a_snapshot_are_those_that_were_allocated_for_them() {
+    let frame = |id: u64| {
+        let ids = format!(r#"{{"e":"depthUpdate","E":1,"s":"X","U":{id},"u":{id},"#);
+        format!(r#"{ids}"b":[["1.00","1"]],"a":[["2.00","1"]]}}"#).into_bytes()
+    };
+    let frames: Vec<_> = (1..=500).map(frame).collect();
+    let book = OfflineBook::new("x", None, Continuity::Contiguous, 1 << 20);
+    let bytes = || book.cell().lock().memory_bytes();
+    // What is not of the buffer is made by the first of them.
+    book.apply(&frames[0]).expect("a good frame");
+    let before = (bytes(), HELD.get());
+    for frame in &frames[1..] {
+        book.apply(frame).expect("a good frame");
+    }
+    let grown = (bytes() - before.0, HELD.get() - before.1);
+    assert_eq!(grown.0, grown.1);
+    assert!(grown.0 > 400 * frames[0].len());
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Market;
 use crate::condition::Status;
 use crate::follow::{Changes, Item, Queue, Seat, What};
+use crate::ladder::Merged;
 use crate::message::DepthUpdate;
 use crate::query::Reading;
 
@@ -128,6 +129,13 @@ impl Market {
     pub(super) fn note_altered(&mut self) {
         if let Some(following) = &mut self.following {
             following.altered = true;
+        }
+    }
+
+    /// The same, if a merge changed any.
+    pub(super) fn note_merged(&mut self, bids: Merged, asks: Merged) {
+        if bids.altered || asks.altered {
+            self.note_altered();
         }
     }
 }

@@ -125,9 +125,7 @@ impl Market {
 
     fn merge(&mut self, fresh: Fresh, now_ns: i64) {
         let (bids, asks) = (self.bids.merge(fresh.bids), self.asks.merge(fresh.asks));
-        if bids.altered || asks.altered {
-            self.note_altered();
-        }
+        self.note_merged(bids, asks);
         let tally = bids.tally + asks.tally;
         let update_id = self.last_update_id.unwrap_or(fresh.update_id);
         self.compared = Some(Comparison { update_id, tally });

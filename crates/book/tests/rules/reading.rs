@@ -1,6 +1,7 @@
 //! What a market says of itself: when it may be read, why not, how deep it is, constant copies.
 
 use depthcache_book::condition::{Condition, Status};
+use depthcache_book::ladder::Ladder;
 use depthcache_book::market::{Market, MarketCell, Terms};
 use depthcache_book::offline::{ApplyError, OfflineBook};
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
@@ -358,7 +359,8 @@ fn the_bytes_of_a_market_are_those_of_both_sides_of_its_buffer_and_its_own() {
         desk.market.memory_bytes()
     };
     let (few, both) = (bytes(&many[..1], &many[..1]), bytes(&falling, &many));
-    assert!(few > size_of::<Market>() + 2 * 16, "{few}");
+    let sides = [Side::Bids, Side::Asks].map(|side| Ladder::new(side).memory_bytes());
+    assert_eq!(few, size_of::<Market>() + sides[0] + sides[1]);
     let more = [bytes(&falling, &many[..1]), bytes(&many[..1], &many)].map(|more| more - few);
     assert!(more[0] > 200 * 16, "{more:?}");
     assert_eq!((more[0], more[0] + more[1]), (more[1], both - few));

@@ -33,7 +33,7 @@ from depthcache.simulator import answers
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Session
 from depthcache.simulator.listener import Listener, diff_stream
-from depthcache.simulator.listing import exchange_info
+from depthcache.simulator.listing import Listed, exchange_info
 from depthcache.simulator.profiles import SPOT_BTC
 from depthcache.simulator.rebuilt import snapshot_body
 from depthcache.simulator.server import Server
@@ -101,7 +101,7 @@ class CrowdExchange(Exchange):
                 return question
             return answers.ok(self._snapshot(*question, time_ms))
         if parts.path == self._venue.exchange_info_path:
-            info = exchange_info(self._venue, dict.fromkeys(SYMBOLS, SPOT_BTC), time_ms)
+            info = exchange_info(self._venue, dict.fromkeys(SYMBOLS, Listed(SPOT_BTC)), time_ms)
             return answers.ok(json.dumps(info).encode())
         return answers.time(time_ms)
 

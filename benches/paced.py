@@ -33,7 +33,7 @@ from depthcache.simulator import answers
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Sent, Session, Text
 from depthcache.simulator.listener import Listener, diff_stream
-from depthcache.simulator.listing import exchange_info
+from depthcache.simulator.listing import Listed, exchange_info
 from depthcache.simulator.profiles import SPOT_BTC
 from depthcache.simulator.rebuilt import snapshot_body
 from depthcache.simulator.server import Server
@@ -143,7 +143,7 @@ class PacedExchange(Exchange):
                 return question
             return answers.ok(self._snapshot(question[1], time_ms))
         if parts.path == self._venue.exchange_info_path:
-            info = exchange_info(self._venue, {SYMBOL: SPOT_BTC}, time_ms)
+            info = exchange_info(self._venue, {SYMBOL: Listed(SPOT_BTC)}, time_ms)
             return answers.ok(orjson.dumps(info))
         return answers.time(time_ms)
 

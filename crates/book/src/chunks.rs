@@ -74,18 +74,32 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     /// From pairs in ascending order of distinct keys, none with quantity zero.
     pub fn from_ascending(pairs: impl Iterator<Item = (N, N)>) -> Self {
-        let mut made = Chunks::new();
+        let (floors, chunks) = Self::filled(pairs, Self::LOADED);
+        Chunks {
+            len: chunks.iter().map(|chunk| chunk.live).sum(),
+            floors,
+            chunks,
+            ..Chunks::new()
+        }
+    }
+
+    /// Such pairs in chunks of `each`, one chunk at least, and their fences: the first keys, but for the
+    /// first chunk, whose fence depends on what stands before it.
+    fn filled(
+        pairs: impl Iterator<Item = (N, N)>,
+        each: usize,
+    ) -> (Vec<N>, Vec<Box<Chunk<N, CAP>>>) {
+        let (mut floors, mut chunks) = (vec![N::ZERO], vec![Chunk::boxed()]);
         let mut chunk = 0;
         for pair in pairs {
-            if made.chunks[chunk].used == Self::LOADED {
-                made.floors.push(pair.0);
-                made.chunks.push(Chunk::boxed());
+            if chunks[chunk].used == each {
+                floors.push(pair.0);
+                chunks.push(Chunk::boxed());
                 chunk += 1;
             }
-            made.chunks[chunk].push(pair);
-            made.len += 1;
+            chunks[chunk].push(pair);
         }
-        made
+        (floors, chunks)
     }
 
     /// How many pairs there are.

@@ -5,7 +5,6 @@
 //! ones each time, and put into one chunk fewer where they fit: no message pays for more than these.
 
 use super::Chunks;
-use super::chunk::Chunk;
 use crate::mantissa::Mantissa;
 
 /// Messages from one look to the next.
@@ -55,25 +54,11 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     /// Put the pairs of some chunks evenly into this many.
     fn pack(&mut self, start: usize, stop: usize, live: usize, needed: usize) {
-        let each = live.div_ceil(needed);
-        let mut packed = vec![Chunk::boxed()];
-        let pairs = self.chunks[start..stop]
-            .iter()
-            .flat_map(|chunk| chunk.pairs());
-        for (number, pair) in pairs.enumerate() {
-            if number > 0 && number % each == 0 {
-                packed.push(Chunk::boxed());
-            }
-            if let Some(chunk) = packed.last_mut() {
-                chunk.push(pair);
-            }
-        }
-        let floor = self.floors[start];
-        let floors = packed.iter().enumerate();
-        let floors: Vec<N> = floors
-            .map(|(number, chunk)| if number == 0 { floor } else { chunk.keys[0] })
-            .collect();
+        let some = self.chunks[start..stop].iter();
+        let pairs = some.flat_map(|chunk| chunk.pairs());
+        let (mut floors, chunks) = Self::filled(pairs, live.div_ceil(needed));
+        floors[0] = self.floors[start];
         self.floors.splice(start..stop, floors);
-        self.chunks.splice(start..stop, packed);
+        self.chunks.splice(start..stop, chunks);
     }
 }

@@ -745,8 +745,12 @@ class Router:
         is dropped then); an equal book of a venue whose ids are shared is merged."""
     def compared(self, market: int) -> tuple[int, int, int, int, int] | None:
         """What the last refresh found: update id, prices checked, differing, missing, extra."""
-    def covered(self) -> list[tuple[int, int | None, int]]:
-        """Of every live book: number, the fewest levels that a side has inside its complete range
+    def set_enough(self, market: int, levels: int, *, asked: int) -> None:
+        """So many complete levels a side are enough while readers ask for at most `asked`; before this
+        call no number is. Raises ValueError for a market that is not there."""
+    def shallow(self) -> list[tuple[int, int | None, int]]:
+        """Of every live book that has fewer complete levels than are enough, or of which readers ask for
+        more than `set_enough` was told: number, the fewest levels that a side has inside its complete range
         (None: both sides are whole), the most levels that a reader asked for."""
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's, for `delays`."""

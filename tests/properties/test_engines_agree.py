@@ -41,6 +41,8 @@ FIELDS = {
 
 levels = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(QUANTITIES)), max_size=6)
 small = st.integers(0, 6)
+_MANY = 1_000
+"""More levels than anybody reads here: the reference does not note what readers ask for."""
 
 
 def says(call: Any) -> Any:
@@ -104,6 +106,7 @@ class Machine(RuleBasedStateMachine):
         ]
         for router in self.routers:
             router.add_market(1, "binance.com", "BTCUSDT", continuity)
+            router.set_enough(1, 3, asked=_MANY)
             router.open_connection(1)
             router.route(1, STREAM, 1)
             router.listen(1, TOP)
@@ -134,7 +137,7 @@ class Machine(RuleBasedStateMachine):
 
     def facts_of_router(self, router: Any) -> Any:
         lines, traffic = router.lines(1), [router.traffic(number) for number in self.carriers]
-        covered = [(number, covered) for number, covered, _ in router.covered()]
+        covered = [(number, covered) for number, covered, _ in router.shallow()]
         # With a single line nobody asks whether it is joined.
         return lines if len(lines) > 1 else len(lines), traffic, covered, router.compared(1)
 
@@ -234,6 +237,10 @@ class Machine(RuleBasedStateMachine):
         ]
         body = snapshot(book.last_update_id, *texts)
         self.both(lambda router: router.refresh(1, body, limit=limit, now_ns=self.now_ns))
+
+    @rule(enough=st.sampled_from([0, 1, 2, 3, 100]))
+    def set_enough(self, enough: int) -> None:
+        self.both(lambda router: router.set_enough(1, enough, asked=_MANY))
 
     @rule()
     def settle_refresh(self) -> None:

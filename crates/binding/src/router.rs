@@ -224,9 +224,14 @@ impl Router {
         Ok((delays.counts.to_vec(), delays.sum_us))
     }
 
-    /// Of every live book: number, levels inside the complete range, levels asked for.
-    fn covered(&self) -> Vec<(u64, Option<usize>, usize)> {
-        self.inner.covered()
+    #[pyo3(signature = (market, levels, *, asked))]
+    fn set_enough(&self, py: Python<'_>, market: u64, levels: usize, asked: usize) -> PyResult<()> {
+        told(py, self.inner.set_enough(market, levels, asked))
+    }
+
+    /// Of every live book that is not deep enough: number, levels inside the complete range, levels asked for.
+    fn shallow(&self) -> Vec<(u64, Option<usize>, usize)> {
+        self.inner.shallow()
     }
 
     /// The connections of a market: number, whether joined, when heard last.

@@ -380,6 +380,22 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
                 .count()
     }
 
+    /// Whether at least `count` keys are at least this one: looks at no more chunks than it must.
+    pub fn has_from(&self, key: N, count: usize) -> bool {
+        let mut found = 0;
+        for (index, chunk) in self.chunks.iter().enumerate().rev() {
+            if found >= count {
+                return true;
+            }
+            if index == 0 || self.floors[index] < key {
+                let held = chunk.pairs().rev().take_while(|pair| pair.0 >= key);
+                return found + held.count() >= count;
+            }
+            found += chunk.live;
+        }
+        found >= count
+    }
+
     /// The same pairs in another form that keeps their order; None where one does not fit it.
     pub fn map<M: Mantissa>(
         &self,

@@ -235,8 +235,14 @@ impl Ladder {
     pub fn is_complete(&self, count: usize) -> bool {
         match self.range {
             Range::Nothing => count == 0,
-            Range::To(_) => count <= self.coverage(),
             Range::Whole => true,
+            Range::To(bound) => match &self.store {
+                Store::Wide(chunks) => chunks.has_from(bound, count),
+                Store::Narrow(chunks) => match i64::narrow(bound) {
+                    Some(bound) => chunks.has_from(bound, count),
+                    None => count <= self.len(),
+                },
+            },
         }
     }
 

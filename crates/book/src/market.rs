@@ -75,6 +75,8 @@ pub struct Market {
     delays: Delays,
     /// The most levels a side that a reader asked for.
     asked: AtomicUsize,
+    /// How many complete levels a side are enough while readers ask for at most so many.
+    enough: Enough,
     counters: Counters,
     causes: Causes,
     caused_ns: i64,
@@ -90,6 +92,22 @@ pub struct Market {
 struct State {
     status: Status,
     said: Said,
+}
+
+/// How deep a book has to be.
+#[derive(Clone, Copy, Debug)]
+struct Enough {
+    levels: usize,
+    asked: usize,
+}
+
+impl Default for Enough {
+    fn default() -> Self {
+        Enough {
+            levels: usize::MAX,
+            asked: 0,
+        }
+    }
 }
 
 /// A reason and since when it holds.
@@ -132,6 +150,7 @@ impl Market {
             clock_offset_ns: None,
             delays: Delays::default(),
             asked: AtomicUsize::new(0),
+            enough: Enough::default(),
             counters: Counters::default(),
             causes: Causes::default(),
             caused_ns: 0,

@@ -193,7 +193,7 @@ class ClientCore:
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
         """How often a book is refreshed: None for what the policy says, 0 for never. Raises UnknownSymbol."""
-        self._supervisor(market).upkeep.refresh_s = seconds
+        self._supervisor(market).upkeep.refresh_every(seconds)
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Give a book up and build it anew from a new snapshot. Raises UnknownSymbol."""

@@ -1,4 +1,4 @@
-"""Which live books are to become deeper next: measured every second, the worst first.
+"""Which live books are to be asked for next: looked at every second, the shallowest first.
 
 Not here: what a book needs (`upkeep`), who may go first (`pacing`).
 """
@@ -18,6 +18,8 @@ __all__ = ["Depths"]
 _LOOK_S = 1.0
 _MOST_AT_ONCE = 64
 """Wishes made in one look; the next look knows better what is needed."""
+_DUE = 1.0
+"""Urgency of a book that is deep enough: after all that are not."""
 _OWNER = "depths"
 
 
@@ -40,12 +42,16 @@ class Depths:
         """DEPTHS is due: let the worst ask for more."""
         self.begin(now_ns)
         wishes: list[tuple[float, int, Supervisor, Purpose, int]] = []
-        for market, covered, asked in self._context.router.covered():
+        for market, covered, asked in self._context.router.shallow():
             supervisor = self._markets.get(market)
-            wish = None if supervisor is None else supervisor.upkeep.on_covered(covered, asked, now_ns)
+            wish = None if supervisor is None else supervisor.upkeep.on_shallow(covered, asked, now_ns)
             if wish is not None and supervisor is not None:
                 urgency, purpose, limit = wish
                 wishes.append((urgency, market, supervisor, purpose, limit))
+        for market, supervisor in self._markets.items():
+            if supervisor.upkeep.is_due(now_ns):
+                limit = supervisor.upkeep.wanted_limit
+                wishes.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))
         wishes.sort(key=lambda wish: wish[:2])
         for _, _, supervisor, purpose, limit in wishes[:_MOST_AT_ONCE]:
             supervisor.upkeep.want(purpose, limit, now_ns)

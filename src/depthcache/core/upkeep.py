@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Upkeep"]
 
+_NEVER_NS = 1 << 63
 _LONGEST_WAIT = 5
 """So often a snapshot that is ahead of a live stream is waited for again."""
 
@@ -93,8 +94,7 @@ class Upkeep(Asker):
         self._need = self._need_for(0)
         self._not_before_ns = self._refreshed_ns = 0
         self._failures = 0
-        self.refresh_s: float | None = None
-        """How often this book is refreshed; None for what the policy says, 0 for never."""
+        self.refresh_every(None)
         self.audited: bool = False
         """Whether a comparison of this book has found nothing wrong since it was synced."""
 
@@ -110,13 +110,29 @@ class Upkeep(Asker):
         """The limit of the snapshots that bring what the user wants."""
         return self._venue.snapshot_limit(self._depth)
 
+    @property
+    def wanted_limit(self) -> int:
+        """The limit of the snapshots that bring what the user wants and what is read."""
+        return self._need.limit
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether the interval of refreshing is over."""
+        return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
+
     # --- commands --------------------------------------------------------------------------
+
+    def refresh_every(self, seconds: float | None) -> None:
+        """How often this book is refreshed: None for what the policy says, 0 for never."""
+        self._interval_ns = to_ns(self._context.policy.refresh_s if seconds is None else seconds)
+        self._set_due()
 
     def begin(self, limit: int, now_ns: int) -> None:
         """The book is live, from a snapshot asked with `limit`."""
         self._live, self._limit, self._refreshed_ns = True, limit, now_ns
+        self._set_due()
         self._not_before_ns = self._failures = 0
         self.audited = False
+        self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
         self._silence.on_synced(now_ns)
         self._set_look()
         if self._wishes:
@@ -158,22 +174,19 @@ class Upkeep(Asker):
             self._silence.on_weakened(now_ns)
             self._set_look()
 
-    def on_covered(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
+    def on_shallow(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
         """How many complete levels there are and were asked for; what is needed: urgency (least first),
         purpose and limit."""
         if not self._live or now_ns < self._not_before_ns:
             return None
         if asked != self._need.asked:
             self._need = self._need_for(asked)
+            self._router.set_enough(self._market, self._need.enough, asked=asked)
         need = self._need
         if covered is not None and covered < need.enough:
             if covered < need.low:
                 return covered / need.low - 1, Purpose.THIN, self._least_limit(2 * need.low)
             return covered / need.wanted, Purpose.DEEPEN, need.limit
-        policy = self._context.policy
-        refresh_s = policy.refresh_s if self.refresh_s is None else self.refresh_s
-        if refresh_s and now_ns - self._refreshed_ns >= to_ns(refresh_s):
-            return 1.0, Purpose.DEEPEN, need.limit
         return None
 
     def _need_for(self, asked: int) -> _Need:
@@ -184,7 +197,7 @@ class Upkeep(Asker):
         return _Need(asked, wanted, limit, low, max(low, enough))
 
     def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
-        """Ask for what `on_covered` said, unless a request is on its way that brings it, too."""
+        """Ask for what `on_shallow` said or is due, unless a request is on its way that brings it, too."""
         if self._ticket is not None:
             waiting = self._ticket.sent_ns is None
             if not waiting or purpose is not Purpose.THIN or self._ticket.purpose is not Purpose.DEEPEN:
@@ -210,6 +223,7 @@ class Upkeep(Asker):
             reason = f"{wrong} of {found[1]} prices differed from the exchange's at update id {found[0]}"
             self._context.commands.append(TellTrouble(self._market, "differs", reason))
         self._refreshed_ns = now_ns
+        self._set_due()
         if ticket is not None:
             self._limit = ticket.limit
             done = [wish for wish in self._wishes if wish.limit <= ticket.limit]
@@ -326,6 +340,9 @@ class Upkeep(Asker):
         elif self._ticket.sent_ns is None and self._ticket.purpose is Purpose.DEEPEN:
             self._withdraw()
             self._ask(Purpose.CHECK, self._venue.cheapest_limit, now_ns)
+
+    def _set_due(self) -> None:
+        self._due_ns = self._refreshed_ns + self._interval_ns if self._interval_ns else _NEVER_NS
 
     def _set_look(self) -> None:
         self._context.deadlines.set(Timer.SILENCE, self._market, self._silence.next_look_ns())

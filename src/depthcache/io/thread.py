@@ -23,7 +23,7 @@ __all__ = ["LoopEnded", "LoopThread", "OwnThread"]
 
 T = TypeVar("T")
 
-_LOOK_S = 0.1
+_LOOK_S = 0.2
 """How often the loop looks whether the program has ended; so long can it delay that end."""
 _LOOKUPS = 4
 """Threads for name lookups, which block."""
@@ -134,10 +134,15 @@ class LoopThread:
                 if self._stopping:
                     self._wish_to_stop.set()
             self._begun.set_result(None)
-            while not self._wish_to_stop.is_set() and _somebody_is_left():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S):
-                        await self._wish_to_stop.wait()
+            self._look(loop, self._wish_to_stop)
+            await self._wish_to_stop.wait()
+
+    def _look(self, loop: asyncio.AbstractEventLoop, wish_to_stop: asyncio.Event) -> None:
+        """Again and again, and cheaply: it wakes a thread that may have nothing else to do."""
+        if _somebody_is_left():
+            loop.call_later(_LOOK_S, self._look, loop, wish_to_stop)
+        else:
+            wish_to_stop.set()
 
     def _hand_over(self, error: BaseException) -> None:
         if self._begun.done():

@@ -28,6 +28,7 @@ to fetch which snapshot.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,8 @@ class Market:
         self.lines: Lines = Lines()
         self.compared: tuple[int, int, int, int, int] | None = None
         self.asked = 0
+        self.enough: tuple[float, int] = (math.inf, 0)
+        """So many complete levels a side are enough while readers ask for at most so many."""
         self._refresh: Refresh | None = None
         self.following: Following | None = None
         self.confirmed_ns: int | None = None
@@ -134,6 +137,11 @@ class Market:
         """The fewest levels that a side has inside its complete range; None where both are whole."""
         sides = [side.coverage() for side in (self.bids, self.asks) if side.bound is not WHOLE]
         return min(sides, default=None)
+
+    def is_shallow(self) -> bool:
+        """Whether there are fewer complete levels than are enough, or readers ask for more than was known."""
+        covered, (levels, asked) = self.covered(), self.enough
+        return (covered is not None and covered < levels) or self.asked > asked
 
     def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int, *, connection: int = 0) -> Outcome:
         """A diff of this symbol arrived; `raw` is its frame."""

@@ -178,12 +178,17 @@ class Router:
         """What the last refresh found: update id, checked, differing, missing, extra."""
         return self._markets[market].compared
 
-    def covered(self) -> list[tuple[int, int | None, int]]:
-        """Of every live book: number, levels inside the complete range, levels asked for."""
+    def set_enough(self, market: int, levels: int, *, asked: int) -> None:
+        """So many complete levels are enough while readers ask for at most `asked`."""
+        self._markets[market].enough = (levels, asked)
+
+    def shallow(self) -> list[tuple[int, int | None, int]]:
+        """Of every live book that is not deep enough: number, levels inside the complete range, levels
+        asked for."""
         return [
             (number, market.covered(), market.asked)
             for number, market in sorted(self._markets.items())
-            if market.status()[0] is Status.SYNCED
+            if market.status()[0] is Status.SYNCED and market.is_shallow()
         ]
 
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Market;
+use super::{Enough, Market};
 use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::frozen::{Facts, Frozen};
@@ -48,6 +48,20 @@ impl Market {
     /// The most levels a side that a reader asked for; who asks for all asks for none in particular.
     pub fn depth_asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// So many complete levels a side are enough while readers ask for at most `asked`; without it no
+    /// number is.
+    pub fn set_enough(&mut self, levels: usize, asked: usize) {
+        self.enough = Enough { levels, asked };
+    }
+
+    /// Whether a side has fewer complete levels than are enough, or that has to be thought over because
+    /// readers ask for more.
+    pub fn is_shallow(&self) -> bool {
+        let Enough { levels, asked } = self.enough;
+        let is_enough = self.bids.is_complete(levels) && self.asks.is_complete(levels);
+        !is_enough || self.depth_asked() > asked
     }
 
     /// The fewest levels that a side has inside its complete range; None where both sides are whole.

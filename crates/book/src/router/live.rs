@@ -54,20 +54,24 @@ impl Router {
         Ok(())
     }
 
-    /// Of every live book: its number, the fewest levels that a side has inside its complete range
-    /// (None: both sides are whole), and the most that a reader asked for.
-    pub fn covered(&self) -> Vec<(u64, Option<usize>, usize)> {
-        let cells: Vec<_> = {
-            let markets = self.markets.read();
-            let all = markets.held.iter();
-            all.map(|(market, cell)| (*market, cell.clone())).collect()
-        };
-        let mut found: Vec<_> = cells
-            .into_iter()
+    /// So many complete levels a side are enough for a market while readers ask for at most `asked`.
+    pub fn set_enough(&self, market: u64, levels: usize, asked: usize) -> Result<(), RouterError> {
+        self.market(market)?.lock().set_enough(levels, asked);
+        Ok(())
+    }
+
+    /// Of every live book that is not deep enough (`set_enough`): its number, the fewest levels that a
+    /// side has inside its complete range (None: both sides are whole), and the most that a reader asked
+    /// for.
+    pub fn shallow(&self) -> Vec<(u64, Option<usize>, usize)> {
+        let markets = self.markets.read();
+        let mut found: Vec<_> = markets
+            .held
+            .iter()
             .filter_map(|(market, cell)| {
                 let held = cell.lock();
-                let live = held.standing().status == Status::Synced;
-                live.then(|| (market, held.covered(), held.depth_asked()))
+                let told = held.standing().status == Status::Synced && held.is_shallow();
+                told.then(|| (*market, held.covered(), held.depth_asked()))
             })
             .collect();
         found.sort_unstable();

@@ -215,6 +215,37 @@ fn coverage_is_of_each_side_and_the_market_tells_the_shallower_one() {
 }
 
 #[test]
+fn a_book_is_shallow_where_a_side_has_fewer_complete_levels_than_are_enough() {
+    for (limit, enough, shallow) in [
+        (4, usize::MAX, false),
+        (3, 3, false),
+        (3, 4, true),
+        (2, 2, false),
+        (2, 3, true),
+        (2, 0, false),
+    ] {
+        let mut desk = spot();
+        desk.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
+        desk.market.set_enough(enough, 0);
+        assert_eq!(desk.market.is_shallow(), shallow, "{limit} {enough}");
+    }
+    let mut desk = spot();
+    desk.load(&snapshot(10, BIDS, ASKS).asked(Some(3)), 1);
+    assert!(
+        desk.market.is_shallow(),
+        "no number is enough before one is set"
+    );
+    desk.market.set_enough(1, 5);
+    desk.market.freeze(5);
+    assert!(!desk.market.is_shallow());
+    desk.market.freeze(6);
+    assert!(
+        desk.market.is_shallow(),
+        "readers ask for more than was known"
+    );
+}
+
+#[test]
 fn the_deepest_question_is_remembered_and_all_is_no_depth() {
     let desk = synced();
     assert_eq!(desk.market.depth_asked(), 0);

@@ -79,7 +79,7 @@ impl Bits {
     /// One more.
     #[inline]
     pub fn push(&mut self, set: bool) {
-        if self.len % 8 == 0 {
+        if self.len.is_multiple_of(8) {
             self.bytes.push(0);
         }
         if set {

@@ -55,10 +55,10 @@ pub fn selection(
         low: arguments::low(low)?,
         high: arguments::high(high)?,
     };
-    if let (Some(least), Some(most), Some(value)) = (selection.low, selection.high, low) {
-        if !most.is_at_least(least) {
-            return Err(errors::invalid("low", value, "a price not above high"));
-        }
+    if let (Some(least), Some(most), Some(value)) = (selection.low, selection.high, low)
+        && !most.is_at_least(least)
+    {
+        return Err(errors::invalid("low", value, "a price not above high"));
     }
     Ok(selection)
 }

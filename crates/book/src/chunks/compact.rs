@@ -25,7 +25,7 @@ impl Turn {
     #[inline(always)]
     pub fn is_come(&mut self) -> bool {
         self.messages = self.messages.wrapping_add(1);
-        self.messages % EVERY == 0
+        self.messages.is_multiple_of(EVERY)
     }
 }
 

@@ -43,8 +43,8 @@ class Settings:
         record_to: folder for a file with everything the client hears, raw; None records nothing.
         flight_to: folder for what led to trouble: the newest frames of a book and its snapshot, written
             when it has a gap, crosses, or gets a malformed frame; None writes nothing by itself.
-        flight_bytes: how much of its newest frames each book remembers for that (default 64 KiB; 0
-            remembers nothing).
+        flight_bytes: how much of its newest frames, and 16 bytes with each, a book remembers for that
+            (default 64 KiB; 0 remembers nothing).
     """
 
     endpoints: Mapping[str, Endpoints] = field(default_factory=dict[str, Endpoints])

@@ -46,7 +46,7 @@ def test_it_holds_the_frames_the_snapshot_in_its_place_and_the_book() -> None:
 
 @pytest.mark.parametrize("kept", [1, 2, 5])
 def test_the_oldest_make_room_and_the_snapshot_goes_with_the_first_frame_after_it(kept: int) -> None:
-    size = len(wrapped(payload(10, 10), STREAM))
+    size = len(wrapped(payload(10, 10), STREAM)) + 16  # its length and its time
     rig = Rig(kept * size + size // 2)
     rig.feed(10)
     rig.install(10)

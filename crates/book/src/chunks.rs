@@ -23,16 +23,15 @@
 mod chunk;
 mod compact;
 
-use std::hint::black_box;
-
+use crate::far;
 use crate::mantissa::Mantissa;
-use chunk::{Chunk, LINE};
+use chunk::Chunk;
 
 /// Slots of a chunk, a power of two.
 pub const CHUNK: usize = 128;
 
-/// About so many pieces of memory are read by `touch`.
-const TOUCHED: usize = 16;
+/// Of so many chunks the fences are asked for before they are needed.
+const FETCHED: usize = 64;
 
 /// Pairs whose places are found before the first of them is set.
 const BLOCK: usize = 8;
@@ -108,22 +107,46 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         self.len
     }
 
-    /// Read what every change looks up first, all at once: with hundreds of books it lies in slow
-    /// memory, and waiting for one piece after the other takes longer than the change itself.
+    /// Ask for the fences and where the chunks are (`far`); of very long sides for those of the best pairs.
+    #[inline]
+    pub fn fetch_index(&self) {
+        let first = self.floors.len().saturating_sub(FETCHED);
+        far::fetch(&self.floors[first..]);
+        far::fetch(&self.chunks[first..]);
+    }
+
+    /// Ask for the heads of the chunks that own these keys.
     #[inline(always)]
-    pub fn touch(&self) {
-        let count = self.floors.len();
-        let mut read = self.chunks[count - 1].used;
-        for place in (0..count).step_by(LINE.max(count / TOUCHED)) {
-            let chunk = std::ptr::from_ref(&*self.chunks[place]);
-            read += usize::from(self.floors[place] == N::ZERO) + chunk.addr();
+    pub fn fetch_chunks(&self, keys: impl Iterator<Item = N>) {
+        let mut asked = usize::MAX;
+        for key in keys {
+            let index = self.owner(key);
+            if index != asked {
+                asked = index;
+                self.chunks[index].fetch_head();
+            }
         }
-        black_box(read);
+    }
+
+    /// Ask for the slots in which these keys are, or are going to be.
+    #[inline(always)]
+    pub fn fetch_slots(&self, keys: impl Iterator<Item = N>) {
+        let mut asked = (usize::MAX, 0);
+        for key in keys {
+            let index = self.owner(key);
+            let chunk = &self.chunks[index];
+            let run = chunk.run(key);
+            if (index, run) != asked {
+                asked = (index, run);
+                chunk.fetch_run(run);
+            }
+        }
     }
 
     /// Set pairs one after the other; how many quantities changed by that.
     #[inline]
     pub fn set_all(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
+        let is_far = far::is_far();
         let mut changed = 0;
         let mut block = [(N::ZERO, N::ZERO); BLOCK];
         loop {
@@ -134,10 +157,10 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             }
             let pairs = &mut block[..filled];
             changed += if are_sorted(pairs, |one, next| one > next) {
-                self.set_block(pairs)
+                self.set_block(pairs, is_far)
             } else if are_sorted(pairs, |one, next| one < next) {
                 pairs.reverse();
-                self.set_block(pairs)
+                self.set_block(pairs, is_far)
             } else {
                 self.set_each(pairs)
             };
@@ -159,23 +182,25 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             .count()
     }
 
-    /// Set pairs whose keys strictly descend.
+    /// Set pairs whose keys strictly descend. `is_far`: search only what `fetch_slots` asks for.
     #[inline(always)]
-    fn set_block(&mut self, pairs: &[(N, N)]) -> usize {
+    fn set_block(&mut self, pairs: &[(N, N)], is_far: bool) -> usize {
         let mut places = [(0, 0); BLOCK];
         // The next smaller key most often belongs to the same chunk.
         let mut index = self.floors.len() - 1;
-        let mut read = self.chunks[index].touch();
         for (place, (key, _)) in places.iter_mut().zip(pairs) {
             if index > 0 && *key < self.floors[index] {
                 index = self.owner(*key);
-                read += self.chunks[index].touch();
             }
             place.0 = index;
         }
-        black_box(read);
         for (place, (key, _)) in places.iter_mut().zip(pairs) {
-            place.1 = self.chunks[place.0].place(*key);
+            let chunk = &self.chunks[place.0];
+            place.1 = if is_far {
+                chunk.place_in(chunk.run(*key), *key)
+            } else {
+                chunk.place(*key)
+            };
         }
 
         let (mut changed, mut new, mut thin) = (0, Picked::default(), Picked::default());

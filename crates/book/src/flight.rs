@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::far;
 use crate::frozen::Frozen;
 
 /// A snapshot as it came.
@@ -29,22 +30,36 @@ pub struct FlightLog {
     pub book: Frozen,
 }
 
-/// A ring of frames. Without room (0 bytes) it holds nothing.
+/// Bytes before each frame: its length, and when it was received.
+const HEAD: usize = 16;
+
+/// A ring of frames, each behind its head. Without room (0 bytes) it holds nothing.
+///
+/// One ring for both, because with hundreds of books it lies in slow memory: a frame costs the lines it is
+/// written to, and the head of the oldest stands where the newest is going to be written.
 #[derive(Debug, Default)]
 pub struct Flight {
     most_bytes: usize,
-    bytes: VecDeque<u8>,
-    frames: VecDeque<(i64, usize)>,
+    ring: VecDeque<u8>,
+    frames: usize,
     snapshot: Option<TakenSnapshot>,
 }
 
 impl Flight {
-    /// A ring of so many bytes of frames; the snapshot comes on top.
+    /// A ring of so many bytes, heads included; the snapshot comes on top.
     pub fn new(most_bytes: usize) -> Flight {
         Flight {
             most_bytes,
             ..Flight::default()
         }
+    }
+
+    /// Ask for the room of a frame of that length (`far`).
+    #[inline]
+    pub fn fetch_room(&self, len: usize) {
+        let (older, newer) = self.ring.as_slices();
+        let newest = if newer.is_empty() { older } else { newer };
+        far::fetch_room(newest.as_ptr_range().end, HEAD + len);
     }
 
     /// One more frame; the oldest make room for it.
@@ -53,26 +68,37 @@ impl Flight {
         if self.most_bytes == 0 {
             return;
         }
-        while self.bytes.len() + frame.len() > self.most_bytes {
-            let Some((_, len)) = self.frames.pop_front() else {
+        while self.ring.len() + HEAD + frame.len() > self.most_bytes {
+            if self.frames == 0 {
                 self.snapshot = None; // larger than the ring: what follows has a hole
                 return;
-            };
-            self.bytes.drain(..len);
-            match &mut self.snapshot {
-                Some(snapshot) if snapshot.after > 0 => snapshot.after -= 1,
-                _ => self.snapshot = None,
             }
+            self.drop_oldest();
         }
-        self.bytes.extend(frame);
-        self.frames.push_back((at_ns, frame.len()));
+        let mut head = [0; HEAD];
+        head[..HEAD / 2].copy_from_slice(&(frame.len() as u64).to_le_bytes());
+        head[HEAD / 2..].copy_from_slice(&at_ns.to_le_bytes());
+        self.ring.extend(&head);
+        self.ring.extend(frame);
+        self.frames += 1;
+    }
+
+    #[inline]
+    fn drop_oldest(&mut self) {
+        let (len, _) = head(&mut self.ring.iter().copied());
+        self.ring.drain(..HEAD + len);
+        self.frames -= 1;
+        match &mut self.snapshot {
+            Some(snapshot) if snapshot.after > 0 => snapshot.after -= 1,
+            _ => self.snapshot = None,
+        }
     }
 
     /// A snapshot was installed here.
     pub fn on_snapshot(&mut self, body: &[u8], limit: Option<usize>, at_ns: i64) {
         if self.most_bytes > 0 {
             self.snapshot = Some(TakenSnapshot {
-                after: self.frames.len(),
+                after: self.frames,
                 limit,
                 at_ns,
                 body: body.to_vec(),
@@ -82,13 +108,26 @@ impl Flight {
 
     /// Everything it holds, with the book that came of it.
     pub fn log(&self, book: Frozen) -> FlightLog {
-        let mut bytes = self.bytes.iter().copied();
-        let frames = self.frames.iter();
-        let frames = frames.map(|(at_ns, len)| (*at_ns, bytes.by_ref().take(*len).collect()));
+        let mut bytes = self.ring.iter().copied();
+        let frames = (0..self.frames).map(|_| {
+            let (len, at_ns) = head(&mut bytes);
+            (at_ns, bytes.by_ref().take(len).collect())
+        });
         FlightLog {
             frames: frames.collect(),
             snapshot: self.snapshot.clone(),
             book,
         }
     }
+}
+
+/// Length and time of the frame that follows.
+fn head(bytes: &mut impl Iterator<Item = u8>) -> (usize, i64) {
+    let mut number = || {
+        let mut number = [0; HEAD / 2];
+        number.fill_with(|| bytes.next().unwrap_or_default());
+        number
+    };
+    let len = u64::from_le_bytes(number()) as usize;
+    (len, i64::from_le_bytes(number()))
 }

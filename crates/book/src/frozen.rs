@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Reading, Side};
@@ -10,7 +12,7 @@ use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Readi
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub exchange: Arc<str>,
-    pub symbol: Option<Arc<str>>,
+    pub symbol: Option<CompactString>,
     pub status: Status,
     pub reason: Box<str>,
     pub since_ns: i64,

@@ -84,12 +84,48 @@ impl Ladder {
         }
     }
 
-    /// Have at hand what a change looks up first (`Chunks::touch`).
+    /// Ask for what every change looks up first (`far`).
     #[inline]
-    pub fn touch(&self) {
+    pub fn fetch_index(&self) {
+        if let Store::Narrow(chunks) = &self.store {
+            chunks.fetch_index();
+        }
+    }
+
+    /// Ask for the chunks of these levels.
+    #[inline]
+    pub fn fetch_chunks(&self, levels: &SideLevels) {
+        if let Some((chunks, prices)) = self.usual(levels) {
+            match self.side {
+                Side::Bids => chunks.fetch_chunks(prices),
+                Side::Asks => chunks.fetch_chunks(prices.map(|price| -price)),
+            }
+        }
+    }
+
+    /// Ask for the slots of these levels.
+    #[inline]
+    pub fn fetch_slots(&self, levels: &SideLevels) {
+        if let Some((chunks, prices)) = self.usual(levels) {
+            match self.side {
+                Side::Bids => chunks.fetch_slots(prices),
+                Side::Asks => chunks.fetch_slots(prices.map(|price| -price)),
+            }
+        }
+    }
+
+    /// Chunks and prices of the usual message to the usual side, which need no form but their own.
+    #[inline]
+    fn usual<'a>(
+        &'a self,
+        levels: &'a SideLevels,
+    ) -> Option<(&'a Chunks<i64>, impl Iterator<Item = i64> + 'a)> {
+        let prices = levels.narrow.iter().map(|level| level.price);
         match &self.store {
-            Store::Narrow(chunks) => chunks.touch(),
-            Store::Wide(chunks) => chunks.touch(),
+            Store::Narrow(chunks) if levels.price_scale == self.price_scale => {
+                Some((chunks, prices))
+            }
+            _ => None,
         }
     }
 

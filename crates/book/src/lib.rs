@@ -6,7 +6,7 @@
 //! The way of a frame: `scan` reads the bytes, `router` (or `offline`) finds the market, `market`
 //! decides by the rules of `sequence` and changes both `ladder`s. The way back: `query` turns
 //! mantissas into numbers, `frozen` copies, `events` says what needs a decision.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod analytics;
 mod buffer;
@@ -16,6 +16,7 @@ pub mod condition;
 pub mod counters;
 pub mod delays;
 pub mod events;
+pub mod far;
 pub mod flight;
 pub mod follow;
 pub mod frozen;

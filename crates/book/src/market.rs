@@ -18,11 +18,14 @@ mod refreshing;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use compact_str::CompactString;
+
 use crate::buffer::Buffer;
 use crate::condition::{Condition, Status};
 use crate::counters::Counters;
 use crate::delays::Delays;
 use crate::events::{Cause, Causes};
+use crate::far;
 use crate::ladder::Ladder;
 use crate::lines::Lines;
 use crate::message::{DepthSnapshot, DepthUpdate};
@@ -49,7 +52,7 @@ pub struct Terms {
 #[derive(Debug)]
 pub struct Market {
     exchange: Arc<str>,
-    symbol: Option<Arc<str>>,
+    symbol: Option<CompactString>,
     terms: Terms,
     bids: Ladder,
     asks: Ladder,
@@ -85,6 +88,7 @@ pub struct Market {
     following: Option<Box<following::Following>>,
     /// When a snapshot last proved the book.
     confirmed_ns: Option<i64>,
+    _counted: far::Counted,
 }
 
 /// The state of the machine, why, and since when.
@@ -126,7 +130,7 @@ impl Market {
         };
         Market {
             exchange: exchange.into(),
-            symbol: symbol.map(Arc::from),
+            symbol: symbol.map(CompactString::from),
             terms,
             bids: Ladder::new(Side::Bids),
             asks: Ladder::new(Side::Asks),
@@ -157,13 +161,14 @@ impl Market {
             listed: false,
             following: None,
             confirmed_ns: None,
+            _counted: far::Counted::default(),
         }
     }
 
     /// Whether a diff names this market; the first one gives its name to a market without one.
     pub fn accepts(&mut self, symbol: &str) -> bool {
         match &self.symbol {
-            Some(own) => **own == *symbol,
+            Some(own) => *own == *symbol,
             None => {
                 self.symbol = Some(symbol.into());
                 true

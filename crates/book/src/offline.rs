@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::far;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
@@ -96,7 +97,9 @@ impl OfflineBook {
             return Some(Ok(Outcome::Ignored));
         };
         let mut market = self.cell.hold(wait)?;
-        market.touch();
+        if far::is_far() {
+            market.fetch(&update);
+        }
         if let Some(expected) = market.symbol().filter(|own| own != symbol) {
             let (expected, received) = (expected.to_owned(), symbol.to_string());
             return Some(Err(ApplyError::SymbolMismatch { expected, received }));

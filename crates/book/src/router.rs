@@ -19,11 +19,13 @@ mod recording;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use compact_str::CompactString;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::condition::Condition;
 use crate::events::{Event, StrayKind};
+use crate::far;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
@@ -80,7 +82,8 @@ pub struct Router {
 /// One connection: where its streams go, and room for the frame being read.
 #[derive(Debug, Default)]
 struct Connection {
-    routes: FxHashMap<Box<str>, Route>,
+    /// By stream; the names stand in the table itself.
+    routes: FxHashMap<CompactString, Route>,
     /// Streams whose newest frame is handed out as it is.
     listened: FxHashSet<Box<str>>,
     traffic: Traffic,
@@ -332,7 +335,15 @@ impl Router {
             traffic,
             update,
         } = line;
-        let scanned = match scan::frame(frame, update) {
+        let is_far = far::is_far();
+        let mut early = None;
+        let scanned = scan::frame_announced(frame, update, |stream| {
+            early = routes.get(stream);
+            if is_far && let Some(route) = early {
+                route.cell.fetch(); // it comes while the payload is read
+            }
+        });
+        let scanned = match scanned {
             Ok(scanned) => scanned,
             Err(why) => {
                 self.on_malformed(connection, routes, &why, frame, at_ns, wait)?;
@@ -340,15 +351,15 @@ impl Router {
                 return Some(());
             }
         };
-        let route = scanned
-            .stream
-            .as_deref()
-            .and_then(|stream| routes.get(stream));
+        let route = early.or_else(|| routes.get(scanned.stream.as_deref()?));
         match (route, &scanned.body) {
             (Some(route), Body::Update { symbol }) => {
                 let mut market = route.cell.hold(wait)?;
-                market.touch(); // its memory is waited for while the frame is copied
-                route.cell.flight().push(frame, at_ns);
+                let mut flight = route.cell.flight();
+                if is_far {
+                    market.fetch(update);
+                    flight.fetch_room(frame.len());
+                }
                 match Ids::of(update, market.continuity()) {
                     Some(ids) if market.accepts(symbol) => {
                         market.on_diff(update, ids, frame, connection, at_ns);
@@ -356,6 +367,8 @@ impl Router {
                     Some(_) => market.on_malformed(&foreign(symbol, &scanned), at_ns),
                     None => market.on_malformed(scan::unchained(&scanned).what, at_ns),
                 }
+                flight.push(frame, at_ns);
+                drop(flight);
                 self.list(route.market, market);
                 traffic.data_ns = Some(at_ns);
             }
@@ -394,7 +407,7 @@ impl Router {
     fn on_malformed(
         &self,
         connection: u64,
-        routes: &FxHashMap<Box<str>, Route>,
+        routes: &FxHashMap<CompactString, Route>,
         why: &Malformed,
         frame: &[u8],
         at_ns: i64,

@@ -91,9 +91,20 @@ pub fn is_diff_stream(stream: &str) -> bool {
 
 /// Read one frame. On an error `into` holds rubbish.
 pub fn frame<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Result<Scanned<'a>, Malformed> {
+    frame_announced(bytes, into, |_| ())
+}
+
+/// The same; `announce` is told the stream's name before the payload is read, where the frame is written as
+/// the exchange writes it: a hint, of which nothing may follow but what is done early.
+#[inline]
+pub fn frame_announced<'a>(
+    bytes: &'a [u8],
+    into: &mut DepthUpdate,
+    announce: impl FnOnce(&'a str),
+) -> Result<Scanned<'a>, Malformed> {
     if bytes.len() <= MOST_BYTES {
         // Every byte is looked at on the way: the text need not be known to be UTF-8.
-        let usual = usual::wrapped(bytes, into).or_else(|| usual::bare(bytes, into));
+        let usual = usual::wrapped(bytes, into, announce).or_else(|| usual::bare(bytes, into));
         if let Some(scanned) = usual {
             return Ok(scanned);
         }

@@ -144,7 +144,8 @@ fn message(dice: &mut Dice, price_scale: u8, quantity_scale: u8, spread: usize) 
     levels
 }
 
-fn run(seed: u64) {
+/// One ladder and one model through one chain of messages.
+pub fn run(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let side = if dice.below(2) == 0 {
         Side::Bids

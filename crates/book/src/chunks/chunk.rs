@@ -1,29 +1,38 @@
 //! One chunk: up to `CAP` sorted slots, some of them hollow. Why: `chunks`.
 
+use crate::far;
 use crate::mantissa::Mantissa;
 
-/// Numbers of 64 bits that slow memory hands over together.
-pub const LINE: usize = 8;
+/// Runs of slots in a chunk.
+const RUNS: usize = 8;
 
 /// How far a new key looks for a hollow slot to take.
 const NEAR: usize = 8;
 
+/// In this order in memory: the head stands together.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Chunk<N, const CAP: usize> {
     /// Slots in use, hollow ones too. The keys behind are `MAX`, so that no search needs it, and
     /// the quantities behind are zero.
     pub used: usize,
     /// Slots in use that are not hollow.
     pub live: usize,
+    /// The last key of each run of slots: a search by way of it reads two short pieces of memory.
+    tops: [N; RUNS],
     pub keys: [N; CAP],
     pub quantities: [N; CAP],
 }
 
 impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
+    /// Slots of a run.
+    const RUN: usize = CAP / RUNS;
+
     pub fn boxed() -> Box<Self> {
         Box::new(Chunk {
             used: 0,
             live: 0,
+            tops: [N::MAX; RUNS],
             keys: [N::MAX; CAP],
             quantities: [N::ZERO; CAP],
         })
@@ -35,12 +44,36 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         self.keys.partition_point(|held| *held < key)
     }
 
-    /// Read what a search may read, so that it waits for slow memory once, and for several chunks at
-    /// once. The answer only has to be made.
+    /// The run of slots in which a key is or belongs; `RUNS` for behind all of a full chunk.
     #[inline(always)]
-    pub fn touch(&self) -> usize {
-        let lines = self.keys.iter().skip(CAP / 8).step_by(CAP / 8);
-        lines.fold(self.used, |sum, key| sum + usize::from(*key == N::ZERO))
+    pub fn run(&self, key: N) -> usize {
+        self.tops.partition_point(|top| *top < key)
+    }
+
+    /// The same as `place`, by way of the key's run.
+    #[inline(always)]
+    pub fn place_in(&self, run: usize, key: N) -> usize {
+        let start = run * Self::RUN;
+        if run == RUNS {
+            return start;
+        }
+        start + self.keys[start..start + Self::RUN].partition_point(|held| *held < key)
+    }
+
+    /// Ask for what says in which run a key is (`far`).
+    #[inline(always)]
+    pub fn fetch_head(&self) {
+        far::fetch_to_write(std::slice::from_ref(&self.used));
+        far::fetch(&self.tops);
+        far::fetch(&self.tops[RUNS - 1..]); // they seldom begin with a line
+    }
+
+    /// Ask for the slots of a run.
+    #[inline(always)]
+    pub fn fetch_run(&self, run: usize) {
+        let start = run.min(RUNS - 1) * Self::RUN;
+        far::fetch(&self.keys[start..start + Self::RUN]);
+        far::fetch_to_write(&self.quantities[start..start + Self::RUN]);
     }
 
     #[inline(always)]
@@ -79,6 +112,12 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
             }
             None => return false,
         };
+        for run in place / Self::RUN..=room / Self::RUN {
+            let last = run * Self::RUN + Self::RUN - 1;
+            if last <= room {
+                self.tops[run] = self.keys[last];
+            }
+        }
         self.used = self.used.max(room + 1);
         self.live += 1;
         true
@@ -110,7 +149,8 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
 
     /// Add a key greater than all; there must be an unused slot.
     pub fn push(&mut self, (key, quantity): (N, N)) {
-        (self.keys[self.used], self.quantities[self.used]) = (key, quantity);
+        self.set_key(self.used, key);
+        self.quantities[self.used] = quantity;
         self.used += 1;
         self.live += 1;
     }
@@ -120,7 +160,8 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         let mut kept = 0;
         for slot in 0..self.used {
             let pair = (self.keys[slot], self.quantities[slot]);
-            (self.keys[kept], self.quantities[kept]) = pair;
+            self.set_key(kept, pair.0);
+            self.quantities[kept] = pair.1;
             kept += usize::from(pair.1 != N::ZERO);
         }
         self.forget_from(kept);
@@ -139,7 +180,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
     }
 
     fn forget_from(&mut self, from: usize) {
-        self.keys[from..self.used].fill(N::MAX);
+        (from..self.used).for_each(|slot| self.set_key(slot, N::MAX));
         self.quantities[from..self.used].fill(N::ZERO);
         self.used = from;
     }
@@ -147,7 +188,15 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
     pub fn drop_hollow_end(&mut self) {
         while self.used > 0 && self.quantities[self.used - 1] == N::ZERO {
             self.used -= 1;
-            self.keys[self.used] = N::MAX;
+            self.set_key(self.used, N::MAX);
+        }
+    }
+
+    #[inline(always)]
+    fn set_key(&mut self, slot: usize, key: N) {
+        self.keys[slot] = key;
+        if slot % Self::RUN == Self::RUN - 1 {
+            self.tops[slot / Self::RUN] = key;
         }
     }
 }

@@ -3,6 +3,7 @@
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Market;
+use crate::far;
 use crate::flight::{Flight, FlightLog};
 
 /// A market and its lock, shared by the router and all readers.
@@ -23,6 +24,12 @@ impl MarketCell {
             market: Mutex::new(market),
             flight: Mutex::new(Flight::new(flight_bytes)),
         }
+    }
+
+    /// Ask for the market itself (`far`).
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        far::fetch_to_write(std::slice::from_ref(self));
     }
 
     /// The flight recorder; used only while the market is held, so that it tells of the same moment.

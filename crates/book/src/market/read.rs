@@ -8,15 +8,22 @@ use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::frozen::{Facts, Frozen};
 use crate::ladder::Ladder;
+use crate::message::DepthUpdate;
 use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
 
 impl Market {
-    /// Have at hand what a diff needs of both sides (`Chunks::touch`): to be called as early as the book
-    /// of a frame is known.
+    /// Ask for what an update is going to need of both sides (`far`): each step needs what the one before it
+    /// asked for, and asks for many pieces at once.
     #[inline]
-    pub fn touch(&self) {
-        self.bids.touch();
-        self.asks.touch();
+    pub fn fetch(&self, update: &DepthUpdate) {
+        let sides = [(&self.bids, &update.bids), (&self.asks, &update.asks)];
+        sides.iter().for_each(|(ladder, _)| ladder.fetch_index());
+        for (ladder, levels) in sides {
+            ladder.fetch_chunks(levels);
+        }
+        for (ladder, levels) in sides {
+            ladder.fetch_slots(levels);
+        }
     }
 
     /// A constant copy of the best `levels` of both sides (`usize::MAX` for all).

@@ -16,7 +16,11 @@ use crate::message::{DepthUpdate, SideLevels};
 ///
 /// `None` when the frame has another shape or a fault; nothing is concluded from that.
 #[inline]
-pub fn wrapped<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a>> {
+pub fn wrapped<'a>(
+    bytes: &'a [u8],
+    into: &mut DepthUpdate,
+    announce: impl FnOnce(&'a str),
+) -> Option<Scanned<'a>> {
     const OPENING: &[u8] = b"{\"stream\":\"";
     const MIDDLE: &[u8] = b",\"data\":{";
     let mut reader = Reader { bytes, at: 0 };
@@ -24,6 +28,7 @@ pub fn wrapped<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a
     if !bytes[reader.at..].starts_with(MIDDLE) {
         return None;
     }
+    announce(stream);
     reader.at += MIDDLE.len() - 1;
     let body = payload(&mut reader, is_diff_stream(stream), 2, into).ok()?;
     if bytes.get(reader.at..) != Some(b"}") {

@@ -9,6 +9,7 @@
 
 mod cell;
 mod crossing;
+mod deep;
 mod following;
 mod lines;
 mod listing;
@@ -16,7 +17,6 @@ mod read;
 mod refreshing;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use compact_str::CompactString;
 
@@ -34,6 +34,7 @@ use crate::query::Side;
 use crate::refresh::{Comparison, Refresh};
 use crate::scan;
 use crate::sequence::{Continuity, Ids, Verdict, judge, looks_reset};
+use deep::Deep;
 
 pub use cell::MarketCell;
 
@@ -76,10 +77,7 @@ pub struct Market {
     /// From the clock of the frames to the exchange's, in nanoseconds; None while it is not known.
     clock_offset_ns: Option<i64>,
     delays: Delays,
-    /// The most levels a side that a reader asked for.
-    asked: AtomicUsize,
-    /// How many complete levels a side are enough while readers ask for at most so many.
-    enough: Enough,
+    deep: Deep,
     counters: Counters,
     causes: Causes,
     caused_ns: i64,
@@ -96,22 +94,6 @@ pub struct Market {
 struct State {
     status: Status,
     said: Said,
-}
-
-/// How deep a book has to be.
-#[derive(Clone, Copy, Debug)]
-struct Enough {
-    levels: usize,
-    asked: usize,
-}
-
-impl Default for Enough {
-    fn default() -> Self {
-        Enough {
-            levels: usize::MAX,
-            asked: 0,
-        }
-    }
 }
 
 /// A reason and since when it holds.
@@ -153,8 +135,7 @@ impl Market {
             compared: None,
             clock_offset_ns: None,
             delays: Delays::default(),
-            asked: AtomicUsize::new(0),
-            enough: Enough::default(),
+            deep: Deep::default(),
             counters: Counters::default(),
             causes: Causes::default(),
             caused_ns: 0,

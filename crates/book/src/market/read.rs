@@ -1,9 +1,8 @@
 //! Reading a market: what it says of itself, its levels, and constant copies.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::{Enough, Market};
+use super::Market;
 use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::frozen::{Facts, Frozen};
@@ -50,41 +49,6 @@ impl Market {
             self.bids.freeze(levels),
             self.asks.freeze(levels),
         )
-    }
-
-    /// The most levels a side that a reader asked for; who asks for all asks for none in particular.
-    pub fn depth_asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    /// So many complete levels a side are enough while readers ask for at most `asked`; without it no
-    /// number is.
-    pub fn set_enough(&mut self, levels: usize, asked: usize) {
-        self.enough = Enough { levels, asked };
-    }
-
-    /// Whether a side has fewer complete levels than are enough, or that has to be thought over because
-    /// readers ask for more.
-    pub fn is_shallow(&self) -> bool {
-        let Enough { levels, asked } = self.enough;
-        let is_enough = self.bids.is_complete(levels) && self.asks.is_complete(levels);
-        !is_enough || self.depth_asked() > asked
-    }
-
-    /// The fewest levels that a side has inside its complete range; None where both sides are whole.
-    pub fn covered(&self) -> Option<usize> {
-        [&self.bids, &self.asks]
-            .into_iter()
-            .filter(|ladder| ladder.complete_to() != CompleteTo::Whole)
-            .map(Ladder::coverage)
-            .min()
-    }
-
-    #[inline]
-    fn note_asked(&self, levels: usize) {
-        if levels != usize::MAX && levels > self.asked.load(Ordering::Relaxed) {
-            self.asked.store(levels, Ordering::Relaxed);
-        }
     }
 
     fn side(&self, side: Side) -> &Ladder {

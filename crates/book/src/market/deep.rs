@@ -1,0 +1,65 @@
+//! How deep a book is, how deep readers want it, and whether that is enough.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Market;
+use crate::ladder::Ladder;
+use crate::query::CompleteTo;
+
+/// How deep a book has to be: before `set_enough` no depth is enough.
+#[derive(Debug)]
+pub(super) struct Deep {
+    /// The most levels a side that a reader asked for.
+    asked: AtomicUsize,
+    /// So many complete levels a side are enough …
+    enough: usize,
+    /// … while readers ask for at most so many.
+    known: usize,
+}
+
+impl Default for Deep {
+    fn default() -> Self {
+        Deep {
+            asked: AtomicUsize::new(0),
+            enough: usize::MAX,
+            known: 0,
+        }
+    }
+}
+
+impl Market {
+    /// The most levels a side that a reader asked for; who asks for all asks for none in particular.
+    pub fn depth_asked(&self) -> usize {
+        self.deep.asked.load(Ordering::Relaxed)
+    }
+
+    /// So many complete levels a side are enough while readers ask for at most `asked`; without it no
+    /// number is.
+    pub fn set_enough(&mut self, levels: usize, asked: usize) {
+        (self.deep.enough, self.deep.known) = (levels, asked);
+    }
+
+    /// Whether a side has fewer complete levels than are enough, or that has to be thought over because
+    /// readers ask for more.
+    pub fn is_shallow(&self) -> bool {
+        let enough = self.deep.enough;
+        let is_enough = self.bids.is_complete(enough) && self.asks.is_complete(enough);
+        !is_enough || self.depth_asked() > self.deep.known
+    }
+
+    /// The fewest levels that a side has inside its complete range; None where both sides are whole.
+    pub fn covered(&self) -> Option<usize> {
+        [&self.bids, &self.asks]
+            .into_iter()
+            .filter(|ladder| ladder.complete_to() != CompleteTo::Whole)
+            .map(Ladder::coverage)
+            .min()
+    }
+
+    #[inline]
+    pub(super) fn note_asked(&self, levels: usize) {
+        if levels != usize::MAX && levels > self.depth_asked() {
+            self.deep.asked.store(levels, Ordering::Relaxed);
+        }
+    }
+}

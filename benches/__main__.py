@@ -160,7 +160,7 @@ SECTIONS = {
         "moment in which its book can be read: p50 / p99 / p99.9. The bare receiver has the same sockets, "
         "TLS and WebSockets, and no books. Main thread: idle, a loop in pure Python, sorts of 75 ms.",
         "ms",
-        lambda asked: freshness.run(rounds=asked.long_rounds),
+        lambda asked: freshness.run(rounds=asked.served_rounds),
     ),
     "processor": Plan(
         "What does a received frame cost?",

@@ -77,9 +77,9 @@ def aiohttp(place: paced.Place) -> Iterator[Taken]:
         def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
             told = self._feed(connection, frame, received_ns)
             read_ns = time.monotonic_ns()
-            sent = frame.rpartition(b'"sent":')[2]
-            if sent.endswith(b"}") and (digits := sent.rstrip(b"}")).isdigit():
-                delays.append(read_ns - int(digits))
+            sent_us = frame.partition(b'"E":')[2].partition(b",")[0]
+            if sent_us.isdigit():
+                delays.append(read_ns - 1_000 * int(sent_us))
             return told
 
     def attach_probed(

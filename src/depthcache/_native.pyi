@@ -614,7 +614,7 @@ class TransportEvent:
 
 @final
 class _Probe:
-    """Only for benchmarks: how late the frames of a `Transport` are, by the `"sent":NS` at their ends."""
+    """Only for benchmarks: how late the frames of a `Transport` are, by their event time in µs of the monotonic clock."""
 
     def __new__(cls) -> Self: ...
     def take(self) -> list[int]:

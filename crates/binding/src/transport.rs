@@ -70,8 +70,9 @@ impl FrameSink for ToBooks {
     }
 }
 
-/// Only for benchmarks: how late frames are, from the time their sender put at the end of their payload
-/// (`…,"sent":NS}`) to the moment in which their book can be read. Without books it is the bare receiver.
+/// Only for benchmarks: how late frames are, from the time their sender put into them as their event time
+/// (`"E":`, in µs of the monotonic clock) to the moment in which their book can be read. Without books it is
+/// the bare receiver.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct _Probe {
     delays_ns: Arc<Mutex<Vec<i64>>>,
@@ -98,19 +99,23 @@ struct Probed {
     delays_ns: Arc<Mutex<Vec<i64>>>,
 }
 
+/// The first event time of a frame.
+fn event_time(frame: &[u8]) -> Option<i64> {
+    const KEY: &[u8] = b"\"E\":";
+    let start = frame.windows(KEY.len()).position(|part| part == KEY)? + KEY.len();
+    let digits = frame[start..].split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 impl FrameSink for Probed {
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
         let told = self
             .books
             .as_ref()
             .is_some_and(|books| books.feed(connection, frame, received_ns));
-        let digits = frame
-            .rsplit(|byte| *byte == b':')
-            .next()
-            .and_then(|end| std::str::from_utf8(end).ok());
-        let sent_ns = digits.and_then(|text| text.trim_end_matches('}').parse::<i64>().ok());
-        if let Some(sent_ns) = sent_ns {
-            self.delays_ns.lock().push(self.clock.now_ns() - sent_ns);
+        if let Some(sent_us) = event_time(frame) {
+            let delay_ns = self.clock.now_ns() - 1_000 * sent_us;
+            self.delays_ns.lock().push(delay_ns);
         }
         told
     }

@@ -120,10 +120,9 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     pub fn fetch_chunks(&self, keys: impl Iterator<Item = N>) {
         let mut asked = usize::MAX;
         for key in keys {
-            let index = self.owner(key);
-            if index != asked {
-                asked = index;
-                self.chunks[index].fetch_head();
+            if !self.is_owner(asked, key) {
+                asked = self.owner(key);
+                self.chunks[asked].fetch_head();
             }
         }
     }
@@ -133,7 +132,11 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     pub fn fetch_slots(&self, keys: impl Iterator<Item = N>) {
         let mut asked = (usize::MAX, 0);
         for key in keys {
-            let index = self.owner(key);
+            let index = if self.is_owner(asked.0, key) {
+                asked.0
+            } else {
+                self.owner(key)
+            };
             let chunk = &self.chunks[index];
             let run = chunk.run(key);
             if (index, run) != asked {
@@ -272,6 +275,14 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     #[inline(always)]
     fn owner(&self, key: N) -> usize {
         self.floors[1..].partition_point(|floor| *floor <= key)
+    }
+
+    /// Whether that chunk owns a key: most often it does, after its neighbour. No chunk: no.
+    #[inline(always)]
+    fn is_owner(&self, index: usize, key: N) -> bool {
+        let from = self.floors.get(index);
+        let to = self.floors.get(index.wrapping_add(1));
+        from.is_some_and(|floor| index == 0 || *floor <= key) && to.is_none_or(|floor| key < *floor)
     }
 
     #[inline(always)]

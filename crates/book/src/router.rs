@@ -33,6 +33,7 @@ use crate::pending::Pending;
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
+use live::Shallows;
 use numbered::Numbered;
 
 /// Control messages kept between two `take_events`.
@@ -77,6 +78,7 @@ pub struct Router {
     is_tapped: AtomicBool,
     tap: Mutex<Option<Tap>>,
     followers: AtomicU64,
+    shallows: Shallows,
 }
 
 /// One connection: where its streams go, and room for the frame being read.
@@ -122,6 +124,7 @@ impl Router {
             is_tapped: AtomicBool::new(false),
             tap: Mutex::default(),
             followers: AtomicU64::new(0),
+            shallows: Shallows::default(),
         }
     }
 
@@ -462,6 +465,7 @@ impl Router {
     /// Let a market go, and remember to tell what happened to it.
     #[inline]
     fn list(&self, market: u64, mut held: MutexGuard<'_, Market>) {
+        self.shallows.note(&held);
         if held.is_followed() {
             self.tell_followers(&mut held);
         }

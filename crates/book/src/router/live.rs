@@ -1,12 +1,40 @@
 //! Looking after live books: comparing them with snapshots, and how deep they are. The theory stands in
 //! `refresh`.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use super::{Router, RouterError};
 use crate::condition::Status;
+use crate::market::Market;
 use crate::message::DepthSnapshot;
 use crate::query::Reading;
 use crate::refresh::{Comparison, RefreshOutcome};
 use crate::scan;
+
+/// Looks of which one is made whatever was noted.
+const LOOKS: u32 = 8;
+
+/// Whether any market was seen that is not deep enough, so that nobody looks at hundreds for nothing.
+#[derive(Debug, Default)]
+pub(super) struct Shallows {
+    seen: AtomicBool,
+    looks: AtomicU32,
+}
+
+impl Shallows {
+    /// Something happened to a market.
+    #[inline]
+    pub(super) fn note(&self, market: &Market) {
+        if !self.seen.load(Ordering::Relaxed) && market.is_shallow() {
+            self.seen.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_look_due(&self) -> bool {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        self.seen.swap(false, Ordering::Relaxed) || looks.is_multiple_of(LOOKS)
+    }
+}
 
 impl Router {
     /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked for;
@@ -56,14 +84,21 @@ impl Router {
 
     /// So many complete levels a side are enough for a market while readers ask for at most `asked`.
     pub fn set_enough(&self, market: u64, levels: usize, asked: usize) -> Result<(), RouterError> {
-        self.market(market)?.lock().set_enough(levels, asked);
+        let cell = self.market(market)?;
+        self.change(market, cell.lock(), |held| held.set_enough(levels, asked));
         Ok(())
     }
 
     /// Of every live book that is not deep enough (`set_enough`): its number, the fewest levels that a
     /// side has inside its complete range (None: both sides are whole), and the most that a reader asked
     /// for.
+    ///
+    /// Looks at all of them only when one was shallow, and at every eighth call, because nobody is told what
+    /// is read of a silent book.
     pub fn shallow(&self) -> Vec<(u64, Option<usize>, usize)> {
+        if !self.shallows.is_look_due() {
+            return Vec::new();
+        }
         let markets = self.markets.read();
         let mut found: Vec<_> = markets
             .held
@@ -74,6 +109,10 @@ impl Router {
                 told.then(|| (*market, held.covered(), held.depth_asked()))
             })
             .collect();
+        drop(markets);
+        if !found.is_empty() {
+            self.shallows.seen.store(true, Ordering::Relaxed);
+        }
         found.sort_unstable();
         found
     }

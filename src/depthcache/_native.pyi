@@ -614,7 +614,7 @@ class TransportEvent:
 
 @final
 class _Probe:
-    """Only for benchmarks: how late the frames of a `Transport` are, by their event time in µs of the monotonic clock."""
+    """Only for benchmarks: how late the frames of a `Transport` are, by their event time (monotonic µs)."""
 
     def __new__(cls) -> Self: ...
     def take(self) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from depthcache import BookClosed, BookNotSynced, MalformedSnapshot, SnapshotOutcome, Status
-from tests.engine import Engine, diff, encode, payload, snapshot, wrapped
+from tests.engine import Engine, diff, encode, load, payload, snapshot, wrapped
 
 STREAM = "btcusdt@depth@100ms"
 
@@ -203,6 +203,36 @@ def test_a_malformed_snapshot_is_an_error_and_changes_nothing(rig: Rig) -> None:
     with pytest.raises(MalformedSnapshot):
         rig.router.install_snapshot(1, b"{}", limit=None, live=True, now_ns=5)
     assert (rig.book.status, rig.router.take_events()) == (Status.BUFFERING, [])
+
+
+def test_a_book_is_told_of_once_it_has_fewer_complete_levels_than_are_enough(rig: Rig) -> None:
+    rig.feed(11, 11)
+    rig.install(limit=3, bids=[("99", "1"), ("98", "1"), ("97", "1")], asks=[("101", "1"), ("102", "1")])
+    assert rig.router.shallow() == [(1, 3, 0)], "no number is enough before one is set"
+    rig.router.set_enough(1, 3, asked=0)
+    assert rig.router.shallow() == []
+    rig.feed(12, 12, [("99", "0")])
+    assert rig.router.shallow() == rig.router.shallow() == [(1, 2, 0)]
+    rig.feed(13, 13, [("99", "2")])
+    assert rig.router.shallow() == []
+    rig.router.resync(1, "asked to", 50)
+    assert rig.router.shallow() == [], "only live books are told of"
+
+
+def test_a_silent_book_that_is_read_deeper_is_told_of_soon_and_one_with_diffs_at_once() -> None:
+    rig = Rig(load("native")).synced()
+    rig.router.set_enough(1, 0, asked=2)
+    for _ in range(8):
+        assert rig.router.shallow() == []
+    rig.book.freeze(2)
+    assert [rig.router.shallow() for _ in range(8)] == [[]] * 8
+    rig.book.freeze(3)
+    assert [(1, 1, 3)] in [rig.router.shallow() for _ in range(8)]
+    rig.router.set_enough(1, 0, asked=3)
+    rig.router.shallow()
+    rig.book.freeze(4)
+    rig.feed(12, 12)
+    assert rig.router.shallow() == [(1, 1, 4)]
 
 
 # --- conditions -------------------------------------------------------------------------------------

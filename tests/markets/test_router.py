@@ -235,6 +235,16 @@ def test_a_silent_book_that_is_read_deeper_is_told_of_soon_and_one_with_diffs_at
     assert rig.router.shallow() == [(1, 1, 4)]
 
 
+def test_of_two_streams_in_one_frame_the_last_counts(rig: Rig) -> None:
+    other = "ethusdt@depth@100ms"
+    rig.router.add_market(2, "binance.com", "ETHUSDT", "contiguous")
+    rig.router.route(7, other, 2)
+    frame = wrapped(payload(11, 11, s="ETHUSDT"), STREAM)
+    rig.raw(frame[:-1] + f',"stream":"{other}"}}'.encode())
+    (event,) = rig.router.take_events()
+    assert (event.market, event.causes) == (2, {"first_data"})
+
+
 # --- conditions -------------------------------------------------------------------------------------
 
 

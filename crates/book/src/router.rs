@@ -341,8 +341,8 @@ impl Router {
         let is_far = far::is_far();
         let mut early = None;
         let scanned = scan::frame_announced(frame, update, |stream| {
-            early = routes.get(stream);
-            if is_far && let Some(route) = early {
+            early = routes.get_key_value(stream);
+            if is_far && let Some((_, route)) = early {
                 route.cell.fetch(); // it comes while the payload is read
             }
         });
@@ -354,7 +354,10 @@ impl Router {
                 return Some(());
             }
         };
-        let route = early.or_else(|| routes.get(scanned.stream.as_deref()?));
+        let route = match (early, scanned.stream.as_deref()) {
+            (Some((announced, route)), Some(stream)) if announced == stream => Some(route),
+            (_, stream) => stream.and_then(|stream| routes.get(stream)),
+        };
         match (route, &scanned.body) {
             (Some(route), Body::Update { symbol }) => {
                 let mut market = route.cell.hold(wait)?;

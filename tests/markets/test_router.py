@@ -245,6 +245,14 @@ def test_of_two_streams_in_one_frame_the_last_counts(rig: Rig) -> None:
     assert (event.market, event.causes) == (2, {"first_data"})
 
 
+def test_what_a_snapshot_makes_old_is_dropped_behind_a_gap_too(rig: Rig) -> None:
+    for first, last in [(97, 97), (101, 101), (1, 2)]:
+        rig.feed(first, last)
+    assert rig.install(96, live=False) is SnapshotOutcome.GAP
+    counters = rig.book.counters
+    assert (counters["applied"], counters["gaps"], counters["stale"]) == (1, 1, 1)
+
+
 # --- conditions -------------------------------------------------------------------------------------
 
 

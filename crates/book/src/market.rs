@@ -322,11 +322,11 @@ impl Market {
     /// with the diff behind the hole and all later ones kept.
     fn replay(&mut self, snapshot_id: i64, now_ns: i64) -> bool {
         let buffer = std::mem::take(&mut self.buffer);
-        let mut update = DepthUpdate::default();
-        let mut whole = true;
+        let (mut update, mut whole) = (DepthUpdate::default(), true);
         for (kept, frame) in buffer.iter() {
             let held = self.last_update_id.unwrap_or(snapshot_id);
-            if !whole {
+            let before = judge(self.terms.continuity, snapshot_id, kept.ids, false);
+            if !whole && before != Verdict::Stale {
                 self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
                 continue;
             }

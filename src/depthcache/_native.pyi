@@ -747,7 +747,7 @@ class Router:
         """What the last refresh found: update id, prices checked, differing, missing, extra."""
     def set_enough(self, market: int, levels: int, *, asked: int) -> None:
         """So many complete levels a side are enough while readers ask for at most `asked`; before this
-        call no number is. Raises ValueError for a market that is not there."""
+        call no number is. Raises KeyError for a market that is not there."""
     def shallow(self) -> list[tuple[int, int | None, int]]:
         """Of every live book that has fewer complete levels than are enough, or of which readers ask for
         more than `set_enough` was told: number, the fewest levels that a side has inside its complete range

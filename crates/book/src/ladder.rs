@@ -95,36 +95,29 @@ impl Ladder {
     /// Ask for the chunks of these levels.
     #[inline]
     pub fn fetch_chunks(&self, levels: &SideLevels) {
-        if let Some((chunks, prices)) = self.usual(levels) {
-            match self.side {
-                Side::Bids => chunks.fetch_chunks(prices),
-                Side::Asks => chunks.fetch_chunks(prices.map(|price| -price)),
-            }
+        if let Some((chunks, keys)) = self.usual(levels) {
+            chunks.fetch_chunks(keys);
         }
     }
 
     /// Ask for the slots of these levels.
     #[inline]
     pub fn fetch_slots(&self, levels: &SideLevels) {
-        if let Some((chunks, prices)) = self.usual(levels) {
-            match self.side {
-                Side::Bids => chunks.fetch_slots(prices),
-                Side::Asks => chunks.fetch_slots(prices.map(|price| -price)),
-            }
+        if let Some((chunks, keys)) = self.usual(levels) {
+            chunks.fetch_slots(keys);
         }
     }
 
-    /// Chunks and prices of the usual message to the usual side, which need no form but their own.
+    /// Chunks and keys of the usual message to the usual side, which need no form but their own.
     #[inline]
     fn usual<'a>(
         &'a self,
         levels: &'a SideLevels,
     ) -> Option<(&'a Chunks<i64>, impl Iterator<Item = i64> + 'a)> {
-        let prices = levels.narrow.iter().map(|level| level.price);
+        let keys = levels.narrow.iter();
+        let keys = keys.map(|level| turn(level.price, self.side));
         match &self.store {
-            Store::Narrow(chunks) if levels.price_scale == self.price_scale => {
-                Some((chunks, prices))
-            }
+            Store::Narrow(chunks) if levels.price_scale == self.price_scale => Some((chunks, keys)),
             _ => None,
         }
     }

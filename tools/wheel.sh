@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The release wheel. On Linux with glibc it is linked against glibc 2.17 (manylinux2014), so that it installs on
+# Debian 12, RHEL 8 and 9, Amazon Linux 2 and 2023, whatever the building machine runs.
+#   tools/wheel.sh FOLDER_OF_MATURIN FOLDER_FOR_THE_WHEEL
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$1
+out=$2
+flags=()
+if [ "$(uname -s)" = Linux ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
+    flags=(--zig --compatibility manylinux2014)
+fi
+rm -rf "$out"
+PATH="$PWD/$bin:$PATH" "$bin/maturin" build --release --locked ${flags[@]+"${flags[@]}"} --out "$out"

@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ENV := build/test-env
 BENCH_ENV := build/bench-env
+DEMO_ENV := build/demo-env
 STAMP := $(VENV)/.installed
 SECONDS ?=
 FILES ?=
@@ -19,25 +20,25 @@ help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 tools:
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs, or use a released wheel (pip install depthcache)" >&2; exit 2; }
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12 make …" >&2; exit 2; }
 
 $(STAMP): pyproject.toml
 	@$(MAKE) --no-print-directory tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q --group dev "maturin>=1.16,<2"
+	$(BIN)/python -m pip install --progress-bar on --group dev "maturin[zig]>=1.16,<2"
 	@touch $@
 
 dev: $(STAMP)  ## Build the native module into the source tree, for working on the code
-	flock $(VENV)/.lock $(BIN)/maturin develop --release -q
+	$(BIN)/maturin develop --release
 
-demo: dev  ## Five live books of two venues from the embedded exchange (SECONDS=10 ends by itself)
-	@$(BIN)/depthcache demo $(if $(SECONDS),--seconds $(SECONDS))
+demo: tools  ## Five live books of two venues from the embedded exchange (SECONDS=10 ends by itself)
+	@PYTHON=$(PYTHON) tools/demo_environment.sh $(DEMO_ENV)
+	@$(DEMO_ENV)/bin/depthcache demo $(if $(SECONDS),--seconds $(SECONDS))
 
 wheel: $(STAMP)
-	rm -rf build/wheels
-	$(BIN)/maturin build --release --locked -q --out build/wheels
+	tools/wheel.sh $(BIN) build/wheels
 
 test: wheel  ## Build the wheel, install it in a clean environment, run the whole suite against it
 	tools/test.sh $(TEST_ENV)

@@ -15,7 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from depthcache.foreign_text import clean
+
 __all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames"]
+
+_LONGEST_HEADER = 8_190
+"""Characters: what HTTP clients take (aiohttp 3.14)."""
 
 
 class TakesFrames(Protocol):
@@ -28,26 +33,40 @@ class TakesFrames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. `code`: the WebSocket close code, None where there was none."""
+    """Why a connection ended. `code`: the WebSocket close code, None where there was none. What somebody
+    else wrote into `reason` is cleaned here, whatever network it came from."""
 
     code: int | None
     reason: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", clean(self.reason))
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer of any status. Header names are lower case."""
+    """An HTTP answer of any status. Header names are lower case; names and values are cleaned here."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
+    def __post_init__(self) -> None:
+        headers = {
+            clean(name, most=_LONGEST_HEADER): clean(value, most=_LONGEST_HEADER)
+            for name, value in self.headers.items()
+        }
+        object.__setattr__(self, "headers", headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No HTTP answer: refused, reset, timed out."""
+    """No HTTP answer: refused, reset, timed out. `reason` is cleaned here, as in `Closed`."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", clean(self.reason))
 
 
 class Callbacks(Protocol):

@@ -101,6 +101,15 @@ class Plane:
         else:
             link.renew(name, now_ns)
 
+    def recover(self, number: int, now_ns: int) -> None:
+        """A link raised: let it begin again, and a succession go on."""
+        link = self._links.get(number)
+        if link is None:
+            return
+        if number in self._successions:
+            self._look_again(link, now_ns)
+        link.recover(now_ns)
+
     # --- what happened ---------------------------------------------------------------------
 
     def on_data(self, name: str, now_ns: int) -> None:
@@ -130,9 +139,9 @@ class Plane:
             return
         successor = self._make_link()
         self._successions[successor.number] = _Succession(link, now_ns)
+        self._look_again(successor, now_ns)
         for name, _ in link.subscriptions.subscribers():
             successor.add(name, self._carriages[name].strand(), now_ns)
-        self._look_again(successor, now_ns)
 
     def on_lost(self, link: Link, now_ns: int) -> None:
         """A link's connection broke: its successor, if there is one, takes over as it is."""

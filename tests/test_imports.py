@@ -47,7 +47,7 @@ RULES: dict[str, frozenset[str]] = {
     "io": frozenset({"core", "venues", "errors", "model", "_native", "logs"}),
     "simulator": frozenset({"io", "reference"}) | OUTER,
     "recording": frozenset({"io", "reference"}) | OUTER,
-    "doctor": frozenset({"io", "core.answers"}) | OUTER,
+    "doctor": frozenset({"io", "core.answers", "core.bodies"}) | OUTER,
     "cli": OUTER | {"doctor"},
     "web": OUTER,
     "cluster": OUTER,

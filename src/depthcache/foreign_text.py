@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOST_CHARACTERS", "clean", "escaped", "without_credentials"]
+__all__ = ["MOST_CHARACTERS", "clean", "escaped", "json_line", "without_credentials"]
 
 MOST_CHARACTERS = 300
 """Of one text from outside in a reason or a log line."""
@@ -49,9 +49,19 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
+def json_line(text: str) -> str:
+    """JSON text whose characters that do not print are escaped as JSON does it; its line breaks stay."""
+    return "".join(each if each.isprintable() or each == "\n" else _json_escape(each) for each in text)
+
+
 def without_credentials(text: str) -> str:
     """What a user gave, without user and password in whatever looks like a URL, however they are spelled."""
     return _MISSPELLED_CREDENTIALS.sub("…@", text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _text_of(value: object) -> str:

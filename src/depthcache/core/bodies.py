@@ -1,9 +1,8 @@
 """What the bytes of an answer say: the one place where answers are parsed, with one rule for all of them.
 
-Whatever stands in the way of reading a body (no JSON, no UTF-8, 200,000 nested brackets, endless numbers, other
-shapes than the protocol's) makes it a failed answer, which is asked again like any other. What can be read in
-part, such as a list with a few absurd rows, is read in part. Not here: depth snapshots, which the book reads
-itself.
+Whatever stands in the way of reading a body (no JSON, no UTF-8, 200,000 nested brackets, endless numbers,
+other shapes than the protocol's) makes it a failed answer, asked again like any other. What can be read in
+part, such as a list with a few absurd rows, is. Not here: depth snapshots, which the book reads itself.
 """
 
 from __future__ import annotations

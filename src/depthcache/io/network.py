@@ -11,16 +11,24 @@ the result of `open`, `fetch` and `close` in a later step, not from inside the c
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from depthcache.foreign_text import clean
 
-__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames"]
+__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames", "lacks_descriptors"]
 
 _LONGEST_HEADER = 8_190
 """Characters: what HTTP clients take (aiohttp 3.14)."""
+
+
+def lacks_descriptors(error: BaseException) -> str:
+    """What to do, where a process has no file descriptor left; empty for every other error."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "no file descriptor is left for a connection: close some, or raise the limit (ulimit -n)"
+    return ""
 
 
 class TakesFrames(Protocol):

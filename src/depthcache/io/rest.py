@@ -7,14 +7,13 @@ ask again.
 
 from __future__ import annotations
 
-import errno
 import ssl
 
 import aiohttp
 
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
-from depthcache.io.network import Failure, Response
+from depthcache.io.network import Failure, Response, lacks_descriptors
 from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.sessions import Sessions, through
 
@@ -73,7 +72,7 @@ def _words(error: BaseException) -> str:
         return f"the proxy answered with HTTP {error.status} ({error.message})"
     if isinstance(error, ConnectionFailed):
         return error.reason
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return "this process has no file descriptor left for a connection: raise its limit (ulimit -n)"
+    if told := lacks_descriptors(error):
+        return told
     text = clean(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

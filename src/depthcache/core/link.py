@@ -135,6 +135,13 @@ class Link:
         """Something raised on the way: the one state that is known for sure is a new connection."""
         if self.connection is not None:
             self.reconnect("this client made a mistake with the connection", now_ns)
+        else:
+            self.go_on(now_ns)
+
+    def go_on(self, now_ns: int) -> None:
+        """Connect or say what is to be said, unless that is on its way."""
+        if self.connection is not None:
+            self._talk(now_ns)
         elif len(self.subscriptions) and not self._waits_to_connect():
             self._connect(now_ns)
 
@@ -216,12 +223,13 @@ class Link:
         if free_at_ns > now_ns:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
-        connection = self.connection = next(context.connection_numbers)
+        connection = next(context.connection_numbers)
+        context.router.open_connection(connection)
+        self.connection = connection
         self.connects += 1
         context.carriers[connection] = self
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
-        context.router.open_connection(connection)
         context.commands.append(OpenConnection(connection, self.venue.stream_url()))
 
     def _go_down(self, reason: str, now_ns: int) -> None:

@@ -101,6 +101,14 @@ class Plane:
         else:
             link.renew(name, now_ns)
 
+    def resettle(self, name: str, now_ns: int) -> None:
+        """Something raised while a stream came or moved: it is to have a place that is on its way."""
+        carriage, link = self._carriages.get(name), self._homes.get(name)
+        if link is not None and link.number in self._links and name in link.subscriptions:
+            link.go_on(now_ns)
+        elif carriage is not None:
+            self._settle(carriage, now_ns, besides=None)
+
     def recover(self, number: int, now_ns: int) -> None:
         """A link raised: let it begin again, and a succession go on."""
         link = self._links.get(number)

@@ -65,8 +65,10 @@ class Streams:
             plane.doubt(name, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns)
 
     def retell(self, name: str, now_ns: int) -> None:
-        """The subscriber of a stream is to be told again whether it comes."""
+        """The subscriber of a stream is to be told again whether it comes, and it is to have its places."""
         if name in self._carriages:
+            for plane in self._planes:
+                plane.resettle(name, now_ns)
             self._carriages[name].retell(now_ns)
 
     def recover(self, number: int, now_ns: int) -> None:

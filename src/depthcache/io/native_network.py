@@ -134,7 +134,8 @@ class NativeNetwork(AiohttpNetwork):
         transport.stop(GOODBYE_S)
         try:
             await super().aclose()
-            await self._stopped
+            # Where the loop itself ends, whoever listened is gone, and nobody will tell.
+            await asyncio.wait((self._stopped, self._hearing), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._transport = None  # closing again finds nothing to close
             transport.stop(0)

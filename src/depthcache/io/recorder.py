@@ -235,9 +235,9 @@ class RecordingNetwork(Network, Callbacks):
 
 
 def _is_json(body: bytes) -> bool:
-    """Whether a body can stand in a line as it is."""
+    """Whether a body can stand in a line as it is: JSON, and nothing in it that a terminal would obey."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
-        return body.decode("utf-8") is not None
+        return body.translate(None, b"\t\r\n").decode("utf-8").isprintable()
     except Exception:  # noqa: BLE001 - nested too deeply, no UTF-8, cut off …
         return False

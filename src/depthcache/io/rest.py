@@ -70,6 +70,8 @@ def _words(error: BaseException) -> str:
         return f"the WebSocket handshake was answered with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered with HTTP {error.status} ({error.message})"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the answer breaks the rules of HTTP: {error.message}"
     if isinstance(error, ConnectionFailed):
         return error.reason
     if told := lacks_descriptors(error):

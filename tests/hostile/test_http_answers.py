@@ -79,7 +79,8 @@ TRIED = (
     else (
         "nothing", "no-http-long", "head-many", "head-nasty", "weight-absurd", "redirect-latin",
         "redirect-secret", "chunks-broken", "gzip-lie", "gzip-bomb", "nested", "digits", "levels-odd", "html",
-        "error-200", "error-nasty", "error-surrogate", "error-raw-surrogate", "error-code", "head-drip", "continues",
+        "error-200", "error-nasty", "error-surrogate", "error-raw-surrogate", "error-code", "head-drip",
+        "continues",
     )
 )  # fmt: skip
 """HOSTILE=all tries a whole client on every case, which takes half a minute."""

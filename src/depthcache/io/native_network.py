@@ -92,7 +92,10 @@ class NativeNetwork(AiohttpNetwork):
     async def _hear(self) -> None:
         while not self._stopped.done():
             await self._loop.sock_recv(self._bell, _RINGS)
-            self._take()
+            try:
+                self._take()
+            except Exception as error:  # noqa: BLE001 - whoever raised, the next event must be heard
+                logs.unexpected(where="the native network", error=error)
 
     def _take(self) -> None:
         happened = self._transport.take_events() if self._transport is not None else []

@@ -174,12 +174,13 @@ class Runner(Callbacks):
         times = (self._core.next_wake_ns(), self.followers.next_ns())
         at_ns = min((each for each in times if each is not None), default=None)
         if at_ns != self._wake_at_ns:
-            self._network.wake_at(at_ns)
-            self._wake_at_ns = at_ns
+            self._guarded("wake_at", lambda: self._wake_at(at_ns))
 
     def _pass_on(self) -> bool:
         """One round: events to the core, commands to the network, notices out. False: nothing left."""
-        if events := self._router.take_events():
+        events: list[Event] = []
+        self._guarded("take_events", lambda: events.extend(self._router.take_events()))
+        if events:
             others = self._to_followers(events)
             self._guarded("on_events", lambda: self._core.on_events(others, self._network.now_ns()))
         commands = self._core.take_commands()
@@ -217,6 +218,10 @@ class Runner(Callbacks):
                 self._on_audit(command)
             case TellFault(where, error):
                 self._report(where, error)
+
+    def _wake_at(self, at_ns: int | None) -> None:
+        self._network.wake_at(at_ns)
+        self._wake_at_ns = at_ns
 
     def _open(self, connection: int, url: str) -> None:
         try:

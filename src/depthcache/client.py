@@ -21,11 +21,11 @@ from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit, TellTrouble
 from depthcache.core.link import Link
 from depthcache.core.notices import Notice
-from depthcache.errors import BookClosed, UsageError
+from depthcache.errors import BookClosed, NetworkError, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.flights import Flights, write_flight
 from depthcache.io.followers import Followers
-from depthcache.io.network import Network
+from depthcache.io.network import Network, lacks_descriptors
 from depthcache.io.recorder import Recorder, RecordingNetwork
 from depthcache.io.runner import Runner
 from depthcache.io.snapshots import OwnSnapshots
@@ -255,9 +255,18 @@ class Client(Generic[B]):
         return Audit(found[-1].update_id, checked, differing, missing, extra, named)
 
     async def start(self) -> None:
-        """Open the network and begin all books that were asked for."""
+        """Open the network and begin all books that were asked for. Raises NetworkError where the process
+        has no file descriptor left."""
         if self.started or self._closed:
             raise UsageError("a client runs once: make another with connect(…)")
+        try:
+            await self._start()
+        except OSError as error:
+            if told := lacks_descriptors(error):
+                raise NetworkError(told) from error
+            raise
+
+    async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._network = self._make_network(self.wanted.settings)
         try:

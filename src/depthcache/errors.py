@@ -30,6 +30,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from depthcache.foreign_text import clean, escaped, without_credentials
+
 __all__ = [
     "BookClosed",
     "BookError",
@@ -56,6 +58,18 @@ __all__ = [
 
 _EXCERPT_BYTES = 120
 _BOOKS_SHOWN = 5
+_LONGEST_VALUE = 200
+
+
+def _shown(value: object) -> str:
+    """What a caller gave, as one line without passwords and without end."""
+    return clean(without_credentials(_begin(value)), most=_LONGEST_VALUE)
+
+
+def _begin(value: object) -> str:
+    if isinstance(value, str | bytes) and len(value) > _LONGEST_VALUE:
+        return f"{value[:_LONGEST_VALUE]!r}… ({len(value):,} long)"
+    return repr(value)
 
 
 class DepthCacheError(Exception):
@@ -90,7 +104,7 @@ class UnknownExchange(UsageError):
         self.name, self.known, self.near, self.hint = name, known, near, hint
         likely = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         instead = f"{hint}; " if hint else ""
-        super().__init__(f"unknown exchange {name!r}: {instead}{likely}known are {', '.join(known)}")
+        super().__init__(f"unknown exchange {_shown(name)}: {instead}{likely}known are {', '.join(known)}")
 
 
 class UnknownSymbol(UsageError, LookupError):
@@ -115,7 +129,7 @@ class UnknownSymbol(UsageError, LookupError):
         where = f" on {exchange}" if exchange else ""
         why = f": {reason}" if reason else ""
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        super().__init__(f"unknown symbol {symbol!r}{where}{why}{hint}")
+        super().__init__(f"unknown symbol {_shown(symbol)}{where}{why}{hint}")
 
 
 class InvalidArgument(UsageError):
@@ -133,7 +147,7 @@ class InvalidArgument(UsageError):
 
     def __init__(self, *, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
-        super().__init__(f"invalid {name} {value!r}: allowed is {allowed}")
+        super().__init__(f"invalid {name} {_shown(value)}: allowed is {allowed}")
 
 
 class UnreadableRecording(UsageError):
@@ -151,8 +165,8 @@ class UnreadableRecording(UsageError):
 
     def __init__(self, *, path: PurePath, line: int | None, reason: str) -> None:
         self.path, self.line, self.reason = path, line, reason
-        place = str(path) if line is None else f"{path}:{line}"
-        super().__init__(f"cannot read {place}: {reason}")
+        place = escaped(str(path)) if line is None else f"{escaped(str(path))}:{line}"
+        super().__init__(f"cannot read {place}: {clean(reason)}")
 
 
 class SymbolMismatch(UsageError):
@@ -169,7 +183,8 @@ class SymbolMismatch(UsageError):
     def __init__(self, *, expected: str, received: str) -> None:
         self.expected, self.received = expected, received
         super().__init__(
-            f"a frame of {received!r} was applied to the book of {expected!r}; the book is unchanged"
+            f"a frame of {_shown(received)} was applied to the book of {_shown(expected)}; "
+            "the book is unchanged"
         )
 
 
@@ -269,7 +284,7 @@ class RequestRejected(ExchangeError):
     def __init__(self, *, url: str, status: int, code: int | None, text: str) -> None:
         self.url, self.status, self.code, self.text = url, status, code, text
         detail = f" code {code}" if code is not None else ""
-        super().__init__(f"HTTP {status}{detail} for {url}: {text}")
+        super().__init__(f"HTTP {status}{detail} for {clean(url)}: {text}")
 
 
 # --- the network -----------------------------------------------------------------------------
@@ -292,7 +307,7 @@ class ConnectionFailed(NetworkError):
 
     def __init__(self, *, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
-        super().__init__(f"connection to {url} failed: {reason}")
+        super().__init__(f"connection to {clean(url)} failed: {reason}")
 
 
 # --- the state of a book ---------------------------------------------------------------------

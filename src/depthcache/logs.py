@@ -10,6 +10,7 @@ kind, a hundred lines in ten seconds are written, and how many were not.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from threading import Lock
 from time import monotonic
 
@@ -34,8 +35,8 @@ _MOST, _WINDOW_S = 100, 10.0
 class _Limited:
     """Lines of one kind: at most so many in a window; what was left out is counted and told."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    def __init__(self, most: int = _MOST) -> None:
+        self._lock, self._most = Lock(), most
         self._began = self._written = self._left_out = 0.0
 
     def write(self, level: int, text: str, *values: object, error: BaseException | None = None) -> None:
@@ -48,16 +49,25 @@ class _Limited:
                 left_out, self._left_out = self._left_out, 0.0
                 self._began, self._written = now, 0.0
             self._written += 1
-            if self._written > _MOST:
+            if self._written > self._most:
                 self._left_out += 1
                 return
         if left_out:
-            _LOGGER.log(level, "%d more lines of the next kind were left out", left_out)
+            _write(level, "%d more lines of the next kind were left out", left_out)
+        _write(level, text, *values, error=error)
+
+
+def _write(level: int, text: str, *values: object, error: BaseException | None = None) -> None:
+    """One line. A handler or a filter of the program that raises is no reason to leave anything undone."""
+    with suppress(Exception):
         _LOGGER.log(level, text, *values, exc_info=error)
 
 
 _BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
 _CALLBACKS = _Limited()
+_MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
+_MOST_MISTAKES = 5
+"""Of one place and kind in ten seconds: each comes with its traceback."""
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
@@ -94,7 +104,7 @@ def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     """The event loop that carries the client stood still."""
     meant = "books were late by as much" if books_were_late else "books were not touched by it"
-    _LOGGER.info("the event loop was blocked for about %.1f s; %s", late_s, meant)
+    _write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
 
 
 def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
@@ -104,14 +114,16 @@ def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
 
 def not_written(*, path: str, error: Exception) -> None:
     """A recording or a flight could not be written, such as to a full disk."""
-    _LOGGER.error("%s could not be written, the client goes on: %s", path, error)
+    _write(logging.ERROR, "%s could not be written, the client goes on: %s", path, error)
 
 
 def not_native(*, url: str, proxy: str) -> None:
     """A connection is made by aiohttp, because the native transport does not know such proxies."""
-    _LOGGER.info("%s is reached by aiohttp: the native transport cannot use the proxy %s", url, proxy)
+    _write(logging.INFO, "%s is reached by aiohttp: the native transport cannot use the proxy %s", url, proxy)
 
 
 def unexpected(*, where: str, error: BaseException) -> None:
-    """A mistake of this package; the client goes on. Called once per place and kind of error."""
-    _LOGGER.error("unexpected error in %s; the client goes on; please report this", where, exc_info=error)
+    """A mistake of this package; the client goes on. Of each place and kind of error a few at once."""
+    limited = _MISTAKES.setdefault((where, type(error)), _Limited(_MOST_MISTAKES))
+    text = "unexpected error in %s; the client goes on; please report this"
+    limited.write(logging.ERROR, text, where, error=error)

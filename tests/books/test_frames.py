@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from depthcache import MalformedFrame, MalformedMessage, MalformedSnapshot, Outcome
+from depthcache import MalformedFrame, MalformedMessage, MalformedSnapshot, Outcome, SymbolMismatch
 from tests.engine import Engine, diff, encode, facts, payload, sides, snapshot, wrapped
 
 GOOD = payload(11, 12, [("98.5", "2")], [("101.5", "3")])
@@ -197,3 +197,47 @@ def test_unknown_keys_of_snapshots_are_ignored_and_order_does_not_matter(engine:
     body = encode({"T": 1, "asks": [["103", "1"], ["101", "1"]], "x": {}, "bids": [["97", "1"], ["99", "1"]]})
     book.load_snapshot(body[:-1] + b',"lastUpdateId":7}')
     assert (book.last_update_id, book.best.bid.price, book.best.ask.price) == (7, 99.0, 101.0)
+
+
+IMPOSSIBLE = [
+    "A" * 41,
+    "A" * 1_000_000,
+    "A\x1b[2J",
+    "A B",
+    "A\n",
+    "A\u202eB",
+    "A\u2028",
+    "A\x85",
+    "\ue000",
+    "A\U000e0041",
+]
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE, ids=lambda name: ascii(name[:12]))
+def test_a_book_without_a_symbol_takes_none_that_can_be_none(engine: Engine, name: str) -> None:
+    book = engine.book(symbol=None)
+    with pytest.raises(MalformedFrame, match="cannot be a symbol"):
+        book.apply(encode(GOOD | {"s": name}))
+    assert not book.symbol
+    for possible in ("BTC-251123-126000-C", "币安人生USDT", "BTCUSD_PERP"):
+        other = engine.book(symbol=None)
+        other.apply(encode(GOOD | {"s": possible}))
+        assert other.symbol == possible
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE, ids=lambda name: ascii(name[:12]))
+def test_a_frame_of_another_name_is_told_in_words_that_can_be_shown(engine: Engine, name: str) -> None:
+    with pytest.raises(SymbolMismatch) as raised:
+        engine.loaded().apply(encode(GOOD | {"s": name}))
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 500
+    router = engine.Router()
+    router.open_connection(1)
+    router.add_market(1, "x", "BTCUSDT", "contiguous")
+    router.route(1, "btcusdt@depth", 1)
+    router.install_snapshot(1, snapshot(10), limit=100, live=True, now_ns=1)
+    router.feed(1, encode({"stream": "btcusdt@depth", "data": GOOD | {"s": name}}), 5)
+    reason = engine.BookReader(router, 1).reason
+    assert "on the stream" in reason
+    assert reason.isprintable()
+    assert len(reason) < 400

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from depthcache import venues
-from depthcache.core.commands import CloseConnection, Fetch, OpenConnection, Send
+from depthcache.core.commands import CloseConnection, Fetch, OpenConnection, Send, TellFault
 from depthcache.core.notices import Notice
 from depthcache.io.network import Closed, Failure, Response
 from depthcache.io.runner import Runner
@@ -144,7 +144,7 @@ def raise_mistake() -> None:
 
 
 @pytest.mark.parametrize("where", ["on_open", "on_events", "on_wake", "on_answer", "close"])
-def test_a_mistake_in_the_core_is_logged_once_and_the_client_goes_on(
+def test_a_mistake_in_the_core_is_logged_each_time_and_the_client_goes_on(
     stage: Stage, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     happenings = {
@@ -162,7 +162,7 @@ def test_a_mistake_in_the_core_is_logged_once_and_the_client_goes_on(
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage() for record in errors] == [
         f"unexpected error in {where}; the client goes on; please report this"
-    ]
+    ] * 2
     assert ("send", 1, "still sent") in stage.network.calls
     assert ("wake_at", 5_000) in stage.network.calls
 
@@ -206,3 +206,40 @@ def test_expected_things_are_no_warnings(stage: Stage, caplog: pytest.LogCapture
         ("INFO", "request 1 failed: timed out"),
         ("INFO", "request 2 failed: HTTP 429"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (OpenConnection(1, "wss://h"), ("on_closed", 1, None, "KeyError: 'a mistake'", 1_000)),
+        (Fetch(2, "https://h", 1.0), ("on_failure", 2, "KeyError: 'a mistake'", 1_000)),
+    ],
+)
+def test_the_core_is_answered_for_what_could_not_be_performed(
+    stage: Stage, command: OpenConnection | Fetch, told: tuple[object, ...]
+) -> None:
+    stage.network.on_call["open"] = stage.network.on_call["fetch"] = raise_mistake
+    stage.core.commands = [command]
+    stage.runner.on_alive(9)
+    assert told in stage.core.calls
+
+
+def test_a_wake_up_that_could_not_be_set_is_set_next_time(stage: Stage) -> None:
+    stage.core.wake_ns = 7_000
+    stage.network.on_call["wake_at"] = raise_mistake
+    stage.runner.on_alive(1)
+    del stage.network.on_call["wake_at"]
+    stage.runner.on_alive(1)
+    assert stage.network.calls == [("wake_at", 7_000)] * 2
+
+
+def test_what_the_core_found_wrong_with_itself_is_logged_each_time(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        stage.core.commands = [TellFault("on_change of market 3", KeyError("x"))]
+        stage.runner.on_alive(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "unexpected error in on_change of market 3; the client goes on; please report this"
+    ] * 2
+    assert stage.runner.unexpected == ("KeyError in on_change of market 3",)

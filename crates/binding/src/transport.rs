@@ -163,14 +163,14 @@ impl Transport {
             (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
         };
         let inner = Inner::start(sink, options, clock)
-            .map_err(|why| PyOSError::new_err(format!("no thread for connections: {why}")))?;
+            .map_err(|why| os_error(&why, &format!("no thread for connections: {why}")))?;
         Ok(Self { inner })
     }
 
     /// File descriptor (Windows: handle) of a socket that becomes readable when events are waiting.
     fn wake_socket(&self) -> PyResult<u64> {
         let end = self.inner.wake_end().try_clone();
-        let end = end.map_err(|why| PyOSError::new_err(why.to_string()))?;
+        let end = end.map_err(|why| os_error(&why, &why.to_string()))?;
         #[cfg(unix)]
         let number = u64::try_from(std::os::fd::IntoRawFd::into_raw_fd(end));
         #[cfg(windows)]
@@ -234,4 +234,12 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|_| {
         PyValueError::new_err(format!("{name} must be seconds, 0 or more, not {value}"))
     })
+}
+
+/// An `OSError` with its number, where the system gave one.
+fn os_error(why: &std::io::Error, text: &str) -> PyErr {
+    match why.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, text.to_owned())),
+        None => PyOSError::new_err(text.to_owned()),
+    }
 }

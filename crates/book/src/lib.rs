@@ -19,6 +19,7 @@ pub mod events;
 pub mod far;
 pub mod flight;
 pub mod follow;
+mod foreign;
 pub mod frozen;
 pub mod ladder;
 pub mod lines;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::far;
+use crate::foreign;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
@@ -103,6 +104,9 @@ impl OfflineBook {
         if let Some(expected) = market.symbol().filter(|own| own != symbol) {
             let (expected, received) = (expected.to_owned(), symbol.to_string());
             return Some(Err(ApplyError::SymbolMismatch { expected, received }));
+        }
+        if market.symbol().is_none() && !foreign::can_be_symbol(symbol) {
+            return Some(Err(ApplyError::Malformed(scan::unnameable(&scanned))));
         }
         let Some(ids) = Ids::of(&update, market.continuity()) else {
             return Some(Err(ApplyError::Malformed(scan::unchained(&scanned))));

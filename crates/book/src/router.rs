@@ -26,6 +26,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::condition::Condition;
 use crate::events::{Event, StrayKind};
 use crate::far;
+use crate::foreign;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
@@ -370,7 +371,7 @@ impl Router {
                     Some(ids) if market.accepts(symbol) => {
                         market.on_diff(update, ids, frame, connection, at_ns);
                     }
-                    Some(_) => market.on_malformed(&foreign(symbol, &scanned), at_ns),
+                    Some(_) => market.on_malformed(&of_another(symbol, &scanned), at_ns),
                     None => market.on_malformed(scan::unchained(&scanned).what, at_ns),
                 }
                 flight.push(frame, at_ns);
@@ -481,10 +482,11 @@ impl Router {
 }
 
 #[cold]
-fn foreign(symbol: &str, scanned: &Scanned<'_>) -> String {
+fn of_another(symbol: &str, scanned: &Scanned<'_>) -> String {
     format!(
-        "symbol {symbol:?} on the stream {:?}",
-        scanned.stream.as_deref().unwrap_or_default()
+        "symbol {} on the stream {}",
+        foreign::shown(symbol),
+        foreign::shown(scanned.stream.as_deref().unwrap_or_default())
     )
 }
 

@@ -79,6 +79,14 @@ pub fn unchained(frame: &Scanned<'_>) -> Malformed {
     }
 }
 
+/// A diff names a symbol that can be none, and nothing else names the book.
+pub fn unnameable(frame: &Scanned<'_>) -> Malformed {
+    Malformed {
+        what: "the symbol s cannot be a symbol",
+        ..unchained(frame)
+    }
+}
+
 /// Whether a stream name is that of a diff depth stream: `<symbol>@depth` or `<symbol>@depth@…`.
 pub fn is_diff_stream(stream: &str) -> bool {
     let stream = stream.as_bytes();

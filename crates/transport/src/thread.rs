@@ -22,6 +22,7 @@ use crate::connect::Target;
 use crate::connection::{Ended, Order, Surroundings, run};
 use crate::event::{Event, Queue, WakeEnd};
 use crate::tls;
+use crate::words;
 
 /// Threads that only look up names live this long without work.
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -227,12 +228,14 @@ async fn carry(
     let ended = work
         .await
         .unwrap_or_else(|why| Ended::because(format!("a mistake of this package: {why}")));
+    // The one way out of every reason, whoever wrote it.
+    let reason = words::clean(&ended.reason);
     connections.borrow_mut().remove(&number);
-    sink.on_lost(number, &ended.reason, clock.now_ns());
+    sink.on_lost(number, &reason, clock.now_ns());
     queue.push(Event::Closed {
         connection: number,
         code: ended.code,
-        reason: ended.reason,
+        reason,
     });
 }
 

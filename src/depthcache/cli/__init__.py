@@ -22,6 +22,7 @@ from depthcache.cli.simulate import simulate
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
 from depthcache.errors import DepthCacheError, SyncTimeout
+from depthcache.foreign_text import escaped
 
 __all__ = ["cli", "main"]
 
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DepthCacheError as error:
         if debug:
             raise
-        click.echo(f"depthcache: {error}", err=True)
+        click.echo(escaped(f"depthcache: {error}"), err=True)
         if isinstance(error, SyncTimeout):
             click.echo("depthcache: `depthcache doctor` finds out what is in the way", err=True)
         return 2

@@ -71,4 +71,6 @@ def _print_json(report: object) -> None:
     import json
     from dataclasses import asdict
 
-    click.echo(json.dumps(asdict(report), ensure_ascii=False))  # type: ignore[call-overload]
+    from depthcache.foreign_text import json_line
+
+    click.echo(json_line(json.dumps(asdict(report), ensure_ascii=False)))  # type: ignore[call-overload]

@@ -61,7 +61,7 @@ def state_lines(states: Sequence[BookState]) -> RenderableType:
 def ladder(state: BookState, *, levels: int) -> Table:
     """One book: price, quantity, sum from the best price on, and a bar of the quantity."""
     table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
-    table.title = f"{state.symbol} {state.exchange}"
+    table.title = Text(f"{state.symbol} {state.exchange}")
     for heading, style in (("price", ""), ("quantity", ""), ("sum", "dim")):
         table.add_column(heading, justify="right", style=style, header_style="dim", no_wrap=True)
     table.add_column("", width=_BAR_WIDTH, no_wrap=True)

@@ -41,6 +41,7 @@ def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, e
     depthcache simulate btcusdt_20240808.gz --speed 10
     """
     from depthcache.cli.interrupt import Interrupt
+    from depthcache.foreign_text import clean
     from depthcache.simulator import serve
 
     with (
@@ -50,7 +51,7 @@ def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, e
         for name, value in server.environment.items():
             click.echo(f"export {name}={shlex.quote(value)}")
         for name in server.settings.endpoints:
-            symbols = ", ".join(server.exchange.symbols(name))
+            symbols = ", ".join(map(clean, server.exchange.symbols(name)))
             click.echo(f"# {server.url}/{name}: {symbols}")
         sys.stdout.flush()
         click.echo("Ctrl-C ends it.", err=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from depthcache.foreign_text import clean, escaped, json_line
+
 if TYPE_CHECKING:
     from depthcache.recording.verify import Report, Row
 
@@ -53,22 +55,24 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     else:
         _print_table(report)
     for line in report.problems.lines():
-        click.echo(f"depthcache: {line}", err=True)
+        click.echo(escaped(f"depthcache: {line}"), err=True)
     return 0 if report.right else 1
 
 
 def _print_json(report: Report) -> None:
     import json
 
-    click.echo(json.dumps([row.as_dict() for row in report.rows], indent=2, ensure_ascii=False))
+    text = json.dumps([row.as_dict() for row in report.rows], indent=2, ensure_ascii=False)
+    click.echo(json_line(text))
     for fault in report.faults:
-        click.echo(f"depthcache: {fault}", err=True)
+        click.echo(escaped(f"depthcache: {fault}"), err=True)
 
 
 def _print_table(report: Report) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
     table = Table(box=box.SIMPLE_HEAD)
@@ -80,9 +84,9 @@ def _print_table(report: Report) -> None:
     table.add_column("best ask", justify="right")
     table.add_column("bookTicker equal", justify="right")
     for row in report.rows:
-        table.add_row(*_cells(row))
+        table.add_row(*map(Text, _cells(row)))
     console.print(table)
-    click.echo(verdict(report))
+    click.echo(escaped(verdict(report)))
 
 
 def _cells(row: Row) -> list[str]:
@@ -99,7 +103,7 @@ def _cells(row: Row) -> list[str]:
     )
     compared = "-" if judged is None else f"{row.oracle_equal:,} of {judged:,}" if judged else "none recorded"
     bid, ask = row.best_bid or ("-",), row.best_ask or ("-",)
-    return [row.symbol, row.venue, *map(_number, numbers), bid[0], ask[0], compared]
+    return [clean(row.symbol), row.venue, *map(_number, numbers), bid[0], ask[0], compared]
 
 
 def _number(value: Any) -> str:

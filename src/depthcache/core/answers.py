@@ -13,11 +13,13 @@ The rules, with their sources (Binance REST documentation "General info" and "Er
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
+
+from depthcache.core.bodies import UnreadableBody, read_json, whole
+from depthcache.foreign_text import clean
 
 __all__ = ["Answer", "Verdict", "error_in", "judge", "used_weight"]
 
@@ -28,6 +30,8 @@ _STOP_S = {403: 60.0, 418: 120.0, 429: 60.0, 451: 60.0}
 _LONGEST_STOP_S = 3 * 86_400.0
 """Bans last up to three days (spot docs, 2026-07-21)."""
 _LONGEST_TEXT = 200
+_LONGEST_ERROR_BYTES = 64 * 1024
+"""Binance's own are about 100 bytes; what is longer is no error of the exchange, but a page."""
 
 
 class Verdict(Enum):
@@ -80,20 +84,20 @@ def _blames_the_request(code: int) -> bool:
 
 
 def error_in(body: bytes) -> tuple[int | None, str]:
-    """Binance's code and message; no code and the first letters for anything else."""
+    """Binance's code and message, safe to show; no code and the first letters for anything else."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = read_json(body) if len(body) <= _LONGEST_ERROR_BYTES else None
+    except UnreadableBody:
         value = None
     if isinstance(value, dict):
         outer = cast("dict[str, Any]", value)
         inner = outer.get("error")  # nested in some answers of 2021 and 2026
         found = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
         code, text = found.get("code"), found.get("msg")
-        plain = code if isinstance(code, int) and not isinstance(code, bool) else None
+        plain = whole(code)
         if plain is not None or isinstance(text, str):
-            return plain, str(text or "")[:_LONGEST_TEXT]
-    return None, " ".join(body[:_LONGEST_TEXT].decode("utf-8", "replace").split())
+            return plain, clean(text or "", most=_LONGEST_TEXT)
+    return None, clean(body, most=_LONGEST_TEXT)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -32,6 +32,8 @@ _LONGEST_GUESS_S = 3_600.0
 """Stops that the exchange did not time double up to an hour."""
 _CLOCK_DOUBT_NS = 1_000_000_000
 """A minute of the exchange's clock is over so much after it should be."""
+_ABSURD = 10
+"""Times the limit: an address is banned long before it has used so much, so such a count is none."""
 _OTHERS_NS = 250_000_000
 """How long to wait where only an answer to another client makes room."""
 
@@ -152,7 +154,7 @@ class Budget:
         with self._guard:
             self._land(weight, now_ns)
             used = used_weight(headers)
-            if used is not None:
+            if used is not None and used <= _ABSURD * self.limit:
                 self._counted, self._sent_since_counted = (used, now_ns), 0
             if answer.verdict is Verdict.STOP:
                 self._stop(answer, now_ns)

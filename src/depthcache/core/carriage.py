@@ -8,6 +8,7 @@ arrival of each diff. Not here: which connection carries which stream (`plane`).
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from depthcache.core.context import Context
@@ -57,6 +58,15 @@ class Carriage:
         self._strands: list[Strand] = []
         self._live = False
 
+    def retell(self, now_ns: int) -> None:
+        """The subscriber may have missed what it was told last: tell it how things are."""
+        if any(each.live_ns is not None for each in self._strands):
+            self._live = True
+            self.subscriber.on_live(now_ns)
+        elif not any(each.attached for each in self._strands):
+            self._live = False
+            self.subscriber.on_disconnected("the connection is gone", now_ns)
+
     def strand(self) -> Strand:
         """One more connection is to carry the stream."""
         strand = Strand(self)
@@ -79,14 +89,16 @@ class Carriage:
         alone = not any(each.attached for each in self._strands)
         strand.attached = True
         if alone:
-            self.subscriber.on_connected(now_ns)
+            with self._guard("on_connected", now_ns):
+                self.subscriber.on_connected(now_ns)
 
     def on_live(self, strand: Strand, now_ns: int) -> None:
         """The exchange accepted a strand's subscription, or it brought data."""
         strand.live_ns = now_ns if strand.live_ns is None else strand.live_ns
         if not self._live:
             self._live = True
-            self.subscriber.on_live(now_ns)
+            with self._guard("on_live", now_ns):
+                self.subscriber.on_live(now_ns)
 
     def on_disconnected(self, strand: Strand, reason: str, now_ns: int) -> None:
         """A strand's connection is gone."""
@@ -95,17 +107,24 @@ class Carriage:
         others = [each for each in self._strands if each.attached]
         if any(each.live_ns is not None for each in others):
             if had_been and self._nothing_heard():
-                self.subscriber.on_weakened(now_ns)
+                with self._guard("on_weakened", now_ns):
+                    self.subscriber.on_weakened(now_ns)
             return
         self._live = False
-        self.subscriber.on_disconnected(reason, now_ns)
-        if others:  # what is left begins now: nothing vouches for what came before
-            self.subscriber.on_connected(now_ns)
+        with self._guard("on_disconnected", now_ns):
+            self.subscriber.on_disconnected(reason, now_ns)
+            if others:  # what is left begins now: nothing vouches for what came before
+                self.subscriber.on_connected(now_ns)
 
     def on_refused(self, strand: Strand, reason: str, now_ns: int) -> None:
         """The exchange refuses a strand's subscription."""
         if not self._live:
-            self.subscriber.on_refused(reason, now_ns)
+            with self._guard("on_refused", now_ns):
+                self.subscriber.on_refused(reason, now_ns)
+
+    def _guard(self, where: str, now_ns: int) -> AbstractContextManager[None]:
+        """One subscriber that raises takes neither the others nor the connection with it."""
+        return self._context.guard(f"market {self.subscriber.market}", where, now_ns)
 
     def _nothing_heard(self) -> bool:
         lines = self._context.router.lines(self.subscriber.market) if self.subscriber.takes_diffs else []

@@ -46,6 +46,15 @@ __all__ = ["ClientCore"]
 _LINK_TIMERS = frozenset(
     {Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW, Timer.OVERLAP}
 )
+_KINDS = {
+    Timer.BUDGET: "budget",
+    Timer.PROOF: "proof",
+    Timer.DEPTHS: "all",
+    Timer.CLOCK: "clock",
+    Timer.LISTING: "listing",
+    Timer.ANSWER: "request",
+}
+"""Whose deadline it is, where it is neither a link's nor a market's."""
 _TROUBLES = ("gap", "reset", "crossed", "malformed")
 
 
@@ -226,7 +235,8 @@ class ClientCore:
             streams.shut()
         self._streams.clear()
         for supervisor in self._markets.values():
-            self._let_go(supervisor, Ending.SHUTDOWN, "the client was closed", now_ns)
+            with self._context.guard(supervisor.owner, "end", now_ns):
+                self._let_go(supervisor, Ending.SHUTDOWN, "the client was closed", now_ns)
         self._markets.clear()
 
     # --- what happened ---------------------------------------------------------------------
@@ -234,13 +244,15 @@ class ClientCore:
     def on_open(self, connection: int, now_ns: int) -> None:
         """A connection is open."""
         if link := self._context.carriers.get(connection):
-            link.on_open(now_ns)
+            with self._context.guard(link.owner, "on_open", now_ns):
+                link.on_open(now_ns)
             self._collect_notices(now_ns)
 
     def on_closed(self, connection: int, code: int | None, reason: str, now_ns: int) -> None:
         """A connection is gone, or was never made. `code`: the WebSocket close code, if any."""
         if link := self._context.carriers.get(connection):
-            link.on_closed(code, reason, now_ns)
+            with self._context.guard(link.owner, "on_closed", now_ns):
+                link.on_closed(code, reason, now_ns)
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
@@ -255,10 +267,11 @@ class ClientCore:
         pacer = self._pacer_of(request)
         if pacer is None:
             return
-        answer = judge(status, headers, body)
-        ticket = pacer.on_answer(request, answer, headers, now_ns)
-        if ticket is not None:
-            ticket.asker.on_answer(ticket, answer, body, now_ns)
+        with self._context.guard(pacer.asker_of(request), "on_answer", now_ns):
+            answer = judge(status, headers, body)
+            ticket = pacer.on_answer(request, answer, headers, now_ns)
+            if ticket is not None:
+                ticket.asker.on_answer(ticket, answer, body, now_ns)
         self._room(pacer, now_ns)
 
     def on_failure(self, request: int, reason: str, now_ns: int) -> None:
@@ -266,9 +279,10 @@ class ClientCore:
         pacer = self._pacer_of(request)
         if pacer is None:
             return
-        ticket = pacer.on_failure(request, now_ns)
-        if ticket is not None:
-            ticket.asker.on_failure(ticket, reason, now_ns)
+        with self._context.guard(pacer.asker_of(request), "on_failure", now_ns):
+            ticket = pacer.on_failure(request, now_ns)
+            if ticket is not None:
+                ticket.asker.on_failure(ticket, reason, now_ns)
         self._room(pacer, now_ns)
 
     def on_events(self, events: Sequence[Event], now_ns: int) -> None:
@@ -282,7 +296,8 @@ class ClientCore:
             elif hasattr(event, "payload"):
                 control = cast("ControlMessage", event)
                 if link := self._context.carriers.get(control.connection):
-                    link.on_control(control.payload, now_ns)
+                    with self._context.guard(link.owner, "on_control", now_ns):
+                        link.on_control(control.payload, now_ns)
             elif hasattr(event, "frame"):
                 self._on_stream(cast("StreamFrame", event), now_ns)
             elif hasattr(event, "what"):
@@ -292,7 +307,9 @@ class ClientCore:
     def on_wake(self, now_ns: int) -> None:
         """The time that `next_wake_ns` gave has come, or any other."""
         while due := self._context.deadlines.take_due(now_ns):
-            self._on_timer(*due, now_ns)
+            timer, owner = due
+            with self._context.guard(_owner_of(timer, owner), f"on_timer ({timer.value})", now_ns):
+                self._on_timer(timer, owner, now_ns)
         self._collect_notices(now_ns)
 
     # --- what to do now --------------------------------------------------------------------
@@ -324,12 +341,14 @@ class ClientCore:
         supervisor = self._markets.get(change.market)
         if supervisor is None:
             return
-        supervisor.on_change(change, now_ns)
+        with self._context.guard(supervisor.owner, "on_change", now_ns):
+            supervisor.on_change(change, now_ns)
         for cause in _TROUBLES:
             if cause in change.causes:
                 self._context.commands.append(TellTrouble(change.market, cause, change.reason))
         if "first_data" in change.causes:
-            supervisor.streams.on_data(supervisor.stream, now_ns)
+            with self._context.guard(supervisor.owner, "on_data", now_ns):
+                supervisor.streams.on_data(supervisor.stream, now_ns)
 
     def _on_stream(self, came: StreamFrame, now_ns: int) -> None:
         link = self._context.carriers.get(came.connection)
@@ -337,22 +356,27 @@ class ClientCore:
             return
         link.on_alive(now_ns)
         if supervisor := self._tops.get((link.venue.name, came.stream)):
-            supervisor.on_top(came.frame, now_ns)
+            with self._context.guard(supervisor.owner, "on_top", now_ns):
+                supervisor.on_top(came.frame, now_ns)
         for market, proof in self._proofs.items():
             if came.stream in proof.sources and self._markets[market].venue is link.venue:
-                proof.on_frame(came.stream, came.frame, came.skipped, now_ns)
+                with self._context.guard(f"proof {market}", "on_frame", now_ns):
+                    proof.on_frame(came.stream, came.frame, came.skipped, now_ns)
 
     def _on_stray(self, stray: StrayFrame, now_ns: int) -> None:
         link = self._context.carriers.get(stray.connection)
         if link is None:
             return
         if stray.what == "overflow":
-            link.reconnect("more control messages than can be kept", now_ns)
+            with self._context.guard(link.owner, "reconnect", now_ns):
+                link.reconnect("more control messages than can be kept", now_ns)
         else:
             link.on_alive(now_ns)
 
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
-        if timer is Timer.BUDGET:
+        if timer is Timer.RECOVER:
+            self._recover(str(owner), now_ns)
+        elif timer is Timer.BUDGET:
             self._pacers[str(owner)].on_room(now_ns)
         elif timer is Timer.PROOF:
             if proof := self._proofs.get(int(owner)):
@@ -372,15 +396,32 @@ class ClientCore:
         elif supervisor := self._markets.get(int(owner)):
             supervisor.on_timer(timer, now_ns)
 
+    def _recover(self, owner: str, now_ns: int) -> None:
+        """Whoever raised begins again; a part that is gone, or waits for nothing, does not."""
+        kind, _, name = owner.partition(" ")
+        if kind == "market" and (supervisor := self._markets.get(int(name))):
+            supervisor.recover(now_ns)
+        elif kind == "link":
+            for streams in self._streams.values():
+                streams.recover(int(name), now_ns)
+        elif kind == "listing":
+            for venue, listing in self._listings.items():
+                if venue.name == name:
+                    listing.recover(now_ns)
+        elif kind == "budget" and (pacer := self._pacers.get(name)):
+            pacer.on_room(now_ns)
+
     def _on_clock(self, name: str, now_ns: int) -> None:
         for venue, clock in self._clocks.items():
             if venue.name == name:
                 clock.on_timer(now_ns)
 
     def _on_clock_known(self, venue: Venue, known: Estimate) -> None:
+        now_ns = known.at_ns
         for market, supervisor in self._markets.items():
             if supervisor.venue is venue:
-                self._context.router.set_clock_offset(market, known.offset_ns)
+                with self._context.guard(supervisor.owner, "set_clock_offset", now_ns):
+                    self._context.router.set_clock_offset(market, known.offset_ns)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
         """Tell users, then forget: the readers they hold say `closed` from now on."""
@@ -389,15 +430,17 @@ class ClientCore:
         self._context.router.remove_market(supervisor.market, reason, now_ns)
 
     def _room(self, pacer: Pacer, now_ns: int) -> None:
-        pacer.on_room(now_ns)
+        with self._context.guard(pacer.owner, "on_room", now_ns):
+            pacer.on_room(now_ns)
         self._collect_notices(now_ns)
 
     def _collect_notices(self, now_ns: int) -> None:
         touched, self._context.touched = self._context.touched, {}
         for supervisor in touched.values():
-            notice = supervisor.take_notice(now_ns)
-            if notice is not None:
-                self._notices.append(notice)
+            with self._context.guard(supervisor.owner, "take_notice", now_ns):
+                notice = supervisor.take_notice(now_ns)
+                if notice is not None:
+                    self._notices.append(notice)
 
     def _pacer(self, venue: Venue) -> Pacer:
         key = f"{venue.weight_pool} {venue.weight_place}"
@@ -411,3 +454,11 @@ class ClientCore:
         if self._closed:
             return None
         return next((each for each in self._pacers.values() if each.holds(request)), None)
+
+
+def _owner_of(timer: Timer, owner: int | str) -> str:
+    """Who is to recover when the handler of a deadline raises."""
+    if timer is Timer.RECOVER:
+        return str(owner)
+    kind = _KINDS.get(timer, "link" if timer in _LINK_TIMERS else "market")
+    return f"{kind} {owner}"

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from depthcache.core.answers import Answer, Verdict
+from depthcache.core.bodies import UnreadableBody, time_in
 from depthcache.core.context import Context
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
@@ -67,6 +65,11 @@ class Clock(Asker):
         """Ask no more."""
         self._context.deadlines.clear(self._venue.name, Timer.CLOCK)
 
+    @property
+    def owner(self) -> str:
+        """See `Asker`."""
+        return f"clock {self._venue.name}"
+
     def on_timer(self, now_ns: int) -> None:
         """CLOCK is due."""
         self._context.deadlines.set(
@@ -76,9 +79,12 @@ class Clock(Asker):
         self._pacer.ask(ticket, now_ns)
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
-        """The time came."""
-        time_ms = _time_ms(body) if answer.verdict is Verdict.INSTALL else None
-        if time_ms is None or ticket.sent_ns is None:
+        """The time came, or something that is none: then the next question will do."""
+        if answer.verdict is not Verdict.INSTALL or ticket.sent_ns is None:
+            return
+        try:
+            time_ms = time_in(body)
+        except UnreadableBody:
             return
         half_ns = (now_ns - ticket.sent_ns) // 2
         offset_ns = time_ms * _MS_NS + _MS_NS // 2 - (ticket.sent_ns + half_ns)
@@ -89,12 +95,3 @@ class Clock(Asker):
 
     def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         """No time came; the next question will do."""
-
-
-def _time_ms(body: bytes) -> int | None:
-    try:
-        answer: Any = msgspec.json.decode(body)
-        time_ms = answer["serverTime"]
-    except (msgspec.DecodeError, LookupError, TypeError, UnicodeDecodeError):
-        return None
-    return time_ms if isinstance(time_ms, int) and not isinstance(time_ms, bool) else None

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["CloseConnection", "Command", "Fetch", "OpenConnection", "Send", "TellAudit", "TellTrouble"]
+__all__ = [
+    "CloseConnection",
+    "Command",
+    "Fetch",
+    "OpenConnection",
+    "Send",
+    "TellAudit",
+    "TellFault",
+    "TellTrouble",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +70,12 @@ class TellAudit:
     """Why there was none."""
 
 
-Command: TypeAlias = OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit
+@dataclass(frozen=True, slots=True)
+class TellFault:
+    """A part of this client raised, which is a mistake of this package; what heals it is armed already."""
+
+    where: str
+    error: Exception
+
+
+Command: TypeAlias = OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit | TellFault

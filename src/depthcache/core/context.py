@@ -6,14 +6,16 @@ No decisions here. Parts never call the outside; they append commands, and the r
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from depthcache.core.budget import Budgets
-from depthcache.core.commands import Command
-from depthcache.core.policy import Policy, backoff_ns
-from depthcache.core.timers import Deadlines
+from depthcache.core.commands import Command, TellFault
+from depthcache.core.policy import Policy, backoff_ns, to_ns
+from depthcache.core.timers import Deadlines, Timer
 
 if TYPE_CHECKING:
     from depthcache._native import Router
@@ -40,7 +42,44 @@ class Context:
     connection_numbers: count[int] = field(default_factory=lambda: count(1))
     link_numbers: count[int] = field(default_factory=lambda: count(1))
     request_numbers: count[int] = field(default_factory=lambda: count(1))
+    faults: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """Who raised: how often in a row, and when last."""
 
     def backoff_ns(self, attempt: int, base_s: float, cap_s: float) -> int:
         """A pause with this client's jitter."""
         return backoff_ns(attempt, base_s, cap_s, self.random())
+
+    def guard(self, owner: str, where: str, now_ns: int) -> AbstractContextManager[None]:
+        """For `with`: what raises inside concerns `owner` alone (`market 3`, `link 1`) and ends there."""
+        return _Guard(self, owner, where, now_ns)
+
+    def on_fault(self, owner: str, where: str, error: Exception, now_ns: int) -> None:
+        """A part of the client raised, whatever it was: it is to recover soon, each time later."""
+        times, last_ns = self.faults.get(owner, (0, now_ns))
+        if now_ns - last_ns >= to_ns(self.policy.stable_s):
+            times = 0
+        self.faults[owner] = times + 1, now_ns
+        if self.deadlines.pending(Timer.RECOVER, owner) is None:
+            pause_ns = self.backoff_ns(times, self.policy.retry_base_s, self.policy.retry_cap_s)
+            self.deadlines.set(Timer.RECOVER, owner, now_ns + pause_ns)
+        self.commands.append(TellFault(f"{where} of {owner}", error))
+
+
+class _Guard:
+    """See `Context.guard`."""
+
+    __slots__ = ("_context", "_now_ns", "_owner", "_where")
+
+    def __init__(self, context: Context, owner: str, where: str, now_ns: int) -> None:
+        self._context, self._owner, self._where, self._now_ns = context, owner, where, now_ns
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._context.on_fault(self._owner, self._where, error, self._now_ns)
+        return True

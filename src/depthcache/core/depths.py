@@ -44,14 +44,17 @@ class Depths:
         wishes: list[tuple[float, int, Supervisor, Purpose, int]] = []
         for market, covered, asked in self._context.router.shallow():
             supervisor = self._markets.get(market)
-            wish = None if supervisor is None else supervisor.upkeep.on_shallow(covered, asked, now_ns)
-            if wish is not None and supervisor is not None:
-                urgency, purpose, limit = wish
-                wishes.append((urgency, market, supervisor, purpose, limit))
+            if supervisor is None:
+                continue
+            with self._context.guard(supervisor.owner, "on_shallow", now_ns):
+                if wish := supervisor.upkeep.on_shallow(covered, asked, now_ns):
+                    urgency, purpose, limit = wish
+                    wishes.append((urgency, market, supervisor, purpose, limit))
         for market, supervisor in self._markets.items():
             if supervisor.upkeep.is_due(now_ns):
                 limit = supervisor.upkeep.wanted_limit
                 wishes.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))
         wishes.sort(key=lambda wish: wish[:2])
         for _, _, supervisor, purpose, limit in wishes[:_MOST_AT_ONCE]:
-            supervisor.upkeep.want(purpose, limit, now_ns)
+            with self._context.guard(supervisor.owner, "want", now_ns):
+                supervisor.upkeep.want(purpose, limit, now_ns)

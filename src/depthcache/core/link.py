@@ -72,6 +72,11 @@ class Link:
     # --- getters ---------------------------------------------------------------------------
 
     @property
+    def owner(self) -> str:
+        """As `pacing.Asker.owner`."""
+        return f"link {self.number}"
+
+    @property
     def is_open(self) -> bool:
         """Whether frames can come."""
         return self._opened_ns is not None
@@ -95,7 +100,7 @@ class Link:
     def add(self, name: str, subscriber: Strand, now_ns: int) -> None:
         """Carry one more stream."""
         live = self.subscriptions.add(name, subscriber)
-        if self.connection is None and self._context.deadlines.pending(Timer.CONNECT, self.number) is None:
+        if self.connection is None and not self._waits_to_connect():
             self._connect(now_ns)
         elif self.is_open:
             self._attach(name, subscriber, now_ns)
@@ -125,6 +130,20 @@ class Link:
         if self.connection is not None:
             self._context.commands.append(CloseConnection(self.connection))
             self._go_down(reason, now_ns)
+
+    def recover(self, now_ns: int) -> None:
+        """Something raised on the way: the one state that is known for sure is a new connection."""
+        if self.connection is not None:
+            self.reconnect("this client made a mistake with the connection", now_ns)
+        else:
+            self.go_on(now_ns)
+
+    def go_on(self, now_ns: int) -> None:
+        """Connect or say what is to be said, unless that is on its way."""
+        if self.connection is not None:
+            self._talk(now_ns)
+        elif len(self.subscriptions) and not self._waits_to_connect():
+            self._connect(now_ns)
 
     def shut(self) -> None:
         """Close for good: no stream is wanted any more."""
@@ -195,19 +214,23 @@ class Link:
 
     # --- connections -----------------------------------------------------------------------
 
+    def _waits_to_connect(self) -> bool:
+        return self._context.deadlines.pending(Timer.CONNECT, self.number) is not None
+
     def _connect(self, now_ns: int) -> None:
         context = self._context
         free_at_ns = self._budget.take_connect(context.policy.share, now_ns)
         if free_at_ns > now_ns:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
-        connection = self.connection = next(context.connection_numbers)
+        connection = next(context.connection_numbers)
+        context.router.open_connection(connection)
+        self.connection = connection
         self.connects += 1
         context.carriers[connection] = self
-        context.router.open_connection(connection)
-        context.commands.append(OpenConnection(connection, self.venue.stream_url()))
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
+        context.commands.append(OpenConnection(connection, self.venue.stream_url()))
 
     def _go_down(self, reason: str, now_ns: int) -> None:
         policy = self._context.policy
@@ -216,12 +239,13 @@ class Link:
             self._attempt = 0
         self._forget_connection()
         self._context.deadlines.clear(self.number, *_TIMERS)
+        pause_ns = self._context.backoff_ns(self._attempt, policy.connect_base_s, policy.connect_cap_s)
+        self._attempt += 1
+        # What heals is armed before anybody is told.
+        self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
         self.subscriptions.on_down()
         for _, subscriber in self.subscriptions.subscribers():
             subscriber.on_disconnected(reason, now_ns)
-        pause_ns = self._context.backoff_ns(self._attempt, policy.connect_base_s, policy.connect_cap_s)
-        self._attempt += 1
-        self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
         self._owner.on_lost(self, now_ns)
 
     def _forget_connection(self) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
-from typing import Any, Protocol
-
-import msgspec
+from typing import Protocol
 
 from depthcache.core.answers import Answer, Verdict
+from depthcache.core.bodies import UnreadableBody, listed_in
 from depthcache.core.context import Context
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
@@ -28,6 +27,8 @@ _ON = frozenset({"TRADING", "CANCEL_ONLY"})
 _ENDED = frozenset({"SETTLING", "DELIVERED", "CLOSE", "DELISTED"})
 """Futures docs, 2026-05-28; rows stay listed for long (OMGUSDT since 2025-01, measured 2026-10-07)."""
 _SOONEST_S = 10.0
+_AGAIN_S = 10.0
+"""After a list that could not be read, doubled each time up to the usual interval."""
 _HALTED_S = 30.0
 """How often the list is asked while a symbol is halted."""
 _MOST_NAMES = 100
@@ -51,6 +52,11 @@ class Listed(Protocol):
     symbol: str
 
     @property
+    def owner(self) -> str:
+        """As `pacing.Asker.owner`."""
+        ...
+
+    @property
     def is_halted(self) -> bool:
         """Whether it was told that the symbol is halted."""
         ...
@@ -68,6 +74,7 @@ class Listing(Asker):
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False
         self._asked_ns: int | None = None
+        self._failures = 0
 
     # --- commands --------------------------------------------------------------------------
 
@@ -93,6 +100,19 @@ class Listing(Asker):
         else:
             self._look_in(max(0.0, (last_ns - now_ns) / 1e9 + _SOONEST_S), now_ns)
 
+    @property
+    def owner(self) -> str:
+        """See `Asker`."""
+        return f"listing {self._venue.name}"
+
+    def recover(self, now_ns: int) -> None:
+        """Something raised on the way: ask again soon."""
+        if self._ticket is not None:
+            self._pacer.withdraw(self._ticket)
+            self._ticket = None
+        self._failures += 1
+        self._go_on(now_ns)
+
     # --- what happened ---------------------------------------------------------------------
 
     def on_timer(self, now_ns: int) -> None:
@@ -102,18 +122,22 @@ class Listing(Asker):
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The list came, or a refusal: one name in it may be unknown."""
         self._ticket = None
-        rows = _rows(body, self._venue) if answer.verdict is Verdict.INSTALL else None
-        if rows:
-            self._tell(rows, now_ns)
-        elif answer.verdict is Verdict.UNKNOWN and not self._asked_whole:
+        if answer.verdict is Verdict.UNKNOWN and not self._asked_whole:
             self._wants_whole = True
             self._ask(now_ns)
             return
+        try:
+            rows = listed_in(body, self._venue) if answer.verdict is Verdict.INSTALL else {}
+        except UnreadableBody:
+            rows = {}
+        self._failures = 0 if rows else self._failures + 1
+        self._tell(rows, now_ns)
         self._go_on(now_ns)
 
     def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         """No list came; the next look will try again."""
         self._ticket = None
+        self._failures += 1
         self._go_on(now_ns)
 
     # --- inside ----------------------------------------------------------------------------
@@ -132,21 +156,27 @@ class Listing(Asker):
         self._pacer.ask(self._ticket, now_ns)
 
     def _tell(self, rows: dict[str, str], now_ns: int) -> None:
-        for each in tuple(self._watchers):
-            status = rows.get(each.symbol)
-            if status is not None:
-                each.on_listed(_trading(status), status, (), now_ns)
-            elif self._asked_whole:
-                each.on_listed(Trading.GONE, "", _near(each.symbol, rows), now_ns)
-            else:
-                each.on_listed(Trading.UNTOLD, "", (), now_ns)
+        for each in tuple(self._watchers) if rows else ():
+            with self._context.guard(each.owner, "on_listed", now_ns):
+                self._tell_one(each, rows, now_ns)
+
+    def _tell_one(self, each: Listed, rows: dict[str, str], now_ns: int) -> None:
+        status = rows.get(each.symbol)
+        if status is not None:
+            each.on_listed(_trading(status), status, (), now_ns)
+        elif self._asked_whole:
+            each.on_listed(Trading.GONE, "", _near(each.symbol, rows), now_ns)
+        else:
+            each.on_listed(Trading.UNTOLD, "", (), now_ns)
 
     def _go_on(self, now_ns: int) -> None:
         if self._wants_whole:
             self._ask(now_ns)
         elif self._watchers:
             halted = any(each.is_halted for each in self._watchers)
-            self._look_in(_HALTED_S if halted else self._context.policy.listing_s, now_ns)
+            usual_s = _HALTED_S if halted else self._context.policy.listing_s
+            again_s = _AGAIN_S * 2.0 ** min(self._failures - 1, 30) if self._failures else usual_s
+            self._look_in(min(again_s, usual_s), now_ns)
 
     def _look_in(self, seconds: float, now_ns: int) -> None:
         deadlines, due_ns = self._context.deadlines, now_ns + to_ns(seconds)
@@ -159,18 +189,6 @@ def _trading(status: str) -> Trading:
     if status in _ON:
         return Trading.ON
     return Trading.ENDED if status in _ENDED else Trading.HALTED
-
-
-def _rows(body: bytes, venue: Venue) -> dict[str, str] | None:
-    """Symbol to status; None for what is no list."""
-    try:
-        info: Any = msgspec.json.decode(body)
-        return {
-            row["symbol"]: str(row.get(venue.status_key) or row.get("status") or "TRADING")
-            for row in info[venue.listing_key]
-        }
-    except (msgspec.DecodeError, LookupError, TypeError, AttributeError, UnicodeDecodeError):
-        return None
 
 
 def _near(symbol: str, rows: Iterable[str]) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ _TURNS = (
 class Asker(Protocol):
     """Who wants a request made."""
 
+    @property
+    def owner(self) -> str:
+        """Who is to recover when something raises on the way: `market 3`, `listing binance.com` …"""
+        ...
+
     def on_sent(self, ticket: Ticket, now_ns: int) -> None:
         """The request leaves now; most do not care."""
         return
@@ -185,6 +190,16 @@ class Pacer:
         """Whether that request is on its way."""
         return request in self._in_flight
 
+    def asker_of(self, request: int) -> str:
+        """Whose request that is; itself where it is nobody's."""
+        ticket = self._in_flight.get(request)
+        return self.owner if ticket is None else ticket.asker.owner
+
+    @property
+    def owner(self) -> str:
+        """As `Asker.owner`."""
+        return f"budget {self.pool}"
+
     # --- inside ----------------------------------------------------------------------------
 
     def _send_what_may_go(self, now_ns: int) -> None:
@@ -194,9 +209,15 @@ class Pacer:
         while (ticket := self._first_in_line(barred)) is not None:
             if len(self._in_flight) >= policy.requests_in_flight:
                 break  # an answer makes room, not time
-            at_ns = self._take(ticket, now_ns)
+            try:
+                at_ns = self._take(ticket, now_ns)
+            except Exception as error:  # noqa: BLE001 - who stands behind it must not wait for ever
+                self.withdraw(ticket)
+                self._context.on_fault(ticket.asker.owner, "a request", error, now_ns)
+                continue
             if at_ns <= now_ns:
-                self._send(ticket, now_ns)
+                with self._context.guard(ticket.asker.owner, "a request", now_ns):
+                    self._send(ticket, now_ns)
                 continue
             again_ns = at_ns if again_ns is None else min(again_ns, at_ns)
             if ticket.purpose not in (Purpose.CHECK, Purpose.DEEPEN):
@@ -238,9 +259,9 @@ class Pacer:
         ticket.sent_ns = now_ns
         self._in_flight[request] = ticket
         timeout_s = context.policy.snapshot_timeout_s
+        context.deadlines.set(Timer.ANSWER, request, now_ns + to_ns(2 * timeout_s))
         ticket.asker.on_sent(ticket, now_ns)
         context.commands.append(Fetch(request, ticket.target, timeout_s))
-        context.deadlines.set(Timer.ANSWER, request, now_ns + to_ns(2 * timeout_s))
 
     def _first_in_line(self, barred: set[Purpose]) -> Ticket | None:
         """Who is next: the first line with somebody in it, from the current turn on; last, who only

@@ -101,6 +101,23 @@ class Plane:
         else:
             link.renew(name, now_ns)
 
+    def resettle(self, name: str, now_ns: int) -> None:
+        """Something raised while a stream came or moved: it is to have a place that is on its way."""
+        carriage, link = self._carriages.get(name), self._homes.get(name)
+        if link is not None and link.number in self._links and name in link.subscriptions:
+            link.go_on(now_ns)
+        elif carriage is not None:
+            self._settle(carriage, now_ns, besides=None)
+
+    def recover(self, number: int, now_ns: int) -> None:
+        """A link raised: let it begin again, and a succession go on."""
+        link = self._links.get(number)
+        if link is None:
+            return
+        if number in self._successions:
+            self._look_again(link, now_ns)
+        link.recover(now_ns)
+
     # --- what happened ---------------------------------------------------------------------
 
     def on_data(self, name: str, now_ns: int) -> None:
@@ -130,9 +147,9 @@ class Plane:
             return
         successor = self._make_link()
         self._successions[successor.number] = _Succession(link, now_ns)
+        self._look_again(successor, now_ns)
         for name, _ in link.subscriptions.subscribers():
             successor.add(name, self._carriages[name].strand(), now_ns)
-        self._look_again(successor, now_ns)
 
     def on_lost(self, link: Link, now_ns: int) -> None:
         """A link's connection broke: its successor, if there is one, takes over as it is."""

@@ -11,11 +11,16 @@ Replies are not wrapped on combined sockets, and errors come bare (documentation
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, cast
 
+from depthcache.core.bodies import UnreadableBody, read_json, whole
+from depthcache.foreign_text import clean
+
 __all__ = ["Reply", "Shutdown", "read_reply"]
+
+_LONGEST_TEXT = 200
+_NUMBERS = range(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ class Shutdown:
 def read_reply(payload: bytes) -> Reply | Shutdown | None:
     """The meaning of a control message; None for everything unknown. Never raises."""
     try:
-        value = json.loads(payload)
-    except (ValueError, RecursionError):
+        value = read_json(payload)
+    except UnreadableBody:
         return None
     if not isinstance(value, dict):
         return None
@@ -44,17 +49,11 @@ def read_reply(payload: bytes) -> Reply | Shutdown | None:
     event = cast("dict[str, Any]", inner).get("e") if isinstance(inner, dict) else None
     if "serverShutdown" in (message.get("e"), event):
         return Shutdown()
-    number = message.get("id")
-    number = number if isinstance(number, int) and not isinstance(number, bool) else None
+    number = whole(message.get("id"), _NUMBERS)
     error = message.get("error", message)
     if isinstance(error, dict) and ("code" in error or "msg" in error):
         fault = cast("dict[str, Any]", error)
-        return Reply(number, (_code(fault), str(fault.get("msg", ""))[:200]))
+        return Reply(number, (whole(fault.get("code")), clean(fault.get("msg", ""), most=_LONGEST_TEXT)))
     if "error" in message:
-        return Reply(number, (None, str(message["error"])[:200]))
+        return Reply(number, (None, clean(message["error"], most=_LONGEST_TEXT)))
     return Reply(number, None) if "result" in message else None
-
-
-def _code(error: dict[str, Any]) -> int | None:
-    code = error.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None

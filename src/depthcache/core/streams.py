@@ -64,6 +64,18 @@ class Streams:
         for plane in self._planes:
             plane.doubt(name, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns)
 
+    def retell(self, name: str, now_ns: int) -> None:
+        """The subscriber of a stream is to be told again whether it comes, and it is to have its places."""
+        if name in self._carriages:
+            for plane in self._planes:
+                plane.resettle(name, now_ns)
+            self._carriages[name].retell(now_ns)
+
+    def recover(self, number: int, now_ns: int) -> None:
+        """A link raised: let it begin again. Links that are none of these are ignored."""
+        for plane in self._planes:
+            plane.recover(number, now_ns)
+
     # --- what happened ---------------------------------------------------------------------
 
     def on_data(self, name: str, now_ns: int) -> None:

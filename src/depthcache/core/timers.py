@@ -58,6 +58,8 @@ class Timer(Enum):
     """When to ask a venue for its time."""
     LISTING = "listing"
     """When to ask a venue which symbols trade."""
+    RECOVER = "recover"
+    """When to let a part of the client that raised begin again: a market, a link, a listing."""
 
 
 class Deadlines:

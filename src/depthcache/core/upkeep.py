@@ -119,6 +119,11 @@ class Upkeep(Asker):
         """Whether the interval of refreshing is over."""
         return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
 
+    @property
+    def owner(self) -> str:
+        """See `Asker`."""
+        return f"market {self._market}"
+
     # --- commands --------------------------------------------------------------------------
 
     def refresh_every(self, seconds: float | None) -> None:

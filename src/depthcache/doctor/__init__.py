@@ -15,6 +15,8 @@ from depthcache.doctor.finding import Finding, Report, Verdict
 from depthcache.doctor.questions import ask_open_points
 from depthcache.doctor.reach import Host, examine_reach
 from depthcache.doctor.wire import examine_book, examine_streams
+from depthcache.errors import UsageError
+from depthcache.io.rest import words
 from depthcache.io.sessions import Sessions
 from depthcache.settings import Settings
 
@@ -34,14 +36,14 @@ async def findings(
     sessions = Sessions(chosen.ca_file)
     host = Host(venue, sessions, use_proxies=chosen.proxies, ca_file=chosen.ca_file)
     try:
-        async for finding in examine_reach(host, symbol):
+        async for finding in _all_of(examine_reach(host, symbol), host):
             yield finding
         if host.can_go_on:
-            async for finding in examine_streams(host, seconds=seconds):
+            async for finding in _all_of(examine_streams(host, seconds=seconds), host):
                 yield finding
-            async for finding in examine_book(host, chosen):
+            async for finding in _all_of(examine_book(host, chosen), host):
                 yield finding
-            async for finding in ask_open_points(host, seconds=min(seconds, 3.0)):
+            async for finding in _all_of(ask_open_points(host, seconds=min(seconds, 3.0)), host):
                 yield finding
     finally:
         await sessions.aclose()
@@ -53,3 +55,16 @@ async def examine(
     """All findings of an exchange; arguments and errors are those of `depthcache.doctor.findings`."""
     found = [each async for each in findings(exchange, symbol, seconds=seconds, settings=settings)]
     return Report(exchange=exchange, findings=tuple(found))
+
+
+async def _all_of(findings: AsyncIterator[Finding], host: Host) -> AsyncIterator[Finding]:
+    """Findings of one part; one that raises is a finding, too, and the parts that need it are left out."""
+    try:
+        async for finding in findings:
+            yield finding
+    except UsageError:
+        raise  # the caller's
+    except Exception as error:  # noqa: BLE001 - whatever a peer sends, the doctor says what is wrong
+        host.can_go_on = False
+        advice = "the exchange, or something in between, sends what nobody expects; please report this"
+        yield Finding("doctor", Verdict.FAIL, words(error), advice)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from depthcache.foreign_text import clean
+
 __all__ = ["Finding", "Report", "Verdict"]
+
+_LONGEST = 1_000
+"""Characters of one text of a finding."""
 
 
 class Verdict(StrEnum):
@@ -30,12 +35,18 @@ class Finding:
         verdict: how it ended.
         measured: what was seen, in words and numbers.
         advice: what to do; empty where nothing is wrong.
+
+    What was measured was often written by somebody else: all texts are cleaned here.
     """
 
     check: str
     verdict: Verdict
     measured: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("check", "measured", "advice"):
+            object.__setattr__(self, name, clean(getattr(self, name), most=_LONGEST))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

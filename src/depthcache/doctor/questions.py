@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from depthcache.core.answers import used_weight
 from depthcache.doctor.finding import Finding, Verdict
 from depthcache.doctor.reach import Host
 from depthcache.doctor.wire import listen
+from depthcache.foreign_text import clean
 from depthcache.io.network import Response
 
 __all__ = ["ask_open_points"]
@@ -53,17 +55,16 @@ async def _ask_rest(host: Host) -> AsyncIterator[Finding]:
     base = venue.endpoints.rest + venue.depth_path
     before = await _used(host)
     answer, _ = await host.get(f"{base}?symbol={host.symbol}")
-    after = answer.headers.get("x-mbx-used-weight-1m") if isinstance(answer, Response) else None
-    if before is not None and after is not None and after.isdigit():
-        spent = int(after) - before
+    after = used_weight(answer.headers) if isinstance(answer, Response) else None
+    if before is not None and after is not None:
+        spent = after - before
         yield Finding("what does depth without a limit cost?", Verdict.INFO, f"{spent} of weight")
     answer, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit=100")
     if isinstance(answer, Response):
-        words = answer.body[:80].decode("utf-8", "replace")
+        words = clean(answer.body, most=80)
         yield Finding("how is an unknown symbol refused?", Verdict.INFO, f"HTTP {answer.status}: {words}")
 
 
 async def _used(host: Host) -> int | None:
     answer, _ = await host.get(host.venue.time_url())
-    text = answer.headers.get("x-mbx-used-weight-1m") if isinstance(answer, Response) else None
-    return int(text) if text is not None and text.isdigit() else None
+    return used_weight(answer.headers) if isinstance(answer, Response) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import ssl
 import time
@@ -14,10 +13,12 @@ from urllib.parse import urlsplit
 
 from depthcache import venues
 from depthcache.core.answers import used_weight
+from depthcache.core.bodies import UnreadableBody, listed_in, time_in
 from depthcache.doctor.finding import Finding, Verdict
+from depthcache.errors import ConnectionFailed, InvalidArgument
 from depthcache.io import rest
 from depthcache.io.network import Failure, Response
-from depthcache.io.proxies import way_to
+from depthcache.io.proxies import DIRECT, Way, way_to
 from depthcache.io.sessions import Sessions
 from depthcache.venues import Venue
 
@@ -56,9 +57,9 @@ class Host:
         answer = await rest.fetch(self.sessions, url, timeout_s=_TIMEOUT_S, use_proxies=self.use_proxies)
         return answer, time.monotonic() - begun
 
-    def is_proxied(self, url: str) -> bool:
-        """Whether requests to there go through a proxy."""
-        return self.use_proxies and way_to(url).proxy is not None
+    def way(self, url: str) -> Way:
+        """How requests go there. Raises ConnectionFailed for a proxy that cannot be used."""
+        return way_to(url) if self.use_proxies else DIRECT
 
 
 async def examine_reach(host: Host, symbol: str | None) -> AsyncIterator[Finding]:
@@ -80,13 +81,19 @@ async def examine_reach(host: Host, symbol: str | None) -> AsyncIterator[Finding
 async def _examine_host(host: Host, url: str) -> AsyncIterator[Finding]:
     parts = urlsplit(url)
     name, port = parts.hostname or "", parts.port or (443 if parts.scheme in ("https", "wss") else 80)
-    if host.is_proxied(url):
-        yield Finding(f"way to {name}", Verdict.OK, f"through the proxy {way_to(url).proxy}")
+    try:
+        proxy = host.way(url).proxy
+    except ConnectionFailed as error:
+        advice = "write the proxy as it must be, or take the variable away"
+        yield Finding(f"way to {name}", Verdict.FAIL, error.reason, advice)
+        return
+    if proxy is not None:
+        yield Finding(f"way to {name}", Verdict.OK, f"through the proxy {proxy}")
         return
     loop = asyncio.get_running_loop()
     try:
         found = await asyncio.wait_for(loop.getaddrinfo(name, port, type=socket.SOCK_STREAM), _TIMEOUT_S)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:
         advice = "check the name server of this host, or set a proxy (HTTPS_PROXY)"
         yield Finding(f"DNS of {name}", Verdict.FAIL, rest.words(error), advice)
         return
@@ -156,8 +163,8 @@ async def _examine_clock(host: Host) -> Finding:
     middle_s = before_s + (time.monotonic() - begun) / 2
     try:
         assert isinstance(answer, Response)  # noqa: S101 - told below
-        offset_s = json.loads(answer.body)["serverTime"] / 1e3 - middle_s
-    except (AssertionError, ValueError, LookupError, TypeError):
+        offset_s = time_in(answer.body) / 1e3 - middle_s
+    except (AssertionError, UnreadableBody):
         return Finding(
             "clock", Verdict.WARN, "the exchange's time could not be read", "lags will not be known"
         )
@@ -183,7 +190,8 @@ async def _examine_listing(host: Host, symbol: str | None) -> AsyncIterator[Find
         verdict = Verdict.WARN if busy else Verdict.OK
         yield Finding("weight header", verdict, f"{used} of {limit} used in this minute", advice)
     rows = _rows(answer, venue)
-    chosen = wanted or next((each for each in _USUAL if each in rows), next(iter(rows), ""))
+    usual = (each for each in (*_USUAL, *rows) if each in rows and _is_symbol(each, venue))
+    chosen = wanted or next(usual, "")
     host.symbol = chosen
     if not chosen or chosen not in rows:
         host.can_go_on = False
@@ -197,10 +205,17 @@ async def _examine_listing(host: Host, symbol: str | None) -> AsyncIterator[Find
     yield Finding("symbol", verdict, f"{chosen} is {status}; {len(rows):,} listed", advice)
 
 
+def _is_symbol(name: str, venue: Venue) -> bool:
+    """Whether a listed name can be asked for."""
+    try:
+        return venues.parse_symbol(name, venue) == name
+    except InvalidArgument:
+        return False
+
+
 def _rows(answer: Response | Failure, venue: Venue) -> dict[str, str]:
     try:
         assert isinstance(answer, Response)  # noqa: S101 - nothing is listed then
-        listed = json.loads(answer.body)[venue.listing_key]
-        return {row["symbol"]: str(row.get(venue.status_key, row.get("status", "TRADING"))) for row in listed}
-    except (AssertionError, ValueError, LookupError, TypeError, AttributeError):
+        return listed_in(answer.body, venue)
+    except (AssertionError, UnreadableBody):
         return {}

@@ -12,11 +12,11 @@ from typing import Any, cast
 import aiohttp
 from aiohttp import WSMsgType
 
+from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.doctor.finding import Finding, Verdict
 from depthcache.doctor.reach import Host
-from depthcache.errors import ConnectionFailed, DepthCacheError
+from depthcache.errors import DepthCacheError
 from depthcache.io import rest
-from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.sessions import through
 from depthcache.settings import Settings
 
@@ -24,6 +24,8 @@ __all__ = ["Heard", "examine_book", "examine_streams", "listen"]
 
 _OPEN_S = 10.0
 _BOOK_S = 20.0
+_IDS = range(1 << 63)
+_MOST_DIFFS = 50_000
 
 
 @dataclass(slots=True)
@@ -40,10 +42,10 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
     """Subscribe and listen for some seconds, or until something breaks."""
     heard = Heard()
     try:
-        way = way_to(url) if host.use_proxies else DIRECT
+        way = host.way(url)
         async with asyncio.timeout(_OPEN_S):
             socket = await host.sessions.of(way).ws_connect(url, autoping=False, compress=0, **through(way))
-    except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a peer sends is a finding
         heard.error = rest.words(error)
         return heard
     try:
@@ -93,7 +95,8 @@ def _examine_chain(host: Host, diffs: list[dict[str, Any]]) -> Finding:
     rule = "U == previous u + 1" if contiguous else "pu == previous u"
     broken = 0
     for before, after in itertools.pairwise(diffs):
-        follows = after.get("U", 0) - 1 if contiguous else after.get("pu")
+        first = whole(after.get("U"), _IDS)
+        follows = (first or 0) - 1 if contiguous else after.get("pu")
         broken += follows != before.get("u")
     if not broken:
         return Finding("id chain", Verdict.OK, f"{rule} held {max(0, len(diffs) - 1)} times")
@@ -128,15 +131,16 @@ async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]
 
 def _take(heard: Heard, text: str) -> None:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = read_json(text.encode("utf-8", "backslashreplace"))
+    except UnreadableBody:
         return
     if not isinstance(value, dict):
         return
     message = cast("dict[str, Any]", value)
     data = message.get("data", message)
     diff = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-    if diff.get("e") == "depthUpdate":
-        heard.diffs.append(diff)
+    if diff.get("e") == "depthUpdate" and all(isinstance(diff.get(side), list) for side in ("b", "a")):
+        if len(heard.diffs) < _MOST_DIFFS:
+            heard.diffs.append(diff)
     elif "result" in message:
         heard.acknowledged = True

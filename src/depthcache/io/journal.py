@@ -25,8 +25,9 @@ _LEVEL = 3
 
 
 def line(**values: Any) -> bytes:
-    """One record, without the end of its line."""
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    """One record, without the end of its line. A lone surrogate becomes the escape that JSON has for it."""
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
 
 
 class Journal:

@@ -92,7 +92,10 @@ class NativeNetwork(AiohttpNetwork):
     async def _hear(self) -> None:
         while not self._stopped.done():
             await self._loop.sock_recv(self._bell, _RINGS)
-            self._take()
+            try:
+                self._take()
+            except Exception as error:  # noqa: BLE001 - whoever raised, the next event must be heard
+                logs.unexpected(where="the native network", error=error)
 
     def _take(self) -> None:
         happened = self._transport.take_events() if self._transport is not None else []
@@ -134,7 +137,8 @@ class NativeNetwork(AiohttpNetwork):
         transport.stop(GOODBYE_S)
         try:
             await super().aclose()
-            await self._stopped
+            # Where the loop itself ends, whoever listened is gone, and nobody will tell.
+            await asyncio.wait((self._stopped, self._hearing), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._transport = None  # closing again finds nothing to close
             transport.stop(0)

@@ -11,11 +11,24 @@ the result of `open`, `fetch` and `close` in a later step, not from inside the c
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames"]
+from depthcache.foreign_text import clean
+
+__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames", "lacks_descriptors"]
+
+_LONGEST_HEADER = 8_190
+"""Characters: what HTTP clients take (aiohttp 3.14)."""
+
+
+def lacks_descriptors(error: BaseException) -> str:
+    """What to do, where a process has no file descriptor left; empty for every other error."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "no file descriptor is left for a connection: close some, or raise the limit (ulimit -n)"
+    return ""
 
 
 class TakesFrames(Protocol):
@@ -28,26 +41,40 @@ class TakesFrames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. `code`: the WebSocket close code, None where there was none."""
+    """Why a connection ended. `code`: the WebSocket close code, None where there was none. What somebody
+    else wrote into `reason` is cleaned here, whatever network it came from."""
 
     code: int | None
     reason: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", clean(self.reason))
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer of any status. Header names are lower case."""
+    """An HTTP answer of any status. Header names are lower case; names and values are cleaned here."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
+    def __post_init__(self) -> None:
+        headers = {
+            clean(name, most=_LONGEST_HEADER): clean(value, most=_LONGEST_HEADER)
+            for name, value in self.headers.items()
+        }
+        object.__setattr__(self, "headers", headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No HTTP answer: refused, reset, timed out."""
+    """No HTTP answer: refused, reset, timed out. `reason` is cleaned here, as in `Closed`."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", clean(self.reason))
 
 
 class Callbacks(Protocol):

@@ -6,6 +6,7 @@ WebSocket goes where its handshake goes: wss like https, ws like http. Not here:
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from depthcache.errors import ConnectionFailed
+from depthcache.foreign_text import clean
 
 __all__ = ["DIRECT", "Proxy", "ProxyKind", "Way", "way_to"]
 
@@ -28,6 +30,9 @@ _KINDS: Mapping[str, tuple[ProxyKind, int]] = {
     "socks5h": ("socks5", 1080),
 }
 """Schemes, kinds and default ports. Names are always looked up by a SOCKS proxy, as `socks5h` says."""
+
+_ESCAPES: Mapping[str, str] = {"#": "%23", "/": "%2F", "?": "%3F"}
+"""What ends the host of a URL, so that it cannot stand in a user or a password as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +77,76 @@ DIRECT = Way()
 def way_to(url: str) -> Way:
     """The way that the environment prescribes for a URL.
 
-    Raises ConnectionFailed for a proxy of a kind that is not supported: going around a proxy that
-    the user named would be worse than not connecting. Raises ValueError for what is no URL.
+    Raises ConnectionFailed for a proxy that cannot be used, for its kind or for how it is written: going
+    around a proxy that the user named would be worse than not connecting. The error names the variable, never
+    a user or a password. Raises ValueError for what is no URL.
     """
     parts = urlsplit(url)
     named = getproxies()
     scheme = _HANDSHAKE.get(parts.scheme, parts.scheme)
-    text = named.get(scheme) or named.get("all")
+    kind = scheme if named.get(scheme) else "all"
+    text = named.get(kind)
     if not text or proxy_bypass(parts.netloc):
         return DIRECT
-    given = urlsplit(text if "://" in text else f"http://{text}")
-    shown = f"{given.scheme}://{given.netloc.rpartition('@')[2]}"
-    if given.scheme not in _KINDS or not given.hostname:
-        reason = f"the environment names the proxy {shown!r}; only {_listed()} proxies work"
-        raise ConnectionFailed(url=url, reason=reason)
-    kind, port = _KINDS[given.scheme]
-    credentials = None
-    if given.username is not None:
-        credentials = (unquote(given.username), unquote(given.password or ""))
-    proxy = Proxy(kind, given.hostname, given.port or port, credentials)
-    return Way(proxy, encrypted=scheme == "https")
+    try:
+        return Way(_proxy(text), encrypted=scheme == "https")
+    except _UnusableProxy as error:
+        reason = f"{_variable(kind)} names no proxy that can be used: {error}"
+        raise ConnectionFailed(url=url, reason=reason) from None
+
+
+class _UnusableProxy(Exception):
+    """How a proxy is written; never with its user or password."""
+
+
+def _proxy(text: str) -> Proxy:
+    """A proxy as it is written in a variable. Credentials are cut off first, so that no parser sees them."""
+    scheme, _, rest = text.partition("://") if "://" in text else ("http", "", text)
+    userinfo, has_user, place = rest.rpartition("@")
+    if unescaped := [sign for sign in _ESCAPES if sign in userinfo]:
+        told = ", ".join(f"{_ESCAPES[sign]} for {sign!r}" for sign in unescaped)
+        raise _UnusableProxy(f"its user or password must be percent-encoded: write {told}")
+    host, port = _host_and_port(place)
+    if host is None:
+        raise _UnusableProxy(
+            f"it must look like http://user:password@host:port, with {_all_escapes()} escaped"
+        )
+    if scheme.lower() not in _KINDS or not host:
+        shown = f"{scheme}://{host}" + (f":{port}" if port else "")
+        raise _UnusableProxy(f"{clean(shown)!r}; only {_listed()} proxies work")
+    kind, usual_port = _KINDS[scheme.lower()]
+    return Proxy(kind, host, port or usual_port, _credentials(userinfo) if has_user else None)
+
+
+def _host_and_port(place: str) -> tuple[str | None, int | None]:
+    """The host and the port that are named; None for what is no host and port: it may be a secret."""
+    try:
+        parts = urlsplit(f"//{place}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None, None
+    return (host, port) if host.isprintable() and port != 0 else (None, None)
+
+
+def _credentials(userinfo: str) -> tuple[str, str]:
+    user, _, password = userinfo.partition(":")
+    try:
+        user.encode(), password.encode()
+        return unquote(user, errors="strict"), unquote(password, errors="strict")
+    except UnicodeError:
+        raise _UnusableProxy("its user or password is no UTF-8, which is all that can be sent") from None
+
+
+def _variable(kind: str) -> str:
+    """The variable that names the proxy, as it is spelled in the environment."""
+    lower = f"{kind}_proxy"
+    if lower in os.environ:
+        return lower
+    return next((name for name in os.environ if name.lower() == lower), "the system's settings")
+
+
+def _all_escapes() -> str:
+    return ", ".join(f"{sign!r} as {escape}" for sign, escape in _ESCAPES.items())
 
 
 def _listed() -> str:

@@ -17,8 +17,11 @@ from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
 from depthcache import logs
 from depthcache.errors import InvalidArgument, UsageError
+from depthcache.foreign_text import clean
 from depthcache.io.journal import Journal, line, place
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
 
@@ -67,7 +70,10 @@ class Recorder:
         self._put(line(time=self.now_ns(), event=event, **values))
 
     def snapshot(self, url: str, body: bytes) -> None:
-        """An answer of a depth endpoint."""
+        """An answer of a depth endpoint; of what is no JSON, the beginning."""
+        if not _is_json(body):
+            self.note("answer", url=url, status=_OK, text=clean(body))
+            return
         query = parse_qs(urlsplit(url).query)
         symbol, limit = query.get("symbol", [""])[0], query.get("limit", [""])[0]
         head = line(
@@ -193,7 +199,10 @@ class RecordingNetwork(Network, Callbacks):
 
     def on_closed(self, connection: int, closed: Closed) -> None:
         """A connection ended."""
-        self._recorder.note("closed", connection=connection, code=closed.code, reason=closed.reason)
+        try:
+            self._recorder.note("closed", connection=connection, code=closed.code, reason=closed.reason)
+        except Exception as error:  # noqa: BLE001 - as above
+            logs.unexpected(where="the recorder", error=error)
         self._callbacks.on_closed(connection, closed)
 
     def on_alive(self, connection: int) -> None:
@@ -202,14 +211,19 @@ class RecordingNetwork(Network, Callbacks):
 
     def on_response(self, request: int, answer: Response | Failure) -> None:
         """A request ended."""
-        url = self._urls.pop(request)
+        try:
+            self._note_answer(self._urls.pop(request, ""), answer)
+        except Exception as error:  # noqa: BLE001 - the books wait for the answer, whatever is wrong here
+            logs.unexpected(where="the recorder", error=error)
+        self._callbacks.on_response(request, answer)
+
+    def _note_answer(self, url: str, answer: Response | Failure) -> None:
         if isinstance(answer, Failure):
             self._recorder.note("failure", url=url, reason=answer.reason)
         elif answer.status == _OK and urlsplit(url).path.endswith("/depth"):
             self._recorder.snapshot(url, answer.body)
         else:
             self._recorder.note("answer", url=url, status=answer.status)
-        self._callbacks.on_response(request, answer)
 
     def on_events(self) -> None:
         """`feed` returned True since the last call."""
@@ -218,3 +232,12 @@ class RecordingNetwork(Network, Callbacks):
     def on_wake(self) -> None:
         """The time given to `wake_at` has come."""
         self._callbacks.on_wake()
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether a body can stand in a line as it is: JSON, and nothing in it that a terminal would obey."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+        return body.translate(None, b"\t\r\n").decode("utf-8").isprintable()
+    except Exception:  # noqa: BLE001 - nested too deeply, no UTF-8, cut off …
+        return False

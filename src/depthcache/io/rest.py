@@ -1,7 +1,8 @@
 """One HTTP request with a time and a size limit, no redirects: a GET, or JSON that is posted.
 
-Every answer of any status is a `Response`, everything else a `Failure` that says why. Not here: what
-an answer means, and when to ask again.
+Every answer of any status is a `Response`, everything else a `Failure` that says why: whatever a peer sends
+and whatever a library makes of it, something comes back in time. Not here: what an answer means, and when to
+ask again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import ssl
 import aiohttp
 
 from depthcache.errors import ConnectionFailed
-from depthcache.io.network import Failure, Response
+from depthcache.foreign_text import clean
+from depthcache.io.network import Failure, Response, lacks_descriptors
 from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.sessions import Sessions, through
 
@@ -50,12 +52,16 @@ async def fetch(
             return Response(answer.status, headers, bytes(body))
     except TimeoutError:
         return Failure(f"no complete answer within {timeout_s:g} s")
-    except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - broken packing, absurd heads … : the list would never end
         return Failure(words(error))
 
 
 def words(error: BaseException) -> str:
-    """An error of the network as one line for people."""
+    """An error of the network as one line for people, cleaned: peers write most of these texts."""
+    return clean(_words(error))
+
+
+def _words(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = error.certificate_error
         detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused
@@ -64,7 +70,11 @@ def words(error: BaseException) -> str:
         return f"the WebSocket handshake was answered with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered with HTTP {error.status} ({error.message})"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the answer breaks the rules of HTTP: {error.message}"
     if isinstance(error, ConnectionFailed):
         return error.reason
-    text = " ".join(str(error).split())
+    if told := lacks_descriptors(error):
+        return told
+    text = clean(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,7 +6,8 @@ same code runs on aiohttp and on a virtual clock. It decides nothing.
 Each thing that happens takes the same way: tell the core, then settle. Settling takes the router's
 events, the core's commands and its notices, until there are none left, and sets the one wake-up.
 Whoever is called from within may call back: what that brings is settled by the loop already
-running. An error in the core, the network or a listener is logged once and the client goes on.
+running. An error in the core, the network or a listener is logged each time, a few of a kind at once, and the
+client goes on: what the core waits for is answered, with a failure where there is nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from depthcache.core.commands import (
     OpenConnection,
     Send,
     TellAudit,
+    TellFault,
     TellTrouble,
 )
 from depthcache.core.notices import Notice
@@ -172,15 +174,15 @@ class Runner(Callbacks):
         times = (self._core.next_wake_ns(), self.followers.next_ns())
         at_ns = min((each for each in times if each is not None), default=None)
         if at_ns != self._wake_at_ns:
-            self._wake_at_ns = at_ns
-            self._network.wake_at(at_ns)
+            self._guarded("wake_at", lambda: self._wake_at(at_ns))
 
     def _pass_on(self) -> bool:
         """One round: events to the core, commands to the network, notices out. False: nothing left."""
-        events = self._router.take_events()
+        events: list[Event] = []
+        self._guarded("take_events", lambda: events.extend(self._router.take_events()))
         if events:
-            events = self._to_followers(events)
-            self._guarded("on_events", lambda: self._core.on_events(events, self._network.now_ns()))
+            others = self._to_followers(events)
+            self._guarded("on_events", lambda: self._core.on_events(others, self._network.now_ns()))
         commands = self._core.take_commands()
         for command in commands:
             self._guarded("a command", lambda command=command: self._perform(command))  # type: ignore[misc]
@@ -203,22 +205,46 @@ class Runner(Callbacks):
     def _perform(self, command: Command) -> None:
         match command:
             case OpenConnection(connection, url):
-                self._network.open(connection, url)
+                self._open(connection, url)
             case CloseConnection(connection):
                 self._network.close(connection)
             case Send(connection, text):
                 self._network.send(connection, text)
             case Fetch(request, url, timeout_s):
-                self._network.fetch(request, url, timeout_s=timeout_s)
+                self._fetch(request, url, timeout_s)
             case TellTrouble():
                 self._on_trouble(command)
             case TellAudit():
                 self._on_audit(command)
+            case TellFault(where, error):
+                self._report(where, error)
+
+    def _wake_at(self, at_ns: int | None) -> None:
+        self._network.wake_at(at_ns)
+        self._wake_at_ns = at_ns
+
+    def _open(self, connection: int, url: str) -> None:
+        try:
+            self._network.open(connection, url)
+        except Exception as error:  # noqa: BLE001 - the core waits for an answer, whatever it is
+            self._report("a command", error)
+            closed = Closed(None, f"{type(error).__name__}: {error}")
+            self._core.on_closed(connection, None, closed.reason, self._network.now_ns())
+
+    def _fetch(self, request: int, url: str, timeout_s: float) -> None:
+        try:
+            self._network.fetch(request, url, timeout_s=timeout_s)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._report("a command", error)
+            failure = Failure(f"{type(error).__name__}: {error}")
+            self._core.on_failure(request, failure.reason, self._network.now_ns())
 
     def _guarded(self, where: str, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception as error:  # noqa: BLE001 - whatever it is, the other books must live on
-            if (where, type(error)) not in self._reported:
-                self._reported.add((where, type(error)))
-                logs.unexpected(where=where, error=error)
+            self._report(where, error)
+
+    def _report(self, where: str, error: Exception) -> None:
+        self._reported.add((where, type(error)))
+        logs.unexpected(where=where, error=error)

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, TCPConnector
 
 from depthcache.errors import ConnectionFailed
+from depthcache.foreign_text import clean
 from depthcache.io.proxies import Proxy, Way
 
 __all__ = ["Sessions", "Through", "through"]
@@ -88,7 +89,7 @@ async def _refuse_redirects(request: ClientRequest, handler: ClientHandlerType) 
     """Middleware: a redirect would leave the hosts that the user chose, also for a WebSocket."""
     answer = await handler(request)
     if answer.status in _REDIRECTS:
-        target = answer.headers.get("Location", "an unnamed place")
+        target = clean(answer.headers.get("Location", "an unnamed place"))
         answer.close()
         raise ConnectionFailed(url=str(request.url), reason=f"redirected to {target}, which is not followed")
     return answer
@@ -101,4 +102,4 @@ async def _tell_socks_errors(request: ClientRequest, handler: ClientHandlerType)
     try:
         return await handler(request)
     except (ProxyConnectionError, ProxyError, ProxyTimeoutError) as error:
-        raise ConnectionFailed(url=str(request.url), reason=f"through the proxy: {error}") from error
+        raise ConnectionFailed(url=str(request.url), reason=f"through the proxy: {clean(error)}") from error

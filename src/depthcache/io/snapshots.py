@@ -139,8 +139,11 @@ class OwnSnapshots(Network):
         if self._calls >= _MOST_CALLS:
             return Failure(f"{self._calls} calls of the snapshot source have not returned")
         done: asyncio.Future[Response | Failure | None] = self._loop.create_future()
+        try:
+            Thread(target=self._call, args=(wish, done), name="depthcache snapshot", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            return Failure(f"the snapshot source could not be called: {error}")
         self._calls += 1
-        Thread(target=self._call, args=(wish, done), name="depthcache snapshot", daemon=True).start()
         try:
             async with asyncio.timeout(wish.timeout_s):
                 return await done

@@ -17,7 +17,8 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
-from depthcache.errors import UsageError
+from depthcache.errors import NetworkError, UsageError
+from depthcache.io.network import lacks_descriptors
 
 __all__ = ["LoopEnded", "LoopThread", "OwnThread"]
 
@@ -107,7 +108,12 @@ class LoopThread:
     # --- on the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        loop = asyncio.new_event_loop()
+        try:
+            loop = asyncio.new_event_loop()
+        except OSError as error:
+            told = lacks_descriptors(error)
+            self._hand_over(NetworkError(told) if told else error)
+            return
         lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix=f"{self._thread.name} lookup")
         loop.set_default_executor(lookups)
         try:

@@ -16,7 +16,6 @@ from time import monotonic_ns
 import aiohttp
 from aiohttp import WSMsgType
 
-from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Closed
 from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.rest import words
@@ -78,7 +77,7 @@ class WebSocket:
                 decode_text=False,
                 **through(way),
             )
-        except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - as in `rest.fetch`
             return Closed(None, words(error))
         try:
             return await self._live(socket)

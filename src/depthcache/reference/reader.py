@@ -18,6 +18,7 @@ from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome,
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
+from depthcache.reference.names import can_be_symbol
 from depthcache.reference.sequence import Continuity
 
 __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
@@ -303,6 +304,8 @@ class Book(BookReader):
         market = self._market
         if market.symbol and market.symbol != update.symbol:
             raise SymbolMismatch(expected=market.symbol, received=update.symbol)
+        if not market.symbol and not can_be_symbol(update.symbol):
+            raise MalformedFrame(what="the symbol s cannot be a symbol", position=0, excerpt=raw)
         check_chain(market.continuity, update, raw)
         market.symbol = update.symbol
         return market.on_diff(update, raw, 0)

@@ -19,6 +19,7 @@ from depthcache.model import SnapshotOutcome, Status
 from depthcache.reference.follow import Follower, Wish
 from depthcache.reference.market import BUFFER_BYTES, Market
 from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
+from depthcache.reference.names import shown
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
 from depthcache.reference.sequence import Continuity
 
@@ -324,7 +325,9 @@ class Router:
             check_chain(market.continuity, update, raw)
             if update.symbol != market.symbol:
                 raise MalformedFrame(
-                    what=f"symbol {update.symbol!r} on the stream {parsed.stream!r}", position=0, excerpt=raw
+                    what=f"symbol {shown(update.symbol)} on the stream {shown(parsed.stream or '')}",
+                    position=0,
+                    excerpt=raw,
                 )
         except MalformedFrame as error:
             self._on_malformed(connection, number, error, at_ns)

@@ -103,7 +103,7 @@ class SimulatedExchange(Exchange):
             self._leaders[venue.name] = leader(venue)
             listed = self._listed.setdefault(leader(venue), {})
             for symbol, profile in profiles(family(venue), given, usual=symbols is None).items():
-                listed.setdefault(symbol, Listed(profile))
+                listed.setdefault(venues.parse_symbol(symbol, venue), Listed(profile))
         self._places: dict[tuple[str, str], Place] = {}
         self._ids: dict[str, Ids] = {}
         self._sessions: list[LiveSession] = []

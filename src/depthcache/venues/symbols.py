@@ -17,6 +17,11 @@ _LONGEST = 40
 """Characters. The longest live names are options such as BTC-251123-126000-C (19; Binance options
 documentation, 2025-11); the rest is room."""
 
+_LONGEST_TEXT = 4 * _LONGEST
+"""With separators that a venue leaves out; what is longer is not even looked at."""
+_INVISIBLE = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Letters and marks that show nothing: fillers of Hangul, inherent vowels of Khmer."""
+
 _UPPER = {lower: lower - 32 for lower in range(ord("a"), ord("z") + 1)}
 _PUNCTUATION = frozenset("_-")
 _ALLOWED = (
@@ -32,13 +37,15 @@ def parse_symbol(text: str, venue: Venue) -> str:
     2025-12), so letters and digits of any script pass and their case is not touched. Raises
     InvalidArgument naming the text and what is allowed.
     """
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
         raise InvalidArgument(name="symbol", value=text, allowed=_ALLOWED)
     symbol = text.translate(_UPPER)
     for separator in venue.symbol_separators:
         symbol = symbol.replace(separator, "")
     if not 1 <= len(symbol) <= _LONGEST or not all(map(_may_stand_in_symbol, symbol)):
         raise InvalidArgument(name="symbol", value=text, allowed=_ALLOWED + _meant(symbol))
+    if not any(map(str.isalnum, symbol)) or unicodedata.category(symbol[0])[0] == "M":
+        raise InvalidArgument(name="symbol", value=text, allowed=f"{_ALLOWED}; one letter or digit is needed")
     return symbol
 
 
@@ -52,4 +59,4 @@ def _may_stand_in_symbol(character: str) -> bool:
     if character.isascii():
         return character.isalnum() or character in _PUNCTUATION
     # Letters, marks, numbers and pictures; no separators, punctuation, controls or surrogates.
-    return unicodedata.category(character)[0] in "LMNS"
+    return unicodedata.category(character)[0] in "LMNS" and character not in _INVISIBLE

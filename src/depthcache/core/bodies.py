@@ -1,0 +1,94 @@
+"""What the bytes of an answer say: the one place where answers are parsed, with one rule for all of them.
+
+Whatever stands in the way of reading a body (no JSON, no UTF-8, 200,000 nested brackets, endless numbers,
+other shapes than the protocol's) makes it a failed answer, asked again like any other. What can be read in
+part, such as a list with a few absurd rows, is. Not here: depth snapshots, which the book reads itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import msgspec
+
+from depthcache.foreign_text import clean
+from depthcache.venues.venue import Venue
+
+__all__ = ["UnreadableBody", "listed_in", "read_json", "time_in", "whole"]
+
+_SHORT_BYTES = 64 * 1024
+"""Up to here what msgspec refuses is read once more, kinder: json takes lone surrogates."""
+_LONGEST_NAME = 40
+"""Characters; as `venues.parse_symbol` takes them."""
+_LONGEST_STATUS = 40
+_TIMES_MS = range(1_000_000_000_000, 4_200_000_000_000)
+"""2001 to 2103: an exchange that says another time has no clock worth knowing."""
+_CODES = range(-1_000_000_000, 1_000_000_000)
+
+
+class UnreadableBody(Exception):
+    """The body of an answer is not what it should be; says why."""
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON value in a body. Raises UnreadableBody, and nothing else, whatever the bytes are."""
+    try:
+        return msgspec.json.decode(body)
+    except Exception as error:  # noqa: BLE001 - RecursionError, OverflowError, MemoryError … are one
+        why = clean(error) or type(error).__name__
+        if len(body) > _SHORT_BYTES or isinstance(error, RecursionError | MemoryError):
+            raise UnreadableBody(why) from None
+    try:
+        return json.loads(body)
+    except Exception:  # noqa: BLE001 - as above
+        raise UnreadableBody(why) from None
+
+
+def time_in(body: bytes) -> int:
+    """The exchange's time, in milliseconds since 1970. Raises UnreadableBody, also for absurd times."""
+    value = _value_of(_object_in(body), "serverTime")
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _TIMES_MS:
+        raise UnreadableBody(f"serverTime is {clean(value, most=_LONGEST_STATUS)}")
+    return value
+
+
+def listed_in(body: bytes, venue: Venue) -> dict[str, str]:
+    """Symbol to status, of the rows that can be read. Raises UnreadableBody where there is none."""
+    listed = _value_of(_object_in(body), venue.listing_key)
+    if not isinstance(listed, list):
+        raise UnreadableBody(f"{venue.listing_key} is no list")
+    found = dict(row for each in listed if (row := _row(each, venue)) is not None)
+    if not found:
+        raise UnreadableBody(f"{venue.listing_key} has no row that can be read, of {len(listed):,}")
+    return found
+
+
+def whole(value: object, within: range = _CODES) -> int | None:
+    """A whole number that is one, within what is sane; None for everything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in within else None
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
+    value = read_json(body)
+    if not isinstance(value, dict):
+        raise UnreadableBody(f"a JSON {type(value).__name__} where an object should be")
+    return cast("dict[str, Any]", value)
+
+
+def _value_of(fields: dict[str, Any], name: str) -> Any:
+    if name not in fields:
+        raise UnreadableBody(f"{name} is missing")
+    return fields[name]
+
+
+def _row(row: Any, venue: Venue) -> tuple[str, str] | None:
+    """Name and status of one listed symbol; None for what is no such row."""
+    if not isinstance(row, dict):
+        return None
+    fields = cast("dict[str, Any]", row)
+    name = fields.get("symbol")
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        return None
+    status = fields.get(venue.status_key) or fields.get("status") or "TRADING"
+    return name, clean(status, most=_LONGEST_STATUS)

@@ -1,0 +1,36 @@
+"""Names that somebody else wrote into a frame: which of them can be a symbol, and how one is shown."""
+
+from __future__ import annotations
+
+__all__ = ["can_be_symbol", "shown"]
+
+_LONGEST = 40
+"""Characters of a symbol; the longest live ones are options of 19 (Binance, 2025-11)."""
+_NO_NAMES = (
+    range(0x21),
+    range(0x7F, 0xA1),
+    range(0xAD, 0xAE),
+    range(0x61C, 0x61D),
+    range(0x1680, 0x1681),
+    range(0x180E, 0x180F),
+    range(0x2000, 0x2010),
+    range(0x2028, 0x2030),
+    range(0x205F, 0x2070),
+    range(0x3000, 0x3001),
+    range(0xD800, 0xF900),
+    range(0xFEFF, 0xFF00),
+    range(0xFFF0, 0xFFFC),
+    range(0xE0000, 0xE1000),
+    range(0xF0000, 0x110000),
+)
+"""Controls, spaces, format and direction marks, line separators, private use and tags (Unicode 16)."""
+
+
+def can_be_symbol(name: str) -> bool:
+    """Whether a book without a symbol may take this one."""
+    return len(name) <= _LONGEST and not any(ord(letter) in each for letter in name for each in _NO_NAMES)
+
+
+def shown(name: str) -> str:
+    """A name in quotes, as a reason shows it: escaped, and cut where it is too long for a name."""
+    return repr(name) if len(name) <= _LONGEST else f"{name[:_LONGEST]!r}…"

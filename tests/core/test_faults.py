@@ -1,0 +1,210 @@
+"""An exception in any handler of the core: that market heals, says so, and no other notices."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from depthcache.core.carriage import Carriage
+from depthcache.core.clock import Clock
+from depthcache.core.commands import TellFault
+from depthcache.core.depths import Depths
+from depthcache.core.link import Link
+from depthcache.core.listing import Listing
+from depthcache.core.pacing import Pacer
+from depthcache.core.plane import Plane
+from depthcache.core.policy import Policy
+from depthcache.core.subscriptions import Subscriptions
+from depthcache.core.supervisor import Supervisor
+from depthcache.core.upkeep import Upkeep
+from depthcache.core.watchdogs import SilenceWatch
+from depthcache.model import Status
+from tests.core.harness import SPOT, Bench
+
+PARTS = (
+    Supervisor,
+    Upkeep,
+    Link,
+    Listing,
+    Clock,
+    Carriage,
+    Plane,
+    Pacer,
+    Subscriptions,
+    Depths,
+    SilenceWatch,
+)
+NEVER = {"recover", "retell", "__init__", "guard", "owner", "holds", "asker_of"}
+"""What heals, and look-ups in a dictionary before it is known whose the event is."""
+COMMANDS = {
+    (Listing, "watch"), (Listing, "forget"), (Listing, "look"), (Clock, "begin"), (Clock, "end"),
+    (Depths, "begin"), (Depths, "end"), (Plane, "add"), (Link, "add"), (Subscriptions, "add"),
+    (Pacer, "need"), (Supervisor, "end"), (Plane, "remove"), (Link, "shut"), (Link, "remove"),
+    (Subscriptions, "remove"), (Carriage, "strand"), (Carriage, "drop"),
+}  # fmt: skip
+"""Also called by the application's own commands, whose errors reach the caller."""
+
+
+class Planted(Exception):
+    """What is raised."""
+
+
+def handlers() -> list[tuple[type, str]]:
+    """Every method of a part of the core that something outside can lead to."""
+    found = []
+    for part in PARTS:
+        for name, method in vars(part).items():
+            if inspect.isfunction(method) and name not in NEVER and (part, name) not in COMMANDS:
+                found.append((part, name))
+    return found
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, part: type, name: str, at_call: int) -> list[int]:
+    """Let a method raise once; the list holds how often it was called."""
+    real: Callable[..., Any] = getattr(part, name)
+    calls = [0]
+
+    def raising(*given: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == at_call:
+            raise Planted(f"{part.__name__}.{name}")
+        return real(*given, **named)
+
+    monkeypatch.setattr(part, name, raising)
+    return calls
+
+
+def eventful(bench: Bench) -> None:
+    """Gaps, failed and refused requests, a lost connection, silence, late diffs: whatever a core meets."""
+    exchange = bench.exchange
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        exchange.ticks(symbol, every_s=0.5)
+    bench.run(8)
+    exchange.drop_next_diff("BTCUSDT")
+    exchange.fail_next()
+    bench.run(20)
+    exchange.answer_next(503, b"<html>")
+    exchange.drop_next_diff("ETHUSDT")
+    bench.run(10)
+    exchange.close_all()
+    bench.run(10)
+    exchange.mute("BTCUSDT")
+    bench.run(60)
+    exchange.unmute("BTCUSDT")
+    exchange.half_open()
+    bench.run(60)
+
+
+@pytest.mark.parametrize("at_call", [1, 3])
+@pytest.mark.parametrize(("part", "name"), handlers(), ids=lambda each: getattr(each, "__name__", each))
+def test_whatever_raises_the_books_come_back_and_it_is_said(
+    part: type, name: str, at_call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(policy=Policy(listing_s=30, clock_s=20, refresh_s=30))
+    bench.add("BTCUSDT", "ETHUSDT", depth=2)
+    calls = plant(monkeypatch, part, name, at_call)
+    eventful(bench)
+    bench.run_until(bench.all_synced, within_s=90)
+    bench.run(1.03)
+    assert bench.follows("BTCUSDT")
+    assert bench.follows("ETHUSDT")
+    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    assert len(faults) == (calls[0] >= at_call), faults
+    assert all(isinstance(each.error, Planted) for each in faults)
+
+
+class Faulty:
+    """A router that raises once from one of its methods, as the native one does for what it cannot take."""
+
+    def __init__(self, router: Any, name: str, at_call: int) -> None:
+        self._router, self._name, self._left = router, name, at_call
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._router, name)
+        if name != self._name:
+            return method
+
+        def raising(*given: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.calls == self._left:
+                raise UnicodeEncodeError("utf-8", "\udc80", 0, 1, "surrogates not allowed")
+            return method(*given, **named)
+
+        return raising
+
+
+@pytest.mark.parametrize("at_call", [1, 2, 5])
+@pytest.mark.parametrize(
+    "name",
+    ["set_condition", "resync", "restart", "install_snapshot", "refresh", "begin_refresh", "end_refresh",
+     "settle_refresh", "compared", "set_enough", "route", "unroute", "open_connection", "close_connection",
+     "traffic", "lines", "shallow", "set_clock_offset"],
+)  # fmt: skip
+def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int) -> None:
+    bench = Bench(policy=Policy(listing_s=30, clock_s=20, refresh_s=30))
+    bench.add("BTCUSDT", "ETHUSDT", depth=2)
+    faulty = bench.core._context.router = Faulty(bench.router, name, at_call)  # type: ignore[assignment]
+    for supervisor in bench.core._markets.values():
+        supervisor._router = supervisor.upkeep._router = faulty
+    eventful(bench)
+    bench.run_until(bench.all_synced, within_s=90)
+    bench.run(1.03)
+    assert bench.follows("BTCUSDT")
+    assert bench.follows("ETHUSDT")
+    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    assert len(faults) == (faulty.calls >= at_call)
+
+
+def test_a_handler_that_always_raises_is_tried_each_time_later_and_heals_when_it_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.add("BTCUSDT", "ETHUSDT")
+    bench.exchange.ticks("BTCUSDT", every_s=0.5)
+    bench.exchange.ticks("ETHUSDT", every_s=0.5)
+    broken = bench.ids["BTCUSDT"]
+    real = Supervisor._install
+
+    def raising(self: Supervisor, *given: Any) -> None:
+        if self.market == broken:
+            raise Planted
+        real(self, *given)
+
+    monkeypatch.setattr(Supervisor, "_install", raising)
+    bench.run(300)
+    assert bench.status("ETHUSDT") is Status.SYNCED
+    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    assert 10 <= len(faults) <= 30, "half a second at first, half a minute at last"
+    assert len(bench.asked("BTCUSDT")) <= 31
+    monkeypatch.setattr(Supervisor, "_install", real)
+    bench.run_until(bench.all_synced, within_s=31)
+
+
+def test_a_market_that_raises_while_it_ends_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.add("BTCUSDT", "ETHUSDT")
+    bench.exchange.ticks("BTCUSDT", every_s=0.5)
+    bench.exchange.ticks("ETHUSDT", every_s=0.5)
+    bench.run(5)
+    plant(monkeypatch, Upkeep, "close", 1)
+    bench.exchange.listed["BTCUSDT"] = "DELISTED"
+    bench.core._listings[SPOT].look(bench.now_ns)
+    bench.run(20)
+    assert bench.status("BTCUSDT") is Status.CLOSED
+    assert bench.status("ETHUSDT") is Status.SYNCED
+    assert any("btcusdt@depth" in name for name in bench.subscribe_names("UNSUBSCRIBE"))
+
+
+def test_closing_the_client_goes_on_whatever_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.add("BTCUSDT", "ETHUSDT")
+    bench.run(5)
+    books = [bench.book(symbol) for symbol in bench.ids]
+    plant(monkeypatch, Supervisor, "end", 1)
+    bench.core.close(bench.now_ns)
+    bench.settle()
+    assert books[1].status is Status.CLOSED

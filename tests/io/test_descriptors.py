@@ -1,0 +1,72 @@
+"""A process without a file descriptor left: clients say so with an error of this package, at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+HEAD = """
+import asyncio, os, resource, sys
+import depthcache
+from depthcache import Endpoints, Settings
+from depthcache.io import aiohttp_network, native_network, sessions, thread
+ends = Endpoints(rest="http://127.0.0.1:1", websocket="ws://127.0.0.1:1")
+settings = Settings(endpoints={"binance.com": ends}, proxies=False, transport=sys.argv[1])
+left = int(sys.argv[2])
+
+def use_up() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    held = []
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        for number in held[:left]:
+            os.close(number)
+"""
+ASYNC = """
+async def main() -> None:
+    use_up()
+    async with depthcache.connect("binance.com", ["BTCUSDT"], settings=settings):
+        await asyncio.sleep(0)
+
+try:
+    asyncio.run(main())
+except depthcache.NetworkError as error:
+    print(type(error).__name__, error)
+else:
+    print("fine")
+"""
+BLOCKING = """
+from depthcache import blocking
+use_up()
+try:
+    with blocking.connect("binance.com", ["BTCUSDT"], settings=settings):
+        pass
+except depthcache.NetworkError as error:
+    print(type(error).__name__, error)
+else:
+    print("fine")
+"""
+
+
+TRIED = [(ASYNC, 1, "native"), (ASYNC, 3, "native"), (BLOCKING, 0, "aiohttp"), (BLOCKING, 2, "native")]
+
+
+def outcome(program: str, left: int, transport: str) -> str:
+    call = [sys.executable, "-c", HEAD + program, transport, str(left)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_client_that_lacks_descriptors_says_so() -> None:
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(lambda each: outcome(*each), TRIED))
+    for text in outcomes:
+        assert text.startswith("NetworkError no file descriptor is left"), outcomes

@@ -324,7 +324,7 @@ class Exchange:
     def _get_fact(self, request: int, url: str) -> None:
         """The time, or the list of symbols: those that somebody asked for trade."""
         venue = next(v for v in self.bench.venues if url.startswith(v.endpoints.rest))
-        is_time = urlsplit(url).path == venue.time_path
+        is_time = urlsplit(url).path.endswith(venue.time_path)
         weight = 1 if is_time else venue.exchange_info_weight
         self.facts.append((self.now, url))
 

@@ -70,9 +70,10 @@ class ClientCore:
         self._context = Context(router, policy, random, budgets or Budgets())
         self._markets: dict[int, Supervisor] = {}
         self._pacers: dict[str, Pacer] = {}
-        self._streams: dict[Venue, Streams] = {}
-        self._listings: dict[Venue, Listing] = {}
-        self._clocks: dict[Venue, Clock] = {}
+        # By name: settings make the value of a venue anew whenever they are asked for it.
+        self._streams: dict[str, Streams] = {}
+        self._listings: dict[str, Listing] = {}
+        self._clocks: dict[str, Clock] = {}
         self._tops: dict[tuple[str, str], Supervisor] = {}
         self._proofs: dict[int, Proof] = {}
         self._depths = Depths(self._context, self._markets)
@@ -108,7 +109,7 @@ class ClientCore:
     def clock(self, market: int) -> Estimate | None:
         """What is known of the clock of a market's exchange."""
         supervisor = self._markets.get(market)
-        clock = None if supervisor is None else self._clocks.get(supervisor.venue)
+        clock = None if supervisor is None else self._clocks.get(supervisor.venue.name)
         return None if clock is None else clock.estimate
 
     # --- commands of the application -------------------------------------------------------
@@ -124,7 +125,7 @@ class ClientCore:
         weight = venue.snapshot_weight(venue.snapshot_limit(depth))
         stream = venue.stream(symbol, speed_ms)
         pacer = self._pacer(venue)
-        streams = self._streams.get(venue)
+        streams = self._streams.get(venue.name)
         if streams is not None and stream in streams:
             raise InvalidArgument(name="symbol", value=symbol, allowed=f"each once on {venue.name}")
         if weight > pacer.most:
@@ -132,10 +133,10 @@ class ClientCore:
                 name="depth", value=depth, allowed=f"what costs at most {pacer.most} weight at this share"
             )
         if streams is None:
-            streams = self._streams[venue] = Streams(self._context, venue)
-            self._listings[venue] = Listing(self._context, venue, pacer)
-            self._clocks[venue] = Clock(
-                self._context, venue, pacer, on_estimate=lambda known: self._on_clock_known(venue, known)
+            streams = self._streams[venue.name] = Streams(self._context, venue)
+            self._listings[venue.name] = Listing(self._context, venue, pacer)
+            self._clocks[venue.name] = Clock(
+                self._context, venue, pacer, on_estimate=lambda known: self._on_clock_known(venue.name, known)
             )
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
@@ -148,16 +149,17 @@ class ClientCore:
             depth=depth,
             pacer=pacer,
             streams=streams,
-            listing=self._listings[venue],
+            listing=self._listings[venue.name],
         )
         self._markets[market] = supervisor
         streams.add(stream, supervisor, now_ns)
         if supervisor.seed is not None:
             self._tops[venue.name, supervisor.seed.stream] = supervisor
             supervisor.seed.start(now_ns)
-        self._listings[venue].watch(supervisor, now_ns)
-        self._clocks[venue].begin(now_ns)
-        if (known := self._clocks[venue].estimate) is not None:
+        self._listings[venue.name].watch(supervisor, now_ns)
+        clock = self._clocks[venue.name]
+        clock.begin(now_ns)
+        if (known := clock.estimate) is not None:
             self._context.router.set_clock_offset(market, known.offset_ns)
         self._depths.begin(now_ns)
         self._collect_notices(now_ns)
@@ -169,13 +171,14 @@ class ClientCore:
         if supervisor is None:
             raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
         supervisor.streams.remove(supervisor.stream, now_ns)
-        self._listings[supervisor.venue].forget(supervisor)
+        name = supervisor.venue.name
+        self._listings[name].forget(supervisor)
         if supervisor.seed is not None:
             self._tops.pop((supervisor.venue.name, supervisor.seed.stream), None)
         if proof := self._proofs.pop(market, None):
             proof.stop(now_ns)
-        if all(each.venue is not supervisor.venue for each in self._markets.values()):
-            self._clocks[supervisor.venue].end()
+        if all(each.venue.name != name for each in self._markets.values()):
+            self._clocks[name].end()
         if not self._markets:
             self._depths.end()
         self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
@@ -339,7 +342,7 @@ class ClientCore:
         if supervisor := self._tops.get((link.venue.name, came.stream)):
             supervisor.on_top(came.frame, now_ns)
         for market, proof in self._proofs.items():
-            if came.stream in proof.sources and self._markets[market].venue is link.venue:
+            if came.stream in proof.sources and self._markets[market].venue.name == link.venue.name:
                 proof.on_frame(came.stream, came.frame, came.skipped, now_ns)
 
     def _on_stray(self, stray: StrayFrame, now_ns: int) -> None:
@@ -360,11 +363,9 @@ class ClientCore:
         elif timer is Timer.DEPTHS:
             self._depths.on_timer(now_ns)
         elif timer is Timer.CLOCK:
-            self._on_clock(str(owner), now_ns)
+            self._clocks[str(owner)].on_timer(now_ns)
         elif timer is Timer.LISTING:
-            for venue, listing in self._listings.items():
-                if venue.name == owner:
-                    listing.on_timer(now_ns)
+            self._listings[str(owner)].on_timer(now_ns)
         elif timer is Timer.ANSWER:
             self.on_failure(int(owner), "the network never reported an answer", now_ns)
         elif timer in _LINK_TIMERS:
@@ -372,14 +373,9 @@ class ClientCore:
         elif supervisor := self._markets.get(int(owner)):
             supervisor.on_timer(timer, now_ns)
 
-    def _on_clock(self, name: str, now_ns: int) -> None:
-        for venue, clock in self._clocks.items():
-            if venue.name == name:
-                clock.on_timer(now_ns)
-
-    def _on_clock_known(self, venue: Venue, known: Estimate) -> None:
+    def _on_clock_known(self, venue: str, known: Estimate) -> None:
         for market, supervisor in self._markets.items():
-            if supervisor.venue is venue:
+            if supervisor.venue.name == venue:
                 self._context.router.set_clock_offset(market, known.offset_ns)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:

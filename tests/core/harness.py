@@ -110,6 +110,8 @@ class Exchange:
         self.most_streams = 1024
         self.scripted: deque[tuple[int, dict[str, str], bytes] | str] = deque()
         self.scripted_for: dict[str, Callable[[], tuple[int, dict[str, str], bytes] | str | None]] = {}
+        self.hidden: dict[str, int] = {}
+        self.scripted_lists: deque[tuple[int, dict[str, str], bytes]] = deque()
         self.lag_ns = 0
         self.history_of: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self.ack_delay_ns = 0
@@ -177,6 +179,19 @@ class Exchange:
     def fail_next(self, reason: str = "timed out") -> None:
         """The next request gets no answer."""
         self.scripted.append(reason)
+
+    def answer_list(self, status: int, body: bytes = b"", count: int = 1) -> None:
+        """The next lists of symbols are that answer."""
+        self.scripted_lists.extend([(status, {}, body)] * count)
+
+    def hide(self, symbol: str, count: int = 1) -> None:
+        """The next lists come from a node that does not know the symbol."""
+        self.hidden[symbol] = count
+
+    def _hides(self, symbol: str) -> bool:
+        left = self.hidden.get(symbol, 0)
+        self.hidden[symbol] = max(0, left - 1)
+        return left > 0
 
     def close_all(self, code: int | None = 1006, reason: str = "") -> None:
         for number in list(self.sockets):
@@ -337,9 +352,12 @@ class Exchange:
                 rows = [
                     {"symbol": name, venue.status_key: self.listed.get(name, "TRADING")}
                     for name in sorted(known - self.unknown)
+                    if not self._hides(name)
                 ]
                 answer = {venue.listing_key: rows}
-            status, headers, body = self.refuses_all() or (200, {}, json.dumps(answer).encode())
+            usual = (200, {}, json.dumps(answer).encode())
+            scripted = self.scripted_lists.popleft() if self.scripted_lists and not is_time else None
+            status, headers, body = self.refuses_all() or scripted or usual
             used = self._used_this_minute(venue.weight_pool) + self.foreign_weight
             headers = {**({"x-mbx-used-weight-1m": str(used)} if self.counts_weight else {}), **headers}
             delay_ns = self.rest_delay_ns // 2
@@ -398,11 +416,12 @@ class Bench:
         policy: Policy | None = None,
         random: Callable[[], float] = lambda: 0.5,
         venues: tuple[Venue, ...] = (SPOT, FUTURES, COIN),
+        router: Any = None,
     ) -> None:
         self.now_ns = 1_000 * MINUTE
         self.start_ns = self.now_ns
         self.venues = venues
-        self.router: Any = Router()
+        self.router: Any = Router() if router is None else router
         self.core = ClientCore(self.router, random=random, policy=policy or Policy())
         self.exchange = Exchange(self)
         self.notices: list[Notice] = []

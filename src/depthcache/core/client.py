@@ -364,8 +364,8 @@ class ClientCore:
             self._depths.on_timer(now_ns)
         elif timer is Timer.CLOCK:
             self._clocks[str(owner)].on_timer(now_ns)
-        elif timer is Timer.LISTING:
-            self._listings[str(owner)].on_timer(now_ns)
+        elif timer in (Timer.LISTING, Timer.HALTED):
+            self._listings[str(owner)].on_timer(timer, now_ns)
         elif timer is Timer.ANSWER:
             self.on_failure(int(owner), "the network never reported an answer", now_ns)
         elif timer in _LINK_TIMERS:

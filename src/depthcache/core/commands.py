@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["CloseConnection", "Command", "Fetch", "OpenConnection", "Send", "TellAudit", "TellTrouble"]
+__all__ = [
+    "CloseConnection",
+    "Command",
+    "Fetch",
+    "OpenConnection",
+    "Refusal",
+    "Send",
+    "TellAudit",
+    "TellLimit",
+    "TellTrouble",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,27 @@ class TellTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class TellLimit:
+    """The exchange refused a snapshot limit of its own list; fewer levels are asked from now on."""
+
+    exchange: str
+    symbol: str
+    limit: int
+    instead: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP answer that is an error: what was asked, status, Binance's code (None without one), words."""
+
+    url: str
+    status: int
+    code: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TellAudit:
     """A comparison of a book with a snapshot at one update id, which somebody asked for, is done."""
 
@@ -59,6 +90,8 @@ class TellAudit:
     """Update id, prices checked, differing, missing, extra; None where there was none."""
     reason: str
     """Why there was none."""
+    refusal: Refusal | None = None
+    """The answer that refused it; None where the book ended."""
 
 
-Command: TypeAlias = OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit
+Command: TypeAlias = OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit | TellLimit

@@ -40,6 +40,8 @@ class Context:
     connection_numbers: count[int] = field(default_factory=lambda: count(1))
     link_numbers: count[int] = field(default_factory=lambda: count(1))
     request_numbers: count[int] = field(default_factory=lambda: count(1))
+    limits_told: set[tuple[str, int]] = field(default_factory=set)
+    """Venue and snapshot limit of which users were told that it is refused."""
 
     def backoff_ns(self, attempt: int, base_s: float, cap_s: float) -> int:
         """A pause with this client's jitter."""

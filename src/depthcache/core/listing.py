@@ -1,8 +1,9 @@
 """What a venue lists: whether symbols trade, are halted, or are gone, and which names look like a wrong one.
 
 The list is asked now and then, and when there is a reason: a silent book, a symbol that the exchange does
-not know. Its status words are an open set (spot docs 2026-07-21, futures docs 2026-05-28): what is not
-known to mean trading or the end counts as halted. Not here: what a market makes of it (`supervisor`).
+not know, a diff of a symbol that is listed as halted. Its status words are an open set (spot docs 2026-07-21,
+futures docs 2026-05-28): what is not known to mean trading or the end counts as halted. Not here: what a
+market makes of it (`supervisor`).
 """
 
 from __future__ import annotations
@@ -29,10 +30,21 @@ _ENDED = frozenset({"SETTLING", "DELIVERED", "CLOSE", "DELISTED"})
 """Futures docs, 2026-05-28; rows stay listed for long (OMGUSDT since 2025-01, measured 2026-10-07)."""
 _SOONEST_S = 10.0
 _HALTED_S = 30.0
-"""How often the list is asked while a symbol is halted."""
+"""How often the list is asked while a symbol is halted …"""
+_HALTED_FLOWS_S = 3.0
+"""… and while diffs of it come: it may trade again. A HALT of spot brings diffs all the time (spot docs,
+glossary, 2026-07-21), so this often, and no more."""
+_LOOK_NS = 250_000_000
+"""How often it is looked whether they come."""
+_DOUBT_S = 10.0
+"""How often the list is asked while answers of the exchange speak against a symbol."""
+_RETRY_BASE_S, _RETRY_CAP_S = 0.5, 30.0
+"""Pause before a list that somebody waits for is asked again when it did not come."""
 _MOST_NAMES = 100
 """Symbols named in one request; above that the whole list is asked."""
 _MOST_NEAR = 3
+_BLAMES_NAMES = frozenset({Verdict.UNKNOWN, Verdict.IDLE, Verdict.LIMIT, Verdict.REFUSED})
+"""One name among those asked for may spoil the question."""
 
 
 class Trading(Enum):
@@ -55,8 +67,20 @@ class Listed(Protocol):
         """Whether it was told that the symbol is halted."""
         ...
 
-    def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
-        """The list came."""
+    @property
+    def is_doubted(self) -> bool:
+        """Whether answers of the exchange speak against the symbol, so that a whole list is waited for."""
+        ...
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came."""
+        ...
+
+    def on_listed(
+        self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
+    ) -> None:
+        """The list came; it was asked at `asked_ns`."""
 
 
 class Listing(Asker):
@@ -68,6 +92,7 @@ class Listing(Asker):
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False
         self._asked_ns: int | None = None
+        self._failures = 0
 
     # --- commands --------------------------------------------------------------------------
 
@@ -82,7 +107,7 @@ class Listing(Asker):
         if listed in self._watchers:
             self._watchers.remove(listed)
         if not self._watchers:
-            self._context.deadlines.clear(self._venue.name, Timer.LISTING)
+            self._context.deadlines.clear(self._venue.name, Timer.LISTING, Timer.HALTED)
 
     def look(self, now_ns: int, *, whole: bool = False) -> None:
         """There is a reason to look soon. `whole`: names that look like an unknown one are wanted."""
@@ -93,27 +118,36 @@ class Listing(Asker):
         else:
             self._look_in(max(0.0, (last_ns - now_ns) / 1e9 + _SOONEST_S), now_ns)
 
+    def on_halted(self, now_ns: int) -> None:
+        """A symbol is halted: look from now on whether diffs of it come."""
+        if self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None:
+            self._context.deadlines.set(Timer.HALTED, self._venue.name, now_ns + _LOOK_NS)
+
     # --- what happened ---------------------------------------------------------------------
 
-    def on_timer(self, now_ns: int) -> None:
-        """LISTING is due."""
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """LISTING or HALTED is due."""
+        if timer is Timer.HALTED:
+            self._look_at_halted(now_ns)
+            return
+        self._wants_whole |= any(each.is_doubted for each in self._watchers)
         self._ask(now_ns)
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The list came, or a refusal: one name in it may be unknown."""
         self._ticket = None
         rows = _rows(body, self._venue) if answer.verdict is Verdict.INSTALL else None
+        self._failures = 0 if rows else self._failures + 1
         if rows:
-            self._tell(rows, now_ns)
-        elif answer.verdict is Verdict.UNKNOWN and not self._asked_whole:
-            self._wants_whole = True
-            self._ask(now_ns)
-            return
+            self._tell(rows, ticket, now_ns)
+        elif not self._asked_whole and answer.verdict in _BLAMES_NAMES:
+            self._wants_whole, self._failures = True, 0
         self._go_on(now_ns)
 
     def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         """No list came; the next look will try again."""
         self._ticket = None
+        self._failures += 1
         self._go_on(now_ns)
 
     # --- inside ----------------------------------------------------------------------------
@@ -131,22 +165,39 @@ class Listing(Asker):
         self._ticket = Ticket(self, venue, Purpose.FACT, now_ns, url=url, cost=cost)
         self._pacer.ask(self._ticket, now_ns)
 
-    def _tell(self, rows: dict[str, str], now_ns: int) -> None:
+    def _tell(self, rows: dict[str, str], ticket: Ticket, now_ns: int) -> None:
+        asked_ns = ticket.asked_ns if ticket.sent_ns is None else ticket.sent_ns
         for each in tuple(self._watchers):
-            status = rows.get(each.symbol)
+            status, near = rows.get(each.symbol), tuple[str, ...]()
             if status is not None:
-                each.on_listed(_trading(status), status, (), now_ns)
+                trading = _trading(status)
             elif self._asked_whole:
-                each.on_listed(Trading.GONE, "", _near(each.symbol, rows), now_ns)
+                trading, near = Trading.GONE, _near(each.symbol, rows)
             else:
-                each.on_listed(Trading.UNTOLD, "", (), now_ns)
+                trading = Trading.UNTOLD
+            each.on_listed(trading, status or "", near, asked_ns=asked_ns, now_ns=now_ns)
 
     def _go_on(self, now_ns: int) -> None:
-        if self._wants_whole:
+        doubted = any(each.is_doubted for each in self._watchers)
+        if self._failures and (doubted or self._wants_whole):
+            pause_ns = self._context.backoff_ns(self._failures - 1, _RETRY_BASE_S, _RETRY_CAP_S)
+            self._look_in(pause_ns / 1e9, now_ns)
+        elif self._wants_whole:
             self._ask(now_ns)
         elif self._watchers:
             halted = any(each.is_halted for each in self._watchers)
-            self._look_in(_HALTED_S if halted else self._context.policy.listing_s, now_ns)
+            usual_s = _HALTED_S if halted else self._context.policy.listing_s
+            self._look_in(_DOUBT_S if doubted else usual_s, now_ns)
+
+    def _look_at_halted(self, now_ns: int) -> None:
+        """A diff of a symbol that is listed as halted asks for the list, however young the last one is."""
+        halted = [each for each in self._watchers if each.is_halted]
+        if not halted:
+            return
+        self.on_halted(now_ns)
+        asked_ns = self._asked_ns or 0
+        if self._ticket is None and any((each.heard_ns or 0) > asked_ns for each in halted):
+            self._look_in(max(0.0, (asked_ns - now_ns) / 1e9 + _HALTED_FLOWS_S), now_ns)
 
     def _look_in(self, seconds: float, now_ns: int) -> None:
         deadlines, due_ns = self._context.deadlines, now_ns + to_ns(seconds)

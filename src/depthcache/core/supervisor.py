@@ -10,7 +10,10 @@ the supervisor decides on its status alone, never on the order in which causes c
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
 - synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
   stale until data flows again, or a later comparison clears it.
-- a symbol that is unknown, or listed no longer: closed, alone. Listed as halted: halted while it is.
+- a refused snapshot is one answer, weighed against the diffs that come and the list of symbols
+  (`existence`): closed, alone, only where they agree that the symbol ended. Listed as halted, or refused as
+  not trading while no diffs come: halted while it is. A refused limit: the next smaller one. Anything else
+  is asked again, each time later.
 - not live: nothing to do. The way back is the connection's business (`link`).
 
 Not here: budgets (`pacing`), connections (`streams`, `link`).
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from depthcache.core.answers import Answer, Verdict
 from depthcache.core.context import Context
+from depthcache.core.existence import Existence
 from depthcache.core.listing import Listing, Trading
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
@@ -74,7 +78,10 @@ class Supervisor(Asker):
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
         self._native = self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._halted = self._doubt = self._unknown = ""
+        self._down = self._halted = self._idle = self._doubt = self._refused = ""
+        self._existence = Existence()
+        self._heard_ns: int | None = None
+        self._paused_ns: int | None = None
         self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
         self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
@@ -87,8 +94,21 @@ class Supervisor(Asker):
 
     @property
     def is_halted(self) -> bool:
-        """Whether the exchange lists the symbol as not trading."""
-        return bool(self._halted)
+        """Whether the exchange lists the symbol as not trading, or refuses its snapshots as such."""
+        return bool(self._halted or self._idle)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether answers of the exchange speak against the symbol."""
+        return self._existence.is_doubted
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came, on whatever connection."""
+        times = [heard_ns for _, _, heard_ns in self._router.lines(self.market)]
+        known = [each for each in (*times, self._book.updated_ns, self._heard_ns) if each is not None]
+        self._heard_ns = max(known, default=None)
+        return self._heard_ns
 
     # --- commands --------------------------------------------------------------------------
 
@@ -172,7 +192,7 @@ class Supervisor(Asker):
             return
         self._explain(reason, now_ns)
         if self._ticket is None:
-            self._ask(Purpose.CHECK, self.venue.cheapest_limit, now_ns)
+            self._ask(Purpose.CHECK, self.upkeep.cheapest_limit, now_ns)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -203,6 +223,7 @@ class Supervisor(Asker):
             )
         except MalformedSnapshot:
             return
+        self._on_shown(now_ns)
         if outcome is not SnapshotOutcome.TOO_OLD:
             self._give_up_ticket()
             self._installed(outcome, self.venue.top_levels, now_ns)
@@ -213,10 +234,17 @@ class Supervisor(Asker):
             return
         self._ticket = None
         match answer.verdict:
-            case Verdict.UNKNOWN | Verdict.REFUSED:
+            case Verdict.UNKNOWN | Verdict.IDLE:
+                self.upkeep.reject(ticket, answer)
                 self._on_refusal(answer, now_ns)
+            case Verdict.LIMIT if (instead := self.upkeep.refuse_limit(ticket, answer, now_ns)) is not None:
+                if ticket.purpose is Purpose.CHECK:
+                    self._ask(Purpose.CHECK, instead, now_ns)
+            case Verdict.LIMIT | Verdict.REFUSED:
+                self.upkeep.reject(ticket, answer)
+                self._failed(ticket, answer.reason, now_ns)
             case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
-                pass  # the symbol exists
+                self._existence.on_snapshot()
             case Verdict.INSTALL:
                 self._install(ticket, body, now_ns)
             case Verdict.STOP:
@@ -235,8 +263,6 @@ class Supervisor(Asker):
     def on_timer(self, timer: Timer, now_ns: int) -> None:
         """A deadline of this market is due."""
         match timer:
-            case Timer.SNAPSHOT if self._unknown:
-                self._close(Ending.UNKNOWN_SYMBOL, self._unknown, now_ns)
             case Timer.SNAPSHOT | Timer.SEED:
                 self._decide(now_ns)
             case Timer.CROSSED if self._native is Status.CROSSED and not self._halted:
@@ -248,26 +274,35 @@ class Supervisor(Asker):
             case _:
                 pass
 
-    def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
-        """The exchange told what it lists."""
-        if self.ending:
+    def on_listed(
+        self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
+    ) -> None:
+        """The exchange told what it lists, asked at `asked_ns`."""
+        if self.ending or trading is Trading.UNTOLD:
             return
-        self._near = near
-        if self._unknown:
-            self._close(Ending.UNKNOWN_SYMBOL, self._unknown, now_ns)
-        elif trading is Trading.GONE and self._was_synced:
-            self._close(Ending.DELISTED, "the exchange does not list it any more", now_ns)
-        elif trading is Trading.ENDED:
-            self._close(Ending.DELISTED, f"the exchange ended it: its status is {status}", now_ns)
-        elif trading in (Trading.HALTED, Trading.ON):
-            self._halted = f"the exchange says {status}" if trading is Trading.HALTED else ""
-            self._show(now_ns)
+        if trading in (Trading.GONE, Trading.ENDED):
+            self._near = near
+            self._on_missing(trading, status, asked_ns, now_ns)
+            return
+        self._existence.on_listed()
+        if self._refused:
+            self._explain(f"it is listed, and its snapshot is asked again: {self._refused}", now_ns)
+            self._refused = ""
+        before, self._halted = self._halted, ""
+        if trading is Trading.HALTED:
+            self._halted = f"the exchange says {status}"
+            self._listing.on_halted(now_ns)
+        elif self._existence.is_flowing(self.heard_ns, now_ns):
+            self._idle = ""
+        self._show(now_ns)
+        if trading is Trading.ON:
+            self._ask_sooner(now_ns, at_once=bool(before))
 
     # --- decisions -------------------------------------------------------------------------
 
     def _decide(self, now_ns: int) -> None:
         """Ask for a snapshot if one is needed and may be asked; the one place that does."""
-        if not self._live or self._unknown or self._native not in _WITHOUT_SNAPSHOT:
+        if not self._live or self._native not in _WITHOUT_SNAPSHOT:
             return
         if self._ticket is not None:
             if self._ticket.purpose is not Purpose.CHECK:
@@ -282,7 +317,7 @@ class Supervisor(Asker):
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
         purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
         deep = self.upkeep.deep_limit
-        self._ask(purpose, min(self.venue.cheapest_limit, deep), now_ns, deep_limit=deep)
+        self._ask(purpose, min(self.upkeep.cheapest_limit, deep), now_ns, deep_limit=deep)
 
     def _become(self, status: Status, now_ns: int) -> None:
         """Take note of the book's own state, and of what it means to have left another."""
@@ -365,6 +400,7 @@ class Supervisor(Asker):
             return
         self._context.touched[self.market] = self
         self._retries = 0
+        self._on_shown(now_ns)
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)
         else:
@@ -404,26 +440,79 @@ class Supervisor(Asker):
     def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         if ticket.purpose is Purpose.CHECK:
             return
+        self._put_off(now_ns)
+        self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
+
+    def _put_off(self, now_ns: int) -> None:
         policy = self._context.policy
         self._not_before_ns = now_ns + self._context.backoff_ns(
             self._retries, policy.retry_base_s, policy.retry_cap_s
         )
         self._retries += 1
-        self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
+
+    def _on_shown(self, now_ns: int) -> None:
+        """A snapshot came: whatever spoke against it is over."""
+        self._existence.on_snapshot()
+        self._paused_ns, self._refused = None, ""
+        if self._idle:
+            self._idle = ""
+            self._show(now_ns)
+
+    # --- refusals --------------------------------------------------------------------------
 
     def _on_refusal(self, answer: Answer, now_ns: int) -> None:
-        """The exchange will never answer with a snapshot: the end of this market."""
+        """A snapshot was refused because of the symbol: one answer, to be weighed against others."""
         if self.ending:
             return
-        if answer.verdict is Verdict.REFUSED:
-            self._close(Ending.REFUSED, f"the exchange refuses its snapshots: {answer.reason}", now_ns)
-        elif self._was_synced:
-            reason = f"the exchange does not know it any more: {answer.reason}"
-            self._close(Ending.DELISTED, reason, now_ns)
-        else:  # what looks like it is asked before the end is told
-            self._unknown = f"the exchange does not know it: {answer.reason}"
-            self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns + to_ns(_LOOKED_UP_S))
-            self._listing.look(now_ns, whole=True)
+        is_live = self._synced_ns is not None
+        if not is_live:
+            self._put_off(now_ns)
+        if answer.verdict is Verdict.UNKNOWN:
+            self._refused = answer.reason
+            if self._existence.on_refused(now_ns):
+                if not is_live:  # nearly always the list agrees, and soon
+                    self._paused_ns = self._not_before_ns
+                    self._not_before_ns = max(self._not_before_ns, now_ns + to_ns(_LOOKED_UP_S))
+                self._listing.look(now_ns, whole=True)
+            else:
+                self._explain(f"the exchange's list of symbols is awaited: {answer.reason}", now_ns)
+            return
+        if not is_live and not self._existence.is_flowing(self.heard_ns, now_ns):
+            self._idle = f"the exchange says that it does not trade: {answer.reason}"
+            self._listing.on_halted(now_ns)
+            self._show(now_ns)
+        self._explain(f"the snapshot is refused and asked again: {answer.reason}", now_ns)
+        self._listing.look(now_ns)
+
+    def _on_missing(self, trading: Trading, status: str, asked_ns: int, now_ns: int) -> None:
+        """A whole list does not have the symbol, or says that it ended."""
+        existence, heard_ns, is_told = self._existence, self.heard_ns, trading is Trading.ENDED
+        existence.on_missing(asked_ns, now_ns)
+        has_lived = self._was_synced or heard_ns is not None
+        if existence.is_over(has_lived=has_lived, heard_ns=heard_ns, is_told=is_told, now_ns=now_ns):
+            self._close_missing(status, now_ns, has_lived=has_lived)
+        elif is_told and not existence.is_flowing(heard_ns, now_ns):
+            self._halted = f"the exchange says {status}"
+            self._show(now_ns)
+
+    def _close_missing(self, status: str, now_ns: int, *, has_lived: bool) -> None:
+        if status:
+            self._close(Ending.DELISTED, f"the exchange ended it: its status is {status}", now_ns)
+        elif has_lived:
+            refused = f": {self._refused}" if self._refused else ""
+            self._close(Ending.DELISTED, f"the exchange does not list it any more{refused}", now_ns)
+        else:
+            self._close(Ending.UNKNOWN_SYMBOL, f"the exchange does not know it: {self._refused}", now_ns)
+
+    def _ask_sooner(self, now_ns: int, *, at_once: bool) -> None:
+        """The list has the symbol, and it trades: the snapshot need not wait. `at_once`: it was halted."""
+        if at_once:
+            self._retries = 0
+            self._not_before_ns = now_ns
+        elif self._paused_ns is not None:
+            self._not_before_ns = min(self._not_before_ns, max(now_ns, self._paused_ns))
+        self._paused_ns = None
+        self._decide(now_ns)
 
     def _give_up_ticket(self) -> None:
         if self._ticket is not None:
@@ -454,8 +543,12 @@ class Supervisor(Asker):
 
     def _hear(self, now_ns: int) -> None:
         """Data came: whatever doubt there was is over."""
-        self._heard = True
+        self._heard, self._heard_ns = True, now_ns
         self._wait_for_data_ns = 0
+        if self._idle or self._paused_ns is not None:  # it exists, and trades
+            self._idle, self._paused_ns = "", None
+            self._not_before_ns = self._retries = 0
+            self._show(now_ns)
         if self._live:
             self._clear_of_doubt(now_ns)
 
@@ -471,8 +564,8 @@ class Supervisor(Asker):
         """Lay the worst of what is known over the book, or nothing."""
         if self._down:
             self._lay("disconnected", self._down, now_ns)
-        elif self._halted:
-            self._lay("halted", self._halted, now_ns)
+        elif self._halted or self._idle:
+            self._lay("halted", self._halted or self._idle, now_ns)
         elif self._doubt:
             self._lay("stale", self._doubt, now_ns)
         else:

@@ -58,6 +58,8 @@ class Timer(Enum):
     """When to ask a venue for its time."""
     LISTING = "listing"
     """When to ask a venue which symbols trade."""
+    HALTED = "halted"
+    """When to see whether a symbol that a venue lists as halted brings diffs again."""
 
 
 class Deadlines:

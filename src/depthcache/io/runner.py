@@ -22,6 +22,7 @@ from depthcache.core.commands import (
     OpenConnection,
     Send,
     TellAudit,
+    TellLimit,
     TellTrouble,
 )
 from depthcache.core.notices import Notice
@@ -222,3 +223,11 @@ class Runner(Callbacks):
             if (where, type(error)) not in self._reported:
                 self._reported.add((where, type(error)))
                 logs.unexpected(where=where, error=error)
+            case TellLimit():
+                logs.limit_refused(
+                    exchange=command.exchange,
+                    symbol=command.symbol,
+                    limit=command.limit,
+                    instead=command.instead,
+                    reason=command.reason,
+                )

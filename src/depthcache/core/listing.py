@@ -92,7 +92,7 @@ class Listing(Asker):
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False
         self._asked_ns: int | None = None
-        self._failures = 0
+        self._failures = self._not_for_diffs_before_ns = 0
 
     # --- commands --------------------------------------------------------------------------
 
@@ -196,8 +196,10 @@ class Listing(Asker):
             return
         self.on_halted(now_ns)
         asked_ns = self._asked_ns or 0
-        if self._ticket is None and any((each.heard_ns or 0) > asked_ns for each in halted):
-            self._look_in(max(0.0, (asked_ns - now_ns) / 1e9 + _HALTED_FLOWS_S), now_ns)
+        may_ask = self._ticket is None and now_ns >= self._not_for_diffs_before_ns
+        if may_ask and any((each.heard_ns or 0) > asked_ns for each in halted):
+            self._not_for_diffs_before_ns = now_ns + to_ns(_HALTED_FLOWS_S)
+            self._ask(now_ns)
 
     def _look_in(self, seconds: float, now_ns: int) -> None:
         deadlines, due_ns = self._context.deadlines, now_ns + to_ns(seconds)

@@ -250,7 +250,9 @@ class RecordedExchange(Exchange):
         if symbol is not None and frame.stream != symbol.stream:
             return  # the same diffs at another speed
         payload = _payload(frame)
-        heard = [each.on_data(key, payload) for each in self._listeners if each.venue.name == place.venue.name]
+        heard = [
+            each.on_data(key, payload) for each in self._listeners if each.venue.name == place.venue.name
+        ]
         if symbol is not None and isinstance(about, Diff):
             symbol.has_diffs = True
             symbol.book.on_diff(about, frame.payload)

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from depthcache import venues
 from depthcache._native import Router
+from depthcache.core.budget import Budgets
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
 from depthcache.core.notices import Notice
@@ -100,6 +101,7 @@ class Exchange:
         self.acks = True
         self.pings = True
         self.refuses_connects = False
+        self.answers_handshakes: Callable[[Venue], dict[str, Any] | None] = lambda _: None
         self.accepts_then_closes = False
         self.answers_lists = True
         self.unknown: set[str] = set()
@@ -220,6 +222,11 @@ class Exchange:
         if len(recent) > 300:
             self.breaches.append(f"{len(recent)} connects in 5 minutes")
         venue = next(v for v in self.bench.venues if v.stream_url() == url)
+        if (told := self.answers_handshakes(venue)) is not None:
+            self.bench.after(
+                50_000_000, lambda: self.bench.core.on_closed(number, None, "refused", self.now, **told)
+            )
+            return
         if self.refuses_connects:
             self.bench.after(50_000_000, lambda: self.bench.core.on_closed(number, None, "refused", self.now))
             return
@@ -417,12 +424,13 @@ class Bench:
         random: Callable[[], float] = lambda: 0.5,
         venues: tuple[Venue, ...] = (SPOT, FUTURES, COIN),
         router: Any = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self.now_ns = 1_000 * MINUTE
         self.start_ns = self.now_ns
         self.venues = venues
         self.router: Any = Router() if router is None else router
-        self.core = ClientCore(self.router, random=random, policy=policy or Policy())
+        self.core = ClientCore(self.router, random=random, policy=policy or Policy(), budgets=budgets)
         self.exchange = Exchange(self)
         self.notices: list[Notice] = []
         self.commands: list[Command] = []

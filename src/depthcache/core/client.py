@@ -18,7 +18,7 @@ from depthcache.core.clock import Clock, Estimate
 from depthcache.core.commands import Command, TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.depths import Depths
-from depthcache.core.link import Link
+from depthcache.core.link import Link, Refusal
 from depthcache.core.listing import Listing
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
@@ -240,10 +240,22 @@ class ClientCore:
             link.on_open(now_ns)
             self._collect_notices(now_ns)
 
-    def on_closed(self, connection: int, code: int | None, reason: str, now_ns: int) -> None:
-        """A connection is gone, or was never made. `code`: the WebSocket close code, if any."""
+    def on_closed(
+        self,
+        connection: int,
+        code: int | None,
+        reason: str,
+        now_ns: int,
+        *,
+        status: int | None = None,
+        retry_after: str | None = None,
+        date: str | None = None,
+    ) -> None:
+        """A connection is gone, or was never made. `code`: the WebSocket close code, if any. `status`,
+        `retry_after`, `date`: HTTP status and headers that a handshake was answered with instead."""
         if link := self._context.carriers.get(connection):
-            link.on_closed(code, reason, now_ns)
+            refusal = Refusal(status, retry_after, date)
+            link.on_closed(code, reason, now_ns, refusal=refusal)
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
@@ -258,7 +270,7 @@ class ClientCore:
         pacer = self._pacer_of(request)
         if pacer is None:
             return
-        answer = judge(status, headers, body)
+        answer = judge(status, headers, body, exchange_s=pacer.budget.exchange_s(now_ns))
         ticket = pacer.on_answer(request, answer, headers, now_ns)
         if ticket is not None:
             ticket.asker.on_answer(ticket, answer, body, now_ns)

@@ -28,10 +28,21 @@ class TakesFrames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. `code`: the WebSocket close code, None where there was none."""
+    """Why a connection ended.
+
+    Attributes:
+        code: the WebSocket close code, None where there was none.
+        reason: in words.
+        status: the HTTP status with which the exchange refused the handshake; None where it did not, and for
+            what a proxy on the way said.
+        retry_after, date: the headers of that answer as they came; None where they are missing.
+    """
 
     code: int | None
     reason: str
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

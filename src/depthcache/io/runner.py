@@ -123,8 +123,22 @@ class Runner(Callbacks):
         """A connection ended or could not be made."""
         code, reason = closed.code, closed.reason
         logs.connection_closed(connection=connection, code=code, reason=reason)
+        if closed.status is None:
+            self._tell(
+                "on_closed", lambda: self._core.on_closed(connection, code, reason, self._network.now_ns())
+            )
+            return
         self._tell(
-            "on_closed", lambda: self._core.on_closed(connection, code, reason, self._network.now_ns())
+            "on_closed",
+            lambda: self._core.on_closed(
+                connection,
+                code,
+                reason,
+                self._network.now_ns(),
+                status=closed.status,
+                retry_after=closed.retry_after,
+                date=closed.date,
+            ),
         )
 
     def on_alive(self, connection: int) -> None:
@@ -215,14 +229,6 @@ class Runner(Callbacks):
                 self._on_trouble(command)
             case TellAudit():
                 self._on_audit(command)
-
-    def _guarded(self, where: str, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other books must live on
-            if (where, type(error)) not in self._reported:
-                self._reported.add((where, type(error)))
-                logs.unexpected(where=where, error=error)
             case TellLimit():
                 logs.limit_refused(
                     exchange=command.exchange,
@@ -231,3 +237,11 @@ class Runner(Callbacks):
                     instead=command.instead,
                     reason=command.reason,
                 )
+
+    def _guarded(self, where: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other books must live on
+            if (where, type(error)) not in self._reported:
+                self._reported.add((where, type(error)))
+                logs.unexpected(where=where, error=error)

@@ -10,10 +10,8 @@ the supervisor decides on its status alone, never on the order in which causes c
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
 - synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
   stale until data flows again, or a later comparison clears it.
-- a refused snapshot is one answer, weighed against the diffs that come and the list of symbols
-  (`existence`): closed, alone, only where they agree that the symbol ended. Listed as halted, or refused as
-  not trading while no diffs come: halted while it is. A refused limit: the next smaller one. Anything else
-  is asked again, each time later.
+- a refused snapshot is one answer, weighed against diffs and the list of symbols (`refusals`): only where
+  they agree is the market closed, alone, or halted; otherwise it is asked again.
 - not live: nothing to do. The way back is the connection's business (`link`).
 
 Not here: budgets (`pacing`), connections (`streams`, `link`).
@@ -25,11 +23,12 @@ from typing import TYPE_CHECKING
 
 from depthcache.core.answers import Answer, Verdict
 from depthcache.core.context import Context
-from depthcache.core.existence import Existence
 from depthcache.core.listing import Listing, Trading
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
+from depthcache.core.pauses import Pauses
 from depthcache.core.policy import to_ns
+from depthcache.core.refusals import Refusals
 from depthcache.core.seed import Seed
 from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
@@ -47,8 +46,7 @@ __all__ = ["Supervisor"]
 
 _TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
-_LAG_MARGIN, _LOOKED_UP_S = 1.2, 5.0
-"""How long the end of an unknown symbol may wait for the names that look like it."""
+_LAG_MARGIN = 1.2
 
 
 class Supervisor(Asker):
@@ -78,14 +76,12 @@ class Supervisor(Asker):
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
         self._native = self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._halted = self._idle = self._doubt = self._refused = ""
-        self._existence = Existence()
+        self._down = self._doubt = ""
+        self._pauses = Pauses(context)
+        self._refusals = Refusals(self._pauses)
         self._heard_ns: int | None = None
-        self._paused_ns: int | None = None
-        self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
-        self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
-        self._retries = self._relapses = self._limit = self._strikes = 0
+        self._live_ns = self._wait_for_data_ns = self._limit = self._strikes = 0
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._synced_ns: int | None = None
         pacer.need(market, venue.snapshot_weight(self.upkeep.deep_limit))
@@ -95,19 +91,18 @@ class Supervisor(Asker):
     @property
     def is_halted(self) -> bool:
         """Whether the exchange lists the symbol as not trading, or refuses its snapshots as such."""
-        return bool(self._halted or self._idle)
+        return bool(self._refusals.halted)
 
     @property
     def is_doubted(self) -> bool:
         """Whether answers of the exchange speak against the symbol."""
-        return self._existence.is_doubted
+        return self._refusals.is_doubted
 
     @property
     def heard_ns(self) -> int | None:
         """When the last diff came, on whatever connection."""
-        times = [heard_ns for _, _, heard_ns in self._router.lines(self.market)]
-        known = [each for each in (*times, self._book.updated_ns, self._heard_ns) if each is not None]
-        self._heard_ns = max(known, default=None)
+        times = [heard_ns or 0 for _, _, heard_ns in self._router.lines(self.market)]
+        self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
         return self._heard_ns
 
     # --- commands --------------------------------------------------------------------------
@@ -127,9 +122,9 @@ class Supervisor(Asker):
     def resync(self, reason: str, now_ns: int) -> None:
         """Build the book anew, where that is not on its way already; at once, for a wish is no relapse."""
         if self._live and self._native not in _WITHOUT_SNAPSHOT:
-            relapses, self._relapses = self._relapses, 0
+            relapses, self._pauses.relapses = self._pauses.relapses, 0
             self._resync(reason, now_ns)
-            self._relapses = relapses
+            self._pauses.relapses = relapses
 
     def take_notice(self, now_ns: int) -> Notice | None:
         """What users have not been told yet; None when that is nothing."""
@@ -138,7 +133,7 @@ class Supervisor(Asker):
             return None
         self._noticed = status
         self.uptime.on_status(status, self._book.confirmed_ns, now_ns)
-        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._near)
+        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._refusals.near)
 
     # --- what its link reports -------------------------------------------------------------
 
@@ -217,13 +212,11 @@ class Supervisor(Asker):
             self.upkeep.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return
-        try:
-            outcome = self._router.install_snapshot(
-                self.market, body, limit=self.venue.top_levels, live=True, now_ns=now_ns
-            )
-        except MalformedSnapshot:
+        outcome = self.seed.install(body, self.venue.top_levels, now_ns)
+        if outcome is None:
             return
-        self._on_shown(now_ns)
+        self._refusals.on_snapshot()
+        self._show(now_ns)
         if outcome is not SnapshotOutcome.TOO_OLD:
             self._give_up_ticket()
             self._installed(outcome, self.venue.top_levels, now_ns)
@@ -244,7 +237,7 @@ class Supervisor(Asker):
                 self.upkeep.reject(ticket, answer)
                 self._failed(ticket, answer.reason, now_ns)
             case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
-                self._existence.on_snapshot()
+                self._refusals.on_snapshot()
             case Verdict.INSTALL:
                 self._install(ticket, body, now_ns)
             case Verdict.STOP:
@@ -265,7 +258,7 @@ class Supervisor(Asker):
         match timer:
             case Timer.SNAPSHOT | Timer.SEED:
                 self._decide(now_ns)
-            case Timer.CROSSED if self._native is Status.CROSSED and not self._halted:
+            case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
                 self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
             case Timer.BRIDGING if self._native is Status.BRIDGING:
                 self._resync("no diff confirmed the snapshot", now_ns)
@@ -280,23 +273,16 @@ class Supervisor(Asker):
         """The exchange told what it lists, asked at `asked_ns`."""
         if self.ending or trading is Trading.UNTOLD:
             return
-        if trading in (Trading.GONE, Trading.ENDED):
-            self._near = near
-            self._on_missing(trading, status, asked_ns, now_ns)
+        life = (self._was_synced, self.heard_ns)
+        end, words = self._refusals.on_list(
+            trading, status, near, life=life, asked_ns=asked_ns, now_ns=now_ns
+        )
+        if end is not None:
+            self._close(*end, now_ns)
             return
-        self._existence.on_listed()
-        if self._refused:
-            self._explain(f"it is listed, and its snapshot is asked again: {self._refused}", now_ns)
-            self._refused = ""
-        before, self._halted = self._halted, ""
-        if trading is Trading.HALTED:
-            self._halted = f"the exchange says {status}"
-            self._listing.on_halted(now_ns)
-        elif self._existence.is_flowing(self.heard_ns, now_ns):
-            self._idle = ""
+        self._explain(words, now_ns)
         self._show(now_ns)
-        if trading is Trading.ON:
-            self._ask_sooner(now_ns, at_once=bool(before))
+        self._decide(now_ns)
 
     # --- decisions -------------------------------------------------------------------------
 
@@ -310,7 +296,7 @@ class Supervisor(Asker):
             self._give_up_ticket()
         if self.seed is not None and self.seed.may_come(now_ns):
             return
-        due_ns = max(self._not_before_ns, self._wait_for_data_ns)
+        due_ns = max(self._pauses.not_before_ns, self._wait_for_data_ns)
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SNAPSHOT, self.market, due_ns)
             return
@@ -346,19 +332,10 @@ class Supervisor(Asker):
 
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
-        policy = self._context.policy
         self.upkeep.end()
         self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
-        if self._synced_ns is not None and now_ns - self._synced_ns >= to_ns(policy.stable_s):
-            self._relapses = 0
-        if self._relapses:
-            pause_ns = self._context.backoff_ns(
-                self._relapses - 1, policy.relapse_base_s, policy.relapse_cap_s
-            )
-            self._not_before_ns = max(self._not_before_ns, now_ns + pause_ns)
-        elif self.seed is not None:
+        if self._pauses.on_relapse(self._synced_ns, now_ns) and self.seed is not None:
             self.seed.start(now_ns)
-        self._relapses += 1
         self._synced_ns = None
 
     def _resync(self, reason: str, now_ns: int) -> None:
@@ -379,8 +356,8 @@ class Supervisor(Asker):
             self.seed.start(now_ns)
         self._native = Status.BUFFERING
         self._live = self._heard = False
-        self._synced_ns = None
-        self._not_before_ns = self._wait_for_data_ns = 0
+        self._synced_ns, self._wait_for_data_ns = None, 0
+        self._pauses.clear()
 
     # --- snapshots -------------------------------------------------------------------------
 
@@ -398,9 +375,8 @@ class Supervisor(Asker):
         except MalformedSnapshot as error:
             self._failed(ticket, f"malformed snapshot: {error.what}", now_ns)
             return
-        self._context.touched[self.market] = self
-        self._retries = 0
-        self._on_shown(now_ns)
+        self._refusals.on_snapshot()
+        self._show(now_ns)
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)
         else:
@@ -412,7 +388,6 @@ class Supervisor(Asker):
         return (ticket.sent_ns or 0) >= self._live_ns + lag_ns
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
-        self._context.touched[self.market] = self
         self._limit = limit
         self._too_old.on_fitting()
         after = Status.BUFFERING if outcome is SnapshotOutcome.GAP else Status(outcome.value)
@@ -424,15 +399,11 @@ class Supervisor(Asker):
 
     def _wait_for_younger(self, now_ns: int) -> None:
         """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
-        policy, tries = self._context.policy, self._too_old.tries
-        patient = tries < policy.too_old_patience
-        attempt = tries if patient else tries - policy.too_old_patience
-        cap_s = policy.too_old_cap_s if patient else policy.retry_cap_s
-        self._not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
+        self._pauses.on_too_old(self._too_old.tries, now_ns)
         reason = "the snapshot is older than the kept diffs; a younger one is asked"
         self._explain(reason, now_ns)
         if doubts := self._too_old.on_too_old(now_ns):
-            since_ns = now_ns - to_ns(policy.silence_s)
+            since_ns = now_ns - to_ns(self._context.policy.silence_s)
             self.streams.doubt(
                 self.stream, strikes=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
             )
@@ -440,79 +411,20 @@ class Supervisor(Asker):
     def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         if ticket.purpose is Purpose.CHECK:
             return
-        self._put_off(now_ns)
+        self._pauses.on_failed(now_ns)
         self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
-
-    def _put_off(self, now_ns: int) -> None:
-        policy = self._context.policy
-        self._not_before_ns = now_ns + self._context.backoff_ns(
-            self._retries, policy.retry_base_s, policy.retry_cap_s
-        )
-        self._retries += 1
-
-    def _on_shown(self, now_ns: int) -> None:
-        """A snapshot came: whatever spoke against it is over."""
-        self._existence.on_snapshot()
-        self._paused_ns, self._refused = None, ""
-        if self._idle:
-            self._idle = ""
-            self._show(now_ns)
-
-    # --- refusals --------------------------------------------------------------------------
 
     def _on_refusal(self, answer: Answer, now_ns: int) -> None:
         """A snapshot was refused because of the symbol: one answer, to be weighed against others."""
         if self.ending:
             return
-        is_live = self._synced_ns is not None
-        if not is_live:
-            self._put_off(now_ns)
-        if answer.verdict is Verdict.UNKNOWN:
-            self._refused = answer.reason
-            if self._existence.on_refused(now_ns):
-                if not is_live:  # nearly always the list agrees, and soon
-                    self._paused_ns = self._not_before_ns
-                    self._not_before_ns = max(self._not_before_ns, now_ns + to_ns(_LOOKED_UP_S))
-                self._listing.look(now_ns, whole=True)
-            else:
-                self._explain(f"the exchange's list of symbols is awaited: {answer.reason}", now_ns)
-            return
-        if not is_live and not self._existence.is_flowing(self.heard_ns, now_ns):
-            self._idle = f"the exchange says that it does not trade: {answer.reason}"
-            self._listing.on_halted(now_ns)
-            self._show(now_ns)
-        self._explain(f"the snapshot is refused and asked again: {answer.reason}", now_ns)
-        self._listing.look(now_ns)
-
-    def _on_missing(self, trading: Trading, status: str, asked_ns: int, now_ns: int) -> None:
-        """A whole list does not have the symbol, or says that it ended."""
-        existence, heard_ns, is_told = self._existence, self.heard_ns, trading is Trading.ENDED
-        existence.on_missing(asked_ns, now_ns)
-        has_lived = self._was_synced or heard_ns is not None
-        if existence.is_over(has_lived=has_lived, heard_ns=heard_ns, is_told=is_told, now_ns=now_ns):
-            self._close_missing(status, now_ns, has_lived=has_lived)
-        elif is_told and not existence.is_flowing(heard_ns, now_ns):
-            self._halted = f"the exchange says {status}"
-            self._show(now_ns)
-
-    def _close_missing(self, status: str, now_ns: int, *, has_lived: bool) -> None:
-        if status:
-            self._close(Ending.DELISTED, f"the exchange ended it: its status is {status}", now_ns)
-        elif has_lived:
-            refused = f": {self._refused}" if self._refused else ""
-            self._close(Ending.DELISTED, f"the exchange does not list it any more{refused}", now_ns)
-        else:
-            self._close(Ending.UNKNOWN_SYMBOL, f"the exchange does not know it: {self._refused}", now_ns)
-
-    def _ask_sooner(self, now_ns: int, *, at_once: bool) -> None:
-        """The list has the symbol, and it trades: the snapshot need not wait. `at_once`: it was halted."""
-        if at_once:
-            self._retries = 0
-            self._not_before_ns = now_ns
-        elif self._paused_ns is not None:
-            self._not_before_ns = min(self._not_before_ns, max(now_ns, self._paused_ns))
-        self._paused_ns = None
-        self._decide(now_ns)
+        is_live, is_unknown = self._synced_ns is not None, answer.verdict is Verdict.UNKNOWN
+        known = self._refusals.is_doubted
+        words = self._refusals.on_refused(answer, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
+        self._show(now_ns)
+        self._explain(words, now_ns)
+        if not (is_unknown and known):
+            self._listing.look(now_ns, whole=is_unknown)
 
     def _give_up_ticket(self) -> None:
         if self._ticket is not None:
@@ -545,9 +457,7 @@ class Supervisor(Asker):
         """Data came: whatever doubt there was is over."""
         self._heard, self._heard_ns = True, now_ns
         self._wait_for_data_ns = 0
-        if self._idle or self._paused_ns is not None:  # it exists, and trades
-            self._idle, self._paused_ns = "", None
-            self._not_before_ns = self._retries = 0
+        if self._refusals.on_diff(now_ns):
             self._show(now_ns)
         if self._live:
             self._clear_of_doubt(now_ns)
@@ -564,8 +474,9 @@ class Supervisor(Asker):
         """Lay the worst of what is known over the book, or nothing."""
         if self._down:
             self._lay("disconnected", self._down, now_ns)
-        elif self._halted or self._idle:
-            self._lay("halted", self._halted or self._idle, now_ns)
+        elif self.is_halted:
+            self._lay("halted", self._refusals.halted, now_ns)
+            self._listing.on_halted(now_ns)
         elif self._doubt:
             self._lay("stale", self._doubt, now_ns)
         else:
@@ -577,7 +488,7 @@ class Supervisor(Asker):
 
     def _explain(self, reason: str, now_ns: int) -> None:
         """Let users read why a book that waits for its snapshot still waits."""
-        if self._native in _WITHOUT_SNAPSHOT:
+        if self._native in _WITHOUT_SNAPSHOT and reason:
             self._router.resync(self.market, reason, now_ns)
             self._native = Status.BUFFERING
             self._context.touched[self.market] = self

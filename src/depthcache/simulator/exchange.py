@@ -191,10 +191,8 @@ class SimulatedExchange(Exchange):
             return refusal
         faults, trouble = self.faults, self.trouble
         told = trouble.refused_connect(now_ns)
-        if told is not None:
-            return told
-        if faults is not None and faults.happens("refuse", now_ns):
-            return HttpAnswer(503, b"Service Unavailable")
+        if told is not None or (faults is not None and faults.happens("refuse", now_ns)):
+            return told or HttpAnswer(503, b"Service Unavailable")
         if trouble.resets_connects(now_ns) or (faults is not None and faults.happens("reset", now_ns)):
             return Cut()
         session = LiveSession(
@@ -458,8 +456,7 @@ class SimulatedExchange(Exchange):
         if path == venue.ping_path:
             return 1, answers.ok(b"{}")
         if path == venue.exchange_info_path:
-            hidden = self.trouble.hides(venue.name)
-            listed = {name: each for name, each in self._symbols(venue).items() if name not in hidden}
+            listed = self.trouble.listed(venue.name, self._symbols(venue))
             return venue.exchange_info_weight, rest.info(venue, listed, query, time_ms)
         return 0, answers.no_such_path()
 

@@ -12,7 +12,9 @@ is done with this (`exchange`, `sessions`).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
@@ -21,6 +23,8 @@ from depthcache.simulator.interface import HttpAnswer
 from depthcache.venues import Venue
 
 __all__ = ["Trouble"]
+
+T = TypeVar("T")
 
 _S_NS = 1_000_000_000
 _MESSAGE_FAULTS = ("drop", "duplicate", "reorder", "overlap", "corrupt", "garble", "truncate", "drip")
@@ -185,12 +189,12 @@ class Trouble:
         ordered = self.refused_snapshots.get((venue, symbol))
         return ordered.popleft() if ordered else None
 
-    def hides(self, venue: str) -> frozenset[str]:
-        """The symbols that the list asked for now does not have."""
+    def listed(self, venue: str, symbols: Mapping[str, T]) -> Mapping[str, T]:
+        """What the node that is asked for the list now knows of the symbols that are listed."""
         hidden = {key for key, left in self.unlisted.items() if key[0] == venue and left > 0}
         for key in hidden:
             self.unlisted[key] -= 1
-        return frozenset(symbol for _, symbol in hidden)
+        return {name: each for name, each in symbols.items() if (venue, name) not in hidden}
 
     def resets_connects(self, now_ns: int) -> bool:
         """Whether handshakes are answered with a reset now."""

@@ -300,7 +300,8 @@ class Link:
             self.subscriptions.on_done(now_ns)
         else:
             code, text = reply.error
-            reason = f"the exchange refused the stream: code {code}: {text}"
+            shown = text if code is None else f"code {code}: {text}"
+            reason = f"the exchange refused the stream: {shown}"
             names = self.subscriptions.on_refused(reason, now_ns)
             if code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -249,7 +250,8 @@ class Client(Generic[B]):
         try:
             while (left_s := ends_at - self._loop.time()) > 0:
                 await asyncio.sleep(min(left_s, _BETWEEN_AUDITS_S))
-                found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
+                with suppress(RequestRejected):  # one refused snapshot says nothing about the book
+                    found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
         finally:
             sources = {} if self._closed else self._runner.end_proof(market)
         named = {"rest": (len(found), 0)}

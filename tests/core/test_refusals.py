@@ -146,6 +146,18 @@ def test_a_node_that_does_not_know_a_fresh_listing_ends_no_book_whose_diffs_chai
 
 
 @BOTH
+def test_one_diff_in_fifteen_seconds_is_enough_to_speak_for_a_symbol(venue: Venue) -> None:
+    bench = flowing(venue, "SLOWUSDT", every_s=15.0)
+    bench.exchange.market("OTHERUSDT", venue)
+    bench.run(16)
+    refuse(bench, "SLOWUSDT", -1121, times=3)
+    bench.exchange.hide("SLOWUSDT", 4)
+    audit(bench, "SLOWUSDT")
+    bench.run(300)
+    assert bench.status("SLOWUSDT") is Status.SYNCED
+
+
+@BOTH
 def test_a_quiet_book_ends_by_no_single_list(venue: Venue) -> None:
     bench = Bench(venues=(venue,))
     bench.add("QUIETUSDT", venue=venue)
@@ -291,6 +303,18 @@ def test_an_unknown_symbol_ends_within_two_seconds_with_names_like_it(venue: Ven
     assert told.near == ("BTCUSDT",)
     assert "-1121: Invalid symbol." in told.reason
     assert len(bench.asked("BTCUSD")) == 1
+
+
+def test_many_unknown_symbols_do_not_ask_for_one_list_each() -> None:
+    bench = Bench(policy=Policy(requests_in_flight=1))
+    names = [f"NO{number}USDT" for number in range(40)]
+    bench.exchange.unknown.update(names)
+    bench.exchange.market("BTCUSDT")
+    bench.add(*names)
+    bench.run(30)
+    assert {bench.status(name) for name in names} == {Status.CLOSED}
+    assert len(lists(bench)) < 15
+    bench.assert_law_kept()
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,12 @@ of one list."""
 class Existence:
     """The evidence against one symbol. Times in nanoseconds of the caller's clock."""
 
-    __slots__ = ("_first_ns", "_last_ns", "_refused_ns", "_times")
+    __slots__ = ("_first_ns", "_heard_ns", "_last_ns", "_refused_ns", "_silent_times", "_times")
 
     def __init__(self) -> None:
         self._refused_ns: int | None = None
-        self._times = 0
-        self._first_ns = self._last_ns = 0
+        self._times = self._silent_times = 0
+        self._first_ns = self._last_ns = self._heard_ns = 0
 
     @property
     def is_doubted(self) -> bool:
@@ -51,17 +51,21 @@ class Existence:
 
     def on_listed(self) -> None:
         """The list has it, and does not say that it ended."""
-        self._refused_ns, self._times = None, 0
+        self._refused_ns, self._times, self._silent_times = None, 0, 0
 
-    def on_missing(self, asked_ns: int, now_ns: int) -> None:
-        """A whole list, asked at `asked_ns`, does not have it, or says that it ended."""
+    def on_missing(self, *, asked_ns: int, heard_ns: int | None, now_ns: int) -> None:
+        """A whole list, asked at `asked_ns`, does not have it, or says that it ended; the last diff came at
+        `heard_ns`."""
         if self._refused_ns is not None and asked_ns < self._refused_ns:
             return
         if not self._times:
             self._first_ns = now_ns
         elif now_ns - self._last_ns < _APART_NS:
             return
+        if (heard_ns or 0) > self._heard_ns:
+            self._heard_ns, self._silent_times = heard_ns or 0, 0
         self._times += 1
+        self._silent_times += 1
         self._last_ns = now_ns
 
     def is_over(self, *, has_lived: bool, heard_ns: int | None, is_told: bool, now_ns: int) -> bool:
@@ -78,9 +82,8 @@ class Existence:
         if is_told:
             return self._times > 1
         for_long = self._times > 2 and now_ns - self._first_ns >= _NODES_LAG_NS
-        if self.is_flowing(heard_ns, now_ns):
-            return is_refused and for_long
-        return for_long or (is_refused and self._times > 1)
+        is_silent = self._silent_times > 2 and not self.is_flowing(heard_ns, now_ns)
+        return (is_refused and (for_long or is_silent)) or (for_long and is_silent)
 
     @staticmethod
     def is_flowing(heard_ns: int | None, now_ns: int) -> bool:

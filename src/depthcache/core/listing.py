@@ -36,6 +36,8 @@ _HALTED_FLOWS_S = 3.0
 glossary, 2026-07-21), so this often, and no more."""
 _LOOK_NS = 250_000_000
 """How often it is looked whether they come."""
+_WHOLE_APART_S = 1.0
+"""How long after a list the whole one may be asked: many unknown symbols must not ask for one each."""
 _DOUBT_S = 10.0
 """How often the list is asked while answers of the exchange speak against a symbol."""
 _RETRY_BASE_S, _RETRY_CAP_S = 0.5, 30.0
@@ -112,11 +114,10 @@ class Listing(Asker):
     def look(self, now_ns: int, *, whole: bool = False) -> None:
         """There is a reason to look soon. `whole`: names that look like an unknown one are wanted."""
         self._wants_whole |= whole
-        last_ns = self._asked_ns
-        if last_ns is None or whole:
+        if self._asked_ns is None:
             self._ask(now_ns)
         else:
-            self._look_in(max(0.0, (last_ns - now_ns) / 1e9 + _SOONEST_S), now_ns)
+            self._look_after(_WHOLE_APART_S if whole else _SOONEST_S, now_ns)
 
     def on_halted(self, now_ns: int) -> None:
         """A symbol is halted: look from now on whether diffs of it come."""
@@ -183,7 +184,7 @@ class Listing(Asker):
             pause_ns = self._context.backoff_ns(self._failures - 1, _RETRY_BASE_S, _RETRY_CAP_S)
             self._look_in(pause_ns / 1e9, now_ns)
         elif self._wants_whole:
-            self._ask(now_ns)
+            self._look_after(_WHOLE_APART_S, now_ns)
         elif self._watchers:
             halted = any(each.is_halted for each in self._watchers)
             usual_s = _HALTED_S if halted else self._context.policy.listing_s
@@ -199,6 +200,14 @@ class Listing(Asker):
         may_ask = self._ticket is None and now_ns >= self._not_for_diffs_before_ns
         if may_ask and any((each.heard_ns or 0) > asked_ns for each in halted):
             self._not_for_diffs_before_ns = now_ns + to_ns(_HALTED_FLOWS_S)
+            self._ask(now_ns)
+
+    def _look_after(self, seconds: float, now_ns: int) -> None:
+        """Ask so long after the last time, or at once where that is past."""
+        due_s = ((self._asked_ns or 0) - now_ns) / 1e9 + seconds
+        if due_s > 0:
+            self._look_in(due_s, now_ns)
+        else:
             self._ask(now_ns)
 
     def _look_in(self, seconds: float, now_ns: int) -> None:

@@ -96,7 +96,7 @@ class Refusals:
             self._on_listed(trading, status, heard_ns, now_ns)
             return None, words
         existence, has_lived = self._existence, was_synced or heard_ns is not None
-        existence.on_missing(asked_ns, now_ns)
+        existence.on_missing(asked_ns=asked_ns, heard_ns=heard_ns, now_ns=now_ns)
         if existence.is_over(has_lived=has_lived, heard_ns=heard_ns, is_told=bool(status), now_ns=now_ns):
             return self._end(status, has_lived=has_lived), ""
         if status and not existence.is_flowing(heard_ns, now_ns):

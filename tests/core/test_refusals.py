@@ -376,6 +376,27 @@ def test_a_book_that_the_stream_of_best_levels_began_stays_when_requests_are_ref
     assert bench.seen("BTCUSDT")[-1] is Status.SYNCED
 
 
+@EVERY
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"code":-1000,"msg":"An unknown error occurred."}', "code -1000: An unknown error occurred."),
+        (b'{"msg":"System maintenance."}', "System maintenance."),
+        (b'{"error":{"code":-1001,"msg":"Internal error."}}', "code -1001: Internal error."),
+    ],
+    ids=["code", "words alone", "nested"],
+)
+def test_an_error_under_http_200_is_said_in_the_words_of_the_exchange(
+    venue: Venue, body: bytes, words: str
+) -> None:
+    bench = Bench(venues=(venue,))
+    bench.exchange.answer_next(200, body)
+    bench.add("BTCUSDT", venue=venue)
+    bench.run(0.3)
+    assert bench.book("BTCUSDT").reason.endswith(f"HTTP 200{' ' if 'code' in words else ': '}{words}")
+    bench.run_until(bench.all_synced, within_s=4)
+
+
 # --- streams that are refused ----------------------------------------------------------------------------
 
 

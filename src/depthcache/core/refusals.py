@@ -109,7 +109,7 @@ class Refusals:
         if trading is Trading.HALTED:
             self._listed_as = f"the exchange says {status}"
         elif self._existence.is_flowing(heard_ns, now_ns):
-            self._idle = ""
+            before, self._idle = before or self._idle, ""
         if before and trading is Trading.ON:
             self._pauses.end(now_ns)
         else:

@@ -354,6 +354,29 @@ def test_a_list_that_was_asked_before_the_refusal_agrees_with_nothing() -> None:
     assert bench.status("FIRSTUSDT") is Status.CLOSED
 
 
+def test_a_list_alone_ends_no_book_whose_snapshot_is_still_awaited() -> None:
+    bench = Bench()
+    bench.exchange.market("OTHERUSDT")
+    bench.exchange.unknown.add("NOUSDT")
+    bench.add("NOUSDT", "NEWUSDT")
+    bench.exchange.hide("NEWUSDT", 1)
+    bench.exchange.scripted_for["NEWUSDT"] = lambda: "timed out" if len(bench.asked("NEWUSDT")) == 1 else None
+    bench.run(4)
+    assert bench.status("NOUSDT") is Status.CLOSED
+    bench.run_until(lambda: bench.status("NEWUSDT") is Status.SYNCED, within_s=8)
+
+
+def test_while_the_list_is_awaited_an_unknown_symbol_is_not_asked_for_again() -> None:
+    bench = Bench()
+    bench.exchange.rest_delay_ns = 4 * SECOND
+    bench.exchange.market("OTHERUSDT")
+    bench.exchange.unknown.add("NOUSDT")
+    bench.add("NOUSDT")
+    bench.run(9)
+    assert bench.status("NOUSDT") is Status.CLOSED
+    assert len(bench.asked("NOUSDT")) == 1
+
+
 def test_a_book_that_the_stream_of_best_levels_began_stays_when_requests_are_refused() -> None:
     bench = Bench(policy=Policy(seed=True))
     bench.exchange.ticks("BTCUSDT", every_s=0.1)
@@ -394,7 +417,7 @@ def test_an_error_under_http_200_is_said_in_the_words_of_the_exchange(
     bench.add("BTCUSDT", venue=venue)
     bench.run(0.3)
     assert bench.book("BTCUSDT").reason.endswith(f"HTTP 200{' ' if 'code' in words else ': '}{words}")
-    bench.run_until(bench.all_synced, within_s=4)
+    bench.run_until(bench.all_synced, within_s=60 if venue.snapshot_lag_s else 4)
 
 
 # --- streams that are refused ----------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from depthcache import reference
 from depthcache._native import Router
 from depthcache.core.budget import Budgets
 from depthcache.core.notices import Ending
-from depthcache.simulator import TINY, Pair, SimulatedExchange
+from depthcache.simulator import TINY, Pair, SimulatedExchange, answers
+from depthcache.simulator.interface import HttpAnswer
 
 SPOT, USDM, COINM = "binance.com", "binance.com-futures", "binance.com-coin_futures"
 OPTIONS, TR = "binance.com-vanilla-options", "trbinance.com"
@@ -104,3 +105,30 @@ def test_a_ban_of_requests_holds_handshakes(venue: str) -> None:
     pair.run_for(115)
     assert pair.exchange.connects == connects
     assert pair.run_until_synced(within_s=10)
+
+
+@pytest.mark.slow
+@BOTH
+def test_a_book_that_can_be_no_deeper_than_the_exchange_allows_does_not_ask_for_more_for_ever(
+    venue: str,
+) -> None:
+    deep = replace(TINY, levels=1_500)
+    exchange = SimulatedExchange({venue: {"S0USDT": deep}}, seed=3, history=3_000)
+    inner, limits = exchange.request, []
+
+    def request(name: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+        limit = int(target.partition("&limit=")[2] or 0)
+        limits.append(limit)
+        if limit >= 1_000:
+            return answers.error(-4021, f"{limit} is not valid depth limit")
+        return inner(name, target, now_ns, client=client)
+
+    exchange.request = request  # type: ignore[method-assign]
+    pair = Pair(exchange)
+    book = pair.add(venue, "S0USDT", depth=1_000)
+    pair.run_for(120)
+    assert pair.is_synced()
+    assert book.coverage[0] >= 400
+    depths = [limit for limit in limits if limit]
+    assert 1_000 in depths
+    assert len(depths) < 15

@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -18,10 +19,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
 from depthcache.core.client import ClientCore
-from depthcache.core.commands import TellAudit, TellTrouble
+from depthcache.core.commands import Refusal, TellAudit, TellTrouble
 from depthcache.core.link import Link
 from depthcache.core.notices import Notice
-from depthcache.errors import BookClosed, NetworkError, UsageError
+from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.flights import Flights, write_flight
 from depthcache.io.followers import Followers
@@ -213,7 +214,8 @@ class Client(Generic[B]):
             self._runner.resync(market, "asked for by the application")
 
     async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
-        """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed."""
+        """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed and
+        RequestRejected."""
         timeout_s = parse_timeout(timeout_s)
         if self._closed or book.status is Status.CLOSED:
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
@@ -228,6 +230,10 @@ class Client(Generic[B]):
         except TimeoutError:
             raise too_late([book], timeout_s or 0.0) from None
         except _AuditFailed as failed:
+            if (refusal := failed.refusal) is not None:
+                raise RequestRejected(
+                    url=refusal.url, status=refusal.status, code=refusal.code, text=refusal.text
+                ) from None
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=str(failed)) from None
         finally:
             self._audits.pop(number, None)
@@ -244,7 +250,8 @@ class Client(Generic[B]):
         try:
             while (left_s := ends_at - self._loop.time()) > 0:
                 await asyncio.sleep(min(left_s, _BETWEEN_AUDITS_S))
-                found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
+                with suppress(RequestRejected):  # one refused snapshot says nothing about the book
+                    found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
         finally:
             sources = {} if self._closed else self._runner.end_proof(market)
         named = {"rest": (len(found), 0)}
@@ -423,7 +430,7 @@ class Client(Generic[B]):
         if done is None or done.done():
             return
         if told.found is None:
-            done.set_exception(_AuditFailed(told.reason))
+            done.set_exception(_AuditFailed(told.reason, told.refusal))
         else:
             done.set_result(Audit(*told.found))
 
@@ -455,7 +462,11 @@ class Client(Generic[B]):
 
 
 class _AuditFailed(Exception):
-    """There will be no comparison any more."""
+    """There will be no comparison: the exchange refused it, or the book ended."""
+
+    def __init__(self, reason: str, refusal: Refusal | None) -> None:
+        super().__init__(reason)
+        self.refusal = refusal
 
 
 def _not_started() -> UsageError:

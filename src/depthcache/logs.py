@@ -20,6 +20,7 @@ __all__ = [
     "connection_closed",
     "connection_open",
     "flight_saved",
+    "limit_refused",
     "loop_was_blocked",
     "not_native",
     "not_written",
@@ -94,6 +95,19 @@ def connection_closed(*, connection: int, code: int | None, reason: str) -> None
 def request_failed(*, request: int, reason: str) -> None:
     """A snapshot request got no answer, or none with status 200."""
     _REQUESTS.write(logging.INFO, "request %d failed: %s", request, reason)
+
+
+def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:
+    """The exchange refuses a snapshot limit that it documents. Called once per exchange and limit."""
+    _REQUESTS.write(
+        logging.WARNING,
+        "%s refuses snapshots of %d levels for %s, %d are asked instead: %s",
+        exchange,
+        limit,
+        symbol,
+        instead,
+        reason,
+    )
 
 
 def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:

@@ -192,8 +192,10 @@ class Rest:
         except BaseException:
             budget.on_failure(weight, monotonic_ns())
             raise
-        verdict = judge(answer.status, answer.headers, answer.body)
-        budget.on_answer(weight, verdict, answer.headers, monotonic_ns())
+        now_ns = monotonic_ns()
+        exchange_s = budget.exchange_s(now_ns)
+        verdict = judge(answer.status, answer.headers, answer.body, exchange_s=exchange_s)
+        budget.on_answer(weight, verdict, answer.headers, now_ns)
         if answer.status != 200:
             raise _rejected(answer)
         return answer

@@ -224,7 +224,8 @@ class LiveBook(LiveReader):
         `levels`: how deep, the client's depth when None. `seconds`: go on for so long, with a snapshot
         every 20 s and with the partial depth and bookTicker streams besides, each where its update id is
         the book's. `timeout`: seconds for each snapshot, None for no end. Raises SyncTimeout, BookClosed,
-        InvalidArgument for levels that no snapshot of the exchange has.
+        RequestRejected when the exchange refuses the snapshot (the book itself goes on; of many snapshots,
+        only the first), InvalidArgument for levels that no snapshot of the exchange has.
         """
         limit = self._audit_limit(levels)
         client = self._client

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from depthcache import venues
 from depthcache._native import Router
+from depthcache.core.budget import Budgets
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
 from depthcache.core.notices import Notice
@@ -100,6 +101,7 @@ class Exchange:
         self.acks = True
         self.pings = True
         self.refuses_connects = False
+        self.answers_handshakes: Callable[[Venue], dict[str, Any] | None] = lambda _: None
         self.accepts_then_closes = False
         self.answers_lists = True
         self.unknown: set[str] = set()
@@ -110,6 +112,8 @@ class Exchange:
         self.most_streams = 1024
         self.scripted: deque[tuple[int, dict[str, str], bytes] | str] = deque()
         self.scripted_for: dict[str, Callable[[], tuple[int, dict[str, str], bytes] | str | None]] = {}
+        self.hidden: dict[str, int] = {}
+        self.scripted_lists: deque[tuple[int, dict[str, str], bytes]] = deque()
         self.lag_ns = 0
         self.history_of: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self.ack_delay_ns = 0
@@ -178,6 +182,19 @@ class Exchange:
         """The next request gets no answer."""
         self.scripted.append(reason)
 
+    def answer_list(self, status: int, body: bytes = b"", count: int = 1) -> None:
+        """The next lists of symbols are that answer."""
+        self.scripted_lists.extend([(status, {}, body)] * count)
+
+    def hide(self, symbol: str, count: int = 1) -> None:
+        """The next lists come from a node that does not know the symbol."""
+        self.hidden[symbol] = count
+
+    def _hides(self, symbol: str) -> bool:
+        left = self.hidden.get(symbol, 0)
+        self.hidden[symbol] = max(0, left - 1)
+        return left > 0
+
     def close_all(self, code: int | None = 1006, reason: str = "") -> None:
         for number in list(self.sockets):
             self.sockets.pop(number)
@@ -205,6 +222,11 @@ class Exchange:
         if len(recent) > 300:
             self.breaches.append(f"{len(recent)} connects in 5 minutes")
         venue = next(v for v in self.bench.venues if v.stream_url() == url)
+        if (told := self.answers_handshakes(venue)) is not None:
+            self.bench.after(
+                50_000_000, lambda: self.bench.core.on_closed(number, None, "refused", self.now, **told)
+            )
+            return
         if self.refuses_connects:
             self.bench.after(50_000_000, lambda: self.bench.core.on_closed(number, None, "refused", self.now))
             return
@@ -324,7 +346,7 @@ class Exchange:
     def _get_fact(self, request: int, url: str) -> None:
         """The time, or the list of symbols: those that somebody asked for trade."""
         venue = next(v for v in self.bench.venues if url.startswith(v.endpoints.rest))
-        is_time = urlsplit(url).path == venue.time_path
+        is_time = urlsplit(url).path.endswith(venue.time_path)
         weight = 1 if is_time else venue.exchange_info_weight
         self.facts.append((self.now, url))
 
@@ -337,9 +359,12 @@ class Exchange:
                 rows = [
                     {"symbol": name, venue.status_key: self.listed.get(name, "TRADING")}
                     for name in sorted(known - self.unknown)
+                    if not self._hides(name)
                 ]
                 answer = {venue.listing_key: rows}
-            status, headers, body = self.refuses_all() or (200, {}, json.dumps(answer).encode())
+            usual = (200, {}, json.dumps(answer).encode())
+            scripted = self.scripted_lists.popleft() if self.scripted_lists and not is_time else None
+            status, headers, body = self.refuses_all() or scripted or usual
             used = self._used_this_minute(venue.weight_pool) + self.foreign_weight
             headers = {**({"x-mbx-used-weight-1m": str(used)} if self.counts_weight else {}), **headers}
             delay_ns = self.rest_delay_ns // 2
@@ -398,12 +423,14 @@ class Bench:
         policy: Policy | None = None,
         random: Callable[[], float] = lambda: 0.5,
         venues: tuple[Venue, ...] = (SPOT, FUTURES, COIN),
+        router: Any = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self.now_ns = 1_000 * MINUTE
         self.start_ns = self.now_ns
         self.venues = venues
-        self.router: Any = Router()
-        self.core = ClientCore(self.router, random=random, policy=policy or Policy())
+        self.router: Any = Router() if router is None else router
+        self.core = ClientCore(self.router, random=random, policy=policy or Policy(), budgets=budgets)
         self.exchange = Exchange(self)
         self.notices: list[Notice] = []
         self.commands: list[Command] = []

@@ -213,14 +213,15 @@ def test_a_request_that_the_network_never_reports_is_given_up() -> None:
     bench.run_until(bench.all_synced, within_s=20)
 
 
-def test_a_request_that_can_never_succeed_closes_this_market_alone() -> None:
+def test_a_request_that_can_never_succeed_is_asked_on_and_on_and_harms_no_other_market() -> None:
     bench = Bench()
-    bench.exchange.scripted_for["BADUSDT"] = lambda: (400, {}, b'{"code":-4021,"msg":"7 is not valid"}')
+    bench.exchange.scripted_for["BADUSDT"] = lambda: (400, {}, b'{"code":-1102,"msg":"Mandatory parameter"}')
     bench.add("BADUSDT", "BTCUSDT")
-    bench.run(2)
-    assert bench.status("BADUSDT") is Status.CLOSED
+    bench.run(120)
+    assert bench.status("BADUSDT") is Status.BUFFERING
     assert bench.status("BTCUSDT") is Status.SYNCED
-    assert "-4021" in bench.book("BADUSDT").reason
+    assert "-1102" in bench.book("BADUSDT").reason
+    assert len(bench.asked("BADUSDT")) < 15
 
 
 def test_a_delisted_symbol_ends_when_the_exchange_says_so() -> None:

@@ -241,6 +241,7 @@ def faults(dice: random.Random, seed: int) -> Faults:
         lagging=chance(0.8),
         late_ns=round(dice.choice((0.3, 3.0)) * S_NS),
         lag_changes=dice.choice((5, 40, 400)),
+        refused=random.Random(f"{seed}/refused").choice((0.0, 0.0, 0.1, 0.5)),
         until_ns=round(FAULTS_S * S_NS),
     )
 

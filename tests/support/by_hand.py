@@ -58,7 +58,11 @@ class ByHand:
             self._loop.call_soon(self._callbacks.on_closed, connection, Closed(1000, "closed"))
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
-        symbol = parse_qs(urlsplit(url).query)["symbol"][0]
+        query = parse_qs(urlsplit(url).query)
+        if "symbol" not in query:
+            self._loop.call_soon(self._callbacks.on_response, request, Response(200, {}, self._fact(url)))
+            return
+        symbol = query["symbol"][0]
         self.asked.append(symbol)
         if symbol in self.unknown:
             answer = Response(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
@@ -67,6 +71,14 @@ class ByHand:
         else:
             return
         self._loop.call_soon(self._callbacks.on_response, request, answer)
+
+    def _fact(self, url: str) -> bytes:
+        """The time, or the list of symbols: every one that was asked for and is known trades."""
+        if urlsplit(url).path.endswith("/time"):
+            return json.dumps({"serverTime": 1_770_000_000_000}).encode()
+        known = ({"BTCUSDT"} | set(self.asked) | set(self.books)) - set(self.unknown)
+        rows = [{"symbol": name, "status": "TRADING"} for name in sorted(known)]
+        return json.dumps({"symbols": rows}).encode()
 
     def wake_at(self, at_ns: int | None) -> None:
         if self._wake is not None:

@@ -67,3 +67,27 @@ def test_a_password_inside_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(InvalidArgument) as caught:
         venues.parse_endpoints(Endpoints(rest="https://me:hunter2@h", websocket="wss://h"))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://gateway.example/a", "https://GATEWAY.example:443/b"),
+        ("http://gateway.example", "http://gateway.example:80/"),
+        ("https://gateway.example:8443", "https://Gateway.Example:8443/x"),
+    ],
+)
+def test_one_address_is_one_budget_however_it_is_spelled(one: str, other: str) -> None:
+    places = {
+        venues.with_endpoints(SPOT, Endpoints(rest=url, websocket="wss://h")).weight_place
+        for url in (one, other)
+    }
+    assert len(places) == 1
+    assert places != {""}
+
+
+def test_the_usual_address_in_another_spelling_has_the_usual_budget() -> None:
+    same = Endpoints(rest="https://API.binance.com:443", websocket="wss://h")
+    assert venues.with_endpoints(SPOT, same).weight_place == SPOT.weight_place
+    other = Endpoints(rest="https://api.binance.com:8443", websocket="wss://h")
+    assert venues.with_endpoints(SPOT, other).weight_place != SPOT.weight_place

@@ -10,6 +10,10 @@ The exchange's own count, in the headers, includes other programs: when it reach
 limit, requests stop until that minute must be over. 429, 418, 403, 451 and Retry-After stop everybody
 for as long as told. After any stop one request goes alone; its answer opens the rest.
 
+A ban is of an address: 418 and 429 stop requests and connects alike, whichever of both was refused. Any
+other refusal of a handshake that names a time, 403 and 451 stop connects alone, because streams and REST are
+served by different hosts. After a stop, connects go one by one until one is open.
+
 Several clients of a process may share a budget, each with a share of its own; whoever shares it between
 threads hands in a lock. Not here: who may go first (`pacing`).
 """
@@ -20,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from depthcache.core.answers import Answer, Verdict, used_weight
+from depthcache.core.answers import Answer, Verdict, judge_handshake, used_weight
 from depthcache.core.policy import Policy, to_ns
 from depthcache.venues.venue import Venue
 
@@ -29,13 +33,17 @@ __all__ = ["Allowance", "Budget", "Budgets"]
 _MINUTE_NS = 60_000_000_000
 _FIVE_MINUTES_NS = 5 * _MINUTE_NS
 _LONGEST_GUESS_S = 3_600.0
-"""Stops that the exchange did not time double up to an hour."""
+"""Stops that the exchange did not time double up to an hour …"""
+_LONGEST_CONNECT_GUESS_S = 300.0
+"""… and those of connects alone to five minutes: that is as far as connects are counted."""
 _CLOCK_DOUBT_NS = 1_000_000_000
 """A minute of the exchange's clock is over so much after it should be."""
 _ABSURD = 10
 """Times the limit: an address is banned long before it has used so much, so such a count is none."""
 _OTHERS_NS = 250_000_000
 """How long to wait where only an answer to another client makes room."""
+_CONNECTS_APART_NS = 1_000_000_000
+"""After a stop: how long a handshake is alone."""
 
 _Guard = AbstractContextManager[object]
 
@@ -88,7 +96,9 @@ class Budget:
         self._connects = Allowance(_FIVE_MINUTES_NS)
         self._in_flight = 0
         self._stopped_until_ns = 0
-        self._guesses = 0
+        self._no_connects_until_ns = self._next_connect_ns = 0
+        self._connects_alone = False
+        self._guesses = self._connect_guesses = 0
         self._alone = False
         self._counted: tuple[int, int] | None = None
         self._sent_since_counted = 0
@@ -100,6 +110,16 @@ class Budget:
     def stopped_until_ns(self) -> int:
         """No request leaves before this time."""
         return self._stopped_until_ns
+
+    @property
+    def no_connects_until_ns(self) -> int:
+        """No handshake begins before this time."""
+        return self._no_connects_until_ns
+
+    def exchange_s(self, now_ns: int) -> float | None:
+        """Seconds since 1970 on the exchange's clock; None while it is not known."""
+        offset_ns = self._clock_offset_ns
+        return None if offset_ns is None else (now_ns + offset_ns) / 1e9
 
     @property
     def counted(self) -> int | None:
@@ -136,11 +156,16 @@ class Budget:
     def take_connect(self, share: float, now_ns: int) -> int:
         """Count one connect: `now_ns` when it may be made, else when to ask again."""
         with self._guard:
+            held_until_ns = max(self._no_connects_until_ns, self._next_connect_ns)
+            if now_ns < held_until_ns:
+                return held_until_ns
             most = max(1, int(self._most_connects * share))
             at_ns = self._connects.free_at(1, most, now_ns)
             if at_ns == now_ns:
                 self._connects.hold(1)
                 self._connects.release(1, now_ns)
+                if self._connects_alone:
+                    self._next_connect_ns = now_ns + _CONNECTS_APART_NS
             return now_ns + _OTHERS_NS if at_ns is None else at_ns
 
     def keep_clock(self, offset_ns: int) -> None:
@@ -165,6 +190,27 @@ class Budget:
         """No answer arrived for weight that was taken."""
         with self._guard:
             self._land(weight, now_ns)
+
+    def on_connected(self, now_ns: int) -> None:
+        """A handshake succeeded."""
+        with self._guard:
+            if now_ns >= self._no_connects_until_ns:
+                self._connects_alone, self._connect_guesses, self._next_connect_ns = False, 0, 0
+
+    def on_refused_connect(
+        self, status: int, retry_after: str | None, date: str | None, now_ns: int
+    ) -> float | None:
+        """A handshake was answered with that HTTP status and these headers: for how many seconds nothing of
+        this address connects; None where nothing says so."""
+        answer = judge_handshake(status, retry_after, date, exchange_s=self.exchange_s(now_ns))
+        if answer is None:
+            return None
+        with self._guard:
+            if answer.bans_address:
+                self._stop(answer, now_ns)
+            else:
+                self._stop_connects(answer, now_ns)
+            return (self._no_connects_until_ns - now_ns) / 1e9
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -196,14 +242,28 @@ class Budget:
         self._in_flight -= 1
 
     def _stop(self, answer: Answer, now_ns: int) -> None:
-        stop_s = answer.stop_s or 1.0
-        if not answer.told:
-            # Requests sent together fail together; that is one stop, not several.
-            if now_ns >= self._stopped_until_ns:
-                self._guesses += 1
-            stop_s = min(stop_s * 2.0 ** (min(self._guesses, 30) - 1), _LONGEST_GUESS_S)
-        self._stopped_until_ns = max(self._stopped_until_ns, now_ns + to_ns(stop_s))
+        # Requests sent together fail together; that is one stop, not several.
+        if not answer.told and now_ns >= self._stopped_until_ns:
+            self._guesses += 1
+        until_ns = now_ns + to_ns(_stop_s(answer, self._guesses, _LONGEST_GUESS_S))
+        self._stopped_until_ns = max(self._stopped_until_ns, until_ns)
         self._alone = True
+        if answer.bans_address:
+            self._no_connects_until_ns = max(self._no_connects_until_ns, until_ns)
+            self._connects_alone = True
+
+    def _stop_connects(self, answer: Answer, now_ns: int) -> None:
+        if not answer.told and now_ns >= self._no_connects_until_ns:
+            self._connect_guesses += 1
+        until_ns = now_ns + to_ns(_stop_s(answer, self._connect_guesses, _LONGEST_CONNECT_GUESS_S))
+        self._no_connects_until_ns = max(self._no_connects_until_ns, until_ns)
+        self._connects_alone = True
+
+
+def _stop_s(answer: Answer, guesses: int, longest_s: float) -> float:
+    """How long to stop: as the exchange said, else longer each time in a row."""
+    stop_s = answer.stop_s or 1.0
+    return stop_s if answer.told else min(stop_s * 2.0 ** (min(guesses, 30) - 1), longest_s)
 
 
 class Budgets:

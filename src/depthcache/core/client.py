@@ -18,7 +18,7 @@ from depthcache.core.clock import Clock, Estimate
 from depthcache.core.commands import Command, TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.depths import Depths
-from depthcache.core.link import Link
+from depthcache.core.link import Link, Refusal
 from depthcache.core.listing import Listing
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
@@ -79,9 +79,10 @@ class ClientCore:
         self._context = Context(router, policy, random, budgets or Budgets())
         self._markets: dict[int, Supervisor] = {}
         self._pacers: dict[str, Pacer] = {}
-        self._streams: dict[Venue, Streams] = {}
-        self._listings: dict[Venue, Listing] = {}
-        self._clocks: dict[Venue, Clock] = {}
+        # By name: settings make the value of a venue anew whenever they are asked for it.
+        self._streams: dict[str, Streams] = {}
+        self._listings: dict[str, Listing] = {}
+        self._clocks: dict[str, Clock] = {}
         self._tops: dict[tuple[str, str], Supervisor] = {}
         self._proofs: dict[int, Proof] = {}
         self._depths = Depths(self._context, self._markets)
@@ -117,7 +118,7 @@ class ClientCore:
     def clock(self, market: int) -> Estimate | None:
         """What is known of the clock of a market's exchange."""
         supervisor = self._markets.get(market)
-        clock = None if supervisor is None else self._clocks.get(supervisor.venue)
+        clock = None if supervisor is None else self._clocks.get(supervisor.venue.name)
         return None if clock is None else clock.estimate
 
     # --- commands of the application -------------------------------------------------------
@@ -133,7 +134,7 @@ class ClientCore:
         weight = venue.snapshot_weight(venue.snapshot_limit(depth))
         stream = venue.stream(symbol, speed_ms)
         pacer = self._pacer(venue)
-        streams = self._streams.get(venue)
+        streams = self._streams.get(venue.name)
         if streams is not None and stream in streams:
             raise InvalidArgument(name="symbol", value=symbol, allowed=f"each once on {venue.name}")
         if weight > pacer.most:
@@ -141,10 +142,10 @@ class ClientCore:
                 name="depth", value=depth, allowed=f"what costs at most {pacer.most} weight at this share"
             )
         if streams is None:
-            streams = self._streams[venue] = Streams(self._context, venue)
-            self._listings[venue] = Listing(self._context, venue, pacer)
-            self._clocks[venue] = Clock(
-                self._context, venue, pacer, on_estimate=lambda known: self._on_clock_known(venue, known)
+            streams = self._streams[venue.name] = Streams(self._context, venue)
+            self._listings[venue.name] = Listing(self._context, venue, pacer)
+            self._clocks[venue.name] = Clock(
+                self._context, venue, pacer, on_estimate=lambda known: self._on_clock_known(venue.name, known)
             )
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
@@ -157,16 +158,17 @@ class ClientCore:
             depth=depth,
             pacer=pacer,
             streams=streams,
-            listing=self._listings[venue],
+            listing=self._listings[venue.name],
         )
         self._markets[market] = supervisor
         streams.add(stream, supervisor, now_ns)
         if supervisor.seed is not None:
             self._tops[venue.name, supervisor.seed.stream] = supervisor
             supervisor.seed.start(now_ns)
-        self._listings[venue].watch(supervisor, now_ns)
-        self._clocks[venue].begin(now_ns)
-        if (known := self._clocks[venue].estimate) is not None:
+        self._listings[venue.name].watch(supervisor, now_ns)
+        clock = self._clocks[venue.name]
+        clock.begin(now_ns)
+        if (known := clock.estimate) is not None:
             self._context.router.set_clock_offset(market, known.offset_ns)
         self._depths.begin(now_ns)
         self._collect_notices(now_ns)
@@ -178,13 +180,14 @@ class ClientCore:
         if supervisor is None:
             raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
         supervisor.streams.remove(supervisor.stream, now_ns)
-        self._listings[supervisor.venue].forget(supervisor)
+        name = supervisor.venue.name
+        self._listings[name].forget(supervisor)
         if supervisor.seed is not None:
             self._tops.pop((supervisor.venue.name, supervisor.seed.stream), None)
         if proof := self._proofs.pop(market, None):
             proof.stop(now_ns)
-        if all(each.venue is not supervisor.venue for each in self._markets.values()):
-            self._clocks[supervisor.venue].end()
+        if all(each.venue.name != name for each in self._markets.values()):
+            self._clocks[name].end()
         if not self._markets:
             self._depths.end()
         self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
@@ -248,11 +251,23 @@ class ClientCore:
                 link.on_open(now_ns)
             self._collect_notices(now_ns)
 
-    def on_closed(self, connection: int, code: int | None, reason: str, now_ns: int) -> None:
-        """A connection is gone, or was never made. `code`: the WebSocket close code, if any."""
+    def on_closed(
+        self,
+        connection: int,
+        code: int | None,
+        reason: str,
+        now_ns: int,
+        *,
+        status: int | None = None,
+        retry_after: str | None = None,
+        date: str | None = None,
+    ) -> None:
+        """A connection is gone, or was never made. `code`: the WebSocket close code, if any. `status`,
+        `retry_after`, `date`: HTTP status and headers that a handshake was answered with instead."""
         if link := self._context.carriers.get(connection):
+            refusal = Refusal(status, retry_after, date)
             with self._context.guard(link.owner, "on_closed", now_ns):
-                link.on_closed(code, reason, now_ns)
+                link.on_closed(code, reason, now_ns, refusal=refusal)
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
@@ -268,7 +283,7 @@ class ClientCore:
         if pacer is None:
             return
         with self._context.guard(pacer.asker_of(request), "on_answer", now_ns):
-            answer = judge(status, headers, body)
+            answer = judge(status, headers, body, exchange_s=pacer.budget.exchange_s(now_ns))
             ticket = pacer.on_answer(request, answer, headers, now_ns)
             if ticket is not None:
                 ticket.asker.on_answer(ticket, answer, body, now_ns)
@@ -359,7 +374,7 @@ class ClientCore:
             with self._context.guard(supervisor.owner, "on_top", now_ns):
                 supervisor.on_top(came.frame, now_ns)
         for market, proof in self._proofs.items():
-            if came.stream in proof.sources and self._markets[market].venue is link.venue:
+            if came.stream in proof.sources and self._markets[market].venue.name == link.venue.name:
                 with self._context.guard(f"proof {market}", "on_frame", now_ns):
                     proof.on_frame(came.stream, came.frame, came.skipped, now_ns)
 
@@ -384,11 +399,9 @@ class ClientCore:
         elif timer is Timer.DEPTHS:
             self._depths.on_timer(now_ns)
         elif timer is Timer.CLOCK:
-            self._on_clock(str(owner), now_ns)
-        elif timer is Timer.LISTING:
-            for venue, listing in self._listings.items():
-                if venue.name == owner:
-                    listing.on_timer(now_ns)
+            self._clocks[str(owner)].on_timer(now_ns)
+        elif timer in (Timer.LISTING, Timer.HALTED):
+            self._listings[str(owner)].on_timer(timer, now_ns)
         elif timer is Timer.ANSWER:
             self.on_failure(int(owner), "the network never reported an answer", now_ns)
         elif timer in _LINK_TIMERS:
@@ -404,22 +417,15 @@ class ClientCore:
         elif kind == "link":
             for streams in self._streams.values():
                 streams.recover(int(name), now_ns)
-        elif kind == "listing":
-            for venue, listing in self._listings.items():
-                if venue.name == name:
-                    listing.recover(now_ns)
+        elif kind == "listing" and (listing := self._listings.get(name)):
+            listing.recover(now_ns)
         elif kind == "budget" and (pacer := self._pacers.get(name)):
             pacer.on_room(now_ns)
 
-    def _on_clock(self, name: str, now_ns: int) -> None:
-        for venue, clock in self._clocks.items():
-            if venue.name == name:
-                clock.on_timer(now_ns)
-
-    def _on_clock_known(self, venue: Venue, known: Estimate) -> None:
+    def _on_clock_known(self, venue: str, known: Estimate) -> None:
         now_ns = known.at_ns
         for market, supervisor in self._markets.items():
-            if supervisor.venue is venue:
+            if supervisor.venue.name == venue:
                 with self._context.guard(supervisor.owner, "set_clock_offset", now_ns):
                     self._context.router.set_clock_offset(market, known.offset_ns)
 

@@ -10,9 +10,11 @@ __all__ = [
     "Command",
     "Fetch",
     "OpenConnection",
+    "Refusal",
     "Send",
     "TellAudit",
     "TellFault",
+    "TellLimit",
     "TellTrouble",
 ]
 
@@ -60,6 +62,27 @@ class TellTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class TellLimit:
+    """The exchange refused a snapshot limit of its own list; fewer levels are asked from now on."""
+
+    exchange: str
+    symbol: str
+    limit: int
+    instead: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP answer that is an error: what was asked, status, Binance's code (None without one), words."""
+
+    url: str
+    status: int
+    code: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TellAudit:
     """A comparison of a book with a snapshot at one update id, which somebody asked for, is done."""
 
@@ -68,6 +91,8 @@ class TellAudit:
     """Update id, prices checked, differing, missing, extra; None where there was none."""
     reason: str
     """Why there was none."""
+    refusal: Refusal | None = None
+    """The answer that refused it; None where the book ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +103,6 @@ class TellFault:
     error: Exception
 
 
-Command: TypeAlias = OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit | TellFault
+Command: TypeAlias = (
+    OpenConnection | CloseConnection | Send | Fetch | TellTrouble | TellAudit | TellLimit | TellFault
+)

@@ -44,6 +44,8 @@ class Context:
     request_numbers: count[int] = field(default_factory=lambda: count(1))
     faults: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Who raised: how often in a row, and when last."""
+    limits_told: set[tuple[str, int]] = field(default_factory=set)
+    """Venue and snapshot limit of which users were told that it is refused."""
 
     def backoff_ns(self, attempt: int, base_s: float, cap_s: float) -> int:
         """A pause with this client's jitter."""

@@ -15,6 +15,7 @@ Not here: which stream belongs on which link (`plane`), what the messages say (`
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from depthcache.core.carriage import Strand
@@ -26,7 +27,7 @@ from depthcache.core.subscriptions import Message, Subscriptions
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Link", "Owner"]
+__all__ = ["Link", "Owner", "Refusal"]
 
 _TOO_MANY = 4
 """Binance's code "Too many subscriptions"; the connection is closed with 1008 after it (2026-10-07)."""
@@ -35,6 +36,15 @@ _POLICY_CLOSE = 1008
 _SLOW_ATTEMPT = 4
 _YOUNG_S = 10.0
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a handshake was answered with: HTTP status, and the headers Retry-After and Date as they came."""
+
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
 
 
 class Owner(Protocol):
@@ -159,6 +169,7 @@ class Link:
         if self.connection is None or self.is_open:
             return
         deadlines, lifetime_s = self._context.deadlines, self.venue.connection_lifetime_s
+        self._budget.on_connected(now_ns)
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
         deadlines.clear(self.number, Timer.OPENING)
         # Links opened together must not be renewed together.
@@ -169,10 +180,15 @@ class Link:
             self._attach(name, subscriber, now_ns)
         self._talk(now_ns)
 
-    def on_closed(self, code: int | None, reason: str, now_ns: int) -> None:
-        """The connection is gone, or was never made."""
+    def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: Refusal = Refusal()) -> None:
+        """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
         words = f"the connection {'broke' if self.is_open else 'could not be made'}"
         shown = f"{words}: {reason}" if reason else words
+        if refusal.status is not None and not self.is_open:
+            held_s = self._budget.on_refused_connect(
+                refusal.status, refusal.retry_after, refusal.date, now_ns
+            )
+            shown += "" if held_s is None else f"; nothing connects to it for {held_s:,.0f} s"
         if code == _POLICY_CLOSE:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
         self._go_down(f"{shown} (close code {code})" if code is not None else shown, now_ns)
@@ -308,7 +324,8 @@ class Link:
             self.subscriptions.on_done(now_ns)
         else:
             code, text = reply.error
-            reason = f"the exchange refused the stream: code {code}: {text}"
+            shown = text if code is None else f"code {code}: {text}"
+            reason = f"the exchange refused the stream: {shown}"
             names = self.subscriptions.on_refused(reason, now_ns)
             if code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)

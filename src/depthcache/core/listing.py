@@ -1,8 +1,9 @@
 """What a venue lists: whether symbols trade, are halted, or are gone, and which names look like a wrong one.
 
 The list is asked now and then, and when there is a reason: a silent book, a symbol that the exchange does
-not know. Its status words are an open set (spot docs 2026-07-21, futures docs 2026-05-28): what is not
-known to mean trading or the end counts as halted. Not here: what a market makes of it (`supervisor`).
+not know, a diff of a symbol that is listed as halted. Its status words are an open set (spot docs 2026-07-21,
+futures docs 2026-05-28): what is not known to mean trading or the end counts as halted. Not here: what a
+market makes of it (`supervisor`).
 """
 
 from __future__ import annotations
@@ -30,10 +31,23 @@ _SOONEST_S = 10.0
 _AGAIN_S = 10.0
 """After a list that could not be read, doubled each time up to the usual interval."""
 _HALTED_S = 30.0
-"""How often the list is asked while a symbol is halted."""
+"""How often the list is asked while a symbol is halted …"""
+_HALTED_FLOWS_S = 3.0
+"""… and while diffs of it come: it may trade again. A HALT of spot brings diffs all the time (spot docs,
+glossary, 2026-07-21), so this often, and no more."""
+_LOOK_NS = 250_000_000
+"""How often it is looked whether they come."""
+_WHOLE_APART_S = 1.0
+"""How long after a list the whole one may be asked: many unknown symbols must not ask for one each."""
+_DOUBT_S = 10.0
+"""How often the list is asked while answers of the exchange speak against a symbol."""
+_RETRY_BASE_S, _RETRY_CAP_S = 0.5, 30.0
+"""Pause before a list that somebody waits for is asked again when it did not come."""
 _MOST_NAMES = 100
 """Symbols named in one request; above that the whole list is asked."""
 _MOST_NEAR = 3
+_BLAMES_NAMES = frozenset({Verdict.UNKNOWN, Verdict.IDLE, Verdict.LIMIT, Verdict.REFUSED})
+"""One name among those asked for may spoil the question."""
 
 
 class Trading(Enum):
@@ -61,8 +75,20 @@ class Listed(Protocol):
         """Whether it was told that the symbol is halted."""
         ...
 
-    def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
-        """The list came."""
+    @property
+    def is_doubted(self) -> bool:
+        """Whether answers of the exchange speak against the symbol, so that a whole list is waited for."""
+        ...
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came."""
+        ...
+
+    def on_listed(
+        self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
+    ) -> None:
+        """The list came; it was asked at `asked_ns`."""
 
 
 class Listing(Asker):
@@ -74,7 +100,7 @@ class Listing(Asker):
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False
         self._asked_ns: int | None = None
-        self._failures = 0
+        self._failures = self._not_for_diffs_before_ns = 0
 
     # --- commands --------------------------------------------------------------------------
 
@@ -89,16 +115,20 @@ class Listing(Asker):
         if listed in self._watchers:
             self._watchers.remove(listed)
         if not self._watchers:
-            self._context.deadlines.clear(self._venue.name, Timer.LISTING)
+            self._context.deadlines.clear(self._venue.name, Timer.LISTING, Timer.HALTED)
 
     def look(self, now_ns: int, *, whole: bool = False) -> None:
         """There is a reason to look soon. `whole`: names that look like an unknown one are wanted."""
         self._wants_whole |= whole
-        last_ns = self._asked_ns
-        if last_ns is None or whole:
+        if self._asked_ns is None:
             self._ask(now_ns)
         else:
-            self._look_in(max(0.0, (last_ns - now_ns) / 1e9 + _SOONEST_S), now_ns)
+            self._look_after(_WHOLE_APART_S if whole else _SOONEST_S, now_ns)
+
+    def on_halted(self, now_ns: int) -> None:
+        """A symbol is halted: look from now on whether diffs of it come."""
+        if self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None:
+            self._context.deadlines.set(Timer.HALTED, self._venue.name, now_ns + _LOOK_NS)
 
     @property
     def owner(self) -> str:
@@ -115,23 +145,26 @@ class Listing(Asker):
 
     # --- what happened ---------------------------------------------------------------------
 
-    def on_timer(self, now_ns: int) -> None:
-        """LISTING is due."""
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """LISTING or HALTED is due."""
+        if timer is Timer.HALTED:
+            self._look_at_halted(now_ns)
+            return
+        self._wants_whole |= any(each.is_doubted for each in self._watchers)
         self._ask(now_ns)
 
     def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
         """The list came, or a refusal: one name in it may be unknown."""
         self._ticket = None
-        if answer.verdict is Verdict.UNKNOWN and not self._asked_whole:
-            self._wants_whole = True
-            self._ask(now_ns)
-            return
         try:
             rows = listed_in(body, self._venue) if answer.verdict is Verdict.INSTALL else {}
         except UnreadableBody:
             rows = {}
         self._failures = 0 if rows else self._failures + 1
-        self._tell(rows, now_ns)
+        if rows:
+            self._tell(rows, ticket, now_ns)
+        elif not self._asked_whole and answer.verdict in _BLAMES_NAMES:
+            self._wants_whole, self._failures = True, 0
         self._go_on(now_ns)
 
     def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
@@ -155,28 +188,54 @@ class Listing(Asker):
         self._ticket = Ticket(self, venue, Purpose.FACT, now_ns, url=url, cost=cost)
         self._pacer.ask(self._ticket, now_ns)
 
-    def _tell(self, rows: dict[str, str], now_ns: int) -> None:
-        for each in tuple(self._watchers) if rows else ():
+    def _tell(self, rows: dict[str, str], ticket: Ticket, now_ns: int) -> None:
+        asked_ns = ticket.asked_ns if ticket.sent_ns is None else ticket.sent_ns
+        for each in tuple(self._watchers):
             with self._context.guard(each.owner, "on_listed", now_ns):
-                self._tell_one(each, rows, now_ns)
+                self._tell_one(each, rows, asked_ns, now_ns)
 
-    def _tell_one(self, each: Listed, rows: dict[str, str], now_ns: int) -> None:
-        status = rows.get(each.symbol)
+    def _tell_one(self, each: Listed, rows: dict[str, str], asked_ns: int, now_ns: int) -> None:
+        status, near = rows.get(each.symbol), tuple[str, ...]()
         if status is not None:
-            each.on_listed(_trading(status), status, (), now_ns)
+            trading = _trading(status)
         elif self._asked_whole:
-            each.on_listed(Trading.GONE, "", _near(each.symbol, rows), now_ns)
+            trading, near = Trading.GONE, _near(each.symbol, rows)
         else:
-            each.on_listed(Trading.UNTOLD, "", (), now_ns)
+            trading = Trading.UNTOLD
+        each.on_listed(trading, status or "", near, asked_ns=asked_ns, now_ns=now_ns)
 
     def _go_on(self, now_ns: int) -> None:
-        if self._wants_whole:
-            self._ask(now_ns)
+        doubted = any(each.is_doubted for each in self._watchers)
+        if self._failures and (doubted or self._wants_whole):
+            pause_ns = self._context.backoff_ns(self._failures - 1, _RETRY_BASE_S, _RETRY_CAP_S)
+            self._look_in(pause_ns / 1e9, now_ns)
+        elif self._wants_whole:
+            self._look_after(_WHOLE_APART_S, now_ns)
         elif self._watchers:
             halted = any(each.is_halted for each in self._watchers)
             usual_s = _HALTED_S if halted else self._context.policy.listing_s
             again_s = _AGAIN_S * 2.0 ** min(self._failures - 1, 30) if self._failures else usual_s
-            self._look_in(min(again_s, usual_s), now_ns)
+            self._look_in(_DOUBT_S if doubted else min(again_s, usual_s), now_ns)
+
+    def _look_at_halted(self, now_ns: int) -> None:
+        """A diff of a symbol that is listed as halted asks for the list, however young the last one is."""
+        halted = [each for each in self._watchers if each.is_halted]
+        if not halted:
+            return
+        self.on_halted(now_ns)
+        asked_ns = self._asked_ns or 0
+        may_ask = self._ticket is None and now_ns >= self._not_for_diffs_before_ns
+        if may_ask and any((each.heard_ns or 0) > asked_ns for each in halted):
+            self._not_for_diffs_before_ns = now_ns + to_ns(_HALTED_FLOWS_S)
+            self._ask(now_ns)
+
+    def _look_after(self, seconds: float, now_ns: int) -> None:
+        """Ask so long after the last time, or at once where that is past."""
+        due_s = ((self._asked_ns or 0) - now_ns) / 1e9 + seconds
+        if due_s > 0:
+            self._look_in(due_s, now_ns)
+        else:
+            self._ask(now_ns)
 
     def _look_in(self, seconds: float, now_ns: int) -> None:
         deadlines, due_ns = self._context.deadlines, now_ns + to_ns(seconds)

@@ -20,7 +20,6 @@ class Ending(StrEnum):
     SHUTDOWN = "shutdown"  #             the whole client was closed
     UNKNOWN_SYMBOL = "unknown_symbol"  # the exchange has no such symbol, or no longer
     DELISTED = "delisted"  #             the exchange had it and has it no more
-    REFUSED = "refused"  #               the exchange refuses its snapshots for another reason
 
 
 @dataclass(frozen=True, slots=True)

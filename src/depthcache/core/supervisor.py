@@ -10,7 +10,8 @@ the supervisor decides on its status alone, never on the order in which causes c
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
 - synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
   stale until data flows again, or a later comparison clears it.
-- a symbol that is unknown, or listed no longer: closed, alone. Listed as halted: halted while it is.
+- a refused snapshot is one answer, weighed against diffs and the list of symbols (`refusals`): only where
+  they agree is the market closed, alone, or halted; otherwise it is asked again.
 - not live: nothing to do. The way back is the connection's business (`link`).
 
 Not here: budgets (`pacing`), connections (`streams`, `link`).
@@ -25,7 +26,9 @@ from depthcache.core.context import Context
 from depthcache.core.listing import Listing, Trading
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
+from depthcache.core.pauses import Pauses
 from depthcache.core.policy import to_ns
+from depthcache.core.refusals import Refusals
 from depthcache.core.seed import Seed
 from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
@@ -44,8 +47,7 @@ __all__ = ["Supervisor"]
 _TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
 _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
-_LAG_MARGIN, _LOOKED_UP_S = 1.2, 5.0
-"""How long the end of an unknown symbol may wait for the names that look like it."""
+_LAG_MARGIN = 1.2
 
 
 class Supervisor(Asker):
@@ -75,11 +77,12 @@ class Supervisor(Asker):
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
         self._native = self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._halted = self._doubt = self._unknown = self._ended_because = ""
-        self._near: tuple[str, ...] = ()
+        self._down = self._doubt = self._ended_because = ""
+        self._pauses = Pauses(context)
+        self._refusals = Refusals(self._pauses)
+        self._heard_ns: int | None = None
         self._ticket: Ticket | None = None
-        self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
-        self._retries = self._relapses = self._limit = self._strikes = 0
+        self._live_ns = self._wait_for_data_ns = self._limit = self._strikes = 0
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._synced_ns: int | None = None
         pacer.need(market, venue.snapshot_weight(self.upkeep.deep_limit))
@@ -88,8 +91,20 @@ class Supervisor(Asker):
 
     @property
     def is_halted(self) -> bool:
-        """Whether the exchange lists the symbol as not trading."""
-        return bool(self._halted)
+        """Whether the exchange lists the symbol as not trading, or refuses its snapshots as such."""
+        return bool(self._refusals.halted)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether answers of the exchange speak against the symbol."""
+        return self._refusals.is_doubted
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came, on whatever connection."""
+        times = [heard_ns or 0 for _, _, heard_ns in self._router.lines(self.market)]
+        self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
+        return self._heard_ns
 
     @property
     def owner(self) -> str:
@@ -114,8 +129,8 @@ class Supervisor(Asker):
             status = Status.BUFFERING
         self._native, self._synced_ns = Status.EMPTY, None
         self._become(Status(status), now_ns)
-        if self._unknown:
-            self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns)
+        if self.is_doubted:
+            self._listing.look(now_ns, whole=True)
         self._decide(now_ns)
 
     def end(self, ending: Ending, reason: str, now_ns: int) -> None:
@@ -133,9 +148,9 @@ class Supervisor(Asker):
     def resync(self, reason: str, now_ns: int) -> None:
         """Build the book anew, where that is not on its way already; at once, for a wish is no relapse."""
         if self._live and self._native not in _WITHOUT_SNAPSHOT:
-            relapses, self._relapses = self._relapses, 0
+            relapses, self._pauses.relapses = self._pauses.relapses, 0
             self._resync(reason, now_ns)
-            self._relapses = relapses
+            self._pauses.relapses = relapses
 
     def take_notice(self, now_ns: int) -> Notice | None:
         """What users have not been told yet; None when that is nothing."""
@@ -144,7 +159,7 @@ class Supervisor(Asker):
             return None
         self._noticed = status
         self.uptime.on_status(status, self._book.confirmed_ns, now_ns)
-        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._near)
+        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._refusals.near)
 
     # --- what its link reports -------------------------------------------------------------
 
@@ -198,7 +213,7 @@ class Supervisor(Asker):
             return
         self._explain(reason, now_ns)
         if self._ticket is None:
-            self._ask(Purpose.CHECK, self.venue.cheapest_limit, now_ns)
+            self._ask(Purpose.CHECK, self.upkeep.cheapest_limit, now_ns)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -223,12 +238,11 @@ class Supervisor(Asker):
             self.upkeep.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return
-        try:
-            outcome = self._router.install_snapshot(
-                self.market, body, limit=self.venue.top_levels, live=True, now_ns=now_ns
-            )
-        except MalformedSnapshot:
+        outcome = self.seed.install(body, self.venue.top_levels, now_ns)
+        if outcome is None:
             return
+        self._refusals.on_snapshot()
+        self._show(now_ns)
         if outcome is not SnapshotOutcome.TOO_OLD:
             self._give_up_ticket()
             self._installed(outcome, self.venue.top_levels, now_ns)
@@ -239,10 +253,17 @@ class Supervisor(Asker):
             return
         self._ticket = None
         match answer.verdict:
-            case Verdict.UNKNOWN | Verdict.REFUSED:
+            case Verdict.UNKNOWN | Verdict.IDLE:
+                self.upkeep.reject(ticket, answer)
                 self._on_refusal(answer, now_ns)
+            case Verdict.LIMIT if (instead := self.upkeep.refuse_limit(ticket, answer, now_ns)) is not None:
+                if ticket.purpose is Purpose.CHECK:
+                    self._ask(Purpose.CHECK, instead, now_ns)
+            case Verdict.LIMIT | Verdict.REFUSED:
+                self.upkeep.reject(ticket, answer)
+                self._failed(ticket, answer.reason, now_ns)
             case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
-                pass  # the symbol exists
+                self._refusals.on_snapshot()
             case Verdict.INSTALL:
                 self._install(ticket, body, now_ns)
             case Verdict.STOP:
@@ -261,11 +282,9 @@ class Supervisor(Asker):
     def on_timer(self, timer: Timer, now_ns: int) -> None:
         """A deadline of this market is due."""
         match timer:
-            case Timer.SNAPSHOT if self._unknown:
-                self._close(Ending.UNKNOWN_SYMBOL, self._unknown, now_ns)
             case Timer.SNAPSHOT | Timer.SEED:
                 self._decide(now_ns)
-            case Timer.CROSSED if self._native is Status.CROSSED and not self._halted:
+            case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
                 self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
             case Timer.BRIDGING if self._native is Status.BRIDGING:
                 self._resync("no diff confirmed the snapshot", now_ns)
@@ -274,26 +293,28 @@ class Supervisor(Asker):
             case _:
                 pass
 
-    def on_listed(self, trading: Trading, status: str, near: tuple[str, ...], now_ns: int) -> None:
-        """The exchange told what it lists."""
-        if self.ending:
+    def on_listed(
+        self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
+    ) -> None:
+        """The exchange told what it lists, asked at `asked_ns`."""
+        if self.ending or trading is Trading.UNTOLD:
             return
-        self._near = near
-        if self._unknown:
-            self._close(Ending.UNKNOWN_SYMBOL, self._unknown, now_ns)
-        elif trading is Trading.GONE and self._was_synced:
-            self._close(Ending.DELISTED, "the exchange does not list it any more", now_ns)
-        elif trading is Trading.ENDED:
-            self._close(Ending.DELISTED, f"the exchange ended it: its status is {status}", now_ns)
-        elif trading in (Trading.HALTED, Trading.ON):
-            self._halted = f"the exchange says {status}" if trading is Trading.HALTED else ""
-            self._show(now_ns)
+        life = (self._was_synced, self.heard_ns)
+        end, words = self._refusals.on_list(
+            trading, status, near, life=life, asked_ns=asked_ns, now_ns=now_ns
+        )
+        if end is not None:
+            self._close(*end, now_ns)
+            return
+        self._explain(words, now_ns)
+        self._show(now_ns)
+        self._decide(now_ns)
 
     # --- decisions -------------------------------------------------------------------------
 
     def _decide(self, now_ns: int) -> None:
         """Ask for a snapshot if one is needed and may be asked; the one place that does."""
-        if not self._live or self._unknown or self._native not in _WITHOUT_SNAPSHOT:
+        if not self._live or self._native not in _WITHOUT_SNAPSHOT:
             return
         if self._ticket is not None:
             if self._ticket.purpose is not Purpose.CHECK:
@@ -301,14 +322,14 @@ class Supervisor(Asker):
             self._give_up_ticket()
         if self.seed is not None and self.seed.may_come(now_ns):
             return
-        due_ns = max(self._not_before_ns, self._wait_for_data_ns)
+        due_ns = max(self._pauses.not_before_ns, self._wait_for_data_ns)
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SNAPSHOT, self.market, due_ns)
             return
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
         purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
         deep = self.upkeep.deep_limit
-        self._ask(purpose, min(self.venue.cheapest_limit, deep), now_ns, deep_limit=deep)
+        self._ask(purpose, min(self.upkeep.cheapest_limit, deep), now_ns, deep_limit=deep)
 
     def _become(self, status: Status, now_ns: int) -> None:
         """Take note of the book's own state, and of what it means to have left another."""
@@ -337,19 +358,10 @@ class Supervisor(Asker):
 
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
-        policy = self._context.policy
         self.upkeep.end()
         self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
-        if self._synced_ns is not None and now_ns - self._synced_ns >= to_ns(policy.stable_s):
-            self._relapses = 0
-        if self._relapses:
-            pause_ns = self._context.backoff_ns(
-                self._relapses - 1, policy.relapse_base_s, policy.relapse_cap_s
-            )
-            self._not_before_ns = max(self._not_before_ns, now_ns + pause_ns)
-        elif self.seed is not None:
+        if self._pauses.on_relapse(self._synced_ns, now_ns) and self.seed is not None:
             self.seed.start(now_ns)
-        self._relapses += 1
         self._synced_ns = None
 
     def _resync(self, reason: str, now_ns: int) -> None:
@@ -370,8 +382,8 @@ class Supervisor(Asker):
             self.seed.start(now_ns)
         self._native = Status.BUFFERING
         self._live = self._heard = False
-        self._synced_ns = None
-        self._not_before_ns = self._wait_for_data_ns = 0
+        self._synced_ns, self._wait_for_data_ns = None, 0
+        self._pauses.clear()
 
     # --- snapshots -------------------------------------------------------------------------
 
@@ -389,8 +401,8 @@ class Supervisor(Asker):
         except MalformedSnapshot as error:
             self._failed(ticket, f"malformed snapshot: {error.what}", now_ns)
             return
-        self._context.touched[self.market] = self
-        self._retries = 0
+        self._refusals.on_snapshot()
+        self._show(now_ns)
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)
         else:
@@ -402,7 +414,6 @@ class Supervisor(Asker):
         return (ticket.sent_ns or 0) >= self._live_ns + lag_ns
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
-        self._context.touched[self.market] = self
         self._limit = limit
         self._too_old.on_fitting()
         after = Status.BUFFERING if outcome is SnapshotOutcome.GAP else Status(outcome.value)
@@ -414,15 +425,11 @@ class Supervisor(Asker):
 
     def _wait_for_younger(self, now_ns: int) -> None:
         """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
-        policy, tries = self._context.policy, self._too_old.tries
-        patient = tries < policy.too_old_patience
-        attempt = tries if patient else tries - policy.too_old_patience
-        cap_s = policy.too_old_cap_s if patient else policy.retry_cap_s
-        self._not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
+        self._pauses.on_too_old(self._too_old.tries, now_ns)
         reason = "the snapshot is older than the kept diffs; a younger one is asked"
         self._explain(reason, now_ns)
         if doubts := self._too_old.on_too_old(now_ns):
-            since_ns = now_ns - to_ns(policy.silence_s)
+            since_ns = now_ns - to_ns(self._context.policy.silence_s)
             self.streams.doubt(
                 self.stream, strikes=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
             )
@@ -430,26 +437,20 @@ class Supervisor(Asker):
     def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         if ticket.purpose is Purpose.CHECK:
             return
-        policy = self._context.policy
-        self._not_before_ns = now_ns + self._context.backoff_ns(
-            self._retries, policy.retry_base_s, policy.retry_cap_s
-        )
-        self._retries += 1
+        self._pauses.on_failed(now_ns)
         self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
 
     def _on_refusal(self, answer: Answer, now_ns: int) -> None:
-        """The exchange will never answer with a snapshot: the end of this market."""
+        """A snapshot was refused because of the symbol: one answer, to be weighed against others."""
         if self.ending:
             return
-        if answer.verdict is Verdict.REFUSED:
-            self._close(Ending.REFUSED, f"the exchange refuses its snapshots: {answer.reason}", now_ns)
-        elif self._was_synced:
-            reason = f"the exchange does not know it any more: {answer.reason}"
-            self._close(Ending.DELISTED, reason, now_ns)
-        else:  # what looks like it is asked before the end is told
-            self._unknown = f"the exchange does not know it: {answer.reason}"
-            self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns + to_ns(_LOOKED_UP_S))
-            self._listing.look(now_ns, whole=True)
+        is_live, is_unknown = self._synced_ns is not None, answer.verdict is Verdict.UNKNOWN
+        known = self._refusals.is_doubted
+        words = self._refusals.on_refused(answer, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
+        self._show(now_ns)
+        self._explain(words, now_ns)
+        if not (is_unknown and known):
+            self._listing.look(now_ns, whole=is_unknown)
 
     def _give_up_ticket(self) -> None:
         if self._ticket is not None:
@@ -480,8 +481,10 @@ class Supervisor(Asker):
 
     def _hear(self, now_ns: int) -> None:
         """Data came: whatever doubt there was is over."""
-        self._heard = True
+        self._heard, self._heard_ns = True, now_ns
         self._wait_for_data_ns = 0
+        if self._refusals.on_diff(now_ns):
+            self._show(now_ns)
         if self._live:
             self._clear_of_doubt(now_ns)
 
@@ -497,8 +500,9 @@ class Supervisor(Asker):
         """Lay the worst of what is known over the book, or nothing."""
         if self._down:
             self._lay("disconnected", self._down, now_ns)
-        elif self._halted:
-            self._lay("halted", self._halted, now_ns)
+        elif self.is_halted:
+            self._lay("halted", self._refusals.halted, now_ns)
+            self._listing.on_halted(now_ns)
         elif self._doubt:
             self._lay("stale", self._doubt, now_ns)
         else:
@@ -510,7 +514,7 @@ class Supervisor(Asker):
 
     def _explain(self, reason: str, now_ns: int) -> None:
         """Let users read why a book that waits for its snapshot still waits."""
-        if self._native in _WITHOUT_SNAPSHOT:
+        if self._native in _WITHOUT_SNAPSHOT and reason:
             self._router.resync(self.market, reason, now_ns)
             self._native = Status.BUFFERING
             self._context.touched[self.market] = self

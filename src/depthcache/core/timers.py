@@ -60,6 +60,8 @@ class Timer(Enum):
     """When to ask a venue which symbols trade."""
     RECOVER = "recover"
     """When to let a part of the client that raised begin again: a market, a link, a listing."""
+    HALTED = "halted"
+    """When to see whether a symbol that a venue lists as halted brings diffs again."""
 
 
 class Deadlines:

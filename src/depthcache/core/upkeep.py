@@ -9,6 +9,9 @@ Theory of operation. Every answer is a snapshot that the book rolls to its own i
 - shallow: fewer complete levels than the user wants, or than somebody reads. When nobody else waits.
 - due: the interval of refreshing is over; asked: somebody wants an audit.
 
+A refused request is evidence for others to weigh (`on_refused`); here it is asked again, each time later, and
+a refused limit gives way to the next smaller one. Audits that wait for it end with the exchange's words.
+
 Prices that were wrong are trouble: an update was lost that no id missed. They are right again, and the
 complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), who may go
 first (`pacing`), which books are looked at (`depths`).
@@ -21,8 +24,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthcache.core.answers import Answer, Verdict
-from depthcache.core.commands import TellAudit, TellTrouble
+from depthcache.core.commands import Refusal, TellAudit, TellLimit, TellTrouble
 from depthcache.core.context import Context
+from depthcache.core.limits import SnapshotLimits
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
@@ -79,10 +83,11 @@ class Upkeep(Asker):
         on_refused: Callable[[Answer, int], None],
     ) -> None:
         """`on_dead(silent since, now)`: the exchange's book moved on and no diff came. `on_confirmed(now)`:
-        the book is proven right. `on_refused(answer, now)`: the symbol is not known any more."""
+        the book is proven right. `on_refused(answer, now)`: the symbol is not known, or does not trade."""
         self._context, self._router = context, context.router
         self._market, self._venue, self._symbol = market, venue, symbol
         self._depth = depth
+        self.limits: SnapshotLimits = SnapshotLimits(venue)
         self._pacer, self._book = pacer, book
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
         self._silence = SilenceWatch(context.policy)
@@ -108,7 +113,12 @@ class Upkeep(Asker):
     @property
     def deep_limit(self) -> int:
         """The limit of the snapshots that bring what the user wants."""
-        return self._venue.snapshot_limit(self._depth)
+        return self.limits.allowed(self._venue.snapshot_limit(self._depth))
+
+    @property
+    def cheapest_limit(self) -> int:
+        """The limit of snapshots that only tell whether a book still moves."""
+        return self.limits.allowed(self._venue.cheapest_limit)
 
     @property
     def wanted_limit(self) -> int:
@@ -137,6 +147,7 @@ class Upkeep(Asker):
         self._set_due()
         self._not_before_ns = self._failures = 0
         self.audited = False
+        self._forget_limits(now_ns)
         self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
         self._silence.on_synced(now_ns)
         self._set_look()
@@ -152,13 +163,30 @@ class Upkeep(Asker):
     def close(self, reason: str) -> None:
         """There will be no book any more."""
         self.end()
-        for wish in self._wishes:
-            self._context.commands.append(TellAudit(wish.audit, None, reason))
-        self._wishes.clear()
+        self._end_audits(reason, None)
+
+    def reject(self, ticket: Ticket, answer: Answer) -> None:
+        """A snapshot of this book was refused: audits that wait for one end with the exchange's words."""
+        refusal = Refusal(ticket.target, answer.status, answer.code, answer.text)
+        self._end_audits(f"the exchange refused the snapshot: {answer.reason}", refusal)
+
+    def refuse_limit(self, ticket: Ticket, answer: Answer, now_ns: int) -> int | None:
+        """The exchange refused the limit of a snapshot: what to ask instead, None where nothing is left."""
+        instead = self.limits.refuse(ticket.limit, now_ns)
+        if instead is None:
+            self.reject(ticket, answer)
+            return None
+        self._on_limits()
+        told = (self._venue.name, ticket.limit)
+        if told not in self._context.limits_told:
+            self._context.limits_told.add(told)
+            exchange, limit = told
+            self._context.commands.append(TellLimit(exchange, self._symbol, limit, instead, answer.reason))
+        return instead
 
     def audit(self, audit: int, limit: int, now_ns: int) -> None:
         """Compare the book with a snapshot of that limit as soon as it can be; ends in TellAudit."""
-        self._wishes.append(_Wish(audit, limit))
+        self._wishes.append(_Wish(audit, self.limits.allowed(limit)))
         self._ask_audit(now_ns)
 
     # --- what happened ---------------------------------------------------------------------
@@ -196,7 +224,8 @@ class Upkeep(Asker):
 
     def _need_for(self, asked: int) -> _Need:
         wanted = min(max(self._depth, asked), self._venue.depth_limits[-1])
-        limit = self._venue.snapshot_limit(wanted)
+        limit = self.limits.allowed(self._venue.snapshot_limit(wanted))
+        wanted = min(wanted, limit)
         low = min(self._context.policy.thin_levels, max(1, wanted // 2))
         enough = wanted if limit > wanted else wanted * 4 // 5
         return _Need(asked, wanted, limit, low, max(low, enough))
@@ -234,6 +263,7 @@ class Upkeep(Asker):
             done = [wish for wish in self._wishes if wish.limit <= ticket.limit]
             self._wishes = [wish for wish in self._wishes if wish.limit > ticket.limit]
             self._context.commands += [TellAudit(wish.audit, found, "") for wish in done]
+        self._forget_limits(now_ns)
         self._silence.on_compared(now_ns)
         self._on_confirmed(now_ns)
         self._set_look()
@@ -249,13 +279,20 @@ class Upkeep(Asker):
         """The exchange answered."""
         if ticket is not self._ticket:
             return
-        if answer.verdict is Verdict.INSTALL:
-            self._take(ticket, body, now_ns)
-        elif answer.verdict in (Verdict.UNKNOWN, Verdict.REFUSED):
-            self._ticket = None
-            self._on_refused(answer, now_ns)
-        else:
-            self._failed(now_ns)
+        match answer.verdict:
+            case Verdict.INSTALL:
+                self._take(ticket, body, now_ns)
+            case Verdict.LIMIT if (instead := self.refuse_limit(ticket, answer, now_ns)) is not None:
+                self._ask(ticket.purpose, instead, now_ns)
+            case Verdict.UNKNOWN | Verdict.IDLE:
+                self.reject(ticket, answer)
+                self._failed(now_ns)
+                self._on_refused(answer, now_ns)
+            case Verdict.REFUSED:
+                self.reject(ticket, answer)
+                self._failed(now_ns)
+            case _:
+                self._failed(now_ns)
 
     def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
         """No answer came."""
@@ -341,10 +378,25 @@ class Upkeep(Asker):
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)
         elif self._ticket is None:
-            self._ask(Purpose.CHECK, self._venue.cheapest_limit, now_ns)
+            self._ask(Purpose.CHECK, self.cheapest_limit, now_ns)
         elif self._ticket.sent_ns is None and self._ticket.purpose is Purpose.DEEPEN:
             self._withdraw()
-            self._ask(Purpose.CHECK, self._venue.cheapest_limit, now_ns)
+            self._ask(Purpose.CHECK, self.cheapest_limit, now_ns)
+
+    def _end_audits(self, reason: str, refusal: Refusal | None) -> None:
+        self._context.commands += [TellAudit(wish.audit, None, reason, refusal) for wish in self._wishes]
+        self._wishes.clear()
+
+    def _forget_limits(self, now_ns: int) -> None:
+        if self.limits.forget(now_ns):
+            self._on_limits()
+
+    def _on_limits(self) -> None:
+        """Other limits may be asked than before: what is needed is measured by them."""
+        self._need = self._need_for(self._need.asked)
+        self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
+        for wish in self._wishes:
+            wish.limit = self.limits.allowed(wish.limit)
 
     def _set_due(self) -> None:
         self._due_ns = self._refreshed_ns + self._interval_ns if self._interval_ns else _NEVER_NS
@@ -353,4 +405,5 @@ class Upkeep(Asker):
         self._context.deadlines.set(Timer.SILENCE, self._market, self._silence.next_look_ns())
 
     def _least_limit(self, levels: int) -> int:
-        return next((limit for limit in self._venue.depth_limits if limit >= levels), self.deep_limit)
+        least = next((limit for limit in self._venue.depth_limits if limit >= levels), self.deep_limit)
+        return self.limits.allowed(least)

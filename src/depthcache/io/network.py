@@ -41,11 +41,21 @@ class TakesFrames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. `code`: the WebSocket close code, None where there was none. What somebody
-    else wrote into `reason` is cleaned here, whatever network it came from."""
+    """Why a connection ended. What somebody else wrote into `reason` is cleaned here, for every network.
+
+    Attributes:
+        code: the WebSocket close code, None where there was none.
+        reason: in words.
+        status: the HTTP status with which the exchange refused the handshake; None where it did not, and for
+            what a proxy on the way said.
+        retry_after, date: the headers of that answer as they came; None where they are missing.
+    """
 
     code: int | None
     reason: str
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", clean(self.reason))

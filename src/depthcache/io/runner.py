@@ -24,6 +24,7 @@ from depthcache.core.commands import (
     Send,
     TellAudit,
     TellFault,
+    TellLimit,
     TellTrouble,
 )
 from depthcache.core.notices import Notice
@@ -124,8 +125,22 @@ class Runner(Callbacks):
         """A connection ended or could not be made."""
         code, reason = closed.code, closed.reason
         logs.connection_closed(connection=connection, code=code, reason=reason)
+        if closed.status is None:
+            self._tell(
+                "on_closed", lambda: self._core.on_closed(connection, code, reason, self._network.now_ns())
+            )
+            return
         self._tell(
-            "on_closed", lambda: self._core.on_closed(connection, code, reason, self._network.now_ns())
+            "on_closed",
+            lambda: self._core.on_closed(
+                connection,
+                code,
+                reason,
+                self._network.now_ns(),
+                status=closed.status,
+                retry_after=closed.retry_after,
+                date=closed.date,
+            ),
         )
 
     def on_alive(self, connection: int) -> None:
@@ -216,6 +231,14 @@ class Runner(Callbacks):
                 self._on_trouble(command)
             case TellAudit():
                 self._on_audit(command)
+            case TellLimit():
+                logs.limit_refused(
+                    exchange=command.exchange,
+                    symbol=command.symbol,
+                    limit=command.limit,
+                    instead=command.instead,
+                    reason=command.reason,
+                )
             case TellFault(where, error):
                 self._report(where, error)
 

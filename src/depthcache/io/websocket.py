@@ -77,6 +77,8 @@ class WebSocket:
                 decode_text=False,
                 **through(way),
             )
+        except aiohttp.WSServerHandshakeError as error:
+            return _refused(error)
         except Exception as error:  # noqa: BLE001 - as in `rest.fetch`
             return Closed(None, words(error))
         try:
@@ -152,6 +154,12 @@ class WebSocket:
             await asyncio.sleep(step_s)
             if self._heard_ns >= asked_ns:
                 return
+
+
+def _refused(error: aiohttp.WSServerHandshakeError) -> Closed:
+    """A handshake was answered with something else than 101; of a proxy that is another error."""
+    told = [None if error.headers is None else error.headers.get(name) for name in ("Retry-After", "Date")]
+    return Closed(None, words(error), error.status, *told)
 
 
 def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | None) -> Closed:

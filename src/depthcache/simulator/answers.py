@@ -23,6 +23,7 @@ __all__ = [
     "exchange_info",
     "no_such_path",
     "not_recorded",
+    "not_trading",
     "of_book",
     "ok",
     "other_status",
@@ -113,6 +114,11 @@ def ok(body: bytes) -> HttpAnswer:
 def unknown_symbol() -> HttpAnswer:
     """The recording has nothing of it."""
     return error(-1121, "Invalid symbol.")
+
+
+def not_trading() -> HttpAnswer:
+    """A futures market before it opens (USD-M error codes, 2026-05-28)."""
+    return error(-4108, "Symbol is on delivering or delivered or settling or closed or pre-trading.")
 
 
 def other_status() -> HttpAnswer:

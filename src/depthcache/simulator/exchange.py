@@ -190,8 +190,9 @@ class SimulatedExchange(Exchange):
             self.breaches.append("more connects than allowed")
             return refusal
         faults, trouble = self.faults, self.trouble
-        if trouble.refuses_connects(now_ns) or (faults is not None and faults.happens("refuse", now_ns)):
-            return HttpAnswer(503, b"Service Unavailable")
+        told = trouble.refused_connect(now_ns)
+        if told is not None or (faults is not None and faults.happens("refuse", now_ns)):
+            return told or HttpAnswer(503, b"Service Unavailable")
         if trouble.resets_connects(now_ns) or (faults is not None and faults.happens("reset", now_ns)):
             return Cut()
         session = LiveSession(
@@ -455,7 +456,8 @@ class SimulatedExchange(Exchange):
         if path == venue.ping_path:
             return 1, answers.ok(b"{}")
         if path == venue.exchange_info_path:
-            return venue.exchange_info_weight, rest.info(venue, self._symbols(venue), query, time_ms)
+            listed = self.trouble.listed(venue.name, self._symbols(venue))
+            return venue.exchange_info_weight, rest.info(venue, listed, query, time_ms)
         return 0, answers.no_such_path()
 
     def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
@@ -464,9 +466,14 @@ class SimulatedExchange(Exchange):
             return 1, question
         symbol, limit = question
         weight = venue.snapshot_weight(limit)
+        refused = self.trouble.refused_snapshot(venue.name, symbol)
+        if refused is not None:
+            return weight, refused
         listed = self._symbols(venue).get(symbol)
         if listed is None:
             return weight, answers.unknown_symbol()
+        if listed.status == "PENDING_TRADING" and family(venue) in ("usdm", "coinm"):
+            return weight, answers.not_trading()
         if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
             return weight, answers.other_status()
         place = self._place(venue, symbol)

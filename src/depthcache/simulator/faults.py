@@ -45,6 +45,8 @@ class Faults:
         late_ack: the reply to a control message comes up to `late_ns` late, after data.
         html: a snapshot request is answered with 502 and a page of HTML.
         fail: a snapshot request is answered with 503.
+        refused: it is refused with 400 (or with an error under 200), as by a node that does not know the
+            symbol, takes it for one that does not trade, or refuses the limit.
         slow: a snapshot arrives up to `late_ns` late.
         lagging: a snapshot is up to `lag_changes` single changes old, as from a server behind.
         burst: events of a market come ten times as fast, for up to `late_ns`, as all of these:
@@ -78,6 +80,7 @@ class Faults:
     late_ack: float = 0.0
     html: float = 0.0
     fail: float = 0.0
+    refused: float = 0.0
     slow: float = 0.0
     lagging: float = 0.0
     burst: float = 0.0
@@ -115,6 +118,12 @@ class Faults:
     def delay_ns(self) -> int:
         """How late something comes."""
         return int(self._dice.random() * self.late_ns)
+
+    def refusal(self) -> tuple[int, int]:
+        """HTTP status and code with which a snapshot is refused."""
+        return self._dice.choice((400, 400, 200)), self._dice.choice(
+            (-1121, -1122, -4108, -4021, -1130, -1102)
+        )
 
     def close_code(self) -> int:
         """With which code a connection is closed."""

@@ -115,7 +115,10 @@ class MemoryNetwork(Network):
             self._later(self._latency_ns, lambda: self._on_closed(connection, reset))
             return
         if isinstance(opened, HttpAnswer):
-            refused = Closed(None, f"the handshake was answered with HTTP {opened.status}")
+            headers = {name.lower(): value for name, value in opened.headers.items()}
+            words = f"the handshake was answered with HTTP {opened.status}"
+            told = {"retry_after": headers.get("retry-after"), "date": headers.get("date")}
+            refused = Closed(None, words, status=opened.status, **told)
             self._later(self._latency_ns, lambda: self._on_closed(connection, refused))
             return
         self._sessions[connection] = opened

@@ -219,7 +219,7 @@ class RecordedExchange(Exchange):
 
     def _is_wanted(self, place: VenueCast, name: str) -> bool:
         key = diff_stream(name)
-        return any(each.venue is place.venue and each.wants(key) for each in self._listeners)
+        return any(each.venue.name == place.venue.name and each.wants(key) for each in self._listeners)
 
     def _skip_to(self, snapshot: Snapshot, now_ns: int) -> None:
         if self._play.find(lambda record: record is snapshot) is None:
@@ -250,7 +250,9 @@ class RecordedExchange(Exchange):
         if symbol is not None and frame.stream != symbol.stream:
             return  # the same diffs at another speed
         payload = _payload(frame)
-        heard = [each.on_data(key, payload) for each in self._listeners if each.venue is place.venue]
+        heard = [
+            each.on_data(key, payload) for each in self._listeners if each.venue.name == place.venue.name
+        ]
         if symbol is not None and isinstance(about, Diff):
             symbol.has_diffs = True
             symbol.book.on_diff(about, frame.payload)

@@ -70,6 +70,9 @@ def depth(
     if faults is not None:
         if faults.happens("fail", now_ns):
             return HttpAnswer(503, b"Service Unavailable.")
+        if faults.happens("refused", now_ns):
+            status, code = faults.refusal()
+            return answers.error(code, "Refused: 'limit' or anything else.", status=status)
         if faults.happens("html", now_ns):
             return HttpAnswer(502, b"<html><body>Bad Gateway</body></html>")
         if faults.happens("lagging", now_ns):

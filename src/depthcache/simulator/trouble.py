@@ -12,7 +12,9 @@ is done with this (`exchange`, `sessions`).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
@@ -22,8 +24,16 @@ from depthcache.venues import Venue
 
 __all__ = ["Trouble"]
 
+T = TypeVar("T")
+
 _S_NS = 1_000_000_000
 _MESSAGE_FAULTS = ("drop", "duplicate", "reorder", "overlap", "corrupt", "garble", "truncate", "drip")
+_WORDS = {
+    -1121: "Invalid symbol.",
+    -1122: "Invalid symbol status.",
+    -4021: "500 is not valid depth limit",
+    -4108: "Symbol is on delivering or delivered or settling or closed or pre-trading.",
+}
 _HTML = b"<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>"
 
 
@@ -50,6 +60,13 @@ class Trouble:
     _next: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
     """What happens to a symbol's next diffs."""
     _refused: dict[str, tuple[int, HttpAnswer]] = field(default_factory=dict)
+    refused_snapshots: dict[tuple[str, str], deque[HttpAnswer]] = field(default_factory=dict)
+    """Venue and symbol to the answers that its next depth requests get."""
+    unlisted: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Venue and symbol to how many of the next lists come from a node that does not know it."""
+    refused_connects: int = 0
+    """How many handshakes were refused."""
+    _no_connects: HttpAnswer | None = None
     _no_connects_until_ns: int = 0
     _resets_until_ns: int = 0
 
@@ -114,11 +131,26 @@ class Trouble:
     def outage(self, venue: str, seconds: float, now_ns: int) -> None:
         """503 to every request, and no connection can be made."""
         self._refuse(venue, seconds, now_ns, HttpAnswer(503, b"Service Unavailable."), told=False)
+        self.refuse_connects(seconds, now_ns)
+
+    def refuse_connects(self, seconds: float, now_ns: int, *, status: int = 503, told: bool = False) -> None:
+        """No connection can be made: handshakes are answered with that HTTP `status`. `told`: with a
+        Retry-After of the seconds that are left."""
+        headers = {"Retry-After": "1"} if told else {}
+        self._no_connects = HttpAnswer(status, b"Service Unavailable", headers)
         self._no_connects_until_ns = now_ns + round(seconds * _S_NS)
 
-    def refuse_connects(self, seconds: float, now_ns: int) -> None:
-        """No connection can be made: handshakes are answered with 503."""
-        self._no_connects_until_ns = now_ns + round(seconds * _S_NS)
+    def refuse_snapshots(
+        self, venue: str, symbol: str, code: int, count: int = 1, *, words: str = "", status: int = 400
+    ) -> None:
+        """The next depth requests of a symbol are refused with that `code` and `words`, whatever is true."""
+        answer = answers.error(code, words or _WORDS.get(code, "Refused."), status=status)
+        key = (venues.venue(venue).name, symbol)
+        self.refused_snapshots.setdefault(key, deque()).extend([answer] * count)
+
+    def unlist(self, venue: str, symbol: str, count: int = 1) -> None:
+        """The next answers of exchangeInfo come from a node that does not know the symbol."""
+        self.unlisted[venues.venue(venue).name, symbol] = count
 
     def reset_connects(self, seconds: float, now_ns: int) -> None:
         """No connection can be made: handshakes are not answered, the connection is reset."""
@@ -141,16 +173,28 @@ class Trouble:
     def refusal(self, venue: Venue, now_ns: int) -> HttpAnswer | None:
         """The answer to every request of a venue's pool now, if there is one."""
         until_ns, answer = self._refused.get(venue.weight_pool, (0, None))
+        return None if answer is None or now_ns >= until_ns else _timed(answer, until_ns, now_ns)
+
+    def refused_connect(self, now_ns: int) -> HttpAnswer | None:
+        """The answer to a handshake now, if no connection can be made."""
+        until_ns = self._no_connects_until_ns
+        answer = self._no_connects
         if answer is None or now_ns >= until_ns:
             return None
-        if "Retry-After" not in answer.headers:
-            return answer
-        left_s = -(-(until_ns - now_ns) // _S_NS)
-        return HttpAnswer(answer.status, answer.body, {**answer.headers, "Retry-After": str(left_s)})
+        self.refused_connects += 1
+        return _timed(answer, until_ns, now_ns)
 
-    def refuses_connects(self, now_ns: int) -> bool:
-        """Whether no connection can be made now."""
-        return now_ns < self._no_connects_until_ns
+    def refused_snapshot(self, venue: str, symbol: str) -> HttpAnswer | None:
+        """The answer to a depth request that came now, if it is refused."""
+        ordered = self.refused_snapshots.get((venue, symbol))
+        return ordered.popleft() if ordered else None
+
+    def listed(self, venue: str, symbols: Mapping[str, T]) -> Mapping[str, T]:
+        """What the node that is asked for the list now knows of the symbols that are listed."""
+        hidden = {key for key, left in self.unlisted.items() if key[0] == venue and left > 0}
+        for key in hidden:
+            self.unlisted[key] -= 1
+        return {name: each for name, each in symbols.items() if (venue, name) not in hidden}
 
     def resets_connects(self, now_ns: int) -> bool:
         """Whether handshakes are answered with a reset now."""
@@ -184,3 +228,11 @@ class Trouble:
         if told:
             answer = HttpAnswer(answer.status, answer.body, {**answer.headers, "Retry-After": "1"})
         self._refused[venues.venue(venue).weight_pool] = (now_ns + round(seconds * _S_NS), answer)
+
+
+def _timed(answer: HttpAnswer, until_ns: int, now_ns: int) -> HttpAnswer:
+    """The answer, with the seconds that are left where it tells them."""
+    if "Retry-After" not in answer.headers:
+        return answer
+    left_s = -(-(until_ns - now_ns) // _S_NS)
+    return HttpAnswer(answer.status, answer.body, {**answer.headers, "Retry-After": str(left_s)})

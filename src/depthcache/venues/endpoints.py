@@ -18,9 +18,8 @@ __all__ = ["parse_endpoints", "with_endpoints"]
 def with_endpoints(venue: Venue, endpoints: Endpoints) -> Venue:
     """The same venue reached elsewhere; limits, weights and rules stay. Raises InvalidArgument."""
     parsed = parse_endpoints(endpoints)
-    elsewhere = parsed.rest != venue.endpoints.rest
-    place = urlsplit(parsed.rest).netloc if elsewhere else venue.weight_place
-    return replace(venue, endpoints=parsed, weight_place=place)
+    here, usual = _address(parsed.rest), _address(venue.endpoints.rest)
+    return replace(venue, endpoints=parsed, weight_place=venue.weight_place if here == usual else here)
 
 
 def parse_endpoints(endpoints: Endpoints) -> Endpoints:
@@ -29,6 +28,13 @@ def parse_endpoints(endpoints: Endpoints) -> Endpoints:
         rest=_base_url("REST URL", endpoints.rest, ("https", "http")),
         websocket=_base_url("WebSocket URL", endpoints.websocket, ("wss", "ws")),
     )
+
+
+def _address(url: str) -> str:
+    """Host and port, in one spelling: whoever is asked at the same address draws on the same budget."""
+    parts = urlsplit(url)
+    usual_port = 443 if parts.scheme == "https" else 80
+    return f"{parts.hostname}" + ("" if parts.port in (None, usual_port) else f":{parts.port}")
 
 
 def _base_url(name: str, text: str, schemes: tuple[str, str]) -> str:

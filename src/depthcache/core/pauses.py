@@ -1,0 +1,87 @@
+"""When the next first snapshot of one market may be asked: at once, or after a pause that grows.
+
+Failed and refused requests, snapshots that are too old and books that lose their place again and again wait,
+each by its own rule. Not here: the weight budget (`pacing`), what a snapshot is asked for (`supervisor`).
+"""
+
+from __future__ import annotations
+
+from depthcache.core.context import Context
+from depthcache.core.policy import to_ns
+
+__all__ = ["Pauses"]
+
+
+class Pauses:
+    """One market. Times in nanoseconds of the caller's clock."""
+
+    __slots__ = ("_context", "_kept_ns", "_relapses", "_retries", "not_before_ns")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.not_before_ns: int = 0
+        """No snapshot is asked before this time."""
+        self._retries = self._relapses = 0
+        self._kept_ns: int | None = None
+
+    @property
+    def relapses(self) -> int:
+        """How often the book has lost its place without having been stable in between."""
+        return self._relapses
+
+    @relapses.setter
+    def relapses(self, count: int) -> None:
+        self._relapses = count
+
+    def clear(self) -> None:
+        """Everything begins again, with another connection."""
+        self.not_before_ns = 0
+
+    def on_answered(self) -> None:
+        """A snapshot came."""
+        self._retries, self._kept_ns = 0, None
+
+    def on_failed(self, now_ns: int) -> None:
+        """No snapshot came: later, each time later."""
+        policy = self._context.policy
+        self.not_before_ns = now_ns + self._context.backoff_ns(
+            self._retries, policy.retry_base_s, policy.retry_cap_s
+        )
+        self._retries += 1
+
+    def hold(self, seconds: float, now_ns: int) -> None:
+        """An answer is awaited that nearly always makes the next snapshot needless."""
+        self._kept_ns = self.not_before_ns
+        self.not_before_ns = max(self.not_before_ns, now_ns + to_ns(seconds))
+
+    def release(self, now_ns: int) -> None:
+        """That answer came and does not."""
+        if self._kept_ns is not None:
+            self.not_before_ns = min(self.not_before_ns, max(now_ns, self._kept_ns))
+            self._kept_ns = None
+
+    def end(self, now_ns: int) -> None:
+        """What the failures came from is over: at once."""
+        self.not_before_ns, self._retries, self._kept_ns = now_ns, 0, None
+
+    def on_too_old(self, tries: int, now_ns: int) -> None:
+        """A snapshot was older than the kept diffs allow, as were `tries` others before it."""
+        policy = self._context.policy
+        patient = tries < policy.too_old_patience
+        attempt = tries if patient else tries - policy.too_old_patience
+        cap_s = policy.too_old_cap_s if patient else policy.retry_cap_s
+        self.not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
+
+    def on_relapse(self, synced_ns: int | None, now_ns: int) -> bool:
+        """The book lost its place, in sync since `synced_ns`; True where it may be healed at once."""
+        policy = self._context.policy
+        if synced_ns is not None and now_ns - synced_ns >= to_ns(policy.stable_s):
+            self._relapses = 0
+        at_once = not self._relapses
+        if not at_once:
+            pause_ns = self._context.backoff_ns(
+                self._relapses - 1, policy.relapse_base_s, policy.relapse_cap_s
+            )
+            self.not_before_ns = max(self.not_before_ns, now_ns + pause_ns)
+        self._relapses += 1
+        return at_once

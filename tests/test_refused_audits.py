@@ -1,0 +1,62 @@
+"""An audit whose snapshot is refused ends with the exchange's words, and the book goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+import depthcache
+from depthcache import RequestRejected, blocking, client, simulator
+from depthcache.simulator import TINY, Server, SimulatedExchange
+
+SPOT = "binance.com"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with simulator.Server(SimulatedExchange({SPOT: {"S0USDT": TINY}}, seed=3)) as server:
+        yield server
+
+
+def refuse(server: Server, code: int, count: int = 1) -> None:
+    exchange = server.exchange
+    assert isinstance(exchange, SimulatedExchange)
+    server.on_exchange(lambda: exchange.trouble.refuse_snapshots(SPOT, "S0USDT", code, count))
+
+
+@pytest.mark.parametrize("code", [-1121, -4108])
+async def test_it_raises_what_the_exchange_said(server: Server, code: int) -> None:
+    async with depthcache.connect(SPOT, ["S0USDT"], settings=server.settings) as books:
+        await books.wait_synced()
+        [book] = books
+        refuse(server, code)
+        with pytest.raises(RequestRejected) as caught:
+            await book.audit()
+        assert (caught.value.status, caught.value.code) == (400, code)
+        assert "symbol=S0USDT" in caught.value.url
+        assert book.status == "synced"
+        assert (await book.audit()).is_clean
+
+
+def test_it_raises_the_same_where_calls_block(server: Server) -> None:
+    with blocking.connect(SPOT, ["S0USDT"], settings=server.settings) as books:
+        books.wait_synced()
+        [book] = books
+        refuse(server, -1121)
+        with pytest.raises(RequestRejected, match="Invalid symbol"):
+            book.audit()
+        assert book.status == "synced"
+
+
+async def test_one_refusal_does_not_end_a_long_audit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_BETWEEN_AUDITS_S", 0.02)
+    async with depthcache.connect(SPOT, ["S0USDT"], settings=server.settings) as books:
+        await books.wait_synced()
+        [book] = books
+        work = asyncio.create_task(book.audit(seconds=0.2))
+        while not book.counters["refreshes"]:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+        refuse(server, -1121)
+        assert (await work).is_clean

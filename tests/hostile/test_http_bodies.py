@@ -69,7 +69,7 @@ def test_a_list_that_cannot_be_read_is_asked_again_and_a_halt_is_heard(body: byt
     bench.run_until(bench.all_synced, within_s=5)
     asked = answering(bench, SPOT.exchange_info_path, body, times=2)
     bench.exchange.listed["BTCUSDT"] = "BREAK"
-    bench.core._listings[SPOT].look(bench.now_ns)
+    bench.core._listings[SPOT.name].look(bench.now_ns)
     bench.run(60)
     assert len(asked) >= 3
     assert bench.status("BTCUSDT") is Status.HALTED

@@ -24,6 +24,7 @@ from depthcache.core.notices import Ending, Notice
 from depthcache.core.pacing import Pacer
 from depthcache.core.policy import Policy
 from depthcache.core.proof import Proof, Source
+from depthcache.core.recovery import Recovering
 from depthcache.core.streams import Streams
 from depthcache.core.supervisor import Supervisor
 from depthcache.core.timers import Timer
@@ -77,7 +78,7 @@ class ClientCore:
     ) -> None:
         """`budgets`: those that other clients of the same address use, too; None for its own."""
         self._context = Context(router, policy, random, budgets or Budgets())
-        self._markets: dict[int, Supervisor] = {}
+        self._markets: dict[int, Recovering] = {}
         self._pacers: dict[str, Pacer] = {}
         self._streams: dict[Venue, Streams] = {}
         self._listings: dict[Venue, Listing] = {}
@@ -148,7 +149,7 @@ class ClientCore:
             )
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
-        supervisor = Supervisor(
+        supervisor = Recovering(
             self._context,
             market,
             venue=venue,

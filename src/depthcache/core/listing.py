@@ -50,11 +50,8 @@ class Listed(Protocol):
     """Who wants to know (a market's supervisor)."""
 
     symbol: str
-
-    @property
-    def owner(self) -> str:
-        """As `pacing.Asker.owner`."""
-        ...
+    owner: str
+    """As of an `Asker`."""
 
     @property
     def is_halted(self) -> bool:
@@ -70,6 +67,7 @@ class Listing(Asker):
 
     def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
         self._context, self._venue, self._pacer = context, venue, pacer
+        self.owner = f"listing {venue.name}"
         self._watchers: list[Listed] = []
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False
@@ -99,11 +97,6 @@ class Listing(Asker):
             self._ask(now_ns)
         else:
             self._look_in(max(0.0, (last_ns - now_ns) / 1e9 + _SOONEST_S), now_ns)
-
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"listing {self._venue.name}"
 
     def recover(self, now_ns: int) -> None:
         """Something raised on the way: ask again soon."""

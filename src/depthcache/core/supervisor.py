@@ -43,7 +43,6 @@ __all__ = ["Supervisor"]
 
 _TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
-_OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
 _LAG_MARGIN, _LOOKED_UP_S = 1.2, 5.0
 """How long the end of an unknown symbol may wait for the names that look like it."""
 
@@ -57,7 +56,7 @@ class Supervisor(Asker):
         self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
         pacer: Pacer, streams: Streams, listing: Listing,
     ) -> None:  # fmt: skip
-        self.market = market
+        self.market, self.owner = market, f"market {market}"
         self.venue = venue
         self.symbol = symbol
         self.stream = stream
@@ -91,32 +90,7 @@ class Supervisor(Asker):
         """Whether the exchange lists the symbol as not trading."""
         return bool(self._halted)
 
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"market {self.market}"
-
     # --- commands --------------------------------------------------------------------------
-
-    def recover(self, now_ns: int) -> None:
-        """Something of this market raised: arm whatever it waits for, from what the book itself says."""
-        if self.ending:
-            self._lay("closed", self._ended_because, now_ns)
-            self.streams.remove(self.stream, now_ns)
-            self._listing.forget(self)
-            return
-        self._give_up_ticket()
-        self.upkeep.end()
-        self.streams.retell(self.stream, now_ns)
-        self._show(now_ns)
-        if (status := self._book.status) not in _OF_THE_BOOK:  # a condition hides what it is: begin again
-            self._router.resync(self.market, "this client made a mistake with the book", now_ns)
-            status = Status.BUFFERING
-        self._native, self._synced_ns = Status.EMPTY, None
-        self._become(Status(status), now_ns)
-        if self._unknown:
-            self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns)
-        self._decide(now_ns)
 
     def end(self, ending: Ending, reason: str, now_ns: int) -> None:
         """Close for good; the book stays known, and says why it is closed."""

@@ -82,6 +82,7 @@ class Upkeep(Asker):
         the book is proven right. `on_refused(answer, now)`: the symbol is not known any more."""
         self._context, self._router = context, context.router
         self._market, self._venue, self._symbol = market, venue, symbol
+        self.owner = f"market {market}"
         self._depth = depth
         self._pacer, self._book = pacer, book
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
@@ -118,11 +119,6 @@ class Upkeep(Asker):
     def is_due(self, now_ns: int) -> bool:
         """Whether the interval of refreshing is over."""
         return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
-
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"market {self._market}"
 
     # --- commands --------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ def _write(level: int, text: str, *values: object, error: BaseException | None =
 
 
 _BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
-_CALLBACKS = _Limited()
+_CALLBACKS, _RARE = _Limited(), _Limited()
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
 """Of one place and kind in ten seconds: each comes with its traceback."""
@@ -118,7 +118,7 @@ def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     """The event loop that carries the client stood still."""
     meant = "books were late by as much" if books_were_late else "books were not touched by it"
-    _write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
+    _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
 
 
 def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
@@ -128,16 +128,19 @@ def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
 
 def not_written(*, path: str, error: Exception) -> None:
     """A recording or a flight could not be written, such as to a full disk."""
-    _write(logging.ERROR, "%s could not be written, the client goes on: %s", path, error)
+    _RARE.write(logging.ERROR, "%s could not be written, the client goes on: %s", path, error)
 
 
 def not_native(*, url: str, proxy: str) -> None:
     """A connection is made by aiohttp, because the native transport does not know such proxies."""
-    _write(logging.INFO, "%s is reached by aiohttp: the native transport cannot use the proxy %s", url, proxy)
+    _RARE.write(
+        logging.INFO, "%s is reached by aiohttp: the native transport cannot use the proxy %s", url, proxy
+    )
 
 
 def unexpected(*, where: str, error: BaseException) -> None:
     """A mistake of this package; the client goes on. Of each place and kind of error a few at once."""
     limited = _MISTAKES.setdefault((where, type(error)), _Limited(_MOST_MISTAKES))
-    text = "unexpected error in %s; the client goes on; please report this"
-    limited.write(logging.ERROR, text, where, error=error)
+    limited.write(
+        logging.ERROR, "unexpected error in %s; the client goes on; please report this", where, error=error
+    )

@@ -192,7 +192,7 @@ def test_a_market_that_raises_while_it_ends_still_ends(monkeypatch: pytest.Monke
     bench.run(5)
     plant(monkeypatch, Upkeep, "close", 1)
     bench.exchange.listed["BTCUSDT"] = "DELISTED"
-    bench.core._listings[SPOT].look(bench.now_ns)
+    bench.core._listings[SPOT.name].look(bench.now_ns)
     bench.run(20)
     assert bench.status("BTCUSDT") is Status.CLOSED
     assert bench.status("ETHUSDT") is Status.SYNCED

@@ -47,6 +47,7 @@ class Clock(Asker):
     ) -> None:
         """`on_estimate`: told of each better knowledge at once."""
         self._context, self._venue, self._pacer = context, venue, pacer
+        self.owner = f"clock {venue.name}"
         self._on_estimate = on_estimate
         self._heard: deque[Estimate] = deque(maxlen=_REMEMBERED)
         self._best: Estimate | None = None
@@ -64,11 +65,6 @@ class Clock(Asker):
     def end(self) -> None:
         """Ask no more."""
         self._context.deadlines.clear(self._venue.name, Timer.CLOCK)
-
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"clock {self._venue.name}"
 
     def on_timer(self, now_ns: int) -> None:
         """CLOCK is due."""

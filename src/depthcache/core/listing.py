@@ -64,11 +64,8 @@ class Listed(Protocol):
     """Who wants to know (a market's supervisor)."""
 
     symbol: str
-
-    @property
-    def owner(self) -> str:
-        """As `pacing.Asker.owner`."""
-        ...
+    owner: str
+    """As of an `Asker`."""
 
     @property
     def is_halted(self) -> bool:
@@ -96,6 +93,7 @@ class Listing(Asker):
 
     def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
         self._context, self._venue, self._pacer = context, venue, pacer
+        self.owner = f"listing {venue.name}"
         self._watchers: list[Listed] = []
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False
@@ -129,11 +127,6 @@ class Listing(Asker):
         """A symbol is halted: look from now on whether diffs of it come."""
         if self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None:
             self._context.deadlines.set(Timer.HALTED, self._venue.name, now_ns + _LOOK_NS)
-
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"listing {self._venue.name}"
 
     def recover(self, now_ns: int) -> None:
         """Something raised on the way: ask again soon."""

@@ -60,10 +60,8 @@ _TURNS = (
 class Asker(Protocol):
     """Who wants a request made."""
 
-    @property
-    def owner(self) -> str:
-        """Who is to recover when something raises on the way: `market 3`, `listing binance.com` …"""
-        ...
+    owner: str
+    """Who is to recover when something raises on the way: `market 3`, `listing binance.com` …"""
 
     def on_sent(self, ticket: Ticket, now_ns: int) -> None:
         """The request leaves now; most do not care."""

@@ -59,7 +59,7 @@ class Supervisor(Asker):
         self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
         pacer: Pacer, streams: Streams, listing: Listing,
     ) -> None:  # fmt: skip
-        self.market = market
+        self.market, self.owner = market, f"market {market}"
         self.venue = venue
         self.symbol = symbol
         self.stream = stream
@@ -106,11 +106,6 @@ class Supervisor(Asker):
         self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
         return self._heard_ns
 
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"market {self.market}"
-
     # --- commands --------------------------------------------------------------------------
 
     def recover(self, now_ns: int) -> None:
@@ -131,7 +126,7 @@ class Supervisor(Asker):
         self._become(Status(status), now_ns)
         if self.is_doubted:
             self._listing.look(now_ns, whole=True)
-        self._decide(now_ns)
+        self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns)
 
     def end(self, ending: Ending, reason: str, now_ns: int) -> None:
         """Close for good; the book stays known, and says why it is closed."""

@@ -86,6 +86,7 @@ class Upkeep(Asker):
         the book is proven right. `on_refused(answer, now)`: the symbol is not known, or does not trade."""
         self._context, self._router = context, context.router
         self._market, self._venue, self._symbol = market, venue, symbol
+        self.owner = f"market {market}"
         self._depth = depth
         self.limits: SnapshotLimits = SnapshotLimits(venue)
         self._pacer, self._book = pacer, book
@@ -128,11 +129,6 @@ class Upkeep(Asker):
     def is_due(self, now_ns: int) -> bool:
         """Whether the interval of refreshing is over."""
         return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
-
-    @property
-    def owner(self) -> str:
-        """See `Asker`."""
-        return f"market {self._market}"
 
     # --- commands --------------------------------------------------------------------------
 

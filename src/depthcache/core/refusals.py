@@ -45,7 +45,8 @@ class Refusals:
     # --- what happened ---------------------------------------------------------------------
 
     def on_refused(self, answer: Answer, *, is_live: bool, heard_ns: int | None, now_ns: int) -> str:
-        """A snapshot was refused because the symbol is unknown, or does not trade; what to say of it.
+        """A snapshot was refused because the symbol is unknown, or does not trade: what to say of it, empty
+        where the list of symbols is to be asked first.
 
         `is_live`: it was no first snapshot, so that the book goes on without it.
         """

@@ -440,11 +440,10 @@ class Supervisor(Asker):
         if self.ending:
             return
         is_live, is_unknown = self._synced_ns is not None, answer.verdict is Verdict.UNKNOWN
-        known = self._refusals.is_doubted
         words = self._refusals.on_refused(answer, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
         self._show(now_ns)
         self._explain(words, now_ns)
-        if not (is_unknown and known):
+        if not (is_unknown and words):  # the list is on its way already
             self._listing.look(now_ns, whole=is_unknown)
 
     def _give_up_ticket(self) -> None:

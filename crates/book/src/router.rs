@@ -29,7 +29,7 @@ use crate::far;
 use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
-use crate::pending::Pending;
+use crate::pending::{Pending, short};
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
@@ -99,7 +99,8 @@ pub struct Traffic {
     pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// When the last one was received; None before one.
+    /// When the last one was received that carried data: a diff for a market, a frame of a stream that is
+    /// listened to; None before one. Nothing else shows that the connection is of use.
     pub heard_ns: Option<i64>,
     /// When the last diff for a market was received; None before one.
     pub data_ns: Option<i64>,
@@ -350,7 +351,7 @@ impl Router {
             Ok(scanned) => scanned,
             Err(why) => {
                 self.on_malformed(connection, routes, &why, frame, at_ns, wait)?;
-                traffic.count(frame, at_ns);
+                traffic.count(frame);
                 return Some(());
             }
         };
@@ -376,14 +377,19 @@ impl Router {
                 flight.push(frame, at_ns);
                 drop(flight);
                 self.list(route.market, market);
-                traffic.data_ns = Some(at_ns);
+                (traffic.heard_ns, traffic.data_ns) = (Some(at_ns), Some(at_ns));
             }
-            _ => self.on_other(connection, listened, &scanned, frame, at_ns),
+            _ => {
+                if self.on_other(connection, listened, &scanned, frame, at_ns) {
+                    traffic.heard_ns = Some(at_ns);
+                }
+            }
         }
-        traffic.count(frame, at_ns);
+        traffic.count(frame);
         Some(())
     }
 
+    /// Whether somebody listens to it.
     #[cold]
     fn on_other(
         &self,
@@ -392,14 +398,16 @@ impl Router {
         scanned: &Scanned<'_>,
         frame: &[u8],
         at_ns: i64,
-    ) {
+    ) -> bool {
         let mut pending = self.pending.lock();
+        let mut is_heard = false;
         match (scanned.stream.as_deref(), &scanned.body) {
             (None | Some(SHUTDOWN_STREAM), Body::Other) => {
                 pending.control(connection, frame, at_ns)
             }
             (Some(stream), Body::Other) if listened.contains(stream) => {
                 pending.stream(connection, stream, frame, at_ns);
+                is_heard = true;
             }
             (stream, _) => {
                 let stream = stream.unwrap_or_default();
@@ -407,6 +415,7 @@ impl Router {
             }
         }
         self.has_events.store(true, Ordering::Release);
+        is_heard
     }
 
     #[cold]
@@ -482,17 +491,14 @@ impl Router {
 
 #[cold]
 fn foreign(symbol: &str, scanned: &Scanned<'_>) -> String {
-    format!(
-        "symbol {symbol:?} on the stream {:?}",
-        scanned.stream.as_deref().unwrap_or_default()
-    )
+    let (symbol, stream) = (short(symbol), scanned.stream.as_deref().unwrap_or_default());
+    format!("symbol {symbol:?} on the stream {:?}", short(stream))
 }
 
 impl Traffic {
     #[inline]
-    fn count(&mut self, frame: &[u8], at_ns: i64) {
+    fn count(&mut self, frame: &[u8]) {
         self.frames += 1;
         self.bytes += frame.len() as u64;
-        self.heard_ns = Some(at_ns);
     }
 }

@@ -1,40 +1,144 @@
-//! Errors as one line for people.
+//! Errors as one line for people, and what others wrote made safe to show.
 
 use std::error::Error as StdError;
 use std::io;
 
-use http::Response;
-use http::header::LOCATION;
+use http::header::{DATE, HeaderName, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
+use http::{HeaderMap, Response};
 use rustls::{CertificateError, Error as TlsError};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Why a handshake failed.
-pub fn handshake(error: &Error) -> String {
+use crate::connect::Failed;
+use crate::event::Refusal;
+
+/// Characters of a whole reason.
+const MOST_OF_REASON: usize = 300;
+
+/// Characters of what the other side wrote in the body of a refusal, or instead of HTTP.
+const MOST_QUOTED: usize = 200;
+
+/// Characters of a header that is passed on as it came.
+const MOST_OF_HEADER: usize = 100;
+
+/// One printable line of at most `most` characters and a mark: runs of white space become one space, what
+/// does not print (controls, direction marks, line separators) becomes a visible escape.
+pub fn clean(text: &str, most: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(4 * most));
+    let mut characters = 0;
+    for character in text.trim().chars() {
+        if characters >= most {
+            line.push('…');
+            break;
+        }
+        if character.is_ascii_whitespace() || character == '\u{b}' {
+            if !line.ends_with(' ') {
+                line.push(' ');
+                characters += 1;
+            }
+            continue;
+        }
+        let before = line.len();
+        match u32::from(character) {
+            _ if prints(character) => line.push(character),
+            code @ ..0x100 => line.push_str(&format!("\\x{code:02x}")),
+            code @ ..0x10000 => line.push_str(&format!("\\u{code:04x}")),
+            code => line.push_str(&format!("\\U{code:08x}")),
+        }
+        characters += line[before..].chars().count();
+    }
+    line
+}
+
+fn prints(character: char) -> bool {
+    matches!(character, '\'' | '"' | '\\') || character.escape_debug().len() == 1
+}
+
+/// A reason in the shape in which every owner gets it.
+pub fn reason(text: &str) -> String {
+    clean(text, MOST_OF_REASON)
+}
+
+/// Why a handshake failed. `seen`: the bytes of its answer.
+pub fn handshake(error: &Error, seen: &[u8]) -> String {
     match error {
-        Error::Http(answer) => refused(answer),
         Error::Io(why) => io(why),
         Error::Protocol(ProtocolError::HandshakeIncomplete) => {
             "the connection broke during the WebSocket handshake".to_owned()
+        }
+        Error::AttackAttempt => {
+            "the answer to the WebSocket handshake is too long or comes in too many pieces"
+                .to_owned()
+        }
+        _ if !seen.is_empty() && !seen.starts_with(b"HTTP/") => {
+            let start = String::from_utf8_lossy(&seen[..seen.len().min(4 * MOST_QUOTED)]);
+            format!(
+                "no HTTP answer to the WebSocket handshake: {}",
+                clean(&start, MOST_QUOTED)
+            )
         }
         other => format!("the WebSocket handshake failed: {other}"),
     }
 }
 
-fn refused<T>(answer: &Response<T>) -> String {
+/// An HTTP answer instead of the handshake's, and the beginning of its body.
+pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> Failed {
     let status = answer.status();
-    if status.is_redirection()
-        && let Some(place) = answer.headers().get(LOCATION)
-    {
-        let place = String::from_utf8_lossy(place.as_bytes());
-        return format!("redirected to {place}, which is not followed");
+    let headers = answer.headers();
+    let reason = match header(headers, &LOCATION) {
+        Some(place) if status.is_redirection() => {
+            format!("redirected to {place}, which is not followed")
+        }
+        _ => {
+            let name = status.canonical_reason().unwrap_or("without a name");
+            let told = format!(
+                "the WebSocket handshake was answered with HTTP {} ({name})",
+                status.as_u16()
+            );
+            let chunked = headers.contains_key(TRANSFER_ENCODING);
+            match clean(
+                &String::from_utf8_lossy(first_chunk(body, chunked)),
+                MOST_QUOTED,
+            ) {
+                text if text.is_empty() => told,
+                text => format!("{told}: {text}"),
+            }
+        }
+    };
+    Failed {
+        reason,
+        refusal: Some(Refusal {
+            status: status.as_u16(),
+            retry_after: header(headers, &RETRY_AFTER),
+            date: header(headers, &DATE),
+        }),
     }
-    let name = status.canonical_reason().unwrap_or("without a name");
-    format!(
-        "the WebSocket handshake was answered with HTTP {} ({name})",
-        status.as_u16()
-    )
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let text = String::from_utf8_lossy(headers.get(name)?.as_bytes());
+    let most = if name == LOCATION {
+        MOST_QUOTED
+    } else {
+        MOST_OF_HEADER
+    };
+    Some(clean(&text, most))
+}
+
+/// Of a chunked body (RFC 9112, 7.1) the first chunk; it is only shown.
+fn first_chunk(body: &[u8], chunked: bool) -> &[u8] {
+    let size_ends = body.windows(2).position(|pair| pair == b"\r\n");
+    match size_ends {
+        Some(at) if chunked => {
+            let size = std::str::from_utf8(&body[..at]).unwrap_or_default();
+            let size = size.split(';').next().unwrap_or_default().trim();
+            let size = usize::from_str_radix(size, 16).unwrap_or_default();
+            let rest = &body[at + 2..];
+            &rest[..rest.len().min(size)]
+        }
+        _ => body,
+    }
 }
 
 /// Why a live connection broke, and the code with which to say goodbye where the other side
@@ -47,6 +151,10 @@ pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
             return (None, "the connection broke without a goodbye".to_owned());
         }
         Error::Io(why) => return (None, io(why)),
+        Error::WriteBufferFull(_) => {
+            let words = "more output waits than is kept: the other side does not read";
+            return (None, words.to_owned());
+        }
         Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseCode::Size,
         Error::Utf8(_) => CloseCode::Invalid,
         _ => CloseCode::Protocol,
@@ -54,12 +162,7 @@ pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
     (Some(code), format!("broken WebSocket data: {error}"))
 }
 
-/// Why no connection came about below TLS. The innermost reason says most.
-pub fn connect(error: &(dyn StdError + 'static)) -> String {
-    innermost(error)
-}
-
-/// The same where a proxy stands in between.
+/// Why a proxy made no connection. The innermost reason says most.
 pub fn proxy(error: &(dyn StdError + 'static)) -> String {
     // The kinds of these errors are known by their texts only (hyper-util 0.1.21).
     let text = innermost(error);

@@ -18,6 +18,9 @@ from typing import Protocol
 __all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames"]
 
 
+_MOST_OF_REASON = 300
+
+
 class TakesFrames(Protocol):
     """Where frames go (the router)."""
 
@@ -25,13 +28,34 @@ class TakesFrames(Protocol):
         """True when the router has events to take."""
         ...
 
+    def traffic(self, connection: int, /) -> tuple[int, int, int | None, int | None]:
+        """What came on a connection: frames, bytes, when the last data and the last diff were received.
+
+        Raises KeyError for a connection that is not open.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. `code`: the WebSocket close code, None where there was none."""
+    """Why a connection ended. `code`: the WebSocket close code, None where there was none.
+
+    Attributes:
+        status, retry_after, date: of an HTTP answer to the handshake that is none; the headers as they came.
+    """
 
     code: int | None
     reason: str
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
+
+    def __post_init__(self) -> None:
+        line = " ".join(self.reason.split())
+        shown = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in line)
+        object.__setattr__(
+            self, "reason", shown if len(shown) <= _MOST_OF_REASON else f"{shown[:_MOST_OF_REASON]}…"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +84,7 @@ class Callbacks(Protocol):
         """A connection ended, or could not be made; nothing more comes from its number."""
 
     def on_alive(self, connection: int) -> None:
-        """A ping or pong arrived (frames count by themselves)."""
+        """A ping of this side was answered (frames count by themselves)."""
 
     def on_response(self, request: int, answer: Response | Failure) -> None:
         """A request ended; exactly once for each."""

@@ -244,7 +244,7 @@ class ClientCore:
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
-        """A ping or pong arrived."""
+        """A connection has answered a ping of this side."""
         if link := self._context.carriers.get(connection):
             link.on_alive(now_ns)
 
@@ -348,8 +348,6 @@ class ClientCore:
             return
         if stray.what == "overflow":
             link.reconnect("more control messages than can be kept", now_ns)
-        else:
-            link.on_alive(now_ns)
 
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
         if timer is Timer.BUDGET:

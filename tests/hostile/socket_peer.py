@@ -120,12 +120,13 @@ Script = Callable[[Wire], None]
 
 
 @contextmanager
-def peer(script: Script, *, host: str = "127.0.0.1") -> Iterator[str]:
+def peer(script: Script, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """A server that does what `script` does with each connection; yields `host:port`."""
     over = threading.Event()
     held: list[socket.socket] = []
     threads: list[threading.Thread] = []
-    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family)
 
     def serve(raw: socket.socket) -> None:
         with raw, suppress(OSError, StopIteration):

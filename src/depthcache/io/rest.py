@@ -13,7 +13,7 @@ import aiohttp
 from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Failure, Response
 from depthcache.io.proxies import DIRECT, way_to
-from depthcache.io.sessions import Sessions, through
+from depthcache.io.sessions import Sessions, noting_addresses, through
 
 __all__ = ["fetch", "words"]
 
@@ -27,6 +27,14 @@ async def fetch(
 ) -> Response | Failure:
     """GET `url`, or POST it where JSON is `posted`; `timeout_s` covers everything from the name lookup to
     the last byte."""
+    with noting_addresses() as tried:
+        answer = await _fetch(sessions, url, timeout_s=timeout_s, use_proxies=use_proxies, posted=posted)
+    return Failure(tried.told(answer.reason)) if isinstance(answer, Failure) else answer
+
+
+async def _fetch(
+    sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool, posted: bytes | None
+) -> Response | Failure:
     try:
         way = way_to(url) if use_proxies else DIRECT
         taken = through(way)

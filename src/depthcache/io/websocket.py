@@ -18,7 +18,7 @@ from asyncio.trsock import TransportSocket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socket import SHUT_RDWR
 from time import monotonic_ns
 
@@ -29,7 +29,7 @@ from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Closed
 from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.rest import words
-from depthcache.io.sessions import Sessions, through
+from depthcache.io.sessions import Sessions, noting_addresses, through
 
 __all__ = ["Ears", "WebSocket"]
 
@@ -95,11 +95,27 @@ class WebSocket:
 
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
         """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
+        with noting_addresses() as tried:
+            socket = await self._connect(sessions, use_proxies=use_proxies)
+        if isinstance(socket, Closed):
+            return replace(socket, reason=tried.told(socket.reason))
+        wire = socket.get_extra_info("socket")
+        try:
+            return await self._live(socket)
+        finally:
+            # asyncio would keep the socket of a peer that does not read for as long as output waits.
+            if wire is not None:
+                asyncio.get_running_loop().call_later(_CLOSING_S, _cut, wire)
+            with suppress(TimeoutError):  # in all: one that goes on sending would never be done
+                async with asyncio.timeout(_CLOSING_S):
+                    await socket.close()
+
+    async def _connect(self, sessions: Sessions, *, use_proxies: bool) -> _Socket | Closed:
         try:
             way = way_to(self._url) if use_proxies else DIRECT
             # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
             async with asyncio.timeout(self._ears.connect_s):
-                socket = await sessions.of(way).ws_connect(
+                return await sessions.of(way).ws_connect(
                     self._url,
                     autoping=False,
                     compress=0,
@@ -111,16 +127,6 @@ class WebSocket:
             return Closed(None, f"no answer to the WebSocket handshake within {self._ears.connect_s:g} s")
         except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
             return Closed(None, words(error))
-        wire = socket.get_extra_info("socket")
-        try:
-            return await self._live(socket)
-        finally:
-            # asyncio would keep the socket of a peer that does not read for as long as output waits.
-            if wire is not None:
-                asyncio.get_running_loop().call_later(_CLOSING_S, _cut, wire)
-            with suppress(TimeoutError):  # in all: one that goes on sending would never be done
-                async with asyncio.timeout(_CLOSING_S):
-                    await socket.close()
 
     async def _live(self, socket: _Socket) -> Closed:
         """Read, write and watch; whichever ends first ends the connection."""

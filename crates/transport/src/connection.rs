@@ -48,6 +48,13 @@ pub struct Surroundings {
     pub patience: Duration,
 }
 
+impl Surroundings {
+    #[inline]
+    fn now_ns(&self) -> i64 {
+        self.clock.now_ns()
+    }
+}
+
 /// What the owner wants of a connection.
 pub enum Order {
     Send(String),
@@ -116,7 +123,7 @@ pub async fn run(
         Err(failed) => return failed.into(),
     };
     around.queue.push(Event::Open(number));
-    let now_ns = around.clock.now_ns();
+    let now_ns = around.now_ns();
     let mut live = Live {
         number,
         socket,
@@ -201,7 +208,7 @@ impl Live {
         loop {
             match self.next(orders, alarm.as_mut()).await {
                 Step::Came(Some(Ok(message))) => {
-                    let now_ns = self.around.clock.now_ns();
+                    let now_ns = self.around.now_ns();
                     match message {
                         Message::Text(text) => self.deliver(text.as_bytes(), now_ns),
                         Message::Binary(bytes) => self.deliver(&bytes, now_ns),
@@ -249,7 +256,7 @@ impl Live {
                     self.say_goodbye(CloseCode::Normal, "").await;
                     return Ok(Ended::by_owner());
                 }
-                Step::Time => match self.look(self.around.clock.now_ns(), Duration::ZERO)? {
+                Step::Time => match self.look(self.around.now_ns(), Duration::ZERO)? {
                     Ok(next) => alarm.as_mut().reset(Instant::now() + next),
                     Err(ended) => return Ok(ended),
                 },
@@ -277,8 +284,8 @@ impl Live {
                         }
                     }
                     Poll::Pending => {
-                        let clock = &self.around.clock;
-                        self.stuck_ns.get_or_insert_with(|| clock.now_ns());
+                        let around = &self.around;
+                        self.stuck_ns.get_or_insert_with(|| around.now_ns());
                     }
                 }
             }

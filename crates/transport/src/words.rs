@@ -24,7 +24,7 @@ const MOST_OF_HEADER: usize = 100;
 
 /// One printable line of at most `most` characters and a mark: runs of white space become one space, what
 /// does not print (controls, direction marks, line separators) becomes a visible escape.
-pub fn clean(text: &str, most: usize) -> String {
+pub fn quoted(text: &str, most: usize) -> String {
     let mut line = String::with_capacity(text.len().min(4 * most));
     let mut characters = 0;
     for character in text.trim().chars() {
@@ -57,7 +57,7 @@ fn prints(character: char) -> bool {
 
 /// A reason in the shape in which every owner gets it.
 pub fn reason(text: &str) -> String {
-    clean(text, MOST_OF_REASON)
+    quoted(text, MOST_OF_REASON)
 }
 
 /// Why a handshake failed. `seen`: the bytes of its answer.
@@ -75,7 +75,7 @@ pub fn handshake(error: &Error, seen: &[u8]) -> String {
             let start = String::from_utf8_lossy(&seen[..seen.len().min(4 * MOST_QUOTED)]);
             format!(
                 "no HTTP answer to the WebSocket handshake: {}",
-                clean(&start, MOST_QUOTED)
+                quoted(&start, MOST_QUOTED)
             )
         }
         other => format!("the WebSocket handshake failed: {other}"),
@@ -97,7 +97,7 @@ pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> Failed {
                 status.as_u16()
             );
             let chunked = headers.contains_key(TRANSFER_ENCODING);
-            match clean(
+            match quoted(
                 &String::from_utf8_lossy(first_chunk(body, chunked)),
                 MOST_QUOTED,
             ) {
@@ -123,7 +123,7 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     } else {
         MOST_OF_HEADER
     };
-    Some(clean(&text, most))
+    Some(quoted(&text, most))
 }
 
 /// Of a chunked body (RFC 9112, 7.1) the first chunk; it is only shown.
@@ -209,5 +209,30 @@ fn certificate(why: &CertificateError) -> String {
             format!("certificate has expired: {why}")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_becomes_one_short_printable_line() {
+        let text = " a\u{1b}[2J\r\n\tb\u{9b}\u{202e}\u{2028}\0 \"c\" 币安\u{e0001} ";
+        let line = r#"a\x1b[2J b\x9b\u202e\u2028\x00 "c" 币安\U000e0001"#;
+        assert_eq!(quoted(text, 100), line);
+        assert_eq!(quoted(line, 100), line);
+        assert_eq!(quoted("币安人生", 2), "币安…");
+        let long = "\u{1b}".repeat(1_000_000);
+        assert!(quoted(&long, 300).chars().count() <= 304);
+    }
+
+    #[test]
+    fn of_a_chunked_body_the_first_chunk_is_shown() {
+        assert_eq!(first_chunk(b"3;x=y\r\nabc\r\n0\r\n\r\n", true), b"abc");
+        assert_eq!(first_chunk(b"3\r\nabc", false), b"3\r\nabc");
+        assert_eq!(first_chunk(b"zz\r\nabc", true), b"");
+        assert_eq!(first_chunk(b"ffffffffffffffff\r\nabc", true), b"abc");
+        assert_eq!(first_chunk(b"", true), b"");
     }
 }

@@ -45,6 +45,9 @@ _CLOSING_S = 1.0
 _ABNORMAL = 1006
 """RFC 6455, 7.4.1: stands for "no close frame arrived" and is never sent."""
 
+_BROKEN, _CODES_END = 1002, 5000
+"""RFC 6455, 7.4: the code for a peer that breaks the rules, and what all codes are below."""
+
 _Socket = aiohttp.ClientWebSocketResponse[bool]
 
 
@@ -125,6 +128,8 @@ class WebSocket:
                 )
         except TimeoutError:
             return Closed(None, f"no answer to the WebSocket handshake within {self._ears.connect_s:g} s")
+        except aiohttp.WSServerHandshakeError as error:
+            return _refused(error)
         except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
             return Closed(None, words(error))
 
@@ -231,9 +236,17 @@ def _cut(wire: TransportSocket) -> None:
         wire.shutdown(SHUT_RDWR)
 
 
+def _refused(error: aiohttp.WSServerHandshakeError) -> Closed:
+    """A handshake was answered with something else than 101; of a proxy that is another error."""
+    told = [None if error.headers is None else error.headers.get(name) for name in ("Retry-After", "Date")]
+    return Closed(None, words(error), error.status, *told)
+
+
 def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | None) -> Closed:
     if kind is WSMsgType.CLOSE:
         code = data if isinstance(data, int) and data > 0 else None
+        if code is not None and code >= _CODES_END:
+            return Closed(_BROKEN, f"broken WebSocket data: the close code {code}")
         return Closed(code, reason or "closed by the exchange without a reason")
     if isinstance(data, aiohttp.WebSocketError):
         return Closed(int(data.code), f"broken WebSocket data: {data}")

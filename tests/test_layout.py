@@ -54,6 +54,7 @@ def test_the_tests_stand_in_the_same_tree_as_the_sources() -> None:
         "books",
         "conformance",
         "captures",
+        "hostile",
         "markets",
         "properties",
         "typing",

@@ -127,6 +127,8 @@ def peer(script: Script, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[
     threads: list[threading.Thread] = []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family)
+    # Little room for what it does not read, so that the client's output waits soon.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     def serve(raw: socket.socket) -> None:
         with raw, suppress(OSError, StopIteration):
@@ -175,6 +177,26 @@ def black_hole(host: str) -> Iterator[int]:
         finally:
             for filler in fillers:
                 filler.close()
+
+
+class Growth:
+    """How much more memory this process held at its peak than at the start; 0 where that is not told."""
+
+    def __init__(self) -> None:
+        self._began = self._most = resident_bytes()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def bytes(self) -> int:
+        """Until now; it is not looked at any more afterwards."""
+        self._over.set()
+        self._thread.join()
+        return self._most - self._began
+
+    def _look(self) -> None:
+        while not self._over.wait(0.005):
+            self._most = max(self._most, resident_bytes())
 
 
 def resident_bytes() -> int:

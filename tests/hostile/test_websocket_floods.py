@@ -21,17 +21,17 @@ from tests.hostile.socket_peer import (
     PING,
     PONG,
     TEXT,
+    Growth,
     Script,
     Wire,
     frame,
     peer,
-    resident_bytes,
 )
 from tests.support.peers import NETWORKS, Listener, Listening
 from tests.support.peers import listening as _listening
 
 LONGER_S = float(os.environ.get("HOSTILE_S", "0"))
-MOST_GROWTH = 48 << 20
+MOST_GROWTH = 24 << 20
 QUIET_S, PONG_S = 0.2, 0.2
 
 STRAY = frame(TEXT, b'{"stream":"nobody@depth","data":{"e":"depthUpdate","E":1}}')
@@ -75,13 +75,12 @@ def shaken(act: Callable[[Wire], None]) -> Script:
 async def test_a_flood_of_a_peer_that_never_reads_ends_and_costs_little_memory(
     what: str, listening: Listening
 ) -> None:
-    before = resident_bytes()
+    growth = Growth()
     with peer(shaken(lambda wire: wire.flood(FLOODS[what]))) as host:
         async with listening() as (network, listener):
             network.open(1, f"ws://{host}/stream")
             closed = await listener.closing_of(1)
-            grown = resident_bytes() - before
-    assert grown < MOST_GROWTH, f"{grown / 1e6:.0f} MB"
+    assert growth.bytes() < MOST_GROWTH
     assert closed.code is None
     assert closed.reason.startswith(("half-open: ", "the other side does not read: "))
     assert listener.alive == []
@@ -93,12 +92,12 @@ async def test_fragments_without_an_end_are_no_life(listening: Listening) -> Non
         wire.send(frame(TEXT, b"{", last=False))
         wire.flood(frame(MORE, last=False) * 20_000)
 
-    before = resident_bytes()
+    growth = Growth()
     with peer(shaken(act)) as host:
         async with listening() as (network, listener):
             network.open(1, f"ws://{host}/stream")
             closed = await listener.closing_of(1)
-            assert resident_bytes() - before < MOST_GROWTH
+    assert growth.bytes() < MOST_GROWTH
     assert closed.reason.startswith(("half-open: ", "one message does not come to its end"))
     assert (listener.alive, listener.frames) == ([], [])
 
@@ -224,10 +223,10 @@ async def test_control_messages_that_nobody_takes_are_bounded_in_bytes() -> None
     """The loop is busy, the peer sends replies of a megabyte."""
     listener = Listener()
     text = b'{"id":"%s"}' % (b"x" * 1_000_000)
-    before = resident_bytes()
+    growth = Growth()
     for _ in range(200):
         listener.router.feed(1, text, 1)
-    assert resident_bytes() - before < MOST_GROWTH
+    assert growth.bytes() < MOST_GROWTH + (32 << 20)
     listener.on_events()
     assert {(stray.what, stray.count) for stray in listener.strays} == {("overflow", 200 - 33)}
     assert len(listener.frames) == 33

@@ -33,6 +33,7 @@ use crate::pending::{Pending, short};
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
+pub use lines::Traffic;
 use live::Shallows;
 use numbered::Numbered;
 
@@ -90,20 +91,6 @@ struct Connection {
     listened: FxHashSet<Box<str>>,
     traffic: Traffic,
     update: DepthUpdate,
-}
-
-/// What came on a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Frames of any kind.
-    pub frames: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// When the last one was received that carried data: a diff for a market, a frame of a stream that is
-    /// listened to; None before one. Nothing else shows that the connection is of use.
-    pub heard_ns: Option<i64>,
-    /// When the last diff for a market was received; None before one.
-    pub data_ns: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -493,12 +480,4 @@ impl Router {
 fn foreign(symbol: &str, scanned: &Scanned<'_>) -> String {
     let (symbol, stream) = (short(symbol), scanned.stream.as_deref().unwrap_or_default());
     format!("symbol {symbol:?} on the stream {:?}", short(stream))
-}
-
-impl Traffic {
-    #[inline]
-    fn count(&mut self, frame: &[u8]) {
-        self.frames += 1;
-        self.bytes += frame.len() as u64;
-    }
 }

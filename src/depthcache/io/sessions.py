@@ -32,10 +32,9 @@ class Tried(list[str]):
     """The addresses to which connections were tried, in their order."""
 
     def told(self, reason: str) -> str:
-        """A reason with the addresses that it does not name; aiohttp's errors name the last only."""
-        if all(address in reason for address in self):
-            return reason
-        return f"{reason}; tried {', '.join(dict.fromkeys(self))}"
+        """Why there is no connection, with the addresses if there are several: aiohttp names the last only."""
+        several = dict.fromkeys(self)
+        return f"{reason}; tried {', '.join(several)}" if len(several) > 1 else reason
 
 
 @contextmanager

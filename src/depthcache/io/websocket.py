@@ -18,7 +18,7 @@ from asyncio.trsock import TransportSocket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from socket import SHUT_RDWR
 from time import monotonic_ns
 
@@ -98,10 +98,9 @@ class WebSocket:
 
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
         """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
-        with noting_addresses() as tried:
-            socket = await self._connect(sessions, use_proxies=use_proxies)
+        socket = await self._connect(sessions, use_proxies=use_proxies)
         if isinstance(socket, Closed):
-            return replace(socket, reason=tried.told(socket.reason))
+            return socket
         wire = socket.get_extra_info("socket")
         try:
             return await self._live(socket)
@@ -114,24 +113,28 @@ class WebSocket:
                     await socket.close()
 
     async def _connect(self, sessions: Sessions, *, use_proxies: bool) -> _Socket | Closed:
-        try:
-            way = way_to(self._url) if use_proxies else DIRECT
-            # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
-            async with asyncio.timeout(self._ears.connect_s):
-                return await sessions.of(way).ws_connect(
-                    self._url,
-                    autoping=False,
-                    compress=0,
-                    max_msg_size=_MOST_BYTES,
-                    decode_text=False,
-                    **through(way),
-                )
-        except TimeoutError:
-            return Closed(None, f"no answer to the WebSocket handshake within {self._ears.connect_s:g} s")
-        except aiohttp.WSServerHandshakeError as error:
-            return _refused(error)
-        except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
-            return Closed(None, words(error))
+        limit_s = self._ears.connect_s
+        with noting_addresses() as tried:
+            try:
+                way = way_to(self._url) if use_proxies else DIRECT
+                # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
+                async with asyncio.timeout(limit_s):
+                    return await sessions.of(way).ws_connect(
+                        self._url,
+                        autoping=False,
+                        compress=0,
+                        max_msg_size=_MOST_BYTES,
+                        decode_text=False,
+                        **through(way),
+                    )
+            except TimeoutError:
+                return Closed(None, tried.told(f"no answer to the WebSocket handshake within {limit_s:g} s"))
+            except aiohttp.ClientConnectorError as error:
+                return Closed(None, tried.told(words(error)))
+            except aiohttp.WSServerHandshakeError as error:
+                return _refused(error)
+            except (aiohttp.ClientError, ConnectionFailed, OSError, ValueError, RuntimeError) as error:
+                return Closed(None, words(error))
 
     async def _live(self, socket: _Socket) -> Closed:
         """Read, write and watch; whichever ends first ends the connection."""

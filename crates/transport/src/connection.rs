@@ -183,8 +183,9 @@ struct Asked {
     at_ns: i64,
 }
 
+/// At most some 70 years, so that a few of them can be added to any time.
 fn nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+    i64::try_from(duration.as_nanos()).map_or(i64::MAX / 4, |nanos| nanos.min(i64::MAX / 4))
 }
 
 enum Step {

@@ -32,7 +32,7 @@ class Tried(list[str]):
     """The addresses to which connections were tried, in their order."""
 
     def told(self, reason: str) -> str:
-        """Why there is no connection, with the addresses if there are several: aiohttp names the last only."""
+        """Why there is no connection, with its addresses if there are several: aiohttp names the last."""
         several = dict.fromkeys(self)
         return f"{reason}; tried {', '.join(several)}" if len(several) > 1 else reason
 

@@ -33,7 +33,7 @@ from tests.support.peers import listening as _listening
 LONGER_S = float(os.environ.get("HOSTILE_S", "0"))
 MOST_GROWTH = {"native": 24 << 20, "aiohttp": 48 << 20}
 """asyncio reads 256 kB at once, which are 128,000 messages at most."""
-QUIET_S, PONG_S = 0.2, 0.2
+QUIET_S, PONG_S = 0.1, 0.1
 
 STRAY = frame(TEXT, b'{"stream":"nobody@depth","data":{"e":"depthUpdate","E":1}}')
 SOAK = pytest.mark.skipif(not LONGER_S, reason="one of many, for soak: HOSTILE_S")
@@ -58,6 +58,12 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(name="listening")
 def _of_transport(transport: str) -> Listening:
+    return partial(_listening, transport, quiet_s=30.0, pong_s=30.0)
+
+
+@pytest.fixture
+def hasty(transport: str) -> Listening:
+    """Notices soon what is no sign of life."""
     return partial(_listening, transport, quiet_s=QUIET_S + LONGER_S, pong_s=PONG_S)
 
 
@@ -74,11 +80,11 @@ def shaken(act: Callable[[Wire], None]) -> Script:
     "what", [each if each in ORDINARY else pytest.param(each, marks=SOAK) for each in FLOODS]
 )
 async def test_a_flood_of_a_peer_that_never_reads_ends_and_costs_little_memory(
-    what: str, listening: Listening, transport: str
+    what: str, hasty: Listening, transport: str
 ) -> None:
     growth = Growth()
     with peer(shaken(lambda wire: wire.flood(FLOODS[what]))) as host:
-        async with listening() as (network, listener):
+        async with hasty() as (network, listener):
             network.open(1, f"ws://{host}/stream")
             closed = await listener.closing_of(1)
     assert growth.bytes() < MOST_GROWTH[transport]
@@ -88,14 +94,14 @@ async def test_a_flood_of_a_peer_that_never_reads_ends_and_costs_little_memory(
 
 
 @pytest.mark.slow
-async def test_fragments_without_an_end_are_no_life(listening: Listening, transport: str) -> None:
+async def test_fragments_without_an_end_are_no_life(hasty: Listening, transport: str) -> None:
     def act(wire: Wire) -> None:
         wire.send(frame(TEXT, b"{", last=False))
         wire.flood(frame(MORE, last=False) * 20_000)
 
     growth = Growth()
     with peer(shaken(act)) as host:
-        async with listening() as (network, listener):
+        async with hasty() as (network, listener):
             network.open(1, f"ws://{host}/stream")
             closed = await listener.closing_of(1)
     assert growth.bytes() < MOST_GROWTH[transport]
@@ -125,7 +131,7 @@ async def test_a_message_that_drips_for_ever_is_not_waited_for(listening: Listen
 
 
 @pytest.mark.slow
-async def test_a_pong_with_another_payload_is_no_answer(listening: Listening) -> None:
+async def test_a_pong_with_another_payload_is_no_answer(hasty: Listening) -> None:
     def act(wire: Wire) -> None:
         while True:
             opcode, payload = wire.receive()
@@ -133,7 +139,7 @@ async def test_a_pong_with_another_payload_is_no_answer(listening: Listening) ->
                 wire.send(frame(PONG), frame(PONG, payload[:-1] + b"?"), frame(PONG, payload + b"x"))
 
     with peer(shaken(act)) as host:
-        async with listening() as (network, listener):
+        async with hasty() as (network, listener):
             network.open(1, f"ws://{host}/stream")
             closed = await listener.closing_of(1)
     assert closed.reason.startswith("half-open: ")
@@ -144,9 +150,7 @@ async def test_a_pong_with_another_payload_is_no_answer(listening: Listening) ->
 @pytest.mark.parametrize(
     "what", ["unknown streams", *(pytest.param(each, marks=SOAK) for each in ("pings", "empty pongs"))]
 )
-async def test_a_flood_keeps_no_ping_from_being_sent_and_its_answer_counts(
-    what: str, listening: Listening
-) -> None:
+async def test_a_flood_keeps_no_ping_from_being_sent_and_its_answer_counts(what: str, transport: str) -> None:
     def act(wire: Wire) -> None:
         while not wire.over.is_set():
             opcode, payload = wire.receive()
@@ -154,7 +158,7 @@ async def test_a_flood_keeps_no_ping_from_being_sent_and_its_answer_counts(
                 wire.send(FLOODS[what], frame(PONG, payload), FLOODS[what])
 
     with peer(shaken(act)) as host:
-        async with listening() as (network, listener):
+        async with _listening(transport, quiet_s=0.05, pong_s=10.0) as (network, listener):
             network.open(1, f"ws://{host}/stream")
             await listener.until(lambda: len(listener.alive) >= 2 or listener.closed)
             assert listener.closed == {}
@@ -234,10 +238,10 @@ async def test_control_messages_that_nobody_takes_are_bounded_in_bytes() -> None
 
 
 @pytest.mark.slow
-async def test_output_that_nobody_reads_is_capped(transport: str) -> None:
+async def test_output_that_nobody_reads_is_capped(listening: Listening) -> None:
     text = "x" * (4 << 20)
     with peer(shaken(lambda wire: wire.wait())) as host:
-        async with _listening(transport, quiet_s=30, pong_s=30) as (network, listener):
+        async with listening() as (network, listener):
             network.open(1, f"ws://{host}/stream")
             await listener.until(lambda: listener.opened)
             for _ in range(12):

@@ -220,7 +220,9 @@ impl Live {
                         }
                         Message::Pong(payload) => {
                             self.count_control(&payload);
-                            self.on_pong(&payload, now_ns);
+                            if self.on_pong(&payload, now_ns) {
+                                alarm.as_mut().reset(Instant::now() + self.around.quiet);
+                            }
                         }
                         Message::Close(frame) => {
                             goodbye = Some(frame.unwrap_or(NO_STATUS));
@@ -316,15 +318,18 @@ impl Live {
         self.control += 2 + payload.len() as u64;
     }
 
-    fn on_pong(&mut self, payload: &Bytes, now_ns: i64) {
-        if self
+    /// Whether it answers a ping of this side: silence begins again.
+    fn on_pong(&mut self, payload: &Bytes, now_ns: i64) -> bool {
+        let answers = self
             .asked
             .as_ref()
-            .is_some_and(|asked| asked.payload == *payload)
-        {
+            .is_some_and(|asked| asked.payload == *payload);
+        if answers {
             (self.asked, self.alive_ns) = (None, now_ns);
+            self.look_ns = now_ns + nanos(self.around.quiet);
             self.around.queue.push(Event::Alive(self.number));
         }
+        answers
     }
 
     /// Put a message into the socket's buffer; `next` sees to it that it is sent, without keeping

@@ -5,8 +5,9 @@ called `*_us` are the exchange's clock in microseconds since 1970. Every call ke
 interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
 from typing import TYPE_CHECKING, Generic, Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
 
@@ -602,7 +603,7 @@ class TransportEvent:
 
     @property
     def kind(self) -> Literal["open", "alive", "closed", "stopped"]:
-        """`alive`: a ping or a pong came; `stopped` is the last event of a transport."""
+        """`alive`: a ping of this side was answered; `stopped` is the last event of a transport."""
     @property
     def connection(self) -> int: ...
     @property
@@ -610,7 +611,16 @@ class TransportEvent:
         """The WebSocket close code, where there was one."""
     @property
     def reason(self) -> str:
-        """Why the connection ended, in words."""
+        """Why the connection ended, in words: one line of at most 300 characters that all print."""
+    @property
+    def status(self) -> int | None:
+        """The status of an HTTP answer that refused the handshake."""
+    @property
+    def retry_after(self) -> str | None:
+        """Its header `Retry-After`, as it came."""
+    @property
+    def date(self) -> str | None:
+        """Its header `Date`, as it came."""
 
 @final
 class _Probe:
@@ -635,12 +645,16 @@ class Transport:
         *,
         quiet_s: float,
         pong_s: float,
+        connect_s: float = 15.0,
         ca_file: str | PathLike[str] | None = None,
+        _addresses: Mapping[str, Sequence[IPv4Address | IPv6Address]] | None = None,
         _probe: _Probe | None = None,
     ) -> Self:
         """`quiet_s`: after this long without a sign of life a ping is sent; without an answer for
-        `pong_s` the connection counts as broken. `ca_file`: PEM file of whom to trust, None for the
-        system's authorities."""
+        `pong_s` the connection counts as broken. Life is data that a market or a listener takes, or the
+        answer to that ping. `connect_s`: how long making a connection may take, from the name to the answer
+        to the handshake. `ca_file`: PEM file of whom to trust, None for the system's authorities.
+        `_addresses`: only for tests, the addresses of names that are not looked up."""
     def wake_socket(self) -> int:
         """File descriptor of a socket that becomes readable when events wait; the caller's to close."""
     @property
@@ -713,7 +727,8 @@ class Router:
         """The connections of a market: number, whether what came last continued the book (told only
         where there are several), when a diff was heard last."""
     def traffic(self, connection: int) -> tuple[int, int, int | None, int | None]:
-        """What came on a connection: frames, bytes, when the last frame and the last diff were received."""
+        """What came on a connection: frames, bytes, when the last data (a diff for a market, or a frame of a
+        stream that is listened to) and the last diff were received. Raises KeyError for one not open."""
     def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
         """Take one frame to its book; True when `take_events` has something to tell.
 

@@ -132,7 +132,7 @@ async def test_a_redirected_handshake_is_not_followed(listening: Listening) -> N
     assert visited == []
 
 
-async def test_a_ping_is_answered_with_its_own_payload_and_tells_of_life(listening: Listening) -> None:
+async def test_a_ping_is_answered_with_its_own_payload_and_is_no_sign_of_life(listening: Listening) -> None:
     pongs: list[bytes] = []
 
     async def talk(socket: web.WebSocketResponse) -> None:
@@ -142,13 +142,14 @@ async def test_a_ping_is_answered_with_its_own_payload_and_tells_of_life(listeni
             assert message.type is WSMsgType.PONG
             pongs.append(bytes(message.data))
         await socket.pong(b"unasked")
+        await socket.send_str("{}")
         await read_on(socket)
 
     async with serving({"/ws": talking(talk)}) as host, listening() as (network, listener):
         network.open(1, f"ws://{host}/ws")
-        await listener.until(lambda: len(listener.alive) == 4)
+        await listener.until(lambda: listener.frames)
     assert pongs == [b"1787602466354", b"", bytes(range(125))]
-    assert listener.frames == []
+    assert listener.alive == []
 
 
 async def test_compression_is_never_offered(listening: Listening) -> None:

@@ -269,7 +269,7 @@ async def test_a_frame_that_claims_to_be_huge_is_refused_before_it_is_read(liste
     assert closed.code == 1009
 
 
-async def test_a_storm_of_pings_is_answered_and_tells_of_life_without_a_flood(listening: Listening) -> None:
+async def test_a_storm_of_pings_is_answered_and_tells_of_no_life(listening: Listening) -> None:
     count = 2_000
     pongs: list[bytes] = []
 
@@ -288,7 +288,7 @@ async def test_a_storm_of_pings_is_answered_and_tells_of_life_without_a_flood(li
         network.open(1, url)
         await listener.closing_of(1)
         assert [payload for _, payload, _ in listener.frames] == [b'{"id":1}']
-        assert 1 <= len(listener.alive) <= count
+        assert listener.alive == []
     assert [int(each) for each in pongs] == sorted({int(each) for each in pongs})
 
 

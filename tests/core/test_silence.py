@@ -199,3 +199,34 @@ def test_looks_are_bounded_for_1500_quiet_books() -> None:
         watch.on_compared(now)
     assert [look // SECOND for look in looks[:5]] == [5, 35, 80, 125, 170]
     assert len(looks) <= 82
+
+
+@BOTH
+def test_messages_of_no_use_do_not_keep_a_silent_connection_alive(venue: Venue) -> None:
+    """Strays, replies that nobody waits for and no answer to a question: the connection is replaced."""
+    bench = flowing_bench("BTCUSDT", venue=venue)
+    bench.run(20)
+    chatter(bench)
+    bench.exchange.mute("BTCUSDT", venue)
+    bench.exchange.answers_lists = False
+    took_s = bench.run_until(lambda: len(bench.exchange.all_sockets) == 2, within_s=15)
+    assert took_s < 15
+
+
+@BOTH
+def test_messages_of_no_use_do_not_keep_a_silent_book_synced(venue: Venue) -> None:
+    """The connection answers, so it stays; the book is found by its own silence."""
+    bench = flowing_bench("BTCUSDT", venue=venue)
+    bench.run(20)
+    chatter(bench)
+    bench.exchange.mute("BTCUSDT", venue)
+    bench.run_until(lambda: bench.status("BTCUSDT") is not Status.SYNCED, within_s=60)
+
+
+def chatter(bench: Bench) -> None:
+    """Ten times a second, on every connection, what no book can use."""
+    for socket in tuple(bench.exchange.sockets.values()):
+        bench.exchange.say(socket, {"stream": "nobody@depth", "data": {"e": "x"}})
+        bench.exchange.say(socket, {"result": None, "id": 10**9})
+        bench.exchange.say(socket, {"id": 10**9})
+    bench.after(SECOND // 10, lambda: chatter(bench))

@@ -1,5 +1,7 @@
 //! `Transport`: WebSockets on a native thread, whose frames go straight into a router.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,9 @@ pub struct TransportEvent {
     connection: u64,
     code: Option<u16>,
     reason: String,
+    status: Option<u16>,
+    retry_after: Option<String>,
+    date: Option<String>,
 }
 
 #[pymethods]
@@ -35,21 +40,38 @@ impl TransportEvent {
 
 impl From<Event> for TransportEvent {
     fn from(event: Event) -> Self {
-        let (kind, connection, code, reason) = match event {
-            Event::Open(connection) => ("open", connection, None, String::new()),
-            Event::Alive(connection) => ("alive", connection, None, String::new()),
+        let of_kind = |kind, connection| TransportEvent {
+            kind,
+            connection,
+            code: None,
+            reason: String::new(),
+            status: None,
+            retry_after: None,
+            date: None,
+        };
+        match event {
+            Event::Open(connection) => of_kind("open", connection),
+            Event::Alive(connection) => of_kind("alive", connection),
+            Event::Stopped => of_kind("stopped", 0),
             Event::Closed {
                 connection,
                 code,
                 reason,
-            } => ("closed", connection, code, reason),
-            Event::Stopped => ("stopped", 0, None, String::new()),
-        };
-        TransportEvent {
-            kind,
-            connection,
-            code,
-            reason,
+                refusal,
+            } => {
+                let status = refusal.as_ref().map(|answer| answer.status);
+                let (retry_after, date) = refusal
+                    .map(|answer| (answer.retry_after, answer.date))
+                    .unwrap_or_default();
+                TransportEvent {
+                    code,
+                    reason,
+                    status,
+                    retry_after,
+                    date,
+                    ..of_kind("closed", connection)
+                }
+            }
         }
     }
 }
@@ -63,6 +85,10 @@ impl FrameSink for ToBooks {
     #[inline]
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
         self.0.feed(connection, frame, received_ns)
+    }
+
+    fn heard_ns(&self, connection: u64) -> Option<i64> {
+        self.0.traffic(connection).ok()?.heard_ns
     }
 
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
@@ -120,6 +146,11 @@ impl FrameSink for Probed {
         told
     }
 
+    fn heard_ns(&self, connection: u64) -> Option<i64> {
+        let books = self.books.as_ref()?;
+        books.traffic(connection).ok()?.heard_ns
+    }
+
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
         if let Some(books) = &self.books {
             books.on_lost(connection, reason, at_ns);
@@ -136,19 +167,24 @@ pub struct Transport {
 #[pymethods]
 impl Transport {
     #[new]
-    #[pyo3(signature = (router, *, quiet_s, pong_s, ca_file = None, _probe = None))]
+    #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, _addresses = None, _probe = None))]
+    #[expect(clippy::too_many_arguments, reason = "by keyword in Python")]
     fn new(
         py: Python<'_>,
         router: Option<PyRef<'_, Router>>,
         quiet_s: f64,
         pong_s: f64,
+        connect_s: f64,
         ca_file: Option<PathBuf>,
+        _addresses: Option<HashMap<String, Vec<IpAddr>>>,
         _probe: Option<PyRef<'_, _Probe>>,
     ) -> PyResult<Self> {
         let read = py.import("time")?.getattr("monotonic_ns")?;
         let clock = Clock::aligned(|| read.call0()?.extract())?;
         let options = Options {
             authorities: ca_file,
+            connecting: seconds("connect_s", connect_s)?,
+            addresses: _addresses.unwrap_or_default(),
             quiet: seconds("quiet_s", quiet_s)?,
             patience: seconds("pong_s", pong_s)?,
         };

@@ -5,8 +5,20 @@ use crate::events::{ControlMessage, Event, StrayFrame, StrayKind, StreamFrame};
 /// How much of a malformed frame is told.
 const EXCERPT_BYTES: usize = 120;
 
+/// Characters of a name from outside that are kept; real streams have some 40.
+const MOST_OF_NAME: usize = 120;
+
+/// Bytes of control messages kept between two `take_events`, beside their number.
+const MOST_CONTROL_BYTES: usize = 32 << 20;
+
 /// Kinds of strays told apart between two `take_events`; more are counted without their name.
 const MOST_STRAYS: usize = 256;
+
+/// The beginning of a name that somebody else has chosen.
+pub(crate) fn short(name: &str) -> &str {
+    let end = name.char_indices().nth(MOST_OF_NAME);
+    end.map_or(name, |(end, _)| &name[..end])
+}
 
 /// What happened since the last `take_events`, but for what the markets themselves know.
 #[derive(Debug)]
@@ -15,6 +27,7 @@ pub(crate) struct Pending {
     changed: Vec<u64>,
     ready: Vec<u64>,
     control: Vec<ControlMessage>,
+    control_bytes: usize,
     streams: Vec<StreamFrame>,
     strays: Vec<StrayFrame>,
 }
@@ -26,6 +39,7 @@ impl Pending {
             changed: Vec::new(),
             ready: Vec::new(),
             control: Vec::new(),
+            control_bytes: 0,
             streams: Vec::new(),
             strays: Vec::new(),
         }
@@ -33,6 +47,7 @@ impl Pending {
 
     /// Numbers of changed markets, and everything else.
     pub fn take(&mut self) -> (Vec<u64>, impl Iterator<Item = Event> + use<>) {
+        self.control_bytes = 0;
         let control = std::mem::take(&mut self.control)
             .into_iter()
             .map(Event::Control);
@@ -63,9 +78,12 @@ impl Pending {
 
     /// A control message; a full ring makes it a stray that says so.
     pub fn control(&mut self, connection: u64, frame: &[u8], at_ns: i64) {
-        if self.control.len() >= self.control_capacity {
+        let full = self.control.len() >= self.control_capacity
+            || self.control_bytes + frame.len() > MOST_CONTROL_BYTES;
+        if full {
             self.stray(connection, StrayKind::Overflow, "", at_ns);
         } else {
+            self.control_bytes += frame.len();
             self.control.push(ControlMessage {
                 connection,
                 payload: frame.to_vec(),
@@ -108,6 +126,7 @@ impl Pending {
     /// One more stray. Streams are told apart by name, other kinds show their last detail.
     pub fn stray(&mut self, connection: u64, what: StrayKind, detail: &str, at_ns: i64) {
         let by_name = what == StrayKind::UnknownStream;
+        let detail = if by_name { short(detail) } else { detail };
         let full = by_name && self.strays.len() >= MOST_STRAYS;
         let same = |held: &StrayFrame, detail: &str| {
             held.connection == connection

@@ -34,6 +34,7 @@ use crate::pending::Pending;
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids};
 use crate::tap::Tap;
+pub use lines::Traffic;
 use live::Shallows;
 use numbered::Numbered;
 
@@ -91,19 +92,6 @@ struct Connection {
     listened: FxHashSet<Box<str>>,
     traffic: Traffic,
     update: DepthUpdate,
-}
-
-/// What came on a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Frames of any kind.
-    pub frames: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// When the last one was received; None before one.
-    pub heard_ns: Option<i64>,
-    /// When the last diff for a market was received; None before one.
-    pub data_ns: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -351,7 +339,7 @@ impl Router {
             Ok(scanned) => scanned,
             Err(why) => {
                 self.on_malformed(connection, routes, &why, frame, at_ns, wait)?;
-                traffic.count(frame, at_ns);
+                traffic.count(frame);
                 return Some(());
             }
         };
@@ -377,14 +365,19 @@ impl Router {
                 flight.push(frame, at_ns);
                 drop(flight);
                 self.list(route.market, market);
-                traffic.data_ns = Some(at_ns);
+                (traffic.heard_ns, traffic.data_ns) = (Some(at_ns), Some(at_ns));
             }
-            _ => self.on_other(connection, listened, &scanned, frame, at_ns),
+            _ => {
+                if self.on_other(connection, listened, &scanned, frame, at_ns) {
+                    traffic.heard_ns = Some(at_ns);
+                }
+            }
         }
-        traffic.count(frame, at_ns);
+        traffic.count(frame);
         Some(())
     }
 
+    /// Whether somebody listens to it.
     #[cold]
     fn on_other(
         &self,
@@ -393,14 +386,16 @@ impl Router {
         scanned: &Scanned<'_>,
         frame: &[u8],
         at_ns: i64,
-    ) {
+    ) -> bool {
         let mut pending = self.pending.lock();
+        let mut is_heard = false;
         match (scanned.stream.as_deref(), &scanned.body) {
             (None | Some(SHUTDOWN_STREAM), Body::Other) => {
                 pending.control(connection, frame, at_ns)
             }
             (Some(stream), Body::Other) if listened.contains(stream) => {
                 pending.stream(connection, stream, frame, at_ns);
+                is_heard = true;
             }
             (stream, _) => {
                 let stream = stream.unwrap_or_default();
@@ -408,6 +403,7 @@ impl Router {
             }
         }
         self.has_events.store(true, Ordering::Release);
+        is_heard
     }
 
     #[cold]
@@ -488,13 +484,4 @@ fn of_another(symbol: &str, scanned: &Scanned<'_>) -> String {
         foreign::shown(symbol),
         foreign::shown(scanned.stream.as_deref().unwrap_or_default())
     )
-}
-
-impl Traffic {
-    #[inline]
-    fn count(&mut self, frame: &[u8], at_ns: i64) {
-        self.frames += 1;
-        self.bytes += frame.len() as u64;
-        self.heard_ns = Some(at_ns);
-    }
 }

@@ -1,29 +1,34 @@
 //! From a URL to an open WebSocket: name lookup, proxy, TLS, handshake.
 //!
-//! Addresses of both families are tried at once where there are both (happy eyeballs, RFC 8305).
-//! Compression is never offered, redirects are not followed.
+//! Compression is never offered, redirects are not followed. Not here: which address is taken (`dial`).
 
+use std::future::{Ready, ready};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use http::header::{HeaderValue, USER_AGENT};
 use http::uri::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{self, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tower_service::Service;
 
+use crate::dial::Addresses;
+use crate::event::Refusal;
 use crate::words;
 
 /// Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03).
@@ -31,6 +36,14 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// Room for what one look at the socket brings; a busy stream brings a few kB.
 const READ_BYTES: usize = 16 << 10;
+
+/// Output that may wait for a peer that does not read: the largest message that may come, twice. All
+/// subscriptions of a connection are some 40 kB.
+const MOST_UNSENT_BYTES: usize = 2 * MOST_BYTES;
+
+/// How much of the body of a refused handshake is read, and how long is waited for it.
+const BODY_BYTES: usize = 1024;
+const BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// How a proxy is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,74 +79,185 @@ pub struct Target {
 /// An open WebSocket.
 pub type Socket = WebSocketStream<Line>;
 
+/// What the bytes of a WebSocket go through.
+pub struct Line {
+    stream: Stream,
+    /// Bytes that were read.
+    pub received: u64,
+}
+
 /// TLS or not.
-pub enum Line {
-    /// In the clear.
+enum Stream {
     Plain(TcpStream),
-    /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Open a WebSocket. `tls` is asked only for `wss`. Errors are words for people.
+/// Why no WebSocket came about.
+#[derive(Debug)]
+pub struct Failed {
+    /// In words for people.
+    pub reason: String,
+    /// What was answered instead of the handshake, where HTTP was.
+    pub refusal: Option<Refusal>,
+}
+
+impl<Reason: Into<String>> From<Reason> for Failed {
+    fn from(reason: Reason) -> Failed {
+        Failed {
+            reason: reason.into(),
+            refusal: None,
+        }
+    }
+}
+
+/// Open a WebSocket within `limit`. `tls` is asked only for `wss`.
 pub async fn connect(
     target: &Target,
     tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
-) -> Result<Socket, String> {
+    addresses: &Addresses,
+    limit: Duration,
+) -> Result<Socket, Failed> {
     let not_a_url = |why: &dyn std::fmt::Display| format!("{:?} is no URL: {why}", target.url);
     let uri: Uri = target.url.parse().map_err(|why| not_a_url(&why))?;
     let (secure, port) = match uri.scheme_str() {
         Some("wss") => (true, 443),
         Some("ws") => (false, 80),
-        _ => return Err(not_a_url(&"only ws:// and wss:// can be opened")),
+        _ => return Err(not_a_url(&"only ws:// and wss:// can be opened").into()),
     };
     let host = uri.host().ok_or_else(|| not_a_url(&"it names no host"))?;
     let port = uri.port_u16().unwrap_or(port);
-    let stream = reach(host, port, target.proxy.as_ref()).await?;
-    let line = if secure {
+    let deadline = Instant::now() + limit;
+    let late = |address: SocketAddr, what: &str| {
+        format!(
+            "{address} was reached, but {what} in {} s",
+            limit.as_secs_f64()
+        )
+    };
+    let (stream, address) = match &target.proxy {
+        None => addresses.dial(host, port, deadline).await?,
+        Some(proxy) => {
+            let to_proxy = addresses.dial(&proxy.host, proxy.port, deadline).await;
+            let (stream, address) = to_proxy.map_err(|why| format!("through the proxy: {why}"))?;
+            let tunnel = timeout_at(deadline, through(proxy, stream, host, port)).await;
+            let told = || late(address, "the proxy made no connection");
+            (tunnel.map_err(|_| told())??, address)
+        }
+    };
+    let mut doubt = Doubt(Some((addresses, address)));
+    stream.set_nodelay(true).map_err(|why| words::io(&why))?;
+    let stream = if secure {
         let config = tls().map_err(|why| format!("TLS cannot be used: {why}"))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|why| not_a_url(&why))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await;
-        Line::Tls(Box::new(stream.map_err(|why| words::io(&why))?))
+        let work = timeout_at(deadline, TlsConnector::from(config).connect(name, stream)).await;
+        let stream = work.map_err(|_| late(address, "TLS was not agreed on"))?;
+        Stream::Tls(Box::new(stream.map_err(|why| words::io(&why))?))
     } else {
-        Line::Plain(stream)
+        Stream::Plain(stream)
     };
-    let mut request = uri.into_client_request().map_err(|why| not_a_url(&why))?;
+    let line = Line {
+        stream,
+        received: 0,
+    };
+    let result = timeout_at(deadline, handshake(uri, line)).await;
+    let result = result.map_err(|_| late(address, "the WebSocket handshake was not answered"))?;
+    if !matches!(&result, Err(Failed { refusal: None, .. })) {
+        doubt.take_back(); // it answers, whatever it says
+    }
+    result
+}
+
+/// A connection that comes to nothing after its address was reached makes that address doubtful.
+struct Doubt<'a>(Option<(&'a Addresses, SocketAddr)>);
+
+impl Doubt<'_> {
+    fn take_back(&mut self) {
+        if let Some((addresses, address)) = self.0.take() {
+            addresses.trust(address);
+        }
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some((addresses, address)) = self.0.take() {
+            addresses.doubt(address);
+        }
+    }
+}
+
+async fn handshake(uri: Uri, mut line: Line) -> Result<Socket, Failed> {
+    let request = uri.into_client_request();
+    let mut request = request.map_err(|why| format!("no request can be made of it: {why}"))?;
     let agent = HeaderValue::from_static("depthcache");
     request.headers_mut().insert(USER_AGENT, agent);
     let settings = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
+        .max_write_buffer_size(MOST_UNSENT_BYTES)
         .max_message_size(Some(MOST_BYTES))
         .max_frame_size(Some(MOST_BYTES));
-    match tokio_tungstenite::client_async_with_config(request, line, Some(settings)).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(why) => Err(words::handshake(&why)),
+    let mut seen = Vec::new();
+    let noted = Noted {
+        line: &mut line,
+        seen: &mut seen,
+    };
+    let result = tokio_tungstenite::client_async_with_config(request, noted, Some(settings)).await;
+    match result.map(|_| ()) {
+        Ok(()) => {
+            let head = end_of_head(&seen).ok_or("the answer to the handshake has no end")?;
+            let first = seen.split_off(head);
+            let client = Role::Client;
+            let made = WebSocketStream::from_partially_read(line, first, client, Some(settings));
+            Ok(made.await)
+        }
+        Err(Error::Http(answer)) => {
+            let body = rest_of_body(&mut line, &answer).await;
+            Err(words::refused(&answer, &body))
+        }
+        Err(why) => Err(words::handshake(&why, &seen).into()),
     }
 }
 
-/// A TCP connection to that host, or to it through a proxy.
-async fn reach(host: &str, port: u16, proxy: Option<&Proxy>) -> Result<TcpStream, String> {
-    let place = address(host, port)?;
-    let mut direct = HttpConnector::new();
-    direct.enforce_http(false);
-    direct.set_nodelay(true);
-    let Some(proxy) = proxy else {
-        let found = direct.call(place).await;
-        return found
-            .map(TokioIo::into_inner)
-            .map_err(|why| words::connect(&why));
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"\r\n\r\n";
+    let at = bytes.windows(END.len()).position(|part| part == END)?;
+    Some(at + END.len())
+}
+
+/// The beginning of the body of a refusal; what of it came with the head is in the answer.
+async fn rest_of_body(line: &mut Line, answer: &http::Response<Option<Vec<u8>>>) -> Vec<u8> {
+    let mut body = answer.body().clone().unwrap_or_default();
+    let length = answer.headers().get(http::header::CONTENT_LENGTH);
+    let length = length.and_then(|text| text.to_str().ok()?.parse().ok());
+    let wanted = length.unwrap_or(BODY_BYTES).min(BODY_BYTES);
+    let read_on = async {
+        while body.len() < wanted && line.read_buf(&mut body).await.is_ok_and(|read| read > 0) {}
     };
+    let _ = timeout(BODY_WAIT, read_on).await; // what came by then is better than nothing
+    body.truncate(wanted);
+    body
+}
+
+/// From a connection to a proxy to a connection through it.
+async fn through(
+    proxy: &Proxy,
+    stream: TcpStream,
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, String> {
+    let place = address(host, port)?;
     let at = address(&proxy.host, proxy.port)?;
+    let reached = Reached(Some(stream));
     let found = match proxy.kind {
         ProxyKind::Http => {
-            let mut tunnel = Tunnel::new(at, direct);
+            let mut tunnel = Tunnel::new(at, reached);
             if let Some((user, password)) = &proxy.credentials {
                 tunnel = tunnel.with_auth(basic(user, password)?);
             }
             tunnel.call(place).await.map_err(|why| words::proxy(&why))?
         }
         ProxyKind::Socks5 => {
-            let mut tunnel = SocksV5::new(at, direct);
+            let mut tunnel = SocksV5::new(at, reached);
             if let Some((user, password)) = &proxy.credentials {
                 tunnel = tunnel.with_auth(user.clone(), password.clone());
             }
@@ -141,6 +265,28 @@ async fn reach(host: &str, port: u16, proxy: Option<&Proxy>) -> Result<TcpStream
         }
     };
     Ok(found.into_inner())
+}
+
+/// The connector of a tunnel whose proxy is reached already.
+struct Reached(Option<TcpStream>);
+
+impl Service<Uri> for Reached {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let stream = self.0.take();
+        ready(
+            stream
+                .map(TokioIo::new)
+                .ok_or_else(|| io::Error::other("used twice")),
+        )
+    }
 }
 
 fn address(host: &str, port: u16) -> Result<Uri, String> {
@@ -168,10 +314,14 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Line::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
+        let line = self.get_mut();
+        let before = buffer.filled().len();
+        let result = match &mut line.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        line.received += (buffer.filled().len() - before) as u64;
+        result
     }
 }
 
@@ -181,23 +331,62 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Line::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Line::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Line::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// A line during the handshake, with everything that was read: the WebSocket is made of it afterwards, and
+/// of a refusal the body is read on.
+struct Noted<'a> {
+    line: &'a mut Line,
+    seen: &'a mut Vec<u8>,
+}
+
+impl AsyncRead for Noted<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let noted = self.get_mut();
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut *noted.line).poll_read(cx, buffer);
+        noted.seen.extend_from_slice(&buffer.filled()[before..]);
+        result
+    }
+}
+
+impl AsyncWrite for Noted<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.get_mut().line).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.get_mut().line).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.get_mut().line).poll_shutdown(cx)
     }
 }

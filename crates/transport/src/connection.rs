@@ -1,7 +1,9 @@
 //! One connection, from the first packet to the reason why it ended.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,18 +11,27 @@ use std::time::Duration;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use rustls::ClientConfig;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::clock::Clock;
-use crate::connect::{Socket, Target, connect};
-use crate::event::{Event, Queue};
+use crate::connect::{Failed, Socket, Target, connect};
+use crate::dial::Addresses;
+use crate::event::{Event, Queue, Refusal};
 use crate::{FrameSink, words};
 
 /// How long the other side may take to answer a closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// How often the time for an answer may pass until a message must be complete. Real ones are one TCP segment
+/// to a few.
+const UNFINISHED_PATIENCES: i64 = 6;
+
+/// The largest control frame: two bytes and 125 (RFC 6455, 5.5). A part of one may wait at any moment.
+const CONTROL_FRAME_BYTES: u64 = 127;
 
 /// Everything a connection needs to know of its surroundings.
 #[derive(Clone)]
@@ -28,10 +39,20 @@ pub struct Surroundings {
     pub sink: Arc<dyn FrameSink>,
     pub queue: Arc<Queue>,
     pub clock: Clock,
+    pub addresses: Rc<Addresses>,
+    /// How long making the connection may take.
+    pub connecting: Duration,
     /// After this long without a sign of life a ping is sent.
     pub quiet: Duration,
     /// Without an answer to it for this long the connection counts as broken.
     pub patience: Duration,
+}
+
+impl Surroundings {
+    #[inline]
+    fn now_ns(&self) -> i64 {
+        self.clock.now_ns()
+    }
 }
 
 /// What the owner wants of a connection.
@@ -45,18 +66,34 @@ pub enum Order {
 pub struct Ended {
     pub code: Option<u16>,
     pub reason: String,
+    pub refusal: Option<Refusal>,
 }
 
 impl Ended {
     pub fn because(reason: impl Into<String>) -> Ended {
-        Ended {
-            code: None,
-            reason: reason.into(),
-        }
+        Ended::with_code(None, reason)
     }
 
     pub fn by_owner() -> Ended {
         Ended::because("closed by this client")
+    }
+
+    fn with_code(code: Option<u16>, reason: impl Into<String>) -> Ended {
+        Ended {
+            code,
+            reason: reason.into(),
+            refusal: None,
+        }
+    }
+}
+
+impl From<Failed> for Ended {
+    fn from(failed: Failed) -> Ended {
+        Ended {
+            code: None,
+            reason: failed.reason,
+            refusal: failed.refusal,
+        }
     }
 }
 
@@ -70,7 +107,7 @@ pub async fn run(
 ) -> Ended {
     let mut early = Vec::new();
     let connected = {
-        let mut work = pin!(connect(&target, tls));
+        let mut work = pin!(connect(&target, tls, &around.addresses, around.connecting));
         loop {
             tokio::select! {
                 result = &mut work => break result,
@@ -83,15 +120,25 @@ pub async fn run(
     };
     let socket = match connected {
         Ok(socket) => socket,
-        Err(reason) => return Ended::because(reason),
+        Err(failed) => return failed.into(),
     };
     around.queue.push(Event::Open(number));
+    let now_ns = around.now_ns();
     let mut live = Live {
         number,
-        around,
         socket,
         unsent: false,
+        stuck_ns: None,
+        owes_pong: false,
+        alive_ns: now_ns,
         asked: None,
+        pings: 0,
+        secret: RandomState::new(),
+        look_ns: now_ns + nanos(around.quiet),
+        whole: 0,
+        control: 0,
+        unfinished: None,
+        around,
     };
     match live.run(early, &mut orders).await {
         Ok(ended) => ended,
@@ -99,14 +146,46 @@ pub async fn run(
     }
 }
 
+/// An open connection.
+///
+/// A sign of life is a message that the sink took data from, or the answer to a ping of this side, known by
+/// what it carries. Pings of the other side, messages of no use and pongs that were not asked for show
+/// that somebody sends, not that this connection is of use: they delay no ping.
 struct Live {
     number: u64,
     around: Surroundings,
     socket: Socket,
     /// Something waits in the socket's own buffer.
     unsent: bool,
-    /// When a ping of ours was sent that nothing has answered.
-    asked: Option<Instant>,
+    /// Since when it waits for the other side to read.
+    stuck_ns: Option<i64>,
+    /// A ping is not answered yet.
+    owes_pong: bool,
+    /// When the connection was made, or a ping of this side was answered last.
+    alive_ns: i64,
+    /// A ping of this side that nothing has answered.
+    asked: Option<Asked>,
+    pings: u64,
+    /// Whoever cannot read our pings cannot guess what they carry.
+    secret: RandomState,
+    /// When silence is looked at next.
+    look_ns: i64,
+    /// How many bytes had come when the last message was complete.
+    whole: u64,
+    /// Bytes of the control frames that have come since.
+    control: u64,
+    /// A message that is not complete: what was whole before it, and since when that is known.
+    unfinished: Option<(u64, i64)>,
+}
+
+struct Asked {
+    payload: Bytes,
+    at_ns: i64,
+}
+
+/// At most some 70 years, so that a few of them can be added to any time.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).map_or(i64::MAX / 4, |nanos| nanos.min(i64::MAX / 4))
 }
 
 enum Step {
@@ -125,28 +204,40 @@ impl Live {
         for text in early {
             self.write(Message::text(text))?;
         }
-        let mut heard = Instant::now();
-        let mut alarm = pin!(sleep_until(heard + self.around.quiet));
+        let mut alarm = pin!(sleep_until(Instant::now() + self.around.quiet));
         let mut goodbye: Option<CloseFrame> = None;
         loop {
             match self.next(orders, alarm.as_mut()).await {
                 Step::Came(Some(Ok(message))) => {
-                    heard = Instant::now();
-                    self.asked = None;
+                    let now_ns = self.around.now_ns();
                     match message {
-                        Message::Text(text) => self.deliver(text.as_bytes()),
-                        Message::Binary(bytes) => self.deliver(&bytes),
-                        Message::Ping(_) => {
-                            // The pong is made by reading on; it only has to be sent.
-                            self.unsent = true;
-                            self.around.queue.push(Event::Alive(self.number));
+                        Message::Text(text) => self.deliver(text.as_bytes(), now_ns),
+                        Message::Binary(bytes) => self.deliver(&bytes, now_ns),
+                        Message::Ping(payload) => {
+                            // Reading has made the pong; it only has to be sent.
+                            (self.unsent, self.owes_pong) = (true, true);
+                            self.count_control(&payload);
                         }
-                        Message::Pong(_) => self.around.queue.push(Event::Alive(self.number)),
+                        Message::Pong(payload) => {
+                            self.count_control(&payload);
+                            if self.on_pong(&payload, now_ns) {
+                                alarm.as_mut().reset(Instant::now() + self.around.quiet);
+                            }
+                        }
                         Message::Close(frame) => {
                             goodbye = Some(frame.unwrap_or(NO_STATUS));
-                            alarm.as_mut().reset(heard + CLOSING);
+                            self.unsent = true;
+                            alarm.as_mut().reset(Instant::now() + CLOSING);
                         }
                         Message::Frame(_) => {}
+                    }
+                    // A flood that always leaves something to read keeps the alarm from its turn. What is
+                    // read behind it may be the answer: it gets the time for an answer once more.
+                    if now_ns > self.look_ns + nanos(self.around.patience) && goodbye.is_none() {
+                        match self.look(now_ns, self.around.patience)? {
+                            Ok(next) => alarm.as_mut().reset(Instant::now() + next),
+                            Err(ended) => return Ok(ended),
+                        }
                     }
                 }
                 Step::Came(None | Some(Err(Error::ConnectionClosed))) | Step::Time
@@ -154,7 +245,9 @@ impl Live {
                 {
                     return Ok(told(goodbye));
                 }
-                Step::Came(Some(Err(_))) if goodbye.is_some() => return Ok(told(goodbye)),
+                Step::Came(Some(Err(_))) | Step::Failed(_) if goodbye.is_some() => {
+                    return Ok(told(goodbye));
+                }
                 Step::Came(None) => return Err(Error::ConnectionClosed),
                 Step::Came(Some(Err(why))) | Step::Failed(why) => return Err(why),
                 Step::Ordered(Some(Order::Send(text))) => {
@@ -166,79 +259,168 @@ impl Live {
                     self.say_goodbye(CloseCode::Normal, "").await;
                     return Ok(Ended::by_owner());
                 }
-                Step::Time => match self.on_silence(heard)? {
-                    Some(next) => alarm.as_mut().reset(next),
-                    None => {
-                        let quiet = self.around.quiet.as_secs_f64();
-                        let patience = self.around.patience.as_secs_f64();
-                        return Ok(Ended::because(format!(
-                            "half-open: silent for {quiet} s, no pong in {patience} s"
-                        )));
-                    }
+                Step::Time => match self.look(self.around.now_ns(), Duration::ZERO)? {
+                    Ok(next) => alarm.as_mut().reset(Instant::now() + next),
+                    Err(ended) => return Ok(ended),
                 },
             }
         }
     }
 
     /// The next thing to do. Orders come first: they are few, and a flood of frames must not keep
-    /// them waiting.
+    /// them waiting. Nothing is read behind a ping whose answer waits for the other side to read.
     async fn next(
         &mut self,
         orders: &mut UnboundedReceiver<Order>,
-        mut alarm: std::pin::Pin<&mut Sleep>,
+        mut alarm: Pin<&mut Sleep>,
     ) -> Step {
         poll_fn(|cx| {
             if let Poll::Ready(order) = orders.poll_recv(cx) {
                 return Poll::Ready(Step::Ordered(order));
             }
-            if self.unsent
-                && let Poll::Ready(result) = std::pin::Pin::new(&mut self.socket).poll_flush(cx)
-            {
-                self.unsent = false;
-                if let Err(why) = result {
-                    return Poll::Ready(Step::Failed(why));
+            if self.unsent {
+                match Pin::new(&mut self.socket).poll_flush(cx) {
+                    Poll::Ready(result) => {
+                        (self.unsent, self.owes_pong, self.stuck_ns) = (false, false, None);
+                        if let Err(why) = result {
+                            return Poll::Ready(Step::Failed(why));
+                        }
+                    }
+                    Poll::Pending => {
+                        let around = &self.around;
+                        self.stuck_ns.get_or_insert_with(|| around.now_ns());
+                    }
                 }
             }
-            if let Poll::Ready(came) = std::pin::Pin::new(&mut self.socket).poll_next(cx) {
+            if !(self.owes_pong && self.stuck_ns.is_some())
+                && let Poll::Ready(came) = Pin::new(&mut self.socket).poll_next(cx)
+            {
                 return Poll::Ready(Step::Came(came));
             }
-            alarm.as_mut().poll(cx).map(|()| Step::Time)
+            // A flood uses up what this task may do at once; the alarm has to ring nevertheless.
+            Pin::new(&mut unconstrained(alarm.as_mut()))
+                .poll(cx)
+                .map(|()| Step::Time)
         })
         .await
     }
 
     #[inline]
-    fn deliver(&self, frame: &[u8]) {
+    fn deliver(&mut self, frame: &[u8], now_ns: i64) {
+        (self.whole, self.control) = (self.socket.get_ref().received, 0);
         let around = &self.around;
-        if around
-            .sink
-            .on_frame(self.number, frame, around.clock.now_ns())
-        {
+        if around.sink.on_frame(self.number, frame, now_ns) {
             around.queue.wake();
         }
+    }
+
+    fn count_control(&mut self, payload: &Bytes) {
+        self.control += 2 + payload.len() as u64;
+    }
+
+    /// Whether it answers a ping of this side: silence begins again.
+    fn on_pong(&mut self, payload: &Bytes, now_ns: i64) -> bool {
+        let answers = self
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.payload == *payload);
+        if answers {
+            (self.asked, self.alive_ns) = (None, now_ns);
+            self.look_ns = now_ns + nanos(self.around.quiet);
+            self.around.queue.push(Event::Alive(self.number));
+        }
+        answers
     }
 
     /// Put a message into the socket's buffer; `next` sees to it that it is sent, without keeping
     /// frames waiting for a peer that does not read.
     fn write(&mut self, message: Message) -> Result<(), Error> {
         self.unsent = true;
-        std::pin::Pin::new(&mut self.socket).start_send(message)
+        Pin::new(&mut self.socket).start_send(message)
     }
 
-    /// Nothing came for long: ask for a sign of life, or give up. When to look again.
-    fn on_silence(&mut self, heard: Instant) -> Result<Option<Instant>, Error> {
-        let now = Instant::now();
-        if let Some(asked) = self.asked {
-            let due = asked + self.around.patience;
-            return Ok((now < due).then_some(due));
+    /// Ask for a sign of life.
+    fn ask(&mut self, now_ns: i64) -> Result<(), Error> {
+        self.pings += 1;
+        let payload = format!("{:016x}", self.secret.hash_one(self.pings));
+        let payload = Bytes::from(payload.into_bytes());
+        self.asked = Some(Asked {
+            payload: payload.clone(),
+            at_ns: now_ns,
+        });
+        self.write(Message::Ping(payload))
+    }
+
+    /// Look whether the connection is alive: when to look again, or why it ends. `grace`: what may be read
+    /// still before silence is judged.
+    fn look(&mut self, now_ns: i64, grace: Duration) -> Result<Result<Duration, Ended>, Error> {
+        let (quiet, patience) = (nanos(self.around.quiet), nanos(self.around.patience));
+        let next_ns = match self.stuck_ns {
+            Some(since_ns) if now_ns - since_ns >= quiet + patience => {
+                let words = "the other side does not read: output waits";
+                return Ok(Err(over(words, quiet + patience)));
+            }
+            // The answer to a ping would not be read either.
+            Some(since_ns) => since_ns + quiet + patience,
+            None => {
+                let heard_ns = self.around.sink.heard_ns(self.number);
+                let heard_ns = self.alive_ns.max(heard_ns.unwrap_or(i64::MIN));
+                if self
+                    .asked
+                    .as_ref()
+                    .is_some_and(|asked| heard_ns > asked.at_ns)
+                {
+                    self.asked = None;
+                }
+                match &self.asked {
+                    Some(asked) if now_ns >= asked.at_ns + patience + nanos(grace) => {
+                        return Ok(Err(self.half_open()));
+                    }
+                    Some(asked) => asked.at_ns + patience + nanos(grace),
+                    None if now_ns >= heard_ns + quiet => {
+                        self.ask(now_ns)?;
+                        now_ns + patience
+                    }
+                    None => heard_ns + quiet,
+                }
+            }
+        };
+        // Only where everything that came was taken apart, so that what is left is a part.
+        if self.stuck_ns.is_none()
+            && grace.is_zero()
+            && let Some(ended) = self.look_for_end(now_ns)
+        {
+            return Ok(Err(ended));
         }
-        let due = heard + self.around.quiet;
-        if now < due {
-            return Ok(Some(due));
+        self.look_ns = next_ns;
+        let next_ns = u64::try_from(next_ns - now_ns).unwrap_or_default();
+        Ok(Ok(Duration::from_nanos(next_ns)))
+    }
+
+    /// A message that never comes to its end is no sign of life and must not be waited for.
+    fn look_for_end(&mut self, now_ns: i64) -> Option<Ended> {
+        let came = self.socket.get_ref().received - self.whole;
+        if came <= self.control + CONTROL_FRAME_BYTES {
+            self.unfinished = None;
+            return None;
         }
-        self.asked = Some(now);
-        self.write(Message::Ping(Bytes::new()))?;
-        Ok(Some(now + self.around.patience))
+        let limit = nanos(self.around.patience).saturating_mul(UNFINISHED_PATIENCES);
+        match self.unfinished {
+            Some((whole, since_ns)) if whole == self.whole => (now_ns - since_ns >= limit)
+                .then(|| over("one message does not come to its end: it goes on", limit)),
+            _ => {
+                self.unfinished = Some((self.whole, now_ns));
+                None
+            }
+        }
+    }
+
+    fn half_open(&self) -> Ended {
+        let quiet = self.around.quiet.as_secs_f64();
+        let patience = self.around.patience.as_secs_f64();
+        Ended::because(format!(
+            "half-open: silent for {quiet} s, no pong in {patience} s"
+        ))
     }
 
     /// The closing handshake, as far as the other side takes part in it.
@@ -263,11 +445,13 @@ impl Live {
         if let Some(code) = code {
             self.say_goodbye(code, "").await;
         }
-        Ended {
-            code: code.map(u16::from),
-            reason,
-        }
+        Ended::with_code(code.map(u16::from), reason)
     }
+}
+
+fn over(what: &str, limit_ns: i64) -> Ended {
+    let limit_s = Duration::from_nanos(limit_ns.unsigned_abs()).as_secs_f64();
+    Ended::because(format!("{what} for {limit_s} s"))
 }
 
 /// RFC 6455, 7.4.1: stands for a close frame without a code and is never sent.
@@ -283,8 +467,6 @@ fn told(goodbye: Option<CloseFrame>) -> Ended {
     } else {
         frame.reason.to_string()
     };
-    Ended {
-        code: (frame.code != CloseCode::Status).then(|| u16::from(frame.code)),
-        reason,
-    }
+    let code = (frame.code != CloseCode::Status).then(|| u16::from(frame.code));
+    Ended::with_code(code, reason)
 }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 pub enum Event {
     /// The connection can be used.
     Open(u64),
-    /// A ping or a pong arrived.
+    /// The connection has answered a ping of this side.
     Alive(u64),
     /// The connection ended, or could not be made; nothing more comes of its number.
     Closed {
@@ -21,11 +21,24 @@ pub enum Event {
         connection: u64,
         /// The WebSocket close code, where there was one.
         code: Option<u16>,
-        /// Why, in words.
+        /// Why, in words: one line, cut and without characters that do not print.
         reason: String,
+        /// What was answered instead of the handshake, where HTTP was.
+        refusal: Option<Refusal>,
     },
     /// The thread is about to end; no event follows.
     Stopped,
+}
+
+/// An HTTP answer that is none to a WebSocket handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its status.
+    pub status: u16,
+    /// Its header `Retry-After`, as it came.
+    pub retry_after: Option<String>,
+    /// Its header `Date`, as it came.
+    pub date: Option<String>,
 }
 
 #[cfg(unix)]

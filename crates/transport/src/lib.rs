@@ -13,6 +13,7 @@
 mod clock;
 mod connect;
 mod connection;
+mod dial;
 mod event;
 mod thread;
 mod tls;
@@ -20,13 +21,17 @@ mod words;
 
 pub use clock::Clock;
 pub use connect::{Proxy, ProxyKind, Target};
-pub use event::{Event, WakeEnd};
+pub use event::{Event, Refusal, WakeEnd};
 pub use thread::{Options, Transport};
 
 /// Who takes the messages. Called on the transport's thread, so it must not wait for anybody.
 pub trait FrameSink: Send + Sync + 'static {
     /// One whole text or binary message; true when the owner has something to look at.
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool;
+
+    /// When the last message of this connection came that was of use (it carried data that somebody takes),
+    /// by the clock of `received_ns`; None before one. It is asked now and then, never for a message.
+    fn heard_ns(&self, connection: u64) -> Option<i64>;
 
     /// A connection ended, or could not be made; told before its owner can decide anything.
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64);

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,9 +21,9 @@ use crate::FrameSink;
 use crate::clock::Clock;
 use crate::connect::Target;
 use crate::connection::{Ended, Order, Surroundings, run};
+use crate::dial::Addresses;
 use crate::event::{Event, Queue, WakeEnd};
-use crate::tls;
-use crate::words;
+use crate::{tls, words};
 
 /// Threads that only look up names live this long without work.
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -32,6 +33,10 @@ const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 pub struct Options {
     /// PEM file of the authorities to trust; None for the system's.
     pub authorities: Option<PathBuf>,
+    /// How long making a connection may take, from the name to the answer to the handshake.
+    pub connecting: Duration,
+    /// Addresses of names that are not looked up, for tests.
+    pub addresses: HashMap<String, Vec<IpAddr>>,
     /// After this long without a sign of life a ping is sent.
     pub quiet: Duration,
     /// Without an answer to it for this long a connection counts as broken.
@@ -71,19 +76,12 @@ impl Transport {
             .thread_keep_alive(LOOKUP_KEEP_ALIVE)
             .thread_name("depthcache-lookup")
             .build()?;
-        let around = Surroundings {
-            sink,
-            queue: queue.clone(),
-            clock,
-            quiet: options.quiet,
-            patience: options.patience,
-        };
-        let authorities = options.authorities;
+        let told = queue.clone();
         let thread = std::thread::Builder::new()
             .name("depthcache-io".to_owned())
             .spawn(move || {
-                let told = around.queue.clone();
-                LocalSet::new().block_on(&runtime, serve(around, authorities, inbox));
+                LocalSet::new()
+                    .block_on(&runtime, serve(sink, told.clone(), options, clock, inbox));
                 runtime.shutdown_background();
                 told.push(Event::Stopped);
             })?;
@@ -164,12 +162,23 @@ type Orders = Rc<RefCell<HashMap<u64, UnboundedSender<Order>>>>;
 
 /// The thread's work: start connections, pass orders on, until it is told to stop.
 async fn serve(
-    around: Surroundings,
-    authorities: Option<PathBuf>,
+    sink: Arc<dyn FrameSink>,
+    queue: Arc<Queue>,
+    options: Options,
+    clock: Clock,
     mut inbox: UnboundedReceiver<Command>,
 ) {
+    let around = Surroundings {
+        sink,
+        queue,
+        clock,
+        addresses: Rc::new(Addresses::new(options.addresses)),
+        connecting: options.connecting,
+        quiet: options.quiet,
+        patience: options.patience,
+    };
     let connections: Orders = Orders::default();
-    let trust = Rc::new(Trust::new(authorities));
+    let trust = Rc::new(Trust::new(options.authorities));
     let mut work = JoinSet::new();
     let goodbye = loop {
         tokio::select! {
@@ -236,6 +245,7 @@ async fn carry(
         connection: number,
         code: ended.code,
         reason,
+        refusal: ended.refusal,
     });
 }
 

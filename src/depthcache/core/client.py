@@ -271,7 +271,7 @@ class ClientCore:
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
-        """A ping or pong arrived."""
+        """A connection has answered a ping of this side."""
         if link := self._context.carriers.get(connection):
             link.on_alive(now_ns)
 
@@ -385,8 +385,6 @@ class ClientCore:
         if stray.what == "overflow":
             with self._context.guard(link.owner, "reconnect", now_ns):
                 link.reconnect("more control messages than can be kept", now_ns)
-        else:
-            link.on_alive(now_ns)
 
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
         if timer is Timer.RECOVER:

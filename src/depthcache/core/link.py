@@ -194,14 +194,14 @@ class Link:
         self._go_down(f"{shown} (close code {code})" if code is not None else shown, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
-        """Something arrived that is no diff."""
+        """A ping of this side was answered, or something arrived that was waited for and is no diff."""
         self._alive_ns = max(self._alive_ns, now_ns)
 
     def on_control(self, payload: bytes, now_ns: int) -> None:
-        """A control message arrived."""
-        self.on_alive(now_ns)
+        """A control message arrived. What nobody waits for is no sign of life."""
         message = read_reply(payload)
         if isinstance(message, Shutdown):
+            self.on_alive(now_ns)
             self._owner.on_end_of_life(self, now_ns)
         elif isinstance(message, Reply):
             self._on_reply(message, now_ns)
@@ -319,6 +319,7 @@ class Link:
             return
         if reply.number is None and reply.error is None:
             return
+        self.on_alive(now_ns)
         self._context.deadlines.clear(self.number, Timer.REPLY)
         if reply.error is None:
             self.subscriptions.on_done(now_ns)

@@ -24,6 +24,9 @@ __all__ = ["AiohttpNetwork"]
 QUIET_S, PONG_S = 5.0, 5.0
 """A socket on which nothing came for 5 s is pinged (1 message in 5 s, where at least 5 a second are
 allowed); one that is dead is known as such 10 s after it died."""
+CONNECT_S = 15.0
+"""How long making a WebSocket may take: SYNs are sent after 0, 1, 3 and 7 s (Linux), and the reason is known
+before the core gives the connection up (`Policy.connect_timeout_s`)."""
 GOODBYE_S = 3.0
 """How long closing may take in all before connections are cut."""
 _LATE_NS = 200_000_000
@@ -46,8 +49,10 @@ class AiohttpNetwork(Network):
         ca_file: str | PathLike[str] | None = None,
         quiet_s: float = QUIET_S,
         pong_s: float = PONG_S,
+        connect_s: float = CONNECT_S,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._connect_s = connect_s
         self._use_proxies, self._quiet_s, self._pong_s = use_proxies, quiet_s, pong_s
         self._ca_file = ca_file
         self._sessions = Sessions(ca_file)
@@ -65,11 +70,13 @@ class AiohttpNetwork(Network):
             self._pulse.start()
         self._ears = Ears(
             feed=router.feed,
+            heard_ns=partial(_heard_ns, router),
             on_events=self._tell_events_soon,
             on_open=callbacks.on_open,
             on_alive=callbacks.on_alive,
             quiet_s=self._quiet_s,
             pong_s=self._pong_s,
+            connect_s=self._connect_s,
         )
 
     def now_ns(self) -> int:
@@ -196,3 +203,10 @@ class AiohttpNetwork(Network):
                 task.cancel()
         if work:
             await asyncio.wait(work, timeout=timeout_s)
+
+
+def _heard_ns(router: TakesFrames, connection: int) -> int:
+    try:
+        return router.traffic(connection)[2] or 0
+    except KeyError:
+        return 0  # given up a moment ago

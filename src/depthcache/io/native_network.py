@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address
+from typing import ClassVar
 
 from depthcache import logs
-from depthcache._native import Router, Transport
+from depthcache._native import Router, Transport, TransportEvent
 from depthcache.errors import ConnectionFailed, UsageError
 from depthcache.io.aiohttp_network import GOODBYE_S, AiohttpNetwork
 from depthcache.io.network import Callbacks, Closed, TakesFrames
@@ -30,6 +33,8 @@ class NativeNetwork(AiohttpNetwork):
 
     _loop_carries_frames = False
     _transport: Transport | None = None
+    _addresses: ClassVar[Mapping[str, Sequence[IPv4Address | IPv6Address]]] = {}
+    """Only for tests: the addresses of names that are not looked up."""
 
     def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else. `router` must be the native one."""
@@ -37,7 +42,14 @@ class NativeNetwork(AiohttpNetwork):
             raise UsageError("the native transport feeds the native router only; take transport='aiohttp'")
         super().attach(router, callbacks)
         self._native: set[int] = set()
-        self._transport = Transport(router, quiet_s=self._quiet_s, pong_s=self._pong_s, ca_file=self._ca_file)
+        self._transport = Transport(
+            router,
+            quiet_s=self._quiet_s,
+            pong_s=self._pong_s,
+            connect_s=self._connect_s,
+            ca_file=self._ca_file,
+            _addresses=self._addresses,
+        )
         self._bell = socket.socket(fileno=self._transport.wake_socket())
         self._bell.setblocking(False)
         self._stopped = self._loop.create_future()
@@ -106,15 +118,23 @@ class NativeNetwork(AiohttpNetwork):
             if event.kind == "stopped":
                 self._stopped.set_result(None)
             elif not self._closed:
-                self._tell(event.kind, event.connection, Closed(event.code, event.reason))
+                self._tell(event)
 
-    def _tell(self, kind: str, connection: int, closed: Closed) -> None:
-        if kind == "open":
+    def _tell(self, event: TransportEvent) -> None:
+        connection = event.connection
+        if event.kind == "open":
             self._callbacks.on_open(connection)
-        elif kind == "alive":
+        elif event.kind == "alive":
             self._callbacks.on_alive(connection)
         else:
             self._native.discard(connection)
+            closed = Closed(
+                event.code,
+                event.reason,
+                status=event.status,
+                retry_after=event.retry_after,
+                date=event.date,
+            )
             self._callbacks.on_closed(connection, closed)
 
     def _catch_up(self, late_s: float) -> None:

@@ -38,6 +38,13 @@ class TakesFrames(Protocol):
         """True when the router has events to take."""
         ...
 
+    def traffic(self, connection: int, /) -> tuple[int, int, int | None, int | None]:
+        """What came on a connection: frames, bytes, when the last data and the last diff were received.
+
+        Raises KeyError for a connection that is not open.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -97,7 +104,7 @@ class Callbacks(Protocol):
         """A connection ended, or could not be made; nothing more comes from its number."""
 
     def on_alive(self, connection: int) -> None:
-        """A ping or pong arrived (frames count by themselves)."""
+        """A ping of this side was answered (frames count by themselves)."""
 
     def on_response(self, request: int, answer: Response | Failure) -> None:
         """A request ended; exactly once for each."""

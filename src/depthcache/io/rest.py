@@ -15,7 +15,7 @@ from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
 from depthcache.io.network import Failure, Response, lacks_descriptors
 from depthcache.io.proxies import DIRECT, way_to
-from depthcache.io.sessions import Sessions, through
+from depthcache.io.sessions import Sessions, noting_addresses, through
 
 __all__ = ["fetch", "words"]
 
@@ -29,31 +29,40 @@ async def fetch(
 ) -> Response | Failure:
     """GET `url`, or POST it where JSON is `posted`; `timeout_s` covers everything from the name lookup to
     the last byte."""
-    try:
-        way = way_to(url) if use_proxies else DIRECT
-        taken = through(way)
-        if posted is not None:
-            taken["headers"] = {**(taken["headers"] or {}), "Content-Type": "application/json"}
-        async with sessions.of(way).request(
-            "GET" if posted is None else "POST",
-            url,
-            data=posted,
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-            allow_redirects=False,
-            **taken,
-        ) as answer:
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > _MOST_BYTES:
-                    answer.close()
-                    return Failure(f"the answer is larger than {_MOST_BYTES:,} bytes")
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status, headers, bytes(body))
-    except TimeoutError:
-        return Failure(f"no complete answer within {timeout_s:g} s")
-    except Exception as error:  # noqa: BLE001 - broken packing, absurd heads … : the list would never end
-        return Failure(words(error))
+    with noting_addresses() as tried:
+        try:
+            return await _fetch(sessions, url, timeout_s=timeout_s, use_proxies=use_proxies, posted=posted)
+        except TimeoutError:
+            return Failure(tried.told(f"no complete answer within {timeout_s:g} s"))
+        except aiohttp.ClientConnectorError as error:
+            return Failure(tried.told(words(error)))
+        except Exception as error:  # noqa: BLE001 - broken packing, absurd heads … : the list would never end
+            return Failure(words(error))
+
+
+async def _fetch(
+    sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool, posted: bytes | None
+) -> Response | Failure:
+    way = way_to(url) if use_proxies else DIRECT
+    taken = through(way)
+    if posted is not None:
+        taken["headers"] = {**(taken["headers"] or {}), "Content-Type": "application/json"}
+    async with sessions.of(way).request(
+        "GET" if posted is None else "POST",
+        url,
+        data=posted,
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        allow_redirects=False,
+        **taken,
+    ) as answer:
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > _MOST_BYTES:
+                answer.close()
+                return Failure(f"the answer is larger than {_MOST_BYTES:,} bytes")
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(answer.status, headers, bytes(body))
 
 
 def words(error: BaseException) -> str:

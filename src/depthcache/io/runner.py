@@ -144,7 +144,7 @@ class Runner(Callbacks):
         )
 
     def on_alive(self, connection: int) -> None:
-        """A ping or pong arrived."""
+        """A ping of this side was answered."""
         self._tell("on_alive", lambda: self._core.on_alive(connection, self._network.now_ns()))
 
     def on_response(self, request: int, answer: Response | Failure) -> None:

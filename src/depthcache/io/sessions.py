@@ -6,20 +6,54 @@ matter of each request. Not here: which way a URL takes (`proxies`).
 
 from __future__ import annotations
 
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from os import PathLike
 from typing import TypedDict
 
 import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, TCPConnector
+from aiohttp import AddrInfoType, ClientHandlerType, ClientRequest, ClientResponse, TCPConnector
 
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
 from depthcache.io.proxies import Proxy, Way
 
-__all__ = ["Sessions", "Through", "through"]
+__all__ = ["Sessions", "Through", "noting_addresses", "through"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+_tried: ContextVar[list[str] | None] = ContextVar("_tried", default=None)
+
+
+class Tried(list[str]):
+    """The addresses to which connections were tried, in their order."""
+
+    def told(self, reason: str) -> str:
+        """Why there is no connection, with its addresses if there are several: aiohttp names the last."""
+        several = dict.fromkeys(self)
+        return f"{reason}; tried {', '.join(several)}" if len(several) > 1 else reason
+
+
+@contextmanager
+def noting_addresses() -> Iterator[Tried]:
+    """What is connected to from within."""
+    tried = Tried()
+    before = _tried.set(tried)
+    try:
+        yield tried
+    finally:
+        _tried.reset(before)
+
+
+def _noted_socket(found: AddrInfoType) -> socket.socket:
+    tried = _tried.get()
+    if tried is not None:
+        tried.append(str(found[4][0]))
+    return socket.socket(found[0], found[1], found[2])
 
 
 class Through(TypedDict):
@@ -56,14 +90,11 @@ class Sessions:
 
     def _connector(self, proxy: Proxy | None) -> TCPConnector:
         if proxy is None:
-            return TCPConnector(ssl=self._tls, limit=0)
-        from aiohttp_socks import ProxyConnector, ProxyType  # most programs never need it
+            # All addresses of both families are tried, staggered as RFC 8305 says (aiohttp's default).
+            return TCPConnector(ssl=self._tls, limit=0, socket_factory=_noted_socket)
+        from depthcache.io.socks import socks_connector  # most programs never need it
 
-        user, password = proxy.credentials or (None, None)
-        connector: TCPConnector = ProxyConnector(
-            proxy.host, proxy.port, ProxyType.SOCKS5, user, password, rdns=True, ssl=self._tls, limit=0
-        )
-        return connector
+        return socks_connector(proxy, self._tls)
 
     async def aclose(self) -> None:
         """Close them all."""

@@ -29,6 +29,10 @@ CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
 _EXCERPT_BYTES = 120
 _MOST_STRAYS = 256
+_MOST_OF_NAME = 120
+"""Characters of a name from outside that are kept; real streams have some 40."""
+_MOST_CONTROL_BYTES = 32 << 20
+"""Of control messages kept between two `take_events`, beside their number."""
 """Kinds of strays told apart between two `take_events`; more are counted without their name."""
 
 
@@ -96,6 +100,8 @@ class _Pending:
         )
 
     def stray(self, connection: int, what: str, detail: str, at_ns: int) -> None:
+        if what == "unknown_stream":
+            detail = detail[:_MOST_OF_NAME]
         if what == "unknown_stream" and (connection, what, detail) not in self.strays:
             detail = detail if len(self.strays) < _MOST_STRAYS else ""
         key = (connection, what, detail if what == "unknown_stream" else "")
@@ -274,7 +280,7 @@ class Router:
         return [(line.connection, line.joined, line.heard_ns) for line in self._markets[market].lines]
 
     def traffic(self, connection: int) -> tuple[int, int, int | None, int | None]:
-        """What came on a connection: frames, bytes, when the last frame and the last diff were received."""
+        """What came on a connection: frames, bytes, when the last data and the last diff were received."""
         return self._traffic[connection]
 
     def unroute(self, connection: int, stream: str) -> None:
@@ -293,8 +299,8 @@ class Router:
         routes = self._connections.get(connection)
         if routes is None:
             return self._has_events()
-        frames, size, _, data_ns = self._traffic[connection]
-        self._traffic[connection] = (frames + 1, size + len(raw), received_ns, data_ns)
+        frames, size, heard_ns, data_ns = self._traffic[connection]
+        self._traffic[connection] = (frames + 1, size + len(raw), heard_ns, data_ns)
         try:
             parsed = parse_frame(raw)
         except MalformedFrame as error:
@@ -313,14 +319,16 @@ class Router:
             self._on_control(connection, parsed, raw, at_ns)
         elif parsed.update is None and (connection, parsed.stream) in self._listened:
             self._pending.stream(connection, parsed.stream, raw, at_ns)
+            frames, size, _, data_ns = self._traffic[connection]
+            self._traffic[connection] = (frames, size, at_ns, data_ns)
         else:
             self._pending.stray(connection, "unknown_stream", parsed.stream, at_ns)
 
     def _on_diff(self, connection: int, number: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         market, update = self._markets[number], parsed.update
         assert update is not None
-        frames, size, heard_ns, _ = self._traffic[connection]
-        self._traffic[connection] = (frames, size, heard_ns, at_ns)
+        frames, size, _, _ = self._traffic[connection]
+        self._traffic[connection] = (frames, size, at_ns, at_ns)
         try:
             check_chain(market.continuity, update, raw)
             if update.symbol != market.symbol:
@@ -346,10 +354,15 @@ class Router:
     def _on_control(self, connection: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         if parsed.update is not None:
             self._pending.stray(connection, "unknown_stream", "", at_ns)  # a raw diff on a wrapped socket
-        elif len(self._pending.control) >= self._capacity:
+        elif self._is_control_full(len(raw)):
             self._pending.stray(connection, "overflow", "", at_ns)
         else:
             self._pending.control.append(ControlMessage(connection=connection, payload=raw, at_ns=at_ns))
+
+    def _is_control_full(self, more_bytes: int) -> bool:
+        control = self._pending.control
+        held_bytes = sum(len(message.payload) for message in control)
+        return len(control) >= self._capacity or held_bytes + more_bytes > _MOST_CONTROL_BYTES
 
     # --- events ------------------------------------------------------------------------------
 

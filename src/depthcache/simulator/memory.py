@@ -153,7 +153,6 @@ class MemoryNetwork(Network):
     def _on_ping(self, connection: int, payload: bytes) -> None:
         if connection in self._open:
             self._to_exchange(connection, lambda session: session.on_pong(payload, self._now_ns))
-            self._callbacks.on_alive(connection)
 
     def _collect(self) -> None:
         """Put what the exchange has sent on its way."""

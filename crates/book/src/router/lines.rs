@@ -1,8 +1,30 @@
 //! The connections of markets: which there are, what came on them, and what follows when one breaks.
 
-use super::{Route, Router, RouterError, Traffic};
+use super::{Route, Router, RouterError};
 use crate::condition::Condition;
 use crate::lines::Line;
+
+/// What came on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames of any kind.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the last one was received that carried data: a diff for a market, a frame of a stream that is
+    /// listened to; None before one. Nothing else shows that the connection is of use.
+    pub heard_ns: Option<i64>,
+    /// When the last diff for a market was received; None before one.
+    pub data_ns: Option<i64>,
+}
+
+impl Traffic {
+    #[inline]
+    pub(super) fn count(&mut self, frame: &[u8]) {
+        self.frames += 1;
+        self.bytes += frame.len() as u64;
+    }
+}
 
 impl Router {
     /// The connections that bring diffs of a market.

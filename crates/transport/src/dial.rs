@@ -1,0 +1,348 @@
+//! A TCP connection to a host by any of its addresses.
+//!
+//! All addresses of both families are tried, alternating between the families: the next attempt starts a
+//! quarter of a second after the last, or at once when the last one running has failed (happy eyeballs,
+//! RFC 8305, sections 4 and 5). An address whose connections did not become usable is tried after the others
+//! for a while. Not here: proxies, TLS, and what is said on the connection.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// RFC 8305, section 8: the recommended Connection Attempt Delay.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// How long an address is tried after the others once a connection to it was of no use.
+const DOUBT: Duration = Duration::from_secs(300);
+
+/// Doubted addresses that are remembered.
+const MOST_DOUBTS: usize = 64;
+
+/// Attempts that an error names one by one.
+const MOST_NAMED: usize = 8;
+
+/// Which addresses a name has, and which of them to try last.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    given: HashMap<String, Vec<IpAddr>>,
+    doubted: RefCell<Vec<(SocketAddr, Instant)>>,
+}
+
+impl Addresses {
+    /// `given`: addresses of names that are not looked up, for tests.
+    pub fn new(given: HashMap<String, Vec<IpAddr>>) -> Addresses {
+        Addresses {
+            given,
+            doubted: RefCell::default(),
+        }
+    }
+
+    /// Connect to a name or to a literal address before the deadline. Errors are words for people.
+    pub async fn dial(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<(TcpStream, SocketAddr), String> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let began = Instant::now();
+        let found = match self.given.get(bare) {
+            Some(given) => Ok(given.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
+            None => look_up(bare, port, deadline).await,
+        };
+        let found = found.map_err(|why| format!("the name {bare} was not found: {why}"))?;
+        let ordered = self.order(found);
+        race(&ordered, TcpStream::connect, deadline)
+            .await
+            .map_err(|tried| tried.told(bare, began))
+    }
+
+    /// A connection to this address was of no use.
+    pub fn doubt(&self, address: SocketAddr) {
+        let mut doubted = self.doubted.borrow_mut();
+        doubted.retain(|(other, _)| *other != address);
+        if doubted.len() >= MOST_DOUBTS {
+            doubted.remove(0);
+        }
+        doubted.push((address, Instant::now()));
+    }
+
+    /// A connection to this address works.
+    pub fn trust(&self, address: SocketAddr) {
+        self.doubted
+            .borrow_mut()
+            .retain(|(other, _)| *other != address);
+    }
+
+    /// Families alternate, beginning with the first address; doubted addresses come last, the one whose
+    /// failure is the longest ago first.
+    fn order(&self, found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let mut ordered = interleave(found);
+        let now = Instant::now();
+        let mut doubted = self.doubted.borrow_mut();
+        doubted.retain(|(_, since)| now.duration_since(*since) < DOUBT);
+        ordered.sort_by_key(|address| doubted.iter().position(|(other, _)| other == address));
+        ordered
+    }
+}
+
+async fn look_up(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    let found: Vec<_> = timeout_at(deadline, lookup_host((host, port)))
+        .await
+        .map_err(|_| io::Error::other("no answer of the resolver in time"))??
+        .collect();
+    if found.is_empty() {
+        return Err(io::Error::other("it has no address"));
+    }
+    Ok(found)
+}
+
+fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut unique = Vec::with_capacity(found.len());
+    for address in found {
+        if !unique.contains(&address) {
+            unique.push(address);
+        }
+    }
+    let first_is_v6 = unique.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = unique
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut ordered = Vec::new();
+    loop {
+        let pair = (first.next(), second.next());
+        ordered.extend(pair.0.into_iter().chain(pair.1));
+        if pair == (None, None) {
+            return ordered;
+        }
+    }
+}
+
+/// What each address said; None where there was no answer in time.
+#[derive(Debug)]
+struct Tried(Vec<(SocketAddr, Option<io::Error>)>);
+
+impl Tried {
+    fn told(&self, host: &str, began: Instant) -> String {
+        let waited = began.elapsed().as_secs_f64();
+        let mut named: Vec<String> = self.0[..self.0.len().min(MOST_NAMED)]
+            .iter()
+            .map(|(address, why)| match why {
+                Some(why) => format!("{address}: {why}"),
+                None => format!("{address}: no answer in {waited:.1} s"),
+            })
+            .collect();
+        if self.0.len() > MOST_NAMED {
+            named.push(format!("and {} more addresses", self.0.len() - MOST_NAMED));
+        }
+        format!("no connection to {host}: {}", named.join("; "))
+    }
+}
+
+/// The first of the staggered attempts that succeeds.
+async fn race<T, F, Attempt>(
+    addresses: &[SocketAddr],
+    attempt: F,
+    deadline: Instant,
+) -> Result<(T, SocketAddr), Tried>
+where
+    F: Fn(SocketAddr) -> Attempt,
+    Attempt: Future<Output = io::Result<T>>,
+{
+    let mut waiting = addresses.iter().copied();
+    let mut running: Vec<(SocketAddr, Pin<Box<Attempt>>)> = Vec::new();
+    let mut failed = Vec::new();
+    let mut next_at = Instant::now();
+    loop {
+        if (running.is_empty() || Instant::now() >= next_at)
+            && let Some(address) = waiting.next()
+        {
+            running.push((address, Box::pin(attempt(address))));
+            next_at = Instant::now() + STAGGER;
+        }
+        if running.is_empty() {
+            return Err(Tried(failed));
+        }
+        let more = waiting.len() > 0;
+        tokio::select! {
+            biased;
+            (place, result) = first_done(&mut running) => {
+                let (address, _) = running.remove(place);
+                match result {
+                    Ok(stream) => return Ok((stream, address)),
+                    Err(why) => failed.push((address, Some(why))),
+                }
+                next_at = Instant::now();
+            }
+            () = sleep_until(deadline) => {
+                failed.extend(running.into_iter().map(|(address, _)| (address, None)));
+                return Err(Tried(failed));
+            }
+            () = sleep_until(next_at), if more => {}
+        }
+    }
+}
+
+async fn first_done<A, T, Attempt: Future<Output = io::Result<T>>>(
+    running: &mut [(A, Pin<Box<Attempt>>)],
+) -> (usize, io::Result<T>) {
+    poll_fn(|cx| {
+        for (place, (_, attempt)) in running.iter_mut().enumerate() {
+            if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
+                return Poll::Ready((place, result));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::pending;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| address(text)).collect()
+    }
+
+    fn in_20_s() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    #[test]
+    fn families_alternate_beginning_with_the_first() {
+        let found = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "[::1]:1"]);
+        let ordered = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
+        assert_eq!(interleave(found), ordered);
+        assert_eq!(interleave(Vec::new()), Vec::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_black_hole_costs_one_stagger_whatever_its_family() {
+        for hole in ["1.1.1.1:1", "[::1]:1"] {
+            let both = addresses(&[hole, "1.1.1.2:1"]);
+            let began = Instant::now();
+            let attempt = async |to: SocketAddr| {
+                if to == both[0] {
+                    pending::<()>().await;
+                }
+                Ok(to)
+            };
+            let (stream, winner) = race(&both, attempt, in_20_s()).await.expect("a connection");
+            assert_eq!((stream, winner), (both[1], both[1]));
+            assert_eq!(began.elapsed(), STAGGER);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_starts_the_next_attempt_at_once() {
+        let all = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"]);
+        let began = Instant::now();
+        let attempt = async |to: SocketAddr| {
+            if to == all[2] {
+                Ok(())
+            } else {
+                Err(io::Error::from(io::ErrorKind::ConnectionRefused))
+            }
+        };
+        let (_, winner) = race(&all, attempt, in_20_s()).await.expect("a connection");
+        assert_eq!((winner, began.elapsed()), (all[2], Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_first_address_still_wins_over_a_dead_second() {
+        let both = addresses(&["1.1.1.1:1", "1.1.1.2:1"]);
+        let attempt = async |to: SocketAddr| {
+            if to == both[1] {
+                pending::<()>().await;
+            }
+            sleep(Duration::from_secs(3)).await;
+            Ok(())
+        };
+        let (_, winner) = race(&both, attempt, in_20_s()).await.expect("a connection");
+        assert_eq!(winner, both[0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_start_a_quarter_of_a_second_apart() {
+        let all = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1", "1.1.1.4:1"]);
+        let (began, starts) = (Instant::now(), RefCell::new(Vec::new()));
+        let attempt = |_| {
+            starts.borrow_mut().push(began.elapsed().as_millis());
+            pending::<io::Result<()>>()
+        };
+        let tried = race(&all, attempt, in_20_s()).await.expect_err("no answer");
+        assert_eq!(*starts.borrow(), [0, 250, 500, 750]);
+        assert_eq!(began.elapsed(), Duration::from_secs(20));
+        let told = tried.told("host", began);
+        assert!(
+            told.starts_with("no connection to host: 1.1.1.1:1: no answer in 20.0 s; 1.1.1.2:1: ")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_error_names_each_address_and_what_it_said() {
+        let all = addresses(&["1.1.1.1:1", "[::1]:1"]);
+        let attempt = async |to: SocketAddr| {
+            if to.is_ipv6() {
+                pending::<()>().await;
+            }
+            Err::<(), _>(io::Error::other("refused, sorry"))
+        };
+        let began = Instant::now();
+        let tried = race(&all, attempt, in_20_s())
+            .await
+            .expect_err("no connection");
+        assert_eq!(
+            tried.told("host", began),
+            "no connection to host: 1.1.1.1:1: refused, sorry; [::1]:1: no answer in 20.0 s"
+        );
+        let many: Vec<_> = (1..=9)
+            .map(|port| SocketAddr::new(all[0].ip(), port))
+            .collect();
+        let refuse = async |_| Err::<(), _>(io::Error::other("no"));
+        let tried = race(&many, refuse, in_20_s())
+            .await
+            .expect_err("no connection");
+        assert!(
+            tried
+                .told("host", began)
+                .ends_with("1.1.1.1:8: no; and 1 more addresses")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_was_of_no_use_is_tried_last_for_a_while() {
+        let known = Addresses::default();
+        let all = addresses(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"]);
+        known.doubt(all[0]);
+        known.doubt(all[1]);
+        assert_eq!(known.order(all.clone()), [all[2], all[0], all[1]]);
+        known.trust(all[1]);
+        assert_eq!(known.order(all.clone()), [all[1], all[2], all[0]]);
+        sleep(DOUBT).await;
+        assert_eq!(known.order(all.clone()), all);
+        for port in 0..100 {
+            known.doubt(SocketAddr::new(all[0].ip(), port));
+        }
+        assert_eq!(known.doubted.borrow().len(), MOST_DOUBTS);
+    }
+}

@@ -272,6 +272,7 @@ class Client(Generic[B]):
                 random=random.random,
                 policy=self.wanted.settings.policy,
                 budgets=shared_budgets(),
+                own_snapshots=self.wanted.snapshots is not None,
             )
             self._runner = Runner(
                 self._core,
@@ -422,8 +423,10 @@ class Client(Generic[B]):
         key = next((key for key, market in self._markets.items() if market == trouble.market), None)
         if key is None:
             return
+        exchange, symbol = key
+        if trouble.cause == "late":
+            logs.book_late(exchange=exchange, symbol=symbol, reason=trouble.reason)
         if self._recorder is not None:
-            exchange, symbol = key
             self._recorder.note(trouble.cause, exchange=exchange, symbol=symbol, reason=trouble.reason)
         if self._flights is not None and self._flights.is_due(trouble.market, self.now_ns()):
             log = self._router.flight_log(trouble.market)

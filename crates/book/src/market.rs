@@ -13,6 +13,7 @@ mod deep;
 mod following;
 mod lines;
 mod listing;
+mod order;
 mod read;
 mod refreshing;
 
@@ -33,7 +34,7 @@ use crate::outcome::{Outcome, SnapshotOutcome};
 use crate::query::Side;
 use crate::refresh::{Comparison, Refresh};
 use crate::scan;
-use crate::sequence::{Continuity, Ids, Verdict, judge, looks_reset};
+use crate::sequence::{Continuity, Held, Ids, SnapshotTime, Verdict, judge, looks_reset};
 use deep::Deep;
 
 pub use cell::MarketCell;
@@ -45,8 +46,15 @@ pub struct Terms {
     pub continuity: Continuity,
     /// Bytes of diffs kept while a snapshot is on its way.
     pub buffer_bytes: usize,
-    /// Fed by hand: between a gap and the next snapshot the last book may be read.
-    pub offline: bool,
+}
+
+/// Why a snapshot was not looked at; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It names another symbol, this one.
+    Symbol(CompactString),
+    /// Its id is no exchange's.
+    Id,
 }
 
 /// One market of a router, or the one of an offline book. Read through `Reading`.
@@ -68,8 +76,12 @@ pub struct Market {
     last_update_id: Option<i64>,
     event_time_us: Option<i64>,
     updated_ns: Option<i64>,
-    /// Event time of the last applied diff, else of the first stale one since the snapshot.
-    base_us: Option<i64>,
+    /// What the book held when: the snapshot, then the last applied diff that told its time.
+    base: Option<Held>,
+    /// Stale diffs came of which nothing tells whether they are backlog; they are kept.
+    in_doubt: bool,
+    /// When the newest diff that was kept, or is backlog, was received, and its event time.
+    unapplied: Option<(i64, i64)>,
     buffer: Buffer,
     lines: Lines,
     refresh: Option<Box<Refresh>>,
@@ -128,7 +140,9 @@ impl Market {
             last_update_id: None,
             event_time_us: None,
             updated_ns: None,
-            base_us: None,
+            base: None,
+            in_doubt: false,
+            unapplied: None,
             buffer: Buffer::default(),
             lines: Lines::default(),
             refresh: None,
@@ -206,6 +220,9 @@ impl Market {
             }
         }
         self.lines.on_kept(connection, received_ns);
+        if update.event_time_us != 0 {
+            self.unapplied = Some((received_ns, update.event_time_us));
+        }
         self.note_data(received_ns);
         if self.state.status == Status::Empty {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
@@ -236,20 +253,19 @@ impl Market {
         self.note_data(received_ns);
         if verdict == Verdict::Stale {
             self.counters.stale += 1;
-            if !looks_reset(update.event_time_us, self.base_us) {
-                if self.base_us.is_none() && update.event_time_us != 0 {
-                    self.base_us = Some(update.event_time_us);
+            let base_us = self.base_us_of(ids, update.event_time_us, received_ns);
+            if !looks_reset(update.event_time_us, base_us) {
+                if update.event_time_us != 0 && base_us.is_some() {
+                    self.unapplied = Some((received_ns, update.event_time_us));
+                } else if !self.confirmed {
+                    self.doubt(ids, update.event_time_us, frame, received_ns);
                 }
                 return Outcome::Stale;
             }
-            self.counters.resets += 1;
-            self.cause(Cause::Reset, received_ns);
-            self.enter(
-                Status::Buffering,
-                "the exchange's update ids began anew",
-                received_ns,
-            );
+            self.buffer.clear();
+            self.begin_anew(received_ns);
         } else {
+            self.buffer.clear();
             self.lose_chain(held, ids, received_ns);
         }
         self.keep(ids, update.event_time_us, frame, received_ns);
@@ -272,15 +288,27 @@ impl Market {
     /// Take a snapshot that was asked with `limit` (None: unknown), and the kept diffs after it.
     ///
     /// `live`: the subscription was acknowledged, or data had arrived, before it was asked for. A
-    /// snapshot older than the first kept diff allows is not installed.
+    /// snapshot older than the book, or than the first kept diff allows, is not installed. `made`: when it was
+    /// made; None for what its body tells.
     pub fn install(
         &mut self,
         snapshot: &DepthSnapshot,
         limit: Option<usize>,
         live: bool,
         now_ns: i64,
-    ) -> SnapshotOutcome {
+        made: Option<SnapshotTime>,
+    ) -> Result<SnapshotOutcome, Refused> {
+        self.check(snapshot)?;
+        let made = SnapshotTime::of(snapshot, made);
         let held = snapshot.last_update_id;
+        let was_live = matches!(self.state.status, Status::Bridging | Status::Synced);
+        if was_live && self.last_update_id.is_some_and(|own| held < own) {
+            if !self.has_fallen(made) {
+                return Ok(SnapshotOutcome::TooOld);
+            }
+            self.begin_anew(now_ns);
+        }
+        self.drop_of_before(held, made, now_ns);
         if self.lines.are_many() {
             self.buffer.sort();
         }
@@ -291,7 +319,7 @@ impl Market {
             .map(|(kept, _)| verdict(kept.ids))
             .find(|found| *found != Verdict::Stale);
         if first == Some(Verdict::Gap) {
-            return SnapshotOutcome::TooOld;
+            return Ok(SnapshotOutcome::TooOld);
         }
         self.counters.snapshots += 1;
         self.refresh = None;
@@ -300,22 +328,31 @@ impl Market {
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
         self.last_update_id = Some(held);
-        (self.event_time_us, self.updated_ns, self.base_us) = (None, None, None);
-        self.confirmed = false;
+        (self.event_time_us, self.updated_ns) = (None, None);
+        self.base = made.map(|made| Held {
+            update_id: held,
+            latest_us: made.latest_us,
+        });
+        (self.confirmed, self.in_doubt) = (false, false);
         self.check_crossed(now_ns);
-        if !self.replay(held, now_ns) {
-            return SnapshotOutcome::Gap;
+        let counted = self.counters.stale;
+        let whole = self.replay(held, now_ns);
+        if was_live {
+            self.counters.stale = counted; // those in doubt were counted as they came
+        }
+        if !whole {
+            return Ok(SnapshotOutcome::Gap);
         }
         if self.confirmed || live {
             self.sync(now_ns);
-            return SnapshotOutcome::Synced;
+            return Ok(SnapshotOutcome::Synced);
         }
         self.enter(
             Status::Bridging,
             "waiting for the diff that confirms the snapshot",
             now_ns,
         );
-        SnapshotOutcome::Bridging
+        Ok(SnapshotOutcome::Bridging)
     }
 
     /// Apply the kept diffs that follow the snapshot just installed; false after a hole among them,
@@ -396,8 +433,11 @@ impl Market {
         if update.event_time_us == 0 {
             self.event_time_us = None;
         } else {
-            (self.event_time_us, self.base_us) =
-                (Some(update.event_time_us), Some(update.event_time_us));
+            self.event_time_us = Some(update.event_time_us);
+            self.base = Some(Held {
+                update_id: update.final_update_id,
+                latest_us: update.event_time_us,
+            });
             if let Some(offset_ns) = self.clock_offset_ns {
                 let arrived_us = (received_ns + offset_ns) / 1_000;
                 self.delays.record(arrived_us - update.event_time_us);
@@ -417,7 +457,8 @@ impl Market {
 
     #[cold]
     fn confirm(&mut self, received_ns: i64) {
-        self.confirmed = true;
+        (self.confirmed, self.in_doubt) = (true, false);
+        self.buffer.clear();
         if self.state.status == Status::Bridging {
             self.sync(received_ns);
         } else {

@@ -26,12 +26,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::condition::Condition;
 use crate::events::{Event, StrayKind};
 use crate::far;
-use crate::market::{Market, MarketCell, Terms};
+use crate::market::{Market, MarketCell, Refused, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
+use crate::query::Reading;
 use crate::scan::{self, Body, Malformed, Scanned};
-use crate::sequence::{Continuity, Ids};
+use crate::sequence::{Continuity, Ids, SnapshotTime};
 use crate::tap::Tap;
 use live::Shallows;
 use numbered::Numbered;
@@ -61,6 +62,26 @@ pub enum RouterError {
     UsedConnection(u64),
     /// The snapshot is not what the protocol says; nothing was changed.
     MalformedSnapshot(Malformed),
+    /// The snapshot is of another symbol; nothing was changed.
+    SymbolMismatch {
+        /// The market's.
+        expected: String,
+        /// The snapshot's.
+        received: String,
+    },
+}
+
+impl RouterError {
+    /// Why a market refused a snapshot.
+    pub(crate) fn of_refused(refused: Refused, market: &Market) -> RouterError {
+        match refused {
+            Refused::Id => RouterError::MalformedSnapshot(scan::implausible_id()),
+            Refused::Symbol(received) => RouterError::SymbolMismatch {
+                expected: market.symbol().unwrap_or_default().to_owned(),
+                received: received.into(),
+            },
+        }
+    }
 }
 
 /// All markets of one client. Every method may be called from any thread.
@@ -141,7 +162,6 @@ impl Router {
         let terms = Terms {
             continuity,
             buffer_bytes: self.buffer_bytes,
-            offline: false,
         };
         let cell = Arc::new(MarketCell::new(
             Market::new(exchange, Some(symbol), terms),
@@ -180,7 +200,8 @@ impl Router {
     }
 
     /// Install a snapshot asked with `limit` (None: unknown). `live`: the subscription was
-    /// acknowledged, or data had arrived, before the snapshot was requested.
+    /// acknowledged, or data had arrived, before the snapshot was requested. `made`: when it was made; None for
+    /// what its body tells.
     pub fn install_snapshot(
         &self,
         market: u64,
@@ -188,15 +209,20 @@ impl Router {
         limit: Option<usize>,
         live: bool,
         now_ns: i64,
+        made: Option<SnapshotTime>,
     ) -> Result<SnapshotOutcome, RouterError> {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
         let held = cell.lock();
+        if let Err(refused) = held.check(&snapshot) {
+            return Err(RouterError::of_refused(refused, &held));
+        }
         cell.flight().on_snapshot(body, limit, now_ns);
-        Ok(self.change(market, held, |held| {
-            held.install(&snapshot, limit, live, now_ns)
-        }))
+        self.change(market, held, |held| {
+            held.install(&snapshot, limit, live, now_ns, made)
+                .map_err(|refused| RouterError::of_refused(refused, held))
+        })
     }
 
     /// Back to buffering; kept diffs and old levels stay.

@@ -65,9 +65,11 @@ class ClientCore:
         random: Callable[[], float],
         policy: Policy = Policy(),  # noqa: B008
         budgets: Budgets | None = None,
+        own_snapshots: bool = False,
     ) -> None:
-        """`budgets`: those that other clients of the same address use, too; None for its own."""
-        self._context = Context(router, policy, random, budgets or Budgets())
+        """`budgets`: those that other clients of the same address use, too; None for its own.
+        `own_snapshots`: snapshots come from the user's own source, which may have kept them for any time."""
+        self._context = Context(router, policy, random, budgets or Budgets(), own_snapshots=own_snapshots)
         self._markets: dict[int, Supervisor] = {}
         self._pacers: dict[str, Pacer] = {}
         self._streams: dict[Venue, Streams] = {}
@@ -158,7 +160,7 @@ class ClientCore:
         self._listings[venue].watch(supervisor, now_ns)
         self._clocks[venue].begin(now_ns)
         if (known := self._clocks[venue].estimate) is not None:
-            self._context.router.set_clock_offset(market, known.offset_ns)
+            supervisor.on_clock(known, now_ns)
         self._depths.begin(now_ns)
         self._collect_notices(now_ns)
         return market
@@ -378,9 +380,9 @@ class ClientCore:
                 clock.on_timer(now_ns)
 
     def _on_clock_known(self, venue: Venue, known: Estimate) -> None:
-        for market, supervisor in self._markets.items():
-            if supervisor.venue is venue:
-                self._context.router.set_clock_offset(market, known.offset_ns)
+        for supervisor in self._markets.values():
+            if supervisor.venue.name == venue.name:
+                supervisor.on_clock(known, known.at_ns)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
         """Tell users, then forget: the readers they hold say `closed` from now on."""

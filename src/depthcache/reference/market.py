@@ -9,7 +9,9 @@ joined by update id:
                (TOO_OLD). Any other one is installed; kept diffs at or before it are dropped, the
                rest must follow one another. All applied: SYNCED. A hole among them: BUFFERING
                again, with the diff behind the hole and all later ones (GAP). Where ids begin anew,
-               what was kept before is dropped: no snapshot will ever lead to it.
+               what was kept before is dropped: no snapshot will ever lead to it. That is so where a
+               lower id has a later event time (ANEW), and where a snapshot was made clearly after
+               the event time of a kept diff and has a lower id.
     BRIDGING   installed, nothing newer was kept, and nobody vouches that the stream was live
                before the snapshot was asked for: the next diff decides.
     SYNCED     the same, but the stream was live: nothing newer than the snapshot exists, or it
@@ -18,8 +20,18 @@ joined by update id:
 From BRIDGING and SYNCED: a diff that continues is applied, both sides at once; one at or before
 the held id changes nothing; a gap, a malformed frame or ids that began anew lead to BUFFERING, and
 the frame of the gap is the first kept one. The old levels stay until the next install, readable
-only as stale. A book whose best prices touch or cross after a whole event is `crossed`: it is kept
-up but not served (a published event never crosses the exchange's own book, measured 2026-09-04).
+only as stale.
+
+Ids began anew where a diff at or before the held id was made clearly after the book was there
+(`sequence`: the order in time). What the book held when is its *base*: the snapshot's id and time,
+then id and event time of each applied diff. A stale diff without a base or without an event time
+leaves the book *in doubt* until a diff is applied, and is kept. The next snapshot decides: a lower id
+than the held one means that ids began anew, where the snapshot is clearly younger than the base, or
+where the book is in doubt. Any other snapshot with a lower id is an older one: it changes nothing
+(TOO_OLD).
+
+A book whose best prices touch or cross after a whole event is `crossed`: it is kept up but not served (a
+published event never crosses the exchange's own book, measured 2026-09-04).
 
 `transitions` is the table of all that. Over it lies at most one condition from outside (stale,
 halted, disconnected, closed); users see the worse of both. Time comes in as an argument. Not here: when
@@ -32,12 +44,24 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import WHOLE, BookSide, Tally
 from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
 from depthcache.reference.refresh import Fresh, Refresh
-from depthcache.reference.sequence import Continuity, Verdict, judge, looks_reset
+from depthcache.reference.sequence import (
+    LARGEST_JUMP,
+    LARGEST_PLAUSIBLE_ID,
+    RESET_AFTER_US,
+    Continuity,
+    Held,
+    SnapshotTime,
+    Verdict,
+    judge,
+    looks_reset,
+    snapshot_time,
+)
 from depthcache.reference.transitions import Event, follow
 
 if TYPE_CHECKING:
@@ -101,7 +125,11 @@ class Market:
         self._kept: list[tuple[bytes, int]] = []
         self._kept_bytes, self._most_bytes = 0, buffer_bytes
         self._newest_kept: tuple[int, int] | None = None
-        self._base_time_us: int | None = None
+        self._base: Held | None = None
+        self._in_doubt = False
+        self._unapplied: tuple[int, int] | None = None
+        """When the newest diff that was kept, or is backlog, was received, and its event time."""
+        self.clock_offset_ns: int | None = None
         self._data_seen = False
         self.lines: Lines = Lines()
         self.compared: tuple[int, int, int, int, int] | None = None
@@ -150,6 +178,7 @@ class Market:
             self._cause("first_data", received_ns)
         if self.state in (Status.EMPTY, Status.BUFFERING):
             self.lines.on_kept(connection, received_ns)
+            self._note_unapplied(update, received_ns)
             if self._is_of_before(update):
                 self._on(Event.ANEW, received_ns)
                 self._forget_kept()
@@ -174,15 +203,16 @@ class Market:
             return Outcome.STALE
         if verdict is Verdict.STALE:
             self.counters["stale"] += 1
-            if not looks_reset(update, self._base_time_us):
+            if not looks_reset(update, self._base_us_of(update, received_ns)):
                 self._on(Event.STALE, received_ns)
-                self._note_time(update)
+                self._on_stale(update, raw, received_ns)
                 if many:
                     self.lines.on_joined(connection, received_ns)
                 return Outcome.STALE
-            self.counters["resets"] += 1
-            self._lose(Event.RESET, "the exchange's update ids began anew", received_ns)
+            self._forget_kept()
+            self._begin_anew(received_ns)
         else:
+            self._forget_kept()
             self.counters["gaps"] += 1
             self._lose(Event.GAP, self._gap_reason(update), received_ns)
         self._keep(update, raw, received_ns)
@@ -198,20 +228,32 @@ class Market:
     # --- commands ----------------------------------------------------------------------------
 
     def install(
-        self, snapshot: DepthSnapshot, *, limit: int | None, live: bool, now_ns: int
+        self,
+        snapshot: DepthSnapshot,
+        *,
+        limit: int | None,
+        live: bool,
+        now_ns: int,
+        made: SnapshotTime | None = None,
     ) -> SnapshotOutcome:
-        """Take a snapshot that was asked with `limit`.
+        """Take a snapshot that was asked with `limit`. Raises SymbolMismatch, MalformedSnapshot.
 
-        `live`: the subscription was acknowledged, or data had arrived, before it was asked for.
+        `live`: the subscription was acknowledged, or data had arrived, before it was asked for. `made`: when
+        it was made; None for what its body tells.
         """
+        self.check(snapshot)
+        made = snapshot_time(snapshot, made)
         held = snapshot.last_update_id
+        in_doubt = self.state in (Status.BRIDGING, Status.SYNCED)
+        if in_doubt and self.last_update_id is not None and held < self.last_update_id:
+            if not self._has_fallen(made):
+                self._on(Event.TOO_OLD, now_ns)
+                return SnapshotOutcome.TOO_OLD
+            self._begin_anew(now_ns)
+        self._drop_of_before(held, made, now_ns)
         if len(self.lines) > 1:
             self._kept.sort(key=_last_id)
-        waiting = [
-            (update, raw, received_ns)
-            for raw, received_ns in self._kept
-            if (update := parse_frame(raw).update) is not None
-        ]
+        waiting = self._waiting()
         fresh = [
             kept
             for kept in waiting
@@ -224,12 +266,14 @@ class Market:
         self._refresh = None
         self.lines.on_installed()
         self._note_altered()
-        self.counters["stale"] += len(waiting) - len(fresh)
+        if not in_doubt:  # those in doubt were counted as they came
+            self.counters["stale"] += len(waiting) - len(fresh)
         self._forget_kept()
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
         self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
-        self.confirmed, self._base_time_us = False, None
+        self.confirmed, self._in_doubt = False, False
+        self._base = None if made is None else Held(held, made.latest_us)
         self._check_crossed(now_ns)
         for number, (update, _, received_ns) in enumerate(fresh):
             verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
@@ -274,15 +318,23 @@ class Market:
         """Forget a refresh that was begun."""
         self._refresh = None
 
-    def refresh(self, snapshot: DepthSnapshot, *, limit: int | None, now_ns: int) -> str:
-        """Roll a snapshot to the live book's id, compare and merge; what became of it."""
+    def refresh(
+        self, snapshot: DepthSnapshot, *, limit: int | None, now_ns: int, made: SnapshotTime | None = None
+    ) -> str:
+        """Roll a snapshot to the live book's id, compare and merge; what became of it.
+
+        `made` as for `install`. Raises SymbolMismatch, MalformedSnapshot; the refresh is over then.
+        """
         refresh, self._refresh = self._refresh, None
+        self.check(snapshot)
         if refresh is None or self.last_update_id is None:
             return "not_live"
         fresh = Fresh(snapshot, limit)
         if not all(fresh.roll(self.continuity, update) for update in refresh.kept):
             return "too_old"
         if fresh.update_id < self.last_update_id:
+            if not refresh.kept and self._has_fallen(snapshot_time(snapshot, made)):
+                self._begin_anew(now_ns)
             return "too_old"
         if fresh.update_id > self.last_update_id:
             self._refresh = Refresh(fresh=fresh)
@@ -334,14 +386,16 @@ class Market:
         self.counters["applied"] += 1
         self.last_update_id, self.updated_ns = update.final_update_id, received_ns
         self.event_time_us = update.event_time_us or None
-        self._base_time_us = update.event_time_us or self._base_time_us
+        if update.event_time_us:
+            self._base = Held(update.final_update_id, update.event_time_us)
 
     def _settle(self, received_ns: int) -> None:
         """After an update of a live book: it confirms the snapshot, and may cross the book."""
         if self.confirmed:
             self._on(Event.NEXT, received_ns)
         else:
-            self.confirmed = True
+            self.confirmed, self._in_doubt = True, False
+            self._forget_kept()
             if self.state is Status.BRIDGING:
                 self._sync(Event.NEXT, received_ns)
             else:
@@ -424,9 +478,116 @@ class Market:
         )
         return f"a gap: the book holds {self.last_update_id}, the next diff follows {follows}"
 
-    def _note_time(self, update: DepthUpdate) -> None:
-        if self._base_time_us is None and update.event_time_us:
-            self._base_time_us = update.event_time_us
+    # --- the order in time -------------------------------------------------------------------
+
+    def check(self, snapshot: DepthSnapshot) -> None:
+        """Raises SymbolMismatch for a snapshot of another symbol, MalformedSnapshot for an absurd id.
+
+        Absurd is one that no exchange has, or that is far above those of the diffs that are kept or applied.
+        """
+        foreign = snapshot.foreign_to(self.symbol) if self.symbol else None
+        if foreign is not None:
+            raise SymbolMismatch(expected=self.symbol, received=foreign)
+        most = LARGEST_PLAUSIBLE_ID
+        if self.state is Status.BUFFERING and self._newest_kept is not None:
+            most = min(most, self._newest_kept[0] + LARGEST_JUMP)
+        elif self.confirmed and self.last_update_id is not None:
+            most = min(most, self.last_update_id + LARGEST_JUMP)
+        if snapshot.last_update_id > most:
+            raise MalformedSnapshot(what="lastUpdateId is far above any update id", position=0, excerpt=b"")
+
+    def heard(self) -> tuple[int, int | None] | None:
+        """When the newest diff was received that was applied, kept, or is backlog, and its event time."""
+        if self._unapplied is None or (self.updated_ns is not None and self.updated_ns >= self._unapplied[0]):
+            return None if self.updated_ns is None else (self.updated_ns, self.event_time_us)
+        return self._unapplied
+
+    def date_snapshot(self, made: SnapshotTime) -> None:
+        """The snapshot that is held, and no diff after it, was made between these times: known only now."""
+        if self._base is None and not self.confirmed and self.last_update_id is not None:
+            self._base, self._in_doubt = Held(self.last_update_id, made.latest_us), False
+
+    def _note_unapplied(self, update: DepthUpdate, received_ns: int) -> None:
+        if update.event_time_us:
+            self._unapplied = (received_ns, update.event_time_us)
+
+    def late_us(self) -> int | None:
+        """How late that diff was; None while the exchange's clock or its event time is not known."""
+        heard = self.heard()
+        if heard is None or heard[1] is None or self.clock_offset_ns is None:
+            return None
+        return (heard[0] + self.clock_offset_ns) // 1_000 - heard[1]
+
+    def _base_us_of(self, update: DepthUpdate, received_ns: int) -> int | None:
+        """When the ids up to the update's were there, at the latest."""
+        if self._base is None or update.final_update_id > self._base.update_id:
+            return None
+        if not self.confirmed and update.event_time_us > self._latest_us(received_ns) + RESET_AFTER_US:
+            return None  # it came before it was made: its clock is not that of the snapshot's time
+        return self._base.latest_us
+
+    def _latest_us(self, received_ns: int | None) -> float:
+        """When what was received then was made, at the latest."""
+        if received_ns is None or self.clock_offset_ns is None:
+            return math.inf
+        return (received_ns + self.clock_offset_ns) // 1_000
+
+    def _on_stale(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
+        """A stale update is backlog, or of an order that is not known."""
+        if update.event_time_us and self._base_us_of(update, received_ns) is not None:
+            self._note_unapplied(update, received_ns)
+        elif not self.confirmed:
+            self._in_doubt = True
+            if self._kept_bytes + len(raw) > self._most_bytes:
+                self._forget_kept()
+            self._put(update, raw, received_ns)
+
+    def _has_fallen(self, made: SnapshotTime | None) -> bool:
+        """Whether a snapshot with a lower id than the held one means that ids began anew."""
+        if self._in_doubt or made is None or self._base is None:
+            return self._in_doubt
+        return made.is_after(self._by_receipt(self._base, self.updated_ns))
+
+    def _by_receipt(self, held: Held, received_ns: int | None) -> Held:
+        """The same by its receipt, where that is known and later: it was there by then, whatever
+        the clock of the event times."""
+        latest_us = self._latest_us(received_ns)
+        return held if latest_us == math.inf else Held(held.update_id, max(held.latest_us, int(latest_us)))
+
+    def _begin_anew(self, now_ns: int) -> None:
+        self._base, self._in_doubt = None, False
+        self.counters["resets"] += 1
+        self._lose(Event.RESET, "the exchange's update ids began anew", now_ns)
+
+    def _drop_of_before(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
+        """Kept diffs with higher ids than a snapshot that was made clearly after them are of before ids
+        began anew."""
+        if made is None or self.state is not Status.BUFFERING:
+            return
+        before = {
+            raw
+            for update, raw, received_ns in self._waiting()
+            if update.event_time_us and update.final_update_id > snapshot_id
+            if made.is_after(
+                self._by_receipt(Held(update.final_update_id, update.event_time_us), received_ns)
+            )
+        }
+        if before:
+            kept = [each for each in self._kept if each[0] not in before]
+            self._on(Event.ANEW, now_ns)
+            self._forget_kept()
+            for raw, received_ns in kept:
+                if (update := parse_frame(raw).update) is not None:
+                    self._put(update, raw, received_ns)
+            self.counters["resets"] += 1
+            self._cause("reset", now_ns)
+
+    def _waiting(self) -> list[tuple[DepthUpdate, bytes, int]]:
+        return [
+            (update, raw, received_ns)
+            for raw, received_ns in self._kept
+            if (update := parse_frame(raw).update) is not None
+        ]
 
     def _is_of_before(self, update: DepthUpdate) -> bool:
         """Ids have begun anew since the newest diff was kept: no snapshot will ever lead to it."""
@@ -441,6 +602,9 @@ class Market:
             self._forget_kept()
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)
+        self._put(update, raw, now_ns)
+
+    def _put(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
         self._kept.append((raw, now_ns))
         self._kept_bytes += len(raw)
         newest = (update.final_update_id, update.event_time_us)

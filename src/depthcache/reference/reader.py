@@ -18,7 +18,7 @@ from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome,
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
-from depthcache.reference.sequence import Continuity
+from depthcache.reference.sequence import Continuity, SnapshotTime
 
 __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
 
@@ -285,14 +285,26 @@ class Book(BookReader):
     """A book without a network; the first diff fixes its symbol when none is given."""
 
     def __init__(
-        self, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
+        self,
+        exchange: str,
+        symbol: str | None,
+        continuity: Continuity,
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        serve_stale: bool = False,
     ) -> None:
         market = Market(exchange, symbol or "", continuity, buffer_bytes=buffer_bytes)
-        super().__init__(market, serve_stale=True)
+        super().__init__(market, serve_stale=serve_stale)
 
-    def load_snapshot(self, body: Any, *, limit: int | None = None) -> SnapshotOutcome:
+    def load_snapshot(
+        self, body: Any, *, limit: int | None = None, latest_us: int | None = None
+    ) -> SnapshotOutcome:
         """Install a snapshot; kept diffs newer than it are applied."""
-        return self._market.install(parse_snapshot(as_bytes(body)), limit=limit, live=True, now_ns=0)
+        snapshot = parse_snapshot(as_bytes(body))
+        made = None if latest_us is None else SnapshotTime(0, latest_us)
+        outcome = self._market.install(snapshot, limit=limit, live=True, now_ns=0, made=made)
+        self._market.symbol = self._market.symbol or snapshot.symbol or ""
+        return outcome
 
     def apply(self, frame: Any) -> Outcome:
         """Apply one frame."""

@@ -15,7 +15,7 @@ _TOO_OLD_FOR_S = 60.0
 """Twice as long as caches and nodes of the exchange were seen to lag (options, 2026-04), besides that of the
 venue."""
 _MARK_NS, _LEAST_PROGRESS = 2_000_000_000, 0.5
-"""Event times that gain less than half of the time that goes by tell no lateness: their clock stands still."""
+"""Event times that gain less than half of the time that goes by tell no lateness: their clock stands."""
 _TOLD_S, _TOLD_AFTER_NS = 5.0, 10_000_000_000
 """A book is said to be late when it was this late for this long."""
 _GRAIN_NS = 1_000_000_000

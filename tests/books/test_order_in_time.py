@@ -269,7 +269,7 @@ def test_the_first_message_that_names_a_symbol_decides(engine: Engine) -> None:
         book.apply(at("chained", 11, T, s="BTCUSD_PERP"))
 
 
-@pytest.mark.parametrize("absurd", [2**53 + 1, 2**62, 2**63 - 2, 2**63 - 1, 2**63, 2**64, 10**40])
+@pytest.mark.parametrize("absurd", [10**15 + 1, 2**53 + 1, 2**62, 2**63 - 2, 2**63 - 1, 2**63, 2**64, 10**40])
 @pytest.mark.parametrize("state", ["empty", "buffering", "synced"])
 def test_an_absurd_id_is_a_malformed_snapshot(engine: Engine, absurd: int, state: str) -> None:
     book = engine.book()

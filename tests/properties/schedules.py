@@ -48,6 +48,7 @@ OPTIONS = (
 ACTS = (
     *("nothing",) * 4, "audit", "audit", "again", "prove", "break", "halt", "tick", "others", "lag", "ahead",
     "cut", "close", "slow", "refused", "silent", "next", "next", "huge", "burst", "empty", "cross", "anew",
+    "behind", "behind",
 )  # fmt: skip
 VENUES: WeakKeyDictionary[Pair, dict[tuple[str, str], tuple[Venue, int]]] = WeakKeyDictionary()
 """How each book of a pair was begun."""
@@ -142,6 +143,11 @@ def act(pair: Pair, dice: random.Random, ends: list[Callable[[], None]]) -> None
         case "ahead":
             trouble.lag_streams(name, dice.uniform(0.5, 3))
             ends.append(lambda: trouble.lag_streams(name, 0))
+        case "behind":
+            trouble.late_streams(name, dice.uniform(1, 9))
+            ends.append(lambda: trouble.late_streams(name, 0))
+            if dice.random() < 0.3:  # old ids go on arriving after snapshots have new ones
+                exchange.reset_ids(name, symbol)
         case "slow":
             trouble.slow_answers(name, dice.uniform(1, 4))
             ends.append(lambda: trouble.slow_answers(name, 0))

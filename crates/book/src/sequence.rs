@@ -13,7 +13,7 @@ pub const RESET_AFTER_US: i64 = 5_000_000;
 pub const NODE_LAG_US: i64 = 30_000_000;
 
 /// Ids above it are no exchange's.
-pub const LARGEST_PLAUSIBLE_ID: i64 = 1 << 53;
+pub const LARGEST_PLAUSIBLE_ID: i64 = 1_000_000_000_000_000;
 
 /// How far a snapshot may be above the diffs that are known: months of USD-M's ids.
 pub const LARGEST_JUMP: i64 = 1_000_000_000_000;

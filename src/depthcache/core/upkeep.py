@@ -101,7 +101,7 @@ class Upkeep(Asker):
         self._live = False
         self._ticket: Ticket | None = None
         self._wishes: list[_Wish] = []
-        self._waits = 0
+        self._waits = self._stale = 0
         self._limit = 0
         self._need = self._need_for(0)
         self._not_before_ns = self._refreshed_ns = 0
@@ -332,6 +332,7 @@ class Upkeep(Asker):
             self._set_look()
 
     def _wait(self, now_ns: int) -> None:
+        self._stale = self._book.counters["stale"]
         overdue_ns = now_ns + to_ns(self._context.policy.overdue_s) + self._made.late_ns
         self._context.deadlines.set(Timer.OVERDUE, self._market, overdue_ns)
 
@@ -342,7 +343,8 @@ class Upkeep(Asker):
             return
         heard_ns, event_us = self._router.heard(self._market) or (0, None)
         patience_ns = to_ns(self._context.policy.overdue_s) + self._made.late_ns
-        if heard_ns >= max(ticket.sent_ns or 0, now_ns - _LONGEST_WAIT * patience_ns):
+        flows = heard_ns >= max(ticket.sent_ns or 0, now_ns - _LONGEST_WAIT * patience_ns)
+        if flows or self._book.counters["stale"] > self._stale:
             if self._is_passed(event_us):
                 self._router.end_refresh(self._market)  # diffs of its time are in the book: its id is absurd
                 self._failed(now_ns)

@@ -64,9 +64,9 @@ servers that differ."""
 NODE_LAG_US = 30_000_000
 """How far the book of a REST node may be behind the time it tells or answers at (options, 2026-04)."""
 
-LARGEST_PLAUSIBLE_ID = 1 << 53
+LARGEST_PLAUSIBLE_ID = 10**15
 """Ids above it are no exchange's: USD-M, the largest, was at 1.2e13 and gained about 1e5 a second
-(2026-10-07), so it needs thousands of years; and most JSON readers are not exact any more."""
+(2026-10-07), so it needs three centuries."""
 
 
 LARGEST_JUMP = 10**12

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -109,7 +110,7 @@ class SimulatedExchange(Exchange):
         self._sessions: list[LiveSession] = []
         self.limits: Final = Limits()
         """What clients have spent."""
-        self._due: list[tuple[int, int, Place | tuple[Place, Stream]]] = []
+        self._due: list[tuple[int, int, Place | tuple[Place, Stream] | _Late]] = []
         self._order = count()
         self._now_ns = 0
 
@@ -153,6 +154,8 @@ class SimulatedExchange(Exchange):
             at_ns, _, what = heapq.heappop(self._due)
             if isinstance(what, Place):
                 self._move(what, at_ns)
+            elif isinstance(what, _Late):
+                self._send(what.name, what.stream, what.said, what.fault, at_ns)
             else:
                 self._flush(*what, at_ns)
         for session in tuple(self._sessions):
@@ -341,6 +344,10 @@ class SimulatedExchange(Exchange):
     def _flush(self, place: Place, stream: Stream, at_ns: int) -> None:
         if stream.is_over:
             return
+        if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
+            stream.is_over = True  # it was kept for whoever subscribes while it was late
+            del place.streams[stream.name]
+            return
         self._say(place, stream, at_ns)
         self._push(at_ns + stream.every_ns, (place, stream))
 
@@ -359,6 +366,13 @@ class SimulatedExchange(Exchange):
         stream.said = said
         if self.trouble.is_silent(name, place.symbol):
             return
+        stream.last_ns = max(stream.last_ns, at_ns + round(self.trouble.late_s.get(name, 0.0) * 1e9))
+        if stream.last_ns > at_ns:
+            self._push(stream.last_ns, _Late(name, stream, said, fault))
+        else:
+            self._send(name, stream, said, fault, at_ns)
+
+    def _send(self, name: str, stream: Stream, said: str, fault: str, at_ns: int) -> None:
         behind_ns = round(self.trouble.behind_s.get(name, 0.0) * 1e9)
         for session in tuple(stream.listeners):
             session.send(stream.name, said, at_ns, fault=fault, behind_ns=behind_ns)
@@ -379,7 +393,7 @@ class SimulatedExchange(Exchange):
             for stream in tuple(place.streams.values()):
                 if session in stream.listeners and stream.name not in wanted:
                     stream.listeners.remove(session)
-                    if not stream.listeners:
+                    if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
                         stream.is_over = True
                         del place.streams[stream.name]
         for name in session.streams:
@@ -485,8 +499,18 @@ class SimulatedExchange(Exchange):
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
-    def _push(self, at_ns: int, what: Place | tuple[Place, Stream]) -> None:
+    def _push(self, at_ns: int, what: Place | tuple[Place, Stream] | _Late) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A message that is sent late."""
+
+    name: str
+    stream: Stream
+    said: str
+    fault: str
 
 
 def _is_named(venue: Venue, symbol: str, lowered: str) -> bool:

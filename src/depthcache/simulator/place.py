@@ -46,6 +46,8 @@ class Stream:
     listeners: list[LiveSession] = field(default_factory=list)
     said: str | None = None
     is_over: bool = False
+    last_ns: int = 0
+    """When the last message that is late is sent: none overtakes another."""
 
 
 @dataclass(slots=True, eq=False)

@@ -126,6 +126,14 @@ class Client(Generic[B]):
             return None
         return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
 
+    def heard(self, market: int) -> tuple[int, int | None] | None:
+        """When the newest diff of a book was received, applied or not, and its event time; None before one
+        and for a book that is closed."""
+        try:
+            return self._router.heard(market)
+        except KeyError:
+            return None
+
     def facts(self) -> Facts:
         """What operators want to know, now."""
         if self._network is None or self._closed:

@@ -64,10 +64,13 @@ class LiveReader(_native.BookReader):
     def lag(self) -> Lag | None:
         """How late the last update was, by the exchange's event time and an estimate of its clock.
 
-        Steps of the system's clock change nothing. None before the first update, and for the first
+        Before the first update of a book that waits for one, it is how late the diffs are that come
+        meanwhile. Steps of the system's clock change nothing. None before the first diff, and for the first
         seconds of a client, until the exchange was asked for its time.
         """
         event_time_us, updated_ns = self._times
+        if updated_ns is None:
+            updated_ns, event_time_us = self._client.heard(self._number) or (None, None)
         if event_time_us is None or updated_ns is None:
             return None
         return self._client.lag(self._number, event_time_us, updated_ns)

@@ -10,6 +10,7 @@
 //!
 //! Not here: what one diff does (`market`).
 
+mod error;
 mod following;
 mod lines;
 mod live;
@@ -26,14 +27,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::condition::Condition;
 use crate::events::{Event, StrayKind};
 use crate::far;
-use crate::market::{Market, MarketCell, Refused, Terms};
+use crate::market::{Market, MarketCell, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
-use crate::query::Reading;
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids, SnapshotTime};
 use crate::tap::Tap;
+pub use error::RouterError;
 use live::Shallows;
 use numbered::Numbered;
 
@@ -48,41 +49,6 @@ pub const FLIGHT_BYTES: usize = 64 << 10;
 
 /// The stream of an announcement that concerns the connection (spot, 2025).
 const SHUTDOWN_STREAM: &str = "!serverShutdown";
-
-/// A call that names something which is not there, or is there already.
-#[derive(Debug)]
-pub enum RouterError {
-    /// No market of that number.
-    UnknownMarket(u64),
-    /// The number of the market was used before.
-    UsedMarket(u64),
-    /// No open connection of that number.
-    UnknownConnection(u64),
-    /// The number of the connection was used before.
-    UsedConnection(u64),
-    /// The snapshot is not what the protocol says; nothing was changed.
-    MalformedSnapshot(Malformed),
-    /// The snapshot is of another symbol; nothing was changed.
-    SymbolMismatch {
-        /// The market's.
-        expected: String,
-        /// The snapshot's.
-        received: String,
-    },
-}
-
-impl RouterError {
-    /// Why a market refused a snapshot.
-    pub(crate) fn of_refused(refused: Refused, market: &Market) -> RouterError {
-        match refused {
-            Refused::Id => RouterError::MalformedSnapshot(scan::implausible_id()),
-            Refused::Symbol(received) => RouterError::SymbolMismatch {
-                expected: market.symbol().unwrap_or_default().to_owned(),
-                received: received.into(),
-            },
-        }
-    }
-}
 
 /// All markets of one client. Every method may be called from any thread.
 ///

@@ -160,7 +160,7 @@ class ClientCore:
         self._listings[venue].watch(supervisor, now_ns)
         self._clocks[venue].begin(now_ns)
         if (known := self._clocks[venue].estimate) is not None:
-            supervisor.on_clock(known, now_ns)
+            supervisor.clock.on_clock(known)
         self._depths.begin(now_ns)
         self._collect_notices(now_ns)
         return market
@@ -382,7 +382,7 @@ class ClientCore:
     def _on_clock_known(self, venue: Venue, known: Estimate) -> None:
         for supervisor in self._markets.values():
             if supervisor.venue.name == venue.name:
-                supervisor.on_clock(known, known.at_ns)
+                supervisor.clock.on_clock(known)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
         """Tell users, then forget: the readers they hold say `closed` from now on."""

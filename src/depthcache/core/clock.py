@@ -21,11 +21,9 @@ from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Clock", "Estimate", "SnapshotClock"]
+__all__ = ["Clock", "Estimate"]
 
 _REMEMBERED = 6
-_NODE_LAG_S = 30.0
-"""How far the book of a REST node may be behind (options, 2026-04), besides the lag of its venue."""
 _BEGIN_S = 3.0
 """After the first books have asked for their snapshots."""
 _DRIFT = 20e-6
@@ -53,31 +51,6 @@ class Estimate:
         if sent_ns is None:
             return 0, latest_us
         return max(0, (sent_ns + self.offset_ns - error_ns - to_ns(lag_s)) // 1_000), latest_us
-
-
-class SnapshotClock:
-    """When the snapshots of one venue were made, as far as that is known."""
-
-    estimate: Estimate | None
-    may_be_cached: bool
-    late_ns: int
-    """How late the diffs of the book arrive, as far as that is believed."""
-
-    __slots__ = ("_lag_s", "estimate", "late_ns", "may_be_cached")
-
-    def __init__(self, lag_s: float, *, may_be_cached: bool) -> None:
-        """`lag_s`: how far snapshots of the venue are behind when they are newly served. `may_be_cached`:
-        they come from somebody who may have kept them for any time."""
-        self._lag_s = _NODE_LAG_S + 2 * lag_s
-        self.estimate = None
-        self.late_ns = 0
-        self.may_be_cached = may_be_cached
-
-    def between_us(self, sent_ns: int | None, came_ns: int) -> tuple[int, int] | None:
-        """As `Estimate.between_us`; None while the exchange's clock is not known."""
-        if self.estimate is None:
-            return None
-        return self.estimate.between_us(None if self.may_be_cached else sent_ns, came_ns, lag_s=self._lag_s)
 
 
 class Clock(Asker):

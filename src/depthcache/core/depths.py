@@ -66,7 +66,7 @@ class Depths:
         was_late, self._late = self._late, {market for market, _, _ in found}
         for market, late_us, received_ns in found:
             if supervisor := self._markets.get(market):
-                supervisor.on_late(late_us / 1e6, received_ns, now_ns)
+                supervisor.late.on_late(late_us / 1e6, received_ns, now_ns)
         for market in was_late - self._late:
             if supervisor := self._markets.get(market):
-                supervisor.on_in_time(now_ns)
+                supervisor.late.on_in_time(now_ns)

@@ -11,8 +11,6 @@ the supervisor decides on its status alone, never on the order in which causes c
 - synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
   stale until data flows again, or a later comparison clears it.
 - a symbol that is unknown, or listed no longer: closed, alone. Listed as halted: halted while it is.
-- diffs that arrive late are said once, and make the book stale where they are later than the policy's
-  `late_s`. They are no reason for a new snapshot: that would only be further ahead of them.
 - not live: nothing to do. The way back is the connection's business (`link`).
 
 Not here: budgets (`pacing`), connections (`streams`, `link`).
@@ -23,11 +21,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depthcache.core.answers import Answer, Verdict
-from depthcache.core.clock import Estimate, SnapshotClock
-from depthcache.core.commands import TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.listing import Listing, Trading
 from depthcache.core.notices import Ending, Notice
+from depthcache.core.order import Bridging, Lateness, SnapshotClock, refusal
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
 from depthcache.core.seed import Seed
@@ -35,7 +32,7 @@ from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
 from depthcache.core.upkeep import Upkeep
 from depthcache.core.uptime import Uptime
-from depthcache.core.watchdogs import LateWatch, TooOldWatch
+from depthcache.core.watchdogs import TooOldWatch
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.venues.venue import Venue
@@ -47,10 +44,8 @@ __all__ = ["Supervisor"]
 
 _TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
-_LAG_MARGIN, _LOOKED_UP_S = 1.2, 5.0
+_LOOKED_UP_S = 5.0
 """How long the end of an unknown symbol may wait for the names that look like it."""
-_MOST_BRIDGING = 6
-"""So often the diff that confirms a snapshot is waited for again while older ones come."""
 
 
 class Supervisor(Asker):
@@ -72,21 +67,21 @@ class Supervisor(Asker):
         self.uptime: Uptime = Uptime()
         self._context, self._router, self._listing = context, context.router, listing
         self._book = context.router.reader(market, serve_stale=True)
-        self._made = SnapshotClock(venue.snapshot_lag_s, may_be_cached=context.own_snapshots)
+        self.clock: SnapshotClock = SnapshotClock(
+            context.router, market, venue.snapshot_lag_s, may_be_cached=context.own_snapshots
+        )
+        self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
         self.upkeep: Upkeep = Upkeep(
             context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
             on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
-            made=self._made,
+            made=self.clock,
         )  # fmt: skip
         top = venue.top(symbol) if context.policy.seed else None
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
         self._native = self._noticed = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._halted = self._doubt = self._unknown = self._behind = ""
-        self._late = LateWatch()
-        self._proven_ns = self._bridgings = self._stale_seen = 0
-        self._undated: tuple[int | None, int] | None = None
-        """When the snapshot was sent for and came, while the exchange's clock is not known."""
+        self._down = self._halted = self._doubt = self._unknown = ""
+        self._bridging = Bridging(context, market, self._book)
         self._near: tuple[str, ...] = ()
         self._ticket: Ticket | None = None
         self._live_ns = self._not_before_ns = self._wait_for_data_ns = 0
@@ -210,7 +205,9 @@ class Supervisor(Asker):
         if self._native not in _WITHOUT_SNAPSHOT:
             return
         try:
-            outcome = self._put(body, limit=self.venue.top_levels, live=True, sent_ns=None, now_ns=now_ns)
+            outcome = self.clock.install(
+                body, limit=self.venue.top_levels, live=True, sent_ns=None, now_ns=now_ns
+            )
         except (MalformedSnapshot, SymbolMismatch):
             return
         if outcome is not SnapshotOutcome.TOO_OLD:
@@ -251,8 +248,8 @@ class Supervisor(Asker):
                 self._decide(now_ns)
             case Timer.CROSSED if self._native is Status.CROSSED and not self._halted:
                 self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
-            case Timer.BRIDGING if self._native is Status.BRIDGING:
-                self._on_unbridged(now_ns)
+            case Timer.BRIDGING if self._native is Status.BRIDGING and not self._bridging.goes_on(now_ns):
+                self._resync("no diff confirmed the snapshot", now_ns)
             case Timer.SILENCE | Timer.OVERDUE if self._live:
                 self.upkeep.on_timer(timer, now_ns)
             case _:
@@ -305,8 +302,7 @@ class Supervisor(Asker):
         if status is Status.CROSSED and before is not Status.CROSSED:
             deadlines.set(Timer.CROSSED, self.market, now_ns + to_ns(policy.crossed_s))
         if status is Status.BRIDGING and before is not Status.BRIDGING:
-            self._bridgings, self._stale_seen = 0, self._book.counters["stale"]
-            deadlines.set(Timer.BRIDGING, self.market, now_ns + to_ns(policy.bridging_s))
+            self._bridging.begin(now_ns)
         if status in _WITHOUT_SNAPSHOT and before not in _WITHOUT_SNAPSHOT:
             self._relapse(now_ns)
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
@@ -367,14 +363,13 @@ class Supervisor(Asker):
         self.pacer.ask(self._ticket, now_ns)
 
     def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
-        live = self._is_newer(ticket)
+        live = self.clock.is_newer(ticket.sent_ns, self._live_ns)
         try:
-            outcome = self._put(body, limit=ticket.limit, live=live, sent_ns=ticket.sent_ns, now_ns=now_ns)
-        except MalformedSnapshot as error:
-            self._failed(ticket, f"malformed snapshot: {error.what}", now_ns)
-            return
-        except SymbolMismatch as error:
-            self._failed(ticket, f"the snapshot is of {error.received}", now_ns)
+            outcome = self.clock.install(
+                body, limit=ticket.limit, live=live, sent_ns=ticket.sent_ns, now_ns=now_ns
+            )
+        except (MalformedSnapshot, SymbolMismatch) as error:
+            self._failed(ticket, refusal(error), now_ns)
             return
         self._context.touched[self.market] = self
         self._retries = 0
@@ -382,23 +377,6 @@ class Supervisor(Asker):
             self._wait_for_younger(now_ns)
         else:
             self._installed(outcome, ticket.limit, now_ns)
-
-    def _put(
-        self, body: bytes, *, limit: int, live: bool, sent_ns: int | None, now_ns: int
-    ) -> SnapshotOutcome:
-        """Install a snapshot with what is known of its time. Raises MalformedSnapshot, SymbolMismatch."""
-        made_us = self._made.between_us(sent_ns, now_ns)
-        outcome = self._router.install_snapshot(
-            self.market, body, limit=limit, live=live, now_ns=now_ns, made_us=made_us
-        )
-        if outcome is not SnapshotOutcome.TOO_OLD:
-            self._undated = (sent_ns, now_ns) if made_us is None else None
-        return outcome
-
-    def _is_newer(self, ticket: Ticket) -> bool:
-        """Whether a snapshot is younger than the subscription: those of some venues are half a minute old."""
-        lag_ns = to_ns(_LAG_MARGIN * self.venue.snapshot_lag_s)
-        return (ticket.sent_ns or 0) >= self._live_ns + lag_ns
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self._context.touched[self.market] = self
@@ -455,52 +433,6 @@ class Supervisor(Asker):
             self.pacer.withdraw(self._ticket)
             self._ticket = None
 
-    # --- the order in time -----------------------------------------------------------------
-
-    def on_clock(self, known: Estimate, now_ns: int) -> None:
-        """The exchange's clock is known, or known better."""
-        self._made.estimate = known
-        self._router.set_clock_offset(self.market, known.offset_ns)
-        if self._undated is not None:
-            undated, self._undated = self._undated, None
-            if (made_us := self._made.between_us(*undated)) is not None:
-                self._router.date_snapshot(self.market, made_us)
-
-    def on_late(self, late_s: float, received_ns: int, now_ns: int) -> None:
-        """The newest diff was late when it came at `received_ns`. Told every second as long as it is so."""
-        if self.ending or received_ns <= self._proven_ns:
-            self.on_in_time(now_ns)  # the book was compared since: it is right whatever that diff was
-        elif self._late.believes(late_s, received_ns):
-            self._made.late_ns = to_ns(late_s)
-            if self._late.is_to_be_told(late_s, received_ns):
-                reason = f"its diffs arrive {late_s:.1f} s late"
-                self._context.commands.append(TellTrouble(self.market, "late", reason))
-            most_s = self._context.policy.late_s
-            self._lay_late(f"its diffs arrive more than {most_s:g} s late" if late_s > most_s else "", now_ns)
-
-    def on_in_time(self, now_ns: int) -> None:
-        """Diffs are late no longer."""
-        self._late.end()
-        self._made.late_ns = 0
-        self._lay_late("", now_ns)
-
-    def _lay_late(self, reason: str, now_ns: int) -> None:
-        if reason != self._behind and not self.ending:
-            self._behind = reason
-            self._show(now_ns)
-
-    def _on_unbridged(self, now_ns: int) -> None:
-        """No diff confirmed the snapshot: where older ones come, the one that does is on its way."""
-        policy, stale = self._context.policy, self._book.counters["stale"]
-        heard = self._router.heard(self.market)
-        is_backlog = heard is not None and heard[0] > now_ns - to_ns(policy.bridging_s)
-        may_be = stale > self._stale_seen and self._bridgings < _MOST_BRIDGING
-        if is_backlog or may_be:
-            self._bridgings, self._stale_seen = self._bridgings + 1, stale
-            self._context.deadlines.set(Timer.BRIDGING, self.market, now_ns + to_ns(policy.bridging_s))
-        else:
-            self._resync("no diff confirmed the snapshot", now_ns)
-
     # --- silence ---------------------------------------------------------------------------
 
     def _on_dead(self, silent_since_ns: int, now_ns: int) -> None:
@@ -518,7 +450,7 @@ class Supervisor(Asker):
 
     def _on_confirmed(self, now_ns: int) -> None:
         """A comparison has proven the book."""
-        self._proven_ns = now_ns
+        self.late.on_proven(now_ns)
         self._leave_seed(now_ns)
         self._clear_of_doubt(now_ns)
         if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
@@ -545,8 +477,8 @@ class Supervisor(Asker):
             self._lay("disconnected", self._down, now_ns)
         elif self._halted:
             self._lay("halted", self._halted, now_ns)
-        elif self._doubt or self._behind:
-            self._lay("stale", self._doubt or self._behind, now_ns)
+        elif self._doubt or self.late.reason:
+            self._lay("stale", self._doubt or self.late.reason, now_ns)
         else:
             self._lay(None, "", now_ns)
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depthcache.core.answers import Answer, Verdict
-from depthcache.core.clock import SnapshotClock
 from depthcache.core.commands import TellAudit, TellTrouble
 from depthcache.core.context import Context
+from depthcache.core.order import SnapshotClock
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer

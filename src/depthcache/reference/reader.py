@@ -16,6 +16,7 @@ from typing import Any, cast
 from depthcache.errors import BookClosed, BookNotSynced, InvalidArgument, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
+from depthcache.reference.kept import Kept
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
 from depthcache.reference.sequence import Continuity, SnapshotTime
@@ -249,7 +250,7 @@ class FrozenBook(BookReader):
         frozen.__dict__.update(market.__dict__)
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
-        frozen._kept = []
+        frozen.kept = Kept(0)
         frozen.following = None
         frozen.state, frozen.condition = market.state, market.condition
         super().__init__(frozen, serve_stale=True)

@@ -210,7 +210,7 @@ class Router:
 
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
-        self._markets[market].clock_offset_ns = offset_ns
+        self._markets[market].chronology.clock_offset_ns = offset_ns
 
     def heard(self, market: int) -> tuple[int, int | None] | None:
         """When the newest diff came that was applied, kept, or is backlog, and its event time."""

@@ -49,6 +49,7 @@ __all__ = [
     "Held",
     "SnapshotTime",
     "Verdict",
+    "is_plausible",
     "judge",
     "looks_reset",
     "snapshot_time",
@@ -117,6 +118,12 @@ def looks_reset(update: DepthUpdate, base_time_us: int | None) -> bool:
     `base_time_us`: when the ids up to the update's were there, at the latest; None when that is unknown.
     """
     return base_time_us is not None and update.event_time_us > base_time_us + RESET_AFTER_US
+
+
+def is_plausible(snapshot_id: int, known_id: int | None) -> bool:
+    """Whether a snapshot may have that id; `known_id`: of the newest diff that is kept or applied."""
+    most = LARGEST_PLAUSIBLE_ID
+    return snapshot_id <= (most if known_id is None else min(most, known_id + LARGEST_JUMP))
 
 
 @dataclass(frozen=True, slots=True)

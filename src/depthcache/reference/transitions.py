@@ -29,7 +29,7 @@ class Event(Enum):
     RESET = "a diff or a snapshot has an older id and is clearly younger: ids began anew"
     MALFORMED = "a frame cannot be read"
     LINE_LOST = "the line that could have filled a hole is gone"
-    TOO_OLD = "a snapshot is older than the book, or than the kept diffs allow"
+    TOO_OLD = "a snapshot is older than the kept diffs allow"
     HOLE = "a snapshot is installed, and updates among the kept diffs are missing"
     UNPROVEN = "a snapshot is installed, and nothing shows that the stream was live before"
     INSTALLED = "a snapshot is installed, with all that was kept"
@@ -64,7 +64,6 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (_BRIDGING, Event.GAP): _BUFFERING,
         (_BRIDGING, Event.RESET): _BUFFERING,
         (_BRIDGING, Event.MALFORMED): _BUFFERING,
-        (_BRIDGING, Event.TOO_OLD): _BRIDGING,
         (_BRIDGING, Event.INSTALLED): _SYNCED,
         (_BRIDGING, Event.UNPROVEN): _BRIDGING,
         (_BRIDGING, Event.RESYNC): _BUFFERING,
@@ -76,7 +75,6 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (_SYNCED, Event.RESET): _BUFFERING,
         (_SYNCED, Event.MALFORMED): _BUFFERING,
         (_SYNCED, Event.LINE_LOST): _BUFFERING,
-        (_SYNCED, Event.TOO_OLD): _SYNCED,
         (_SYNCED, Event.INSTALLED): _SYNCED,
         (_SYNCED, Event.UNPROVEN): _BRIDGING,
         (_SYNCED, Event.REFRESHED): _SYNCED,
@@ -87,10 +85,8 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
 
 BY_HAND = frozenset(
     {
-        (_BRIDGING, Event.TOO_OLD),
         (_BRIDGING, Event.INSTALLED),
         (_BRIDGING, Event.UNPROVEN),
-        (_SYNCED, Event.TOO_OLD),
         (_SYNCED, Event.INSTALLED),
         (_SYNCED, Event.UNPROVEN),
     }

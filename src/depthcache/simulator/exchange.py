@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -27,7 +26,7 @@ from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer
 from depthcache.simulator.limits import Limits
 from depthcache.simulator.listing import Listed, check_status, check_tick, leader, profiles
 from depthcache.simulator.market import Ids, Market
-from depthcache.simulator.place import Phase, Place, Stream
+from depthcache.simulator.place import LateMessage, Phase, Place, Stream
 from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth
@@ -110,7 +109,7 @@ class SimulatedExchange(Exchange):
         self._sessions: list[LiveSession] = []
         self.limits: Final = Limits()
         """What clients have spent."""
-        self._due: list[tuple[int, int, Place | tuple[Place, Stream] | _Late]] = []
+        self._due: list[tuple[int, int, Place | tuple[Place, Stream] | LateMessage]] = []
         self._order = count()
         self._now_ns = 0
 
@@ -154,8 +153,8 @@ class SimulatedExchange(Exchange):
             at_ns, _, what = heapq.heappop(self._due)
             if isinstance(what, Place):
                 self._move(what, at_ns)
-            elif isinstance(what, _Late):
-                self._send(what.name, what.stream, what.said, what.fault, at_ns)
+            elif isinstance(what, LateMessage):
+                self._send(what, at_ns)
             else:
                 self._flush(*what, at_ns)
         for session in tuple(self._sessions):
@@ -342,11 +341,9 @@ class SimulatedExchange(Exchange):
         self._push(place.next_ns(at_ns), place)
 
     def _flush(self, place: Place, stream: Stream, at_ns: int) -> None:
-        if stream.is_over:
-            return
         if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
-            stream.is_over = True  # it was kept for whoever subscribes while it was late
-            del place.streams[stream.name]
+            place.end(stream)  # it was kept for whoever subscribes while it is late
+        if stream.is_over:
             return
         self._say(place, stream, at_ns)
         self._push(at_ns + stream.every_ns, (place, stream))
@@ -367,15 +364,14 @@ class SimulatedExchange(Exchange):
         if self.trouble.is_silent(name, place.symbol):
             return
         stream.last_ns = max(stream.last_ns, at_ns + round(self.trouble.late_s.get(name, 0.0) * 1e9))
+        message = LateMessage(name, stream, said, fault)
         if stream.last_ns > at_ns:
-            self._push(stream.last_ns, _Late(name, stream, said, fault))
+            self._push(stream.last_ns, message)
         else:
-            self._send(name, stream, said, fault, at_ns)
+            self._send(message, at_ns)
 
-    def _send(self, name: str, stream: Stream, said: str, fault: str, at_ns: int) -> None:
-        behind_ns = round(self.trouble.behind_s.get(name, 0.0) * 1e9)
-        for session in tuple(stream.listeners):
-            session.send(stream.name, said, at_ns, fault=fault, behind_ns=behind_ns)
+    def _send(self, message: LateMessage, at_ns: int) -> None:
+        message.send(at_ns, behind_ns=round(self.trouble.behind_s.get(message.venue, 0.0) * 1e9))
 
     def _repeats(self, fault: str, at_ns: int) -> float:
         """How much of the diff before is in the next one, too."""
@@ -394,8 +390,7 @@ class SimulatedExchange(Exchange):
                 if session in stream.listeners and stream.name not in wanted:
                     stream.listeners.remove(session)
                     if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
-                        stream.is_over = True
-                        del place.streams[stream.name]
+                        place.end(stream)
         for name in session.streams:
             self._listen(session, name, now_ns)
 
@@ -499,18 +494,8 @@ class SimulatedExchange(Exchange):
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
-    def _push(self, at_ns: int, what: Place | tuple[Place, Stream] | _Late) -> None:
+    def _push(self, at_ns: int, what: Place | tuple[Place, Stream] | LateMessage) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
-
-
-@dataclass(frozen=True, slots=True)
-class _Late:
-    """A message that is sent late."""
-
-    name: str
-    stream: Stream
-    said: str
-    fault: str
 
 
 def _is_named(venue: Venue, symbol: str, lowered: str) -> bool:

@@ -154,7 +154,7 @@ class SimulatedExchange(Exchange):
             if isinstance(what, Place):
                 self._move(what, at_ns)
             elif isinstance(what, LateMessage):
-                self._send(what, at_ns)
+                what.send(at_ns)
             else:
                 self._flush(*what, at_ns)
         for session in tuple(self._sessions):
@@ -364,14 +364,12 @@ class SimulatedExchange(Exchange):
         if self.trouble.is_silent(name, place.symbol):
             return
         stream.last_ns = max(stream.last_ns, at_ns + round(self.trouble.late_s.get(name, 0.0) * 1e9))
-        message = LateMessage(name, stream, said, fault)
+        behind_ns = round(self.trouble.behind_s.get(name, 0.0) * 1e9)
+        message = LateMessage(stream, said, fault, behind_ns)
         if stream.last_ns > at_ns:
             self._push(stream.last_ns, message)
         else:
-            self._send(message, at_ns)
-
-    def _send(self, message: LateMessage, at_ns: int) -> None:
-        message.send(at_ns, behind_ns=round(self.trouble.behind_s.get(message.venue, 0.0) * 1e9))
+            message.send(at_ns)
 
     def _repeats(self, fault: str, at_ns: int) -> float:
         """How much of the diff before is in the next one, too."""

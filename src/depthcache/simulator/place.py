@@ -52,17 +52,17 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class LateMessage:
-    """A message of a venue that is sent late."""
+    """A message of a stream that may be sent late."""
 
-    venue: str
     stream: Stream
     said: str
     fault: str
+    behind_ns: int
 
-    def send(self, at_ns: int, *, behind_ns: int) -> None:
+    def send(self, at_ns: int) -> None:
         """Send it to whoever listens now."""
         for session in tuple(self.stream.listeners):
-            session.send(self.stream.name, self.said, at_ns, fault=self.fault, behind_ns=behind_ns)
+            session.send(self.stream.name, self.said, at_ns, fault=self.fault, behind_ns=self.behind_ns)
 
 
 @dataclass(slots=True, eq=False)

@@ -72,8 +72,8 @@ def test_a_late_stream_is_followed_from_the_first_snapshot(
     assert book.counters["stale"] > 3 * (seconds - 1)  # all of the backlog
     pair.run_for(20)
     assert (book.status, book.unconfirmed, pair.differences()) == (Status.SYNCED, False, 0)
-    counters = {name: book.counters[name] for name in ("snapshots", "resets", "gaps")}
-    assert counters == {"snapshots": 1, "resets": 0, "gaps": 0}
+    counters = {name: book.counters[name] for name in ("snapshots", "refreshes", "resets", "gaps")}
+    assert counters == {"snapshots": 1, "refreshes": 0, "resets": 0, "gaps": 0}
     assert book.counters["applied"] > 50
     assert pair.said == ["empty", "synced"]
     number = pair._number(*place)

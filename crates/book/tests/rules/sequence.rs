@@ -233,22 +233,6 @@ fn a_time_that_is_known_later_counts_as_one_that_was_known_at_once() {
 }
 
 #[test]
-fn what_was_made_clearly_before_the_snapshot_is_backlog_whatever_its_ids() {
-    for (earlier_us, outcome) in [(5_000_000, Outcome::Gap), (5_000_001, Outcome::Stale)] {
-        let mut desk = spot();
-        let made = SnapshotTime {
-            earliest_us: T,
-            latest_us: T,
-        };
-        desk.load(&crate::desk::snapshot(10, &[], &[]).made(made), 1);
-        assert_eq!(
-            desk.feed(&diff(900, 900).made_at(T - earlier_us), 2),
-            outcome
-        );
-    }
-}
-
-#[test]
 fn a_snapshot_with_a_lower_id_is_old_or_ids_began_anew() {
     let at = |us| SnapshotTime {
         earliest_us: us,

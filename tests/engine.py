@@ -102,8 +102,8 @@ def encode(value: object) -> bytes:
 
 
 def sides(book: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """All levels of both sides as exact texts, whatever the book's state."""
-    exact = book.exact
+    """All levels of both sides as exact texts: of the last known book, where there is one."""
+    exact = book.freeze(on_stale="serve").exact if book.last_update_id is not None else book.exact
     return tuple([(format(p, "f"), format(q, "f")) for p, q in side] for side in (exact.bids, exact.asks))  # type: ignore[return-value]
 
 

@@ -420,22 +420,33 @@ class Book(BookReader[N_co]):
     """A book without any network: snapshots and frames in, a correct book out."""
 
     def __new__(
-        cls, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = ...
-    ) -> Self: ...
+        cls,
+        exchange: str,
+        symbol: str | None,
+        continuity: Continuity,
+        *,
+        buffer_bytes: int = ...,
+        serve_stale: bool = False,
+    ) -> Self:
+        """`serve_stale`: reads give the last known book where it is not synced, instead of raising."""
     @property
     def exact(self) -> Book[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends."""
-    def load_snapshot(self, body: Frame, *, limit: int | None = None) -> SnapshotOutcome:
+    def load_snapshot(
+        self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
+    ) -> SnapshotOutcome:
         """Install the bytes of a REST depth answer asked with `limit` (None: unknown).
 
-        Kept diffs newer than it are applied at once. An older snapshot than the kept diffs
-        allow changes nothing (`TOO_OLD`). Raises MalformedSnapshot; nothing is changed then.
+        `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
+        Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept
+        diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is
+        changed then.
         """
     def apply(self, frame: Frame) -> Outcome:
         """Apply one WebSocket frame, raw or wrapped.
 
-        Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` the book
-        stays as it is and diffs are kept until `load_snapshot` brings a newer snapshot.
+        Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` diffs are kept, and
+        reads raise BookNotSynced, until `load_snapshot` brings a newer snapshot.
         """
 
 @final
@@ -737,24 +748,44 @@ class Router:
     def take_events(self) -> list[Event]:
         """What happened since the last call."""
     def install_snapshot(
-        self, market: int, body: Frame, *, limit: int | None, live: bool, now_ns: int
+        self,
+        market: int,
+        body: Frame,
+        *,
+        limit: int | None,
+        live: bool,
+        now_ns: int,
+        made_us: tuple[int, int] | None = None,
     ) -> SnapshotOutcome:
         """Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
-        data had arrived, before the snapshot was requested. Raises MalformedSnapshot."""
+        data had arrived, before the snapshot was requested. `made_us`: between which times it was made, on
+        the exchange's clock (0 for an earliest time that is not known); None for what its body tells. Raises
+        MalformedSnapshot, SymbolMismatch; nothing is changed then."""
+    def date_snapshot(self, market: int, made_us: tuple[int, int]) -> None:
+        """The snapshot that is held, and no diff after it, was made between these times: known only now.
+        Without effect where its time was known."""
     def begin_refresh(self, market: int) -> bool:
         """Keep what is applied to a live book from now on, for a snapshot that is about to be asked
         for; False: it is not live (synced or crossed)."""
     def end_refresh(self, market: int) -> None:
         """Forget a refresh that was begun."""
     def refresh(
-        self, market: int, body: Frame, *, limit: int | None, now_ns: int
+        self,
+        market: int,
+        body: Frame,
+        *,
+        limit: int | None,
+        now_ns: int,
+        made_us: tuple[int, int] | None = None,
     ) -> Literal["merged", "waiting", "too_old", "not_live"]:
         """Roll a snapshot asked with `limit` to the live book's id, compare both, merge.
 
         The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those
         of the book stay; the complete range becomes the wider of both, or, where they differed inside
         both, the snapshot's alone. `waiting`: the snapshot is ahead and is merged (cause `refreshed`)
-        when the book reaches it. Raises MalformedSnapshot."""
+        when the book reaches it. `too_old`: it is behind the book, or, where it is clearly younger, the
+        ids began anew, and the book has lost its place (cause `reset`). `made_us` as for
+        `install_snapshot`. Raises MalformedSnapshot, SymbolMismatch; the refresh is over then."""
     def settle_refresh(self, market: int, now_ns: int) -> bool:
         """No diff came for a snapshot that waits: False where it shows another book than this one (it
         is dropped then); an equal book of a venue whose ids are shared is merged."""
@@ -768,7 +799,13 @@ class Router:
         more than `set_enough` was told: number, the fewest levels that a side has inside its complete range
         (None: both sides are whole), the most levels that a reader asked for."""
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
-        """From the clock of the frames to the exchange's, for `delays`."""
+        """From the clock of the frames to the exchange's, for `delays` and `late`."""
+    def heard(self, market: int) -> tuple[int, int | None] | None:
+        """When the newest diff came that was applied, kept, or is backlog (at or before the held id, and not
+        of ids that began anew), and its event time; None before one."""
+    def late(self, most_us: int) -> list[tuple[int, int, int]]:
+        """The markets whose newest diff was more than `most_us` late when it came: number, how late in
+        microseconds, and when it came. None of those whose `set_clock_offset` was not called."""
     def delays(self, market: int) -> tuple[list[int], int]:
         """How late updates arrived: counts of those at most 2**i microseconds late, and the sum in
         microseconds; nothing is counted before `set_clock_offset`."""

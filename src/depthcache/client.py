@@ -127,6 +127,14 @@ class Client(Generic[B]):
             return None
         return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
 
+    def heard(self, market: int) -> tuple[int, int | None] | None:
+        """When the newest diff of a book was received, applied or not, and its event time; None before one
+        and for a book that is closed."""
+        try:
+            return self._router.heard(market)
+        except KeyError:
+            return None
+
     def facts(self) -> Facts:
         """What operators want to know, now."""
         if self._network is None or self._closed:
@@ -288,6 +296,7 @@ class Client(Generic[B]):
                 random=random.random,
                 policy=self.wanted.settings.policy,
                 budgets=shared_budgets(),
+                own_snapshots=self.wanted.snapshots is not None,
             )
             self._runner = Runner(
                 self._core,
@@ -438,8 +447,10 @@ class Client(Generic[B]):
         key = next((key for key, market in self._markets.items() if market == trouble.market), None)
         if key is None:
             return
+        exchange, symbol = key
+        if trouble.cause == "late":
+            logs.book_late(exchange=exchange, symbol=symbol, reason=trouble.reason)
         if self._recorder is not None:
-            exchange, symbol = key
             self._recorder.note(trouble.cause, exchange=exchange, symbol=symbol, reason=trouble.reason)
         if self._flights is not None and self._flights.is_due(trouble.market, self.now_ns()):
             log = self._router.flight_log(trouble.market)

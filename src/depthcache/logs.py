@@ -15,6 +15,7 @@ from threading import Lock
 from time import monotonic
 
 __all__ = [
+    "book_late",
     "book_status",
     "callback_failed",
     "connection_closed",
@@ -74,6 +75,11 @@ _MOST_MISTAKES = 5
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """A book has another status."""
     _BOOKS.write(logging.INFO, "%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
+
+
+def book_late(*, exchange: str, symbol: str, reason: str) -> None:
+    """The diffs of a book have been arriving late for 10 s; told once until they arrive in time again."""
+    _BOOKS.write(logging.INFO, "%s on %s is late: %s", symbol, exchange, reason)
 
 
 def callback_failed(*, callback: object, error: Exception) -> None:

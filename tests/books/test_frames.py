@@ -50,11 +50,10 @@ OTHER_TYPES: dict[str, list[Any]] = {
     "s": [None, True, 1, 1.5, [], {}, [1], ""],
     "U": [None, True, 1.5, "x", [], {}, [1], "11"],
     "u": [None, True, 1.5, "x", [], {}, [1], "12"],
-    "b": [None, True, 1, 1.5, "x", {}, [1], [["1"]], [["1", 2]], [["1", "2", "3"]], [[None, "1"]], [{}]],
-    "a": [None, True, 1, 1.5, "x", {}, [1], [["1"]], [["1", 2]], [["1", "2", "3"]], [[None, "1"]], [{}]],
-    "E": [True, 1.5, "x", [], {}, [1], "1"],
-    "pu": [True, 1.5, "x", [], {}, [1], "1"],
+    "b": [None, True, 1, 1.5, "x", {}, [1], [["1"]], [["1", 2]], [["1", "2", 3, 4]], [[None, "1"]], [{}]],
+    "a": [None, True, 1, 1.5, "x", {}, [1], [["1"]], [["1", 2]], [["1", "2", 3, 4]], [[None, "1"]], [{}]],
 }
+NO_NUMBERS: list[Any] = [None, True, 1.5, -1, 2**63, 10**30, "x", [], {}, [1], "1"]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +61,74 @@ OTHER_TYPES: dict[str, list[Any]] = {
 )
 def test_a_key_of_another_type_is_malformed(engine: Engine, key: str, value: Any) -> None:
     refused(engine.loaded(), encode(GOOD | {key: value}))
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize("key", ["E", "T", "pu", "st", "ps"])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_key_that_no_rule_needs_spoils_no_diff(
+    engine: Engine, key: str, value: Any, in_order: bool
+) -> None:
+    data = FUTURES | {key: value}
+    if not in_order:
+        data = dict(reversed(data.items()))
+    for frame in (encode(data), wrapped(data)):
+        book = engine.loaded()
+        assert book.apply(frame) == Outcome.APPLIED
+        assert book.event_time_us == (None if key == "E" else 1_700_000_000_000_000)
+        assert sides(book)[0] == [("99.0", "1"), ("98.5", "2")]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_a_chained_diff_whose_pu_is_no_id_does_not_say_what_it_follows(engine: Engine, value: Any) -> None:
+    for frame in (encode(FUTURES | {"pu": value}), wrapped(FUTURES | {"pu": value})):
+        error = refused(engine.loaded("chained"), frame)
+        assert error.what == "pu is missing, ids of this venue are chained by it"
+
+
+@pytest.mark.parametrize("value", [0, 10**17, 2**63 - 1])
+def test_a_time_that_is_none_counts_as_missing(engine: Engine, value: int) -> None:
+    book = engine.loaded()
+    assert book.apply(encode(GOOD | {"E": value})) == Outcome.APPLIED
+    assert book.event_time_us is None
+
+
+THIRD: list[Any] = [[], None, 1, -1.5, "x", "", True, {}, {"a": [[], {}]}, [["1", "2"], [[]]]]
+
+
+@pytest.mark.parametrize("third", THIRD)
+def test_a_third_element_of_a_level_is_ignored(engine: Engine, third: Any) -> None:
+    levels = [["98.5", "2", third], ["97", "1"], ["96", "3", third]]
+    wanted = [("99.0", "1"), ("98.5", "2"), ("97.0", "1"), ("96.0", "3")]
+    for frame in (encode(GOOD | {"b": levels}), wrapped(GOOD | {"b": levels})):
+        book = engine.loaded()
+        assert book.apply(frame) == Outcome.APPLIED
+        assert sides(book)[0] == wanted
+    book = engine.book()
+    book.load_snapshot(encode({"lastUpdateId": 10, "bids": levels, "asks": [["101", "1", third]]}))
+    assert sides(book) == ([("98.5", "2"), ("97.0", "1"), ("96.0", "3")], [("101", "1")])
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_a_third_element_may_be_as_deep_as_anything(engine: Engine, wrap: bool) -> None:
+    around = 5 if wrap else 4  # the frame (and its payload), the side, the level
+    for deep, fits in ((65 - around, True), (66 - around, False)):
+        nested: Any = []
+        for _ in range(deep - 1):
+            nested = [nested]
+        data = GOOD | {"b": [["98.5", "2", nested]]}
+        frame = wrapped(data) if wrap else encode(data)
+        if fits:
+            assert engine.loaded().apply(frame) == Outcome.APPLIED
+        else:
+            refused(engine.loaded(), frame)
+
+
+@pytest.mark.parametrize("key", ["E", "T", "symbol", "pair"])
+@pytest.mark.parametrize("value", [value for value in NO_NUMBERS if not isinstance(value, str)])
+def test_a_key_that_no_rule_needs_spoils_no_snapshot(engine: Engine, key: str, value: Any) -> None:
+    book = engine.book()
+    assert book.load_snapshot(snapshot(10, **{key: value})) == "synced"
 
 
 @pytest.mark.parametrize("key", ["s", "U", "u", "b", "a"])

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from depthcache import Best, BookNotSynced, Level, Levels, Outcome, Status
+import depthcache
+from depthcache import Best, BookNotSynced, InvalidArgument, Level, Levels, Outcome, Status
 from tests.engine import Engine, diff, snapshot
 
 BIDS = [(f"{99 - i}", f"{i + 1}.5") for i in range(7)]
@@ -136,10 +137,80 @@ def test_what_says_how_far_a_book_can_be_trusted_never_raises(engine: Engine) ->
         assert book.exact.status is book.status
 
 
-def test_after_a_gap_an_offline_book_reads_its_last_state(engine: Engine) -> None:
-    book = engine.loaded()
+READS: dict[str, Any] = {
+    "best": lambda book: book.best,
+    "length": lambda book: len(book.bids),
+    "index": lambda book: book.asks[0],
+    "slice": lambda book: book.bids[:5],
+    "iteration": lambda book: list(book.asks),
+    "freeze": lambda book: book.freeze(),
+    "freeze of some": lambda book: book.freeze(5),
+    "exact": lambda book: book.exact.best,
+    "exact side": lambda book: book.exact.bids[0],
+}
+NATIVE_READS: dict[str, Any] = {
+    "mid": lambda book: book.mid,
+    "microprice": lambda book: book.microprice,
+    "spread": lambda book: book.spread,
+    "imbalance": lambda book: book.imbalance(),
+    "depth_within": lambda book: book.depth_within(10),
+    "fill": lambda book: book.fill("buy", base=1),
+    "size_to_move": lambda book: book.size_to_move("buy", 10),
+    "grouped": lambda book: book.grouped(1),
+    "to_numpy": lambda book: book.to_numpy(),
+    "side to_numpy": lambda book: book.bids.to_numpy(),
+    "to_integers": lambda book: book.to_integers(),
+    "side to_integers": lambda book: book.asks.to_integers(),
+    "to_arrow": lambda book: book.to_arrow(),
+    "up_to_value": lambda book: book.bids.up_to_value(100),
+    "columns": lambda book: depthcache.Columns([book]),
+}
+
+
+@pytest.mark.parametrize("name", [*READS, *NATIVE_READS])
+def test_after_a_gap_no_read_serves_the_old_levels_unless_it_was_wanted(engine: Engine, name: str) -> None:
+    if engine.name == "reference" and name in NATIVE_READS:
+        pytest.skip("arrays, columns and analytics are native alone")
+    read = (READS | NATIVE_READS)[name]
+    book, serving = engine.book(), engine.book(serve_stale=True)
+    for each in (book, serving):
+        with pytest.raises(BookNotSynced):
+            read(each)
+        each.load_snapshot(snapshot(10), limit=100)
+        read(each)
+        assert each.apply(diff(20, 20)) == "gap"
+        assert each.status is Status.BUFFERING
+    with pytest.raises(BookNotSynced) as raised:
+        read(book)
+    assert raised.value.status == "buffering"
+    assert "holds 10" in raised.value.reason
+    read(serving)
+    assert serving.best.update_id == serving.exact.best.update_id == 10
+    assert book.load_snapshot(snapshot(19), limit=100) == "synced"
+    read(book)
+
+
+def test_a_public_book_serves_the_last_known_levels_on_demand_alone() -> None:
+    book = depthcache.Book("binance.com", on_stale="serve")
+    book.load_snapshot(snapshot(10))
     book.apply(diff(20, 20))
-    assert (book.status, book.best.update_id, book.bids[:1][0].price) == (Status.BUFFERING, 10, 99.0)
+    assert (book.status, book.best.update_id, book.exact.bids[0].price) == (Status.BUFFERING, 10, 99)
+    assert len(depthcache.Columns([book])) == 2
+    with pytest.raises(BookNotSynced):
+        book.freeze(on_stale="raise")
+    refusing = depthcache.Book("binance.com")
+    refusing.load_snapshot(snapshot(10))
+    refusing.apply(diff(20, 20))
+    with pytest.raises(BookNotSynced):
+        assert refusing.best
+    assert refusing.freeze(on_stale="serve").best.update_id == 10
+
+
+@pytest.mark.parametrize("word", ["wait", "", "Serve", None, True, 1])
+def test_a_public_book_knows_two_ways_with_stale_levels(word: Any) -> None:
+    with pytest.raises(InvalidArgument) as raised:
+        depthcache.Book("binance.com", on_stale=word)
+    assert (raised.value.name, raised.value.value) == ("on_stale", word)
 
 
 def test_numpy_gets_a_table_of_its_own(engine: Engine) -> None:

@@ -140,8 +140,15 @@ def act(pair: Pair, dice: random.Random, ends: list[Callable[[], None]]) -> None
             trouble.lag_snapshots(name, dice.uniform(0.5, 5))
             ends.append(lambda: trouble.lag_snapshots(name, 0))
         case "ahead":
-            trouble.lag_streams(name, dice.uniform(0.5, 3))
-            ends.append(lambda: trouble.lag_streams(name, 0))
+            seconds = dice.uniform(0.5, 3)
+            if seconds < 1.5:
+                trouble.lag_streams(name, seconds)
+                ends.append(lambda: trouble.lag_streams(name, 0))
+            else:  # for whoever subscribes; old ids may go on arriving after snapshots have new ones
+                trouble.late_streams(name, 5 * (seconds - 1.2))
+                ends.append(lambda: trouble.late_streams(name, 0))
+                if seconds > 2.5:
+                    exchange.reset_ids(name, symbol)
         case "slow":
             trouble.slow_answers(name, dice.uniform(1, 4))
             ends.append(lambda: trouble.slow_answers(name, 0))

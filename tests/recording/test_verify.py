@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -242,3 +243,19 @@ def test_one_symbol_on_two_venues_is_two_books(new_book: NewBook, tmp_path: Path
     futures = make.write(tmp_path / "futures", [make.snapshot(500), make.diff(600, 610, previous=500)])
     rows = verify([spot, futures], new_book=new_book).rows
     assert [(row.venue, row.final_u, row.gaps) for row in rows] == [("spot", 11, 0), ("usdm", 610, 0)]
+
+
+def test_a_snapshot_of_another_symbol_is_a_line_that_cannot_be_used(tmp_path: Path) -> None:
+    body = {"lastUpdateId": 10, "symbol": "ETHUSD_PERP", "pair": "ETHUSD", "E": 1, "T": 1}
+    body |= {"bids": [["99", "1"]], "asks": [["101", "1"]]}
+    lines = [
+        {"snapshot": body, "symbol": "BTCUSD_PERP", "limit": 100},
+        {"e": "depthUpdate", "E": 2, "s": "BTCUSD_PERP", "ps": "BTCUSD", "U": 11, "u": 11, "pu": 10}
+        | {"b": [], "a": []},
+    ]
+    path = tmp_path / "foreign.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = verify([path])
+    assert not report.right
+    assert report.problems.total == 1
+    assert "ETHUSD_PERP" in report.problems.first[0].what

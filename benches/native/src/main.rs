@@ -103,7 +103,7 @@ fn applied(levels: u64) -> u64 {
 
 fn book(levels: u64) -> OfflineBook {
     let book = OfflineBook::new("x", None, Continuity::Contiguous, 1 << 20);
-    book.load_snapshot(&snapshot(levels), None)
+    book.load_snapshot(&snapshot(levels), None, None)
         .expect("a good snapshot");
     book
 }

@@ -142,5 +142,8 @@ pub fn router(py: Python<'_>, why: &RouterError, body: &[u8]) -> PyErr {
             "the connection number {connection} was used before"
         )),
         RouterError::MalformedSnapshot(why) => malformed(py, "MalformedSnapshot", why, body),
+        RouterError::SymbolMismatch { expected, received } => {
+            symbol_mismatch(py, expected, received)
+        }
     }
 }

@@ -46,7 +46,6 @@ impl Home {
         let terms = Terms {
             continuity: Continuity::Contiguous,
             buffer_bytes: 0,
-            offline: false,
         };
         let mut market = Market::new(&self.exchange, Some(&self.symbol), terms);
         market.set_condition(Some(Condition::Closed), REASON, 0);

@@ -16,24 +16,26 @@ use crate::{errors, input};
 #[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
 pub struct Book {
     book: Arc<OfflineBook>,
+    serve_stale: bool,
 }
 
 impl Book {
-    fn made(book: Arc<OfflineBook>, exact: bool) -> PyClassInitializer<Self> {
-        let reader = BookReader::offline(book.cell().clone(), exact);
-        PyClassInitializer::from(reader).add_subclass(Self { book })
+    fn made(book: Arc<OfflineBook>, exact: bool, serve_stale: bool) -> PyClassInitializer<Self> {
+        let reader = BookReader::offline(book.cell().clone(), exact, serve_stale);
+        PyClassInitializer::from(reader).add_subclass(Self { book, serve_stale })
     }
 }
 
 #[pymethods]
 impl Book {
     #[new]
-    #[pyo3(signature = (exchange, symbol, continuity, *, buffer_bytes = BUFFER_BYTES))]
+    #[pyo3(signature = (exchange, symbol, continuity, *, buffer_bytes = BUFFER_BYTES, serve_stale = false))]
     fn new(
         exchange: &str,
         symbol: Option<&str>,
         continuity: &str,
         buffer_bytes: usize,
+        serve_stale: bool,
     ) -> PyResult<PyClassInitializer<Self>> {
         let book = OfflineBook::new(
             exchange,
@@ -41,26 +43,27 @@ impl Book {
             parse_continuity(continuity)?,
             buffer_bytes,
         );
-        Ok(Self::made(Arc::new(book), false))
+        Ok(Self::made(Arc::new(book), false, serve_stale))
     }
 
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Py::new(py, Self::made(self.book.clone(), true))
+        Py::new(py, Self::made(self.book.clone(), true, self.serve_stale))
     }
 
     /// Install the bytes of a REST depth answer asked with `limit` (None: unknown).
-    #[pyo3(signature = (body, *, limit = None))]
+    #[pyo3(signature = (body, *, limit = None, latest_us = None))]
     fn load_snapshot<'py>(
         &self,
         py: Python<'py>,
         body: &Bound<'py, PyAny>,
         limit: Option<usize>,
+        latest_us: Option<i64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let bytes = input::bytes(body, "body")?;
-        match py.detach(|| self.book.load_snapshot(&bytes, limit)) {
+        match py.detach(|| self.book.load_snapshot(&bytes, limit, latest_us)) {
             Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
-            Err(why) => Err(errors::malformed(py, "MalformedSnapshot", &why, &bytes)),
+            Err(why) => Err(refused(py, &why, "MalformedSnapshot", &bytes)),
         }
     }
 
@@ -77,12 +80,17 @@ impl Book {
         };
         match done {
             Ok(outcome) => Ok(classes(py)?.outcome(py, outcome)),
-            Err(ApplyError::Malformed(why)) => {
-                Err(errors::malformed(py, "MalformedFrame", &why, &bytes))
-            }
-            Err(ApplyError::SymbolMismatch { expected, received }) => {
-                Err(errors::symbol_mismatch(py, &expected, &received))
-            }
+            Err(why) => Err(refused(py, &why, "MalformedFrame", &bytes)),
+        }
+    }
+}
+
+/// The error of bytes that were refused; `malformed` names the class of those that could not be read.
+fn refused(py: Python<'_>, why: &ApplyError, malformed: &str, bytes: &[u8]) -> PyErr {
+    match why {
+        ApplyError::Malformed(why) => errors::malformed(py, malformed, why, bytes),
+        ApplyError::SymbolMismatch { expected, received } => {
+            errors::symbol_mismatch(py, expected, received)
         }
     }
 }

@@ -29,11 +29,11 @@ pub struct BookReader {
 }
 
 impl BookReader {
-    /// A reader of a book fed by hand: it reads the last known state.
-    pub fn offline(cell: Arc<MarketCell>, exact: bool) -> Self {
+    /// A reader of a book fed by hand.
+    pub fn offline(cell: Arc<MarketCell>, exact: bool, serve_stale: bool) -> Self {
         Self {
             source: Source::Offline(cell),
-            serve_stale: true,
+            serve_stale,
             exact,
         }
     }

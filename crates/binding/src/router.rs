@@ -9,6 +9,7 @@ use depthcache_book::market::MarketCell;
 use depthcache_book::router::{
     BUFFER_BYTES, CONTROL_CAPACITY, FLIGHT_BYTES, Router as Inner, RouterError,
 };
+use depthcache_book::sequence::SnapshotTime;
 use depthcache_book::tap::Tap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -142,7 +143,8 @@ impl Router {
         PyList::new(py, found?)
     }
 
-    #[pyo3(signature = (market, body, *, limit, live, now_ns))]
+    #[pyo3(signature = (market, body, *, limit, live, now_ns, made_us = None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn install_snapshot<'py>(
         &self,
         py: Python<'py>,
@@ -151,11 +153,12 @@ impl Router {
         limit: Option<usize>,
         live: bool,
         now_ns: i64,
+        made_us: Option<(i64, i64)>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let bytes = input::bytes(body, "body")?;
         match py.detach(|| {
             self.inner
-                .install_snapshot(market, &bytes, limit, live, now_ns)
+                .install_snapshot(market, &bytes, limit, live, now_ns, made(made_us))
         }) {
             Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
             Err(why) => Err(errors::router(py, &why, &bytes)),
@@ -173,7 +176,7 @@ impl Router {
     }
 
     /// Compare a live book with a snapshot and merge it.
-    #[pyo3(signature = (market, body, *, limit, now_ns))]
+    #[pyo3(signature = (market, body, *, limit, now_ns, made_us = None))]
     fn refresh<'py>(
         &self,
         py: Python<'py>,
@@ -181,9 +184,13 @@ impl Router {
         body: &Bound<'py, PyAny>,
         limit: Option<usize>,
         now_ns: i64,
+        made_us: Option<(i64, i64)>,
     ) -> PyResult<Bound<'py, PyString>> {
         let bytes = input::bytes(body, "body")?;
-        match py.detach(|| self.inner.refresh(market, &bytes, limit, now_ns)) {
+        match py.detach(|| {
+            self.inner
+                .refresh(market, &bytes, limit, now_ns, made(made_us))
+        }) {
             Ok(outcome) => Ok(word(py, outcome.as_str())),
             Err(why) => Err(errors::router(py, &why, &bytes)),
         }
@@ -207,6 +214,26 @@ impl Router {
                 tally.extra,
             )
         }))
+    }
+
+    /// When the newest diff of a market came, and its event time.
+    fn heard(&self, py: Python<'_>, market: u64) -> PyResult<Option<(i64, Option<i64>)>> {
+        told(py, self.inner.heard(market))
+    }
+
+    /// The snapshot that is held was made between these times.
+    fn date_snapshot(&self, py: Python<'_>, market: u64, made_us: (i64, i64)) -> PyResult<()> {
+        let (earliest_us, latest_us) = made_us;
+        let made = SnapshotTime {
+            earliest_us,
+            latest_us,
+        };
+        told(py, self.inner.date_snapshot(market, made))
+    }
+
+    /// The markets whose newest diff was more than so late, how late, and when it came.
+    fn late(&self, py: Python<'_>, most_us: i64) -> Vec<(u64, i64, i64)> {
+        py.detach(|| self.inner.late(most_us))
     }
 
     fn set_clock_offset(
@@ -405,5 +432,13 @@ fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
             };
             Bound::new(py, stray)?.into_any()
         }
+    })
+}
+
+/// Between which times a snapshot was made.
+fn made(between_us: Option<(i64, i64)>) -> Option<SnapshotTime> {
+    between_us.map(|(earliest_us, latest_us)| SnapshotTime {
+        earliest_us,
+        latest_us,
     })
 }

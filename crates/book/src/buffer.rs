@@ -42,11 +42,24 @@ impl Buffer {
         });
     }
 
+    /// The greatest last id among those that tell their time.
+    pub fn newest_id(&self) -> Option<i64> {
+        self.newest.map(|(last, _)| last)
+    }
+
     /// Whether ids have begun anew since the newest diff was kept: no snapshot will ever lead to it.
     pub fn is_of_before(&self, ids: Ids, event_time_us: i64) -> bool {
         self.newest.is_some_and(|(last, kept_us)| {
             ids.last < last && looks_reset(event_time_us, Some(kept_us))
         })
+    }
+
+    /// Keep only those that `stay`; the newest is told from them.
+    pub fn retain(&mut self, stay: impl Fn(&Kept) -> bool) {
+        let before = std::mem::take(self);
+        for (kept, frame) in before.iter().filter(|(kept, _)| stay(kept)) {
+            self.push(kept.ids, kept.event_time_us, frame, kept.received_ns);
+        }
     }
 
     /// Put them in the order of their last ids: where several connections bring the same diffs.

@@ -11,8 +11,10 @@ mod cell;
 mod crossing;
 mod deep;
 mod following;
+mod installing;
 mod lines;
 mod listing;
+mod order;
 mod read;
 mod refreshing;
 
@@ -28,12 +30,11 @@ use crate::events::{Cause, Causes};
 use crate::far;
 use crate::ladder::Ladder;
 use crate::lines::Lines;
-use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::outcome::{Outcome, SnapshotOutcome};
+use crate::message::DepthUpdate;
+use crate::outcome::Outcome;
 use crate::query::Side;
 use crate::refresh::{Comparison, Refresh};
-use crate::scan;
-use crate::sequence::{Continuity, Ids, Verdict, judge, looks_reset};
+use crate::sequence::{Continuity, Held, Ids, Verdict, judge, looks_reset};
 use deep::Deep;
 
 pub use cell::MarketCell;
@@ -45,8 +46,15 @@ pub struct Terms {
     pub continuity: Continuity,
     /// Bytes of diffs kept while a snapshot is on its way.
     pub buffer_bytes: usize,
-    /// Fed by hand: between a gap and the next snapshot the last book may be read.
-    pub offline: bool,
+}
+
+/// Why a snapshot was not looked at; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It names another symbol, this one.
+    Symbol(CompactString),
+    /// Its id is no exchange's.
+    Id,
 }
 
 /// One market of a router, or the one of an offline book. Read through `Reading`.
@@ -68,8 +76,12 @@ pub struct Market {
     last_update_id: Option<i64>,
     event_time_us: Option<i64>,
     updated_ns: Option<i64>,
-    /// Event time of the last applied diff, else of the first stale one since the snapshot.
-    base_us: Option<i64>,
+    /// What the book held when: the snapshot, then the last applied diff that told its time.
+    base: Option<Held>,
+    /// Stale diffs came of which nothing tells whether they are backlog; they are kept.
+    in_doubt: bool,
+    /// When the newest diff that was kept, or is backlog, was received, and its event time.
+    unapplied: Option<(i64, i64)>,
     buffer: Buffer,
     lines: Lines,
     refresh: Option<Box<Refresh>>,
@@ -128,7 +140,9 @@ impl Market {
             last_update_id: None,
             event_time_us: None,
             updated_ns: None,
-            base_us: None,
+            base: None,
+            in_doubt: false,
+            unapplied: None,
             buffer: Buffer::default(),
             lines: Lines::default(),
             refresh: None,
@@ -206,6 +220,9 @@ impl Market {
             }
         }
         self.lines.on_kept(connection, received_ns);
+        if update.event_time_us != 0 {
+            self.unapplied = Some((received_ns, update.event_time_us));
+        }
         self.note_data(received_ns);
         if self.state.status == Status::Empty {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
@@ -236,20 +253,19 @@ impl Market {
         self.note_data(received_ns);
         if verdict == Verdict::Stale {
             self.counters.stale += 1;
-            if !looks_reset(update.event_time_us, self.base_us) {
-                if self.base_us.is_none() && update.event_time_us != 0 {
-                    self.base_us = Some(update.event_time_us);
+            let base_us = self.base_us_of(ids, update.event_time_us, received_ns);
+            if !looks_reset(update.event_time_us, base_us) {
+                if update.event_time_us != 0 && base_us.is_some() {
+                    self.unapplied = Some((received_ns, update.event_time_us));
+                } else if !self.confirmed {
+                    self.doubt(ids, update.event_time_us, frame, received_ns);
                 }
                 return Outcome::Stale;
             }
-            self.counters.resets += 1;
-            self.cause(Cause::Reset, received_ns);
-            self.enter(
-                Status::Buffering,
-                "the exchange's update ids began anew",
-                received_ns,
-            );
+            self.buffer.clear();
+            self.begin_anew(received_ns);
         } else {
+            self.buffer.clear();
             self.lose_chain(held, ids, received_ns);
         }
         self.keep(ids, update.event_time_us, frame, received_ns);
@@ -267,87 +283,6 @@ impl Market {
                 received_ns,
             );
         }
-    }
-
-    /// Take a snapshot that was asked with `limit` (None: unknown), and the kept diffs after it.
-    ///
-    /// `live`: the subscription was acknowledged, or data had arrived, before it was asked for. A
-    /// snapshot older than the first kept diff allows is not installed.
-    pub fn install(
-        &mut self,
-        snapshot: &DepthSnapshot,
-        limit: Option<usize>,
-        live: bool,
-        now_ns: i64,
-    ) -> SnapshotOutcome {
-        let held = snapshot.last_update_id;
-        if self.lines.are_many() {
-            self.buffer.sort();
-        }
-        let verdict = |ids: Ids| judge(self.terms.continuity, held, ids, false);
-        let first = self
-            .buffer
-            .iter()
-            .map(|(kept, _)| verdict(kept.ids))
-            .find(|found| *found != Verdict::Stale);
-        if first == Some(Verdict::Gap) {
-            return SnapshotOutcome::TooOld;
-        }
-        self.counters.snapshots += 1;
-        self.refresh = None;
-        self.lines.on_installed();
-        self.note_altered();
-        self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
-        self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
-        self.last_update_id = Some(held);
-        (self.event_time_us, self.updated_ns, self.base_us) = (None, None, None);
-        self.confirmed = false;
-        self.check_crossed(now_ns);
-        if !self.replay(held, now_ns) {
-            return SnapshotOutcome::Gap;
-        }
-        if self.confirmed || live {
-            self.sync(now_ns);
-            return SnapshotOutcome::Synced;
-        }
-        self.enter(
-            Status::Bridging,
-            "waiting for the diff that confirms the snapshot",
-            now_ns,
-        );
-        SnapshotOutcome::Bridging
-    }
-
-    /// Apply the kept diffs that follow the snapshot just installed; false after a hole among them,
-    /// with the diff behind the hole and all later ones kept.
-    fn replay(&mut self, snapshot_id: i64, now_ns: i64) -> bool {
-        let buffer = std::mem::take(&mut self.buffer);
-        let (mut update, mut whole) = (DepthUpdate::default(), true);
-        for (kept, frame) in buffer.iter() {
-            let held = self.last_update_id.unwrap_or(snapshot_id);
-            let before = judge(self.terms.continuity, snapshot_id, kept.ids, false);
-            if !whole && before != Verdict::Stale {
-                self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
-                continue;
-            }
-            match judge(self.terms.continuity, held, kept.ids, self.confirmed) {
-                Verdict::Stale => self.counters.stale += 1,
-                Verdict::Next => {
-                    // It was read before it was kept: the same bytes are read the same way.
-                    if scan::frame(frame, &mut update).is_ok() {
-                        self.apply(&update, kept.received_ns);
-                        self.confirmed = true;
-                        self.check_crossed(kept.received_ns);
-                    }
-                }
-                Verdict::Gap => {
-                    self.lose_chain(held, kept.ids, now_ns);
-                    self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
-                    whole = false;
-                }
-            }
-        }
-        whole
     }
 
     /// A new snapshot is needed; kept diffs and old levels stay.
@@ -396,8 +331,11 @@ impl Market {
         if update.event_time_us == 0 {
             self.event_time_us = None;
         } else {
-            (self.event_time_us, self.base_us) =
-                (Some(update.event_time_us), Some(update.event_time_us));
+            self.event_time_us = Some(update.event_time_us);
+            self.base = Some(Held {
+                update_id: update.final_update_id,
+                latest_us: update.event_time_us,
+            });
             if let Some(offset_ns) = self.clock_offset_ns {
                 let arrived_us = (received_ns + offset_ns) / 1_000;
                 self.delays.record(arrived_us - update.event_time_us);
@@ -417,7 +355,8 @@ impl Market {
 
     #[cold]
     fn confirm(&mut self, received_ns: i64) {
-        self.confirmed = true;
+        (self.confirmed, self.in_doubt) = (true, false);
+        self.buffer.clear();
         if self.state.status == Status::Bridging {
             self.sync(received_ns);
         } else {

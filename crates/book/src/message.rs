@@ -2,6 +2,8 @@
 //!
 //! Not here: how bytes become these values (`scan`) and what a book does with them (`book`).
 
+use compact_str::CompactString;
+
 use crate::scan::Guess;
 
 /// The most decimals a price or a quantity may carry after trailing zeros beyond it are cut.
@@ -82,10 +84,35 @@ pub struct DepthUpdate {
 pub struct DepthSnapshot {
     /// `lastUpdateId`
     pub last_update_id: i64,
+    /// `symbol`, COIN-M only.
+    pub symbol: Option<CompactString>,
+    /// `pair`, COIN-M only.
+    pub pair: Option<CompactString>,
     /// `E` in microseconds since 1970, where the venue sends it.
     pub event_time_us: Option<i64>,
+    /// `T` in microseconds since 1970, where the venue sends it.
+    pub transaction_time_us: Option<i64>,
     /// `bids`, best first on the wire; the book does not rely on it.
     pub bids: SideLevels,
     /// `asks`, best first on the wire; the book does not rely on it.
     pub asks: SideLevels,
+}
+
+impl DepthSnapshot {
+    /// The symbol or pair it names, where that is not `symbol`'s; ASCII case does not count.
+    pub fn foreign_to(&self, symbol: &str) -> Option<&str> {
+        if let Some(named) = &self.symbol
+            && !named.eq_ignore_ascii_case(symbol)
+        {
+            return Some(named);
+        }
+        let pair = symbol.split('_').next().unwrap_or(symbol);
+        let of_another = |named: &&CompactString| {
+            !named.eq_ignore_ascii_case(symbol) && !named.eq_ignore_ascii_case(pair)
+        };
+        self.pair
+            .as_ref()
+            .filter(of_another)
+            .map(CompactString::as_str)
+    }
 }

@@ -6,19 +6,19 @@ use parking_lot::Mutex;
 
 use crate::far;
 use crate::foreign;
-use crate::market::{Market, MarketCell, Terms};
+use crate::market::{Market, MarketCell, Refused, Terms};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
 use crate::query::Reading;
 use crate::scan::{self, Body, Malformed};
-use crate::sequence::{Continuity, Ids};
+use crate::sequence::{Continuity, Ids, SnapshotTime};
 
-/// Why a frame was refused; nothing is changed then.
+/// Why a frame or a snapshot was refused; nothing is changed then.
 #[derive(Debug)]
 pub enum ApplyError {
     /// Not what the protocol says.
     Malformed(Malformed),
-    /// A frame of another symbol than the book's.
+    /// Of another symbol than the book's.
     SymbolMismatch {
         /// The symbol of the book.
         expected: String,
@@ -46,7 +46,6 @@ impl OfflineBook {
         let terms = Terms {
             continuity,
             buffer_bytes,
-            offline: true,
         };
         let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, terms), 0));
         OfflineBook {
@@ -61,14 +60,31 @@ impl OfflineBook {
     }
 
     /// Install the bytes of a depth snapshot asked with `limit` (None: unknown), kept diffs after it.
+    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
     pub fn load_snapshot(
         &self,
         body: &[u8],
         limit: Option<usize>,
-    ) -> Result<SnapshotOutcome, Malformed> {
+        latest_us: Option<i64>,
+    ) -> Result<SnapshotOutcome, ApplyError> {
         let mut snapshot = DepthSnapshot::default();
-        scan::snapshot(body, &mut snapshot)?;
-        Ok(self.cell.lock().install(&snapshot, limit, true, 0))
+        scan::snapshot(body, &mut snapshot).map_err(ApplyError::Malformed)?;
+        let made = latest_us.map(|latest_us| SnapshotTime {
+            earliest_us: 0,
+            latest_us,
+        });
+        let mut market = self.cell.lock();
+        match market.install(&snapshot, limit, true, 0, made) {
+            Ok(outcome) => {
+                market.take_symbol(&snapshot);
+                Ok(outcome)
+            }
+            Err(Refused::Id) => Err(ApplyError::Malformed(scan::implausible_id())),
+            Err(Refused::Symbol(received)) => Err(ApplyError::SymbolMismatch {
+                expected: market.symbol().unwrap_or_default().to_owned(),
+                received: received.into(),
+            }),
+        }
     }
 
     /// Apply one frame, raw or wrapped.

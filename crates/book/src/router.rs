@@ -10,6 +10,7 @@
 //!
 //! Not here: what one diff does (`market`).
 
+mod error;
 mod following;
 mod lines;
 mod live;
@@ -32,8 +33,9 @@ use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
 use crate::scan::{self, Body, Malformed, Scanned};
-use crate::sequence::{Continuity, Ids};
+use crate::sequence::{Continuity, Ids, SnapshotTime};
 use crate::tap::Tap;
+pub use error::RouterError;
 pub use lines::Traffic;
 use live::Shallows;
 use numbered::Numbered;
@@ -49,21 +51,6 @@ pub const FLIGHT_BYTES: usize = 64 << 10;
 
 /// The stream of an announcement that concerns the connection (spot, 2025).
 const SHUTDOWN_STREAM: &str = "!serverShutdown";
-
-/// A call that names something which is not there, or is there already.
-#[derive(Debug)]
-pub enum RouterError {
-    /// No market of that number.
-    UnknownMarket(u64),
-    /// The number of the market was used before.
-    UsedMarket(u64),
-    /// No open connection of that number.
-    UnknownConnection(u64),
-    /// The number of the connection was used before.
-    UsedConnection(u64),
-    /// The snapshot is not what the protocol says; nothing was changed.
-    MalformedSnapshot(Malformed),
-}
 
 /// All markets of one client. Every method may be called from any thread.
 ///
@@ -130,7 +117,6 @@ impl Router {
         let terms = Terms {
             continuity,
             buffer_bytes: self.buffer_bytes,
-            offline: false,
         };
         let cell = Arc::new(MarketCell::new(
             Market::new(exchange, Some(symbol), terms),
@@ -169,7 +155,8 @@ impl Router {
     }
 
     /// Install a snapshot asked with `limit` (None: unknown). `live`: the subscription was
-    /// acknowledged, or data had arrived, before the snapshot was requested.
+    /// acknowledged, or data had arrived, before the snapshot was requested. `made`: when it was made; None for
+    /// what its body tells.
     pub fn install_snapshot(
         &self,
         market: u64,
@@ -177,15 +164,20 @@ impl Router {
         limit: Option<usize>,
         live: bool,
         now_ns: i64,
+        made: Option<SnapshotTime>,
     ) -> Result<SnapshotOutcome, RouterError> {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
         let held = cell.lock();
+        if let Err(refused) = held.check(&snapshot) {
+            return Err(RouterError::of_refused(refused, &held));
+        }
         cell.flight().on_snapshot(body, limit, now_ns);
-        Ok(self.change(market, held, |held| {
-            held.install(&snapshot, limit, live, now_ns)
-        }))
+        self.change(market, held, |held| {
+            held.install(&snapshot, limit, live, now_ns, made)
+                .map_err(|refused| RouterError::of_refused(refused, held))
+        })
     }
 
     /// Back to buffering; kept diffs and old levels stay.

@@ -28,6 +28,9 @@ pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// From this value on a time is in microseconds, below it in milliseconds.
 const FIRST_MICROSECONDS: i64 = 100_000_000_000_000;
 
+/// From this value on (the year 5138) a time is none.
+const LAST_MICROSECONDS: i64 = 100_000_000_000_000_000;
+
 /// Bytes that are not what the protocol says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
@@ -85,6 +88,11 @@ pub fn unnameable(frame: &Scanned<'_>) -> Malformed {
         what: "the symbol s cannot be a symbol",
         ..unchained(frame)
     }
+}
+
+/// A snapshot has an id that no exchange has.
+pub fn implausible_id() -> Malformed {
+    ("lastUpdateId is far above any update id", 0).into()
 }
 
 /// Whether a stream name is that of a diff depth stream: `<symbol>@depth` or `<symbol>@depth@…`.
@@ -220,7 +228,7 @@ fn payload<'a>(
         return Ok(Body::Other);
     }
     let mut seen = Seen::default();
-    usual::first_keys(reader, &mut seen, into);
+    usual::first_keys(reader, depth, &mut seen, into);
     let mut another = if seen.is_depth_update {
         reader.more(b'}')?
     } else {
@@ -230,7 +238,7 @@ fn payload<'a>(
         let place = reader.at;
         let bit = diff_key(reader)?;
         let value = reader.at;
-        if let Err(fault) = known_key(bit, place, reader, &mut seen, into) {
+        if let Err(fault) = known_key(bit, place, reader, depth, &mut seen, into) {
             seen.fault.get_or_insert(fault);
             reader.at = value;
             reader.skip(depth + 1)?;
@@ -294,6 +302,7 @@ fn known_key<'a>(
     bit: u16,
     place: usize,
     reader: &mut Reader<'a>,
+    depth: usize,
     seen: &mut Seen<'a>,
     into: &mut DepthUpdate,
 ) -> Result<(), Fault> {
@@ -312,8 +321,9 @@ fn known_key<'a>(
                 seen.is_depth_update = reader.string()? == "depthUpdate";
             }
         }
-        KEY_EVENT_TIME => seen.event_time = Some(microseconds(reader.integer()?)),
-        KEY_TRANSACTION_TIME => seen.transaction_time = Some(microseconds(reader.integer()?)),
+        // No rule needs them of every diff: what is none is stepped over, and counts as missing.
+        KEY_EVENT_TIME => seen.event_time = usable(reader).and_then(microseconds),
+        KEY_TRANSACTION_TIME => seen.transaction_time = usable(reader).and_then(microseconds),
         KEY_SYMBOL => {
             if reader.peek() != Some(b'"') {
                 return Err(("the symbol s must be a string", reader.at));
@@ -322,17 +332,13 @@ fn known_key<'a>(
         }
         KEY_FIRST => seen.first = Some(reader.integer()?),
         KEY_LAST => seen.last = Some(reader.integer()?),
-        KEY_PREVIOUS => {
-            if reader.peek() != Some(b'n') {
-                seen.previous = Some(reader.integer()?);
-            }
-        }
+        KEY_PREVIOUS => seen.previous = usable(reader),
         KEY_BIDS => {
-            levels::side(reader, &mut into.bids)?;
+            levels::side(reader, depth, &mut into.bids)?;
             seen.bids = true;
         }
         _ => {
-            levels::side(reader, &mut into.asks)?;
+            levels::side(reader, depth, &mut into.asks)?;
             seen.asks = true;
         }
     }
@@ -376,7 +382,9 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
     let mut reader = Reader { bytes: body, at: 0 };
     reader.space();
     let (mut id, mut bids, mut asks) = (None, false, false);
-    into.event_time_us = None;
+    (into.event_time_us, into.transaction_time_us) = (None, None);
+    (into.symbol, into.pair) = (None, None);
+    const NEEDED: u8 = 15;
     let mut seen = 0u8;
     let mut another = reader.open(b'{', b'}', "a snapshot must be a JSON object")?;
     while another {
@@ -387,24 +395,41 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
             "bids" => 2,
             "asks" => 4,
             "E" => 8,
+            "T" => 16,
+            "symbol" => 32,
+            "pair" => 64,
             _ => 0,
         };
-        if seen & bit != 0 {
+        if seen & bit & NEEDED != 0 {
             return Err(("a key of the snapshot stands twice", place).into());
         }
         seen |= bit;
+        let value = reader.at;
         match bit {
             1 => id = Some(reader.integer()?),
             2 => {
-                levels::side(&mut reader, &mut into.bids)?;
+                levels::side(&mut reader, 1, &mut into.bids)?;
                 bids = true;
             }
             4 => {
-                levels::side(&mut reader, &mut into.asks)?;
+                levels::side(&mut reader, 1, &mut into.asks)?;
                 asks = true;
             }
-            8 => into.event_time_us = Some(microseconds(reader.integer()?)),
-            _ => reader.skip(2)?,
+            8 => into.event_time_us = usable(&mut reader).and_then(microseconds),
+            16 => into.transaction_time_us = usable(&mut reader).and_then(microseconds),
+            32 | 64 if reader.peek() == Some(b'"') => {
+                let name = Some(reader.string()?).filter(|name| !name.is_empty());
+                let named = if bit == 32 {
+                    &mut into.symbol
+                } else {
+                    &mut into.pair
+                };
+                *named = name.map(Into::into);
+            }
+            _ => {}
+        }
+        if reader.at == value {
+            reader.skip(2)?;
         }
         another = reader.more(b'}')?;
     }
@@ -422,13 +447,24 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// `E` and `T` in microseconds, whatever they are in on the wire.
-fn microseconds(time: i64) -> i64 {
-    if time >= FIRST_MICROSECONDS {
-        time
-    } else {
-        time * 1_000
+/// `E` and `T` in microseconds, whatever they are in on the wire; None for what is no time.
+#[inline]
+fn microseconds(time: i64) -> Option<i64> {
+    match time {
+        1..FIRST_MICROSECONDS => Some(time * 1_000),
+        FIRST_MICROSECONDS..LAST_MICROSECONDS => Some(time),
+        _ => None,
     }
+}
+
+/// A plain integer, where one stands; nothing is read of anything else.
+fn usable(reader: &mut Reader<'_>) -> Option<i64> {
+    let start = reader.at;
+    let found = reader.integer().ok();
+    if found.is_none() {
+        reader.at = start;
+    }
+    found
 }
 
 /// Size and encoding, before anything is read.

@@ -4,10 +4,19 @@
 //! `src/depthcache/reference/sequence.py`; this is the same in Rust. Not here: what is done about a
 //! verdict (`market`).
 
-use crate::message::DepthUpdate;
+use crate::message::{DepthSnapshot, DepthUpdate};
 
 /// Older ids than held with an event time this much later: the ids began anew.
 pub const RESET_AFTER_US: i64 = 5_000_000;
+
+/// How far the book of a REST node may be behind the time it tells or answers at.
+pub const NODE_LAG_US: i64 = 30_000_000;
+
+/// Ids above it are no exchange's.
+pub const LARGEST_PLAUSIBLE_ID: i64 = 1_000_000_000_000_000;
+
+/// How far a snapshot may be above the diffs that are known: months of USD-M's ids.
+pub const LARGEST_JUMP: i64 = 1_000_000_000_000;
 
 /// How update ids follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +89,56 @@ pub fn judge(continuity: Continuity, held: i64, ids: Ids, confirmed: bool) -> Ve
     }
 }
 
-/// Whether a stale diff is no late duplicate but the first of ids that began anew.
+/// Whether a stale diff is no backlog but the first of ids that began anew.
 ///
-/// `base_us`: event time of the last applied diff, else of the first stale one since the snapshot.
+/// `base_us`: when the ids up to the diff's were there, at the latest; None when that is unknown.
 pub fn looks_reset(event_time_us: i64, base_us: Option<i64>) -> bool {
     base_us.is_some_and(|base| event_time_us > base.saturating_add(RESET_AFTER_US))
+}
+
+/// Up to which id a book was there at which time (exchange's clock, at the latest).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The id.
+    pub update_id: i64,
+    /// The time.
+    pub latest_us: i64,
+}
+
+/// Between which times a snapshot was made, on the exchange's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotTime {
+    /// At the earliest; 0: unknown.
+    pub earliest_us: i64,
+    /// At the latest.
+    pub latest_us: i64,
+}
+
+impl SnapshotTime {
+    /// When a snapshot was made: as whoever asked for it knows (`told`), else by its own `E` and `T`; None
+    /// where nothing tells it.
+    pub fn of(snapshot: &DepthSnapshot, told: Option<SnapshotTime>) -> Option<SnapshotTime> {
+        let times = [snapshot.event_time_us, snapshot.transaction_time_us];
+        let times = times.into_iter().flatten();
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
+            return told;
+        };
+        let earliest_us = (first - NODE_LAG_US).max(0);
+        Some(match told {
+            None => SnapshotTime {
+                earliest_us,
+                latest_us: last,
+            },
+            Some(told) if told.earliest_us == 0 => SnapshotTime {
+                earliest_us,
+                ..told
+            },
+            Some(told) => told,
+        })
+    }
+
+    /// Whether it was clearly made after a book was at that id.
+    pub fn is_after(self, held: Held) -> bool {
+        self.earliest_us > held.latest_us.saturating_add(RESET_AFTER_US)
+    }
 }

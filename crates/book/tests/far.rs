@@ -14,7 +14,6 @@ fn what_is_asked_for_early_changes_nothing() {
         let terms = Terms {
             continuity: Continuity::Contiguous,
             buffer_bytes: 0,
-            offline: false,
         };
         Market::new("binance.com", None, terms)
     };

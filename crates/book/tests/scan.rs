@@ -162,7 +162,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (raw(r#"[["1",""]]"#), "a number needs at least one digit"),
         (
-            raw(r#"[["1","1","1"]]"#),
+            raw(r#"[["1","1",[],1]]"#),
             "a level must be an array of two strings",
         ),
         (raw(r#"[["1"]]"#), "a level must be an array of two strings"),

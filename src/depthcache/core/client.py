@@ -74,9 +74,11 @@ class ClientCore:
         random: Callable[[], float],
         policy: Policy = Policy(),  # noqa: B008
         budgets: Budgets | None = None,
+        own_snapshots: bool = False,
     ) -> None:
-        """`budgets`: those that other clients of the same address use, too; None for its own."""
-        self._context = Context(router, policy, random, budgets or Budgets())
+        """`budgets`: those that other clients of the same address use, too; None for its own.
+        `own_snapshots`: snapshots come from the user's own source, which may have kept them for any time."""
+        self._context = Context(router, policy, random, budgets or Budgets(), own_snapshots=own_snapshots)
         self._markets: dict[int, Supervisor] = {}
         self._pacers: dict[str, Pacer] = {}
         # By name: settings make the value of a venue anew whenever they are asked for it.
@@ -169,7 +171,7 @@ class ClientCore:
         clock = self._clocks[venue.name]
         clock.begin(now_ns)
         if (known := clock.estimate) is not None:
-            self._context.router.set_clock_offset(market, known.offset_ns)
+            supervisor.clock.on_clock(known)
         self._depths.begin(now_ns)
         self._collect_notices(now_ns)
         return market
@@ -421,11 +423,10 @@ class ClientCore:
             pacer.on_room(now_ns)
 
     def _on_clock_known(self, venue: str, known: Estimate) -> None:
-        now_ns = known.at_ns
-        for market, supervisor in self._markets.items():
+        for supervisor in self._markets.values():
             if supervisor.venue.name == venue:
-                with self._context.guard(supervisor.owner, "set_clock_offset", now_ns):
-                    self._context.router.set_clock_offset(market, known.offset_ns)
+                with self._context.guard(supervisor.owner, "on_clock", known.at_ns):
+                    supervisor.clock.on_clock(known)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
         """Tell users, then forget: the readers they hold say `closed` from now on."""

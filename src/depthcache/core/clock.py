@@ -38,6 +38,18 @@ class Estimate:
     error_ns: int
     at_ns: int
 
+    def between_us(self, sent_ns: int | None, came_ns: int, *, lag_s: float) -> tuple[int, int]:
+        """Between which times of the exchange's clock an answer was made, in microseconds.
+
+        It was sent for at `sent_ns` (None: nobody knows when), it came at `came_ns`, and it may show what
+        was so `lag_s` earlier. The earliest time is 0 where it is not known.
+        """
+        error_ns = self.error_ns + int(abs(came_ns - self.at_ns) * _DRIFT)
+        latest_us = (came_ns + self.offset_ns + error_ns) // 1_000
+        if sent_ns is None:
+            return 0, latest_us
+        return max(0, (sent_ns + self.offset_ns - error_ns - to_ns(lag_s)) // 1_000), latest_us
+
 
 class Clock(Asker):
     """The clock of one venue. Order of calls: `begin` once."""

@@ -57,7 +57,7 @@ class TellTrouble:
 
     market: int
     cause: str
-    """gap, reset, crossed, malformed or differs."""
+    """gap, reset, crossed, malformed, differs or late."""
     reason: str
 
 

@@ -32,6 +32,8 @@ class Context:
     policy: Policy
     random: Callable[[], float]
     budgets: Budgets = field(default_factory=Budgets)
+    own_snapshots: bool = False
+    """Snapshots come from the user's own source, which may have kept them for any time."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     commands: list[Command] = field(default_factory=list)
     touched: dict[int, Supervisor] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""Which live books are to be asked for next: looked at every second, the shallowest first.
+"""Which live books are to be asked for next, and which are late: looked at every second.
 
-Not here: what a book needs (`upkeep`), who may go first (`pacing`).
+The shallowest come first. Not here: what a book needs (`upkeep`), who may go first (`pacing`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _MOST_AT_ONCE = 64
 _DUE = 1.0
 """Urgency of a book that is deep enough: after all that are not."""
 _OWNER = "depths"
+_LATE_US = 1_000_000
+"""From here on it matters how late diffs are: the slowest stream sends once a second."""
 
 
 class Depths:
@@ -28,6 +30,7 @@ class Depths:
 
     def __init__(self, context: Context, markets: Mapping[int, Supervisor]) -> None:
         self._context, self._markets = context, markets
+        self._late: set[int] = set()
 
     def begin(self, now_ns: int) -> None:
         """Look from now on."""
@@ -41,6 +44,7 @@ class Depths:
     def on_timer(self, now_ns: int) -> None:
         """DEPTHS is due: let the worst ask for more."""
         self.begin(now_ns)
+        self._look_for_late(now_ns)
         wishes: list[tuple[float, int, Supervisor, Purpose, int]] = []
         for market, covered, asked in self._context.router.shallow():
             supervisor = self._markets.get(market)
@@ -58,3 +62,16 @@ class Depths:
         for _, _, supervisor, purpose, limit in wishes[:_MOST_AT_ONCE]:
             with self._context.guard(supervisor.owner, "want", now_ns):
                 supervisor.upkeep.want(purpose, limit, now_ns)
+
+    def _look_for_late(self, now_ns: int) -> None:
+        """Tell every market how late its newest diff was, as long as that matters."""
+        found = self._context.router.late(_LATE_US)
+        was_late, self._late = self._late, {market for market, _, _ in found}
+        for market, late_us, received_ns in found:
+            if supervisor := self._markets.get(market):
+                with self._context.guard(supervisor.owner, "on_late", now_ns):
+                    supervisor.late.on_late(late_us / 1e6, received_ns, now_ns)
+        for market in was_late - self._late:
+            if supervisor := self._markets.get(market):
+                with self._context.guard(supervisor.owner, "on_in_time", now_ns):
+                    supervisor.late.on_in_time(now_ns)

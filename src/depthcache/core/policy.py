@@ -76,6 +76,10 @@ class Policy:
     doubt_cap_s: float = 600.0
     """A stream that brings nothing however often it is subscribed is tried again each time later, up to
     this; data ends all doubt at once."""
+    late_s: float = 30.0
+    """A book whose diffs arrive later than this is stale until they catch up: its data is then as old as
+    that of a silent book which is due to be compared (`silence_s`), and older than its age tells. Up to this
+    a late book stays synced; `book.lag` tells how late it is."""
     overdue_s: float = 2.0
     """How long a diff that must exist may take; the slowest streams send once a second."""
     listing_s: float = 600.0

@@ -12,8 +12,6 @@ from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.streams import Streams
 from depthcache.core.timers import Timer
-from depthcache.errors import MalformedSnapshot
-from depthcache.model import SnapshotOutcome
 
 __all__ = ["Seed"]
 
@@ -59,15 +57,6 @@ class Seed:
             self._until_ns = now_ns + to_ns(_PATIENCE_S)
             self._context.deadlines.set(Timer.SEED, self.market, self._until_ns)
         return now_ns < self._until_ns
-
-    def install(self, body: bytes, levels: int, now_ns: int) -> SnapshotOutcome | None:
-        """Begin the book with that payload; None where it is no snapshot."""
-        try:
-            return self._context.router.install_snapshot(
-                self.market, body, limit=levels, live=True, now_ns=now_ns
-            )
-        except MalformedSnapshot:
-            return None
 
     @staticmethod
     def body(frame: bytes) -> bytes:

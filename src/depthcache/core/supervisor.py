@@ -25,6 +25,7 @@ from depthcache.core.answers import Answer, Verdict
 from depthcache.core.context import Context
 from depthcache.core.listing import Listing, Trading
 from depthcache.core.notices import Ending, Notice
+from depthcache.core.order import Bridging, Lateness, SnapshotClock, refusal
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.pauses import Pauses
 from depthcache.core.policy import to_ns
@@ -35,7 +36,7 @@ from depthcache.core.timers import Timer
 from depthcache.core.upkeep import Upkeep
 from depthcache.core.uptime import Uptime
 from depthcache.core.watchdogs import TooOldWatch
-from depthcache.errors import MalformedSnapshot
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.venues.venue import Venue
 
@@ -47,7 +48,6 @@ __all__ = ["Supervisor"]
 _TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
 _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
-_LAG_MARGIN = 1.2
 
 
 class Supervisor(Asker):
@@ -69,9 +69,14 @@ class Supervisor(Asker):
         self.uptime: Uptime = Uptime()
         self._context, self._router, self._listing = context, context.router, listing
         self._book = context.router.reader(market, serve_stale=True)
+        self.clock: SnapshotClock = SnapshotClock(
+            context.router, market, venue.snapshot_lag_s, may_be_cached=context.own_snapshots
+        )
+        self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
         self.upkeep: Upkeep = Upkeep(
             context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
             on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
+            made=self.clock,
         )  # fmt: skip
         top = venue.top(symbol) if context.policy.seed else None
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
@@ -80,6 +85,7 @@ class Supervisor(Asker):
         self._down = self._doubt = self._ended_because = ""
         self._pauses = Pauses(context)
         self._refusals = Refusals(self._pauses)
+        self._bridging = Bridging(context, market, self._book)
         self._heard_ns: int | None = None
         self._ticket: Ticket | None = None
         self._live_ns = self._wait_for_data_ns = self._limit = self._strikes = 0
@@ -233,8 +239,11 @@ class Supervisor(Asker):
             self.upkeep.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return
-        outcome = self.seed.install(body, self.venue.top_levels, now_ns)
-        if outcome is None:
+        try:
+            outcome = self.clock.install(
+                body, limit=self.venue.top_levels, live=True, sent_ns=None, now_ns=now_ns
+            )
+        except (MalformedSnapshot, SymbolMismatch):
             return
         self._refusals.on_snapshot()
         self._show(now_ns)
@@ -281,7 +290,7 @@ class Supervisor(Asker):
                 self._decide(now_ns)
             case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
                 self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
-            case Timer.BRIDGING if self._native is Status.BRIDGING:
+            case Timer.BRIDGING if self._native is Status.BRIDGING and not self._bridging.goes_on(now_ns):
                 self._resync("no diff confirmed the snapshot", now_ns)
             case Timer.SILENCE | Timer.OVERDUE if self._live:
                 self.upkeep.on_timer(timer, now_ns)
@@ -337,7 +346,7 @@ class Supervisor(Asker):
         if status is Status.CROSSED and before is not Status.CROSSED:
             deadlines.set(Timer.CROSSED, self.market, now_ns + to_ns(policy.crossed_s))
         if status is Status.BRIDGING and before is not Status.BRIDGING:
-            deadlines.set(Timer.BRIDGING, self.market, now_ns + to_ns(policy.bridging_s))
+            self._bridging.begin(now_ns)
         if status in _WITHOUT_SNAPSHOT and before not in _WITHOUT_SNAPSHOT:
             self._relapse(now_ns)
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
@@ -389,12 +398,13 @@ class Supervisor(Asker):
         self.pacer.ask(self._ticket, now_ns)
 
     def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
+        live = self.clock.is_newer(ticket.sent_ns, self._live_ns)
         try:
-            outcome = self._router.install_snapshot(
-                self.market, body, limit=ticket.limit, live=self._is_newer(ticket), now_ns=now_ns
+            outcome = self.clock.install(
+                body, limit=ticket.limit, live=live, sent_ns=ticket.sent_ns, now_ns=now_ns
             )
-        except MalformedSnapshot as error:
-            self._failed(ticket, f"malformed snapshot: {error.what}", now_ns)
+        except (MalformedSnapshot, SymbolMismatch) as error:
+            self._failed(ticket, refusal(error), now_ns)
             return
         self._refusals.on_snapshot()
         self._show(now_ns)
@@ -402,11 +412,6 @@ class Supervisor(Asker):
             self._wait_for_younger(now_ns)
         else:
             self._installed(outcome, ticket.limit, now_ns)
-
-    def _is_newer(self, ticket: Ticket) -> bool:
-        """Whether a snapshot is younger than the subscription: those of some venues are half a minute old."""
-        lag_ns = to_ns(_LAG_MARGIN * self.venue.snapshot_lag_s)
-        return (ticket.sent_ns or 0) >= self._live_ns + lag_ns
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self._limit = limit
@@ -468,6 +473,7 @@ class Supervisor(Asker):
 
     def _on_confirmed(self, now_ns: int) -> None:
         """A comparison has proven the book."""
+        self.late.on_proven(now_ns)
         self._leave_seed(now_ns)
         self._clear_of_doubt(now_ns)
         if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
@@ -497,8 +503,8 @@ class Supervisor(Asker):
         elif self.is_halted:
             self._lay("halted", self._refusals.halted, now_ns)
             self._listing.on_halted(now_ns)
-        elif self._doubt:
-            self._lay("stale", self._doubt, now_ns)
+        elif self._doubt or self.late.reason:
+            self._lay("stale", self._doubt or self.late.reason, now_ns)
         else:
             self._lay(None, "", now_ns)
 

@@ -27,11 +27,12 @@ from depthcache.core.answers import Answer, Verdict
 from depthcache.core.commands import Refusal, TellAudit, TellLimit, TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.limits import SnapshotLimits
+from depthcache.core.order import SnapshotClock
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
-from depthcache.core.watchdogs import SilenceWatch
-from depthcache.errors import MalformedSnapshot
+from depthcache.core.watchdogs import SilenceWatch, TooOldWatch
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ __all__ = ["Upkeep"]
 
 _NEVER_NS = 1 << 63
 _LONGEST_WAIT = 5
-"""So often a snapshot that is ahead of a live stream is waited for again."""
+"""So many times the patience for one diff may be between two of them while a snapshot that is ahead is
+waited for."""
+_MOST_WAITS = 30
+"""So often it is waited for where times are not known."""
+_PASSED_US = 5_000_000
+"""Diffs this much younger than a snapshot hold all that it shows."""
 
 
 @dataclass(slots=True)
@@ -81,9 +87,11 @@ class Upkeep(Asker):
         on_dead: Callable[[int, int], None],
         on_confirmed: Callable[[int], None],
         on_refused: Callable[[Answer, int], None],
+        made: SnapshotClock,
     ) -> None:
         """`on_dead(silent since, now)`: the exchange's book moved on and no diff came. `on_confirmed(now)`:
-        the book is proven right. `on_refused(answer, now)`: the symbol is not known, or does not trade."""
+        the book is proven right. `on_refused(answer, now)`: the symbol is not known, or does not trade.
+        `made`: tells when snapshots were made."""
         self._context, self._router = context, context.router
         self._market, self._venue, self._symbol = market, venue, symbol
         self.owner = f"market {market}"
@@ -91,11 +99,15 @@ class Upkeep(Asker):
         self.limits: SnapshotLimits = SnapshotLimits(venue)
         self._pacer, self._book = pacer, book
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
+        self._made = made
+        self._made_us: tuple[int, int] | None = None
+        """When the snapshot that is ahead was made."""
+        self._too_old, self._too_old_at_ns = TooOldWatch(venue.snapshot_lag_s), 0
         self._silence = SilenceWatch(context.policy)
         self._live = False
         self._ticket: Ticket | None = None
         self._wishes: list[_Wish] = []
-        self._waits = 0
+        self._waits = self._stale = 0
         self._limit = 0
         self._need = self._need_for(0)
         self._not_before_ns = self._refreshed_ns = 0
@@ -192,9 +204,10 @@ class Upkeep(Asker):
         if not self._live or (self._ticket is not None and self._ticket.sent_ns is not None):
             return
         self._router.begin_refresh(self._market)
+        made_us = self._made.between_us(None, now_ns)
         try:
-            self._router.refresh(self._market, body, limit=levels, now_ns=now_ns)
-        except MalformedSnapshot:
+            self._router.refresh(self._market, body, limit=levels, now_ns=now_ns, made_us=made_us)
+        except (MalformedSnapshot, SymbolMismatch):
             self._router.end_refresh(self._market)
 
     def on_weakened(self, now_ns: int) -> None:
@@ -322,20 +335,43 @@ class Upkeep(Asker):
             self._ticket = None
 
     def _take(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
+        self._made_us = self._made.between_us(ticket.sent_ns, now_ns)
         try:
-            outcome = self._router.refresh(self._market, body, limit=ticket.limit, now_ns=now_ns)
-        except MalformedSnapshot:
+            outcome = self._router.refresh(
+                self._market, body, limit=ticket.limit, now_ns=now_ns, made_us=self._made_us
+            )
+        except (MalformedSnapshot, SymbolMismatch):
             self._router.end_refresh(self._market)
             self._failed(now_ns)
             return
         if outcome == "waiting":
             self._waits = 0
+            self._too_old.on_fitting()
             self._wait(now_ns)
+        elif outcome == "too_old":
+            self._on_too_old(ticket, now_ns)
         elif outcome != "merged":  # merged is told as a cause, with all others
             self._failed(now_ns)
 
+    def _on_too_old(self, ticket: Ticket, now_ns: int) -> None:
+        """A node behind shows an older book; where no diff comes either, the book's own ids are in doubt."""
+        last_ns = self._book.updated_ns or 0
+        if last_ns != self._too_old_at_ns:
+            self._too_old.on_fitting()
+            self._too_old_at_ns = last_ns
+        is_silent = last_ns < (ticket.sent_ns or ticket.asked_ns) - to_ns(self._context.policy.first_data_s)
+        if self._too_old.on_too_old(now_ns):
+            self._ticket = None
+            self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+            return
+        self._failed(now_ns)
+        if is_silent and self._live:
+            self._silence.on_weakened(now_ns)  # soon it is clear whether it is the node or the ids
+            self._set_look()
+
     def _wait(self, now_ns: int) -> None:
-        overdue_ns = now_ns + to_ns(self._context.policy.overdue_s)
+        self._stale = self._book.counters["stale"]
+        overdue_ns = now_ns + to_ns(self._context.policy.overdue_s) + self._made.late_ns
         self._context.deadlines.set(Timer.OVERDUE, self._market, overdue_ns)
 
     def _on_overdue(self, now_ns: int) -> None:
@@ -343,13 +379,25 @@ class Upkeep(Asker):
         ticket = self._ticket
         if ticket is None:
             return
-        last_ns = self._book.updated_ns or 0
-        if last_ns >= (ticket.sent_ns or 0) and self._waits < _LONGEST_WAIT:
-            self._waits += 1  # data flows, only later than answers do
-            self._wait(now_ns)
+        heard_ns, event_us = self._router.heard(self._market) or (0, None)
+        patience_ns = to_ns(self._context.policy.overdue_s) + self._made.late_ns
+        flows = heard_ns >= max(ticket.sent_ns or 0, now_ns - _LONGEST_WAIT * patience_ns)
+        if flows or self._book.counters["stale"] > self._stale:
+            if self._is_passed(event_us):
+                self._router.end_refresh(self._market)  # diffs of its time are in the book: its id is absurd
+                self._failed(now_ns)
+            else:
+                self._waits += 1  # data flows, only later than answers do
+                self._wait(now_ns)
         elif not self._router.settle_refresh(self._market, now_ns):
             self._ticket = None
             self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+
+    def _is_passed(self, event_us: int | None) -> bool:
+        """Whether diffs have come that were made clearly after the snapshot which is waited for."""
+        if event_us is None or self._made_us is None:
+            return self._waits >= _MOST_WAITS
+        return event_us > self._made_us[1] + _PASSED_US
 
     def _failed(self, now_ns: int) -> None:
         """Try again later, each time later."""
@@ -369,7 +417,8 @@ class Upkeep(Asker):
         if self._wishes and self._ticket is None:
             self._ask_audit(now_ns)
             return
-        self._silence.on_data(self._book.updated_ns or 0)
+        heard_ns, _ = self._router.heard(self._market) or (0, None)
+        self._silence.on_data(heard_ns)
         due_ns = self._silence.next_look_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from depthcache.core.policy import Policy, to_ns
 
-__all__ = ["SilenceWatch", "TooOldWatch"]
+__all__ = ["LateWatch", "SilenceWatch", "TooOldWatch"]
 
 _TOO_OLD_FOR_S = 60.0
 """Twice as long as caches and nodes of the exchange were seen to lag (options, 2026-04), besides that of the
 venue."""
+_MARK_NS, _LEAST_PROGRESS = 2_000_000_000, 0.5
+"""Event times that gain less than half of the time that goes by tell no lateness: their clock stands."""
+_TOLD_S, _TOLD_AFTER_NS = 5.0, 10_000_000_000
+"""A book is said to be late when it was this late for this long."""
 _GRAIN_NS = 1_000_000_000
 """Looks are rounded up to whole seconds, so that a thousand quiet books share their wake-ups."""
 
@@ -89,3 +93,48 @@ class TooOldWatch:
         self._since_ns = now_ns
         self._doubts += 1
         return self._doubts
+
+
+class LateWatch:
+    """Whether the diffs of a book arrive late, and for how long already.
+
+    A burst after a short stall is late for a moment only, and event times that do not go on with the time
+    tell nothing: late is a book whose diffs stay late while their event times advance.
+    """
+
+    __slots__ = ("_mark", "_since_ns", "_told")
+
+    def __init__(self) -> None:
+        self._mark: tuple[int, int] | None = None
+        self._since_ns: int | None = None
+        self._told = False
+
+    def believes(self, late_s: float, received_ns: int) -> bool:
+        """The newest diff was so late when it was received: whether its event time can be believed. True
+        once for each diff that is far enough from the last."""
+        made_ns = received_ns - to_ns(late_s)
+        if self._mark is None:
+            self._mark = (received_ns, made_ns)
+            return False
+        passed_ns = received_ns - self._mark[0]
+        if passed_ns < _MARK_NS:
+            return False
+        gained_ns = made_ns - self._mark[1]
+        self._mark = (received_ns, made_ns)
+        return gained_ns >= _LEAST_PROGRESS * passed_ns
+
+    def is_to_be_told(self, late_s: float, received_ns: int) -> bool:
+        """Whether the book has been late for so long that it is worth a word: true once."""
+        if late_s < _TOLD_S:
+            self._since_ns, self._told = None, False
+            return False
+        if self._since_ns is None:
+            self._since_ns = received_ns
+        due = received_ns - self._since_ns >= _TOLD_AFTER_NS
+        is_new, self._told = due and not self._told, self._told or due
+        return is_new
+
+    def end(self) -> None:
+        """Diffs are late no longer."""
+        self._mark = self._since_ns = None
+        self._told = False

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot
+from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot, SymbolMismatch
 from depthcache.model import Best, Outcome, SnapshotOutcome
 from depthcache.recording.digest import level_texts, sha256_of
 from depthcache.recording.oracle import Oracle
@@ -32,6 +32,7 @@ __all__ = ["NewBook", "Report", "Row", "verify"]
 MOST_DIFFERENT = 0.05
 """Share of the comparisons of a run that may differ: the exchange's own messages disagree for a
 moment now and then (14 of 174,742 in recordings of 2021 to 2024)."""
+_FIRST_MICROSECONDS = 10**14
 MOST_DIFFERENT_OF_ONE_BOOK = 0.10
 """The same for one book, whose recording may be short (9 of 171 in COIN-M BTCUSD_210924, 2021)."""
 
@@ -45,8 +46,14 @@ class ReplayBook(Protocol):
     def counters(self) -> dict[str, int]: ...
     @property
     def exact(self) -> Any: ...
-    def load_snapshot(self, body: bytes, *, limit: int | None = None) -> SnapshotOutcome:
+    def load_snapshot(
+        self, body: bytes, *, limit: int | None = None, latest_us: int | None = None
+    ) -> SnapshotOutcome:
         """Install a snapshot."""
+        ...
+
+    def freeze(self, levels: int | None = None, *, on_stale: Any = None) -> Any:
+        """A copy of the book, with `on_stale="serve"` of the last known one."""
         ...
 
     def apply(self, frame: bytes) -> Outcome:
@@ -223,6 +230,8 @@ class _Replay:
         """The recording was interrupted since the last applied diff: a hole is no gap."""
         self.unlike: list[str] = []
         """Where a book that was held differs from the one that the same frames make here."""
+        self._ahead_ns = 0
+        """How far event times were ahead of the recorder's clock, which is behind by at least that."""
         self._last: Diff | None = None
         """The newest diff since the gap, to notice further holes."""
 
@@ -261,7 +270,8 @@ class _Replay:
         book = self._book
         if held.last_update_id is None or book.last_update_id != held.last_update_id or _best(book) is None:
             return  # crossed is a fault by itself
-        for name, own, theirs in (("bids", book.exact.bids, held.bids), ("asks", book.exact.asks, held.asks)):
+        exact = book.freeze(on_stale="serve").exact
+        for name, own, theirs in (("bids", exact.bids, held.bids), ("asks", exact.asks, held.asks)):
             made = {(Decimal(price), Decimal(quantity)) for price, quantity in own[:]}
             kept = {(Decimal(price), Decimal(quantity)) for price, quantity in theirs}
             if made != kept:
@@ -272,6 +282,7 @@ class _Replay:
 
     def _on_diff(self, frame: Frame, diff: Diff) -> None:
         self.connection = frame.connection
+        self._compare_clocks(frame, diff)
         try:
             outcome = self._book.apply(frame.payload)
         except MalformedFrame as error:
@@ -306,8 +317,8 @@ class _Replay:
         if not self._waiting:
             return
         try:
-            outcome = self._book.load_snapshot(snapshot.body, limit=snapshot.limit)
-        except MalformedSnapshot as error:
+            outcome = self._load(self._book, snapshot)
+        except (MalformedSnapshot, SymbolMismatch) as error:
             self._problems.add(snapshot.place, str(error))
             return
         if first:
@@ -316,6 +327,17 @@ class _Replay:
             self._gaps += first
             return
         self._step_through(snapshot)
+
+    def _load(self, book: ReplayBook, snapshot: Snapshot) -> SnapshotOutcome:
+        """Install a snapshot with the time of its receipt. Raises MalformedSnapshot, SymbolMismatch."""
+        latest_us = None if snapshot.time_ns is None else (snapshot.time_ns + self._ahead_ns) // 1_000
+        return book.load_snapshot(snapshot.body, limit=snapshot.limit, latest_us=latest_us)
+
+    def _compare_clocks(self, frame: Frame, diff: Diff) -> None:
+        if frame.time_ns is not None and diff.event_time is not None:
+            is_micro = diff.event_time >= _FIRST_MICROSECONDS
+            made_ns = diff.event_time * (1_000 if is_micro else 1_000_000)
+            self._ahead_ns = max(self._ahead_ns, made_ns - frame.time_ns)
 
     def _note(self, snapshot: Snapshot) -> None:
         head = msgspec.json.decode(snapshot.body, type=_Sides)
@@ -326,7 +348,7 @@ class _Replay:
     def _step_through(self, snapshot: Snapshot) -> None:
         """Repeat diff by diff what the book just did at once, for the comparison after each."""
         book = self._fresh_book()
-        book.load_snapshot(snapshot.body, limit=snapshot.limit)
+        self._load(book, snapshot)
         kept, self._kept, self._waiting, self._broken = self._kept, [], False, False
         for index, (diff, payload) in enumerate(kept):
             outcome = book.apply(payload)
@@ -356,7 +378,8 @@ class _Replay:
         row.final_u = book.last_update_id
         if row.final_u is None or _best(book) is None:
             return row
-        bids, asks = book.exact.bids[:], book.exact.asks[:]
+        exact = book.freeze(on_stale="serve").exact
+        bids, asks = exact.bids[:], exact.asks[:]
         row.final_bids, row.final_asks = len(bids), len(asks)
         row.best_bid = level_texts(bids[0]) if bids else None
         row.best_ask = level_texts(asks[0]) if asks else None
@@ -378,9 +401,9 @@ class _Sides(msgspec.Struct):
 
 
 def _best(book: ReplayBook) -> Best[Decimal] | None:
-    """The exact best prices; None while the book is crossed."""
+    """The exact best prices of the last known book; None while it is crossed."""
     try:
-        best: Best[Decimal] = book.exact.best
+        best: Best[Decimal] = book.freeze(1, on_stale="serve").exact.best
     except BookNotSynced:
         return None
     return best

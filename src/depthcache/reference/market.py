@@ -9,7 +9,9 @@ joined by update id:
                (TOO_OLD). Any other one is installed; kept diffs at or before it are dropped, the
                rest must follow one another. All applied: SYNCED. A hole among them: BUFFERING
                again, with the diff behind the hole and all later ones (GAP). Where ids begin anew,
-               what was kept before is dropped: no snapshot will ever lead to it.
+               what was kept before is dropped: no snapshot will ever lead to it. That is so where a
+               lower id has a later event time (ANEW), and where a snapshot was made clearly after
+               the event time of a kept diff and has a lower id.
     BRIDGING   installed, nothing newer was kept, and nobody vouches that the stream was live
                before the snapshot was asked for: the next diff decides.
     SYNCED     the same, but the stream was live: nothing newer than the snapshot exists, or it
@@ -18,8 +20,18 @@ joined by update id:
 From BRIDGING and SYNCED: a diff that continues is applied, both sides at once; one at or before
 the held id changes nothing; a gap, a malformed frame or ids that began anew lead to BUFFERING, and
 the frame of the gap is the first kept one. The old levels stay until the next install, readable
-only as stale. A book whose best prices touch or cross after a whole event is `crossed`: it is kept
-up but not served (a published event never crosses the exchange's own book, measured 2026-09-04).
+only as stale.
+
+Ids began anew where a diff at or before the held id was made clearly after the book was there
+(`sequence`: the order in time). What the book held when is its *base*: the snapshot's id and time,
+then id and event time of each applied diff. A stale diff without a base or without an event time
+leaves the book *in doubt* until a diff is applied, and is kept. The next snapshot decides: a lower id
+than the held one means that ids began anew, where the snapshot is clearly younger than the base, or
+where the book is in doubt. Any other snapshot with a lower id is an older one: it changes nothing
+(TOO_OLD).
+
+A book whose best prices touch or cross after a whole event is `crossed`: it is kept up but not served (a
+published event never crosses the exchange's own book, measured 2026-09-04).
 
 `transitions` is the table of all that. Over it lies at most one condition from outside (stale,
 halted, disconnected, closed); users see the worse of both. Time comes in as an argument. Not here: when
@@ -32,12 +44,24 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
-from depthcache.reference.book import WHOLE, BookSide, Tally
+from depthcache.reference.book import WHOLE, BookSide
+from depthcache.reference.chronology import Chronology
+from depthcache.reference.kept import Kept
 from depthcache.reference.lines import Lines
-from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
-from depthcache.reference.refresh import Fresh, Refresh
-from depthcache.reference.sequence import Continuity, Verdict, judge, looks_reset
+from depthcache.reference.messages import DepthSnapshot, DepthUpdate
+from depthcache.reference.refresh import Refresh
+from depthcache.reference.refreshing import Refreshing
+from depthcache.reference.sequence import (
+    Continuity,
+    SnapshotTime,
+    Verdict,
+    is_plausible,
+    judge,
+    looks_reset,
+    snapshot_time,
+)
 from depthcache.reference.transitions import Event, follow
 
 if TYPE_CHECKING:
@@ -70,7 +94,7 @@ def worse(one: Status, other: Status) -> Status:
     return one if _BADNESS[one] >= _BADNESS[other] else other
 
 
-class Market:
+class Market(Refreshing):
     """One symbol. Order of calls: `on_diff` for every frame, `install` for a snapshot."""
 
     exchange: str
@@ -98,10 +122,9 @@ class Market:
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.causes: set[str] = set()
         self.caused_ns: int = 0
-        self._kept: list[tuple[bytes, int]] = []
-        self._kept_bytes, self._most_bytes = 0, buffer_bytes
-        self._newest_kept: tuple[int, int] | None = None
-        self._base_time_us: int | None = None
+        self.kept: Kept = Kept(buffer_bytes)
+        self._most_bytes = buffer_bytes
+        self.chronology: Chronology = Chronology()
         self._data_seen = False
         self.lines: Lines = Lines()
         self.compared: tuple[int, int, int, int, int] | None = None
@@ -150,9 +173,10 @@ class Market:
             self._cause("first_data", received_ns)
         if self.state in (Status.EMPTY, Status.BUFFERING):
             self.lines.on_kept(connection, received_ns)
+            self.chronology.on_unapplied(update, received_ns)
             if self._is_of_before(update):
                 self._on(Event.ANEW, received_ns)
-                self._forget_kept()
+                self.kept.clear()
                 self.counters["resets"] += 1
                 self._cause("reset", received_ns)
             reason = "waiting for a snapshot" if self.state is Status.EMPTY else None
@@ -174,15 +198,17 @@ class Market:
             return Outcome.STALE
         if verdict is Verdict.STALE:
             self.counters["stale"] += 1
-            if not looks_reset(update, self._base_time_us):
+            base_us = self.chronology.base_us_of(update, received_ns, confirmed=self.confirmed)
+            if not looks_reset(update, base_us):
                 self._on(Event.STALE, received_ns)
-                self._note_time(update)
+                self._on_stale(update, raw, received_ns, is_ordered=base_us is not None)
                 if many:
                     self.lines.on_joined(connection, received_ns)
                 return Outcome.STALE
-            self.counters["resets"] += 1
-            self._lose(Event.RESET, "the exchange's update ids began anew", received_ns)
+            self.kept.clear()
+            self._begin_anew(received_ns)
         else:
+            self.kept.clear()
             self.counters["gaps"] += 1
             self._lose(Event.GAP, self._gap_reason(update), received_ns)
         self._keep(update, raw, received_ns)
@@ -198,20 +224,31 @@ class Market:
     # --- commands ----------------------------------------------------------------------------
 
     def install(
-        self, snapshot: DepthSnapshot, *, limit: int | None, live: bool, now_ns: int
+        self,
+        snapshot: DepthSnapshot,
+        *,
+        limit: int | None,
+        live: bool,
+        now_ns: int,
+        made: SnapshotTime | None = None,
     ) -> SnapshotOutcome:
-        """Take a snapshot that was asked with `limit`.
+        """Take a snapshot that was asked with `limit`. Raises SymbolMismatch, MalformedSnapshot.
 
-        `live`: the subscription was acknowledged, or data had arrived, before it was asked for.
+        `live`: the subscription was acknowledged, or data had arrived, before it was asked for. `made`: when
+        it was made; None for what its body tells.
         """
+        self.check(snapshot)
+        made = snapshot_time(snapshot, made)
         held = snapshot.last_update_id
+        in_doubt = self.state in (Status.BRIDGING, Status.SYNCED)
+        if in_doubt and self.last_update_id is not None and held < self.last_update_id:
+            if not self.chronology.has_fallen(made, self.updated_ns):
+                return SnapshotOutcome.TOO_OLD
+            self._begin_anew(now_ns)
+        self._drop_of_before(held, made, now_ns)
         if len(self.lines) > 1:
-            self._kept.sort(key=_last_id)
-        waiting = [
-            (update, raw, received_ns)
-            for raw, received_ns in self._kept
-            if (update := parse_frame(raw).update) is not None
-        ]
+            self.kept.sort()
+        waiting = self.kept.all()
         fresh = [
             kept
             for kept in waiting
@@ -224,12 +261,14 @@ class Market:
         self._refresh = None
         self.lines.on_installed()
         self._note_altered()
-        self.counters["stale"] += len(waiting) - len(fresh)
-        self._forget_kept()
+        if not in_doubt:  # those in doubt were counted as they came
+            self.counters["stale"] += len(waiting) - len(fresh)
+        self.kept.clear()
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
         self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
-        self.confirmed, self._base_time_us = False, None
+        self.confirmed = False
+        self.chronology.on_installed(held, made)
         self._check_crossed(now_ns)
         for number, (update, _, received_ns) in enumerate(fresh):
             verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
@@ -257,50 +296,9 @@ class Market:
 
     def restart(self, reason: str, now_ns: int) -> None:
         """The diffs will come from a new connection: kept ones are of no use."""
-        self._forget_kept()
+        self.kept.clear()
         self._data_seen = False
         self._on(Event.RESTART, now_ns, reason)
-
-    # --- refreshing --------------------------------------------------------------------------
-
-    def begin_refresh(self) -> bool:
-        """Keep what is applied from now on; False: the book is not live."""
-        live = self.state is Status.SYNCED
-        if live:
-            self._refresh = Refresh()
-        return live
-
-    def end_refresh(self) -> None:
-        """Forget a refresh that was begun."""
-        self._refresh = None
-
-    def refresh(self, snapshot: DepthSnapshot, *, limit: int | None, now_ns: int) -> str:
-        """Roll a snapshot to the live book's id, compare and merge; what became of it."""
-        refresh, self._refresh = self._refresh, None
-        if refresh is None or self.last_update_id is None:
-            return "not_live"
-        fresh = Fresh(snapshot, limit)
-        if not all(fresh.roll(self.continuity, update) for update in refresh.kept):
-            return "too_old"
-        if fresh.update_id < self.last_update_id:
-            return "too_old"
-        if fresh.update_id > self.last_update_id:
-            self._refresh = Refresh(fresh=fresh)
-            return "waiting"
-        self._merge(fresh, now_ns)
-        return "merged"
-
-    def settle_refresh(self, now_ns: int) -> bool:
-        """No diff came for a snapshot that waits: False where it shows another book, and is dropped."""
-        refresh, self._refresh = self._refresh, None
-        if refresh is None or refresh.fresh is None:
-            return True
-        fresh = refresh.fresh
-        wrong = self.bids.compare(fresh.bids).wrong + self.asks.compare(fresh.asks).wrong
-        same = self.continuity == "chained" and not wrong
-        if same:
-            self._merge(fresh, now_ns)
-        return same
 
     # --- connections -------------------------------------------------------------------------
 
@@ -334,7 +332,7 @@ class Market:
         self.counters["applied"] += 1
         self.last_update_id, self.updated_ns = update.final_update_id, received_ns
         self.event_time_us = update.event_time_us or None
-        self._base_time_us = update.event_time_us or self._base_time_us
+        self.chronology.on_applied(update)
 
     def _settle(self, received_ns: int) -> None:
         """After an update of a live book: it confirms the snapshot, and may cross the book."""
@@ -342,6 +340,7 @@ class Market:
             self._on(Event.NEXT, received_ns)
         else:
             self.confirmed = True
+            self.kept.clear()
             if self.state is Status.BRIDGING:
                 self._sync(Event.NEXT, received_ns)
             else:
@@ -359,37 +358,6 @@ class Market:
     def _lose(self, event: Event, reason: str, now_ns: int) -> None:
         self._cause("reset" if event is Event.RESET else "gap", now_ns)
         self._on(event, now_ns, reason)
-
-    def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
-        refresh = self._refresh
-        if refresh is None:
-            return
-        if refresh.fresh is None:
-            if refresh.kept and refresh.kept_bytes + len(raw) > self._most_bytes:
-                self._refresh = None
-                return
-            refresh.kept.append(update)
-            refresh.kept_bytes += len(raw)
-            return
-        if not refresh.fresh.roll(self.continuity, update):
-            self._refresh = None
-        elif refresh.fresh.update_id == self.last_update_id:
-            self._refresh = None
-            self._merge(refresh.fresh, received_ns)
-
-    def _merge(self, fresh: Fresh, now_ns: int) -> None:
-        assert self.last_update_id is not None
-        self._on(Event.REFRESHED, now_ns)
-        held = (self.bids.levels, self.asks.levels)
-        found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
-        if held != (self.bids.levels, self.asks.levels):
-            self._note_altered()
-        self.compared = (self.last_update_id, found.checked, found.differing, found.missing, found.extra)
-        self.confirmed_ns = now_ns
-        self.counters["refreshes"] += 1
-        self.counters["corrections"] += found.wrong
-        self._cause("refreshed", now_ns)
-        self._check_crossed(now_ns)
 
     def _note_altered(self) -> None:
         if self.following is not None:
@@ -424,38 +392,81 @@ class Market:
         )
         return f"a gap: the book holds {self.last_update_id}, the next diff follows {follows}"
 
-    def _note_time(self, update: DepthUpdate) -> None:
-        if self._base_time_us is None and update.event_time_us:
-            self._base_time_us = update.event_time_us
+    def check(self, snapshot: DepthSnapshot) -> None:
+        """Raises SymbolMismatch for a snapshot of another symbol, MalformedSnapshot for an absurd id.
+
+        Absurd is one that no exchange has, or that is far above those of the diffs that are kept or applied.
+        """
+        foreign = snapshot.foreign_to(self.symbol) if self.symbol else None
+        if foreign is not None:
+            raise SymbolMismatch(expected=self.symbol, received=foreign)
+        known = self.last_update_id if self.confirmed else None
+        if self.state is Status.BUFFERING:
+            known = None if self.kept.newest is None else self.kept.newest[0]
+        if not is_plausible(snapshot.last_update_id, known):
+            raise MalformedSnapshot(what="lastUpdateId is far above any update id", position=0, excerpt=b"")
+
+    # --- the order in time -------------------------------------------------------------------
+
+    def heard(self) -> tuple[int, int | None] | None:
+        """When the newest diff was received that was applied, kept, or is backlog, and its event time."""
+        return self.chronology.heard(self.updated_ns, self.event_time_us)
+
+    def late_us(self) -> int | None:
+        """How late that diff was; None while the exchange's clock or its event time is not known."""
+        heard, offset_ns = self.heard(), self.chronology.clock_offset_ns
+        if heard is None or heard[1] is None or offset_ns is None:
+            return None
+        return (heard[0] + offset_ns) // 1_000 - heard[1]
+
+    def date_snapshot(self, made: SnapshotTime) -> None:
+        """The snapshot that is held, and no diff after it, was made between these times: known only now."""
+        if self.chronology.base is None and not self.confirmed and self.last_update_id is not None:
+            self.chronology.on_installed(self.last_update_id, made)
+
+    def _on_stale(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:
+        """A stale update is backlog, or of an order that is not known."""
+        if update.event_time_us and is_ordered:
+            self.chronology.on_unapplied(update, received_ns)
+        elif not self.confirmed:
+            self.chronology.in_doubt = True
+            if self.kept.is_full(raw):
+                self.kept.clear()
+            self.kept.add(update, raw, received_ns)
+
+    def _begin_anew(self, now_ns: int) -> None:
+        self.chronology.base, self.chronology.in_doubt = None, False
+        self.counters["resets"] += 1
+        self._lose(Event.RESET, "the exchange's update ids began anew", now_ns)
+
+    def _drop_of_before(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
+        """Kept diffs with higher ids than a snapshot that was made clearly after them are of before ids
+        began anew."""
+        if made is None or self.state is not Status.BUFFERING:
+            return
+        in_time = self.chronology
+        if self.kept.retain(
+            lambda each: (
+                each[0].final_update_id <= snapshot_id or not in_time.is_of_before(each[0], each[2], made)
+            )
+        ):
+            self._on(Event.ANEW, now_ns)
+            self.counters["resets"] += 1
+            self._cause("reset", now_ns)
 
     def _is_of_before(self, update: DepthUpdate) -> bool:
         """Ids have begun anew since the newest diff was kept: no snapshot will ever lead to it."""
-        if self._newest_kept is None:
-            return False
-        final_update_id, event_time_us = self._newest_kept
-        return update.final_update_id < final_update_id and looks_reset(update, event_time_us)
+        newest = self.kept.newest
+        return newest is not None and update.final_update_id < newest[0] and looks_reset(update, newest[1])
 
     def _keep(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
-        if self._kept_bytes + len(raw) > self._most_bytes and self._kept:
+        if self.kept.is_full(raw):
             self._on(Event.DROPPED, now_ns)
-            self._forget_kept()
+            self.kept.clear()
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)
-        self._kept.append((raw, now_ns))
-        self._kept_bytes += len(raw)
-        newest = (update.final_update_id, update.event_time_us)
-        if newest[1] and (self._newest_kept is None or newest[0] > self._newest_kept[0]):
-            self._newest_kept = newest
-
-    def _forget_kept(self) -> None:
-        self._kept.clear()
-        self._kept_bytes, self._newest_kept = 0, None
+        self.kept.add(update, raw, now_ns)
 
     def _cause(self, cause: str, now_ns: int) -> None:
         self.causes.add(cause)
         self.caused_ns = now_ns
-
-
-def _last_id(kept: tuple[bytes, int]) -> int:
-    update = parse_frame(kept[0]).update
-    return 0 if update is None else update.final_update_id

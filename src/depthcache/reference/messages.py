@@ -6,7 +6,9 @@ A frame is one JSON object. Wrapped (combined streams) it looks like
      "U":50093239189,"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}}
 
 raw, it is the inner object alone. Futures add `T`, `pu`, `ps` and `st` (Binance spot API docs,
-2026-07-21; USD-M docs, 2026-05-28). Unknown keys are ignored; three appeared in 2026 alone.
+2026-07-21; USD-M docs, 2026-05-28). Unknown keys are ignored; three appeared in 2026 alone. So is what
+no rule needs: `T` and the third element of a level (archives of 2017 to 2019: `["price","qty",[]]`).
+An event time that is no time counts as none, a `pu` that is no id as missing.
 
 Not here: what a diff does to a book (`market`, `book`).
 """
@@ -18,6 +20,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeAlias, cast
 
 from depthcache.errors import MalformedFrame, MalformedMessage, MalformedSnapshot
@@ -38,9 +41,11 @@ MOST_DECIMALS = 18
 TOO_LARGE = Decimal(10) ** 20
 LARGEST_ID = 2**63 - 1
 FIRST_MICROSECONDS = 10**14  # times from here on are microseconds, below milliseconds
+LAST_MICROSECONDS = 10**17  # times from here on (the year 5138) are none
 
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _SPECIAL = re.compile(rb'["\\{}\[\]]')
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,19 @@ class DepthSnapshot:
     last_update_id: int
     bids: Side
     asks: Side
+    symbol: str | None = None  #            `symbol`, COIN-M only
+    pair: str | None = None  #              `pair`, COIN-M only
+    event_time_us: int = 0  #               `E`, USD-M and COIN-M; 0 when absent
+    transaction_time_us: int = 0  #         `T`, futures and options; 0 when absent
+
+    def foreign_to(self, symbol: str) -> str | None:
+        """The symbol or pair it names, where that is not `symbol`'s; ASCII case does not count."""
+        own = symbol.translate(_UPPER)
+        if self.symbol is not None and self.symbol.translate(_UPPER) != own:
+            return self.symbol
+        if self.pair is not None and self.pair.translate(_UPPER) not in (own, own.partition("_")[0]):
+            return self.pair
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +153,15 @@ def parse_snapshot(data: bytes) -> DepthSnapshot:
     try:
         top = _load(data)
         top.only("lastUpdateId", "bids", "asks", "E")
-        identity = _integer(top.needed("lastUpdateId"))
-        if top.all("E"):
-            _integer(top.last("E"))
-        return DepthSnapshot(identity, _side(top.needed("bids")), _side(top.needed("asks")))
+        return DepthSnapshot(
+            _integer(top.needed("lastUpdateId")),
+            _side(top.needed("bids")),
+            _side(top.needed("asks")),
+            _name(top.last("symbol")),
+            _name(top.last("pair")),
+            _time_us(top.last("E")),
+            _time_us(top.last("T")),
+        )
     except _Wrong as wrong:
         raise _malformed(MalformedSnapshot, wrong, data, None) from None
 
@@ -153,13 +176,9 @@ def _diff(keys: _Keys) -> DepthUpdate | None:
     first, final = _integer(keys.needed("U")), _integer(keys.needed("u"))
     if first > final:
         raise _Wrong("the first update id U is above the final update id u")
-    previous = None if keys.last("pu") is None else _integer(keys.last("pu"))
-    if keys.all("T"):
-        _integer(keys.last("T"))
-    event_time = _integer(keys.last("E")) if keys.all("E") else 0
+    previous = keys.last("pu") if _is_id(keys.last("pu")) else None
     bids, asks = _side(keys.needed("b")), _side(keys.needed("a"))
-    time_us = event_time if event_time >= FIRST_MICROSECONDS else event_time * 1_000
-    return DepthUpdate(symbol, first, final, previous, time_us, bids, asks)
+    return DepthUpdate(symbol, first, final, previous, _time_us(keys.last("E")), bids, asks)
 
 
 def _side(levels: Any) -> Side:
@@ -169,9 +188,9 @@ def _side(levels: Any) -> Side:
     for level in cast("list[object]", levels):
         is_array = isinstance(level, list) and not isinstance(level, _Keys)
         texts = cast("list[object]", level) if is_array else []
-        if len(texts) != 2:
+        if len(texts) not in (2, 3):
             raise _Wrong("a level must be an array of two strings")
-        price, quantity = map(_number, texts)
+        price, quantity = map(_number, texts[:2])
         if not price.value:
             raise _Wrong("a price must be above zero")
         side.append((price, quantity))
@@ -205,10 +224,25 @@ def _exponent(power: str) -> int:
     return -size if power.startswith("-") else size
 
 
+def _is_id(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int) and 0 <= value <= LARGEST_ID
+
+
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_ID:
-        raise _Wrong("an id or time must be an integer of 64 bits that is not negative")
-    return value
+    if not _is_id(value):
+        raise _Wrong("an id must be an integer of 64 bits that is not negative")
+    return cast("int", value)
+
+
+def _time_us(value: Any) -> int:
+    """A time in microseconds, whatever it is in on the wire; 0 for what is none."""
+    if not _is_id(value) or value >= LAST_MICROSECONDS:
+        return 0
+    return cast("int", value) * (1 if value >= FIRST_MICROSECONDS else 1_000)
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _load(data: bytes) -> _Keys:

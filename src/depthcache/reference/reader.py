@@ -16,10 +16,11 @@ from typing import Any, cast
 from depthcache.errors import BookClosed, BookNotSynced, InvalidArgument, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
+from depthcache.reference.kept import Kept
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
 from depthcache.reference.names import can_be_symbol
-from depthcache.reference.sequence import Continuity
+from depthcache.reference.sequence import Continuity, SnapshotTime
 
 __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
 
@@ -250,7 +251,7 @@ class FrozenBook(BookReader):
         frozen.__dict__.update(market.__dict__)
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
-        frozen._kept = []
+        frozen.kept = Kept(0)
         frozen.following = None
         frozen.state, frozen.condition = market.state, market.condition
         super().__init__(frozen, serve_stale=True)
@@ -286,14 +287,26 @@ class Book(BookReader):
     """A book without a network; the first diff fixes its symbol when none is given."""
 
     def __init__(
-        self, exchange: str, symbol: str | None, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
+        self,
+        exchange: str,
+        symbol: str | None,
+        continuity: Continuity,
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        serve_stale: bool = False,
     ) -> None:
         market = Market(exchange, symbol or "", continuity, buffer_bytes=buffer_bytes)
-        super().__init__(market, serve_stale=True)
+        super().__init__(market, serve_stale=serve_stale)
 
-    def load_snapshot(self, body: Any, *, limit: int | None = None) -> SnapshotOutcome:
+    def load_snapshot(
+        self, body: Any, *, limit: int | None = None, latest_us: int | None = None
+    ) -> SnapshotOutcome:
         """Install a snapshot; kept diffs newer than it are applied."""
-        return self._market.install(parse_snapshot(as_bytes(body)), limit=limit, live=True, now_ns=0)
+        snapshot = parse_snapshot(as_bytes(body))
+        made = None if latest_us is None else SnapshotTime(0, latest_us)
+        outcome = self._market.install(snapshot, limit=limit, live=True, now_ns=0, made=made)
+        self._market.symbol = self._market.symbol or snapshot.symbol or ""
+        return outcome
 
     def apply(self, frame: Any) -> Outcome:
         """Apply one frame."""

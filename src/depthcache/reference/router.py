@@ -21,7 +21,7 @@ from depthcache.reference.market import BUFFER_BYTES, Market
 from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
 from depthcache.reference.names import shown
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
-from depthcache.reference.sequence import Continuity
+from depthcache.reference.sequence import Continuity, SnapshotTime
 
 __all__ = ["ControlMessage", "FollowerReady", "MarketChange", "Router", "StrayFrame", "StreamFrame"]
 
@@ -152,11 +152,19 @@ class Router:
         return BookReader(self._markets[market], serve_stale=serve_stale)
 
     def install_snapshot(
-        self, market: int, body: Any, *, limit: int | None, live: bool, now_ns: int
+        self,
+        market: int,
+        body: Any,
+        *,
+        limit: int | None,
+        live: bool,
+        now_ns: int,
+        made_us: tuple[int, int] | None = None,
     ) -> SnapshotOutcome:
-        """Install a snapshot. Raises MalformedSnapshot; nothing is changed then."""
+        """Install a snapshot. Raises MalformedSnapshot, SymbolMismatch; nothing is changed then."""
         snapshot = parse_snapshot(as_bytes(body))
-        outcome = self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns)
+        made = None if made_us is None else SnapshotTime(*made_us)
+        outcome = self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns, made=made)
         _tell(self._markets[market])
         return outcome
 
@@ -168,10 +176,19 @@ class Router:
         """Forget a refresh that was begun."""
         self._markets[market].end_refresh()
 
-    def refresh(self, market: int, body: Any, *, limit: int | None, now_ns: int) -> str:
-        """Compare a live book with a snapshot and merge it. Raises MalformedSnapshot."""
+    def refresh(
+        self,
+        market: int,
+        body: Any,
+        *,
+        limit: int | None,
+        now_ns: int,
+        made_us: tuple[int, int] | None = None,
+    ) -> str:
+        """Compare a live book with a snapshot and merge it. Raises MalformedSnapshot, SymbolMismatch."""
         snapshot = parse_snapshot(as_bytes(body))
-        outcome = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns)
+        made = None if made_us is None else SnapshotTime(*made_us)
+        outcome = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns, made=made)
         _tell(self._markets[market])
         return outcome
 
@@ -199,7 +216,26 @@ class Router:
         ]
 
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
-        """Delays are counted by the native router only."""
+        """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
+        self._markets[market].chronology.clock_offset_ns = offset_ns
+
+    def heard(self, market: int) -> tuple[int, int | None] | None:
+        """When the newest diff came that was applied, kept, or is backlog, and its event time."""
+        return self._markets[market].heard()
+
+    def late(self, most_us: int) -> list[tuple[int, int, int]]:
+        """The markets whose newest diff was more than so late when it came, how late in microseconds, and
+        when it came."""
+        found: list[tuple[int, int, int]] = []
+        for number, market in sorted(self._markets.items()):
+            heard, late_us = market.heard(), market.late_us()
+            if heard is not None and late_us is not None and late_us > most_us:
+                found.append((number, late_us, heard[0]))
+        return found
+
+    def date_snapshot(self, market: int, made_us: tuple[int, int]) -> None:
+        """The snapshot that is held, and no diff after it, was made between these times."""
+        self._markets[market].date_snapshot(SnapshotTime(*made_us))
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, kept diffs stay."""

@@ -11,27 +11,67 @@
 USD-M, COIN-M, options (futures docs, 2026-05-28): discard `u < L`; the first event has `U <= L` and
 `u >= L`; each next one has `pu` equal to the previous `u`, otherwise start again.
 
-Two wordings are not taken literally. Spot step 5: after discarding `u <= L` the first event may
-begin at L + 1 (measured: L=99076734902, next U=99076734903, 2026-08-24). Futures: ids are shared
-between symbols, so L may lie in the hole between `pu` and `U`; `pu <= L` is what proves that
-nothing is missing (ids measured 2026-10-07).
+Three wordings are not taken literally:
+
+- Spot step 5: after discarding `u <= L` the first event may begin at L + 1 (measured: L=99076734902,
+  next U=99076734903, 2026-08-24).
+- Futures, the first event: ids are shared between symbols, so L may lie in the hole between `pu` and
+  `U`; `pu <= L` is what proves that nothing is missing (ids measured 2026-10-07).
+- Futures, every next event: `pu` may also lie below the held id, as long as `u` is above it. The event
+  then covers `(pu, u]`, which overlaps what the book holds and leaves no hole. Quantities are absolute,
+  so applying the overlap again changes nothing: the book at `u` is the exchange's. Calling it a gap
+  would cost a snapshot and prove nothing. `pu` above the held id is a gap.
+
+The order in time. Ids alone do not tell a backlog (old diffs that arrive late, however late) from ids
+that began anew (testnets, about monthly): both lie at or below the held id, both chain, both rise. Event
+times do. What a book holds up to an id was there at the event time of that id's diff; a snapshot's id
+was there when it was made. A diff of an id at or below it with an event time clearly later than that has
+new ids. Where either time is unknown nothing is concluded from diffs: a later snapshot decides, by
+whether its id fell.
 
 Not here: what is done about it (`market`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
-from depthcache.reference.messages import DepthUpdate
+from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 
-__all__ = ["RESET_AFTER_US", "Continuity", "Verdict", "judge", "looks_reset"]
+__all__ = [
+    "LARGEST_JUMP",
+    "LARGEST_PLAUSIBLE_ID",
+    "NODE_LAG_US",
+    "RESET_AFTER_US",
+    "Continuity",
+    "Held",
+    "SnapshotTime",
+    "Verdict",
+    "is_plausible",
+    "judge",
+    "looks_reset",
+    "snapshot_time",
+]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
 
 RESET_AFTER_US = 5_000_000
-"""Older ids than held, with an event time this much later: the ids began anew (testnets, monthly)."""
+"""Older ids than held, with an event time this much later: the ids began anew (testnets, monthly). A diff
+is sent up to 1 s after the changes in it (the slowest streams); the rest is for clocks of the exchange's
+servers that differ."""
+
+NODE_LAG_US = 30_000_000
+"""How far the book of a REST node may be behind the time it tells or answers at (options, 2026-04)."""
+
+LARGEST_PLAUSIBLE_ID = 10**15
+"""Ids above it are no exchange's: USD-M, the largest, was at 1.2e13 and gained about 1e5 a second
+(2026-10-07), so it needs three centuries."""
+
+
+LARGEST_JUMP = 10**12
+"""How far a snapshot may be above the diffs that are known: months of USD-M's ids."""
 
 
 class Verdict(Enum):
@@ -73,9 +113,46 @@ def judge_chained(held_id: int, update: DepthUpdate, *, confirmed: bool) -> Verd
 
 
 def looks_reset(update: DepthUpdate, base_time_us: int | None) -> bool:
-    """Whether a stale update is no late duplicate but the first of ids that began anew.
+    """Whether a stale update is no backlog but the first of ids that began anew.
 
-    `base_time_us`: event time of the last applied diff, else of the first stale one since the
-    snapshot; None when there was neither.
+    `base_time_us`: when the ids up to the update's were there, at the latest; None when that is unknown.
     """
     return base_time_us is not None and update.event_time_us > base_time_us + RESET_AFTER_US
+
+
+def is_plausible(snapshot_id: int, known_id: int | None) -> bool:
+    """Whether a snapshot may have that id; `known_id`: of the newest diff that is kept or applied."""
+    most = LARGEST_PLAUSIBLE_ID
+    return snapshot_id <= (most if known_id is None else min(most, known_id + LARGEST_JUMP))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Up to which id a book was there at which time (exchange's clock, at the latest)."""
+
+    update_id: int
+    latest_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTime:
+    """Between which times a snapshot was made, on the exchange's clock; `earliest_us` 0: unknown."""
+
+    earliest_us: int
+    latest_us: int
+
+    def is_after(self, held: Held) -> bool:
+        """Whether it was clearly made after the book was at that id."""
+        return self.earliest_us > held.latest_us + RESET_AFTER_US
+
+
+def snapshot_time(snapshot: DepthSnapshot, told: SnapshotTime | None = None) -> SnapshotTime | None:
+    """When a snapshot was made: as whoever asked for it knows (`told`), else by its own `E` and `T` (USD-M
+    and COIN-M have both, options `T` alone); None where nothing tells it."""
+    times = [time for time in (snapshot.event_time_us, snapshot.transaction_time_us) if time]
+    if not times:
+        return told
+    by_itself = SnapshotTime(max(0, min(times) - NODE_LAG_US), max(times))
+    if told is None:
+        return by_itself
+    return SnapshotTime(told.earliest_us or by_itself.earliest_us, told.latest_us)

@@ -26,7 +26,7 @@ class Event(Enum):
     STALE = "all of a diff is in the book already"
     AHEAD = "a diff leaves a hole that another line may fill"
     GAP = "updates between the book and a diff are missing"
-    RESET = "a diff is older than the book and 5 s younger: ids began anew"
+    RESET = "a diff or a snapshot has an older id and is clearly younger: ids began anew"
     MALFORMED = "a frame cannot be read"
     LINE_LOST = "the line that could have filled a hole is gone"
     TOO_OLD = "a snapshot is older than the kept diffs allow"

@@ -26,7 +26,7 @@ from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer
 from depthcache.simulator.limits import Limits
 from depthcache.simulator.listing import Listed, check_status, check_tick, leader, profiles
 from depthcache.simulator.market import Ids, Market
-from depthcache.simulator.place import Phase, Place, Stream
+from depthcache.simulator.place import LateMessage, Phase, Place, Stream
 from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth
@@ -109,7 +109,7 @@ class SimulatedExchange(Exchange):
         self._sessions: list[LiveSession] = []
         self.limits: Final = Limits()
         """What clients have spent."""
-        self._due: list[tuple[int, int, Place | tuple[Place, Stream]]] = []
+        self._due: list[tuple[int, int, Place | tuple[Place, Stream] | LateMessage]] = []
         self._order = count()
         self._now_ns = 0
 
@@ -153,6 +153,8 @@ class SimulatedExchange(Exchange):
             at_ns, _, what = heapq.heappop(self._due)
             if isinstance(what, Place):
                 self._move(what, at_ns)
+            elif isinstance(what, LateMessage):
+                what.send(at_ns)
             else:
                 self._flush(*what, at_ns)
         for session in tuple(self._sessions):
@@ -340,6 +342,8 @@ class SimulatedExchange(Exchange):
         self._push(place.next_ns(at_ns), place)
 
     def _flush(self, place: Place, stream: Stream, at_ns: int) -> None:
+        if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
+            place.end(stream)  # it was kept for whoever subscribes while it is late
         if stream.is_over:
             return
         self._say(place, stream, at_ns)
@@ -360,9 +364,13 @@ class SimulatedExchange(Exchange):
         stream.said = said
         if self.trouble.is_silent(name, place.symbol):
             return
+        stream.last_ns = max(stream.last_ns, at_ns + round(self.trouble.late_s.get(name, 0.0) * 1e9))
         behind_ns = round(self.trouble.behind_s.get(name, 0.0) * 1e9)
-        for session in tuple(stream.listeners):
-            session.send(stream.name, said, at_ns, fault=fault, behind_ns=behind_ns)
+        message = LateMessage(stream, said, fault, behind_ns)
+        if stream.last_ns > at_ns:
+            self._push(stream.last_ns, message)
+        else:
+            message.send(at_ns)
 
     def _repeats(self, fault: str, at_ns: int) -> float:
         """How much of the diff before is in the next one, too."""
@@ -380,9 +388,8 @@ class SimulatedExchange(Exchange):
             for stream in tuple(place.streams.values()):
                 if session in stream.listeners and stream.name not in wanted:
                     stream.listeners.remove(session)
-                    if not stream.listeners:
-                        stream.is_over = True
-                        del place.streams[stream.name]
+                    if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
+                        place.end(stream)
         for name in session.streams:
             self._listen(session, name, now_ns)
 
@@ -492,7 +499,7 @@ class SimulatedExchange(Exchange):
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
-    def _push(self, at_ns: int, what: Place | tuple[Place, Stream]) -> None:
+    def _push(self, at_ns: int, what: Place | tuple[Place, Stream] | LateMessage) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
 
 

@@ -17,7 +17,7 @@ from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs
 from depthcache.venues import Venue
 
-__all__ = ["Phase", "Place", "Stream"]
+__all__ = ["LateMessage", "Phase", "Place", "Stream"]
 
 _HUGE = (500, 1_000)
 """Levels of a huge event."""
@@ -46,6 +46,23 @@ class Stream:
     listeners: list[LiveSession] = field(default_factory=list)
     said: str | None = None
     is_over: bool = False
+    last_ns: int = 0
+    """When the last message that is late is sent: none overtakes another."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateMessage:
+    """A message of a stream that may be sent late."""
+
+    stream: Stream
+    said: str
+    fault: str
+    behind_ns: int
+
+    def send(self, at_ns: int) -> None:
+        """Send it to whoever listens now."""
+        for session in tuple(self.stream.listeners):
+            session.send(self.stream.name, self.said, at_ns, fault=self.fault, behind_ns=self.behind_ns)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +86,12 @@ class Place:
         self._ends[phase] = until_ns
         if phase is Phase.BURST:
             self.times = times
+
+    def end(self, stream: Stream) -> None:
+        """Nobody listens to a stream any more."""
+        stream.is_over = True
+        if self.streams.get(stream.name) is stream:
+            del self.streams[stream.name]
 
     def move(self, faults: Faults | None, at_ns: int) -> list[Change]:
         """The next event; none while the market stands still."""

@@ -33,7 +33,7 @@ class RebuiltBook:
     def __init__(self, venue: Venue, symbol: str) -> None:
         self._venue = venue
         self._symbol = symbol
-        self._book = Book(venue.name, symbol)
+        self._book = Book(venue.name, symbol, on_stale="serve")
         self._begins_after = 0
         self.most_levels: int | None = None
         """The largest limit that the recording can answer; None: it has no snapshot so far."""

@@ -53,6 +53,8 @@ class Trouble:
     """How long answers of a venue take."""
     behind_s: dict[str, float] = field(default_factory=dict)
     """How late the streams of a venue are."""
+    late_s: dict[str, float] = field(default_factory=dict)
+    """How late the venue sends its streams to everybody."""
     late_replies_s: dict[str, float] = field(default_factory=dict)
     """How late replies to control messages of a venue are."""
     refused_subscribes: dict[str, int] = field(default_factory=dict)
@@ -99,6 +101,12 @@ class Trouble:
     def lag_streams(self, venue: str, seconds: float) -> None:
         """Everything on the venue's streams is so late, and snapshots are ahead of it by that; 0 ends it."""
         self.behind_s[venues.venue(venue).name] = seconds
+
+    def late_streams(self, venue: str, seconds: float) -> None:
+        """The venue sends its streams so late, whoever subscribes when: what a new subscription brings first
+        was made so long before it, and snapshots are ahead of it by that. Event times tell when it was made.
+        0 ends it: what waits is still sent in its order."""
+        self.late_s[venues.venue(venue).name] = seconds
 
     def delay_replies(self, venue: str, seconds: float) -> None:
         """Replies to SUBSCRIBE and its relatives are so late, after data that came by them; 0 ends it."""

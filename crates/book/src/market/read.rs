@@ -83,7 +83,7 @@ impl Reading for Market {
 
     #[inline]
     fn readable(&self, serve_stale: bool) -> Result<(), NotReadable> {
-        let last_known = (serve_stale || self.terms.offline) && self.last_update_id.is_some();
+        let last_known = serve_stale && self.last_update_id.is_some();
         let undoubted = self.condition.is_none() && self.stalled.is_none();
         let current = self.state.status == Status::Synced && undoubted;
         if self.crossed.is_none() && (current || last_known) {

@@ -1,13 +1,13 @@
 //! Refreshing a live market: the theory stands in `refresh`.
 
-use super::Market;
+use super::{Market, Refused};
 use crate::condition::Status;
 use crate::delays::Delays;
 use crate::events::Cause;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::refresh::{Comparison, Fresh, Refresh, RefreshOutcome};
 use crate::scan;
-use crate::sequence::{Ids, Verdict};
+use crate::sequence::{Ids, SnapshotTime, Verdict};
 
 impl Market {
     /// Keep what is applied from now on, for a snapshot that is about to be asked for; false: the book
@@ -25,15 +25,19 @@ impl Market {
         self.refresh = None;
     }
 
-    /// The snapshot is there: roll it to the live book's id, compare and merge.
+    /// The snapshot is there: roll it to the live book's id, compare and merge. `made` as for `install`; where
+    /// it is refused, the refresh is over.
     pub fn refresh(
         &mut self,
         snapshot: &DepthSnapshot,
         limit: Option<usize>,
         now_ns: i64,
-    ) -> RefreshOutcome {
-        let (Some(refresh), Some(held)) = (self.refresh.take(), self.last_update_id) else {
-            return RefreshOutcome::NotLive;
+        made: Option<SnapshotTime>,
+    ) -> Result<RefreshOutcome, Refused> {
+        let refresh = self.refresh.take();
+        self.check(snapshot)?;
+        let (Some(refresh), Some(held)) = (refresh, self.last_update_id) else {
+            return Ok(RefreshOutcome::NotLive);
         };
         let mut fresh = Fresh::new(snapshot, limit);
         let mut update = DepthUpdate::default();
@@ -42,21 +46,25 @@ impl Market {
                 Verdict::Stale => {}
                 // It was read before it was kept: the same bytes are read the same way.
                 Verdict::Next if scan::frame(frame, &mut update).is_ok() => fresh.apply(&update),
-                _ => return RefreshOutcome::TooOld,
+                _ => return Ok(RefreshOutcome::TooOld),
             }
         }
         if fresh.update_id < held {
-            return RefreshOutcome::TooOld;
+            let made = SnapshotTime::of(snapshot, made);
+            if refresh.kept.iter().next().is_none() && self.has_fallen(made) {
+                self.begin_anew(now_ns);
+            }
+            return Ok(RefreshOutcome::TooOld);
         }
         if fresh.update_id > held {
             self.refresh = Some(Box::new(Refresh {
                 fresh: Some(fresh),
                 ..Refresh::default()
             }));
-            return RefreshOutcome::Waiting;
+            return Ok(RefreshOutcome::Waiting);
         }
         self.merge(fresh, now_ns);
-        RefreshOutcome::Merged
+        Ok(RefreshOutcome::Merged)
     }
 
     /// No diff came for a snapshot that waits: false where it shows another book than this one, and is

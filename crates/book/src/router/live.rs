@@ -10,6 +10,7 @@ use crate::message::DepthSnapshot;
 use crate::query::Reading;
 use crate::refresh::{Comparison, RefreshOutcome};
 use crate::scan;
+use crate::sequence::SnapshotTime;
 
 /// Looks of which one is made whatever was noted.
 const LOOKS: u32 = 8;
@@ -56,13 +57,40 @@ impl Router {
         body: &[u8],
         limit: Option<usize>,
         now_ns: i64,
+        made: Option<SnapshotTime>,
     ) -> Result<RefreshOutcome, RouterError> {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
-        Ok(self.change(market, cell.lock(), |held| {
-            held.refresh(&snapshot, limit, now_ns)
-        }))
+        self.change(market, cell.lock(), |held| {
+            held.refresh(&snapshot, limit, now_ns, made)
+                .map_err(|refused| RouterError::of_refused(refused, held))
+        })
+    }
+
+    /// The snapshot that a market holds, and no diff after it, was made between these times.
+    pub fn date_snapshot(&self, market: u64, made: SnapshotTime) -> Result<(), RouterError> {
+        self.market(market)?.lock().date_snapshot(made);
+        Ok(())
+    }
+
+    /// When the newest diff of a market was received that was applied, kept, or is backlog, and its event time.
+    pub fn heard(&self, market: u64) -> Result<Option<(i64, Option<i64>)>, RouterError> {
+        Ok(self.market(market)?.lock().heard())
+    }
+
+    /// The markets whose newest diff was more than so late when it came, how late in microseconds, and when it
+    /// came.
+    pub fn late(&self, most_us: i64) -> Vec<(u64, i64, i64)> {
+        let markets = self.markets.read();
+        let late = markets.held.iter().filter_map(|(number, cell)| {
+            let held = cell.lock();
+            let late_us = held.late_us().filter(|late_us| *late_us > most_us)?;
+            Some((*number, late_us, held.heard()?.0))
+        });
+        let mut found: Vec<_> = late.collect();
+        found.sort_unstable();
+        found
     }
 
     /// No diff came for a snapshot that waits: false where it shows another book, and is dropped.

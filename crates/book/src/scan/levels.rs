@@ -15,8 +15,9 @@ pub struct Guess {
     quantity: QuantityShape,
 }
 
-/// Read a side; the reader stands at its opening bracket.
-pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {
+/// Read a side; the reader stands at its opening bracket. `depth`: of the object it is in, 1 for the whole
+/// message.
+pub fn side(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     into.clear();
     let start = reader.at;
     if let Some(end) = usual(reader.bytes, start, into) {
@@ -25,7 +26,7 @@ pub fn side(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault>
     }
     into.clear();
     reader.at = start;
-    unusual(reader, into)
+    unusual(reader, depth, into)
 }
 
 /// The usual shape; `None` when anything is unusual (or wrong). Returns the byte behind it.
@@ -121,7 +122,7 @@ const BETWEEN_LEVELS: u64 = u64::from_le_bytes(*b"\"],[\"\0\0\0");
 const BEHIND_LEVELS: u64 = u64::from_le_bytes(*b"\"]]\0\0\0\0\0");
 
 #[cold]
-fn unusual(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> {
+fn unusual(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     let mut found: Vec<(Decimal, Decimal)> = Vec::new();
     let mut another = reader.open(b'[', b']', "a side must be an array of levels")?;
     while another {
@@ -138,7 +139,10 @@ fn unusual(reader: &mut Reader<'_>, into: &mut SideLevels) -> Result<(), Fault> 
         }
         let quantity = decimal(reader)?;
         if reader.more(b']')? {
-            return Err(("a level must be an array of two strings", place));
+            reader.skip(depth + 3)?; // archives of 2017 to 2019: `["price","quantity",[]]`
+            if reader.more(b']')? {
+                return Err(("a level must be an array of two strings", place));
+            }
         }
         found.push((price, quantity));
         another = reader.more(b']')?;

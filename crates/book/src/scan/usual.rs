@@ -44,7 +44,7 @@ pub fn wrapped<'a>(
 pub fn bare<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a>> {
     let mut reader = Reader { bytes, at: 0 };
     let mut seen = Seen::default();
-    first_keys(&mut reader, &mut seen, into);
+    first_keys(&mut reader, 1, &mut seen, into);
     if bytes.get(reader.at..) != Some(b"}") {
         return None;
     }
@@ -55,26 +55,33 @@ pub fn bare<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a>> 
 /// Read the first keys of a diff as long as they come as on the wire: in this order, without white
 /// space. The reader then stands behind the last value that was read, or where it stood.
 #[inline]
-pub fn first_keys<'a>(reader: &mut Reader<'a>, seen: &mut Seen<'a>, into: &mut DepthUpdate) {
+pub fn first_keys<'a>(
+    reader: &mut Reader<'a>,
+    depth: usize,
+    seen: &mut Seen<'a>,
+    into: &mut DepthUpdate,
+) {
     const OPENING: &[u8] = b"{\"e\":\"depthUpdate\"";
     if !reader.bytes[reader.at..].starts_with(OPENING) {
         return;
     }
     reader.at += OPENING.len();
     seen.is_depth_update = true;
-    seen.event_time = reader.integer_after(b",\"E\":").map(microseconds);
-    seen.transaction_time = reader.integer_after(b",\"T\":").map(microseconds);
+    let event_time = reader.integer_after(b",\"E\":");
+    seen.event_time = event_time.and_then(microseconds);
+    let transaction_time = reader.integer_after(b",\"T\":");
+    seen.transaction_time = transaction_time.and_then(microseconds);
     seen.symbol = reader.string_after(b",\"s\":\"").map(Cow::Borrowed);
     reader.string_after(b",\"ps\":\"");
     seen.first = reader.integer_after(b",\"U\":");
     seen.last = reader.integer_after(b",\"u\":");
     seen.previous = reader.integer_after(b",\"pu\":");
-    seen.bids = side_after(reader, b",\"b\":", &mut into.bids);
-    seen.asks = seen.bids && side_after(reader, b",\"a\":", &mut into.asks);
+    seen.bids = side_after(reader, b",\"b\":", depth, &mut into.bids);
+    seen.asks = seen.bids && side_after(reader, b",\"a\":", depth, &mut into.asks);
     let found = [
         (KEY_EVENT, true),
-        (KEY_EVENT_TIME, seen.event_time.is_some()),
-        (KEY_TRANSACTION_TIME, seen.transaction_time.is_some()),
+        (KEY_EVENT_TIME, event_time.is_some()),
+        (KEY_TRANSACTION_TIME, transaction_time.is_some()),
         (KEY_SYMBOL, seen.symbol.is_some()),
         (KEY_FIRST, seen.first.is_some()),
         (KEY_LAST, seen.last.is_some()),
@@ -89,11 +96,11 @@ pub fn first_keys<'a>(reader: &mut Reader<'a>, seen: &mut Seen<'a>, into: &mut D
 
 /// A side behind its key; false, and the reader where it was, when something else is there.
 #[inline]
-fn side_after(reader: &mut Reader<'_>, key: &[u8], into: &mut SideLevels) -> bool {
+fn side_after(reader: &mut Reader<'_>, key: &[u8], depth: usize, into: &mut SideLevels) -> bool {
     let start = reader.at;
     if reader.bytes[start..].starts_with(key) {
         reader.at += key.len();
-        if levels::side(reader, into).is_ok() {
+        if levels::side(reader, depth, into).is_ok() {
             return true;
         }
         reader.at = start;

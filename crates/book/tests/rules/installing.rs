@@ -97,6 +97,7 @@ fn kept_diffs_are_replayed_in_order_and_old_ones_counted() {
     );
     assert_eq!(desk.market.updated_ns(), Some(12));
     // Nothing of it is kept for the next snapshot.
+    desk.market.resync("asked for", 51);
     assert_eq!(
         desk.load(&snapshot(2, &[], &[]), 51),
         SnapshotOutcome::Synced

@@ -2,7 +2,7 @@
 
 use depthcache_book::condition::{Condition, Status};
 use depthcache_book::ladder::Ladder;
-use depthcache_book::market::{Market, MarketCell, Terms};
+use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::offline::{ApplyError, OfflineBook};
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{Reading, Side};
@@ -13,12 +13,6 @@ use crate::states::in_state;
 
 const BIDS: Levels = &[("99", "1"), ("98", "2"), ("97", "3")];
 const ASKS: Levels = &[("101", "1"), ("102", "2")];
-
-const TERMS: Terms = Terms {
-    continuity: Continuity::Contiguous,
-    buffer_bytes: 1 << 20,
-    offline: true,
-};
 
 fn synced() -> Desk {
     spot().synced_at(10, BIDS, ASKS)
@@ -66,16 +60,13 @@ fn whoever_cannot_read_is_told_why_and_since_when() {
 }
 
 #[test]
-fn a_book_fed_by_hand_stays_readable_after_a_gap_and_a_live_one_does_not() {
-    for offline in [true, false] {
-        let terms = Terms { offline, ..TERMS };
-        let market = Market::new("binance.com", Some("BTCUSDT"), terms);
-        let mut desk = Desk { market };
-        assert!(desk.market.readable(false).is_err(), "nothing was loaded");
-        desk.load(&snapshot(10, BIDS, ASKS), 1);
-        desk.feed(&diff(12, 12), 2);
-        assert_eq!(desk.market.readable(false).is_ok(), offline);
-    }
+fn after_a_gap_a_book_is_read_on_demand_only() {
+    let mut desk = spot();
+    assert!(desk.market.readable(true).is_err(), "nothing was loaded");
+    desk.load(&snapshot(10, BIDS, ASKS), 1);
+    desk.feed(&diff(12, 12), 2);
+    assert!(desk.market.readable(false).is_err());
+    assert!(desk.market.readable(true).is_ok());
 }
 
 #[test]
@@ -332,7 +323,7 @@ fn a_book_fed_by_hand_refuses_other_symbols_and_takes_its_name_from_the_first() 
         Outcome::Ignored
     );
     let body = br#"{"lastUpdateId":10,"bids":[["99","1"]],"asks":[]}"#;
-    let outcome = book.load_snapshot(body, Some(1)).unwrap();
+    let outcome = book.load_snapshot(body, Some(1), None).unwrap();
     assert_eq!(outcome, SnapshotOutcome::Synced);
     assert_eq!(book.apply(&diff(11, 11).frame()).unwrap(), Outcome::Applied);
     assert_eq!(book.cell().lock().symbol(), Some("BTCUSDT"));
@@ -345,7 +336,7 @@ fn a_book_fed_by_hand_refuses_other_symbols_and_takes_its_name_from_the_first() 
         ("BTCUSDT", "ETHUSDT")
     );
     assert_eq!(book.cell().lock().last_update_id(), Some(11));
-    assert!(book.load_snapshot(b"{}", None).is_err());
+    assert!(book.load_snapshot(b"{}", None, None).is_err());
     assert!(matches!(book.apply(b"{"), Err(ApplyError::Malformed(_))));
 }
 

@@ -1,7 +1,9 @@
 //! Which diff may follow which: every border of both families.
 
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
-use depthcache_book::sequence::{Continuity, Ids, RESET_AFTER_US, Verdict, judge, looks_reset};
+use depthcache_book::sequence::{
+    Continuity, Ids, RESET_AFTER_US, SnapshotTime, Verdict, judge, looks_reset,
+};
 
 use crate::desk::{T, chained, diff, futures, spot};
 
@@ -184,24 +186,71 @@ fn the_first_diff_of_ids_that_began_anew_is_kept_for_the_next_snapshot() {
 }
 
 #[test]
-fn without_an_applied_diff_the_first_old_one_that_tells_its_time_is_the_base() {
-    let old = |event_us| diff(5, 5).made_at(event_us);
-    let second = 1_000_000;
-    for (times, last) in [
-        (vec![T], Outcome::Stale),
-        (vec![T, T + 5 * second], Outcome::Stale),
-        (vec![T, T + 5 * second + 1], Outcome::Gap),
-        (vec![0, T, T + 5 * second], Outcome::Stale),
-        (vec![0, T, T + 5 * second + 1], Outcome::Gap),
-        // The base does not creep along with the old diffs.
-        (vec![T, T + 3 * second, T + 6 * second], Outcome::Gap),
+fn without_the_time_of_the_snapshot_old_diffs_are_no_reset_however_far_they_are_apart() {
+    let mut desk = spot();
+    desk.load(&crate::desk::snapshot(10, &[], &[]), 1);
+    for event_us in [0, T, T + 5_000_001, T + 3_600_000_000] {
+        assert_eq!(desk.feed(&diff(5, 5).made_at(event_us), 2), Outcome::Stale);
+    }
+    assert_eq!(desk.feed(&diff(6, 11).made_at(T), 3), Outcome::Applied);
+    assert_eq!(desk.counts(), "applied 1, stale 4, snapshots 1");
+}
+
+#[test]
+fn with_it_an_old_diff_clearly_after_the_snapshot_is_one() {
+    for (later_us, outcome) in [
+        (0, Outcome::Stale),
+        (5_000_000, Outcome::Stale),
+        (5_000_001, Outcome::Gap),
     ] {
         let mut desk = spot();
-        desk.load(&crate::desk::snapshot(10, &[], &[]), 1);
-        let outcomes: Vec<_> = times.iter().map(|time| desk.feed(&old(*time), 2)).collect();
-        let mut meant = vec![Outcome::Stale; times.len()];
-        meant[times.len() - 1] = last;
-        assert_eq!(outcomes, meant, "{times:?}");
+        let made = SnapshotTime {
+            earliest_us: 0,
+            latest_us: T,
+        };
+        let dated = crate::desk::snapshot(10, &[], &[]).made(made);
+        desk.load(&dated, 1);
+        assert_eq!(
+            desk.feed(&diff(5, 5).made_at(T + later_us), 2),
+            outcome,
+            "{later_us}"
+        );
+    }
+}
+
+#[test]
+fn a_time_that_is_known_later_counts_as_one_that_was_known_at_once() {
+    let mut desk = spot();
+    desk.load(&crate::desk::snapshot(10, &[], &[]), 1);
+    let old = diff(5, 5).made_at(T + 5_000_001);
+    assert_eq!(desk.feed(&old, 2), Outcome::Stale);
+    let made = SnapshotTime {
+        earliest_us: T,
+        latest_us: T,
+    };
+    desk.market.date_snapshot(made);
+    assert_eq!(desk.feed(&old, 3), Outcome::Gap);
+}
+
+#[test]
+fn a_snapshot_with_a_lower_id_is_old_or_ids_began_anew() {
+    let at = |us| SnapshotTime {
+        earliest_us: us,
+        latest_us: us,
+    };
+    for (made, outcome, id) in [
+        (None, SnapshotOutcome::TooOld, "10"),
+        (Some(at(T + 5_000_000)), SnapshotOutcome::TooOld, "10"),
+        (Some(at(T + 5_000_001)), SnapshotOutcome::Synced, "7"),
+    ] {
+        let mut desk = spot().synced_at(10, &[], &[]);
+        let lower = crate::desk::snapshot(7, &[], &[]);
+        let lower = made.map_or(lower, |made| crate::desk::snapshot(7, &[], &[]).made(made));
+        assert_eq!(
+            (desk.load(&lower, 5), desk.id()),
+            (outcome, id.into()),
+            "{made:?}"
+        );
     }
 }
 

@@ -261,7 +261,6 @@ fn a_market_without_a_symbol_takes_the_name_of_the_first_diff() {
     let terms = depthcache_book::market::Terms {
         continuity: Continuity::Contiguous,
         buffer_bytes: 100,
-        offline: true,
     };
     let mut nameless = depthcache_book::market::Market::new("binance.us", None, terms);
     assert_eq!(

@@ -10,7 +10,7 @@ use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{CompleteTo, NumberLevel, Reading, Side};
 use depthcache_book::refresh::RefreshOutcome;
 use depthcache_book::scan;
-use depthcache_book::sequence::{Continuity, Ids};
+use depthcache_book::sequence::{Continuity, Ids, SnapshotTime};
 
 /// An event time, in microseconds since 1970.
 pub const T: i64 = 1_764_000_000_000_000;
@@ -109,6 +109,7 @@ pub struct Snapshot {
     asks: String,
     limit: Option<usize>,
     live: bool,
+    made: Option<SnapshotTime>,
 }
 
 /// A snapshot of id `id`, asked with limit 1000 after the stream was live.
@@ -119,6 +120,7 @@ pub fn snapshot(id: i64, bids: Levels, asks: Levels) -> Snapshot {
         asks: array(asks),
         limit: Some(1000),
         live: true,
+        made: None,
     }
 }
 
@@ -126,6 +128,12 @@ impl Snapshot {
     /// The same asked with another limit.
     pub fn asked(self, limit: Option<usize>) -> Snapshot {
         Snapshot { limit, ..self }
+    }
+
+    /// The same made between these times.
+    pub fn made(self, made: SnapshotTime) -> Snapshot {
+        let made = Some(made);
+        Snapshot { made, ..self }
     }
 
     /// The same where nobody vouches that the stream was live before.
@@ -163,7 +171,6 @@ impl Desk {
         let terms = Terms {
             continuity,
             buffer_bytes,
-            offline: false,
         };
         Desk {
             market: Market::new("binance.com", Some("BTCUSDT"), terms),
@@ -191,13 +198,19 @@ impl Desk {
     }
 
     pub fn load(&mut self, snapshot: &Snapshot, at_ns: i64) -> SnapshotOutcome {
-        let Snapshot { limit, live, .. } = *snapshot;
-        self.market.install(&snapshot.scanned(), limit, live, at_ns)
+        let Snapshot {
+            limit, live, made, ..
+        } = *snapshot;
+        let taken = self
+            .market
+            .install(&snapshot.scanned(), limit, live, at_ns, made);
+        taken.expect("a snapshot of this market")
     }
 
     pub fn refresh(&mut self, snapshot: &Snapshot, at_ns: i64) -> RefreshOutcome {
         self.market
-            .refresh(&snapshot.scanned(), snapshot.limit, at_ns)
+            .refresh(&snapshot.scanned(), snapshot.limit, at_ns, snapshot.made)
+            .expect("a snapshot of this market")
     }
 
     /// Status, since when, and why: `synced since 2: `.

@@ -167,12 +167,10 @@ fn diff(keys: &[(String, Json)], stream: Option<String>) -> Verdict {
             return None;
         };
         let previous = match one("pu") {
-            None | Some(Json::Null) => None,
             Some(Json::Integer(id)) => Some(id),
-            _ => return None,
+            _ => None,
         };
-        let event_time_us = time(one("E"))?;
-        time(one("T"))?;
+        let event_time_us = time(one("E"));
         if symbol.is_empty() || first > last {
             return None;
         }
@@ -208,7 +206,7 @@ pub fn snapshot(bytes: &[u8]) -> Verdict {
             return None;
         };
         let event_time_us = if keys.iter().any(|(key, _)| key == "E") {
-            time(Some(one("E")?))?
+            time(Some(one("E")?))
         } else {
             None
         };
@@ -224,11 +222,11 @@ pub fn snapshot(bytes: &[u8]) -> Verdict {
     read().map_or(Verdict::Malformed, Verdict::Depth)
 }
 
-fn time(value: Option<Json>) -> Option<Option<i64>> {
+fn time(value: Option<Json>) -> Option<i64> {
     match value {
-        None => Some(None),
-        Some(Json::Integer(time)) if time >= 100_000_000_000_000 => Some(Some(time)),
-        Some(Json::Integer(time)) => Some(Some(time * 1000)),
+        Some(Json::Integer(time)) if time >= 100_000_000_000_000_000 => None,
+        Some(Json::Integer(time)) if time >= 100_000_000_000_000 => Some(time),
+        Some(Json::Integer(time)) if time > 0 => Some(time * 1000),
         _ => None,
     }
 }
@@ -241,7 +239,8 @@ fn side(value: &Json) -> Option<Vec<(Number, Number)>> {
         .iter()
         .map(|level| match level {
             Json::Array(pair) => match pair.as_slice() {
-                [Json::Text(price), Json::Text(quantity)] => {
+                [Json::Text(price), Json::Text(quantity)]
+                | [Json::Text(price), Json::Text(quantity), _] => {
                     let price = number(price)?;
                     if price.0.is_empty() {
                         None

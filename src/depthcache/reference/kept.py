@@ -1,0 +1,67 @@
+"""The diffs that are kept as raw bytes while a snapshot is on its way, or while nothing tells their order.
+
+Not here: when to keep one, and what happens when there is no more room (`market`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from depthcache.reference.messages import DepthUpdate, parse_frame
+
+__all__ = ["Kept"]
+
+Waiting = tuple[DepthUpdate, bytes, int]
+"""An update, its frame, and when that was received."""
+
+
+class Kept:
+    """Raw frames in the order of their arrival, bounded by bytes."""
+
+    newest: tuple[int, int] | None
+    """The greatest last id among those that tell their time, and that time."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.newest = None
+        self._frames: list[tuple[bytes, int]] = []
+        self._bytes, self._most_bytes = 0, most_bytes
+
+    def is_full(self, raw: bytes) -> bool:
+        """Whether one more frame is too much. A single frame never is."""
+        return bool(self._frames) and self._bytes + len(raw) > self._most_bytes
+
+    def add(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
+        """Keep one more."""
+        self._frames.append((raw, received_ns))
+        self._bytes += len(raw)
+        last, time_us = update.final_update_id, update.event_time_us
+        if time_us and (self.newest is None or last > self.newest[0]):
+            self.newest = (last, time_us)
+
+    def all(self) -> list[Waiting]:
+        """All of them, read again."""
+        return [
+            (update, raw, received_ns)
+            for raw, received_ns in self._frames
+            if (update := parse_frame(raw).update) is not None
+        ]
+
+    def sort(self) -> None:
+        """Put them in the order of their last ids: where several connections bring the same diffs."""
+        waiting = sorted(self.all(), key=lambda each: each[0].final_update_id)
+        self._frames = [(raw, received_ns) for _, raw, received_ns in waiting]
+
+    def retain(self, stays: Callable[[Waiting], bool]) -> bool:
+        """Keep only some of them; whether any was let go."""
+        waiting = self.all()
+        staying = [each for each in waiting if stays(each)]
+        if len(staying) < len(waiting):
+            self.clear()
+            for each in staying:
+                self.add(*each)
+        return len(staying) < len(waiting)
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._frames.clear()
+        self._bytes, self.newest = 0, None

@@ -1,0 +1,132 @@
+"""Refreshing a live market: a snapshot is rolled to its book's id, compared and merged.
+
+The theory stands in `refresh`. Not here: when to refresh.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from depthcache.model import Status
+from depthcache.reference.book import BookSide, Tally
+from depthcache.reference.chronology import Chronology
+from depthcache.reference.messages import DepthSnapshot, DepthUpdate
+from depthcache.reference.refresh import Fresh, Refresh
+from depthcache.reference.sequence import Continuity, SnapshotTime, snapshot_time
+from depthcache.reference.transitions import Event
+
+__all__ = ["Refreshing"]
+
+
+class Refreshing:
+    """The part of a market that compares it with snapshots; the rest of the market is declared here."""
+
+    state: Status
+    continuity: Continuity
+    bids: BookSide
+    asks: BookSide
+    last_update_id: int | None
+    updated_ns: int | None
+    confirmed_ns: int | None
+    compared: tuple[int, int, int, int, int] | None
+    counters: Counter[str]
+    chronology: Chronology
+    _refresh: Refresh | None
+    _most_bytes: int
+
+    if TYPE_CHECKING:
+
+        def check(self, snapshot: DepthSnapshot) -> None:
+            """As the market has it."""
+
+        def _on(self, event: Event, now_ns: int, reason: str | None = None) -> None: ...
+        def _begin_anew(self, now_ns: int) -> None: ...
+        def _cause(self, cause: str, now_ns: int) -> None: ...
+        def _check_crossed(self, now_ns: int) -> None: ...
+        def _note_altered(self) -> None: ...
+
+    def begin_refresh(self) -> bool:
+        """Keep what is applied from now on; False: the book is not live."""
+        live = self.state is Status.SYNCED
+        if live:
+            self._refresh = Refresh()
+        return live
+
+    def end_refresh(self) -> None:
+        """Forget a refresh that was begun."""
+        self._refresh = None
+
+    def refresh(
+        self,
+        snapshot: DepthSnapshot,
+        *,
+        limit: int | None,
+        now_ns: int,
+        made: SnapshotTime | None = None,
+    ) -> str:
+        """Roll a snapshot to the live book's id, compare and merge; what became of it.
+
+        `made` as for `install`. Raises SymbolMismatch, MalformedSnapshot; the refresh is over then.
+        """
+        refresh, self._refresh = self._refresh, None
+        self.check(snapshot)
+        if refresh is None or self.last_update_id is None:
+            return "not_live"
+        fresh = Fresh(snapshot, limit)
+        if not all(fresh.roll(self.continuity, update) for update in refresh.kept):
+            return "too_old"
+        if fresh.update_id < self.last_update_id:
+            if not refresh.kept and self.chronology.has_fallen(
+                snapshot_time(snapshot, made), self.updated_ns
+            ):
+                self._begin_anew(now_ns)
+            return "too_old"
+        if fresh.update_id > self.last_update_id:
+            self._refresh = Refresh(fresh=fresh)
+            return "waiting"
+        self._merge(fresh, now_ns)
+        return "merged"
+
+    def settle_refresh(self, now_ns: int) -> bool:
+        """No diff came for a snapshot that waits: False where it shows another book, and is dropped."""
+        refresh, self._refresh = self._refresh, None
+        if refresh is None or refresh.fresh is None:
+            return True
+        fresh = refresh.fresh
+        wrong = self.bids.compare(fresh.bids).wrong + self.asks.compare(fresh.asks).wrong
+        same = self.continuity == "chained" and not wrong
+        if same:
+            self._merge(fresh, now_ns)
+        return same
+
+    def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
+        refresh = self._refresh
+        if refresh is None:
+            return
+        if refresh.fresh is None:
+            if refresh.kept and refresh.kept_bytes + len(raw) > self._most_bytes:
+                self._refresh = None
+                return
+            refresh.kept.append(update)
+            refresh.kept_bytes += len(raw)
+            return
+        if not refresh.fresh.roll(self.continuity, update):
+            self._refresh = None
+        elif refresh.fresh.update_id == self.last_update_id:
+            self._refresh = None
+            self._merge(refresh.fresh, received_ns)
+
+    def _merge(self, fresh: Fresh, now_ns: int) -> None:
+        assert self.last_update_id is not None
+        self._on(Event.REFRESHED, now_ns)
+        held = (self.bids.levels, self.asks.levels)
+        found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
+        if held != (self.bids.levels, self.asks.levels):
+            self._note_altered()
+        self.compared = (self.last_update_id, found.checked, found.differing, found.missing, found.extra)
+        self.confirmed_ns = now_ns
+        self.counters["refreshes"] += 1
+        self.counters["corrections"] += found.wrong
+        self._cause("refreshed", now_ns)
+        self._check_crossed(now_ns)

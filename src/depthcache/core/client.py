@@ -259,7 +259,7 @@ class ClientCore:
     def on_alive(self, connection: int, now_ns: int) -> None:
         """A ping or pong arrived."""
         if link := self._context.carriers.get(connection):
-            link.on_alive(now_ns)
+            self._hear(link, now_ns)
 
     def on_answer(
         self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
@@ -355,7 +355,7 @@ class ClientCore:
         link = self._context.carriers.get(came.connection)
         if link is None:
             return
-        link.on_alive(now_ns)
+        self._hear(link, now_ns)
         if supervisor := self._tops.get((link.venue.name, came.stream)):
             with self._context.guard(supervisor.owner, "on_top", now_ns):
                 supervisor.on_top(came.frame, now_ns)
@@ -372,6 +372,10 @@ class ClientCore:
             with self._context.guard(link.owner, "reconnect", now_ns):
                 link.reconnect("more control messages than can be kept", now_ns)
         else:
+            self._hear(link, now_ns)
+
+    def _hear(self, link: Link, now_ns: int) -> None:
+        with self._context.guard(link.owner, "on_alive", now_ns):
             link.on_alive(now_ns)
 
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:

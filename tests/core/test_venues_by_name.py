@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from depthcache.core.clock import Estimate
+from depthcache.core.order import SnapshotClock
 from depthcache.settings import Settings
 from depthcache.venues import Endpoints, Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench
@@ -57,29 +59,22 @@ def test_removing_one_book_does_not_stop_the_clock_of_the_others(name: str) -> N
 
 
 @BOTH
-def test_every_book_hears_of_better_knowledge_of_the_clock(name: str) -> None:
+def test_every_book_hears_of_better_knowledge_of_the_clock(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = gateway(name, "BTCUSDT")
     told: list[int] = []
-    bench.router = _Told(bench.router, told)
-    bench.core._context.router = bench.router
+    real = SnapshotClock.on_clock
+
+    def on_clock(self: SnapshotClock, known: Estimate) -> None:
+        told.append(self._market)
+        real(self, known)
+
+    monkeypatch.setattr(SnapshotClock, "on_clock", on_clock)
     bench.add("ETHUSDT", venue=elsewhere(name))
     bench.run(10)
     assert set(told) == {bench.ids["BTCUSDT"], bench.ids["ETHUSDT"]}
     assert bench.core.clock(bench.ids["ETHUSDT"]) is not None
-
-
-class _Told:
-    """A router that tells whose clock was set."""
-
-    def __init__(self, router: object, told: list[int]) -> None:
-        self._inner, self._said = router, told
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
-
-    def set_clock_offset(self, market: int, offset_ns: int) -> None:
-        self._said.append(market)
-        self._inner.set_clock_offset(market, offset_ns)  # type: ignore[attr-defined]
 
 
 @BOTH

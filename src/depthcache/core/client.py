@@ -275,7 +275,7 @@ class ClientCore:
     def on_alive(self, connection: int, now_ns: int) -> None:
         """A connection has answered a ping of this side."""
         if link := self._context.carriers.get(connection):
-            link.on_alive(now_ns)
+            self._hear(link, now_ns)
 
     def on_answer(
         self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
@@ -371,7 +371,7 @@ class ClientCore:
         link = self._context.carriers.get(came.connection)
         if link is None:
             return
-        link.on_alive(now_ns)
+        self._hear(link, now_ns)
         if supervisor := self._tops.get((link.venue.name, came.stream)):
             with self._context.guard(supervisor.owner, "on_top", now_ns):
                 supervisor.on_top(came.frame, now_ns)
@@ -387,6 +387,10 @@ class ClientCore:
         if stray.what == "overflow":
             with self._context.guard(link.owner, "reconnect", now_ns):
                 link.reconnect("more control messages than can be kept", now_ns)
+
+    def _hear(self, link: Link, now_ns: int) -> None:
+        with self._context.guard(link.owner, "on_alive", now_ns):
+            link.on_alive(now_ns)
 
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
         if timer is Timer.RECOVER:

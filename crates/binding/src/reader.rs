@@ -83,7 +83,7 @@ impl BookReader {
     pub fn new(py: Python<'_>, router: &Router, market: u64, serve_stale: bool) -> PyResult<Self> {
         let cell = router.cell(py, market)?;
         let (exchange, symbol) = Source::Offline(cell.clone()).names(py);
-        let home = Arc::new(Home::here(exchange, symbol));
+        let home = Arc::new(Home::here(router.inner(), exchange, symbol));
         Ok(Self {
             source: Source::Live(cell, home),
             serve_stale,

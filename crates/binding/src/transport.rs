@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use depthcache_book::router::Router as Books;
 use depthcache_transport::{
-    Clock, Event, FrameSink, Options, Proxy, ProxyKind, Target, Transport as Inner,
+    Event, FrameSink, Moment, Options, Proxy, ProxyKind, Target, Tick, Transport as Inner, clock,
 };
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -43,6 +43,7 @@ impl From<Event> for TransportEvent {
                 code,
                 reason,
             } => ("closed", connection, code, reason),
+            Event::Resumed => ("resumed", 0, None, String::new()),
             Event::Stopped => ("stopped", 0, None, String::new()),
         };
         TransportEvent {
@@ -67,6 +68,15 @@ impl FrameSink for ToBooks {
 
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
         self.0.on_lost(connection, reason, at_ns);
+    }
+
+    fn on_tick(&self, moment: Moment) -> Tick {
+        let (pauses, has_events) = self.0.tick(moment.now_ns, moment.awake_ns);
+        Tick { pauses, has_events }
+    }
+
+    fn on_stop(&self) {
+        self.0.stop_watch();
     }
 }
 
@@ -95,7 +105,6 @@ impl _Probe {
 
 struct Probed {
     books: Option<Arc<Books>>,
-    clock: Clock,
     delays_ns: Arc<Mutex<Vec<i64>>>,
 }
 
@@ -114,7 +123,7 @@ impl FrameSink for Probed {
             .as_ref()
             .is_some_and(|books| books.feed(connection, frame, received_ns));
         if let Some(sent_us) = event_time(frame) {
-            let delay_ns = self.clock.now_ns() - 1_000 * sent_us;
+            let delay_ns = clock::now_ns() - 1_000 * sent_us;
             self.delays_ns.lock().push(delay_ns);
         }
         told
@@ -138,15 +147,12 @@ impl Transport {
     #[new]
     #[pyo3(signature = (router, *, quiet_s, pong_s, ca_file = None, _probe = None))]
     fn new(
-        py: Python<'_>,
         router: Option<PyRef<'_, Router>>,
         quiet_s: f64,
         pong_s: f64,
         ca_file: Option<PathBuf>,
         _probe: Option<PyRef<'_, _Probe>>,
     ) -> PyResult<Self> {
-        let read = py.import("time")?.getattr("monotonic_ns")?;
-        let clock = Clock::aligned(|| read.call0()?.extract())?;
         let options = Options {
             authorities: ca_file,
             quiet: seconds("quiet_s", quiet_s)?,
@@ -156,13 +162,16 @@ impl Transport {
         let sink: Arc<dyn FrameSink> = match (books, _probe) {
             (books, Some(probe)) => Arc::new(Probed {
                 books,
-                clock,
                 delays_ns: probe.delays_ns.clone(),
             }),
-            (Some(books), None) => Arc::new(ToBooks(books)),
+            (Some(books), None) => {
+                let moment = Moment::now();
+                books.start_watch(moment.now_ns, moment.awake_ns);
+                Arc::new(ToBooks(books))
+            }
             (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
         };
-        let inner = Inner::start(sink, options, clock)
+        let inner = Inner::start(sink, options)
             .map_err(|why| PyOSError::new_err(format!("no thread for connections: {why}")))?;
         Ok(Self { inner })
     }
@@ -234,4 +243,16 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|_| {
         PyValueError::new_err(format!("{name} must be seconds, 0 or more, not {value}"))
     })
+}
+
+/// The clock that stamps frames, ages and deadlines.
+#[pyfunction]
+pub fn now_ns() -> i64 {
+    clock::now_ns()
+}
+
+/// For tests: let that clock jump as if the machine had slept for so long.
+#[pyfunction]
+pub fn _pretend_sleep(slept_ns: i64) {
+    clock::pretend_sleep(slept_ns);
 }

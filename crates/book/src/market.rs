@@ -10,6 +10,7 @@
 mod cell;
 mod crossing;
 mod deep;
+mod doubt;
 mod following;
 mod lines;
 mod listing;
@@ -61,6 +62,9 @@ pub struct Market {
     condition: Option<(Condition, Said)>,
     /// Whoever brings the frames stands still.
     stalled: Option<Said>,
+    /// It was right and may not be any more.
+    doubt: Option<Box<doubt::Doubt>>,
+    detect_ns: Option<i64>,
     crossed: Option<Said>,
     /// A diff was applied since the snapshot.
     confirmed: bool,
@@ -122,6 +126,8 @@ impl Market {
             },
             condition: None,
             stalled: None,
+            doubt: None,
+            detect_ns: None,
             crossed: None,
             confirmed: false,
             data_seen: false,
@@ -179,6 +185,9 @@ impl Market {
                 Verdict::Next => {
                     self.apply(update, received_ns);
                     self.settle(received_ns);
+                    if self.doubt.is_some() {
+                        self.prove_by(update, received_ns);
+                    }
                     if self.lines.are_many() {
                         self.lines.on_joined(connection, received_ns);
                     }
@@ -441,6 +450,7 @@ impl Market {
             "from a snapshot, not confirmed by a diff yet"
         };
         self.confirmed_ns = Some(now_ns);
+        self.prove(now_ns);
         self.enter(Status::Synced, reason, now_ns);
         self.cause(Cause::Synced, now_ns);
         if self.confirmed {
@@ -461,6 +471,7 @@ impl Market {
     fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
         if status != Status::Synced {
             self.refresh = None;
+            self.doubt = None;
         }
         let since_ns = if status == self.state.status {
             self.state.said.since_ns

@@ -5,7 +5,7 @@
 //! decision becomes an event (`pending`), one coalesced change a market, control messages in a
 //! bounded ring, strays counted by kind.
 //!
-//! Locks, in the order in which they are taken: the table of connections or markets (shared), one
+//! Locks, in the order in which they are taken: the watchdog's, the table of connections or markets (shared), one
 //! connection, one market, the queue of a follower, what is pending. Readers take only their market's.
 //!
 //! Not here: what one diff does (`market`).
@@ -15,6 +15,7 @@ mod lines;
 mod live;
 mod numbered;
 mod recording;
+mod watchdog;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,6 +80,7 @@ pub struct Router {
     tap: Mutex<Option<Tap>>,
     followers: AtomicU64,
     shallows: Shallows,
+    watchdog: watchdog::Watchdog,
 }
 
 /// One connection: where its streams go, and room for the frame being read.
@@ -125,6 +127,7 @@ impl Router {
             tap: Mutex::default(),
             followers: AtomicU64::new(0),
             shallows: Shallows::default(),
+            watchdog: watchdog::Watchdog::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::clock::Clock;
+use crate::clock;
 use crate::connect::{Socket, Target, connect};
 use crate::event::{Event, Queue};
 use crate::{FrameSink, words};
@@ -22,12 +22,17 @@ use crate::{FrameSink, words};
 /// How long the other side may take to answer a closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
 
+/// How long the answer to a ping after a pause may take.
+const AWAKE: Duration = Duration::from_secs(2);
+
+/// What that ping carries: frames that waited in the socket answer nothing, nor do earlier pongs.
+const AWAKE_PAYLOAD: &[u8] = b"awake";
+
 /// Everything a connection needs to know of its surroundings.
 #[derive(Clone)]
 pub struct Surroundings {
     pub sink: Arc<dyn FrameSink>,
     pub queue: Arc<Queue>,
-    pub clock: Clock,
     /// After this long without a sign of life a ping is sent.
     pub quiet: Duration,
     /// Without an answer to it for this long the connection counts as broken.
@@ -37,6 +42,8 @@ pub struct Surroundings {
 /// What the owner wants of a connection.
 pub enum Order {
     Send(String),
+    /// The machine or the process paused: ask at once whether the other side is still there.
+    Ping,
     Close,
 }
 
@@ -76,6 +83,7 @@ pub async fn run(
                 result = &mut work => break result,
                 order = orders.recv() => match order {
                     Some(Order::Send(text)) => early.push(text),
+                    Some(Order::Ping) => {}
                     Some(Order::Close) | None => return Ended::by_owner(),
                 },
             }
@@ -92,6 +100,7 @@ pub async fn run(
         socket,
         unsent: false,
         asked: None,
+        awake_by: None,
     };
     match live.run(early, &mut orders).await {
         Ok(ended) => ended,
@@ -107,6 +116,8 @@ struct Live {
     unsent: bool,
     /// When a ping of ours was sent that nothing has answered.
     asked: Option<Instant>,
+    /// When the ping after a pause must be answered.
+    awake_by: Option<Instant>,
 }
 
 enum Step {
@@ -141,7 +152,12 @@ impl Live {
                             self.unsent = true;
                             self.around.queue.push(Event::Alive(self.number));
                         }
-                        Message::Pong(_) => self.around.queue.push(Event::Alive(self.number)),
+                        Message::Pong(payload) => {
+                            if payload == AWAKE_PAYLOAD {
+                                self.awake_by = None;
+                            }
+                            self.around.queue.push(Event::Alive(self.number));
+                        }
                         Message::Close(frame) => {
                             goodbye = Some(frame.unwrap_or(NO_STATUS));
                             alarm.as_mut().reset(heard + CLOSING);
@@ -162,9 +178,23 @@ impl Live {
                         self.write(Message::text(text))?;
                     }
                 }
+                Step::Ordered(Some(Order::Ping)) => {
+                    if goodbye.is_none() {
+                        let by = Instant::now() + AWAKE;
+                        self.awake_by = Some(by);
+                        self.write(Message::Ping(Bytes::from_static(AWAKE_PAYLOAD)))?;
+                        alarm.as_mut().reset(by);
+                    }
+                }
                 Step::Ordered(Some(Order::Close) | None) => {
                     self.say_goodbye(CloseCode::Normal, "").await;
                     return Ok(Ended::by_owner());
+                }
+                Step::Time if self.awake_by.is_some_and(|by| by <= Instant::now()) => {
+                    let within = AWAKE.as_secs_f64();
+                    return Ok(Ended::because(format!(
+                        "half-open: no pong in {within} s after a pause"
+                    )));
                 }
                 Step::Time => match self.on_silence(heard)? {
                     Some(next) => alarm.as_mut().reset(next),
@@ -210,10 +240,7 @@ impl Live {
     #[inline]
     fn deliver(&self, frame: &[u8]) {
         let around = &self.around;
-        if around
-            .sink
-            .on_frame(self.number, frame, around.clock.now_ns())
-        {
+        if around.sink.on_frame(self.number, frame, clock::now_ns()) {
             around.queue.wake();
         }
     }
@@ -227,6 +254,11 @@ impl Live {
 
     /// Nothing came for long: ask for a sign of life, or give up. When to look again.
     fn on_silence(&mut self, heard: Instant) -> Result<Option<Instant>, Error> {
+        let next = self.next_look(heard)?;
+        Ok(next.map(|at| self.awake_by.map_or(at, |by| at.min(by))))
+    }
+
+    fn next_look(&mut self, heard: Instant) -> Result<Option<Instant>, Error> {
         let now = Instant::now();
         if let Some(asked) = self.asked {
             let due = asked + self.around.patience;

@@ -24,6 +24,8 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// The machine or the process paused: deadlines of the owner are to be looked at again.
+    Resumed,
     /// The thread is about to end; no event follows.
     Stopped,
 }

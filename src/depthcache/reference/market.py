@@ -22,7 +22,8 @@ only as stale. A book whose best prices touch or cross after a whole event is `c
 up but not served (a published event never crosses the exchange's own book, measured 2026-09-04).
 
 `transitions` is the table of all that. Over it lies at most one condition from outside (stale,
-halted, disconnected, closed); users see the worse of both. Time comes in as an argument. Not here: when
+halted, disconnected, closed); users see the worse of both. A synced book may be in `doubt`: it is stale
+then until an update or a snapshot proves it. Time comes in as an argument. Not here: when
 to fetch which snapshot.
 """
 
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING
 
 from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import WHOLE, BookSide, Tally
+from depthcache.reference.doubt import Doubt
 from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate, parse_frame
 from depthcache.reference.refresh import Fresh, Refresh
@@ -92,6 +94,10 @@ class Market:
         self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
         self.stalled: tuple[Status, str, int] | None = None
+        self.doubt: Doubt | None = None
+        self.detect_ns: int | None = None
+        """The longest time without a proof while nobody judges silence; None: for ever."""
+        self.clock_offset_ns: int | None = None
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -118,7 +124,9 @@ class Market:
         """What users see: status, reason, since when."""
         if self.condition is not None and worse(self.condition[0], self.state) is self.condition[0]:
             return self.condition
-        return self.native() if self.stalled is None else self.stalled
+        if self.stalled is not None:
+            return self.stalled
+        return self.native() if self.doubt is None else (Status.STALE, *self.doubt.said)
 
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""
@@ -164,6 +172,7 @@ class Market:
         if verdict is Verdict.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
+            self._prove_by(update, received_ns)
             if len(self.lines) > 1:
                 self.lines.on_joined(connection, received_ns)
             self._on_refreshing(update, raw, received_ns)
@@ -324,6 +333,44 @@ class Market:
         elif self.condition is None or self.condition[:2] != (condition, reason):
             self.condition = (condition, reason, now_ns)
 
+    # --- doubt -------------------------------------------------------------------------------
+
+    def judge_silence(self, now_ns: int) -> None:
+        """Nobody judged silence for a while: was the book proven in time?"""
+        proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=None)
+        if self.detect_ns is None or proven_ns is None or self.doubt is not None:
+            return
+        if now_ns - proven_ns > self.detect_ns:
+            silent = f"no update for {self.detect_ns // 1_000_000_000} s"
+            reason = f"{silent}, and the event loop that judges silence stands still"
+            self._raise_doubt(Doubt((reason, now_ns), None), now_ns)
+
+    def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
+        """The machine or the process paused: stale until proven."""
+        if self.doubt is not None:
+            since_ns = min(since_ns, self.doubt.said[1])
+        self._raise_doubt(Doubt((reason, since_ns), now_ns), now_ns)
+
+    def _raise_doubt(self, doubt: Doubt, now_ns: int) -> None:
+        if self.state is Status.SYNCED:
+            self._refresh = None  # its snapshot was asked before
+            self.doubt = doubt
+            self._cause("doubted", now_ns)
+
+    def _prove_by(self, update: DepthUpdate, received_ns: int) -> None:
+        if self.doubt is None:
+            return
+        event_time_ns = None
+        if self.clock_offset_ns is not None and update.event_time_us:
+            event_time_ns = update.event_time_us * 1_000 - self.clock_offset_ns
+        if self.doubt.is_over(event_time_ns, received_ns):
+            self._prove(received_ns)
+
+    def _prove(self, now_ns: int) -> None:
+        if self.doubt is not None:
+            self.doubt = None
+            self._cause("proven", now_ns)
+
     # --- inside ------------------------------------------------------------------------------
 
     def _change(self, update: DepthUpdate, received_ns: int) -> None:
@@ -351,6 +398,7 @@ class Market:
 
     def _sync(self, event: Event, now_ns: int) -> None:
         self.confirmed_ns = now_ns
+        self._prove(now_ns)
         self._on(event, now_ns, "" if self.confirmed else "from a snapshot, not confirmed by a diff yet")
         self._cause("synced", now_ns)
         if self.confirmed:
@@ -386,6 +434,7 @@ class Market:
             self._note_altered()
         self.compared = (self.last_update_id, found.checked, found.differing, found.missing, found.extra)
         self.confirmed_ns = now_ns
+        self._prove(now_ns)
         self.counters["refreshes"] += 1
         self.counters["corrections"] += found.wrong
         self._cause("refreshed", now_ns)
@@ -399,7 +448,7 @@ class Market:
         """The state that follows by the table; without a reason the old one stays."""
         state = follow(self.state, event)
         if state is not Status.SYNCED:
-            self._refresh = None
+            self._refresh = self.doubt = None
         if state is not self.state:
             self.state, self.since_ns = state, now_ns
         if reason is not None:

@@ -162,6 +162,10 @@ class Supervisor(Asker):
         """One of several connections is gone, and the others have brought nothing yet."""
         self.upkeep.on_weakened(now_ns)
 
+    def on_resumed(self, now_ns: int) -> None:
+        """The machine or the process paused: who is silent now is looked at soon."""
+        self.upkeep.on_weakened(now_ns)
+
     def on_doubted(self) -> None:
         """The connection brought no data at all; only data can clear this market of doubt."""
         self._strikes += 1
@@ -184,6 +188,8 @@ class Supervisor(Asker):
         if not change.causes.isdisjoint(("first_data", "confirmed")):
             self._hear(now_ns)
         self._become(Status(change.status), now_ns)
+        if "doubted" in change.causes:
+            self.upkeep.on_doubted(now_ns)
         if "refreshed" in change.causes and self._synced_ns is not None:
             self.upkeep.on_refreshed(now_ns)
         self._decide(now_ns)
@@ -193,7 +199,8 @@ class Supervisor(Asker):
         if self.seed is None or self.ending or not self._live:
             return
         body = self.seed.body(frame)
-        if self._native is Status.SYNCED:
+        # A frame that waited in a socket while the machine slept must not prove anything.
+        if self._native is Status.SYNCED and self._book.status is not Status.STALE:
             self.upkeep.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return

@@ -28,6 +28,7 @@ from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 from depthcache.core.watchdogs import SilenceWatch
 from depthcache.errors import MalformedSnapshot
+from depthcache.model import Status
 from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
@@ -172,6 +173,12 @@ class Upkeep(Asker):
         """There is a reason to doubt that everything came."""
         if self._live:
             self._silence.on_weakened(now_ns)
+            self._set_look()
+
+    def on_doubted(self, now_ns: int) -> None:
+        """The book is stale until data or a comparison proves it."""
+        if self._live:
+            self._silence.on_doubted(now_ns)
             self._set_look()
 
     def on_shallow(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
@@ -331,7 +338,8 @@ class Upkeep(Asker):
         if self._wishes and self._ticket is None:
             self._ask_audit(now_ns)
             return
-        self._silence.on_data(self._book.updated_ns or 0)
+        if self._book.status is not Status.STALE:  # what came while it is proves nothing
+            self._silence.on_data(self._book.updated_ns or 0)
         due_ns = self._silence.next_look_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)

@@ -8,14 +8,16 @@ kernel and at the exchange, and none is lost. Not here: when to connect, and wha
 from __future__ import annotations
 
 import asyncio
+import socket as socket_module
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic_ns
+from typing import Protocol
 
 import aiohttp
 from aiohttp import WSMsgType
 
+from depthcache._native import now_ns
 from depthcache.errors import ConnectionFailed
 from depthcache.io.network import Closed
 from depthcache.io.proxies import DIRECT, way_to
@@ -28,6 +30,10 @@ _MOST_BYTES = 16 * 1024 * 1024
 """Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03)."""
 _CLOSING_S = 1.0
 """How long the other side may take to answer a closing handshake."""
+_AWAKE_S = 2.0
+"""How long the answer to a ping after a pause may take."""
+_AWAKE = b"awake"
+"""What that ping carries: frames that waited in the socket answer nothing, nor do earlier pongs."""
 _ABNORMAL = 1006
 """RFC 6455, 7.4.1: stands for "no close frame arrived" and is never sent."""
 
@@ -53,6 +59,13 @@ class Ears:
     pong_s: float
 
 
+class _Cuts(Protocol):
+    """The socket beneath."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End both directions."""
+
+
 class WebSocket:
     """Order of calls: `run` once, as a task; `send` while it runs; cancel the task to close."""
 
@@ -60,10 +73,22 @@ class WebSocket:
         self._number, self._url, self._ears = number, url, ears
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._heard_ns = 0
+        self._asked, self._answered = asyncio.Event(), asyncio.Event()
+        self._raw: _Cuts | None = None
 
     def send(self, text: str) -> None:
         """Send a text frame in its turn; without effect once the connection is gone."""
         self._outbox.put_nowait(text)
+
+    def ask(self) -> None:
+        """The machine or the process paused: ask at once whether the other side is still there."""
+        self._asked.set()
+
+    def cut(self) -> None:
+        """The event loop is gone, and this may be called on any thread: the other side hears of the end."""
+        if self._raw is not None:
+            with suppress(OSError):
+                self._raw.shutdown(socket_module.SHUT_RDWR)
 
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
         """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
@@ -89,9 +114,10 @@ class WebSocket:
 
     async def _live(self, socket: _Socket) -> Closed:
         """Read, write and watch; whichever ends first ends the connection."""
-        self._heard_ns = monotonic_ns()
+        self._heard_ns = now_ns()
+        self._raw = socket.get_extra_info("socket")
         self._ears.on_open(self._number)
-        work = (self._read(socket), self._write(socket), self._watch(socket))
+        work = (self._read(socket), self._write(socket), self._watch(socket), self._check(socket))
         tasks = [asyncio.create_task(each) for each in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -107,7 +133,7 @@ class WebSocket:
         while True:
             message = await receive()
             kind = message.type
-            self._heard_ns = received_ns = monotonic_ns()
+            self._heard_ns = received_ns = now_ns()
             if kind is WSMsgType.TEXT or kind is WSMsgType.BINARY:
                 if feed(number, message.data, received_ns):
                     self._ears.on_events()
@@ -116,6 +142,8 @@ class WebSocket:
                     await socket.pong(message.data)
                 self._ears.on_alive(number)
             elif kind is WSMsgType.PONG:
+                if message.data == _AWAKE:
+                    self._answered.set()
                 self._ears.on_alive(number)
             else:
                 return _why_it_ended(socket, kind, message.data, message.extra)
@@ -133,17 +161,30 @@ class WebSocket:
         ears = self._ears
         quiet_ns = round(ears.quiet_s * 1e9)
         while True:
-            silent_ns = monotonic_ns() - self._heard_ns
+            silent_ns = now_ns() - self._heard_ns
             if silent_ns < quiet_ns:
                 await asyncio.sleep((quiet_ns - silent_ns) / 1e9)
                 continue
-            asked_ns = monotonic_ns()
+            asked_ns = now_ns()
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with asyncio.timeout(ears.pong_s):
                     await socket.ping()
             await self._patience(asked_ns)
             if self._heard_ns < asked_ns:
                 return Closed(None, f"half-open: silent for {ears.quiet_s:g} s, no pong in {ears.pong_s:g} s")
+
+    async def _check(self, socket: _Socket) -> Closed:
+        """After a pause an answer is awaited at once, whatever else has come."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            self._answered.clear()
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(_AWAKE_S):
+                    await socket.ping(_AWAKE)
+                    await self._answered.wait()
+            if not self._answered.is_set():
+                return Closed(None, f"half-open: no pong in {_AWAKE_S:g} s after a pause")
 
     async def _patience(self, asked_ns: int) -> None:
         """Wait for an answer. In ten steps: while the loop is blocked, at most one of them passes,

@@ -63,7 +63,7 @@ __all__ = [
     "_columns_alive",
     "_nothing",
     "_on_fork",
-    "_pretend_sleep",
+    "_pretend",
     "now_ns",
 ]
 
@@ -829,8 +829,9 @@ def now_ns() -> int:
     move it, and unlike `time.monotonic_ns()` of Linux and macOS it counts the time the machine sleeps.
     """
 
-def _pretend_sleep(slept_ns: int) -> None:
-    """For tests: let `now_ns` jump as if the machine had slept for so long."""
+def _pretend(passed_ns: int, *, slept_ns: int = 0) -> None:
+    """For tests: let `now_ns` jump as if so much time had passed, of which the machine slept through a
+    part."""
 
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from depthcache import BookClosed, BookNotSynced, Status
+from depthcache._native import Router, _pretend, now_ns
 from tests.engine import Engine, snapshot
 from tests.markets.test_router import Rig
 
@@ -94,6 +95,8 @@ def test_a_pause_makes_every_book_stale_at_once(rig: Watched) -> None:
     assert rig.router.attend(101 * S) == 1
     assert (rig.seen(), rig.book.since_ns) == (("stale", SLEPT), 80 * S)
     assert rig.causes() == [{"doubted"}]
+    rig.move(101 * S - 1)
+    assert rig.seen() == ("stale", SLEPT), "it may have waited in a socket"
     rig.move(101 * S)
     assert rig.seen() == ("synced", "")
 
@@ -155,3 +158,38 @@ def test_the_end_of_the_loop_closes_every_book_and_tells_followers(rig: Watched)
         _ = rig.book.best
     rig.router.set_condition(1, None, "", 6 * S)
     assert rig.book.status is Status.CLOSED
+
+
+READS = {
+    "status": lambda book: book.status,
+    "best": lambda book: book.best,
+    "freeze": lambda book: book.freeze(5),
+    "a level": lambda book: book.bids[0],
+    "all levels": lambda book: list(book.asks),
+    "numpy": lambda book: book.to_numpy(5),
+    "columns": lambda book: book.to_arrow(5),
+    "mid": lambda book: book.mid,
+    "exact": lambda book: book.exact.best,
+    "repr": repr,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_whoever_reads_first_after_a_sleep_marks_every_book(read: str) -> None:
+    router = Router()
+    for market in (1, 2):
+        router.add_market(market, "binance.com", "BTCUSDT", "contiguous")
+        router.install_snapshot(market, snapshot(10), limit=100, live=True, now_ns=now_ns())
+    books = [router.reader(market) for market in (1, 2)]
+    router.start_watch()
+    READS[read](books[0])
+    _pretend(20 * S, slept_ns=20 * S)
+    try:
+        assert "stale" in str(READS[read](books[0]))
+    except BookNotSynced as error:
+        assert error.reason == SLEPT
+    assert [book.status for book in books] == [Status.STALE, Status.STALE]
+    assert router.attend(now_ns()) == 1
+    router.stop_watch()
+    _pretend(20 * S, slept_ns=20 * S)
+    assert router.attend(now_ns()) == 1, "nobody ticks"

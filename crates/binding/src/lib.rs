@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use crate::side::Side;
     #[pymodule_export]
-    use crate::transport::{_Probe, _pretend_sleep, Transport, TransportEvent, now_ns};
+    use crate::transport::{_Probe, _pretend, Transport, TransportEvent, now_ns};
 
     #[pymodule_export]
     use crate::fork::_on_fork;

@@ -231,6 +231,7 @@ impl BookReader {
                 market.readable(serve_stale).map(|()| market.freeze(stop))
             }
             Source::Offline(cell) | Source::Live(cell, _) => {
+                self.source.look_at_clock();
                 let copy = || {
                     let market = cell.lock();
                     market.readable(serve_stale).map(|()| market.freeze(stop))

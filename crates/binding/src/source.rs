@@ -68,8 +68,9 @@ impl Source {
         }
     }
 
+    /// To be called before the lock of a book is taken: after a pause whoever reads first marks the books.
     #[inline]
-    fn look_at_clock(&self) {
+    pub fn look_at_clock(&self) {
         if let Source::Live(_, home) = self {
             home.look();
         }

@@ -251,8 +251,9 @@ pub fn now_ns() -> i64 {
     clock::now_ns()
 }
 
-/// For tests: let that clock jump as if the machine had slept for so long.
+/// For tests: let that clock jump as if so much time had passed, of which the machine slept through a part.
 #[pyfunction]
-pub fn _pretend_sleep(slept_ns: i64) {
-    clock::pretend_sleep(slept_ns);
+#[pyo3(signature = (passed_ns, *, slept_ns = 0))]
+pub fn _pretend(passed_ns: i64, slept_ns: i64) {
+    clock::pretend(passed_ns, slept_ns);
 }

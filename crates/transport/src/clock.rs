@@ -10,8 +10,10 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// What is added to the clock of the system (`align`, `pretend_sleep`).
+/// What is added to the clock of the system (`align`, `pretend`).
 static SHIFT_NS: AtomicI64 = AtomicI64::new(0);
+/// The same for the clock that stands still in sleep (`pretend`).
+static AWAKE_SHIFT_NS: AtomicI64 = AtomicI64::new(0);
 
 /// Two readings of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +31,9 @@ impl Moment {
         const NEAR_NS: i64 = 50_000_000;
         system::look();
         loop {
-            let before_ns = system::awake_ns();
+            let before_ns = awake_ns();
             let now_ns = now_ns();
-            let awake_ns = system::awake_ns();
+            let awake_ns = awake_ns();
             if awake_ns - before_ns <= NEAR_NS {
                 return Moment { now_ns, awake_ns };
             }
@@ -65,9 +67,14 @@ pub fn align<E>(mut read: impl FnMut() -> Result<i64, E>) -> Result<(), E> {
     Ok(())
 }
 
-/// For tests: let the clock jump as if the machine had slept for so long.
-pub fn pretend_sleep(slept_ns: i64) {
-    SHIFT_NS.fetch_add(slept_ns, Ordering::Relaxed);
+fn awake_ns() -> i64 {
+    system::awake_ns().saturating_add(AWAKE_SHIFT_NS.load(Ordering::Relaxed))
+}
+
+/// For tests: let the clock jump as if so much time had passed, of which the machine slept through a part.
+pub fn pretend(passed_ns: i64, slept_ns: i64) {
+    AWAKE_SHIFT_NS.fetch_add(passed_ns - slept_ns, Ordering::Relaxed);
+    SHIFT_NS.fetch_add(passed_ns, Ordering::Relaxed);
 }
 
 /// How far the system's clock runs ahead of one that stands still in sleep: a jump was a sleep, or a
@@ -174,7 +181,8 @@ mod system {
     pub fn look() {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let wall_ns = wall.map_or(0, |since| since.as_nanos() as i64);
-        super::pretend_sleep(JUMP.lock().look(wall_ns, awake_ns()));
+        let slept_ns = JUMP.lock().look(wall_ns, awake_ns());
+        super::pretend(slept_ns, slept_ns);
     }
 }
 
@@ -201,7 +209,7 @@ mod tests {
     #[test]
     fn the_clock_never_goes_back_and_counts_what_it_is_told_of_sleep() {
         let before = Moment::now();
-        pretend_sleep(7_000_000_000);
+        pretend(9_000_000_000, 7_000_000_000);
         let after = Moment::now();
         let slept_ns = (after.now_ns - before.now_ns) - (after.awake_ns - before.awake_ns);
         assert!(

@@ -172,7 +172,7 @@ async fn serve(
     let (sink, queue) = (around.sink.clone(), around.queue.clone());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pauses = sink.on_tick(Moment::now()).pauses;
+    let mut pauses = 0;
     let goodbye = loop {
         tokio::select! {
             command = inbox.recv() => match command {

@@ -72,7 +72,8 @@ class Supervisor(Asker):
         )  # fmt: skip
         top = venue.top(symbol) if context.policy.seed else None
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
-        self._native = self._noticed = Status.EMPTY
+        self._native = Status.EMPTY
+        self._noticed: Status | None = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
         self._down = self._halted = self._doubt = self._unknown = ""
         self._near: tuple[str, ...] = ()
@@ -190,6 +191,8 @@ class Supervisor(Asker):
         self._become(Status(change.status), now_ns)
         if "doubted" in change.causes:
             self.upkeep.on_doubted(now_ns)
+        if "proven" in change.causes:  # nobody was told of the doubt, if it came and went meanwhile
+            self._noticed = None
         if "refreshed" in change.causes and self._synced_ns is not None:
             self.upkeep.on_refreshed(now_ns)
         self._decide(now_ns)

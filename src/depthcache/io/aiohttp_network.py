@@ -61,7 +61,12 @@ class AiohttpNetwork(Network):
         """Called once before anything else."""
         self._callbacks = callbacks
         carried = router if self._loop_carries_frames and isinstance(router, MarksStalled) else None
-        self._pulse = Pulse(carried, on_resumed=self._on_resumed, on_loop_ended=self._on_loop_ended)
+        self._pulse = Pulse(
+            carried,
+            on_events=self._tell_events,
+            on_resumed=self._on_resumed,
+            on_loop_ended=self._on_loop_ended,
+        )
         self._pulse.start()
         self._ears = Ears(
             feed=router.feed,

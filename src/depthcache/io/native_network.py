@@ -98,11 +98,15 @@ class NativeNetwork(AiohttpNetwork):
 
     def _on_hearing_done(self, hearing: asyncio.Task[None]) -> None:
         """Who cancels all tasks means its own; later, because at the end of a loop it means all."""
-        if hearing.cancelled() and not self._closed:
+        if not hearing.cancelled() or self._transport is None:
+            return
+        if self._closed:  # the end of the transport is still to be heard
+            self._hear_again()
+        else:
             self._loop.call_later(_AGAIN_S, self._hear_again)
 
     def _hear_again(self) -> None:
-        if not self._closed:
+        if self._transport is not None:
             self._hearing = self._begin_to_hear()
             self._take()
 

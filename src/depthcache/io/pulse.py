@@ -15,8 +15,9 @@ import asyncio
 import atexit
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
-from weakref import WeakMethod, WeakSet, ref
+from weakref import WeakSet, ref
 
 from depthcache._native import now_ns
 
@@ -54,25 +55,29 @@ class Pulse:
         self,
         router: MarksStalled | None,
         *,
+        on_events: Callable[[], None],
         on_resumed: Callable[[], None],
         on_loop_ended: Callable[[], None],
     ) -> None:
         """`router`: whose frames come over the loop; None where none do.
 
-        `on_resumed`: called on the loop after the machine or the process paused. `on_loop_ended`: called on
-        the thread, and nothing after it. Both must be methods of whoever holds this: they are not kept alive.
+        `on_events`, `on_resumed`: called on the loop when the router has events, and after the machine or the
+        process paused. `on_loop_ended`: called on the thread, and nothing after it.
         """
         self._router = router
-        self._on_resumed, self._on_loop_ended = WeakMethod(on_resumed), WeakMethod(on_loop_ended)
+        self._on_events, self._on_resumed, self._on_loop_ended = on_events, on_resumed, on_loop_ended
         self._beat_ns = now_ns()
         self._stalled = False
+        self._pauses = 0
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="depthcache-pulse", daemon=True)
+        self._thread = threading.Thread(
+            target=_listen, args=(ref(self), self._over), name="depthcache-pulse", daemon=True
+        )
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Beat and listen from now on."""
-        self._loop = ref(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
         self._home = threading.current_thread()
         if self._router is not None:
             self._router.start_watch()
@@ -95,12 +100,11 @@ class Pulse:
             self._thread.join()
 
     def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._stalled:
-            self._timer = loop.call_later(_CATCH_UP_S, self._go_on)
+            self._timer = self._loop.call_later(_CATCH_UP_S, self._go_on)
             return
         self._beat_ns = now_ns()
-        self._timer = loop.call_later(_BEAT_S, self._beat)
+        self._timer = self._loop.call_later(_BEAT_S, self._beat)
 
     def _go_on(self) -> None:
         self._beat_ns = now_ns()
@@ -111,31 +115,36 @@ class Pulse:
 
     # --- on the thread ------------------------------------------------------------------------
 
-    def _listen(self) -> None:
-        pauses = 0
-        while not self._over.wait(_LOOK_S):
-            if (on_loop_ended := self._on_loop_ended()) is None:
-                return  # who held this is gone, and its loop with it
-            if self._has_ended():
-                on_loop_ended()
-                return
-            del on_loop_ended
-            if self._router is not None:
-                pauses = self._look(self._router, pauses)
+    def look(self) -> bool:
+        """Whether there will be something to look at again."""
+        if self._loop.is_closed() or not (self._loop.is_running() or self._home.is_alive()):
+            self._on_loop_ended()
+            return False
+        if self._router is not None:
+            self._look_at(self._router)
+        return True
 
-    def _look(self, router: MarksStalled, pauses: int) -> int:
+    def _look_at(self, router: MarksStalled) -> None:
         since_ns = self._beat_ns
         if not self._stalled and now_ns() - since_ns > _STILL_S * 1e9:
             self._stalled = True
             router.set_stalled("the event loop that carries this book stands still", since_ns)
-        counted, _ = router.tick()
-        if counted != pauses and (loop := self._loop()) and (on_resumed := self._on_resumed()):
-            loop.call_soon_threadsafe(on_resumed)
-        return counted
+        pauses, has_events = router.tick()
+        with suppress(RuntimeError):  # the loop is closed in this moment
+            if pauses != self._pauses:
+                self._loop.call_soon_threadsafe(self._on_resumed)
+            elif has_events:
+                self._loop.call_soon_threadsafe(self._on_events)
+        self._pauses = pauses
 
-    def _has_ended(self) -> bool:
-        loop = self._loop()
-        return loop is None or loop.is_closed() or not (loop.is_running() or self._home.is_alive())
+
+def _listen(pulse: ref[Pulse], over: threading.Event) -> None:
+    """The thread keeps nothing alive: a client that is forgotten with its loop goes, and this with it."""
+    while not over.wait(_LOOK_S):
+        held = pulse()
+        if held is None or not held.look():
+            return
+        del held
 
 
 _PULSES: WeakSet[Pulse] = WeakSet()

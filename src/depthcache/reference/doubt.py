@@ -19,6 +19,8 @@ _MARGIN_NS = 2_000_000_000
 error, and clocks lose up to a second in a sleep."""
 _WAIT_NS = 10_000_000_000
 """So long after a pause every update proves the book, whatever its event time says."""
+_BACKLOG_NS = 1_000_000_000
+"""The same where the exchange's clock is not known: what waited in sockets is read by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Doubt:
     def is_over(self, event_time_ns: int | None, received_ns: int) -> bool:
         """Whether an update proves the book; its event time on the clock of the frames, None: unknown."""
         until_ns = self.paused_until_ns
-        if until_ns is None or event_time_ns is None or received_ns >= until_ns + _WAIT_NS:
+        if until_ns is None:
             return True
-        return event_time_ns >= until_ns - _MARGIN_NS
+        if event_time_ns is None:
+            return received_ns >= until_ns + _BACKLOG_NS
+        return event_time_ns >= until_ns - _MARGIN_NS or received_ns >= until_ns + _WAIT_NS

@@ -371,6 +371,12 @@ class Market:
             self.doubt = None
             self._cause("proven", now_ns)
 
+    def set_stalled(self, reason: str | None, now_ns: int) -> None:
+        """Whoever brings the frames stands still, or does so no longer (None)."""
+        if reason is None and self.stalled is not None:
+            self._cause("proven", now_ns)
+        self.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+
     # --- inside ------------------------------------------------------------------------------
 
     def _change(self, update: DepthUpdate, received_ns: int) -> None:

@@ -217,7 +217,7 @@ class Router:
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still, or does so no longer."""
         for market in self._markets.values():
-            market.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+            market.set_stalled(reason, now_ns)
             _tell(market)
 
     # --- watching without an event loop ------------------------------------------------------

@@ -17,6 +17,8 @@ use crate::message::DepthUpdate;
 const MARGIN_NS: i64 = 2_000_000_000;
 /// So long after a pause every update proves the book, whatever its event time says.
 const WAIT_NS: i64 = 10_000_000_000;
+/// The same where the exchange's clock is not known: what waited in sockets is read by then.
+const BACKLOG_NS: i64 = 1_000_000_000;
 
 /// Why a book is doubted, and what proves it.
 #[derive(Clone, Debug)]
@@ -24,6 +26,20 @@ pub(super) struct Doubt {
     pub(super) said: Said,
     /// The end of the pause that raised it.
     paused_until_ns: Option<i64>,
+}
+
+impl Doubt {
+    /// Whether an update proves the book. `made_ns`: its event time on the clock of the frames.
+    fn is_over(&self, made_ns: Option<i64>, received_ns: i64) -> bool {
+        let Some(until_ns) = self.paused_until_ns else {
+            return true;
+        };
+        match made_ns {
+            Some(made_ns) if made_ns >= until_ns - MARGIN_NS => true,
+            Some(_) => received_ns >= until_ns + WAIT_NS,
+            None => received_ns >= until_ns + BACKLOG_NS,
+        }
+    }
 }
 
 impl Market {
@@ -78,15 +94,17 @@ impl Market {
     /// An update was applied.
     #[cold]
     pub(super) fn prove_by(&mut self, update: &DepthUpdate, received_ns: i64) {
-        let paused_until_ns = self.doubt.as_ref().and_then(|doubt| doubt.paused_until_ns);
-        if let (Some(until_ns), Some(offset_ns)) = (paused_until_ns, self.clock_offset_ns)
-            && update.event_time_us != 0
-            && received_ns < until_ns + WAIT_NS
-            && update.event_time_us * 1_000 - offset_ns < until_ns - MARGIN_NS
+        let made_ns = match (update.event_time_us, self.clock_offset_ns) {
+            (0, _) | (_, None) => None,
+            (made_us, Some(offset_ns)) => Some(made_us.saturating_mul(1_000) - offset_ns),
+        };
+        if self
+            .doubt
+            .as_ref()
+            .is_some_and(|doubt| doubt.is_over(made_ns, received_ns))
         {
-            return;
+            self.prove(received_ns);
         }
-        self.prove(received_ns);
     }
 
     /// There is no doubt any more.

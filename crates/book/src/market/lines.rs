@@ -30,9 +30,13 @@ impl Market {
 
     /// Whoever brings the frames stands still, or does so no longer (None).
     pub fn set_stalled(&mut self, reason: Option<&str>, now_ns: i64) {
+        let was_stalled = self.stalled.is_some();
         self.stalled = reason.map(|reason| Said {
             reason: reason.to_owned(),
             since_ns: now_ns,
         });
+        if was_stalled && self.stalled.is_none() {
+            self.cause(Cause::Proven, now_ns);
+        }
     }
 }

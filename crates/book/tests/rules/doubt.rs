@@ -159,13 +159,15 @@ fn after_a_pause_an_update_that_was_made_before_proves_nothing() {
 fn where_the_exchanges_clock_is_unknown_or_wrong_an_update_proves_in_the_end() {
     let router = synced(S);
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
-    feed(&router, &diff(12, 12), 100 * S + 1);
+    feed(&router, &diff(12, 12), 101 * S - 1);
+    assert!(standing(&router).starts_with("stale"));
+    feed(&router, &diff(13, 13), 101 * S);
     assert_eq!(standing(&router), "synced since 1 s: ");
     router.set_clock_offset(1, Some(T * 1_000)).unwrap();
     router.pause("the machine slept for 20 s", 180 * S, 200 * S);
-    feed(&router, &diff(13, 13), 209 * S);
+    feed(&router, &diff(14, 14), 209 * S);
     assert!(standing(&router).starts_with("stale"));
-    feed(&router, &diff(14, 14), 210 * S);
+    feed(&router, &diff(15, 15), 210 * S);
     assert_eq!(standing(&router), "synced since 1 s: ");
 }
 
@@ -214,7 +216,7 @@ fn a_book_that_is_not_synced_says_what_it_is_and_a_new_snapshot_ends_all_doubt()
 fn both_are_told_as_causes() {
     let router = synced(S);
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
-    feed(&router, &diff(12, 12), 100 * S + 1);
+    feed(&router, &diff(12, 12), 101 * S);
     let cell = router.market(1).unwrap();
     let causes = cell.lock().take_change(1).unwrap().causes;
     assert_eq!(named(causes), "doubted, proven");

@@ -177,9 +177,13 @@ class Upkeep(Asker):
 
     def on_doubted(self, now_ns: int) -> None:
         """The book is stale until data or a comparison proves it."""
-        if self._live:
-            self._silence.on_doubted(now_ns)
-            self._set_look()
+        if not self._live:
+            return
+        if self._ticket is not None and self._ticket.sent_ns is not None:
+            self._ticket = None  # the router has dropped what was kept for its answer
+            self._context.deadlines.clear(self._market, Timer.OVERDUE)
+        self._silence.on_doubted(now_ns)
+        self._set_look()
 
     def on_shallow(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
         """How many complete levels there are and were asked for; what is needed: urgency (least first),
@@ -319,6 +323,11 @@ class Upkeep(Asker):
         elif not self._router.settle_refresh(self._market, now_ns):
             self._ticket = None
             self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+        elif self._waits <= _LONGEST_WAIT:
+            self._waits = _LONGEST_WAIT + 1  # merged, which is told as a cause, or dropped
+            self._wait(now_ns)
+        else:
+            self._failed(now_ns)
 
     def _failed(self, now_ns: int) -> None:
         """Try again later, each time later."""

@@ -371,25 +371,6 @@ impl Market {
         self.enter(Status::Buffering, reason, now_ns);
     }
 
-    /// Lay a condition over the native state, or take it away; `Closed` is final.
-    pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
-        if let Some((held, said)) = &self.condition {
-            let same = condition == Some(*held) && said.reason == reason;
-            if same || *held == Condition::Closed {
-                return;
-            }
-        }
-        self.condition = condition.map(|condition| {
-            (
-                condition,
-                Said {
-                    reason: reason.to_owned(),
-                    since_ns: now_ns,
-                },
-            )
-        });
-    }
-
     // --- inside -------------------------------------------------------------------------------
 
     #[inline]

@@ -256,10 +256,8 @@ impl Router {
 
     /// Frames of this stream on this connection go to this market.
     pub fn route(&self, connection: u64, stream: &str, market: u64) -> Result<(), RouterError> {
-        let route = Route {
-            market,
-            cell: self.market(market)?,
-        };
+        let cell = self.market(market)?;
+        let route = Route { market, cell };
         self.with_connection(connection, |line| {
             route.cell.lock().add_line(connection);
             line.routes.insert(stream.into(), route);

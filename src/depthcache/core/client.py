@@ -300,7 +300,7 @@ class ClientCore:
         """The machine or the process paused until now: nothing that was asked before tells of the present."""
         self._resumed_ns = now_ns
         for supervisor in self._markets.values():
-            supervisor.on_resumed(now_ns)
+            supervisor.upkeep.on_weakened(now_ns)  # who is silent now is looked at soon
         for clock in self._clocks.values():
             clock.on_resumed(now_ns)
 

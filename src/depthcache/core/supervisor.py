@@ -163,10 +163,6 @@ class Supervisor(Asker):
         """One of several connections is gone, and the others have brought nothing yet."""
         self.upkeep.on_weakened(now_ns)
 
-    def on_resumed(self, now_ns: int) -> None:
-        """The machine or the process paused: who is silent now is looked at soon."""
-        self.upkeep.on_weakened(now_ns)
-
     def on_doubted(self) -> None:
         """The connection brought no data at all; only data can clear this market of doubt."""
         self._strikes += 1
@@ -202,8 +198,7 @@ class Supervisor(Asker):
         if self.seed is None or self.ending or not self._live:
             return
         body = self.seed.body(frame)
-        # A frame that waited in a socket while the machine slept must not prove anything.
-        if self._native is Status.SYNCED and self._book.status is not Status.STALE:
+        if self._native is Status.SYNCED and self._book.status is not Status.STALE:  # it may be of before
             self.upkeep.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return

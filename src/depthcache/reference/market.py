@@ -22,9 +22,8 @@ only as stale. A book whose best prices touch or cross after a whole event is `c
 up but not served (a published event never crosses the exchange's own book, measured 2026-09-04).
 
 `transitions` is the table of all that. Over it lies at most one condition from outside (stale,
-halted, disconnected, closed); users see the worse of both. A synced book may be in `doubt`: it is stale
-then until an update or a snapshot proves it. Time comes in as an argument. Not here: when
-to fetch which snapshot.
+halted, disconnected, closed); users see the worse of both. A synced book in `doubt` is stale until proven.
+Time comes in as an argument. Not here: when to fetch which snapshot.
 """
 
 from __future__ import annotations
@@ -94,10 +93,7 @@ class Market:
         self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
         self.stalled: tuple[Status, str, int] | None = None
-        self.doubt: Doubt | None = None
-        self.detect_ns: int | None = None
-        """The longest time without a proof while nobody judges silence; None: for ever."""
-        self.clock_offset_ns: int | None = None
+        self.doubt: Doubt = Doubt()
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -126,7 +122,7 @@ class Market:
             return self.condition
         if self.stalled is not None:
             return self.stalled
-        return self.native() if self.doubt is None else (Status.STALE, *self.doubt.said)
+        return self.native() if self.doubt.said is None else (Status.STALE, *self.doubt.said)
 
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""
@@ -172,7 +168,8 @@ class Market:
         if verdict is Verdict.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
-            self._prove_by(update, received_ns)
+            if self.doubt.is_over(update.event_time_us, received_ns):
+                self._prove(received_ns)
             if len(self.lines) > 1:
                 self.lines.on_joined(connection, received_ns)
             self._on_refreshing(update, raw, received_ns)
@@ -337,39 +334,15 @@ class Market:
 
     def judge_silence(self, now_ns: int) -> None:
         """Nobody judged silence for a while: was the book proven in time?"""
-        proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=None)
-        if self.detect_ns is None or proven_ns is None or self.doubt is not None:
-            return
-        if now_ns - proven_ns > self.detect_ns:
-            silent = f"no update for {self.detect_ns // 1_000_000_000} s"
-            reason = f"{silent}, and the event loop that judges silence stands still"
-            self._raise_doubt(Doubt((reason, now_ns), None), now_ns)
+        proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=now_ns)
+        if self.state is Status.SYNCED and self.doubt.judge(proven_ns, now_ns):
+            self._on_doubted(now_ns)
 
     def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or the process paused: stale until proven."""
-        if self.doubt is not None:
-            since_ns = min(since_ns, self.doubt.said[1])
-        self._raise_doubt(Doubt((reason, since_ns), now_ns), now_ns)
-
-    def _raise_doubt(self, doubt: Doubt, now_ns: int) -> None:
         if self.state is Status.SYNCED:
-            self._refresh = None  # its snapshot was asked before
-            self.doubt = doubt
-            self._cause("doubted", now_ns)
-
-    def _prove_by(self, update: DepthUpdate, received_ns: int) -> None:
-        if self.doubt is None:
-            return
-        event_time_ns = None
-        if self.clock_offset_ns is not None and update.event_time_us:
-            event_time_ns = update.event_time_us * 1_000 - self.clock_offset_ns
-        if self.doubt.is_over(event_time_ns, received_ns):
-            self._prove(received_ns)
-
-    def _prove(self, now_ns: int) -> None:
-        if self.doubt is not None:
-            self.doubt = None
-            self._cause("proven", now_ns)
+            self.doubt.on_pause(reason, since_ns, now_ns)
+            self._on_doubted(now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still, or does so no longer (None)."""
@@ -454,7 +427,8 @@ class Market:
         """The state that follows by the table; without a reason the old one stays."""
         state = follow(self.state, event)
         if state is not Status.SYNCED:
-            self._refresh = self.doubt = None
+            self._refresh = None
+            self.doubt.end()
         if state is not self.state:
             self.state, self.since_ns = state, now_ns
         if reason is not None:
@@ -505,6 +479,14 @@ class Market:
     def _forget_kept(self) -> None:
         self._kept.clear()
         self._kept_bytes, self._newest_kept = 0, None
+
+    def _on_doubted(self, now_ns: int) -> None:
+        self._refresh = None  # its snapshot was asked before
+        self._cause("doubted", now_ns)
+
+    def _prove(self, now_ns: int) -> None:
+        if self.doubt.end():
+            self._cause("proven", now_ns)
 
     def _cause(self, cause: str, now_ns: int) -> None:
         self.causes.add(cause)

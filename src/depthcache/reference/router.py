@@ -197,7 +197,7 @@ class Router:
 
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
-        self._markets[market].clock_offset_ns = offset_ns
+        self._markets[market].doubt.clock_offset_ns = offset_ns
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, kept diffs stay."""
@@ -224,7 +224,7 @@ class Router:
 
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
         """A book that nothing has proven for so long is stale while nobody judges silence."""
-        self._markets[market].detect_ns = within_ns
+        self._markets[market].doubt.detect_ns = within_ns
 
     def attend(self, now_ns: int) -> int:
         """The event loop looks after its books. How many pauses there were."""

@@ -26,7 +26,7 @@ from depthcache.core.context import Context
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
-from depthcache.core.watchdogs import SilenceWatch
+from depthcache.core.watchdogs import SilenceWatch, TooOldWatch
 from depthcache.errors import MalformedSnapshot
 from depthcache.model import Status
 from depthcache.venues.venue import Venue
@@ -87,6 +87,7 @@ class Upkeep(Asker):
         self._pacer, self._book = pacer, book
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
         self._silence = SilenceWatch(context.policy)
+        self._older, self._older_since_ns = TooOldWatch(venue.snapshot_lag_s), 0
         self._live = False
         self._ticket: Ticket | None = None
         self._wishes: list[_Wish] = []
@@ -132,6 +133,7 @@ class Upkeep(Asker):
         self._live, self._limit, self._refreshed_ns = True, limit, now_ns
         self._set_due()
         self._not_before_ns = self._failures = 0
+        self._older.on_fitting()
         self.audited = False
         self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
         self._silence.on_synced(now_ns)
@@ -228,6 +230,7 @@ class Upkeep(Asker):
         else:
             self._ticket = None
         self._waits = self._failures = 0
+        self._older.on_fitting()
         wrong = sum(found[2:])
         self.audited = not wrong
         if wrong:
@@ -304,8 +307,20 @@ class Upkeep(Asker):
         if outcome == "waiting":
             self._waits = 0
             self._wait(now_ns)
+        elif outcome == "too_old" and self._is_left_behind(ticket, now_ns):
+            self._ticket = None
+            self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
         elif outcome != "merged":  # merged is told as a cause, with all others
             self._failed(now_ns)
+
+    def _is_left_behind(self, ticket: Ticket, now_ns: int) -> bool:
+        """Whether snapshots have been older than a silent book for so long that no cache explains it: the
+        exchange began its ids anew, and the diff that would tell did not come."""
+        if (self._book.updated_ns or 0) >= self._older_since_ns:
+            self._older.on_fitting()
+        if not self._older.tries:
+            self._older_since_ns = ticket.sent_ns or ticket.asked_ns
+        return self._older.on_too_old(now_ns) > 0
 
     def _wait(self, now_ns: int) -> None:
         overdue_ns = now_ns + to_ns(self._context.policy.overdue_s)

@@ -103,6 +103,7 @@ def run(seed: int, engine: Callable[..., Any] = Router, *, options: bool | None 
 
     pair.on_step = check
     ends: list[Callable[[], None]] = []
+    pause(pair, pauses)
     for _ in range(4):
         pair.run_for(FAULTS_S / 4)
         while ends and dice.random() < 0.7:

@@ -125,11 +125,13 @@ class Pulse:
         return True
 
     def _look_at(self, router: MarksStalled) -> None:
+        pauses, has_events = router.tick()
+        if pauses != self._pauses:
+            self._beat_ns = now_ns()  # the loop could not beat either
         since_ns = self._beat_ns
         if not self._stalled and now_ns() - since_ns > _STILL_S * 1e9:
             self._stalled = True
             router.set_stalled("the event loop that carries this book stands still", since_ns)
-        pauses, has_events = router.tick()
         with suppress(RuntimeError):  # the loop is closed in this moment
             if pauses != self._pauses:
                 self._loop.call_soon_threadsafe(self._on_resumed)

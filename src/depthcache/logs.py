@@ -101,7 +101,7 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
 
 def loop_ended() -> None:
     """The event loop of a client ended before the client was closed."""
-    _LOGGER.warning("the event loop ended before the client was closed: its books are closed now")
+    _LOGGER.info("the event loop ended before the client was closed: its books are closed now")
 
 
 def resumed() -> None:

@@ -209,6 +209,7 @@ class AiohttpNetwork(Network):
         self._callbacks.on_loop_ended()
         for socket, _ in self._sockets.values():
             socket.cut()
+        self._sessions.abandon()
 
     async def _end_all(self, *, timeout_s: float | None, cut: bool) -> None:
         """Cancel all work and wait for it. `cut`: also what is already saying goodbye."""

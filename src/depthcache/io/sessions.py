@@ -7,6 +7,7 @@ matter of each request. Not here: which way a URL takes (`proxies`).
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from os import PathLike
 from typing import TypedDict
 
@@ -69,6 +70,15 @@ class Sessions:
         held, self._held = self._held, {}
         for session in held.values():
             await session.close()
+
+    def abandon(self) -> None:
+        """The event loop is gone, on which they could be closed: let go of their sockets."""
+        held, self._held = self._held, {}
+        for session in held.values():
+            connector = session.connector
+            session.detach()
+            with suppress(Exception):  # the public way needs a loop
+                connector._close(abort_ssl=True)  # type: ignore[union-attr]  # noqa: SLF001
 
 
 def through(way: Way) -> Through:

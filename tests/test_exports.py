@@ -18,7 +18,7 @@ PUBLIC = {
     # books without a network
     "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
     # what is known of live books
-    "Audit", "Lag", "Facts", "BookFacts", "BudgetFacts", "ConnectionFacts",
+    "Audit", "Lag", "now_ns", "Facts", "BookFacts", "BudgetFacts", "ConnectionFacts",
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "BookArrays", "BookIntegers", "Columns", "MissingBook",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from depthcache import recording as recording
     from depthcache import rest as rest
     from depthcache import simulator as simulator
-    from depthcache._native import BookReader, Columns, FrozenBook, Side, Update
+    from depthcache._native import BookReader, Columns, FrozenBook, Side, Update, now_ns
     from depthcache.caches import Books, connect
     from depthcache.core.policy import Policy
     from depthcache.errors import (
@@ -160,6 +160,7 @@ __all__ = [
     "blocking",
     "connect",
     "doctor",
+    "now_ns",
     "recording",
     "rest",
     "simulator",
@@ -168,7 +169,7 @@ __all__ = [
 _MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator")
 
 _HOMES = {
-    "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update"),
+    "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update", "now_ns"),
     "depthcache.caches": ("Books", "connect"),
     "depthcache.core.policy": ("Policy",),
     "depthcache.errors": (

@@ -1,7 +1,7 @@
 """Types and documentation of the native part: bytes in, correct books out; and the sockets they come from.
 
-Times called `*_ns` are the caller's monotonic clock in nanoseconds (virtual in tests); times
-called `*_us` are the exchange's clock in microseconds since 1970. Every call keeps the
+Times called `*_ns` are the caller's monotonic clock in nanoseconds, `now_ns` in live clients (virtual in
+tests); times called `*_us` are the exchange's clock in microseconds since 1970. Every call keeps the
 interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
 """
 
@@ -64,6 +64,8 @@ __all__ = [
     "_columns_alive",
     "_nothing",
     "_on_fork",
+    "_pretend",
+    "now_ns",
 ]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
@@ -169,7 +171,8 @@ class BookReader(Generic[N_co]):
         """When the last applied frame was received."""
     @property
     def updated_at(self) -> float | None:
-        """When the last applied update was received: seconds of `time.monotonic()`; None before one."""
+        """When the last applied update was received: seconds of the clock `depthcache.now_ns`; None before
+        one."""
     @property
     def confirmed_ns(self) -> int | None:
         """When the book was last proven to be the exchange's: by an update, or by a comparison."""
@@ -177,7 +180,7 @@ class BookReader(Generic[N_co]):
     def confirmed_at(self) -> float | None:
         """The last proof that this is the exchange's book: an update, or a comparison with a snapshot.
 
-        Seconds of `time.monotonic()`; None before one. A quiet live book is compared every 45 s.
+        Seconds of the clock `depthcache.now_ns`; None before one. A quiet live book is compared every 45 s.
         """
     @property
     def _times(self) -> tuple[int | None, int | None]:
@@ -466,7 +469,7 @@ class Columns:
     | proven | bool | whether the level lies inside the complete range |
     | update_id | int64 | the id to which the book had come |
     | event_time | timestamp[us, UTC] | `E` of the last applied diff; missing before one |
-    | updated_ns | int64 | when it was received, on the monotonic clock, ns; missing before one |
+    | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before one |
     | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
 
     Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
@@ -522,7 +525,7 @@ class MarketChange:
     """What happened to a market since the last `take_events`, coalesced; look at `status` first.
 
     `causes` are words of: first_data, synced, confirmed, gap, reset, crossed, uncrossed,
-    malformed, buffer_dropped, refreshed.
+    malformed, buffer_dropped, refreshed, doubted, proven.
     """
 
     __match_args__ = ("market", "causes", "status", "reason", "at_ns")
@@ -613,7 +616,7 @@ class TransportEvent:
     """What happened to a connection of a `Transport`."""
 
     @property
-    def kind(self) -> Literal["open", "alive", "closed", "stopped"]:
+    def kind(self) -> Literal["open", "alive", "closed", "resumed", "stopped"]:
         """`alive`: a ping of this side was answered; `stopped` is the last event of a transport."""
     @property
     def connection(self) -> int: ...
@@ -849,6 +852,38 @@ class Router:
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still: every book that is there is stale for that reason, unless
         it is worse; None: it goes on."""
+    def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
+        """A book that no update and no comparison has proven for so long is stale, until one does, while the
+        event loop does not `attend`; None: never. Raises KeyError."""
+    def attend(self, now_ns: int) -> int:
+        """The event loop looks after its books at that time. How many pauses there were."""
+    def judge_silence(self, now_ns: int) -> None:
+        """Doubt books that nothing has proven in time, unless the event loop attended within 3 s (cause
+        `doubted`; `proven` ends it)."""
+    def start_watch(self) -> None:
+        """Somebody calls `tick` several times a second from now on; the native transport does itself."""
+    def stop_watch(self) -> None:
+        """Nobody does any more."""
+    def tick(self) -> tuple[int, bool]:
+        """Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else
+        `judge_silence`. How many pauses there were, and whether `take_events` has something to tell. Readers
+        of live books tick themselves when nobody has for a second."""
+    def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
+        """The machine or the process paused for that time: every synced book is stale until an update that
+        was made afterwards, or a snapshot, proves it."""
+    def close(self, reason: str, now_ns: int) -> None:
+        """The event loop has ended: every book is closed for good."""
+
+def now_ns() -> int:
+    """The clock that stamps updates and statuses (`updated_ns`, `since_ns`), in nanoseconds.
+
+    It begins where `time.monotonic_ns()` is when the package is imported, steps of the system's clock do not
+    move it, and unlike `time.monotonic_ns()` of Linux and macOS it counts the time the machine sleeps.
+    """
+
+def _pretend(passed_ns: int, *, slept_ns: int = 0) -> None:
+    """For tests: let `now_ns` jump as if so much time had passed, of which the machine slept through a
+    part."""
 
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""

@@ -287,6 +287,7 @@ class Books(Lookup[LiveBook]):
             make_network=real_network,
         )
         self._listeners = ThreadListeners(name="depthcache-callbacks")
+        self._client.on_loop_ended = self._listeners.end
         self._thread = LoopThread(_running(self._client, self._listeners), name="depthcache")
         self._entered = False
 

@@ -82,6 +82,8 @@ class Client(Generic[B]):
         self._savings: set[asyncio.Future[None]] = set()
         self._kept: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.on_loop_ended: Callable[[], None] = lambda: None
+        """What to do besides when the event loop has ended before the client was closed; on any thread."""
 
     # --- getters ------------------------------------------------------------------------------
 
@@ -305,6 +307,7 @@ class Client(Generic[B]):
                 on_notice=self._on_notice,
                 on_trouble=self._on_trouble,
                 on_audit=self._on_audit,
+                on_loop_ended=self._on_loop_ended,
             )
             for venue, symbol in self.wanted.books:
                 self._begin(venue, symbol)
@@ -433,6 +436,13 @@ class Client(Generic[B]):
             await asyncio.wait(self._savings)
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
+
+    def _on_loop_ended(self) -> None:
+        """On another thread: there is no loop that could close anything."""
+        self._closed = True
+        if self._recorder is not None:
+            self._recorder.close()
+        self.on_loop_ended()
 
     def _on_audit(self, told: TellAudit) -> None:
         done = self._audits.get(told.audit)

@@ -335,7 +335,7 @@ class BookNotSynced(BookError):
         exchange, symbol: the book.
         status: the status it has instead of `synced`.
         reason: why, in words.
-        since_ns: since when, on the client's monotonic clock in nanoseconds.
+        since_ns: since when, on the clock `depthcache.now_ns`.
     """
 
     status: str

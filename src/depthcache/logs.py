@@ -22,10 +22,12 @@ __all__ = [
     "connection_open",
     "flight_saved",
     "limit_refused",
+    "loop_ended",
     "loop_was_blocked",
     "not_native",
     "not_written",
     "request_failed",
+    "resumed",
     "snapshot_source_failed",
     "unexpected",
 ]
@@ -125,6 +127,16 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     """The event loop that carries the client stood still."""
     meant = "books were late by as much" if books_were_late else "books were not touched by it"
     _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
+
+
+def loop_ended() -> None:
+    """The event loop of a client ended before the client was closed."""
+    _LOGGER.info("the event loop ended before the client was closed: its books are closed now")
+
+
+def resumed() -> None:
+    """The machine slept, or the process stood still."""
+    _LOGGER.info("the machine or this process paused: books are stale until they are proven again")
 
 
 def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:

@@ -17,11 +17,11 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from time import monotonic_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode
 
+from depthcache._native import now_ns
 from depthcache.core.answers import error_in, judge
 from depthcache.core.policy import to_ns
 from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected, UsageError
@@ -135,7 +135,7 @@ class Rest:
         """The weight that this `exchange` counted last for this address, whoever of this process asked, and
         how many seconds ago; None while that is unknown. Raises UnknownExchange."""
         count = shared_budgets().of(self.settings.venue(exchange)).count
-        return None if count is None else (count[0], (monotonic_ns() - count[1]) / 1e9)
+        return None if count is None else (count[0], (now_ns() - count[1]) / 1e9)
 
     # --- questions to anybody --------------------------------------------------------------
 
@@ -181,21 +181,20 @@ class Rest:
         venue = self.settings.venue(exchange)
         url = _url(venue.endpoints.rest + path, query)
         budget, policy = shared_budgets().of(venue), self.settings.policy
-        ends_ns = monotonic_ns() + to_ns(timeout_s)
-        while (at_ns := budget.take(weight, policy, now_ns := monotonic_ns())) > now_ns:
+        ends_ns = now_ns() + to_ns(timeout_s)
+        while (at_ns := budget.take(weight, policy, asked_ns := now_ns())) > asked_ns:
             if at_ns >= ends_ns:
-                reason = f"the weight budget has no room for it for {(at_ns - now_ns) / 1e9:.1f} s"
+                reason = f"the weight budget has no room for it for {(at_ns - asked_ns) / 1e9:.1f} s"
                 raise ConnectionFailed(url=url, reason=reason)
-            await asyncio.sleep((at_ns - now_ns) / 1e9)
+            await asyncio.sleep((at_ns - asked_ns) / 1e9)
         try:
-            answer = await self._fetch(url, None, None, max(0.0, (ends_ns - monotonic_ns()) / 1e9))
+            answer = await self._fetch(url, None, None, max(0.0, (ends_ns - now_ns()) / 1e9))
         except BaseException:
-            budget.on_failure(weight, monotonic_ns())
+            budget.on_failure(weight, now_ns())
             raise
-        now_ns = monotonic_ns()
-        exchange_s = budget.exchange_s(now_ns)
-        verdict = judge(answer.status, answer.headers, answer.body, exchange_s=exchange_s)
-        budget.on_answer(weight, verdict, answer.headers, now_ns)
+        came_ns = now_ns()
+        verdict = judge(answer.status, answer.headers, answer.body, exchange_s=budget.exchange_s(came_ns))
+        budget.on_answer(weight, verdict, answer.headers, came_ns)
         if answer.status != 200:
             raise _rejected(answer)
         return answer
@@ -207,7 +206,7 @@ class Rest:
 
         assert self._sessions is not None  # noqa: S101 - this runs on the thread that made them
         url, body = _url(url, query), None if posted is None else json.dumps(posted).encode()
-        begun_ns, proxies = monotonic_ns(), self.settings.proxies
+        begun_ns, proxies = now_ns(), self.settings.proxies
         got = await rest.fetch(
             self._sessions.open, url, timeout_s=timeout_s, use_proxies=proxies, posted=body
         )
@@ -266,7 +265,7 @@ def _url(url: str, query: Mapping[str, object] | None) -> str:
 
 
 def _answer(url: str, got: Response, begun_ns: int) -> Answer:
-    return Answer(url, got.status, got.headers, got.body, (monotonic_ns() - begun_ns) / 1e9)
+    return Answer(url, got.status, got.headers, got.body, (now_ns() - begun_ns) / 1e9)
 
 
 def _rejected(answer: Answer) -> RequestRejected:

@@ -56,7 +56,7 @@ class LiveReader(_native.BookReader):
 
     @property
     def reconnected_at(self) -> float | None:
-        """When that was last: seconds of `time.monotonic()`; None for never."""
+        """When that was last: seconds of the clock `depthcache.now_ns`; None for never."""
         at_ns = self._client.reconnects(self._number)[1]
         return None if at_ns is None else at_ns / 1e9
 

@@ -97,6 +97,9 @@ class ScriptedCore:
     def on_wake(self, now_ns: int) -> None:
         self._called("on_wake", now_ns)
 
+    def on_resumed(self, now_ns: int) -> None:
+        self._called("on_resumed", now_ns)
+
     def take_commands(self) -> list[Command]:
         taken, self.commands = self.commands, []
         return taken
@@ -116,8 +119,19 @@ class ScriptedRouter:
     events: list[object] = field(default_factory=list)
     takes: int = 0
 
+    pauses: int = 0
+    attended_ns: list[int] = field(default_factory=list)
+    closed: list[Call] = field(default_factory=list)
+
     def feed(self, connection: int, frame: bytes, received_ns: int) -> bool:
         return bool(self.events)
+
+    def attend(self, now_ns: int) -> int:
+        self.attended_ns.append(now_ns)
+        return self.pauses
+
+    def close(self, reason: str, now_ns: int) -> None:
+        self.closed.append((reason, now_ns))
 
     def take_events(self) -> list[object]:
         self.takes += 1

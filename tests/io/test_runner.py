@@ -243,3 +243,34 @@ def test_what_the_core_found_wrong_with_itself_is_logged_each_time(
         "unexpected error in on_change of market 3; the client goes on; please report this"
     ] * 2
     assert stage.runner.unexpected == ("KeyError in on_change of market 3",)
+
+
+# --- a loop that is watched -------------------------------------------------------------------------
+
+
+def test_whatever_happens_tells_the_router_that_the_loop_looks_after_its_books(stage: Stage) -> None:
+    for happens in (
+        lambda: stage.runner.on_open(5),
+        lambda: stage.runner.on_alive(5),
+        lambda: stage.runner.on_closed(5, Closed(None, "")),
+        lambda: stage.runner.on_response(6, Failure("refused")),
+        stage.runner.on_wake,
+        stage.runner.on_events,
+    ):
+        stage.network.clock_ns += 1
+        happens()
+        assert stage.router.attended_ns[-1] == stage.network.clock_ns
+
+
+def test_the_core_hears_of_a_pause_once_and_before_anything_else(stage: Stage) -> None:
+    stage.runner.on_alive(5)
+    stage.router.pauses = 1
+    stage.runner.on_response(6, Response(200, {}, b"{}"))
+    stage.runner.on_alive(5)
+    assert [call[0] for call in stage.core.calls] == ["on_alive", "on_resumed", "on_answer", "on_alive"]
+
+
+def test_the_end_of_the_loop_closes_the_books_without_asking_the_core(stage: Stage) -> None:
+    stage.runner.on_loop_ended()
+    assert stage.router.closed == [("the event loop ended before the client was closed", 1_000)]
+    assert stage.core.calls == []

@@ -23,6 +23,8 @@ FAULTS_S = 8.0
 HEALED_WITHIN_S = 150.0
 """A market that breaks is looked up once a minute, snapshots of options are up to a minute old."""
 QUIET_S = 2.0
+DETECTED_WITHIN_NS = (65_000_000_000, 185_000_000_000)
+"""The published time to detect, of options at last, with 3 s in which the loop may only be late."""
 S_NS = 1_000_000_000
 
 TINY_FUTURES = replace(
@@ -71,10 +73,25 @@ def run(seed: int, engine: Callable[..., Any] = Router, *, options: bool | None 
     outcome = Outcome(seed)
     pair = make(dice, seed, engine, options)
     seen: dict[tuple[str, str], int | None] = {}
+    behind: dict[tuple[str, str], tuple[int, int]] = {}
+    pauses = random.Random(-seed)
+
+    def check_age(key: tuple[str, str], held: int | None) -> None:
+        """The truth is younger than the published time to detect."""
+        if held is None or held >= pair.exchange.truth(*key).last_update_id:
+            behind.pop(key, None)
+            return
+        before = behind.get(key)
+        if before is None or before[0] != held:
+            behind[key] = (held, pair.now_ns)
+        elif pair.now_ns - before[1] > DETECTED_WITHIN_NS[key[0] == OPTIONS[0][0]] and outcome.wrong is None:
+            behind_s = (pair.now_ns - before[1]) / S_NS
+            outcome.wrong = f"{key} says synced and is {behind_s:.1f} s behind: {pair.books[key]!r}"
 
     def check() -> None:
         for key, book in pair.books.items():
             held = book.last_update_id if book.status is Status.SYNCED else None
+            check_age(key, held)
             if held is None or seen.get(key) == held:
                 continue
             seen[key] = held
@@ -86,11 +103,13 @@ def run(seed: int, engine: Callable[..., Any] = Router, *, options: bool | None 
 
     pair.on_step = check
     ends: list[Callable[[], None]] = []
+    pause(pair, pauses)
     for _ in range(4):
         pair.run_for(FAULTS_S / 4)
         while ends and dice.random() < 0.7:
             ends.pop()()
         act(pair, dice, ends)
+        pause(pair, pauses)
     for end in reversed(ends):
         end()
     # A book may be synced from a snapshot alone and lose that with its first diff: twice is for that.
@@ -172,6 +191,26 @@ def act(pair: Pair, dice: random.Random, ends: list[Callable[[], None]]) -> None
             exchange.cross(name, symbol, dice.uniform(0.1, 2))
         case "anew":
             exchange.reset_ids(name, symbol)
+
+
+def pause(pair: Pair, dice: random.Random) -> None:
+    """What may happen to the machine or to the event loop; a stream may fall silent in the middle of it."""
+    kind = dice.choices(("none", "hold", "sleep"), (0.9, 0.06, 0.04))[0]
+    if kind == "none" or not pair.books:
+        return
+    key = dice.choice(list(pair.books))
+    seconds, is_silent = dice.choice((0.5, 4.0, 20.0, 80.0)), dice.random() < 0.4
+    if kind == "sleep":
+        pair.sleep(seconds, half_open=is_silent)
+        return
+    pair.hold()
+    if is_silent:
+        pair.exchange.trouble.silence(*key)
+    pair.run_for(seconds)
+    pair.release()
+    pair.run_for(dice.choice((0.1, 3.0)))
+    if is_silent:
+        pair.exchange.trouble.resume(*key)
 
 
 def make(dice: random.Random, seed: int, engine: Callable[..., Any], options: bool | None = None) -> Pair:

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use depthcache_book::follow::{Busy, Follower as Inner, Item, Mode, OnStale, Wish};
 use depthcache_book::query::LevelRun;
+use depthcache_book::router::Router as Books;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -26,10 +27,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub fn new(inner: Inner) -> Follower {
+    pub fn new(inner: Inner, books: Arc<Books>) -> Follower {
         Follower {
             inner: Some(inner),
-            home: Home::here(String::new(), String::new()),
+            home: Home::here(books, String::new(), String::new()),
         }
     }
 
@@ -75,6 +76,7 @@ impl Follower {
         let Some(inner) = self.here() else {
             return Ok(None);
         };
+        self.home.look();
         // The interpreter is let go only to wait, or to copy books that may be large.
         let item = match inner.takes_whole_books() {
             false => inner.try_take(now_ns),

@@ -4,11 +4,14 @@
 //! locks they held. So a live book of the parent is closed in the child, which is told without
 //! touching a lock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use depthcache_book::condition::Condition;
 use depthcache_book::market::{Market, Terms};
+use depthcache_book::router::Router as Books;
 use depthcache_book::sequence::Continuity;
+use depthcache_transport::{Moment, clock};
 use pyo3::prelude::*;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -16,9 +19,10 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 const REASON: &str =
     "this process was forked from the one whose client keeps the book; connect again";
 
-/// Where a live book belongs: the forks that lay behind its process, and its names.
+/// Where a live book belongs: its router, the forks that lay behind its process, and its names.
 #[derive(Clone)]
 pub struct Home {
+    books: Arc<Books>,
     forks: u32,
     exchange: String,
     symbol: String,
@@ -26,8 +30,9 @@ pub struct Home {
 
 impl Home {
     /// This process.
-    pub fn here(exchange: String, symbol: String) -> Home {
+    pub fn here(books: Arc<Books>, exchange: String, symbol: String) -> Home {
         Home {
+            books,
             forks: FORKS.load(Ordering::Relaxed),
             exchange,
             symbol,
@@ -38,6 +43,21 @@ impl Home {
     #[inline]
     pub fn is_here(&self) -> bool {
         self.forks == FORKS.load(Ordering::Relaxed)
+    }
+
+    /// To be called before a read: after a pause of the machine or the process, whoever reads first marks
+    /// the books. Costs one look at the clock.
+    #[inline]
+    pub fn look(&self) {
+        if self.books.is_overdue(clock::now_ns) {
+            self.tick();
+        }
+    }
+
+    #[cold]
+    fn tick(&self) {
+        let moment = Moment::now();
+        self.books.tick(moment.now_ns, moment.awake_ns);
     }
 
     /// What there is to read of the book elsewhere.

@@ -83,7 +83,7 @@ impl BookReader {
     pub fn new(py: Python<'_>, router: &Router, market: u64, serve_stale: bool) -> PyResult<Self> {
         let cell = router.cell(py, market)?;
         let (exchange, symbol) = Source::Offline(cell.clone()).names(py);
-        let home = Arc::new(Home::here(exchange, symbol));
+        let home = Arc::new(Home::here(router.inner(), exchange, symbol));
         Ok(Self {
             source: Source::Live(cell, home),
             serve_stale,
@@ -231,6 +231,7 @@ impl BookReader {
                 market.readable(serve_stale).map(|()| market.freeze(stop))
             }
             Source::Offline(cell) | Source::Live(cell, _) => {
+                self.source.look_at_clock();
                 let copy = || {
                     let market = cell.lock();
                     market.readable(serve_stale).map(|()| market.freeze(stop))

@@ -11,6 +11,7 @@ use depthcache_book::router::{
 };
 use depthcache_book::sequence::SnapshotTime;
 use depthcache_book::tap::Tap;
+use depthcache_transport::Moment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
@@ -284,6 +285,54 @@ impl Router {
         py.detach(|| self.inner.set_stalled(reason, now_ns));
     }
 
+    /// A book that nothing has proven for so long is stale while nobody judges silence.
+    fn set_time_to_detect(
+        &self,
+        py: Python<'_>,
+        market: u64,
+        within_ns: Option<i64>,
+    ) -> PyResult<()> {
+        told(py, self.inner.set_time_to_detect(market, within_ns))
+    }
+
+    /// Somebody calls `tick` from now on.
+    fn start_watch(&self) {
+        let moment = Moment::now();
+        self.inner.start_watch(moment.now_ns, moment.awake_ns);
+    }
+
+    /// Nobody does any more.
+    fn stop_watch(&self) {
+        self.inner.stop_watch();
+    }
+
+    /// Look at the clock: pauses, and silence that nobody judges. How many pauses there were, and whether
+    /// `take_events` has something to tell.
+    fn tick(&self) -> (u64, bool) {
+        let moment = Moment::now();
+        self.inner.tick(moment.now_ns, moment.awake_ns)
+    }
+
+    /// The machine or the process paused: every book is stale until proven.
+    fn pause(&self, reason: &str, since_ns: i64, now_ns: i64) {
+        self.inner.pause(reason, since_ns, now_ns);
+    }
+
+    /// The event loop looks after its books. How many pauses there were.
+    fn attend(&self, now_ns: i64) -> u64 {
+        self.inner.attend(now_ns)
+    }
+
+    /// Doubt books that nothing has proven in time, unless the event loop looks after them.
+    fn judge_silence(&self, now_ns: i64) {
+        self.inner.judge_silence(now_ns);
+    }
+
+    /// Close every book for good.
+    fn close(&self, reason: &str, now_ns: i64) {
+        self.inner.close(reason, now_ns);
+    }
+
     fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         told(py, self.inner.listen(connection, stream))
     }
@@ -353,7 +402,7 @@ impl Router {
             most_bytes,
             announces,
         )?;
-        Ok(Follower::new(self.inner.follower(wish)))
+        Ok(Follower::new(self.inner.follower(wish), self.inner.clone()))
     }
 
     fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {

@@ -38,6 +38,7 @@ impl Source {
             Source::Frozen(frozen) => copy(&**frozen),
             Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
             Source::Offline(cell) | Source::Live(cell, _) => {
+                self.look_at_clock();
                 if let Some(market) = cell.try_lock() {
                     return copy(&*market);
                 }
@@ -60,7 +61,18 @@ impl Source {
         match self {
             Source::Frozen(frozen) => copy(&**frozen),
             Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
-            Source::Offline(cell) | Source::Live(cell, _) => copy(&*cell.lock()),
+            Source::Offline(cell) | Source::Live(cell, _) => {
+                self.look_at_clock();
+                copy(&*cell.lock())
+            }
+        }
+    }
+
+    /// To be called before the lock of a book is taken: after a pause whoever reads first marks the books.
+    #[inline]
+    pub fn look_at_clock(&self) {
+        if let Source::Live(_, home) = self {
+            home.look();
         }
     }
 

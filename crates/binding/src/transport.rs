@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use depthcache_book::router::Router as Books;
 use depthcache_transport::{
-    Clock, Event, FrameSink, Options, Proxy, ProxyKind, Target, Transport as Inner,
+    Event, FrameSink, Moment, Options, Proxy, ProxyKind, Target, Tick, Transport as Inner, clock,
 };
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -52,6 +52,7 @@ impl From<Event> for TransportEvent {
         match event {
             Event::Open(connection) => of_kind("open", connection),
             Event::Alive(connection) => of_kind("alive", connection),
+            Event::Resumed => of_kind("resumed", 0),
             Event::Stopped => of_kind("stopped", 0),
             Event::Closed {
                 connection,
@@ -94,6 +95,15 @@ impl FrameSink for ToBooks {
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
         self.0.on_lost(connection, reason, at_ns);
     }
+
+    fn on_tick(&self, moment: Moment) -> Tick {
+        let (pauses, has_events) = self.0.tick(moment.now_ns, moment.awake_ns);
+        Tick { pauses, has_events }
+    }
+
+    fn on_stop(&self) {
+        self.0.stop_watch();
+    }
 }
 
 /// Only for benchmarks: how late frames are, from the time their sender put into them as their event time
@@ -121,7 +131,6 @@ impl _Probe {
 
 struct Probed {
     books: Option<Arc<Books>>,
-    clock: Clock,
     delays_ns: Arc<Mutex<Vec<i64>>>,
 }
 
@@ -140,7 +149,7 @@ impl FrameSink for Probed {
             .as_ref()
             .is_some_and(|books| books.feed(connection, frame, received_ns));
         if let Some(sent_us) = event_time(frame) {
-            let delay_ns = self.clock.now_ns() - 1_000 * sent_us;
+            let delay_ns = clock::now_ns() - 1_000 * sent_us;
             self.delays_ns.lock().push(delay_ns);
         }
         told
@@ -168,9 +177,7 @@ pub struct Transport {
 impl Transport {
     #[new]
     #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, _addresses = None, _probe = None))]
-    #[expect(clippy::too_many_arguments, reason = "by keyword in Python")]
     fn new(
-        py: Python<'_>,
         router: Option<PyRef<'_, Router>>,
         quiet_s: f64,
         pong_s: f64,
@@ -179,8 +186,6 @@ impl Transport {
         _addresses: Option<HashMap<String, Vec<IpAddr>>>,
         _probe: Option<PyRef<'_, _Probe>>,
     ) -> PyResult<Self> {
-        let read = py.import("time")?.getattr("monotonic_ns")?;
-        let clock = Clock::aligned(|| read.call0()?.extract())?;
         let options = Options {
             authorities: ca_file,
             connecting: seconds("connect_s", connect_s)?,
@@ -192,13 +197,16 @@ impl Transport {
         let sink: Arc<dyn FrameSink> = match (books, _probe) {
             (books, Some(probe)) => Arc::new(Probed {
                 books,
-                clock,
                 delays_ns: probe.delays_ns.clone(),
             }),
-            (Some(books), None) => Arc::new(ToBooks(books)),
+            (Some(books), None) => {
+                let moment = Moment::now();
+                books.start_watch(moment.now_ns, moment.awake_ns);
+                Arc::new(ToBooks(books))
+            }
             (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
         };
-        let inner = Inner::start(sink, options, clock)
+        let inner = Inner::start(sink, options)
             .map_err(|why| os_error(&why, &format!("no thread for connections: {why}")))?;
         Ok(Self { inner })
     }
@@ -270,6 +278,19 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|_| {
         PyValueError::new_err(format!("{name} must be seconds, 0 or more, not {value}"))
     })
+}
+
+/// The clock that stamps frames, ages and deadlines.
+#[pyfunction]
+pub fn now_ns() -> i64 {
+    clock::now_ns()
+}
+
+/// For tests: let that clock jump as if so much time had passed, of which the machine slept through a part.
+#[pyfunction]
+#[pyo3(signature = (passed_ns, *, slept_ns = 0))]
+pub fn _pretend(passed_ns: i64, slept_ns: i64) {
+    clock::pretend(passed_ns, slept_ns);
 }
 
 /// An `OSError` with its number, where the system gave one.

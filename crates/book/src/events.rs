@@ -26,11 +26,15 @@ pub enum Cause {
     BufferDropped = 1 << 8,
     /// A snapshot was compared with the live book and merged into it.
     Refreshed = 1 << 9,
+    /// Nothing has proven the book for long, or nobody looked for a while: it is stale until proven.
+    Doubted = 1 << 10,
+    /// No longer so: an update or a snapshot has proven it, or whoever brings the frames goes on.
+    Proven = 1 << 11,
 }
 
 impl Cause {
     /// Every cause, in the order in which sets are walked.
-    pub const ALL: [Cause; 10] = [
+    pub const ALL: [Cause; 12] = [
         Cause::FirstData,
         Cause::Synced,
         Cause::Confirmed,
@@ -41,6 +45,8 @@ impl Cause {
         Cause::Malformed,
         Cause::BufferDropped,
         Cause::Refreshed,
+        Cause::Doubted,
+        Cause::Proven,
     ];
 
     /// The word of the cause.
@@ -56,6 +62,8 @@ impl Cause {
             Cause::Malformed => "malformed",
             Cause::BufferDropped => "buffer_dropped",
             Cause::Refreshed => "refreshed",
+            Cause::Doubted => "doubted",
+            Cause::Proven => "proven",
         }
     }
 }

@@ -10,6 +10,7 @@
 mod cell;
 mod crossing;
 mod deep;
+mod doubt;
 mod following;
 mod installing;
 mod lines;
@@ -69,6 +70,9 @@ pub struct Market {
     condition: Option<(Condition, Said)>,
     /// Whoever brings the frames stands still.
     stalled: Option<Said>,
+    /// It was right and may not be any more.
+    doubt: Option<Box<doubt::Doubt>>,
+    detect_ns: Option<i64>,
     crossed: Option<Said>,
     /// A diff was applied since the snapshot.
     confirmed: bool,
@@ -134,6 +138,8 @@ impl Market {
             },
             condition: None,
             stalled: None,
+            doubt: None,
+            detect_ns: None,
             crossed: None,
             confirmed: false,
             data_seen: false,
@@ -193,6 +199,9 @@ impl Market {
                 Verdict::Next => {
                     self.apply(update, received_ns);
                     self.settle(received_ns);
+                    if self.doubt.is_some() {
+                        self.prove_by(update, received_ns);
+                    }
                     if self.lines.are_many() {
                         self.lines.on_joined(connection, received_ns);
                     }
@@ -297,25 +306,6 @@ impl Market {
         self.enter(Status::Buffering, reason, now_ns);
     }
 
-    /// Lay a condition over the native state, or take it away; `Closed` is final.
-    pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
-        if let Some((held, said)) = &self.condition {
-            let same = condition == Some(*held) && said.reason == reason;
-            if same || *held == Condition::Closed {
-                return;
-            }
-        }
-        self.condition = condition.map(|condition| {
-            (
-                condition,
-                Said {
-                    reason: reason.to_owned(),
-                    since_ns: now_ns,
-                },
-            )
-        });
-    }
-
     // --- inside -------------------------------------------------------------------------------
 
     #[inline]
@@ -380,6 +370,7 @@ impl Market {
             "from a snapshot, not confirmed by a diff yet"
         };
         self.confirmed_ns = Some(now_ns);
+        self.prove(now_ns);
         self.enter(Status::Synced, reason, now_ns);
         self.cause(Cause::Synced, now_ns);
         if self.confirmed {
@@ -400,6 +391,7 @@ impl Market {
     fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
         if status != Status::Synced {
             self.refresh = None;
+            self.doubt = None;
         }
         let since_ns = if status == self.state.status {
             self.state.said.since_ns

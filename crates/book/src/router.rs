@@ -5,7 +5,7 @@
 //! decision becomes an event (`pending`), one coalesced change a market, control messages in a
 //! bounded ring, strays counted by kind.
 //!
-//! Locks, in the order in which they are taken: the table of connections or markets (shared), one
+//! Locks, in the order in which they are taken: the watchdog's, the table of connections or markets (shared), one
 //! connection, one market, the queue of a follower, what is pending. Readers take only their market's.
 //!
 //! Not here: what one diff does (`market`).
@@ -16,6 +16,7 @@ mod lines;
 mod live;
 mod numbered;
 mod recording;
+mod watchdog;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -68,6 +69,7 @@ pub struct Router {
     tap: Mutex<Option<Tap>>,
     followers: AtomicU64,
     shallows: Shallows,
+    watchdog: watchdog::Watchdog,
 }
 
 /// One connection: where its streams go, and room for the frame being read.
@@ -101,6 +103,7 @@ impl Router {
             tap: Mutex::default(),
             followers: AtomicU64::new(0),
             shallows: Shallows::default(),
+            watchdog: watchdog::Watchdog::default(),
         }
     }
 
@@ -234,10 +237,8 @@ impl Router {
 
     /// Frames of this stream on this connection go to this market.
     pub fn route(&self, connection: u64, stream: &str, market: u64) -> Result<(), RouterError> {
-        let route = Route {
-            market,
-            cell: self.market(market)?,
-        };
+        let cell = self.market(market)?;
+        let route = Route { market, cell };
         self.with_connection(connection, |line| {
             route.cell.lock().add_line(connection);
             line.routes.insert(stream.into(), route);

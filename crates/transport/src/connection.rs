@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::clock::Clock;
+use crate::clock;
 use crate::connect::{Failed, Socket, Target, connect};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, Refusal};
@@ -33,12 +33,14 @@ const UNFINISHED_PATIENCES: i64 = 6;
 /// The largest control frame: two bytes and 125 (RFC 6455, 5.5). A part of one may wait at any moment.
 const CONTROL_FRAME_BYTES: u64 = 127;
 
+/// How long the answer to a ping after a pause may take.
+const AWAKE: Duration = Duration::from_secs(2);
+
 /// Everything a connection needs to know of its surroundings.
 #[derive(Clone)]
 pub struct Surroundings {
     pub sink: Arc<dyn FrameSink>,
     pub queue: Arc<Queue>,
-    pub clock: Clock,
     pub addresses: Rc<Addresses>,
     /// How long making the connection may take.
     pub connecting: Duration,
@@ -48,16 +50,11 @@ pub struct Surroundings {
     pub patience: Duration,
 }
 
-impl Surroundings {
-    #[inline]
-    fn now_ns(&self) -> i64 {
-        self.clock.now_ns()
-    }
-}
-
 /// What the owner wants of a connection.
 pub enum Order {
     Send(String),
+    /// The machine or the process paused: ask at once whether the other side is still there.
+    Ping,
     Close,
 }
 
@@ -113,6 +110,7 @@ pub async fn run(
                 result = &mut work => break result,
                 order = orders.recv() => match order {
                     Some(Order::Send(text)) => early.push(text),
+                    Some(Order::Ping) => {}
                     Some(Order::Close) | None => return Ended::by_owner(),
                 },
             }
@@ -123,7 +121,7 @@ pub async fn run(
         Err(failed) => return failed.into(),
     };
     around.queue.push(Event::Open(number));
-    let now_ns = around.now_ns();
+    let now_ns = clock::now_ns();
     let mut live = Live {
         number,
         socket,
@@ -181,6 +179,9 @@ struct Live {
 struct Asked {
     payload: Bytes,
     at_ns: i64,
+    patience: Duration,
+    /// Frames that waited in the socket during a pause answer nothing.
+    after_pause: bool,
 }
 
 /// At most some 70 years, so that a few of them can be added to any time.
@@ -209,7 +210,7 @@ impl Live {
         loop {
             match self.next(orders, alarm.as_mut()).await {
                 Step::Came(Some(Ok(message))) => {
-                    let now_ns = self.around.now_ns();
+                    let now_ns = clock::now_ns();
                     match message {
                         Message::Text(text) => self.deliver(text.as_bytes(), now_ns),
                         Message::Binary(bytes) => self.deliver(&bytes, now_ns),
@@ -255,11 +256,19 @@ impl Live {
                         self.write(Message::text(text))?;
                     }
                 }
+                Step::Ordered(Some(Order::Ping)) => {
+                    if goodbye.is_none() {
+                        let now_ns = clock::now_ns();
+                        self.ask(now_ns, AWAKE, true)?;
+                        self.look_ns = now_ns + nanos(AWAKE);
+                        alarm.as_mut().reset(Instant::now() + AWAKE);
+                    }
+                }
                 Step::Ordered(Some(Order::Close) | None) => {
                     self.say_goodbye(CloseCode::Normal, "").await;
                     return Ok(Ended::by_owner());
                 }
-                Step::Time => match self.look(self.around.now_ns(), Duration::ZERO)? {
+                Step::Time => match self.look(clock::now_ns(), Duration::ZERO)? {
                     Ok(next) => alarm.as_mut().reset(Instant::now() + next),
                     Err(ended) => return Ok(ended),
                 },
@@ -287,8 +296,7 @@ impl Live {
                         }
                     }
                     Poll::Pending => {
-                        let around = &self.around;
-                        self.stuck_ns.get_or_insert_with(|| around.now_ns());
+                        self.stuck_ns.get_or_insert_with(clock::now_ns);
                     }
                 }
             }
@@ -340,13 +348,15 @@ impl Live {
     }
 
     /// Ask for a sign of life.
-    fn ask(&mut self, now_ns: i64) -> Result<(), Error> {
+    fn ask(&mut self, now_ns: i64, patience: Duration, after_pause: bool) -> Result<(), Error> {
         self.pings += 1;
         let payload = format!("{:016x}", self.secret.hash_one(self.pings));
         let payload = Bytes::from(payload.into_bytes());
         self.asked = Some(Asked {
             payload: payload.clone(),
             at_ns: now_ns,
+            patience,
+            after_pause,
         });
         self.write(Message::Ping(payload))
     }
@@ -368,17 +378,20 @@ impl Live {
                 if self
                     .asked
                     .as_ref()
-                    .is_some_and(|asked| heard_ns > asked.at_ns)
+                    .is_some_and(|asked| heard_ns > asked.at_ns && !asked.after_pause)
                 {
                     self.asked = None;
                 }
                 match &self.asked {
-                    Some(asked) if now_ns >= asked.at_ns + patience + nanos(grace) => {
-                        return Ok(Err(self.half_open()));
+                    Some(asked) => {
+                        let due_ns = asked.at_ns + nanos(asked.patience) + nanos(grace);
+                        if now_ns >= due_ns {
+                            return Ok(Err(self.half_open(asked)));
+                        }
+                        due_ns
                     }
-                    Some(asked) => asked.at_ns + patience + nanos(grace),
                     None if now_ns >= heard_ns + quiet => {
-                        self.ask(now_ns)?;
+                        self.ask(now_ns, self.around.patience, false)?;
                         now_ns + patience
                     }
                     None => heard_ns + quiet,
@@ -415,7 +428,11 @@ impl Live {
         }
     }
 
-    fn half_open(&self) -> Ended {
+    fn half_open(&self, asked: &Asked) -> Ended {
+        if asked.after_pause {
+            let within = asked.patience.as_secs_f64();
+            return Ended::because(format!("half-open: no pong in {within} s after a pause"));
+        }
         let quiet = self.around.quiet.as_secs_f64();
         let patience = self.around.patience.as_secs_f64();
         Ended::because(format!(

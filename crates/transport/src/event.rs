@@ -26,6 +26,8 @@ pub enum Event {
         /// What was answered instead of the handshake, where HTTP was.
         refusal: Option<Refusal>,
     },
+    /// The machine or the process paused: deadlines of the owner are to be looked at again.
+    Resumed,
     /// The thread is about to end; no event follows.
     Stopped,
 }

@@ -10,7 +10,7 @@
 
 #![forbid(unsafe_code)]
 
-mod clock;
+pub mod clock;
 mod connect;
 mod connection;
 mod dial;
@@ -19,10 +19,19 @@ mod thread;
 mod tls;
 mod words;
 
-pub use clock::Clock;
+pub use clock::Moment;
 pub use connect::{Proxy, ProxyKind, Target};
 pub use event::{Event, Refusal, WakeEnd};
 pub use thread::{Options, Transport};
+
+/// What follows from a tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tick {
+    /// How often the machine or the process paused so far; one more, and every connection is pinged.
+    pub pauses: u64,
+    /// Whether the owner has something to look at.
+    pub has_events: bool,
+}
 
 /// Who takes the messages. Called on the transport's thread, so it must not wait for anybody.
 pub trait FrameSink: Send + Sync + 'static {
@@ -35,4 +44,13 @@ pub trait FrameSink: Send + Sync + 'static {
 
     /// A connection ended, or could not be made; told before its owner can decide anything.
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64);
+
+    /// The thread goes on: called several times a second, and at once after a sleep of the machine.
+    fn on_tick(&self, moment: Moment) -> Tick {
+        let _ = moment;
+        Tick::default()
+    }
+
+    /// The thread is told to stop, or ends: no tick follows.
+    fn on_stop(&self) {}
 }

@@ -15,10 +15,10 @@ use rustls::ClientConfig;
 use tokio::runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::FrameSink;
-use crate::clock::Clock;
+use crate::clock::{self, Moment};
 use crate::connect::Target;
 use crate::connection::{Ended, Order, Surroundings, run};
 use crate::dial::Addresses;
@@ -27,6 +27,9 @@ use crate::{tls, words};
 
 /// Threads that only look up names live this long without work.
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// How often the sink is asked to look at the time.
+const TICK: Duration = Duration::from_millis(250);
 
 /// How a transport behaves.
 #[derive(Clone, Debug)]
@@ -62,11 +65,7 @@ enum Command {
 
 impl Transport {
     /// Start the thread.
-    pub fn start(
-        sink: Arc<dyn FrameSink>,
-        options: Options,
-        clock: Clock,
-    ) -> io::Result<Transport> {
+    pub fn start(sink: Arc<dyn FrameSink>, options: Options) -> io::Result<Transport> {
         let (queue, wake_end) = Queue::new()?;
         let queue = Arc::new(queue);
         let (commands, inbox) = unbounded_channel();
@@ -80,9 +79,10 @@ impl Transport {
         let thread = std::thread::Builder::new()
             .name("depthcache-io".to_owned())
             .spawn(move || {
-                LocalSet::new()
-                    .block_on(&runtime, serve(sink, told.clone(), options, clock, inbox));
+                let ended = sink.clone();
+                LocalSet::new().block_on(&runtime, serve(sink, told.clone(), options, inbox));
                 runtime.shutdown_background();
+                ended.on_stop();
                 told.push(Event::Stopped);
             })?;
         Ok(Transport {
@@ -165,13 +165,11 @@ async fn serve(
     sink: Arc<dyn FrameSink>,
     queue: Arc<Queue>,
     options: Options,
-    clock: Clock,
     mut inbox: UnboundedReceiver<Command>,
 ) {
     let around = Surroundings {
         sink,
         queue,
-        clock,
         addresses: Rc::new(Addresses::new(options.addresses)),
         connecting: options.connecting,
         quiet: options.quiet,
@@ -180,6 +178,10 @@ async fn serve(
     let connections: Orders = Orders::default();
     let trust = Rc::new(Trust::new(options.authorities));
     let mut work = JoinSet::new();
+    let (sink, queue) = (around.sink.clone(), around.queue.clone());
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pauses = 0;
     let goodbye = loop {
         tokio::select! {
             command = inbox.recv() => match command {
@@ -198,8 +200,19 @@ async fn serve(
                 None => break Duration::ZERO,
             },
             Some(_) = work.join_next() => {}
+            _ = ticks.tick() => {
+                let tick = sink.on_tick(Moment::now());
+                if tick.pauses != pauses {
+                    pauses = tick.pauses;
+                    connections.borrow().values().for_each(|orders| drop(orders.send(Order::Ping)));
+                    queue.push(Event::Resumed);
+                } else if tick.has_events {
+                    queue.wake();
+                }
+            }
         }
     };
+    sink.on_stop();
     for orders in connections.borrow().values() {
         let _ = orders.send(Order::Close);
     }
@@ -231,7 +244,7 @@ async fn carry(
     trust: Rc<Trust>,
     connections: Orders,
 ) {
-    let (queue, sink, clock) = (around.queue.clone(), around.sink.clone(), around.clock);
+    let (queue, sink) = (around.queue.clone(), around.sink.clone());
     let work = spawn_local(run(number, target, around, inbox, move || trust.config()));
     let _aborts = AbortOnDrop(work.abort_handle());
     let ended = work
@@ -240,7 +253,7 @@ async fn carry(
     // The one way out of every reason, whoever wrote it.
     let reason = words::clean(&ended.reason);
     connections.borrow_mut().remove(&number);
-    sink.on_lost(number, &reason, clock.now_ns());
+    sink.on_lost(number, &reason, clock::now_ns());
     queue.push(Event::Closed {
         connection: number,
         code: ended.code,

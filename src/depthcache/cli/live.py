@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from depthcache import now_ns as clock_ns
 from depthcache.cli.display import display
 from depthcache.cli.state import Meter
 from depthcache.model import Status
@@ -45,7 +45,7 @@ async def show(
             on_look()
             if loop.time() >= min(next_s, end_s):
                 next_s = loop.time() + shown.interval_s
-                now_ns = monotonic_ns()
+                now_ns = clock_ns()
                 shown.show([meter.look(now_ns, levels=levels) for meter in meters])
             if loop.time() >= end_s or all(book.status is Status.CLOSED for book in books):
                 return

@@ -6,9 +6,9 @@ nothing. Not here: showing, starting anything.
 
 from __future__ import annotations
 
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from depthcache import now_ns as clock_ns
 from depthcache.errors import BookError
 from depthcache.simulator import differences
 
@@ -39,7 +39,7 @@ class Judge:
 
     def look(self) -> None:
         """Compare if the last time was half a second ago."""
-        now_ns = monotonic_ns()
+        now_ns = clock_ns()
         if now_ns >= self._next_ns:
             self._next_ns = now_ns + _EVERY_NS
             self.compare()

@@ -21,13 +21,14 @@ from depthcache.core.depths import Depths
 from depthcache.core.link import Link, Refusal
 from depthcache.core.listing import Listing
 from depthcache.core.notices import Ending, Notice
-from depthcache.core.pacing import Pacer
-from depthcache.core.policy import Policy
+from depthcache.core.pacing import Pacer, Ticket
+from depthcache.core.policy import Policy, to_ns
 from depthcache.core.proof import Proof, Source
 from depthcache.core.streams import Streams
 from depthcache.core.supervisor import Supervisor
 from depthcache.core.timers import Timer
 from depthcache.core.uptime import Uptime
+from depthcache.core.watchdogs import time_to_detect_ns
 from depthcache.errors import InvalidArgument, UnknownSymbol
 from depthcache.venues.venue import Venue
 
@@ -91,6 +92,8 @@ class ClientCore:
         self._market_numbers = count(1)
         self._notices: list[Notice] = []
         self._closed = False
+        self._resumed_ns = 0
+        """The end of the last pause of the machine or the process."""
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -151,6 +154,8 @@ class ClientCore:
             )
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
+        within_ns = time_to_detect_ns(self._context.policy, venue.snapshot_lag_s)
+        self._context.router.set_time_to_detect(market, within_ns)
         supervisor = Supervisor(
             self._context,
             market,
@@ -287,7 +292,9 @@ class ClientCore:
         with self._context.guard(pacer.asker_of(request), "on_answer", now_ns):
             answer = judge(status, headers, body, exchange_s=pacer.budget.exchange_s(now_ns))
             ticket = pacer.on_answer(request, answer, headers, now_ns)
-            if ticket is not None:
+            if ticket is not None and (reason := self._is_of_before(ticket, now_ns)):
+                ticket.asker.on_failure(ticket, reason, now_ns)
+            elif ticket is not None:
                 ticket.asker.on_answer(ticket, answer, body, now_ns)
         self._room(pacer, now_ns)
 
@@ -321,6 +328,14 @@ class ClientCore:
                 self._on_stray(cast("StrayFrame", event), now_ns)
         self._collect_notices(now_ns)
 
+    def on_resumed(self, now_ns: int) -> None:
+        """The machine or the process paused until now: nothing that was asked before tells of the present."""
+        self._resumed_ns = now_ns
+        for supervisor in self._markets.values():
+            supervisor.upkeep.on_weakened(now_ns)  # who is silent now is looked at soon
+        for clock in self._clocks.values():
+            clock.on_resumed(now_ns)
+
     def on_wake(self, now_ns: int) -> None:
         """The time that `next_wake_ns` gave has come, or any other."""
         while due := self._context.deadlines.take_due(now_ns):
@@ -347,6 +362,15 @@ class ClientCore:
         return None if self._closed else self._context.deadlines.next_ns()
 
     # --- inside ----------------------------------------------------------------------------
+
+    def _is_of_before(self, ticket: Ticket, now_ns: int) -> str:
+        """Why an answer that is read only now proves nothing of the present; empty where it does."""
+        sent_ns = now_ns if ticket.sent_ns is None else ticket.sent_ns
+        if sent_ns < self._resumed_ns:
+            return "it was asked before the machine or this process paused"
+        if now_ns - sent_ns > to_ns(2 * self.policy.snapshot_timeout_s):
+            return f"its answer was read {(now_ns - sent_ns) / 1e9:.0f} s after it was asked"
+        return ""
 
     def _supervisor(self, market: int) -> Supervisor:
         supervisor = self._markets.get(market)

@@ -24,6 +24,8 @@ __all__ = ["Clock", "Estimate"]
 _REMEMBERED = 6
 _BEGIN_S = 3.0
 """After the first books have asked for their snapshots."""
+_SETTLED_S = 5.0
+"""After a sleep connections are made anew first."""
 _DRIFT = 20e-6
 """Seconds that quartz clocks may lose against each other in a second."""
 _MS_NS = 1_000_000
@@ -73,6 +75,12 @@ class Clock(Asker):
         """Ask for the time soon, and now and then from then on."""
         if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is None:
             self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_BEGIN_S))
+
+    def on_resumed(self, now_ns: int) -> None:
+        """The machine slept, in which clocks lose up to a second: what was heard before counts no more."""
+        if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is not None:
+            self._heard.clear()
+            self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_SETTLED_S))
 
     def end(self) -> None:
         """Ask no more."""

@@ -80,7 +80,8 @@ class Supervisor(Asker):
         )  # fmt: skip
         top = venue.top(symbol) if context.policy.seed else None
         self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
-        self._native = self._noticed = Status.EMPTY
+        self._native = Status.EMPTY
+        self._noticed: Status | None = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
         self._down = self._doubt = self._ended_because = ""
         self._pauses = Pauses(context)
@@ -226,6 +227,10 @@ class Supervisor(Asker):
         if not change.causes.isdisjoint(("first_data", "confirmed")):
             self._hear(now_ns)
         self._become(Status(change.status), now_ns)
+        if "doubted" in change.causes:
+            self.upkeep.on_doubted(now_ns)
+        if "proven" in change.causes:  # nobody was told of the doubt, if it came and went meanwhile
+            self._noticed = None
         if "refreshed" in change.causes and self._synced_ns is not None:
             self.upkeep.on_refreshed(now_ns)
         self._decide(now_ns)
@@ -235,7 +240,7 @@ class Supervisor(Asker):
         if self.seed is None or self.ending or not self._live:
             return
         body = self.seed.body(frame)
-        if self._native is Status.SYNCED:
+        if self._native is Status.SYNCED and self._book.status is not Status.STALE:  # it may be of before
             self.upkeep.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return

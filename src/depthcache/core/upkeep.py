@@ -33,6 +33,7 @@ from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 from depthcache.core.watchdogs import SilenceWatch, TooOldWatch
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.model import Status
 from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Upkeep(Asker):
         self._live, self._limit, self._refreshed_ns = True, limit, now_ns
         self._set_due()
         self._not_before_ns = self._failures = 0
+        self._too_old.on_fitting()
         self.audited = False
         self._forget_limits(now_ns)
         self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
@@ -216,6 +218,16 @@ class Upkeep(Asker):
             self._silence.on_weakened(now_ns)
             self._set_look()
 
+    def on_doubted(self, now_ns: int) -> None:
+        """The book is stale until data or a comparison proves it."""
+        if not self._live:
+            return
+        if self._ticket is not None and self._ticket.sent_ns is not None:
+            self._ticket = None  # the router has dropped what was kept for its answer
+            self._context.deadlines.clear(self._market, Timer.OVERDUE)
+        self._silence.on_doubted(now_ns)
+        self._set_look()
+
     def on_shallow(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
         """How many complete levels there are and were asked for; what is needed: urgency (least first),
         purpose and limit."""
@@ -260,6 +272,7 @@ class Upkeep(Asker):
         else:
             self._ticket = None
         self._waits = self._failures = 0
+        self._too_old.on_fitting()
         wrong = sum(found[2:])
         self.audited = not wrong
         if wrong:
@@ -392,6 +405,11 @@ class Upkeep(Asker):
         elif not self._router.settle_refresh(self._market, now_ns):
             self._ticket = None
             self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+        elif self._waits <= _LONGEST_WAIT:
+            self._waits = _LONGEST_WAIT + 1  # merged, which is told as a cause, or dropped
+            self._wait(now_ns)
+        else:
+            self._failed(now_ns)
 
     def _is_passed(self, event_us: int | None) -> bool:
         """Whether diffs have come that were made clearly after the snapshot which is waited for."""
@@ -417,8 +435,9 @@ class Upkeep(Asker):
         if self._wishes and self._ticket is None:
             self._ask_audit(now_ns)
             return
-        heard_ns, _ = self._router.heard(self._market) or (0, None)
-        self._silence.on_data(heard_ns)
+        if self._book.status is not Status.STALE:  # what came while it is proves nothing
+            heard_ns, _ = self._router.heard(self._market) or (0, None)
+            self._silence.on_data(heard_ns)
         due_ns = self._silence.next_look_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)

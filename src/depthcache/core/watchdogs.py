@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from depthcache.core.policy import Policy, to_ns
 
-__all__ = ["LateWatch", "SilenceWatch", "TooOldWatch"]
+__all__ = ["LateWatch", "SilenceWatch", "TooOldWatch", "time_to_detect_ns"]
 
 _TOO_OLD_FOR_S = 60.0
 """Twice as long as caches and nodes of the exchange were seen to lag (options, 2026-04), besides that of the
@@ -20,6 +20,17 @@ _TOLD_S, _TOLD_AFTER_NS = 5.0, 10_000_000_000
 """A book is said to be late when it was this late for this long."""
 _GRAIN_NS = 1_000_000_000
 """Looks are rounded up to whole seconds, so that a thousand quiet books share their wake-ups."""
+_ANSWERED_S = 15.0
+"""How long the comparison of a silent book may take, with its turn in the line of requests."""
+
+
+def time_to_detect_ns(policy: Policy, lag_s: float) -> int:
+    """The longest time in which nothing proves a book that is right: 60 s, for options 180 s.
+
+    `lag_s`: how old snapshots of the venue may be. Without an event loop that compares, a book that nothing
+    has proven for so long is stale.
+    """
+    return to_ns(max(policy.silence_s, policy.silence_cap_s) + _ANSWERED_S + 4 * lag_s)
 
 
 class SilenceWatch:
@@ -55,6 +66,11 @@ class SilenceWatch:
     def on_weakened(self, now_ns: int) -> None:
         """There is a reason to look at once."""
         self._since_ns, self._interval_ns = now_ns, self._first_ns
+
+    def on_doubted(self, now_ns: int) -> None:
+        """The book is stale until proven: data does that soon, or a look."""
+        if self._since_ns + self._interval_ns > now_ns + self._first_ns:
+            self.on_weakened(now_ns)
 
     def next_look_ns(self) -> int:
         """When to look next, unless data comes."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from os import PathLike
-from time import monotonic_ns
 
 from depthcache import logs
+from depthcache._native import now_ns
 from depthcache.io import rest
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
 from depthcache.io.pulse import MarksStalled, Pulse
@@ -65,9 +65,14 @@ class AiohttpNetwork(Network):
     def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else."""
         self._callbacks = callbacks
-        if self._loop_carries_frames and isinstance(router, MarksStalled):
-            self._pulse = Pulse(router)
-            self._pulse.start()
+        carried = router if self._loop_carries_frames and isinstance(router, MarksStalled) else None
+        self._pulse = Pulse(
+            carried,
+            on_events=self._tell_events,
+            on_resumed=self._on_resumed,
+            on_loop_ended=self._on_loop_ended,
+        )
+        self._pulse.start()
         self._ears = Ears(
             feed=router.feed,
             heard_ns=partial(_heard_ns, router),
@@ -80,8 +85,8 @@ class AiohttpNetwork(Network):
         )
 
     def now_ns(self) -> int:
-        """`time.monotonic_ns`, which also stamps frames."""
-        return monotonic_ns()
+        """`depthcache.now_ns`, which also stamps frames."""
+        return now_ns()
 
     # --- WebSockets ---------------------------------------------------------------------------
 
@@ -145,12 +150,12 @@ class AiohttpNetwork(Network):
             self._wake.cancel()
             self._wake = None
         if at_ns is not None and not self._closed:
-            # The loop's clock is the monotonic one, in seconds; a time that is past comes at once.
-            delay_s = max(0, at_ns - monotonic_ns()) / 1e9
+            # The loop's clock may stand still while the machine sleeps: `_on_resumed` looks again.
+            delay_s = max(0, at_ns - now_ns()) / 1e9
             self._wake = self._loop.call_later(delay_s, self._on_time, at_ns)
 
     def _on_time(self, at_ns: int) -> None:
-        late_ns = monotonic_ns() - at_ns
+        late_ns = now_ns() - at_ns
         if late_ns > _LATE_NS:
             self._catch_up(late_ns / 1e9)
         else:
@@ -160,6 +165,14 @@ class AiohttpNetwork(Network):
         """The loop was blocked. What waits in the sockets is heard before watchdogs judge silence."""
         logs.loop_was_blocked(late_s=late_s, books_were_late=True)
         self._wake = self._loop.call_later(_CATCH_UP_S, self._wake_now)
+
+    def _on_resumed(self) -> None:
+        """The machine or the process paused: is everybody still there, and what has become due?"""
+        for socket, _ in self._sockets.values():
+            socket.ask()
+        if not self._closed:
+            self.wake_at(None)
+            self._wake = self._loop.call_later(_CATCH_UP_S, self._wake_now)
 
     def _wake_now(self) -> None:
         self._wake = None
@@ -194,6 +207,16 @@ class AiohttpNetwork(Network):
             await self._end_all(timeout_s=None, cut=True)
             await self._sessions.aclose()
             await asyncio.sleep(0)  # transports close their sockets one step later
+
+    def _on_loop_ended(self) -> None:
+        """On another thread, when no loop is left that could say goodbye."""
+        if self._closed:
+            return
+        self._closed = True
+        self._callbacks.on_loop_ended()
+        for socket, _ in self._sockets.values():
+            socket.cut()
+        self._sessions.abandon()
 
     async def _end_all(self, *, timeout_s: float | None, cut: bool) -> None:
         """Cancel all work and wait for it. `cut`: also what is already saying goodbye."""

@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from time import monotonic_ns, time_ns
+from time import time_ns
 from typing import TYPE_CHECKING
 
 from depthcache import logs
+from depthcache._native import now_ns
 from depthcache.io.journal import Journal, line, place
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def write_flight(path: Path, log: FlightLog, reason: str) -> None:
 
 
 def _lines(log: FlightLog) -> Iterator[bytes]:
-    offset_ns = time_ns() - monotonic_ns()
+    offset_ns = time_ns() - now_ns()
     about = {"exchange": log.book.exchange, "symbol": log.book.symbol}
     yield line(time=offset_ns, event="open", connection=1, exchange=log.book.exchange)
     first = log.snapshot[0] if log.snapshot is not None else _place_of_book(log)
@@ -79,8 +80,8 @@ def _lines(log: FlightLog) -> Iterator[bytes]:
             yield _snapshot(log, about, at_ns, offset_ns)
         yield _frame(frame, at_ns + offset_ns)
     if has_book and first >= len(log.frames):
-        yield _snapshot(log, about, monotonic_ns(), offset_ns)
-    yield line(time=monotonic_ns() + offset_ns, event="book", **about, **_held(log))
+        yield _snapshot(log, about, now_ns(), offset_ns)
+    yield line(time=now_ns() + offset_ns, event="book", **about, **_held(log))
 
 
 def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int) -> bytes:

@@ -142,7 +142,8 @@ class Followers:
         self._due.clear()
         for entry in self._all():
             entry.follower.finish()
-            entry.tell()
+            with suppress(RuntimeError):  # the loop of who waits may be closed: it waits no more
+                entry.tell()
 
     def _all(self) -> list[_Entry]:
         with self._lock:

@@ -24,6 +24,8 @@ from depthcache.io.proxies import DIRECT, Way, way_to
 
 __all__ = ["NativeNetwork"]
 
+_AGAIN_S = 0.1
+_GOODBYE_WITHOUT_LOOP_S = 1.0
 _RINGS = 4096
 """Bytes taken from the bell at once; each wake-up is one."""
 
@@ -53,7 +55,7 @@ class NativeNetwork(AiohttpNetwork):
         self._bell = socket.socket(fileno=self._transport.wake_socket())
         self._bell.setblocking(False)
         self._stopped = self._loop.create_future()
-        self._hearing = self._loop.create_task(self._hear())
+        self._hearing = self._begin_to_hear()
 
     # --- WebSockets ---------------------------------------------------------------------------
 
@@ -101,6 +103,25 @@ class NativeNetwork(AiohttpNetwork):
 
     # --- what the native side tells -------------------------------------------------------------
 
+    def _begin_to_hear(self) -> asyncio.Task[None]:
+        hearing = self._loop.create_task(self._hear())
+        hearing.add_done_callback(self._on_hearing_done)
+        return hearing
+
+    def _on_hearing_done(self, hearing: asyncio.Task[None]) -> None:
+        """Who cancels all tasks means its own; later, because at the end of a loop it means all."""
+        if not hearing.cancelled() or self._transport is None:
+            return
+        if self._closed:  # the end of the transport is still to be heard
+            self._hear_again()
+        else:
+            self._loop.call_later(_AGAIN_S, self._hear_again)
+
+    def _hear_again(self) -> None:
+        if self._transport is not None:
+            self._hearing = self._begin_to_hear()
+            self._take()
+
     async def _hear(self) -> None:
         while not self._stopped.done():
             await self._loop.sock_recv(self._bell, _RINGS)
@@ -117,6 +138,8 @@ class NativeNetwork(AiohttpNetwork):
         for event in happened:
             if event.kind == "stopped":
                 self._stopped.set_result(None)
+            elif event.kind == "resumed":
+                self._on_resumed()
             elif not self._closed:
                 self._tell(event)
 
@@ -144,6 +167,15 @@ class NativeNetwork(AiohttpNetwork):
         self._wake_now()
 
     # --- the end ------------------------------------------------------------------------------
+
+    def _on_loop_ended(self) -> None:
+        """On another thread, when no loop is left: connections say goodbye natively."""
+        transport, self._transport = self._transport, None
+        super()._on_loop_ended()
+        if transport is not None:
+            transport.stop(_GOODBYE_WITHOUT_LOOP_S)
+            transport.join()
+            self._bell.close()
 
     async def aclose(self) -> None:
         """Say goodbye on every connection, give up every request, leave nothing behind.

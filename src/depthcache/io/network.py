@@ -115,6 +115,10 @@ class Callbacks(Protocol):
     def on_wake(self) -> None:
         """The time given to `wake_at` has come."""
 
+    def on_loop_ended(self) -> None:
+        """The event loop ended before the network was closed. Called on another thread, at most once, after
+        everything else: there is no loop on which anything could happen."""
+
 
 class Network(Protocol):
     """What the runner asks for. Numbers are the caller's and never used twice."""
@@ -123,7 +127,8 @@ class Network(Protocol):
         """Called once before anything else."""
 
     def now_ns(self) -> int:
-        """The monotonic clock that stamps everything in this network."""
+        """The clock that stamps everything in this network: monotonic, and it counts the time the machine
+        sleeps (`depthcache.now_ns`)."""
         ...
 
     def open(self, connection: int, url: str) -> None:

@@ -1,20 +1,30 @@
-"""Does the event loop go on? Where frames come over the loop, books are only as fresh as it is.
+"""Does the event loop go on? A thread of its own looks, because nothing that runs on the loop can tell.
 
-The loop beats twice a second; a thread of its own listens. When the loop stands still, every book is stale,
-for readers on other threads and for whoever stopped the loop, until it goes on and has read what waited.
-The native transport needs none of this: its frames do not wait for the loop. Not here: why it stood still.
+Where frames come over the loop, books are only as fresh as it is: the loop beats twice a second, and when
+it stands still, every book is stale, for readers on other threads and for whoever stopped the loop, until
+it goes on and has read what waited. There the thread also looks at the clock (`Router.tick`), which the
+native transport does itself. Its frames do not wait for the loop.
+
+Whatever brings the frames: when the loop has ended before its client was closed, nobody will look after
+the books again, and they are closed. Not here: why it stood still or ended.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
-from time import monotonic_ns
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
+from weakref import WeakSet, ref
+
+from depthcache._native import now_ns
 
 __all__ = ["MarksStalled", "Pulse"]
 
 _BEAT_S = 0.5
+_LOOK_S = 0.25
 _STILL_S = 1.5
 _CATCH_UP_S = 0.1
 """What waited in the sockets is read before books count as fresh again."""
@@ -27,47 +37,123 @@ class MarksStalled(Protocol):
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Every book is stale for that reason; None: not any more."""
 
+    def start_watch(self) -> None:
+        """Somebody ticks from now on."""
+
+    def stop_watch(self) -> None:
+        """Nobody does any more."""
+
+    def tick(self) -> tuple[int, bool]:
+        """Look at the clock; how many pauses there were, and whether there are events."""
+        ...
+
 
 class Pulse:
     """Order of calls: `start` on the loop, `stop` on the loop."""
 
-    def __init__(self, router: MarksStalled) -> None:
+    def __init__(
+        self,
+        router: MarksStalled | None,
+        *,
+        on_events: Callable[[], None],
+        on_resumed: Callable[[], None],
+        on_loop_ended: Callable[[], None],
+    ) -> None:
+        """`router`: whose frames come over the loop; None where none do.
+
+        `on_events`, `on_resumed`: called on the loop when the router has events, and after the machine or the
+        process paused. `on_loop_ended`: called on the thread, and nothing after it.
+        """
         self._router = router
-        self._beat_ns = monotonic_ns()
+        self._on_events, self._on_resumed, self._on_loop_ended = on_events, on_resumed, on_loop_ended
+        self._beat_ns = now_ns()
         self._stalled = False
+        self._pauses = 0
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="depthcache-pulse", daemon=True)
+        self._thread = threading.Thread(
+            target=_listen, args=(ref(self), self._over), name="depthcache-pulse", daemon=True
+        )
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Beat and listen from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._home = threading.current_thread()
+        if self._router is not None:
+            self._router.start_watch()
+            self._beat()
         self._thread.start()
-        self._beat()
+        _PULSES.add(self)
 
     def stop(self) -> None:
         """Nothing is left afterwards."""
         if self._timer is not None:
             self._timer.cancel()
+        self.end_thread()
+        if self._router is not None:
+            self._router.stop_watch()
+
+    def end_thread(self) -> None:
+        """Look no more; from any thread."""
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join()
 
     def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._stalled:
-            self._timer = loop.call_later(_CATCH_UP_S, self._go_on)
+            self._timer = self._loop.call_later(_CATCH_UP_S, self._go_on)
             return
-        self._beat_ns = monotonic_ns()
-        self._timer = loop.call_later(_BEAT_S, self._beat)
+        self._beat_ns = now_ns()
+        self._timer = self._loop.call_later(_BEAT_S, self._beat)
 
     def _go_on(self) -> None:
-        self._beat_ns = monotonic_ns()
+        self._beat_ns = now_ns()
         self._stalled = False
-        self._router.set_stalled(None, self._beat_ns)
+        if self._router is not None:
+            self._router.set_stalled(None, self._beat_ns)
         self._beat()
 
-    def _listen(self) -> None:
-        while not self._over.wait(_BEAT_S):
-            since_ns = self._beat_ns
-            if not self._stalled and monotonic_ns() - since_ns > _STILL_S * 1e9:
-                self._stalled = True
-                self._router.set_stalled("the event loop that carries this book stands still", since_ns)
+    # --- on the thread ------------------------------------------------------------------------
+
+    def look(self) -> bool:
+        """Whether there will be something to look at again."""
+        if self._loop.is_closed() or not (self._loop.is_running() or self._home.is_alive()):
+            self._on_loop_ended()
+            return False
+        if self._router is not None:
+            self._look_at(self._router)
+        return True
+
+    def _look_at(self, router: MarksStalled) -> None:
+        pauses, has_events = router.tick()
+        if pauses != self._pauses:
+            self._beat_ns = now_ns()  # the loop could not beat either
+        since_ns = self._beat_ns
+        if not self._stalled and now_ns() - since_ns > _STILL_S * 1e9:
+            self._stalled = True
+            router.set_stalled("the event loop that carries this book stands still", since_ns)
+        with suppress(RuntimeError):  # the loop is closed in this moment
+            if pauses != self._pauses:
+                self._loop.call_soon_threadsafe(self._on_resumed)
+            elif has_events:
+                self._loop.call_soon_threadsafe(self._on_events)
+        self._pauses = pauses
+
+
+def _listen(pulse: ref[Pulse], over: threading.Event) -> None:
+    """The thread keeps nothing alive: a client that is forgotten with its loop goes, and this with it."""
+    while not over.wait(_LOOK_S):
+        held = pulse()
+        if held is None or not held.look():
+            return
+        del held
+
+
+_PULSES: WeakSet[Pulse] = WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A daemon thread must not be in the middle of native code when the interpreter goes."""
+    for pulse in tuple(_PULSES):
+        pulse.end_thread()

@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from time import monotonic_ns, time_ns
+from time import time_ns
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from depthcache import logs
+from depthcache._native import now_ns
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.foreign_text import clean
 from depthcache.io.journal import Journal, line, place
@@ -54,7 +55,7 @@ class Recorder:
         self._router: Router | None = None
         self._wish_to_stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._offset_ns = time_ns() - monotonic_ns()
+        self._offset_ns = time_ns() - now_ns()
 
     def start(self, router: Router) -> None:
         """Record what this router is fed from now on."""
@@ -91,7 +92,7 @@ class Recorder:
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970, on a clock that never jumps after the start."""
-        return monotonic_ns() + self._offset_ns
+        return now_ns() + self._offset_ns
 
     def close(self) -> None:
         """Write what is left and end the file. May be called more than once."""
@@ -117,7 +118,7 @@ class Recorder:
 
     def _write(self, lines: bytes, lost: int) -> None:
         """A full disk ends neither the books nor the recording: it goes on in a new file."""
-        if self._journal is None and monotonic_ns() < self._retry_ns:
+        if self._journal is None and now_ns() < self._retry_ns:
             self._unwritten += lines.count(b"\n") + lost
             return
         try:
@@ -132,7 +133,7 @@ class Recorder:
             logs.not_written(path=str(self.path), error=error)
             self._unwritten += lines.count(b"\n") + lost
             self._end_file()
-            self._retry_ns = monotonic_ns() + _RETRY_NS
+            self._retry_ns = now_ns() + _RETRY_NS
 
     def _lost(self, frames: int) -> bytes:
         return line(time=self.now_ns(), event="lost", frames=frames) + b"\n"
@@ -191,6 +192,10 @@ class RecordingNetwork(Network, Callbacks):
         self._inner.wake_at(at_ns)
 
     # --- towards the runner -------------------------------------------------------------------
+
+    def on_loop_ended(self) -> None:
+        """The event loop ended."""
+        self._callbacks.on_loop_ended()
 
     def on_open(self, connection: int) -> None:
         """A connection can be used."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Runner"]
 
 _OK = 200
+_LOOP_ENDED = "the event loop ended before the client was closed"
 
 
 class Runner(Callbacks):
@@ -54,10 +55,13 @@ class Runner(Callbacks):
         on_notice: Callable[[Notice], None],
         on_trouble: Callable[[TellTrouble], None] = lambda _: None,
         on_audit: Callable[[TellAudit], None] = lambda _: None,
+        on_loop_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._core, self._router, self._network = core, router, network
         self._on_notice, self._on_trouble, self._on_audit = on_notice, on_trouble, on_audit
+        self._on_end = on_loop_ended
         self._settling = False
+        self._pauses = 0
         self._wake_at_ns: int | None = None
         self._reported: set[tuple[str, type[Exception]]] = set()
         self.followers: Followers = Followers()
@@ -163,17 +167,35 @@ class Runner(Callbacks):
 
     def on_events(self) -> None:
         """The router has something to tell."""
+        self._attend()
         self._settle()
 
     def on_wake(self) -> None:
         """The wake-up came."""
         self._wake_at_ns = None
+        self._attend()
         self._guarded("followers", lambda: self.followers.on_wake(self._network.now_ns()))
         self._tell("on_wake", lambda: self._core.on_wake(self._network.now_ns()))
 
+    def on_loop_ended(self) -> None:
+        """Nothing looks after these books any more: they are closed, and who waits for them is told."""
+        logs.loop_ended()
+        self._router.close(_LOOP_ENDED, self._network.now_ns())
+        self.followers.end()
+        self._guarded("the end of the loop", self._on_end)
+
     # --- inside -------------------------------------------------------------------------------
 
+    def _attend(self) -> None:
+        """Tell the router that the loop judges, and the core what the router knows of pauses."""
+        pauses = self._router.attend(self._network.now_ns())
+        if pauses != self._pauses:
+            self._pauses = pauses
+            logs.resumed()
+            self._guarded("on_resumed", lambda: self._core.on_resumed(self._network.now_ns()))
+
     def _tell(self, where: str, call: Callable[[], None]) -> None:
+        self._attend()
         self._guarded(where, call)
         self._settle()
 

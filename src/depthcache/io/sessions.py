@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from os import PathLike
 from typing import TypedDict
@@ -101,6 +101,15 @@ class Sessions:
         held, self._held = self._held, {}
         for session in held.values():
             await session.close()
+
+    def abandon(self) -> None:
+        """The event loop is gone, on which they could be closed: let go of their sockets."""
+        held, self._held = self._held, {}
+        for session in held.values():
+            connector = session.connector
+            session.detach()
+            with suppress(Exception):  # the public way needs a loop
+                connector._close(abort_ssl=True)  # type: ignore[union-attr]  # noqa: SLF001
 
 
 def through(way: Way) -> Through:

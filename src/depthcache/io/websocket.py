@@ -20,11 +20,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import SHUT_RDWR
-from time import monotonic_ns
 
 import aiohttp
 from aiohttp import WSMsgType
 
+from depthcache._native import now_ns
 from depthcache.io.network import Closed
 from depthcache.io.proxies import DIRECT, way_to
 from depthcache.io.rest import words
@@ -41,6 +41,8 @@ _AT_ONCE = 500
 """Messages that are taken without a turn for others on the event loop."""
 _CLOSING_S = 1.0
 """How long the other side may take to answer a closing handshake."""
+_AWAKE_S = 2.0
+"""How long the answer to a ping after a pause may take."""
 _ABNORMAL = 1006
 """RFC 6455, 7.4.1: stands for "no close frame arrived" and is never sent."""
 
@@ -85,6 +87,9 @@ class WebSocket:
         self._output = asyncio.Event()
         self._asked: bytes | None = None
         self._alive_ns = 0
+        self._pause, self._awake = asyncio.Event(), asyncio.Event()
+        self._awake_payload = b""
+        self._wire: TransportSocket | None = None
 
     def send(self, text: str) -> None:
         """Send a text frame in its turn; without effect once the connection is gone."""
@@ -95,12 +100,21 @@ class WebSocket:
         self._unsent += len(text)
         self._output.set()
 
+    def ask(self) -> None:
+        """The machine or the process paused: ask at once whether the other side is still there."""
+        self._pause.set()
+
+    def cut(self) -> None:
+        """The event loop is gone, and this may be called on any thread: the other side hears of the end."""
+        if self._wire is not None:
+            _cut(self._wire)
+
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
         """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
         socket = await self._connect(sessions, use_proxies=use_proxies)
         if isinstance(socket, Closed):
             return socket
-        wire = socket.get_extra_info("socket")
+        wire = self._wire = socket.get_extra_info("socket")
         try:
             return await self._live(socket)
         finally:
@@ -137,10 +151,10 @@ class WebSocket:
 
     async def _live(self, socket: _Socket) -> Closed:
         """Read, write and watch; whichever ends first ends the connection."""
-        self._alive_ns = monotonic_ns()
+        self._alive_ns = now_ns()
         self._ears.on_open(self._number)
-        work = (self._read(socket), self._write(socket), self._watch(socket), self._cap())
-        tasks = [asyncio.create_task(each) for each in work]
+        work = (self._read(socket), self._write(socket), self._watch(socket), self._check(socket))
+        tasks = [asyncio.create_task(each) for each in (*work, self._cap())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             # The exchange's own last word, if there is one, stands first.
@@ -157,7 +171,7 @@ class WebSocket:
                 message = await receive()
                 kind = message.type
                 if kind is WSMsgType.TEXT or kind is WSMsgType.BINARY:
-                    if feed(number, message.data, monotonic_ns()):
+                    if feed(number, message.data, now_ns()):
                         self._ears.on_events()
                 elif kind is WSMsgType.PING:
                     self._pong = bytes(message.data)
@@ -169,9 +183,11 @@ class WebSocket:
             await asyncio.sleep(0)  # `receive` does not while something waits: others have their turn
 
     def _on_pong(self, payload: bytes) -> None:
+        if payload == self._awake_payload:
+            self._awake.set()
         if payload == self._asked:
             self._asked = None
-            self._alive_ns = monotonic_ns()
+            self._alive_ns = now_ns()
             self._ears.on_alive(self._number)
 
     async def _write(self, socket: _Socket) -> Closed:
@@ -206,11 +222,11 @@ class WebSocket:
         ears = self._ears
         quiet_ns = round(ears.quiet_s * 1e9)
         while True:
-            silent_ns = monotonic_ns() - self._heard_ns()
+            silent_ns = now_ns() - self._heard_ns()
             if silent_ns < quiet_ns:
                 await asyncio.sleep((quiet_ns - silent_ns) / 1e9)
                 continue
-            asked_ns = monotonic_ns()
+            asked_ns = now_ns()
             # Whoever cannot read our pings cannot guess what they carry.
             self._asked = secrets.token_hex(8).encode()
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
@@ -222,6 +238,20 @@ class WebSocket:
 
     def _heard_ns(self) -> int:
         return max(self._alive_ns, self._ears.heard_ns(self._number))
+
+    async def _check(self, socket: _Socket) -> Closed:
+        """After a pause an answer is awaited at once, whatever else has come."""
+        while True:
+            await self._pause.wait()
+            self._pause.clear()
+            self._awake.clear()
+            self._awake_payload = secrets.token_hex(8).encode()
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(_AWAKE_S):
+                    await socket.ping(self._awake_payload)
+                    await self._awake.wait()
+            if not self._awake.is_set():
+                return Closed(None, f"half-open: no pong in {_AWAKE_S:g} s after a pause")
 
     async def _patience(self, asked_ns: int) -> None:
         """Wait for an answer. In ten steps: while the loop is blocked, at most one of them passes,

@@ -34,8 +34,8 @@ A book whose best prices touch or cross after a whole event is `crossed`: it is 
 published event never crosses the exchange's own book, measured 2026-09-04).
 
 `transitions` is the table of all that. Over it lies at most one condition from outside (stale,
-halted, disconnected, closed); users see the worse of both. Time comes in as an argument. Not here: when
-to fetch which snapshot.
+halted, disconnected, closed); users see the worse of both. A synced book in `doubt` is stale until proven.
+Time comes in as an argument. Not here: when to fetch which snapshot.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference.book import WHOLE, BookSide
 from depthcache.reference.chronology import Chronology
+from depthcache.reference.doubt import Doubt
 from depthcache.reference.kept import Kept
 from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
@@ -116,6 +117,7 @@ class Market(Refreshing):
         self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
         self.stalled: tuple[Status, str, int] | None = None
+        self.doubt: Doubt = Doubt()
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -141,7 +143,9 @@ class Market(Refreshing):
         """What users see: status, reason, since when."""
         if self.condition is not None and worse(self.condition[0], self.state) is self.condition[0]:
             return self.condition
-        return self.native() if self.stalled is None else self.stalled
+        if self.stalled is not None:
+            return self.stalled
+        return self.native() if self.doubt.said is None else (Status.STALE, *self.doubt.said)
 
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""
@@ -188,6 +192,8 @@ class Market(Refreshing):
         if verdict is Verdict.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
+            if self.doubt.is_over(update.event_time_us, received_ns):
+                self._prove(received_ns)
             if len(self.lines) > 1:
                 self.lines.on_joined(connection, received_ns)
             self._on_refreshing(update, raw, received_ns)
@@ -322,6 +328,26 @@ class Market(Refreshing):
         elif self.condition is None or self.condition[:2] != (condition, reason):
             self.condition = (condition, reason, now_ns)
 
+    # --- doubt -------------------------------------------------------------------------------
+
+    def judge_silence(self, now_ns: int) -> None:
+        """Nobody judged silence for a while: was the book proven in time?"""
+        proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=now_ns)
+        if self.state is Status.SYNCED and self.doubt.judge(proven_ns, now_ns):
+            self._on_doubted(now_ns)
+
+    def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
+        """The machine or the process paused: stale until proven."""
+        if self.state is Status.SYNCED:
+            self.doubt.on_pause(reason, since_ns, now_ns)
+            self._on_doubted(now_ns)
+
+    def set_stalled(self, reason: str | None, now_ns: int) -> None:
+        """Whoever brings the frames stands still, or does so no longer (None)."""
+        if reason is None and self.stalled is not None:
+            self._cause("proven", now_ns)
+        self.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+
     # --- inside ------------------------------------------------------------------------------
 
     def _change(self, update: DepthUpdate, received_ns: int) -> None:
@@ -350,6 +376,7 @@ class Market(Refreshing):
 
     def _sync(self, event: Event, now_ns: int) -> None:
         self.confirmed_ns = now_ns
+        self._prove(now_ns)
         self._on(event, now_ns, "" if self.confirmed else "from a snapshot, not confirmed by a diff yet")
         self._cause("synced", now_ns)
         if self.confirmed:
@@ -368,6 +395,7 @@ class Market(Refreshing):
         state = follow(self.state, event)
         if state is not Status.SYNCED:
             self._refresh = None
+            self.doubt.end()
         if state is not self.state:
             self.state, self.since_ns = state, now_ns
         if reason is not None:
@@ -466,6 +494,14 @@ class Market(Refreshing):
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)
         self.kept.add(update, raw, now_ns)
+
+    def _on_doubted(self, now_ns: int) -> None:
+        self._refresh = None  # its snapshot was asked before
+        self._cause("doubted", now_ns)
+
+    def _prove(self, now_ns: int) -> None:
+        if self.doubt.end():
+            self._cause("proven", now_ns)
 
     def _cause(self, cause: str, now_ns: int) -> None:
         self.causes.add(cause)

@@ -45,6 +45,7 @@ class Refreshing:
         def _cause(self, cause: str, now_ns: int) -> None: ...
         def _check_crossed(self, now_ns: int) -> None: ...
         def _note_altered(self) -> None: ...
+        def _prove(self, now_ns: int) -> None: ...
 
     def begin_refresh(self) -> bool:
         """Keep what is applied from now on; False: the book is not live."""
@@ -126,6 +127,7 @@ class Refreshing:
             self._note_altered()
         self.compared = (self.last_update_id, found.checked, found.differing, found.missing, found.extra)
         self.confirmed_ns = now_ns
+        self._prove(now_ns)
         self.counters["refreshes"] += 1
         self.counters["corrections"] += found.wrong
         self._cause("refreshed", now_ns)

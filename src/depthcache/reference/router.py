@@ -10,6 +10,7 @@ The twin of the native Router. Not here: what one diff does (`market`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ __all__ = ["ControlMessage", "FollowerReady", "MarketChange", "Router", "StrayFr
 CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
 _EXCERPT_BYTES = 120
+_ABSENT_NS = 3_000_000_000
+"""So long after the loop looked last nobody judges silence any more: it looks every second."""
 _MOST_STRAYS = 256
 _MOST_OF_NAME = 120
 """Characters of a name from outside that are kept; real streams have some 40."""
@@ -123,7 +126,8 @@ class Router:
         self._used_markets: set[int] = set()
         self._used_connections: set[int] = set()
         self._pending = _Pending()
-        self._followers = 0
+        self._followers = self._pauses = 0
+        self._attended_ns: float = -math.inf
 
     # --- markets -----------------------------------------------------------------------------
 
@@ -218,6 +222,7 @@ class Router:
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
         self._markets[market].chronology.clock_offset_ns = offset_ns
+        self._markets[market].doubt.clock_offset_ns = offset_ns
 
     def heard(self, market: int) -> tuple[int, int | None] | None:
         """When the newest diff came that was applied, kept, or is backlog, and its event time."""
@@ -255,7 +260,38 @@ class Router:
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still, or does so no longer."""
         for market in self._markets.values():
-            market.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+            market.set_stalled(reason, now_ns)
+            _tell(market)
+
+    # --- watching without an event loop ------------------------------------------------------
+
+    def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
+        """A book that nothing has proven for so long is stale while nobody judges silence."""
+        self._markets[market].doubt.detect_ns = within_ns
+
+    def attend(self, now_ns: int) -> int:
+        """The event loop looks after its books. How many pauses there were."""
+        self._attended_ns = max(now_ns, self._attended_ns)
+        return self._pauses
+
+    def judge_silence(self, now_ns: int) -> None:
+        """Doubt books that nothing has proven in time, unless the event loop looks after them."""
+        if now_ns - self._attended_ns > _ABSENT_NS:
+            for market in self._markets.values():
+                market.judge_silence(now_ns)
+                _tell(market)
+
+    def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
+        """The machine or the process paused: every book is stale until proven."""
+        self._pauses += 1
+        for market in self._markets.values():
+            market.on_pause(reason, since_ns, now_ns)
+            _tell(market)
+
+    def close(self, reason: str, now_ns: int) -> None:
+        """The event loop has ended: close every book for good."""
+        for market in self._markets.values():
+            market.set_condition(Status.CLOSED, reason, now_ns)
             _tell(market)
 
     # --- followers ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from depthcache import venues
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
@@ -36,13 +36,17 @@ class MemoryNetwork(Network):
         """Until when a frame that comes byte by byte keeps a connection from bringing others."""
         self._waiting: set[int] = set()
         self._wake_ns: int | None = None
+        self._held: list[Callable[[], None]] | None = None
+        """What the loop is told when it goes on; None while it does."""
+        self._judge_ns = 0
         self._places = _places(exchange)
 
     # --- the clock ------------------------------------------------------------------------------
 
     def next_ns(self) -> int | None:
         """When the next thing happens; None when nothing will, unless somebody does something."""
-        times = [self._exchange.next_ns(), self._wake_ns, self._due[0][0] if self._due else None]
+        wake_ns = self._wake_ns if self._held is None else self._judge_ns
+        times = [self._exchange.next_ns(), wake_ns, self._due[0][0] if self._due else None]
         return min((time for time in times if time is not None), default=None)
 
     def step(self, now_ns: int) -> None:
@@ -53,14 +57,46 @@ class MemoryNetwork(Network):
         while self._due and self._due[0][0] <= self._now_ns:
             heapq.heappop(self._due)[2]()
             self._collect()
-        if self._wake_ns is not None and self._wake_ns <= self._now_ns:
+        if self._held is not None and self._judge_ns <= self._now_ns:
+            self._judge_ns = self._now_ns + _S_NS
+            self._router.judge_silence(self._now_ns)
+        if self._held is None and self._wake_ns is not None and self._wake_ns <= self._now_ns:
             self._wake_ns = None
             self._callbacks.on_wake()
+
+    def hold(self) -> None:
+        """The event loop stands still: frames reach their books, as with the native transport, whose thread
+        judges silence; all else waits."""
+        if self._held is None:
+            self._held, self._judge_ns = [], self._now_ns
+
+    def release(self) -> None:
+        """It goes on, with what has waited."""
+        held, self._held = self._held or [], None
+        for tell in held:
+            tell()
+        self._callbacks.on_events()
+
+    def sleep(self, seconds: float, *, half_open: bool) -> None:
+        """The machine sleeps; what is sent to it meanwhile waits in its sockets.
+
+        `half_open`: nothing comes over the connections of before any more, and nobody says so.
+        """
+        began_ns, until_ns = self._now_ns, self._now_ns + round(seconds * _S_NS)
+        if half_open:
+            self._sessions.clear()
+        while (next_ns := self._exchange.next_ns()) is not None and next_ns <= until_ns:
+            self._now_ns = max(self._now_ns, next_ns)
+            self._exchange.advance(self._now_ns)
+            self._collect()
+        self._now_ns = until_ns
+        self._router.pause(f"the machine slept for {seconds:g} s", began_ns, until_ns)
 
     # --- what the runner asks for -----------------------------------------------------------------
 
     def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
         """Called once before anything else."""
+        self._router: Any = router
         self._feed, self._callbacks = router.feed, callbacks
 
     def now_ns(self) -> int:
@@ -97,6 +133,13 @@ class MemoryNetwork(Network):
 
     # --- what happens in between --------------------------------------------------------------------
 
+    def _tell(self, call: Callable[[], None]) -> None:
+        """Tell the runner, as soon as its loop goes on."""
+        if self._held is None:
+            call()
+        else:
+            self._held.append(call)
+
     def _later(self, delay_ns: int, call: Callable[[], None]) -> None:
         heapq.heappush(self._due, (self._now_ns + delay_ns, next(self._order), call))
 
@@ -132,22 +175,23 @@ class MemoryNetwork(Network):
 
     def _on_open(self, connection: int) -> None:
         if connection in self._open:
-            self._callbacks.on_open(connection)
+            self._tell(lambda: self._callbacks.on_open(connection))
 
     def _on_closed(self, connection: int, closed: Closed) -> None:
         self._sessions.pop(connection, None)
         self._busy_until_ns.pop(connection, None)
         if connection in self._open:
             self._open.remove(connection)
-            self._callbacks.on_closed(connection, closed)
+            self._tell(lambda: self._callbacks.on_closed(connection, closed))
 
     def _on_answer(self, request: int, answer: Response | Failure) -> None:
         if request in self._waiting:
             self._waiting.remove(request)
-            self._callbacks.on_response(request, answer)
+            self._tell(lambda: self._callbacks.on_response(request, answer))
 
     def _on_frame(self, connection: int, text: str) -> None:
-        if connection in self._open and self._feed(connection, text.encode(), self._now_ns):
+        told = connection in self._open and self._feed(connection, text.encode(), self._now_ns)
+        if told and self._held is None:
             self._callbacks.on_events()
 
     def _on_ping(self, connection: int, payload: bytes) -> None:

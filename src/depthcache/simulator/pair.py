@@ -151,6 +151,25 @@ class Pair:
         """Let so many seconds go by."""
         self.run_until(self.now_ns + round(seconds * _S_NS))
 
+    def hold(self) -> None:
+        """The client's event loop stands still until `release`; its books go on as with the native
+        transport."""
+        self._network.hold()
+
+    def release(self) -> None:
+        """The event loop goes on."""
+        self._network.release()
+
+    def sleep(self, seconds: float, *, half_open: bool = False) -> None:
+        """The client's machine sleeps for so many seconds, in which the exchange goes on.
+
+        What the exchange sends meanwhile is read on waking; with `half_open` the connections of before bring
+        nothing any more, and nobody says so.
+        """
+        self._network.sleep(seconds, half_open=half_open)
+        if self.on_step is not None:
+            self.on_step()
+
     def run_until(self, until_ns: int) -> None:
         """Let time go by until the clock shows `until_ns`."""
         while (next_ns := self._network.next_ns()) is not None and next_ns <= until_ns:

@@ -1,7 +1,7 @@
-//! The connections of a market: the theory stands in `lines` of the crate.
+//! The connections of a market (the theory stands in `lines` of the crate), and what is told of it from outside.
 
 use super::{Market, Said};
-use crate::condition::Status;
+use crate::condition::{Condition, Status};
 use crate::events::Cause;
 use crate::lines::Line;
 
@@ -30,9 +30,32 @@ impl Market {
 
     /// Whoever brings the frames stands still, or does so no longer (None).
     pub fn set_stalled(&mut self, reason: Option<&str>, now_ns: i64) {
+        let was_stalled = self.stalled.is_some();
         self.stalled = reason.map(|reason| Said {
             reason: reason.to_owned(),
             since_ns: now_ns,
+        });
+        if was_stalled && self.stalled.is_none() {
+            self.cause(Cause::Proven, now_ns);
+        }
+    }
+
+    /// Lay a condition over the native state, or take it away; `Closed` is final.
+    pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
+        if let Some((held, said)) = &self.condition {
+            let same = condition == Some(*held) && said.reason == reason;
+            if same || *held == Condition::Closed {
+                return;
+            }
+        }
+        self.condition = condition.map(|condition| {
+            (
+                condition,
+                Said {
+                    reason: reason.to_owned(),
+                    since_ns: now_ns,
+                },
+            )
         });
     }
 }

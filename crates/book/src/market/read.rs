@@ -69,10 +69,11 @@ impl Reading for Market {
     }
 
     fn standing(&self) -> Standing<'_> {
-        let (status, said) = match (&self.condition, &self.stalled) {
-            (Some((condition, said)), _) => (condition.status(), said),
-            (None, Some(said)) => (Status::Stale, said),
-            (None, None) => self.native(),
+        let (status, said) = match (&self.condition, &self.stalled, &self.doubt) {
+            (Some((condition, said)), _, _) => (condition.status(), said),
+            (None, Some(said), _) => (Status::Stale, said),
+            (None, None, Some(doubt)) => (Status::Stale, &doubt.said),
+            (None, None, None) => self.native(),
         };
         Standing {
             status,
@@ -84,7 +85,7 @@ impl Reading for Market {
     #[inline]
     fn readable(&self, serve_stale: bool) -> Result<(), NotReadable> {
         let last_known = serve_stale && self.last_update_id.is_some();
-        let undoubted = self.condition.is_none() && self.stalled.is_none();
+        let undoubted = self.condition.is_none() && self.stalled.is_none() && self.doubt.is_none();
         let current = self.state.status == Status::Synced && undoubted;
         if self.crossed.is_none() && (current || last_known) {
             return Ok(());

@@ -138,6 +138,7 @@ impl Market {
         let update_id = self.last_update_id.unwrap_or(fresh.update_id);
         self.compared = Some(Comparison { update_id, tally });
         self.confirmed_ns = Some(now_ns);
+        self.prove(now_ns);
         self.counters.refreshes += 1;
         self.counters.corrections += tally.wrong();
         self.cause(Cause::Refreshed, now_ns);

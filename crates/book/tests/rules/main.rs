@@ -8,6 +8,7 @@
 mod desk;
 
 mod crossing;
+mod doubt;
 mod installing;
 mod lines;
 mod range;

@@ -21,6 +21,7 @@ from depthcache import (
     Status,
     UnknownSymbol,
     blocking,
+    now_ns,
     venues,
 )
 from depthcache.compat.ubldc import logs
@@ -39,7 +40,7 @@ _ENOUGH, _PATIENCE_S = MOST_LEVELS * 4 // 5, 300.0
 
 
 class Stamp:
-    """Times of the monotonic clock as system time, the same for the same moment however often asked."""
+    """Times of the clients' clock as system time, the same for the same moment however often asked."""
 
     __slots__ = ("_known",)
 
@@ -50,7 +51,7 @@ class Stamp:
         """Seconds since 1970; what was known before for None."""
         known = self._known
         if at is not None and (known is None or known[0] != at):
-            known = self._known = (at, time.time() - time.monotonic() + at)
+            known = self._known = (at, time.time() - now_ns() / 1e9 + at)
         return None if known is None else known[1]
 
 

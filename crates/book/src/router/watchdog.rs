@@ -1,0 +1,171 @@
+//! Watching without an event loop: silence that nobody judges, and pauses of the machine or the process.
+//!
+//! The thread that reads the sockets calls `tick` several times a second, the event loop calls `attend`
+//! whenever it looks after its books. While the loop does, its policy decides about silent books. When it
+//! does not, a book that nothing has proven within its time to detect is stale until proven.
+//!
+//! A gap between two ticks is a pause: the machine slept (told by a clock that counts sleep and one that
+//! does not), or the process stood still. After it every book is stale until proven. Readers look at the
+//! clock first (`is_overdue`), so that a read in the first moment after a pause is a tick itself.
+//!
+//! Time is an argument. Lock: before the table of markets, which is before one market.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Router;
+use crate::condition::Condition;
+
+/// So long after the loop looked last nobody judges silence any more: it looks every second.
+const ABSENT_NS: i64 = 3_000_000_000;
+/// A sleep that is too short to lose anything.
+const SLEPT_NS: i64 = 1_000_000_000;
+/// Ticks are this late on a very busy machine, too.
+const STOOD_STILL_NS: i64 = 5_000_000_000;
+/// A reader finds it overdue when the last tick was so long ago.
+const OVERDUE_NS: i64 = 1_000_000_000;
+
+/// When somebody looked.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    ticked: Mutex<Option<Ticked>>,
+    /// Readers look themselves after this; `i64::MAX` where nobody ticks.
+    overdue_ns: AtomicI64,
+    attended_ns: AtomicI64,
+    pauses: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ticked {
+    now_ns: i64,
+    awake_ns: i64,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Watchdog {
+            ticked: Mutex::default(),
+            overdue_ns: AtomicI64::new(i64::MAX),
+            attended_ns: AtomicI64::new(i64::MIN),
+            pauses: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Router {
+    /// A book that nothing has proven for so long is stale while nobody judges silence; None: never.
+    pub fn set_time_to_detect(
+        &self,
+        market: u64,
+        within_ns: Option<i64>,
+    ) -> Result<(), super::RouterError> {
+        self.market(market)?.lock().set_time_to_detect(within_ns);
+        Ok(())
+    }
+
+    /// Somebody ticks from now on. `awake_ns`: of a clock that stands still in sleep.
+    pub fn start_watch(&self, now_ns: i64, awake_ns: i64) {
+        self.watchdog
+            .attended_ns
+            .fetch_max(now_ns, Ordering::Relaxed);
+        let mut ticked = self.watchdog.ticked.lock();
+        *ticked = Some(Ticked { now_ns, awake_ns });
+        self.set_overdue(now_ns.saturating_add(OVERDUE_NS));
+    }
+
+    /// Nobody ticks any more.
+    pub fn stop_watch(&self) {
+        *self.watchdog.ticked.lock() = None;
+        self.set_overdue(i64::MAX);
+    }
+
+    /// Whether a reader has to `tick`, because nobody did for too long.
+    #[inline]
+    pub fn is_overdue(&self, now_ns: impl FnOnce() -> i64) -> bool {
+        let overdue_ns = self.watchdog.overdue_ns.load(Ordering::Acquire);
+        overdue_ns != i64::MAX && now_ns() > overdue_ns
+    }
+
+    /// Look at the time since the last tick, and at silence. How many pauses there were, and whether
+    /// `take_events` has something to tell.
+    pub fn tick(&self, now_ns: i64, awake_ns: i64) -> (u64, bool) {
+        let mut ticked = self.watchdog.ticked.lock();
+        if let Some(before) = *ticked
+            && now_ns > before.now_ns
+        {
+            let gap_ns = now_ns - before.now_ns;
+            let slept_ns = gap_ns - (awake_ns - before.awake_ns);
+            if slept_ns >= SLEPT_NS {
+                let reason = format!("the machine slept for {}", seconds(slept_ns));
+                self.pause(&reason, before.now_ns, now_ns);
+            } else if gap_ns >= STOOD_STILL_NS {
+                let reason = format!("this process stood still for {}", seconds(gap_ns));
+                self.pause(&reason, before.now_ns, now_ns);
+            } else {
+                self.judge_silence(now_ns);
+            }
+            // Readers go on only when every book says what it is.
+            *ticked = Some(Ticked { now_ns, awake_ns });
+            self.set_overdue(now_ns.saturating_add(OVERDUE_NS));
+        }
+        drop(ticked);
+        let pauses = self.watchdog.pauses.load(Ordering::Acquire);
+        (pauses, self.has_events.load(Ordering::Acquire))
+    }
+
+    /// The machine or the process paused from `since_ns` to `now_ns`: every book is stale until proven.
+    pub fn pause(&self, reason: &str, since_ns: i64, now_ns: i64) {
+        self.watchdog.pauses.fetch_add(1, Ordering::AcqRel);
+        for (market, cell) in &self.markets.read().held {
+            self.change(*market, cell.lock(), |held| {
+                held.on_pause(reason, since_ns, now_ns);
+            });
+        }
+    }
+
+    /// The event loop looks after its books at that time. How many pauses there were.
+    pub fn attend(&self, now_ns: i64) -> u64 {
+        self.watchdog
+            .attended_ns
+            .fetch_max(now_ns, Ordering::Relaxed);
+        self.watchdog.pauses.load(Ordering::Acquire)
+    }
+
+    /// Doubt books that nothing has proven in time, unless the event loop looks after them.
+    pub fn judge_silence(&self, now_ns: i64) {
+        let attended_ns = self.watchdog.attended_ns.load(Ordering::Relaxed);
+        if now_ns.saturating_sub(attended_ns) <= ABSENT_NS {
+            return;
+        }
+        for (market, cell) in &self.markets.read().held {
+            self.change(*market, cell.lock(), |held| held.judge_silence(now_ns));
+        }
+    }
+
+    /// The event loop has ended: nobody will look after these books again.
+    pub fn close(&self, reason: &str, now_ns: i64) {
+        self.stop_watch();
+        for (market, cell) in &self.markets.read().held {
+            self.change(*market, cell.lock(), |held| {
+                held.set_condition(Some(Condition::Closed), reason, now_ns);
+            });
+        }
+    }
+
+    fn set_overdue(&self, overdue_ns: i64) {
+        self.watchdog
+            .overdue_ns
+            .store(overdue_ns, Ordering::Release);
+    }
+}
+
+/// Seconds as users read them.
+fn seconds(ns: i64) -> String {
+    let tenths = (ns + 50_000_000) / 100_000_000;
+    if tenths >= 100 || tenths % 10 == 0 {
+        format!("{} s", (tenths + 5) / 10)
+    } else {
+        format!("{}.{} s", tenths / 10, tenths % 10)
+    }
+}

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 
+import depthcache
 from depthcache.io.network import Closed
 from tests.support.peers import Listening, read_on, serving, talking
 
@@ -25,12 +26,12 @@ async def test_frames_reach_feed_as_the_bytes_that_were_sent_stamped_on_receipt(
         await read_on(socket)
 
     async with serving({"/stream": talking(talk)}) as host, listening() as (network, listener):
-        before_ns = time.monotonic_ns()
+        before_ns = depthcache.now_ns()
         network.open(7, f"ws://{host}/stream")
         await listener.until(lambda: len(listener.frames) == 4)
         assert [frame for _, frame, _ in listener.frames] == [*map(str.encode, frames), b'{"id":2}']
         assert {number for number, _, _ in listener.frames} == {7}
-        stamps = [before_ns, *(stamp for _, _, stamp in listener.frames), time.monotonic_ns()]
+        stamps = [before_ns, *(stamp for _, _, stamp in listener.frames), depthcache.now_ns()]
         assert stamps == sorted(stamps)
         assert listener.opened == [7]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
+from depthcache import now_ns
 from depthcache.io.network import Callbacks, Closed, Response, TakesFrames
 from depthcache.settings import Settings
 
@@ -42,7 +42,7 @@ class ByHand:
         self._feed, self._callbacks = router.feed, callbacks
 
     def now_ns(self) -> int:
-        return time.monotonic_ns()
+        return now_ns()
 
     def open(self, connection: int, url: str) -> None:
         self.urls[connection] = url
@@ -84,7 +84,7 @@ class ByHand:
         if self._wake is not None:
             self._wake.cancel()
         if at_ns is not None:
-            delay_s = max(0, at_ns - time.monotonic_ns()) / 1e9
+            delay_s = max(0, at_ns - now_ns()) / 1e9
             self._wake = self._loop.call_later(delay_s, self._callbacks.on_wake)
 
     async def aclose(self) -> None:
@@ -95,13 +95,13 @@ class ByHand:
 
     def frame(self, connection: int, value: object) -> None:
         """One frame on a connection."""
-        if not self.closed and self._feed(connection, json.dumps(value).encode(), time.monotonic_ns()):
+        if not self.closed and self._feed(connection, json.dumps(value).encode(), now_ns()):
             self._callbacks.on_events()
 
     def raw(self, frame: bytes) -> None:
         """Bytes as they are, on every connection."""
         for connection in tuple(self.urls):
-            if self._feed(connection, frame, time.monotonic_ns()):
+            if self._feed(connection, frame, now_ns()):
                 self._callbacks.on_events()
 
     def diff(self, symbol: str, first: int, last: int, **sides: list[list[str]]) -> None:

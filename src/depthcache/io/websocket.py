@@ -88,7 +88,7 @@ class WebSocket:
         self._asked: bytes | None = None
         self._alive_ns = 0
         self._pause, self._awake = asyncio.Event(), asyncio.Event()
-        self._awake_payload = b""
+        self._awake_payload: bytes | None = None
         self._wire: TransportSocket | None = None
 
     def send(self, text: str) -> None:
@@ -184,11 +184,14 @@ class WebSocket:
 
     def _on_pong(self, payload: bytes) -> None:
         if payload == self._awake_payload:
+            self._awake_payload = None
             self._awake.set()
-        if payload == self._asked:
+        elif payload == self._asked:
             self._asked = None
-            self._alive_ns = now_ns()
-            self._ears.on_alive(self._number)
+        else:
+            return
+        self._alive_ns = now_ns()
+        self._ears.on_alive(self._number)
 
     async def _write(self, socket: _Socket) -> Closed:
         limit_s = self._ears.quiet_s + self._ears.pong_s

@@ -22,7 +22,7 @@ fn synced(at_ns: i64) -> Router {
     feed(&router, &diff(11, 11), at_ns);
     let body = br#"{"lastUpdateId":10,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
     router
-        .install_snapshot(1, body, Some(1000), true, at_ns)
+        .install_snapshot(1, body, Some(1000), true, at_ns, None)
         .unwrap();
     router.take_events();
     router
@@ -177,11 +177,11 @@ fn a_comparison_proves_it_but_not_one_that_was_asked_before() {
     let router = synced(S);
     assert!(router.begin_refresh(1).unwrap());
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
-    let outcome = router.refresh(1, body, Some(1000), 101 * S).unwrap();
+    let outcome = router.refresh(1, body, Some(1000), 101 * S, None).unwrap();
     assert_eq!(outcome.as_str(), "not_live");
     assert!(standing(&router).starts_with("stale since 80 s"));
     assert!(router.begin_refresh(1).unwrap());
-    let outcome = router.refresh(1, body, Some(1000), 102 * S).unwrap();
+    let outcome = router.refresh(1, body, Some(1000), 102 * S, None).unwrap();
     assert_eq!(outcome.as_str(), "merged");
     assert_eq!(standing(&router), "synced since 1 s: ");
 }
@@ -207,7 +207,7 @@ fn a_book_that_is_not_synced_says_what_it_is_and_a_new_snapshot_ends_all_doubt()
     assert!(standing(&router).starts_with("buffering since 101 s: a gap"));
     let body = br#"{"lastUpdateId":13,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
     router
-        .install_snapshot(1, body, Some(1000), true, 131 * S)
+        .install_snapshot(1, body, Some(1000), true, 131 * S, None)
         .unwrap();
     assert_eq!(standing(&router), "synced since 131 s: ");
 }

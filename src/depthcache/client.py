@@ -21,14 +21,16 @@ from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit, TellTrouble
 from depthcache.core.link import Link
 from depthcache.core.notices import Notice
-from depthcache.errors import BookClosed, UsageError
+from depthcache.errors import BookClosed, DepthCacheError, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.flights import Flights, write_flight
 from depthcache.io.followers import Followers
 from depthcache.io.network import Network
 from depthcache.io.recorder import Recorder, RecordingNetwork
+from depthcache.io.recording_file import RecordingFile
 from depthcache.io.runner import Runner
 from depthcache.io.snapshots import OwnSnapshots
+from depthcache.io.thread import could_not_start
 from depthcache.listen import LAST_CALL_S
 from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import Audit, Lag, Status
@@ -90,9 +92,9 @@ class Client(Generic[B]):
         return self._network is not None
 
     @property
-    def recording(self) -> Path | None:
+    def recording(self) -> RecordingFile | None:
         """The file of what this client hears; None when nothing is recorded."""
-        return None if self._recorder is None else self._recorder.path
+        return None if self._recorder is None else self._recorder.recording
 
     def save_flight(self, market: int, path: Path, reason: str) -> None:
         """Write what the flight recorder of a market holds. Raises OSError."""
@@ -283,9 +285,11 @@ class Client(Generic[B]):
             )
             for venue, symbol in self.wanted.books:
                 self._begin(venue, symbol)
-        except BaseException:
+        except BaseException as error:
             self._closed = True
             await self._end()
+            if isinstance(error, OSError) and not isinstance(error, DepthCacheError):
+                raise could_not_start(error) from error
             raise
 
     def add(self, symbol: str, exchange: str | None) -> B:

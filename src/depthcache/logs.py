@@ -22,6 +22,7 @@ __all__ = [
     "loop_was_blocked",
     "not_native",
     "not_written",
+    "recording_resumed",
     "request_failed",
     "snapshot_source_failed",
     "unexpected",
@@ -105,6 +106,11 @@ def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
 def not_written(*, path: str, error: Exception) -> None:
     """A recording or a flight could not be written, such as to a full disk."""
     _LOGGER.error("%s could not be written, the client goes on: %s", path, error)
+
+
+def recording_resumed(*, path: str, lost: int) -> None:
+    """A recording goes on in a new file after an error."""
+    _LOGGER.warning("the recording goes on in %s; %d lines were lost before", path, lost)
 
 
 def not_native(*, url: str, proxy: str) -> None:

@@ -17,9 +17,9 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
-from depthcache.errors import UsageError
+from depthcache.errors import NetworkError, UsageError
 
-__all__ = ["LoopEnded", "LoopThread", "OwnThread"]
+__all__ = ["LoopEnded", "LoopThread", "OwnThread", "could_not_start"]
 
 T = TypeVar("T")
 
@@ -107,7 +107,12 @@ class LoopThread:
     # --- on the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        loop = asyncio.new_event_loop()
+        try:
+            loop = asyncio.new_event_loop()
+        except OSError as error:  # whoever waits for the beginning must hear of it
+            self._ended = True
+            self._begun.set_exception(could_not_start(error))
+            return
         lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix=f"{self._thread.name} lookup")
         loop.set_default_executor(lookups)
         try:
@@ -172,6 +177,12 @@ class LoopThread:
             with self._lock:
                 if self._loop is not None and not self._ended:
                     self._loop.call_soon_threadsafe(task.cancel)
+
+
+def could_not_start(error: OSError) -> NetworkError:
+    """Too few file descriptors for a loop or its sockets, most of the time."""
+    more = "; `ulimit -n` shows and raises the limit" if "open files" in str(error) else ""
+    return NetworkError(f"the client could not start: {error}{more}")
 
 
 class OwnThread(threading.Thread):

@@ -51,11 +51,11 @@ def damaged(lines: list[bytes], dice: random.Random) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_damage_anywhere_is_a_report_or_a_refusal(new_book: NewBook, tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     path = tmp_path / "file"
-    for _ in range(60):
+    for _ in range(40):
         write = dice.choice([*FORMATS, own, make.timed, list])
         content = damaged(write(dice.choice([DAY, FUTURES])), dice)
         path.write_bytes(content)

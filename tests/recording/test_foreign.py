@@ -190,6 +190,15 @@ def test_files_of_cryptofeed_3_are_merged(new_book: NewBook, tmp_path: Path) -> 
     assert verify([one, two], new_book=new_book).rows[0].applied == 2
 
 
+def test_the_keys_of_cryptofeed_3_may_have_any_order(new_book: NewBook, tmp_path: Path) -> None:
+    lines = [
+        b'{"data":%s,"ts":%d.5,"t":"recv","conn":"ws.1"}' % (quoted(DAY[n]), n + NS // 10**9) for n in (0, 2)
+    ]
+    lines.append(b'{"ts":"%d.7","t":"http","data":%s}' % (NS // 10**9, quoted(DAY[1])))
+    report = verify([make.write(tmp_path / "file", lines)], new_book=new_book)
+    assert (report.faults, report.rows[0].applied) == ([], 1)
+
+
 def test_other_lines_of_cryptofeed_3(tmp_path: Path) -> None:
     lines = [
         b'{"t":"http","ts":1723075200.1,"data":"{\\"symbols\\":[]}"}',
@@ -447,6 +456,12 @@ def test_answers_of_cryptofeed_with_headers_behind_them_are_read(tmp_path: Path)
     record = one(tmp_path, line)
     assert isinstance(record, Snapshot)
     assert record.body == make.snapshot(10)
+
+
+def test_the_stream_of_all_tickers_holds_tickers(tmp_path: Path) -> None:
+    record = one(tmp_path, make.ticker(5).replace(b"abcusdt@bookTicker", b"!bookTicker"))
+    assert isinstance(record, Frame)
+    assert isinstance(record.about, Ticker)
 
 
 def test_a_ticker_in_an_envelope_is_one(tmp_path: Path) -> None:

@@ -46,7 +46,6 @@ _LINES_TO_RECOGNISE = 5
 _HFTBACKTEST = re.compile(rb"(\d{13,19}|\d{10}\.\d+) (\{.*)", re.DOTALL)
 _TARDIS = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)? (\{.*)?", re.DOTALL)
 _TARDIS_CSV = re.compile(rb"exchange,symbol,timestamp,local_timestamp\b")
-_CRYPTOFEED_3 = re.compile(rb'\{"t": ?"\w+", ?"ts": ?[\d.e+"]+, ?"data": ?["{\[]')
 _CRYPTOFEED = re.compile(rb"(?:(\S+) (->|<-|<->) )?(\d{9,11}(?:\.\d+)?)(?:: (.*))?", re.DOTALL)
 _CONFIGURATION = b"configuration: "
 _OWN_HEAD = b'{"depthcache":'
@@ -252,6 +251,14 @@ _SILENT_3 = frozenset({"send", "sent", "open", "connect", "connected", "subscrib
 _BREAKS_3 = frozenset({"close", "closed", "disconnect", "disconnected", "error"})
 
 
+def _is_cryptofeed_3(line: bytes) -> bool:
+    try:
+        head = _decoder_3.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return head.t in _SILENT_3 | _BREAKS_3 | {"http", "recv"} and bytes(head.data) != b"null"
+
+
 def _cryptofeed_3(file: _File, number: int, line: bytes) -> Record | None:
     try:
         head = _decoder_3.decode(line)
@@ -418,7 +425,7 @@ def _format_of(line: bytes) -> _Format | None:
         return _cryptofeed
     if line.startswith(_OWN_HEAD):
         return _depthcache
-    if _CRYPTOFEED_3.match(line):
+    if _is_cryptofeed_3(line):
         return _cryptofeed_3
     return _json_lines if line.startswith(b"{") else None
 

@@ -126,20 +126,24 @@ def _parse(text: bytes, stream_hint: str, nested: int) -> Parsed:
 
 def _of_stream(text: bytes, stream: str, payload: _Payload, nested: int) -> Parsed:
     symbol, _, kind = stream.partition("@")
+    about: Diff | Ticker | None = None
+    if kind == "bookTicker" and payload.e in (UNSET, "bookTicker"):
+        about = _ticker(payload)
+        if about is not None:
+            return Text(text, stream, about)
     if kind.startswith("depthSnapshot"):
         head = _parse(bytes(_wrapped.decode(text).data), stream, nested - 1) if nested else None
         if not isinstance(head, SnapshotHead):
             raise TextError("a depthSnapshot without lastUpdateId, bids and asks")
         return head._replace(symbol=head.symbol or symbol.translate(_UPPER))
-    about: Diff | Ticker | None = None
-    if _carries_diffs(stream):
+    if kind == "depth" or kind.startswith("depth@") or not stream:
         if payload.e != "depthUpdate":
             raise TextError("a message of a depth stream that is no depth update")
         about = _diff(payload)
-    elif kind in ("", "bookTicker") and payload.e in (UNSET, None, "bookTicker"):
+    elif not kind and payload.e in (UNSET, "bookTicker"):
         about = _ticker(payload)
-        if about is None:
-            raise TextError("a message of a stream that is no bookTicker and names no event")
+    if about is None and kind in ("", "bookTicker") and payload.e in (UNSET, None, "bookTicker"):
+        raise TextError("a message of a stream that is no bookTicker and names no event")
     return Text(text, stream, about)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -73,7 +72,13 @@ def _size(path: Path) -> int:
 
 def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
     """Without snapshots of which nobody can tell whose they are, and without symbols that cannot exist."""
+    known: set[tuple[str, str | None]] = set()
     for record in stream:
+        if isinstance(record, Frame) and (
+            record.about is None or (record.about.symbol, record.venue) in known
+        ):
+            yield record  # nearly all of them
+            continue
         symbol, body = _symbol_of(record)
         if symbol is None and isinstance(record, Snapshot):
             problems.add(record.place, "no diff around this snapshot tells its symbol", record.body)
@@ -85,6 +90,8 @@ def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
                 continue
             if isinstance(record, Snapshot | Held):
                 record = record._replace(symbol=spelled)
+            elif isinstance(record, Frame):
+                known.add((symbol, record.venue))
         yield record
 
 
@@ -96,7 +103,6 @@ def _symbol_of(record: Record) -> tuple[str | None, bytes]:
     return (record.symbol if isinstance(record, Held) else None), b""
 
 
-@lru_cache(maxsize=4096)
 def _spelled(symbol: str, family: str | None) -> str | None:
     """The symbol as the exchange would spell it in a frame; None where it cannot be one."""
     try:

@@ -10,6 +10,7 @@ import pickle
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,38 @@ def test_the_writing_thread_survives_whatever_it_meets(
     assert recorder.recording.lost == 1
     assert "planted" in caplog.text
     assert [each["frames"] for each in losses(recorder.recording)] == [1]
+
+
+def test_a_disk_that_does_not_answer_does_not_hold_the_end_of_a_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, released, hangs = Recorder(tmp_path, {}), threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        hangs.set()
+        released.wait()
+
+    monkeypatch.setattr(recorder, "_write", hang)
+    monkeypatch.setattr("depthcache.io.recorder._FLUSH_S", 0.0)
+    monkeypatch.setattr("depthcache.io.recorder._CLOSE_S", 0.01)
+    recorder.start(Router(flight_bytes=0))
+    assert hangs.wait(20)
+    recorder.close()
+    assert recorder.recording.lost == 1
+    assert "the disk has not answered" in recorder.recording.error
+    released.set()
+    assert recorder._thread is not None
+    recorder._thread.join(20)
+    assert texts(recorder.recording)[0]["kind"] == "recording"
+
+
+def test_lines_that_nobody_takes_are_bounded() -> None:
+    router = Router(flight_bytes=0)
+    router.start_tap(1_000, 0)
+    for _ in range(100):
+        router.tap_line(b"x" * 99)
+    lines, lost = router.take_tapped()
+    assert (len(lines), lost) == (2_000, 80)
 
 
 # --- how it is told -------------------------------------------------------------------------------

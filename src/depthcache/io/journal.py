@@ -81,7 +81,7 @@ class Journal:
         Raises OSError, also where the file was deleted meanwhile: then nobody will ever read it.
         """
         self._write(self._packed.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
-        if os.fstat(self._file.fileno()).st_nlink == 0:
+        if os.fstat(self._file.fileno()).st_nlink == 0 and not self.path.exists():
             self._flushes, self._is_deleted = [_Flush(0, 0)], True
             raise OSError(errno.ENOENT, "the file was deleted while it was written")
         self._flushes = [self._flushes[-1], _Flush(self._size, self._lines)]

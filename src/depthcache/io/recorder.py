@@ -35,6 +35,8 @@ _MOST_BYTES = 64 * 1024 * 1024
 """Of lines that wait to be written: some seconds of 5,000 frames a second."""
 _FLUSH_S = 0.5
 """How much a recording can lack when the process is killed."""
+_CLOSE_S = 10.0
+"""How long the end of a client waits for a disk."""
 _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS = 500_000_000, 30_000_000_000
 """Between tries to write after an error, doubled each time."""
 _OK = 200
@@ -70,6 +72,8 @@ class Recorder:
         self._router: Router | None = None
         self._wish_to_stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_left = False
+        """Whether nobody waits for the thread any more."""
         try:
             self._journal: Journal | None = self._new_file()
         except OSError as error:
@@ -131,7 +135,14 @@ class Recorder:
         """Write what is left and end the file. May be called more than once."""
         self._wish_to_stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_S)
+            if self._thread.is_alive():  # a write hangs, such as on a network disk that is gone
+                error = OSError(errno.ETIMEDOUT, f"the disk has not answered for {_CLOSE_S:g} s")
+                logs.not_written(path=str(self._files[-1]), error=error)
+                self._loss = _Loss(0, self._written_ns, str(error.strerror))
+                self._lose(1)  # nobody knows how many
+                self._is_left = True
+                return
         if self._loss is not None:  # a last try: a file that tells of the loss is worth more than none
             self._retry_ns = 0
             self._write(b"", 0)
@@ -160,6 +171,8 @@ class Recorder:
                 logs.unexpected(where="the recorder", error=error)
                 self._on_refused(lines.count(b"\n") + lost, error)
         router.stop_tap()
+        if self._is_left and self._journal is not None:
+            self._end(self._journal)
 
     def _write(self, lines: bytes, lost: int) -> None:
         """A full disk ends neither the books nor the recording: it goes on in a new file."""

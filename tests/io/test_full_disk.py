@@ -355,6 +355,18 @@ def test_half_a_flight_leaves_no_file(disk: Disk, tmp_path: Path) -> None:
     assert texts(tmp_path / "flight")[0]["reason"] == "asked for"
 
 
+def test_a_flight_that_is_too_large_for_the_disk_leaves_no_file(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = Router(flight_bytes=1 << 16)
+    router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
+    monkeypatch.setattr(flights, "_lines", lambda _: iter([os.urandom(400_000)]))
+    disk.room = 10_000
+    with pytest.raises(OSError, match="No space left"):
+        flights.write_flight(tmp_path / "flight", router.flight_log(1), "asked for")
+    assert files(tmp_path) == []
+
+
 def test_a_flight_without_a_folder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = flights.Flights(tmp_path / "flights")
     assert files(tmp_path / "flights") == []

@@ -11,6 +11,7 @@ import zstandard
 
 from depthcache.errors import UnreadableRecording
 from depthcache.recording import Frame, Problems, Progress, Snapshot, read, verify
+from depthcache.recording import lines as lines_module
 from depthcache.recording.lines import Lines, LongLine, numbered_lines
 from tests.recording import make
 
@@ -46,8 +47,13 @@ def test_blank_lines_are_counted_and_left_out(tmp_path: Path, kind: str, end: by
 
 
 @pytest.mark.parametrize("content", [b"\n", b"\r\n", b" \n", b"\n \r\n\n"])
-def test_millions_of_blank_lines_cost_no_python_each(tmp_path: Path, content: bytes) -> None:
+def test_millions_of_blank_lines_cost_no_python_each(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A bomb of 3 GB of them is 96 kB of zstd; this one is a hundredth, with lines on both sides."""
+    looked_at: list[bytes] = []
+    clean = lines_module._clean
+    monkeypatch.setattr(lines_module, "_clean", lambda line: looked_at.append(line) or clean(line))
     count = 30_000_000 // len(content)
     packer = zstandard.ZstdCompressor().compressobj()
     path = tmp_path / "bomb"
@@ -64,6 +70,7 @@ def test_millions_of_blank_lines_cost_no_python_each(tmp_path: Path, content: by
     assert found == [(1, b"a"), (lines + 2, b"b")]
     assert progress.unpacked_bytes == 4 + count * len(content)
     assert progress.lines == lines + 2
+    assert len(looked_at) < 2 * pieces
     assert pieces >= progress.unpacked_bytes // (128 * 1024)
 
 

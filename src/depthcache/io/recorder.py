@@ -61,6 +61,8 @@ class Recorder:
         self._places = dict(sorted(places.items(), key=lambda each: -len(each[0])))
         self._offset_ns = time_ns() - monotonic_ns()
         self._files: tuple[Path, ...] = ()
+        self._connections: dict[int, bytes] = {}
+        """The lines of those that are open."""
         self._loss: _Loss | None = None
         """The loss that goes on, until a file tells of it."""
         self._lost = 0
@@ -108,6 +110,20 @@ class Recorder:
     def note(self, event: str, **values: object) -> None:
         """Something that is neither a frame nor a snapshot, in its place between the frames."""
         self._put(line(time=self.now_ns(), event=event, **values))
+
+    def opens(self, connection: int, url: str) -> None:
+        """A connection is about to be made. Every later file begins with those that are left: they tell
+        whose the frames are."""
+        text = line(
+            time=self.now_ns(), event="open", connection=connection, exchange=self.exchange(url), url=url
+        )
+        self._connections[connection] = text
+        self._put(text)
+
+    def closed(self, connection: int, closed: Closed) -> None:
+        """A connection ended."""
+        self._connections.pop(connection, None)
+        self.note("closed", connection=connection, code=closed.code, reason=closed.reason)
 
     def snapshot(self, url: str, body: bytes, *, requested_ns: int | None = None) -> None:
         """An answer of a depth endpoint, and when it was asked for."""
@@ -202,8 +218,10 @@ class Recorder:
 
     def _write_now(self, lines: bytes, lost: int) -> None:
         told = self._loss
-        journal = self._new_file() if self._journal is None else self._journal
-        self._journal = journal
+        if self._journal is None:
+            self._journal = self._new_file()
+            lines = b"".join(text + b"\n" for text in tuple(self._connections.values())) + lines
+        journal = self._journal
         if told is not None:
             lines = self._lost_line(told) + lines
         if lost:
@@ -292,7 +310,7 @@ class RecordingNetwork(Network, Callbacks):
 
     def open(self, connection: int, url: str) -> None:
         """Connect."""
-        self._recorder.note("open", connection=connection, exchange=self._recorder.exchange(url), url=url)
+        self._recorder.opens(connection, url)
         self._inner.open(connection, url)
 
     def send(self, connection: int, text: str) -> None:
@@ -322,7 +340,7 @@ class RecordingNetwork(Network, Callbacks):
 
     def on_closed(self, connection: int, closed: Closed) -> None:
         """A connection ended."""
-        self._recorder.note("closed", connection=connection, code=closed.code, reason=closed.reason)
+        self._recorder.closed(connection, closed)
         self._callbacks.on_closed(connection, closed)
 
     def on_alive(self, connection: int) -> None:

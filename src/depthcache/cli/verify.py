@@ -156,7 +156,7 @@ def verdict(report: Report) -> str:
             "no hole, prices and quantities were not checked"
         )
     if unchecked:
-        parts.append(f"{unchecked} with nothing to check: no diff follows one")
+        parts.append(f"NOT CHECKED: {unchecked}, where no diff continues a snapshot or a diff")
     if report.breaks:
         times = "once" if report.breaks == 1 else f"{report.breaks:,} times"
         parts.append(f"the recording tells itself that it was interrupted {times}")

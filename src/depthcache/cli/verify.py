@@ -124,7 +124,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _checked(row: Row) -> str:
-    words = {("ids",): "ids only", (): "nothing"}
+    words: dict[tuple[str, ...], str] = {("ids",): "ids only", (): "nothing"}
     return words.get(row.checked, " + ".join(row.checked))
 
 

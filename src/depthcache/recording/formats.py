@@ -76,14 +76,13 @@ def records(
     lines = Lines(path, on_progress=on_progress, progress=progress)
     numbered = iter(lines)
     file = _File(path)
-    number = 0
+    read_line: _Format | None = None
     try:
         start, read_line = _recognise(path, numbered, lines)
         found = _read(file, chain(start, numbered), read_line, problems)
         yield from _in_order(found, problems) if read_line is _cryptofeed_3 else found
     except DamageError as damage:
-        number = file.last_line
-        if number == 0:
+        if file.last_line == 0:
             raise UnreadableRecording(path=path, line=damage.line + 1, reason=damage.what) from None
         problems.add(Place(path, damage.line + 1), damage.what)
     if lines.is_cut:

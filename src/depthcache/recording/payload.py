@@ -170,7 +170,7 @@ def _enveloped(text: bytes, nested: int) -> Parsed:
         return _reply(text, values, nested)
     if nested:
         stream = envelope.stream_beside(values)
-        found = []
+        found: list[Parsed] = []
         for body in envelope.bodies(values):
             try:
                 found.append(_parse(body, stream, nested - 1))
@@ -255,24 +255,26 @@ def _wrapped_snapshot(message: _Message) -> SnapshotHead:
 def _unusual(text: bytes, nested: int) -> Parsed:
     """A text with keys of other types than usual: fine, unless it is a diff."""
     try:
-        value = msgspec.json.decode(text)
+        value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise TextError(f"not JSON: {error}") from None
     if isinstance(value, list):
-        if value and all(_names_event(each) for each in value):
+        values = cast("list[object]", value)
+        if values and all(map(_names_event, values)):
             return Text(text, None, None)  # such as !miniTicker@arr without its wrapper
-        raise TextError(f"a JSON array of {len(value):,} values: one message a line is read")
+        raise TextError(f"a JSON array of {len(values):,} values: one message a line is read")
     if not isinstance(value, dict):
         raise TextError("JSON, but no object")
-    stream, payload = _member(value, "stream"), _member(value, "data")
+    about = cast("dict[str, object]", value)
+    stream, payload, event = about.get("stream"), about.get("data"), about.get("e")
     if isinstance(stream, str) and isinstance(payload, dict | list):
         if _carries_diffs(stream) or (stream.partition("@")[2].startswith(("depthSnapshot", "bookTicker"))):
             raise TextError(f"a message of {_kind(stream)} with a value of a wrong type")
-        if "@" in stream or _names_event(payload):
+        if "@" in stream or _names_event(cast("object", payload)):
             return Text(text, stream, None)
-    elif _member(value, "e") in ("depthUpdate", "bookTicker"):
-        raise TextError(f"a {value['e']} with a value of a wrong type")
-    elif _names_event(value):
+    elif event in ("depthUpdate", "bookTicker"):
+        raise TextError(f"a {event} with a value of a wrong type")
+    elif _names_event(about):
         return Text(text, None, None)
     return _enveloped(text, nested)
 

@@ -190,6 +190,16 @@ def test_files_of_cryptofeed_3_are_merged(new_book: NewBook, tmp_path: Path) -> 
     assert verify([one, two], new_book=new_book).rows[0].applied == 2
 
 
+def test_a_cut_file_of_cryptofeed_3_gives_what_is_there(tmp_path: Path) -> None:
+    lines = cryptofeed_3([make.diff(n, n, bids=[(f"0.{n * 7919 % 99991}", "1")]) for n in range(1, 1_000)])
+    content = gzip.compress(b"\n".join(lines))
+    (tmp_path / "file").write_bytes(content[: len(content) // 2])
+    found, problems = records(tmp_path / "file")
+    assert len(found) > 100
+    assert problems.total == 1
+    assert "breaks off" in problems.lines()[0]
+
+
 def test_the_keys_of_cryptofeed_3_may_have_any_order(new_book: NewBook, tmp_path: Path) -> None:
     lines = [
         b'{"data":%s,"ts":%d.5,"t":"recv","conn":"ws.1"}' % (quoted(DAY[n]), n + NS // 10**9) for n in (0, 2)

@@ -117,19 +117,25 @@ def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
     """Records in the order of their times, as far as those of a bounded number at once can tell."""
     held: list[tuple[int, int, Record]] = []
     held_bytes = last_ns = 0
-    for count, record in enumerate(found):
-        time_ns = record.time_ns or last_ns
-        if time_ns < last_ns:
-            problems.add(record.place, f"received before {_MOST_UNORDERED:,} lines that stand before it")
-            continue
-        heapq.heappush(held, (time_ns, count, record))
-        held_bytes += _size(record)
-        while len(held) > _MOST_UNORDERED or (held_bytes > _MOST_UNORDERED_BYTES and len(held) > 1):
-            last_ns, _, first = heapq.heappop(held)
-            held_bytes -= _size(first)
-            yield first
+    damage: DamageError | None = None
+    try:
+        for count, record in enumerate(found):
+            time_ns = record.time_ns or last_ns
+            if time_ns < last_ns:
+                problems.add(record.place, f"received before {_MOST_UNORDERED:,} lines that stand before it")
+                continue
+            heapq.heappush(held, (time_ns, count, record))
+            held_bytes += _size(record)
+            while len(held) > _MOST_UNORDERED or (held_bytes > _MOST_UNORDERED_BYTES and len(held) > 1):
+                last_ns, _, first = heapq.heappop(held)
+                held_bytes -= _size(first)
+                yield first
+    except DamageError as error:  # what was read before is good
+        damage = error
     while held:
         yield heapq.heappop(held)[2]
+    if damage is not None:
+        raise damage
 
 
 def _size(record: Record) -> int:

@@ -21,7 +21,7 @@ from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit, TellTrouble
 from depthcache.core.link import Link
 from depthcache.core.notices import Notice
-from depthcache.errors import BookClosed, DepthCacheError, UsageError
+from depthcache.errors import BookClosed, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.flights import Flights, write_flight
 from depthcache.io.followers import Followers
@@ -288,8 +288,8 @@ class Client(Generic[B]):
         except BaseException as error:
             self._closed = True
             await self._end()
-            if isinstance(error, OSError) and not isinstance(error, DepthCacheError):
-                raise could_not_start(error) from error
+            if (clearer := could_not_start(error)) is not error:
+                raise clearer from error
             raise
 
     def add(self, symbol: str, exchange: str | None) -> B:

@@ -35,7 +35,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 """Of lines that wait to be written: some seconds of 5,000 frames a second."""
 _FLUSH_S = 0.5
 """How much a recording can lack when the process is killed."""
-_CLOSE_S = 10.0
+_CLOSE_S = 30.0
 """How long the end of a client waits for a disk."""
 _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS = 500_000_000, 30_000_000_000
 """Between tries to write after an error, doubled each time."""

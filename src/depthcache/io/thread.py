@@ -179,10 +179,12 @@ class LoopThread:
                     self._loop.call_soon_threadsafe(task.cancel)
 
 
-def could_not_start(error: OSError) -> NetworkError:
-    """Too few file descriptors for a loop or its sockets, most of the time."""
-    more = "; `ulimit -n` shows and raises the limit" if "open files" in str(error) else ""
-    return NetworkError(f"the client could not start: {error}{more}")
+def could_not_start(error: BaseException) -> BaseException:
+    """The error to raise instead: of this package, where it is file descriptors that are missing."""
+    is_too_few = isinstance(error, OSError) and "open files" in f"{error} {error.strerror}"
+    if not is_too_few:
+        return error
+    return NetworkError(f"the client could not start: {error}; `ulimit -n` shows and raises the limit")
 
 
 class OwnThread(threading.Thread):

@@ -129,6 +129,11 @@ def test_recordings_put_one_behind_the_other_are_an_interruption(new_book: NewBo
     assert (report.faults, report.breaks, report.rows[0].final_u) == ([], 1, 22)
 
 
+def test_the_reason_of_a_loss_reaches_no_terminal_raw(new_book: NewBook, tmp_path: Path) -> None:
+    report = start().event("lost", frames=2, reason="\x1b[2J\nRIGHT").report(new_book, tmp_path)
+    assert report.faults[0].endswith("(2 frames were not recorded: ?[2J?RIGHT)")
+
+
 def test_what_stands_before_the_head_is_counted(new_book: NewBook, tmp_path: Path) -> None:
     tape = start()
     tape.lines.insert(0, b"rubbish")

@@ -23,6 +23,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
@@ -354,6 +355,7 @@ class _Head(msgspec.Struct, rename={"from_": "from"}):
     reason: str | None = None
     frames: int | None = None
     from_: int | None = None
+    to: int | None = None
     requested: int | None = None
     last_update_id: int | None = None
     bids: list[list[str]] = []
@@ -381,12 +383,21 @@ def _event(head: _Head, place: Place, file: _File, family: str | None) -> Record
     elif head.event == "closed":
         return Break(head.time, place, head.connection, head.reason or "the connection ended")
     elif head.event == "lost":
-        why = f": {head.reason}" if head.reason else ""
-        lost = f"{head.frames} frames were not recorded{why}"
-        return Break(head.time, place, None, lost, head.frames or 1, head.from_)
+        return Break(head.time, place, None, _loss(head), head.frames or 1, head.from_)
     elif head.event == "book" and head.symbol is not None:
         return Held(head.time, place, head.symbol, family, head.last_update_id, head.bids, head.asks)
     return None
+
+
+def _loss(head: _Head) -> str:
+    """What was lost, from when to when, and why, in words."""
+    when = ""
+    if head.from_ is not None and head.to is not None:
+        times = (datetime.fromtimestamp(each // 10**9, UTC) for each in (head.from_, head.to))
+        when = " from {:%Y-%m-%d %H:%M:%S} to {:%H:%M:%S} UTC".format(*times)
+    reason = "".join(each if each.isprintable() else "?" for each in (head.reason or "")[:_MOST_WORDS])
+    why = f": {reason}" if reason else ""
+    return f"{head.frames} frames were not recorded{when}{why}"
 
 
 def _json_lines(file: _File, number: int, line: bytes) -> Record | None:

@@ -36,7 +36,7 @@ _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 def line(**values: Any) -> bytes:
     """One record, without the end of its line."""
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 class _Flush(NamedTuple):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
@@ -29,6 +28,7 @@ from depthcache.caches import real_network
 from depthcache.client import Client
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
 from depthcache.follow import AnyMode, FollowOptions, OnStale, Stream, make_follower
+from depthcache.io.recording_file import RecordingFile
 from depthcache.io.snapshots import SnapshotSource
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.listen import Callback, Listener, ThreadListeners
@@ -307,8 +307,11 @@ class Books(Lookup[LiveBook]):
         self.close()
 
     @property
-    def recording(self) -> Path | None:
-        """The file to which everything is recorded, with `Settings(record_to=…)`; None without."""
+    def recording(self) -> RecordingFile | None:
+        """The file to which everything is recorded, with `Settings(record_to=…)`; None without.
+
+        A path; it also says how many lines were lost (`lost`) and why nothing is written now (`error`).
+        """
         return self._client.recording
 
     def facts(self) -> Facts:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack, overload
 
 from depthcache.client import Client, ClientNetwork
 from depthcache.follow import AnyMode, FollowOptions, OnStale, Updates
+from depthcache.io.recording_file import RecordingFile
 from depthcache.io.snapshots import SnapshotSource
 from depthcache.listen import Callback, Listener, listen
 from depthcache.lookup import AnyBook, Lookup
@@ -117,8 +117,11 @@ class Books(Lookup[LiveBook]):
         await self.aclose()
 
     @property
-    def recording(self) -> Path | None:
-        """The file to which everything is recorded, with `Settings(record_to=…)`; None without."""
+    def recording(self) -> RecordingFile | None:
+        """The file to which everything is recorded, with `Settings(record_to=…)`; None without.
+
+        A path; it also says how many lines were lost (`lost`) and why nothing is written now (`error`).
+        """
         return self._client.recording
 
     def facts(self) -> Facts:

@@ -28,6 +28,7 @@ from depthcache.io.flights import Flights, write_flight
 from depthcache.io.followers import Followers
 from depthcache.io.network import Network, lacks_descriptors
 from depthcache.io.recorder import Recorder, RecordingNetwork
+from depthcache.io.recording_file import RecordingFile
 from depthcache.io.runner import Runner
 from depthcache.io.snapshots import OwnSnapshots
 from depthcache.listen import LAST_CALL_S
@@ -93,9 +94,9 @@ class Client(Generic[B]):
         return self._network is not None
 
     @property
-    def recording(self) -> Path | None:
+    def recording(self) -> RecordingFile | None:
         """The file of what this client hears; None when nothing is recorded."""
-        return None if self._recorder is None else self._recorder.path
+        return None if self._recorder is None else self._recorder.recording
 
     def save_flight(self, market: int, path: Path, reason: str) -> None:
         """Write what the flight recorder of a market holds. Raises OSError."""

@@ -26,6 +26,7 @@ __all__ = [
     "loop_was_blocked",
     "not_native",
     "not_written",
+    "recording_resumed",
     "request_failed",
     "resumed",
     "snapshot_source_failed",
@@ -147,6 +148,11 @@ def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
 def not_written(*, path: str, error: Exception) -> None:
     """A recording or a flight could not be written, such as to a full disk."""
     _RARE.write(logging.ERROR, "%s could not be written, the client goes on: %s", path, error)
+
+
+def recording_resumed(*, path: str, lost: int) -> None:
+    """A recording goes on in a new file after an error."""
+    _LOGGER.warning("the recording goes on in %s; %d lines were lost before", path, lost)
 
 
 def not_native(*, url: str, proxy: str) -> None:

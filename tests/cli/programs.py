@@ -41,15 +41,32 @@ class Program:
 
 
 @contextmanager
-def running(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """`depthcache <arguments>`; killed at the end if it still runs."""
-    code = "import sys; from depthcache.cli import main; sys.exit(main())"
+def running(
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    first: str = "",
+    limits: Mapping[int, int] | None = None,
+) -> Iterator[Program]:
+    """`depthcache <arguments>`; killed at the end if it still runs.
+
+    `first`: Python that the program runs before anything else. `limits`: of the system, as `resource` names
+    them.
+    """
+    code = f"{first}\nimport sys; from depthcache.cli import main; sys.exit(main())"
+
+    def limit() -> None:
+        import resource
+
+        for number, most in (limits or {}).items():
+            resource.setrlimit(number, (most, most))
+
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        preexec_fn=limit if limits else None,
         env={**os.environ, "PYTHONUNBUFFERED": "", "PYTHONUTF8": "1", **(environment or {})},
     )
     with process:

@@ -1,8 +1,9 @@
-"""`depthcache record` as a program against an embedded exchange: Ctrl-C, kill -9, and what is left."""
+"""`depthcache record` as a program against an embedded exchange: Ctrl-C, kill -9, full disks."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,73 @@ def test_what_is_left_after_kill_9_is_read_and_right(server: Server, tmp_path: P
         program.end(signal.SIGKILL)
     assert frames(path) >= 5
     assert verify([path]).faults == []
+
+
+TWICE = """
+import asyncio, signal
+from depthcache import client
+close = client.Client.aclose
+async def aclose(self):
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0)
+    await close(self)
+client.Client.aclose = aclose
+"""
+
+
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+def test_a_second_ctrl_c_while_it_ends_spoils_nothing(server: Server, tmp_path: Path, transport: str) -> None:
+    environment = {**server.environment, "DEPTHCACHE_TRANSPORT": transport}
+    arguments = ("record", "BTCUSDT", "--out", str(tmp_path))
+    with running(*arguments, environment=environment, first=TWICE) as program:
+        assert program.process.stderr is not None
+        while "1 of 1 books synced" not in program.process.stderr.readline():
+            pass
+        code, out, errors = program.end()
+    (path,) = tmp_path.iterdir()
+    assert (code, out.strip()) == (0, str(path))
+    assert "nclosed" not in errors
+    assert "Traceback" not in errors
+    report = verify([path])
+    assert (report.faults, report.problems.notes) == ([], [])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of the system")
+def test_a_disk_that_takes_nothing_more_is_told_everywhere(server: Server, tmp_path: Path) -> None:
+    """No file may be larger than what one flush needs."""
+    import resource
+
+    environment = {**server.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    arguments = ("record", "BTCUSDT", "ETHUSDT", "--out", str(tmp_path))
+    with running(*arguments, environment=environment, limits={resource.RLIMIT_FSIZE: 600}) as program:
+        assert program.process.stderr is not None
+        while "NOTHING IS WRITTEN NOW: File too large" not in program.process.stderr.readline():
+            pass
+        code, out, errors = program.end()
+    assert code == 1
+    assert "depthcache: the recording is not complete, " in errors
+    assert "Traceback" not in errors
+    files = out.split()
+    assert files == sorted(map(str, tmp_path.iterdir()))
+    report = verify(files)
+    assert report.lost > 0
+    assert not report.right
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of the system")
+@pytest.mark.parametrize("most", [6, 8, 10])
+def test_too_few_file_descriptors_are_one_line(server: Server, tmp_path: Path, most: int) -> None:
+    """For a recording, for the thread of the connections, for the bell between them."""
+    first = "import resource, aiohttp, depthcache.cli.record, depthcache.client, depthcache.caches\n"
+    first += "import depthcache.io.native_network, depthcache.cli.interrupt\n"
+    first += f"resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))"
+    arguments = ("record", "BTCUSDT", "--out", str(tmp_path), "--seconds", "0.1")
+    with running(*arguments, environment=server.environment, first=first) as program:
+        code, out, errors = program.rest()
+    assert (code, out, len(errors.splitlines())) == (2, "", 1)
+    assert errors.startswith("depthcache: ")
+    assert "Too many open files" in errors
+    assert "`ulimit -n` shows and raises the limit" in errors
 
 
 def test_it_ends_by_itself_after_its_seconds(server: Server, tmp_path: Path) -> None:

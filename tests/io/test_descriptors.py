@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+import depthcache
+from depthcache import NetworkError, blocking
+from depthcache.io import native_network
 
 HEAD = """
 import asyncio, os, resource, sys
@@ -70,3 +78,32 @@ def test_a_client_that_lacks_descriptors_says_so() -> None:
         outcomes = list(pool.map(lambda each: outcome(*each), TRIED))
     for text in outcomes:
         assert text.startswith("NetworkError no file descriptor is left"), outcomes
+
+
+WORDS = "no file descriptor is left for a connection.*ulimit -n"
+
+
+def too_many(*_: object, **__: object) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def test_a_client_without_its_bell_ends_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_network.socket, "socket", too_many)
+    before = threading.active_count()
+    with pytest.raises(NetworkError, match=WORDS):
+        async with depthcache.connect("binance.com", ["BTCUSDT"]):
+            pass
+    assert threading.active_count() == before
+
+
+async def test_a_client_without_a_transport_ends_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_network, "Transport", too_many)
+    with pytest.raises(NetworkError, match=WORDS):
+        async with depthcache.connect("binance.com", ["BTCUSDT"]):
+            pass
+
+
+def test_a_blocking_client_without_a_loop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "new_event_loop", too_many)
+    with pytest.raises(NetworkError, match=WORDS), blocking.connect("binance.com", ["BTCUSDT"]):
+        pass

@@ -179,6 +179,33 @@ async def test_an_error_of_the_disk_ends_neither_books_nor_recording(
     assert "z" in events(second)
 
 
+async def test_a_file_after_an_error_tells_whose_its_frames_are(
+    exchange: list[ByHand], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing in a frame tells binance.us from binance.com."""
+    settings = depthcache.Settings(record_to=tmp_path)
+    async with depthcache.connect("binance.us", ["BTCUSDT"], depth=100, settings=settings) as books:
+        await books.wait_synced(timeout=DEADLINE_S)
+        writer = books._client._recorder
+        assert writer is not None
+        exchange[0].diff("BTCUSDT", 11, 12)
+        writer._write(*writer._router.take_tapped())  # type: ignore[union-attr]
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.Journal, "append", refuse)
+            writer._write(b'{"time":1,"event":"x"}\n', 0)
+        writer._retry_ns = 0
+        exchange[0].diff("BTCUSDT", 13, 14)
+    recording = books.recording
+    assert recording is not None
+    assert len(recording.files) == 2
+    assert [row.venue for row in verify(recording.files).rows] == ["us"]
+    assert [row.venue for row in verify(recording.files[1:]).rows] == ["us"]
+
+
+def refuse(_: journal.Journal, __: bytes) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_file_cut_anywhere_is_read_up_to_its_last_flush(tmp_path: Path) -> None:
     """What is left after kill -9, at every byte."""
     written = journal.Journal(tmp_path / "whole", kind="recording")

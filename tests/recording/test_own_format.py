@@ -12,6 +12,7 @@ from depthcache.recording import Break, Frame, Held, Problems, Report, Snapshot,
 from depthcache.recording.verify import NewBook
 from tests.recording import make
 
+NS = 1_700_000_000_000_000_000
 HEAD = b'{"depthcache":1,"kind":"recording"}'
 
 
@@ -91,8 +92,11 @@ def test_a_connection_that_another_replaces_in_time_interrupts_nothing(
 
 def test_lost_frames_without_a_snapshot_after_them_are_said(new_book: NewBook, tmp_path: Path) -> None:
     report = start().event("lost", frames=2).diff(15, 15).diff(16, 16).report(new_book, tmp_path)
-    assert report.faults == ["ABCUSDT (spot) ends out of sync: no snapshot after the last interruption"]
-    assert (report.breaks, report.rows[0].gaps) == (1, 0)
+    assert report.faults == [
+        f"2 recorded lines were lost, first at {tmp_path / 'file'}:6 (2 frames were not recorded)",
+        "ABCUSDT (spot) ends out of sync: no snapshot after the last interruption",
+    ]
+    assert (report.breaks, report.rows[0].gaps, report.lost) == (1, 0, 2)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +108,9 @@ def test_lost_frames_without_a_snapshot_after_them_are_said(new_book: NewBook, t
         b'{"time":1,"event":',
         b'{"time":1,"symbol":"ABCUSDT","snapshot":{"bids":1}}',
         b"[]",
+        b'{"time":1}',
+        b'{"foo":1}',
+        b'{"time":1,"connection":1,"frame":{"foo":1}}',
     ],
 )
 def test_a_line_that_means_nothing_is_a_problem_and_the_rest_is_read(tmp_path: Path, line: bytes) -> None:
@@ -113,3 +120,37 @@ def test_a_line_that_means_nothing_is_a_problem_and_the_rest_is_read(tmp_path: P
     found = list(read([make.write(tmp_path / "file", tape.lines)], problems))
     assert (problems.total, len(found)) == (1, 3)
     assert f"{tmp_path / 'file'}:4" in problems.lines()[0]
+
+
+def test_recordings_put_one_behind_the_other_are_an_interruption(new_book: NewBook, tmp_path: Path) -> None:
+    tape = start()
+    tape.lines.append(HEAD)
+    report = tape.diff(20, 21).snapshot(21).diff(22, 22).report(new_book, tmp_path)
+    assert (report.faults, report.breaks, report.rows[0].final_u) == ([], 1, 22)
+
+
+def test_the_reason_of_a_loss_reaches_no_terminal_raw(new_book: NewBook, tmp_path: Path) -> None:
+    report = start().event("lost", frames=2, reason="\x1b[2J\nRIGHT").report(new_book, tmp_path)
+    assert report.faults[0].endswith("(2 frames were not recorded: ?[2J?RIGHT)")
+
+
+def test_what_stands_before_the_head_is_counted(new_book: NewBook, tmp_path: Path) -> None:
+    tape = start()
+    tape.lines.insert(0, b"rubbish")
+    assert tape.report(new_book, tmp_path).faults == ["1 line could not be used"]
+
+
+def test_connections_of_another_file_interrupt_nothing(new_book: NewBook, tmp_path: Path) -> None:
+    """Two clients number their connections alike; a hole behind the other's reconnect is a gap."""
+    mine = make.write(tmp_path / "mine", start().diff(15, 15).lines)
+    other = make.write(tmp_path / "other", [HEAD, b'{"time":%d,"event":"closed","connection":1}' % (NS + 5)])
+    report = verify([mine, other], new_book=new_book)
+    assert report.faults == ["ABCUSDT (spot) has 1 gap"]
+
+
+def test_the_time_of_the_request_of_a_snapshot_is_read(tmp_path: Path) -> None:
+    names = b'"exchange":"binance.com","symbol":"ABCUSDT","limit":100,"requested":%d,' % (NS - 7)
+    tape = Tape()._add(names + b'"snapshot":' + make.snapshot(11))
+    (found,) = read([make.write(tmp_path / "file", tape.lines)], Problems())
+    assert isinstance(found, Snapshot)
+    assert (found.requested_ns, found.time_ns) == (NS - 7, NS + 1)

@@ -76,12 +76,76 @@ def test_a_repeated_diff_after_the_snapshot_is_neither_stale_nor_a_gap(
     assert (row.diffs_total, row.stale_dropped, row.applied, row.gaps) == (3, 0, 2, 0)
 
 
-def test_without_a_snapshot_the_row_has_nulls_and_nothing_is_wrong(new_book: NewBook, tmp_path: Path) -> None:
-    report = run(new_book, tmp_path, [make.diff(1, 2), make.diff(3, 3), make.diff(9, 9)])
+def test_without_a_snapshot_only_the_ids_are_checked(new_book: NewBook, tmp_path: Path) -> None:
+    report = run(new_book, tmp_path, [make.diff(1, 2), make.diff(3, 3), make.diff(4, 9)])
     assert report.right
     (row,) = report.rows
     kept = {key: value for key, value in row.as_dict().items() if value is not None}
-    assert kept == {"venue": "spot", "symbol": "ABCUSDT", "diffs_total": 3}
+    assert kept == {"venue": "spot", "symbol": "ABCUSDT", "diffs_total": 3, "gaps": 0}
+    assert row.checked == ("ids",)
+
+
+def test_a_hole_in_the_ids_is_a_gap_without_a_snapshot(new_book: NewBook, tmp_path: Path) -> None:
+    numbers = [n for n in range(1, 400) if not 100 <= n < 220]
+    report = run(new_book, tmp_path, [make.diff(n, n) for n in numbers])
+    assert report.rows[0].gaps == 1
+    assert report.faults == ["ABCUSDT (spot) has 1 gap in its ids"]
+
+
+def test_a_hole_in_the_chain_of_futures_is_a_gap_without_a_snapshot(
+    new_book: NewBook, tmp_path: Path
+) -> None:
+    ids = [(1, 5, 0), (8, 9, 5), (20, 22, 15), (30, 31, 22)]
+    report = run(new_book, tmp_path, [make.diff(u0, u, previous=pu) for u0, u, pu in ids])
+    assert report.faults == ["ABCUSDT (usdm) has 1 gap in its ids"]
+
+
+def test_ids_that_begin_anew_without_a_snapshot_are_a_gap(new_book: NewBook, tmp_path: Path) -> None:
+    """Known from the exchange's own time: what it made later has the smaller ids."""
+    late = make.diff(3, 4).replace(b'"E":1700000000004', b'"E":1700000009999')
+    lines = [make.diff(101, 102), make.diff(103, 103), late]
+    assert run(new_book, tmp_path, lines).rows[0].gaps == 1
+
+
+def test_the_same_stream_twice_is_no_gap(new_book: NewBook, tmp_path: Path) -> None:
+    numbers = [1, 2, 1, 3, 2, 3, 4, 5, 4, 5]
+    report = run(new_book, tmp_path, [make.diff(n, n) for n in numbers])
+    assert (report.faults, report.rows[0].gaps) == ([], 0)
+    copy = make.write(tmp_path / "copy", [make.diff(n, n) for n in numbers])
+    assert verify([tmp_path / "file", copy], new_book=new_book).faults == []
+
+
+def test_a_hole_before_the_snapshot_is_a_gap_of_the_recording(new_book: NewBook, tmp_path: Path) -> None:
+    lines = [make.diff(1, 2), make.diff(5, 9), make.snapshot(10), make.diff(10, 11)]
+    (row,) = run(new_book, tmp_path, lines).rows
+    assert (row.gaps, row.applied, row.final_u) == (1, 1, 11)
+
+
+def test_every_market_says_against_what_it_was_checked(new_book: NewBook, tmp_path: Path) -> None:
+    lines = [b'{"snapshot":%s,"symbol":"%s"}' % (make.snapshot(10), s) for s in (b"AAA", b"BBB", b"DDD")]
+    lines += [make.diff(11, 11, symbol="AAA"), make.ticker(11, symbol="AAA"), make.diff(11, 11, symbol="BBB")]
+    lines += [make.diff(5, 5, symbol="CCC"), make.diff(6, 6, symbol="CCC"), make.diff(5, 5, symbol="EEE")]
+    report = run(new_book, tmp_path, lines)
+    assert report.faults == []
+    assert {row.symbol: row.checked for row in report.rows} == {
+        "AAA": ("snapshot", "bookTicker"),
+        "BBB": ("snapshot",),
+        "CCC": ("ids",),
+        "DDD": (),
+        "EEE": (),
+    }
+
+
+@pytest.mark.parametrize("symbol", ["", "BTC/USDT", "A" * 41, "btcusdt", "BTC USDT", "\x1b[2J", "\u0000"])
+def test_an_impossible_symbol_is_named_and_the_others_are_judged(
+    new_book: NewBook, tmp_path: Path, symbol: str
+) -> None:
+    lines = [*good()[:3], make.diff(1, 2, symbol=symbol, speed="@depth"), *good()[3:]]
+    report = run(new_book, tmp_path, lines)
+    assert report.faults == ["1 line could not be used"]
+    assert str(report.problems.first[0]).startswith(f"{tmp_path / 'file'}:4: an impossible symbol {symbol!r}")
+    assert "\x1b" not in str(report.problems.first[0])
+    assert [row.applied for row in report.rows] == [3]
 
 
 def test_tickers_alone_give_no_row(new_book: NewBook, tmp_path: Path) -> None:

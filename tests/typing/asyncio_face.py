@@ -31,6 +31,7 @@ from depthcache import (
     Update,
     Updates,
 )
+from depthcache.recording import RecordingFile
 
 
 async def one_exchange() -> None:
@@ -42,7 +43,7 @@ async def one_exchange() -> None:
         assert_type(book, LiveBook)
         assert_type(await book.wait_synced(), None)
         assert_type(await book.audit(1000, seconds=60), Audit)
-        assert_type(books.recording, Path | None)
+        assert_type(books.recording, RecordingFile | None)
 
 
 async def several_exchanges() -> None:

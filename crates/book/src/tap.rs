@@ -52,8 +52,13 @@ impl Tap {
         self.lines.extend_from_slice(b"}\n");
     }
 
-    /// One line of somebody else's, without its end.
+    /// One line of somebody else's, without its end. There are few of them, so they may use as much again
+    /// as the frames; snapshots must not pile up either while nobody takes the lines.
     pub fn line(&mut self, line: &[u8]) {
+        if self.lines.len() + line.len() > self.most_bytes.saturating_mul(2) {
+            self.lost += 1;
+            return;
+        }
         self.lines.extend_from_slice(line);
         self.lines.push(b'\n');
     }

@@ -8,6 +8,7 @@ before there was an answer, 141 the reader of the output went away.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -81,11 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output went away: nothing is left to be said, nor anyone to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except DepthCacheError as error:
+    except (DepthCacheError, OSError) as error:
         if debug:
             raise
-        click.echo(escaped(f"depthcache: {error}"), err=True)
+        click.echo(escaped(f"depthcache: {error}{_hint(error)}"), err=True)
         if isinstance(error, SyncTimeout):
             click.echo("depthcache: `depthcache doctor` finds out what is in the way", err=True)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _hint(error: Exception) -> str:
+    too_many = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    return "; `ulimit -n` shows and raises the limit" if too_many else ""

@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM as something to wait for, so that commands end in order.
 
-The first one asks the command to end; a second Ctrl-C interrupts whatever it is still doing. Not here:
-what ends.
+The first one asks the command to end, which it does in order: connections and files are closed. A second
+Ctrl-C, of somebody in a hurry, changes nothing; a third interrupts whatever is still done. Not here: what
+ends.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any, Self
 
 __all__ = ["Interrupt"]
 
+_MOST_IN_ORDER = 2
+"""So many Ctrl-C leave the command time to end in order."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.5
 """Where a wait is not woken by signals (Windows), it is looked for them this often."""
@@ -25,6 +28,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self._happened = threading.Event()
+        self._times = 0
         self._before: dict[signal.Signals, Any] = {}
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
@@ -38,6 +42,9 @@ class Interrupt:
     ) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        if self.has_happened and self._before[signal.SIGINT] is signal.default_int_handler:
+            # All is closed; a late Ctrl-C would only spoil the exit code, or show a traceback.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     @property
     def has_happened(self) -> bool:
@@ -60,7 +67,8 @@ class Interrupt:
         return self._happened.is_set()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._happened.is_set() and number == signal.SIGINT:
+        self._times += number == signal.SIGINT
+        if self._times > _MOST_IN_ORDER and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._happened.set()
         if self._waiting is not None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from depthcache.recording import RecordingFile
 
 __all__ = ["record"]
 
@@ -28,12 +33,15 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
     """Write all raw frames and snapshots of these books, with the times of their receipt, until Ctrl-C.
 
     One file a start, JSON lines compressed with zstd, only ever appended to: after a crash it can be read
-    up to the last half second. Gaps and reconnects are records, too. `depthcache verify` replays such
-    files, `depthcache simulate` serves them.
+    up to the last half second. Gaps and reconnects are records, too. After an error of the disk it goes on
+    in a new file as soon as there is room, and the file says what was lost. `depthcache verify` replays
+    such files, `depthcache simulate` serves them.
 
     \b
     depthcache record BTCUSDT ETHUSDT --out data
     depthcache verify data/*.jsonl.zst
+
+    Exit code 0: everything was written. 1: some lines were lost. 2: it could not be done.
     """
     import asyncio
 
@@ -43,23 +51,23 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
     settings = depthcache.Settings.from_environment(record_to=out)
     wanted = depthcache.connect(exchange, list(symbols), depth=depth, on_stale="serve", settings=settings)
 
-    async def run() -> None:
+    async def run() -> RecordingFile | None:
         async with wanted as books:
             click.echo(f"recording {len(books)} books to {books.recording}", err=True)
             loop = asyncio.get_running_loop()
             end_s = inf if seconds is None else loop.time() + seconds
-            told_s, told = loop.time(), 0
+            told_s, told = loop.time(), (0, "")
             while loop.time() < end_s:
                 if await interrupt.wait_async(min(_LOOK_S, max(0.0, end_s - loop.time()))):
                     break
                 if all(book.status is depthcache.Status.CLOSED for book in books):
                     await books.wait_synced(timeout=0)  # raises why
                 synced = sum(book.status is depthcache.Status.SYNCED for book in books)
-                if synced != told or loop.time() >= told_s + _TELL_S:
-                    told_s, told = loop.time(), synced
-                    click.echo(_state(list(books), synced), err=True)
-            recorded = books.recording
-        click.echo(str(recorded))
+                now = (synced, books.recording.error if books.recording else "")
+                if now != told or loop.time() >= told_s + _TELL_S:
+                    told_s, told = loop.time(), now
+                    click.echo(_state(list(books), synced) + _losses(books.recording), err=True)
+        return books.recording  # what the end has lost is in it, too
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
         diffs = sum(book.counters["applied"] + book.counters["stale"] for book in books)
@@ -67,5 +75,24 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
         return f"{synced} of {len(books)} books synced, {diffs:,} diffs, {gaps:,} gaps"
 
     with Interrupt() as interrupt:
-        asyncio.run(run())
-    return 0
+        with asyncio.Runner() as runner:  # its loop first: it may need more files than there may be
+            recording = runner.run(run())
+        for file in () if recording is None else recording.files:
+            click.echo(str(file))
+        if recording is None or not recording.lost:
+            return 0
+        click.echo(f"depthcache: the recording is not complete{_losses(recording)}", err=True)
+        return 1
+
+
+def _losses(recording: RecordingFile | None) -> str:
+    """What the recording lacks, to be put behind something; empty while it lacks nothing."""
+    if recording is None or not (recording.lost or recording.error):
+        return ""
+    between = f" from {_time(recording.lost_from_ns)} to {_time(recording.lost_to_ns)}"
+    lost = f", {recording.lost:,} lines lost{between if recording.lost else ''}"
+    return f"{lost}, NOTHING IS WRITTEN NOW: {recording.error}" if recording.error else lost
+
+
+def _time(at_ns: int | None) -> str:
+    return datetime.fromtimestamp((at_ns or 0) / 1e9, UTC).strftime("%H:%M:%S")

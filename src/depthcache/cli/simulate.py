@@ -30,11 +30,11 @@ __all__ = ["simulate"]
 def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, exchange: str | None) -> int:
     """Run an exchange on this machine, for any client, until Ctrl-C.
 
-    Without FILES it trades invented markets of several venues; with FILES (recordings of the hftbacktest
-    collector, of cryptofeed, or JSON lines) it plays them back: the play starts with the first
-    subscription. The first lines on stdout are `export` lines: a program of this package started with
-    them in its environment uses this exchange without a change. Other clients find every venue under
-    the URL that is shown, followed by the exchange name.
+    Without FILES it trades invented markets of several venues; with FILES (recordings, as `depthcache
+    verify` reads them) it plays them back: the play starts with the first subscription. The first lines on
+    stdout are `export` lines: a program of this package started with them in its environment uses this
+    exchange without a change. Other clients find every venue under the URL that is shown, followed by the
+    exchange name.
 
     \b
     depthcache simulate --port 9000 --seed 1
@@ -43,6 +43,7 @@ def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, e
     from depthcache.cli.interrupt import Interrupt
     from depthcache.foreign_text import clean
     from depthcache.simulator import serve
+    from depthcache.simulator.recorded import RecordedExchange
 
     with (
         Interrupt() as interrupt,
@@ -56,4 +57,7 @@ def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, e
         sys.stdout.flush()
         click.echo("Ctrl-C ends it.", err=True)
         interrupt.wait()
+        if isinstance(server.exchange, RecordedExchange):
+            for line in server.exchange.problems.lines():
+                click.echo(f"depthcache: {line}", err=True)
     return 0

@@ -6,8 +6,9 @@ Arguments in, a report out; the replaying is `recording.verify`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,11 +16,13 @@ import click
 from depthcache.foreign_text import clean, escaped, json_line
 
 if TYPE_CHECKING:
+    from depthcache.recording import OnProgress, Progress
     from depthcache.recording.verify import Report, Row
 
 __all__ = ["verify"]
 
-_WIDTH_WITHOUT_TERMINAL = 170
+_WIDTH_WITHOUT_TERMINAL = 190
+_TELL_S = 5.0
 
 
 @click.command(short_help="Is a recording complete and right?")
@@ -34,29 +37,46 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     """Replay recorded market data and report whether the book came out right.
 
     FILES are recordings of `depthcache record`, flight recorders, the hftbacktest collector, cryptofeed
-    (raw data collection), or JSON lines, plain, gzip or zstd; the format is recognised. Lines with
-    receive times are merged by time over all files. Every diff goes through the same book that the live
-    client uses; best prices are compared with the recorded bookTicker after each.
+    (raw data, also of version 3), tardis (raw), or JSON lines (bare, or in envelopes with the time of
+    receipt), plain, gzip or zstd; the format is recognised. Lines with receive times are merged by time
+    over all files. Every diff goes through the same book that the live client uses; best prices are
+    compared with the recorded bookTicker after each. Without a snapshot only the chain of the ids is
+    checked: the table says for every market what was checked.
 
     \b
     depthcache verify btcusdt_20240808.gz btcusdt_20240809.gz
     depthcache verify BINANCE.http.0.0 BINANCE.ws.1.0 --json
     depthcache verify frames.jsonl --exchange binance.com-futures
 
-    Exit code 0: right, or nothing to judge because no snapshot was recorded. 1: a gap, best prices
-    that differ after more than 5 % of the diffs compared (10 % for one symbol), or lines that could not
-    be used. 2: a file cannot be read.
+    Exit code 0: nothing is wrong with what was checked. 1: a gap, best prices that differ after more than
+    5 % of the diffs compared (10 % for one symbol), lines that could not be used, or lines that the
+    recording says were lost. 2: a file cannot be read.
     """
     from depthcache import recording
 
-    report = recording.verify(files, exchange=exchange)
+    report = recording.verify(files, exchange=exchange, on_progress=told_every(_TELL_S))
     if as_json:
         _print_json(report)
     else:
         _print_table(report)
-    for line in report.problems.lines():
+    for line in (*report.problems.lines(), *report.problems.notes):
         click.echo(escaped(f"depthcache: {line}"), err=True)
     return 0 if report.right else 1
+
+
+def told_every(seconds: float, *, clock: Callable[[], float] = monotonic) -> OnProgress:
+    """Tells on stderr how far the reading has come, every so many seconds."""
+    told_s = clock()
+
+    def tell(progress: Progress) -> None:
+        nonlocal told_s
+        if clock() >= told_s + seconds:
+            told_s = clock()
+            share = 100 * progress.read_bytes // max(1, progress.total_bytes)
+            text = f"{progress.unpacked_bytes // 10**6:,} MB of text, {progress.lines:,} lines"
+            click.echo(f"depthcache: {share} % of the files is read: {text}", err=True)
+
+    return tell
 
 
 def _print_json(report: Report) -> None:
@@ -64,7 +84,7 @@ def _print_json(report: Report) -> None:
 
     text = json.dumps([row.as_dict() for row in report.rows], indent=2, ensure_ascii=False)
     click.echo(json_line(text))
-    for fault in report.faults:
+    for fault in report.faults or [verdict(report)]:
         click.echo(escaped(f"depthcache: {fault}"), err=True)
 
 
@@ -83,6 +103,7 @@ def _print_table(report: Report) -> None:
     table.add_column("best bid", justify="right")
     table.add_column("best ask", justify="right")
     table.add_column("bookTicker equal", justify="right")
+    table.add_column("checked against")
     for row in report.rows:
         table.add_row(*map(Text, _cells(row)))
     console.print(table)
@@ -103,7 +124,12 @@ def _cells(row: Row) -> list[str]:
     )
     compared = "-" if judged is None else f"{row.oracle_equal:,} of {judged:,}" if judged else "none recorded"
     bid, ask = row.best_bid or ("-",), row.best_ask or ("-",)
-    return [clean(row.symbol), row.venue, *map(_number, numbers), bid[0], ask[0], compared]
+    return [clean(row.symbol), row.venue, *map(_number, numbers), bid[0], ask[0], compared, _checked(row)]
+
+
+def _checked(row: Row) -> str:
+    words: dict[tuple[str, ...], str] = {("ids",): "ids only", (): "nothing"}
+    return words.get(row.checked, " + ".join(row.checked))
 
 
 def _number(value: Any) -> str:
@@ -114,8 +140,9 @@ def verdict(report: Report) -> str:
     """The outcome in one line of plain words."""
     if report.faults:
         return "WRONG: " + "; ".join(report.faults) + "."
-    judged = [row for row in report.rows if row.snapshot_lastUpdateId is not None]
-    unjudged = len(report.rows) - len(judged)
+    judged = [row for row in report.rows if "snapshot" in row.checked]
+    chains = [row for row in report.rows if row.checked == ("ids",)]
+    unchecked = len(report.rows) - len(judged) - len(chains)
     parts: list[str] = []
     if judged:
         applied = sum(row.applied or 0 for row in judged)
@@ -126,10 +153,14 @@ def verdict(report: Report) -> str:
             parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} of them")
         else:
             parts.append("no bookTicker was recorded to compare with")
-    if unjudged:
+    if chains:
+        diffs = sum(row.diffs_total for row in chains)
         parts.append(
-            f"{unjudged} without a snapshot: nothing to judge" if judged else "no snapshot: nothing to judge"
+            f"IDS ONLY: {len(chains)} {_books(chains)} without a snapshot; the ids of {diffs:,} diffs have "
+            "no hole, prices and quantities were not checked"
         )
+    if unchecked:
+        parts.append(f"NOT CHECKED: {unchecked}, where no diff continues a snapshot or a diff")
     if report.breaks:
         times = "once" if report.breaks == 1 else f"{report.breaks:,} times"
         parts.append(f"the recording tells itself that it was interrupted {times}")

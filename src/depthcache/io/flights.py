@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 from depthcache import logs
 from depthcache._native import now_ns
-from depthcache.io.journal import Journal, line, place
+from depthcache.errors import InvalidArgument
+from depthcache.io.journal import Journal, line, not_writable, place
 
 if TYPE_CHECKING:
     from depthcache._native import FlightLog
 
 __all__ = ["Flights", "write_flight"]
 
+_SETTING = "flight_to"
 _PAUSE_NS = 60_000_000_000
 _MOST_FILES = 100
 
@@ -34,7 +36,7 @@ class Flights:
     def __init__(self, folder: str | PathLike[str]) -> None:
         """Raises InvalidArgument for a folder that cannot be used."""
         self._folder = Path(folder)
-        place(self._folder, "flight")
+        _try_to_write(self._folder)
         self._saved_ns: dict[int, int] = {}
         self._count = 0
 
@@ -50,10 +52,11 @@ class Flights:
     def save(self, log: FlightLog, reason: str) -> None:
         """Write one; an error of the disk is logged."""
         symbol = "".join(letter if letter.isalnum() else "_" for letter in log.book.symbol)
-        path = place(self._folder, f"flight-{log.book.exchange}-{symbol}")
+        path = self._folder
         try:
+            path = place(self._folder, f"flight-{log.book.exchange}-{symbol}", setting=_SETTING)
             write_flight(path, log, reason)
-        except OSError as error:
+        except (OSError, InvalidArgument) as error:
             logs.not_written(path=str(path), error=error)
         else:
             logs.flight_saved(
@@ -61,12 +64,27 @@ class Flights:
             )
 
 
+def _try_to_write(folder: Path) -> None:
+    """Raise InvalidArgument now rather than find out in trouble."""
+    path = place(folder, "flight", setting=_SETTING)
+    try:
+        path.open("xb").close()
+        path.unlink()
+    except OSError as error:
+        raise not_writable(folder, error, setting=_SETTING) from None
+
+
 def write_flight(path: Path, log: FlightLog, reason: str) -> None:
-    """Write what a flight recorder holds to a new file. Raises FileExistsError and OSError."""
+    """Write what a flight recorder holds to a new file. Raises FileExistsError and OSError; then there is no
+    new file."""
     journal = Journal(path, kind="flight", exchange=log.book.exchange, symbol=log.book.symbol, reason=reason)
-    for text in _lines(log):
-        journal.append(text + b"\n")
-    journal.close()
+    try:
+        for text in _lines(log):
+            journal.append(text + b"\n")
+        journal.close()
+    except BaseException:
+        journal.give_up()  # half a flight is of no use, and whoever tries again needs the name
+        raise
 
 
 def _lines(log: FlightLog) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ class NativeNetwork(AiohttpNetwork):
             raise UsageError("the native transport feeds the native router only; take transport='aiohttp'")
         super().attach(router, callbacks)
         self._native: set[int] = set()
-        self._transport = Transport(
+        transport = Transport(
             router,
             quiet_s=self._quiet_s,
             pong_s=self._pong_s,
@@ -52,7 +52,13 @@ class NativeNetwork(AiohttpNetwork):
             ca_file=self._ca_file,
             _addresses=self._addresses,
         )
-        self._bell = socket.socket(fileno=self._transport.wake_socket())
+        try:
+            self._bell = socket.socket(fileno=transport.wake_socket())
+        except OSError:  # too few file descriptors
+            transport.stop(0)
+            transport.join()
+            raise
+        self._transport = transport
         self._bell.setblocking(False)
         self._stopped = self._loop.create_future()
         self._hearing = self._begin_to_hear()

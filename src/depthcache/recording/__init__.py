@@ -6,7 +6,9 @@ a book and judges the outcome. Formats are recognised by themselves. Not here: w
 
 from __future__ import annotations
 
+from depthcache.io.recording_file import RecordingFile
 from depthcache.recording.problems import Problem, Problems
+from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.reading import read
 from depthcache.recording.records import Answer, Break, Diff, Frame, Held, Place, Record, Snapshot, Ticker
 from depthcache.recording.verify import Report, Row, verify
@@ -17,10 +19,13 @@ __all__ = [
     "Diff",
     "Frame",
     "Held",
+    "OnProgress",
     "Place",
     "Problem",
     "Problems",
+    "Progress",
     "Record",
+    "RecordingFile",
     "Report",
     "Row",
     "Snapshot",

@@ -1,11 +1,13 @@
 """The recording formats: which one a file has, and what each of its lines holds.
 
-Four are known, recognised by the first lines of a file:
+Six are known, recognised by the first lines of a file:
 
-    hftbacktest     `<time> <JSON>` a line; the time in ns, us or ms since 1970, told by its digits
+    hftbacktest     `<time> <JSON>` a line; the time since 1970, its unit told by its digits
+    tardis raw      `<ISO time> <JSON>` a line; a blank line tells of a lost connection
     cryptofeed raw  `<URL> -> <seconds>: <body>`, `wss://… <-> <seconds>`, `<seconds>: <frame>`,
                     `configuration: …`, in any mixture
-    JSON lines      a frame or a snapshot a line, without times
+    cryptofeed 3    `{"t":"http"|"recv","ts":…,"data":"…"}` a line, put in the order of `ts`
+    JSON lines      a frame or a snapshot a line, bare or in an envelope with the time of receipt
     depthcache      what `depthcache record` and flight recorders write: JSON lines that begin with
                     `{"depthcache":1,…}`; frames (`{"time":…,"connection":…,"frame":{…}}`, or `"hex"` for
                     what is no JSON), snapshots (`{"time":…,"exchange":…,"symbol":…,"limit":…,
@@ -13,13 +15,15 @@ Four are known, recognised by the first lines of a file:
                     tell people what happened
 
 A line that its format does not explain is a problem, never an end. A new format is one function
-here. Not here: opening files (`lines`), JSON (`payload`), several files (`reading`).
+here. Not here: opening files (`lines`), JSON (`payload`, `envelope`), several files (`reading`).
 """
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
@@ -29,48 +33,116 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from depthcache.errors import UnreadableRecording
-from depthcache.recording.lines import DamageError, numbered_lines
+from depthcache.recording.envelope import TextError, iso_ns, number_ns
+from depthcache.recording.lines import DamageError, Lines, LongLine
 from depthcache.recording.origin import family_of_exchange, family_of_url
-from depthcache.recording.payload import SnapshotHead, TextError, parse
+from depthcache.recording.payload import SnapshotHead, parse
 from depthcache.recording.problems import Problems
+from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.records import Answer, Break, Diff, Frame, Held, Place, Record, Snapshot
 
 __all__ = ["records"]
 
 _LINES_TO_RECOGNISE = 5
-_HFTBACKTEST = re.compile(rb"(\d{13,19}) (\{.*)", re.DOTALL)
+_HFTBACKTEST = re.compile(rb"(\d{13,19}|\d{10}\.\d+) (\{.*)", re.DOTALL)
+_TARDIS = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)? (\{.*)?", re.DOTALL)
+_TARDIS_CSV = re.compile(rb"exchange,symbol,timestamp,local_timestamp\b")
 _CRYPTOFEED = re.compile(rb"(?:(\S+) (->|<-|<->) )?(\d{9,11}(?:\.\d+)?)(?:: (.*))?", re.DOTALL)
 _CONFIGURATION = b"configuration: "
+_OWN_HEAD = b'{"depthcache":'
 _HEAD_BYTES = 100
 """The key of a frame stands within so many bytes of its line."""
 _NANOSECONDS = {13: 1_000_000, 16: 1_000, 19: 1}
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
-LineReader: TypeAlias = Callable[[bytes], Record | None]
+_UNREADABLE = (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError)
+"""Whatever a line does to its reader, it is one line."""
+_MOST_WORDS = 200
+_MOST_UNORDERED = 50_000
+_MOST_UNORDERED_BYTES = 64 * 1024 * 1024
+"""Records held to bring those of a file into the order of their times."""
 
 
-def records(path: Path, problems: Problems) -> Iterator[Record]:
+def records(
+    path: Path,
+    problems: Problems,
+    *,
+    on_progress: OnProgress | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Record]:
     """Every record of one file, in its order; what cannot be used goes to `problems`.
 
     Raises UnreadableRecording: no such file, empty, or no format known here.
     """
-    lines = numbered_lines(path)
-    number = 0
+    lines = Lines(path, on_progress=on_progress, progress=progress)
+    numbered = iter(lines)
+    file = _File(path)
+    read_line: _Format | None = None
     try:
-        start, read_line = _recognise(path, lines)
-        file = _File(path)
-        for number, line in chain(start, lines):
-            try:
-                record = read_line(file, number, line)
-            except TextError as error:
-                problems.add(Place(path, number), str(error), line)
-                continue
-            if record is not None:
-                yield record
+        start, read_line = _recognise(path, numbered, lines)
+        found = _read(file, chain(start, numbered), read_line, problems)
+        yield from _in_order(found, problems) if read_line is _cryptofeed_3 else found
     except DamageError as damage:
-        if number == 0:
+        if file.last_line == 0:
             raise UnreadableRecording(path=path, line=damage.line + 1, reason=damage.what) from None
         problems.add(Place(path, damage.line + 1), damage.what)
+    if lines.is_cut:
+        if read_line is _depthcache:
+            problems.note(f"{path} has no end: its writer was stopped; it is complete up to its last flush")
+        else:
+            problems.add(Place(path, file.last_line + 1), "the zstd stream breaks off: the file was cut")
+
+
+def _read(
+    file: _File, lines: Iterable[tuple[int, bytes]], read_line: _Format, problems: Problems
+) -> Iterator[Record]:
+    for number, line in lines:
+        before, file.last_line = file.last_line, number
+        if read_line is _tardis and 0 < before < number - 1:
+            yield Break(file.last_ns, Place(file.path, number - 1), None, "the connection was lost")
+        try:
+            if type(line) is LongLine:
+                raise TextError("a line of more than 64 MiB")
+            record = read_line(file, number, line)
+        except TextError as error:
+            problems.add(Place(file.path, number), str(error), line)
+            continue
+        except _UNREADABLE as error:
+            problems.add(Place(file.path, number), f"it cannot be read: {error}"[:_MOST_WORDS], line)
+            continue
+        if record is not None:
+            yield record
+
+
+def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
+    """Records in the order of their times, as far as those of a bounded number at once can tell."""
+    held: list[tuple[int, int, Record]] = []
+    held_bytes = last_ns = 0
+    damage: DamageError | None = None
+    try:
+        for count, record in enumerate(found):
+            time_ns = record.time_ns or last_ns
+            if time_ns < last_ns:
+                problems.add(record.place, f"received before {_MOST_UNORDERED:,} lines that stand before it")
+                continue
+            heapq.heappush(held, (time_ns, count, record))
+            held_bytes += _size(record)
+            while len(held) > _MOST_UNORDERED or (held_bytes > _MOST_UNORDERED_BYTES and len(held) > 1):
+                last_ns, _, first = heapq.heappop(held)
+                held_bytes -= _size(first)
+                yield first
+    except DamageError as error:  # what was read before is good
+        damage = error
+    while held:
+        yield heapq.heappop(held)[2]
+    if damage is not None:
+        raise damage
+
+
+def _size(record: Record) -> int:
+    if isinstance(record, Frame):
+        return len(record.payload)
+    return len(record.body) if isinstance(record, Snapshot | Answer) else 0
 
 
 class _File:
@@ -82,15 +154,25 @@ class _File:
         self.payload_family: str | None = None
         self.families: dict[int, str | None] = {}
         """Of the connections, where the file tells them."""
+        self.last_line = 0
+        self.last_ns: int | None = None
 
     def message(self, number: int, time_ns: int | None, text: bytes) -> Frame | Snapshot:
         """The record of one JSON text."""
-        parsed = parse(text)
+        parsed = parse(text, is_timed=time_ns is not None)
         place = Place(self.path, number)
+        time_ns = parsed.received_ns if time_ns is None else time_ns
         if isinstance(parsed, SnapshotHead):
             origin = self.host_family or self.payload_family or parsed.venue
             return Snapshot(
-                time_ns, place, parsed.body, parsed.symbol, parsed.last_update_id, parsed.limit, origin
+                time_ns,
+                place,
+                parsed.body,
+                parsed.symbol,
+                parsed.last_update_id,
+                parsed.limit,
+                origin,
+                parsed.requested_ns,
             )
         about = parsed.about
         if type(about) is Diff and self.payload_family is None:
@@ -103,7 +185,7 @@ class _File:
         place, parts, family = Place(self.path, number), urlsplit(url), family_of_url(url)
         if not parts.path.endswith("/depth"):
             return Answer(time_ns, place, url, body, family)
-        parsed = parse(body)
+        parsed = parse(_without_headers(body))
         if not isinstance(parsed, SnapshotHead):
             raise TextError("the answer of a depth request is no snapshot")
         query = parse_qs(parts.query)
@@ -123,9 +205,23 @@ class _File:
 def _hftbacktest(file: _File, number: int, line: bytes) -> Record | None:
     head, _, text = line.partition(b" ")
     scale = _NANOSECONDS.get(len(head))
-    if scale is None or not head.isdigit():
+    if scale is not None and head.isdigit():
+        return file.message(number, int(head) * scale, text)
+    time_ns = number_ns(head.decode("ascii", "replace")) if b"." in head else None
+    if time_ns is None:
         raise TextError("no receive time before the message")
-    return file.message(number, int(head) * scale, text)
+    return file.message(number, time_ns, text)
+
+
+def _tardis(file: _File, number: int, line: bytes) -> Record | None:
+    head, _, text = line.partition(b" ")
+    time_ns = iso_ns(head.decode("ascii", "replace"))
+    if time_ns is None:
+        raise TextError("no receive time before the message")
+    file.last_ns = time_ns
+    if not text:
+        return Break(time_ns, Place(file.path, number), None, "the connection was lost")
+    return file.message(number, time_ns, text)
 
 
 def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
@@ -142,7 +238,69 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
         return file.answer(number, time_ns, url.decode("utf-8", "replace"), text or b"")
     if arrow == b"<->":
         file.host_family = family_of_url(url.decode("utf-8", "replace")) or file.host_family
+    elif arrow == b"->":
+        raise TextError("an answer to something that is no HTTP URL")
     return None
+
+
+class _Line3(msgspec.Struct):
+    """A line of cryptofeed 3."""
+
+    t: str
+    ts: msgspec.Raw
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    url: str | None = None
+
+
+_decoder_3 = msgspec.json.Decoder(_Line3)
+_SILENT_3 = frozenset({"send", "sent", "open", "connect", "connected", "subscribe"})
+_BREAKS_3 = frozenset({"close", "closed", "disconnect", "disconnected", "error"})
+
+
+def _is_cryptofeed_3(line: bytes) -> bool:
+    try:
+        head = _decoder_3.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return head.t in _SILENT_3 | _BREAKS_3 | {"http", "recv"} and bytes(head.data) != b"null"
+
+
+def _cryptofeed_3(file: _File, number: int, line: bytes) -> Record | None:
+    try:
+        head = _decoder_3.decode(line)
+    except msgspec.DecodeError as error:
+        raise TextError(f"not a line of cryptofeed 3: {error}") from None
+    time_ns = number_ns(bytes(head.ts).decode("ascii", "replace").strip('"'))
+    if time_ns is None:
+        raise TextError("a line of cryptofeed 3 whose ts is no time")
+    raw = bytes(head.data)
+    body = msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
+    place = Place(file.path, number)
+    if head.t == "http":
+        return _http_3(file, place, time_ns, head.url or "", body)
+    if head.t == "recv":
+        return file.message(number, time_ns, body)
+    if head.t in _BREAKS_3:
+        return Break(time_ns, place, None, "the connection was lost")
+    if head.t in _SILENT_3:
+        return None
+    raise TextError(f"a line of cryptofeed 3 of the unknown kind {head.t[:20]!r}")
+
+
+def _http_3(file: _File, place: Place, time_ns: int, url: str, body: bytes) -> Record:
+    """An answer: a snapshot where it is one, something else of the exchange otherwise."""
+    if urlsplit(url).path.endswith("/depth"):
+        return file.answer(place.line, time_ns, url, body)
+    if b'"lastUpdateId"' in body[:1000]:
+        return file.message(place.line, time_ns, body)
+    if not body.lstrip().startswith((b"{", b"[")):
+        raise TextError("an answer that is no JSON")
+    return Answer(time_ns, place, url, body, family_of_url(url))
+
+
+def _without_headers(body: bytes) -> bytes:
+    """The body without the headers that cryptofeed appends where it was asked for them."""
+    return body.rpartition(b" header: ")[0] or body if b"} header: {" in body[-20_000:] else body
 
 
 def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
@@ -156,25 +314,34 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         return record._replace(
             venue=file.families.get(connection) or record.venue, connection=head.connection
         )
+    place = Place(file.path, number)
+    if line.startswith(_OWN_HEAD):
+        return Break(file.last_ns, place, None, "a new recording begins") if number > 1 else None
     try:
         head = _decoder.decode(line)
     except msgspec.DecodeError as error:
         raise TextError(f"not a line of this format: {error}") from None
-    place = Place(file.path, number)
+    file.last_ns = head.time or file.last_ns
     family = None if head.exchange is None else family_of_exchange(head.exchange)
     if head.snapshot:
         snapshot = file.message(number, head.time, bytes(head.snapshot))
         if not isinstance(snapshot, Snapshot):
             raise TextError("a snapshot without lastUpdateId, bids and asks")
         return snapshot._replace(
-            symbol=head.symbol, limit=head.limit, venue=family or snapshot.venue, place=place
+            symbol=head.symbol,
+            limit=head.limit,
+            venue=family or snapshot.venue,
+            place=place,
+            requested_ns=head.requested,
         )
     if head.hex is not None:
         return _unreadable(head, place)
+    if head.event is None:
+        raise TextError("neither a frame nor a snapshot nor an event")
     return _event(head, place, file, family)
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, rename={"from_": "from"}):
     """All that the lines of this package may hold, frames aside."""
 
     time: int | None = None
@@ -187,6 +354,9 @@ class _Head(msgspec.Struct):
     event: str | None = None
     reason: str | None = None
     frames: int | None = None
+    from_: int | None = None
+    to: int | None = None
+    requested: int | None = None
     last_update_id: int | None = None
     bids: list[list[str]] = []
     asks: list[list[str]] = []
@@ -213,10 +383,21 @@ def _event(head: _Head, place: Place, file: _File, family: str | None) -> Record
     elif head.event == "closed":
         return Break(head.time, place, head.connection, head.reason or "the connection ended")
     elif head.event == "lost":
-        return Break(head.time, place, None, f"{head.frames} frames were not recorded")
+        return Break(head.time, place, None, _loss(head), head.frames or 1, head.from_)
     elif head.event == "book" and head.symbol is not None:
         return Held(head.time, place, head.symbol, family, head.last_update_id, head.bids, head.asks)
     return None
+
+
+def _loss(head: _Head) -> str:
+    """What was lost, from when to when, and why, in words."""
+    when = ""
+    if head.from_ is not None and head.to is not None:
+        times = (datetime.fromtimestamp(each // 10**9, UTC) for each in (head.from_, head.to))
+        when = " from {:%Y-%m-%d %H:%M:%S} to {:%H:%M:%S} UTC".format(*times)
+    reason = "".join(each if each.isprintable() else "?" for each in (head.reason or "")[:_MOST_WORDS])
+    why = f": {reason}" if reason else ""
+    return f"{head.frames} frames were not recorded{when}{why}"
 
 
 def _json_lines(file: _File, number: int, line: bytes) -> Record | None:
@@ -226,29 +407,43 @@ def _json_lines(file: _File, number: int, line: bytes) -> Record | None:
 _Format: TypeAlias = Callable[[_File, int, bytes], Record | None]
 
 
-def _recognise(path: Path, lines: Iterator[tuple[int, bytes]]) -> tuple[list[tuple[int, bytes]], _Format]:
+def _recognise(
+    path: Path, numbered: Iterator[tuple[int, bytes]], lines: Lines
+) -> tuple[list[tuple[int, bytes]], _Format]:
     """The format of the first line that has one, and the lines read to find it."""
     start: list[tuple[int, bytes]] = []
-    for number, line in lines:
+    for number, line in numbered:
         start.append((number, line))
-        if _HFTBACKTEST.fullmatch(line):
-            return start, _hftbacktest
-        if line.startswith(_CONFIGURATION) or _CRYPTOFEED.fullmatch(line):
-            return start, _cryptofeed
-        if line.startswith(b'{"depthcache":'):
-            return [], _depthcache
-        if line.startswith(b"{"):
-            return start, _json_lines
-        if len(start) == _LINES_TO_RECOGNISE:
+        if (found := _format_of(line)) is not None:
+            return start, found
+        if len(start) == _LINES_TO_RECOGNISE or line == b"[":
             break
     if not start:
-        raise UnreadableRecording(path=path, line=None, reason="the file is empty")
-    begin = start[0][1][:40].decode("utf-8", "backslashreplace")
-    raise UnreadableRecording(
-        path=path,
-        line=start[0][0],
-        reason=f"no recording of hftbacktest, of cryptofeed or of JSON lines; it begins {begin!r}",
-    )
+        reason = "the zstd stream breaks off before its first line" if lines.is_cut else "the file is empty"
+        raise UnreadableRecording(path=path, line=None, reason=reason)
+    first = start[0][1]
+    if first.startswith(b"["):
+        reason = "a JSON array: one frame or snapshot a line is read (`jq -c '.[]'` makes such lines)"
+    elif _TARDIS_CSV.match(first):
+        reason = "a CSV file of tardis, without update ids: replay the raw data instead"
+    else:
+        begin = first[:40].decode("utf-8", "backslashreplace")
+        reason = f"no recording of hftbacktest, of cryptofeed or of JSON lines; it begins {begin!r}"
+    raise UnreadableRecording(path=path, line=start[0][0], reason=reason)
+
+
+def _format_of(line: bytes) -> _Format | None:
+    if _HFTBACKTEST.fullmatch(line):
+        return _hftbacktest
+    if _TARDIS.fullmatch(line):
+        return _tardis
+    if line.startswith(_CONFIGURATION) or _CRYPTOFEED.fullmatch(line):
+        return _cryptofeed
+    if line.startswith(_OWN_HEAD):
+        return _depthcache
+    if _is_cryptofeed_3(line):
+        return _cryptofeed_3
+    return _json_lines if line.startswith(b"{") else None
 
 
 def _nanoseconds(seconds: bytes) -> int:

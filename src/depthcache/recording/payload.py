@@ -1,24 +1,28 @@
 """What one recorded JSON text is: a diff, a bookTicker, a snapshot, or none of them; levels unread.
 
 One pass that skips over the levels. The book reads them, with rules of its own; this file only
-finds out where a text belongs. Not here: lines and files.
+finds out where a text belongs. A text of no known shape is an error: whoever counts lines must not take it
+for one that was read. Envelopes of recorders are looked into (`envelope`). Not here: lines and files.
 """
 
 from __future__ import annotations
 
+import re
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from depthcache.recording import envelope
+from depthcache.recording.envelope import TextError
 from depthcache.recording.origin import family_of_payload
 from depthcache.recording.records import Diff, Ticker
 
 __all__ = ["TextError", "SnapshotHead", "Text", "parse"]
 
-
-class TextError(ValueError):
-    """The text is not JSON, or lacks what its kind must have."""
+_FOUR_NUMBERS = re.compile(r"\d+(?:\.\d+)?(?: \d+(?:\.\d+)?){3}", re.ASCII)
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
 class SnapshotHead(NamedTuple):
@@ -30,6 +34,9 @@ class SnapshotHead(NamedTuple):
     limit: int | None
     venue: str | None
     """None when its keys do not tell: those of spot may be those of an old futures snapshot."""
+    received_ns: int | None = None
+    """Nanoseconds since 1970, where an envelope tells it."""
+    requested_ns: int | None = None
 
 
 class Text(NamedTuple):
@@ -38,14 +45,16 @@ class Text(NamedTuple):
     payload: bytes
     stream: str | None
     about: Diff | Ticker | None
+    received_ns: int | None = None
+    """Nanoseconds since 1970, where an envelope tells it."""
 
 
 class _Payload(Struct):
-    e: str | UnsetType = UNSET
-    E: int | UnsetType = UNSET
+    e: str | UnsetType | None = UNSET
+    E: int | str | UnsetType | None = UNSET
     s: str | UnsetType = UNSET
-    ps: str | UnsetType = UNSET
-    st: int | UnsetType = UNSET
+    ps: str | UnsetType | None = UNSET
+    st: int | str | UnsetType | None = UNSET
     U: int | UnsetType = UNSET
     u: int | UnsetType = UNSET
     pu: int | UnsetType | None = UNSET
@@ -68,40 +77,132 @@ class _Message(_Payload):
     limit: int | UnsetType | None = UNSET
 
 
+class _Wrapped(Struct):
+    data: Raw
+
+
 Parsed: TypeAlias = Text | SnapshotHead
 _decoder = msgspec.json.Decoder(_Message)
+_wrapped = msgspec.json.Decoder(_Wrapped)
 
 
-def parse(text: bytes) -> Parsed:
-    """What a text is. Raises TextError when it is not JSON or is a diff without its ids.
+def parse(text: bytes, *, is_timed: bool = True) -> Parsed:
+    """What a text is. Raises TextError for everything else: no JSON, a diff without its ids, no known shape.
 
-    Besides Binance's own texts, `{"snapshot": {…}, "symbol": …, "limit": …}` and
-    `{"frame": {…}}` are understood.
+    Besides Binance's own texts, `{"snapshot": {…}, "symbol": …, "limit": …}`, `{"frame": {…}}` and
+    envelopes with one body are understood. `is_timed`: the receive time is known; else it is looked for
+    in the text itself.
     """
+    if is_timed or envelope.has_no_more(text):
+        return _parse(text, "", envelope.MOST_NESTED)
+    parsed = _parse(text, "", envelope.MOST_NESTED)
+    if parsed.received_ns is not None or not text.startswith(b"{"):
+        return parsed
+    return _with_times(parsed, envelope.fields(text), in_message=True)
+
+
+def _parse(text: bytes, stream_hint: str, nested: int) -> Parsed:
     try:
         message = _decoder.decode(text)
     except msgspec.ValidationError:
-        return _unusual(text)
+        return _unusual(text, nested)
     except (msgspec.DecodeError, RecursionError) as error:
         raise TextError(f"not JSON: {error}") from None
     if message.snapshot is not UNSET:
         return _wrapped_snapshot(message)
-    if message.frame is not UNSET:
-        return parse(bytes(message.frame))
+    if message.frame is not UNSET and nested:
+        return _parse(bytes(message.frame), stream_hint, nested - 1)
     if message.stream is not UNSET and message.data is not UNSET:
-        return Text(text, message.stream, _about(message.data, message.stream))
+        return _of_stream(text, message.stream, message.data, nested)
     if message.lastUpdateId is not UNSET and message.bids is not UNSET and message.asks is not UNSET:
-        return _snapshot(text, message)
-    return Text(text, None, _about(message, None))
+        return _snapshot(text, message, stream_hint)
+    if message.e == "depthUpdate" and not _carries_diffs(stream_hint):
+        return Text(text, None, None)  # partial depth of futures, told by the stream beside it
+    about = _about(message)
+    if about is not None or _is_event(message):
+        return Text(text, None, about)
+    return _enveloped(text, nested)
 
 
-def _about(payload: _Payload, stream: str | None) -> Diff | Ticker | None:
-    kind = None if stream is None else stream.partition("@")[2]
-    if payload.e == "depthUpdate" and (kind is None or kind == "depth" or kind.startswith("depth@")):
+def _of_stream(text: bytes, stream: str, payload: _Payload, nested: int) -> Parsed:
+    symbol, _, kind = stream.partition("@")
+    about: Diff | Ticker | None = None
+    if kind == "bookTicker" and payload.e in (UNSET, "bookTicker"):
+        about = _ticker(payload)
+        if about is not None:
+            return Text(text, stream, about)
+    if kind.startswith("depthSnapshot"):
+        head = _parse(bytes(_wrapped.decode(text).data), stream, nested - 1) if nested else None
+        if not isinstance(head, SnapshotHead):
+            raise TextError("a depthSnapshot without lastUpdateId, bids and asks")
+        return head._replace(symbol=head.symbol or symbol.translate(_UPPER))
+    if kind == "depth" or kind.startswith("depth@") or not stream:
+        if payload.e != "depthUpdate":
+            raise TextError("a message of a depth stream that is no depth update")
+        about = _diff(payload)
+    elif not kind and payload.e in (UNSET, "bookTicker"):
+        about = _ticker(payload)
+    if about is None and kind in ("", "bookTicker") and payload.e in (UNSET, None, "bookTicker"):
+        raise TextError("a message of a stream that is no bookTicker and names no event")
+    return Text(text, stream, about)
+
+
+def _carries_diffs(stream: str) -> bool:
+    kind = stream.partition("@")[2]
+    return not stream or kind == "depth" or kind.startswith("depth@")
+
+
+def _about(payload: _Payload) -> Diff | Ticker | None:
+    if payload.e == "depthUpdate":
         return _diff(payload)
-    if payload.e in (UNSET, "bookTicker") and kind in (None, "bookTicker", ""):
-        return _ticker(payload)
-    return None
+    return _ticker(payload) if payload.e in (UNSET, "bookTicker") else None
+
+
+def _is_event(payload: _Payload) -> bool:
+    """Whether it is another event of the exchange: all of them have a name and a time."""
+    return isinstance(payload.e, str) and payload.E is not UNSET and payload.e not in ("", "depthUpdate")
+
+
+def _enveloped(text: bytes, nested: int) -> Parsed:
+    """Something that is neither a frame nor a snapshot itself."""
+    values = envelope.fields(text)
+    if envelope.is_reply(values):
+        return _reply(text, values, nested)
+    if nested:
+        stream = envelope.stream_beside(values)
+        found: list[Parsed] = []
+        for body in envelope.bodies(values):
+            try:
+                found.append(_parse(body, stream, nested - 1))
+            except TextError:
+                continue
+        if len(found) == 1:
+            return _with_times(found[0], values)
+        if found:
+            raise TextError(f"{len(found)} messages in one line")
+    raise TextError(envelope.shape(values))
+
+
+def _reply(text: bytes, values: dict[str, Raw], nested: int) -> Parsed:
+    """An acknowledgement, an error, or an answer of the WebSocket API, which may be a snapshot."""
+    result = bytes(values.get("result", Raw(b"null")))
+    if nested and b'"lastUpdateId"' in result[:200]:
+        return _parse(result, "", nested - 1)
+    return Text(text, None, None)
+
+
+def _with_times(parsed: Parsed, values: dict[str, Raw], *, in_message: bool = False) -> Parsed:
+    received_ns = envelope.received_ns(values, in_message=in_message)
+    if isinstance(parsed, Text):
+        return parsed if parsed.received_ns is not None else parsed._replace(received_ns=received_ns)
+    symbol, limit, venue = envelope.asked(values)
+    return parsed._replace(
+        symbol=parsed.symbol or symbol,
+        limit=limit if parsed.limit is None else parsed.limit,
+        venue=parsed.venue or venue,
+        received_ns=received_ns if parsed.received_ns is None else parsed.received_ns,
+        requested_ns=envelope.requested_ns(values),
+    )
 
 
 def _diff(payload: _Payload) -> Diff:
@@ -113,46 +214,78 @@ def _diff(payload: _Payload) -> Diff:
         payload.U,
         payload.u,
         previous,
-        None if payload.E is UNSET else payload.E,
+        _event_time(payload.E),
         _family(payload, chained=previous is not None, pair=payload.ps),
     )
 
 
+def _event_time(value: int | str | UnsetType | None) -> int | None:
+    """The time of an event; no rule needs it, so a time as text is one, and anything else is none."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+    return value if isinstance(value, int) else None
+
+
 def _ticker(payload: _Payload) -> Ticker | None:
     texts = [_text(raw) for raw in (payload.b, payload.B, payload.a, payload.A)]
-    if payload.s is UNSET or payload.u is UNSET or not all(texts):
+    if payload.s is UNSET or payload.u is UNSET or _FOUR_NUMBERS.fullmatch(" ".join(texts)) is None:
         return None
     family = _family(payload, chained=payload.e is not UNSET, pair=payload.ps)
     return Ticker(payload.s, payload.u, texts[0], texts[1], texts[2], texts[3], family)
 
 
-def _snapshot(text: bytes, message: _Message) -> SnapshotHead:
+def _snapshot(text: bytes, message: _Message, stream_hint: str) -> SnapshotHead:
     assert message.lastUpdateId is not UNSET  # noqa: S101 - the caller looked
     futures = message.E is not UNSET or message.pair is not UNSET
-    family = _family(message, chained=True, pair=message.pair) if futures else None
-    return SnapshotHead(text, message.lastUpdateId, _optional(message.symbol), None, family)
+    pair = None if message.pair is UNSET else message.pair
+    family = _family(message, chained=True, pair=pair) if futures else None
+    symbol, _, kind = stream_hint.partition("@")
+    told = symbol.translate(_UPPER) if kind.startswith("depthSnapshot") else None
+    return SnapshotHead(text, message.lastUpdateId, _optional(message.symbol) or told, None, family)
 
 
 def _wrapped_snapshot(message: _Message) -> SnapshotHead:
-    head = parse(bytes(message.snapshot)) if message.snapshot is not UNSET else None
+    head = _parse(bytes(message.snapshot), "", 0) if message.snapshot is not UNSET else None
     if not isinstance(head, SnapshotHead):
         raise TextError("a snapshot without lastUpdateId, bids and asks")
     limit = None if message.limit is UNSET else message.limit
     return head._replace(symbol=_optional(message.symbol) or head.symbol, limit=limit)
 
 
-def _unusual(text: bytes) -> Parsed:
+def _unusual(text: bytes, nested: int) -> Parsed:
     """A text with keys of other types than usual: fine, unless it is a diff."""
     try:
-        value = msgspec.json.decode(text)
+        value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise TextError(f"not JSON: {error}") from None
-    stream = _member(value, "stream")
-    payload = _member(value, "data") if isinstance(stream, str) else value
-    kind = stream.partition("@")[2] if isinstance(stream, str) else "depth"
-    if _member(payload, "e") == "depthUpdate" and (kind == "depth" or kind.startswith("depth@")):
-        raise TextError("a depth update with a value of a wrong type")
-    return Text(text, stream if isinstance(stream, str) else None, None)
+    if isinstance(value, list):
+        values = cast("list[object]", value)
+        if values and all(map(_names_event, values)):
+            return Text(text, None, None)  # such as !miniTicker@arr without its wrapper
+        raise TextError(f"a JSON array of {len(values):,} values: one message a line is read")
+    if not isinstance(value, dict):
+        raise TextError("JSON, but no object")
+    about = cast("dict[str, object]", value)
+    stream, payload, event = about.get("stream"), about.get("data"), about.get("e")
+    if isinstance(stream, str) and isinstance(payload, dict | list):
+        if _carries_diffs(stream) or (stream.partition("@")[2].startswith(("depthSnapshot", "bookTicker"))):
+            raise TextError(f"a message of {_kind(stream)} with a value of a wrong type")
+        if "@" in stream or _names_event(cast("object", payload)):
+            return Text(text, stream, None)
+    elif event in ("depthUpdate", "bookTicker"):
+        raise TextError(f"a {event} with a value of a wrong type")
+    elif _names_event(about):
+        return Text(text, None, None)
+    return _enveloped(text, nested)
+
+
+def _names_event(value: object) -> bool:
+    name = _member(value, "e")
+    return isinstance(name, str) and _member(value, "E") is not None and name != "depthUpdate"
+
+
+def _kind(stream: str) -> str:
+    return "@" + stream.partition("@")[2][:20] if "@" in stream else "a stream without a name"
 
 
 def _member(value: object, key: str) -> Any:
@@ -169,6 +302,6 @@ def _optional(value: str | UnsetType) -> str | None:
     return None if value is UNSET else value
 
 
-def _family(payload: _Payload, *, chained: bool, pair: str | UnsetType) -> str:
-    kind = None if payload.st is UNSET else payload.st
-    return family_of_payload(chained=chained, pair=_optional(pair), kind=kind)
+def _family(payload: _Payload, *, chained: bool, pair: str | UnsetType | None) -> str:
+    kind = payload.st if isinstance(payload.st, int) else None
+    return family_of_payload(chained=chained, pair=None if pair is UNSET else pair, kind=kind)

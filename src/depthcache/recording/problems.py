@@ -35,11 +35,15 @@ class Problem:
 
 
 class Problems:
-    """All problems of one reading. `total` counts every one, `first` keeps the first 20."""
+    """All problems of one reading. `total` counts every one, `first` keeps the first 20.
+
+    `notes` says what else is worth knowing about the files, such as that one has no end.
+    """
 
     def __init__(self) -> None:
         self.total: int = 0
         self.first: list[Problem] = []
+        self.notes: list[str] = []
 
     def add(self, place: Place, what: str, line: bytes = b"") -> None:
         """Count one problem: `what` is wrong at that `place`, and `line` is what stands there."""
@@ -47,6 +51,11 @@ class Problems:
         if len(self.first) < _KEPT:
             excerpt = line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")
             self.first.append(Problem(place, what, excerpt))
+
+    def note(self, text: str) -> None:
+        """Keep a `text` about a file that is no fault."""
+        if len(self.notes) < _KEPT:
+            self.notes.append(text)
 
     def lines(self) -> list[str]:
         """One text line a kept problem, and one that counts the rest."""

@@ -17,8 +17,11 @@ from typing import NamedTuple
 
 from depthcache.errors import InvalidArgument
 from depthcache.recording.formats import records
+from depthcache.recording.origin import venue_of_family
 from depthcache.recording.problems import Problems
-from depthcache.recording.records import Diff, Frame, Record, Snapshot
+from depthcache.recording.progress import OnProgress, Progress
+from depthcache.recording.records import Diff, Frame, Held, Record, Snapshot
+from depthcache.venues.symbols import parse_symbol
 
 __all__ = ["read"]
 
@@ -27,25 +30,85 @@ _LOOK_BACK = 1_000
 """Records after and diffs before a snapshot that are asked for its symbol."""
 
 
-def read(paths: Sequence[str | PathLike[str]], problems: Problems) -> Iterator[Record]:
+def read(
+    paths: Sequence[str | PathLike[str]], problems: Problems, *, on_progress: OnProgress | None = None
+) -> Iterator[Record]:
     """Every record of the files at `paths`. A file without times keeps its place between the others.
 
-    Raises UnreadableRecording at once for files that are no recordings, InvalidArgument for no file; lines
-    that cannot be used go to `problems` while reading goes on.
+    A file that is given twice is read once. Lines that cannot be used, and those of symbols that cannot
+    exist, go to `problems` while reading goes on. `on_progress` is called after every piece of a file.
+    Raises UnreadableRecording at once for files that are no recordings, InvalidArgument for no file.
     """
     if not paths:
         raise InvalidArgument(name="files", value=[], allowed="at least one recording")
-    streams = [_started(_located(records(Path(path), problems))) for path in paths]
+    files = _different(paths, problems)
+    progress = Progress(total_bytes=sum(map(_size, files)))
+    streams = [
+        _started(_located(records(path, problems, on_progress=on_progress, progress=progress)))
+        for path in files
+    ]
     return _usable(_located(chain.from_iterable(_runs(streams))), problems)
 
 
+def _different(paths: Sequence[str | PathLike[str]], problems: Problems) -> list[Path]:
+    found: dict[object, Path] = {}
+    for path in map(Path, paths):
+        try:
+            about = path.stat()
+            key: object = (about.st_dev, about.st_ino) if about.st_ino else path.resolve()
+        except OSError:
+            key = path  # refused with its reason when it is opened
+        if found.setdefault(key, path) is not path:
+            problems.note(f"{path} is given twice and read once")
+    return list(found.values())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
-    """Without the snapshots of which nobody can tell whose they are."""
+    """Without snapshots of which nobody can tell whose they are, and without symbols that cannot exist."""
+    known: set[tuple[str, str | None]] = set()
     for record in stream:
-        if isinstance(record, Snapshot) and record.symbol is None:
+        if isinstance(record, Frame) and (
+            record.about is None or (record.about.symbol, record.venue) in known
+        ):
+            yield record  # nearly all of them
+            continue
+        symbol, body = _symbol_of(record)
+        if symbol is None and isinstance(record, Snapshot):
             problems.add(record.place, "no diff around this snapshot tells its symbol", record.body)
-        else:
-            yield record
+            continue
+        if symbol is not None:
+            spelled = _spelled(symbol, getattr(record, "venue", None))
+            if spelled is None or (spelled != symbol and isinstance(record, Frame)):
+                problems.add(record.place, f"an impossible symbol {symbol[:50]!r}", body)
+                continue
+            if isinstance(record, Snapshot | Held):
+                record = record._replace(symbol=spelled)
+            elif isinstance(record, Frame):
+                known.add((symbol, record.venue))
+        yield record
+
+
+def _symbol_of(record: Record) -> tuple[str | None, bytes]:
+    if isinstance(record, Frame):
+        return None if record.about is None else record.about.symbol, record.payload
+    if isinstance(record, Snapshot):
+        return record.symbol, record.body
+    return (record.symbol if isinstance(record, Held) else None), b""
+
+
+def _spelled(symbol: str, family: str | None) -> str | None:
+    """The symbol as the exchange would spell it in a frame; None where it cannot be one."""
+    try:
+        return parse_symbol(symbol, venue_of_family(family or "spot"))
+    except InvalidArgument:
+        return None
 
 
 def _started(stream: Iterator[Record]) -> tuple[Record | None, Iterator[Record]]:

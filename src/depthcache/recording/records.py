@@ -96,6 +96,8 @@ class Snapshot(NamedTuple):
     limit: int | None
     """The limit as asked, None where the recording does not tell."""
     venue: str | None
+    requested_ns: int | None = None
+    """When it was asked for, on the same clock as `time_ns`; None: not recorded."""
 
 
 class Answer(NamedTuple):
@@ -130,6 +132,10 @@ class Break(NamedTuple):
     connection: int | None
     """Of which connection; None: of all."""
     reason: str
+    lost: int = 0
+    """How many lines (frames, snapshots, events) the recorder says it could not write."""
+    lost_from_ns: int | None = None
+    """When it began to lose them, which names the loss: two files may tell of the same one."""
 
 
 class Held(NamedTuple):

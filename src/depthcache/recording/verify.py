@@ -3,8 +3,9 @@
 Every diff of a symbol goes to one `Book`, the first snapshot is installed where it stands in the
 recording, and the book decides as it does in the live client: keeping, bridging, dropping, gaps.
 Each applied diff is compared with the exchange's bookTicker (`oracle`). After a gap the book waits
-for a later snapshot of the recording; holes in the ids are counted on. Not here: formats, the
-command, what a gap is (the book and its rules).
+for a later snapshot of the recording; holes in the ids are counted on. Without a snapshot only the ids
+can be checked, and the report says so (`Row.checked`). Not here: formats, the command, what a gap is (the
+book and its rules).
 """
 
 from __future__ import annotations
@@ -14,16 +15,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from os import PathLike
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot, SymbolMismatch
+from depthcache.errors import (
+    BookNotSynced,
+    DepthCacheError,
+    MalformedFrame,
+    MalformedSnapshot,
+    SymbolMismatch,
+)
 from depthcache.model import Best, Outcome, SnapshotOutcome
 from depthcache.recording.digest import level_texts, sha256_of
 from depthcache.recording.oracle import Oracle
 from depthcache.recording.origin import family_of_exchange, venue_of_family
 from depthcache.recording.problems import Problems
+from depthcache.recording.progress import OnProgress
 from depthcache.recording.reading import read
 from depthcache.recording.records import Break, Diff, Frame, Held, Record, Snapshot, Ticker
 
@@ -35,6 +44,9 @@ moment now and then (14 of 174,742 in recordings of 2021 to 2024)."""
 _FIRST_MICROSECONDS = 10**14
 MOST_DIFFERENT_OF_ONE_BOOK = 0.10
 """The same for one book, whose recording may be short (9 of 171 in COIN-M BTCUSD_210924, 2021)."""
+
+
+_TROUBLE = (DepthCacheError, ValueError, ArithmeticError, msgspec.MsgspecError)
 
 
 class ReplayBook(Protocol):
@@ -67,7 +79,7 @@ NewBook = Callable[..., ReplayBook]
 
 @dataclass(slots=True)
 class Row:
-    """The outcome for one symbol. Without a snapshot everything is None but the diffs counted.
+    """The outcome for one symbol. Without a snapshot everything is None but the diffs and gaps counted.
 
     Attributes:
         venue, symbol: whose diffs these are; the venue is the family: spot, usdm, coinm, us, tr.
@@ -76,7 +88,7 @@ class Row:
         diffs_total: how many diffs the recording holds.
         stale_dropped: diffs at or before the book, which are normal after a snapshot.
         applied: diffs that moved the book.
-        gaps: holes in the ids of the diffs.
+        gaps: holes in the ids of the diffs, also where no snapshot was recorded.
         final_u: the update id of the book at the end.
         final_bids, final_asks: its levels a side.
         best_bid, best_ask: [price, quantity] as texts, of the book at the end.
@@ -109,6 +121,20 @@ class Row:
         """What people call it."""
         return f"{self.symbol} ({self.venue})"
 
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """Against what the diffs were checked: `snapshot`, `bookTicker`, `ids`; empty where nothing was.
+
+        `snapshot`: a book grew from a recorded snapshot, diff by diff. `bookTicker`: its best prices were
+        compared. `ids` alone: no snapshot was recorded, so only the chain of the ids is known to be whole.
+        """
+        if self.snapshot_lastUpdateId is None:
+            return ("ids",) if self.diffs_total > 1 else ()
+        if not self.applied:
+            return ()
+        judged = (self.oracle_equal or 0) + (self.oracle_different or 0)
+        return ("snapshot", "bookTicker") if judged else ("snapshot",)
+
     def as_dict(self) -> dict[str, Any]:
         """The row for JSON."""
         return asdict(self)
@@ -122,17 +148,23 @@ class Report:
     problems: Problems
     breaks: int = 0
     """How often the recording itself tells that frames are missing: reconnects, overflows."""
+    lost: int = 0
+    """How many lines the recorder says it could not write (a full disk, a disk that is too slow)."""
     faults: list[str] = field(default_factory=list)
     """What is wrong, one sentence each; empty when every book came out right."""
 
     @property
     def right(self) -> bool:
-        """No gap, few enough differences, every line used."""
+        """No gap, few enough differences, every line used, none lost; `Row.checked` says what that proves."""
         return not self.faults
 
 
 def verify(
-    paths: Sequence[str | PathLike[str]], *, exchange: str | None = None, new_book: NewBook | None = None
+    paths: Sequence[str | PathLike[str]],
+    *,
+    exchange: str | None = None,
+    new_book: NewBook | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Report:
     """Replay recordings and report on every symbol that has diffs or a snapshot.
 
@@ -141,6 +173,7 @@ def verify(
         exchange: whose rules to follow (an exchange name or spot, usdm, coinm, us, tr); by
             default what the recorded host, else what the payloads tell.
         new_book: makes the books; `depthcache.Book` by default.
+        on_progress: called with a `Progress` after every piece of a file.
 
     Raises UnreadableRecording and UnknownExchange.
     """
@@ -148,25 +181,28 @@ def verify(
     make = new_book or _public_book()
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
+    losses: list[Break] = []
     breaks = unanswered = 0
-    for record in read(paths, problems):
+    for record in read(paths, problems, on_progress=on_progress):
         if isinstance(record, Break):
-            hit = [each for each in replays.values() if record.connection in (None, each.connection)]
+            hit = [each for each in replays.values() if each.is_hit(record)]
             for each in hit:
                 each.on_break()
             breaks += record.connection is None
             unanswered += record.connection is not None and bool(hit)
+            losses += [record] if record.lost else []
             continue
         symbol = _symbol(record)
         if symbol is None:
             continue
         breaks, unanswered = breaks + unanswered, 0  # at the end, nothing was interrupted
         key = (family or record.venue or "spot", symbol)
-        replay = replays.get(key)
-        if replay is None:
-            replay = replays[key] = _Replay(*key, make, problems)
-        replay.on(record)
-    return _report([replays[key] for key in sorted(replays)], problems, breaks)
+        try:
+            replay = replays.get(key) or replays.setdefault(key, _Replay(*key, make, problems))
+            replay.on(record)
+        except _TROUBLE as error:  # one symbol or one line in trouble does not end the others
+            problems.add(record.place, str(error))
+    return _report([replays[key] for key in sorted(replays)], problems, breaks, losses)
 
 
 def _public_book() -> NewBook:
@@ -181,8 +217,19 @@ def _symbol(record: Record) -> str | None:
     return record.symbol if isinstance(record, Snapshot | Held) else None
 
 
-def _report(replays: Sequence[_Replay], problems: Problems, breaks: int) -> Report:
-    report = Report([replay.finish() for replay in replays if replay.has_book], problems, breaks)
+def _report(
+    replays: Sequence[_Replay], problems: Problems, breaks: int, losses: Sequence[Break] = ()
+) -> Report:
+    told: dict[object, int] = {}
+    for number, loss in enumerate(losses):
+        key = (number,) if loss.lost_from_ns is None else loss.lost_from_ns
+        told[key] = max(told.get(key, 0), loss.lost)
+    lost = sum(told.values())
+    rows = [replay.finish() for replay in replays if replay.has_book]
+    report = Report(rows, problems, breaks, lost)
+    if losses:
+        first = losses[0]
+        report.faults.append(f"{lost:,} recorded lines were lost, first at {first.place} ({first.reason})")
     for replay in replays:
         report.faults += replay.unlike
         if replay.is_broken:
@@ -192,7 +239,8 @@ def _report(replays: Sequence[_Replay], problems: Problems, breaks: int) -> Repo
     for row in report.rows:
         name = row.name
         if row.gaps:
-            report.faults.append(f"{name} has {row.gaps:,} gap{'s' if row.gaps > 1 else ''}")
+            where = " in its ids" if row.snapshot_lastUpdateId is None else ""
+            report.faults.append(f"{name} has {row.gaps:,} gap{'s' if row.gaps > 1 else ''}{where}")
         elif row.snapshot_lastUpdateId is not None and row.sha256_full is None:
             report.faults.append(f"{name} ends crossed: best bid and best ask overlap")
         judged = (row.oracle_equal or 0) + (row.oracle_different or 0)
@@ -234,6 +282,12 @@ class _Replay:
         """How far event times were ahead of the recorder's clock, which is behind by at least that."""
         self._last: Diff | None = None
         """The newest diff since the gap, to notice further holes."""
+        self._chain: Diff | None = None
+        """The newest diff before the first snapshot: without a snapshot only the ids can be checked."""
+        self._holes = array("q")
+        """Final ids of the diffs before which something is missing in that chain."""
+        self._file: Path | None = None
+        """Whose connection it is: files number theirs alike."""
 
     @property
     def has_book(self) -> bool:
@@ -250,6 +304,12 @@ class _Replay:
         """What people call the symbol."""
         return self._row.name
 
+    def is_hit(self, broken: Break) -> bool:
+        """Whether frames of this symbol may be missing where the recording breaks off."""
+        if broken.connection is None:
+            return True
+        return (broken.connection, broken.place.file) == (self.connection, self._file)
+
     def on(self, record: Record) -> None:
         """Take the next record of this symbol."""
         if isinstance(record, Snapshot):
@@ -264,7 +324,7 @@ class _Replay:
 
     def on_break(self) -> None:
         """Frames may be missing, and the recording says so: what is missing now is no gap."""
-        self._broken, self._last = True, None
+        self._broken, self._last, self._chain = True, None, None
 
     def _on_held(self, held: Held) -> None:
         book = self._book
@@ -281,7 +341,7 @@ class _Replay:
                 )
 
     def _on_diff(self, frame: Frame, diff: Diff) -> None:
-        self.connection = frame.connection
+        self.connection, self._file = frame.connection, frame.place.file
         self._compare_clocks(frame, diff)
         try:
             outcome = self._book.apply(frame.payload)
@@ -289,6 +349,8 @@ class _Replay:
             self._problems.add(frame.place, str(error))
             return
         self._row.diffs_total += 1
+        if self._row.snapshot_lastUpdateId is None:
+            self._follow_chain(diff)
         if self._waiting:
             self._keep(diff, frame.payload)
         elif outcome is Outcome.GAP:
@@ -298,6 +360,14 @@ class _Replay:
         else:
             self._broken = self._broken and outcome is not Outcome.APPLIED
             self._count(self._book, outcome, diff)
+
+    def _follow_chain(self, diff: Diff) -> None:
+        last = self._chain
+        began_anew = last is not None and _is_reset(last, diff)
+        if last is not None and (began_anew or self._hole(last, diff)):
+            self._holes.append(diff.final_update_id)
+        if last is None or began_anew or diff.final_update_id > last.final_update_id:
+            self._chain = diff
 
     def _keep(self, diff: Diff, payload: bytes) -> None:
         if self._row.snapshot_lastUpdateId is not None:
@@ -344,6 +414,8 @@ class _Replay:
         self._row.snapshot_lastUpdateId = snapshot.last_update_id
         self._row.snapshot_bids, self._row.snapshot_asks = len(head.bids), len(head.asks)
         self._stale += sum(u <= snapshot.last_update_id for u in self._let_go)
+        # Holes behind the snapshot's id are found by the book itself.
+        self._gaps += sum(u <= snapshot.last_update_id for u in self._holes)
 
     def _step_through(self, snapshot: Snapshot) -> None:
         """Repeat diff by diff what the book just did at once, for the comparison after each."""
@@ -372,6 +444,7 @@ class _Replay:
         row, book = self._row, self._book
         self._oracle.on_end()
         if row.snapshot_lastUpdateId is None:
+            row.gaps = len(self._holes) if row.diffs_total else None
             return row
         row.stale_dropped, row.applied, row.gaps = self._stale, self._applied, self._gaps
         row.oracle_equal, row.oracle_different = self._oracle.equal, self._oracle.different
@@ -393,6 +466,14 @@ class _Replay:
         if self._venue.continuity == "chained":
             return (diff.previous_final_update_id or 0) > last.final_update_id
         return diff.first_update_id > last.final_update_id + 1
+
+
+def _is_reset(last: Diff, diff: Diff) -> bool:
+    """Whether ids began anew: the exchange made it later than the last one, and its ids lie before."""
+    times = (last.event_time, diff.event_time)
+    if times[0] is None or times[1] is None:
+        return False
+    return times[1] > times[0] and diff.final_update_id < last.first_update_id
 
 
 class _Sides(msgspec.Struct):

@@ -1,0 +1,58 @@
+"""Ctrl-C: the first one asks, the second changes nothing, the third interrupts."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from depthcache.cli.interrupt import Interrupt
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_two_ask_and_the_third_interrupts() -> None:
+    with Interrupt() as interrupt:
+        assert not interrupt.has_happened
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.has_happened
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_the_word_of_a_supervisor_may_come_as_often_as_it_likes() -> None:
+    with Interrupt() as interrupt:
+        for _ in range(5):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.has_happened
+
+
+async def test_a_wait_ends_at_the_first() -> None:
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert await interrupt.wait_async(60)
+
+
+def test_once_all_is_closed_a_late_one_spoils_nothing() -> None:
+    with Interrupt():
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_a_command_that_nobody_interrupted_leaves_everything_as_it_was() -> None:
+    with Interrupt():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)

@@ -33,21 +33,22 @@ OUTER = PUBLIC | frozenset({"recording", "simulator", "venues"})
 """What commands and everything else around the library may use: no core, no io, no native module."""
 
 RULES: dict[str, frozenset[str]] = {
-    "errors": frozenset(),
-    "model": frozenset(),
+    "pickling": frozenset(),
+    "errors": frozenset({"pickling"}),
+    "model": frozenset({"pickling"}),
     "_native": frozenset({"errors", "model"}),
     "venues": frozenset({"errors"}),
-    "reference": frozenset({"errors", "model"}),
+    "reference": frozenset({"errors", "model", "pickling"}),
     "core": frozenset({"venues.venue", "errors", "model", "_native"}),
     "logs": frozenset({"errors", "model", "core.notices"}),
     "io": frozenset({"core", "venues", "errors", "model", "_native", "logs"}),
-    "simulator": frozenset({"io", "reference"}) | OUTER,
+    "simulator": frozenset({"io", "reference", "pickling"}) | OUTER,
     "recording": frozenset({"io", "reference"}) | OUTER,
     "doctor": frozenset({"io", "core.answers"}) | OUTER,
     "cli": OUTER | {"doctor"},
     "web": OUTER,
     "cluster": OUTER,
-    "compat": OUTER,
+    "compat": OUTER | {"pickling"},
 }
 """Part → parts it may import besides itself. `a.b` allows that module alone."""
 

@@ -63,6 +63,9 @@ __all__ = [
     "_columns_alive",
     "_nothing",
     "_on_fork",
+    "_restored_book",
+    "_restored_columns",
+    "_restored_update",
 ]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
@@ -800,6 +803,17 @@ class Router:
 
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""
+
+def _restored_book(state: bytes, exact: bool) -> FrozenBook[float | Decimal]:
+    """The frozen book of a pickled state. Raises InvalidArgument for bytes that are none."""
+
+def _restored_update(
+    state: bytes, exact: bool, skipped: int, is_fresh: bool, changes: bytes | None
+) -> Update[float | Decimal]:
+    """The update of a pickled state. Raises InvalidArgument for bytes that are none."""
+
+def _restored_columns(state: bytes, missing: tuple[MissingBook, ...]) -> Columns:
+    """The columns of a pickled state. Raises InvalidArgument for bytes that are none."""
 
 def _columns_alive() -> tuple[int, int]:
     """For tests of leaks: tables of columns, and structures lent to Arrow libraries, that are alive."""

@@ -17,6 +17,7 @@ from depthcache._native import Follower, Update
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.followers import Followers, Wish
 from depthcache.model import Status
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.client import Client
@@ -155,8 +156,10 @@ def make_follower(
     return follower
 
 
-class Stream:
+class Stream(OneProcess):
     """What the iterators of both faces share: a follower, and its end."""
+
+    _pickle_instead = "pickle the updates that it brings"
 
     def __init__(self, followers: Followers, follower: Follower, *, is_single: bool) -> None:
         self._followers, self._follower, self._is_single = followers, follower, is_single

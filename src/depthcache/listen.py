@@ -19,6 +19,7 @@ from depthcache.errors import InvalidArgument
 from depthcache.follow import Stream, Updates, make_follower
 from depthcache.io.followers import Wish
 from depthcache.io.thread import OwnThread
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.client import Client
@@ -40,13 +41,15 @@ def parse_callback(callback: object) -> Callback:
     return callback
 
 
-class Listener:
+class Listener(OneProcess):
     """A callback at work, made by `on_update`; `close` it, or let it end with its client.
 
     Attributes:
         calls: how often it was called.
         errors: how many of these calls raised; each was logged, and changed nothing.
     """
+
+    _pickle_instead = "pickle the updates that the callback gets"
 
     calls: int
     errors: int

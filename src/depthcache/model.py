@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+
+from depthcache.pickling import FixedMapping
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,19 @@ __all__ = [
 ]
 
 
+def _same_arrays(one: tuple[object, ...], two: object) -> bool:
+    """Whether named tuples with arrays are equal: plain tuples refuse to compare arrays."""
+    if type(one) is not type(two):
+        return False
+    return all(map(_is_same, one, two))
+
+
+def _is_same(one: Any, two: Any) -> bool:
+    if hasattr(one, "shape"):
+        return bool(one.shape == two.shape and (one == two).all())
+    return bool(one == two)
+
+
 class Audit(NamedTuple):
     """A book compared with a snapshot of the exchange at one update id, inside the range both prove.
 
@@ -70,7 +84,7 @@ class Audit(NamedTuple):
     differing: int
     missing: int
     extra: int
-    sources: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    sources: Mapping[str, tuple[int, int]] = FixedMapping({})
 
     @property
     def is_clean(self) -> bool:
@@ -168,6 +182,15 @@ class Integers(NamedTuple):
     price_decimals: int
     quantity_decimals: int
 
+    def __eq__(self, other: object) -> bool:
+        return _same_arrays(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _same_arrays(self, other)
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)  # which refuses: arrays may change
+
 
 class BookArrays(NamedTuple):
     """Both sides of one update id as arrays.
@@ -184,6 +207,15 @@ class BookArrays(NamedTuple):
     complete: bool
     update_id: int
 
+    def __eq__(self, other: object) -> bool:
+        return _same_arrays(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _same_arrays(self, other)
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)  # which refuses: arrays may change
+
 
 class BookIntegers(NamedTuple):
     """The same as exact integers.
@@ -198,6 +230,15 @@ class BookIntegers(NamedTuple):
     asks: Integers
     complete: bool
     update_id: int
+
+    def __eq__(self, other: object) -> bool:
+        return _same_arrays(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _same_arrays(self, other)
+
+    def __hash__(self) -> int:
+        return tuple.__hash__(self)  # which refuses: arrays may change
 
 
 class MissingBook(NamedTuple):

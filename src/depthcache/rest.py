@@ -28,6 +28,7 @@ from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.network import Failure, Response
 from depthcache.io.thread import LoopEnded, LoopThread
+from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,13 +68,15 @@ class Answer:
             raise _rejected(self) from None
 
 
-class Rest:
+class Rest(OneProcess):
     """A session. Any thread and any event loop may use it; it opens nothing before the first question.
 
     `settings`: hosts, proxies, authorities, and the share of the weight; None takes
     `Settings.from_environment()`. Raises InvalidArgument where those cannot work. Every method with a
     request has a twin with `_async` for coroutines, where cancelling ends the request.
     """
+
+    _pickle_instead = "pickle its settings, and make a Rest(settings) there"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings: Settings = Settings.from_environment() if settings is None else settings

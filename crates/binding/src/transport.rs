@@ -135,6 +135,11 @@ pub struct Transport {
 
 #[pymethods]
 impl Transport {
+    fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
+        let instead = "make one in the other process";
+        Err(crate::errors::not_portable("a transport", instead))
+    }
+
     #[new]
     #[pyo3(signature = (router, *, quiet_s, pong_s, ca_file = None, _probe = None))]
     fn new(

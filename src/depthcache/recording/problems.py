@@ -5,7 +5,7 @@ Not here: what makes a whole file unusable; that raises UnreadableRecording.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from depthcache.recording.records import Place
 
@@ -34,12 +34,12 @@ class Problem:
         return f"{self.place}: {self.what}{shown}"
 
 
+@dataclass(slots=True)
 class Problems:
     """All problems of one reading. `total` counts every one, `first` keeps the first 20."""
 
-    def __init__(self) -> None:
-        self.total: int = 0
-        self.first: list[Problem] = []
+    total: int = 0
+    first: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, place: Place, what: str, line: bytes = b"") -> None:
         """Count one problem: `what` is wrong at that `place`, and `line` is what stands there."""

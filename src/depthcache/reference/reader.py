@@ -8,6 +8,7 @@ their slow twins in the tests.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copyreg import __newobj__  # type: ignore[attr-defined]
 from decimal import Decimal
 from operator import index
 from sys import maxsize
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 from depthcache.errors import BookClosed, BookNotSynced, InvalidArgument, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
+from depthcache.pickling import OneProcess
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
@@ -23,8 +25,10 @@ from depthcache.reference.sequence import Continuity
 __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
 
 
-class BookReader:
+class BookReader(OneProcess):
     """The reading surface of a market."""
+
+    _pickle_instead = "pickle book.freeze(), a constant copy of the book"
 
     def __init__(self, source: Any, market: Any = None, *, serve_stale: bool = False) -> None:
         self._market: Market = source if isinstance(source, Market) else source.market(market)
@@ -120,7 +124,7 @@ class BookReader:
             if side.bound is NOTHING
             else edge
             if side.bound is WHOLE
-            else at_width(Decimal(side.bound), side.price_scale)
+            else at_width(cast("Decimal", side.bound), side.price_scale)
             for side, edge in zip((self._market.bids, self._market.asks), edges, strict=True)
         )
         if self._exact:
@@ -270,6 +274,23 @@ class FrozenBook(BookReader):
     def complete(self) -> bool:
         """Whether every level asked for is proven on both sides."""
         return self._complete
+
+    def __reduce__(self) -> Any:
+        return __newobj__, (type(self),), vars(self)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash((self.exchange, self.symbol, self.last_update_id))
+
+    def _told(self) -> tuple[object, ...]:
+        """All that can be read of it."""
+        market = self._market
+        facts = (self.exchange, self.symbol, market.status(), self.unconfirmed, self._times, self._complete)
+        held = [(side.sorted(), side.bound) for side in (market.bids, market.asks)]
+        ids = (self.last_update_id, self.confirmed_ns, self._exact)
+        return (*facts, self.counters, self.coverage, *held, *ids)
 
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:  # noqa: ARG002
         """A smaller copy."""

@@ -93,7 +93,7 @@ class Faults:
     until_ns: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
     """How often each happened."""
-    _dice: random.Random = field(init=False, repr=False)
+    _dice: random.Random = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -27,6 +27,7 @@ from depthcache.core.proof import Source
 from depthcache.follow import AnyMode, FollowOptions, Stream, parse_wish
 from depthcache.io.runner import Runner
 from depthcache.model import Status
+from depthcache.pickling import OneProcess
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.memory import MemoryNetwork
 from depthcache.simulator.truth import differences
@@ -40,8 +41,10 @@ __all__ = ["Pair"]
 _S_NS = 1_000_000_000
 
 
-class Pair:
+class Pair(OneProcess):
     """One client and one exchange; `now_ns` is their clock."""
+
+    _pickle_instead = "pickle frozen books"
 
     def __init__(
         self,

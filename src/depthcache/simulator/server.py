@@ -18,6 +18,7 @@ from typing import Protocol, Self, TypeVar, runtime_checkable
 from depthcache import venues
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
+from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier, Deflate
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
@@ -36,13 +37,15 @@ class _KnowsTruth(Protocol):
     def truth(self, venue: str, symbol: str) -> Truth: ...
 
 
-class Server:
+class Server(OneProcess):
     """An embedded exchange on loopback; runs from the moment it is made until `close` or `with` ends it.
 
     `settings` point a client of this package at it, `environment` any program that reads the
     environment, `url` any other client: every venue is mounted under `<url>/<exchange name>`. All
     methods may be called from any thread.
     """
+
+    _pickle_instead = "pickle its settings, and connect with them there"
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4, uuid5
 import depthcache
 from depthcache import ConnectionFacts, venues
 from depthcache.compat.ubldc.rates import Rates
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["StreamFace", "human_bytes", "human_seconds"]
 
 
-class StreamFace:
+class StreamFace(OneProcess):
     """What the streams of a manager do. Any thread may use it."""
+
+    _pickle_instead = "pickle what its methods return"
 
     def __init__(self, manager: BinanceLocalDepthCacheManager) -> None:
         self._manager = manager

@@ -5,12 +5,13 @@ Pure functions. Not here: which cache is read, and whether it may be.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isnan
 from operator import index
 
 from depthcache import InvalidArgument, Side
 
-__all__ = ["MOST_LEVELS", "read_levels"]
+__all__ = ["MOST_LEVELS", "read_levels", "select_from"]
 
 MOST_LEVELS = 1_000
 """The old library held so many levels a side; reads return no more, whatever the book knows."""
@@ -31,6 +32,34 @@ def read_levels(side: Side, limit_count: int | None, threshold_volume: float | N
     most = MOST_LEVELS if limit is None or limit < 0 else min(limit, MOST_LEVELS)
     levels = side[:most] if threshold is None else side.up_to_value(threshold)[:most]
     return [[price, quantity] for price, quantity in levels][:limit]
+
+
+def select_from(
+    items: Mapping[str, float],
+    limit_count: int | None = None,
+    reverse: bool = False,
+    threshold_volume: float | None = None,
+) -> list[list[float]]:
+    """Levels of a plain mapping of prices to quantities, texts or numbers, by the same two rules.
+
+    Sorted by price, from the lowest (from the highest with `reverse`). Unlike those of a book, values are
+    summed as floats, as the old library did. Raises InvalidArgument for what is no mapping, ValueError for
+    texts that are no numbers.
+    """
+    if not isinstance(items, Mapping):
+        raise InvalidArgument(name="items", value=items, allowed="a mapping of prices to quantities")
+    limit = _limit(limit_count)
+    levels = [[float(price), float(quantity)] for price, quantity in items.items()]
+    levels.sort(key=lambda level: level[0], reverse=reverse)
+    if threshold_volume is None:
+        return levels[:limit]
+    taken, value = 0, 0.0
+    for price, quantity in levels:
+        more = value + price * quantity
+        if value != 0 and not more <= threshold_volume:
+            break
+        taken, value = taken + 1, more
+    return levels[:taken][:limit]
 
 
 def _limit(limit_count: int | None) -> int | None:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode
 
+from depthcache.arguments import parse_real, parse_whole
 from depthcache.core.answers import error_in, judge
 from depthcache.core.policy import to_ns
 from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected, UsageError
@@ -182,6 +183,8 @@ class Rest(OneProcess):
         self, exchange: str, path: str, weight: int, query: Mapping[str, object] | None, timeout_s: float
     ) -> Answer:
         venue = self.settings.venue(exchange)
+        weight = parse_whole(weight, name="weight", allowed="a whole number, 0 or more", least=0)
+        timeout_s = _timeout_s(timeout_s)
         url = _url(venue.endpoints.rest + path, query)
         budget, policy = shared_budgets().of(venue), self.settings.policy
         ends_ns = monotonic_ns() + to_ns(timeout_s)
@@ -207,6 +210,7 @@ class Rest(OneProcess):
         from depthcache.io import rest  # aiohttp is loaded by the first request
 
         assert self._sessions is not None  # noqa: S101 - this runs on the thread that made them
+        timeout_s = _timeout_s(timeout_s)
         url, body = _url(url, query), None if posted is None else json.dumps(posted).encode()
         begun_ns, proxies = monotonic_ns(), self.settings.proxies
         got = await rest.fetch(
@@ -257,6 +261,10 @@ class _Sessions:
 
     async def __aexit__(self, *_: object) -> None:
         await self.open.aclose()
+
+
+def _timeout_s(timeout: float) -> float:
+    return parse_real(timeout, name="timeout", allowed="seconds, 0 or more", least=0)
 
 
 def _url(url: str, query: Mapping[str, object] | None) -> str:

@@ -15,6 +15,7 @@ from os import PathLike, fspath
 from typing import Any, Literal, cast
 
 from depthcache import venues
+from depthcache.arguments import parse_whole
 from depthcache.core.policy import Policy
 from depthcache.errors import InvalidArgument
 from depthcache.pickling import FixedMapping
@@ -75,10 +76,9 @@ class Settings:
             folder = getattr(self, name)
             if not isinstance(folder, str | PathLike | None):
                 raise InvalidArgument(name=name, value=folder, allowed="the path of a folder, or None")
-        size = self.flight_bytes
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MOST_FLIGHT_BYTES:
-            allowed = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}"
-            raise InvalidArgument(name="flight_bytes", value=size, allowed=allowed)
+        allowed, most = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}", _MOST_FLIGHT_BYTES
+        size = parse_whole(self.flight_bytes, name="flight_bytes", allowed=allowed, least=0, most=most)
+        object.__setattr__(self, "flight_bytes", size)
         checked = {venues.venue(name).name: _checked(name, value) for name, value in self.endpoints.items()}
         object.__setattr__(self, "endpoints", FixedMapping(checked))
 

@@ -14,7 +14,8 @@ from operator import index
 from sys import maxsize
 from typing import Any, cast
 
-from depthcache.errors import BookClosed, BookNotSynced, InvalidArgument, MalformedFrame, SymbolMismatch
+from depthcache.arguments import parse_whole
+from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
@@ -168,7 +169,7 @@ class BookReader(OneProcess):
 
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:
         """A constant copy of the best levels."""
-        _check_levels(levels)
+        levels = _parsed(levels)
         serves = self._serve_stale if on_stale is None else on_stale == "serve"
         refuse_unusable(self._market, serve_stale=serves)
         return FrozenBook(self, levels)
@@ -212,7 +213,8 @@ class Side:
         self._reader._check()
         if not isinstance(key, slice):
             return self._reader._levels(self._side)[index(key)]
-        part = cast("slice[int | None, int | None, int | None]", key)
+        ends = (key.start, key.stop, key.step)
+        part = slice(*(None if end is None else index(end) for end in ends))
         levels = Levels(self._reader._levels(self._side)[part])
         levels.complete = self._complete(part)
         levels.update_id = cast("int", self._reader.last_update_id)
@@ -294,7 +296,7 @@ class FrozenBook(BookReader):
 
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:  # noqa: ARG002
         """A smaller copy."""
-        _check_levels(levels)
+        levels = _parsed(levels)
         self._check()
         return FrozenBook(self, levels)
 
@@ -346,7 +348,8 @@ def as_bytes(frame: Any) -> bytes:
     raise TypeError(f"a frame is bytes, bytearray, memoryview or str, not {type(frame).__name__}")
 
 
-def _check_levels(levels: int | None) -> None:
-    if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 0):
-        allowed = "a whole number, 0 or more, or None for all"
-        raise InvalidArgument(name="levels", value=levels, allowed=allowed)
+def _parsed(levels: int | None) -> int | None:
+    if levels is None:
+        return None
+    allowed = "a whole number, 0 or more, or None for all"
+    return parse_whole(levels, name="levels", allowed=allowed, least=0, most=10**30)

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from depthcache import venues
-from depthcache.errors import InvalidArgument, UsageError
+from depthcache.arguments import parse_whole
+from depthcache.errors import UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
@@ -65,8 +66,8 @@ class Server(OneProcess):
 
         Raises InvalidArgument for a port that is taken.
         """
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
-            raise InvalidArgument(name="port", value=port, allowed="0 to 65535, 0 for any free one")
+        allowed = "0 to 65535, 0 for any free one"
+        port = parse_whole(port, name="port", allowed=allowed, least=0, most=65_535)
         self.exchange = exchange
         self._carrier = Carrier(
             exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=tls, deflate=deflate

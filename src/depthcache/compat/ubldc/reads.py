@@ -6,10 +6,10 @@ Pure functions. Not here: which cache is read, and whether it may be.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isnan
 from operator import index
 
 from depthcache import InvalidArgument, Side
+from depthcache.arguments import parse_real
 
 __all__ = ["MOST_LEVELS", "read_levels", "select_from"]
 
@@ -76,8 +76,8 @@ def _threshold(threshold_volume: float | None) -> float | None:
     """None for what leaves every level."""
     if threshold_volume is None:
         return None
-    is_number = isinstance(threshold_volume, int | float) and not isinstance(threshold_volume, bool)
-    if not is_number or isnan(threshold_volume):
-        allowed = "a number (in the quote asset), or None"
-        raise InvalidArgument(name="threshold_volume", value=threshold_volume, allowed=allowed)
-    return None if threshold_volume >= _EVERYTHING else max(threshold_volume, 0)
+    allowed, everything = "a number (in the quote asset), or None", float("inf")
+    threshold = parse_real(
+        threshold_volume, name="threshold_volume", allowed=allowed, least=-everything, most=everything
+    )
+    return None if threshold >= _EVERYTHING else max(threshold, 0)

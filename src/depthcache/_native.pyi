@@ -105,7 +105,8 @@ class Side(Generic[N_co]):
         """The best levels that together are worth at most `quote`, in price times quantity; the best always.
 
         The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
-        does; here the sums are exact. Raises InvalidArgument, BookNotSynced, BookClosed.
+        does; here the sums are exact. Refused on COIN-M, where quantities are contracts. Raises
+        InvalidArgument, BookNotSynced, BookClosed.
         """
     def to_numpy(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
@@ -306,8 +307,9 @@ class BookReader(Generic[N_co]):
         """What a market order would get: average and worst price, slippage against the mid, what is left.
 
         `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
-        quote asset (`quote`), one of them; it is above 0. Fees are no part of it. Raises InvalidArgument,
-        BookNotSynced, BookClosed.
+        quote asset (`quote`), one of them; it is above 0. On COIN-M `base` counts contracts and `quote` is
+        refused, because a book does not know what a contract is worth. Fees are no part of it. Raises
+        InvalidArgument, BookNotSynced, BookClosed.
         """
     def size_to_move(self, side: Literal["buy", "sell"], bps: Amount) -> SizeToMove[N_co]:
         """How much a market order must take until the best price of its side has moved by `bps` basis points.

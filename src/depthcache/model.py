@@ -329,7 +329,7 @@ class Depth(NamedTuple, Generic[N_co]):
 
     Attributes:
         base: the sum of the quantities, in the base asset, in contracts on COIN-M.
-        quote: the sum of price times quantity, in the quote asset; no amount of money on COIN-M.
+        quote: the sum of price times quantity, in the quote asset; not a number (NaN) on COIN-M.
         levels: how many levels.
         complete: whether all of the part is proven.
     """
@@ -364,12 +364,13 @@ class Fill(NamedTuple, Generic[N_co]):
     """What a market order of a size would get from the book as it is, without fees.
 
     Attributes:
-        average: the average price, `quote / base`; None where nothing is filled.
+        average: the average price, `quote / base` (on COIN-M contracts by the coins they are
+            worth, as the exchange reports it); None where nothing is filled.
         worst: the price of the last level that was touched; None where there is none.
         slippage_bps: how much worse than the mid the average is, in basis points of the mid, above 0 for
             buyers and sellers alike; None where nothing is filled or a side is empty.
         base: what is filled, in the base asset, in contracts on COIN-M.
-        quote: what is filled, in the quote asset; no amount of money on COIN-M.
+        quote: what is filled, in the quote asset; not a number (NaN) on COIN-M.
         unfilled: what the book is not enough for, in the unit of the size.
         levels: how many levels were touched.
         complete: whether every level that was touched is proven and, where something is unfilled, that the
@@ -393,7 +394,7 @@ class SizeToMove(NamedTuple, Generic[N_co]):
 
     Attributes:
         base: the sum of the quantities that must be taken, in the base asset, in contracts on COIN-M.
-        quote: the sum of price times quantity; no amount of money on COIN-M.
+        quote: the sum of price times quantity; not a number (NaN) on COIN-M.
         price: where the best price of the side then stands; None where the side is empty by then.
         levels: how many levels are taken.
         complete: whether these levels, and the one where the price then stands, are proven.

@@ -3,6 +3,7 @@
 mod analytics;
 mod arguments;
 mod columns;
+mod contracts;
 mod errors;
 mod events;
 mod follow;

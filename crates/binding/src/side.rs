@@ -11,6 +11,7 @@ use pyo3::types::{PyIterator, PySlice, PyType};
 
 use crate::analytics;
 use crate::columns::{self, Asked};
+use crate::contracts;
 use crate::errors;
 use crate::frozen::FrozenBook;
 use crate::portable;
@@ -101,6 +102,7 @@ impl Side {
         py: Python<'py>,
         quote: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        contracts::check_quote(&self.source, quote)?;
         let (which, amount) = (self.which, analytics::value(quote)?);
         let found = self.source.read(py, self.serve_stale, move |book| {
             let fitting = up_to_value(book, which, amount);

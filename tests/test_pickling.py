@@ -455,6 +455,19 @@ def test_an_update_that_may_not_be_read_still_may_not() -> None:
         _ = lost.best
 
 
+@pytest.mark.parametrize("condition", ["stale", "halted", "disconnected", "closed"])
+def test_a_frozen_book_keeps_its_status_and_reason(condition: Any) -> None:
+    doubted = router()
+    doubted.set_condition(1, condition, "because\nof it", 9)
+    follower = doubted.follow("status", on_stale="serve")
+    follower.add(doubted, 1)
+    told = follower.take(10)
+    assert told is not None
+    again = pickle.loads(pickle.dumps(told))  # noqa: S301
+    assert (again.status, again.reason, again.since_ns) == (Status(condition), "because\nof it", 9)
+    assert (again, again.counters) == (told, told.counters)
+
+
 def states() -> Iterator[tuple[Callable[..., object], bytes, tuple[Any, ...]]]:
     values: tuple[Any, ...] = (book().freeze(), updates()[1], book().to_arrow(exact=True), books_of_two())
     for value in values:

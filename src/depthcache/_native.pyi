@@ -344,7 +344,10 @@ class BookReader(Generic[N_co]):
 
 @disjoint_base
 class FrozenBook(BookReader[N_co]):
-    """A constant copy of a book: the same reading surface, never changing, any thread."""
+    """A constant copy of a book: the same reading surface, never changing, any thread.
+
+    It pickles with every digit, and is equal to a copy with the same facts, numbers and exactness.
+    """
 
     def __new__(cls, *args: Never, **kwargs: Never) -> Self:
         """Raises TypeError: a frozen book comes from `freeze`."""
@@ -354,6 +357,8 @@ class FrozenBook(BookReader[N_co]):
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object) -> Self: ...
 
 @final
 class Update(FrozenBook[N_co]):
@@ -502,6 +507,8 @@ class Columns:
     def to_polars(self) -> pl.DataFrame:
         """A DataFrame over the same memory. Raises PackageMissing (an ImportError)."""
     def _parts(self) -> list[tuple[str, str, Buffer, Buffer | None, list[str] | None]]: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object) -> Self: ...
     def __arrow_c_schema__(self) -> CapsuleType: ...
     def __arrow_c_array__(
         self, requested_schema: CapsuleType | None = None

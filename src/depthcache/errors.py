@@ -29,11 +29,10 @@ all of it, subclasses of programs as well. Not here: log lines.
 
 from __future__ import annotations
 
-from copyreg import __newobj__  # type: ignore[attr-defined]
 from pathlib import PurePath
 from typing import Any, Self
 
-from depthcache.pickling import attributes, deep, is_same, portable
+from depthcache.pickling import attributes, bare, deep, is_same, portable
 
 __all__ = [
     "BookClosed",
@@ -73,7 +72,7 @@ class DepthCacheError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         state = {name: portable(value) for name, value in attributes(self).items()}
         args = tuple(map(portable, self.args))
-        return __newobj__, (type(self), *args), {**state, "args": args}
+        return bare, (type(self), *args), {**state, "args": args}
 
     def __copy__(self) -> Self:
         return self._made({**attributes(self), "args": self.args})
@@ -83,7 +82,7 @@ class DepthCacheError(Exception):
         return self._made({**facts, "args": tuple(deep(value, memo) for value in self.args)})
 
     def _made(self, state: dict[str, Any]) -> Self:
-        made: Self = type(self).__new__(type(self), *state["args"])
+        made: Self = bare(type(self), *state["args"])
         made.__setstate__(state)
         return made
 

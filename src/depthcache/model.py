@@ -57,7 +57,8 @@ def _same_arrays(one: tuple[object, ...], two: object) -> bool:
     """Whether named tuples with arrays are equal: plain tuples refuse to compare arrays."""
     if type(one) is not type(two):
         return False
-    return all(map(_is_same, one, two))
+    others: Any = two
+    return all(map(_is_same, one, others))
 
 
 def _is_same(one: Any, two: Any) -> bool:
@@ -189,7 +190,7 @@ class Integers(NamedTuple):
         return not _same_arrays(self, other)
 
     def __hash__(self) -> int:
-        return tuple.__hash__(self)  # which refuses: arrays may change
+        return hash(tuple(self))  # which refuses: arrays may change
 
 
 class BookArrays(NamedTuple):
@@ -214,7 +215,7 @@ class BookArrays(NamedTuple):
         return not _same_arrays(self, other)
 
     def __hash__(self) -> int:
-        return tuple.__hash__(self)  # which refuses: arrays may change
+        return hash(tuple(self))  # which refuses: arrays may change
 
 
 class BookIntegers(NamedTuple):
@@ -238,7 +239,7 @@ class BookIntegers(NamedTuple):
         return not _same_arrays(self, other)
 
     def __hash__(self) -> int:
-        return tuple.__hash__(self)  # which refuses: arrays may change
+        return hash(tuple(self))  # which refuses: arrays may change
 
 
 class MissingBook(NamedTuple):

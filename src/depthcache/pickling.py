@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-__all__ = ["FixedMapping", "OneProcess", "attributes", "deep", "is_same", "portable"]
+__all__ = ["FixedMapping", "OneProcess", "attributes", "bare", "deep", "is_same", "portable"]
 
 K = TypeVar("K")
 V = TypeVar("V", covariant=True)
@@ -32,6 +32,11 @@ class OneProcess:
             f"{article} {name} belongs to the process that made it and cannot be pickled or copied: "
             f"{self._pickle_instead}"
         )
+
+
+def bare(cls: Any, *args: object) -> Any:
+    """An object of a class whose `__init__` was not called; pickles name this function."""
+    return cls.__new__(cls, *args)
 
 
 def attributes(error: BaseException) -> dict[str, Any]:

@@ -8,7 +8,6 @@ their slow twins in the tests.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copyreg import __newobj__  # type: ignore[attr-defined]
 from decimal import Decimal
 from operator import index
 from sys import maxsize
@@ -17,7 +16,7 @@ from typing import Any, cast
 from depthcache.arguments import parse_whole
 from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
-from depthcache.pickling import OneProcess
+from depthcache.pickling import OneProcess, bare
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
@@ -121,11 +120,11 @@ class BookReader(OneProcess):
             return CompleteTo(None, None)
         edges = (Decimal(0), Decimal("Infinity"))
         bids, asks = (
-            None
-            if side.bound is NOTHING
-            else edge
+            edge
             if side.bound is WHOLE
-            else at_width(cast("Decimal", side.bound), side.price_scale)
+            else at_width(side.bound, side.price_scale)
+            if isinstance(side.bound, Decimal)
+            else None
             for side, edge in zip((self._market.bids, self._market.asks), edges, strict=True)
         )
         if self._exact:
@@ -213,7 +212,8 @@ class Side:
         self._reader._check()
         if not isinstance(key, slice):
             return self._reader._levels(self._side)[index(key)]
-        ends = (key.start, key.stop, key.step)
+        given = cast("Any", key)
+        ends: tuple[Any, ...] = (given.start, given.stop, given.step)
         part = slice(*(None if end is None else index(end) for end in ends))
         levels = Levels(self._reader._levels(self._side)[part])
         levels.complete = self._complete(part)
@@ -278,10 +278,12 @@ class FrozenBook(BookReader):
         return self._complete
 
     def __reduce__(self) -> Any:
-        return __newobj__, (type(self),), vars(self)
+        return bare, (type(self),), vars(self)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._told() == other._told()
+        if not isinstance(other, FrozenBook) or type(self) is not type(other):
+            return False
+        return self._told() == other._told()
 
     def __hash__(self) -> int:
         return hash((self.exchange, self.symbol, self.last_update_id))

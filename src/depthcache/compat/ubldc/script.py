@@ -10,7 +10,7 @@ import io
 import os
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -84,7 +84,7 @@ def _run(script: str) -> None:
 
 
 @contextmanager
-def _missing_libraries_in_one_line() -> Iterator[None]:
+def _missing_libraries_in_one_line() -> Generator[None]:
     """One line instead of a traceback where a program needs a library beside this one."""
     try:
         yield

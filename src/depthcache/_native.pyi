@@ -65,6 +65,9 @@ __all__ = [
     "_nothing",
     "_on_fork",
     "_pretend",
+    "_restored_book",
+    "_restored_columns",
+    "_restored_update",
     "now_ns",
 ]
 
@@ -105,7 +108,8 @@ class Side(Generic[N_co]):
         """The best levels that together are worth at most `quote`, in price times quantity; the best always.
 
         The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
-        does; here the sums are exact. Raises InvalidArgument, BookNotSynced, BookClosed.
+        does; here the sums are exact. Refused on COIN-M, where quantities are contracts. Raises
+        InvalidArgument, BookNotSynced, BookClosed.
         """
     def to_numpy(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
@@ -307,8 +311,9 @@ class BookReader(Generic[N_co]):
         """What a market order would get: average and worst price, slippage against the mid, what is left.
 
         `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
-        quote asset (`quote`), one of them; it is above 0. Fees are no part of it. Raises InvalidArgument,
-        BookNotSynced, BookClosed.
+        quote asset (`quote`), one of them; it is above 0. On COIN-M `base` counts contracts and `quote` is
+        refused, because a book does not know what a contract is worth. Fees are no part of it. Raises
+        InvalidArgument, BookNotSynced, BookClosed.
         """
     def size_to_move(self, side: Literal["buy", "sell"], bps: Amount) -> SizeToMove[N_co]:
         """How much a market order must take until the best price of its side has moved by `bps` basis points.
@@ -343,7 +348,10 @@ class BookReader(Generic[N_co]):
 
 @disjoint_base
 class FrozenBook(BookReader[N_co]):
-    """A constant copy of a book: the same reading surface, never changing, any thread."""
+    """A constant copy of a book: the same reading surface, never changing, any thread.
+
+    It pickles with every digit, and is equal to a copy with the same facts, numbers and exactness.
+    """
 
     def __new__(cls, *args: Never, **kwargs: Never) -> Self:
         """Raises TypeError: a frozen book comes from `freeze`."""
@@ -353,6 +361,8 @@ class FrozenBook(BookReader[N_co]):
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object) -> Self: ...
 
 @final
 class Update(FrozenBook[N_co]):
@@ -512,6 +522,8 @@ class Columns:
     def to_polars(self) -> pl.DataFrame:
         """A DataFrame over the same memory. Raises PackageMissing (an ImportError)."""
     def _parts(self) -> list[tuple[str, str, Buffer, Buffer | None, list[str] | None]]: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object) -> Self: ...
     def __arrow_c_schema__(self) -> CapsuleType: ...
     def __arrow_c_array__(
         self, requested_schema: CapsuleType | None = None
@@ -887,6 +899,17 @@ def _pretend(passed_ns: int, *, slept_ns: int = 0) -> None:
 
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""
+
+def _restored_book(state: bytes, exact: bool) -> FrozenBook[float | Decimal]:
+    """The frozen book of a pickled state. Raises InvalidArgument for bytes that are none."""
+
+def _restored_update(
+    state: bytes, exact: bool, skipped: int, is_fresh: bool, changes: bytes | None
+) -> Update[float | Decimal]:
+    """The update of a pickled state. Raises InvalidArgument for bytes that are none."""
+
+def _restored_columns(state: bytes, missing: tuple[MissingBook, ...]) -> Columns:
+    """The columns of a pickled state. Raises InvalidArgument for bytes that are none."""
 
 def _columns_alive() -> tuple[int, int]:
     """For tests of leaks: tables of columns, and structures lent to Arrow libraries, that are alive."""

@@ -18,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
+from depthcache.arguments import parse_real
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import Refusal, TellAudit, TellTrouble
 from depthcache.core.link import Link
@@ -253,6 +254,7 @@ class Client(Generic[B]):
         self, market: int, book: BookReader, limit: int, *, seconds: float, timeout_s: float | None
     ) -> Audit:
         """The same for some time, with the exchange's other streams besides. Raises the same."""
+        seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
         first = await self.audit(market, book, limit, timeout_s=timeout_s)
         if seconds <= 0:
             return first

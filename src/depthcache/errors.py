@@ -23,14 +23,17 @@
         └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
 
 Facts are attributes (keyword-only in the constructors); the message is built from them and
-says what happened, with which value, and what is allowed or happens next. Not here: log lines.
+says what happened, with which value, and what is allowed or happens next. Errors pickle and copy with
+all of it, subclasses of programs as well. Not here: log lines.
 """
 
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import Any, Self
 
 from depthcache.foreign_text import clean, escaped, without_credentials
+from depthcache.pickling import attributes, bare, deep, is_same, portable
 
 __all__ = [
     "BookClosed",
@@ -73,7 +76,37 @@ def _begin(value: object) -> str:
 
 
 class DepthCacheError(Exception):
-    """Base of every error raised by depthcache."""
+    """Base of every error raised by depthcache.
+
+    Errors of one class with the same text and facts are equal. They pickle, with their notes and without
+    their cause and traceback; a fact that pickle cannot carry over arrives as its `repr`.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: portable(value) for name, value in attributes(self).items()}
+        args = tuple(map(portable, self.args))
+        return bare, (type(self), *args), {**state, "args": args}
+
+    def __copy__(self) -> Self:
+        return self._made({**attributes(self), "args": self.args})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        facts = {name: deep(value, memo) for name, value in attributes(self).items()}
+        return self._made({**facts, "args": tuple(deep(value, memo) for value in self.args)})
+
+    def _made(self, state: dict[str, Any]) -> Self:
+        made: Self = bare(type(self), *state["args"])
+        made.__setstate__(state)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or not isinstance(other, DepthCacheError):
+            return NotImplemented
+        one, two = ({**attributes(error), "__notes__": None} for error in (self, other))
+        return self is other or (self.args == other.args and is_same(one, two))
+
+    def __hash__(self) -> int:
+        return hash((type(self), str(self)))
 
 
 # --- the caller ------------------------------------------------------------------------------

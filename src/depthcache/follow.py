@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
 
 from depthcache._native import Follower, Update
+from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.followers import Followers, Wish
 from depthcache.model import Status
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.client import Client
@@ -103,16 +105,17 @@ def parse_wish(mode: AnyMode, levels: int | None, default: OnStale, options: Fol
         allowed = " or ".join(repr(each.value) for each in FollowMode)
         raise InvalidArgument(name="mode", value=mode, allowed=allowed) from None
     least = 1 if parsed is FollowMode.LEVELS else 0
-    if not _is_count(levels, least) and (levels is not None or least):
+    if levels is not None or least:
         allowed = f"a number of levels, {least} or more" + ("" if least else ", or None for all")
-        raise InvalidArgument(name="levels", value=levels, allowed=allowed)
-    buffer = {
+        levels = parse_whole(levels, name="levels", allowed=allowed, least=least)
+    given = {
         "buffer": options.get("buffer", BUFFER),
         "buffer_bytes": options.get("buffer_bytes", BUFFER_BYTES),
     }
-    for name, number in buffer.items():
-        if not _is_count(number, 0):
-            raise InvalidArgument(name=name, value=number, allowed="a number, 0 or more")
+    buffer = {
+        name: parse_whole(number, name=name, allowed="a number, 0 or more", least=0)
+        for name, number in given.items()
+    }
     on_stale = options.get("on_stale")
     return Wish(
         mode=parsed.value,
@@ -129,15 +132,9 @@ def _interval_ns(mode: FollowMode, interval_ms: object) -> int:
             allowed = "None in this mode; mode='interval' has items every so many milliseconds"
             raise InvalidArgument(name="interval_ms", value=interval_ms, allowed=allowed)
         return 0
-    is_number = isinstance(interval_ms, int | float) and not isinstance(interval_ms, bool)
-    if not is_number or not 1 <= interval_ms <= 86_400_000:  # type: ignore[operator]
-        allowed = "milliseconds, from 1 to those of a day"
-        raise InvalidArgument(name="interval_ms", value=interval_ms, allowed=allowed)
-    return round(interval_ms * 1_000_000)  # type: ignore[operator]
-
-
-def _is_count(number: object, least: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and least <= number < 2**63
+    allowed = "milliseconds, from 1 to those of a day"
+    wait_ms = parse_real(interval_ms, name="interval_ms", allowed=allowed, least=1, most=86_400_000)
+    return round(wait_ms * 1_000_000)
 
 
 def make_follower(
@@ -155,8 +152,10 @@ def make_follower(
     return follower
 
 
-class Stream:
+class Stream(OneProcess):
     """What the iterators of both faces share: a follower, and its end."""
+
+    _pickle_instead = "pickle the updates that it brings"
 
     def __init__(self, followers: Followers, follower: Follower, *, is_single: bool) -> None:
         self._followers, self._follower, self._is_single = followers, follower, is_single

@@ -1,15 +1,22 @@
 """Callbacks: functions that are called with each item of following a book.
 
-Whatever a callback does, books go on: an error is counted, logged and forgotten; one that takes its time
-loses states of the book, as any slow consumer. Not here: what an item is (`follow`).
+Whatever a callback raises, books and the other callbacks go on: it is counted, logged and forgotten,
+`SystemExit`, `GeneratorExit` and `CancelledError` as well. A callback that takes its time loses states of the
+book, as any slow consumer. What a signal handler raises in the middle of a callback, such as Ctrl-C, ends the
+program as everywhere else. Not here: what an item is (`follow`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
-from threading import Lock, current_thread
+from threading import Lock, current_thread, main_thread
+from traceback import walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -19,6 +26,7 @@ from depthcache.errors import InvalidArgument
 from depthcache.follow import Stream, Updates, make_follower
 from depthcache.io.followers import Wish
 from depthcache.io.thread import OwnThread
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.client import Client
@@ -40,13 +48,16 @@ def parse_callback(callback: object) -> Callback:
     return callback
 
 
-class Listener:
+class Listener(OneProcess):
     """A callback at work, made by `on_update`; `close` it, or let it end with its client.
 
     Attributes:
         calls: how often it was called.
-        errors: how many of these calls raised; each was logged, and changed nothing.
+        errors: how many of these calls raised anything, `SystemExit` and the like included; each was logged,
+            and changed nothing.
     """
+
+    _pickle_instead = "pickle the updates that the callback gets"
 
     calls: int
     errors: int
@@ -86,13 +97,34 @@ class Listener:
         self.calls += 1
         try:
             return self._callback(update)
-        except Exception as error:  # noqa: BLE001 - it is the user's, and books must live on
+        except BaseException as error:
             self._on_error(error)
+            if _is_of_a_signal(error):
+                raise
             return None
 
-    def _on_error(self, error: Exception) -> None:
+    def _on_error(self, error: BaseException) -> None:
         self.errors += 1
-        logs.callback_failed(callback=self._callback, error=error)
+        with suppress(Exception):  # a log handler of the program
+            logs.callback_failed(callback=self._callback, error=error)
+
+
+def _is_of_a_signal(error: BaseException) -> bool:
+    """Whether the handler of a signal raised it, in the main thread and in the middle of anything."""
+    if isinstance(error, Exception) or current_thread() is not main_thread():
+        return False
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    if isinstance(error, KeyboardInterrupt) and signal.default_int_handler in handlers:
+        return True
+    ran = {frame.f_code for frame, _ in walk_tb(error.__traceback__)}
+    return any(_code(handler) in ran for handler in handlers)
+
+
+def _code(handler: object) -> object:
+    """The code of a function, a method or a partial of one (asyncio's); None for others."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return getattr(handler, "__code__", None)
 
 
 def listen(client: Client[Any], wish: Wish, callback: Callback, *, market: int | None) -> Listener:
@@ -111,9 +143,11 @@ class _LoopListener(Listener):
     """A callback of an event loop."""
 
     _stream: Updates
+    _task: asyncio.Task[Any] | None = None
 
     async def work(self) -> None:
         """Until the stream ends."""
+        self._task = asyncio.current_task()
         try:
             async for update in self._stream:
                 result = self._call(update)
@@ -125,8 +159,22 @@ class _LoopListener(Listener):
     async def _await(self, result: Awaitable[object]) -> None:
         try:
             await result
-        except Exception as error:  # noqa: BLE001 - it is the user's, and books must live on
+        except BaseException as error:
+            if self._is_ended_by(error):
+                raise
             self._on_error(error)
+            if _is_of_a_signal(error):
+                raise
+
+    def _is_ended_by(self, error: BaseException) -> bool:
+        """Whether the callback is being ended: with its client, or with its event loop."""
+        if isinstance(error, GeneratorExit):
+            try:
+                return asyncio.current_task() is not self._task
+            except RuntimeError:  # no loop runs
+                return True
+        cancelling = self._task is not None and self._task.cancelling() > 0
+        return isinstance(error, asyncio.CancelledError) and cancelling
 
 
 class ThreadListeners:
@@ -166,8 +214,17 @@ class ThreadListeners:
             listener = self._ready.get()
             if listener is None:
                 ending = True
-            elif listener.drain():
+            elif self._drain(listener):
                 self._ready.put(listener)
+
+    @staticmethod
+    def _drain(listener: _ThreadListener) -> bool:
+        try:
+            return listener.drain()
+        except BaseException as error:  # noqa: BLE001 - the other callbacks must live on
+            logs.unexpected(where="a callback's stream", error=error)
+            listener.close()
+            return False
 
 
 class _ThreadListener(Listener):

@@ -85,10 +85,13 @@ def book_late(*, exchange: str, symbol: str, reason: str) -> None:
     _BOOKS.write(logging.INFO, "%s on %s is late: %s", symbol, exchange, reason)
 
 
-def callback_failed(*, callback: object, error: Exception) -> None:
-    """A function of the program, called with an update, raised: the program's mistake, and no book's."""
-    name = getattr(callback, "__qualname__", repr(callback))
-    _CALLBACKS.write(logging.ERROR, "the callback %s raised; books and callbacks go on", name, error=error)
+def callback_failed(*, callback: object, error: BaseException) -> None:
+    """A function of the program, called with an update, raised: a bug in it; books are unaffected."""
+    name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+    kind = type(error).__name__
+    _CALLBACKS.write(
+        logging.ERROR, "the callback %s raised %s; books and callbacks go on", name, kind, error=error
+    )
 
 
 def connection_open(*, connection: int) -> None:

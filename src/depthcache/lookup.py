@@ -15,6 +15,7 @@ from depthcache._native import BookReader, Columns
 from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
 from depthcache.follow import AnyMode, FollowOptions, parse_wish
 from depthcache.model import Status
+from depthcache.pickling import OneProcess
 from depthcache.wanted import is_listing
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ AnyBook: TypeAlias = str | tuple[str, str] | BookReader
 B = TypeVar("B", bound=BookReader)
 
 
-class Lookup(Generic[B]):
+class Lookup(OneProcess, Generic[B]):
     """The books of a client by symbol, or by exchange and symbol."""
+
+    _pickle_instead = "pickle the frozen books of book.freeze()"
 
     _client: Client[B]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+
+from depthcache.pickling import FixedMapping
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,20 @@ __all__ = [
 ]
 
 
+def _same_arrays(one: tuple[object, ...], two: object) -> bool:
+    """Whether named tuples with arrays are equal: plain tuples refuse to compare arrays."""
+    if type(one) is not type(two):
+        return False
+    others: Any = two
+    return all(map(_is_same, one, others))
+
+
+def _is_same(one: Any, two: Any) -> bool:
+    if hasattr(one, "shape"):
+        return bool(one.shape == two.shape and (one == two).all())
+    return bool(one == two)
+
+
 class Audit(NamedTuple):
     """A book compared with a snapshot of the exchange at one update id, inside the range both prove.
 
@@ -70,7 +85,7 @@ class Audit(NamedTuple):
     differing: int
     missing: int
     extra: int
-    sources: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    sources: Mapping[str, tuple[int, int]] = FixedMapping({})
 
     @property
     def is_clean(self) -> bool:
@@ -168,6 +183,15 @@ class Integers(NamedTuple):
     price_decimals: int
     quantity_decimals: int
 
+    def __eq__(self, other: object) -> bool:
+        return _same_arrays(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _same_arrays(self, other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))  # which refuses: arrays may change
+
 
 class BookArrays(NamedTuple):
     """Both sides of one update id as arrays.
@@ -184,6 +208,15 @@ class BookArrays(NamedTuple):
     complete: bool
     update_id: int
 
+    def __eq__(self, other: object) -> bool:
+        return _same_arrays(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _same_arrays(self, other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))  # which refuses: arrays may change
+
 
 class BookIntegers(NamedTuple):
     """The same as exact integers.
@@ -198,6 +231,15 @@ class BookIntegers(NamedTuple):
     asks: Integers
     complete: bool
     update_id: int
+
+    def __eq__(self, other: object) -> bool:
+        return _same_arrays(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _same_arrays(self, other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))  # which refuses: arrays may change
 
 
 class MissingBook(NamedTuple):
@@ -288,7 +330,7 @@ class Depth(NamedTuple, Generic[N_co]):
 
     Attributes:
         base: the sum of the quantities, in the base asset, in contracts on COIN-M.
-        quote: the sum of price times quantity, in the quote asset; no amount of money on COIN-M.
+        quote: the sum of price times quantity, in the quote asset; not a number (NaN) on COIN-M.
         levels: how many levels.
         complete: whether all of the part is proven.
     """
@@ -323,12 +365,13 @@ class Fill(NamedTuple, Generic[N_co]):
     """What a market order of a size would get from the book as it is, without fees.
 
     Attributes:
-        average: the average price, `quote / base`; None where nothing is filled.
+        average: the average price, `quote / base` (on COIN-M contracts by the coins they are
+            worth, as the exchange reports it); None where nothing is filled.
         worst: the price of the last level that was touched; None where there is none.
         slippage_bps: how much worse than the mid the average is, in basis points of the mid, above 0 for
             buyers and sellers alike; None where nothing is filled or a side is empty.
         base: what is filled, in the base asset, in contracts on COIN-M.
-        quote: what is filled, in the quote asset; no amount of money on COIN-M.
+        quote: what is filled, in the quote asset; not a number (NaN) on COIN-M.
         unfilled: what the book is not enough for, in the unit of the size.
         levels: how many levels were touched.
         complete: whether every level that was touched is proven and, where something is unfilled, that the
@@ -352,7 +395,7 @@ class SizeToMove(NamedTuple, Generic[N_co]):
 
     Attributes:
         base: the sum of the quantities that must be taken, in the base asset, in contracts on COIN-M.
-        quote: the sum of price times quantity; no amount of money on COIN-M.
+        quote: the sum of price times quantity; not a number (NaN) on COIN-M.
         price: where the best price of the side then stands; None where the side is empty by then.
         levels: how many levels are taken.
         complete: whether these levels, and the one where the price then stands, are proven.

@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode
 
 from depthcache._native import now_ns
+from depthcache.arguments import parse_real, parse_whole
 from depthcache.core.answers import error_in, judge
 from depthcache.core.policy import to_ns
 from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.network import Failure, Response
 from depthcache.io.thread import LoopEnded, LoopThread
+from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,13 +69,15 @@ class Answer:
             raise _rejected(self) from None
 
 
-class Rest:
+class Rest(OneProcess):
     """A session. Any thread and any event loop may use it; it opens nothing before the first question.
 
     `settings`: hosts, proxies, authorities, and the share of the weight; None takes
     `Settings.from_environment()`. Raises InvalidArgument where those cannot work. Every method with a
     request has a twin with `_async` for coroutines, where cancelling ends the request.
     """
+
+    _pickle_instead = "pickle its settings, and make a Rest(settings) there"
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings: Settings = Settings.from_environment() if settings is None else settings
@@ -179,6 +183,8 @@ class Rest:
         self, exchange: str, path: str, weight: int, query: Mapping[str, object] | None, timeout_s: float
     ) -> Answer:
         venue = self.settings.venue(exchange)
+        weight = parse_whole(weight, name="weight", allowed="a whole number, 0 or more", least=0)
+        timeout_s = _timeout_s(timeout_s)
         url = _url(venue.endpoints.rest + path, query)
         budget, policy = shared_budgets().of(venue), self.settings.policy
         ends_ns = now_ns() + to_ns(timeout_s)
@@ -205,6 +211,7 @@ class Rest:
         from depthcache.io import rest  # aiohttp is loaded by the first request
 
         assert self._sessions is not None  # noqa: S101 - this runs on the thread that made them
+        timeout_s = _timeout_s(timeout_s)
         url, body = _url(url, query), None if posted is None else json.dumps(posted).encode()
         begun_ns, proxies = now_ns(), self.settings.proxies
         got = await rest.fetch(
@@ -255,6 +262,10 @@ class _Sessions:
 
     async def __aexit__(self, *_: object) -> None:
         await self.open.aclose()
+
+
+def _timeout_s(timeout: float) -> float:
+    return parse_real(timeout, name="timeout", allowed="seconds, 0 or more", least=0)
 
 
 def _url(url: str, query: Mapping[str, object] | None) -> str:

@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from depthcache import venues
+from depthcache.arguments import parse_whole
 from depthcache.core.policy import Policy
 from depthcache.errors import InvalidArgument
+from depthcache.pickling import FixedMapping
 from depthcache.settings_sources import FILE_VARIABLE, from_file, from_variables
 from depthcache.venues import Endpoints, Venue
 
@@ -29,6 +30,10 @@ _MOST_FLIGHT_BYTES = 1 << 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Settings of a client. Raises UnknownExchange or InvalidArgument for what cannot work.
+
+    They pickle, for workers and task queues. No secret is among them: the password of a proxy stays in the
+    environment variable that names the proxy, which each process reads for itself. Paths arrive as given and
+    are not looked at again.
 
     Attributes:
         endpoints: other hosts by exchange name: a gateway, a mirror, the embedded exchange.
@@ -71,12 +76,11 @@ class Settings:
             folder = getattr(self, name)
             if not isinstance(folder, str | PathLike | None):
                 raise InvalidArgument(name=name, value=folder, allowed="the path of a folder, or None")
-        size = self.flight_bytes
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MOST_FLIGHT_BYTES:
-            allowed = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}"
-            raise InvalidArgument(name="flight_bytes", value=size, allowed=allowed)
+        allowed, most = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}", _MOST_FLIGHT_BYTES
+        size = parse_whole(self.flight_bytes, name="flight_bytes", allowed=allowed, least=0, most=most)
+        object.__setattr__(self, "flight_bytes", size)
         checked = {venues.venue(name).name: _checked(name, value) for name, value in self.endpoints.items()}
-        object.__setattr__(self, "endpoints", MappingProxyType(checked))
+        object.__setattr__(self, "endpoints", FixedMapping(checked))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **others: Any) -> Settings:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
 
+from depthcache import venues
 from depthcache._native import BookReader, FrozenBook
 from depthcache.core.notices import Ending, Notice
 from depthcache.errors import BookClosed, BookNotSynced, SyncTimeout, UnknownSymbol
@@ -130,11 +131,20 @@ class Waiting:
         if status is Status.CLOSED:
             told = self._endings.get(market)
             if told is not None and told.ending is Ending.UNKNOWN_SYMBOL:
-                raise UnknownSymbol(
-                    symbol=book.symbol, exchange=book.exchange, reason=book.reason, near=told.near
-                )
+                raise _unknown(book, told.near)
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
         return status is Status.SYNCED
+
+
+def _unknown(book: BookReader, near: tuple[str, ...]) -> UnknownSymbol:
+    """With the exchange and the symbol that are meant, where the spelling tells, else what looks like it."""
+    exchange, symbol, reason = book.exchange, book.symbol, book.reason
+    found = venues.meant(symbol, venues.venue(exchange))
+    if found is not None and found[0] == exchange:
+        near = (found[1], *(each for each in near if each != found[1]))[:3]
+    elif found is not None:
+        reason, near = f"{reason}; did you mean {found[1]!r} on {found[0]!r}?".lstrip("; "), ()
+    return UnknownSymbol(symbol=symbol, exchange=exchange, reason=reason, near=near)
 
 
 def _synced(books: Mapping[int, B]) -> list[B]:

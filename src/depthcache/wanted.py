@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, TypeGuard
 
 from depthcache import venues
+from depthcache.arguments import parse_real
 from depthcache.errors import InvalidArgument
 from depthcache.follow import OnStale, parse_on_stale
 from depthcache.io.snapshots import SnapshotSource
@@ -106,8 +108,8 @@ def wanted(
     return Wanted(
         books=tuple(books.values()),
         venues=tuple(places.values()),
-        depth=depth,
-        speed_ms=speed_ms,
+        depth=index(depth),
+        speed_ms=None if speed_ms is None else index(speed_ms),
         on_stale=parse_on_stale(on_stale),
         settings=settings,
         snapshots=snapshots,
@@ -122,20 +124,17 @@ def is_listing(value: object) -> TypeGuard[Iterable[Any]]:
 
 def parse_timeout(timeout: float | None) -> float | None:
     """Seconds to wait at most; None waits without end. Raises InvalidArgument."""
-    fits = timeout is None or (
-        isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0
-    )
-    if not fits:
-        raise InvalidArgument(name="timeout", value=timeout, allowed="seconds, 0 or more, or None")
-    return timeout
+    if timeout is None:
+        return None
+    return parse_real(timeout, name="timeout", allowed="seconds, 0 or more, or None", least=0)
 
 
 def parse_refresh(seconds: float | None) -> float | None:
     """Seconds between refreshes; None for the default, 0 for never. Raises InvalidArgument."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 <= seconds <= _LONGEST_S):
-        raise InvalidArgument(name="seconds", value=seconds, allowed=f"0 to {_LONGEST_S:g}, or None")
-    return seconds
+    if seconds is None:
+        return None
+    allowed = f"0 to {_LONGEST_S:g}, or None"
+    return parse_real(seconds, name="seconds", allowed=allowed, least=0, most=_LONGEST_S)
 
 
 def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Settings) -> None:

@@ -121,19 +121,26 @@ def imbalance(book: Book, *, levels: int | None = None, bps: Fraction | None = N
 
 
 def fill(
-    book: Book, side: str, *, base: Fraction | None = None, quote: Fraction | None = None
+    book: Book,
+    side: str,
+    *,
+    base: Fraction | None = None,
+    quote: Fraction | None = None,
+    contracts: bool = False,
 ) -> dict[str, Any]:
+    """`contracts`: quantities are of one value each, so the average is by the coins they are worth."""
     taken, middle = book.taken(side), mid(book)
     rest = base if base is not None else quote
     assert rest is not None
-    got, paid, touched = Fraction(0), Fraction(0), []
+    got, paid, coins, touched = Fraction(0), Fraction(0), Fraction(0), []
     for price, quantity in taken.rows:
         if rest == 0:
             break
         part = min(quantity, rest if base is not None else rest / price)
         got, paid, rest = got + part, paid + part * price, rest - (part if base is not None else part * price)
+        coins += part / price
         touched.append(price)
-    average = paid / got if got else None
+    average = (got / coins if contracts else paid / got) if got else None
     worse = None
     if average is not None and middle is not None:
         worse = 10_000 * (average - middle) / middle * (1 if side == "buy" else -1)

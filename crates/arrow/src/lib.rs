@@ -9,12 +9,13 @@
 
 pub mod abi;
 pub mod export;
+pub mod portable;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The numbers of a column.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Values {
     /// int8
     Int8(Vec<i8>),
@@ -68,7 +69,7 @@ impl Values {
 }
 
 /// Yes or no, the first in the lowest bit of the first byte.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Bits {
     bytes: Vec<u8>,
     len: usize,
@@ -104,7 +105,7 @@ impl Bits {
 }
 
 /// Texts that a column names by their places.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Texts {
     offsets: Vec<i32>,
     bytes: Vec<u8>,
@@ -141,7 +142,7 @@ impl Texts {
 }
 
 /// One column.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Column {
     /// Its name.
     pub name: &'static std::ffi::CStr,
@@ -195,6 +196,12 @@ impl Table {
     /// The columns in their order.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Table) -> bool {
+        self.columns == other.columns
     }
 }
 

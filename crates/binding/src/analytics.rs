@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyFloat, PyString, PyTuple};
 
 use crate::arguments::{self, Given};
 use crate::columns::Asked;
+use crate::contracts;
 use crate::errors;
 use crate::values::classes;
 
@@ -31,7 +32,8 @@ pub struct Writer<'py> {
     pub exact: bool,
 }
 
-type Made<'py> = PyResult<Bound<'py, PyAny>>;
+/// What is made for Python.
+pub type Made<'py> = PyResult<Bound<'py, PyAny>>;
 
 impl<'py> Writer<'py> {
     fn exact(self, number: &Exact) -> Made<'py> {
@@ -43,7 +45,7 @@ impl<'py> Writer<'py> {
         Ok(PyFloat::new(self.py, number.to_f64()).into_any())
     }
 
-    fn value(self, value: &Value) -> Made<'py> {
+    pub fn value(self, value: &Value) -> Made<'py> {
         match value {
             Value::Exact(number) => self.exact(number),
             Value::Ratio(numerator, denominator) if self.exact => {
@@ -90,10 +92,18 @@ impl<'py> Writer<'py> {
         self.tuple("MidPrice", fields)
     }
 
-    fn depth(self, found: &Depth) -> Made<'py> {
+    /// An amount of the quote asset; not a number where a book counts contracts.
+    fn money(self, asked: &Asked, amount: impl FnOnce() -> Made<'py>) -> Made<'py> {
+        match contracts::are_contracts(self.py, &asked.source) {
+            true => contracts::no_amount(self),
+            false => amount(),
+        }
+    }
+
+    fn depth(self, asked: &Asked, found: &Depth) -> Made<'py> {
         let fields = [
             self.exact(&found.base)?,
-            self.exact(&found.quote)?,
+            self.money(asked, || self.exact(&found.quote))?,
             self.whole(found.levels as i64)?,
             self.flag(found.complete),
         ];
@@ -170,8 +180,8 @@ pub fn depth_within<'py>(to: Writer<'py>, asked: &Asked, bps: &Bound<'py, PyAny>
     let bps = size("bps", bps)?;
     let found = read(to, asked, |book| analytics::depth_within(book, bps))?;
     let fields = [
-        to.depth(&found.bids)?,
-        to.depth(&found.asks)?,
+        to.depth(asked, &found.bids)?,
+        to.depth(asked, &found.asks)?,
         to.maybe(&found.mid)?,
         to.whole(found.update_id)?,
     ];
@@ -188,20 +198,36 @@ pub fn fill<'py>(
     let taker = taker(side)?;
     let amount = match (base, quote) {
         (Some(base), None) => Amount::Base(size("base", base)?),
-        (None, Some(quote)) => Amount::Quote(size("quote", quote)?),
+        (None, Some(quote)) => {
+            contracts::check_quote(&asked.source, quote)?;
+            Amount::Quote(size("quote", quote)?)
+        }
         (Some(base), Some(_)) => return Err(errors::invalid("base", base, ONE_OF_TWO)),
         (None, None) => {
             let nothing = to.py.None().into_bound(to.py);
             return Err(errors::invalid("base", &nothing, ONE_OF_TWO));
         }
     };
-    let found = read(to, asked, |book| analytics::fill(book, taker, amount))?;
+    let in_contracts = contracts::are_contracts(to.py, &asked.source);
+    let (found, touched, mid) = read(to, asked, |book| {
+        let found = analytics::fill(book, taker, amount);
+        let most = if in_contracts { found.levels } else { 0 };
+        let touched: Vec<_> = book.walk(taker.side()).take(most).collect();
+        (found, touched, analytics::mid(book).price)
+    })?;
+    let base = to.value(&found.base)?;
+    let [average, slippage_bps] = if in_contracts {
+        let sign = if taker == Taker::Buy { 1 } else { -1 };
+        contracts::average(to, &touched, &found.base, mid.as_ref(), sign)?
+    } else {
+        [to.maybe(&found.average)?, to.maybe(&found.slippage_bps)?]
+    };
     let fields = [
-        to.maybe(&found.average)?,
+        average,
         to.maybe(&found.worst)?,
-        to.maybe(&found.slippage_bps)?,
-        to.value(&found.base)?,
-        to.value(&found.quote)?,
+        slippage_bps,
+        base,
+        to.money(asked, || to.value(&found.quote))?,
         to.value(&found.unfilled)?,
         to.whole(found.levels as i64)?,
         to.flag(found.complete),
@@ -220,7 +246,7 @@ pub fn size_to_move<'py>(
     let found = read(to, asked, |book| analytics::size_to_move(book, taker, bps))?;
     let fields = [
         to.exact(&found.base)?,
-        to.exact(&found.quote)?,
+        to.money(asked, || to.exact(&found.quote))?,
         to.maybe(&found.price)?,
         to.whole(found.levels as i64)?,
         to.flag(found.complete),

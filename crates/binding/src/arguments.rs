@@ -25,11 +25,23 @@ pub fn levels(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u
             Ok(count) => Ok(Some(count)),
             Err(_) => Err(errors::invalid(name, value, LEVELS)),
         },
-        Err(why) if why.is_instance_of::<PyOverflowError>(value.py()) && value.gt(0)? => {
+        Err(why) if why.is_instance_of::<PyOverflowError>(value.py()) && is_above_zero(value) => {
             Ok(Some(usize::MAX))
         }
         Err(_) => Err(errors::invalid(name, value, LEVELS)),
     }
+}
+
+fn is_above_zero(value: &Bound<'_, PyAny>) -> bool {
+    let number = value.call_method0("__index__");
+    number.and_then(|number| number.gt(0)).unwrap_or(false)
+}
+
+/// A yes or no of Python or of numpy.
+fn is_bool(value: &Bound<'_, PyAny>) -> bool {
+    let name = value.get_type().name();
+    value.is_instance_of::<PyBool>()
+        || name.is_ok_and(|name| matches!(&*name.to_string_lossy(), "bool" | "bool_"))
 }
 
 /// A number as exactly as it is given: floats as the shortest text that means them.
@@ -47,7 +59,7 @@ pub enum Given {
 pub fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<Given>> {
     let py = value.py();
     let is_text = value.is_instance_of::<PyString>();
-    if value.is_instance_of::<PyBool>() || is_text {
+    if is_text || is_bool(value) {
         return Ok(None);
     }
     if value.is_instance_of::<PyInt>() || value.is_instance(classes(py)?.decimal(py))? {

@@ -3,6 +3,7 @@
 //! Not here: which levels (`depthcache_book::columns`), the Arrow structures (`depthcache_arrow`), what
 //! pandas, polars and numpy make of them (`depthcache.columns`).
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use depthcache_arrow::{Bits, Column, Table, Texts, Values, alive, export};
@@ -12,12 +13,12 @@ use depthcache_book::columns::{
 use depthcache_book::condition::{NotReadable, Status};
 use depthcache_book::query::{LevelRun, Side as Which};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 
 use crate::reader::BookReader;
 use crate::source::Source;
 use crate::values::classes;
-use crate::{arguments, errors, raw};
+use crate::{arguments, errors, portable, raw};
 
 const MISSING: &str = "'raise' or 'skip'";
 
@@ -149,6 +150,38 @@ pub fn _columns_alive() -> (usize, usize) {
     alive()
 }
 
+/// What the columns of a table are called, and of which type each is.
+const SCHEMA: [(&CStr, &[&CStr]); 11] = [
+    (c"exchange", &[c"i"]),
+    (c"symbol", &[c"i"]),
+    (c"side", &[c"c"]),
+    (c"level", &[c"i"]),
+    (c"price", &[c"g", c"d:38,18"]),
+    (c"quantity", &[c"g", c"d:38,18"]),
+    (c"proven", &[c"b"]),
+    (c"update_id", &[c"l"]),
+    (c"event_time", &[c"tsu:UTC"]),
+    (c"updated_ns", &[c"l"]),
+    (c"status", &[c"i"]),
+];
+
+/// The columns that `Columns.__reduce__` tells of.
+#[pyfunction]
+pub fn _restored_columns(
+    py: Python<'_>,
+    state: &Bound<'_, PyBytes>,
+    missing: &Bound<'_, PyTuple>,
+) -> PyResult<Columns> {
+    let table = py.detach({
+        let bytes = state.as_bytes();
+        || Table::from_bytes(bytes, &SCHEMA)
+    });
+    Ok(Columns {
+        table: table.map_err(|why| errors::bad_state(state, why.0))?,
+        missing: missing.clone().unbind(),
+    })
+}
+
 #[pymethods]
 impl Columns {
     #[new]
@@ -202,6 +235,38 @@ impl Columns {
 
     fn __len__(&self) -> usize {
         self.table.len()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {
+        let state = py.detach(|| self.table.to_bytes());
+        let missing = self.missing.bind(py).clone().into_any();
+        portable::reduced(
+            py,
+            "_restored_columns",
+            [PyBytes::new(py, &state).into_any(), missing],
+        )
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        let _ = memo;
+        slf
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
+        let Ok(other) = other.cast::<Columns>() else {
+            return Ok(None);
+        };
+        let other = other.get();
+        let same = Arc::ptr_eq(&self.table, &other.table) || self.table == other.table;
+        Ok(Some(same && self.missing.bind(py).eq(&other.missing)?))
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.table.len() as u64
     }
 
     /// The names of the columns.

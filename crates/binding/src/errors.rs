@@ -3,7 +3,7 @@
 use depthcache_book::condition::{NotReadable, Status};
 use depthcache_book::router::RouterError;
 use depthcache_book::scan::Malformed;
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
@@ -79,6 +79,21 @@ pub fn invalid(name: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
         Ok(facts)
     };
     error(py, "InvalidArgument", facts())
+}
+
+/// `InvalidArgument` for bytes that are no pickled value of this package.
+pub fn bad_state(state: &Bound<'_, PyBytes>, why: &str) -> PyErr {
+    let allowed = format!("the state of a pickled value, and {why}");
+    let start = state.as_bytes();
+    let shown = PyBytes::new(state.py(), &start[..start.len().min(EXCERPT_BYTES)]);
+    invalid("state", shown.as_any(), &allowed)
+}
+
+/// The `TypeError` of what belongs to the process that made it.
+pub fn not_portable(what: &str, instead: &str) -> PyErr {
+    PyTypeError::new_err(format!(
+        "{what} belongs to the process that made it and cannot be pickled or copied: {instead}"
+    ))
 }
 
 /// `BooksNotSynced`, or `BookClosed` where none of them will come back.

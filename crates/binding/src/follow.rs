@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use depthcache_book::follow::{Busy, Follower as Inner, Item, Mode, OnStale, Wish};
+use depthcache_book::frozen::portable::runs_to_bytes;
 use depthcache_book::query::LevelRun;
 use depthcache_book::router::Router as Books;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
 
+use crate::errors;
 use crate::fork::Home;
-use crate::reader::FrozenBook;
+use crate::frozen::FrozenBook;
+use crate::portable;
 use crate::router::Router;
 use crate::values::classes;
 
@@ -128,6 +131,11 @@ impl Follower {
         self.here().is_none_or(Inner::is_over)
     }
 
+    fn __reduce__<'py>(&self) -> PyResult<portable::Reduced<'py>> {
+        let instead = "pickle the updates that it brings";
+        Err(errors::not_portable("a follower", instead))
+    }
+
     /// How many markets are followed.
     #[getter]
     fn markets(&self) -> usize {
@@ -189,7 +197,7 @@ pub struct Update {
 }
 
 impl Update {
-    fn made(py: Python<'_>, item: Arc<Item>, exact: bool) -> PyResult<Py<Self>> {
+    pub fn made(py: Python<'_>, item: Arc<Item>, exact: bool) -> PyResult<Py<Self>> {
         let base = FrozenBook::parts(item.book.clone(), exact);
         Py::new(py, base.add_subclass(Self { item, exact }))
     }
@@ -236,5 +244,38 @@ impl Update {
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Self::made(py, self.item.clone(), true)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {
+        let item = self.item.clone();
+        let (book, changes) = py.detach(move || {
+            let changes = item.changes.as_ref().map(|runs| runs_to_bytes(runs));
+            (item.book.to_bytes(), changes)
+        });
+        let flag = |flag| PyBool::new(py, flag).to_owned().into_any();
+        let arguments = [
+            PyBytes::new(py, &book).into_any(),
+            flag(self.exact),
+            self.item.skipped.into_pyobject(py)?.into_any(),
+            flag(self.item.is_fresh),
+            changes
+                .map(|changes| PyBytes::new(py, &changes))
+                .into_pyobject(py)?,
+        ];
+        portable::reduced(py, "_restored_update", arguments)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
+        let other = other.cast::<Update>().ok()?.get();
+        let facts = |update: &Update| (update.exact, update.item.skipped, update.item.is_fresh);
+        let changes = match (&self.item.changes, &other.item.changes) {
+            (Some(one), Some(two)) => one.0.is_same(&two.0) && one.1.is_same(&two.1),
+            (one, two) => one.is_none() && two.is_none(),
+        };
+        Some(facts(self) == facts(other) && changes && self.item.book == other.item.book)
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.item.book.hash_code()
     }
 }

@@ -3,12 +3,15 @@
 mod analytics;
 mod arguments;
 mod columns;
+mod contracts;
 mod errors;
 mod events;
 mod follow;
 mod fork;
+mod frozen;
 mod input;
 mod offline;
+mod portable;
 mod raw;
 mod reader;
 mod router;
@@ -25,15 +28,19 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::columns::{_columns_alive, Columns};
+    use crate::columns::{_columns_alive, _restored_columns, Columns};
     #[pymodule_export]
     use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
     #[pymodule_export]
     use crate::follow::{Follower, Update};
     #[pymodule_export]
+    use crate::frozen::FrozenBook;
+    #[pymodule_export]
     use crate::offline::Book;
     #[pymodule_export]
-    use crate::reader::{BookReader, FrozenBook};
+    use crate::portable::{_restored_book, _restored_update};
+    #[pymodule_export]
+    use crate::reader::BookReader;
     #[pymodule_export]
     use crate::router::{FlightLog, Router};
     #[pymodule_export]

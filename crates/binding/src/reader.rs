@@ -1,20 +1,20 @@
-//! `BookReader` and `FrozenBook`: the reading surface that all kinds of books share.
+//! `BookReader`: the reading surface that all kinds of books share. Not here: `FrozenBook` (`frozen`).
 
 use std::sync::Arc;
 
 use depthcache_book::follow::OnStale;
-use depthcache_book::frozen::Frozen;
 use depthcache_book::market::MarketCell;
 use depthcache_book::query::{Reading, Side as Which};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
 
 use crate::analytics::{self, Writer};
 use crate::arguments;
 use crate::columns::{self, Asked, Columns};
 use crate::errors;
 use crate::fork::Home;
+use crate::frozen::FrozenBook;
+use crate::portable;
 use crate::router::Router;
 use crate::side::Side;
 use crate::source::Source;
@@ -23,9 +23,9 @@ use crate::values::{self, classes};
 /// The reading surface shared by live books, frozen books and `Book`.
 #[pyclass(frozen, subclass, module = "depthcache._native")]
 pub struct BookReader {
-    source: Source,
-    serve_stale: bool,
-    exact: bool,
+    pub(crate) source: Source,
+    pub(crate) serve_stale: bool,
+    pub(crate) exact: bool,
 }
 
 impl BookReader {
@@ -392,6 +392,12 @@ impl BookReader {
         self.source.look(py, |book| book.memory_bytes())
     }
 
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<portable::Reduced<'py>> {
+        let kind = slf.get_type().name()?;
+        let instead = "pickle book.freeze(), a constant copy of the book";
+        Err(errors::not_portable(&format!("a {kind}"), instead))
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let book = slf.get();
         let facts = book.source.look(slf.py(), describe);
@@ -428,51 +434,4 @@ fn describe(book: &dyn Reading) -> String {
         );
     }
     facts
-}
-
-/// A constant copy of a book: the same reading surface, never changing, any thread.
-#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
-pub struct FrozenBook {
-    frozen: Arc<Frozen>,
-}
-
-impl FrozenBook {
-    pub fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
-        Py::new(py, Self::parts(frozen, exact))
-    }
-
-    /// The same for who adds to it.
-    pub fn parts(frozen: Arc<Frozen>, exact: bool) -> PyClassInitializer<Self> {
-        let reader = BookReader {
-            source: Source::Frozen(frozen.clone()),
-            serve_stale: true,
-            exact,
-        };
-        PyClassInitializer::from(reader).add_subclass(Self { frozen })
-    }
-}
-
-#[pymethods]
-impl FrozenBook {
-    #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<PyClassInitializer<Self>> {
-        Err(PyTypeError::new_err(
-            "a frozen book comes from freeze() of a book",
-        ))
-    }
-
-    /// Whether every level asked of `freeze` is proven on both sides.
-    #[getter]
-    fn complete(&self) -> bool {
-        self.frozen.complete()
-    }
-
-    #[getter]
-    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Self::made(py, self.frozen.clone(), true)
-    }
 }

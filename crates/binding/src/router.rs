@@ -18,8 +18,9 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 
 use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
 use crate::follow::{Follower, wish};
+use crate::frozen::FrozenBook;
 use crate::offline::parse_continuity;
-use crate::reader::{BookReader, FrozenBook};
+use crate::reader::BookReader;
 use crate::values::{classes, word};
 use crate::{errors, input};
 
@@ -64,6 +65,11 @@ fn told<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
 
 #[pymethods]
 impl Router {
+    fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
+        let instead = "pickle router.reader(market).freeze()";
+        Err(crate::errors::not_portable("a router", instead))
+    }
+
     #[new]
     #[pyo3(signature = (
         *, control_capacity = CONTROL_CAPACITY, buffer_bytes = BUFFER_BYTES, flight_bytes = FLIGHT_BYTES

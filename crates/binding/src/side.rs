@@ -1,5 +1,7 @@
 //! `Side`: one side of a book as a sequence, best price first.
 
+use std::sync::Arc;
+
 use depthcache_book::analytics::up_to_value;
 use depthcache_book::query::Side as Which;
 use depthcache_book::reasons;
@@ -9,6 +11,10 @@ use pyo3::types::{PyIterator, PySlice, PyType};
 
 use crate::analytics;
 use crate::columns::{self, Asked};
+use crate::contracts;
+use crate::errors;
+use crate::frozen::FrozenBook;
+use crate::portable;
 use crate::raw::unpack_slice;
 use crate::source::Source;
 use crate::values::{self, Found, classes};
@@ -96,6 +102,7 @@ impl Side {
         py: Python<'py>,
         quote: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        contracts::check_quote(&self.source, quote)?;
         let (which, amount) = (self.which, analytics::value(quote)?);
         let found = self.source.read(py, self.serve_stale, move |book| {
             let fitting = up_to_value(book, which, amount);
@@ -110,21 +117,45 @@ impl Side {
         classes(py)?.levels(py, &found, 0..found.run.len(), self.exact)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let (which, count) = (
-            self.which,
-            self.source.look(py, |book| book.len(self.which)),
-        );
-        let (exchange, symbol) = self.source.names(py);
-        let name = match which {
-            Which::Bids => "bids",
-            Which::Asks => "asks",
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {
+        let Source::Frozen(frozen) = &self.source else {
+            let instead = "pickle book.freeze(), or a slice such as book.bids[:20]";
+            return Err(errors::not_portable("a side of a live book", instead));
         };
+        let book = FrozenBook::made(py, frozen.clone(), self.exact)?;
+        let getattr = py.import("builtins")?.getattr("getattr")?;
+        Ok((getattr, (book, self.name()).into_pyobject(py)?))
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
+        let other = other.cast::<Side>().ok()?.get();
+        let facts = |side: &Side| (side.exact, side.name());
+        Some(facts(self) == facts(other) && self.source == other.source)
+    }
+
+    fn __hash__(&self) -> u64 {
+        match &self.source {
+            Source::Frozen(frozen) => frozen.hash_code(),
+            Source::Offline(cell) | Source::Live(cell, _) => Arc::as_ptr(cell) as u64,
+        }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let count = self.source.look(py, |book| book.len(self.which));
+        let (exchange, symbol) = self.source.names(py);
+        let name = self.name();
         format!("<Side {name} of {symbol} on {exchange}: {count} levels>")
     }
 }
 
 impl Side {
+    fn name(&self) -> &'static str {
+        match self.which {
+            Which::Bids => "bids",
+            Which::Asks => "asks",
+        }
+    }
+
     fn asked(&self) -> Asked {
         Asked {
             source: self.source.clone(),

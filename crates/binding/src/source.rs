@@ -24,6 +24,20 @@ pub enum Source {
     Frozen(Arc<Frozen>),
 }
 
+impl PartialEq for Source {
+    /// The same market, or equal copies.
+    fn eq(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Source::Frozen(one), Source::Frozen(two)) => Arc::ptr_eq(one, two) || one == two,
+            (
+                Source::Offline(one) | Source::Live(one, _),
+                Source::Offline(two) | Source::Live(two, _),
+            ) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}
+
 impl Source {
     /// Copy something out in one consistent look.
     ///

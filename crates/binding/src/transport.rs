@@ -175,6 +175,11 @@ pub struct Transport {
 
 #[pymethods]
 impl Transport {
+    fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
+        let instead = "make one in the other process";
+        Err(crate::errors::not_portable("a transport", instead))
+    }
+
     #[new]
     #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, _addresses = None, _probe = None))]
     fn new(

@@ -259,6 +259,11 @@ impl Classes {
         ])
     }
 
+    /// The context of quotients of Decimals.
+    pub fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.context.bind(py)
+    }
+
     /// `decimal.Decimal`.
     pub fn decimal<'py>(&self, py: Python<'py>) -> &Bound<'py, PyType> {
         self.decimal.bind(py)

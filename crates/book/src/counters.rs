@@ -28,6 +28,26 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Set the counter of that name; None where there is none.
+    pub fn set(&mut self, name: &str, value: u64) -> Option<()> {
+        let counter = match name {
+            "applied" => &mut self.applied,
+            "stale" => &mut self.stale,
+            "gaps" => &mut self.gaps,
+            "resets" => &mut self.resets,
+            "crossed" => &mut self.crossed,
+            "malformed" => &mut self.malformed,
+            "dropped_buffers" => &mut self.dropped_buffers,
+            "snapshots" => &mut self.snapshots,
+            "refreshes" => &mut self.refreshes,
+            "corrections" => &mut self.corrections,
+            "levels_changed" => &mut self.levels_changed,
+            _ => return None,
+        };
+        *counter = value;
+        Some(())
+    }
+
     /// Name and value of each, in the order of the fields.
     pub fn named(&self) -> [(&'static str, u64); 11] {
         [

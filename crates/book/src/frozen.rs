@@ -1,15 +1,19 @@
 //! A constant copy of a book: both sides of one update id.
 
+pub mod portable;
+
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use compact_str::CompactString;
+use rustc_hash::FxBuildHasher;
 
 use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Reading, Side};
 
 /// What a copy says of the moment in which it was made.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub exchange: Arc<str>,
     pub symbol: Option<CompactString>,
@@ -86,11 +90,23 @@ impl FrozenSide {
     }
 }
 
+impl PartialEq for FrozenSide {
+    /// The same numbers, whatever their scales.
+    fn eq(&self, other: &FrozenSide) -> bool {
+        let facts = |side: &FrozenSide| (side.run.complete, side.coverage);
+        let edges = match (self.complete_to, other.complete_to) {
+            (CompleteTo::Price(one), CompleteTo::Price(two)) => one.is_same(two),
+            (one, two) => one == two,
+        };
+        edges && facts(self) == facts(other) && self.run.is_same(&other.run)
+    }
+}
+
 /// A constant copy of the best levels of a book, made by `Market::freeze`.
 ///
 /// It is as honest as the book about what it does not hold: where levels were left out, its
 /// complete range ends at the last level it has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Frozen {
     facts: Arc<Facts>,
     bids: FrozenSide,
@@ -115,6 +131,17 @@ impl Frozen {
             refused: Some(Box::new(why)),
             ..self
         }
+    }
+
+    /// The same for equal books: of what is nearly always enough to tell two apart.
+    pub fn hash_code(&self) -> u64 {
+        let Facts {
+            exchange,
+            symbol,
+            last_update_id,
+            ..
+        } = &*self.facts;
+        FxBuildHasher.hash_one((exchange, symbol, last_update_id))
     }
 
     /// Bytes of memory held, about: those of the levels, and of the facts.

@@ -230,7 +230,11 @@ impl LevelRun {
     /// Whether both hold the same levels, whatever their scales.
     pub fn is_same(&self, other: &LevelRun) -> bool {
         let scales = |run: &LevelRun| (run.price_scale, run.quantity_scale);
-        if scales(self) == scales(other) {
+        let same_width = matches!(
+            (&self.mantissas, &other.mantissas),
+            (Mantissas::Narrow(_), Mantissas::Narrow(_)) | (Mantissas::Wide(_), Mantissas::Wide(_))
+        );
+        if same_width && scales(self) == scales(other) {
             return self.mantissas == other.mantissas;
         }
         self.len() == other.len()

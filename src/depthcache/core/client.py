@@ -137,6 +137,7 @@ class ClientCore:
         if self._closed:
             raise InvalidArgument(name="symbol", value=symbol, allowed="nothing: the client is closed")
         weight = venue.snapshot_weight(venue.snapshot_limit(depth))
+        depth = int(depth)
         stream = venue.stream(symbol, speed_ms)
         pacer = self._pacer(venue)
         streams = self._streams.get(venue.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument
 
 __all__ = ["Policy", "backoff_ns", "to_ns"]
@@ -112,12 +113,18 @@ class Policy:
                 if not isinstance(value, bool):
                     raise InvalidArgument(name=field.name, value=value, allowed="True or False")
                 continue
-            fits = isinstance(value, int | float) and not isinstance(value, bool)
             most = 1.0 if field.name in _FRACTIONS else 1e9
-            zero = fits and value == 0 and field.name in _MAY_BE_ZERO
-            if not zero and (not fits or not 0 < value <= most):
-                least = "0 or more" if field.name in _MAY_BE_ZERO else "above 0"
-                raise InvalidArgument(name=field.name, value=value, allowed=f"{least}, at most {most:g}")
+            may_be_zero = field.name in _MAY_BE_ZERO
+            allowed = f"{'0 or more' if may_be_zero else 'above 0'}, at most {most:g}"
+            if isinstance(field.default, int):
+                parsed: float = parse_whole(
+                    value, name=field.name, allowed=f"a whole number, {allowed}", least=1, most=int(most)
+                )
+            else:
+                parsed = parse_real(value, name=field.name, allowed=allowed, least=0, most=most)
+                if parsed == 0 and not may_be_zero:
+                    raise InvalidArgument(name=field.name, value=value, allowed=allowed)
+            object.__setattr__(self, field.name, parsed)
 
 
 def to_ns(seconds: float) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from depthcache.arguments import parse_real
 from depthcache.doctor.finding import Finding, Report, Verdict
 from depthcache.doctor.questions import ask_open_points
 from depthcache.doctor.reach import Host, examine_reach
@@ -31,6 +32,7 @@ async def findings(
     `symbol`: which one to follow; a busy one of the exchange when None. `seconds`: how long streams are
     listened to. `settings`: hosts, proxies, authorities; None takes `Settings.from_environment()`.
     """
+    seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
     chosen = Settings.from_environment() if settings is None else settings
     venue = chosen.venue(exchange)
     sessions = Sessions(chosen.ca_file)

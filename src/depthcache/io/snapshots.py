@@ -159,7 +159,7 @@ class OwnSnapshots(Network):
             answer = Response(error.status, {}, body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the books must live on
             logs.snapshot_source_failed(symbol=wish.symbol, error=error)
-            answer = Failure(f"the snapshot source raised {type(error).__name__}: {error}")
+            answer = Failure(f"the snapshot source raised {_words(error)}")
         with suppress(RuntimeError):  # the loop ended meanwhile
             self._loop.call_soon_threadsafe(self._returned, done, answer)
 
@@ -169,6 +169,15 @@ class OwnSnapshots(Network):
         self._calls -= 1
         if not done.done():
             done.set_result(answer)
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, if it can."""
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {error}"
+    except Exception:  # noqa: BLE001 - a class of the program
+        return kind
 
 
 def _response(given: Snapshot | bytes | str | Mapping[str, object] | None) -> Response | Failure | None:

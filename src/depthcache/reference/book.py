@@ -23,16 +23,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from depthcache.reference.messages import Number
 
 __all__ = ["NOTHING", "WHOLE", "BookSide", "Bound", "Tally", "at_width"]
 
-WHOLE = "whole"  #     no bound: every level of the side is known
-NOTHING = "nothing"  # no complete range: not even the best is proven
 
-Bound: TypeAlias = Decimal | str
+class Range(Enum):
+    """A complete range without a price at its end."""
+
+    WHOLE = "whole"  #     no bound: every level of the side is known
+    NOTHING = "nothing"  # no complete range: not even the best is proven
+
+
+WHOLE, NOTHING = Range.WHOLE, Range.NOTHING
+
+Bound: TypeAlias = Decimal | Range
 
 _WIDE = Context(prec=60)
 """38 digits and more; the usual context rounds to 28."""

@@ -88,6 +88,9 @@ class Update(FrozenBook):
         if self._refused is not None:
             raise self._refused
 
+    def _told(self) -> tuple[object, ...]:
+        return (*super()._told(), self.skipped, self.is_fresh, self._changes, self._refused)
+
 
 class Follower:
     """One consumer's view of some markets."""

@@ -13,8 +13,10 @@ from operator import index
 from sys import maxsize
 from typing import Any, cast
 
-from depthcache.errors import BookClosed, BookNotSynced, InvalidArgument, MalformedFrame, SymbolMismatch
+from depthcache.arguments import parse_whole
+from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
+from depthcache.pickling import OneProcess, bare
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.kept import Kept
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
@@ -25,8 +27,10 @@ from depthcache.reference.sequence import Continuity, SnapshotTime
 __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
 
 
-class BookReader:
+class BookReader(OneProcess):
     """The reading surface of a market."""
+
+    _pickle_instead = "pickle book.freeze(), a constant copy of the book"
 
     def __init__(self, source: Any, market: Any = None, *, serve_stale: bool = False) -> None:
         self._market: Market = source if isinstance(source, Market) else source.market(market)
@@ -118,11 +122,11 @@ class BookReader:
             return CompleteTo(None, None)
         edges = (Decimal(0), Decimal("Infinity"))
         bids, asks = (
-            None
-            if side.bound is NOTHING
-            else edge
+            edge
             if side.bound is WHOLE
-            else at_width(Decimal(side.bound), side.price_scale)
+            else at_width(side.bound, side.price_scale)
+            if isinstance(side.bound, Decimal)
+            else None
             for side, edge in zip((self._market.bids, self._market.asks), edges, strict=True)
         )
         if self._exact:
@@ -166,7 +170,7 @@ class BookReader:
 
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:
         """A constant copy of the best levels."""
-        _check_levels(levels)
+        levels = _parsed(levels)
         serves = self._serve_stale if on_stale is None else on_stale == "serve"
         refuse_unusable(self._market, serve_stale=serves)
         return FrozenBook(self, levels)
@@ -210,7 +214,9 @@ class Side:
         self._reader._check()
         if not isinstance(key, slice):
             return self._reader._levels(self._side)[index(key)]
-        part = cast("slice[int | None, int | None, int | None]", key)
+        given = cast("Any", key)
+        ends: tuple[Any, ...] = (given.start, given.stop, given.step)
+        part = slice(*(None if end is None else index(end) for end in ends))
         levels = Levels(self._reader._levels(self._side)[part])
         levels.complete = self._complete(part)
         levels.update_id = cast("int", self._reader.last_update_id)
@@ -273,9 +279,28 @@ class FrozenBook(BookReader):
         """Whether every level asked for is proven on both sides."""
         return self._complete
 
+    def __reduce__(self) -> Any:
+        return bare, (type(self),), vars(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FrozenBook) or type(self) is not type(other):
+            return False
+        return self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash((self.exchange, self.symbol, self.last_update_id))
+
+    def _told(self) -> tuple[object, ...]:
+        """All that can be read of it."""
+        market = self._market
+        facts = (self.exchange, self.symbol, market.status(), self.unconfirmed, self._times, self._complete)
+        held = [(side.sorted(), side.bound) for side in (market.bids, market.asks)]
+        ids = (self.last_update_id, self.confirmed_ns, self._exact)
+        return (*facts, self.counters, self.coverage, *held, *ids)
+
     def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:  # noqa: ARG002
         """A smaller copy."""
-        _check_levels(levels)
+        levels = _parsed(levels)
         self._check()
         return FrozenBook(self, levels)
 
@@ -341,7 +366,8 @@ def as_bytes(frame: Any) -> bytes:
     raise TypeError(f"a frame is bytes, bytearray, memoryview or str, not {type(frame).__name__}")
 
 
-def _check_levels(levels: int | None) -> None:
-    if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 0):
-        allowed = "a whole number, 0 or more, or None for all"
-        raise InvalidArgument(name="levels", value=levels, allowed=allowed)
+def _parsed(levels: int | None) -> int | None:
+    if levels is None:
+        return None
+    allowed = "a whole number, 0 or more, or None for all"
+    return parse_whole(levels, name="levels", allowed=allowed, least=0, most=10**30)

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from depthcache import venues
+from depthcache.arguments import parse_seed, parse_whole
 from depthcache.errors import InvalidArgument
 from depthcache.simulator import answers, rest
 from depthcache.simulator.cached import CachedSnapshots
@@ -92,7 +93,9 @@ class SimulatedExchange(Exchange):
         """Connections that were accepted."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
         self._marks: Final = rest.Marks()
-        self._seed, self._epoch_ms, self._history = seed, epoch_ms, history
+        self._seed = parse_seed(seed)
+        self._epoch_ms = parse_whole(epoch_ms, name="epoch_ms", allowed="milliseconds since 1970", least=0)
+        self._history = parse_whole(history, name="history", allowed="changes, 0 or more", least=0)
         self._listed: dict[str, dict[str, Listed]] = {}
         """By the leader of the venues that have the same books, as are places."""
         self._leaders: dict[str, str] = {}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, fields
 
-from depthcache.errors import InvalidArgument
+from depthcache.arguments import parse_real, parse_seed
 
 __all__ = ["Faults"]
 
@@ -96,13 +96,16 @@ class Faults:
     until_ns: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
     """How often each happened."""
-    _dice: random.Random = field(init=False, repr=False)
+    _dice: random.Random = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name, 0.0)
-            if each.type == "float" and not 0.0 <= value <= 1.0:
-                raise InvalidArgument(name=each.name, value=value, allowed="a chance from 0.0 to 1.0")
+            if each.type == "float":
+                allowed = "a chance from 0.0 to 1.0"
+                parsed = parse_real(value, name=each.name, allowed=allowed, least=0, most=1)
+                setattr(self, each.name, parsed)
+        self.seed = parse_seed(self.seed)
         self._dice = random.Random(self.seed)
 
     def happens(self, name: str, now_ns: int) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from depthcache import venues
+from depthcache.arguments import parse_whole
 from depthcache.errors import InvalidArgument
 from depthcache.simulator.market import decimal_text
 from depthcache.simulator.profiles import PROFILES, Profile, profile_of
@@ -69,11 +70,9 @@ def check_status(status: str) -> str:
 
 def check_tick(tick: int, profile: Profile) -> Profile:
     """The profile with another tick."""
-    if isinstance(tick, bool) or not isinstance(tick, int) or not 1 <= tick < profile.start_price:
-        unit = decimal_text(1, profile.price_decimals)
-        allowed = f"1 to {profile.start_price - 1}, in units of {unit} {profile.quote}"
-        raise InvalidArgument(name="tick", value=tick, allowed=allowed)
-    return replace(profile, tick=tick)
+    most, unit = profile.start_price - 1, decimal_text(1, profile.price_decimals)
+    allowed = f"1 to {most}, in units of {unit} {profile.quote}"
+    return replace(profile, tick=parse_whole(tick, name="tick", allowed=allowed, least=1, most=most))
 
 
 def exchange_info(

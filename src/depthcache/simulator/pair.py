@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from depthcache import venues
 from depthcache._native import Router
+from depthcache.arguments import parse_seed, parse_whole
 from depthcache.core.budget import Budgets
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
@@ -27,6 +28,7 @@ from depthcache.core.proof import Source
 from depthcache.follow import AnyMode, FollowOptions, Stream, parse_wish
 from depthcache.io.runner import Runner
 from depthcache.model import Status
+from depthcache.pickling import OneProcess
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.memory import MemoryNetwork
 from depthcache.simulator.truth import differences
@@ -40,8 +42,10 @@ __all__ = ["Pair"]
 _S_NS = 1_000_000_000
 
 
-class Pair:
+class Pair(OneProcess):
     """One client and one exchange; `now_ns` is their clock."""
+
+    _pickle_instead = "pickle frozen books"
 
     def __init__(
         self,
@@ -62,12 +66,12 @@ class Pair:
         self.on_step: Callable[[], None] | None = None
         """Called after everything that happened at one moment, before the clock moves on."""
         self._router = Router() if router is None else router
+        latency_ns = parse_whole(latency_ns, name="latency_ns", allowed="nanoseconds, 0 or more", least=0)
         self._network = MemoryNetwork(exchange, latency_ns=latency_ns)
         self.audits: list[TellAudit] = []
         """Every audit that was asked for and is done."""
-        core = ClientCore(
-            self._router, random=random.Random(seed).random, policy=policy or Policy(), budgets=budgets
-        )
+        dice = random.Random(parse_seed(seed))
+        core = ClientCore(self._router, random=dice.random, policy=policy or Policy(), budgets=budgets)
         self._runner = Runner(
             core,
             self._router,

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from depthcache.arguments import is_real
 from depthcache.errors import InvalidArgument
 from depthcache.recording.records import Diff, Frame, Record
 
@@ -106,7 +107,7 @@ class Playback:
 
 def check_speed(speed: float) -> None:
     """Raise InvalidArgument for a speed at which nothing would ever be played."""
-    if not speed > 0:
+    if not is_real(speed) or not speed > 0:
         raise InvalidArgument(name="speed", value=speed, allowed="a number above 0, 1 is as recorded")
 
 

@@ -9,7 +9,8 @@ here: what is done with them (`market`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+
+from depthcache.pickling import FixedMapping
 
 __all__ = ["PROFILES", "TINY", "Profile", "profile_of"]
 
@@ -238,12 +239,12 @@ _OPTION_NAMES = {
     "ETH-261225-4000-P": replace(_OPTION_HARDLY_TRADED, base="ETH", tick=100, start_price=1_340_000),
 }
 
-PROFILES = MappingProxyType(
+PROFILES = FixedMapping(
     {
-        "spot": MappingProxyType(_SPOT_NAMES),
-        "usdm": MappingProxyType(_USDM_NAMES),
-        "coinm": MappingProxyType(_COINM_NAMES),
-        "options": MappingProxyType(_OPTION_NAMES),
+        "spot": FixedMapping(_SPOT_NAMES),
+        "usdm": FixedMapping(_USDM_NAMES),
+        "coinm": FixedMapping(_COINM_NAMES),
+        "options": FixedMapping(_OPTION_NAMES),
     }
 )
 """Family (spot, usdm, coinm, options) to symbol to profile."""

@@ -28,6 +28,7 @@ import msgspec
 
 from depthcache import venues
 from depthcache.errors import UnreadableRecording
+from depthcache.pickling import OneProcess
 from depthcache.recording import Diff, Frame, Problems, Record, Snapshot, Ticker, read
 from depthcache.recording.origin import family_of_exchange
 from depthcache.simulator import answers
@@ -57,12 +58,14 @@ class _Wrapped(msgspec.Struct):
 _wrapped = msgspec.json.Decoder(_Wrapped)
 
 
-class RecordedExchange(Exchange):
+class RecordedExchange(OneProcess, Exchange):
     """Recordings served as the exchanges they were made of. Order of calls: `advance` first.
 
     `now_ns` is the caller's monotonic clock in nanoseconds, `venue` an exchange name, `target` path and query
     of a URL as the venue sees them, `client` who is charged: the address.
     """
+
+    _pickle_instead = "make one of the same files there"
 
     def __init__(
         self, files: Sequence[str | PathLike[str]], *, speed: float = 1.0, exchange: str | None = None

@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from depthcache import venues
-from depthcache.errors import InvalidArgument, UsageError
+from depthcache.arguments import parse_whole
+from depthcache.errors import UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
+from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier, Deflate
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
@@ -36,13 +38,15 @@ class _KnowsTruth(Protocol):
     def truth(self, venue: str, symbol: str) -> Truth: ...
 
 
-class Server:
+class Server(OneProcess):
     """An embedded exchange on loopback; runs from the moment it is made until `close` or `with` ends it.
 
     `settings` point a client of this package at it, `environment` any program that reads the
     environment, `url` any other client: every venue is mounted under `<url>/<exchange name>`. All
     methods may be called from any thread.
     """
+
+    _pickle_instead = "pickle its settings, and connect with them there"
 
     def __init__(
         self,
@@ -62,8 +66,8 @@ class Server:
 
         Raises InvalidArgument for a port that is taken.
         """
-        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65_535:
-            raise InvalidArgument(name="port", value=port, allowed="0 to 65535, 0 for any free one")
+        allowed = "0 to 65535, 0 for any free one"
+        port = parse_whole(port, name="port", allowed=allowed, least=0, most=65_535)
         self.exchange = exchange
         self._carrier = Carrier(
             exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=tls, deflate=deflate

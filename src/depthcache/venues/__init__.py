@@ -35,11 +35,21 @@ from depthcache.venues.binance_com_vanilla_options import (
 )
 from depthcache.venues.binance_us import BINANCE_US
 from depthcache.venues.endpoints import parse_endpoints, with_endpoints
+from depthcache.venues.spellings import meant
 from depthcache.venues.symbols import parse_symbol
 from depthcache.venues.trbinance_com import TRBINANCE_COM
 from depthcache.venues.venue import Endpoints, Venue
 
-__all__ = ["Endpoints", "Venue", "names", "parse_endpoints", "parse_symbol", "venue", "with_endpoints"]
+__all__ = [
+    "Endpoints",
+    "Venue",
+    "meant",
+    "names",
+    "parse_endpoints",
+    "parse_symbol",
+    "venue",
+    "with_endpoints",
+]
 
 _VENUES = (
     BINANCE_COM,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 from depthcache.errors import InvalidArgument
+from depthcache.venues.spellings import meant
 from depthcache.venues.venue import Venue
 
 __all__ = ["parse_symbol"]
@@ -40,6 +41,8 @@ def parse_symbol(text: str, venue: Venue) -> str:
     if not isinstance(text, str) or len(text) > _LONGEST_TEXT:
         raise InvalidArgument(name="symbol", value=text, allowed=_ALLOWED)
     symbol = text.translate(_UPPER)
+    if not all(map(_may_stand_in_symbol, symbol)) and (found := meant(symbol, venue)):
+        raise InvalidArgument(name="symbol", value=text, allowed=_ALLOWED + _hint(*found, venue))
     for separator in venue.symbol_separators:
         symbol = symbol.replace(separator, "")
     if not 1 <= len(symbol) <= _LONGEST or not all(map(_may_stand_in_symbol, symbol)):
@@ -49,10 +52,16 @@ def parse_symbol(text: str, venue: Venue) -> str:
     return symbol
 
 
+def _hint(exchange: str, symbol: str, venue: Venue) -> str:
+    where = "" if exchange == venue.name else f" on {exchange!r}"
+    return f"; did you mean {symbol!r}{where}?"
+
+
 def _meant(symbol: str) -> str:
-    """What others write as BTC/USDT, BTC:USDT, BTC/USDT:USDT or with spaces, as Binance spells it."""
-    plain = "".join(filter(str.isalnum, symbol.partition(":")[0] if "/" in symbol else symbol))
-    return f"; did you mean {plain!r}?" if plain and symbol.isascii() and len(plain) <= _LONGEST else ""
+    """What is a symbol but for marks around it, such as spaces or quotes."""
+    plain = symbol.strip(" \t\n?!\"'`,;.")
+    fits = plain and symbol.isascii() and len(plain) <= _LONGEST and all(map(_may_stand_in_symbol, plain))
+    return f"; did you mean {plain!r}?" if fits else ""
 
 
 def _may_stand_in_symbol(character: str) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Literal, TypeAlias
 from urllib.parse import quote
 
+from depthcache.arguments import is_whole, parse_whole
 from depthcache.errors import InvalidArgument
 
 __all__ = ["Continuity", "Endpoints", "RangeBasis", "Venue"]
@@ -108,8 +110,8 @@ class Venue:
         speeds = dict(self.stream_speeds)
         if speed_ms is None:
             suffix = self.stream_speeds[0][1]
-        elif isinstance(speed_ms, int) and not isinstance(speed_ms, bool) and speed_ms in speeds:
-            suffix = speeds[speed_ms]
+        elif is_whole(speed_ms) and index(speed_ms) in speeds:
+            suffix = speeds[index(speed_ms)]
         else:
             listed = ", ".join(map(str, sorted(speeds)))
             raise InvalidArgument(
@@ -136,8 +138,8 @@ class Venue:
         many as are needed. Raises InvalidArgument when the venue never gives that many.
         """
         most = self.depth_limits[-1]
-        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= most:
-            raise InvalidArgument(name="depth", value=depth, allowed=f"1 to {most:,} levels on {self.name}")
+        allowed = f"1 to {most:,} levels on {self.name}"
+        depth = parse_whole(depth, name="depth", allowed=allowed, least=1, most=most)
         wanted = max(depth, min(depth + depth // 4, 1_000, most))
         return next(limit for limit in self.depth_limits if limit >= wanted)
 
@@ -152,7 +154,8 @@ class Venue:
 
         Raises InvalidArgument for a limit the venue refuses; spot cuts larger ones to its maximum.
         """
-        if isinstance(limit, int) and not isinstance(limit, bool):
+        if is_whole(limit):
+            limit = index(limit)
             if limit in self.depth_limits:
                 return limit
             if self.any_depth_limit and limit >= 1:

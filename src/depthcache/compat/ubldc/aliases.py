@@ -1,13 +1,15 @@
 """The module names of the old library, and of what its programs import beside it, for unmodified programs.
 
 `install` makes `import unicorn_binance_local_depth_cache` mean this drop-in, whether the old library is
-installed or not; `unicorn_binance_rest_api` only where it is not. Not here: running a program (`script`).
+installed or not; `unicorn_binance_rest_api` only where it is not. `what_is_missing` says in one line which
+library a program imports that is not installed. Not here: running a program (`script`).
 """
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from traceback import extract_tb
 from types import ModuleType
 
 from depthcache.compat import ubldc
@@ -20,10 +22,19 @@ from depthcache.compat.ubldc import (
     rest_face,
 )
 
-__all__ = ["install"]
+__all__ = ["install", "what_is_missing"]
 
 _OLD = "unicorn_binance_local_depth_cache"
 _REST = "unicorn_binance_rest_api"
+_LICENCES = "lucit_licensing_python"
+"""Release 2.0 to 2.8 needed it; what it raised is never raised here."""
+_OTHERS = {
+    _REST: "unicorn-binance-rest-api",
+    "unicorn_binance_websocket_api": "unicorn-binance-websocket-api",
+    "unicorn_fy": "unicorn-fy",
+    "unicorn_binance_trailing_stop_loss": "unicorn-binance-trailing-stop-loss",
+}
+"""Libraries beside the old one, by the names of their distributions."""
 
 
 def install() -> None:
@@ -37,18 +48,46 @@ def install() -> None:
         "manager": manager,
     }.items():
         sys.modules[f"{_OLD}.{name}"] = module
+    _install_package(_LICENCES, licensing_manager, ("exceptions",))
     if _REST not in sys.modules and find_spec(_REST) is None:
-        _install_rest()
+        _install_package(_REST, rest_face, ("manager", "exceptions"))
 
 
-def _install_rest() -> None:
-    package = ModuleType(_REST, rest_face.__doc__)
+def _install_package(name: str, source: ModuleType, modules: tuple[str, ...]) -> None:
+    """A package with the public names of a module of ours, and modules in it with the same."""
+    if isinstance(sys.modules.get(name), _Package):
+        return
+    package = _Package(name, source.__doc__)
     package.__path__ = []
-    for name in rest_face.__all__:
-        setattr(package, name, getattr(rest_face, name))
-    sys.modules[_REST] = package
-    for name in ("manager", "exceptions"):
-        module = ModuleType(f"{_REST}.{name}", rest_face.__doc__)
-        module.__dict__.update({key: value for key, value in vars(package).items() if key[0] != "_"})
+    public = {each: getattr(source, each) for each in source.__all__}
+    package.__dict__.update(public)
+    sys.modules[name] = package
+    for each in modules:
+        module = ModuleType(f"{name}.{each}", source.__doc__)
+        module.__dict__.update(public)
         sys.modules[module.__name__] = module
-        setattr(package, name, module)
+        setattr(package, each, module)
+
+
+class _Package(ModuleType):
+    """A package that this drop-in made."""
+
+
+def what_is_missing(error: ImportError) -> str | None:
+    """One line for an import that failed because another library is not installed; None for other imports."""
+    package = (error.name or "").partition(".")[0]
+    distribution = _OTHERS.get(package)
+    is_missing = package not in sys.modules or isinstance(sys.modules[package], _Package)
+    if distribution is None or not is_missing:
+        return None
+    part = "only what depth caches need of it" if package in sys.modules else "nothing of it"
+    return (
+        f"{_place(error)}{error}: {package} is not installed, and the drop-in for {_OLD} provides {part}: "
+        f"pip install {distribution}"
+    )
+
+
+def _place(error: ImportError) -> str:
+    """File and line of the import, as far as that is known."""
+    frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 
 from depthcache import InvalidArgument, venues
+from depthcache.arguments import parse_real
 from depthcache.compat.ubldc import logs
 
 __all__ = ["parse_callback", "parse_interval", "say_without_effect", "speed_of", "warn_of_licences"]
@@ -57,11 +58,9 @@ def parse_callback(on_restart: object) -> Callable[[str, float], object] | None:
 
 def parse_interval(name: str, seconds: float | None) -> float | None:
     """Seconds between refreshes; None and 0 for the default. Raises InvalidArgument."""
-    if seconds is None or seconds == 0:
+    if seconds is None:
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 1e9:
-        raise InvalidArgument(name=name, value=seconds, allowed="seconds above 0, or None")
-    return seconds
+    return parse_real(seconds, name=name, allowed="seconds above 0, or None", least=0, most=1e9) or None
 
 
 def speed_of(exchange: str, interval_ms: int | None) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from depthcache import DepthCacheError, InvalidArgument, MalformedMessage, RequestRejected, Settings
+from depthcache.arguments import parse_whole
 from depthcache.compat.ubldc import logs
 from depthcache.rest import Answer, Rest
 
@@ -111,8 +112,8 @@ def cluster_url(address: str | None, port: int | None) -> str:
     if not isinstance(address, str) or not address.strip():
         allowed = "a host name, an IP address or a URL"
         raise InvalidArgument(name="ubdcc_address", value=address, allowed=allowed)
-    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536):
-        raise InvalidArgument(name="ubdcc_port", value=port, allowed="1 to 65535, or None")
+    if port is not None:
+        port = parse_whole(port, name="ubdcc_port", allowed="1 to 65535, or None", least=1, most=65_535)
     text = address.strip().rstrip("/")
     if text.count(":") > 1 and not text.startswith("[") and "://" not in text:
         text = f"[{text}]"

@@ -24,6 +24,7 @@ from depthcache.compat.ubldc.arguments import (
 )
 from depthcache.compat.ubldc.books import LocalBooks
 from depthcache.compat.ubldc.cluster import Cluster
+from depthcache.compat.ubldc.reads import select_from
 from depthcache.compat.ubldc.releases import Releases
 from depthcache.compat.ubldc.rest_face import BinanceRestApiManager
 from depthcache.compat.ubldc.restarts import Restarts
@@ -211,6 +212,20 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         """The old name of `create_depthcache`."""
         logs.deprecated_name(old="create_depth_cache()", new="create_depthcache()")
         return self.create_depthcache(markets, refresh_interval)
+
+    def _add_depthcache(self, market: str | None = None, refresh_interval: float | None = None) -> bool:
+        """One cache, as `create_depthcache`; False without a market. Old tests and programs call it."""
+        return isinstance(market, str) and bool(market) and self.create_depthcache(market, refresh_interval)
+
+    @staticmethod
+    def _select_from_depthcache(
+        items: Mapping[str, float],
+        limit_count: int | None = None,
+        reverse: bool = False,
+        threshold_volume: float | None = None,
+    ) -> list[list[float]]:
+        """The rules of `get_asks` (`reverse`: of `get_bids`) over a plain mapping of prices to quantities."""
+        return select_from(items, limit_count, reverse, threshold_volume)
 
     def get_asks(
         self,

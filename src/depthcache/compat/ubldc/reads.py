@@ -5,12 +5,13 @@ Pure functions. Not here: which cache is read, and whether it may be.
 
 from __future__ import annotations
 
-from math import isnan
+from collections.abc import Mapping
 from operator import index
 
 from depthcache import InvalidArgument, Side
+from depthcache.arguments import parse_real
 
-__all__ = ["MOST_LEVELS", "read_levels"]
+__all__ = ["MOST_LEVELS", "read_levels", "select_from"]
 
 MOST_LEVELS = 1_000
 """The old library held so many levels a side; reads return no more, whatever the book knows."""
@@ -33,6 +34,34 @@ def read_levels(side: Side, limit_count: int | None, threshold_volume: float | N
     return [[price, quantity] for price, quantity in levels][:limit]
 
 
+def select_from(
+    items: Mapping[str, float],
+    limit_count: int | None = None,
+    reverse: bool = False,
+    threshold_volume: float | None = None,
+) -> list[list[float]]:
+    """Levels of a plain mapping of prices to quantities, texts or numbers, by the same two rules.
+
+    Sorted by price, from the lowest (from the highest with `reverse`). Unlike those of a book, values are
+    summed as floats, as the old library did. Raises InvalidArgument for what is no mapping, ValueError for
+    texts that are no numbers.
+    """
+    if not isinstance(items, Mapping):
+        raise InvalidArgument(name="items", value=items, allowed="a mapping of prices to quantities")
+    limit = _limit(limit_count)
+    levels = [[float(price), float(quantity)] for price, quantity in items.items()]
+    levels.sort(key=lambda level: level[0], reverse=reverse)
+    if threshold_volume is None:
+        return levels[:limit]
+    taken, value = 0, 0.0
+    for price, quantity in levels:
+        more = value + price * quantity
+        if value != 0 and not more <= threshold_volume:
+            break
+        taken, value = taken + 1, more
+    return levels[:taken][:limit]
+
+
 def _limit(limit_count: int | None) -> int | None:
     if limit_count is None:
         return None
@@ -47,8 +76,8 @@ def _threshold(threshold_volume: float | None) -> float | None:
     """None for what leaves every level."""
     if threshold_volume is None:
         return None
-    is_number = isinstance(threshold_volume, int | float) and not isinstance(threshold_volume, bool)
-    if not is_number or isnan(threshold_volume):
-        allowed = "a number (in the quote asset), or None"
-        raise InvalidArgument(name="threshold_volume", value=threshold_volume, allowed=allowed)
-    return None if threshold_volume >= _EVERYTHING else max(threshold_volume, 0)
+    allowed, everything = "a number (in the quote asset), or None", float("inf")
+    threshold = parse_real(
+        threshold_volume, name="threshold_volume", allowed=allowed, least=-everything, most=everything
+    )
+    return None if threshold >= _EVERYTHING else max(threshold, 0)

@@ -22,6 +22,7 @@ from depthcache import (
     UsageError,
     venues,
 )
+from depthcache.pickling import OneProcess
 from depthcache.rest import Rest
 
 __all__ = ["AlreadyStoppedError", "BinanceAPIException", "BinanceRestApiManager", "UnknownExchange"]
@@ -56,7 +57,7 @@ class BinanceAPIException(ExchangeError):
         super().__init__(f"APIError(code={self.code}): {self.message}")
 
 
-class BinanceRestApiManager:
+class BinanceRestApiManager(OneProcess):
     """Market data over REST. Any thread may use it; usable in `with`.
 
     Args:
@@ -68,6 +69,8 @@ class BinanceRestApiManager:
     The others are accepted and have no effect, but for a SOCKS proxy, which the environment must name. Raises
     UnknownExchange, InvalidArgument.
     """
+
+    _pickle_instead = "pickle the answers"
 
     api_key: str | None
 

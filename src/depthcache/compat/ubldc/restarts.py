@@ -48,5 +48,5 @@ class Restarts:
         at = cache.restarted_at
         try:
             self._callback(cache.market, 0.0 if at is None else at)
-        except Exception as error:  # noqa: BLE001 - the program's own mistake must not end the others' news
+        except BaseException as error:  # noqa: BLE001 - the program's own mistake must not end the others' news
             logs.callback_failed(market=cache.market, error=error)

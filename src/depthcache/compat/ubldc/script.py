@@ -10,6 +10,8 @@ import io
 import os
 import runpy
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -36,11 +38,13 @@ def main(arguments: list[str]) -> None:
         case ["-m", name, *others]:
             aliases.install()
             sys.argv = [name, *others]
-            runpy.run_module(name, run_name="__main__", alter_sys=True)
+            with _missing_libraries_in_one_line():
+                runpy.run_module(name, run_name="__main__", alter_sys=True)
         case [script, *_] if not script.startswith("-"):
             aliases.install()
             sys.argv = arguments
-            _run(script)
+            with _missing_libraries_in_one_line():
+                _run(script)
         case _:
             sys.stderr.write(_USAGE)
             sys.exit(2)
@@ -74,8 +78,22 @@ def _run(script: str) -> None:
     except SystemExit:
         raise
     except BaseException as error:
-        _show(error)
+        if not (isinstance(error, ImportError) and aliases.what_is_missing(error)):
+            _show(error)
         raise
+
+
+@contextmanager
+def _missing_libraries_in_one_line() -> Generator[None]:
+    """One line instead of a traceback where a program needs a library beside this one."""
+    try:
+        yield
+    except ImportError as error:
+        line = aliases.what_is_missing(error)
+        if line is None:
+            raise
+        sys.stderr.write(f"{line}\n")
+        sys.exit(1)
 
 
 def _execute(source: bytes, path: str, names: dict[str, Any]) -> None:
@@ -103,4 +121,5 @@ if __name__ == "__mp_main__":
     # In a process started by multiprocessing's spawn: the names of the program, as it would find them itself.
     aliases.install()
     __file__ = sys.argv[0] = os.environ[_VARIABLE]
-    _execute(Path(__file__).read_bytes(), __file__, globals())
+    with _missing_libraries_in_one_line():
+        _execute(Path(__file__).read_bytes(), __file__, globals())

@@ -7,6 +7,7 @@ caches do.
 from __future__ import annotations
 
 import platform
+from collections import deque
 from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from uuid import UUID, uuid4, uuid5
 import depthcache
 from depthcache import ConnectionFacts, venues
 from depthcache.compat.ubldc.rates import Rates
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
@@ -22,13 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["StreamFace", "human_bytes", "human_seconds"]
 
 
-class StreamFace:
+_SIGNALS = ("CONNECT", "DISCONNECT", "FIRST_RECEIVED_DATA", "STOP", "STREAM_UNREPAIRABLE")
+_MOST_SIGNALS = 1_000
+
+
+class StreamFace(OneProcess):
     """What the streams of a manager do. Any thread may use it."""
+
+    _pickle_instead = "pickle what its methods return"
 
     def __init__(self, manager: BinanceLocalDepthCacheManager) -> None:
         self._manager = manager
         self._namespace: UUID = uuid4()
         self.start_time: float = time()
+        self.stream_signal_buffer: deque[dict[str, Any]] = deque(maxlen=_MOST_SIGNALS)
+        """What `add_to_stream_signal_buffer` put here: oldest first, the newest 1,000."""
         self.rates: Rates = Rates()
         """How fast the counts of this manager grow; shared by everything that shows them."""
 
@@ -107,6 +117,39 @@ class StreamFace:
     def stop_manager(self) -> bool:
         """Stop the manager, whose streams these are."""
         return self._manager.stop_manager()
+
+    # --- signals ---------------------------------------------------------------------------
+
+    def add_to_stream_signal_buffer(
+        self,
+        signal_type: str | None = None,
+        stream_id: str | None = None,
+        data_record: Any = None,
+        error_msg: object = None,
+    ) -> bool:
+        """Put a signal into the buffer; it changes no stream and no cache. False for an unknown type.
+
+        `signal_type`: CONNECT, DISCONNECT, FIRST_RECEIVED_DATA (with its `data_record`), STOP or
+        STREAM_UNREPAIRABLE (with its `error_msg`). Nothing else puts signals there: caches look after
+        themselves.
+        """
+        if signal_type not in _SIGNALS:
+            return False
+        extras = {
+            "DISCONNECT": {"last_received_data_record": None},
+            "FIRST_RECEIVED_DATA": {"first_received_data_record": data_record},
+            "STREAM_UNREPAIRABLE": {"error": str(error_msg)},
+        }
+        signal = {"type": signal_type, "stream_id": stream_id, "timestamp": time()}
+        self.stream_signal_buffer.append(signal | extras.get(signal_type, {}))
+        return True
+
+    def pop_stream_signal_from_stream_signal_buffer(self) -> dict[str, Any] | bool:
+        """The oldest signal, which leaves the buffer; False when there is none."""
+        try:
+            return self.stream_signal_buffer.popleft()
+        except IndexError:
+            return False
 
     # --- words -----------------------------------------------------------------------------
 

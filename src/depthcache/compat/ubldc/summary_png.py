@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from depthcache import InvalidArgument
+from depthcache.arguments import is_real
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +43,7 @@ _TALLEST_ROW, _MOST_PIXELS = 200.0, 100_000_000
 def write(text: str, folder: str | None, *, height_per_row: float) -> None:
     """Write `print_summary.txt`, `print_summary_plain.png` and `print_summary.png`; each is whole at every
     moment. Raises InvalidArgument, OSError, and ImportError without Pillow."""
-    if isinstance(height_per_row, bool) or not isinstance(height_per_row, int | float):
+    if not is_real(height_per_row):
         raise _wrong_height(height_per_row)
     if not 4.0 <= height_per_row <= _TALLEST_ROW:
         raise _wrong_height(height_per_row)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from threading import Event
 
+from depthcache.pickling import OneProcess
+
 __all__ = ["ThreadFace"]
 
 
-class ThreadFace:
+class ThreadFace(OneProcess):
     """A manager as a thread: alive until it is stopped, and joined by that."""
+
+    _pickle_instead = "pickle the lists of get_asks() and get_bids()"
 
     name: str = "depthcache"
     daemon: bool = False

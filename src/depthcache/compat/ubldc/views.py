@@ -6,11 +6,11 @@ Made when they are asked for. Not here: any state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from depthcache import BookClosed, BookNotSynced
 from depthcache.compat.ubldc.reads import MOST_LEVELS
+from depthcache.pickling import FixedMapping
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.books import Cache, LocalBooks
@@ -20,13 +20,13 @@ __all__ = ["view_of_caches", "view_of_streams"]
 
 def view_of_caches(books: LocalBooks) -> Mapping[str, Mapping[str, object]]:
     """Every cache by its lower-case name, also the stopped ones."""
-    return MappingProxyType({cache.market: _view(cache) for cache in books})
+    return FixedMapping({cache.market: _view(cache) for cache in books})
 
 
 def view_of_streams(stream_id: str | None, books: LocalBooks) -> Mapping[str, Mapping[str, object]]:
     """The one entry, which stands for all connections of the client; none before the first cache."""
     if stream_id is None:
-        return MappingProxyType({})
+        return FixedMapping({})
     running = [cache for cache in books if not cache.stopped]
     markets = [cache.market for cache in running]
     times = [at for cache in running if (at := cache.restarted_at) is not None]
@@ -41,12 +41,12 @@ def view_of_streams(stream_id: str | None, books: LocalBooks) -> Mapping[str, Ma
         "stream_id": stream_id,
         "subscribed_markets": markets[:] if is_open else [],
     }
-    return MappingProxyType({stream_id: MappingProxyType(entry)})
+    return FixedMapping({stream_id: FixedMapping(entry)})
 
 
 def _view(cache: Cache) -> Mapping[str, object]:
     last_ms = cache.last_update_ms
-    return MappingProxyType(
+    return FixedMapping(
         {
             "market": cache.market,
             "asks": _levels(cache, "asks"),

@@ -1,0 +1,94 @@
+//! `FrozenBook`: a constant copy of a book, which pickles.
+
+use std::sync::Arc;
+
+use depthcache_book::frozen::Frozen;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
+
+use crate::portable;
+use crate::reader::BookReader;
+use crate::source::Source;
+
+/// A constant copy of a book: the same reading surface, never changing, any thread.
+#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
+pub struct FrozenBook {
+    frozen: Arc<Frozen>,
+}
+
+impl FrozenBook {
+    pub fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
+        Py::new(py, Self::parts(frozen, exact))
+    }
+
+    /// The same for who adds to it.
+    pub fn parts(frozen: Arc<Frozen>, exact: bool) -> PyClassInitializer<Self> {
+        let reader = BookReader {
+            source: Source::Frozen(frozen.clone()),
+            serve_stale: true,
+            exact,
+        };
+        PyClassInitializer::from(reader).add_subclass(Self { frozen })
+    }
+}
+
+#[pymethods]
+impl FrozenBook {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        Err(PyTypeError::new_err(
+            "a frozen book comes from freeze() of a book",
+        ))
+    }
+
+    /// Whether every level asked of `freeze` is proven on both sides.
+    #[getter]
+    fn complete(&self) -> bool {
+        self.frozen.complete()
+    }
+
+    #[getter]
+    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
+        Self::made(py, self.frozen.clone(), true)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<portable::Reduced<'py>> {
+        let (py, exact) = (slf.py(), slf.as_super().get().exact);
+        let state = py.detach({
+            let frozen = slf.get().frozen.clone();
+            move || frozen.to_bytes()
+        });
+        let exact = PyBool::new(py, exact).to_owned().into_any();
+        let state = PyBytes::new(py, &state).into_any();
+        portable::reduced(py, "_restored_book", [state, exact])
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        let _ = memo;
+        slf
+    }
+
+    fn __eq__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
+        let Ok(other) = other.cast::<FrozenBook>() else {
+            return Ok(None);
+        };
+        let same_kind = slf.get_type().is(other.get_type());
+        let exact = |book: &Bound<'_, Self>| book.as_super().get().exact;
+        let (one, two) = (&slf.get().frozen, &other.get().frozen);
+        let same = Arc::ptr_eq(one, two) || one == two;
+        Ok(Some(same_kind && same && exact(slf) == exact(other)))
+    }
+
+    fn __hash__(&self) -> u64 {
+        self.frozen.hash_code()
+    }
+}

@@ -1,0 +1,59 @@
+"""Numbers as programs pass them: integers and floats of Python, numpy and the standard library, checked once.
+
+Not here: numbers of the exchange (`scan`), and prices and sizes, which native code reads exactly.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from numbers import Real
+from operator import index
+from typing import Any
+
+from depthcache.errors import InvalidArgument
+
+__all__ = ["is_real", "is_whole", "parse_real", "parse_seed", "parse_whole"]
+
+
+def is_whole(value: object) -> bool:
+    """Whether it counts: what has `__index__`, as integers of numpy do, and is no bool."""
+    if isinstance(value, bool):
+        return False
+    try:
+        index(value)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - whatever a foreign class raises
+        return False
+    return True
+
+
+def parse_whole(value: Any, *, name: str, allowed: str, least: int, most: int = 2**63 - 1) -> int:
+    """The integer. Raises InvalidArgument with these words for anything else, floats included."""
+    if is_whole(value) and least <= index(value) <= most:
+        return index(value)
+    raise InvalidArgument(name=name, value=value, allowed=allowed)
+
+
+def parse_seed(seed: Any) -> int:
+    """A seed of chances: any integer. Raises InvalidArgument."""
+    return parse_whole(seed, name="seed", allowed="a whole number", least=-(2**127), most=2**127)
+
+
+def is_real(value: object) -> bool:
+    """Whether it measures: a whole number, float, Decimal or fraction, of numpy too; no text, no bool."""
+    return (isinstance(value, Real | Decimal) or is_whole(value)) and not isinstance(value, bool)
+
+
+def parse_real(value: Any, *, name: str, allowed: str, least: float, most: float = float("inf")) -> float:
+    """The number, with both ends allowed. Raises InvalidArgument with these words for anything else."""
+    if is_real(value):
+        number = value if isinstance(value, int | float) else _as_float(value)
+        if least <= number <= most:
+            return number
+    raise InvalidArgument(name=name, value=value, allowed=allowed)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")

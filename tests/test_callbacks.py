@@ -1,0 +1,286 @@
+"""Whatever one callback raises, books and the other callbacks go on; a signal still ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+import depthcache
+from depthcache import Status, Update, connect, logs
+from depthcache.compat.ubldc.restarts import Restarts
+from tests.support.by_hand import ByHand, FromThread
+from tests.test_blocking import connect as connect_blocking
+from tests.test_blocking import exchange as from_thread
+from tests.test_blocking import no_thread_is_left
+from tests.test_follow import DEADLINE_S, turns
+from tests.test_follow_blocking import move, wait_until
+
+__all__ = ["from_thread", "no_thread_is_left"]
+
+
+@pytest.fixture(autouse=True)
+def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of the tests before do not count towards what is written."""
+    monkeypatch.setattr(logs, "_CALLBACKS", logs._Limited())
+
+
+class OwnEnd(BaseException):
+    """As programs make them to get past `except Exception`."""
+
+
+class Unspeakable(Exception):
+    """One whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+
+ENDS = [
+    SystemExit,
+    KeyboardInterrupt,
+    GeneratorExit,
+    asyncio.CancelledError,
+    StopIteration,
+    StopAsyncIteration,
+    OwnEnd,
+    Unspeakable,
+]
+
+
+def named(error: type[BaseException]) -> str:
+    return error.__name__
+
+
+class Unnameable:
+    """A callback without a name and without a repr."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+    def __call__(self, update: Update) -> None:
+        raise self.error()
+
+
+def told(caplog: pytest.LogCaptureFixture, error: type[BaseException]) -> list[logging.LogRecord]:
+    return [
+        each
+        for each in caplog.records
+        if each.levelno == logging.ERROR
+        and f"raised {named(error)}; books and callbacks go on" in each.message
+    ]
+
+
+@pytest.mark.parametrize("error", ENDS, ids=named)
+def test_a_callback_of_a_blocking_client_ends_no_other(
+    from_thread: FromThread, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    seen: list[Any] = []
+
+    def fails(update: Update) -> None:
+        raise error()
+
+    with connect_blocking("binance.com", ["BTCUSDT"]) as books:
+        book = books["BTCUSDT"]
+        broken = [books.on_update(fails, "every"), book.on_update(fails, "status")]
+        nameless = book.on_update(Unnameable(error), "every")
+        book.on_update(lambda update: seen.append(update.last_update_id), "every")
+        book.wait_synced(DEADLINE_S)
+        wait_until(lambda: seen == [10])
+        for number in (11, 12):
+            move(from_thread, number)
+        wait_until(lambda: seen == [10, 11, 12] and broken[0].errors == nameless.errors == 3)
+        assert not any(each.is_closed for each in broken)
+        assert book.status is Status.SYNCED
+    assert seen[-1] == 12, "the end is told"
+    assert broken[0].errors == 4
+    assert 2 <= broken[1].errors <= 3, "synced and closed; buffering where the callback came before"
+    assert len(told(caplog, error)) == sum(each.errors for each in (*broken, nameless))
+
+
+@pytest.mark.parametrize("error", ENDS, ids=named)
+async def test_a_callback_on_an_event_loop_ends_no_other(
+    exchange: list[ByHand], caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    seen: list[Any] = []
+
+    def fails(update: Update) -> None:
+        raise error()
+
+    async def fails_later(update: Update) -> None:
+        await asyncio.sleep(0)
+        raise error()
+
+    def waits_for_another(update: Update) -> asyncio.Future[None]:
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        return other
+
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        book = books["BTCUSDT"]
+        callbacks = (fails, fails_later, waits_for_another)
+        broken = [book.on_update(each, "every") for each in callbacks]
+        books.on_update(lambda update: seen.append(update.last_update_id), "every")
+        await book.wait_synced(DEADLINE_S)
+        for number in (11, 12):
+            exchange[0].diff("BTCUSDT", number, number, bids=[["1.15", str(number)]])
+            await turns(50)
+        assert seen == [10, 11, 12]
+        assert [(each.calls, each.errors, each.is_closed) for each in broken] == [(3, 3, False)] * 3
+    later = RuntimeError if error is StopIteration else error
+    assert len(told(caplog, error)) >= 4
+    assert len(told(caplog, later)) >= 4
+
+
+async def test_a_callback_that_waits_ends_with_its_client(
+    exchange: list[ByHand], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("depthcache.client.LAST_CALL_S", 0.01)
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        began = asyncio.Event()
+
+        async def hang(update: Update) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        listener = books.on_update(hang)
+        await asyncio.wait_for(began.wait(), DEADLINE_S)
+    assert (listener.is_closed, listener.errors) == (True, 0)
+    assert told(caplog, asyncio.CancelledError) == []
+
+
+def test_a_callback_that_waits_ends_with_its_event_loop(
+    exchange: list[ByHand], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop is closed in the middle: the coroutine is told by GeneratorExit, and must end."""
+    listeners: list[depthcache.Listener] = []
+    ended: list[str] = []
+
+    async def hang(update: Update) -> None:
+        try:
+            await asyncio.Event().wait()
+        except GeneratorExit:
+            ended.append("closed")
+            raise
+
+    async def step() -> Any:
+        books = await connect("binance.com", ["BTCUSDT"]).__aenter__()
+        listener = books.on_update(hang)
+        listeners.append(listener)
+        await turns(50)
+        [work] = [task for task in asyncio.all_tasks() if "work" in repr(task.get_coro())]
+        return work.get_coro()
+
+    loop = asyncio.new_event_loop()
+    coroutine = loop.run_until_complete(step())
+    try:
+        coroutine.close()
+        assert (ended, listeners[0].errors) == (["closed"], 0)
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+# --- signals -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The handlers as they were, whatever a test sets."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def end(number: int, frame: object) -> None:
+    raise SystemExit(7)
+
+
+async def interrupted(number: signal.Signals, *, later: bool) -> None:
+    """A client whose callback is running when the signal comes."""
+
+    def at_once(update: Update) -> None:
+        signal.raise_signal(number)
+
+    async def awaited(update: Update) -> None:
+        await asyncio.sleep(0)
+        signal.raise_signal(number)
+
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        books.on_update(awaited if later else at_once)
+        await asyncio.Event().wait()
+
+
+def run_plainly(work: Coroutine[Any, Any, None]) -> None:
+    """As programs did before `asyncio.run`: Ctrl-C strikes wherever the program is."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
+        loop.close()
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["function", "coroutine"])
+def test_ctrl_c_and_other_signals_still_end_the_program(
+    exchange: list[ByHand], handlers: None, *, later: bool
+) -> None:
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(interrupted(signal.SIGINT, later=later))
+    with pytest.raises(KeyboardInterrupt):
+        run_plainly(interrupted(signal.SIGINT, later=later))
+    for run in (asyncio.run, run_plainly):
+        with pytest.raises(SystemExit) as ended:
+            run(interrupted(signal.SIGTERM, later=later))
+        assert ended.value.code == 7
+
+
+# --- the drop-in -----------------------------------------------------------------------------------
+
+
+class Restarted:
+    """A cache whose connection was lost once."""
+
+    stopped, restarts, restarts_told, restarted_at = False, 1, 0, 5.0
+
+    def __init__(self, market: str) -> None:
+        self.market = market
+
+
+@pytest.mark.parametrize("error", ENDS[:3], ids=named)
+def test_on_restart_of_the_drop_in_is_called_for_the_others_too(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    caches: Any = [Restarted("btcusdt"), Restarted("ethusdt")]
+    told, stopped, done = [], threading.Event(), threading.Event()
+
+    def on_restart(market: str, at: float) -> None:
+        told.append((market, at))
+        if len(told) == len(caches):
+            done.set()
+        raise error()
+
+    restarts = Restarts(caches, stopped, on_restart)
+    restarts.start()
+    assert done.wait(DEADLINE_S)
+    stopped.set()
+    restarts._thread.join(DEADLINE_S)
+    assert told == [("btcusdt", 5.0), ("ethusdt", 5.0)]
+    assert sum("on_restart raised" in each.message for each in caplog.records) == 2

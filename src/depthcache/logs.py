@@ -16,6 +16,7 @@ from time import monotonic
 __all__ = [
     "book_status",
     "callback_failed",
+    "client_of_simulator_failed",
     "connection_closed",
     "connection_open",
     "flight_saved",
@@ -57,7 +58,7 @@ class _Limited:
 
 
 _BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
-_CALLBACKS = _Limited()
+_CALLBACKS, _SIMULATOR = _Limited(), _Limited()
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
@@ -69,6 +70,11 @@ def callback_failed(*, callback: object, error: Exception) -> None:
     """A function of the program, called with an update, raised: the program's mistake, and no book's."""
     name = getattr(callback, "__qualname__", repr(callback))
     _CALLBACKS.write(logging.ERROR, "the callback %s raised; books and callbacks go on", name, error=error)
+
+
+def client_of_simulator_failed(*, did: str, error: Exception) -> None:
+    """The embedded exchange raised while it served one request or connection: that one alone is ended."""
+    _SIMULATOR.write(logging.ERROR, "the embedded exchange goes on, but could not serve %s", did, error=error)
 
 
 def connection_open(*, connection: int) -> None:

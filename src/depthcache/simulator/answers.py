@@ -21,6 +21,7 @@ __all__ = [
     "depth_question",
     "error",
     "exchange_info",
+    "failed",
     "no_such_path",
     "not_recorded",
     "of_book",
@@ -130,6 +131,11 @@ def not_recorded(most: int) -> HttpAnswer:
 def no_such_path() -> HttpAnswer:
     """Nothing is served there."""
     return HttpAnswer(404, b"")
+
+
+def failed() -> HttpAnswer:
+    """Something here raised."""
+    return error(-1000, "An unknown error occurred while processing the request.", status=500)
 
 
 def error(code: int, words: str, *, status: int = 400) -> HttpAnswer:

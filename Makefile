@@ -9,11 +9,12 @@ BENCH_ENV := build/bench-env
 STAMP := $(VENV)/.installed
 SECONDS ?=
 FILES ?=
+JUDGES ?=
 SCHEDULES ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools dev demo test check docs bench instructions fuzz mutants soak endurance wheel clean
+.PHONY: help tools dev demo test judges check docs bench instructions fuzz mutants soak endurance wheel clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +42,9 @@ wheel: $(STAMP)
 
 test: wheel  ## Build the wheel, install it in a clean environment, run the whole suite against it
 	tools/test.sh $(TEST_ENV)
+
+judges: dev  ## Let other people's clients keep books of the embedded exchange, against its truth (JUDGES=… for some)
+	@$(BIN)/python -m tests.rivals.judging $(JUDGES)
 
 check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 	tools/check.sh

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from depthcache import simulator
+from depthcache.errors import InvalidArgument
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "judges"
@@ -33,6 +34,8 @@ ENVIRONMENTS = ROOT / "build" / "judges"
 INSTALL_S, PROGRAM_S = 600, 300
 LEVELS = 100
 """Levels a side that are compared; as many as a look shows (`judges/report.py`)."""
+_IDS_SEARCHED = 1_000
+"""The newest ids, where a client names none; for a quiet market that is minutes."""
 _METADATA = re.compile(r"(?m)^# /// script\n((?:#.*\n)+?)# ///$")
 
 Level = tuple[Decimal, Decimal]
@@ -176,14 +179,34 @@ def _finding(server: simulator.Server, exchange: str, seen: Sequence[dict[str, A
 
 def _differences(server: simulator.Server, look: dict[str, Any]) -> int:
     """Levels that one of both has and the other has not so."""
-    bids, asks = server.truth(look["exchange"], look["symbol"]).book_at(look["update_id"])
-    return sum(
-        len(set(_levels(held)) ^ set(_levels(true)))
-        for held, true in (
-            (look["bids"], sorted(bids, reverse=True)[:LEVELS]),
-            (look["asks"], sorted(asks)[:LEVELS]),
-        )
-    )
+    exchange, symbol, update_id = look["exchange"], look["symbol"], look["update_id"]
+    if update_id is not None:
+        return sum(_differing(server, look, side, update_id) for side in ("bids", "asks"))
+    known: Any = server.exchange
+    last = server.on_exchange(lambda: known.truth(exchange, symbol).last_update_id)
+    return sum(_fewest(_searched(server, look, side, last)) for side in ("bids", "asks"))
+
+
+def _searched(server: simulator.Server, look: dict[str, Any], side: str, last: int) -> Iterator[int]:
+    for update_id in range(last, last - _IDS_SEARCHED, -1):
+        try:
+            yield _differing(server, look, side, update_id)
+        except InvalidArgument:
+            return  # older than the market
+
+
+def _fewest(counts: Iterator[int]) -> int:
+    """The least of them; none is looked at behind a zero."""
+    least = next(counts)
+    while least and (count := next(counts, None)) is not None:
+        least = min(least, count)
+    return least
+
+
+def _differing(server: simulator.Server, look: dict[str, Any], side: str, update_id: int) -> int:
+    bids, asks = server.truth(look["exchange"], look["symbol"]).book_at(update_id)
+    true = sorted(bids, reverse=True) if side == "bids" else sorted(asks)
+    return len(set(_levels(look[side])) ^ set(_levels(true[:LEVELS])))
 
 
 def _levels(pairs: Any) -> list[Level]:

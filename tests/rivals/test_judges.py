@@ -38,23 +38,25 @@ def test_a_client_keeps_right_books(judge: Judge) -> None:
     assert sum(each.books for each in found) == sum(map(len, judge.books.values()))
 
 
-def test_a_book_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names_its_ids", [True, False])
+def test_a_book_that_is_wrong_is_found(names_its_ids: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """One level of one look is another one."""
 
     def looks(judge: Judge, python: str, server: Server, *, updates: int, looks: int) -> Any:
-        url = f"{server.settings.endpoints['binance.com'].rest}/api/v3/depth?symbol=BTCUSDT&limit=1000"
+        url = f"{server.settings.endpoints['binance.com'].rest}/api/v3/depth?symbol=NEXOUSDT&limit=1000"
         for number in range(looks):
             with build_opener(ProxyHandler({})).open(url) as answer:
                 body = json.load(answer)
             if number == 1:
                 body["bids"][7][1] = "0.00000123"
-            sides = {side: body[side][: judging.LEVELS] for side in ("bids", "asks")}
-            held = body["lastUpdateId"]
-            yield {"exchange": "binance.com", "symbol": "BTCUSDT", "update_id": held, "updates": 1, **sides}
+            look = {side: body[side][: judging.LEVELS] for side in ("bids", "asks")}
+            held = body["lastUpdateId"] if names_its_ids else None
+            yield look | {"exchange": "binance.com", "symbol": "NEXOUSDT", "update_id": held, "updates": 1}
 
     monkeypatch.setattr(judging, "_looks", looks)
+    monkeypatch.setattr(judging, "_IDS_SEARCHED", 20)
     monkeypatch.setattr(judging, "environment", lambda judge: sys.executable)
-    judge = replace(ALL[0], books={"binance.com": ["BTCUSDT"]}, tls=False)
+    judge = replace(ALL[0], books={"binance.com": ["NEXOUSDT"]}, tls=False)
     found = judging.find(judge, looks=3)
     assert found == [Finding(exchange="binance.com", books=1, updates=1, looks=3, differences=2)]
 

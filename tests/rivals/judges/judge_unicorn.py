@@ -11,35 +11,15 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import time
 from typing import Any
 
-import requests
+from redirect_unicorn import redirect
 from report import Task, task, tell
 
 EXCHANGE = "binance.com"
-
-
-def redirect(rest: str, websocket: str) -> Any:
-    """Its hard-wired hosts are elsewhere in this process."""
-    send = requests.Session.request
-
-    def redirected(self: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        host = url.split("/")[2]
-        answer = send(self, method, url.replace(f"https://{host}", rest), *arguments, **options)
-        # Spot sends this header, too, and the library needs it.
-        answer.headers.setdefault("x-mbx-used-weight", answer.headers.get("x-mbx-used-weight-1m", "1"))
-        return answer
-
-    requests.Session.request = redirected  # type: ignore[method-assign]
-    import unicorn_binance_local_depth_cache.manager as library
-
-    made = library.BinanceWebSocketApiManager
-    library.BinanceWebSocketApiManager = functools.partial(made, websocket_base_uri=f"{websocket}/")
-    return library
 
 
 def look(work: Task, manager: Any, symbol: str, looks: int) -> bool:

@@ -49,12 +49,15 @@ def tell(
     exchange: str,
     symbol: str,
     *,
-    update_id: int,
+    update_id: int | None,
     updates: int,
     bids: Iterable[tuple[object, object]],
     asks: Iterable[tuple[object, object]],
 ) -> None:
-    """Report a look: both sides best first, prices and quantities in anything whose text is a number."""
+    """Report a look: both sides best first, prices and quantities in anything whose text is a number.
+
+    `update_id`: that the client holds; None where it names none: then each side must be the truth at some id.
+    """
     sides = {
         name: [[str(price), str(quantity)] for price, quantity in list(side)[:_LEVELS]]
         for name, side in (("bids", bids), ("asks", asks))

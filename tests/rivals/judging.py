@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ ENVIRONMENTS = ROOT / "build" / "judges"
 INSTALL_S, PROGRAM_S = 600, 300
 LEVELS = 100
 """Levels a side that are compared; as many as a look shows (`judges/report.py`)."""
+_NEWEST_MINOR = 15
 _IDS_SEARCHED = 1_000
 """The newest ids, where a client names none; for a quiet market that is minutes."""
 _METADATA = re.compile(r"(?m)^# /// script\n((?:#.*\n)+?)# ///$")
@@ -53,6 +55,7 @@ class Judge:
     path: Path
     client: str
     requirements: tuple[str, ...]
+    least_python: tuple[int, int]
     books: dict[str, list[str]]
     """Exchange names to symbols."""
     tls: bool
@@ -100,14 +103,15 @@ def environment(judge: Judge) -> str:
 
     Raises Unavailable where that cannot be installed.
     """
-    if all(_is_here(each) for each in judge.requirements):
+    if sys.version_info >= judge.least_python and all(_is_here(each) for each in judge.requirements):
         return sys.executable
-    key = json.dumps([sorted(judge.requirements), sys.version_info[:2]])
+    maker = _interpreter(judge)
+    key = json.dumps([sorted(judge.requirements), maker])
     folder = ENVIRONMENTS / f"{judge.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     python = folder / "bin" / "python"
     if not (folder / ".installed").exists():
         pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, *judge.requirements]):
+        for command in ([maker, "-m", "venv", "--clear", str(folder)], [*pip, *judge.requirements]):
             made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
             if made.returncode:
                 why = (made.stderr.strip() or "no reason given").splitlines()[-1]
@@ -126,10 +130,32 @@ def _read(path: Path) -> Judge:
         path=path,
         client=own["client"],
         requirements=tuple(told["dependencies"]),
+        least_python=_version(told["requires-python"].removeprefix(">=")),
         books=own["books"],
         tls=own.get("tls", False),
         smoke=own.get("smoke", False),
     )
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+def _interpreter(judge: Judge) -> str:
+    """This one, or the oldest on this machine that is new enough. Raises Unavailable."""
+    if sys.version_info >= judge.least_python:
+        return sys.executable
+    major, least = judge.least_python
+    for minor in range(least, _NEWEST_MINOR + 1):
+        installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        found = [shutil.which(f"python{major}.{minor}"), *installed.glob(f"{major}.{minor}.*/bin/python")]
+        for candidate in filter(None, found):
+            asked = [str(candidate), "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+            if said == f"{major}.{minor}":  # a shim may be there without the interpreter behind it
+                return str(candidate)
+    raise Unavailable(f"{judge.client} needs Python {major}.{least} or newer, which is not on this machine")
 
 
 def _is_here(requirement: str) -> bool:

@@ -88,6 +88,7 @@ def test_a_judge_that_cannot_be_installed_is_said(monkeypatch: pytest.MonkeyPatc
         path=tmp_path / "judge_nobody.py",
         client="nobody",
         requirements=("nobody==1.0",),
+        least_python=(3, 10),
         books={"binance.com": ["BTCUSDT"]},
         tls=False,
         smoke=False,
@@ -98,12 +99,20 @@ def test_a_judge_that_cannot_be_installed_is_said(monkeypatch: pytest.MonkeyPatc
         judging.find(nobody)
 
 
+def test_a_judge_whose_python_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging.shutil, "which", lambda name: None)
+    monkeypatch.setenv("PYENV_ROOT", "/nowhere")
+    with pytest.raises(Unavailable, match=r"needs Python 3\.99 or newer"):
+        judging.find(replace(ALL[0], least_python=(3, 99)))
+
+
 def test_what_is_installed_here_needs_no_environment_of_its_own() -> None:
     judge = Judge(
         name="pytest",
         path=Path("judge_pytest.py"),
         client="pytest",
         requirements=(f"pytest=={pytest.__version__}",),
+        least_python=(3, 10),
         books={},
         tls=False,
         smoke=False,

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from depthcache import venues
-from depthcache.simulator.answers import error
+from depthcache.simulator.answers import error, weight_headers
 from depthcache.simulator.interface import HttpAnswer
 from depthcache.venues import Venue
 
@@ -102,7 +102,7 @@ class Limits:
     def headers(self, venue: Venue, client: str) -> dict[str, str]:
         """What every weighted answer tells."""
         account = self._accounts.get((venue.weight_pool, client), _Account())
-        return {"X-MBX-USED-WEIGHT-1M": str(account.used + account.others)}
+        return weight_headers(venue, account.used + account.others)
 
     def most(self, exchange: str, client: str = "client") -> int:
         """The most weight that a client has used of an exchange's pool in one minute of the clock."""

@@ -16,10 +16,7 @@ def redirect(rest: str, websocket: str) -> Any:
         host = url.split("/")[2]
         if not host.endswith("binance.com"):  # such as a node of a cluster
             return send(self, method, url, *arguments, **options)
-        answer = send(self, method, url.replace(f"https://{host}", rest), *arguments, **options)
-        # Spot sends this header, too, and the library needs it.
-        answer.headers.setdefault("x-mbx-used-weight", answer.headers.get("x-mbx-used-weight-1m", "1"))
-        return answer
+        return send(self, method, url.replace(f"https://{host}", rest), *arguments, **options)
 
     requests.Session.request = redirected  # type: ignore[method-assign]
     import unicorn_binance_local_depth_cache.manager as library

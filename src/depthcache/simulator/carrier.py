@@ -19,7 +19,7 @@ import ssl
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from time import monotonic_ns
 from types import TracebackType
@@ -301,7 +301,7 @@ class _Line:
             self._filled.set()
 
     @contextmanager
-    def guarded(self, what: str) -> Iterator[None]:
+    def guarded(self, what: str) -> Generator[None]:
         """Whatever is raised within ends this connection, and no other."""
         try:
             yield

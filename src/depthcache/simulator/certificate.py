@@ -13,7 +13,7 @@ import ssl
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from depthcache.errors import PackageMissing
 
@@ -33,7 +33,8 @@ class OwnCertificate:
         authority = trustme.CA(organization_name="depthcache simulator")
         self.context: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         """Certificate and key, for a server."""
-        authority.issue_cert(*_NAMES).configure_cert(self.context)
+        certificate: Any = authority.issue_cert(*_NAMES)
+        certificate.configure_cert(self.context)
         folder = tempfile.mkdtemp(prefix="depthcache-")
         self._remover = weakref.finalize(self, _remove, folder, os.getpid())
         self.ca_file: Final = Path(folder) / "authority.pem"

@@ -154,11 +154,11 @@ def _filters(kind: str, profile: Profile) -> list[dict[str, object]]:
         return filters
     filters.append({"filterType": "MARKET_LOT_SIZE", **lots})
     if kind == "spot":
-        sides = {"bidMultiplierUp": "5", "bidMultiplierDown": "0.2"}
+        sides: dict[str, object] = {"bidMultiplierUp": "5", "bidMultiplierDown": "0.2"}
         sides |= {"askMultiplierUp": "5", "askMultiplierDown": "0.2"}
-        trailing = {"minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2_000}
+        trailing: dict[str, object] = {"minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2_000}
         trailing |= {"minTrailingBelowDelta": 10, "maxTrailingBelowDelta": 2_000}
-        notional = {"minNotional": "5.00000000", "applyMinToMarket": True}
+        notional: dict[str, object] = {"minNotional": "5.00000000", "applyMinToMarket": True}
         notional |= {"maxNotional": "9000000.00000000", "applyMaxToMarket": False}
         return [
             *filters,
@@ -170,11 +170,9 @@ def _filters(kind: str, profile: Profile) -> list[dict[str, object]]:
             {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
         ]
     percent = {"multiplierUp": "1.0500", "multiplierDown": "0.9500", "multiplierDecimal": "4"}
-    filters += [
-        {"filterType": "MAX_NUM_ORDERS", "limit": 200},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10},
-        {"filterType": "PERCENT_PRICE", **percent},
-    ]
+    filters.append({"filterType": "MAX_NUM_ORDERS", "limit": 200})
+    filters.append({"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10})
+    filters.append({"filterType": "PERCENT_PRICE", **percent})
     if kind == "usdm":
         filters.append({"filterType": "MIN_NOTIONAL", "notional": "5"})
     return filters

@@ -185,7 +185,7 @@ def _looks(
         timeout=PROGRAM_S,
         env={**os.environ, **proxies, **server.environment, "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    assert ran.returncode == 0, f"{judge.client} failed: {ran.stderr[-2_000:]}"
+    assert ran.returncode == 0, f"{judge.client} failed: {ran.stderr[:3_000]}"
     for line in ran.stdout.splitlines():
         if line.startswith("{"):  # some print
             yield json.loads(line)

@@ -40,10 +40,11 @@ class PlainBook:
         is_old = last <= self.update_id if previous is None else last < self.update_id
         if is_old:
             return False
-        if self._is_first:
-            chains = first <= self.update_id + (previous is None)
+        if previous is None:
+            chains = first <= self.update_id + 1 if self._is_first else first == self.update_id + 1
         else:
-            chains = (first == self.update_id + 1) if previous is None else (previous == self.update_id)
+            # Futures say U <= L <= u; but ids are shared by symbols, so L may lie between pu and U.
+            chains = previous <= self.update_id if self._is_first else previous == self.update_id
         if not chains:
             raise ValueError(f"{first} to {last} after {previous} does not follow {self.update_id}")
         _set(self._bids, bids)

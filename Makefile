@@ -10,11 +10,12 @@ DEMO_ENV := build/demo-env
 STAMP := $(VENV)/.installed
 SECONDS ?=
 FILES ?=
+JUDGES ?=
 SCHEDULES ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help tools dev demo test check docs bench instructions fuzz mutants soak endurance wheel clean
+.PHONY: help tools dev demo test judges check docs bench instructions fuzz mutants soak endurance wheel clean
 
 help:  ## Show the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +43,9 @@ wheel: $(STAMP)
 
 test: wheel  ## Build the wheel, install it in a clean environment, run the whole suite against it
 	tools/test.sh $(TEST_ENV)
+
+judges: dev  ## Let other people's clients keep books of the embedded exchange, against its truth (JUDGES=… for some)
+	@$(BIN)/python -m tests.rivals.judging $(JUDGES)
 
 check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 	tools/check.sh

@@ -18,6 +18,7 @@ __all__ = [
     "book_late",
     "book_status",
     "callback_failed",
+    "client_of_simulator_failed",
     "connection_closed",
     "connection_open",
     "flight_saved",
@@ -69,7 +70,7 @@ def _write(level: int, text: str, *values: object, error: BaseException | None =
 
 
 _BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
-_CALLBACKS, _RARE = _Limited(), _Limited()
+_CALLBACKS, _RARE, _SIMULATOR = (_Limited() for _ in range(3))
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
 """Of one place and kind in ten seconds: each comes with its traceback."""
@@ -92,6 +93,11 @@ def callback_failed(*, callback: object, error: BaseException) -> None:
     _CALLBACKS.write(
         logging.ERROR, "the callback %s raised %s; books and callbacks go on", name, kind, error=error
     )
+
+
+def client_of_simulator_failed(*, did: str, error: Exception) -> None:
+    """The embedded exchange raised while it served one request or connection: that one alone is ended."""
+    _SIMULATOR.write(logging.ERROR, "the embedded exchange goes on, but could not serve %s", did, error=error)
 
 
 def connection_open(*, connection: int) -> None:

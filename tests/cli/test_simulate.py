@@ -17,17 +17,19 @@ from tests.simulator.recordings import Writer
 
 pytestmark = pytest.mark.slow
 
+AUTHORITY = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
 
 def exports(program: Program) -> dict[str, str]:
     """The variables of the export lines, as a shell understands them, and the line after them."""
     lines = []
     while (line := program.line()).startswith("export "):
         lines.append(line)
-    assert line.startswith("# http://127.0.0.1:")
+    assert line.startswith(("# http://127.0.0.1:", "# https://127.0.0.1:"))
     script = "\n".join([*lines, "env -0"])
     ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={})
     pairs = (each.split("=", 1) for each in ran.stdout.split("\0") if each)
-    return {name: value for name, value in pairs if name.startswith("DEPTHCACHE_")}
+    return {name: value for name, value in pairs if name.startswith(("DEPTHCACHE_", *AUTHORITY))}
 
 
 def get(url: str) -> object:
@@ -70,6 +72,20 @@ def test_recordings_are_served_as_their_exchange(tmp_path: Path) -> None:
         rest = environment["DEPTHCACHE_BINANCE_US_REST"]
         assert get(f"{rest}/api/v3/depth?symbol=ABCUSDT") == json.loads(body)
         assert program.end()[0] == 0
+
+
+def test_with_tls_its_export_lines_lead_watch_to_it_and_nothing_is_left() -> None:
+    with running("simulate", "--seed", "5", "--tls") as program:
+        environment = exports(program)
+        file = Path(environment["DEPTHCACHE_CA_FILE"])
+        assert {environment[name] for name in AUTHORITY} == {str(file)}
+        assert environment["DEPTHCACHE_BINANCE_COM_WEBSOCKET"].startswith("wss://")
+        with running("watch", "ETHUSDT", environment=environment) as watching:
+            assert "ETHUSDT" in watching.until("synced")
+            assert watching.end()[0] == 0
+        assert file.exists()
+        assert program.end(signal.SIGTERM)[0] == 0
+    assert not file.parent.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,97 +1,137 @@
 """Other people's clients sync against the embedded exchange: they judge that it is one.
 
-python-binance and ccxt run unchanged but for the addresses; when their books have moved with the
-stream for a while, their best levels must equal the exchange's truth at the update id they hold.
+One smoke of each kind here; `make judges` runs all of them, for longer. Their books, kept by their own code
+over real sockets, must equal the exchange's truth at the update ids they hold.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from decimal import Decimal
+import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from depthcache import simulator
+from depthcache.simulator import Server
+from tests.rivals import judging
+from tests.rivals.judging import Finding, Judge, Unavailable
 
 pytestmark = [pytest.mark.rivals, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-UPDATES = 20
-DEADLINE_S = 60
-LEVELS = 5
+ALL = judging.judges()
+SMOKE = [judge for judge in ALL if judge.smoke]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[simulator.Server]:
-    with simulator.serve(seed=11) as serving:
-        yield serving
-
-
-def truth(
-    server: simulator.Server, exchange: str, symbol: str, update_id: int
-) -> tuple[list[Any], list[Any]]:
-    """The best levels of both sides as (price, quantity) Decimals."""
-    bids, asks = server.truth(exchange, symbol).book_at(update_id)
-    return levels(sorted(bids, reverse=True)[:LEVELS]), levels(sorted(asks)[:LEVELS])
-
-
-def levels(pairs: Any) -> list[tuple[Decimal, Decimal]]:
-    """Exact pairs of whatever a client holds."""
-    return [
-        (Decimal(str(price)).normalize(), Decimal(str(quantity)).normalize()) for price, quantity in pairs
-    ]
-
-
-async def test_python_binance_keeps_a_right_spot_book(server: simulator.Server) -> None:
-    from binance import AsyncClient, BinanceSocketManager
-    from binance.ws.depthcache import DepthCacheManager
-
-    endpoints = server.settings.endpoints["binance.com"]
-    client = AsyncClient()
-    client.API_URL = endpoints.rest + "/api"
-    sockets = BinanceSocketManager(client)
-    sockets.STREAM_URL = endpoints.websocket + "/"
+@pytest.mark.parametrize("judge", SMOKE, ids=lambda judge: judge.name)
+def test_a_client_keeps_right_books(judge: Judge) -> None:
     try:
-        async with asyncio.timeout(DEADLINE_S):
-            manager = DepthCacheManager(
-                client, "BTCUSDT", bm=sockets, limit=1000, conv_type=str, ws_interval=100
-            )
-            async with manager:
-                for _ in range(UPDATES):
-                    cache = await manager.recv()
-                bids = levels(
-                    sorted(cache.get_bids(), key=lambda level: Decimal(level[0]), reverse=True)[:LEVELS]
-                )
-                asks = levels(sorted(cache.get_asks(), key=lambda level: Decimal(level[0]))[:LEVELS])
-                assert (bids, asks) == truth(server, "binance.com", "BTCUSDT", manager._last_update_id)
-    finally:
-        await client.close_connection()
+        found = judging.find(judge, updates=5, looks=2)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    assert [each.exchange for each in found] == list(judge.books)
+    assert [each.differences for each in found] == [0] * len(found)
+    assert sum(each.books for each in found) == sum(map(len, judge.books.values()))
 
 
-@pytest.mark.parametrize(
-    ("exchange", "kind", "symbol"),
-    [("binance.com", "spot", "BTC/USDT"), ("binance.com-futures", "linear", "BTC/USDT:USDT")],
-)
-async def test_ccxt_keeps_a_right_book(
-    server: simulator.Server, exchange: str, kind: str, symbol: str
+@pytest.mark.parametrize("names_its_ids", [True, False])
+def test_a_book_that_is_wrong_is_found(names_its_ids: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One level of one look is another one."""
+
+    def looks(judge: Judge, python: str, server: Server, *, updates: int, looks: int) -> Any:
+        url = f"{server.settings.endpoints['binance.com'].rest}/api/v3/depth?symbol=NEXOUSDT&limit=1000"
+        for number in range(looks):
+            with build_opener(ProxyHandler({})).open(url) as answer:
+                body = json.load(answer)
+            if number == 1:
+                body["bids"][7][1] = "0.00000123"
+            look = {side: body[side][: judging.LEVELS] for side in ("bids", "asks")}
+            held = body["lastUpdateId"] if names_its_ids else None
+            yield look | {"exchange": "binance.com", "symbol": "NEXOUSDT", "update_id": held, "updates": 1}
+
+    monkeypatch.setattr(judging, "_looks", looks)
+    monkeypatch.setattr(judging, "_IDS_SEARCHED", 20)
+    monkeypatch.setattr(judging, "environment", lambda judge: sys.executable)
+    judge = replace(ALL[0], books={"binance.com": ["NEXOUSDT"]}, tls=False)
+    found = judging.find(judge, looks=3)
+    assert found == [Finding(exchange="binance.com", books=1, updates=1, looks=3, differences=2)]
+
+
+def test_the_smoke_is_installed_with_the_tests_and_every_judge_is_pinned() -> None:
+    groups = tomllib.loads((judging.ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    assert {each for judge in SMOKE for each in judge.requirements} <= set(groups["rivals"])
+    for judge in ALL:
+        assert all("==" in each for each in judge.requirements), judge.name
+        assert judge.version
+
+
+def test_the_table_in_the_documents_has_a_row_for_every_judge() -> None:
+    text = (judging.ROOT / "docs" / "concepts" / "judges.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row[:3] == "| `"]
+    told = {row[0].strip("`"): (row[2], row[3]) for row in rows}
+    assert told == {
+        judge.client: ("wss" if judge.tls else "ws", "yes" if judge.smoke else "") for judge in ALL
+    }
+
+
+def test_a_judge_that_cannot_be_installed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: No matching distribution found\n")
+
+    monkeypatch.setattr(judging.subprocess, "run", refuse)
+    nobody = Judge(
+        name="nobody",
+        path=tmp_path / "judge_nobody.py",
+        client="nobody",
+        requirements=("nobody==1.0",),
+        least_python=(3, 10),
+        books={"binance.com": ["BTCUSDT"]},
+        tls=False,
+        smoke=False,
+    )
+    with pytest.raises(
+        Unavailable, match=r"nobody==1\.0 cannot be installed: ERROR: No matching distribution"
+    ):
+        judging.find(nobody)
+
+
+def test_a_judge_whose_python_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging.shutil, "which", lambda name: None)
+    monkeypatch.setenv("PYENV_ROOT", "/nowhere")
+    with pytest.raises(Unavailable, match=r"needs Python 3\.99 or newer"):
+        judging.find(replace(ALL[0], least_python=(3, 99)))
+
+
+def test_what_is_installed_here_needs_no_environment_of_its_own() -> None:
+    judge = Judge(
+        name="pytest",
+        path=Path("judge_pytest.py"),
+        client="pytest",
+        requirements=(f"pytest=={pytest.__version__}",),
+        least_python=(3, 10),
+        books={},
+        tls=False,
+        smoke=False,
+    )
+    assert judging.environment(judge) == sys.executable
+
+
+def test_the_table_shows_differences_and_ends_with_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import ccxt.pro
+    def find(judge: Judge) -> list[Finding]:
+        if judge.name == "ccxt":
+            raise Unavailable("no registry")
+        wrong = 3 if judge.name == "python_binance" else 0
+        return [Finding(exchange="binance.com", books=1, updates=50, looks=5, differences=wrong)]
 
-    endpoints = server.settings.endpoints[exchange]
-    client = ccxt.pro.binance({"options": {"fetchMarkets": {"types": [kind]}, "fetchCurrencies": False}})
-    addresses = client.urls["api"]
-    addresses["public"] = endpoints.rest + "/api/v3"
-    addresses["fapiPublic"] = endpoints.rest + "/fapi/v1"
-    addresses["ws"] |= {kind: endpoints.websocket + "/ws"}
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            held = 0
-            for _ in range(UPDATES):
-                book = await client.watch_order_book(symbol, 1000)
-                assert book["nonce"] >= held
-                held = book["nonce"]
-        found = levels(book["bids"][:LEVELS]), levels(book["asks"][:LEVELS])
-        assert found == truth(server, exchange, "BTCUSDT", held)
-    finally:
-        await client.close()
+    monkeypatch.setattr(judging, "find", find)
+    assert judging.main(["python_binance"]) == 1
+    assert judging.main(["sdk_spot", "ccxt"]) == 0
+    shown = capsys.readouterr().out
+    assert "SKIPPED ccxt: no registry" in shown
+    assert "binance-sdk-spot" in shown

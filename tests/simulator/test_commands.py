@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from depthcache.simulator.commands import Commands, Done, Target, parse_target
+from depthcache import venues
+from depthcache.simulator.commands import Commands, Done, RequestIds, Target, parse_target, request_ids
 from depthcache.simulator.interface import Close
 
 
-def commands(*streams: str, combined: bool = True, most: int = 5, numbers: bool = False) -> Commands:
-    return Commands(combined=combined, streams=streams, most_streams=most, ids_are_numbers=numbers)
+def commands(
+    *streams: str, combined: bool = True, most: int = 5, ids: RequestIds = RequestIds.SPOT
+) -> Commands:
+    return Commands(combined=combined, streams=streams, most_streams=most, ids=ids)
 
 
 def say(to: Commands, **message: Any) -> Done:
@@ -51,7 +54,7 @@ def test_other_paths_are_no_stream_sockets(target: str) -> None:
 def test_subscribing_and_leaving_is_acknowledged_and_tells_what_is_new() -> None:
     held = commands("a@depth")
     done = say(held, method="SUBSCRIBE", params=["a@depth", "b@depth", "b@depth"], id=7)
-    assert done == Done('{"result":null,"id":7}', subscribed=("b@depth",))
+    assert done == Done('{"result":null,"id":7}', subscribed=("b@depth",), repeated=True)
     assert held.streams == ("a@depth", "b@depth")
     done = say(held, method="UNSUBSCRIBE", params=["a@depth", "never@depth"], id=8)
     assert done == Done('{"result":null,"id":8}', unsubscribed=("a@depth",))
@@ -82,10 +85,56 @@ def test_spot_takes_numbers_short_texts_and_null_as_ids(number: object) -> None:
     assert json.loads(done.reply) == {"result": [], "id": number}
 
 
-@pytest.mark.parametrize("number", [-1, "abc", None, 1.5, True])
-def test_futures_take_unsigned_numbers_alone(number: object) -> None:
-    error = json.loads(say(commands(numbers=True), method="LIST_SUBSCRIPTIONS", id=number).reply)["error"]
-    assert error == {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"}
+UUID = "9b2cdb05-3f5d-4a4e-9b0e-5a1b5e8f3c11"
+
+
+@pytest.mark.parametrize("number", [0, 7, 2**64 - 1, "1", UUID, "x_1", "币"])
+def test_futures_take_unsigned_numbers_and_texts_as_ids(number: object) -> None:
+    done = say(commands(ids=RequestIds.FUTURES), method="LIST_SUBSCRIPTIONS", id=number)
+    assert json.loads(done.reply) == {"result": [], "id": number}
+    refused = say(commands(ids=RequestIds.FUTURES), method="SUBSCRIBE", params=[7], id=number)
+    assert json.loads(refused.reply) == {
+        "error": {"code": 2, "msg": "Invalid request: invalid stream"},
+        "id": number,
+    }
+
+
+@pytest.mark.parametrize("number", [-1, None, 1.5, True, [], {}, 2**64, "", "x" * 37])
+def test_other_ids_are_refused_by_futures(number: object) -> None:
+    said = json.loads(say(commands(ids=RequestIds.FUTURES), method="LIST_SUBSCRIPTIONS", id=number).reply)
+    words = "Invalid request: request ID must be an unsigned integer or a text"
+    assert said == {"error": {"code": 2, "msg": words}, "id": None}
+
+
+@pytest.mark.parametrize("number", [-1, "abc", UUID, None, 1.5, True])
+def test_options_take_unsigned_numbers_alone(number: object) -> None:
+    said = json.loads(say(commands(ids=RequestIds.OPTIONS), method="LIST_SUBSCRIPTIONS", id=number).reply)
+    assert said["error"] == {"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "ids"),
+    [
+        ("binance.com", RequestIds.SPOT),
+        ("binance.us", RequestIds.SPOT),
+        ("binance.com-futures", RequestIds.FUTURES),
+        ("binance.com-coin_futures", RequestIds.FUTURES),
+        ("binance.com-vanilla-options", RequestIds.OPTIONS),
+    ],
+)
+def test_every_venue_has_its_ids(exchange: str, ids: RequestIds) -> None:
+    assert request_ids(venues.venue(exchange)) is ids
+
+
+def test_a_subscription_that_a_fault_refuses_is_refused_with_its_id() -> None:
+    held = commands(ids=RequestIds.FUTURES)
+    text = json.dumps({"method": "SUBSCRIBE", "params": ["a"], "id": UUID})
+    done = held.refusal(text, "planted")
+    assert done is not None
+    assert json.loads(done.reply) == {"error": {"code": 2, "msg": "planted"}, "id": UUID}
+    assert held.streams == ()
+    assert held.refusal('{"method":"UNSUBSCRIBE","params":["a"],"id":1}', "planted") is None
+    assert held.refusal("[" * 100_000, "planted") is None
 
 
 @pytest.mark.parametrize(
@@ -94,6 +143,10 @@ def test_futures_take_unsigned_numbers_alone(number: object) -> None:
         ("nonsense", 3, "Invalid JSON: expected value at line 1 column 1"),
         ("[" * 100_000, 3, "Invalid JSON"),
         ("[]", 2, "Invalid request"),
+        ('{"method":"LIST_SUBSCRIPTIONS","id":NaN}', 3, "Invalid JSON"),
+        ('{"method":"LIST_SUBSCRIPTIONS","id":"\\ud800"}', 3, "Invalid JSON"),
+        ('{"method":"SUBSCRIBE","params":["\\udfff@depth"],"id":1}', 3, "Invalid JSON"),
+        ('{"id":1,"method":' + "[" * 100_000, 3, "Invalid JSON"),
         ('{"id":1}', 2, "missing field `method`"),
         ('{"method":"SUBSCRIBE","id":1}', 2, "missing field `params`"),
         ('{"method":"X","id":1}', 2, "unknown variant `X`, expected one of `SUBSCRIBE`"),

@@ -47,6 +47,8 @@ class Talk(Session):
                 self.out += [Cut(), Text("never")]
             case ["flood", size]:
                 self.out += [Text("x" * 1000)] * (int(size) // 1000)
+            case ["surrogate", _]:
+                self.out.append(Text("\ud800"))
             case ["fail", _]:
                 raise RuntimeError("planted")
 
@@ -405,9 +407,15 @@ def test_a_port_that_cannot_be_is_refused(port: Any) -> None:
 
 
 async def test_a_failure_of_the_exchange_is_raised_where_it_is_closed(http: ClientSession) -> None:
-    server = Server(Scripted())
+    exchange = Scripted()
+
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    server = Server(exchange)
     async with http.ws_connect(server.url + "/ws") as line:
-        await line.send_str("fail:now")
+        exchange.on_advance, exchange.due_ns = fail, monotonic_ns()
+        await line.send_str("echo:hello")
         message = await line.receive()
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1011)
     with pytest.raises(RuntimeError, match="planted"):

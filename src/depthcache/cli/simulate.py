@@ -27,7 +27,10 @@ __all__ = ["simulate"]
     help="Of recordings: 10 is ten times as fast, inf without pauses.",
 )
 @click.option("--exchange", metavar="NAME", help="Of recordings that do not tell which exchange they are of.")
-def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, exchange: str | None) -> int:
+@click.option("--tls", is_flag=True, help="Serve https and wss, with a certificate that it makes.")
+def simulate(
+    files: Sequence[Path], port: int, seed: int | None, speed: float, exchange: str | None, *, tls: bool
+) -> int:
     """Run an exchange on this machine, for any client, until Ctrl-C.
 
     Without FILES it trades invented markets of several venues; with FILES (recordings, as `depthcache
@@ -36,8 +39,13 @@ def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, e
     exchange without a change. Other clients find every venue under the URL that is shown, followed by the
     exchange name.
 
+    With --tls, for clients that take nothing but https and wss, it makes a certificate. The export lines
+    then also name the file of its authority, for this package, OpenSSL (Python, curl), requests and Node.
+    The file is deleted at the end. Needs the package trustme: pip install depthcache[tls].
+
     \b
     depthcache simulate --port 9000 --seed 1
+    depthcache simulate --tls --port 9443
     depthcache simulate btcusdt_20240808.gz --speed 10
     """
     from depthcache.cli.interrupt import Interrupt
@@ -47,7 +55,7 @@ def simulate(files: Sequence[Path], port: int, seed: int | None, speed: float, e
 
     with (
         Interrupt() as interrupt,
-        serve(seed=seed, port=port, files=files, speed=speed, exchange=exchange) as server,
+        serve(seed=seed, port=port, files=files, speed=speed, exchange=exchange, tls=tls) as server,
     ):
         for name, value in server.environment.items():
             click.echo(f"export {name}={shlex.quote(value)}")

@@ -21,6 +21,7 @@ __all__ = [
     "depth_question",
     "error",
     "exchange_info",
+    "failed",
     "no_such_path",
     "not_recorded",
     "not_trading",
@@ -29,6 +30,7 @@ __all__ = [
     "other_status",
     "time",
     "unknown_symbol",
+    "weight_headers",
 ]
 
 _MINUTE_NS = 60_000_000_000
@@ -51,8 +53,14 @@ class Weights:
             self._used.clear()
         key = (venue.weight_pool, client)
         self._used[key] = self._used.get(key, 0) + weight
-        headers = {**answer.headers, "X-MBX-USED-WEIGHT-1M": str(self._used[key])}
+        headers = {**answer.headers, **weight_headers(venue, self._used[key])}
         return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
+
+
+def weight_headers(venue: Venue, used: int) -> dict[str, str]:
+    """What every weighted answer tells; spot by the old name, too, which UNICORN needs (seen 2026-11)."""
+    headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
+    return headers | ({"X-MBX-USED-WEIGHT": str(used)} if venue.continuity == "contiguous" else {})
 
 
 def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | HttpAnswer:
@@ -136,6 +144,11 @@ def not_recorded(most: int) -> HttpAnswer:
 def no_such_path() -> HttpAnswer:
     """Nothing is served there."""
     return HttpAnswer(404, b"")
+
+
+def failed() -> HttpAnswer:
+    """Something here raised."""
+    return error(-1000, "An unknown error occurred while processing the request.", status=500)
 
 
 def error(code: int, words: str, *, status: int = 400) -> HttpAnswer:

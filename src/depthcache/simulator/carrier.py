@@ -19,8 +19,8 @@ import ssl
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from time import monotonic_ns
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
@@ -28,8 +28,9 @@ from typing import Final, Literal, Self, TypeAlias
 import aiohttp
 from aiohttp import WSMsgType, web
 
-from depthcache import venues
+from depthcache import logs, venues
 from depthcache.errors import InvalidArgument
+from depthcache.simulator import answers
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Sent, Session, Text
 
 __all__ = ["HOST", "Carrier", "Deflate"]
@@ -48,6 +49,13 @@ _CLOSE_S = 2.0
 """How long the closing handshake may take."""
 _LONGEST_MESSAGE = 1024 * 1024
 _TOO_SLOW = Close(1008, "too slow: what was sent was not read")
+_FAILED = Close(1011, "the embedded exchange could not serve this connection")
+_LONGEST_REASON = 123
+"""RFC 6455, 5.5: a control frame has 125 bytes, two of which are the code."""
+_METHODS = ("GET", "HEAD")
+_BACKLOG = 1_024
+_SHOWN = 200
+"""So much of a target is logged."""
 _PIECES = 100
 """In so many pieces a frame comes that drips."""
 _TEXT_FRAME, _COMPRESSED = 0x81, 0x40
@@ -114,7 +122,7 @@ class Carrier:
     async def listen(self, *, on: bool) -> None:
         """Take connections at the port, or let them be refused; WebSockets that are open stay so."""
         if on and self._site is None:
-            site = web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls)
+            site = web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls, backlog=_BACKLOG)
             await site.start()
             self._site = site
         elif not on and self._site is not None:
@@ -127,30 +135,38 @@ class Carrier:
 
     def _tick(self) -> None:
         """Let happen what is due, deliver it, and come back when the next is due."""
-        if self._closing or self._error is not None:
-            return
-        try:
-            self._advance()
-            self._deliver()
-        except Exception as error:  # noqa: BLE001 - raised where the server is closed
-            self._fail(error)
+        self._advance()
+        self._deliver()
 
     def _advance(self) -> int:
+        """Let happen what is due; what that raises ends the exchange, and is raised where it is closed."""
         now_ns = monotonic_ns()
-        if not self._is_crowded(now_ns):
-            self._exchange.advance(now_ns)
+        try:
+            if not self._closing and self._error is None and not self._is_crowded(now_ns):
+                self._exchange.advance(now_ns)
+        except Exception as error:  # noqa: BLE001 - raised where the server is closed
+            self._fail(error)
         return now_ns
 
     def _deliver(self) -> None:
         """Hand out what sessions have to say, and set the timer anew."""
+        if self._closing or self._error is not None:
+            return
         for line in tuple(self._lines):
-            line.put(line.session.take())
+            with line.guarded("what it is sent"):
+                line.put(line.session.take())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._is_crowded(monotonic_ns()):
             self._timer = self._loop.call_later(_LOOK_S, self._tick)
-        elif (next_ns := self._exchange.next_ns()) is not None:
+            return
+        try:
+            next_ns = self._exchange.next_ns()
+        except Exception as error:  # noqa: BLE001 - raised where the server is closed
+            self._fail(error)
+            return
+        if next_ns is not None:
             self._timer = self._loop.call_later(max(0, next_ns - monotonic_ns()) / 1e9, self._tick)
 
     def _is_crowded(self, now_ns: int) -> bool:
@@ -170,23 +186,25 @@ class Carrier:
     # --- what clients do --------------------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        found = _find(self._mounts, request.raw_path)
-        if found is None or self._error is not None:
-            return web.Response(status=404 if found is None else 500)
-        client = request.remote or HOST
+        target = request.raw_path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        found = _find(self._mounts, target)
+        if found is None:
+            return web.Response(status=404)
+        if request.method not in _METHODS:
+            return web.Response(status=405, headers={"Allow": ", ".join(_METHODS)})
         wants_socket = request.headers.get("Upgrade", "").lower() == "websocket"
-        if request.method != "GET":
-            return web.Response(status=405)
+        now_ns, client = self._advance(), request.remote or HOST
+        if self._error is not None:
+            return web.Response(status=500)
         try:
-            now_ns = self._advance()
             if wants_socket:
                 opened = self._exchange.accept(*found, now_ns, client=client)
             else:
                 opened = self._exchange.request(*found, now_ns, client=client)
-            self._deliver()
-        except Exception as error:  # noqa: BLE001 - raised where the server is closed
-            self._fail(error)
-            return web.Response(status=500)
+        except Exception as error:  # noqa: BLE001 - whatever one request raises is its own
+            logs.client_of_simulator_failed(did=f"{request.method} {target[:_SHOWN]!a}", error=error)
+            opened = answers.failed()
+        self._deliver()
         if isinstance(opened, HttpAnswer):
             return await _answered(opened)
         if isinstance(opened, Cut):
@@ -202,30 +220,36 @@ class Carrier:
             self._lines.add(line)
             self._deliver()
             async for message in line.socket:
-                now_ns = self._advance()
-                if message.type is WSMsgType.TEXT:
-                    session.on_text(message.data, now_ns)
-                elif message.type is WSMsgType.PONG:
-                    session.on_pong(bytes(message.data), now_ns)
-                elif message.type is WSMsgType.PING:
-                    session.on_ping(bytes(message.data), now_ns)
-                    if not session.is_dead:
-                        await line.socket.pong(message.data)
-                self._deliver()
+                await self._hear(line, message)
         except web.HTTPException:  # no proper handshake
             raise
         except (aiohttp.ClientError, OSError):
             pass  # the client is gone; that is told below
-        except Exception as error:  # noqa: BLE001 - raised where the server is closed
-            self._fail(error)
         finally:
             self._lines.discard(line)
             if not self._closing and self._error is None:
-                session.on_close(monotonic_ns())
+                with line.guarded("its end"):
+                    session.on_close(monotonic_ns())
                 self._tick()
             await line.end()
         # A client that left during the handshake gets an answer that nobody reads.
         return line.socket if line.socket.prepared else web.Response(status=400)
+
+    async def _hear(self, line: _Line, message: aiohttp.WSMessage) -> None:
+        """One frame of a client; what it raises ends that client alone."""
+        now_ns = self._advance()
+        if line.is_over:
+            return
+        with line.guarded("what it said"):
+            if message.type is WSMsgType.TEXT:
+                line.session.on_text(message.data, now_ns)
+            elif message.type is WSMsgType.PONG:
+                line.session.on_pong(bytes(message.data), now_ns)
+            elif message.type is WSMsgType.PING:
+                line.session.on_ping(bytes(message.data), now_ns)
+                if not line.session.is_dead:
+                    await line.socket.pong(message.data)
+        self._deliver()
 
     def _on_drained(self) -> None:
         if self._paced and not self._closing:
@@ -255,6 +279,7 @@ class _Line:
         self._on_drained = on_drained
         self._queue: deque[Sent] = deque()
         self._filled = asyncio.Event()
+        self._transport: asyncio.Transport | None = None
         self._sender: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
 
@@ -275,6 +300,17 @@ class _Line:
         elif self._queue:
             self._filled.set()
 
+    @contextmanager
+    def guarded(self, what: str) -> Generator[None]:
+        """Whatever is raised within ends this connection, and no other."""
+        try:
+            yield
+        except (aiohttp.ClientError, ConnectionError):
+            self._end_queue()  # the client is gone; that is told where it is read
+        except Exception as error:  # noqa: BLE001 - said, and the end of this one
+            logs.client_of_simulator_failed(did=f"a WebSocket: {what}", error=error)
+            self.close(_FAILED)
+
     def close(self, close: Close) -> None:
         """Send nothing more but this."""
         if not self.is_over:
@@ -291,14 +327,14 @@ class _Line:
             await asyncio.wait([self._closer])
 
     async def _send_all(self) -> None:
-        with suppress(aiohttp.ClientError, OSError):  # told where the client is read
-            while True:
-                await self._filled.wait()
-                self._filled.clear()
-                while self._queue:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._queue:
+                with self.guarded("what it is sent"):
                     await self._send(self._queue.popleft())
-                    self.moved_ns = monotonic_ns()
-                self._on_drained()
+                self.moved_ns = monotonic_ns()
+            self._on_drained()
 
     async def _send(self, message: Sent) -> None:
         match message:
@@ -322,8 +358,13 @@ class _Line:
         self.waiting_bytes = 0
 
     async def _close(self, close: Close) -> None:
+        """Say goodbye; a client that takes no notice of it is cut."""
+        reason = close.reason.encode("utf-8", "replace")[:_LONGEST_REASON]
         with suppress(aiohttp.ClientError, OSError, TimeoutError, RuntimeError):
-            await self.socket.close(code=close.code, message=close.reason.encode(), drain=False)
+            async with asyncio.timeout(2 * _CLOSE_S):
+                await self.socket.close(code=close.code, message=reason, drain=False)
+        if self._transport is not None:
+            asyncio.get_running_loop().call_later(_CLOSE_S, self._transport.abort)
 
     async def _write(self, payload: bytes, seconds: float) -> None:
         """One text frame as bytes, spread over so long."""

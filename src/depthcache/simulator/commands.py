@@ -14,17 +14,51 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from enum import Enum
+from typing import Any, Final, NoReturn, TypeGuard, cast
+from urllib.parse import parse_qsl, unquote
 
-from depthcache.simulator.interface import Close
+from depthcache.simulator.interface import Close, split_target
+from depthcache.venues import Venue
 
-__all__ = ["Commands", "Done", "Target", "parse_target"]
+__all__ = ["Commands", "Done", "RequestIds", "Target", "parse_target", "request_ids"]
 
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _ROUTES = ("public", "market", "private")
 _INT64 = 2**63
 _ID_TEXT = re.compile(r"[0-9A-Za-z-]{1,36}")
+_MOST_ID_TEXT = 36
+"""Of spot (docs 2026-07-21); the futures documents name no limit."""
+
+
+class RequestIds(Enum):
+    """What a venue takes as the `id` of a message; the value is how its error says so."""
+
+    SPOT = "an integer, a text or null"
+    """int64, a text of at most 36 letters, digits and dashes, or null (spot docs, 2026-07-21)."""
+    FUTURES = "an unsigned integer or a text"
+    """The documents say unsigned integer; Binance's SDKs send texts (UM 18.1.0, CM 14.1.0, 2026-11)."""
+    OPTIONS = "an unsigned integer"
+    """A UUID is refused (reported 2025-11)."""
+
+    def take(self, value: object) -> bool:
+        """Whether that is an id here."""
+        if isinstance(value, bool):
+            return False
+        if isinstance(value, int):
+            return -_INT64 <= value < _INT64 if self is RequestIds.SPOT else 0 <= value < 2 * _INT64
+        if self is RequestIds.FUTURES:
+            return isinstance(value, str) and 1 <= len(value) <= _MOST_ID_TEXT
+        if self is RequestIds.OPTIONS:
+            return False
+        return value is None or (isinstance(value, str) and _ID_TEXT.fullmatch(value) is not None)
+
+
+def request_ids(venue: Venue) -> RequestIds:
+    """The ids that a venue takes."""
+    if venue.continuity == "contiguous":
+        return RequestIds.SPOT
+    return RequestIds.OPTIONS if venue.depth_path.startswith("/eapi") else RequestIds.FUTURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +76,15 @@ class Target:
 
 def parse_target(target: str) -> Target | None:
     """The meaning of path and query of a handshake; None for a path that no stream socket has."""
-    parts = urlsplit(target)
-    route, path = "", parts.path
+    path, asked = split_target(target)
+    route = ""
     first = path.split("/")[1] if path.startswith("/") else ""
     if first in _ROUTES:
         route, path = first, path.removeprefix("/" + first)
     kind, _, rest = path.removeprefix("/").partition("/")
     if kind not in ("ws", "stream"):
         return None
-    query = dict(parse_qsl(parts.query))
+    query = dict(parse_qsl(asked))
     unit = query.get("timeUnit", "").upper()
     named = unquote(rest) if kind == "ws" else query.get("streams", "")
     return Target(
@@ -71,6 +105,8 @@ class Done:
     unsubscribed: tuple[str, ...] = ()
     """Streams that were there before it."""
     close: Close | None = None
+    repeated: bool = False
+    """Whether it subscribes a stream that was subscribed."""
 
 
 class _RefusedError(Exception):
@@ -85,15 +121,12 @@ class _RefusedError(Exception):
 class Commands:
     """The subscriptions of one connection, and whether it wraps frames."""
 
-    def __init__(
-        self, *, combined: bool, streams: Iterable[str], most_streams: int, ids_are_numbers: bool
-    ) -> None:
-        """`streams`: those of the URL. `ids_are_numbers`: futures take unsigned integers alone; spot takes
-        integers, texts of at most 36 letters and digits, and null."""
+    def __init__(self, *, combined: bool, streams: Iterable[str], most_streams: int, ids: RequestIds) -> None:
+        """`streams`: those of the URL. `ids`: what is taken as the id of a message."""
         self.combined: bool = combined
         self._streams: dict[str, None] = dict.fromkeys(streams)
         self._most_streams: Final = most_streams
-        self._ids_are_numbers: Final = ids_are_numbers
+        self._ids: Final = ids
 
     def __contains__(self, stream: str) -> bool:
         """Whether that stream is subscribed."""
@@ -116,15 +149,25 @@ class Commands:
         try:
             message = _parsed(text)
             number = message.get("id")
-            if not self._is_id(number):
+            if not self._ids.take(number):
                 number = None
-                kind = "an unsigned integer" if self._ids_are_numbers else "an integer, a text or null"
-                raise _RefusedError(2, f"Invalid request: request ID must be {kind}")
+                raise _RefusedError(2, f"Invalid request: request ID must be {self._ids.value}")
             return self._perform(message, number)
         except _RefusedError as refused:
-            error = {"code": refused.code, "msg": refused.words}
             close = Close(1008, "Invalid request") if refused.code == 4 else None
-            return Done(_json({"error": error, "id": number}), close=close)
+            return Done(_error(refused.code, refused.words, number), close=close)
+
+    def refusal(self, text: str, words: str) -> Done | None:
+        """The error that answers a SUBSCRIBE which is refused for no fault of its own; None for any other
+        message. Never raises."""
+        try:
+            message = _parsed(text)
+        except _RefusedError:
+            return None
+        if message["method"] != "SUBSCRIBE":
+            return None
+        number = message.get("id")
+        return Done(_error(2, words, number if self._ids.take(number) else None))
 
     def _perform(self, message: dict[str, Any], number: object) -> Done:
         method, params = message["method"], message.get("params", [])
@@ -152,27 +195,28 @@ class Commands:
         if len(self._streams) + len(new) > self._most_streams:
             # The 1,025th stream: this error, then close 1008 (USD-M, measured 2026-10-07).
             raise _RefusedError(4, "Too many subscriptions")
+        repeated = any(name in self._streams for name in params)
         self._streams |= dict.fromkeys(new)
-        return Done(_result(None, number), subscribed=new)
-
-    def _is_id(self, number: object) -> bool:
-        if isinstance(number, bool):
-            return False
-        if isinstance(number, int):
-            return 0 <= number < 2 * _INT64 if self._ids_are_numbers else -_INT64 <= number < _INT64
-        if self._ids_are_numbers:
-            return False
-        return number is None or (isinstance(number, str) and _ID_TEXT.fullmatch(number) is not None)
+        return Done(_result(None, number), subscribed=new, repeated=repeated)
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    """The object in a message, with a method that exists."""
     try:
-        value = json.loads(text)
+        return _checked(json.loads(text, parse_constant=_no_number))
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise _RefusedError(3, f"Invalid JSON: expected value at {place}") from None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # too many digits, half a surrogate pair; too deep
         raise _RefusedError(3, "Invalid JSON: expected value at line 1 column 1") from None
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _checked(value: object) -> dict[str, Any]:
+    _json(value).encode()  # raises here what a reply that repeats a part of it would raise later
     if not isinstance(value, dict):
         raise _RefusedError(2, "Invalid request: expected an object at line 1 column 1")
     message = cast("dict[str, Any]", value)
@@ -208,6 +252,10 @@ def _check_property(value: object, count: int) -> None:
 
 def _missing(name: str, message: dict[str, Any]) -> str:
     return f"Invalid request: missing field `{name}` at line 1 column {len(_json(message))}"
+
+
+def _error(code: int, words: str, number: object) -> str:
+    return _json({"error": {"code": code, "msg": words}, "id": number})
 
 
 def _result(value: object, number: object) -> str:

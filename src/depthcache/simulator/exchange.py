@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from depthcache import venues
 from depthcache.arguments import parse_seed, parse_whole
@@ -23,8 +23,8 @@ from depthcache.simulator import answers, rest
 from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
-from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer
-from depthcache.simulator.limits import Limits
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, split_target
+from depthcache.simulator.limits import Breaches, Limits
 from depthcache.simulator.listing import Listed, check_status, check_tick, leader, profiles
 from depthcache.simulator.market import Ids, Market
 from depthcache.simulator.place import LateMessage, Phase, Place, Stream
@@ -87,7 +87,7 @@ class SimulatedExchange(Exchange):
         the market without a word in the streams. Raises UnknownExchange."""
         self.faults: Final = faults
         self.trouble: Final = Trouble()
-        self.breaches: Final[list[str]] = []
+        self.breaches: Final[list[str]] = Breaches()
         """Whatever a client did that breaks the exchange's law: over a limit, twice the same, too much."""
         self.connects: int = 0
         """Connections that were accepted."""
@@ -166,9 +166,9 @@ class SimulatedExchange(Exchange):
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
         """A GET."""
         place, clock_ns = self._venues[venue], self._time_ms(now_ns) * _MS_NS
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, encoding="utf-8"))
-        weight, answer = self._answer(place, parts.path, query, now_ns)
+        path, asked = split_target(target)
+        query = dict(parse_qsl(asked, keep_blank_values=True))
+        weight, answer = self._answer(place, path, query, now_ns)
         if answer.status == 404:
             return answer
         told = self.trouble.refusal(place, now_ns)

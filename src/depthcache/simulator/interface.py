@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-__all__ = ["Close", "Cut", "Exchange", "HttpAnswer", "Ping", "Sent", "Session", "Text"]
+__all__ = ["Close", "Cut", "Exchange", "HttpAnswer", "Ping", "Sent", "Session", "Text", "split_target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,12 @@ class Cut:
 
 
 Sent: TypeAlias = Text | Ping | Close | Cut
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Path and query of a target, whatever it is. `urlsplit` finds hosts in "//…" and raises for some."""
+    path, _, query = target.partition("#")[0].partition("?")
+    return path, query
 
 
 class Session(Protocol):

@@ -11,11 +11,11 @@ from collections import deque
 from dataclasses import dataclass
 
 from depthcache import venues
-from depthcache.simulator.answers import error
+from depthcache.simulator.answers import error, weight_headers
 from depthcache.simulator.interface import HttpAnswer
 from depthcache.venues import Venue
 
-__all__ = ["Limits"]
+__all__ = ["Breaches", "Limits"]
 
 _MINUTE_NS = 60_000_000_000
 _FIVE_MINUTES_NS = 5 * _MINUTE_NS
@@ -24,6 +24,18 @@ _STUBBORN = 20
 _FIRST_BAN_S = 120
 """Bans last 2 minutes to 3 days (spot docs, rest-api "IP limits", 2026-07-21)."""
 _LONGEST_BAN_S = 3 * 86_400
+
+
+_MOST_BREACHES, _LONGEST_BREACH = 1_000, 200
+
+
+class Breaches(list[str]):
+    """What clients did against the law. Bounded: the first thousand, each in two hundred characters."""
+
+    def append(self, breach: str) -> None:
+        """Note one, unless there are too many already."""
+        if len(self) < _MOST_BREACHES:
+            super().append(breach[:_LONGEST_BREACH])
 
 
 @dataclass(slots=True)
@@ -90,7 +102,7 @@ class Limits:
     def headers(self, venue: Venue, client: str) -> dict[str, str]:
         """What every weighted answer tells."""
         account = self._accounts.get((venue.weight_pool, client), _Account())
-        return {"X-MBX-USED-WEIGHT-1M": str(account.used + account.others)}
+        return weight_headers(venue, account.used + account.others)
 
     def most(self, exchange: str, client: str = "client") -> int:
         """The most weight that a client has used of an exchange's pool in one minute of the clock."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
-from depthcache.simulator.commands import Commands, Target
+from depthcache.simulator.commands import Commands, Target, request_ids
 from depthcache.simulator.interface import Ping, Sent, Session, Text
 from depthcache.venues import Venue
 
@@ -47,7 +47,7 @@ class Listener(Session):
             combined=target.combined,
             streams=target.streams,
             most_streams=venue.streams_per_connection,
-            ids_are_numbers=venue.continuity == "chained",
+            ids=request_ids(venue),
         )
         self._names: dict[StreamKey, list[str]] = {}
         self._out: list[Sent] = []

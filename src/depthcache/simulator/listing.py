@@ -1,7 +1,7 @@
 """What an invented exchange lists, and the phases its markets go through.
 
 exchangeInfo has the keys and words of 2026 (spot docs 2026-07-21, futures docs 2026-05-28; options SDK
-8.7.0, 2026-11), without what no client of an order book reads. Venues with the same books (margin and
+8.7.0, 2026-11): whatever other clients insist on. Venues with the same books (margin and
 data-only hosts have those of spot) share one list. Not here: how markets move (`market`), who is told
 (`exchange`).
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import cast
 
 from depthcache import venues
@@ -80,11 +81,11 @@ def exchange_info(
 ) -> dict[str, object]:
     """The answer as a value. `permissions`: whether spot fills in permissionSets."""
     kind = family(venue)
-    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
+    weight: dict[str, object] = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
     info: dict[str, object] = {
         "timezone": "UTC",
         "serverTime": time_ms,
-        "rateLimits": [weight | {"limit": venue.weight_per_minute}],
+        "rateLimits": [weight | {"limit": venue.weight_per_minute}, *_ORDER_LIMITS[kind]],
     }
     rows = [_row(kind, name, each.profile, permissions=permissions) for name, each in symbols.items()]
     for row, each in zip(rows, symbols.values(), strict=True):
@@ -93,35 +94,139 @@ def exchange_info(
         return info | {"optionContracts": [], "optionAssets": [], venue.listing_key: rows}
     info["exchangeFilters"] = []
     if kind == "usdm":
-        info["futuresType"] = "U_MARGINED"
-    return info | {"assets": [], venue.listing_key: rows}
+        quotes = dict.fromkeys(each.profile.quote for each in symbols.values())
+        assets = [
+            {"asset": quote, "marginAvailable": True, "autoAssetExchange": "-10000"} for quote in quotes
+        ]
+        info |= {"futuresType": "U_MARGINED", "assets": assets}
+    return info | {venue.listing_key: rows}
 
 
 def _row(kind: str, name: str, profile: Profile, *, permissions: bool) -> dict[str, object]:
-    tick = decimal_text(profile.tick, profile.price_decimals)
-    step = decimal_text(1, profile.quantity_decimals)
-    filters = [
-        {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick},
-        {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "9000.00000000", "stepSize": step},
-        {"filterType": "MIN_NOTIONAL", "minNotional": "5.00000000", "notional": "5"},
-    ]
-    if kind == "options":
-        return _option(name, profile) | {"filters": filters[:2]}
     row: dict[str, object] = {"symbol": name, "status": "TRADING", "baseAsset": profile.base}
+    row |= {"quoteAsset": profile.quote, "filters": _filters(kind, profile), "baseAssetPrecision": 8}
+    if kind == "spot":
+        return row | _spot(permissions=permissions)
+    if kind == "options":
+        return _option(name, profile) | {"filters": row["filters"]}
+    row |= _contract(name, profile)
+    if kind == "usdm":
+        row["settlePlan"] = 0
     if kind == "coinm":
         del row["status"]  # contractStatus stands instead of it (futures docs, 2026-05-28)
-    row |= {"quoteAsset": profile.quote, "filters": filters, "orderTypes": ["LIMIT", "MARKET"]}
-    if kind == "spot":
-        row |= {"baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8}
-        row |= {"isSpotTradingAllowed": True, "isMarginTradingAllowed": False, "permissions": ["SPOT"]}
-        return row | {"permissionSets": [["SPOT"]] if permissions else []}
-    row |= {"pair": name.partition("_")[0], "contractType": "PERPETUAL", "marginAsset": profile.quote}
-    row |= {"deliveryDate": _FAR_FUTURE_MS, "onboardDate": _LISTED_MS, "underlyingType": "COIN"}
-    row |= {"pricePrecision": profile.price_decimals, "quantityPrecision": profile.quantity_decimals}
-    row |= {"baseAssetPrecision": 8, "quotePrecision": 8}
-    if kind == "coinm":
-        row |= {"contractStatus": "TRADING", "contractSize": 100, "marginAsset": profile.base}
+        size = 100 if profile.base == "BTC" else 10  # USD a contract
+        row |= {"contractStatus": "TRADING", "contractSize": size, "equalQtyPrecision": 4}
+        row |= {"marginAsset": profile.base, "liquidationFee": "0.015000"}
     return row
+
+
+_ORDER_LIMITS: Mapping[str, list[dict[str, object]]] = {
+    "spot": [
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
+        {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200_000},
+        {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 61_000},
+    ],
+    "usdm": [
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1_200},
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
+    ],
+    "coinm": [{"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1_200}],
+    "options": [],
+}
+"""Spot docs 2026-07-21, futures docs 2026-05-28."""
+
+
+def _filters(kind: str, profile: Profile) -> list[dict[str, object]]:
+    """What prices and quantities may be: ticks and steps are those of the market."""
+    tick = decimal_text(profile.tick, profile.price_decimals)
+    most = 10_000 * profile.start_price
+    step = decimal_text(1, profile.quantity_decimals)
+    lots = {"minQty": step, "stepSize": step}
+    lots["maxQty"] = decimal_text(9_000 * 10**profile.quantity_decimals, profile.quantity_decimals)
+    prices = {"minPrice": tick, "tickSize": tick}
+    prices["maxPrice"] = decimal_text(most - most % profile.tick, profile.price_decimals)
+    filters: list[dict[str, object]] = [
+        {"filterType": "PRICE_FILTER", **prices},
+        {"filterType": "LOT_SIZE", **lots},
+    ]
+    if kind == "options":
+        return filters
+    filters.append({"filterType": "MARKET_LOT_SIZE", **lots})
+    if kind == "spot":
+        sides: dict[str, object] = {"bidMultiplierUp": "5", "bidMultiplierDown": "0.2"}
+        sides |= {"askMultiplierUp": "5", "askMultiplierDown": "0.2"}
+        trailing: dict[str, object] = {"minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2_000}
+        trailing |= {"minTrailingBelowDelta": 10, "maxTrailingBelowDelta": 2_000}
+        notional: dict[str, object] = {"minNotional": "5.00000000", "applyMinToMarket": True}
+        notional |= {"maxNotional": "9000000.00000000", "applyMaxToMarket": False}
+        return [
+            *filters,
+            {"filterType": "ICEBERG_PARTS", "limit": 10},
+            {"filterType": "TRAILING_DELTA", **trailing},
+            {"filterType": "PERCENT_PRICE_BY_SIDE", **sides, "avgPriceMins": 5},
+            {"filterType": "NOTIONAL", **notional, "avgPriceMins": 5},
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},
+        ]
+    percent = {"multiplierUp": "1.0500", "multiplierDown": "0.9500", "multiplierDecimal": "4"}
+    filters.append({"filterType": "MAX_NUM_ORDERS", "limit": 200})
+    filters.append({"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10})
+    filters.append({"filterType": "PERCENT_PRICE", **percent})
+    if kind == "usdm":
+        filters.append({"filterType": "MIN_NOTIONAL", "notional": "5"})
+    return filters
+
+
+_ALLOWED_ON_SPOT = (
+    "icebergAllowed",
+    "ocoAllowed",
+    "otoAllowed",
+    "opoAllowed",
+    "quoteOrderQtyMarketAllowed",
+    "allowTrailingStop",
+    "cancelReplaceAllowed",
+    "amendAllowed",
+    "pegInstructionsAllowed",
+)
+
+
+def _spot(*, permissions: bool) -> dict[str, object]:
+    row: dict[str, object] = {"quotePrecision": 8, "quoteAssetPrecision": 8}
+    row |= {"baseCommissionPrecision": 8, "quoteCommissionPrecision": 8}
+    stops = ["STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
+    row["orderTypes"] = ["LIMIT", "LIMIT_MAKER", "MARKET", *stops]
+    row |= dict.fromkeys(_ALLOWED_ON_SPOT, True)
+    row |= {"isSpotTradingAllowed": True, "isMarginTradingAllowed": False, "permissions": ["SPOT"]}
+    row |= {"permissionSets": [["SPOT"]] if permissions else []}
+    row["defaultSelfTradePreventionMode"] = "EXPIRE_MAKER"
+    row["allowedSelfTradePreventionModes"] = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
+    return row
+
+
+def _contract(name: str, profile: Profile) -> dict[str, object]:
+    """`BTCUSDT` and `BTCUSD_PERP` never end, `BTCUSDT_261225` is delivered on that day at 8 o'clock."""
+    pair, _, day = name.partition("_")
+    delivery_ms = _delivery_ms(day)
+    row: dict[str, object] = {"pair": pair, "onboardDate": _LISTED_MS}
+    row["contractType"] = "PERPETUAL" if delivery_ms is None else "CURRENT_QUARTER"
+    row["deliveryDate"] = _FAR_FUTURE_MS if delivery_ms is None else delivery_ms
+    row |= {"maintMarginPercent": "2.5000", "requiredMarginPercent": "5.0000"}
+    row |= {"marginAsset": profile.quote, "quotePrecision": 8}
+    row |= {"pricePrecision": profile.price_decimals, "quantityPrecision": profile.quantity_decimals}
+    row |= {"underlyingType": "COIN", "underlyingSubType": ["PoW"] if profile.base == "BTC" else []}
+    row |= {"triggerProtect": "0.0500", "liquidationFee": "0.012500", "marketTakeBound": "0.05"}
+    stops = ["STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
+    row["orderTypes"] = ["LIMIT", "MARKET", *stops]
+    return row | {"timeInForce": ["GTC", "IOC", "FOK", "GTX"]}
+
+
+def _delivery_ms(day: str) -> int | None:
+    """At 8 o'clock of the day in a contract's name; None for what is no day."""
+    try:
+        at = datetime.strptime(f"{day} 08 +0000", "%y%m%d %H %z")
+    except ValueError:
+        return None
+    return round(at.timestamp() * 1_000)
 
 
 def _option(name: str, profile: Profile) -> dict[str, object]:

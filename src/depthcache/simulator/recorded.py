@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -34,7 +34,7 @@ from depthcache.recording.origin import family_of_exchange
 from depthcache.simulator import answers
 from depthcache.simulator.cast import Cast, Symbol, VenueCast
 from depthcache.simulator.commands import parse_target
-from depthcache.simulator.interface import Exchange, HttpAnswer, Session
+from depthcache.simulator.interface import Exchange, HttpAnswer, Session, split_target
 from depthcache.simulator.listener import Listener, StreamKey, diff_stream, stream_key
 from depthcache.simulator.playback import Playback, check_speed
 
@@ -111,19 +111,20 @@ class RecordedExchange(OneProcess, Exchange):
 
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
         """A GET of a depth snapshot, exchangeInfo, time or ping."""
-        place, parts, weight = self._cast.venues[venue], urlsplit(target), 1
-        if parts.path == place.venue.depth_path:
-            question = answers.depth_question(place.venue, dict(parse_qsl(parts.query)))
+        place, weight = self._cast.venues[venue], 1
+        path, query = split_target(target)
+        if path == place.venue.depth_path:
+            question = answers.depth_question(place.venue, dict(parse_qsl(query)))
             if isinstance(question, HttpAnswer):
                 answer = question
             else:
                 weight = place.venue.snapshot_weight(question[1])
                 answer = self._snapshot(place, *question, now_ns)
-        elif parts.path == place.venue.exchange_info_path:
+        elif path == place.venue.exchange_info_path:
             answer = answers.exchange_info(place.symbols, place.exchange_info, self._clock_ms)
-        elif parts.path == place.venue.time_path:
+        elif path == place.venue.time_path:
             answer = answers.time(self._clock_ms)
-        elif parts.path == place.venue.ping_path:
+        elif path == place.venue.ping_path:
             answer = answers.ok(b"{}")
         else:
             return answers.no_such_path()

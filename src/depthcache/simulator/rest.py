@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import cast
 
 from depthcache.simulator import answers
 from depthcache.simulator.cached import Levels
@@ -41,18 +42,41 @@ class Marks:
 
 
 def info(venue: Venue, listed: Mapping[str, Listed], query: Mapping[str, str], time_ms: int) -> HttpAnswer:
-    """exchangeInfo of the asked symbols."""
-    try:
-        asked = json.loads(query["symbols"]) if "symbols" in query else None
-    except ValueError:
-        return answers.error(-1100, "Illegal characters found in parameter 'symbols'.")
-    wanted = [query["symbol"]] if "symbol" in query else asked
-    if family(venue) == "spot" and wanted is not None:
-        if any(name not in listed for name in wanted):
-            return answers.unknown_symbol()
-        listed = {name: listed[name] for name in wanted}
+    """exchangeInfo of the asked symbols; futures and options do not look at what is asked."""
+    if family(venue) == "spot":
+        wanted = _wanted(query)
+        if isinstance(wanted, HttpAnswer):
+            return wanted
+        if wanted is not None:
+            if any(name not in listed for name in wanted):
+                return answers.unknown_symbol()
+            listed = {name: listed[name] for name in wanted}
     told = exchange_info(venue, listed, time_ms, permissions=query.get("showPermissionSets") != "false")
     return answers.ok(json.dumps(told, ensure_ascii=False).encode())
+
+
+def _wanted(query: Mapping[str, str]) -> list[str] | HttpAnswer | None:
+    """The symbols that exchangeInfo is asked for, None for all, or the answer that refuses the question."""
+    for name in ("symbol", "symbols"):
+        if query.get(name) == "":
+            return answers.error(-1105, f"Parameter '{name}' was empty.")
+    if "symbol" in query and "symbols" in query:
+        return answers.error(-1128, "Combination of optional parameters invalid.")
+    if "symbols" not in query:
+        return [query["symbol"]] if "symbol" in query else None
+    try:
+        asked = json.loads(query["symbols"])
+    except (ValueError, RecursionError):
+        asked = None
+    names = cast("list[object]", asked) if isinstance(asked, list) else []
+    wanted = [name for name in names if isinstance(name, str) and name]
+    if not wanted or len(wanted) < len(names):
+        return answers.error(
+            -1100,
+            "Illegal characters found in parameter 'symbols'; legal range is "
+            r"""'^\[("[\w\-._&&[^a-z]]{1,50}"(,"[\w\-._&&[^a-z]]{1,50}"){0,}){0,1}\]$'.""",
+        )
+    return wanted
 
 
 def depth(

@@ -11,17 +11,18 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from types import TracebackType
 from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from depthcache import venues
 from depthcache.arguments import parse_whole
-from depthcache.errors import UsageError
+from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier, Deflate
+from depthcache.simulator.certificate import OwnCertificate
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
 from depthcache.simulator.interface import Exchange
 from depthcache.simulator.recorded import RecordedExchange
@@ -31,6 +32,8 @@ from depthcache.venues import Endpoints
 __all__ = ["Server", "serve"]
 
 T = TypeVar("T")
+
+_AUTHORITY_VARIABLES = ("DEPTHCACHE_CA_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 
 @runtime_checkable
@@ -55,26 +58,40 @@ class Server(OneProcess):
         port: int = 0,
         paced: bool = False,
         buffer_bytes: int = BUFFER_BYTES,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | bool | None = None,
         ca_file: str | PathLike[str] | None = None,
         deflate: Deflate = "never",
     ) -> None:
         """`port`: 0 takes any free one. `paced`: the exchange waits for its slowest reader, for recordings.
         `buffer_bytes`: what a client may leave unread before it is closed with 1008. `tls`: the server's
-        certificate and key, for https and wss; `ca_file`: whom `settings` trust then. `deflate`: whether
+        certificate and key, for https and wss, or True for a certificate that it makes itself; `ca_file`:
+        whom `settings` trust then, with True the authority of that certificate. `deflate`: whether
         frames are compressed (permessage-deflate): never, `if_asked`, or `unasked`, against RFC 7692.
 
-        Raises InvalidArgument for a port that is taken.
+        Raises InvalidArgument for a port that is taken, PackageMissing for True without trustme.
         """
         allowed = "0 to 65535, 0 for any free one"
         port = parse_whole(port, name="port", allowed=allowed, least=0, most=65_535)
+        if tls is not None and not isinstance(tls, bool | ssl.SSLContext):
+            allowed = "an SSLContext, True for a certificate of its own, or None"
+            raise InvalidArgument(name="tls", value=tls, allowed=allowed)
+        if tls is True and ca_file is not None:
+            raise UsageError("with tls=True the authority is its own: ca_file is for a certificate of yours")
         self.exchange = exchange
+        self._certificate = OwnCertificate() if tls is True else None
+        if self._certificate is not None:
+            tls, ca_file = self._certificate.context, self._certificate.ca_file
+        context = tls if isinstance(tls, ssl.SSLContext) else None
         self._carrier = Carrier(
-            exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=tls, deflate=deflate
+            exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=context, deflate=deflate
         )
         self._thread = LoopThread(self._carrier, name="depthcache exchange")
-        self._thread.start()
-        s = "" if tls is None else "s"
+        try:
+            self._thread.start()
+        except BaseException:
+            self._remove_certificate()
+            raise
+        s = "" if context is None else "s"
         self.url: str = f"http{s}://{HOST}:{self._carrier.port}"
         places = {name: f"{HOST}:{self._carrier.port}/{name}" for name in exchange.venues()}
         endpoints = {
@@ -93,12 +110,18 @@ class Server(OneProcess):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that `Settings.from_environment` reads, one for each end of each venue."""
+        """The variables that `Settings.from_environment` reads, one for each end of each venue.
+
+        With TLS and an authority, also DEPTHCACHE_CA_FILE, and what other programs read: SSL_CERT_FILE
+        (OpenSSL, so Python, aiohttp, curl), REQUESTS_CA_BUNDLE (requests), NODE_EXTRA_CA_CERTS (Node).
+        """
         variables: dict[str, str] = {}
         for name, ends in self.settings.endpoints.items():
             prefix = f"DEPTHCACHE_{name.upper().replace('.', '_').replace('-', '_')}"
             variables[f"{prefix}_REST"] = ends.rest
             variables[f"{prefix}_WEBSOCKET"] = ends.websocket
+        if self.settings.ca_file is not None:
+            variables |= dict.fromkeys(_AUTHORITY_VARIABLES, fspath(self.settings.ca_file))
         return variables
 
     def truth(self, exchange: str, symbol: str) -> Truth:
@@ -129,7 +152,14 @@ class Server(OneProcess):
 
     def close(self) -> None:
         """End every connection and the thread. May be called more than once."""
-        self._thread.stop()
+        try:
+            self._thread.stop()
+        finally:
+            self._remove_certificate()
+
+    def _remove_certificate(self) -> None:
+        if self._certificate is not None:
+            self._certificate.remove()
 
 
 class _TruthOnThread:
@@ -151,7 +181,7 @@ def serve(
     files: Sequence[str | PathLike[str]] = (),
     speed: float = 1.0,
     exchange: str | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | bool | None = None,
     ca_file: str | PathLike[str] | None = None,
 ) -> Server:
     """Start an embedded exchange on loopback: an invented one, or recordings as the exchange they are of.
@@ -163,10 +193,12 @@ def serve(
         files: recordings to serve instead of an invented market.
         speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
         exchange: of recordings that do not tell which exchange they are of.
-        tls: certificate and key of the server, for https and wss; None serves in the clear.
+        tls: certificate and key of the server, for https and wss; True makes a certificate for loopback
+            (needs the package trustme: `pip install depthcache[tls]`); None serves in the clear.
         ca_file: the authority that `settings` of the server trust, where it is none of the system's.
 
-    Raises InvalidArgument, UnknownExchange, UnreadableRecording.
+    Raises InvalidArgument, UnknownExchange, UnreadableRecording, and PackageMissing for `tls=True` without
+    trustme.
     """
     if files:
         if seed is not None or symbols is not None:

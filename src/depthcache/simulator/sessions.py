@@ -9,12 +9,11 @@ data comes (`exchange`).
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
-from depthcache.simulator.commands import Commands, Done, Target
+from depthcache.simulator.commands import Commands, Done, Target, request_ids
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Ping, Sent, Session, Text
 from depthcache.simulator.trouble import Trouble
@@ -68,7 +67,7 @@ class LiveSession(Session):
             combined=target.combined,
             streams=target.streams,
             most_streams=venue.streams_per_connection,
-            ids_are_numbers=venue.continuity == "chained",
+            ids=request_ids(venue),
         )
         self._muted: set[str] = set()
         self._said: deque[int] = deque()
@@ -101,12 +100,10 @@ class LiveSession(Session):
             return
         if len(text) > _LONGEST_TEXT:
             self._breaches.append(f"a message of {len(text):,} characters")
-        before = set(self._commands.streams)
-        subscribes = '"SUBSCRIBE"' in text
-        done = self._refused(text, now_ns) if subscribes else None
+        done = self._refused(text, now_ns) if '"SUBSCRIBE"' in text else None
         if done is None:
             done = self._commands.on_text(text)
-            if subscribes and before.intersection(_named(text)):
+            if done.repeated:
                 self._breaches.append("a stream was subscribed twice")
         late_ns = round(self._trouble.late_replies_s.get(self.venue.name, 0.0) * _SECOND_NS)
         if self._faults is not None and self._faults.happens("late_ack", now_ns):
@@ -131,7 +128,7 @@ class LiveSession(Session):
         by_chance = self._faults is not None and self._faults.happens("unsubscribable", now_ns)
         if not by_chance and not self._trouble.refuses_subscribe(self.venue.name):
             return None
-        return Done(json.dumps({"error": {"code": 2, "msg": _REFUSAL}, "id": _id_of(text)}))
+        return self._commands.refusal(text, _REFUSAL)
 
     def on_pong(self, payload: bytes, now_ns: int) -> None:
         """A pong; only the right payload answers a ping."""
@@ -278,21 +275,3 @@ class LiveSession(Session):
 
     def _ping_every_ns(self) -> int:
         return round(self.venue.ping_interval_s * _SECOND_NS)
-
-
-def _id_of(text: str) -> object:
-    """The id that a reply carries."""
-    try:
-        return json.loads(text).get("id")
-    except (ValueError, AttributeError):
-        return None
-
-
-def _named(text: str) -> list[str]:
-    """The names in a message of the client."""
-    try:
-        params = json.loads(text).get("params", [])
-    except (ValueError, AttributeError):
-        return []
-    names = cast("list[object]", params) if isinstance(params, list) else []
-    return [name for name in names if isinstance(name, str)]

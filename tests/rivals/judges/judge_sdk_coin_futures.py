@@ -1,0 +1,36 @@
+"""Binance's SDK for COIN-M futures."""
+
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["binance-sdk-derivatives-trading-coin-futures==14.1.0"]
+#
+# [tool.judge]
+# client = "binance-sdk-derivatives-trading-coin-futures"
+# books = { "binance.com-coin_futures" = ["BTCUSD_PERP", "ETHUSD_PERP"] }
+# ///
+
+from __future__ import annotations
+
+import asyncio
+
+from binance_common.configuration import ConfigurationRestAPI, ConfigurationWebSocketStreams
+from binance_sdk_derivatives_trading_coin_futures.derivatives_trading_coin_futures import (
+    DerivativesTradingCoinFutures,
+)
+from report import task
+from sdk import judge
+
+EXCHANGE = "binance.com-coin_futures"
+
+
+async def main() -> None:
+    work = task()
+    client = DerivativesTradingCoinFutures(
+        config_rest_api=ConfigurationRestAPI(base_path=work.rest[EXCHANGE], timeout=10_000),
+        config_ws_streams=ConfigurationWebSocketStreams(stream_url=work.websocket[EXCHANGE]),
+    )
+    streams = await client.websocket_streams.create_connection()
+    await judge(streams, work, EXCHANGE, streams.diff_book_depth_streams, client.rest_api.order_book)
+
+
+asyncio.run(main())

@@ -1,0 +1,275 @@
+"""Other people's clients as judges of the embedded exchange.
+
+Each keeps books of it over real sockets; every look at a book is compared with the truth at the update id
+that the client holds.
+
+One file a judge, `judges/judge_*.py`: a program for an environment of its own, which begins with its
+requirements (the inline metadata of PEP 723) and with what it wants to be judged on (its table [tool.judge]).
+`python -m tests.rivals.judging [NAME…]` runs all or those, and shows a table. Not here: what a judge does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from depthcache import simulator
+from depthcache.errors import InvalidArgument
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parent / "judges"
+ENVIRONMENTS = ROOT / "build" / "judges"
+INSTALL_S, PROGRAM_S = 600, 300
+LEVELS = 100
+"""Levels a side that are compared; as many as a look shows (`judges/report.py`)."""
+_NEWEST_MINOR = 15
+_IDS_SEARCHED = 1_000
+"""The newest ids, where a client names none; for a quiet market that is minutes."""
+_METADATA = re.compile(r"(?m)^# /// script\n((?:#.*\n)+?)# ///$")
+
+Level = tuple[Decimal, Decimal]
+
+
+class Unavailable(Exception):
+    """A judge that cannot be called here, with the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """One program, as its own head describes it."""
+
+    name: str
+    path: Path
+    client: str
+    requirements: tuple[str, ...]
+    least_python: tuple[int, int]
+    books: dict[str, list[str]]
+    """Exchange names to symbols."""
+    tls: bool
+    """Whether it takes wss and https alone."""
+    smoke: bool
+    """Whether `make test` runs it, too: cheap, and the only one of its kind."""
+
+    @property
+    def version(self) -> str:
+        """Of the client, as it is pinned."""
+        return next(each.partition("==")[2] for each in self.requirements if each.startswith(self.client))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one judge found of one venue."""
+
+    exchange: str
+    books: int
+    updates: int
+    looks: int
+    differences: int
+
+
+def judges() -> list[Judge]:
+    """All there are, by name."""
+    return [_read(path) for path in sorted(FOLDER.glob("judge_*.py"))]
+
+
+def find(judge: Judge, *, seed: int = 11, updates: int = 10, looks: int = 5) -> list[Finding]:
+    """Let a judge keep its books, and compare. Raises Unavailable; AssertionError where it did not finish."""
+    python = environment(judge)
+    with simulator.serve(seed=seed, symbols=judge.books, tls=judge.tls) as server:
+        seen = list(_looks(judge, python, server, updates=updates, looks=looks))
+        found = [_finding(server, exchange, seen) for exchange in judge.books]
+    wanted = {(exchange, symbol) for exchange, symbols in judge.books.items() for symbol in symbols}
+    for book in wanted:
+        held = sum((look["exchange"], look["symbol"]) == book for look in seen)
+        assert held >= looks, f"{judge.client} looked {held} times at {book}, not {looks}"
+    return found
+
+
+def environment(judge: Judge) -> str:
+    """The interpreter for a judge: this one, where all it requires is installed, else one that is made once.
+
+    Raises Unavailable where that cannot be installed.
+    """
+    if sys.version_info >= judge.least_python and all(_is_here(each) for each in judge.requirements):
+        return sys.executable
+    maker = _interpreter(judge)
+    key = json.dumps([sorted(judge.requirements), maker])
+    folder = ENVIRONMENTS / f"{judge.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    if not (folder / ".installed").exists():
+        pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        for command in ([maker, "-m", "venv", "--clear", str(folder)], [*pip, *judge.requirements]):
+            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+            if made.returncode:
+                why = (made.stderr.strip() or "no reason given").splitlines()[-1]
+                raise Unavailable(f"{', '.join(judge.requirements)} cannot be installed: {why}")
+        (folder / ".installed").touch()
+    return str(python)
+
+
+def _read(path: Path) -> Judge:
+    head = _METADATA.search(path.read_text("utf-8"))
+    assert head is not None, f"{path.name} does not begin with its requirements"
+    told = tomllib.loads("".join(line[2:] + "\n" for line in head[1].splitlines()))
+    own = told["tool"]["judge"]
+    return Judge(
+        name=path.stem.removeprefix("judge_"),
+        path=path,
+        client=own["client"],
+        requirements=tuple(told["dependencies"]),
+        least_python=_version(told["requires-python"].removeprefix(">=")),
+        books=own["books"],
+        tls=own.get("tls", False),
+        smoke=own.get("smoke", False),
+    )
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+def _interpreter(judge: Judge) -> str:
+    """This one, or the oldest on this machine that is new enough. Raises Unavailable."""
+    if sys.version_info >= judge.least_python:
+        return sys.executable
+    major, least = judge.least_python
+    for minor in range(least, _NEWEST_MINOR + 1):
+        installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+        found = [shutil.which(f"python{major}.{minor}"), *installed.glob(f"{major}.{minor}.*/bin/python")]
+        for candidate in filter(None, found):
+            asked = [str(candidate), "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+            if said == f"{major}.{minor}":  # a shim may be there without the interpreter behind it
+                return str(candidate)
+    raise Unavailable(f"{judge.client} needs Python {major}.{least} or newer, which is not on this machine")
+
+
+def _is_here(requirement: str) -> bool:
+    name, _, version = requirement.partition("==")
+    try:
+        return metadata.version(name) == version
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _looks(
+    judge: Judge, python: str, server: simulator.Server, *, updates: int, looks: int
+) -> Iterator[dict[str, Any]]:
+    task = {
+        "books": [(exchange, symbol) for exchange, symbols in judge.books.items() for symbol in symbols],
+        "rest": {name: ends.rest for name, ends in server.settings.endpoints.items()},
+        "websocket": {name: ends.websocket for name, ends in server.settings.endpoints.items()},
+        "updates": updates,
+        "looks": looks,
+    }
+    proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+    ran = subprocess.run(
+        [python, str(judge.path), json.dumps(task)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PROGRAM_S,
+        env={**os.environ, **proxies, **server.environment, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert ran.returncode == 0, f"{judge.client} failed: {ran.stderr[:3_000]}"
+    for line in ran.stdout.splitlines():
+        if line.startswith("{"):  # some print
+            yield json.loads(line)
+
+
+def _finding(server: simulator.Server, exchange: str, seen: Sequence[dict[str, Any]]) -> Finding:
+    here = [look for look in seen if look["exchange"] == exchange]
+    last = {look["symbol"]: look["updates"] for look in here}
+    return Finding(
+        exchange=exchange,
+        books=len(last),
+        updates=sum(last.values()),
+        looks=len(here),
+        differences=sum(_differences(server, look) for look in here),
+    )
+
+
+def _differences(server: simulator.Server, look: dict[str, Any]) -> int:
+    """Levels that one of both has and the other has not so."""
+    exchange, symbol, update_id = look["exchange"], look["symbol"], look["update_id"]
+    if update_id is not None:
+        return sum(_differing(server, look, side, update_id) for side in ("bids", "asks"))
+    known: Any = server.exchange
+    last = server.on_exchange(lambda: known.truth(exchange, symbol).last_update_id)
+    return sum(_fewest(_searched(server, look, side, last)) for side in ("bids", "asks"))
+
+
+def _searched(server: simulator.Server, look: dict[str, Any], side: str, last: int) -> Iterator[int]:
+    for update_id in range(last, last - _IDS_SEARCHED, -1):
+        try:
+            yield _differing(server, look, side, update_id)
+        except InvalidArgument:
+            return  # older than the market
+
+
+def _fewest(counts: Iterator[int]) -> int:
+    """The least of them; none is looked at behind a zero."""
+    least = next(counts)
+    while least and (count := next(counts, None)) is not None:
+        least = min(least, count)
+    return least
+
+
+def _differing(server: simulator.Server, look: dict[str, Any], side: str, update_id: int) -> int:
+    bids, asks = server.truth(look["exchange"], look["symbol"]).book_at(update_id)
+    true = sorted(bids, reverse=True) if side == "bids" else sorted(asks)
+    return len(set(_levels(look[side])) ^ set(_levels(true[:LEVELS])))
+
+
+def _levels(pairs: Any) -> list[Level]:
+    """Numbers of equal value are equal, however they are written."""
+    return [(Decimal(str(price)), Decimal(str(quantity))) for price, quantity in pairs]
+
+
+def main(names: Sequence[str]) -> int:
+    """Run those judges, all without names; 1 where any found a difference or did not finish."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, is_good = Console(width=130, highlight=False), True
+    table = Table("client", "version", "venue", "books", "events", "looks", "differences", "seconds")
+    for judge in judges():
+        if names and judge.name not in names:
+            continue
+        began = time.monotonic()
+        try:
+            found = find(judge)
+        except Unavailable as error:
+            console.print(f"[bold yellow]SKIPPED {judge.name}: {error}[/]")
+            table.add_row(judge.client, judge.version, "skipped")
+            continue
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            console.print(f"[bold red]{judge.name}:[/] {error}", markup=True)
+            table.add_row(judge.client, judge.version, "[red]did not finish[/]")
+            is_good = False
+            continue
+        for each in found:
+            figures = (each.books, each.updates, each.looks, each.differences)
+            seconds = f"{time.monotonic() - began:.1f}"
+            table.add_row(judge.client, judge.version, each.exchange, *map(str, figures), seconds)
+            is_good = is_good and each.differences == 0
+    console.print(table)
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -158,6 +158,8 @@ def values() -> Iterator[object]:
     problems = recording.Problems()
     problems.add(PLACE, "no JSON", b"{")
     yield from (problems, problems.first[0], recording.Row("spot", "BTCUSDT"))
+    yield recording.RecordingFile.of("a.zst", files=(Path("a.zst"),), lost=2, lost_from_ns=1, lost_to_ns=3)
+    yield recording.Progress(total_bytes=10, read_bytes=5, unpacked_bytes=20, lines=3)
     yield recording.Report([recording.Row("spot", "BTCUSDT")], problems, 1, ["wrong"])
     yield rest.Answer("https://x", 200, {"a": "b"}, b"{}", 0.1)
     yield from (simulator.Faults(seed=3, drop=0.5), simulator.TINY, simulator.PROFILES)

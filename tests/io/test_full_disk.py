@@ -456,6 +456,5 @@ def test_a_lone_surrogate_in_foreign_text_is_written_as_something_that_can_be_re
     tape = Tape(tmp_path)
     tape.write(journal.line(time=START_NS, event="closed", reason="odd \udc80 byte") + b"\n")
     tape.recorder.close()
-    reason = texts(tape.recorder.recording)[-1]["reason"]
-    assert reason.encode("utf-8", "backslashreplace") == b"odd \\udc80 byte"
+    assert texts(tape.recorder.recording)[-1]["reason"] == "odd ? byte"
     assert verify(files(tmp_path)).problems.total == 0

@@ -35,9 +35,8 @@ _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 def line(**values: Any) -> bytes:
-    """One record, without the end of its line. A lone surrogate becomes the escape that JSON has for it."""
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+    """One record, without the end of its line. A lone surrogate, which no reader takes, becomes `?`."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 class _Flush(NamedTuple):

@@ -66,7 +66,8 @@ class Recorder:
         self._offset_ns = time_ns() - now_ns()
         self._files: tuple[Path, ...] = ()
         self._connections: dict[int, bytes] = {}
-        """The lines of those that are open."""
+        """The lines of those that are open, or of which a line is not written yet."""
+        self._ended: set[int] = set()
         self._loss: _Loss | None = None
         """The loss that goes on, until a file tells of it."""
         self._lost = 0
@@ -126,8 +127,8 @@ class Recorder:
 
     def closed(self, connection: int, closed: Closed) -> None:
         """A connection ended."""
-        self._connections.pop(connection, None)
         self.note("closed", connection=connection, code=closed.code, reason=closed.reason)
+        self._ended.add(connection)
 
     def snapshot(self, url: str, body: bytes, *, requested_ns: int | None = None) -> None:
         """An answer of a depth endpoint, and when it was asked for; of what is no JSON, the beginning."""
@@ -187,15 +188,23 @@ class Recorder:
         ended = False
         while not ended:
             ended = self._wish_to_stop.wait(_FLUSH_S)
+            over = tuple(self._ended)  # before their last lines are taken
             lines, lost = router.take_tapped()
             try:
                 self._write(lines, lost)
+                self._forget(over)
             except Exception as error:  # noqa: BLE001 - whatever it is, the recording must go on
                 logs.unexpected(where="the recorder", error=error)
                 self._on_refused(lines.count(b"\n") + lost, error)
         router.stop_tap()
         if self._is_left and self._journal is not None:
             self._end(self._journal)
+
+    def _forget(self, over: tuple[int, ...]) -> None:
+        """Every line of these connections is in a file, or lost."""
+        for connection in over:
+            self._ended.discard(connection)
+            self._connections.pop(connection, None)
 
     def _write(self, lines: bytes, lost: int) -> None:
         """A full disk ends neither the books nor the recording: it goes on in a new file."""

@@ -258,9 +258,7 @@ def profile_of(family: str, symbol: str) -> Profile:
     likeness = {"spot": _SPOT_THIN, "usdm": _USDM_NAMES["SOLUSDT"], "coinm": _COINM_BTC, "options": _OPTION}[
         family
     ]
-    if family == "options":
-        return replace(likeness, base=symbol.partition("-")[0], quote="USDT")
-    pair = symbol.partition("_")[0]  # BTCUSDT_261225, BTCUSD_PERP
-    quotes = ("USD",) if family == "coinm" else ("USDT", "USDC", "USD", "BTC", "EUR")
-    quote = next((quote for quote in quotes if pair.endswith(quote)), quotes[0])
-    return replace(likeness, base=pair.removesuffix(quote) or pair, quote=quote)
+    pair = symbol.partition("_")[0].partition("-")[0]  # BTCUSDT_261225, BTCUSD_PERP, BTC-261225-60000-C
+    quotes = ("USD", "USDT") if family == "coinm" else ("USDT", "USDC", "USD", "BTC", "EUR")
+    quote = next((quote for quote in quotes if pair.endswith(quote) and pair != quote), quotes[0])
+    return replace(likeness, base=pair.removesuffix(quote), quote=quote)

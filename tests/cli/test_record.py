@@ -131,7 +131,7 @@ def test_too_few_file_descriptors_are_one_line(server: Server, tmp_path: Path, m
         code, out, errors = program.rest()
     assert (code, out, len(errors.splitlines())) == (2, "", 1)
     assert errors.startswith("depthcache: ")
-    assert "no file descriptor is left" in errors
+    assert "Too many open files" in errors
     assert "`ulimit -n` shows and raises the limit" in errors
 
 

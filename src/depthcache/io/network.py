@@ -12,6 +12,7 @@ the result of `open`, `fetch` and `close` in a later step, not from inside the c
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,7 +28,9 @@ _LONGEST_HEADER = 8_190
 def lacks_descriptors(error: BaseException) -> str:
     """What to do, where a process has no file descriptor left; empty for every other error."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        return "no file descriptor is left for a connection: close some, or raise the limit (ulimit -n)"
+        return (
+            f"no file descriptor is left ({os.strerror(error.errno)}); `ulimit -n` shows and raises the limit"
+        )
     return ""
 
 

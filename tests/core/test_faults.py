@@ -213,3 +213,26 @@ def test_closing_the_client_goes_on_whatever_raises(monkeypatch: pytest.MonkeyPa
     bench.core.close(bench.now_ns)
     bench.settle()
     assert books[1].status is Status.CLOSED
+
+
+def test_a_look_at_a_halted_market_that_raises_is_told_once_and_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.add("BTCUSDT", "ETHUSDT")
+    bench.exchange.ticks("ETHUSDT", every_s=0.5)
+    bench.exchange.tick("BTCUSDT")
+    bench.run(5)
+    bench.exchange.listed["BTCUSDT"] = "BREAK"
+    bench.core._listings[SPOT.name].look(bench.now_ns)
+    bench.run(1)
+    assert bench.status("BTCUSDT") is Status.HALTED
+    plant(monkeypatch, Listing, "_look_at_halted", 3)
+    bench.run(25)
+    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    assert [type(each.error) for each in faults] == [Planted]
+    assert "listing binance.com" in faults[0].where
+    bench.exchange.listed["BTCUSDT"] = "TRADING"
+    bench.exchange.tick("BTCUSDT")
+    bench.run(1)
+    assert bench.status("BTCUSDT") is Status.SYNCED

@@ -53,6 +53,7 @@ _KINDS = {
     Timer.DEPTHS: "all",
     Timer.CLOCK: "clock",
     Timer.LISTING: "listing",
+    Timer.HALTED: "listing",
     Timer.ANSWER: "request",
 }
 """Whose deadline it is, where it is neither a link's nor a market's."""

@@ -135,6 +135,8 @@ class Listing(Asker):
             self._ticket = None
         self._failures += 1
         self._go_on(now_ns)
+        if any(each.is_halted for each in self._watchers):
+            self.on_halted(now_ns)
 
     # --- what happened ---------------------------------------------------------------------
 

@@ -322,7 +322,7 @@ class Upkeep(Asker):
             self._failed(now_ns)
 
     def on_timer(self, timer: Timer, now_ns: int) -> None:
-        """A deadline is due: SILENCE, OVERDUE or SNAPSHOT."""
+        """A deadline is due: SILENCE or OVERDUE."""
         if not self._live:
             return
         if timer is Timer.SILENCE:

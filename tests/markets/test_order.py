@@ -122,3 +122,54 @@ def test_a_live_book_stays_as_it_is_where_a_snapshot_is_refused(
         made.refresh(1, body, limit=100, now_ns=2 * S_NS)
     assert made.reader(1).status is Status.SYNCED
     assert made.refresh(1, snapshot(10), limit=100, now_ns=3 * S_NS) == "not_live"
+
+
+SIX = [(f"{99 - step}", "1") for step in range(6)], [(f"{101 + step}", "1") for step in range(6)]
+
+
+def ahead(engine: Engine, proven: int, bids: list[tuple[str, str]]) -> Any:
+    """A chained book of which so many bids are proven, and a snapshot that is ahead, with those bids."""
+    made = engine.Router()
+    made.add_market(1, "x", "BTCUSDT", "chained")
+    held = snapshot(10, SIX[0][:proven], SIX[1])
+    made.install_snapshot(1, held, limit=proven, live=True, now_ns=0)
+    made.begin_refresh(1)
+    assert made.refresh(1, snapshot(25, bids, SIX[1]), limit=6, now_ns=S_NS) == "waiting"
+    return made
+
+
+@pytest.mark.parametrize(
+    ("proven", "bids", "same"),
+    [
+        (6, SIX[0], True),
+        (5, SIX[0], True),
+        (4, SIX[0], False),  # nothing tells of the others
+        (1, SIX[0], False),
+        (1, SIX[0][:1], True),  # there are no others
+        (6, [*SIX[0][:5], ("94", "2")], False),
+        (2, [("97", "1"), ("96", "1"), ("95", "1"), ("94", "1"), ("93", "1"), ("92", "1")], False),
+    ],
+)
+def test_a_book_is_proven_at_another_id_only_by_enough_of_its_levels(
+    engine: Engine, proven: int, bids: list[tuple[str, str]], same: bool
+) -> None:
+    made = ahead(engine, proven, bids)
+    assert made.settle_refresh(1, 2 * S_NS) is same
+    assert (made.compared(1) is not None) is same
+    assert made.reader(1).last_update_id == 10
+
+
+def test_a_book_without_a_proven_level_is_not_proven_by_a_snapshot_of_another_id(engine: Engine) -> None:
+    made = engine.Router()
+    made.add_market(1, "x", "BTCUSDT", "chained")
+    made.open_connection(7)
+    made.route(7, STREAM, 1)
+    made.install_snapshot(1, snapshot(10, [("99", "1")], [("101", "1")]), limit=1, live=True, now_ns=0)
+    gone = payload(11, 12, [("99", "0"), ("90", "1")], [("101", "0"), ("110", "1")], pu=9, E=T_US // 1_000)
+    made.feed(7, wrapped(gone, STREAM), S_NS)
+    made.begin_refresh(1)
+    body = snapshot(25, [("95", "1")], [("105", "1")])
+    assert made.refresh(1, body, limit=1, now_ns=2 * S_NS) == "waiting"
+    assert not made.settle_refresh(1, 3 * S_NS)
+    assert made.reader(1).last_update_id == 12
+    assert made.compared(1) is None

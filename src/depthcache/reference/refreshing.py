@@ -18,6 +18,9 @@ from depthcache.reference.transitions import Event
 
 __all__ = ["Refreshing"]
 
+_TELLING_LEVELS = 5
+"""So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer."""
+
 
 class Refreshing:
     """The part of a market that compares it with snapshots; the rest of the market is declared here."""
@@ -90,13 +93,17 @@ class Refreshing:
         return "merged"
 
     def settle_refresh(self, now_ns: int) -> bool:
-        """No diff came for a snapshot that waits: False where it shows another book, and is dropped."""
+        """No diff came for a snapshot that waits: False where it shows another book, and is dropped.
+
+        Ids that are shared by symbols grow without this one, so an equal book is merged; where too few levels
+        of both can be compared, nothing tells that it is equal.
+        """
         refresh, self._refresh = self._refresh, None
         if refresh is None or refresh.fresh is None:
             return True
         fresh = refresh.fresh
-        wrong = self.bids.compare(fresh.bids).wrong + self.asks.compare(fresh.asks).wrong
-        same = self.continuity == "chained" and not wrong
+        is_same = _is_same(self.bids, fresh.bids) and _is_same(self.asks, fresh.asks)
+        same = self.continuity == "chained" and is_same
         if same:
             self._merge(fresh, now_ns)
         return same
@@ -132,3 +139,8 @@ class Refreshing:
         self.counters["corrections"] += found.wrong
         self._cause("refreshed", now_ns)
         self._check_crossed(now_ns)
+
+
+def _is_same(own: BookSide, fresh: BookSide) -> bool:
+    found = own.compare(fresh)
+    return not found.wrong and found.checked >= min(len(fresh.levels), _TELLING_LEVELS)

@@ -4,10 +4,14 @@ use super::{Market, Refused};
 use crate::condition::Status;
 use crate::delays::Delays;
 use crate::events::Cause;
+use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::refresh::{Comparison, Fresh, Refresh, RefreshOutcome};
 use crate::scan;
 use crate::sequence::{Ids, SnapshotTime, Verdict};
+
+/// So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer.
+const TELLING_LEVELS: usize = 5;
 
 impl Market {
     /// Keep what is applied from now on, for a snapshot that is about to be asked for; false: the book
@@ -68,14 +72,18 @@ impl Market {
     }
 
     /// No diff came for a snapshot that waits: false where it shows another book than this one, and is
-    /// dropped. Ids that are shared by symbols grow without this one, so an equal book is merged.
+    /// dropped. Ids that are shared by symbols grow without this one, so an equal book is merged; where too
+    /// few levels of both can be compared, nothing tells that it is equal.
     pub fn settle_refresh(&mut self, now_ns: i64) -> bool {
         let Some(fresh) = self.refresh.take().and_then(|refresh| refresh.fresh) else {
             return true;
         };
         let shared = self.terms.continuity == crate::sequence::Continuity::Chained;
-        let tally = self.bids.compare(&fresh.bids) + self.asks.compare(&fresh.asks);
-        let same = shared && tally.wrong() == 0;
+        let is_same = |own: &Ladder, fresh: &Ladder| {
+            let tally = own.compare(fresh);
+            tally.wrong() == 0 && tally.checked >= fresh.len().min(TELLING_LEVELS) as u64
+        };
+        let same = shared && is_same(&self.bids, &fresh.bids) && is_same(&self.asks, &fresh.asks);
         if same {
             self.merge(fresh, now_ns);
         }

@@ -176,16 +176,21 @@ def test_a_diff_that_comes_during_the_look_ends_it() -> None:
 @pytest.mark.parametrize(
     "answer", [(500, {}, b""), (200, {}, b"<html>"), (429, {"retry-after": "5"}, b""), "timeout"]
 )
-def test_a_look_that_fails_changes_nothing_and_is_repeated(
+def test_a_look_that_fails_is_repeated_and_changes_nothing_within_the_time_to_detect(
     answer: tuple[int, dict[str, str], bytes] | str,
 ) -> None:
     bench = Bench()
     bench.add("QUIETUSDT")
     bench.run(5)
     bench.exchange.scripted_for["QUIETUSDT"] = lambda: answer
-    bench.run(120)
+    bench.run(54)
     assert bench.seen("QUIETUSDT") == [Status.SYNCED]
+    bench.run(66)
+    assert bench.seen("QUIETUSDT") == [Status.SYNCED, Status.STALE]
     assert 4 < len(bench.asked("QUIETUSDT")) < 15
+    del bench.exchange.scripted_for["QUIETUSDT"]
+    bench.run(45)
+    assert bench.seen("QUIETUSDT") == [Status.SYNCED, Status.STALE, Status.SYNCED]
 
 
 def test_looks_are_bounded_for_1500_quiet_books() -> None:
@@ -230,3 +235,29 @@ def chatter(bench: Bench) -> None:
         bench.exchange.say(socket, {"result": None, "id": 10**9})
         bench.exchange.say(socket, {"id": 10**9})
     bench.after(SECOND // 10, lambda: chatter(bench))
+
+
+@pytest.mark.parametrize("code", [-1121, -4108, -1000, 429])
+def test_a_silent_book_that_cannot_be_compared_either_is_stale_in_time(code: int) -> None:
+    bench = Bench()
+    bench.add("BTCUSDT", "ETHUSDT")
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        bench.exchange.ticks(symbol, every_s=0.5)
+    bench.run(5)
+    status, headers = (429, {"retry-after": "90"}) if code == 429 else (400, {})
+    answer = (status, headers, b'{"code":%d,"msg":"refused"}' % code)
+    bench.exchange.scripted_for["BTCUSDT"] = lambda: answer
+    bench.exchange.mute("BTCUSDT")
+    bench.run(58)
+    assert bench.status("BTCUSDT") is Status.SYNCED
+    bench.run(5)
+    assert bench.status("BTCUSDT") is Status.STALE
+    assert bench.book("BTCUSDT").reason == "no diff comes, and comparing the book fails"
+    assert bench.status("ETHUSDT") is Status.SYNCED
+    assert bench.seen("ETHUSDT") == [Status.SYNCED]
+    bench.exchange.unmute("BTCUSDT")
+    bench.run(61)
+    assert bench.status("BTCUSDT") is not Status.SYNCED, "a gap, and no snapshot"
+    del bench.exchange.scripted_for["BTCUSDT"]
+    bench.run_until(bench.all_synced, within_s=91)
+    assert bench.follows("BTCUSDT")

@@ -1,4 +1,4 @@
-"""Which live books are to be asked for next, and which are late: looked at every second.
+"""Which live books are to be asked for next, which are late or unproven: looked at every second.
 
 The shallowest come first. Not here: what a book needs (`upkeep`), who may go first (`pacing`).
 """
@@ -55,6 +55,8 @@ class Depths:
                     urgency, purpose, limit = wish
                     wishes.append((urgency, market, supervisor, purpose, limit))
         for market, supervisor in self._markets.items():
+            with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
+                supervisor.look_for_proof(now_ns)
             if supervisor.upkeep.is_due(now_ns):
                 limit = supervisor.upkeep.wanted_limit
                 wishes.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))

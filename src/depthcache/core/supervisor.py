@@ -9,7 +9,8 @@ the supervisor decides on its status alone, never on the order in which causes c
 - the first relapse (gap, reset, malformed diff, crossed for long) is healed at once, repeated ones
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
 - synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
-  stale until data flows again, or a later comparison clears it.
+  stale until data flows again, or a later comparison clears it; so is a silent one that nothing has proven
+  in time because comparing it fails.
 - a refused snapshot is one answer, weighed against diffs and the list of symbols (`refusals`): only where
   they agree is the market closed, alone, or halted; otherwise it is asked again.
 - not live: nothing to do. The way back is the connection's business (`link`).
@@ -83,7 +84,7 @@ class Supervisor(Asker):
         self._native = Status.EMPTY
         self._noticed: Status | None = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._doubt = self._ended_because = ""
+        self._down = self._doubt = self._unproven = self._ended_because = ""
         self._pauses = Pauses(context)
         self._refusals = Refusals(self._pauses)
         self._bridging = Bridging(context, market, self._book)
@@ -153,6 +154,13 @@ class Supervisor(Asker):
             relapses, self._pauses.relapses = self._pauses.relapses, 0
             self._resync(reason, now_ns)
             self._pauses.relapses = relapses
+
+    def look_for_proof(self, now_ns: int) -> None:
+        """A silent book that cannot be compared either is stale until data or a comparison proves it."""
+        is_unproven = self.upkeep.is_unproven(now_ns)
+        if is_unproven is not bool(self._unproven):
+            self._unproven = "no diff comes, and comparing the book fails" if is_unproven else ""
+            self._show(now_ns)
 
     def take_notice(self, now_ns: int) -> Notice | None:
         """What users have not been told yet; None when that is nothing."""
@@ -358,6 +366,7 @@ class Supervisor(Asker):
             self._synced_ns, self._was_synced = now_ns, True
             self.pacer.need(self.market, 0)
             self.upkeep.begin(self._limit, now_ns)
+            self.look_for_proof(now_ns)
             self._leave_seed(now_ns)
 
     def _leave_seed(self, now_ns: int) -> None:
@@ -368,6 +377,7 @@ class Supervisor(Asker):
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
         self.upkeep.end()
+        self.look_for_proof(now_ns)
         self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
         if self._pauses.on_relapse(self._synced_ns, now_ns) and self.seed is not None:
             self.seed.start(now_ns)
@@ -385,6 +395,7 @@ class Supervisor(Asker):
         self._context.touched[self.market] = self
         self._give_up_ticket()
         self.upkeep.end()
+        self.look_for_proof(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
         self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
         if self.seed is not None:
@@ -479,6 +490,7 @@ class Supervisor(Asker):
     def _on_confirmed(self, now_ns: int) -> None:
         """A comparison has proven the book."""
         self.late.on_proven(now_ns)
+        self.look_for_proof(now_ns)
         self._leave_seed(now_ns)
         self._clear_of_doubt(now_ns)
         if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
@@ -508,8 +520,8 @@ class Supervisor(Asker):
         elif self.is_halted:
             self._lay("halted", self._refusals.halted, now_ns)
             self._listing.on_halted(now_ns)
-        elif self._doubt or self.late.reason:
-            self._lay("stale", self._doubt or self.late.reason, now_ns)
+        elif reason := self._doubt or self._unproven or self.late.reason:
+            self._lay("stale", reason, now_ns)
         else:
             self._lay(None, "", now_ns)
 

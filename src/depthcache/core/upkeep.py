@@ -31,7 +31,7 @@ from depthcache.core.order import SnapshotClock
 from depthcache.core.pacing import Asker, Pacer, Purpose, Ticket
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
-from depthcache.core.watchdogs import SilenceWatch, TooOldWatch
+from depthcache.core.watchdogs import SilenceWatch, TooOldWatch, time_to_detect_ns
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Status
 from depthcache.venues.venue import Venue
@@ -142,6 +142,14 @@ class Upkeep(Asker):
     def is_due(self, now_ns: int) -> bool:
         """Whether the interval of refreshing is over."""
         return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
+
+    def is_unproven(self, now_ns: int) -> bool:
+        """Whether nothing has proven the book within its time to detect, and comparing it fails."""
+        fails = self._failures or self._pacer.budget.stopped_until_ns > now_ns
+        if not self._live or not fails:
+            return False
+        proven_ns = max(self._book.updated_ns or 0, self._book.confirmed_ns or 0)
+        return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._venue.snapshot_lag_s)
 
     # --- commands --------------------------------------------------------------------------
 

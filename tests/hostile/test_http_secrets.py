@@ -32,6 +32,9 @@ OTHERS = {
     "escaped socks": f"socks5://{USER}:{PARTS[0]}%2F{PARTS[1]}@127.0.0.1:1",
     "escaped https": f"https://{USER}:{PARTS[0]}@127.0.0.1:1",
     "several signs": f"http://{USER}:{PARTS[0]}#/{PARTS[1]}?@{PARTS[2]}@127.0.0.1:1",
+    "before the scheme": f"{USER}:{PARTS[0]}://{PARTS[1]}@127.0.0.1:1",
+    "before a second scheme": f"http:{PARTS[0]}://{PARTS[1]}@127.0.0.1:1",
+    "spaces around": f" http://{USER}:{PARTS[0]}#{PARTS[1]}@127.0.0.1:1 ",
     "in the user": f"http://{USER}#{PARTS[0]}:x@127.0.0.1:1",
     "brackets": f"http://{USER}:[{PARTS[0]}]@127.0.0.1:1",
     "no host": f"http://{USER}:{PARTS[0]}",
@@ -71,6 +74,16 @@ def test_the_error_names_the_variable_and_the_escape(
         next(escape for sign, escape in (("#", "%23"), ("?", "%3F"), ("/", "%2F")) if sign in proxy[9:])
         in shown
     )
+
+
+@pytest.mark.parametrize("proxy", OTHERS.values(), ids=OTHERS)
+def test_no_way_of_writing_a_proxy_shows_its_secret(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    try:
+        shown = repr(way_to("wss://exchange.example/stream"))
+    except depthcache.ConnectionFailed as error:
+        shown = "".join(traceback.format_exception(error)) + repr(error)
+    assert leaks(shown) == []
 
 
 class Everything(logging.Handler):

@@ -7,6 +7,7 @@ WebSocket goes where its handshake goes: wss like https, ws like http. Not here:
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ __all__ = ["DIRECT", "Proxy", "ProxyKind", "Way", "way_to"]
 ProxyKind: TypeAlias = Literal["http", "https", "socks5"]
 """`https`: the way to the proxy itself is encrypted."""
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+"""RFC 3986, 3.1."""
 _HANDSHAKE = {"wss": "https", "ws": "http"}
 _KINDS: Mapping[str, tuple[ProxyKind, int]] = {
     "http": ("http", 80),
@@ -101,7 +104,9 @@ class _UnusableProxy(Exception):
 
 def _proxy(text: str) -> Proxy:
     """A proxy as it is written in a variable. Credentials are cut off first, so that no parser sees them."""
-    scheme, _, rest = text.partition("://") if "://" in text else ("http", "", text)
+    scheme, sign, rest = text.strip().partition("://")
+    if not sign or not _SCHEME.fullmatch(scheme):  # what stands before "://" may be a part of a password
+        scheme, rest = "http", text.strip()
     userinfo, has_user, place = rest.rpartition("@")
     if unescaped := [sign for sign in _ESCAPES if sign in userinfo]:
         told = ", ".join(f"{_ESCAPES[sign]} for {sign!r}" for sign in unescaped)

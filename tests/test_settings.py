@@ -59,6 +59,11 @@ def test_settings_are_constants() -> None:
         ({"ca_file": 7}, "ca_file"),
         ({"record_to": 7}, "record_to"),
         ({"flight_to": b"x"}, "flight_to"),
+        *[
+            ({name: path}, name)
+            for name in ("ca_file", "record_to", "flight_to")
+            for path in ("a\0b", "\ud800")
+        ],
         ({"flight_bytes": -1}, "flight_bytes"),
         ({"flight_bytes": True}, "flight_bytes"),
         ({"flight_bytes": 2**31}, "flight_bytes"),

@@ -115,6 +115,15 @@ def test_a_wrong_file_is_refused_with_its_place(text: str, words: str, tmp_path:
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [b"transport = '\xe9'", b"x = " + b"[" * 100_000, b"a = 1\x00"])
+def test_a_file_that_cannot_be_read_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    for given in (path, "a\0b", "\ud800"):
+        with pytest.raises(InvalidArgument, match="settings file"):
+            Settings.from_toml(given)
+
+
 def test_the_page_of_settings_lists_every_one_with_its_default() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text("utf-8")
     for field in fields(Policy):

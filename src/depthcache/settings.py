@@ -74,7 +74,7 @@ class Settings:
         object.__setattr__(self, "ca_file", _authorities(self.ca_file))
         for name in ("record_to", "flight_to"):
             folder = getattr(self, name)
-            if not isinstance(folder, str | PathLike | None):
+            if folder is not None and not _is_path(folder):
                 raise InvalidArgument(name=name, value=folder, allowed="the path of a folder, or None")
         allowed, most = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}", _MOST_FLIGHT_BYTES
         size = parse_whole(self.flight_bytes, name="flight_bytes", allowed=allowed, least=0, most=most)
@@ -131,12 +131,22 @@ def _checked(name: str, value: object) -> Endpoints:
     return venues.parse_endpoints(value)
 
 
+def _is_path(value: object) -> bool:
+    """Whether it is a path that a system takes: without NUL, and of characters that can be encoded."""
+    if not isinstance(value, str | PathLike):
+        return False
+    try:
+        return b"\0" not in os.fsencode(cast("str | PathLike[str]", value))
+    except UnicodeEncodeError:
+        return False
+
+
 def _authorities(file: object) -> str | None:
     """The path of a PEM file of certificates, checked now: no connection could be made later."""
     if file is None:
         return None
     allowed = "the path of a PEM file with certificates, or None"
-    if not isinstance(file, str | PathLike):
+    if not _is_path(file):
         raise InvalidArgument(name="ca_file", value=file, allowed=allowed)
     path = str(fspath(cast("str | PathLike[str]", file)))
     import ssl  # most programs that only read settings need it for nothing else

@@ -90,7 +90,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - any path-like is welcome
             content = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, nested too deeply, no path
         allowed = f"the path of a TOML file with settings ({error})"
         raise InvalidArgument(name="settings file", value=shown, allowed=allowed) from None
     policy = _table(content.pop("policy", {}), "policy", shown)

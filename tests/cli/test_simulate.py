@@ -17,7 +17,7 @@ from tests.simulator.recordings import Writer
 
 pytestmark = pytest.mark.slow
 
-AUTHORITY = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+AUTHORITY = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 
 def exports(program: Program) -> dict[str, str]:

@@ -51,7 +51,8 @@ def test_the_environment_tells_every_kind_of_program_whom_to_trust() -> None:
     with simulator.serve(seed=1, symbols={SPOT: ["BTCUSDT"]}, tls=True) as server:
         environment = dict(server.environment)
         file = str(server.settings.ca_file)
-        for name in ("DEPTHCACHE_CA_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
+        others = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+        for name in ("DEPTHCACHE_CA_FILE", *others):
             assert environment[name] == file
         assert environment["DEPTHCACHE_BINANCE_COM_REST"].startswith("https://127.0.0.1:")
         assert environment["DEPTHCACHE_BINANCE_COM_WEBSOCKET"].startswith("wss://127.0.0.1:")

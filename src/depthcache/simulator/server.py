@@ -33,7 +33,13 @@ __all__ = ["Server", "serve"]
 
 T = TypeVar("T")
 
-_AUTHORITY_VARIABLES = ("DEPTHCACHE_CA_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_AUTHORITY_VARIABLES = (
+    "DEPTHCACHE_CA_FILE",
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+)
 
 
 @runtime_checkable
@@ -113,7 +119,8 @@ class Server(OneProcess):
         """The variables that `Settings.from_environment` reads, one for each end of each venue.
 
         With TLS and an authority, also DEPTHCACHE_CA_FILE, and what other programs read: SSL_CERT_FILE
-        (OpenSSL, so Python, aiohttp, curl), REQUESTS_CA_BUNDLE (requests), NODE_EXTRA_CA_CERTS (Node).
+        (OpenSSL, so Python, aiohttp), CURL_CA_BUNDLE (curl), REQUESTS_CA_BUNDLE (requests),
+        NODE_EXTRA_CA_CERTS (Node).
         """
         variables: dict[str, str] = {}
         for name, ends in self.settings.endpoints.items():

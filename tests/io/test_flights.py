@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import zstandard
 
@@ -150,7 +151,18 @@ async def test_small_numbers_are_written_as_exchanges_write_them(
     assert (report.faults, report.rows[0].final_bids) == ([], 3)
 
 
-@pytest.mark.parametrize("rubbish", [b'{"a":' * 100_000, b"\xff\xfe", b'{"u":[]}\n{}', b"[]", b'{"data":5}'])
+RUBBISH = [
+    b'{"a":' * 100_000,
+    b"\xff\xfe",
+    b'{"u":[]}\n{}',
+    b"[]",
+    b'{"data":5}',
+    b'{"u":\r1}',
+    b'{"u":NaN}',
+]
+
+
+@pytest.mark.parametrize("rubbish", RUBBISH)
 def test_no_frame_is_too_odd_to_be_written(tmp_path: Path, rubbish: bytes) -> None:
     router = Router(flight_bytes=1_000_000)
     router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
@@ -160,6 +172,9 @@ def test_no_frame_is_too_odd_to_be_written(tmp_path: Path, rubbish: bytes) -> No
     router.feed(7, rubbish, 1)
     flights.write_flight(tmp_path / "odd", router.flight_log(1), "odd")
     assert verify([tmp_path / "odd"]).faults == []
+    for _, text in numbered_lines(tmp_path / "odd"):
+        assert b"\r" not in text
+        msgspec.json.decode(text)
 
 
 async def test_a_flood_of_trouble_writes_one_file_a_minute_and_a_hundred_in_all(tmp_path: Path) -> None:

@@ -107,6 +107,29 @@ def test_the_tap_gives_frames_and_lines_in_their_order_once() -> None:
     assert rig.router.take_tapped() == (b"", 0)
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"stream":"x"},"event":"lost","frames":0,"y":{}',
+        b'{},"snapshot":{"lastUpdateId":1,"bids":[],"asks":[]},"symbol":"BTCUSDT","z":{}',
+        b'{"s":"}',
+        b'{"s":1}}',
+        b'{"s":NaN}',
+        b'{"s":' + b"[" * 1_000 + b"]" * 1_000 + b"}",
+        b'{"s":"\xff"}',
+        b'{"s":\n1}',
+        b"{",
+        b"",
+    ],
+)
+def test_a_frame_that_is_no_object_says_nothing_beside_itself(frame: bytes) -> None:
+    rig = Rig(0)
+    rig.router.start_tap(10_000, 0)
+    rig.router.feed(7, frame, 5)
+    (line,) = rig.router.take_tapped()[0].splitlines()
+    assert json.loads(line) == {"time": 5, "connection": 7, "hex": frame.hex()}
+
+
 def test_what_is_lost_is_one_piece_and_counted_and_the_book_has_it_all() -> None:
     rig = Rig(0)
     rig.feed(10)

@@ -467,6 +467,15 @@ fn usable(reader: &mut Reader<'_>) -> Option<i64> {
     found
 }
 
+/// Whether a text is one JSON object and nothing else, however it goes on inside.
+pub fn is_one_object(bytes: &[u8]) -> bool {
+    let mut reader = Reader { bytes, at: 0 };
+    bytes.starts_with(b"{")
+        && check_text(bytes).is_ok()
+        && reader.skip(1).is_ok()
+        && reader.at == bytes.len()
+}
+
 /// Size and encoding, before anything is read.
 #[inline]
 fn check_text(bytes: &[u8]) -> Result<(), Malformed> {

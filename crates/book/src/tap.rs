@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use memchr::memchr;
 
+use crate::scan;
+
 /// Lines waiting to be written.
 #[derive(Debug)]
 pub struct Tap {
@@ -72,10 +74,8 @@ impl Tap {
     }
 }
 
-/// Whether a frame can stand in a line as it is: one line of UTF-8 that looks like a JSON object.
+/// Whether a frame can stand in a line as it is: a JSON object on one line. Anything else could end its line
+/// early, or say something of its own beside the frame.
 fn is_plain(frame: &[u8]) -> bool {
-    frame.starts_with(b"{")
-        && frame.ends_with(b"}")
-        && memchr(b'\n', frame).is_none()
-        && std::str::from_utf8(frame).is_ok()
+    memchr(b'\n', frame).is_none() && scan::is_one_object(frame)
 }

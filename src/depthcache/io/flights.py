@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from depthcache import logs
 from depthcache._native import now_ns
 from depthcache.errors import InvalidArgument
-from depthcache.io.journal import Journal, line, not_writable, place
+from depthcache.io.journal import Journal, is_json, line, not_writable, place
 
 if TYPE_CHECKING:
     from depthcache._native import FlightLog
@@ -106,7 +106,7 @@ def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int)
     if log.snapshot is not None:
         _, taken_ns, limit, body = log.snapshot
         head = line(time=taken_ns + offset_ns, **about, limit=limit)
-        return head[:-1] + b',"snapshot":' + body.replace(b"\n", b" ") + b"}"
+        return head[:-1] + b',"snapshot":' + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
     held = _held(log)
     snapshot = {"lastUpdateId": held["last_update_id"], "bids": held["bids"], "asks": held["asks"]}
     return line(time=at_ns + offset_ns, **about, limit=None, snapshot=snapshot)
@@ -114,11 +114,9 @@ def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int)
 
 def _frame(frame: bytes, time_ns: int) -> bytes:
     head = line(time=time_ns, connection=1)[:-1]
-    try:
-        json.loads(frame)
-    except (ValueError, RecursionError):
+    if not is_json(frame):
         return head + b',"hex":"' + frame.hex().encode() + b'"}'
-    return head + b',"frame":' + frame.replace(b"\n", b" ") + b"}"
+    return head + b',"frame":' + frame.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
 
 
 def _held(log: FlightLog) -> dict[str, object]:

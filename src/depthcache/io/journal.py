@@ -18,11 +18,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import zstandard
 
 from depthcache.errors import InvalidArgument
 
-__all__ = ["Journal", "line", "not_writable", "place"]
+__all__ = ["Journal", "is_json", "line", "not_writable", "place"]
 
 FORMAT = 1
 _LEVEL = 3
@@ -37,6 +38,16 @@ _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 def line(**values: Any) -> bytes:
     """One record, without the end of its line. A lone surrogate, which no reader takes, becomes `?`."""
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def is_json(body: bytes) -> bool:
+    """Whether bytes are one JSON value in UTF-8: with spaces for its line breaks it can stand in a line."""
+    try:
+        body.decode("utf-8")
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except Exception:  # noqa: BLE001 - nested too deeply, no UTF-8, cut off …
+        return False
+    return True
 
 
 class _Flush(NamedTuple):

@@ -19,13 +19,11 @@ from time import time_ns
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
-
 from depthcache import logs
 from depthcache._native import now_ns
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.foreign_text import clean
-from depthcache.io.journal import Journal, line, not_writable, place
+from depthcache.io.journal import Journal, is_json, line, not_writable, place
 from depthcache.io.network import Callbacks, Closed, Failure, Network, Response, TakesFrames
 from depthcache.io.recording_file import RecordingFile
 
@@ -132,7 +130,7 @@ class Recorder:
 
     def snapshot(self, url: str, body: bytes, *, requested_ns: int | None = None) -> None:
         """An answer of a depth endpoint, and when it was asked for; of what is no JSON, the beginning."""
-        if not _is_json(body):
+        if not _is_plain(body):
             self.note("answer", url=url, status=_OK, text=clean(body))
             return
         query = parse_qs(urlsplit(url).query)
@@ -396,10 +394,6 @@ class RecordingNetwork(Network, Callbacks):
         self._callbacks.on_wake()
 
 
-def _is_json(body: bytes) -> bool:
+def _is_plain(body: bytes) -> bool:
     """Whether a body can stand in a line as it is: JSON, and nothing in it that a terminal would obey."""
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-        return body.translate(None, b"\t\r\n").decode("utf-8").isprintable()
-    except Exception:  # noqa: BLE001 - nested too deeply, no UTF-8, cut off …
-        return False
+    return is_json(body) and body.translate(None, b"\t\r\n").decode("utf-8").isprintable()

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -189,14 +190,15 @@ async def socks(*, user: bytes = b"", password: bytes = b"") -> AsyncIterator[tu
 
 
 @pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("password", ["pass", "pässwörd"])
 async def test_requests_and_websockets_go_through_a_socks_proxy_that_looks_names_up(
-    secure: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, listening: Listening
+    password: str, secure: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, listening: Listening
 ) -> None:
     async with (
-        socks(user=b"us@er", password=b"pass") as (proxy, places),
+        socks(user=b"us@er", password=password.encode()) as (proxy, places),
         serving(ROUTES, tls=tls if secure else None) as host,
     ):
-        monkeypatch.setenv("ALL_PROXY", f"socks5h://us%40er:pass@{proxy}")
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://us%40er:{quote(password)}@{proxy}")
         s, place = ("s", host) if secure else ("", host.replace("127.0.0.1", "exchange.example"))
         async with listening() as (network, listener):
             network.fetch(1, f"http{s}://{place}/x", timeout_s=20.0)
@@ -269,6 +271,16 @@ def test_unusable_proxies_are_refused(text: str, monkeypatch: pytest.MonkeyPatch
         ConnectionFailed, match="only http://, https://, socks5:// and socks5h:// proxies work"
     ):
         way_to("https://h/x")
+
+
+@pytest.mark.parametrize("credentials", ["user:" + "p" * 256, "ü" * 128 + ":pass"])
+def test_credentials_that_socks_cannot_send_are_refused(
+    credentials: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"socks5://{credentials}@p:1")
+    with pytest.raises(ConnectionFailed, match="at most 255 bytes") as caught:
+        way_to("https://h/x")
+    assert credentials[:5] not in str(caught.value)
 
 
 def test_credentials_of_a_proxy_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

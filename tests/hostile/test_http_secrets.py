@@ -41,6 +41,7 @@ OTHERS = {
     "port": f"http://{USER}:{PARTS[0]}@127.0.0.1:{PARTS[1]}",
     "large port": f"http://{USER}:{PARTS[0]}@127.0.0.1:99999",
     "kind": f"socks4://{USER}:{PARTS[0]}@127.0.0.1:1",
+    "long socks": f"socks5://{USER}:{PARTS[0] * 40}@127.0.0.1:1",
     "no utf-8": f"http://{USER}:{PARTS[0]}%ff@127.0.0.1:1",
     "nfkc": f"http://{USER}:{PARTS[0]}℀@127.0.0.1:1",
     "line break": f"http://{USER}:{PARTS[0]}\n{PARTS[1]}@127.0.0.1:1",

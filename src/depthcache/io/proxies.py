@@ -34,6 +34,9 @@ _KINDS: Mapping[str, tuple[ProxyKind, int]] = {
 }
 """Schemes, kinds and default ports. Names are always looked up by a SOCKS proxy, as `socks5h` says."""
 
+_MOST_SOCKS_BYTES = 255
+"""RFC 1929, 2: of a user, and of a password."""
+
 _ESCAPES: Mapping[str, str] = {"#": "%23", "/": "%2F", "?": "%3F"}
 """What ends the host of a URL, so that it cannot stand in a user or a password as it is."""
 
@@ -120,7 +123,10 @@ def _proxy(text: str) -> Proxy:
         shown = f"{scheme}://{host}" + (f":{port}" if port else "")
         raise _UnusableProxy(f"{clean(shown)!r}; only {_listed()} proxies work")
     kind, usual_port = _KINDS[scheme.lower()]
-    return Proxy(kind, host, port or usual_port, _credentials(userinfo) if has_user else None)
+    credentials = _credentials(userinfo) if has_user else None
+    if kind == "socks5" and any(len(each.encode()) > _MOST_SOCKS_BYTES for each in credentials or ()):
+        raise _UnusableProxy(f"SOCKS takes at most {_MOST_SOCKS_BYTES} bytes of user and of password")
+    return Proxy(kind, host, port or usual_port, credentials)
 
 
 def _host_and_port(place: str) -> tuple[str | None, int | None]:

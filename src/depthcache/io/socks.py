@@ -25,11 +25,24 @@ _STAGGER_S = 0.25
 
 def socks_connector(proxy: Proxy, tls: ssl.SSLContext) -> TCPConnector:
     """What connects through a SOCKS 5 proxy, which looks up names itself."""
-    user, password = proxy.credentials or (None, None)
+    user, password = map(_Credential.of, proxy.credentials) if proxy.credentials else (None, None)
     connector: TCPConnector = _Connector(
         proxy.host, proxy.port, ProxyType.SOCKS5, user, password, rdns=True, ssl=tls, limit=0
     )
     return connector
+
+
+class _Credential(str):
+    """Sent as UTF-8, as the native transport does it; python-socks 3.2 knows ASCII alone."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, text: str) -> _Credential:
+        return cls(text.encode().decode("latin-1"))  # a character for each byte, which are counted
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:  # noqa: ARG002
+        return super().encode("latin-1")
 
 
 class _Connector(ProxyConnector):

@@ -9,6 +9,7 @@ answers, recordings); nothing behind that has to think of it. Not here: data, wh
 from __future__ import annotations
 
 import re
+from typing import cast
 
 __all__ = ["MOST_CHARACTERS", "clean", "escaped", "json_line", "without_credentials"]
 
@@ -31,8 +32,9 @@ def clean(text: object, *, most: int = MOST_CHARACTERS) -> str:
     read as UTF-8, and those that are none are escaped. User and password of a URL are left out.
     """
     if isinstance(text, bytes | bytearray | memoryview):
-        size, unit = len(text), "bytes"
-        begin = bytes(text[: 4 * most]).decode("utf-8", "surrogateescape")
+        raw = cast("bytes", text)
+        size, unit = len(raw), "bytes"
+        begin = bytes(raw[: 4 * most]).decode("utf-8", "surrogateescape")
     else:
         whole = text if isinstance(text, str) else _text_of(text)
         size, unit = len(whole), "characters"

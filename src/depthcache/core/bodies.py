@@ -58,9 +58,10 @@ def listed_in(body: bytes, venue: Venue) -> dict[str, str]:
     listed = _value_of(_object_in(body), venue.listing_key)
     if not isinstance(listed, list):
         raise UnreadableBody(f"{venue.listing_key} is no list")
-    found = dict(row for each in listed if (row := _row(each, venue)) is not None)
+    rows = cast("list[object]", listed)
+    found = dict(row for each in rows if (row := _row(each, venue)) is not None)
     if not found:
-        raise UnreadableBody(f"{venue.listing_key} has no row that can be read, of {len(listed):,}")
+        raise UnreadableBody(f"{venue.listing_key} has no row that can be read, of {len(rows):,}")
     return found
 
 

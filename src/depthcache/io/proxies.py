@@ -142,7 +142,7 @@ def _host_and_port(place: str) -> tuple[str | None, int | None]:
 def _credentials(userinfo: str) -> tuple[str, str]:
     user, _, password = userinfo.partition(":")
     try:
-        user.encode(), password.encode()
+        userinfo.encode()
         return unquote(user, errors="strict"), unquote(password, errors="strict")
     except UnicodeError:
         raise _UnusableProxy("its user or password is no UTF-8, which is all that can be sent") from None

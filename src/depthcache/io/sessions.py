@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from os import PathLike
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import aiohttp
-from aiohttp import AddrInfoType, ClientHandlerType, ClientRequest, ClientResponse, TCPConnector
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, TCPConnector
 
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
@@ -39,7 +39,7 @@ class Tried(list[str]):
 
 
 @contextmanager
-def noting_addresses() -> Iterator[Tried]:
+def noting_addresses() -> Generator[Tried]:
     """What is connected to from within."""
     tried = Tried()
     before = _tried.set(tried)
@@ -49,7 +49,8 @@ def noting_addresses() -> Iterator[Tried]:
         _tried.reset(before)
 
 
-def _noted_socket(found: AddrInfoType) -> socket.socket:
+def _noted_socket(found: Any) -> socket.socket:
+    """`found` as `socket.getaddrinfo` gives it; the type of aiohttp for it is not known in full."""
     tried = _tried.get()
     if tried is not None:
         tried.append(str(found[4][0]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from socket import SOCK_STREAM
+from socket import SOCK_STREAM, socket
 from typing import Any
 
 import aiohappyeyeballs
@@ -19,6 +19,8 @@ from depthcache.io.proxies import Proxy
 
 __all__ = ["socks_connector"]
 
+_staggered: Any = aiohappyeyeballs
+"""Its types are not known in full."""
 _STAGGER_S = 0.25
 """RFC 8305, section 8: the recommended Connection Attempt Delay."""
 
@@ -64,7 +66,7 @@ async def _answering(host: str, port: int) -> str:
         found = await loop.getaddrinfo(host, port, type=SOCK_STREAM)
         if len(found) == 1:
             return host
-        taken = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_STAGGER_S)
+        taken: socket = await _staggered.start_connection(found, happy_eyeballs_delay=_STAGGER_S)
     except OSError as error:
         raise ProxyConnectionError(f"no connection to {host}:{port}: {error}") from error
     with taken:

@@ -478,3 +478,80 @@ def test_a_ticker_in_an_envelope_is_one(tmp_path: Path) -> None:
     record = one(tmp_path, b'{"recv_ns":%d,"payload":%s}' % (NS, make.ticker(5)))
     assert isinstance(record, Frame)
     assert isinstance(record.about, Ticker)
+
+
+# --- whose data it is -----------------------------------------------------------------------------
+
+
+def test_a_url_beside_a_snapshot_tells_the_exchange_of_the_diffs(new_book: NewBook, tmp_path: Path) -> None:
+    """Payloads of Binance.US look like those of spot: its diffs must not miss its snapshot."""
+    url = b'"url":"https://api.binance.us/api/v3/depth?symbol=ABCUSDT&limit=100"'
+    objects = [b'{"body":%s,"time":%d}' % (DAY[n], NS + n) for n in (0, 2, 3, 4, 5)]
+    objects.insert(1, b'{"body":%s,"time":%d,%s}' % (DAY[1], NS + 1, url))
+    lines = cryptofeed_3(DAY)
+    lines[1] = lines[1].replace(b'"http",', b'"http",%s,' % url)
+    for day in (objects, lines):
+        report = verify([make.write(tmp_path / "file", day)], new_book=new_book)
+        assert report.faults == []
+        assert [(row.venue, row.applied, row.oracle_equal) for row in report.rows] == [("us", 2, 2)]
+
+
+def test_a_snapshot_whose_diffs_are_of_another_exchange_is_a_fault(new_book: NewBook, tmp_path: Path) -> None:
+    us = b'{"body":%s,"url":"https://api.binance.us/api/v3/depth?symbol=ABCUSDT"}' % DAY[1]
+    files = [make.write(tmp_path / "us", [us]), make.write(tmp_path / "spot", DAY[2:])]
+    report = verify(files, new_book=new_book)
+    (fault,) = report.faults
+    assert fault.startswith(
+        "ABCUSDT (us) has a snapshot without diffs, ABCUSDT (spot) diffs without a snapshot"
+    )
+    assert verify(files, exchange="us", new_book=new_book).faults == []
+
+
+def futures(last_update_id: int, price: str) -> bytes:
+    body = make.snapshot(last_update_id, [(price, "1")], [(price + "9", "1")])
+    return b'{"E":1700000000000,"T":1700000000000,' + body[1:]
+
+
+def test_one_file_may_hold_spot_and_futures(new_book: NewBook, tmp_path: Path) -> None:
+    day = [
+        make.diff(10, 11),
+        make.diff(500, 510, previous=490),
+        make.snapshot(10),
+        futures(505, "1.0"),
+        make.diff(12, 12),
+        make.diff(511, 520, previous=510),
+    ]
+    report = verify([make.write(tmp_path / "file", objects(day))], new_book=new_book)
+    assert report.faults == []
+    assert [(row.venue, row.applied) for row in report.rows] == [("spot", 2), ("usdm", 2)]
+
+
+def two_markets(price: str) -> list[bytes]:
+    """USD-M shares its ids between symbols, and a bare snapshot names none: here one of ABCUSDT."""
+    return [
+        futures(505, "1.00"),
+        make.diff(500, 510, previous=490, bids=[("1.005", "2"), ("0.5", "1")]),
+        make.diff(501, 509, previous=491, bids=[(price, "2")], symbol="XYZUSDT"),
+    ]
+
+
+def test_a_snapshot_without_symbol_belongs_to_the_market_of_its_prices(
+    new_book: NewBook, tmp_path: Path
+) -> None:
+    report = verify([make.write(tmp_path / "file", two_markets("77.0"))], new_book=new_book)
+    assert report.faults == []
+    assert [(row.symbol, row.applied) for row in report.rows] == [("ABCUSDT", 1), ("XYZUSDT", None)]
+
+
+@pytest.mark.parametrize("price", ["1.003", "1.008"])
+def test_a_snapshot_that_may_be_of_two_markets_is_counted(
+    new_book: NewBook, tmp_path: Path, price: str
+) -> None:
+    report = verify([make.write(tmp_path / "file", two_markets(price))], new_book=new_book)
+    assert "no diff around this snapshot tells its symbol" in report.problems.lines()[0]
+
+
+def test_a_negative_pu_makes_no_futures_of_spot(new_book: NewBook, tmp_path: Path) -> None:
+    day = [make.snapshot(10), make.diff(11, 11, previous=-1), make.diff(12, 12, previous=-1)]
+    report = verify([make.write(tmp_path / "file", day)], new_book=new_book)
+    assert (report.faults, report.rows[0].venue, report.rows[0].applied) == ([], "spot", 2)

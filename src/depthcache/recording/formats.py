@@ -58,9 +58,17 @@ _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 _UNREADABLE = (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError)
 """Whatever a line does to its reader, it is one line."""
 _MOST_WORDS = 200
-_MOST_UNORDERED = 50_000
-_MOST_UNORDERED_BYTES = 64 * 1024 * 1024
+_MOST_UNORDERED = 500_000
+_MOST_UNORDERED_BYTES = 256 * 1024 * 1024
 """Records held to bring those of a file into the order of their times."""
+_RECORD_BYTES = 600
+"""What a record takes beside its body."""
+_LOOK_AHEAD = 5_000
+"""Records at the start of a file that wait for a URL that names the exchange."""
+_LIKE_SPOT = frozenset({"us", "tr"})
+"""Families whose payloads look like those of spot."""
+_TOLD_BY_URLS = _LIKE_SPOT | {"spot"}
+"""The keys of a snapshot never tell these."""
 
 
 def records(
@@ -81,7 +89,9 @@ def records(
     try:
         start, read_line = _recognise(path, numbered, lines)
         found = _read(file, chain(start, numbered), read_line, problems)
-        yield from _in_order(found, problems) if read_line is _cryptofeed_3 else found
+        if read_line is _cryptofeed_3:
+            found = _in_order(found, problems)
+        yield from _of_its_exchange(found, file)
     except DamageError as damage:
         if file.last_line == 0:
             raise UnreadableRecording(path=path, line=damage.line + 1, reason=damage.what) from None
@@ -141,8 +151,26 @@ def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
 
 def _size(record: Record) -> int:
     if isinstance(record, Frame):
-        return len(record.payload)
-    return len(record.body) if isinstance(record, Snapshot | Answer) else 0
+        return _RECORD_BYTES + len(record.payload)
+    return _RECORD_BYTES + (len(record.body) if isinstance(record, Snapshot | Answer) else 0)
+
+
+def _of_its_exchange(found: Iterator[Record], file: _File) -> Iterator[Record]:
+    """The same records; what looks like spot belongs to Binance.US or TR where a URL of the file says so."""
+    held: list[Record] = []
+    damage: DamageError | None = None
+    try:
+        for record in found:
+            held.append(record)
+            if file.like_spot is not None or len(held) == _LOOK_AHEAD:
+                break
+    except DamageError as error:  # what was read before is good
+        damage = error
+    yield from map(file.placed, held)
+    held.clear()
+    if damage is not None:
+        raise damage
+    yield from map(file.placed, found)
 
 
 class _File:
@@ -151,7 +179,9 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.host_family: str | None = None
-        self.payload_family: str | None = None
+        self.payload_families: set[str] = set()
+        """What the diffs tell; several where one recorder wrote several markets into one file."""
+        self.url_families: set[str] = set()
         self.families: dict[int, str | None] = {}
         """Of the connections, where the file tells them."""
         self.last_line = 0
@@ -163,7 +193,9 @@ class _File:
         place = Place(self.path, number)
         time_ns = parsed.received_ns if time_ns is None else time_ns
         if isinstance(parsed, SnapshotHead):
-            origin = self.host_family or self.payload_family or parsed.venue
+            if parsed.venue is not None and parsed.venue in _TOLD_BY_URLS:
+                self.url_families.add(parsed.venue)
+            origin = self.host_family or self._family_of_snapshot(parsed)
             return Snapshot(
                 time_ns,
                 place,
@@ -175,14 +207,37 @@ class _File:
                 parsed.requested_ns,
             )
         about = parsed.about
-        if type(about) is Diff and self.payload_family is None:
-            self.payload_family = about.venue
-        family = self.host_family or self.payload_family or (None if about is None else about.venue)
+        family = self.host_family
+        if type(about) is Diff:
+            self.payload_families.add(about.venue)
+            family = family or about.venue
+        else:
+            family = family or _only(self.payload_families) or (None if about is None else about.venue)
         return Frame(time_ns, place, parsed.payload, parsed.stream, about, family)
+
+    @property
+    def like_spot(self) -> str | None:
+        """Binance.US or TR, where the URLs of the file name it alone and no connection names another."""
+        family = _only(self.url_families)
+        return family if self.host_family is None and family in _LIKE_SPOT else None
+
+    def placed(self, record: Record) -> Record:
+        """The record of the exchange that the file is known to be of by now."""
+        if self.url_families and isinstance(record, Frame | Snapshot) and record.venue == "spot":
+            return record._replace(venue=self.like_spot or "spot")
+        return record
+
+    def _family_of_snapshot(self, head: SnapshotHead) -> str | None:
+        """None where diffs near it must tell: the file has several markets of one name, or may have."""
+        only = _only(self.payload_families)
+        if only is not None and (head.venue is None or {only, head.venue} == {"usdm", "coinm"}):
+            return only  # old futures snapshots look like those of spot, and like those of one another
+        return head.venue
 
     def answer(self, number: int, time_ns: int, url: str, body: bytes) -> Snapshot | Answer:
         """The record of one REST answer: a snapshot where the URL asks for one."""
         place, parts, family = Place(self.path, number), urlsplit(url), family_of_url(url)
+        self.url_families |= set() if family is None else {family}
         if not parts.path.endswith("/depth"):
             return Answer(time_ns, place, url, body, family)
         parsed = parse(_without_headers(body))
@@ -200,6 +255,10 @@ class _File:
             int(limit) if limit.isdecimal() else None,
             family or parsed.venue,
         )
+
+
+def _only(families: set[str]) -> str | None:
+    return next(iter(families)) if len(families) == 1 else None
 
 
 def _hftbacktest(file: _File, number: int, line: bytes) -> Record | None:

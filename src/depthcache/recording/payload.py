@@ -22,6 +22,7 @@ from depthcache.recording.records import Diff, Ticker
 __all__ = ["TextError", "SnapshotHead", "Text", "parse"]
 
 _FOUR_NUMBERS = re.compile(r"\d+(?:\.\d+)?(?: \d+(?:\.\d+)?){3}", re.ASCII)
+_KINDS = {"1": 1, "2": 2}
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
@@ -55,6 +56,7 @@ class _Payload(Struct):
     s: str | UnsetType = UNSET
     ps: str | UnsetType | None = UNSET
     st: int | str | UnsetType | None = UNSET
+    T: int | str | UnsetType | None = UNSET
     U: int | UnsetType = UNSET
     u: int | UnsetType = UNSET
     pu: int | UnsetType | None = UNSET
@@ -209,13 +211,14 @@ def _diff(payload: _Payload) -> Diff:
     if payload.s is UNSET or payload.U is UNSET or payload.u is UNSET:
         raise TextError("a depth update without s, U and u")
     previous = None if payload.pu is UNSET else payload.pu
+    futures = (previous is not None and previous >= 0) or isinstance(payload.T, int)
     return Diff(
         payload.s,
         payload.U,
         payload.u,
         previous,
         _event_time(payload.E),
-        _family(payload, chained=previous is not None, pair=payload.ps),
+        _family(payload, chained=futures, pair=payload.ps),
     )
 
 
@@ -303,5 +306,5 @@ def _optional(value: str | UnsetType) -> str | None:
 
 
 def _family(payload: _Payload, *, chained: bool, pair: str | UnsetType | None) -> str:
-    kind = payload.st if isinstance(payload.st, int) else None
+    kind = _KINDS.get(str(payload.st))
     return family_of_payload(chained=chained, pair=None if pair is UNSET else pair, kind=kind)

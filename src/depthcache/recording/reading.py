@@ -18,6 +18,7 @@ from typing import NamedTuple
 from depthcache.errors import InvalidArgument
 from depthcache.recording.formats import records
 from depthcache.recording.origin import venue_of_family
+from depthcache.recording.prices import priced_alike
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.records import Diff, Frame, Held, Record, Snapshot
@@ -136,10 +137,11 @@ def _time(record: Record) -> int:
 
 
 class _Near(NamedTuple):
-    """A diff near a snapshot, and the venue of its frame."""
+    """A diff near a snapshot, with the venue and the bytes of its frame."""
 
     diff: Diff
     venue: str | None
+    payload: bytes
 
 
 def _located(stream: Iterator[Record]) -> Iterator[Record]:
@@ -155,7 +157,7 @@ def _located(stream: Iterator[Record]) -> Iterator[Record]:
             return
         if isinstance(record, Frame):
             if type(record.about) is Diff:
-                before.append(_Near(record.about, record.venue))
+                before.append(_Near(record.about, record.venue, record.payload))
         elif isinstance(record, Snapshot) and (record.symbol is None or record.venue is None):
             while len(ahead) < _LOOK_AHEAD and (following := next(stream, None)) is not None:
                 ahead.append(following)
@@ -166,24 +168,32 @@ def _located(stream: Iterator[Record]) -> Iterator[Record]:
 def _diffs(ahead: Iterable[Record]) -> Iterator[_Near]:
     for record in ahead:
         if isinstance(record, Frame) and type(record.about) is Diff:
-            yield _Near(record.about, record.venue)
+            yield _Near(record.about, record.venue, record.payload)
 
 
 def _completed(snapshot: Snapshot, near: Sequence[_Near]) -> Snapshot:
-    """The only market near it, else the only one whose diffs bracket its id; else as it was."""
+    """The only market near it, else the only one whose diffs bracket its id, or whose prices are its own."""
     fitting = [
         each
         for each in near
         if snapshot.symbol in (None, each.diff.symbol) and snapshot.venue in (None, each.venue)
     ]
-    markets = {(each.diff.symbol, each.venue) for each in fitting}
+    markets = {_market(each) for each in fitting}
     if len(markets) > 1:
         fitting = [each for each in fitting if _brackets(each.diff, snapshot.last_update_id)]
-        markets = {(each.diff.symbol, each.venue) for each in fitting}
+        markets = {_market(each) for each in fitting}
+    if len(markets) > 1:  # such as USD-M, whose symbols share their ids
+        markets = priced_alike(
+            snapshot.body, ((market, each.payload) for each in near if (market := _market(each)) in markets)
+        )
     if len(markets) != 1:
         return snapshot
     symbol, venue = markets.pop()
     return snapshot._replace(symbol=symbol, venue=venue)
+
+
+def _market(near: _Near) -> tuple[str, str | None]:
+    return near.diff.symbol, near.venue
 
 
 def _brackets(diff: Diff, last_update_id: int) -> bool:

@@ -248,11 +248,23 @@ def _report(
             report.faults.append(
                 f"{name} differs from bookTicker after {row.oracle_different:,} of {judged:,} diffs"
             )
+    report.faults += _unmatched(report.rows)
     if different > MOST_DIFFERENT * (equal + different):
         report.faults.append(f"{different:,} of {equal + different:,} comparisons with bookTicker differ")
     if problems.total:
         report.faults.append(f"{problems.total:,} line{'s' if problems.total > 1 else ''} could not be used")
     return report
+
+
+def _unmatched(rows: Sequence[Row]) -> list[str]:
+    """Snapshots without diffs where the same symbol has diffs without a snapshot elsewhere."""
+    alone = {row.symbol: row for row in rows if row.snapshot_lastUpdateId is not None and not row.diffs_total}
+    return [
+        f"{alone[row.symbol].name} has a snapshot without diffs, {row.name} diffs without a snapshot: "
+        "tell verify their exchange"
+        for row in rows
+        if row.snapshot_lastUpdateId is None and row.diffs_total and row.symbol in alone
+    ]
 
 
 class _Replay:

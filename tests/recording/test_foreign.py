@@ -555,3 +555,14 @@ def test_a_negative_pu_makes_no_futures_of_spot(new_book: NewBook, tmp_path: Pat
     day = [make.snapshot(10), make.diff(11, 11, previous=-1), make.diff(12, 12, previous=-1)]
     report = verify([make.write(tmp_path / "file", day)], new_book=new_book)
     assert (report.faults, report.rows[0].venue, report.rows[0].applied) == ([], "spot", 2)
+
+
+@pytest.mark.parametrize("beside", [b'"id":7,"error":null', b'"code":0,"msg":""', b'"id":7,"result":null'])
+def test_what_stands_beside_a_message_makes_no_reply_of_it(
+    new_book: NewBook, tmp_path: Path, beside: bytes
+) -> None:
+    day = [b'{"recv_ns":%d,%s,"payload":%s}' % (NS + n, beside, line) for n, line in enumerate(DAY)]
+    report = verify([make.write(tmp_path / "file", day)], new_book=new_book)
+    assert (report.faults, report.rows[0].applied) == ([], 2)
+    unknown = b'{"recv_ns":1723075200000000000,%s,"payload":{"foo":1}}' % beside
+    assert "its keys are 'recv_ns'" in what_is_wrong(tmp_path, unknown)

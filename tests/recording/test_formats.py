@@ -218,6 +218,13 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path / "none") == f"cannot read {tmp_path / 'none'}: no such file or directory"
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="needs a file whose first byte cannot be read"
+)
+def test_a_file_that_opens_and_cannot_be_read_is_named() -> None:
+    assert refused(Path("/proc/self/mem")) == "cannot read /proc/self/mem: input/output error"
+
+
 def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path) == f"cannot read {tmp_path}: is a directory"
 

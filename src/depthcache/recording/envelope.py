@@ -52,7 +52,8 @@ _SOME_TIME = re.compile(
 _REQUESTED = re.compile(r"(?:requested|request|asked|sent)(?:at|time|timestamp|ts)?(?:ns|us|ms|s)?")
 _STREAM_KEYS = ("stream", "channel", "topic", "subject", "key")
 _DEPTH_STREAM = re.compile(r"[^\s@]+@(?:depth|bookTicker|trade|aggTrade)[\w@]*")
-_REPLIES = ({"id", "result"}, {"id", "error"}, {"code", "msg"}, {"error", "id"})
+_REPLIES = ({"id", "result"}, {"id", "error"}, {"code", "msg"}, {"id", "method"})
+_OF_REPLIES = frozenset({"id", "result", "error", "code", "msg", "status", "rateLimits", "method", "params"})
 _NORMALISED = frozenset(
     {"book_change", "book_snapshot", "quote", "trade", "derivative_ticker", "disconnect", "liquidation"}
     | {"option_summary", "book_ticker", "trade_bar"}
@@ -86,8 +87,11 @@ def has_no_more(text: bytes) -> bool:
 
 
 def is_reply(values: Mapping[str, Raw]) -> bool:
-    """Whether it is the exchange's reply to a request, or its error."""
-    return any(each <= values.keys() for each in _REPLIES)
+    """Whether it is the exchange's reply to a request, its error, or a request, and holds nothing else."""
+    if not any(each <= values.keys() for each in _REPLIES):
+        return False
+    others = {key: raw for key, raw in values.items() if key not in _OF_REPLIES}
+    return not any(bytes(raw).startswith((b"{", b"[")) for raw in others.values()) and not any(bodies(others))
 
 
 def bodies(values: Mapping[str, Raw]) -> Iterator[bytes]:

@@ -181,7 +181,10 @@ def _opened(path: Path) -> Generator[tuple[BufferedReader, Callable[[int], bytes
     except OSError as error:
         raise UnreadableRecording(path=path, line=None, reason=_words(error)) from None
     with file:
-        start = file.peek(8)
+        try:
+            start = file.peek(8)
+        except OSError as error:
+            raise UnreadableRecording(path=path, line=None, reason=_words(error)) from None
         for magic, name in _OTHERS.items():
             if start.startswith(magic):
                 reason = f"compressed with {name}: only gzip, zstd and plain text are read"

@@ -168,8 +168,6 @@ def _is_event(payload: _Payload) -> bool:
 def _enveloped(text: bytes, nested: int) -> Parsed:
     """Something that is neither a frame nor a snapshot itself."""
     values = envelope.fields(text)
-    if envelope.is_reply(values):
-        return _reply(text, values, nested)
     if nested:
         stream = envelope.stream_beside(values)
         found: list[Parsed] = []
@@ -182,15 +180,9 @@ def _enveloped(text: bytes, nested: int) -> Parsed:
             return _with_times(found[0], values)
         if found:
             raise TextError(f"{len(found)} messages in one line")
+    if envelope.is_reply(values):
+        return Text(text, None, None)
     raise TextError(envelope.shape(values))
-
-
-def _reply(text: bytes, values: dict[str, Raw], nested: int) -> Parsed:
-    """An acknowledgement, an error, or an answer of the WebSocket API, which may be a snapshot."""
-    result = bytes(values.get("result", Raw(b"null")))
-    if nested and b'"lastUpdateId"' in result[:200]:
-        return _parse(result, "", nested - 1)
-    return Text(text, None, None)
 
 
 def _with_times(parsed: Parsed, values: dict[str, Raw], *, in_message: bool = False) -> Parsed:

@@ -11,6 +11,7 @@ import pytest
 import depthcache
 from depthcache import errors
 from depthcache.core.answers import judge
+from depthcache.errors import UnknownSymbol
 
 SOURCE = Path(depthcache.__file__).parent
 LAYOUT = ("cli/", "compat/ubldc/script.py", "reference/transitions.py")
@@ -73,3 +74,10 @@ def test_no_text_in_the_sources_has_two_spaces(path: Path) -> None:
 @pytest.mark.parametrize("status", [200, 400, 418, 503])
 def test_answers_without_words_are_said_with_single_spaces(status: int, body: bytes) -> None:
     assert re.search(r"\s\s|\s$|: :|\s[,;:]", judge(status, {}, body).reason) is None
+
+
+def test_a_reason_that_ends_with_a_full_stop_is_followed_by_its_hint() -> None:
+    reason = "the exchange does not know it: Invalid symbol."
+    error = UnknownSymbol(symbol="BTC-USDT", exchange="binance.com", reason=reason, near=("BTCUSDT",))
+    assert "Invalid symbol; did you mean 'BTCUSDT'?" in str(error)
+    assert error.reason == reason

@@ -160,7 +160,7 @@ class UnknownSymbol(UsageError, LookupError):
     ) -> None:
         self.symbol, self.exchange, self.reason, self.near = symbol, exchange, reason, near
         where = f" on {exchange}" if exchange else ""
-        why = f": {reason}" if reason else ""
+        why = f": {reason.removesuffix('.') if near else reason}" if reason else ""
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         super().__init__(f"unknown symbol {_shown(symbol)}{where}{why}{hint}")
 

@@ -496,15 +496,23 @@ def test_a_url_beside_a_snapshot_tells_the_exchange_of_the_diffs(new_book: NewBo
         assert [(row.venue, row.applied, row.oracle_equal) for row in report.rows] == [("us", 2, 2)]
 
 
-def test_a_snapshot_whose_diffs_are_of_another_exchange_is_a_fault(new_book: NewBook, tmp_path: Path) -> None:
+def test_a_url_in_one_file_tells_the_exchange_of_another(new_book: NewBook, tmp_path: Path) -> None:
     us = b'{"body":%s,"url":"https://api.binance.us/api/v3/depth?symbol=ABCUSDT"}' % DAY[1]
-    files = [make.write(tmp_path / "us", [us]), make.write(tmp_path / "spot", DAY[2:])]
-    report = verify(files, new_book=new_book)
-    (fault,) = report.faults
+    files = [make.write(tmp_path / "http", [us]), make.write(tmp_path / "ws", DAY[2:])]
+    for exchange in (None, "binance.us"):
+        report = verify(files, exchange=exchange, new_book=new_book)
+        assert report.faults == []
+        assert [(row.venue, row.applied) for row in report.rows] == [("us", 2)]
+
+
+def test_a_snapshot_whose_diffs_are_of_another_exchange_is_a_fault(new_book: NewBook, tmp_path: Path) -> None:
+    usdm = b'{"body":%s,"url":"https://fapi.binance.com/fapi/v1/depth?symbol=ABCUSDT"}' % DAY[1]
+    files = [make.write(tmp_path / "http", [usdm]), make.write(tmp_path / "ws", DAY[2:])]
+    (fault,) = verify(files, new_book=new_book).faults
     assert fault.startswith(
-        "ABCUSDT (us) has a snapshot without diffs, ABCUSDT (spot) diffs without a snapshot"
+        "ABCUSDT (usdm) has a snapshot without diffs, ABCUSDT (spot) diffs without a snapshot"
     )
-    assert verify(files, exchange="us", new_book=new_book).faults == []
+    assert verify(files, exchange="spot", new_book=new_book).faults == []
 
 
 def futures(last_update_id: int, price: str) -> bytes:

@@ -35,7 +35,7 @@ import msgspec
 from depthcache.errors import UnreadableRecording
 from depthcache.recording.envelope import TextError, iso_ns, number_ns
 from depthcache.recording.lines import DamageError, Lines, LongLine
-from depthcache.recording.origin import family_of_exchange, family_of_url
+from depthcache.recording.origin import LIKE_SPOT, family_of_exchange, family_of_url
 from depthcache.recording.payload import SnapshotHead, parse
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
@@ -65,9 +65,7 @@ _RECORD_BYTES = 600
 """What a record takes beside its body."""
 _LOOK_AHEAD = 5_000
 """Records at the start of a file that wait for a URL that names the exchange."""
-_LIKE_SPOT = frozenset({"us", "tr"})
-"""Families whose payloads look like those of spot."""
-_TOLD_BY_URLS = _LIKE_SPOT | {"spot"}
+_TOLD_BY_URLS = LIKE_SPOT | {"spot"}
 """The keys of a snapshot never tell these."""
 
 
@@ -219,7 +217,7 @@ class _File:
     def like_spot(self) -> str | None:
         """Binance.US or TR, where the URLs of the file name it alone and no connection names another."""
         family = _only(self.url_families)
-        return family if self.host_family is None and family in _LIKE_SPOT else None
+        return family if self.host_family is None and family in LIKE_SPOT else None
 
     def placed(self, record: Record) -> Record:
         """The record of the exchange that the file is known to be of by now."""

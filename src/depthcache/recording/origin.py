@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from depthcache import venues
 from depthcache.errors import InvalidArgument, UnknownExchange
 
-__all__ = ["family_of_exchange", "family_of_payload", "family_of_url", "venue_of_family"]
+__all__ = ["LIKE_SPOT", "family_of_exchange", "family_of_payload", "family_of_url", "venue_of_family"]
 
 _EXCHANGES = {
     "spot": "binance.com",
@@ -22,6 +22,8 @@ _EXCHANGES = {
     "tr": "trbinance.com",
 }
 _FAMILIES = {exchange: family for family, exchange in _EXCHANGES.items()}
+LIKE_SPOT = frozenset({"us", "tr"})
+"""Families whose payloads look like those of spot."""
 _MODES = ("-testnet", "-demo", "-data", "-isolated_margin", "-margin")
 """What stands behind a name without changing the family; a name may have two of them."""
 

@@ -11,7 +11,7 @@ book and its rules).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from os import PathLike
@@ -30,7 +30,7 @@ from depthcache.errors import (
 from depthcache.model import Best, Outcome, SnapshotOutcome
 from depthcache.recording.digest import level_texts, sha256_of
 from depthcache.recording.oracle import Oracle
-from depthcache.recording.origin import family_of_exchange, venue_of_family
+from depthcache.recording.origin import LIKE_SPOT, family_of_exchange, venue_of_family
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress
 from depthcache.recording.reading import read
@@ -179,6 +179,20 @@ def verify(
     """
     family = None if exchange is None else family_of_exchange(exchange)
     make = new_book or _public_book()
+    files = list(paths)
+    report = _verify(files, family, {}, make, on_progress)
+    moved = {} if family else _named_elsewhere(report.rows)
+    return _verify(files, family, moved, make, on_progress) if moved else report
+
+
+def _verify(
+    paths: Sequence[str | PathLike[str]],
+    family: str | None,
+    moved: Mapping[tuple[str, str], str],
+    make: NewBook,
+    on_progress: OnProgress | None,
+) -> Report:
+    """`moved`: the family of markets that belong elsewhere than their payloads tell."""
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
     losses: list[Break] = []
@@ -196,7 +210,8 @@ def verify(
         if symbol is None:
             continue
         breaks, unanswered = breaks + unanswered, 0  # at the end, nothing was interrupted
-        key = (family or record.venue or "spot", symbol)
+        told = record.venue or "spot"
+        key = (family or moved.get((told, symbol), told), symbol)
         try:
             replay = replays.get(key) or replays.setdefault(key, _Replay(*key, make, problems))
             replay.on(record)
@@ -254,6 +269,18 @@ def _report(
     if problems.total:
         report.faults.append(f"{problems.total:,} line{'s' if problems.total > 1 else ''} could not be used")
     return report
+
+
+def _named_elsewhere(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+    """Diffs that look like spot, of symbols whose snapshot a URL names as one of Binance.US or TR."""
+    alone = {
+        row.symbol: row.venue for row in rows if row.snapshot_lastUpdateId is not None and not row.diffs_total
+    }
+    return {
+        (row.venue, row.symbol): alone[row.symbol]
+        for row in rows
+        if row.venue == "spot" and row.snapshot_lastUpdateId is None and alone.get(row.symbol) in LIKE_SPOT
+    }
 
 
 def _unmatched(rows: Sequence[Row]) -> list[str]:

@@ -61,7 +61,7 @@ class Clock(Asker):
     ) -> None:
         """`on_estimate`: told of each better knowledge at once."""
         self._context, self._venue, self._pacer = context, venue, pacer
-        self.owner = f"clock {venue.name}"
+        self.owner: str = f"clock {venue.name}"
         self._on_estimate = on_estimate
         self._heard: deque[Estimate] = deque(maxlen=_REMEMBERED)
         self._best: Estimate | None = None

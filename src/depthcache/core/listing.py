@@ -93,7 +93,7 @@ class Listing(Asker):
 
     def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
         self._context, self._venue, self._pacer = context, venue, pacer
-        self.owner = f"listing {venue.name}"
+        self.owner: str = f"listing {venue.name}"
         self._watchers: list[Listed] = []
         self._ticket: Ticket | None = None
         self._asked_whole = self._wants_whole = False

@@ -60,7 +60,8 @@ class Supervisor(Asker):
         self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
         pacer: Pacer, streams: Streams, listing: Listing,
     ) -> None:  # fmt: skip
-        self.market, self.owner = market, f"market {market}"
+        self.market: int = market
+        self.owner: str = f"market {market}"
         self.venue = venue
         self.symbol = symbol
         self.stream = stream

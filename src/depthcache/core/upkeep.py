@@ -95,7 +95,7 @@ class Upkeep(Asker):
         `made`: tells when snapshots were made."""
         self._context, self._router = context, context.router
         self._market, self._venue, self._symbol = market, venue, symbol
-        self.owner = f"market {market}"
+        self.owner: str = f"market {market}"
         self._depth = depth
         self.limits: SnapshotLimits = SnapshotLimits(venue)
         self._pacer, self._book = pacer, book

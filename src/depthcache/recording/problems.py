@@ -6,6 +6,7 @@ Not here: what makes a whole file unusable; that raises UnreadableRecording.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from depthcache.recording.records import Place
 
@@ -67,4 +68,4 @@ class Problems:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
 
-    __hash__ = None  # type: ignore[assignment] # it changes
+    __hash__: ClassVar[None] = None  # type: ignore[assignment] # it changes

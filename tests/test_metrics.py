@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -91,7 +90,12 @@ async def test_lag_and_the_times_of_the_last_update_and_proof_are_those_of_the_b
             assert (book.updated_at, book.confirmed_at, book.lag) == (None, None, None)
             while book.lag is None:  # noqa: ASYNC110 - the exchange's clock is asked first
                 await asyncio.sleep(0)
-            updated_at, confirmed_at, lag, now = book.updated_at, book.confirmed_at, book.lag, monotonic()
+            updated_at, confirmed_at, lag, now = (
+                book.updated_at,
+                book.confirmed_at,
+                book.lag,
+                depthcache.now_ns() / 1e9,
+            )
             assert updated_at is not None
             assert confirmed_at is not None
             assert 0 <= now - updated_at < 60

@@ -139,6 +139,12 @@ def listen(client: Client[Any], wish: Wish, callback: Callback, *, market: int |
     return listener
 
 
+def _take_exception(task: asyncio.Task[Any]) -> None:
+    """What ends the program has gone through its loop: asyncio need not tell of it a second time."""
+    if not task.cancelled():
+        task.exception()
+
+
 class _LoopListener(Listener):
     """A callback of an event loop."""
 
@@ -148,6 +154,8 @@ class _LoopListener(Listener):
     async def work(self) -> None:
         """Until the stream ends."""
         self._task = asyncio.current_task()
+        if self._task is not None:
+            self._task.add_done_callback(_take_exception)
         try:
             async for update in self._stream:
                 result = self._call(update)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
 from collections.abc import Iterator
+from itertools import count
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -56,3 +61,27 @@ def test_a_command_that_nobody_interrupted_leaves_everything_as_it_was() -> None
         pass
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("line", range(1, 13))
+def test_a_signal_at_any_line_of_the_wait_ends_it(monkeypatch: pytest.MonkeyPatch, line: int) -> None:
+    """A handler runs in the thread that waits, between any two lines: no lock of the wait may be its own."""
+    monkeypatch.setattr("depthcache.cli.interrupt._LOOK_S", 0.001)
+    interrupt, lines = Interrupt(), count(1)
+
+    def trace(frame: FrameType, event: str, _value: Any) -> Any:
+        if event == "line" and next(lines) == line:
+            interrupt._on_signal(signal.SIGTERM, frame)
+        return trace
+
+    def wait() -> None:
+        sys.settrace(trace)
+        try:
+            interrupt.wait()
+        finally:
+            sys.settrace(None)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    waiting.join(5)
+    assert not waiting.is_alive()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import threading
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -27,7 +27,9 @@ class Interrupt:
     """`with Interrupt() as interrupt:` on the main thread; then `wait` or `wait_async`."""
 
     def __init__(self) -> None:
-        self._happened = threading.Event()
+        self._happened = False
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Its `put` may interrupt its own `get` (docs of `queue`), where an Event would deadlock."""
         self._times = 0
         self._before: dict[signal.Signals, Any] = {}
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
@@ -49,28 +51,30 @@ class Interrupt:
     @property
     def has_happened(self) -> bool:
         """Whether the command was asked to end."""
-        return self._happened.is_set()
+        return self._happened
 
     def wait(self) -> None:
         """Until somebody asks the command to end."""
-        while not self._happened.wait(_LOOK_S):
-            pass
+        while not self._happened:
+            with suppress(Empty):
+                self._bell.get(timeout=_LOOK_S)
 
     async def wait_async(self, timeout_s: float) -> bool:
         """The same for at most `timeout_s`, on an event loop; whether it has happened."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
         self._waiting = loop, event
-        if not self._happened.is_set():
+        if not self._happened:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await event.wait()
-        return self._happened.is_set()
+        return self._happened
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._times += number == signal.SIGINT
         if self._times > _MOST_IN_ORDER and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._happened.set()
+        self._happened = True
+        self._bell.put(None)
         if self._waiting is not None:
             loop, event = self._waiting
             with suppress(RuntimeError):  # the loop has ended by itself

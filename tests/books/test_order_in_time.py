@@ -298,3 +298,20 @@ def test_a_public_book_takes_the_time_of_the_answer() -> None:
     assert book.apply(at("contiguous", 4, T + 5_001)) == GAP
     with pytest.raises(depthcache.InvalidArgument):
         book.load_snapshot(snapshot(1_000), latest_us="now")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("continuity", FAMILIES)
+def test_a_diff_of_known_ids_leaves_no_doubt_after_a_snapshot_without_a_time(
+    engine: Engine, continuity: str
+) -> None:
+    """What was applied before is known to be old; so an older snapshot is only an older one."""
+    book = engine.book(continuity)
+    book.load_snapshot(snapshot(100), limit=100)
+    for number in range(101, 111):
+        assert book.apply(at(continuity, number, T + number)) == APPLIED
+    assert book.load_snapshot(snapshot(110), limit=100) != SnapshotOutcome.TOO_OLD
+    assert book.apply(at(continuity, 105, T + 105)) == STALE
+    before = held(book)
+    assert book.load_snapshot(snapshot(103), limit=100) == SnapshotOutcome.TOO_OLD
+    assert held(book) == before
+    assert book.apply(at(continuity, 111, T + 111)) == APPLIED

@@ -26,8 +26,17 @@ class Chronology:
         self._unapplied: tuple[int, int] | None = None
 
     def on_installed(self, update_id: int, made: SnapshotTime | None) -> None:
-        """A snapshot is the book now."""
-        self.base, self.in_doubt = None if made is None else Held(update_id, made.latest_us), False
+        """A snapshot is the book now. Without a time of its own, what is known of older ids stays known."""
+        self.in_doubt = False
+        if made is not None:
+            self.base = Held(update_id, made.latest_us)
+        elif self.base is not None and self.base.update_id > update_id:
+            self.base = None
+
+    def on_dated(self, update_id: int, made: SnapshotTime) -> None:
+        """The time of the snapshot that is the book, with no diff after it, is known only now."""
+        if self.base is None or self.base.update_id < update_id:
+            self.on_installed(update_id, made)
 
     def on_applied(self, update: DepthUpdate) -> None:
         """A diff continued the book."""

@@ -449,8 +449,8 @@ class Market(Refreshing):
 
     def date_snapshot(self, made: SnapshotTime) -> None:
         """The snapshot that is held, and no diff after it, was made between these times: known only now."""
-        if self.chronology.base is None and not self.confirmed and self.last_update_id is not None:
-            self.chronology.on_installed(self.last_update_id, made)
+        if not self.confirmed and self.last_update_id is not None:
+            self.chronology.on_dated(self.last_update_id, made)
 
     def _on_stale(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:
         """A stale update is backlog, or of an order that is not known."""

@@ -54,10 +54,14 @@ impl Market {
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
         self.last_update_id = Some(held);
         (self.event_time_us, self.updated_ns) = (None, None);
-        self.base = made.map(|made| Held {
-            update_id: held,
-            latest_us: made.latest_us,
-        });
+        // Without a time of its own, what is known of older ids stays known.
+        self.base = match made {
+            Some(made) => Some(Held {
+                update_id: held,
+                latest_us: made.latest_us,
+            }),
+            None => self.base.filter(|base| base.update_id <= held),
+        };
         (self.confirmed, self.in_doubt) = (false, false);
         self.check_crossed(now_ns);
         let counted = self.counters.stale;

@@ -39,7 +39,9 @@ impl Market {
 
     /// The snapshot that is held, and no diff after it, was made between these times: known only now.
     pub fn date_snapshot(&mut self, made: SnapshotTime) {
-        if let (None, false, Some(update_id)) = (self.base, self.confirmed, self.last_update_id) {
+        if let (false, Some(update_id)) = (self.confirmed, self.last_update_id)
+            && self.base.is_none_or(|base| base.update_id < update_id)
+        {
             self.base = Some(Held {
                 update_id,
                 latest_us: made.latest_us,

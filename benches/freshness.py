@@ -73,6 +73,7 @@ def aiohttp(place: paced.Place) -> Iterator[Taken]:
     class Probed:
         def __init__(self, router: _native.Router) -> None:
             self._feed = router.feed
+            self.traffic = router.traffic
 
         def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
             told = self._feed(connection, frame, received_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from depthcache.core.policy import Policy
-from depthcache.core.watchdogs import SilenceWatch
+from depthcache.core.watchdogs import LateWatch, SilenceWatch
 from depthcache.model import Status
 from depthcache.venues import Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench
@@ -261,3 +261,12 @@ def test_a_silent_book_that_cannot_be_compared_either_is_stale_in_time(code: int
     del bench.exchange.scripted_for["BTCUSDT"]
     bench.run_until(bench.all_synced, within_s=91)
     assert bench.follows("BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("late_s", "believed"), [(7.0, True), (3_000.0, True), (90_000.0, False), (1.7e9, False)]
+)
+def test_event_times_of_another_clock_are_no_lateness(late_s: float, believed: bool) -> None:
+    watch = LateWatch()
+    assert not watch.believes(late_s, 10 * SECOND)  # one diff tells nothing
+    assert watch.believes(late_s, 15 * SECOND) is believed

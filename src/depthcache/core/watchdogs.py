@@ -16,6 +16,8 @@ _TOO_OLD_FOR_S = 60.0
 venue."""
 _MARK_NS, _LEAST_PROGRESS = 2_000_000_000, 0.5
 """Event times that gain less than half of the time that goes by tell no lateness: their clock stands."""
+_ANOTHER_CLOCK_S = 3_600.0
+"""No exchange keeps diffs for so long: older event times are of another clock (replays)."""
 _TOLD_S, _TOLD_AFTER_NS = 5.0, 10_000_000_000
 """A book is said to be late when it was this late for this long."""
 _GRAIN_NS = 1_000_000_000
@@ -128,6 +130,8 @@ class LateWatch:
     def believes(self, late_s: float, received_ns: int) -> bool:
         """The newest diff was so late when it was received: whether its event time can be believed. True
         once for each diff that is far enough from the last."""
+        if late_s > _ANOTHER_CLOCK_S:
+            return False
         made_ns = received_ns - to_ns(late_s)
         if self._mark is None:
             self._mark = (received_ns, made_ns)

@@ -111,11 +111,6 @@ class Budget:
         """No request leaves before this time."""
         return self._stopped_until_ns
 
-    @property
-    def no_connects_until_ns(self) -> int:
-        """No handshake begins before this time."""
-        return self._no_connects_until_ns
-
     def exchange_s(self, now_ns: int) -> float | None:
         """Seconds since 1970 on the exchange's clock; None while it is not known."""
         offset_ns = self._clock_offset_ns

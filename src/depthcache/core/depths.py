@@ -55,8 +55,9 @@ class Depths:
                     urgency, purpose, limit = wish
                     wishes.append((urgency, market, supervisor, purpose, limit))
         for market, supervisor in self._markets.items():
-            with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
-                supervisor.look_for_proof(now_ns)
+            if supervisor.may_be_unproven(now_ns):
+                with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
+                    supervisor.look_for_proof(now_ns)
             if supervisor.upkeep.is_due(now_ns):
                 limit = supervisor.upkeep.wanted_limit
                 wishes.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))

@@ -156,6 +156,10 @@ class Supervisor(Asker):
             self._resync(reason, now_ns)
             self._pauses.relapses = relapses
 
+    def may_be_unproven(self, now_ns: int) -> bool:
+        """Whether `look_for_proof` could find anything: cheap, because every book is asked each second."""
+        return bool(self._unproven) or self.upkeep.fails_to_compare(now_ns)
+
     def look_for_proof(self, now_ns: int) -> None:
         """A silent book that cannot be compared either is stale until data or a comparison proves it."""
         is_unproven = self.upkeep.is_unproven(now_ns)

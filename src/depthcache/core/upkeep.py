@@ -143,10 +143,13 @@ class Upkeep(Asker):
         """Whether the interval of refreshing is over."""
         return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
 
+    def fails_to_compare(self, now_ns: int) -> bool:
+        """Whether comparisons of the live book fail, or requests are stopped."""
+        return self._live and bool(self._failures or self._pacer.budget.stopped_until_ns > now_ns)
+
     def is_unproven(self, now_ns: int) -> bool:
         """Whether nothing has proven the book within its time to detect, and comparing it fails."""
-        fails = self._failures or self._pacer.budget.stopped_until_ns > now_ns
-        if not self._live or not fails:
+        if not self.fails_to_compare(now_ns):
             return False
         proven_ns = max(self._book.updated_ns or 0, self._book.confirmed_ns or 0)
         return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._venue.snapshot_lag_s)

@@ -80,7 +80,7 @@ pub fn average<'py>(
 /// Digits of Decimals on the way: results have 34, or are floats.
 const WORKING_DIGITS: u32 = 60;
 
-/// Decimals of many digits, and what is told of them.
+/// Decimals with enough digits for exact sums, and the functions that build them.
 struct Decimals<'py> {
     to: Writer<'py>,
     working: Bound<'py, PyAny>,

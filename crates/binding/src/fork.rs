@@ -45,8 +45,8 @@ impl Home {
         self.forks == FORKS.load(Ordering::Relaxed)
     }
 
-    /// To be called before a read: after a pause of the machine or the process, whoever reads first marks
-    /// the books. Costs one look at the clock.
+    /// Call this before a read: after a pause of the machine or the process, the first reader marks the books
+    /// stale. Costs one clock reading.
     #[inline]
     pub fn look(&self) {
         if self.books.is_overdue(clock::now_ns) {

@@ -291,7 +291,7 @@ impl Router {
         py.detach(|| self.inner.set_stalled(reason, now_ns));
     }
 
-    /// A book that nothing has proven for so long is stale while nobody judges silence.
+    /// While the event loop does not judge silence, a book without proof for this long is stale.
     fn set_time_to_detect(
         &self,
         py: Python<'_>,

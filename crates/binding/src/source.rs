@@ -82,7 +82,7 @@ impl Source {
         }
     }
 
-    /// To be called before the lock of a book is taken: after a pause whoever reads first marks the books.
+    /// Call this before taking the lock of a book: after a pause, the first reader marks the books stale.
     #[inline]
     pub fn look_at_clock(&self) {
         if let Source::Live(_, home) = self {

@@ -54,7 +54,7 @@ impl Buffer {
         })
     }
 
-    /// Keep only those that `stay`; the newest is told from them.
+    /// Keep only the diffs for which `stay` is true, and find the newest among them.
     pub fn retain(&mut self, stay: impl Fn(&Kept) -> bool) {
         let before = std::mem::take(self);
         for (kept, frame) in before.iter().filter(|(kept, _)| stay(kept)) {

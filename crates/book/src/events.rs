@@ -28,7 +28,7 @@ pub enum Cause {
     Refreshed = 1 << 9,
     /// Nothing has proven the book for long, or nobody looked for a while: it is stale until proven.
     Doubted = 1 << 10,
-    /// No longer so: an update or a snapshot has proven it, or whoever brings the frames goes on.
+    /// The doubt has ended: an update or a snapshot has proven the book, or its frames arrive again.
     Proven = 1 << 11,
 }
 

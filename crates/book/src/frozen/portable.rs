@@ -1,7 +1,7 @@
 //! A frozen book as bytes and back: for another process, or a file.
 //!
 //! The bytes begin with their version. Reading checks all of it (lengths, words, widths, the order of
-//! levels), because whoever reads levels relies on it: bytes that do not fit are an error, never a panic.
+//! levels), because reads rely on it: bytes that do not fit are an error, never a panic.
 
 use std::sync::Arc;
 

@@ -43,7 +43,7 @@ impl Doubt {
 }
 
 impl Market {
-    /// The longest time without a proof while nobody judges silence; None: for ever.
+    /// Longest time without proof while the event loop does not judge silence; None: no limit.
     pub fn set_time_to_detect(&mut self, within_ns: Option<i64>) {
         self.detect_ns = within_ns;
     }

@@ -1,4 +1,4 @@
-//! The connections of a market (the theory stands in `lines` of the crate), and what is told of it from outside.
+//! The connections of a market (see `lines` of the crate for the rules), and the conditions set from outside.
 
 use super::{Market, Said};
 use crate::condition::{Condition, Status};

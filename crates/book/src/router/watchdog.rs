@@ -54,7 +54,7 @@ impl Default for Watchdog {
 }
 
 impl Router {
-    /// A book that nothing has proven for so long is stale while nobody judges silence; None: never.
+    /// While the event loop does not judge silence, a book without proof for this long is stale; None: never.
     pub fn set_time_to_detect(
         &self,
         market: u64,

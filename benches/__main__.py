@@ -24,15 +24,15 @@ import depthcache
 from benches import (
     captures,
     columns,
-    crowd,
+    cpu,
     depth,
     following,
     frames,
     freshness,
     layers,
+    many_books,
     memory,
     plots,
-    processor,
     readers,
     reads,
     rivals,
@@ -166,14 +166,14 @@ SECTIONS = {
         "What does a received frame cost?",
         "CPU time of whole processes, all threads, sockets and TLS included, per frame.",
         "of the other's CPU",
-        lambda asked: processor.run(rounds=asked.long_rounds),
+        lambda asked: cpu.run(rounds=asked.long_rounds),
     ),
     "crowd": Plan(
         "500 books",
         "The embedded exchange serves 500 symbols, three fifths of them thin, at 5,000 frames and about "
         "100,000 level updates a second; then ten times as fast, or as fast as it can.",
         "ratio",
-        lambda asked: crowd.run(rounds=asked.served_rounds, burst_s=asked.burst_s),
+        lambda asked: many_books.run(rounds=asked.served_rounds, burst_s=asked.burst_s),
     ),
 }
 

@@ -21,8 +21,9 @@ from benches import paced
 from benches.loads import LOADS
 from benches.measure import Row
 from depthcache import _native
-from depthcache.io import aiohttp_network, native_network
-from depthcache.io.network import Callbacks
+from depthcache.io.network import aiohttp as aiohttp_network
+from depthcache.io.network import native as native_network
+from depthcache.io.network.interface import Callbacks
 
 CONDITIONS = ((False, 5_000), (True, 1_000), (True, 5_000))
 """TLS, and frames a second."""

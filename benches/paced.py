@@ -29,13 +29,13 @@ import orjson
 import depthcache
 from benches import captures
 from depthcache import venues
-from depthcache.simulator import answers
+from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Sent, Session, Text
-from depthcache.simulator.listener import Listener, diff_stream
 from depthcache.simulator.listing import Listed, exchange_info
 from depthcache.simulator.profiles import SPOT_BTC
 from depthcache.simulator.rebuilt import snapshot_body
+from depthcache.simulator.recorded_session import Listener, diff_stream
 from depthcache.simulator.server import Server
 
 VENUE = "binance.com"
@@ -139,20 +139,20 @@ class PacedExchange(Exchange):
         """Snapshot, exchangeInfo, time, ping."""
         parts, time_ms = urlsplit(target), time_ns() // 1_000_000
         if parts.path == self._venue.depth_path:
-            question = answers.depth_question(self._venue, dict(parse_qsl(parts.query)))
+            question = responses.depth_question(self._venue, dict(parse_qsl(parts.query)))
             if isinstance(question, HttpAnswer):
                 return question
-            return answers.ok(self._snapshot(question[1], time_ms))
+            return responses.ok(self._snapshot(question[1], time_ms))
         if parts.path == self._venue.exchange_info_path:
             info = exchange_info(self._venue, {SYMBOL: Listed(SPOT_BTC)}, time_ms)
-            return answers.ok(orjson.dumps(info))
-        return answers.time(time_ms)
+            return responses.ok(orjson.dumps(info))
+        return responses.time(time_ms)
 
     def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
         """A connection."""
         parsed = parse_target(target)
         if parsed is None:
-            return answers.no_such_path()
+            return responses.no_such_path()
         listener = StampingListener(self._venue, parsed, self._on_change)
         self._listeners.append(listener)
         self._on_change(listener, now_ns)

@@ -17,7 +17,7 @@ import depthcache
 from benches import freshness, paced, scaling
 from benches.measure import Row
 from depthcache import _native
-from depthcache.io import native_network
+from depthcache.io.network import native as native_network
 
 RATE = 5_000
 THREADS = 8

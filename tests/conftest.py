@@ -58,5 +58,5 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
         made.append(ByHand(settings))
         return made[-1]
 
-    monkeypatch.setattr("depthcache.caches.real_network", make)
+    monkeypatch.setattr("depthcache.client.aio.real_network", make)
     return made

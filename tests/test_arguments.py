@@ -15,13 +15,13 @@ import pytest
 
 import depthcache
 from depthcache import InvalidArgument, Policy, Settings, connect, simulator, venues
+from depthcache.client.config import parse_refresh, parse_timeout
+from depthcache.client.follow import parse_wish
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager
 from depthcache.compat.ubldc.cluster_requests import cluster_url
 from depthcache.compat.ubldc.reads import select_from
 from depthcache.core.policy import to_ns
-from depthcache.follow import parse_wish
 from depthcache.simulator.listing import check_tick
-from depthcache.wanted import parse_refresh, parse_timeout
 from tests.engine import Engine
 from tests.support.by_hand import ByHand
 from tests.test_pickling import book

@@ -1,4 +1,5 @@
-"""What users may get wrong: each gives the documented error that names what, the value and what is allowed."""
+"""What users may get wrong: each gives the documented error that names what, the value and what is
+allowed."""
 
 from __future__ import annotations
 

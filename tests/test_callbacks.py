@@ -145,7 +145,7 @@ async def test_a_callback_on_an_event_loop_ends_no_other(
 async def test_a_callback_that_waits_ends_with_its_client(
     exchange: list[ByHand], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("depthcache.client.LAST_CALL_S", 0.01)
+    monkeypatch.setattr("depthcache.client.client.LAST_CALL_S", 0.01)
     async with connect("binance.com", ["BTCUSDT"]) as books:
         began = asyncio.Event()
 

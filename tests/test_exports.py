@@ -87,7 +87,7 @@ def test_importing_loads_nothing_before_it_is_needed() -> None:
 def test_a_program_that_only_replays_bytes_does_not_load_the_network() -> None:
     loaded = modules_after("import depthcache; depthcache.Book('binance.com').status")
     assert loaded & {"aiohttp", "click", "numpy", "rich", "zstandard"} == set()
-    assert loaded & {"depthcache.simulator", "depthcache.recording", "depthcache.client"} == set()
+    assert loaded & {"depthcache.simulator", "depthcache.recording", "depthcache.client.client"} == set()
 
 
 def test_a_live_client_loads_no_second_network_and_no_arrays() -> None:

@@ -382,7 +382,7 @@ async def test_a_callback_may_close_its_client(exchange: list[ByHand]) -> None:
 async def test_a_callback_that_hangs_is_ended_with_the_client(
     exchange: list[ByHand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthcache.client.LAST_CALL_S", 0.01)
+    monkeypatch.setattr("depthcache.client.client.LAST_CALL_S", 0.01)
     async with connect("binance.com", ["BTCUSDT"]) as books:
         began = asyncio.Event()
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import depthcache
 from depthcache import simulator
-from depthcache.core.uptime import Uptime
+from depthcache.core.markets.uptime import Uptime
 from depthcache.model import Status
 
 SECOND = 1_000_000_000

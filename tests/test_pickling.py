@@ -39,16 +39,16 @@ from depthcache import (
     blocking,
     doctor,
     errors,
-    metrics,
     model,
     recording,
     rest,
     simulator,
     venues,
 )
+from depthcache.client import metrics
 from depthcache.compat import ubldc
-from depthcache.compat.ubldc import DepthCacheNotFound, rest_face
-from depthcache.compat.ubldc.stream_face import StreamFace
+from depthcache.compat.ubldc import DepthCacheNotFound, rest_api
+from depthcache.compat.ubldc.stream_api import StreamFace
 from depthcache.core.policy import Policy as CorePolicy
 from tests.engine import NAMES, Engine, diff, facts, load, sides, snapshot
 
@@ -64,7 +64,7 @@ MODULES: tuple[ModuleType, ...] = (
     simulator,
     venues,
     ubldc,
-    rest_face,
+    rest_api,
 )
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 PLACE = recording.Place(Path("a.jsonl"), 3)
@@ -271,7 +271,7 @@ def live() -> Iterator[tuple[object, str]]:
     yield bare(simulator.Pair), "frozen"
     yield bare(simulator.RecordedExchange), "files"
     yield bare(ubldc.BinanceLocalDepthCacheManager), "get_asks()"
-    yield from ((bare(cls), "pickle") for cls in (StreamFace, rest_face.BinanceRestApiManager))
+    yield from ((bare(cls), "pickle") for cls in (StreamFace, rest_api.BinanceRestApiManager))
     transport = _native.Transport(fed, quiet_s=1, pong_s=1)
     transport.stop(0)
     transport.join()

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import errors, logs, metrics
-from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+from depthcache import errors, logs
+from depthcache.client import metrics
+from depthcache.client.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
 from depthcache.model import Status
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import depthcache
-from depthcache import RequestRejected, blocking, client, simulator
+from depthcache import RequestRejected, blocking, simulator
+from depthcache.client import client
 from depthcache.simulator import TINY, Server, SimulatedExchange
 
 SPOT = "binance.com"

@@ -16,7 +16,7 @@ import depthcache
 from depthcache import simulator
 from depthcache.recording.digest import level_texts, sha256_of
 from depthcache.recording.origin import venue_of_family
-from tests.captures.places import Golden, golden, needs_captures
+from tests.captures.directories import Golden, golden, needs_captures
 
 pytestmark = [pytest.mark.captures, pytest.mark.slow, needs_captures]
 

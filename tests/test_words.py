@@ -10,7 +10,7 @@ import pytest
 
 import depthcache
 from depthcache import errors
-from depthcache.core.answers import judge
+from depthcache.core.requests.responses import judge
 from depthcache.errors import UnknownSymbol
 
 SOURCE = Path(depthcache.__file__).parent

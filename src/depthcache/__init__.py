@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from depthcache import rest as rest
     from depthcache import simulator as simulator
     from depthcache._native import BookReader, Columns, FrozenBook, Side, Update, now_ns
-    from depthcache.caches import Books, connect
+    from depthcache.client.aio import Books, connect
+    from depthcache.client.callbacks import Listener
+    from depthcache.client.follow import FollowMode, FollowOptions, Updates
+    from depthcache.client.live_book import Book, LiveBook
+    from depthcache.client.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
     from depthcache.core.policy import Policy
     from depthcache.errors import (
         BookClosed,
@@ -45,10 +49,7 @@ if TYPE_CHECKING:
         UnreadableRecording,
         UsageError,
     )
-    from depthcache.follow import FollowMode, FollowOptions, Updates
-    from depthcache.io.snapshots import Snapshot, SnapshotRequest
-    from depthcache.listen import Listener
-    from depthcache.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+    from depthcache.io.network.user_snapshots import Snapshot, SnapshotRequest
     from depthcache.model import (
         Audit,
         Best,
@@ -76,7 +77,6 @@ if TYPE_CHECKING:
     )
     from depthcache.settings import Settings
     from depthcache.venues import Endpoints
-    from depthcache.view import Book, LiveBook
 
     APPLIED: Final = Outcome.APPLIED
     STALE: Final = Outcome.STALE
@@ -170,7 +170,7 @@ _MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator")
 
 _HOMES = {
     "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update", "now_ns"),
-    "depthcache.caches": ("Books", "connect"),
+    "depthcache.client.aio": ("Books", "connect"),
     "depthcache.core.policy": ("Policy",),
     "depthcache.errors": (
         "BookClosed",
@@ -195,10 +195,10 @@ _HOMES = {
         "UnreadableRecording",
         "UsageError",
     ),
-    "depthcache.follow": ("FollowMode", "FollowOptions", "Updates"),
-    "depthcache.io.snapshots": ("Snapshot", "SnapshotRequest"),
-    "depthcache.listen": ("Listener",),
-    "depthcache.metrics": ("BookFacts", "BudgetFacts", "ConnectionFacts", "Facts"),
+    "depthcache.client.follow": ("FollowMode", "FollowOptions", "Updates"),
+    "depthcache.io.network.user_snapshots": ("Snapshot", "SnapshotRequest"),
+    "depthcache.client.callbacks": ("Listener",),
+    "depthcache.client.metrics": ("BookFacts", "BudgetFacts", "ConnectionFacts", "Facts"),
     "depthcache.model": (
         "Audit",
         "Best",
@@ -226,7 +226,7 @@ _HOMES = {
     ),
     "depthcache.settings": ("Settings",),
     "depthcache.venues": ("Endpoints",),
-    "depthcache.view": ("Book", "LiveBook"),
+    "depthcache.client.live_book": ("Book", "LiveBook"),
 }
 """Where each public name is made."""
 

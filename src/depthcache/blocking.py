@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from depthcache._native import FrozenBook, Router, Update
-    from depthcache.client import Key
+    from depthcache.client.client import Key
     from depthcache.io.followers import Wish
     from depthcache.model import Best
 
-from depthcache.caches import real_network
-from depthcache.client import Client
+from depthcache.client.aio import real_network
+from depthcache.client.books_base import AnyBook, Lookup
+from depthcache.client.callbacks import Callback, Listener, ThreadListeners
+from depthcache.client.client import Client
+from depthcache.client.config import Wanted, parse_refresh, parse_timeout, wanted
+from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Stream, make_follower
+from depthcache.client.live_book import LiveReader
+from depthcache.client.metrics import Facts, prometheus_text
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
-from depthcache.follow import AnyMode, FollowOptions, OnStale, Stream, make_follower
-from depthcache.io.recording_file import RecordingFile
-from depthcache.io.snapshots import SnapshotSource
+from depthcache.io.network.user_snapshots import SnapshotSource
+from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.io.thread import LoopEnded, LoopThread
-from depthcache.listen import Callback, Listener, ThreadListeners
-from depthcache.lookup import AnyBook, Lookup
-from depthcache.metrics import Facts, prometheus_text
 from depthcache.model import Audit
 from depthcache.settings import Settings
-from depthcache.view import LiveReader
-from depthcache.wanted import Wanted, parse_refresh, parse_timeout, wanted
 
 __all__ = ["Books", "LiveBook", "Updates", "connect"]
 

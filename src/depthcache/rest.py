@@ -1,7 +1,7 @@
 """Questions beside live books, over REST: to an exchange within the weight budget, or to anybody.
 
     with depthcache.rest.Rest() as rest:
-        answer = rest.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
+        answer = http.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
         print(len(answer.json()["symbols"]))
 
 One kept-alive session on a thread of its own, for programs with and without an event loop. Not here:
@@ -23,17 +23,17 @@ from urllib.parse import urlencode
 
 from depthcache._native import now_ns
 from depthcache.arguments import parse_real, parse_whole
-from depthcache.core.answers import error_in, judge
 from depthcache.core.policy import to_ns
+from depthcache.core.requests.responses import error_in, judge
 from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
-from depthcache.io.network import Failure, Response
+from depthcache.io.network.interface import Failure, Response
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 
 if TYPE_CHECKING:
-    from depthcache.io.sessions import Sessions
+    from depthcache.io.network.sessions import Sessions
 
 __all__ = ["Answer", "Rest"]
 
@@ -208,13 +208,13 @@ class Rest(OneProcess):
     async def _fetch(
         self, url: str, query: Mapping[str, object] | None, posted: object, timeout_s: float
     ) -> Answer:
-        from depthcache.io import rest  # aiohttp is loaded by the first request
+        from depthcache.io.network import http  # aiohttp is loaded by the first request
 
         assert self._sessions is not None  # noqa: S101 - this runs on the thread that made them
         timeout_s = _timeout_s(timeout_s)
         url, body = _url(url, query), None if posted is None else json.dumps(posted).encode()
         begun_ns, proxies = now_ns(), self.settings.proxies
-        got = await rest.fetch(
+        got = await http.fetch(
             self._sessions.open, url, timeout_s=timeout_s, use_proxies=proxies, posted=body
         )
         if isinstance(got, Failure):
@@ -255,7 +255,7 @@ class _Sessions:
         self._settings = settings
 
     async def __aenter__(self) -> Self:
-        from depthcache.io.sessions import Sessions
+        from depthcache.io.network.sessions import Sessions
 
         self.open: Sessions = Sessions(self._settings.ca_file)
         return self

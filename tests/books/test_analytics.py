@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import depthcache
 from depthcache import BookNotSynced, InvalidArgument, _native
-from tests.captures.places import Golden, golden, needs_captures
+from tests.captures.directories import Golden, golden, needs_captures
 from tests.engine import Engine, diff, snapshot
 from tests.support import analytics as slow
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from depthcache import venues
 from depthcache.cli import cli
 from depthcache.recording import verify
-from tests.captures.places import Golden, golden, needs_captures
+from tests.captures.directories import Golden, golden, needs_captures
 from tests.engine import load
 
 pytestmark = [pytest.mark.captures, pytest.mark.slow, needs_captures]

@@ -12,7 +12,7 @@ from depthcache.recording.origin import venue_of_family
 from depthcache.recording.problems import Problems
 from depthcache.recording.reading import read
 from depthcache.recording.records import Diff, Frame, Snapshot
-from tests.captures.places import golden, needs_captures
+from tests.captures.directories import golden, needs_captures
 from tests.engine import Engine
 
 pytestmark = [pytest.mark.captures, pytest.mark.slow, needs_captures]

@@ -123,8 +123,10 @@ def test_a_disk_that_takes_nothing_more_is_told_everywhere(server: Server, tmp_p
 @pytest.mark.parametrize("most", [6, 8, 10])
 def test_too_few_file_descriptors_are_one_line(server: Server, tmp_path: Path, most: int) -> None:
     """For a recording, for the thread of the connections, for the bell between them."""
-    first = "import resource, aiohttp, depthcache.cli.record, depthcache.client, depthcache.caches\n"
-    first += "import depthcache.io.native_network, depthcache.cli.interrupt\n"
+    first = (
+        "import resource, aiohttp, depthcache.cli.record, depthcache.client.client, depthcache.client.aio\n"
+    )
+    first += "import depthcache.io.network.native, depthcache.cli.interrupt\n"
     first += f"resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))"
     arguments = ("record", "BTCUSDT", "--out", str(tmp_path), "--seconds", "0.1")
     with running(*arguments, environment=server.environment, first=first) as program:

@@ -11,7 +11,7 @@ import pytest
 
 from depthcache import Settings, simulator
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager
-from depthcache.core.budget import Budgets
+from depthcache.core.requests.budget import Budgets
 from tests.support.by_hand import FromThread
 
 DEADLINE_S = 60.0

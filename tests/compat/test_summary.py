@@ -36,7 +36,7 @@ class _Invented:
     exchange, depth_cache_update_interval = "binance.com", 100
 
     def __init__(self, facts: Facts) -> None:
-        from depthcache.compat.ubldc.stream_face import StreamFace
+        from depthcache.compat.ubldc.stream_api import StreamFace
 
         self._facts = facts
         self._books: list[Any] = []

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from depthcache.io import sessions
-from depthcache.io.native_network import NativeNetwork
-from depthcache.io.network import Failure, Response
+from depthcache.io.network import sessions
+from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.native import NativeNetwork
 from tests.conformance.test_proxies import ROUTES
 from tests.hostile.socket_peer import Wire, black_hole, peer
 from tests.support.peers import Listening, serving

@@ -15,8 +15,8 @@ import trustme
 from aiohttp import web
 
 from depthcache.errors import ConnectionFailed
-from depthcache.io.network import Failure, Response
-from depthcache.io.proxies import way_to
+from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.proxies import way_to
 from tests.support.peers import Listening, read_on, serving, talking
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ws_proxy", "wss_proxy")

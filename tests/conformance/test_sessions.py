@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from depthcache import venues
-from depthcache.io.network import Failure, Network, Response
-from depthcache.simulator.carrier import Carrier
+from depthcache.io.network.interface import Failure, Network, Response
+from depthcache.simulator.http_server import Carrier
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Sent, Session, Text
-from depthcache.simulator.memory import MemoryNetwork
+from depthcache.simulator.memory_network import MemoryNetwork
 from tests.support.peers import NETWORKS, Listener
 
 VENUE = "binance.com"

@@ -11,7 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from depthcache.io.network import Failure, Response
+from depthcache.io.network.interface import Failure, Response
 from tests.support.peers import Listening, read_on, serving, talking
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 
 import depthcache
-from depthcache.io.network import Closed
+from depthcache.io.network.interface import Closed
 from tests.support.peers import Listening, read_on, serving, talking
 
 

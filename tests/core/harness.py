@@ -19,11 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from depthcache import venues
 from depthcache._native import Router
-from depthcache.core.budget import Budgets
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
+from depthcache.core.requests.budget import Budgets
 from depthcache.model import Status
 from depthcache.venues import Venue
 

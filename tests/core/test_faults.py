@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from depthcache.core.carriage import Carriage
-from depthcache.core.clock import Clock
 from depthcache.core.commands import TellFault
-from depthcache.core.depths import Depths
-from depthcache.core.link import Link
-from depthcache.core.listing import Listing
-from depthcache.core.pacing import Pacer
-from depthcache.core.plane import Plane
+from depthcache.core.connections.arbitration import Carriage
+from depthcache.core.connections.connection import Link
+from depthcache.core.connections.pool import Plane
+from depthcache.core.connections.subscriptions import Subscriptions
+from depthcache.core.markets.depth_scheduler import Depths
+from depthcache.core.markets.maintenance import Upkeep
+from depthcache.core.markets.supervisor import Supervisor
+from depthcache.core.markets.watchdogs import SilenceWatch
 from depthcache.core.policy import Policy
-from depthcache.core.subscriptions import Subscriptions
-from depthcache.core.supervisor import Supervisor
-from depthcache.core.upkeep import Upkeep
-from depthcache.core.watchdogs import SilenceWatch
+from depthcache.core.requests.exchange_clock import Clock
+from depthcache.core.requests.exchange_info import Listing
+from depthcache.core.requests.scheduler import Pacer
 from depthcache.model import Status
 from tests.core.harness import SPOT, Bench
 

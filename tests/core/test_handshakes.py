@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from depthcache import venues
-from depthcache.core.budget import Budgets
 from depthcache.core.policy import Policy
+from depthcache.core.requests.budget import Budgets
 from depthcache.model import Status
 from depthcache.venues import Endpoints, Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from depthcache.core.markets.watchdogs import time_to_detect_ns
 from depthcache.core.policy import Policy
-from depthcache.core.watchdogs import time_to_detect_ns
 from depthcache.model import Status
 from tests.core.harness import SECOND, SPOT, Bench
 

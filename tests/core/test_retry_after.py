@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthcache.core.answers import Verdict, judge, judge_handshake
-from depthcache.core.retry_after import stop_seconds
+from depthcache.core.requests.responses import Verdict, judge, judge_handshake
+from depthcache.core.requests.retry_after import stop_seconds
 
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
 NOW_S = 784_111_777.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from depthcache.core.markets.watchdogs import LateWatch, SilenceWatch
 from depthcache.core.policy import Policy
-from depthcache.core.watchdogs import LateWatch, SilenceWatch
 from depthcache.model import Status
 from depthcache.venues import Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from depthcache.core.clock import Estimate
-from depthcache.core.order import SnapshotClock
+from depthcache.core.markets.snapshot_times import SnapshotClock
+from depthcache.core.requests.exchange_clock import Estimate
 from depthcache.settings import Settings
 from depthcache.venues import Endpoints, Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench

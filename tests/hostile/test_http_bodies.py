@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from depthcache.core.answers import error_in, judge
-from depthcache.core.bodies import UnreadableBody, listed_in, read_json, time_in
 from depthcache.core.commands import TellFault
-from depthcache.core.replies import read_reply
+from depthcache.core.connections.control_messages import read_reply
+from depthcache.core.requests.bodies import UnreadableBody, listed_in, read_json, time_in
+from depthcache.core.requests.responses import error_in, judge
 from depthcache.model import Status
 from tests.core.harness import FUTURES, SPOT, Bench
 from tests.hostile.http_peer import ENDING, NASTY

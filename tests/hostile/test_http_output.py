@@ -18,7 +18,7 @@ import depthcache
 from depthcache import Policy, Settings, simulator
 from depthcache.errors import InvalidArgument, RequestRejected, UnreadableRecording
 from depthcache.foreign_text import MOST_CHARACTERS, clean, escaped, json_line
-from depthcache.io.network import Closed, Failure, Response
+from depthcache.io.network.interface import Closed, Failure, Response
 from depthcache.model import Status
 from depthcache.venues import Endpoints
 from tests.core.harness import Bench

@@ -15,10 +15,10 @@ import pytest
 import depthcache
 from depthcache import Policy, Settings
 from depthcache.errors import InvalidArgument
-from depthcache.io.proxies import way_to
+from depthcache.io.network.proxies import way_to
 from depthcache.rest import Rest
 from depthcache.venues import Endpoints
-from tests.hostile.test_http_answers import recorded
+from tests.hostile.test_http_responses import recorded
 from tests.support.peers import NETWORKS
 
 USER, PARTS = "mallory", ("Tr0ub4dor", "zwei", "drei")

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from depthcache import logs
-from depthcache.io.network import Closed
+from depthcache.io.network.interface import Closed
 from tests.hostile.socket_peer import CLOSE, TEXT, Script, Wire, frame, peer
 from tests.support.peers import NETWORKS, Listening
 from tests.support.peers import listening as _listening

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from depthcache.io import journal
+from depthcache.io.recording import files
 
 
 class Disk:
@@ -80,5 +80,5 @@ class File(FileIO):
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """A disk for every journal of the test."""
     made = Disk()
-    monkeypatch.setattr(journal, "_open", made.open)
+    monkeypatch.setattr(files, "_open", made.open)
     return made

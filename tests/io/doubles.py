@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from depthcache.core.commands import Command
 from depthcache.core.notices import Notice
-from depthcache.io.network import Callbacks, TakesFrames
+from depthcache.io.network.interface import Callbacks, TakesFrames
 from depthcache.venues import Venue
 
 Call = tuple[object, ...]

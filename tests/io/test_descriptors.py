@@ -14,7 +14,7 @@ import pytest
 
 import depthcache
 from depthcache import NetworkError, blocking
-from depthcache.io import native_network
+from depthcache.io.network import native as native_network
 
 HEAD = """
 import asyncio, os, resource, sys

@@ -17,8 +17,8 @@ import pytest
 
 from depthcache import InvalidArgument
 from depthcache._native import Router
-from depthcache.io import flights, journal
-from depthcache.io.recorder import Recorder
+from depthcache.io.recording import files, flight_dumps
+from depthcache.io.recording.recorder import Recorder
 from depthcache.recording import Break, Problems, RecordingFile, read, verify
 from depthcache.recording.lines import Lines
 from tests.io.disks import Disk, disk
@@ -268,7 +268,7 @@ def test_the_writing_thread_survives_whatever_it_meets(
         raise ZeroDivisionError("planted")
 
     monkeypatch.setattr(recorder, "_write", broken)
-    monkeypatch.setattr("depthcache.io.recorder._FLUSH_S", 3_600)
+    monkeypatch.setattr("depthcache.io.recording.recorder._FLUSH_S", 3_600)
     recorder.start(Router(flight_bytes=0))
     recorder.note("note", text="lost to the mistake")
     recorder.close()
@@ -287,8 +287,8 @@ def test_a_disk_that_does_not_answer_does_not_hold_the_end_of_a_client(
         released.wait()
 
     monkeypatch.setattr(recorder, "_write", hang)
-    monkeypatch.setattr("depthcache.io.recorder._FLUSH_S", 0.0)
-    monkeypatch.setattr("depthcache.io.recorder._CLOSE_S", 0.01)
+    monkeypatch.setattr("depthcache.io.recording.recorder._FLUSH_S", 0.0)
+    monkeypatch.setattr("depthcache.io.recording.recorder._CLOSE_S", 0.01)
     recorder.start(Router(flight_bytes=0))
     assert hangs.wait(20)
     recorder.close()
@@ -349,10 +349,10 @@ def test_half_a_flight_leaves_no_file(disk: Disk, tmp_path: Path) -> None:
     log = router.flight_log(1)
     disk.room = 100
     with pytest.raises(OSError, match="No space left"):
-        flights.write_flight(tmp_path / "flight", log, "asked for")
+        flight_dumps.write_flight(tmp_path / "flight", log, "asked for")
     assert files(tmp_path) == []
     disk.room = None
-    flights.write_flight(tmp_path / "flight", log, "asked for")
+    flight_dumps.write_flight(tmp_path / "flight", log, "asked for")
     assert texts(tmp_path / "flight")[0]["reason"] == "asked for"
 
 
@@ -361,15 +361,15 @@ def test_a_flight_that_is_too_large_for_the_disk_leaves_no_file(
 ) -> None:
     router = Router(flight_bytes=1 << 16)
     router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
-    monkeypatch.setattr(flights, "_lines", lambda _: iter([os.urandom(400_000)]))
+    monkeypatch.setattr(flight_dumps, "_lines", lambda _: iter([os.urandom(400_000)]))
     disk.room = 10_000
     with pytest.raises(OSError, match="No space left"):
-        flights.write_flight(tmp_path / "flight", router.flight_log(1), "asked for")
+        flight_dumps.write_flight(tmp_path / "flight", router.flight_log(1), "asked for")
     assert files(tmp_path) == []
 
 
 def test_a_flight_without_a_folder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    made = flights.Flights(tmp_path / "flights")
+    made = flight_dumps.Flights(tmp_path / "flights")
     assert files(tmp_path / "flights") == []
     (tmp_path / "flights").rmdir()
     (tmp_path / "flights").write_text("in its place")
@@ -403,7 +403,7 @@ def test_a_folder_that_cannot_be_used_is_named_with_its_setting(
     (tmp_path / "file").write_text("here")
     folder = folder_of(kind, tmp_path)
     with pytest.raises(InvalidArgument, match="a folder that can be written") as caught:
-        Recorder(folder, {}) if setting == "record_to" else flights.Flights(folder)
+        Recorder(folder, {}) if setting == "record_to" else flight_dumps.Flights(folder)
     assert (caught.value.name, caught.value.value) == (setting, str(folder))
     assert "no file could be made: " in str(caught.value)
 
@@ -415,7 +415,7 @@ def test_too_few_file_descriptors_are_named_with_the_setting(
     disk.refuses_to_open = errno.EMFILE
     monkeypatch.setattr(Path, "open", lambda path, *_: disk.open(path))
     with pytest.raises(InvalidArgument, match=r"Too many open files.*ulimit -n") as caught:
-        Recorder(tmp_path, {}) if setting == "record_to" else flights.Flights(tmp_path)
+        Recorder(tmp_path, {}) if setting == "record_to" else flight_dumps.Flights(tmp_path)
     assert caught.value.name == setting
 
 
@@ -454,7 +454,7 @@ def test_a_real_limit_of_the_system(tmp_path: Path, limit: int, is_lost: bool) -
 
 def test_a_lone_surrogate_in_foreign_text_is_written_as_something_that_can_be_read(tmp_path: Path) -> None:
     tape = Tape(tmp_path)
-    tape.write(journal.line(time=START_NS, event="closed", reason="odd \udc80 byte") + b"\n")
+    tape.write(files.line(time=START_NS, event="closed", reason="odd \udc80 byte") + b"\n")
     tape.recorder.close()
     assert texts(tape.recorder.recording)[-1]["reason"] == "odd ? byte"
     assert verify(files(tmp_path)).problems.total == 0

@@ -12,7 +12,7 @@ import pytest
 
 import depthcache
 from depthcache import InvalidArgument, Status
-from depthcache.io import journal, recorder
+from depthcache.io.recording import files, recorder
 from depthcache.recording import Break, Frame, Problems, Record, Snapshot, read, verify
 from depthcache.recording.lines import numbered_lines
 from tests.support.by_hand import LEVELS, ByHand
@@ -155,7 +155,7 @@ async def test_a_count_of_lost_frames_is_written_without_any_line(
 async def test_an_error_of_the_disk_ends_neither_books_nor_recording(
     exchange: list[ByHand], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: journal.Journal, lines: bytes) -> None:
+    def full(self: files.Journal, lines: bytes) -> None:
         monkeypatch.undo()
         raise OSError(28, "No space left on device")
 
@@ -163,7 +163,7 @@ async def test_an_error_of_the_disk_ends_neither_books_nor_recording(
         await books.wait_synced(timeout=DEADLINE_S)
         writer = books._client._recorder
         assert writer is not None
-        monkeypatch.setattr(journal.Journal, "append", full)
+        monkeypatch.setattr(files.Journal, "append", full)
         with caplog.at_level(logging.ERROR, logger="depthcache"):
             writer._write(b'{"time":1,"event":"x"}\n', 0)
         assert "No space left" in caplog.text
@@ -191,7 +191,7 @@ async def test_a_file_after_an_error_tells_whose_its_frames_are(
         exchange[0].diff("BTCUSDT", 11, 12)
         writer._write(*writer._router.take_tapped())  # type: ignore[union-attr]
         with monkeypatch.context() as patch:
-            patch.setattr(journal.Journal, "append", refuse)
+            patch.setattr(files.Journal, "append", refuse)
             writer._write(b'{"time":1,"event":"x"}\n', 0)
         writer._retry_ns = 0
         exchange[0].diff("BTCUSDT", 13, 14)
@@ -202,17 +202,17 @@ async def test_a_file_after_an_error_tells_whose_its_frames_are(
     assert [row.venue for row in verify(recording.files[1:]).rows] == ["us"]
 
 
-def refuse(_: journal.Journal, __: bytes) -> None:
+def refuse(_: files.Journal, __: bytes) -> None:
     raise OSError(28, "No space left on device")
 
 
 def test_a_file_cut_anywhere_is_read_up_to_its_last_flush(tmp_path: Path) -> None:
     """What is left after kill -9, at every byte."""
-    written = journal.Journal(tmp_path / "whole", kind="recording")
+    written = files.Journal(tmp_path / "whole", kind="recording")
     flushed = [(tmp_path / "whole").stat().st_size]
     for number in range(30):
         noise = os.urandom(50).hex()
-        written.append(journal.line(time=number, event="note", number=number, noise=noise) + b"\n")
+        written.append(files.line(time=number, event="note", number=number, noise=noise) + b"\n")
         if number % 10 == 9:
             written.flush()
             flushed.append((tmp_path / "whole").stat().st_size)
@@ -231,8 +231,8 @@ def test_a_file_cut_anywhere_is_read_up_to_its_last_flush(tmp_path: Path) -> Non
 
 def test_half_a_line_at_the_end_of_a_cut_file_is_no_problem(tmp_path: Path) -> None:
     """Blocks end where they are full, which is within a line."""
-    written = journal.Journal(tmp_path / "cut", kind="recording")
-    lines = [journal.line(time=number, event="note", noise=os.urandom(200).hex()) for number in range(5_000)]
+    written = files.Journal(tmp_path / "cut", kind="recording")
+    lines = [files.line(time=number, event="note", noise=os.urandom(200).hex()) for number in range(5_000)]
     written.append(b"\n".join(lines) + b"\n")
     (tmp_path / "left").write_bytes((tmp_path / "cut").read_bytes())
     written.close()

@@ -9,7 +9,7 @@ import pytest
 from depthcache import venues
 from depthcache.core.commands import CloseConnection, Fetch, OpenConnection, Send, TellFault
 from depthcache.core.notices import Notice
-from depthcache.io.network import Closed, Failure, Response
+from depthcache.io.network.interface import Closed, Failure, Response
 from depthcache.io.runner import Runner
 from depthcache.model import Status
 from tests.io.doubles import ScriptedCore, ScriptedNetwork, ScriptedRouter

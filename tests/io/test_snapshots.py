@@ -20,9 +20,9 @@ from depthcache import (
     UnknownSymbol,
     UsageError,
 )
-from depthcache.io import snapshots
-from depthcache.io.network import Failure, Response
-from depthcache.io.snapshots import OwnSnapshots
+from depthcache.io.network import user_snapshots
+from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.user_snapshots import OwnSnapshots
 from tests.support.by_hand import DEADLINE_S, ByHand
 
 URL = "https://h/api/v3/depth?symbol=BTCUSDT&limit=100"
@@ -128,7 +128,7 @@ async def test_nonsense_is_a_failure_that_names_it() -> None:
 async def test_a_source_that_hangs_holds_up_nothing_and_is_not_called_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(snapshots, "_MOST_CALLS", 2)
+    monkeypatch.setattr(user_snapshots, "_MOST_CALLS", 2)
     release, calls = threading.Event(), []
 
     def source(request: SnapshotRequest) -> None:
@@ -181,7 +181,7 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> list[ByHand]:
         made.append(ByHand(settings))
         return made[-1]
 
-    monkeypatch.setattr("depthcache.caches.real_network", make)
+    monkeypatch.setattr("depthcache.client.aio.real_network", make)
     return made
 
 

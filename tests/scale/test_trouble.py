@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from depthcache import Policy, venues
-from depthcache.core.budget import Budgets
 from depthcache.core.notices import Ending
+from depthcache.core.requests.budget import Budgets
 from depthcache.simulator import TINY, Pair, SimulatedExchange
 from depthcache.simulator.interface import Cut
 from depthcache.simulator.profiles import profile_of

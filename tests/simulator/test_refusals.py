@@ -9,9 +9,9 @@ import pytest
 
 from depthcache import reference
 from depthcache._native import Router
-from depthcache.core.budget import Budgets
 from depthcache.core.notices import Ending
-from depthcache.simulator import TINY, Pair, SimulatedExchange, answers
+from depthcache.core.requests.budget import Budgets
+from depthcache.simulator import TINY, Pair, SimulatedExchange, responses
 from depthcache.simulator.interface import HttpAnswer
 
 SPOT, USDM, COINM = "binance.com", "binance.com-futures", "binance.com-coin_futures"
@@ -120,7 +120,7 @@ def test_a_book_that_can_be_no_deeper_than_the_exchange_allows_does_not_ask_for_
         limit = int(target.partition("&limit=")[2] or 0)
         limits.append(limit)
         if limit >= 1_000:
-            return answers.error(-4021, f"{limit} is not valid depth limit")
+            return responses.error(-4021, f"{limit} is not valid depth limit")
         return inner(name, target, now_ns, client=client)
 
     exchange.request = request  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ import pytest
 import depthcache
 from depthcache import BookNotSynced, Policy, simulator
 from depthcache.simulator import TINY, Faults, SimulatedExchange
-from depthcache.simulator.carrier import Deflate
+from depthcache.simulator.http_server import Deflate
 
 pytestmark = pytest.mark.slow
 

@@ -345,8 +345,8 @@ async def test_a_paced_exchange_waits_for_its_readers_and_loses_nothing(http: Cl
 async def test_a_paced_exchange_gives_up_on_a_client_that_reads_nothing(
     http: ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthcache.simulator.carrier._STUCK_NS", 200 * MS)
-    monkeypatch.setattr("depthcache.simulator.carrier._LOOK_S", 0.02)
+    monkeypatch.setattr("depthcache.simulator.http_server._STUCK_NS", 200 * MS)
+    monkeypatch.setattr("depthcache.simulator.http_server._LOOK_S", 0.02)
     exchange = Scripted()
     rounds = 300
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from depthcache import now_ns
-from depthcache.io.network import Callbacks, Closed, Response, TakesFrames
+from depthcache.io.network.interface import Callbacks, Closed, Response, TakesFrames
 from depthcache.settings import Settings
 
 DEADLINE_S = 20.0

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from depthcache._native import ControlMessage, Router, StrayFrame
-from depthcache.io.aiohttp_network import AiohttpNetwork
-from depthcache.io.native_network import NativeNetwork
-from depthcache.io.network import Closed, Failure, Response
+from depthcache.io.network.aiohttp import AiohttpNetwork
+from depthcache.io.network.interface import Closed, Failure, Response
+from depthcache.io.network.native import NativeNetwork
 
 DEADLINE_S = 20.0
 CONNECTIONS = 100

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import depthcache
 from depthcache import InvalidArgument, Settings, UnknownSymbol, venues
+from depthcache.client.waiters import _unknown
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager
-from depthcache.waiting import _unknown
 
 SPOT, USDM, COINM = "binance.com", "binance.com-futures", "binance.com-coin_futures"
 OPTIONS = "binance.com-vanilla-options"

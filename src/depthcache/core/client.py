@@ -12,23 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
-from depthcache.core.answers import judge
-from depthcache.core.budget import Budgets
-from depthcache.core.clock import Clock, Estimate
 from depthcache.core.commands import Command, TellTrouble
+from depthcache.core.connections.connection import Link, Refusal
+from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context
-from depthcache.core.depths import Depths
-from depthcache.core.link import Link, Refusal
-from depthcache.core.listing import Listing
+from depthcache.core.markets.cross_check import Proof, Source
+from depthcache.core.markets.depth_scheduler import Depths
+from depthcache.core.markets.supervisor import Supervisor
+from depthcache.core.markets.uptime import Uptime
+from depthcache.core.markets.watchdogs import time_to_detect_ns
 from depthcache.core.notices import Ending, Notice
-from depthcache.core.pacing import Pacer, Ticket
 from depthcache.core.policy import Policy, to_ns
-from depthcache.core.proof import Proof, Source
-from depthcache.core.streams import Streams
-from depthcache.core.supervisor import Supervisor
+from depthcache.core.requests.budget import Budgets
+from depthcache.core.requests.exchange_clock import Clock, Estimate
+from depthcache.core.requests.exchange_info import Listing
+from depthcache.core.requests.responses import judge
+from depthcache.core.requests.scheduler import Pacer, Ticket
 from depthcache.core.timers import Timer
-from depthcache.core.uptime import Uptime
-from depthcache.core.watchdogs import time_to_detect_ns
 from depthcache.errors import InvalidArgument, UnknownSymbol
 from depthcache.venues.venue import Venue
 

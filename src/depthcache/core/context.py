@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from depthcache.core.budget import Budgets
 from depthcache.core.commands import Command, TellFault
 from depthcache.core.policy import Policy, backoff_ns, to_ns
+from depthcache.core.requests.budget import Budgets
 from depthcache.core.timers import Deadlines, Timer
 
 if TYPE_CHECKING:
     from depthcache._native import Router
-    from depthcache.core.link import Link
-    from depthcache.core.supervisor import Supervisor
+    from depthcache.core.connections.connection import Link
+    from depthcache.core.markets.supervisor import Supervisor
 
 __all__ = ["Context"]
 

@@ -17,8 +17,8 @@ from depthcache.doctor.questions import ask_open_points
 from depthcache.doctor.reach import Host, examine_reach
 from depthcache.doctor.wire import examine_book, examine_streams
 from depthcache.errors import UsageError
-from depthcache.io.rest import words
-from depthcache.io.sessions import Sessions
+from depthcache.io.network.http import words
+from depthcache.io.network.sessions import Sessions
 from depthcache.settings import Settings
 
 __all__ = ["Finding", "Report", "Verdict", "examine", "findings"]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from depthcache.core.answers import used_weight
+from depthcache.core.requests.responses import used_weight
 from depthcache.doctor.finding import Finding, Verdict
 from depthcache.doctor.reach import Host
 from depthcache.doctor.wire import listen
 from depthcache.foreign_text import clean
-from depthcache.io.network import Response
+from depthcache.io.network.interface import Response
 
 __all__ = ["ask_open_points"]
 

@@ -12,14 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from depthcache import venues
-from depthcache.core.answers import used_weight
-from depthcache.core.bodies import UnreadableBody, listed_in, time_in
+from depthcache.core.requests.bodies import UnreadableBody, listed_in, time_in
+from depthcache.core.requests.responses import used_weight
 from depthcache.doctor.finding import Finding, Verdict
 from depthcache.errors import ConnectionFailed, InvalidArgument
-from depthcache.io import rest
-from depthcache.io.network import Failure, Response
-from depthcache.io.proxies import DIRECT, Way, way_to
-from depthcache.io.sessions import Sessions
+from depthcache.io.network import http
+from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.proxies import DIRECT, Way, way_to
+from depthcache.io.network.sessions import Sessions
 from depthcache.venues import Venue
 
 __all__ = ["Host", "examine_reach"]
@@ -54,7 +54,7 @@ class Host:
     async def get(self, url: str) -> tuple[Response | Failure, float]:
         """GET, and how long it took in seconds."""
         begun = time.monotonic()
-        answer = await rest.fetch(self.sessions, url, timeout_s=_TIMEOUT_S, use_proxies=self.use_proxies)
+        answer = await http.fetch(self.sessions, url, timeout_s=_TIMEOUT_S, use_proxies=self.use_proxies)
         return answer, time.monotonic() - begun
 
     def way(self, url: str) -> Way:
@@ -95,7 +95,7 @@ async def _examine_host(host: Host, url: str) -> AsyncIterator[Finding]:
         found = await asyncio.wait_for(loop.getaddrinfo(name, port, type=socket.SOCK_STREAM), _TIMEOUT_S)
     except (OSError, TimeoutError, UnicodeError) as error:
         advice = "check the name server of this host, or set a proxy (HTTPS_PROXY)"
-        yield Finding(f"DNS of {name}", Verdict.FAIL, rest.words(error), advice)
+        yield Finding(f"DNS of {name}", Verdict.FAIL, http.words(error), advice)
         return
     addresses = sorted({str(entry[4][0]) for entry in found})
     yield Finding(f"DNS of {name}", Verdict.OK, ", ".join(addresses[:4]))
@@ -114,7 +114,7 @@ async def _examine_tls(host: Host, name: str, port: int) -> Finding:
         return Finding(check, Verdict.FAIL, f"certificate refused: {error.verify_message}", advice)
     except (OSError, TimeoutError) as error:
         advice = "check firewall and proxy settings; outgoing port " + str(port) + " must be open"
-        return Finding(check, Verdict.FAIL, rest.words(error), advice)
+        return Finding(check, Verdict.FAIL, http.words(error), advice)
     tls = writer.get_extra_info("ssl_object")
     certificate: Any = tls.getpeercert() or {}
     writer.close()

@@ -12,12 +12,12 @@ from typing import Any, cast
 import aiohttp
 from aiohttp import WSMsgType
 
-from depthcache.core.bodies import UnreadableBody, read_json, whole
+from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
 from depthcache.doctor.finding import Finding, Verdict
 from depthcache.doctor.reach import Host
 from depthcache.errors import DepthCacheError
-from depthcache.io import rest
-from depthcache.io.sessions import through
+from depthcache.io.network import http
+from depthcache.io.network.sessions import through
 from depthcache.settings import Settings
 
 __all__ = ["Heard", "examine_book", "examine_streams", "listen"]
@@ -46,7 +46,7 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
         async with asyncio.timeout(_OPEN_S):
             socket = await host.sessions.of(way).ws_connect(url, autoping=False, compress=0, **through(way))
     except Exception as error:  # noqa: BLE001 - whatever a peer sends is a finding
-        heard.error = rest.words(error)
+        heard.error = http.words(error)
         return heard
     try:
         async with asyncio.timeout(seconds):
@@ -64,7 +64,7 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
     except TimeoutError:
         pass
     except (aiohttp.ClientError, OSError) as error:
-        heard.error = rest.words(error)
+        heard.error = http.words(error)
     finally:
         await socket.close()
     return heard

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from threading import Lock
 
-from depthcache.core.budget import Budgets
+from depthcache.core.requests.budget import Budgets
 
 __all__ = ["shared_budgets"]
 

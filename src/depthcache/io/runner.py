@@ -27,10 +27,10 @@ from depthcache.core.commands import (
     TellLimit,
     TellTrouble,
 )
+from depthcache.core.markets.cross_check import Source
 from depthcache.core.notices import Notice
-from depthcache.core.proof import Source
 from depthcache.io.followers import Followers
-from depthcache.io.network import Callbacks, Closed, Failure, Network, Response
+from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response
 from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from depthcache.errors import NetworkError, UsageError
-from depthcache.io.network import lacks_descriptors
+from depthcache.io.network.interface import lacks_descriptors
 
 __all__ = ["LoopEnded", "LoopThread", "OwnThread"]
 

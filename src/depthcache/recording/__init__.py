@@ -6,7 +6,7 @@ a book and judges the outcome. Formats are recognised by themselves. Not here: w
 
 from __future__ import annotations
 
-from depthcache.io.recording_file import RecordingFile
+from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.recording.problems import Problem, Problems
 from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.reading import read

@@ -46,11 +46,11 @@ from typing import TYPE_CHECKING
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
+from depthcache.reference.arbitration import Lines
 from depthcache.reference.book import WHOLE, BookSide
 from depthcache.reference.chronology import Chronology
+from depthcache.reference.diff_buffer import Kept
 from depthcache.reference.doubt import Doubt
-from depthcache.reference.kept import Kept
-from depthcache.reference.lines import Lines
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.refresh import Refresh
 from depthcache.reference.refreshing import Refreshing

@@ -18,7 +18,7 @@ from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolM
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
-from depthcache.reference.kept import Kept
+from depthcache.reference.diff_buffer import Kept
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
 from depthcache.reference.names import can_be_symbol

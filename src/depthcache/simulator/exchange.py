@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from depthcache import venues
 from depthcache.arguments import parse_seed, parse_whole
 from depthcache.errors import InvalidArgument
-from depthcache.simulator import answers, rest
+from depthcache.simulator import responses, rest
 from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
@@ -27,8 +27,8 @@ from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, spl
 from depthcache.simulator.limits import Breaches, Limits
 from depthcache.simulator.listing import Listed, check_status, check_tick, leader, profiles
 from depthcache.simulator.market import Ids, Market
-from depthcache.simulator.place import LateMessage, Phase, Place, Stream
 from depthcache.simulator.profiles import Profile, profile_of
+from depthcache.simulator.running_market import LateMessage, Phase, Place, Stream
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth
 from depthcache.simulator.trouble import Trouble
@@ -189,7 +189,7 @@ class SimulatedExchange(Exchange):
         """A WebSocket handshake."""
         meant = parse_target(target)
         if meant is None:
-            return answers.no_such_path()
+            return responses.no_such_path()
         refusal = self.limits.connect_refusal(self._venues[venue], client, now_ns)
         if refusal is not None:
             self.breaches.append("more connects than allowed")
@@ -462,16 +462,16 @@ class SimulatedExchange(Exchange):
         if path == venue.depth_path:
             return self._depth(venue, query, now_ns)
         if path == venue.time_path:
-            return 1, answers.time(time_ms)
+            return 1, responses.time(time_ms)
         if path == venue.ping_path:
-            return 1, answers.ok(b"{}")
+            return 1, responses.ok(b"{}")
         if path == venue.exchange_info_path:
             listed = self.trouble.listed(venue.name, self._symbols(venue))
             return venue.exchange_info_weight, rest.info(venue, listed, query, time_ms)
-        return 0, answers.no_such_path()
+        return 0, responses.no_such_path()
 
     def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
-        question = answers.depth_question(venue, query)
+        question = responses.depth_question(venue, query)
         if isinstance(question, HttpAnswer):
             return 1, question
         symbol, limit = question
@@ -481,11 +481,11 @@ class SimulatedExchange(Exchange):
             return weight, refused
         listed = self._symbols(venue).get(symbol)
         if listed is None:
-            return weight, answers.unknown_symbol()
+            return weight, responses.unknown_symbol()
         if listed.status == "PENDING_TRADING" and family(venue) in ("usdm", "coinm"):
-            return weight, answers.not_trading()
+            return weight, responses.not_trading()
         if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
-            return weight, answers.other_status()
+            return weight, responses.other_status()
         place = self._place(venue, symbol)
         held = self._marks.id_of(place, self.trouble.lag_s.get(place.venue.name, 0.0), now_ns)
         answer = rest.depth(

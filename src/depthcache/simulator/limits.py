@@ -11,8 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from depthcache import venues
-from depthcache.simulator.answers import error, weight_headers
 from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.responses import error, weight_headers
 from depthcache.venues import Venue
 
 __all__ = ["Breaches", "Limits"]

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 from depthcache import venues
 from depthcache._native import Router
 from depthcache.arguments import parse_seed, parse_whole
-from depthcache.core.budget import Budgets
+from depthcache.client.follow import AnyMode, FollowOptions, Stream, parse_wish
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
+from depthcache.core.markets.cross_check import Source
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
-from depthcache.core.proof import Source
-from depthcache.follow import AnyMode, FollowOptions, Stream, parse_wish
+from depthcache.core.requests.budget import Budgets
 from depthcache.io.runner import Runner
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
 from depthcache.simulator.exchange import SimulatedExchange
-from depthcache.simulator.memory import MemoryNetwork
+from depthcache.simulator.memory_network import MemoryNetwork
 from depthcache.simulator.truth import differences
 from depthcache.venues import Venue
 

@@ -13,11 +13,11 @@ from decimal import Decimal
 
 import msgspec
 
+from depthcache.client.live_book import Book
 from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot
 from depthcache.model import Level, Outcome
 from depthcache.recording.records import Diff, Snapshot
 from depthcache.venues import Venue
-from depthcache.view import Book
 
 __all__ = ["RebuiltBook", "snapshot_body"]
 

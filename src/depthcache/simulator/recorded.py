@@ -31,12 +31,12 @@ from depthcache.errors import UnreadableRecording
 from depthcache.pickling import OneProcess
 from depthcache.recording import Diff, Frame, Problems, Record, Snapshot, Ticker, read
 from depthcache.recording.origin import family_of_exchange
-from depthcache.simulator import answers
-from depthcache.simulator.cast import Cast, Symbol, VenueCast
+from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpAnswer, Session, split_target
-from depthcache.simulator.listener import Listener, StreamKey, diff_stream, stream_key
 from depthcache.simulator.playback import Playback, check_speed
+from depthcache.simulator.recorded_session import Listener, StreamKey, diff_stream, stream_key
+from depthcache.simulator.recording_index import Cast, Symbol, VenueCast
 
 __all__ = ["RecordedExchange"]
 
@@ -84,7 +84,7 @@ class RecordedExchange(OneProcess, Exchange):
         self._cast = Cast(None if exchange is None else venues.venue(exchange))
         self._listeners: list[Listener] = []
         self._pings: dict[int, int] = {}
-        self._weights = answers.Weights()
+        self._weights = responses.Weights()
         self._held_since_ns: int | None = None
         self._play = Playback(self._cast.meet(records), speed=speed, ahead=_AHEAD)
         if not self._cast.venues:
@@ -114,20 +114,20 @@ class RecordedExchange(OneProcess, Exchange):
         place, weight = self._cast.venues[venue], 1
         path, query = split_target(target)
         if path == place.venue.depth_path:
-            question = answers.depth_question(place.venue, dict(parse_qsl(query)))
+            question = responses.depth_question(place.venue, dict(parse_qsl(query)))
             if isinstance(question, HttpAnswer):
                 answer = question
             else:
                 weight = place.venue.snapshot_weight(question[1])
                 answer = self._snapshot(place, *question, now_ns)
         elif path == place.venue.exchange_info_path:
-            answer = answers.exchange_info(place.symbols, place.exchange_info, self._clock_ms)
+            answer = responses.exchange_info(place.symbols, place.exchange_info, self._clock_ms)
         elif path == place.venue.time_path:
-            answer = answers.time(self._clock_ms)
+            answer = responses.time(self._clock_ms)
         elif path == place.venue.ping_path:
-            answer = answers.ok(b"{}")
+            answer = responses.ok(b"{}")
         else:
-            return answers.no_such_path()
+            return responses.no_such_path()
         return self._weights.charged(answer, place.venue, weight, client, now_ns)
 
     def accept(
@@ -141,7 +141,7 @@ class RecordedExchange(OneProcess, Exchange):
         """A WebSocket handshake."""
         parsed = parse_target(target)
         if parsed is None:
-            return answers.no_such_path()
+            return responses.no_such_path()
         listener = Listener(self._cast.venues[venue].venue, parsed, self._on_change)
         self._listeners.append(listener)
         self._pings[id(listener)] = now_ns + _ping_ns(listener)
@@ -159,18 +159,18 @@ class RecordedExchange(OneProcess, Exchange):
     def _snapshot(self, place: VenueCast, name: str, limit: int, now_ns: int) -> HttpAnswer:
         symbol = place.symbols.get(name)
         if symbol is None:
-            return answers.unknown_symbol()
+            return responses.unknown_symbol()
         most = symbol.book.most_levels
         if most is not None and limit > most:
-            return answers.not_recorded(most)
+            return responses.not_recorded(most)
         is_first, symbol.is_asked = not symbol.is_asked, True
         self._go_on(now_ns)
         if is_first and symbol.first is not None:
             if symbol.is_ahead and self._is_wanted(place, name):
                 self._skip_to(symbol.first, now_ns)
             if not symbol.is_missed:
-                return answers.ok(symbol.first.body)
-        return answers.of_book(
+                return responses.ok(symbol.first.body)
+        return responses.of_book(
             place.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms
         )
 

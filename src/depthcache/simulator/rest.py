@@ -9,13 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from depthcache.simulator import answers
+from depthcache.simulator import responses
 from depthcache.simulator.cached import Levels
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import HttpAnswer
 from depthcache.simulator.listing import Listed, exchange_info
 from depthcache.simulator.market import ASKS, BIDS
-from depthcache.simulator.place import Place
+from depthcache.simulator.running_market import Place
 from depthcache.simulator.streams import family, snapshot
 from depthcache.venues import Venue
 
@@ -49,19 +49,19 @@ def info(venue: Venue, listed: Mapping[str, Listed], query: Mapping[str, str], t
             return wanted
         if wanted is not None:
             if any(name not in listed for name in wanted):
-                return answers.unknown_symbol()
+                return responses.unknown_symbol()
             listed = {name: listed[name] for name in wanted}
     told = exchange_info(venue, listed, time_ms, permissions=query.get("showPermissionSets") != "false")
-    return answers.ok(json.dumps(told, ensure_ascii=False).encode())
+    return responses.ok(json.dumps(told, ensure_ascii=False).encode())
 
 
 def _wanted(query: Mapping[str, str]) -> list[str] | HttpAnswer | None:
     """The symbols that exchangeInfo is asked for, None for all, or the answer that refuses the question."""
     for name in ("symbol", "symbols"):
         if query.get(name) == "":
-            return answers.error(-1105, f"Parameter '{name}' was empty.")
+            return responses.error(-1105, f"Parameter '{name}' was empty.")
     if "symbol" in query and "symbols" in query:
-        return answers.error(-1128, "Combination of optional parameters invalid.")
+        return responses.error(-1128, "Combination of optional parameters invalid.")
     if "symbols" not in query:
         return [query["symbol"]] if "symbol" in query else None
     try:
@@ -71,7 +71,7 @@ def _wanted(query: Mapping[str, str]) -> list[str] | HttpAnswer | None:
     names = cast("list[object]", asked) if isinstance(asked, list) else []
     wanted = [name for name in names if isinstance(name, str) and name]
     if not wanted or len(wanted) < len(names):
-        return answers.error(
+        return responses.error(
             -1100,
             "Illegal characters found in parameter 'symbols'; legal range is "
             r"""'^\[("[\w\-._&&[^a-z]]{1,50}"(,"[\w\-._&&[^a-z]]{1,50}"){0,}){0,1}\]$'.""",
@@ -96,7 +96,7 @@ def depth(
             return HttpAnswer(503, b"Service Unavailable.")
         if faults.happens("refused", now_ns):
             status, code = faults.refusal()
-            return answers.error(code, "Refused: 'limit' or anything else.", status=status)
+            return responses.error(code, "Refused: 'limit' or anything else.", status=status)
         if faults.happens("html", now_ns):
             return HttpAnswer(502, b"<html><body>Bad Gateway</body></html>")
         if faults.happens("lagging", now_ns):

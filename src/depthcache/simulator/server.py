@@ -21,9 +21,9 @@ from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
-from depthcache.simulator.carrier import BUFFER_BYTES, HOST, Carrier, Deflate
 from depthcache.simulator.certificate import OwnCertificate
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
+from depthcache.simulator.http_server import BUFFER_BYTES, HOST, Carrier, Deflate
 from depthcache.simulator.interface import Exchange
 from depthcache.simulator.recorded import RecordedExchange
 from depthcache.simulator.truth import Sides, Truth

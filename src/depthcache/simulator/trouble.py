@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
-from depthcache.simulator import answers
+from depthcache.simulator import responses
 from depthcache.simulator.interface import HttpAnswer
 from depthcache.venues import Venue
 
@@ -121,12 +121,12 @@ class Trouble:
     def ban(self, venue: str, seconds: float, now_ns: int) -> None:
         """418 with Retry-After to every request of the venue's pool."""
         words = "Way too much request weight used; IP banned. Please use WebSocket Streams to avoid bans."
-        self._refuse(venue, seconds, now_ns, answers.error(-1003, words, status=418))
+        self._refuse(venue, seconds, now_ns, responses.error(-1003, words, status=418))
 
     def limit_hit(self, venue: str, seconds: float, now_ns: int) -> None:
         """429 with Retry-After."""
         words = "Too much request weight used; please use WebSocket Streams for live updates."
-        self._refuse(venue, seconds, now_ns, answers.error(-1003, words, status=429))
+        self._refuse(venue, seconds, now_ns, responses.error(-1003, words, status=429))
 
     def forbid(self, venue: str, seconds: float, now_ns: int) -> None:
         """403 with a page of HTML, as the firewall in front of the exchange answers."""
@@ -152,7 +152,7 @@ class Trouble:
         self, venue: str, symbol: str, code: int, count: int = 1, *, words: str = "", status: int = 400
     ) -> None:
         """The next depth requests of a symbol are refused with that `code` and `words`, whatever is true."""
-        answer = answers.error(code, words or _WORDS.get(code, "Refused."), status=status)
+        answer = responses.error(code, words or _WORDS.get(code, "Refused."), status=status)
         key = (venues.venue(venue).name, symbol)
         self.refused_snapshots.setdefault(key, deque()).extend([answer] * count)
 

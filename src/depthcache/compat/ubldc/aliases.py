@@ -19,7 +19,6 @@ from depthcache.compat.ubldc import (
     exceptions,
     licensing_manager,
     manager,
-    rest_face,
 )
 
 __all__ = ["install", "what_is_missing"]

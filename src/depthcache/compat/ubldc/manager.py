@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import depthcache
 from depthcache import Facts, InvalidArgument, Settings
-from depthcache.compat.ubldc import faces, logs, summary
+from depthcache.compat.ubldc import apis, logs, summary
 from depthcache.compat.ubldc.arguments import (
     parse_callback,
     parse_interval,
@@ -26,10 +26,10 @@ from depthcache.compat.ubldc.books import LocalBooks
 from depthcache.compat.ubldc.cluster import Cluster
 from depthcache.compat.ubldc.reads import select_from
 from depthcache.compat.ubldc.releases import Releases
-from depthcache.compat.ubldc.rest_face import BinanceRestApiManager
+from depthcache.compat.ubldc.rest_api import BinanceRestApiManager
 from depthcache.compat.ubldc.restarts import Restarts
 from depthcache.compat.ubldc.snapshots import UbraSnapshots
-from depthcache.compat.ubldc.thread_face import ThreadFace
+from depthcache.compat.ubldc.thread_api import ThreadFace
 from depthcache.compat.ubldc.views import view_of_caches, view_of_streams
 
 __all__ = ["BinanceLocalDepthCacheManager", "__version__"]
@@ -106,8 +106,8 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         self._exchange, self._update_interval = exchange, depth_cache_update_interval
         self._releases = Releases()
         self._owns_ubra = ubra_manager is None
-        self._ubra = faces.make_ubra(self) if ubra_manager is None else ubra_manager
-        self._ubwa = faces.make_ubwa(self)
+        self._ubra = apis.make_ubra(self) if ubra_manager is None else ubra_manager
+        self._ubwa = apis.make_ubwa(self)
         self._cluster = (
             None
             if ubdcc_address is None
@@ -312,7 +312,7 @@ class BinanceLocalDepthCacheManager(ThreadFace):
         if self._owns_ubra:
             self._ubra.stop_manager()
         self._owns_ubra, self._snapshot_ubra = True, None
-        self._ubra = faces.make_ubra(self, api_key=api_key, api_secret=api_secret)
+        self._ubra = apis.make_ubra(self, api_key=api_key, api_secret=api_secret)
 
     def stop_depthcache(self, markets: str | list[str] | None = None) -> bool:
         """End caches and their subscriptions; None gives False. Raises DepthCacheNotFound."""

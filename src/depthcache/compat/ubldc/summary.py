@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from depthcache import BookFacts, BudgetFacts, ConnectionFacts, Status
-from depthcache.compat.ubldc.stream_face import human_bytes, human_seconds
+from depthcache.compat.ubldc.stream_api import human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager

@@ -1,0 +1,349 @@
+"""500 books at once: what they cost, how late they are, and a burst of ten times the traffic.
+
+The exchange, in a process of its own, serves 500 symbols over loopback: two fifths play the recorded day of
+spot BTCUSDT (46 levels a frame), the others that of NEXOUSDT (2), each there and back again; 5,000 frames and
+about 100,000 level updates a second together. Compared with the bare native receiver of the same streams,
+which has no books. Each contestant is a process of its own.
+
+    python -m benches.many_books --serve --rate 5000      the exchange alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from time import time_ns
+from urllib.parse import parse_qsl, urlsplit
+
+import depthcache
+from benches import captures, paced
+from benches.cpu import MOST_OF_BARE, _cpu_s
+from benches.measure import Row
+from depthcache import _native, venues
+from depthcache.io.network import native as native_network
+from depthcache.simulator import responses
+from depthcache.simulator.commands import parse_target
+from depthcache.simulator.interface import Exchange, HttpAnswer, Session
+from depthcache.simulator.listing import Listed, exchange_info
+from depthcache.simulator.profiles import SPOT_BTC
+from depthcache.simulator.rebuilt import snapshot_body
+from depthcache.simulator.recorded_session import Listener, diff_stream
+from depthcache.simulator.server import Server
+
+BOOKS = 500
+RATE = 5_000
+BURST = 10
+SECONDS = 5.0
+SETTLE_S = 2.0
+DEADLINE_S = 90.0
+DEPTH = 20
+STREAMS_A_CONNECTION = 200
+MOST_START_S = 60.0
+MOST_ABOVE_MS = 0.1
+MOST_DRAIN_S = 1.0
+BUSY = ("spot BTCUSDT 2024-08", 2)
+THIN = ("spot NEXOUSDT 2024-07", 3)
+"""A recording, and how many of five symbols play it."""
+MOST_DIFFS = 3_000
+SYMBOLS = tuple(f"S{number:03}USDT" for number in range(BOOKS))
+CONTESTANTS = ("bare", "books")
+
+
+# --- the exchange -----------------------------------------------------------------------------------
+
+
+class CrowdExchange(Exchange):
+    """500 symbols, one frame after the other."""
+
+    def __init__(self, *, rate: int) -> None:
+        self._venue = venues.venue(paced.VENUE)
+        self.rate = rate
+        self._number = 0
+        self._due_ns: int | None = None
+        self._listeners: list[paced.StampingListener] = []
+        played = {}
+        for title, _ in (BUSY, THIN):
+            capture = captures.load(title)
+            short = captures.shortened(capture, MOST_DIFFS)
+            played[title] = (paced.start_of(capture, paced.FIRST_ID), paced.there_and_back(short))
+        kinds = [BUSY[0]] * BUSY[1] + [THIN[0]] * THIN[1]
+        self._changes = [played[kinds[index % len(kinds)]][1] for index in range(BOOKS)]
+        self._starts = [played[kinds[index % len(kinds)]][0] for index in range(BOOKS)]
+        self._keys = [diff_stream(symbol) for symbol in SYMBOLS]
+        self._index = {symbol: index for index, symbol in enumerate(SYMBOLS)}
+
+    def venues(self) -> tuple[str, ...]:
+        """One."""
+        return (paced.VENUE,)
+
+    def symbols(self, venue: str) -> tuple[str, ...]:
+        """All."""
+        return SYMBOLS
+
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+        """Snapshot, exchangeInfo, time, ping; and the rate, which the benchmark sets."""
+        parts, time_ms = urlsplit(target), time_ns() // 1_000_000
+        asked = dict(parse_qsl(parts.query))
+        if parts.path == "/rate":
+            self.rate = int(asked["frames"])
+            return responses.ok(json.dumps({"sent": self._number}).encode())
+        if parts.path == self._venue.depth_path:
+            question = responses.depth_question(self._venue, asked)
+            if isinstance(question, HttpAnswer):
+                return question
+            return responses.ok(self._snapshot(*question, time_ms))
+        if parts.path == self._venue.exchange_info_path:
+            info = exchange_info(self._venue, dict.fromkeys(SYMBOLS, Listed(SPOT_BTC)), time_ms)
+            return responses.ok(json.dumps(info).encode())
+        return responses.time(time_ms)
+
+    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+        """A connection."""
+        parsed = parse_target(target)
+        if parsed is None:
+            return responses.no_such_path()
+        listener = paced.StampingListener(self._venue, parsed, self._on_change)
+        self._listeners.append(listener)
+        self._on_change(listener, now_ns)
+        return listener
+
+    def advance(self, now_ns: int) -> None:
+        """Send what is due."""
+        for _ in range(4 * paced.MOST_AT_ONCE):
+            if self._due_ns is None or self._due_ns > now_ns:
+                return
+            self._due_ns += 1_000_000_000 // self.rate
+            self._send()
+        if self._due_ns is not None and self._due_ns < now_ns - 100_000_000:
+            self._due_ns = now_ns  # slower than asked for: what was not sent is not made up for
+
+    def next_ns(self) -> int | None:
+        """When the next frame is due."""
+        return self._due_ns
+
+    def _on_change(self, listener: Listener, now_ns: int) -> None:
+        self._listeners = [each for each in self._listeners if each.is_open]
+        if not any(each.is_listening for each in self._listeners):
+            self._due_ns = None
+        elif self._due_ns is None:
+            self._due_ns = now_ns
+
+    def _applied(self, index: int) -> int:
+        """How many diffs of a symbol were sent."""
+        return self._number // BOOKS + (1 if index < self._number % BOOKS else 0)
+
+    def _send(self) -> None:
+        index = self._number % BOOKS
+        count = self._number // BOOKS
+        self._number += 1
+        number = paced.FIRST_ID + 1 + count
+        sides = self._changes[index][count % len(self._changes[index])]
+        payload = (
+            f'{{"e":"depthUpdate","E":{time_ns() // 1_000_000},"s":"{SYMBOLS[index]}",'
+            f'"U":{number},"u":{number},{sides}'
+        )
+        for listener in self._listeners:
+            listener.on_data(self._keys[index], payload)
+
+    def _snapshot(self, symbol: str, limit: int, time_ms: int) -> bytes:
+        index = self._index[symbol]
+        count, changes = self._applied(index), self._changes[index]
+        book = depthcache.Book(paced.VENUE, symbol)
+        book.load_snapshot(self._starts[index])
+        turn = count // len(changes) * len(changes)
+        for past in range(count - turn):
+            number = paced.FIRST_ID + 1 + past
+            book.apply(f'{{"e":"depthUpdate","E":1,"s":"{symbol}","U":{number},"u":{number},{changes[past]}')
+        exact = book.exact
+        bids, asks = list(exact.bids[:limit]), list(exact.asks[:limit])
+        return snapshot_body(self._venue, symbol, paced.FIRST_ID + count, bids, asks, time_ms=time_ms)
+
+
+def serve(rate: int) -> None:
+    """Until stdin ends."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    with Server(CrowdExchange(rate=rate)) as server:
+        print(json.dumps({"url": server.url, "ca_file": None}), flush=True)
+        sys.stdin.read()
+
+
+@contextmanager
+def serving() -> Iterator[paced.Place]:
+    """A fresh one."""
+    command = [sys.executable, "-m", "benches.many_books", "--serve", "--rate", str(RATE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None or process.stdin is None:
+            raise AssertionError("a pipe was asked for")
+        try:
+            yield paced.Place(**json.loads(process.stdout.readline()))
+        finally:
+            process.stdin.close()
+            process.wait(30)
+
+
+# --- one contestant, in its own process -----------------------------------------------------------
+
+
+@contextmanager
+def bare(place: paced.Place) -> Iterator[_native._Probe]:
+    """The transport without books, on as many connections as the client has."""
+    probe = _native._Probe()
+    transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=place.ca_file, _probe=probe)
+    groups = [
+        SYMBOLS[start : start + STREAMS_A_CONNECTION] for start in range(0, BOOKS, STREAMS_A_CONNECTION)
+    ]
+    for number, group in enumerate(groups, 1):
+        streams = "/".join(f"{symbol.lower()}@depth@100ms" for symbol in group)
+        transport.open(number, f"{place.websocket}/stream?streams={streams}")
+    try:
+        yield probe
+    finally:
+        for number in range(1, len(groups) + 1):
+            transport.stop(number)
+        transport.join()
+
+
+@contextmanager
+def books(place: paced.Place) -> Iterator[_native._Probe]:
+    """The client as users have it."""
+    probe = _native._Probe()
+    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[misc,assignment]
+    wanted = depthcache.blocking.connect(paced.VENUE, SYMBOLS, depth=DEPTH, settings=place.settings)
+    with wanted as all_books:
+        all_books.wait_synced(timeout=DEADLINE_S)
+        yield probe
+        lost = sum(book.counters["gaps"] for book in all_books)
+        unsynced = sum(book.status.value != "synced" for book in all_books)
+        if lost or unsynced:
+            raise AssertionError(f"{lost} gaps, {unsynced} books not synced")
+
+
+def measure_one(contestant: str, place: paced.Place, seconds: float, burst_s: float) -> dict[str, float]:
+    """Start, cost and lateness at an even rate; then the burst and what is left of it."""
+    begin = time.monotonic()
+    with {"bare": bare, "books": books}[contestant](place) as probe:
+        start_s = time.monotonic() - begin
+        time.sleep(SETTLE_S)
+        probe.take()
+        before_s = _cpu_s()
+        time.sleep(seconds)
+        spent_s, delays = _cpu_s() - before_s, sorted(probe.take())
+        even = delays[int(0.99 * len(delays))] / 1e6
+        set_rate(place, RATE * BURST)
+        time.sleep(burst_s)
+        set_rate(place, RATE)
+        taken, ended = len(probe.take()), time.monotonic()
+        while not (late := probe.take()) or sorted(late)[len(late) // 2] > 5e6:
+            if time.monotonic() - ended > DEADLINE_S:
+                break
+            time.sleep(0.05)
+        drain_s = time.monotonic() - ended
+        time.sleep(1.0)
+        after = sorted(probe.take())
+        return {
+            "start_s": start_s,
+            "frames": len(delays) / seconds,
+            "cpu_us": spent_s / len(delays) * 1e6,
+            "p99_ms": even,
+            "burst": taken / burst_s,
+            "drain_s": drain_s,
+            "p99_after_ms": after[int(0.99 * len(after))] / 1e6,
+        }
+
+
+def set_rate(place: paced.Place, frames: int) -> None:
+    """Tell the exchange how fast to send."""
+    from urllib.request import urlopen
+
+    with urlopen(f"{place.rest}/rate?frames={frames}", timeout=30) as answer:  # noqa: S310 - loopback
+        answer.read()
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+def run(*, rounds: int, burst_s: float) -> list[Row]:
+    """What 500 books cost above receiving their frames."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
+    for _ in range(rounds):
+        for name in CONTESTANTS:
+            with serving() as place:
+                command = paced.contestant("benches.many_books", name, place, SECONDS)
+                command += ["--burst", str(burst_s)]
+                answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+            if answer.returncode:
+                why = answer.stderr.strip().rpartition("\n")[2][:100]
+                return [Row(f"{BOOKS} books", f"{name} was not measured: {why}")]
+            found[name].append(json.loads(answer.stdout))
+    receiver, ours = (_medians(found[name]) for name in CONTESTANTS)
+    at = f"at {ours['frames']:,.0f}/s"
+    return [
+        Row(
+            f"start to {BOOKS} synced books, {DEPTH} levels or more",
+            f"{ours['start_s']:.1f} s",
+            ours["start_s"] / MOST_START_S,
+            1.0,
+        ),
+        Row(
+            f"CPU {at} against the bare receiver",
+            f"{ours['cpu_us']:.1f} us against {receiver['cpu_us']:.1f} us a frame",
+            _ratio(found, "cpu_us"),
+            MOST_OF_BARE,
+        ),
+        Row(
+            "p99 from sent to readable above the bare receiver's, in ms",
+            f"{ours['p99_ms']:.3f} ms against {receiver['p99_ms']:.3f} ms",
+            max(0.0, ours["p99_ms"] - receiver["p99_ms"]),
+            MOST_ABOVE_MS,
+        ),
+        Row(
+            f"a burst of {burst_s:.0f} s",
+            f"{ours['burst']:,.0f}/s taken in, {receiver['burst']:,.0f}/s by the bare receiver",
+        ),
+        Row("seconds until it had drained", f"{ours['drain_s']:.2f} s", ours["drain_s"], MOST_DRAIN_S),
+        Row(
+            "p99 after the burst, against before",
+            f"{ours['p99_after_ms']:.3f} ms against {ours['p99_ms']:.3f} ms",
+            ours["p99_after_ms"] / ours["p99_ms"],
+        ),
+    ]
+
+
+def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+
+
+def _ratio(found: dict[str, list[dict[str, float]]], name: str) -> float:
+    """Of what was measured one after the other: the machine's mood is then the same for both."""
+    pairs = zip(found["books"], found["bare"], strict=True)
+    return statistics.median(ours[name] / theirs[name] for ours, theirs in pairs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The exchange, or one contestant, which prints JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benches.many_books")
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--rate", type=int, default=RATE)
+    parser.add_argument("--as", dest="contestant", choices=CONTESTANTS)
+    parser.add_argument("--url")
+    parser.add_argument("--ca-file")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--burst", type=float, default=5.0)
+    wanted = parser.parse_args(arguments)
+    if wanted.serve:
+        serve(wanted.rate)
+        return
+    place = paced.Place(wanted.url, wanted.ca_file)
+    print(json.dumps(measure_one(wanted.contestant, place, wanted.seconds, wanted.burst)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The asyncio face: `connect` and the set of live books that it makes.
+
+`blocking` is the same for threads. Not here: how a client is put together (`client`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self, Unpack, overload
+
+from depthcache.client.books_base import AnyBook, Lookup
+from depthcache.client.callbacks import Callback, Listener, listen
+from depthcache.client.client import Client, ClientNetwork
+from depthcache.client.config import Wanted, wanted
+from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Updates
+from depthcache.client.live_book import LiveBook
+from depthcache.client.metrics import Facts, prometheus_text
+from depthcache.io.network.user_snapshots import SnapshotSource
+from depthcache.io.recording.recording_file import RecordingFile
+from depthcache.settings import Settings
+
+__all__ = ["Books", "connect", "real_network"]
+
+
+@overload
+def connect(
+    exchange: str,
+    symbols: Iterable[str],
+    *,
+    depth: int = 100,
+    on_stale: OnStale = "raise",
+    speed_ms: int | None = None,
+    settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
+) -> Books: ...
+@overload
+def connect(
+    exchange: Mapping[str, Iterable[str]],
+    *,
+    depth: int = 100,
+    on_stale: OnStale = "raise",
+    speed_ms: int | None = None,
+    settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
+) -> Books: ...
+def connect(
+    exchange: str | Mapping[str, Iterable[str]],
+    symbols: Iterable[str] | None = None,
+    *,
+    depth: int = 100,
+    on_stale: OnStale = "raise",
+    speed_ms: int | None = None,
+    settings: Settings | None = None,
+    snapshots: SnapshotSource | None = None,
+) -> Books:
+    """Live books of one exchange, or of several: `connect({"binance.com": ["BTCUSDT"], …})`.
+
+        async with depthcache.connect("binance.com", ["BTCUSDT", "ETHUSDT"]) as books:
+            await books.wait_synced()
+            print(books["BTCUSDT"].best)
+
+    Nothing is opened before the `async with`. Wrong arguments are raised here, at once.
+
+    Args:
+        exchange: an exchange name, or a mapping of exchange names to symbols.
+        symbols: in any case; twice the same is once; may be empty, books can be added later.
+        depth: how many levels a side you need complete; the client chooses its snapshots for it.
+        on_stale: what reading a book does that is not synced: `raise` BookNotSynced, `serve` the last
+            known book, whose `status` then tells what it is, or `wait` until it is synced. Waiting is for
+            `await book.read()` and for following; whatever returns at once raises BookNotSynced then, too.
+        speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
+        settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
+        snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
+            a SnapshotRequest on a thread of its own, for each snapshot that the weight budget allows. It
+            returns the body (bytes, text or the parsed mapping) or a Snapshot; or None, and the client asks
+            the exchange itself. Raising RequestRejected counts as that answer of the exchange, any other
+            exception as no answer; both are asked again where that makes sense.
+
+    Raises:
+        UnknownExchange: with the names most like it.
+        InvalidArgument: for anything else that cannot work.
+    """
+    asked = wanted(
+        exchange,
+        symbols,
+        depth=depth,
+        on_stale=on_stale,
+        speed_ms=speed_ms,
+        settings=settings,
+        snapshots=snapshots,
+    )
+    return Books(asked)
+
+
+class Books(Lookup[LiveBook]):
+    """The live books of a client; made by `connect`, runs inside `async with`.
+
+    `books["BTCUSDT"]` or `books["binance.com", "BTCUSDT"]` is a LiveBook, a loop runs over the books,
+    `in` and `len` work. All methods belong to the event loop that entered it; the books themselves
+    may be read from any thread. After the end reads raise BookClosed.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._client: Client[LiveBook] = Client(wanted, make_book=LiveBook, make_network=real_network)
+
+    async def __aenter__(self) -> Self:
+        await self._client.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def recording(self) -> RecordingFile | None:
+        """The file to which everything is recorded, with `Settings(record_to=…)`; None without.
+
+        A path; it also says how many lines were lost (`lost`) and why nothing is written now (`error`).
+        """
+        return self._client.recording
+
+    def facts(self) -> Facts:
+        """Counters, ages and delays of every book, connection and weight budget, at this moment."""
+        return self._client.facts()
+
+    def prometheus(self) -> str:
+        """The same in the text format of Prometheus.
+
+        Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
+        without it.
+        """
+        return prometheus_text(self._client.facts())
+
+    async def wait_synced(
+        self,
+        books: Iterable[AnyBook] | None = None,
+        timeout: float | None = 30,  # noqa: ASYNC109
+    ) -> None:
+        """Wait until these books are synced at the same moment; all when None, also those added meanwhile.
+
+        `books`: symbols, pairs of exchange and symbol, or books. `timeout`: seconds, None for no end.
+        Raises SyncTimeout naming a book that is late, BookClosed when one or the client is closed,
+        UnknownSymbol as soon as the exchange does not know one, and for one that is not held here.
+        """
+        await self._client.wait_all_synced(self._chosen(books), timeout_s=timeout)
+
+    async def wait_any_synced(
+        self,
+        books: Iterable[AnyBook] | None = None,
+        timeout: float | None = 30,  # noqa: ASYNC109
+    ) -> list[LiveBook]:
+        """Wait until one of these books is synced, or more; returns those that are.
+
+        Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
+        UnknownSymbol when all of them have ended.
+        """
+        return await self._client.wait_any_synced(self._chosen(books), timeout_s=timeout)
+
+    def updates(
+        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+    ) -> Updates:
+        """Follow all books of this client as one stream, also those that are added while it runs.
+
+        Arguments and items are those of `depthcache.LiveBook.updates`; `update.exchange` and
+        `update.symbol` tell whose it is. A book that ends says so in its last item; the iteration ends with
+        the client.
+        """
+        return Updates(self._client, self._wish(mode, levels, options), market=None)
+
+    def on_update(
+        self,
+        callback: Callback,
+        mode: AnyMode = "latest",
+        *,
+        levels: int | None = 20,
+        **options: Unpack[FollowOptions],
+    ) -> Listener:
+        """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
+        return listen(self._client, self._wish(mode, levels, options), callback, market=None)
+
+    def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
+        """Begin one more book and return it, not synced yet; the one that is there, if it is.
+
+        `symbol`: in any case. `exchange` may be left out while the client has exactly one. Raises
+        UnknownExchange, InvalidArgument, and BookClosed once the client is closed.
+        """
+        return self._client.add(symbol, exchange)
+
+    def add_all(self, symbols: Iterable[str], exchange: str | None = None) -> list[LiveBook]:
+        """Begin several books in one step, or none of them; those that are there go on.
+
+        `symbols`: as for `connect`. `exchange` may be left out while the client has exactly one. One step
+        subscribes them together, which adding one after the other does not. Raises UnknownExchange,
+        InvalidArgument, and BookClosed once the client is closed.
+        """
+        return self._client.add_all(self._client.wanted.several(exchange, symbols))
+
+    def remove(self, symbol: str, exchange: str | None = None) -> None:
+        """End a book for good; reading it raises BookClosed from now on.
+
+        `symbol`, `exchange`: which book; the exchange may be left out where only one holds the symbol.
+        Raises UnknownSymbol for a book that is not held, UnknownExchange.
+        """
+        self._client.remove(self._find(symbol if exchange is None else (exchange, symbol)))
+
+    async def aclose(self) -> None:
+        """End all books and connections; `async with` does it. May be called more than once."""
+        await self._client.aclose()
+
+
+def real_network(settings: Settings) -> ClientNetwork:
+    """The network that users get; for the running event loop."""
+    # Imported here: programs that only replay bytes do not pay for it.
+    if settings.transport == "aiohttp":
+        from depthcache.io.network.aiohttp import AiohttpNetwork
+
+        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
+    from depthcache.io.network.native import NativeNetwork
+
+    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)

@@ -1,0 +1,204 @@
+"""Which book is meant, and all books at once: the part of a set of books that both faces share.
+
+Readable from any thread. Names are taken as users write them, in any case; what is ambiguous is refused with
+the way to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+
+from depthcache import venues
+from depthcache._native import BookReader, Columns
+from depthcache.client.config import is_listing
+from depthcache.client.follow import AnyMode, FollowOptions, parse_wish
+from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
+from depthcache.model import Status
+from depthcache.pickling import OneProcess
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from depthcache._native import Price
+    from depthcache.client.client import Client, Key
+    from depthcache.io.followers import Wish
+
+__all__ = ["AnyBook", "Lookup"]
+
+AnyBook: TypeAlias = str | tuple[str, str] | BookReader
+"""How a book of a client is named: by symbol, by exchange and symbol, or by itself."""
+
+B = TypeVar("B", bound=BookReader)
+
+
+class Lookup(OneProcess, Generic[B]):
+    """The books of a client by symbol, or by exchange and symbol."""
+
+    _pickle_instead = "pickle the frozen books of book.freeze()"
+
+    _client: Client[B]
+
+    def __getitem__(self, key: str | tuple[str, str]) -> B:
+        """The book of `"BTCUSDT"`, or of `"binance.com-futures", "BTCUSDT"`; any case.
+
+        Raises UnknownSymbol (a LookupError) for a symbol this client does not hold, and for one that
+        it holds on several exchanges; UnknownExchange for an exchange that does not exist.
+        """
+        return self._client.books[self._find(key)]
+
+    def __contains__(self, key: object) -> bool:
+        """Whether that symbol, pair of exchange and symbol, or book is held."""
+        if isinstance(key, BookReader):
+            return any(key is book for book in self)
+        try:
+            return bool(self._matches(*_parts(key)))
+        except UsageError:
+            return False
+
+    def __iter__(self) -> Iterator[B]:
+        """The books (not their names), in the order they were added."""
+        return iter(tuple(self._client.books.values()))
+
+    def __len__(self) -> int:
+        """How many books are held."""
+        return len(self._client.books)
+
+    def to_arrow(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> Columns:
+        """The best `levels` of each side of all books (all when None), one row a level: see `Columns`.
+
+        Each book is read at one update id, the books one after another. `low`, `high`: only prices in
+        between. `exact`: decimal128 instead of float64. `missing`: what books do that cannot be read:
+        `raise` BooksNotSynced, which names them all (BookClosed where none will come back), or `skip`:
+        they are left out and stand in `.missing`. With `on_stale="serve"` the last known books are there
+        and `status` tells what they are. Raises InvalidArgument.
+        """
+        self._check_started()
+        return Columns(self, levels, low=low, high=high, exact=exact, missing=missing)
+
+    def to_numpy(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> dict[str, NDArray[np.generic]]:
+        """The same as one array a column; arguments as `depthcache.Books.to_arrow`.
+
+        See `Columns.to_numpy`.
+        """
+        return self.to_arrow(levels, low=low, high=high, missing=missing).to_numpy()
+
+    def to_pandas(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> pd.DataFrame:
+        """The same as a DataFrame of pandas; arguments as `depthcache.Books.to_arrow`.
+
+        See `Columns.to_pandas`.
+        """
+        return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_pandas()
+
+    def to_polars(
+        self,
+        levels: int | None = None,
+        *,
+        low: Price | None = None,
+        high: Price | None = None,
+        exact: bool = False,
+        missing: Literal["raise", "skip"] = "raise",
+    ) -> pl.DataFrame:
+        """The same as a DataFrame of polars; arguments as `depthcache.Books.to_arrow`.
+
+        See `Columns.to_polars`.
+        """
+        return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_polars()
+
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.replace('.caches', '')}.{type(self).__name__}"
+        if not self._client.started:
+            return f"<{name}: not entered yet>"
+        synced = sum(book.status is Status.SYNCED for book in self)
+        return f"<{name}: {synced} of {len(self)} synced>"
+
+    def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
+        return parse_wish(mode, levels, self._client.wanted.on_stale, options)
+
+    def _chosen(self, keys: object) -> list[Key] | None:
+        """The keys of some books; None for all. Raises UsageError of the right kind."""
+        if keys is None:
+            return None
+        if not is_listing(keys):
+            allowed = "a list of symbols, of (exchange, symbol), or of books; None for all"
+            raise InvalidArgument(name="books", value=keys, allowed=allowed)
+        return [self._key(each) for each in keys]
+
+    def _key(self, wanted: object) -> Key:
+        if isinstance(wanted, BookReader):
+            return self._find((wanted.exchange, wanted.symbol))
+        return self._find(wanted)
+
+    def _find(self, key: object) -> Key:
+        """The one key that is meant. Raises UsageError of the right kind."""
+        exchange, symbol = _parts(key)
+        self._check_started()
+        found = self._matches(exchange, symbol)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ways = " or ".join(f"books[{name!r}, {held!r}]" for name, held in found)
+            raise UnknownSymbol(symbol=symbol, exchange=None, reason=f"held on several exchanges; ask {ways}")
+        held = dict.fromkeys(each[1] for each in self._client.books)
+        near = get_close_matches(symbol.upper(), held, n=3)
+        raise UnknownSymbol(
+            symbol=symbol, exchange=exchange, reason="this client does not hold it", near=tuple(near)
+        )
+
+    def _check_started(self) -> None:
+        if not self._client.started:
+            raise UsageError("there are no books yet: enter the client first, with `async with` or `with`")
+
+    def _matches(self, exchange: str | None, symbol: str) -> list[Key]:
+        """All keys that may be meant. Raises UnknownExchange."""
+        named = None if exchange is None else venues.venue(exchange).name
+        return [
+            each
+            for each in self._client.books
+            if named in (None, each[0]) and _spelled(symbol, each[0]) == each[1]
+        ]
+
+
+def _parts(key: object) -> tuple[str | None, str]:
+    match key:
+        case str():
+            return None, key
+        case (str() as exchange, str() as symbol):
+            return exchange, symbol
+        case _:
+            raise InvalidArgument(name="book", value=key, allowed="a symbol, or an exchange and a symbol")
+
+
+def _spelled(symbol: str, exchange: str) -> str | None:
+    """The symbol as that exchange spells it; None for what cannot be one."""
+    try:
+        return venues.parse_symbol(symbol, venues.venue(exchange))
+    except InvalidArgument:
+        return None

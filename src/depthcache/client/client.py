@@ -1,0 +1,497 @@
+"""One running client: router, core, runner and network put together, and who waits for what.
+
+Both faces (`caches` for asyncio, `blocking` for threads) are thin views of this. It lives on one
+event loop: everything but `books` is called there. Not here: any decision about books (core), and
+what users see (caches, blocking, view).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from depthcache import logs
+from depthcache._native import BookReader, FrozenBook, Router, _on_fork
+from depthcache.arguments import parse_real
+from depthcache.client.callbacks import LAST_CALL_S
+from depthcache.client.config import Wanted, parse_timeout
+from depthcache.client.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+from depthcache.client.waiters import Waiting, too_late
+from depthcache.core.client import ClientCore
+from depthcache.core.commands import Refusal, TellAudit, TellTrouble
+from depthcache.core.connections.connection import Link
+from depthcache.core.notices import Notice
+from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
+from depthcache.io.budgets import shared_budgets
+from depthcache.io.followers import Followers
+from depthcache.io.network.interface import Network, lacks_descriptors
+from depthcache.io.network.user_snapshots import OwnSnapshots
+from depthcache.io.recording.flight_dumps import Flights, write_flight
+from depthcache.io.recording.recorder import Recorder, RecordingNetwork
+from depthcache.io.recording.recording_file import RecordingFile
+from depthcache.io.runner import Runner
+from depthcache.model import Audit, Lag, Status
+from depthcache.settings import Settings
+from depthcache.venues import Venue
+
+__all__ = ["Client", "ClientNetwork", "Key"]
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_on_fork)
+
+Key = tuple[str, str]
+"""Exchange name and symbol, as the exchange spells it."""
+
+B = TypeVar("B", bound=BookReader)
+_BETWEEN_AUDITS_S = 20.0
+
+
+class ClientNetwork(Network, Protocol):
+    """A network that can be closed."""
+
+    async def aclose(self) -> None:
+        """Leave nothing behind; nothing is reported once it began."""
+
+
+class Client(Generic[B]):
+    """Order of calls: `start` once, then `add`, `remove` and `wait_synced`, then `aclose`."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        *,
+        make_book: Callable[[Client[B], Router, int], B],
+        make_network: Callable[[Settings], ClientNetwork],
+    ) -> None:
+        self.wanted = wanted
+        self.books: Mapping[Key, B] = {}
+        """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
+        self._make_book, self._make_network = make_book, make_network
+        self._markets: Mapping[Key, int] = {}
+        """Replaced as a whole, too."""
+        self._audits: dict[int, asyncio.Future[Audit]] = {}
+        self._audit_numbers = count(1)
+        self._waiting = Waiting(self.check_loop)
+        self._network: ClientNetwork | None = None
+        self._recorder: Recorder | None = None
+        self._flights: Flights | None = None
+        self._savings: set[asyncio.Future[None]] = set()
+        self._kept: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self.on_loop_ended: Callable[[], None] = lambda: None
+        """What to do besides when the event loop has ended before the client was closed; on any thread."""
+
+    # --- getters ------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether there can be books."""
+        return self._network is not None
+
+    @property
+    def recording(self) -> RecordingFile | None:
+        """The file of what this client hears; None when nothing is recorded."""
+        return None if self._recorder is None else self._recorder.recording
+
+    def save_flight(self, market: int, path: Path, reason: str) -> None:
+        """Write what the flight recorder of a market holds. Raises OSError."""
+        write_flight(path, self._router.flight_log(market), reason)
+
+    def now_ns(self) -> int:
+        """The clock that stamps everything in this client; only while it runs."""
+        if self._network is None:
+            raise _not_started()
+        return self._network.now_ns()
+
+    @property
+    def followers(self) -> Followers:
+        """Who follows which books. Raises UsageError before the client runs."""
+        if not self.started:
+            raise _not_started()
+        return self._runner.followers
+
+    def markets(self) -> Iterable[int]:
+        """The numbers of all books; from any thread."""
+        return self._markets.values()
+
+    def reconnects(self, market: int) -> tuple[int, int | None]:
+        """How often a book's connection was lost and another took its place, and when last."""
+        return self._core.reconnects(market)
+
+    def lag(self, market: int, event_time_us: int, received_ns: int) -> Lag | None:
+        """How late an update came; None while nothing is known of the exchange's clock."""
+        clock = self._core.clock(market)
+        if clock is None:
+            return None
+        return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
+
+    def heard(self, market: int) -> tuple[int, int | None] | None:
+        """When the newest diff of a book was received, applied or not, and its event time; None before one
+        and for a book that is closed."""
+        try:
+            return self._router.heard(market)
+        except KeyError:
+            return None
+
+    def facts(self) -> Facts:
+        """What operators want to know, now."""
+        if self._network is None or self._closed:
+            return Facts(books=(), connections=(), budgets=())
+        now_ns = self._network.now_ns()
+        numbers = self._markets.items()
+        return Facts(
+            books=tuple(self._book_facts(number, self.books[key], now_ns) for key, number in numbers),
+            connections=tuple(self._connection_facts(link, now_ns) for link in self._core.links()),
+            budgets=tuple(
+                BudgetFacts(
+                    pool=pacer.pool.strip(),
+                    limit=pacer.budget.limit,
+                    most=pacer.most,
+                    used=pacer.budget.used(now_ns),
+                    counted=pacer.budget.counted,
+                    waiting=pacer.waiting,
+                    in_flight=pacer.in_flight,
+                    stopped_s=max(0, pacer.budget.stopped_until_ns - now_ns) / 1e9,
+                    times=tuple(pacer.times),
+                    times_sum_s=pacer.times_ns / 1e9,
+                )
+                for pacer in self._core.pacers()
+            ),
+        )
+
+    def _book_facts(self, market: int, book: BookReader, now_ns: int) -> BookFacts:
+        updated_ns, confirmed_ns = book.updated_ns, book.confirmed_ns
+        uptime = self._core.uptime(market)
+        delays, sum_us = ([], 0) if uptime is None else self._router.delays(market)
+        return BookFacts(
+            exchange=book.exchange,
+            symbol=book.symbol,
+            status=book.status,
+            counters=book.counters,
+            age_s=None if updated_ns is None else (now_ns - updated_ns) / 1e9,
+            confirmed_s=None if confirmed_ns is None else (now_ns - confirmed_ns) / 1e9,
+            levels=book.coverage,
+            complete_to=book.complete_to,
+            in_sync=0.0 if uptime is None else uptime.share(now_ns),
+            losses=0 if uptime is None else uptime.losses,
+            reconnects=0 if uptime is None else uptime.reconnects,
+            detect_s=0.0 if uptime is None else uptime.detect_ns / 1e9,
+            recover_s=0.0 if uptime is None else uptime.recover_ns / 1e9,
+            delays=tuple(delays),
+            delays_sum_s=sum_us / 1e6,
+        )
+
+    def _connection_facts(self, link: Link, now_ns: int) -> ConnectionFacts:
+        came = (0, 0) if link.connection is None else self._router.traffic(link.connection)[:2]
+        life_ns = link.last_life_ns()
+        carried = [strand.market for _, strand in link.subscriptions.subscribers() if strand.takes_diffs]
+        delays = [self._router.delays(market) for market in carried]
+        return ConnectionFacts(
+            exchange=link.venue.name,
+            number=link.number,
+            streams=len(link.subscriptions),
+            is_open=link.is_open,
+            frames=came[0],
+            received_bytes=came[1],
+            quiet_s=max(0, now_ns - life_ns) / 1e9 if life_ns else None,
+            connects=link.connects,
+            delays=tuple(map(sum, zip(*(counts for counts, _ in delays), strict=True))),
+            delays_sum_s=sum(sum_us for _, sum_us in delays) / 1e6,
+        )
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def refresh(self, market: int, limit: int) -> None:
+        """Merge a snapshot of that limit into a book, when its turn comes; nobody waits for it."""
+        if not self._closed and market in self._markets.values():
+            self.check_loop()
+            self._runner.audit(market, next(self._audit_numbers), limit)
+
+    def refresh_every(self, market: int, seconds: float | None) -> None:
+        """How often a book is refreshed; None for what the policy says, 0 for never."""
+        if not self._closed and market in self._markets.values():
+            self.check_loop()
+            self._runner.refresh_every(market, seconds)
+
+    def resync(self, market: int) -> None:
+        """Give a book up and build it anew from a new snapshot."""
+        if not self._closed and market in self._markets.values():
+            self.check_loop()
+            self._runner.resync(market, "asked for by the application")
+
+    async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
+        """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed and
+        RequestRejected."""
+        timeout_s = parse_timeout(timeout_s)
+        if self._closed or book.status is Status.CLOSED:
+            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
+        self.check_loop()
+        number = next(self._audit_numbers)
+        done = self._audits[number] = self._loop.create_future()
+        try:
+            self._runner.audit(market, number, limit)
+            async with asyncio.timeout(timeout_s):
+                found: Audit = await done
+                return found
+        except TimeoutError:
+            raise too_late([book], timeout_s or 0.0) from None
+        except _AuditFailed as failed:
+            if (refusal := failed.refusal) is not None:
+                raise RequestRejected(
+                    url=refusal.url, status=refusal.status, code=refusal.code, text=refusal.text
+                ) from None
+            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=str(failed)) from None
+        finally:
+            self._audits.pop(number, None)
+
+    async def audit_for(
+        self, market: int, book: BookReader, limit: int, *, seconds: float, timeout_s: float | None
+    ) -> Audit:
+        """The same for some time, with the exchange's other streams besides. Raises the same."""
+        seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
+        first = await self.audit(market, book, limit, timeout_s=timeout_s)
+        if seconds <= 0:
+            return first
+        self._runner.start_proof(market)
+        found, ends_at = [first], self._loop.time() + seconds
+        try:
+            while (left_s := ends_at - self._loop.time()) > 0:
+                await asyncio.sleep(min(left_s, _BETWEEN_AUDITS_S))
+                with suppress(RequestRejected):  # one refused snapshot says nothing about the book
+                    found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
+        finally:
+            sources = {} if self._closed else self._runner.end_proof(market)
+        named = {"rest": (len(found), 0)}
+        named |= {name.partition("@")[2]: (each.compared, each.skipped) for name, each in sources.items()}
+        parts = [each[1:5] for each in found]
+        parts += [(each.checked, each.differing, each.missing, each.extra) for each in sources.values()]
+        checked, differing, missing, extra = map(sum, zip(*parts, strict=True))
+        return Audit(found[-1].update_id, checked, differing, missing, extra, named)
+
+    async def start(self) -> None:
+        """Open the network and begin all books that were asked for. Raises NetworkError where the process
+        has no file descriptor left."""
+        if self.started or self._closed:
+            raise UsageError("a client runs once: make another with connect(…)")
+        try:
+            await self._start()
+        except OSError as error:
+            if told := lacks_descriptors(error):
+                raise NetworkError(told) from error
+            raise
+
+    async def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._network = self._make_network(self.wanted.settings)
+        try:
+            if self.wanted.snapshots is not None:
+                self._network = OwnSnapshots(
+                    self._network, self.wanted.snapshots, self.wanted.snapshot_places()
+                )
+            self._router = Router(flight_bytes=self.wanted.settings.flight_bytes)
+            self._keep_record()
+            self._core = ClientCore(
+                self._router,
+                random=random.random,
+                policy=self.wanted.settings.policy,
+                budgets=shared_budgets(),
+                own_snapshots=self.wanted.snapshots is not None,
+            )
+            self._runner = Runner(
+                self._core,
+                self._router,
+                self._network if self._recorder is None else RecordingNetwork(self._network, self._recorder),
+                on_notice=self._on_notice,
+                on_trouble=self._on_trouble,
+                on_audit=self._on_audit,
+                on_loop_ended=self._on_loop_ended,
+            )
+            for venue, symbol in self.wanted.books:
+                self._begin(venue, symbol)
+        except BaseException:
+            self._closed = True
+            await self._end()
+            raise
+
+    def add(self, symbol: str, exchange: str | None) -> B:
+        """Begin a book, or return the one that is there. Raises what `Wanted.book` raises, and
+        BookClosed once the client is closed."""
+        venue, parsed = self.wanted.book(exchange, symbol)
+        if self._network is None:
+            raise _not_started()
+        if self._closed:
+            raise BookClosed(exchange=venue.name, symbol=parsed, reason="the client is closed")
+        key = (venue.name, parsed)
+        book = self.books.get(key)
+        if book is not None and book.status is not Status.CLOSED:
+            return book
+        if book is not None:  # it ended; asking again is a new try
+            self.remove(key)
+        return self._begin(venue, parsed)
+
+    def add_all(self, several: Iterable[tuple[Venue, str]]) -> list[B]:
+        """Begin several books, as `Wanted.several` gives them, in one step. Raises what `add` raises."""
+        return [self.add(symbol, venue.name) for venue, symbol in several]
+
+    def remove(self, key: Key) -> None:
+        """End a book for good. The key must be one of `books`."""
+        market = self._markets[key]
+        self._markets = {each: number for each, number in self._markets.items() if each != key}
+        self.books = {each: book for each, book in self.books.items() if each != key}
+        if not self._closed:
+            self._runner.remove(market)
+
+    async def aclose(self) -> None:
+        """End all books and connections. May be called often and at any time."""
+        if self._closed or self._network is None:
+            self._closed = True
+            return
+        self._closed = True
+        self._runner.close()
+        try:
+            await self._end()
+        finally:
+            await self._end_kept()
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside the client, until it ends or the client does."""
+        task = self._loop.create_task(work)
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+
+    def check_loop(self) -> None:
+        """Raises UsageError anywhere but on the event loop of this client."""
+        if not self.started:
+            raise _not_started()
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is not self._loop:
+            raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def wait_synced(self, market: int, book: BookReader, *, timeout_s: float | None) -> None:
+        """Until that book is synced. Raises SyncTimeout, BookClosed or UnknownSymbol."""
+        await self._waiting.until_synced(lambda: {market: book}, timeout_s=timeout_s)
+
+    async def read_synced(
+        self, market: int, book: BookReader, levels: int | None, *, timeout_s: float | None
+    ) -> FrozenBook:
+        """A frozen book as soon as it is synced. Raises what `wait_synced` raises."""
+        return await self._waiting.read(market, book, levels, timeout_s=timeout_s)
+
+    async def wait_all_synced(self, keys: Sequence[Key] | None, *, timeout_s: float | None) -> None:
+        """Until these books are synced at the same moment; None for all, also those added meanwhile."""
+        await self._waiting.until_synced(self._finder(keys), timeout_s=timeout_s)
+
+    async def wait_any_synced(self, keys: Sequence[Key] | None, *, timeout_s: float | None) -> list[B]:
+        """Until one of these books is synced, or more; those that are, none where none was meant."""
+        return await self._waiting.until_any(self._finder(keys), timeout_s=timeout_s)
+
+    def _finder(self, keys: Sequence[Key] | None) -> Callable[[], Mapping[int, B]]:
+        if not self.started:
+            raise _not_started()
+        if keys is None:
+            return lambda: {self._markets[key]: book for key, book in self.books.items()}
+        chosen = {self._markets[key]: self.books[key] for key in keys}
+        return lambda: chosen
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _end_kept(self) -> None:
+        """Let callbacks hear of the end, then end them, too."""
+        kept = self._kept - {asyncio.current_task()}
+        if kept:
+            _, late = await asyncio.wait(kept, timeout=LAST_CALL_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _begin(self, venue: Venue, symbol: str) -> B:
+        wanted, key = self.wanted, (venue.name, symbol)
+        market = self._runner.add(venue, symbol, depth=wanted.depth, speed_ms=wanted.speed_ms)
+        book = self._make_book(self, self._router, market)
+        self._markets = {**self._markets, key: market}
+        self.books = {**self.books, key: book}
+        self._runner.followers.on_market(market)
+        return book
+
+    def _keep_record(self) -> None:
+        settings = self.wanted.settings
+        if settings.record_to is not None:
+            self._recorder = Recorder(settings.record_to, self.wanted.places())
+        if settings.flight_to is not None:
+            self._flights = Flights(settings.flight_to)
+
+    async def _end(self) -> None:
+        """Close the network, then finish the files."""
+        if self._network is not None:
+            await self._network.aclose()
+        if self._savings:
+            await asyncio.wait(self._savings)
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
+
+    def _on_loop_ended(self) -> None:
+        """On another thread: there is no loop that could close anything."""
+        self._closed = True
+        if self._recorder is not None:
+            self._recorder.close()
+        self.on_loop_ended()
+
+    def _on_audit(self, told: TellAudit) -> None:
+        done = self._audits.get(told.audit)
+        if done is None or done.done():
+            return
+        if told.found is None:
+            done.set_exception(_AuditFailed(told.reason, told.refusal))
+        else:
+            done.set_result(Audit(*told.found))
+
+    def _on_trouble(self, trouble: TellTrouble) -> None:
+        key = next((key for key, market in self._markets.items() if market == trouble.market), None)
+        if key is None:
+            return
+        exchange, symbol = key
+        if trouble.cause == "late":
+            logs.book_late(exchange=exchange, symbol=symbol, reason=trouble.reason)
+        if self._recorder is not None:
+            self._recorder.note(trouble.cause, exchange=exchange, symbol=symbol, reason=trouble.reason)
+        if self._flights is not None and self._flights.is_due(trouble.market, self.now_ns()):
+            log = self._router.flight_log(trouble.market)
+            reason = trouble.reason or trouble.cause
+            saving = self._loop.run_in_executor(None, self._flights.save, log, reason)
+            self._savings.add(saving)
+            saving.add_done_callback(self._savings.discard)
+
+    def _on_notice(self, notice: Notice) -> None:
+        self._waiting.on_notice(notice)
+        named = next((key for key, market in self._markets.items() if market == notice.market), None)
+        if named is not None:
+            if self._recorder is not None:
+                exchange, symbol = named
+                status, reason = notice.status.value, notice.reason
+                self._recorder.note("status", exchange=exchange, symbol=symbol, status=status, reason=reason)
+            logs.book_status(
+                exchange=named[0], symbol=named[1], status=notice.status.value, reason=notice.reason
+            )
+
+
+class _AuditFailed(Exception):
+    """There will be no comparison: the exchange refused it, or the book ended."""
+
+    def __init__(self, reason: str, refusal: Refusal | None) -> None:
+        super().__init__(reason)
+        self.refusal = refusal
+
+
+def _not_started() -> UsageError:
+    return UsageError("the client does not run yet: enter it first, with `async with connect(…)` or `with`")

@@ -1,0 +1,175 @@
+"""What a user asks of `connect`, checked at once and made into plain values.
+
+Nothing is opened here: every mistake of usage is raised by the call that contains it, long before
+anything runs. Not here: what cannot be known without the exchange, above all whether a symbol exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import index
+from typing import Any, TypeGuard
+
+from depthcache import venues
+from depthcache.arguments import parse_real
+from depthcache.client.follow import OnStale, parse_on_stale
+from depthcache.errors import InvalidArgument
+from depthcache.io.network.user_snapshots import SnapshotSource
+from depthcache.settings import Settings
+from depthcache.venues import Venue
+
+__all__ = ["Wanted", "is_listing", "parse_refresh", "parse_timeout", "wanted"]
+
+_LONGEST_S = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A checked request: which books of which venues, and how they are kept."""
+
+    books: tuple[tuple[Venue, str], ...]
+    """Each once, in the order asked for."""
+    venues: tuple[Venue, ...]
+    """Also those without a symbol yet."""
+    depth: int
+    speed_ms: int | None
+    on_stale: OnStale
+    settings: Settings
+    snapshots: SnapshotSource | None = None
+
+    def places(self) -> dict[str, str]:
+        """Base URL to exchange name of every exchange, for records of what came from where.
+
+        Some exchanges share their hosts: those of this client come before others, then the first named.
+        """
+        asked = {venue.name for venue in self.venues}
+        places: dict[str, str] = {}
+        for name in sorted(venues.names(), key=lambda name: name not in asked):
+            ends = self.settings.venue(name).endpoints
+            places.setdefault(ends.rest, name)
+            places.setdefault(ends.websocket, name)
+        return places
+
+    def snapshot_places(self) -> dict[str, str]:
+        """URL of the snapshots, without a query, to exchange name; otherwise as `places`."""
+        found = {name: self.settings.venue(name) for name in venues.names()}
+        places = {each.endpoints.rest + each.depth_path: name for name, each in reversed(found.items())}
+        return places | {each.endpoints.rest + each.depth_path: each.name for each in self.venues}
+
+    def book(self, exchange: str | None, symbol: str) -> tuple[Venue, str]:
+        """A further book, checked like those of `connect`.
+
+        `exchange` may be left out where there is exactly one. Raises UnknownExchange or
+        InvalidArgument.
+        """
+        if exchange is not None:
+            venue = self.settings.venue(exchange)
+        elif len(self.venues) == 1:
+            venue = self.venues[0]
+        else:
+            names = " or ".join(repr(each.name) for each in self.venues) or "any known exchange"
+            raise InvalidArgument(name="exchange", value=exchange, allowed=f"{names}; name one")
+        _check_for(venue, self.depth, self.speed_ms, self.settings)
+        return venue, venues.parse_symbol(symbol, venue)
+
+    def several(self, exchange: str | None, symbols: Iterable[str]) -> list[tuple[Venue, str]]:
+        """Further books of one exchange, all checked. Raises what `book` raises."""
+        return [self.book(exchange, symbol) for symbol in _listed(symbols)]
+
+
+def wanted(
+    exchange: str | Mapping[str, Iterable[str]],
+    symbols: Iterable[str] | None,
+    *,
+    depth: int,
+    on_stale: str,
+    speed_ms: int | None,
+    settings: Settings | None,
+    snapshots: SnapshotSource | None = None,
+) -> Wanted:
+    """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
+    if settings is None:
+        settings = Settings.from_environment()
+    elif not isinstance(settings, Settings):
+        raise InvalidArgument(name="settings", value=settings, allowed="a Settings(…) or None")
+    if snapshots is not None and not callable(snapshots):
+        allowed = "a callable that takes a SnapshotRequest, or None"
+        raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
+    books: dict[tuple[str, str], tuple[Venue, str]] = {}
+    places: dict[str, Venue] = {}
+    for name, listed in _by_exchange(exchange, symbols):
+        venue = settings.venue(name)
+        _check_for(venue, depth, speed_ms, settings)
+        places.setdefault(venue.name, venue)
+        for text in _listed(listed):
+            symbol = venues.parse_symbol(text, venue)
+            books.setdefault((venue.name, symbol), (venue, symbol))
+    return Wanted(
+        books=tuple(books.values()),
+        venues=tuple(places.values()),
+        depth=index(depth),
+        speed_ms=None if speed_ms is None else index(speed_ms),
+        on_stale=parse_on_stale(on_stale),
+        settings=settings,
+        snapshots=snapshots,
+    )
+
+
+def is_listing(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether somebody gave several things, one by one."""
+    # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def parse_timeout(timeout: float | None) -> float | None:
+    """Seconds to wait at most; None waits without end. Raises InvalidArgument."""
+    if timeout is None:
+        return None
+    return parse_real(timeout, name="timeout", allowed="seconds, 0 or more, or None", least=0)
+
+
+def parse_refresh(seconds: float | None) -> float | None:
+    """Seconds between refreshes; None for the default, 0 for never. Raises InvalidArgument."""
+    if seconds is None:
+        return None
+    allowed = f"0 to {_LONGEST_S:g}, or None"
+    return parse_real(seconds, name="seconds", allowed=allowed, least=0, most=_LONGEST_S)
+
+
+def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Settings) -> None:
+    """Depth and speed are rules of the venue, so a list without a symbol is checked, too."""
+    limit = venue.snapshot_limit(depth)
+    venue.stream("", speed_ms)
+    budget = int(venue.weight_per_minute * settings.policy.share)
+    if venue.snapshot_weight(limit) > budget:
+        allowed = f"what costs at most {budget} weight, the share of this client on {venue.name}"
+        raise InvalidArgument(name="depth", value=depth, allowed=allowed)
+
+
+def _by_exchange(
+    exchange: str | Mapping[str, Iterable[str]], symbols: Iterable[str] | None
+) -> Iterable[tuple[str, Iterable[str] | None]]:
+    if symbols is None and not isinstance(exchange, Mapping) and _may_be_symbols(exchange):
+        allowed = "an exchange name first, then symbols: connect('binance.com', ['BTCUSDT'])"
+        raise InvalidArgument(name="exchange", value=exchange, allowed=allowed)
+    if isinstance(exchange, Mapping):
+        if symbols is not None:
+            allowed = "nothing beside a mapping: it holds the symbols of each exchange"
+            raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
+        return exchange.items()
+    return ((exchange, symbols),)
+
+
+def _may_be_symbols(value: object) -> bool:
+    """Whether somebody gave symbols where the exchange should be."""
+    return isinstance(value, list | tuple | set) or (
+        isinstance(value, str) and value.isalnum() and value.isupper()
+    )
+
+
+def _listed(symbols: Iterable[str] | None) -> Iterable[str]:
+    if not is_listing(symbols):
+        allowed = "a list of symbols such as ['BTCUSDT', 'ETHUSDT']"
+        raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
+    return symbols

@@ -1,0 +1,277 @@
+"""Following books: when there is something, and the stream of it for an event loop.
+
+The work is native: a follower sits on the books, and whoever holds one tells it, whatever its consumer
+does. Here it gets a consumer. `blocking` has the twin for threads, `listen` the callbacks. Not here: what
+is told when (`crates/book/src/follow.rs`, readable in `reference/follow.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
+
+from depthcache._native import Follower, Update
+from depthcache.arguments import parse_real, parse_whole
+from depthcache.errors import InvalidArgument, UsageError
+from depthcache.io.followers import Followers, Wish
+from depthcache.model import Status
+from depthcache.pickling import OneProcess
+
+if TYPE_CHECKING:
+    from depthcache.client.client import Client
+
+__all__ = [
+    "BUFFER",
+    "BUFFER_BYTES",
+    "AnyMode",
+    "FollowMode",
+    "FollowOptions",
+    "OnStale",
+    "Stream",
+    "Updates",
+    "make_follower",
+    "parse_on_stale",
+    "parse_wish",
+]
+
+BUFFER, BUFFER_BYTES = 1_000, 16 * 1024 * 1024
+_WITHOUT_A_PAUSE = 64
+"""Items given one after the other before the event loop gets its turn."""
+
+
+class FollowMode(StrEnum):
+    """When following a book brings an item. Each is bounded: a slow consumer loses states, never memory.
+
+    The word may be given instead: `book.updates("best")`.
+    """
+
+    EVERY = "every"
+    """Every update, with the levels it changed."""
+    LATEST = "latest"
+    """The newest book, when any level changed."""
+    INTERVAL = "interval"
+    """The newest book at fixed times (`interval_ms`), if any level changed."""
+    BEST = "best"
+    """The newest book, when a best price or its quantity is another than last told."""
+    LEVELS = "levels"
+    """The newest book, when one of the best `levels` is another than last told."""
+    STATUS = "status"
+    """When the status is another."""
+
+
+AnyMode: TypeAlias = FollowMode | Literal["every", "latest", "interval", "best", "levels", "status"]
+
+
+OnStale: TypeAlias = Literal["raise", "serve", "wait"]
+
+
+class FollowOptions(TypedDict, total=False):
+    """What may be said of following besides mode and levels.
+
+    Attributes:
+        interval_ms: mode `interval`: milliseconds between two items of a book, 1 or more.
+        on_stale: of a book that is not synced: `raise` gives one item whose status says so and whose levels
+            raise BookNotSynced, `serve` gives the same with the last known levels, `wait` gives none until
+            it is synced again. The default is that of `connect`.
+        buffer: mode `every`: items kept for a consumer that does not come, 1,000 by default.
+        buffer_bytes: the same in bytes, 16 MiB by default.
+    """
+
+    interval_ms: float | None
+    on_stale: OnStale | None
+    buffer: int
+    buffer_bytes: int
+
+
+def parse_on_stale(on_stale: object) -> OnStale:
+    """What reading a book does that is not synced. Raises InvalidArgument."""
+    if on_stale not in ("raise", "serve", "wait"):
+        raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise', 'serve' or 'wait'")
+    return on_stale
+
+
+def parse_wish(mode: AnyMode, levels: int | None, default: OnStale, options: FollowOptions) -> Wish:
+    """Check what a consumer wants; `default`: what it gets of a book that is not synced where it says
+    nothing. Raises InvalidArgument."""
+    if unknown := options.keys() - FollowOptions.__annotations__:
+        allowed = ", ".join(FollowOptions.__annotations__)
+        raise InvalidArgument(name=min(unknown), value=options[min(unknown)], allowed=f"one of {allowed}")  # type: ignore[literal-required]
+    try:
+        parsed = FollowMode(mode)
+    except ValueError:
+        allowed = " or ".join(repr(each.value) for each in FollowMode)
+        raise InvalidArgument(name="mode", value=mode, allowed=allowed) from None
+    least = 1 if parsed is FollowMode.LEVELS else 0
+    if levels is not None or least:
+        allowed = f"a number of levels, {least} or more" + ("" if least else ", or None for all")
+        levels = parse_whole(levels, name="levels", allowed=allowed, least=least)
+    given = {
+        "buffer": options.get("buffer", BUFFER),
+        "buffer_bytes": options.get("buffer_bytes", BUFFER_BYTES),
+    }
+    buffer = {
+        name: parse_whole(number, name=name, allowed="a number, 0 or more", least=0)
+        for name, number in given.items()
+    }
+    on_stale = options.get("on_stale")
+    return Wish(
+        mode=parsed.value,
+        levels=levels,
+        interval_ns=_interval_ns(parsed, options.get("interval_ms")),
+        on_stale=default if on_stale is None else parse_on_stale(on_stale),
+        **buffer,
+    )
+
+
+def _interval_ns(mode: FollowMode, interval_ms: object) -> int:
+    if mode is not FollowMode.INTERVAL:
+        if interval_ms is not None:
+            allowed = "None in this mode; mode='interval' has items every so many milliseconds"
+            raise InvalidArgument(name="interval_ms", value=interval_ms, allowed=allowed)
+        return 0
+    allowed = "milliseconds, from 1 to those of a day"
+    wait_ms = parse_real(interval_ms, name="interval_ms", allowed=allowed, least=1, most=86_400_000)
+    return round(wait_ms * 1_000_000)
+
+
+def make_follower(
+    client: Client[Any], wish: Wish, tell: Callable[[], None], *, market: int | None, announces: bool
+) -> Follower:
+    """A follower of one market, or of all that the client has and will have (None).
+
+    Raises UsageError before the client runs.
+    """
+    markets = client.markets if market is None else lambda: (market,)
+    every_book = market is None
+    follower = client.followers.follow(markets, wish, tell, every_book=every_book, announces=announces)
+    if not (every_book or follower.markets):
+        follower.finish()  # the book ended meanwhile
+    return follower
+
+
+class Stream(OneProcess):
+    """What the iterators of both faces share: a follower, and its end."""
+
+    _pickle_instead = "pickle the updates that it brings"
+
+    def __init__(self, followers: Followers, follower: Follower, *, is_single: bool) -> None:
+        self._followers, self._follower, self._is_single = followers, follower, is_single
+        self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it brings nothing any more."""
+        return self._closed
+
+    @property
+    def held(self) -> int:
+        """Items that wait here for their consumer (mode `every`; 0 in all others)."""
+        return self._follower.held_items
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of these items, about; at most `buffer_bytes`."""
+        return self._follower.held_bytes
+
+    def close(self) -> None:
+        """Follow no longer; the iteration ends. May be called more than once."""
+        if not self._closed:
+            self._closed = True
+            self._followers.forget(self._follower)
+
+    def __del__(self) -> None:
+        """An iterator that was left in the middle leaves nothing in its books."""
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._follower.markets} books, {self.held} items wait"
+        return f"<{type(self).__module__}.{type(self).__name__}: {state}>"
+
+    def take_now(self, now_ns: int) -> Update | None:
+        """The next item that is there at `now_ns` of the client's clock, None without one; the last one of
+        a single book closes the stream."""
+        item = None if self._closed else self._follower.take(now_ns)
+        if item is None:
+            if self._follower.is_over:
+                self.close()
+        elif self._is_single and item.status is Status.CLOSED:
+            self.close()
+        return item
+
+
+class _Signal:
+    """Somebody on an event loop waits until told."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Future[None] | None = None
+
+    def tell(self) -> None:
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
+
+
+class Updates(Stream):
+    """The items of one book, or of many, as they come: `async for update in book.updates():`.
+
+    Leaving the loop in any way (`break`, an error, cancellation) loses nothing and hurts nothing: the
+    next `async for` goes on where this one stopped. `close()`, `async with` or forgetting the object ends
+    it. One task at a time, on the event loop of the client.
+    """
+
+    def __init__(self, client: Client[Any], wish: Wish, *, market: int | None) -> None:
+        """Made by `updates` of a book or of books: a `wish`, and the number of a `market`, None for all."""
+        self._client, self._signal, self._given = client, _Signal(), 0
+        follower = make_follower(client, wish, self._signal.tell, market=market, announces=True)
+        super().__init__(client.followers, follower, is_single=market is not None)
+
+    def close(self) -> None:
+        """Follow no longer; the iteration ends. May be called more than once."""
+        super().close()
+        self._signal.tell()
+
+    async def aclose(self) -> None:
+        """The same."""
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Update:
+        """The next item. Ends after the item that says closed, and with the client."""
+        self._client.check_loop()
+        if self._given >= _WITHOUT_A_PAUSE:
+            self._given = 0
+            await asyncio.sleep(0)  # before an item is taken: who is cancelled here loses none
+        while True:
+            update = self.take_now(self._client.now_ns())
+            if update is not None:
+                self._given += 1
+                return update
+            if self._closed:
+                raise StopAsyncIteration
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self._signal.waiting is not None:
+            raise UsageError("another task waits for the next item of this stream: make one for each")
+        self._given = 0
+        self._signal.waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._signal.waiting
+        finally:
+            self._signal.waiting = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,298 @@
+"""The books users hold: `LiveBook` of a running client, and `Book` without any network.
+
+All reading is native; this file adds only what needs Python: waiting, age, and the rules of a venue.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, Unpack, cast
+
+from depthcache import _native, venues
+from depthcache.client.callbacks import Callback, Listener, listen
+from depthcache.client.config import parse_refresh
+from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Updates, parse_on_stale, parse_wish
+from depthcache.errors import BookClosed, InvalidArgument
+from depthcache.model import Audit, Lag, SnapshotOutcome, Status
+
+if TYPE_CHECKING:
+    from depthcache._native import Frame, FrozenBook, Router
+    from depthcache.client.client import Client
+    from depthcache.io.followers import Wish
+
+__all__ = ["Book", "LiveBook", "LiveReader"]
+
+
+class LiveReader(_native.BookReader):
+    """What the live books of both faces share."""
+
+    _client: Client[Any]
+    _number: int
+
+    def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
+        """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
+        self = super().__new__(cls, router, market, serve_stale=client.wanted.on_stale == "serve")
+        self._client, self._number = client, market
+        return self
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last applied update was received; None before the first.
+
+        A quiet market has an old book that is right; `status` says whether it can be trusted.
+        """
+        updated_ns = self.updated_ns
+        return None if updated_ns is None else max(0, self._client.now_ns() - updated_ns) / 1e9
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection that carries this book was lost and another took its place.
+
+        A planned successor, before the exchange's 24 h cut, is none; a closed book has none any more.
+        """
+        return self._client.reconnects(self._number)[0]
+
+    @property
+    def reconnected_at(self) -> float | None:
+        """When that was last: seconds of the clock `depthcache.now_ns`; None for never."""
+        at_ns = self._client.reconnects(self._number)[1]
+        return None if at_ns is None else at_ns / 1e9
+
+    @property
+    def lag(self) -> Lag | None:
+        """How late the last update was, by the exchange's event time and an estimate of its clock.
+
+        Before the first update of a book that waits for one, it is how late the diffs are that come
+        meanwhile. Steps of the system's clock change nothing. None before the first diff, and for the first
+        seconds of a client, until the exchange was asked for its time.
+        """
+        event_time_us, updated_ns = self._times
+        if updated_ns is None:
+            updated_ns, event_time_us = self._client.heard(self._number) or (None, None)
+        if event_time_us is None or updated_ns is None:
+            return None
+        return self._client.lag(self._number, event_time_us, updated_ns)
+
+    def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
+        """Raises InvalidArgument, and BookClosed for a book that brings nothing any more."""
+        wish = parse_wish(mode, levels, self._client.wanted.on_stale, options)
+        if self.status is Status.CLOSED:
+            raise BookClosed(exchange=self.exchange, symbol=self.symbol, reason=self.reason)
+        return wish
+
+    def _waits(self, on_stale: OnStale | None) -> bool:
+        """Whether a read waits for the book. Raises InvalidArgument."""
+        wanted = self._client.wanted.on_stale
+        return (wanted if on_stale is None else parse_on_stale(on_stale)) == "wait"
+
+    def _audit_limit(self, levels: int | None) -> int:
+        """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
+        venue = self._client.wanted.settings.venue(self.exchange)
+        return venue.snapshot_limit(self._client.wanted.depth if levels is None else levels)
+
+    def save_flight(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
+        """Write the newest raw frames of this book, its snapshot and the book itself to a new file at `path`.
+
+        `reason`: why, to be read in the file. `depthcache verify` replays it. How far back it reaches is
+        `Settings(flight_bytes=…)`. Raises FileExistsError and OSError.
+        """
+        self._client.save_flight(self._number, Path(path), reason)
+
+    def __repr__(self) -> str:
+        age = self.age
+        parts = (
+            f"{self.symbol} on {self.exchange}: {self.status}",
+            f" ({self.reason})" if self.reason else "",
+            "" if self.last_update_id is None else f", update id {self.last_update_id}",
+            "" if age is None else f", {age:.1f} s old",
+        )
+        return f"<{type(self).__name__} {''.join(parts)}>"
+
+
+class LiveBook(LiveReader):
+    """The live book of one market. Reads may come from any thread and always see whole updates.
+
+    Each read is atomic by itself: `best` and `freeze` see both sides of one update id. Two separate
+    reads are two moments: between `book.bids[0]` and `book.asks[0]` an update may be applied, so the
+    pair may never have existed. For values that belong together use `best` or one `freeze`.
+
+    Reads of levels raise BookNotSynced while the book cannot be trusted, and BookClosed once it was
+    removed or its client is closed (only `read` waits until it is synced); `status`, `reason`, `since_ns`,
+    `age`, `complete_to`, `coverage`, `last_update_id` and `repr` never raise. With `on_stale="serve"` the
+    last known book is read instead, and `status` tells that it is not the present.
+    """
+
+    async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
+        """Wait until the book is synced; at once where it is.
+
+        `timeout`: seconds, None for no end. Raises SyncTimeout, BookClosed when the book or its client
+        is closed, UnknownSymbol when the exchange does not know the symbol.
+        """
+        await self._client.wait_synced(self._number, self, timeout_s=timeout)
+
+    async def read(
+        self,
+        levels: int | None = None,
+        *,
+        on_stale: OnStale | None = None,
+        timeout: float | None = 30,  # noqa: ASYNC109
+    ) -> FrozenBook:
+        """As `freeze` of `levels` a side; with `on_stale="wait"` it waits until the book is synced.
+
+        `on_stale`: None takes that of `connect`. `timeout`: seconds to wait, None for no end. Raises
+        SyncTimeout, and what `wait_synced` and `freeze` raise.
+        """
+        if not self._waits(on_stale):
+            return self.freeze(levels, on_stale=on_stale)
+        return await self._client.read_synced(self._number, self, levels, timeout_s=timeout)
+
+    def updates(
+        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+    ) -> Updates:
+        """Follow this book: `async for update in book.updates("best"):`. Each item is an `Update`.
+
+            mode        an item comes …
+            latest      with the newest book, when any level changed
+            every       for every update, with the levels it changed (`update.changes`)
+            interval    with the newest book at most every `interval_ms`, if any level changed
+            best        with the newest book, when a best price or its quantity is another than last told
+            levels      the same for any of the best `levels`
+            status      when the status is another
+
+        `levels`: a side in each item, None for all; fresh items of `every` hold all. Further
+        `options`: `interval_ms`, `on_stale`, `buffer`, `buffer_bytes`, as `depthcache.FollowOptions` says.
+        The first item comes as soon as the book is synced. A slow consumer loses states in between, which
+        the next item counts in `skipped`; where `every` lost updates, the next item is `is_fresh`: a whole
+        book to go on from. The last item says closed, then the iteration ends. Raises InvalidArgument, and
+        BookClosed.
+        """
+        return Updates(self._client, self._wish(mode, levels, options), market=self._number)
+
+    def on_update(
+        self,
+        callback: Callback,
+        mode: AnyMode = "latest",
+        *,
+        levels: int | None = 20,
+        **options: Unpack[FollowOptions],
+    ) -> Listener:
+        """Call `callback`, a function or a coroutine function, with each item that `updates` would give.
+
+        `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them. It is called on the
+        event loop, one call after the other, until `close()` of what this returns, or the end of the book.
+        An error in it is counted and logged, and changes nothing. Raises InvalidArgument, BookClosed, and
+        UsageError on another event loop.
+        """
+        wish = self._wish(mode, levels, options)
+        return listen(self._client, wish, callback, market=self._number)
+
+    def refresh(self) -> None:
+        """Have a snapshot merged into this book, as deep as the client's depth; returns at once.
+
+        The book never leaves sync for it; wrong prices are right afterwards (`counters["corrections"]`). It
+        waits for its turn within the client's share of the weight. `audit` is the same and tells what it
+        found. Nothing for a closed book.
+        """
+        self._client.refresh(self._number, self._audit_limit(None))
+
+    def refresh_every(self, seconds: float | None) -> None:
+        """Have that done by itself every so many `seconds`; None: as the policy says (an hour), 0: never.
+
+        Raises InvalidArgument.
+        """
+        self._client.refresh_every(self._number, parse_refresh(seconds))
+
+    def resync(self) -> None:
+        """Give the book up and build it anew from a new snapshot; returns at once.
+
+        It cannot be read until that has come. Hardly ever needed: a book that lost its place does this by
+        itself, and `refresh` corrects prices without it. Nothing for a closed book.
+        """
+        self._client.resync(self._number)
+
+    async def audit(
+        self,
+        levels: int | None = None,
+        *,
+        seconds: float = 0.0,
+        timeout: float | None = 60,  # noqa: ASYNC109
+    ) -> Audit:
+        """Compare this book with a snapshot of the exchange at the same update id.
+
+        Inside the range that both prove every price is checked. What was wrong is right afterwards; the
+        complete range is then what the snapshot proves. Costs the weight of one snapshot, within the
+        client's share, so it may wait for its turn.
+
+        `levels`: how deep, the client's depth when None. `seconds`: go on for so long, with a snapshot
+        every 20 s and with the partial depth and bookTicker streams besides, each where its update id is
+        the book's. `timeout`: seconds for each snapshot, None for no end. Raises SyncTimeout, BookClosed,
+        RequestRejected when the exchange refuses the snapshot (the book itself goes on; of many snapshots,
+        only the first), InvalidArgument for levels that no snapshot of the exchange has.
+        """
+        limit = self._audit_limit(levels)
+        client = self._client
+        return await client.audit_for(self._number, self, limit, seconds=seconds, timeout_s=timeout)
+
+
+class Book(_native.Book):
+    """A book without any network, by the rules of an exchange: you bring snapshots and frames.
+
+        book = depthcache.Book("binance.com")
+        book.load_snapshot(body, limit=1000)
+        book.apply(frame)        # APPLIED, STALE, WAITING, GAP or IGNORED
+
+    After GAP, and before the first snapshot, reads of levels raise BookNotSynced until `load_snapshot`
+    brings a snapshot that fits; diffs are kept meanwhile. `on_stale="serve"` reads the last known book
+    instead; `status` tells that it is not the present.
+
+    `symbol`: messages of another one raise SymbolMismatch; without it the first message that names one
+    decides. Raises UnknownExchange or InvalidArgument.
+    """
+
+    def __new__(
+        cls, exchange: str, symbol: str | None = None, *, on_stale: Literal["raise", "serve"] = "raise"
+    ) -> Self:
+        """An empty book. `on_stale`: what reads do while it is not synced."""
+        venue = venues.venue(exchange)
+        parsed = None if symbol is None else venues.parse_symbol(symbol, venue)
+        if on_stale not in ("raise", "serve"):
+            raise InvalidArgument(name="on_stale", value=on_stale, allowed="raise, serve")
+        return super().__new__(cls, venue.name, parsed, venue.continuity, serve_stale=on_stale == "serve")
+
+    def load_snapshot(
+        self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
+    ) -> SnapshotOutcome:
+        """Install the bytes of a REST depth answer, its `body`, that was asked with `limit`.
+
+        The limit decides how deep the book is complete: fewer levels than it show the whole side.
+        None: unknown. A limit above the exchange's maximum counts as the maximum where the exchange
+        cuts it (spot). Kept diffs newer than the snapshot are applied at once.
+
+        `latest_us`: when the answer came, in microseconds since 1970 on the exchange's clock. Spot bodies
+        tell no time, and without one old diffs that arrive late cannot be told from ids that began anew
+        before the first diff was applied; futures bodies have `E` and `T`.
+
+        An older snapshot changes nothing (`TOO_OLD`): one with a lower id than a synced book's, or, after
+        GAP, one that leaves a hole before the kept diffs. A lower id is taken where ids began anew: when
+        `apply` has said so (GAP, and the kept diffs continue the snapshot); when the snapshot was made
+        clearly after what the book holds; or when every diff since the last snapshot was at or before it and
+        nothing tells their order in time. The same id replaces the levels.
+
+        Raises InvalidArgument for a limit that the exchange refuses, MalformedSnapshot for other bytes,
+        SymbolMismatch for a snapshot of another symbol; nothing is changed then.
+        """
+        served = None if limit is None else venues.venue(self.exchange).served_limit(limit)
+        if latest_us is not None and (isinstance(latest_us, bool) or not 0 < _whole(latest_us) < 10**17):
+            allowed = "microseconds since 1970 as a whole number, or None"
+            raise InvalidArgument(name="latest_us", value=latest_us, allowed=allowed)
+        return super().load_snapshot(body, limit=served, latest_us=latest_us)
+
+
+def _whole(value: object) -> int:
+    """A whole number, also one of numpy; 0 for anything else."""
+    try:
+        return index(cast("SupportsIndex", value))
+    except TypeError:
+        return 0

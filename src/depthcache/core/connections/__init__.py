@@ -1,0 +1,1 @@
+"""Which streams come over which connections, and how a connection stays up."""

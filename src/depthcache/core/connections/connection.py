@@ -1,0 +1,371 @@
+"""A link: a group of streams and the one connection that carries them now.
+
+Theory of operation. A link wants to be connected as long as it has streams. Connections come and go
+under it, each with a number of its own; when one is gone, for whatever reason, the next is tried
+after a jittered pause that doubles up to a cap, without an end, and within the venue's limit of
+connects. A connection that is silent is asked for a sign of life before it is believed dead; one
+that does not reply is replaced. One that nears the end of its allowed life, or is told of it, gets a
+successor, a link of its own, before it is given up (`plane`).
+
+All that a link needs to know about its connection is in `connection` and `_opened_ns`: no
+connection (waiting for CONNECT), one that is opening, one that is open.
+
+Not here: which stream belongs on which link (`plane`), what the messages say (`subscriptions`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from depthcache.core.commands import CloseConnection, OpenConnection, Send
+from depthcache.core.connections.arbitration import Strand
+from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
+from depthcache.core.connections.subscriptions import Message, Subscriptions
+from depthcache.core.context import Context
+from depthcache.core.policy import to_ns
+from depthcache.core.timers import Timer
+from depthcache.venues.venue import Venue
+
+__all__ = ["Link", "Owner", "Refusal"]
+
+_TOO_MANY = 4
+"""Binance's code "Too many subscriptions"; the connection is closed with 1008 after it (2026-10-07)."""
+_POLICY_CLOSE = 1008
+"""Close code after a broken limit (measured 2026-10-07): come back more slowly."""
+_SLOW_ATTEMPT = 4
+_YOUNG_S = 10.0
+_TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a handshake was answered with: HTTP status, and the headers Retry-After and Date as they came."""
+
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
+
+
+class Owner(Protocol):
+    """Who decides about links (the plane)."""
+
+    def on_too_many(self, link: Link, names: tuple[str, ...], now_ns: int) -> None:
+        """The exchange refused these streams because the connection has too many."""
+
+    def on_end_of_life(self, link: Link, now_ns: int) -> None:
+        """The connection will end: another is to be there before."""
+
+    def on_lost(self, link: Link, now_ns: int) -> None:
+        """The connection is gone."""
+
+
+class Link:
+    """One group of streams. Order of calls: `add` streams, then every `on_…` as it happens."""
+
+    def __init__(self, context: Context, venue: Venue, owner: Owner) -> None:
+        self.number: int = next(context.link_numbers)
+        self.subscriptions: Subscriptions = Subscriptions(context, venue.names_per_message)
+        self._context = context
+        self.venue = venue
+        self._owner = owner
+        self._budget = context.budgets.of(venue)
+        self.connection: int | None = None
+        """The number of the connection that carries the streams now."""
+        self._opened_ns: int | None = None
+        self._alive_ns = 0
+        self.connects: int = 0
+        """How often a connection was tried."""
+        self._attempt = 0
+        self._next_message_ns = 0
+
+    # --- getters ---------------------------------------------------------------------------
+
+    @property
+    def owner(self) -> str:
+        """As `pacing.Asker.owner`."""
+        return f"link {self.number}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can come."""
+        return self._opened_ns is not None
+
+    def last_life_ns(self) -> int:
+        """When the last sign of life came, 0 for never."""
+        return self._last_life_ns()
+
+    def is_young(self, now_ns: int) -> bool:
+        """Whether the connection was made a moment ago."""
+        return self._opened_ns is None or now_ns - self._opened_ns < to_ns(_YOUNG_S)
+
+    def last_data_ns(self) -> int:
+        """When the last diff came, 0 for never."""
+        if self.connection is None:
+            return 0
+        return self._context.router.traffic(self.connection)[3] or 0
+
+    # --- commands --------------------------------------------------------------------------
+
+    def add(self, name: str, subscriber: Strand, now_ns: int) -> None:
+        """Carry one more stream."""
+        live = self.subscriptions.add(name, subscriber)
+        if self.connection is None and not self._waits_to_connect():
+            self._connect(now_ns)
+        elif self.is_open:
+            self._attach(name, subscriber, now_ns)
+            if live:
+                subscriber.on_live(now_ns)
+            self._talk(now_ns)
+
+    def remove(self, name: str, now_ns: int) -> None:
+        """Carry a stream no longer."""
+        if self.is_open and self.connection is not None:
+            self._context.router.unroute(self.connection, name)
+        self.subscriptions.remove(name)
+        self._talk(now_ns)
+
+    def renew(self, name: str, now_ns: int) -> None:
+        """Leave a stream and subscribe it again."""
+        self.subscriptions.renew(name)
+        self._talk(now_ns)
+
+    def renew_in(self, seconds: float, now_ns: int) -> None:
+        """Look for a successor again after that time."""
+        if self.is_open:
+            self._context.deadlines.set(Timer.RENEW, self.number, now_ns + to_ns(seconds))
+
+    def reconnect(self, reason: str, now_ns: int) -> None:
+        """Give up the connection and make another."""
+        if self.connection is not None:
+            self._context.commands.append(CloseConnection(self.connection))
+            self._go_down(reason, now_ns)
+
+    def recover(self, now_ns: int) -> None:
+        """Something raised on the way: the one state that is known for sure is a new connection."""
+        if self.connection is not None:
+            self.reconnect("this client made a mistake with the connection", now_ns)
+        else:
+            self.go_on(now_ns)
+
+    def go_on(self, now_ns: int) -> None:
+        """Connect or say what is to be said, unless that is on its way."""
+        if self.connection is not None:
+            self._talk(now_ns)
+        elif len(self.subscriptions) and not self._waits_to_connect():
+            self._connect(now_ns)
+
+    def shut(self) -> None:
+        """Close for good: no stream is wanted any more."""
+        if self.connection is not None:
+            self._context.commands.append(CloseConnection(self.connection))
+            self._forget_connection()
+        self._context.deadlines.clear(self.number, *_TIMERS)
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_open(self, now_ns: int) -> None:
+        """The connection is open: route and subscribe everything."""
+        if self.connection is None or self.is_open:
+            return
+        deadlines, lifetime_s = self._context.deadlines, self.venue.connection_lifetime_s
+        self._budget.on_connected(now_ns)
+        self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
+        deadlines.clear(self.number, Timer.OPENING)
+        # Links opened together must not be renewed together.
+        renew_s = lifetime_s * self._context.policy.renew_at * (1.0 - 0.1 * self._context.random())
+        deadlines.set(Timer.RENEW, self.number, now_ns + to_ns(renew_s))
+        deadlines.set(Timer.LIFE, self.number, now_ns + self._quiet_ns())
+        for name, subscriber in self.subscriptions.subscribers():
+            self._attach(name, subscriber, now_ns)
+        self._talk(now_ns)
+
+    def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: Refusal = Refusal()) -> None:
+        """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
+        words = f"the connection {'broke' if self.is_open else 'could not be made'}"
+        shown = f"{words}: {reason}" if reason else words
+        if refusal.status is not None and not self.is_open:
+            held_s = self._budget.on_refused_connect(
+                refusal.status, refusal.retry_after, refusal.date, now_ns
+            )
+            shown += "" if held_s is None else f"; nothing connects to it for {held_s:,.0f} s"
+        if code == _POLICY_CLOSE:
+            self._attempt = max(self._attempt, _SLOW_ATTEMPT)
+        self._go_down(f"{shown} (close code {code})" if code is not None else shown, now_ns)
+
+    def on_alive(self, now_ns: int) -> None:
+        """A ping of this side was answered, or something arrived that was waited for and is no diff."""
+        self._alive_ns = max(self._alive_ns, now_ns)
+
+    def on_control(self, payload: bytes, now_ns: int) -> None:
+        """A control message arrived. What nobody waits for is no sign of life."""
+        message = read_reply(payload)
+        if isinstance(message, Shutdown):
+            self.on_alive(now_ns)
+            self._owner.on_end_of_life(self, now_ns)
+        elif isinstance(message, Reply):
+            self._on_reply(message, now_ns)
+
+    def on_data(self, name: str, now_ns: int) -> None:
+        """The first diff of a stream arrived."""
+        self.subscriptions.on_data(name, now_ns)
+
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """A deadline of this link is due."""
+        match timer:
+            case Timer.CONNECT:
+                self._connect(now_ns)
+            case Timer.OPENING:
+                self.reconnect("the connection did not open in time", now_ns)
+            case Timer.MESSAGE:
+                self._talk(now_ns)
+            case Timer.REPLY:
+                self._on_no_reply(now_ns)
+            case Timer.LIFE:
+                self._look_for_life(now_ns)
+            case Timer.RENEW:
+                self._owner.on_end_of_life(self, now_ns)
+            case _:
+                pass  # of somebody else
+
+    # --- connections -----------------------------------------------------------------------
+
+    def _waits_to_connect(self) -> bool:
+        return self._context.deadlines.pending(Timer.CONNECT, self.number) is not None
+
+    def _connect(self, now_ns: int) -> None:
+        context = self._context
+        free_at_ns = self._budget.take_connect(context.policy.share, now_ns)
+        if free_at_ns > now_ns:
+            context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
+            return
+        connection = next(context.connection_numbers)
+        context.router.open_connection(connection)
+        self.connection = connection
+        self.connects += 1
+        context.carriers[connection] = self
+        context.deadlines.clear(self.number, Timer.CONNECT)
+        context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
+        context.commands.append(OpenConnection(connection, self.venue.stream_url()))
+
+    def _go_down(self, reason: str, now_ns: int) -> None:
+        policy = self._context.policy
+        was_open_ns = 0 if self._opened_ns is None else now_ns - self._opened_ns
+        if was_open_ns >= to_ns(policy.stable_s):
+            self._attempt = 0
+        self._forget_connection()
+        self._context.deadlines.clear(self.number, *_TIMERS)
+        pause_ns = self._context.backoff_ns(self._attempt, policy.connect_base_s, policy.connect_cap_s)
+        self._attempt += 1
+        # What heals is armed before anybody is told.
+        self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
+        self.subscriptions.on_down()
+        for _, subscriber in self.subscriptions.subscribers():
+            subscriber.on_disconnected(reason, now_ns)
+        self._owner.on_lost(self, now_ns)
+
+    def _forget_connection(self) -> None:
+        """Whatever still comes from that connection is not ours any more."""
+        if self.connection is not None:
+            self._context.carriers.pop(self.connection, None)
+            self._context.router.close_connection(self.connection)
+        self.connection = self._opened_ns = None
+
+    def _attach(self, name: str, subscriber: Strand, now_ns: int) -> None:
+        """Frames may come before the reply to SUBSCRIBE, so the way is open before it is sent."""
+        if self.connection is not None:
+            router = self._context.router
+            if subscriber.takes_diffs:
+                router.route(self.connection, name, subscriber.market)
+            else:
+                router.listen(self.connection, name)
+            subscriber.on_connected(now_ns)
+
+    # --- messages --------------------------------------------------------------------------
+
+    def _talk(self, now_ns: int) -> None:
+        """Send the next message if there is one and the pace allows it."""
+        if not self.is_open or self.subscriptions.awaiting is not None:
+            return
+        deadlines = self._context.deadlines
+        if now_ns < self._next_message_ns:
+            deadlines.set(Timer.MESSAGE, self.number, self._next_message_ns)
+            return
+        message = self.subscriptions.next_message(now_ns)
+        if message is not None:
+            self._send(message, now_ns)
+            return
+        retry_ns = self.subscriptions.next_retry_ns()
+        if retry_ns is not None:
+            deadlines.set(Timer.MESSAGE, self.number, max(retry_ns, now_ns + 1))
+
+    def _send(self, message: Message, now_ns: int) -> None:
+        policy = self._context.policy
+        if self.connection is None:
+            return
+        self._context.commands.append(Send(self.connection, message.text))
+        # Pongs count, too, so messages keep to the share and never come in bursts.
+        pace = max(self.venue.messages_per_second * policy.share, 0.1)
+        self._next_message_ns = now_ns + to_ns(1.0 / pace)
+        self._context.deadlines.clear(self.number, Timer.MESSAGE)
+        asked_for_life = message.method == "LIST_SUBSCRIPTIONS"
+        patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
+        self._context.deadlines.set(Timer.REPLY, self.number, now_ns + to_ns(patience_s))
+
+    def _on_reply(self, reply: Reply, now_ns: int) -> None:
+        awaited = self.subscriptions.awaiting
+        # Errors may come without the number: a message that was not understood has none.
+        if awaited is None or reply.number not in (awaited.number, None):
+            return
+        if reply.number is None and reply.error is None:
+            return
+        self.on_alive(now_ns)
+        self._context.deadlines.clear(self.number, Timer.REPLY)
+        if reply.error is None:
+            self.subscriptions.on_done(now_ns)
+        else:
+            code, text = reply.error
+            shown = text if code is None else f"code {code}: {text}"
+            reason = f"the exchange refused the stream: {shown}"
+            names = self.subscriptions.on_refused(reason, now_ns)
+            if code == _TOO_MANY and names:
+                self._owner.on_too_many(self, names, now_ns)
+        self._talk(now_ns)
+
+    def _on_no_reply(self, now_ns: int) -> None:
+        awaited = self.subscriptions.awaiting
+        if awaited is None:
+            return
+        asked_for_life = awaited.method == "LIST_SUBSCRIPTIONS"
+        policy = self._context.policy
+        patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
+        timeout_ns = to_ns(patience_s)
+        if self.subscriptions.proven(awaited) or (
+            asked_for_life and self._last_life_ns() > now_ns - timeout_ns
+        ):
+            self.subscriptions.on_done(now_ns)
+            self._talk(now_ns)
+            return
+        what = "nothing arrives any more" if asked_for_life else f"no reply to {awaited.method}"
+        self.reconnect(f"{what} within {patience_s:g} s", now_ns)
+
+    # --- life ------------------------------------------------------------------------------
+
+    def _quiet_ns(self) -> int:
+        """How long nothing at all may arrive before a sign of life is asked for."""
+        return to_ns(self._context.policy.quiet_connection_s)
+
+    def _last_life_ns(self) -> int:
+        if self.connection is None:
+            return self._alive_ns
+        return max(self._alive_ns, self._context.router.traffic(self.connection)[2] or 0)
+
+    def _look_for_life(self, now_ns: int) -> None:
+        quiet_since_ns = self._last_life_ns()
+        due_ns = quiet_since_ns + self._quiet_ns()
+        if due_ns > now_ns:
+            self._context.deadlines.set(Timer.LIFE, self.number, due_ns)
+            return
+        self._context.deadlines.set(Timer.LIFE, self.number, now_ns + self._quiet_ns())
+        if now_ns >= self._next_message_ns and (message := self.subscriptions.sign_of_life()):
+            self._send(message, now_ns)

@@ -1,0 +1,59 @@
+"""What a control message of the exchange means: one pure function from bytes to a value.
+
+Replies are not wrapped on combined sockets, and errors come bare (documentation) or nested
+(measured 2026-10-07); `serverShutdown` comes raw or wrapped (spot docs, 2026-05-08):
+
+    {"result":null,"id":1}
+    {"error":{"code":4,"msg":"Too many subscriptions"},"id":2}
+    {"code":2,"msg":"Invalid request: invalid stream","id":3}
+    {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
+from depthcache.foreign_text import clean
+
+__all__ = ["Reply", "Shutdown", "read_reply"]
+
+_LONGEST_TEXT = 200
+_NUMBERS = range(1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a control message. `error`: code and words, None for success."""
+
+    number: int | None
+    error: tuple[int | None, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The exchange will close this connection soon."""
+
+
+def read_reply(payload: bytes) -> Reply | Shutdown | None:
+    """The meaning of a control message; None for everything unknown. Never raises."""
+    try:
+        value = read_json(payload)
+    except UnreadableBody:
+        return None
+    if not isinstance(value, dict):
+        return None
+    message = cast("dict[str, Any]", value)
+    inner = message.get("data")
+    event = cast("dict[str, Any]", inner).get("e") if isinstance(inner, dict) else None
+    if "serverShutdown" in (message.get("e"), event):
+        return Shutdown()
+    number = whole(message.get("id"), _NUMBERS)
+    error = message.get("error", message)
+    if isinstance(error, dict) and ("code" in error or "msg" in error):
+        fault = cast("dict[str, Any]", error)
+        return Reply(number, (whole(fault.get("code")), clean(fault.get("msg", ""), most=_LONGEST_TEXT)))
+    if "error" in message:
+        return Reply(number, (None, clean(message["error"], most=_LONGEST_TEXT)))
+    return Reply(number, None) if "result" in message else None

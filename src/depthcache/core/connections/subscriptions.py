@@ -1,0 +1,259 @@
+"""Which streams a connection carries, and the next control message that brings it nearer to that.
+
+Theory of operation. Each stream has a place; messages are made from places, so whatever happens in
+between, the next message is right, and nothing is subscribed twice on one connection:
+
+    WANTED --SUBSCRIBE sent--> ASKED --reply or data--> HELD --UNSUBSCRIBE sent--> LEAVING --reply--> gone
+       ^------- refused ---------'                                                    '--> WANTED (renewed)
+
+One message is on its way at a time. A refused batch is halved until the stream that spoils it stands
+alone; a stream refused alone is tried again later and later. Data may come before the reply (ccxt
+issue 6672), and proves more: it makes a stream HELD, too.
+
+Not here: connections and time limits (`link`), how many streams a connection may carry (`streams`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from depthcache.core.connections.arbitration import Strand
+from depthcache.core.context import Context
+
+__all__ = ["Message", "Place", "Stream", "Subscriptions"]
+
+_LONGEST_MESSAGE = 7_000
+"""Bytes of names in one message: frames above about 8,000 characters broke connections
+(unicorn-binance-websocket-api 2.16.1, 2026)."""
+
+
+class Place(Enum):
+    """How far a stream is on its connection."""
+
+    WANTED = "wanted"
+    ASKED = "asked"
+    HELD = "held"
+    LEAVING = "leaving"
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One stream of one connection; without a subscriber it is on its way out."""
+
+    name: str
+    subscriber: Strand | None
+    together: int
+    """The most names a message with this one may have."""
+    place: Place = Place.WANTED
+    renew: bool = False
+    refusals: int = 0
+    not_before_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A control message; `number` is what the reply will carry."""
+
+    number: int
+    method: str
+    names: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The frame. Names are sent as they are: raw UTF-8 is accepted (measured 2026-10-07)."""
+        params = {"params": self.names} if self.names else {}
+        message = {"method": self.method, **params, "id": self.number}
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+class Subscriptions:
+    """The streams of one link, from connection to connection."""
+
+    def __init__(self, context: Context, names_per_message: int) -> None:
+        self._context = context
+        self._names_per_message = names_per_message
+        self._streams: dict[str, Stream] = {}
+        self._numbers = 0
+        self.awaiting: Message | None = None
+
+    # --- getters ---------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._streams
+
+    def subscribers(self) -> list[tuple[str, Strand]]:
+        """Every stream somebody wants, and who."""
+        return [(name, each.subscriber) for name, each in self._streams.items() if each.subscriber]
+
+    def diffs(self) -> int:
+        """How many of them are diff streams."""
+        return sum(
+            each.subscriber is not None and each.subscriber.takes_diffs for each in self._streams.values()
+        )
+
+    def held(self) -> int:
+        """How many streams the exchange has accepted on this connection."""
+        return sum(each.place in (Place.HELD, Place.LEAVING) for each in self._streams.values())
+
+    def proven(self, message: Message) -> bool:
+        """Whether data has already shown that a SUBSCRIBE worked in full."""
+        places = (self._streams[name].place for name in message.names if name in self._streams)
+        return message.method == "SUBSCRIBE" and all(place is not Place.ASKED for place in places)
+
+    # --- commands --------------------------------------------------------------------------
+
+    def add(self, name: str, subscriber: Strand) -> bool:
+        """Want a stream; True when the exchange already sends it."""
+        stream = self._streams.get(name)
+        if stream is None:
+            self._streams[name] = Stream(name, subscriber, self._names_per_message)
+            return False
+        stream.subscriber = subscriber
+        return stream.place is Place.HELD and not stream.renew
+
+    def remove(self, name: str) -> None:
+        """Want a stream no longer; it leaves with the next messages."""
+        stream = self._streams[name]
+        stream.subscriber = None
+        if stream.place is Place.WANTED:
+            del self._streams[name]
+
+    def renew(self, name: str) -> None:
+        """Leave a stream and subscribe it again."""
+        stream = self._streams[name]
+        stream.renew = stream.place is Place.HELD
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_down(self) -> None:
+        """The connection is gone: everything wanted is wanted anew, the rest forgotten."""
+        self.awaiting = None
+        self._streams = {name: each for name, each in self._streams.items() if each.subscriber}
+        for stream in self._streams.values():
+            stream.place, stream.renew = Place.WANTED, False
+
+    def on_data(self, name: str, now_ns: int) -> None:
+        """The first diff of a stream arrived."""
+        stream = self._streams.get(name)
+        if stream is None or stream.renew or stream.place not in (Place.ASKED, Place.HELD):
+            return
+        stream.place = Place.HELD
+        if stream.subscriber:
+            stream.subscriber.on_live(now_ns)
+
+    def on_done(self, now_ns: int) -> None:
+        """The awaited message was carried out."""
+        message, self.awaiting = self.awaiting, None
+        if message is None:
+            return
+        if message.method == "SUBSCRIBE":
+            self._subscribed(message.names, now_ns)
+        elif message.method == "UNSUBSCRIBE":
+            self._unsubscribed(message.names)
+
+    def on_refused(self, reason: str, now_ns: int) -> tuple[str, ...]:
+        """The awaited message was refused; the names it would have subscribed."""
+        message, self.awaiting = self.awaiting, None
+        if message is None:
+            return ()
+        if message.method != "SUBSCRIBE":
+            self._unsubscribed(message.names if message.method == "UNSUBSCRIBE" else ())
+            return ()
+        asked = [self._streams[name] for name in message.names if self._is_asked(name)]
+        for stream in asked:
+            stream.place = Place.WANTED
+            stream.together = max(1, len(message.names) // 2)
+            if len(message.names) == 1:
+                self._put_off(stream, reason, now_ns)
+        self._forget_unwanted(message.names)
+        return message.names
+
+    # --- what to do next -------------------------------------------------------------------
+
+    def next_message(self, now_ns: int) -> Message | None:
+        """The next control message, counted as sent by this; None when there is nothing to say."""
+        if self.awaiting is not None:
+            return None
+        streams = self._streams.values()
+        leaving = [each for each in streams if each.place is Place.HELD and not _stays(each)]
+        if leaving:
+            return self._send("UNSUBSCRIBE", self._batch(leaving), Place.LEAVING)
+        coming = [each for each in streams if each.place is Place.WANTED and each.not_before_ns <= now_ns]
+        if coming:
+            return self._send("SUBSCRIBE", self._batch(coming), Place.ASKED)
+        return None
+
+    def sign_of_life(self) -> Message | None:
+        """A message that only asks for a reply; None while another reply is awaited anyway."""
+        return None if self.awaiting else self._send("LIST_SUBSCRIPTIONS", [], Place.HELD)
+
+    def next_retry_ns(self) -> int | None:
+        """When the next stream that was refused may be tried again."""
+        wanted = (each.not_before_ns for each in self._streams.values() if each.place is Place.WANTED)
+        return min(wanted, default=None)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _send(self, method: str, streams: Iterable[Stream], place: Place) -> Message:
+        names: list[str] = []
+        for stream in streams:
+            stream.place = place
+            names.append(stream.name)
+        self._numbers += 1
+        self.awaiting = Message(self._numbers, method, tuple(names))
+        return self.awaiting
+
+    def _batch(self, streams: list[Stream]) -> list[Stream]:
+        """As many as fit one message, in order, with none of them in larger company than it may."""
+        batch: list[Stream] = []
+        most, length = self._names_per_message, 0
+        for stream in streams:
+            most = min(most, stream.together)
+            length += len(stream.name.encode()) + 3
+            if batch and (len(batch) >= most or length > _LONGEST_MESSAGE):
+                break
+            batch.append(stream)
+        return batch
+
+    def _subscribed(self, names: Iterable[str], now_ns: int) -> None:
+        news = [self._streams[name] for name in names if self._is_asked(name)]
+        for stream in news:
+            stream.place, stream.refusals, stream.together = Place.HELD, 0, self._names_per_message
+        for stream in news:
+            if stream.subscriber:
+                stream.subscriber.on_live(now_ns)
+
+    def _unsubscribed(self, names: Iterable[str]) -> None:
+        for name in names:
+            stream = self._streams.get(name)
+            if stream is not None and stream.place is Place.LEAVING:
+                stream.place, stream.renew = Place.WANTED, False
+        self._forget_unwanted(names)
+
+    def _put_off(self, stream: Stream, reason: str, now_ns: int) -> None:
+        policy = self._context.policy
+        pause_ns = self._context.backoff_ns(stream.refusals, 2 * policy.retry_base_s, policy.retry_cap_s)
+        stream.refusals += 1
+        stream.not_before_ns = now_ns + pause_ns
+        if stream.subscriber:
+            stream.subscriber.on_refused(reason, now_ns)
+
+    def _is_asked(self, name: str) -> bool:
+        stream = self._streams.get(name)
+        return stream is not None and stream.place is Place.ASKED
+
+    def _forget_unwanted(self, names: Iterable[str]) -> None:
+        for name in names:
+            stream = self._streams.get(name)
+            if stream is not None and stream.place is Place.WANTED and stream.subscriber is None:
+                del self._streams[name]
+
+
+def _stays(stream: Stream) -> bool:
+    return stream.subscriber is not None and not stream.renew

@@ -1,0 +1,80 @@
+"""Which live books are to be asked for next, which are late or unproven: looked at every second.
+
+The shallowest come first. Not here: what a book needs (`upkeep`), who may go first (`pacing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from depthcache.core.context import Context
+from depthcache.core.markets.supervisor import Supervisor
+from depthcache.core.policy import to_ns
+from depthcache.core.requests.scheduler import Purpose
+from depthcache.core.timers import Timer
+
+__all__ = ["Depths"]
+
+_LOOK_S = 1.0
+_MOST_AT_ONCE = 64
+"""Wishes made in one look; the next look knows better what is needed."""
+_DUE = 1.0
+"""Urgency of a book that is deep enough: after all that are not."""
+_OWNER = "depths"
+_LATE_US = 1_000_000
+"""From here on it matters how late diffs are: the slowest stream sends once a second."""
+
+
+class Depths:
+    """All live books of a client. Order of calls: `begin` when there are markets."""
+
+    def __init__(self, context: Context, markets: Mapping[int, Supervisor]) -> None:
+        self._context, self._markets = context, markets
+        self._late: set[int] = set()
+
+    def begin(self, now_ns: int) -> None:
+        """Look from now on."""
+        if self._context.deadlines.pending(Timer.DEPTHS, _OWNER) is None:
+            self._context.deadlines.set(Timer.DEPTHS, _OWNER, now_ns + to_ns(_LOOK_S))
+
+    def end(self) -> None:
+        """Look no more."""
+        self._context.deadlines.clear(_OWNER, Timer.DEPTHS)
+
+    def on_timer(self, now_ns: int) -> None:
+        """DEPTHS is due: let the worst ask for more."""
+        self.begin(now_ns)
+        self._look_for_late(now_ns)
+        wishes: list[tuple[float, int, Supervisor, Purpose, int]] = []
+        for market, covered, asked in self._context.router.shallow():
+            supervisor = self._markets.get(market)
+            if supervisor is None:
+                continue
+            with self._context.guard(supervisor.owner, "on_shallow", now_ns):
+                if wish := supervisor.upkeep.on_shallow(covered, asked, now_ns):
+                    urgency, purpose, limit = wish
+                    wishes.append((urgency, market, supervisor, purpose, limit))
+        for market, supervisor in self._markets.items():
+            if supervisor.may_be_unproven(now_ns):
+                with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
+                    supervisor.look_for_proof(now_ns)
+            if supervisor.upkeep.is_due(now_ns):
+                limit = supervisor.upkeep.wanted_limit
+                wishes.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))
+        wishes.sort(key=lambda wish: wish[:2])
+        for _, _, supervisor, purpose, limit in wishes[:_MOST_AT_ONCE]:
+            with self._context.guard(supervisor.owner, "want", now_ns):
+                supervisor.upkeep.want(purpose, limit, now_ns)
+
+    def _look_for_late(self, now_ns: int) -> None:
+        """Tell every market how late its newest diff was, as long as that matters."""
+        found = self._context.router.late(_LATE_US)
+        was_late, self._late = self._late, {market for market, _, _ in found}
+        for market, late_us, received_ns in found:
+            if supervisor := self._markets.get(market):
+                with self._context.guard(supervisor.owner, "on_late", now_ns):
+                    supervisor.late.on_late(late_us / 1e6, received_ns, now_ns)
+        for market in was_late - self._late:
+            if supervisor := self._markets.get(market):
+                with self._context.guard(supervisor.owner, "on_in_time", now_ns):
+                    supervisor.late.on_in_time(now_ns)

@@ -1,0 +1,547 @@
+"""The supervisor of one market: what to do so that its book is synced, and when to give up on it.
+
+Theory of operation. The book itself (native, or the reference) decides from ids whether it is right;
+the supervisor decides on its status alone, never on the order in which causes came:
+
+- live (its subscription was acknowledged, or data came) and empty or buffering: a snapshot is needed.
+  It is asked only now, so that it is provably younger than the subscription. Where the venue's stream of
+  the best levels fits its diffs and the user wants it, that stream may bring one first, at no weight.
+- the first relapse (gap, reset, malformed diff, crossed for long) is healed at once, repeated ones
+  after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
+- synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
+  stale until data flows again, or a later comparison clears it; so is a silent one that nothing has proven
+  in time because comparing it fails.
+- a refused snapshot is one answer, weighed against diffs and the list of symbols (`refusals`): only where
+  they agree is the market closed, alone, or halted; otherwise it is asked again.
+- not live: nothing to do. The way back is the connection's business (`link`).
+
+Not here: budgets (`pacing`), connections (`streams`, `link`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from depthcache.core.connections.streams import Streams
+from depthcache.core.context import Context
+from depthcache.core.markets.bootstrap import Seed
+from depthcache.core.markets.maintenance import Upkeep
+from depthcache.core.markets.pauses import Pauses
+from depthcache.core.markets.refusals import Refusals
+from depthcache.core.markets.snapshot_times import Bridging, Lateness, SnapshotClock, refusal
+from depthcache.core.markets.uptime import Uptime
+from depthcache.core.markets.watchdogs import TooOldWatch
+from depthcache.core.notices import Ending, Notice
+from depthcache.core.policy import to_ns
+from depthcache.core.requests.exchange_info import Listing, Trading
+from depthcache.core.requests.responses import Answer, Verdict
+from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.timers import Timer
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.model import SnapshotOutcome, Status
+from depthcache.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from depthcache._native import Condition, MarketChange
+
+__all__ = ["Supervisor"]
+
+_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
+_WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
+_OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
+
+
+class Supervisor(Asker):
+    """One market. Order of calls: what its link reports, then changes, answers and timers."""
+
+    takes_diffs = True
+
+    def __init__(
+        self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
+        pacer: Pacer, streams: Streams, listing: Listing,
+    ) -> None:  # fmt: skip
+        self.market: int = market
+        self.owner: str = f"market {market}"
+        self.venue = venue
+        self.symbol = symbol
+        self.stream = stream
+        self.pacer = pacer
+        self.streams = streams
+        self.ending: Ending | None = None
+        self.uptime: Uptime = Uptime()
+        self._context, self._router, self._listing = context, context.router, listing
+        self._book = context.router.reader(market, serve_stale=True)
+        self.clock: SnapshotClock = SnapshotClock(
+            context.router, market, venue.snapshot_lag_s, may_be_cached=context.own_snapshots
+        )
+        self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
+        self.upkeep: Upkeep = Upkeep(
+            context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
+            on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
+            made=self.clock,
+        )  # fmt: skip
+        top = venue.top(symbol) if context.policy.seed else None
+        self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
+        self._native = Status.EMPTY
+        self._noticed: Status | None = Status.EMPTY
+        self._attached = self._live = self._heard = self._was_synced = False
+        self._down = self._doubt = self._unproven = self._ended_because = ""
+        self._pauses = Pauses(context)
+        self._refusals = Refusals(self._pauses)
+        self._bridging = Bridging(context, market, self._book)
+        self._heard_ns: int | None = None
+        self._ticket: Ticket | None = None
+        self._live_ns = self._wait_for_data_ns = self._limit = self._strikes = 0
+        self._too_old = TooOldWatch(venue.snapshot_lag_s)
+        self._synced_ns: int | None = None
+        pacer.need(market, venue.snapshot_weight(self.upkeep.deep_limit))
+
+    # --- getters ---------------------------------------------------------------------------
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the exchange lists the symbol as not trading, or refuses its snapshots as such."""
+        return bool(self._refusals.halted)
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether answers of the exchange speak against the symbol."""
+        return self._refusals.is_doubted
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came, on whatever connection."""
+        times = [heard_ns or 0 for _, _, heard_ns in self._router.lines(self.market)]
+        self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
+        return self._heard_ns
+
+    # --- commands --------------------------------------------------------------------------
+
+    def recover(self, now_ns: int) -> None:
+        """Something of this market raised: arm whatever it waits for, from what the book itself says."""
+        if self.ending:
+            self._lay("closed", self._ended_because, now_ns)
+            self.streams.remove(self.stream, now_ns)
+            self._listing.forget(self)
+            return
+        self._give_up_ticket()
+        self.upkeep.end()
+        self.streams.retell(self.stream, now_ns)
+        self._show(now_ns)
+        if (status := self._book.status) not in _OF_THE_BOOK:  # a condition hides what it is: begin again
+            self._router.resync(self.market, "this client made a mistake with the book", now_ns)
+            status = Status.BUFFERING
+        self._native, self._synced_ns = Status.EMPTY, None
+        self._become(Status(status), now_ns)
+        if self.is_doubted:
+            self._listing.look(now_ns, whole=True)
+        self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns)
+
+    def end(self, ending: Ending, reason: str, now_ns: int) -> None:
+        """Close for good; the book stays known, and says why it is closed."""
+        self.ending, self._ended_because = ending, reason
+        self._live = False
+        self._give_up_ticket()
+        self.upkeep.close(reason)
+        self.pacer.need(self.market, 0)
+        if self.seed is not None:
+            self.seed.stop(now_ns)
+        self._context.deadlines.clear(self.market, *_TIMERS)
+        self._lay("closed", reason, now_ns)
+
+    def resync(self, reason: str, now_ns: int) -> None:
+        """Build the book anew, where that is not on its way already; at once, for a wish is no relapse."""
+        if self._live and self._native not in _WITHOUT_SNAPSHOT:
+            relapses, self._pauses.relapses = self._pauses.relapses, 0
+            self._resync(reason, now_ns)
+            self._pauses.relapses = relapses
+
+    def may_be_unproven(self, now_ns: int) -> bool:
+        """Whether `look_for_proof` could find anything: cheap, because every book is asked each second."""
+        return bool(self._unproven) or self.upkeep.fails_to_compare(now_ns)
+
+    def look_for_proof(self, now_ns: int) -> None:
+        """A silent book that cannot be compared either is stale until data or a comparison proves it."""
+        is_unproven = self.upkeep.is_unproven(now_ns)
+        if is_unproven is not bool(self._unproven):
+            self._unproven = "no diff comes, and comparing the book fails" if is_unproven else ""
+            self._show(now_ns)
+
+    def take_notice(self, now_ns: int) -> Notice | None:
+        """What users have not been told yet; None when that is nothing."""
+        status = self._book.status
+        if status == self._noticed:
+            return None
+        self._noticed = status
+        self.uptime.on_status(status, self._book.confirmed_ns, now_ns)
+        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._refusals.near)
+
+    # --- what its link reports -------------------------------------------------------------
+
+    def on_connected(self, now_ns: int) -> None:
+        """From now on, diffs come from a connection that brought none before."""
+        if self._attached:
+            self.uptime.on_reconnect(now_ns)
+            self._start_over("the connection is new", now_ns)
+        self._attached = True
+
+    def on_live(self, now_ns: int) -> None:
+        """The subscription was acknowledged, or data arrived."""
+        if self._live or self.ending:
+            return
+        self._live, self._live_ns = True, now_ns
+        self._down = ""
+        if self._heard:
+            self._strikes = 0
+        if not self._strikes:
+            self._doubt = ""
+        else:
+            policy = self._context.policy
+            patience_s = min(policy.first_data_s * 2.0 ** min(self._strikes - 1, 30), policy.doubt_cap_s)
+            self._wait_for_data_ns = now_ns + to_ns(patience_s)
+            self._doubt = "subscribed again; it brought nothing before, so data is awaited"
+        self._show(now_ns)
+        self._decide(now_ns)
+
+    def on_disconnected(self, reason: str, now_ns: int) -> None:
+        """The connection is gone, or could not be made."""
+        if self.ending:
+            return
+        self._live = False
+        self._give_up_ticket()
+        self.upkeep.end()
+        self._context.deadlines.clear(self.market, *_TIMERS)
+        self._down = reason or "the connection is gone"
+        self._show(now_ns)
+
+    def on_weakened(self, now_ns: int) -> None:
+        """One of several connections is gone, and the others have brought nothing yet."""
+        self.upkeep.on_weakened(now_ns)
+
+    def on_doubted(self) -> None:
+        """The connection brought no data at all; only data can clear this market of doubt."""
+        self._strikes += 1
+
+    def on_refused(self, reason: str, now_ns: int) -> None:
+        """The exchange refuses the stream: perhaps the symbol does not exist."""
+        if self.ending:
+            return
+        self._explain(reason, now_ns)
+        if self._ticket is None:
+            self._ask(Purpose.CHECK, self.upkeep.cheapest_limit, now_ns)
+
+    # --- what happened to the book ---------------------------------------------------------
+
+    def on_change(self, change: MarketChange, now_ns: int) -> None:
+        """The book has changed its state."""
+        if self.ending:
+            return
+        self._context.touched[self.market] = self
+        if not change.causes.isdisjoint(("first_data", "confirmed")):
+            self._hear(now_ns)
+        self._become(Status(change.status), now_ns)
+        if "doubted" in change.causes:
+            self.upkeep.on_doubted(now_ns)
+        if "proven" in change.causes:  # nobody was told of the doubt, if it came and went meanwhile
+            self._noticed = None
+        if "refreshed" in change.causes and self._synced_ns is not None:
+            self.upkeep.on_refreshed(now_ns)
+        self._decide(now_ns)
+
+    def on_top(self, frame: bytes, now_ns: int) -> None:
+        """The stream of the best levels brought a frame."""
+        if self.seed is None or self.ending or not self._live:
+            return
+        body = self.seed.body(frame)
+        if self._native is Status.SYNCED and self._book.status is not Status.STALE:  # it may be of before
+            self.upkeep.heal(body, self.venue.top_levels, now_ns)
+        if self._native not in _WITHOUT_SNAPSHOT:
+            return
+        try:
+            outcome = self.clock.install(
+                body, limit=self.venue.top_levels, live=True, sent_ns=None, now_ns=now_ns
+            )
+        except (MalformedSnapshot, SymbolMismatch):
+            return
+        self._refusals.on_snapshot()
+        self._show(now_ns)
+        if outcome is not SnapshotOutcome.TOO_OLD:
+            self._give_up_ticket()
+            self._installed(outcome, self.venue.top_levels, now_ns)
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The exchange answered a request for a snapshot."""
+        if ticket is not self._ticket or self.ending:
+            return
+        self._ticket = None
+        match answer.verdict:
+            case Verdict.UNKNOWN | Verdict.IDLE:
+                self.upkeep.reject(ticket, answer)
+                self._on_refusal(answer, now_ns)
+            case Verdict.LIMIT if (instead := self.upkeep.refuse_limit(ticket, answer, now_ns)) is not None:
+                if ticket.purpose is Purpose.CHECK:
+                    self._ask(Purpose.CHECK, instead, now_ns)
+            case Verdict.LIMIT | Verdict.REFUSED:
+                self.upkeep.reject(ticket, answer)
+                self._failed(ticket, answer.reason, now_ns)
+            case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
+                self._refusals.on_snapshot()
+            case Verdict.INSTALL:
+                self._install(ticket, body, now_ns)
+            case Verdict.STOP:
+                self._explain(f"requests are stopped: {answer.reason}", now_ns)
+            case Verdict.RETRY:
+                self._failed(ticket, answer.reason, now_ns)
+        self._decide(now_ns)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No answer came to a request for a snapshot."""
+        if ticket is self._ticket and not self.ending:
+            self._ticket = None
+            self._failed(ticket, reason, now_ns)
+            self._decide(now_ns)
+
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """A deadline of this market is due."""
+        match timer:
+            case Timer.SNAPSHOT | Timer.SEED:
+                self._decide(now_ns)
+            case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
+                self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
+            case Timer.BRIDGING if self._native is Status.BRIDGING and not self._bridging.goes_on(now_ns):
+                self._resync("no diff confirmed the snapshot", now_ns)
+            case Timer.SILENCE | Timer.OVERDUE if self._live:
+                self.upkeep.on_timer(timer, now_ns)
+            case _:
+                pass
+
+    def on_listed(
+        self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
+    ) -> None:
+        """The exchange told what it lists, asked at `asked_ns`."""
+        if self.ending or trading is Trading.UNTOLD:
+            return
+        life = (self._was_synced, self.heard_ns)
+        end, words = self._refusals.on_list(
+            trading, status, near, life=life, asked_ns=asked_ns, now_ns=now_ns
+        )
+        if end is not None:
+            self._close(*end, now_ns)
+            return
+        self._explain(words, now_ns)
+        self._show(now_ns)
+        self._decide(now_ns)
+
+    # --- decisions -------------------------------------------------------------------------
+
+    def _decide(self, now_ns: int) -> None:
+        """Ask for a snapshot if one is needed and may be asked; the one place that does."""
+        if not self._live or self._native not in _WITHOUT_SNAPSHOT:
+            return
+        if self._ticket is not None:
+            if self._ticket.purpose is not Purpose.CHECK:
+                return
+            self._give_up_ticket()
+        if self.seed is not None and self.seed.may_come(now_ns):
+            return
+        due_ns = max(self._pauses.not_before_ns, self._wait_for_data_ns)
+        if due_ns > now_ns:
+            self._context.deadlines.set(Timer.SNAPSHOT, self.market, due_ns)
+            return
+        self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
+        purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
+        deep = self.upkeep.deep_limit
+        self._ask(purpose, min(self.upkeep.cheapest_limit, deep), now_ns, deep_limit=deep)
+
+    def _become(self, status: Status, now_ns: int) -> None:
+        """Take note of the book's own state, and of what it means to have left another."""
+        before, self._native = self._native, status
+        deadlines, policy = self._context.deadlines, self._context.policy
+        if status is not Status.CROSSED:
+            deadlines.clear(self.market, Timer.CROSSED)
+        if status is not Status.BRIDGING:
+            deadlines.clear(self.market, Timer.BRIDGING)
+        if status is Status.CROSSED and before is not Status.CROSSED:
+            deadlines.set(Timer.CROSSED, self.market, now_ns + to_ns(policy.crossed_s))
+        if status is Status.BRIDGING and before is not Status.BRIDGING:
+            self._bridging.begin(now_ns)
+        if status in _WITHOUT_SNAPSHOT and before not in _WITHOUT_SNAPSHOT:
+            self._relapse(now_ns)
+        if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
+            self._synced_ns, self._was_synced = now_ns, True
+            self.pacer.need(self.market, 0)
+            self.upkeep.begin(self._limit, now_ns)
+            self.look_for_proof(now_ns)
+            self._leave_seed(now_ns)
+
+    def _leave_seed(self, now_ns: int) -> None:
+        """The stream of the best levels stays until a snapshot has brought more of them."""
+        if self.seed is not None and self.upkeep.limit > self.venue.top_levels:
+            self.seed.stop(now_ns)
+
+    def _relapse(self, now_ns: int) -> None:
+        """The book lost its place: heal at once, but a book that does so again and again waits."""
+        self.upkeep.end()
+        self.look_for_proof(now_ns)
+        self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
+        if self._pauses.on_relapse(self._synced_ns, now_ns) and self.seed is not None:
+            self.seed.start(now_ns)
+        self._synced_ns = None
+
+    def _resync(self, reason: str, now_ns: int) -> None:
+        self._router.resync(self.market, reason, now_ns)
+        self._context.touched[self.market] = self
+        self._become(Status.BUFFERING, now_ns)
+        self._decide(now_ns)
+
+    def _start_over(self, reason: str, now_ns: int) -> None:
+        """Nothing kept is of use: the diffs will come from another subscription."""
+        self._router.restart(self.market, reason, now_ns)
+        self._context.touched[self.market] = self
+        self._give_up_ticket()
+        self.upkeep.end()
+        self.look_for_proof(now_ns)
+        self._context.deadlines.clear(self.market, *_TIMERS)
+        self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
+        if self.seed is not None:
+            self.seed.start(now_ns)
+        self._native = Status.BUFFERING
+        self._live = self._heard = False
+        self._synced_ns, self._wait_for_data_ns = None, 0
+        self._pauses.clear()
+
+    # --- snapshots -------------------------------------------------------------------------
+
+    def _ask(self, purpose: Purpose, limit: int, now_ns: int, *, deep_limit: int | None = None) -> None:
+        self._ticket = Ticket(
+            self, self.venue, purpose, now_ns, symbol=self.symbol, limit=limit, deep_limit=deep_limit
+        )
+        self.pacer.ask(self._ticket, now_ns)
+
+    def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
+        live = self.clock.is_newer(ticket.sent_ns, self._live_ns)
+        try:
+            outcome = self.clock.install(
+                body, limit=ticket.limit, live=live, sent_ns=ticket.sent_ns, now_ns=now_ns
+            )
+        except (MalformedSnapshot, SymbolMismatch) as error:
+            self._failed(ticket, refusal(error), now_ns)
+            return
+        self._refusals.on_snapshot()
+        self._show(now_ns)
+        if outcome is SnapshotOutcome.TOO_OLD:
+            self._wait_for_younger(now_ns)
+        else:
+            self._installed(outcome, ticket.limit, now_ns)
+
+    def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
+        self._limit = limit
+        self._too_old.on_fitting()
+        after = Status.BUFFERING if outcome is SnapshotOutcome.GAP else Status(outcome.value)
+        if outcome is SnapshotOutcome.GAP:
+            self._relapse(now_ns)
+        elif after is Status.SYNCED and self._book.status == Status.CROSSED:
+            after = Status.CROSSED
+        self._become(after, now_ns)
+
+    def _wait_for_younger(self, now_ns: int) -> None:
+        """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
+        self._pauses.on_too_old(self._too_old.tries, now_ns)
+        reason = "the snapshot is older than the kept diffs; a younger one is asked"
+        self._explain(reason, now_ns)
+        if doubts := self._too_old.on_too_old(now_ns):
+            since_ns = now_ns - to_ns(self._context.policy.silence_s)
+            self.streams.doubt(
+                self.stream, strikes=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
+            )
+
+    def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        if ticket.purpose is Purpose.CHECK:
+            return
+        self._pauses.on_failed(now_ns)
+        self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
+
+    def _on_refusal(self, answer: Answer, now_ns: int) -> None:
+        """A snapshot was refused because of the symbol: one answer, to be weighed against others."""
+        if self.ending:
+            return
+        is_live, is_unknown = self._synced_ns is not None, answer.verdict is Verdict.UNKNOWN
+        words = self._refusals.on_refused(answer, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
+        self._show(now_ns)
+        self._explain(words, now_ns)
+        if not (is_unknown and words):  # the list is on its way already
+            self._listing.look(now_ns, whole=is_unknown)
+
+    def _give_up_ticket(self) -> None:
+        if self._ticket is not None:
+            self.pacer.withdraw(self._ticket)
+            self._ticket = None
+
+    # --- silence ---------------------------------------------------------------------------
+
+    def _on_dead(self, silent_since_ns: int, now_ns: int) -> None:
+        """The exchange's book moved on and no diff came."""
+        strikes = self._strikes + 1
+        reason = "the exchange's book moved on, and no diff came"
+        self._start_over(reason, now_ns)
+        self._doubt = reason
+        self._show(now_ns)
+        self._listing.look(now_ns)
+        self.streams.doubt(
+            self.stream, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns
+        )
+        self._strikes = strikes
+
+    def _on_confirmed(self, now_ns: int) -> None:
+        """A comparison has proven the book."""
+        self.late.on_proven(now_ns)
+        self.look_for_proof(now_ns)
+        self._leave_seed(now_ns)
+        self._clear_of_doubt(now_ns)
+        if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
+            self._listing.look(now_ns)  # silent and right: perhaps it does not trade
+
+    def _hear(self, now_ns: int) -> None:
+        """Data came: whatever doubt there was is over."""
+        self._heard, self._heard_ns = True, now_ns
+        self._wait_for_data_ns = 0
+        if self._refusals.on_diff(now_ns):
+            self._show(now_ns)
+        if self._live:
+            self._clear_of_doubt(now_ns)
+
+    def _clear_of_doubt(self, now_ns: int) -> None:
+        if self._strikes:
+            self._strikes = 0
+            self._doubt = ""
+            self._show(now_ns)
+
+    # --- what users see --------------------------------------------------------------------
+
+    def _show(self, now_ns: int) -> None:
+        """Lay the worst of what is known over the book, or nothing."""
+        if self._down:
+            self._lay("disconnected", self._down, now_ns)
+        elif self.is_halted:
+            self._lay("halted", self._refusals.halted, now_ns)
+            self._listing.on_halted(now_ns)
+        elif reason := self._doubt or self._unproven or self.late.reason:
+            self._lay("stale", reason, now_ns)
+        else:
+            self._lay(None, "", now_ns)
+
+    def _lay(self, condition: Condition | None, reason: str, now_ns: int) -> None:
+        self._router.set_condition(self.market, condition, reason, now_ns)
+        self._context.touched[self.market] = self
+
+    def _explain(self, reason: str, now_ns: int) -> None:
+        """Let users read why a book that waits for its snapshot still waits."""
+        if self._native in _WITHOUT_SNAPSHOT and reason:
+            self._router.resync(self.market, reason, now_ns)
+            self._native = Status.BUFFERING
+            self._context.touched[self.market] = self
+
+    def _close(self, ending: Ending, reason: str, now_ns: int) -> None:
+        self.end(ending, reason, now_ns)
+        self.streams.remove(self.stream, now_ns)
+        self._listing.forget(self)

@@ -1,0 +1,113 @@
+"""The exchange's clock, as far as it can be known: its offset from the caller's monotonic one, and the error.
+
+An answer with the exchange's time was made somewhere between sending and receiving: half the round trip is
+the error. The best of the last answers counts. The system's clock is never looked at, so its steps change
+nothing. Not here: what the offset is used for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from depthcache.core.context import Context
+from depthcache.core.policy import to_ns
+from depthcache.core.requests.bodies import UnreadableBody, time_in
+from depthcache.core.requests.responses import Answer, Verdict
+from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.timers import Timer
+from depthcache.venues.venue import Venue
+
+__all__ = ["Clock", "Estimate"]
+
+_REMEMBERED = 6
+_BEGIN_S = 3.0
+"""After the first books have asked for their snapshots."""
+_SETTLED_S = 5.0
+"""After a sleep connections are made anew first."""
+_DRIFT = 20e-6
+"""Seconds that quartz clocks may lose against each other in a second."""
+_MS_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Nanoseconds since 1970 on the exchange's clock are the caller's plus `offset_ns`, give or take
+    `error_ns`."""
+
+    offset_ns: int
+    error_ns: int
+    at_ns: int
+
+    def between_us(self, sent_ns: int | None, came_ns: int, *, lag_s: float) -> tuple[int, int]:
+        """Between which times of the exchange's clock an answer was made, in microseconds.
+
+        It was sent for at `sent_ns` (None: nobody knows when), it came at `came_ns`, and it may show what
+        was so `lag_s` earlier. The earliest time is 0 where it is not known.
+        """
+        error_ns = self.error_ns + int(abs(came_ns - self.at_ns) * _DRIFT)
+        latest_us = (came_ns + self.offset_ns + error_ns) // 1_000
+        if sent_ns is None:
+            return 0, latest_us
+        return max(0, (sent_ns + self.offset_ns - error_ns - to_ns(lag_s)) // 1_000), latest_us
+
+
+class Clock(Asker):
+    """The clock of one venue. Order of calls: `begin` once."""
+
+    def __init__(
+        self, context: Context, venue: Venue, pacer: Pacer, *, on_estimate: Callable[[Estimate], None]
+    ) -> None:
+        """`on_estimate`: told of each better knowledge at once."""
+        self._context, self._venue, self._pacer = context, venue, pacer
+        self.owner: str = f"clock {venue.name}"
+        self._on_estimate = on_estimate
+        self._heard: deque[Estimate] = deque(maxlen=_REMEMBERED)
+        self._best: Estimate | None = None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The best that is known; None before the first answer."""
+        return self._best
+
+    def begin(self, now_ns: int) -> None:
+        """Ask for the time soon, and now and then from then on."""
+        if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is None:
+            self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_BEGIN_S))
+
+    def on_resumed(self, now_ns: int) -> None:
+        """The machine slept, in which clocks lose up to a second: what was heard before counts no more."""
+        if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is not None:
+            self._heard.clear()
+            self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_SETTLED_S))
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._context.deadlines.clear(self._venue.name, Timer.CLOCK)
+
+    def on_timer(self, now_ns: int) -> None:
+        """CLOCK is due."""
+        self._context.deadlines.set(
+            Timer.CLOCK, self._venue.name, now_ns + to_ns(self._context.policy.clock_s)
+        )
+        ticket = Ticket(self, self._venue, Purpose.FACT, now_ns, url=self._venue.time_url())
+        self._pacer.ask(ticket, now_ns)
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The time came, or something that is none: then the next question will do."""
+        if answer.verdict is not Verdict.INSTALL or ticket.sent_ns is None:
+            return
+        try:
+            time_ms = time_in(body)
+        except UnreadableBody:
+            return
+        half_ns = (now_ns - ticket.sent_ns) // 2
+        offset_ns = time_ms * _MS_NS + _MS_NS // 2 - (ticket.sent_ns + half_ns)
+        self._heard.append(Estimate(offset_ns, half_ns + _MS_NS // 2, now_ns))
+        self._best = min(self._heard, key=lambda each: each.error_ns + int((now_ns - each.at_ns) * _DRIFT))
+        self._pacer.budget.keep_clock(self._best.offset_ns)
+        self._on_estimate(self._best)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No time came; the next question will do."""

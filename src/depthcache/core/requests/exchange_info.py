@@ -1,0 +1,249 @@
+"""What a venue lists: whether symbols trade, are halted, or are gone, and which names look like a wrong one.
+
+The list is asked now and then, and when there is a reason: a silent book, a symbol that the exchange does
+not know, a diff of a symbol that is listed as halted. Its status words are an open set (spot docs 2026-07-21,
+futures docs 2026-05-28): what is not known to mean trading or the end counts as halted. Not here: what a
+market makes of it (`supervisor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import Enum
+from typing import Protocol
+
+from depthcache.core.context import Context
+from depthcache.core.policy import to_ns
+from depthcache.core.requests.bodies import UnreadableBody, listed_in
+from depthcache.core.requests.responses import Answer, Verdict
+from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.timers import Timer
+from depthcache.venues.venue import Venue
+
+__all__ = ["Listed", "Listing", "Trading"]
+
+_ON = frozenset({"TRADING", "CANCEL_ONLY"})
+"""Spot docs, enums, 2026-07-21: with CANCEL_ONLY the book still changes."""
+_ENDED = frozenset({"SETTLING", "DELIVERED", "CLOSE", "DELISTED"})
+"""Futures docs, 2026-05-28; rows stay listed for long (OMGUSDT since 2025-01, measured 2026-10-07)."""
+_SOONEST_S = 10.0
+_AGAIN_S = 10.0
+"""After a list that could not be read, doubled each time up to the usual interval."""
+_HALTED_S = 30.0
+"""How often the list is asked while a symbol is halted …"""
+_HALTED_FLOWS_S = 3.0
+"""… and while diffs of it come: it may trade again. A HALT of spot brings diffs all the time (spot docs,
+glossary, 2026-07-21), so this often, and no more."""
+_LOOK_NS = 250_000_000
+"""How often it is looked whether they come."""
+_WHOLE_APART_S = 1.0
+"""How long after a list the whole one may be asked: many unknown symbols must not ask for one each."""
+_DOUBT_S = 10.0
+"""How often the list is asked while answers of the exchange speak against a symbol."""
+_RETRY_BASE_S, _RETRY_CAP_S = 0.5, 30.0
+"""Pause before a list that somebody waits for is asked again when it did not come."""
+_MOST_NAMES = 100
+"""Symbols named in one request; above that the whole list is asked."""
+_MOST_NEAR = 3
+_BLAMES_NAMES = frozenset({Verdict.UNKNOWN, Verdict.IDLE, Verdict.LIMIT, Verdict.REFUSED})
+"""One name among those asked for may spoil the question."""
+
+
+class Trading(Enum):
+    """What the list says of a symbol."""
+
+    ON = "on"  #         it trades
+    HALTED = "halted"  # it does not, for now
+    ENDED = "ended"  #   it is listed and will not trade any more
+    GONE = "gone"  #     it is not listed
+    UNTOLD = "untold"  # the list was not whole
+
+
+class Listed(Protocol):
+    """Who wants to know (a market's supervisor)."""
+
+    symbol: str
+    owner: str
+    """As of an `Asker`."""
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether it was told that the symbol is halted."""
+        ...
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether answers of the exchange speak against the symbol, so that a whole list is waited for."""
+        ...
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came."""
+        ...
+
+    def on_listed(
+        self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
+    ) -> None:
+        """The list came; it was asked at `asked_ns`."""
+
+
+class Listing(Asker):
+    """The list of one venue. Order of calls: `watch` and `forget`; `look` when there is a reason."""
+
+    def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
+        self._context, self._venue, self._pacer = context, venue, pacer
+        self.owner: str = f"listing {venue.name}"
+        self._watchers: list[Listed] = []
+        self._ticket: Ticket | None = None
+        self._asked_whole = self._wants_whole = False
+        self._asked_ns: int | None = None
+        self._failures = self._not_for_diffs_before_ns = 0
+
+    # --- commands --------------------------------------------------------------------------
+
+    def watch(self, listed: Listed, now_ns: int) -> None:
+        """Tell that one, too."""
+        self._watchers.append(listed)
+        if self._context.deadlines.pending(Timer.LISTING, self._venue.name) is None:
+            self._look_in(self._context.policy.listing_s, now_ns)
+
+    def forget(self, listed: Listed) -> None:
+        """Tell that one no longer."""
+        if listed in self._watchers:
+            self._watchers.remove(listed)
+        if not self._watchers:
+            self._context.deadlines.clear(self._venue.name, Timer.LISTING, Timer.HALTED)
+
+    def look(self, now_ns: int, *, whole: bool = False) -> None:
+        """There is a reason to look soon. `whole`: names that look like an unknown one are wanted."""
+        self._wants_whole |= whole
+        if self._asked_ns is None:
+            self._ask(now_ns)
+        else:
+            self._look_after(_WHOLE_APART_S if whole else _SOONEST_S, now_ns)
+
+    def on_halted(self, now_ns: int) -> None:
+        """A symbol is halted: look from now on whether diffs of it come."""
+        if self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None:
+            self._context.deadlines.set(Timer.HALTED, self._venue.name, now_ns + _LOOK_NS)
+
+    def recover(self, now_ns: int) -> None:
+        """Something raised on the way: ask again soon."""
+        if self._ticket is not None:
+            self._pacer.withdraw(self._ticket)
+            self._ticket = None
+        self._failures += 1
+        self._go_on(now_ns)
+        if any(each.is_halted for each in self._watchers):
+            self.on_halted(now_ns)
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_timer(self, timer: Timer, now_ns: int) -> None:
+        """LISTING or HALTED is due."""
+        if timer is Timer.HALTED:
+            self._look_at_halted(now_ns)
+            return
+        self._wants_whole |= any(each.is_doubted for each in self._watchers)
+        self._ask(now_ns)
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The list came, or a refusal: one name in it may be unknown."""
+        self._ticket = None
+        try:
+            rows = listed_in(body, self._venue) if answer.verdict is Verdict.INSTALL else {}
+        except UnreadableBody:
+            rows = {}
+        self._failures = 0 if rows else self._failures + 1
+        if rows:
+            self._tell(rows, ticket, now_ns)
+        elif not self._asked_whole and answer.verdict in _BLAMES_NAMES:
+            self._wants_whole, self._failures = True, 0
+        self._go_on(now_ns)
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No list came; the next look will try again."""
+        self._ticket = None
+        self._failures += 1
+        self._go_on(now_ns)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _ask(self, now_ns: int) -> None:
+        if self._ticket is not None or not self._watchers:
+            return
+        names = sorted(each.symbol for each in self._watchers)
+        whole = self._wants_whole or len(names) > _MOST_NAMES
+        self._asked_whole, self._wants_whole, self._asked_ns = whole, False, now_ns
+        venue = self._venue
+        url = venue.exchange_info_url(() if whole else names)
+        self._asked_whole = whole or url == venue.exchange_info_url()
+        cost = venue.exchange_info_weight
+        self._ticket = Ticket(self, venue, Purpose.FACT, now_ns, url=url, cost=cost)
+        self._pacer.ask(self._ticket, now_ns)
+
+    def _tell(self, rows: dict[str, str], ticket: Ticket, now_ns: int) -> None:
+        asked_ns = ticket.asked_ns if ticket.sent_ns is None else ticket.sent_ns
+        for each in tuple(self._watchers):
+            with self._context.guard(each.owner, "on_listed", now_ns):
+                self._tell_one(each, rows, asked_ns, now_ns)
+
+    def _tell_one(self, each: Listed, rows: dict[str, str], asked_ns: int, now_ns: int) -> None:
+        status, near = rows.get(each.symbol), tuple[str, ...]()
+        if status is not None:
+            trading = _trading(status)
+        elif self._asked_whole:
+            trading, near = Trading.GONE, _near(each.symbol, rows)
+        else:
+            trading = Trading.UNTOLD
+        each.on_listed(trading, status or "", near, asked_ns=asked_ns, now_ns=now_ns)
+
+    def _go_on(self, now_ns: int) -> None:
+        doubted = any(each.is_doubted for each in self._watchers)
+        if self._failures and (doubted or self._wants_whole):
+            pause_ns = self._context.backoff_ns(self._failures - 1, _RETRY_BASE_S, _RETRY_CAP_S)
+            self._look_in(pause_ns / 1e9, now_ns)
+        elif self._wants_whole:
+            self._look_after(_WHOLE_APART_S, now_ns)
+        elif self._watchers:
+            halted = any(each.is_halted for each in self._watchers)
+            usual_s = _HALTED_S if halted else self._context.policy.listing_s
+            again_s = _AGAIN_S * 2.0 ** min(self._failures - 1, 30) if self._failures else usual_s
+            self._look_in(_DOUBT_S if doubted else min(again_s, usual_s), now_ns)
+
+    def _look_at_halted(self, now_ns: int) -> None:
+        """A diff of a symbol that is listed as halted asks for the list, however young the last one is."""
+        halted = [each for each in self._watchers if each.is_halted]
+        if not halted:
+            return
+        self.on_halted(now_ns)
+        asked_ns = self._asked_ns or 0
+        may_ask = self._ticket is None and now_ns >= self._not_for_diffs_before_ns
+        if may_ask and any((each.heard_ns or 0) > asked_ns for each in halted):
+            self._not_for_diffs_before_ns = now_ns + to_ns(_HALTED_FLOWS_S)
+            self._ask(now_ns)
+
+    def _look_after(self, seconds: float, now_ns: int) -> None:
+        """Ask so long after the last time, or at once where that is past."""
+        due_s = ((self._asked_ns or 0) - now_ns) / 1e9 + seconds
+        if due_s > 0:
+            self._look_in(due_s, now_ns)
+        else:
+            self._ask(now_ns)
+
+    def _look_in(self, seconds: float, now_ns: int) -> None:
+        deadlines, due_ns = self._context.deadlines, now_ns + to_ns(seconds)
+        pending_ns = deadlines.pending(Timer.LISTING, self._venue.name)
+        if pending_ns is None or due_ns < pending_ns:
+            deadlines.set(Timer.LISTING, self._venue.name, due_ns)
+
+
+def _trading(status: str) -> Trading:
+    if status in _ON:
+        return Trading.ON
+    return Trading.ENDED if status in _ENDED else Trading.HALTED
+
+
+def _near(symbol: str, rows: Iterable[str]) -> tuple[str, ...]:
+    return tuple(get_close_matches(symbol, list(rows), n=_MOST_NEAR, cutoff=0.6))

@@ -1,0 +1,158 @@
+"""What an HTTP answer to a snapshot request means: one pure function from answer to verdict.
+
+The rules, with their sources (Binance REST documentation "General info" and "Error codes", spot
+2026-07-21 and USD-M 2026-05-28):
+
+- 200: a snapshot, or at least bytes that claim to be one; the book's scanner has the last word. An error
+  body under a 200 counts as the error it names.
+- 429 (limit broken), 418 (banned), 403 (firewall), 451 (not served in this region): the whole
+  budget stops, for as long as Retry-After says. Any other error with Retry-After stops it, too.
+- an error of 4xx with a code: -1121 says that the symbol is unknown, -1122 and -4108 that it does not trade,
+  -4021 that the limit is refused, others that something else about the request is. Each is the word of
+  one node about one request, which others may contradict: what follows is decided elsewhere.
+- everything else, HTML and broken JSON included: try again, slower each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+
+from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
+from depthcache.core.requests.retry_after import stop_seconds
+from depthcache.foreign_text import clean
+
+__all__ = ["Answer", "Verdict", "error_in", "judge", "judge_handshake", "used_weight"]
+
+_OK, _BAD_REQUEST, _SERVER_ERROR = 200, 400, 500
+_UNKNOWN_SYMBOL, _REFUSED_LIMIT, _TOO_MANY = -1121, -4021, -1003
+_NOT_TRADING = frozenset({-1122, -4108, -4140, -4141})
+"""Spot and USD-M error codes (2026-05-28): the symbol's status does not allow it; -4108 stands for
+"delivering, delivered, settling, closed or pre-trading"."""
+_STOP_S = {403: 60.0, 418: 120.0, 429: 60.0, 451: 60.0}
+"""Used where Retry-After is missing: a clock minute for limits, the shortest ban (2 minutes, spot docs
+2026-07-21). Repeated without Retry-After they double."""
+_BANS = frozenset({418, 429})
+_LONGEST_TEXT = 200
+_LONGEST_ERROR_BYTES = 64 * 1024
+"""Binance's own are about 100 bytes; what is longer is no error of the exchange, but a page."""
+
+
+class Verdict(Enum):
+    """What to do with an answer."""
+
+    INSTALL = "install"  # it may be a snapshot
+    RETRY = "retry"  #     ask again later
+    STOP = "stop"  #       nobody may ask for a while
+    UNKNOWN = "unknown"  # whoever answered does not know the symbol
+    IDLE = "idle"  #       the symbol does not trade now
+    LIMIT = "limit"  #     fewer levels may be asked
+    REFUSED = "refused"  # something else about the request is refused; ask again later
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict, why in words, how long to stop where the exchange said so, and what it answered."""
+
+    verdict: Verdict
+    reason: str = ""
+    stop_s: float | None = None
+    told: bool = False
+    """Whether `stop_s` comes from the exchange; otherwise it may be made longer."""
+    status: int = _OK
+    code: int | None = None
+    text: str = ""
+
+    @property
+    def bans_address(self) -> bool:
+        """Whether the whole address is to be quiet, connections included: 418 and 429."""
+        return self.verdict is Verdict.STOP and (self.status in _BANS or self.code == _TOO_MANY)
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes, *, exchange_s: float | None = None) -> Answer:
+    """The meaning of one answer. Never raises, whatever was sent.
+
+    `exchange_s`: seconds since 1970 on the exchange's clock as far as known, for a Retry-After that is a date
+    in an answer without one of its own.
+    """
+    if status == _OK and not _may_be_error(body):
+        return Answer(Verdict.INSTALL)
+    code, text = error_in(body)
+    if status == _OK and code is None and (b'"msg"' not in body or len(body) > _LONGEST_ERROR_BYTES):
+        return Answer(Verdict.INSTALL)
+    shown = f"HTTP {status}" + (f" code {code}" if code is not None else "") + (f": {text}" if text else "")
+    told_s = stop_seconds(_header(headers, "retry-after"), _header(headers, "date"), exchange_s)
+    verdict, stop_s = _verdict(status, code, text), None
+    if status == _OK:
+        told_s = None
+        shown = f"malformed snapshot: {shown}" if verdict is Verdict.RETRY else shown
+    if told_s is not None or verdict is Verdict.STOP:
+        verdict, stop_s = Verdict.STOP, told_s if told_s is not None else _STOP_S.get(status, _STOP_S[429])
+    return Answer(verdict, shown, stop_s, told=told_s is not None, status=status, code=code, text=text)
+
+
+def judge_handshake(
+    status: int, retry_after: str | None, date: str | None, *, exchange_s: float | None = None
+) -> Answer | None:
+    """The meaning of a refused WebSocket handshake: how long to stop, None where nothing tells so."""
+    told_s = stop_seconds(retry_after, date, exchange_s)
+    stop_s = told_s if told_s is not None else _STOP_S.get(status)
+    if stop_s is None or status < _BAD_REQUEST:
+        return None
+    return Answer(Verdict.STOP, f"HTTP {status}", stop_s, told=told_s is not None, status=status)
+
+
+def used_weight(headers: Mapping[str, str]) -> int | None:
+    """The exchange's count of weight used by this address in the current minute."""
+    text = _header(headers, "x-mbx-used-weight-1m")
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _verdict(status: int, code: int | None, text: str) -> Verdict:
+    if status in _STOP_S or code == _TOO_MANY:
+        return Verdict.STOP
+    if code is None or not (status == _OK or _BAD_REQUEST <= status < _SERVER_ERROR):
+        return Verdict.RETRY
+    if code == _UNKNOWN_SYMBOL:
+        return Verdict.UNKNOWN
+    if code in _NOT_TRADING:
+        return Verdict.IDLE
+    if not _blames_the_request(code):
+        return Verdict.RETRY
+    return Verdict.LIMIT if code == _REFUSED_LIMIT or "limit" in text.lower() else Verdict.REFUSED
+
+
+def _may_be_error(body: bytes) -> bool:
+    """Whether a body may be an error: cheap, because nearly all are long and none."""
+    return b'"lastUpdateId"' not in body and (b'"code"' in body or b'"msg"' in body)
+
+
+def _blames_the_request(code: int) -> bool:
+    # -11xx: parameters (spot error codes, 2026-07-21); -4xxx: values (USD-M error codes, 2026-05-28).
+    return -1199 <= code <= -1100 or -4999 <= code <= -4000
+
+
+def error_in(body: bytes) -> tuple[int | None, str]:
+    """Binance's code and message, safe to show; no code and the first letters for anything else."""
+    try:
+        value = read_json(body) if len(body) <= _LONGEST_ERROR_BYTES else None
+    except UnreadableBody:
+        value = None
+    if isinstance(value, dict):
+        outer = cast("dict[str, Any]", value)
+        inner = outer.get("error")  # nested in some answers of 2021 and 2026
+        found = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+        code, text = found.get("code"), found.get("msg")
+        plain = whole(code)
+        if plain is not None or isinstance(text, str):
+            return plain, clean(text or "", most=_LONGEST_TEXT)
+    return None, clean(body, most=_LONGEST_TEXT)
+
+
+def _header(headers: Mapping[str, str], name: str) -> str | None:
+    found = headers.get(name)
+    if found is None:  # the network lowers names; be kind to those that do not
+        found = next((value for key, value in headers.items() if key.lower() == name), None)
+    return found.strip() if isinstance(found, str) else None

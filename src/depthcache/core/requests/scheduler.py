@@ -1,0 +1,284 @@
+"""Which request goes next: lines of tickets in front of one weight budget.
+
+Waiting requests stand in one line per purpose, first come, first served; the lines take turns, books in
+trouble most often, and no line waits for ever. Making books deeper waits until nobody else does, and
+leaves a reserve for those that lose their levels meanwhile; looking whether silent books still are right
+may cost only a part of the budget. What a first snapshot costs is decided when it is sent: the cheapest
+one that brings a usable book where many wait, the depth that is wanted where the budget has room.
+
+Not here: how much may be asked at all (`budget`), what the requests are for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from depthcache.core.commands import Fetch
+from depthcache.core.context import Context
+from depthcache.core.policy import to_ns
+from depthcache.core.requests.budget import Allowance, Budget
+from depthcache.core.requests.responses import Answer
+from depthcache.core.timers import Timer
+from depthcache.venues.venue import Venue
+
+__all__ = ["Asker", "Pacer", "Purpose", "Ticket"]
+
+_MINUTE_NS = 60_000_000_000
+_MS_NS = 1_000_000
+_BUCKETS = 18
+
+
+class Purpose(Enum):
+    """What a request is for."""
+
+    RESYNC = "resync"  # a book that users had is not synced
+    FIRST = "first"  #   a book begins
+    THIN = "thin"  #     a live book has few complete levels left
+    AUDIT = "audit"  #   a user wants to know whether a book is right
+    FACT = "fact"  #     the exchange's time, or its list of symbols
+    CHECK = "check"  #   a look whether a silent book still is what the exchange has
+    DEEPEN = "deepen"  # a live book has fewer complete levels than it should have
+
+
+_TURNS = (
+    Purpose.RESYNC,
+    Purpose.THIN,
+    Purpose.RESYNC,
+    Purpose.FIRST,
+    Purpose.RESYNC,
+    Purpose.AUDIT,
+    Purpose.FIRST,
+    Purpose.FACT,
+    Purpose.CHECK,
+)
+
+
+class Asker(Protocol):
+    """Who wants a request made."""
+
+    owner: str
+    """Who is to recover when something raises on the way: `market 3`, `listing binance.com` …"""
+
+    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
+        """The request leaves now; most do not care."""
+        return
+
+    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+        """The exchange answered."""
+
+    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+        """No answer came."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One wish for a request, from waiting in line to its answer."""
+
+    asker: Asker
+    venue: Venue
+    purpose: Purpose
+    asked_ns: int
+    symbol: str = ""
+    limit: int = 0
+    """Of a snapshot."""
+    deep_limit: int | None = None
+    """Asked instead where the budget has room for everybody."""
+    url: str = ""
+    """Of anything else."""
+    cost: int = 1
+    sent_ns: int | None = None
+    withdrawn: bool = False
+
+    @property
+    def weight(self) -> int:
+        """What it costs."""
+        return self.cost if self.url else self.venue.snapshot_weight(self.limit)
+
+    @property
+    def target(self) -> str:
+        """Its URL."""
+        return self.url or self.venue.snapshot_url(self.symbol, self.limit)
+
+
+class Pacer:
+    """The lines of one client before one budget. Order of calls: `ask`, then `on_answer` or `on_failure`
+    for what was sent."""
+
+    def __init__(self, context: Context, pool: str, budget: Budget) -> None:
+        self.pool = pool
+        self.budget = budget
+        self._context = context
+        self._lines: dict[Purpose, deque[Ticket]] = {purpose: deque() for purpose in Purpose}
+        self._turn = 0
+        self._in_flight: dict[int, Ticket] = {}
+        self._checks = Allowance(_MINUTE_NS)
+        self.times: list[int] = [0] * _BUCKETS
+        """How many answers came within 2**i ms of their sending, each counted once in the smallest such i."""
+        self.times_ns: int = 0
+        """All of these times together."""
+        self._needy: dict[int, int] = {}
+        self._needed = 0
+
+    # --- getters ---------------------------------------------------------------------------
+
+    @property
+    def most(self) -> int:
+        """Weight this client may use in any 60 s."""
+        return self.budget.most(self._context.policy.share)
+
+    @property
+    def waiting(self) -> int:
+        """Tickets in line."""
+        return sum(not ticket.withdrawn for line in self._lines.values() for ticket in line)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on their way."""
+        return len(self._in_flight)
+
+    # --- commands --------------------------------------------------------------------------
+
+    def ask(self, ticket: Ticket, now_ns: int) -> None:
+        """Put a ticket in line; it is sent as soon as the budget allows."""
+        self._lines[ticket.purpose].append(ticket)
+        self._send_what_may_go(now_ns)
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Its answer is no longer wanted; if it still waits, it is not sent."""
+        ticket.withdrawn = True
+
+    def need(self, market: int, weight: int) -> None:
+        """A market has no book: that much it would cost at the depth that is wanted; 0: it has one."""
+        self._needed += weight - self._needy.pop(market, 0)
+        if weight:
+            self._needy[market] = weight
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_answer(
+        self, request: int, answer: Answer, headers: Mapping[str, str], now_ns: int
+    ) -> Ticket | None:
+        """An HTTP answer arrived; the ticket it belongs to, None for unknown or withdrawn ones."""
+        ticket = self._landed(request, now_ns)
+        if ticket is None:
+            return None
+        self.budget.on_answer(ticket.weight, answer, headers, now_ns)
+        took_ns = now_ns - (now_ns if ticket.sent_ns is None else ticket.sent_ns)
+        self.times[min(max(0, took_ns - 1) // _MS_NS, 2 ** (_BUCKETS - 1) - 1).bit_length()] += 1
+        self.times_ns += took_ns
+        return None if ticket.withdrawn else ticket
+
+    def on_failure(self, request: int, now_ns: int) -> Ticket | None:
+        """No answer arrived; the ticket it belongs to, None for unknown or withdrawn ones."""
+        ticket = self._landed(request, now_ns)
+        if ticket is None:
+            return None
+        self.budget.on_failure(ticket.weight, now_ns)
+        return None if ticket.withdrawn else ticket
+
+    def on_room(self, now_ns: int) -> None:
+        """Time passed or a ticket's answer was dealt with: send what may go."""
+        self._send_what_may_go(now_ns)
+
+    def holds(self, request: int) -> bool:
+        """Whether that request is on its way."""
+        return request in self._in_flight
+
+    def asker_of(self, request: int) -> str:
+        """Whose request that is; itself where it is nobody's."""
+        ticket = self._in_flight.get(request)
+        return self.owner if ticket is None else ticket.asker.owner
+
+    @property
+    def owner(self) -> str:
+        """As `Asker.owner`."""
+        return f"budget {self.pool}"
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _send_what_may_go(self, now_ns: int) -> None:
+        deadlines, policy = self._context.deadlines, self._context.policy
+        again_ns: int | None = None
+        barred: set[Purpose] = set()
+        while (ticket := self._first_in_line(barred)) is not None:
+            if len(self._in_flight) >= policy.requests_in_flight:
+                break  # an answer makes room, not time
+            try:
+                at_ns = self._take(ticket, now_ns)
+            except Exception as error:  # noqa: BLE001 - who stands behind it must not wait for ever
+                self.withdraw(ticket)
+                self._context.on_fault(ticket.asker.owner, "a request", error, now_ns)
+                continue
+            if at_ns <= now_ns:
+                with self._context.guard(ticket.asker.owner, "a request", now_ns):
+                    self._send(ticket, now_ns)
+                continue
+            again_ns = at_ns if again_ns is None else min(again_ns, at_ns)
+            if ticket.purpose not in (Purpose.CHECK, Purpose.DEEPEN):
+                break
+            barred.add(ticket.purpose)
+        if again_ns is None:
+            deadlines.clear(self.pool, Timer.BUDGET)
+        else:
+            deadlines.set(Timer.BUDGET, self.pool, again_ns)
+
+    def _take(self, ticket: Ticket, now_ns: int) -> int:
+        """Pay for a ticket: now, or when to ask again."""
+        policy = self._context.policy
+        if ticket.deep_limit is not None and self._is_roomy(now_ns):
+            ticket.limit = ticket.deep_limit
+        weight, reserve = ticket.weight, 0
+        if ticket.purpose is Purpose.CHECK:
+            checks_ns = self._checks.free_at(weight, max(weight, int(self.most * policy.checks)), now_ns)
+            if checks_ns is None or checks_ns > now_ns:
+                return checks_ns or now_ns + _MINUTE_NS
+        elif ticket.purpose is Purpose.DEEPEN:
+            reserve = min(int(self.most * policy.reserve), max(0, self.most - weight))
+        at_ns = self.budget.take(weight, policy, now_ns, reserve=reserve)
+        if at_ns <= now_ns and ticket.purpose is Purpose.CHECK:
+            self._checks.hold(weight)
+            self._checks.release(weight, now_ns)
+        return at_ns
+
+    def _is_roomy(self, now_ns: int) -> bool:
+        """Whether everybody without a book could have one at once at the depth that is wanted, twice."""
+        return 2 * self._needed <= self.most - self.budget.used(now_ns)
+
+    def _send(self, ticket: Ticket, now_ns: int) -> None:
+        context = self._context
+        self._lines[ticket.purpose].popleft()
+        if ticket.purpose is not Purpose.DEEPEN:
+            self._turn = (self._turn + 1) % len(_TURNS)
+        request = next(context.request_numbers)
+        ticket.sent_ns = now_ns
+        self._in_flight[request] = ticket
+        timeout_s = context.policy.snapshot_timeout_s
+        context.deadlines.set(Timer.ANSWER, request, now_ns + to_ns(2 * timeout_s))
+        ticket.asker.on_sent(ticket, now_ns)
+        context.commands.append(Fetch(request, ticket.target, timeout_s))
+
+    def _first_in_line(self, barred: set[Purpose]) -> Ticket | None:
+        """Who is next: the first line with somebody in it, from the current turn on; last, who only
+        wants to be deeper."""
+        for step in range(len(_TURNS)):
+            turn = (self._turn + step) % len(_TURNS)
+            if _TURNS[turn] not in barred and (ticket := self._head(_TURNS[turn])):
+                self._turn = turn
+                return ticket
+        return None if Purpose.DEEPEN in barred else self._head(Purpose.DEEPEN)
+
+    def _head(self, purpose: Purpose) -> Ticket | None:
+        line = self._lines[purpose]
+        while line and line[0].withdrawn:
+            line.popleft()
+        return line[0] if line else None
+
+    def _landed(self, request: int, now_ns: int) -> Ticket | None:
+        ticket = self._in_flight.pop(request, None)
+        if ticket is not None:
+            self._context.deadlines.clear(request, Timer.ANSWER)
+        return ticket

@@ -1,0 +1,1 @@
+"""The networks of a client: one interface, the native and the aiohttp one behind it."""

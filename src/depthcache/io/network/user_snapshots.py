@@ -1,0 +1,195 @@
+"""Snapshots that the user brings: a callable of his own stands in for the client's request.
+
+A network between the runner and the real one: requests for snapshots go to the callable, each on a thread
+of its own, everything else goes on. What the callable does can neither stop the event loop nor the end of
+the program. Not here: when a snapshot is asked, and what it costs (core: the same as without).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Thread
+from typing import NamedTuple, Protocol, TypeAlias
+from urllib.parse import parse_qs
+
+from depthcache import logs
+from depthcache.errors import RequestRejected
+from depthcache.io.network.interface import Callbacks, Failure, Network, Response, TakesFrames
+
+__all__ = ["OwnSnapshots", "Snapshot", "SnapshotRequest", "SnapshotSource"]
+
+_MOST_CALLS = 64
+"""Calls that have not returned; a source that hangs this often is not called again until one does."""
+_OK = 200
+
+
+class SnapshotRequest(NamedTuple):
+    """A depth snapshot that a client needs.
+
+    Attributes:
+        exchange, symbol: of which book, as `LiveBook` spells them.
+        limit: levels a side; the answer must have been asked with exactly this one, because a shorter
+            answer proves that there are no more levels.
+        timeout_s: an answer that takes longer is not waited for.
+    """
+
+    exchange: str
+    symbol: str
+    limit: int
+    timeout_s: float
+
+
+class Snapshot(NamedTuple):
+    """An answer of the user's own source.
+
+    Attributes:
+        body: what the exchange sent: bytes or text of a JSON object, or the parsed mapping.
+        used_weight: the exchange's own count of this minute's weight, where it is known; the client then
+            leaves room for the other programs behind the address.
+    """
+
+    body: bytes | str | Mapping[str, object]
+    used_weight: int | None = None
+
+
+SnapshotSource: TypeAlias = Callable[[SnapshotRequest], Snapshot | bytes | str | Mapping[str, object] | None]
+
+
+class _ClosableNetwork(Network, Protocol):
+    async def aclose(self) -> None: ...
+
+
+class OwnSnapshots(Network):
+    """`places`: URL of the snapshots, without a query, to exchange name. Lives on the running event loop."""
+
+    def __init__(self, inner: _ClosableNetwork, source: SnapshotSource, places: Mapping[str, str]) -> None:
+        self._inner, self._source, self._places = inner, source, places
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls = 0
+        self._closed = False
+
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+        """Called once before anything else."""
+        self._callbacks = callbacks
+        self._inner.attach(router, callbacks)
+
+    def now_ns(self) -> int:
+        """The inner network's clock."""
+        return self._inner.now_ns()
+
+    def open(self, connection: int, url: str) -> None:
+        """Connect."""
+        self._inner.open(connection, url)
+
+    def send(self, connection: int, text: str) -> None:
+        """Send one text frame."""
+        self._inner.send(connection, text)
+
+    def close(self, connection: int) -> None:
+        """Close."""
+        self._inner.close(connection)
+
+    def wake_at(self, at_ns: int | None) -> None:
+        """Replace the one pending wake-up."""
+        self._inner.wake_at(at_ns)
+
+    def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
+        """GET, or what the user has instead."""
+        wish = self._wish(url, timeout_s)
+        if wish is None:
+            self._inner.fetch(request, url, timeout_s=timeout_s)
+            return
+        task = self._loop.create_task(self._ask(request, url, wish))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def aclose(self) -> None:
+        """Give up every request; calls that have not returned are left to themselves."""
+        self._closed = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._inner.aclose()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _wish(self, url: str, timeout_s: float) -> SnapshotRequest | None:
+        place, _, query = url.partition("?")
+        exchange = self._places.get(place)
+        if exchange is None:
+            return None
+        values = parse_qs(query)
+        return SnapshotRequest(exchange, values["symbol"][0], int(values["limit"][0]), timeout_s)
+
+    async def _ask(self, request: int, url: str, wish: SnapshotRequest) -> None:
+        answer = await self._answer(wish)
+        if self._closed:
+            return
+        if answer is None:
+            self._inner.fetch(request, url, timeout_s=wish.timeout_s)
+        else:
+            self._callbacks.on_response(request, answer)
+
+    async def _answer(self, wish: SnapshotRequest) -> Response | Failure | None:
+        if self._calls >= _MOST_CALLS:
+            return Failure(f"{self._calls} calls of the snapshot source have not returned")
+        done: asyncio.Future[Response | Failure | None] = self._loop.create_future()
+        try:
+            Thread(target=self._call, args=(wish, done), name="depthcache snapshot", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left
+            return Failure(f"the snapshot source could not be called: {error}")
+        self._calls += 1
+        try:
+            async with asyncio.timeout(wish.timeout_s):
+                return await done
+        except TimeoutError:
+            return Failure(f"the snapshot source gave no answer within {wish.timeout_s:g} s")
+
+    def _call(self, wish: SnapshotRequest, done: asyncio.Future[Response | Failure | None]) -> None:
+        """On a thread of its own."""
+        try:
+            answer = _response(self._source(wish))
+        except RequestRejected as error:
+            body = json.dumps({"code": error.code, "msg": error.text}).encode()
+            answer = Response(error.status, {}, body)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the books must live on
+            logs.snapshot_source_failed(symbol=wish.symbol, error=error)
+            answer = Failure(f"the snapshot source raised {_words(error)}")
+        with suppress(RuntimeError):  # the loop ended meanwhile
+            self._loop.call_soon_threadsafe(self._returned, done, answer)
+
+    def _returned(
+        self, done: asyncio.Future[Response | Failure | None], answer: Response | Failure | None
+    ) -> None:
+        self._calls -= 1
+        if not done.done():
+            done.set_result(answer)
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, if it can."""
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {error}"
+    except Exception:  # noqa: BLE001 - a class of the program
+        return kind
+
+
+def _response(given: Snapshot | bytes | str | Mapping[str, object] | None) -> Response | Failure | None:
+    """What the source gave, as an answer of the exchange."""
+    if given is None:
+        return None
+    body, used = given if isinstance(given, Snapshot) else (given, None)
+    if isinstance(body, Mapping):
+        body = json.dumps(body)
+    if isinstance(body, str):
+        body = body.encode()
+    if not isinstance(body, bytes | bytearray | memoryview):
+        return Failure(f"the snapshot source returned a {type(body).__name__}, neither a body nor None")
+    headers = {} if used is None else {"x-mbx-used-weight-1m": str(used)}
+    return Response(_OK, headers, bytes(body))

@@ -1,0 +1,290 @@
+"""One WebSocket of the aiohttp network: from the handshake to the reason why it ended.
+
+A frame goes straight from the socket to `feed`, stamped on receipt, without a task or a queue of
+our own in between. TCP is the buffer: while the program's event loop is blocked, frames wait in the
+kernel and at the exchange, and none is lost.
+
+Data that somebody takes and the answer to our own ping are signs of life. Pings of the exchange, messages of
+no use and pongs that were not asked for are none: whoever sends them may have nothing else to send. Of the
+pings that are not answered yet only the newest is, so a peer that does not read costs no memory. Not here:
+when to connect, and what frames mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from asyncio.trsock import TransportSocket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import SHUT_RDWR
+
+import aiohttp
+from aiohttp import WSMsgType
+
+from depthcache._native import now_ns
+from depthcache.io.network.http import words
+from depthcache.io.network.interface import Closed
+from depthcache.io.network.proxies import DIRECT, way_to
+from depthcache.io.network.sessions import Sessions, noting_addresses, through
+
+__all__ = ["Ears", "WebSocket"]
+
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03)."""
+_MOST_UNSENT = 2 * _MOST_BYTES
+"""Characters of output that may wait for a peer that does not read; all subscriptions of a connection are
+some 40,000."""
+_AT_ONCE = 500
+"""Messages that are taken without a turn for others on the event loop."""
+_CLOSING_S = 1.0
+"""How long the other side may take to answer a closing handshake."""
+_AWAKE_S = 2.0
+"""How long the answer to a ping after a pause may take."""
+_ABNORMAL = 1006
+"""RFC 6455, 7.4.1: stands for "no close frame arrived" and is never sent."""
+
+_BROKEN, _CODES_END = 1002, 5000
+"""RFC 6455, 7.4: the code for a peer that breaks the rules, and what all codes are below."""
+
+_Socket = aiohttp.ClientWebSocketResponse[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Who hears what a WebSocket reports, and how long it may be silent.
+
+    Attributes:
+        feed, on_events: where frames go; `on_events` is called when `feed` returned True.
+        heard_ns: when the last data came on a connection, 0 for never.
+        on_open, on_alive: the connection can be used; a ping of this side was answered.
+        quiet_s, pong_s: after this long without a sign of life a ping is sent; without an answer
+            to it for `pong_s` the connection counts as broken.
+        connect_s: how long making the connection may take.
+    """
+
+    feed: Callable[[int, bytes, int], bool]
+    heard_ns: Callable[[int], int]
+    on_events: Callable[[], None]
+    on_open: Callable[[int], None]
+    on_alive: Callable[[int], None]
+    quiet_s: float
+    pong_s: float
+    connect_s: float
+
+
+class WebSocket:
+    """Order of calls: `run` once, as a task; `send` while it runs; cancel the task to close."""
+
+    def __init__(self, number: int, url: str, ears: Ears) -> None:
+        self._number, self._url, self._ears = number, url, ears
+        self._texts: deque[str] = deque()
+        self._unsent = 0
+        self._too_much = asyncio.Event()
+        self._pong: bytes | None = None
+        self._output = asyncio.Event()
+        self._asked: bytes | None = None
+        self._alive_ns = 0
+        self._pause, self._awake = asyncio.Event(), asyncio.Event()
+        self._awake_payload: bytes | None = None
+        self._wire: TransportSocket | None = None
+
+    def send(self, text: str) -> None:
+        """Send a text frame in its turn; without effect once the connection is gone."""
+        if self._unsent + len(text) > _MOST_UNSENT:
+            self._too_much.set()
+            return
+        self._texts.append(text)
+        self._unsent += len(text)
+        self._output.set()
+
+    def ask(self) -> None:
+        """The machine or the process paused: ask at once whether the other side is still there."""
+        self._pause.set()
+
+    def cut(self) -> None:
+        """The event loop is gone, and this may be called on any thread: the other side hears of the end."""
+        if self._wire is not None:
+            _cut(self._wire)
+
+    async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
+        """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
+        socket = await self._connect(sessions, use_proxies=use_proxies)
+        if isinstance(socket, Closed):
+            return socket
+        wire = self._wire = socket.get_extra_info("socket")
+        try:
+            return await self._live(socket)
+        finally:
+            # asyncio would keep the socket of a peer that does not read for as long as output waits.
+            if wire is not None:
+                asyncio.get_running_loop().call_later(_CLOSING_S, _cut, wire)
+            with suppress(TimeoutError):  # in all: one that goes on sending would never be done
+                async with asyncio.timeout(_CLOSING_S):
+                    await socket.close()
+
+    async def _connect(self, sessions: Sessions, *, use_proxies: bool) -> _Socket | Closed:
+        limit_s = self._ears.connect_s
+        with noting_addresses() as tried:
+            try:
+                way = way_to(self._url) if use_proxies else DIRECT
+                # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
+                async with asyncio.timeout(limit_s):
+                    return await sessions.of(way).ws_connect(
+                        self._url,
+                        autoping=False,
+                        compress=0,
+                        max_msg_size=_MOST_BYTES,
+                        decode_text=False,
+                        **through(way),
+                    )
+            except TimeoutError:
+                return Closed(None, tried.told(f"no answer to the WebSocket handshake within {limit_s:g} s"))
+            except aiohttp.ClientConnectorError as error:
+                return Closed(None, tried.told(words(error)))
+            except aiohttp.WSServerHandshakeError as error:
+                return _refused(error)
+            except Exception as error:  # noqa: BLE001 - as in `rest.fetch`
+                return Closed(None, words(error))
+
+    async def _live(self, socket: _Socket) -> Closed:
+        """Read, write and watch; whichever ends first ends the connection."""
+        self._alive_ns = now_ns()
+        self._ears.on_open(self._number)
+        work = (self._read(socket), self._write(socket), self._watch(socket), self._check(socket))
+        tasks = [asyncio.create_task(each) for each in (*work, self._cap())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # The exchange's own last word, if there is one, stands first.
+            return next(task for task in tasks if task in done).result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, socket: _Socket) -> Closed:
+        receive, feed, number = socket.receive, self._ears.feed, self._number
+        while True:
+            for _ in range(_AT_ONCE):
+                message = await receive()
+                kind = message.type
+                if kind is WSMsgType.TEXT or kind is WSMsgType.BINARY:
+                    if feed(number, message.data, now_ns()):
+                        self._ears.on_events()
+                elif kind is WSMsgType.PING:
+                    self._pong = bytes(message.data)
+                    self._output.set()
+                elif kind is WSMsgType.PONG:
+                    self._on_pong(bytes(message.data))
+                else:
+                    return _why_it_ended(socket, kind, message.data, message.extra)
+            await asyncio.sleep(0)  # `receive` does not while something waits: others have their turn
+
+    def _on_pong(self, payload: bytes) -> None:
+        if payload == self._awake_payload:
+            self._awake_payload = None
+            self._awake.set()
+        elif payload == self._asked:
+            self._asked = None
+        else:
+            return
+        self._alive_ns = now_ns()
+        self._ears.on_alive(self._number)
+
+    async def _write(self, socket: _Socket) -> Closed:
+        limit_s = self._ears.quiet_s + self._ears.pong_s
+        while True:
+            await self._output.wait()
+            self._output.clear()
+            try:
+                async with asyncio.timeout(limit_s):
+                    await self._write_all(socket)
+            except TimeoutError:
+                return Closed(None, f"the other side does not read: output waits for {limit_s:g} s")
+            except (aiohttp.ClientError, OSError) as error:
+                return Closed(None, words(error))
+
+    async def _write_all(self, socket: _Socket) -> None:
+        while self._pong is not None or self._texts:
+            if self._pong is not None:
+                payload, self._pong = self._pong, None
+                await socket.pong(payload)
+            if self._texts:
+                text = self._texts.popleft()
+                self._unsent -= len(text)
+                await socket.send_str(text)
+
+    async def _cap(self) -> Closed:
+        await self._too_much.wait()
+        return Closed(None, "more output waits than is kept: the other side does not read")
+
+    async def _watch(self, socket: _Socket) -> Closed:
+        """Half-open connections: TCP alone would notice them after many minutes, or never."""
+        ears = self._ears
+        quiet_ns = round(ears.quiet_s * 1e9)
+        while True:
+            silent_ns = now_ns() - self._heard_ns()
+            if silent_ns < quiet_ns:
+                await asyncio.sleep((quiet_ns - silent_ns) / 1e9)
+                continue
+            asked_ns = now_ns()
+            # Whoever cannot read our pings cannot guess what they carry.
+            self._asked = secrets.token_hex(8).encode()
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(ears.pong_s):
+                    await socket.ping(self._asked)
+            await self._patience(asked_ns)
+            if self._heard_ns() < asked_ns:
+                return Closed(None, f"half-open: silent for {ears.quiet_s:g} s, no pong in {ears.pong_s:g} s")
+
+    def _heard_ns(self) -> int:
+        return max(self._alive_ns, self._ears.heard_ns(self._number))
+
+    async def _check(self, socket: _Socket) -> Closed:
+        """After a pause an answer is awaited at once, whatever else has come."""
+        while True:
+            await self._pause.wait()
+            self._pause.clear()
+            self._awake.clear()
+            self._awake_payload = secrets.token_hex(8).encode()
+            with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(_AWAKE_S):
+                    await socket.ping(self._awake_payload)
+                    await self._awake.wait()
+            if not self._awake.is_set():
+                return Closed(None, f"half-open: no pong in {_AWAKE_S:g} s after a pause")
+
+    async def _patience(self, asked_ns: int) -> None:
+        """Wait for an answer. In ten steps: while the loop is blocked, at most one of them passes,
+        and what has arrived meanwhile is read before the next."""
+        step_s = self._ears.pong_s / 10
+        for _ in range(10):
+            await asyncio.sleep(step_s)
+            if self._heard_ns() >= asked_ns:
+                return
+
+
+def _cut(wire: TransportSocket) -> None:
+    with suppress(OSError):  # it is closed, as it should be
+        wire.shutdown(SHUT_RDWR)
+
+
+def _refused(error: aiohttp.WSServerHandshakeError) -> Closed:
+    """A handshake was answered with something else than 101; of a proxy that is another error."""
+    told = [None if error.headers is None else error.headers.get(name) for name in ("Retry-After", "Date")]
+    return Closed(None, words(error), error.status, *told)
+
+
+def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | None) -> Closed:
+    if kind is WSMsgType.CLOSE:
+        code = data if isinstance(data, int) and data > 0 else None
+        if code is not None and code >= _CODES_END:
+            return Closed(_BROKEN, f"broken WebSocket data: the close code {code}")
+        return Closed(code, reason or "closed by the exchange without a reason")
+    if isinstance(data, aiohttp.WebSocketError):
+        return Closed(int(data.code), f"broken WebSocket data: {data}")
+    error = data if isinstance(data, BaseException) else socket.exception()
+    lost = words(error) if error is not None else "the connection broke without a goodbye"
+    return Closed(None if socket.close_code == _ABNORMAL else socket.close_code, lost)

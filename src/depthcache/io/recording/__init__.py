@@ -1,0 +1,1 @@
+"""What a client writes to files: recordings of everything, and flight dumps of one book."""

@@ -1,0 +1,151 @@
+"""What a book's flight recorder holds, as a file that `depthcache verify` replays.
+
+It begins with the snapshot, if no frame after it has been let go; else the book as it is now takes
+its place where its update id is reached. Then come the frames, and the book as it was held: whoever
+replays the file can tell whether the same frames make the same book. Not here: when this is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING
+
+from depthcache import logs
+from depthcache._native import now_ns
+from depthcache.errors import InvalidArgument
+from depthcache.io.recording.files import Journal, is_json, line, not_writable, place
+
+if TYPE_CHECKING:
+    from depthcache._native import FlightLog
+
+__all__ = ["Flights", "write_flight"]
+
+_SETTING = "flight_to"
+_PAUSE_NS = 60_000_000_000
+_MOST_FILES = 100
+
+
+class Flights:
+    """The files of one client: at most one a book and minute, and a hundred in all, so that an
+    exchange in trouble does not fill the disk."""
+
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        """Raises InvalidArgument for a folder that cannot be used."""
+        self._folder = Path(folder)
+        _try_to_write(self._folder)
+        self._saved_ns: dict[int, int] = {}
+        self._count = 0
+
+    def is_due(self, market: int, now_ns: int) -> bool:
+        """Whether the flight of this market may be saved now; counts it as saved."""
+        before_ns = self._saved_ns.get(market)
+        if self._count >= _MOST_FILES or (before_ns is not None and now_ns - before_ns < _PAUSE_NS):
+            return False
+        self._saved_ns[market] = now_ns
+        self._count += 1
+        return True
+
+    def save(self, log: FlightLog, reason: str) -> None:
+        """Write one; an error of the disk is logged."""
+        symbol = "".join(letter if letter.isalnum() else "_" for letter in log.book.symbol)
+        path = self._folder
+        try:
+            path = place(self._folder, f"flight-{log.book.exchange}-{symbol}", setting=_SETTING)
+            write_flight(path, log, reason)
+        except (OSError, InvalidArgument) as error:
+            logs.not_written(path=str(path), error=error)
+        else:
+            logs.flight_saved(
+                exchange=log.book.exchange, symbol=log.book.symbol, reason=reason, path=str(path)
+            )
+
+
+def _try_to_write(folder: Path) -> None:
+    """Raise InvalidArgument now rather than find out in trouble."""
+    path = place(folder, "flight", setting=_SETTING)
+    try:
+        path.open("xb").close()
+        path.unlink()
+    except OSError as error:
+        raise not_writable(folder, error, setting=_SETTING) from None
+
+
+def write_flight(path: Path, log: FlightLog, reason: str) -> None:
+    """Write what a flight recorder holds to a new file. Raises FileExistsError and OSError; then there is no
+    new file."""
+    journal = Journal(path, kind="flight", exchange=log.book.exchange, symbol=log.book.symbol, reason=reason)
+    try:
+        for text in _lines(log):
+            journal.append(text + b"\n")
+        journal.close()
+    except BaseException:
+        journal.give_up()  # half a flight is of no use, and whoever tries again needs the name
+        raise
+
+
+def _lines(log: FlightLog) -> Iterator[bytes]:
+    offset_ns = time_ns() - now_ns()
+    about = {"exchange": log.book.exchange, "symbol": log.book.symbol}
+    yield line(time=offset_ns, event="open", connection=1, exchange=log.book.exchange)
+    first = log.snapshot[0] if log.snapshot is not None else _place_of_book(log)
+    has_book = log.snapshot is not None or log.book.last_update_id is not None
+    for number, (at_ns, frame) in enumerate(log.frames):
+        if has_book and number == first:
+            yield _snapshot(log, about, at_ns, offset_ns)
+        yield _frame(frame, at_ns + offset_ns)
+    if has_book and first >= len(log.frames):
+        yield _snapshot(log, about, now_ns(), offset_ns)
+    yield line(time=now_ns() + offset_ns, event="book", **about, **_held(log))
+
+
+def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int) -> bytes:
+    if log.snapshot is not None:
+        _, taken_ns, limit, body = log.snapshot
+        head = line(time=taken_ns + offset_ns, **about, limit=limit)
+        return head[:-1] + b',"snapshot":' + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
+    held = _held(log)
+    snapshot = {"lastUpdateId": held["last_update_id"], "bids": held["bids"], "asks": held["asks"]}
+    return line(time=at_ns + offset_ns, **about, limit=None, snapshot=snapshot)
+
+
+def _frame(frame: bytes, time_ns: int) -> bytes:
+    head = line(time=time_ns, connection=1)[:-1]
+    if not is_json(frame):
+        return head + b',"hex":"' + frame.hex().encode() + b'"}'
+    return head + b',"frame":' + frame.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
+
+
+def _held(log: FlightLog) -> dict[str, object]:
+    """The book as it is held, prices and quantities as texts."""
+    book = log.book.exact
+    bids, asks = book.bids[:], book.asks[:]
+    return {
+        "last_update_id": book.last_update_id,
+        "bids": [[format(price, "f"), format(quantity, "f")] for price, quantity in bids],
+        "asks": [[format(price, "f"), format(quantity, "f")] for price, quantity in asks],
+    }
+
+
+def _place_of_book(log: FlightLog) -> int:
+    """Behind the last frame that the book has taken in."""
+    held = log.book.last_update_id
+    if held is None:
+        return len(log.frames)
+    for number in range(len(log.frames) - 1, -1, -1):
+        final = _final_update_id(log.frames[number][1])
+        if final is not None and final <= held:
+            return number + 1
+    return 0
+
+
+def _final_update_id(frame: bytes) -> int | None:
+    try:
+        message = json.loads(frame)
+        final = message.get("data", message).get("u")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return final if isinstance(final, int) else None

@@ -1,0 +1,399 @@
+"""Everything a client hears, written to a file: every frame, every snapshot, every interruption.
+
+The native router keeps the frames as lines in the order in which they were fed; what happens beside
+them (connections, answers, gaps) is put between them here. A thread of its own writes them, so that
+neither books nor the event loop wait for a disk. When that thread cannot keep up, or the disk refuses,
+lines are lost from the recording, never from the books: the file says how many, from when to when and why,
+and so does `recording`. Writing goes on in a new file as soon as one can be written.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from depthcache import logs
+from depthcache._native import now_ns
+from depthcache.errors import InvalidArgument, UsageError
+from depthcache.foreign_text import clean
+from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response, TakesFrames
+from depthcache.io.recording.files import Journal, is_json, line, not_writable, place
+from depthcache.io.recording.recording_file import RecordingFile
+
+if TYPE_CHECKING:
+    from depthcache._native import Router
+
+__all__ = ["Recorder", "RecordingNetwork"]
+
+_SETTING = "record_to"
+_MOST_BYTES = 64 * 1024 * 1024
+"""Of lines that wait to be written: some seconds of 5,000 frames a second."""
+_FLUSH_S = 0.5
+"""How much a recording can lack when the process is killed."""
+_CLOSE_S = 30.0
+"""How long the end of a client waits for a disk."""
+_FIRST_PAUSE_NS, _LONGEST_PAUSE_NS = 500_000_000, 30_000_000_000
+"""Between tries to write after an error, doubled each time."""
+_OK = 200
+
+
+@dataclass(slots=True)
+class _Loss:
+    """What could not be written in one piece. The time it began names it: two files may tell of it."""
+
+    lines: int
+    from_ns: int
+    reason: str
+    to_ns: int = 0
+
+
+class Recorder:
+    """The files of one client, one at a time. Order of calls: `start`, then anything, then `close`."""
+
+    def __init__(self, folder: str | PathLike[str], places: Mapping[str, str]) -> None:
+        """`places`: base URL to exchange name. Raises InvalidArgument for a folder that cannot be used."""
+        self._folder = Path(folder)
+        self._places = dict(sorted(places.items(), key=lambda each: -len(each[0])))
+        self._offset_ns = time_ns() - now_ns()
+        self._files: tuple[Path, ...] = ()
+        self._connections: dict[int, bytes] = {}
+        """The lines of those that are open, or of which a line is not written yet."""
+        self._ended: set[int] = set()
+        self._loss: _Loss | None = None
+        """The loss that goes on, until a file tells of it."""
+        self._lost = 0
+        self._lost_from_ns: int | None = None
+        self._lost_to_ns: int | None = None
+        self._retry_ns = 0
+        self._pause_ns = _FIRST_PAUSE_NS
+        self._written_ns = self._begun_ns = self.now_ns()
+        self._router: Router | None = None
+        self._wish_to_stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_left = False
+        """Whether nobody waits for the thread any more."""
+        try:
+            self._journal: Journal | None = self._new_file()
+        except OSError as error:
+            raise not_writable(self._folder, error, setting=_SETTING) from None
+
+    @property
+    def path(self) -> Path:
+        """The newest file."""
+        return self.recording
+
+    @property
+    def recording(self) -> RecordingFile:
+        """The newest file, and what the recording has lost so far."""
+        return RecordingFile.of(
+            self._files[-1],
+            files=self._files,
+            lost=self._lost,
+            lost_from_ns=self._lost_from_ns,
+            lost_to_ns=self._lost_to_ns,
+            error="" if self._loss is None else self._loss.reason,
+        )
+
+    def start(self, router: Router) -> None:
+        """Record what this router is fed from now on."""
+        self._router = router
+        router.start_tap(_MOST_BYTES, self._offset_ns)
+        self._thread = threading.Thread(
+            target=self._write_all, args=(router,), name="depthcache recorder", daemon=True
+        )
+        self._thread.start()
+
+    def note(self, event: str, **values: object) -> None:
+        """Something that is neither a frame nor a snapshot, in its place between the frames."""
+        self._put(line(time=self.now_ns(), event=event, **values))
+
+    def opens(self, connection: int, url: str) -> None:
+        """A connection is about to be made. Every later file begins with those that are left: they tell
+        whose the frames are."""
+        text = line(
+            time=self.now_ns(), event="open", connection=connection, exchange=self.exchange(url), url=url
+        )
+        self._connections[connection] = text
+        self._put(text)
+
+    def closed(self, connection: int, closed: Closed) -> None:
+        """A connection ended."""
+        self.note("closed", connection=connection, code=closed.code, reason=closed.reason)
+        self._ended.add(connection)
+
+    def snapshot(self, url: str, body: bytes, *, requested_ns: int | None = None) -> None:
+        """An answer of a depth endpoint, and when it was asked for; of what is no JSON, the beginning."""
+        if not _is_plain(body):
+            self.note("answer", url=url, status=_OK, text=clean(body))
+            return
+        query = parse_qs(urlsplit(url).query)
+        symbol, limit = query.get("symbol", [""])[0], query.get("limit", [""])[0]
+        head = line(
+            time=self.now_ns(),
+            exchange=self.exchange(url),
+            symbol=symbol,
+            limit=int(limit) if limit.isdecimal() else None,
+            requested=requested_ns,
+        )
+        # The body stands in the line as it came; a line has one end.
+        self._put(head[:-1] + b',"snapshot":' + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}")
+
+    def exchange(self, url: str) -> str | None:
+        """The exchange that is reached at a URL."""
+        return next((name for base, name in self._places.items() if url.startswith(base)), None)
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, on a clock that never jumps after the start."""
+        return now_ns() + self._offset_ns
+
+    def close(self) -> None:
+        """Write what is left and end the file. May be called more than once."""
+        self._wish_to_stop.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+            if self._thread.is_alive():  # a write hangs, such as on a network disk that is gone
+                error = OSError(errno.ETIMEDOUT, f"the disk has not answered for {_CLOSE_S:g} s")
+                logs.not_written(path=str(self._files[-1]), error=error)
+                self._loss = _Loss(0, self._written_ns, str(error.strerror))
+                self._lose(1)  # nobody knows how many
+                self._is_left = True
+                return
+        if self._loss is not None:  # a last try: a file that tells of the loss is worth more than none
+            self._retry_ns = 0
+            self._write(b"", 0)
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            self._end(journal)
+
+    def _put(self, text: bytes) -> None:
+        if self._router is not None:
+            self._router.tap_line(text)
+
+    def _new_file(self) -> Journal:
+        journal = Journal(place(self._folder, "recording", setting=_SETTING), kind="recording")
+        self._begun_ns = self.now_ns()
+        self._files = (*(path for path in self._files if path.exists()), journal.path)
+        return journal
+
+    def _write_all(self, router: Router) -> None:
+        ended = False
+        while not ended:
+            ended = self._wish_to_stop.wait(_FLUSH_S)
+            over = tuple(self._ended)  # before their last lines are taken
+            lines, lost = router.take_tapped()
+            try:
+                self._write(lines, lost)
+                self._forget(over)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the recording must go on
+                logs.unexpected(where="the recorder", error=error)
+                self._on_refused(lines.count(b"\n") + lost, error)
+        router.stop_tap()
+        if self._is_left and self._journal is not None:
+            self._end(self._journal)
+
+    def _forget(self, over: tuple[int, ...]) -> None:
+        """Every line of these connections is in a file, or lost."""
+        for connection in over:
+            self._ended.discard(connection)
+            self._connections.pop(connection, None)
+
+    def _write(self, lines: bytes, lost: int) -> None:
+        """A full disk ends neither the books nor the recording: it goes on in a new file."""
+        count = lines.count(b"\n") + lost
+        if self._journal is None and now_ns() < self._retry_ns:
+            self._lose(count)
+            return
+        try:
+            self._write_now(lines, lost)
+        except (OSError, InvalidArgument) as error:
+            is_limit_of_file = getattr(error, "errno", None) == errno.EFBIG
+            if not (is_limit_of_file and self._goes_on(lines, lost)):
+                self._on_refused(count, error)
+
+    def _goes_on(self, lines: bytes, lost: int) -> bool:
+        """Write to a new file what the present one refuses; nothing is lost then."""
+        journal = self._journal
+        if journal is None or not journal.written:
+            return False
+        self._journal = None
+        journal.give_up()
+        try:
+            self._write_now(lines, lost)
+        except (OSError, InvalidArgument):
+            return False
+        return True
+
+    def _write_now(self, lines: bytes, lost: int) -> None:
+        told = self._loss
+        if self._journal is None:
+            self._journal = self._new_file()
+            lines = b"".join(text + b"\n" for text in tuple(self._connections.values())) + lines
+        journal = self._journal
+        if told is not None:
+            lines = self._lost_line(told) + lines
+        if lost:
+            lines += self._lost_line(_Loss(lost, self._written_ns, "written too slowly", self.now_ns()))
+        if lines:
+            journal.append(lines)
+            journal.flush()
+        if told is not None:
+            self._loss, self._pause_ns = None, _FIRST_PAUSE_NS
+            logs.recording_resumed(path=str(journal.path), lost=told.lines)
+        if lost:
+            self._count(lost)
+        self._written_ns = self.now_ns()
+
+    def _on_refused(self, lines: int, error: Exception) -> None:
+        """Nothing could be written: what is lost is counted, and tried again after a pause."""
+        reason = getattr(error, "strerror", None) or str(error)
+        journal, self._journal = self._journal, None
+        if self._loss is None:
+            logs.not_written(path=str(self._folder if journal is None else journal.path), error=error)
+            self._loss = _Loss(0, self._written_ns, reason)
+        self._loss.reason = reason
+        if journal is not None and isinstance(error, FileNotFoundError):  # nobody will ever read it
+            self._loss.from_ns = self._written_ns = self._begun_ns
+            lines += journal.written
+        self._lose(lines)
+        if journal is not None:
+            self._give_up(journal, self._loss)
+        self._retry_ns = now_ns() + self._pause_ns
+        self._pause_ns = min(2 * self._pause_ns, _LONGEST_PAUSE_NS)
+
+    def _give_up(self, journal: Journal, loss: _Loss) -> None:
+        if len(self._files) > 1 and not journal.written:  # made in vain: nothing of use is in it
+            self._files = self._files[:-1]
+            journal.give_up()
+        else:
+            self._lose(journal.give_up(self._lost_line(loss)[:-1]))
+
+    def _lose(self, lines: int) -> None:
+        if self._loss is not None:
+            self._loss.lines += lines
+            self._loss.to_ns = self.now_ns()
+        self._count(lines)
+
+    def _count(self, lines: int) -> None:
+        if lines:
+            self._lost += lines
+            self._lost_from_ns = self._written_ns if self._lost_from_ns is None else self._lost_from_ns
+            self._lost_to_ns = self.now_ns()
+
+    def _lost_line(self, loss: _Loss) -> bytes:
+        times = {"from": loss.from_ns, "to": loss.to_ns}
+        return line(time=loss.to_ns, event="lost", frames=loss.lines, **times, reason=loss.reason) + b"\n"
+
+    def _end(self, journal: Journal) -> None:
+        try:
+            journal.close()
+        except OSError as error:  # what was flushed is there, but nobody knows whether it will stay
+            logs.not_written(path=str(journal.path), error=error)
+            self._loss = _Loss(0, self._written_ns, error.strerror or str(error))
+            self._lose(1)
+
+
+class RecordingNetwork(Network, Callbacks):
+    """A network between the runner and another network, which tells the recorder what goes by."""
+
+    def __init__(self, inner: Network, recorder: Recorder) -> None:
+        self._inner, self._recorder = inner, recorder
+        self._asked: dict[int, tuple[str, int]] = {}
+
+    # --- towards the network ------------------------------------------------------------------
+
+    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+        """Called once before anything else. `router` must be the native one."""
+        from depthcache._native import Router
+
+        if not isinstance(router, Router):
+            raise UsageError("only the native router can be recorded")
+        self._callbacks = callbacks
+        self._recorder.start(router)
+        self._inner.attach(router, self)
+
+    def now_ns(self) -> int:
+        """The inner network's clock."""
+        return self._inner.now_ns()
+
+    def open(self, connection: int, url: str) -> None:
+        """Connect."""
+        self._recorder.opens(connection, url)
+        self._inner.open(connection, url)
+
+    def send(self, connection: int, text: str) -> None:
+        """Send one text frame."""
+        self._recorder.note("send", connection=connection, text=text)
+        self._inner.send(connection, text)
+
+    def close(self, connection: int) -> None:
+        """Close."""
+        self._inner.close(connection)
+
+    def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
+        """GET."""
+        self._asked[request] = url, self._recorder.now_ns()
+        self._inner.fetch(request, url, timeout_s=timeout_s)
+
+    def wake_at(self, at_ns: int | None) -> None:
+        """Replace the one pending wake-up."""
+        self._inner.wake_at(at_ns)
+
+    # --- towards the runner -------------------------------------------------------------------
+
+    def on_loop_ended(self) -> None:
+        """The event loop ended."""
+        self._callbacks.on_loop_ended()
+
+    def on_open(self, connection: int) -> None:
+        """A connection can be used."""
+        self._recorder.note("opened", connection=connection)
+        self._callbacks.on_open(connection)
+
+    def on_closed(self, connection: int, closed: Closed) -> None:
+        """A connection ended."""
+        try:
+            self._recorder.closed(connection, closed)
+        except Exception as error:  # noqa: BLE001 - as above
+            logs.unexpected(where="the recorder", error=error)
+        self._callbacks.on_closed(connection, closed)
+
+    def on_alive(self, connection: int) -> None:
+        """A ping or pong arrived."""
+        self._callbacks.on_alive(connection)
+
+    def on_response(self, request: int, answer: Response | Failure) -> None:
+        """A request ended."""
+        try:
+            url, requested_ns = self._asked.pop(request, ("", None))
+            self._note_answer(url, requested_ns, answer)
+        except Exception as error:  # noqa: BLE001 - the books wait for the answer, whatever is wrong here
+            logs.unexpected(where="the recorder", error=error)
+        self._callbacks.on_response(request, answer)
+
+    def _note_answer(self, url: str, requested_ns: int | None, answer: Response | Failure) -> None:
+        if isinstance(answer, Failure):
+            self._recorder.note("failure", url=url, reason=answer.reason)
+        elif answer.status == _OK and urlsplit(url).path.endswith("/depth"):
+            self._recorder.snapshot(url, answer.body, requested_ns=requested_ns)
+        else:
+            self._recorder.note("answer", url=url, status=answer.status)
+
+    def on_events(self) -> None:
+        """`feed` returned True since the last call."""
+        self._callbacks.on_events()
+
+    def on_wake(self) -> None:
+        """The time given to `wake_at` has come."""
+        self._callbacks.on_wake()
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether a body can stand in a line as it is: JSON, and nothing in it that a terminal would obey."""
+    return is_json(body) and body.translate(None, b"\t\r\n").decode("utf-8").isprintable()

@@ -218,7 +218,7 @@ def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[st
     command = paced.contestant("benches.cpu", name, place, seconds)
     trusted = {} if place.ca_file is None else dict.fromkeys(_AUTHORITIES, place.ca_file)
     try:
-        answer = subprocess.run(
+        response = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -228,9 +228,9 @@ def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[st
         )
     except subprocess.TimeoutExpired:
         return f"neither synced nor ended within {3 * DEADLINE_S:.0f} s"
-    if answer.returncode:
-        return answer.stderr.strip().rpartition("\n")[2][:80] or f"exit code {answer.returncode}"
-    measured: dict[str, float] = json.loads(answer.stdout.strip().rpartition("\n")[2])
+    if response.returncode:
+        return response.stderr.strip().rpartition("\n")[2][:80] or f"exit code {response.returncode}"
+    measured: dict[str, float] = json.loads(response.stdout.strip().rpartition("\n")[2])
     return measured if measured["frames"] > 0 else "it took in no frames"
 
 

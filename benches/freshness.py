@@ -148,8 +148,8 @@ def run(*, rounds: int, seconds: float = SECONDS) -> list[Row]:
 def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[str, list[float]]:
     """Percentiles of one contestant under each load."""
     command = paced.contestant("benches.freshness", name, place, seconds)
-    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
-    measured: dict[str, list[float]] = json.loads(answer.stdout)
+    response = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
+    measured: dict[str, list[float]] = json.loads(response.stdout)
     return measured
 
 

@@ -263,8 +263,8 @@ def set_rate(place: paced.Place, frames: int) -> None:
     """Tell the exchange how fast to send."""
     from urllib.request import urlopen
 
-    with urlopen(f"{place.rest}/rate?frames={frames}", timeout=30) as answer:  # noqa: S310 - loopback
-        answer.read()
+    with urlopen(f"{place.rest}/rate?frames={frames}", timeout=30) as response:  # noqa: S310 - loopback
+        response.read()
 
 
 # --- all of them ----------------------------------------------------------------------------------
@@ -278,11 +278,11 @@ def run(*, rounds: int, burst_s: float) -> list[Row]:
             with serving() as place:
                 command = paced.contestant("benches.many_books", name, place, SECONDS)
                 command += ["--burst", str(burst_s)]
-                answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-            if answer.returncode:
-                why = answer.stderr.strip().rpartition("\n")[2][:100]
+                response = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+            if response.returncode:
+                why = response.stderr.strip().rpartition("\n")[2][:100]
                 return [Row(f"{BOOKS} books", f"{name} was not measured: {why}")]
-            found[name].append(json.loads(answer.stdout))
+            found[name].append(json.loads(response.stdout))
     receiver, ours = (_medians(found[name]) for name in CONTESTANTS)
     at = f"at {ours['frames']:,.0f}/s"
     return [

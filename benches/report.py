@@ -158,7 +158,7 @@ def print_section(console: Console, section: Section) -> None:
 
 def machine() -> str:
     """Processor, cores and system."""
-    model = platform.processor() or platform.machine()
+    model = platform.cpu() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text("utf-8").splitlines() if line.startswith("model name")]

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from depthcache import Settings, blocking, recording
 
-# With flight_to a file is written by itself on a gap, a crossed book or a malformed frame.
-settings = Settings.from_environment(flight_to="flights", flight_bytes=256 * 1024)
+# With flight_dumps_to a file is written by itself on a gap, a crossed book or a malformed frame.
+settings = Settings.from_environment(flight_dumps_to="flights", flight_bytes=256 * 1024)
 with blocking.connect("binance.com", ["BTCUSDT"], settings=settings) as books:
     book = books["BTCUSDT"]
     book.wait_synced(timeout=30)
     Path("now.jsonl.zst").unlink(missing_ok=True)
-    book.save_flight("now.jsonl.zst", reason="odd fills at noon")
+    book.save_flight_dump("now.jsonl.zst", reason="odd fills at noon")
 
 for record in recording.read(["now.jsonl.zst"], recording.Problems()):
     print(type(record).__name__)

@@ -8,12 +8,12 @@ import depthcache
 async def main() -> None:
     async with depthcache.connect("binance.com", ["BTCUSDT", "ETHUSDT"]) as books:
         await books.wait_synced(timeout=30)
-        facts = books.facts()
-        for book in facts.books:
+        stats = books.stats()
+        for book in stats.books:
             print(f"{book.symbol}: {book.status}, {book.in_sync:.1%} of the time, {book.losses} losses")
-        for budget in facts.budgets:
+        for budget in stats.budgets:
             print(f"weight of {budget.pool}: {budget.used} of {budget.most} in this minute")
-        if any(book.status is not depthcache.Status.SYNCED for book in facts.books):
+        if any(book.status is not depthcache.Status.SYNCED for book in stats.books):
             print("somebody should look")  # or let Prometheus read this text
         print(next(line for line in books.prometheus().splitlines() if line.startswith("depthcache_book")))
 

@@ -16,7 +16,7 @@ import pytest
 import depthcache
 from depthcache import InvalidArgument, Policy, Settings, connect, simulator, venues
 from depthcache.client.config import parse_refresh, parse_timeout
-from depthcache.client.follow import parse_wish
+from depthcache.client.follow import parse_follow_spec
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager
 from depthcache.compat.ubldc.cluster_requests import cluster_url
 from depthcache.compat.ubldc.reads import select_from
@@ -51,11 +51,11 @@ class Refuses:
 
 def wish(**options: Any) -> Any:
     mode = options.pop("mode", "every")
-    return parse_wish(mode, options.pop("levels", 5), "raise", options)  # type: ignore[arg-type]
+    return parse_follow_spec(mode, options.pop("levels", 5), "raise", options)  # type: ignore[arg-type]
 
 
 def connected(**options: Any) -> Any:
-    return connect("binance.com", ["BTCUSDT"], settings=BARE, **options)._client.wanted
+    return connect("binance.com", ["BTCUSDT"], settings=BARE, **options)._client.config
 
 
 WHOLE: dict[str, tuple[Callable[[Any], Any], int]] = {

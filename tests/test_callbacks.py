@@ -145,7 +145,7 @@ async def test_a_callback_on_an_event_loop_ends_no_other(
 async def test_a_callback_that_waits_ends_with_its_client(
     exchange: list[ByHand], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("depthcache.client.client.LAST_CALL_S", 0.01)
+    monkeypatch.setattr("depthcache.client.client.CALLBACK_DRAIN_S", 0.01)
     async with connect("binance.com", ["BTCUSDT"]) as books:
         began = asyncio.Event()
 
@@ -163,7 +163,7 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
     exchange: list[ByHand], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The loop is closed in the middle: the coroutine is told by GeneratorExit, and must end."""
-    listeners: list[depthcache.Listener] = []
+    callbacks: list[depthcache.CallbackHandle] = []
     ended: list[str] = []
 
     async def hang(update: Update) -> None:
@@ -176,7 +176,7 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
     async def step() -> Any:
         books = await connect("binance.com", ["BTCUSDT"]).__aenter__()
         listener = books.on_update(hang)
-        listeners.append(listener)
+        callbacks.append(listener)
         await turns(50)
         [work] = [task for task in asyncio.all_tasks() if "work" in repr(task.get_coro())]
         return work.get_coro()
@@ -185,7 +185,7 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
     coroutine = loop.run_until_complete(step())
     try:
         coroutine.close()
-        assert (ended, listeners[0].errors) == (["closed"], 0)
+        assert (ended, callbacks[0].errors) == (["closed"], 0)
     finally:
         for task in asyncio.all_tasks(loop):
             task.cancel()

@@ -148,8 +148,8 @@ def test_every_page_of_the_site_stands_in_its_menu_once() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text("utf-8"))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    slots = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text("utf-8"))
+    assert [link for link in slots if not (document.parent / link).exists()] == []
 
 
 def test_every_path_in_the_table_of_places_exists() -> None:

@@ -14,11 +14,11 @@ import depthcache
 PUBLIC = {
     # live books
     "connect", "blocking", "Books", "LiveBook", "Settings", "Endpoints", "Policy",
-    "Snapshot", "SnapshotRequest",
+    "SnapshotResponse", "SnapshotRequest",
     # books without a network
     "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
     # what is known of live books
-    "Audit", "Lag", "now_ns", "Facts", "BookFacts", "BudgetFacts", "ConnectionFacts",
+    "Audit", "Lag", "now_ns", "Stats", "BookStats", "BudgetStats", "ConnectionStats",
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "BookArrays", "BookIntegers", "Columns", "MissingBook",
@@ -26,7 +26,7 @@ PUBLIC = {
     "MidPrice", "Spread", "Imbalance", "Depth", "DepthWithin", "Fill", "SizeToMove", "GroupedBook",
     "Status", "Outcome", "SnapshotOutcome",
     # following them
-    "FollowMode", "FollowOptions", "Update", "Updates", "Listener", "Changes",
+    "FollowMode", "FollowOptions", "Update", "Updates", "CallbackHandle", "Changes",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
     "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "PackageMissing",

@@ -1,4 +1,4 @@
-"""Following on the asyncio face, on an exchange moved by hand: iterators, callbacks, many books, the end."""
+"""Following on the asyncio API, on an exchange moved by hand: iterators, callbacks, many books, the end."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ async def test_a_callback_may_close_its_client(exchange: list[ByHand]) -> None:
 async def test_a_callback_that_hangs_is_ended_with_the_client(
     exchange: list[ByHand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthcache.client.client.LAST_CALL_S", 0.01)
+    monkeypatch.setattr("depthcache.client.client.CALLBACK_DRAIN_S", 0.01)
     async with connect("binance.com", ["BTCUSDT"]) as books:
         began = asyncio.Event()
 

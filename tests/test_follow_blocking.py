@@ -209,7 +209,7 @@ def test_a_client_may_be_closed_by_its_own_callback(exchange: FromThread) -> Non
 def test_a_callback_that_does_not_return_does_not_keep_the_client_from_closing(
     exchange: FromThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthcache.client.callbacks.LAST_CALL_S", 0.01)
+    monkeypatch.setattr("depthcache.client.callbacks.CALLBACK_DRAIN_S", 0.01)
     go_on, blocked = threading.Event(), threading.Event()
 
     def block(update: Update) -> None:

@@ -162,7 +162,7 @@ def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
         ("depthcache", "from depthcache import simulator"),
         ("simulator", "from depthcache.core.client import ClientCore"),
         ("simulator", "from depthcache._native import Book"),
-        ("recording", "from depthcache.core.requests.scheduler import Pacer"),
+        ("recording", "from depthcache.core.requests.scheduler import RequestScheduler"),
         ("recording", "from depthcache._native import Book"),
         ("cli", "from depthcache.core.client import ClientCore"),
         ("cli", "from depthcache._native import Book"),

@@ -18,8 +18,8 @@ FOLDERS = {"cli", "compat", "core", "doctor", "io", "recording", "reference", "s
 
 def tracked() -> list[str]:
     """Paths that git tracks, or an empty list outside a checkout."""
-    answer = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return answer.stdout.split() if answer.returncode == 0 else []
+    response = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return response.stdout.split() if response.returncode == 0 else []
 
 
 def name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Facts for operators: as values, and as Prometheus reads them."""
+"""Stats for operators: as values, and as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
             await books.wait_synced()
             while books["binance.com", "BTCUSDT"].counters["applied"] < 5:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0)
-            while not all(sum(each.delays) for each in books.facts().connections):  # noqa: ASYNC110
+            while not all(sum(each.delays) for each in books.stats().connections):  # noqa: ASYNC110
                 await asyncio.sleep(0)  # the exchange's clock is asked first
-            facts = books.facts()
+            stats = books.stats()
             text = books.prometheus()
-        assert books.facts().books == ()
-    assert [(book.exchange, book.symbol, book.status) for book in facts.books] == [
+        assert books.stats().books == ()
+    assert [(book.exchange, book.symbol, book.status) for book in stats.books] == [
         ("binance.com", "BTCUSDT", "synced"),
         ("binance.com", "ETHUSDT", "synced"),
         ("binance.com-futures", "BTCUSDT", "synced"),
     ]
-    first = facts.books[0]
+    first = stats.books[0]
     assert first.counters["applied"] >= 5
     assert first.age_s is not None
     assert 0 <= first.age_s < 30
@@ -43,16 +43,16 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert first.complete_to.asks is not None
     assert 0 < first.complete_to.bids < first.complete_to.asks
     assert first.in_sync > 0.99
-    assert {each.exchange for each in facts.connections} == {"binance.com", "binance.com-futures"}
-    assert all(each.is_open and each.frames and each.received_bytes for each in facts.connections)
-    assert sum(each.streams for each in facts.connections) == 3
-    assert [(budget.limit, budget.most) for budget in facts.budgets] == [(6000, 3000), (2400, 1200)]
-    for each in facts.connections:
-        carried = [book for book in facts.books if book.exchange == each.exchange]
+    assert {each.exchange for each in stats.connections} == {"binance.com", "binance.com-futures"}
+    assert all(each.is_open and each.frames and each.received_bytes for each in stats.connections)
+    assert sum(each.streams for each in stats.connections) == 3
+    assert [(budget.limit, budget.most) for budget in stats.budgets] == [(6000, 3000), (2400, 1200)]
+    for each in stats.connections:
+        carried = [book for book in stats.books if book.exchange == each.exchange]
         assert sum(each.delays) == sum(sum(book.delays) for book in carried) > 0
         assert each.delays_sum_s == pytest.approx(sum(book.delays_sum_s for book in carried))
-    assert all(budget.counted for budget in facts.budgets)
-    assert all(sum(budget.times) >= 1 and budget.times_sum_s > 0 for budget in facts.budgets)
+    assert all(budget.counted for budget in stats.budgets)
+    assert all(sum(budget.times) >= 1 and budget.times_sum_s > 0 for budget in stats.budgets)
     families = {family.name: family for family in text_string_to_metric_families(text)}
     synced = families["depthcache_book_synced"].samples
     assert {tuple(sample.labels.values()): sample.value for sample in synced} == {

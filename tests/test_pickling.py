@@ -48,7 +48,7 @@ from depthcache import (
 from depthcache.client import metrics
 from depthcache.compat import ubldc
 from depthcache.compat.ubldc import DepthCacheNotFound, rest_api
-from depthcache.compat.ubldc.stream_api import StreamFace
+from depthcache.compat.ubldc.stream_api import StreamApi
 from depthcache.core.policy import Policy as CorePolicy
 from tests.engine import NAMES, Engine, diff, facts, load, sides, snapshot
 
@@ -67,7 +67,7 @@ MODULES: tuple[ModuleType, ...] = (
     rest_api,
 )
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
-PLACE = recording.Place(Path("a.jsonl"), 3)
+PLACE = recording.SourcePosition(Path("a.jsonl"), 3)
 WIDE = ("99.5", "12345678901234567890.123456789012345678")
 BIDS, ASKS = [WIDE, ("99", "1.50")], [("100.5", "2"), ("101", "3")]
 
@@ -124,9 +124,12 @@ def values() -> Iterator[object]:
     yield model.Audit(12, 40, 0, 0, 1, {"depth20": (3, 1)})
     yield from (model.Audit(12, 40, 0, 0, 1), model.Lag(0.1, 0.02))
     yield model.MissingBook("binance.com", "BTCUSDT", Status.STALE, "silent")
-    yield from (depthcache.Snapshot({"lastUpdateId": 1}, 20), depthcache.SnapshotRequest("x", "Y", 100, 9.0))
+    yield from (
+        depthcache.SnapshotResponse({"lastUpdateId": 1}, 20),
+        depthcache.SnapshotRequest("x", "Y", 100, 9.0),
+    )
     yield from settings()
-    facts_of_a_book = metrics.BookFacts(
+    facts_of_a_book = metrics.BookStats(
         exchange="binance.com",
         symbol="BTCUSDT",
         status=Status.SYNCED,
@@ -143,31 +146,31 @@ def values() -> Iterator[object]:
         delays=(1, 2),
         delays_sum_s=0.1,
     )
-    connection, budget = (filled(cls) for cls in (metrics.ConnectionFacts, metrics.BudgetFacts))
+    connection, budget = (filled(cls) for cls in (metrics.ConnectionStats, metrics.BudgetStats))
     yield from (facts_of_a_book, connection, budget)
-    yield metrics.Facts(books=(facts_of_a_book,), connections=(connection,), budgets=(budget,))
-    finding = doctor.Finding("clock", doctor.Verdict.WARN, "3 s late", "set it")
+    yield metrics.Stats(books=(facts_of_a_book,), connections=(connection,), budgets=(budget,))
+    finding = doctor.Finding("clock", doctor.Severity.WARN, "3 s late", "set it")
     yield from (finding, doctor.Report(exchange="binance.com", findings=(finding,)))
     about = recording.Diff("BTCUSDT", 1, 2, None, 3, "spot")
     yield from (PLACE, about, recording.Ticker("BTCUSDT", 1, "1", "2", "3", "4", "spot"))
     yield recording.Frame(1, PLACE, b"{}", None, about, "spot")
-    yield recording.Snapshot(1, PLACE, b"{}", "BTCUSDT", 5, 100, "spot")
-    yield recording.Answer(1, PLACE, "https://x", b"{}", None)
+    yield recording.RecordedSnapshot(1, PLACE, b"{}", "BTCUSDT", 5, 100, "spot")
+    yield recording.RecordedResponse(1, PLACE, "https://x", b"{}", None)
     yield recording.Break(None, PLACE, 1, "lost")
-    yield recording.Held(1, PLACE, "BTCUSDT", "spot", 5, [["1", "2"]], [])
+    yield recording.HeldBook(1, PLACE, "BTCUSDT", "spot", 5, [["1", "2"]], [])
     problems = recording.Problems()
     problems.add(PLACE, "no JSON", b"{")
     yield from (problems, problems.first[0], recording.Row("spot", "BTCUSDT"))
     yield recording.RecordingFile.of("a.zst", files=(Path("a.zst"),), lost=2, lost_from_ns=1, lost_to_ns=3)
     yield recording.Progress(total_bytes=10, read_bytes=5, unpacked_bytes=20, lines=3)
     yield recording.Report([recording.Row("spot", "BTCUSDT")], problems, 1, ["wrong"])
-    yield rest.Answer("https://x", 200, {"a": "b"}, b"{}", 0.1)
+    yield rest.RestResponse("https://x", 200, {"a": "b"}, b"{}", 0.1)
     yield from (simulator.Faults(seed=3, drop=0.5), simulator.TINY, simulator.PROFILES)
     yield from (venues.venue(name) for name in venues.names())
 
 
 def settings() -> Iterator[object]:
-    policy = Policy(share=0.25, seed=True)
+    policy = Policy(share=0.25, bootstrap_from_depth20=True)
     assert type(policy) is CorePolicy
     yield from (policy, venues.Endpoints("https://gateway", "wss://gateway"), Settings())
     endpoints = {"binance.com": venues.Endpoints("https://gateway", "wss://gateway")}
@@ -265,13 +268,13 @@ def live() -> Iterator[tuple[object, str]]:
         yield native(cls, fed, 1), "freeze()"
     yield from ((each, "freeze()") for each in (reader.bids, hand_fed.asks, fed))
     yield from ((each, "updates") for each in (follower, *map(bare, (depthcache.Updates, blocking.Updates))))
-    yield bare(depthcache.Listener), "updates"
+    yield bare(depthcache.CallbackHandle), "updates"
     yield bare(rest.Rest), "settings"
     yield bare(simulator.Server), "settings"
     yield bare(simulator.Pair), "frozen"
     yield bare(simulator.RecordedExchange), "files"
     yield bare(ubldc.BinanceLocalDepthCacheManager), "get_asks()"
-    yield from ((bare(cls), "pickle") for cls in (StreamFace, rest_api.BinanceRestApiManager))
+    yield from ((bare(cls), "pickle") for cls in (StreamApi, rest_api.BinanceRestApiManager))
     transport = _native.Transport(fed, quiet_s=1, pong_s=1)
     transport.stop(0)
     transport.join()

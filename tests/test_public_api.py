@@ -1,4 +1,4 @@
-"""The asyncio face on an exchange moved by hand: finding books, waiting, adding, removing, closing."""
+"""The asyncio API on an exchange moved by hand: finding books, waiting, adding, removing, closing."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 import depthcache
 from depthcache import errors, logs
 from depthcache.client import metrics
-from depthcache.client.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.model import Status
 
 ROOT = Path(__file__).parents[1]
@@ -79,8 +79,8 @@ def some(kind: type) -> Any:
     return kind(**{field.name: samples[str(field.type)] for field in fields(kind)})
 
 
-def some_facts() -> Facts:
-    return Facts(books=(some(BookFacts),), connections=(some(ConnectionFacts),), budgets=(some(BudgetFacts),))
+def some_facts() -> Stats:
+    return Stats(books=(some(BookStats),), connections=(some(ConnectionStats),), budgets=(some(BudgetStats),))
 
 
 def test_every_metric_is_on_its_page_and_no_other() -> None:

@@ -45,8 +45,8 @@ def threads() -> list[threading.Thread]:
 def test_a_program_without_a_loop_asks_and_the_weight_is_counted(server: depthcache.simulator.Server) -> None:
     with Rest(server.settings) as rest:
         assert rest.used_weight("binance.com") is None
-        answer = rest.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
-        assert "BTCUSDT" in {row["symbol"] for row in answer.json()["symbols"]}
+        response = rest.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
+        assert "BTCUSDT" in {row["symbol"] for row in response.json()["symbols"]}
         budget = shared_budgets().of(server.settings.venue("binance.com"))
         assert budget.used(0) == 20
         weight, age_s = rest.used_weight("binance.com") or (0, -1.0)
@@ -86,11 +86,11 @@ async def test_a_stop_of_the_exchange_stops_everybody_who_shares_the_budget() ->
 async def test_what_does_not_fit_the_share_is_refused_in_words_without_a_request() -> None:
     asked: list[str] = []
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def response(request: web.Request) -> web.StreamResponse:
         asked.append(request.path)
         return web.json_response({})
 
-    async with serving({"/x": answer}) as host:
+    async with serving({"/x": response}) as host:
         with Rest(at(host, policy=Policy(share=0.01))) as rest:  # 60 of 6,000
             await rest.ask_async("binance.com", "/x", weight=50)
             with pytest.raises(ConnectionFailed, match="budget has no room"):
@@ -141,10 +141,10 @@ async def test_any_status_is_an_answer_and_none_is_a_failure() -> None:
 
     async with serving({"/x": fail}) as host:
         with Rest(Settings(proxies=False)) as rest:
-            answer = await rest.fetch_async(f"http://{host}/x")
-            assert answer.status == 500
+            response = await rest.fetch_async(f"http://{host}/x")
+            assert response.status == 500
             with pytest.raises(RequestRejected, match="no json"):
-                answer.json()
+                response.json()
             with pytest.raises(ConnectionFailed):
                 await rest.fetch_async("http://127.0.0.1:1/x")
             with pytest.raises(InvalidArgument, match="without a query"):

@@ -58,10 +58,10 @@ def test_settings_are_constants() -> None:
         ({"transport": "carrier pigeon"}, "transport"),
         ({"ca_file": 7}, "ca_file"),
         ({"record_to": 7}, "record_to"),
-        ({"flight_to": b"x"}, "flight_to"),
+        ({"flight_dumps_to": b"x"}, "flight_dumps_to"),
         *[
             ({name: path}, name)
-            for name in ("ca_file", "record_to", "flight_to")
+            for name in ("ca_file", "record_to", "flight_dumps_to")
             for path in ("a\0b", "\ud800")
         ],
         ({"flight_bytes": -1}, "flight_bytes"),

@@ -15,7 +15,7 @@ OTHERS: dict[str, Any] = {
     "proxies": False,
     "transport": "aiohttp",
     "record_to": "records",
-    "flight_to": "flights",
+    "flight_dumps_to": "flights",
     "flight_bytes": 4096,
 }
 
@@ -69,10 +69,14 @@ def test_hosts_stand_in_tables_by_exchange(tmp_path: Path) -> None:
 
 
 def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
-    path = written(tmp_path, 'transport = "aiohttp"\n[policy]\nshare = 0.25\nseed = true\n')
+    path = written(tmp_path, 'transport = "aiohttp"\n[policy]\nshare = 0.25\nbootstrap_from_depth20 = true\n')
     given = {"DEPTHCACHE_SETTINGS": str(path), "DEPTHCACHE_SHARE": "0.75"}
     settings = Settings.from_environment(given)
-    assert (settings.policy.share, settings.policy.seed, settings.transport) == (0.75, True, "aiohttp")
+    assert (settings.policy.share, settings.policy.bootstrap_from_depth20, settings.transport) == (
+        0.75,
+        True,
+        "aiohttp",
+    )
     assert Settings.from_environment(given, transport="native").transport == "native"
 
 
@@ -82,7 +86,7 @@ def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
         ("DEPTHCACHE_SHARE", "half", "a number"),
         ("DEPTHCACHE_SHARE", "2", "above 0, at most 1"),
         ("DEPTHCACHE_SHARE", "nan", "above 0, at most 1"),
-        ("DEPTHCACHE_SEED", "maybe", "true or false"),
+        ("DEPTHCACHE_BOOTSTRAP_FROM_DEPTH20", "maybe", "true or false"),
         ("DEPTHCACHE_REQUESTS_IN_FLIGHT", "2.5", "a whole number"),
         ("DEPTHCACHE_TRANSPORT", "pigeon", "'native' or 'aiohttp'"),
         ("DEPTHCACHE_SHAER", "0.5", "did you mean DEPTHCACHE_SHARE"),

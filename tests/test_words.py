@@ -10,7 +10,7 @@ import pytest
 
 import depthcache
 from depthcache import errors
-from depthcache.core.requests.responses import judge
+from depthcache.core.requests.responses import classify_response
 from depthcache.errors import UnknownSymbol
 
 SOURCE = Path(depthcache.__file__).parent
@@ -73,7 +73,7 @@ def test_no_text_in_the_sources_has_two_spaces(path: Path) -> None:
 )
 @pytest.mark.parametrize("status", [200, 400, 418, 503])
 def test_answers_without_words_are_said_with_single_spaces(status: int, body: bytes) -> None:
-    assert re.search(r"\s\s|\s$|: :|\s[,;:]", judge(status, {}, body).reason) is None
+    assert re.search(r"\s\s|\s$|: :|\s[,;:]", classify_response(status, {}, body).reason) is None
 
 
 def test_a_reason_that_ends_with_a_full_stop_is_followed_by_its_hint() -> None:

@@ -31,10 +31,10 @@ def old(rest: str, websocket: str) -> Any:
 
     def redirected(self: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
         host = url.split("/")[2]
-        answer = send(self, method, url.replace(f"https://{host}", rest), *arguments, **options)
+        response = send(self, method, url.replace(f"https://{host}", rest), *arguments, **options)
         # Binance sends this header, too, and the old library needs it.
-        answer.headers.setdefault("x-mbx-used-weight", answer.headers.get("x-mbx-used-weight-1m", "1"))
-        return answer
+        response.headers.setdefault("x-mbx-used-weight", response.headers.get("x-mbx-used-weight-1m", "1"))
+        return response
 
     requests.Session.request = redirected  # type: ignore[method-assign]
     import unicorn_binance_local_depth_cache.manager as library

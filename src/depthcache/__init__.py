@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from depthcache import simulator as simulator
     from depthcache._native import BookReader, Columns, FrozenBook, Side, Update, now_ns
     from depthcache.client.aio import Books, connect
-    from depthcache.client.callbacks import Listener
+    from depthcache.client.callbacks import CallbackHandle
     from depthcache.client.follow import FollowMode, FollowOptions, Updates
     from depthcache.client.live_book import Book, LiveBook
-    from depthcache.client.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+    from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
     from depthcache.core.policy import Policy
     from depthcache.errors import (
         BookClosed,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         UnreadableRecording,
         UsageError,
     )
-    from depthcache.io.network.user_snapshots import Snapshot, SnapshotRequest
+    from depthcache.io.network.user_snapshots import SnapshotRequest, SnapshotResponse
     from depthcache.model import (
         Audit,
         Best,
@@ -98,17 +98,17 @@ __all__ = [
     "BookArrays",
     "BookClosed",
     "BookError",
-    "BookFacts",
+    "BookStats",
     "BookIntegers",
     "BookNotSynced",
     "BookReader",
     "Books",
     "BooksNotSynced",
-    "BudgetFacts",
+    "BudgetStats",
     "Changes",
     "Columns",
     "CompleteTo",
-    "ConnectionFacts",
+    "ConnectionStats",
     "ConnectionFailed",
     "Coverage",
     "Depth",
@@ -116,7 +116,7 @@ __all__ = [
     "DepthWithin",
     "Endpoints",
     "ExchangeError",
-    "Facts",
+    "Stats",
     "Fill",
     "FollowMode",
     "FollowOptions",
@@ -128,7 +128,7 @@ __all__ = [
     "Lag",
     "Level",
     "Levels",
-    "Listener",
+    "CallbackHandle",
     "LiveBook",
     "MalformedFrame",
     "MalformedMessage",
@@ -144,7 +144,7 @@ __all__ = [
     "Settings",
     "Side",
     "SizeToMove",
-    "Snapshot",
+    "SnapshotResponse",
     "SnapshotOutcome",
     "SnapshotRequest",
     "Spread",
@@ -196,9 +196,9 @@ _HOMES = {
         "UsageError",
     ),
     "depthcache.client.follow": ("FollowMode", "FollowOptions", "Updates"),
-    "depthcache.io.network.user_snapshots": ("Snapshot", "SnapshotRequest"),
-    "depthcache.client.callbacks": ("Listener",),
-    "depthcache.client.metrics": ("BookFacts", "BudgetFacts", "ConnectionFacts", "Facts"),
+    "depthcache.io.network.user_snapshots": ("SnapshotResponse", "SnapshotRequest"),
+    "depthcache.client.callbacks": ("CallbackHandle",),
+    "depthcache.client.metrics": ("BookStats", "BudgetStats", "ConnectionStats", "Stats"),
     "depthcache.model": (
         "Audit",
         "Best",

@@ -640,7 +640,7 @@ class TransportEvent:
         """Why the connection ended, in words: one line of at most 300 characters that all print."""
     @property
     def status(self) -> int | None:
-        """The status of an HTTP answer that refused the handshake."""
+        """The status of an HTTP response that refused the handshake."""
     @property
     def retry_after(self) -> str | None:
         """Its header `Retry-After`, as it came."""
@@ -676,9 +676,9 @@ class Transport:
         _addresses: Mapping[str, Sequence[IPv4Address | IPv6Address]] | None = None,
         _probe: _Probe | None = None,
     ) -> Self:
-        """`quiet_s`: after this long without a sign of life a ping is sent; without an answer for
+        """`quiet_s`: after this long without a sign of life a ping is sent; without a response for
         `pong_s` the connection counts as broken. Life is data that a market or a listener takes, or the
-        answer to that ping. `connect_s`: how long making a connection may take, from the name to the answer
+        answer to that ping. `connect_s`: how long making a connection may take, from the name to the response
         to the handshake. `ca_file`: PEM file of whom to trust, None for the system's authorities.
         `_addresses`: only for tests, the addresses of names that are not looked up."""
     def wake_socket(self) -> int:
@@ -701,7 +701,7 @@ class Transport:
         """Say goodbye; ends in the event `closed`."""
     def take_events(self) -> list[TransportEvent]:
         """What happened since the last call. What the router has to tell is looked at afterwards."""
-    def stop(self, goodbye_s: float) -> None:
+    def stop(self, close_timeout_s: float) -> None:
         """Say goodbye everywhere, cut what is not done by then, end the thread; returns at once."""
     def join(self) -> None:
         """Wait for the end of the thread, after `stop`."""

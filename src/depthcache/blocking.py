@@ -5,7 +5,7 @@
         book.wait_synced(timeout=30)
         print(book.best)
 
-Every name is that of the asyncio face. The client runs on a thread of its own; all methods may be
+Every name is that of the asyncio API. The client runs on a thread of its own; all methods may be
 called from any thread. Not here: anything of what the client does.
 """
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
     from depthcache._native import FrozenBook, Router, Update
     from depthcache.client.client import Key
-    from depthcache.io.followers import Wish
+    from depthcache.io.followers import FollowSpec
     from depthcache.model import Best
 
 from depthcache.client.aio import real_network
-from depthcache.client.books_base import AnyBook, Lookup
-from depthcache.client.callbacks import Callback, Listener, ThreadListeners
+from depthcache.client.books_base import AnyBook, BooksBase
+from depthcache.client.callbacks import Callback, CallbackHandle, ThreadCallbacks
 from depthcache.client.client import Client
-from depthcache.client.config import Wanted, parse_refresh, parse_timeout, wanted
-from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Stream, make_follower
+from depthcache.client.config import ClientConfig, parse_config, parse_refresh, parse_timeout
+from depthcache.client.follow import AnyMode, FollowOptions, OnStale, UpdateStream, make_follower
 from depthcache.client.live_book import LiveReader
-from depthcache.client.metrics import Facts, prometheus_text
+from depthcache.client.metrics import Stats, prometheus_text
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
@@ -77,7 +77,7 @@ def connect(
     snapshots: SnapshotSource | None = None,
 ) -> Books:
     """Live books for `with`; arguments and errors are those of `depthcache.connect`."""
-    asked = wanted(
+    asked = parse_config(
         exchange,
         symbols,
         depth=depth,
@@ -89,7 +89,7 @@ def connect(
     return Books(asked)
 
 
-class Updates(Stream):
+class Updates(UpdateStream):
     """The items of one book, or of many, as they come: `for update in book.updates():`.
 
     The thread that iterates waits natively: neither the interpreter nor the client's loop is kept from
@@ -98,10 +98,10 @@ class Updates(Stream):
     the object ends it. One thread at a time.
     """
 
-    def __init__(self, client: Client[Any], wish: Wish, *, market: int | None) -> None:
-        """Made by `updates` of a book or of books: a `wish`, and the number of a `market`, None for all."""
+    def __init__(self, client: Client[Any], spec: FollowSpec, *, market: int | None) -> None:
+        """Made by `updates` of a book or of books: a `spec`, and the number of a `market`, None for all."""
         self._client = client
-        follower = make_follower(client, wish, _nobody_waits, market=market, announces=False)
+        follower = make_follower(client, spec, _nobody_waits, market=market, announces=False)
         super().__init__(client.followers, follower, is_single=market is not None)
 
     def __iter__(self) -> Self:
@@ -152,7 +152,7 @@ class LiveBook(LiveReader):
     """
 
     _thread: LoopThread
-    _listeners: ThreadListeners
+    _callbacks: ThreadCallbacks
 
     def __new__(
         cls,
@@ -161,11 +161,11 @@ class LiveBook(LiveReader):
         market: int,
         thread: LoopThread,
         *,
-        listeners: ThreadListeners,
+        callbacks: ThreadCallbacks,
     ) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
         self = super().__new__(cls, client, router, market)
-        self._thread, self._listeners = thread, listeners
+        self._thread, self._callbacks = thread, callbacks
         return self
 
     @property
@@ -213,7 +213,7 @@ class LiveBook(LiveReader):
         self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
     ) -> Updates:
         """Follow this book: `for update in book.updates("best"):`, as `depthcache.LiveBook.updates`."""
-        return Updates(self._client, self._wish(mode, levels, options), market=self._number)
+        return Updates(self._client, self._follow_spec(mode, levels, options), market=self._number)
 
     def on_update(
         self,
@@ -222,15 +222,15 @@ class LiveBook(LiveReader):
         *,
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
-    ) -> Listener:
+    ) -> CallbackHandle:
         """Call a function with each item that `updates` would give, until `close()` of what this returns.
 
         Arguments as `depthcache.LiveBook.on_update`. All functions of one client are called on one thread
         of it, one call after the other. An error in one is counted and logged, and changes nothing. Raises
         InvalidArgument and BookClosed.
         """
-        wish = self._wish(mode, levels, options)
-        return self._listeners.listen(self._client, wish, callback, market=self._number)
+        spec = self._follow_spec(mode, levels, options)
+        return self._callbacks.call_back(self._client, spec, callback, market=self._number)
 
     def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until the book is synced; at once where it is.
@@ -277,18 +277,18 @@ class LiveBook(LiveReader):
             raise _closed(self.exchange, self.symbol) from None
 
 
-class Books(Lookup[LiveBook]):
+class Books(BooksBase[LiveBook]):
     """The live books of a client; made by `connect`, runs inside `with`. Any thread may use it."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, config: ClientConfig) -> None:
         self._client: Client[LiveBook] = Client(
-            wanted,
+            config,
             make_book=self._make_book,
             make_network=real_network,
         )
-        self._listeners = ThreadListeners(name="depthcache-callbacks")
-        self._client.on_loop_ended = self._listeners.end
-        self._thread = LoopThread(_running(self._client, self._listeners), name="depthcache")
+        self._callbacks = ThreadCallbacks(name="depthcache-callbacks")
+        self._client.on_loop_ended = self._callbacks.end
+        self._thread = LoopThread(_running(self._client, self._callbacks), name="depthcache")
         self._entered = False
 
     def __enter__(self) -> Self:
@@ -314,16 +314,16 @@ class Books(Lookup[LiveBook]):
         """
         return self._client.recording
 
-    def facts(self) -> Facts:
+    def stats(self) -> Stats:
         """Counters, ages and delays of every book, connection and weight budget, at this moment."""
 
-        async def read() -> Facts:
-            return self._client.facts()
+        async def read() -> Stats:
+            return self._client.stats()
 
         try:
             return self._thread.call(read)
         except LoopEnded:
-            return Facts(books=(), connections=(), budgets=())
+            return Stats(books=(), connections=(), budgets=())
 
     def prometheus(self) -> str:
         """The same in the text format of Prometheus.
@@ -331,7 +331,7 @@ class Books(Lookup[LiveBook]):
         Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
         without it.
         """
-        return prometheus_text(self.facts())
+        return prometheus_text(self.stats())
 
     def wait_synced(self, books: Iterable[AnyBook] | None = None, timeout: float | None = 30) -> None:
         """Wait until these books are synced at the same moment; all when None, also those added meanwhile.
@@ -371,7 +371,7 @@ class Books(Lookup[LiveBook]):
         self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
     ) -> Updates:
         """Follow all books of this client as one stream, as `depthcache.LiveBook.updates` does one."""
-        return Updates(self._client, self._wish(mode, levels, options), market=None)
+        return Updates(self._client, self._follow_spec(mode, levels, options), market=None)
 
     def on_update(
         self,
@@ -380,10 +380,10 @@ class Books(Lookup[LiveBook]):
         *,
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
-    ) -> Listener:
+    ) -> CallbackHandle:
         """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
-        wish = self._wish(mode, levels, options)
-        return self._listeners.listen(self._client, wish, callback, market=None)
+        spec = self._follow_spec(mode, levels, options)
+        return self._callbacks.call_back(self._client, spec, callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
         """Begin one more book and return it, not synced yet; the one that is there, if it is.
@@ -391,7 +391,7 @@ class Books(Lookup[LiveBook]):
         `symbol`: in any case. `exchange` may be left out while the client has exactly one. Raises
         UnknownExchange, InvalidArgument, and BookClosed once the client is closed.
         """
-        venue, parsed = self._client.wanted.book(exchange, symbol)
+        venue, parsed = self._client.config.book(exchange, symbol)
 
         async def add() -> LiveBook:
             return self._client.add(symbol, exchange)
@@ -408,7 +408,7 @@ class Books(Lookup[LiveBook]):
         subscribes them together, which adding one after the other does not. Raises UnknownExchange,
         InvalidArgument, and BookClosed once the client is closed.
         """
-        several = self._client.wanted.several(exchange, symbols)
+        several = self._client.config.several(exchange, symbols)
 
         async def add() -> list[LiveBook]:
             return self._client.add_all(several)
@@ -439,10 +439,10 @@ class Books(Lookup[LiveBook]):
         """End all books, connections and the thread; `with` does it. May be called more than once."""
         if self._entered:
             self._thread.stop()
-            self._listeners.join()
+            self._callbacks.join()
 
     def _make_book(self, client: Client[LiveBook], router: Router, market: int) -> LiveBook:
-        return LiveBook(client, router, market, self._thread, listeners=self._listeners)
+        return LiveBook(client, router, market, self._thread, callbacks=self._callbacks)
 
     def _call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if not self._entered:
@@ -455,7 +455,7 @@ def _closed(exchange: str, symbol: str) -> BookClosed:
 
 
 @asynccontextmanager
-async def _running(client: Client[LiveBook], listeners: ThreadListeners) -> AsyncGenerator[None]:
+async def _running(client: Client[LiveBook], callbacks: ThreadCallbacks) -> AsyncGenerator[None]:
     await client.start()
     try:
         yield
@@ -463,4 +463,4 @@ async def _running(client: Client[LiveBook], listeners: ThreadListeners) -> Asyn
         try:
             await client.aclose()
         finally:
-            listeners.end()
+            callbacks.end()

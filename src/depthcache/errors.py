@@ -13,7 +13,7 @@
     │   ├── MalformedMessage             bytes that are not what the protocol says
     │   │   ├── MalformedFrame           ... of a WebSocket frame
     │   │   └── MalformedSnapshot        ... of a depth snapshot
-    │   └── RequestRejected              an HTTP answer that is an error
+    │   └── RequestRejected              an HTTP response that is an error
     ├── NetworkError                     the network: nothing usable arrived
     │   └── ConnectionFailed             a connection could not be made or broke
     └── BookError                        the state of a book
@@ -22,7 +22,7 @@
         ├── BookClosed                   the book or its client is closed for good
         └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
 
-Facts are attributes (keyword-only in the constructors); the message is built from them and
+Stats are attributes (keyword-only in the constructors); the message is built from them and
 says what happened, with which value, and what is allowed or happens next. Errors pickle and copy with
 all of it, subclasses of programs as well. Not here: log lines.
 """

@@ -21,7 +21,7 @@ __all__ = [
     "client_of_simulator_failed",
     "connection_closed",
     "connection_open",
-    "flight_saved",
+    "flight_dump_saved",
     "limit_refused",
     "loop_ended",
     "loop_was_blocked",
@@ -111,7 +111,7 @@ def connection_closed(*, connection: int, code: int | None, reason: str) -> None
 
 
 def request_failed(*, request: int, reason: str) -> None:
-    """A snapshot request got no answer, or none with status 200."""
+    """A snapshot request got no response, or none with status 200."""
     _REQUESTS.write(logging.INFO, "request %d failed: %s", request, reason)
 
 
@@ -149,7 +149,7 @@ def resumed() -> None:
     _LOGGER.info("the machine or this process paused: books are stale until they are proven again")
 
 
-def flight_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
+def flight_dump_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was written to a file."""
     _FLIGHTS.write(logging.INFO, "the flight of %s on %s is saved to %s: %s", symbol, exchange, path, reason)
 

@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 from depthcache._native import now_ns
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.core.policy import to_ns
-from depthcache.core.requests.responses import error_in, judge
+from depthcache.core.requests.responses import classify_response, error_in
 from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.network.interface import Failure, Response
@@ -35,7 +35,7 @@ from depthcache.settings import Settings
 if TYPE_CHECKING:
     from depthcache.io.network.sessions import Sessions
 
-__all__ = ["Answer", "Rest"]
+__all__ = ["RestResponse", "Rest"]
 
 T = TypeVar("T")
 _Work = Callable[[], Coroutine[Any, Any, T]]
@@ -44,8 +44,8 @@ _NOT_RUNNING = "this session is closed: make another with Rest(…)"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer.
+class RestResponse:
+    """An HTTP response.
 
     Attributes:
         url: what was asked.
@@ -105,7 +105,7 @@ class Rest(OneProcess):
         weight: int,
         query: Mapping[str, object] | None = None,
         timeout: float = 10,
-    ) -> Answer:
+    ) -> RestResponse:
         """GET something of an exchange; waits for its turn in the budget that all clients of this process
         share.
 
@@ -114,7 +114,7 @@ class Rest(OneProcess):
             path: such as `/api/v3/exchangeInfo`.
             weight: what the exchange counts for it.
             query: parameters; None values are left out.
-            timeout: seconds, for the turn and for the answer.
+            timeout: seconds, for the turn and for the response.
 
         Raises:
             UnknownExchange: with the names most like it.
@@ -131,7 +131,7 @@ class Rest(OneProcess):
         weight: int,
         query: Mapping[str, object] | None = None,
         timeout: float = 10,  # noqa: ASYNC109
-    ) -> Answer:
+    ) -> RestResponse:
         """As `depthcache.rest.Rest.ask`."""
         return await self._await(lambda: self._ask(exchange, path, weight, query, timeout))
 
@@ -150,11 +150,11 @@ class Rest(OneProcess):
         query: Mapping[str, object] | None = None,
         posted: object = None,
         timeout: float = 10,
-    ) -> Answer:
+    ) -> RestResponse:
         """GET a `url`, or POST it with JSON where something is `posted`. Redirects are not followed.
 
-        `query`: parameters, None values are left out. Every status is an answer. Raises ConnectionFailed when
-        nothing came within `timeout` seconds, InvalidArgument for a `url` that has a query already.
+        `query`: parameters, None values are left out. Every status is a response. Raises ConnectionFailed
+        when nothing came within `timeout` seconds, InvalidArgument for a `url` that has a query already.
         """
         return self._call(lambda: self._fetch(url, query, posted, timeout))
 
@@ -165,7 +165,7 @@ class Rest(OneProcess):
         query: Mapping[str, object] | None = None,
         posted: object = None,
         timeout: float = 10,  # noqa: ASYNC109
-    ) -> Answer:
+    ) -> RestResponse:
         """As `depthcache.rest.Rest.fetch`."""
         return await self._await(lambda: self._fetch(url, query, posted, timeout))
 
@@ -181,7 +181,7 @@ class Rest(OneProcess):
 
     async def _ask(
         self, exchange: str, path: str, weight: int, query: Mapping[str, object] | None, timeout_s: float
-    ) -> Answer:
+    ) -> RestResponse:
         venue = self.settings.venue(exchange)
         weight = parse_whole(weight, name="weight", allowed="a whole number, 0 or more", least=0)
         timeout_s = _timeout_s(timeout_s)
@@ -194,20 +194,22 @@ class Rest(OneProcess):
                 raise ConnectionFailed(url=url, reason=reason)
             await asyncio.sleep((at_ns - asked_ns) / 1e9)
         try:
-            answer = await self._fetch(url, None, None, max(0.0, (ends_ns - now_ns()) / 1e9))
+            response = await self._fetch(url, None, None, max(0.0, (ends_ns - now_ns()) / 1e9))
         except BaseException:
             budget.on_failure(weight, now_ns())
             raise
         came_ns = now_ns()
-        verdict = judge(answer.status, answer.headers, answer.body, exchange_s=budget.exchange_s(came_ns))
-        budget.on_answer(weight, verdict, answer.headers, came_ns)
-        if answer.status != 200:
-            raise _rejected(answer)
-        return answer
+        verdict = classify_response(
+            response.status, response.headers, response.body, exchange_s=budget.exchange_s(came_ns)
+        )
+        budget.on_response(weight, verdict, response.headers, came_ns)
+        if response.status != 200:
+            raise _rejected(response)
+        return response
 
     async def _fetch(
         self, url: str, query: Mapping[str, object] | None, posted: object, timeout_s: float
-    ) -> Answer:
+    ) -> RestResponse:
         from depthcache.io.network import http  # aiohttp is loaded by the first request
 
         assert self._sessions is not None  # noqa: S101 - this runs on the thread that made them
@@ -219,7 +221,7 @@ class Rest(OneProcess):
         )
         if isinstance(got, Failure):
             raise ConnectionFailed(url=url, reason=got.reason)
-        return _answer(url, got, begun_ns)
+        return _response(url, got, begun_ns)
 
     def _call(self, work: _Work[T]) -> T:
         try:
@@ -275,10 +277,10 @@ def _url(url: str, query: Mapping[str, object] | None) -> str:
     return f"{url}?{urlencode(given)}" if given else url
 
 
-def _answer(url: str, got: Response, begun_ns: int) -> Answer:
-    return Answer(url, got.status, got.headers, got.body, (now_ns() - begun_ns) / 1e9)
+def _response(url: str, got: Response, begun_ns: int) -> RestResponse:
+    return RestResponse(url, got.status, got.headers, got.body, (now_ns() - begun_ns) / 1e9)
 
 
-def _rejected(answer: Answer) -> RequestRejected:
-    code, text = error_in(answer.body)
-    return RequestRejected(url=answer.url, status=answer.status, code=code, text=text)
+def _rejected(response: RestResponse) -> RequestRejected:
+    code, text = error_in(response.body)
+    return RequestRejected(url=response.url, status=response.status, code=code, text=text)

@@ -46,7 +46,7 @@ class Settings:
         ca_file: PEM file with the certificates of the authorities to trust, for a gateway with its
             own; None takes the system's (or SSL_CERT_FILE and SSL_CERT_DIR).
         record_to: folder for a file with everything the client hears, raw; None records nothing.
-        flight_to: folder for what led to trouble: the newest frames of a book and its snapshot, written
+        flight_dumps_to: folder for what led to trouble: the newest frames of a book and its snapshot, written
             when it has a gap, crosses, or gets a malformed frame; None writes nothing by itself.
         flight_bytes: how much of its newest frames, and 16 bytes with each, a book remembers for that
             (default 64 KiB; 0 remembers nothing).
@@ -58,7 +58,7 @@ class Settings:
     transport: Literal["native", "aiohttp"] = "native"
     ca_file: str | PathLike[str] | None = None
     record_to: str | PathLike[str] | None = None
-    flight_to: str | PathLike[str] | None = None
+    flight_dumps_to: str | PathLike[str] | None = None
     flight_bytes: int = 64 * 1024
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Settings:
         if self.transport not in ("native", "aiohttp"):
             raise InvalidArgument(name="transport", value=self.transport, allowed="'native' or 'aiohttp'")
         object.__setattr__(self, "ca_file", _authorities(self.ca_file))
-        for name in ("record_to", "flight_to"):
+        for name in ("record_to", "flight_dumps_to"):
             folder = getattr(self, name)
             if folder is not None and not _is_path(folder):
                 raise InvalidArgument(name=name, value=folder, allowed="the path of a folder, or None")

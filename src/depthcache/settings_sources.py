@@ -30,7 +30,7 @@ _KINDS: dict[str, type[Any]] = {
     "transport": str,
     "ca_file": str,
     "record_to": str,
-    "flight_to": str,
+    "flight_dumps_to": str,
     "flight_bytes": int,
 }
 """Settings of a client as a whole that a text can give, besides endpoints and policy."""

@@ -239,8 +239,8 @@ def test_duckdb_asks_columns_as_they_are() -> None:
     assert found.fetchall() == [("ask", 2, 101.0, 9.125), ("bid", 3, 99.5, 6.0)]
     exact = whole().to_arrow(exact=True)
     connection.register("exact", exact)
-    answer = connection.sql("select price from exact where level = 0 order by price").fetchall()
-    assert answer == [(Decimal("99.5"),), (Decimal("100.5"),)]
+    response = connection.sql("select price from exact where level = 0 order by price").fetchall()
+    assert response == [(Decimal("99.5"),), (Decimal("100.5"),)]
 
 
 def test_numpy_gets_one_array_a_column() -> None:

@@ -11,7 +11,7 @@ from depthcache import Outcome
 from depthcache.recording.origin import venue_of_family
 from depthcache.recording.problems import Problems
 from depthcache.recording.reading import read
-from depthcache.recording.records import Diff, Frame, Snapshot
+from depthcache.recording.records import Diff, Frame, RecordedSnapshot
 from tests.captures.directories import golden, needs_captures
 from tests.engine import Engine
 
@@ -22,14 +22,14 @@ MOST_DIFFS = 400
 
 
 @cache
-def recorded() -> list[tuple[str, Snapshot, list[tuple[Diff, bytes]]]]:
+def recorded() -> list[tuple[str, RecordedSnapshot, list[tuple[Diff, bytes]]]]:
     """Of every symbol: its first snapshot and its first diffs, those of before the snapshot, too."""
-    found: list[tuple[str, Snapshot, list[tuple[Diff, bytes]]]] = []
+    found: list[tuple[str, RecordedSnapshot, list[tuple[Diff, bytes]]]] = []
     for recording in golden():
-        snapshots: dict[str, Snapshot] = {}
+        snapshots: dict[str, RecordedSnapshot] = {}
         frames: dict[str, list[tuple[Diff, bytes]]] = {}
         for record in read(recording.files, Problems()):
-            if isinstance(record, Snapshot) and record.symbol:
+            if isinstance(record, RecordedSnapshot) and record.symbol:
                 snapshots.setdefault(record.symbol, record)
             elif isinstance(record, Frame) and isinstance(record.about, Diff):
                 kept = frames.setdefault(record.about.symbol, [])

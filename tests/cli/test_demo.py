@@ -11,7 +11,7 @@ import pytest
 
 from depthcache import Book, BookNotSynced
 from depthcache.cli import main
-from depthcache.cli.truth import Judge
+from depthcache.cli.truth import TruthChecker
 from tests.cli.programs import running
 
 LAST = re.compile(r"5 books, (\d+) updates, \d+ gaps, \d+ resyncs, differences: 0")
@@ -50,13 +50,13 @@ def test_a_run_of_no_time_still_compares_every_book() -> None:
 def test_one_level_that_differs_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    compare = Judge.compare
+    compare = TruthChecker.compare
 
-    def lie(judge: Judge) -> None:
+    def lie(judge: TruthChecker) -> None:
         compare(judge)
         judge.differences += 1
 
-    monkeypatch.setattr(Judge, "compare", lie)
+    monkeypatch.setattr(TruthChecker, "compare", lie)
     assert main(["demo", "--seconds", "0", "--seed", "1"]) == 1
     assert not capsys.readouterr().out.endswith("differences: 0\n")
 
@@ -103,7 +103,7 @@ def test_levels_that_differ_inside_the_complete_range_are_counted(
 ) -> None:
     market: Any = Market(bids, asks)
     books: Any = [book()]
-    judge = Judge(market, books)
+    judge = TruthChecker(market, books)
     assert not judge.all_compared
     judge.compare()
     assert (judge.differences, judge.all_compared) == (different, True)
@@ -116,7 +116,7 @@ def test_levels_that_differ_inside_the_complete_range_are_counted(
 def test_a_book_that_says_it_is_not_synced_is_not_compared() -> None:
     market: Any = Market([], [])
     books: Any = [Book("binance.com", "BTCUSDT")]
-    judge = Judge(market, books)
+    judge = TruthChecker(market, books)
     judge.compare()
     assert (judge.differences, judge.all_compared) == (0, False)
     with pytest.raises(BookNotSynced):
@@ -126,7 +126,7 @@ def test_a_book_that_says_it_is_not_synced_is_not_compared() -> None:
 def test_it_looks_twice_a_second_at_most() -> None:
     market: Any = Market([("1.1", "5"), ("1.0", "6")], [("1.2", "7")])
     books: Any = [book()]
-    judge = Judge(market, books)
+    judge = TruthChecker(market, books)
     judge.look()
     judge.look()
     assert market.asked.count(10) == 1

@@ -33,8 +33,8 @@ def exports(program: Program) -> dict[str, str]:
 
 
 def get(url: str) -> object:
-    with build_opener(ProxyHandler({})).open(url, timeout=DEADLINE_S) as answer:
-        return json.load(answer)
+    with build_opener(ProxyHandler({})).open(url, timeout=DEADLINE_S) as response:
+        return json.load(response)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -40,7 +40,7 @@ class FakeCluster:
     released: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
-    def answer(self, asked: Asked) -> tuple[int, bytes]:
+    def response(self, asked: Asked) -> tuple[int, bytes]:
         name = asked.path.strip("/")
         if name in self.instead:
             return self.instead[name]
@@ -132,7 +132,7 @@ def serving(cluster: FakeCluster, tls: ssl.SSLContext | None = None) -> Iterator
             if parts.path.strip("/") in cluster.hangs:
                 cluster.hanging.set()
                 cluster.released.wait(60)
-            status, body = cluster.answer(asked)
+            status, body = cluster.response(asked)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

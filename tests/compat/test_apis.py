@@ -1,4 +1,4 @@
-"""The faces of REST and streams, against the embedded exchange on real sockets."""
+"""The apis of REST and streams, against the embedded exchange on real sockets."""
 
 from __future__ import annotations
 
@@ -137,20 +137,20 @@ def test_what_the_face_cannot_do_it_says() -> None:
 def test_calls_of_other_families_stay_on_the_same_kind_of_exchange() -> None:
     asked: list[str] = []
 
-    def face(exchange: str) -> Any:
+    def make_api(exchange: str) -> Any:
         ubra: Any = BinanceRestApiManager(exchange=exchange, settings=Settings(proxies=False))
         ubra._ask = lambda name, path, weight, params=None: asked.append(name)
         return ubra
 
-    testnet = face("binance.com-futures-testnet")
+    testnet = make_api("binance.com-futures-testnet")
     testnet.get_exchange_info()
     testnet.futures_exchange_info()
     testnet.futures_coin_order_book(symbol="BTCUSD_PERP", limit=5)
     assert asked == ["binance.com-testnet", "binance.com-futures-testnet", "binance.com-coin_futures-testnet"]
     asked.clear()
-    face("binance.us").get_exchange_info()
-    face("binance.us").futures_exchange_info()
-    face("binance.com-vanilla-options").get_order_book(symbol="BTCUSDT")
+    make_api("binance.us").get_exchange_info()
+    make_api("binance.us").futures_exchange_info()
+    make_api("binance.com-vanilla-options").get_order_book(symbol="BTCUSDT")
     assert asked == ["binance.us", "binance.com-futures", "binance.com"]
 
 

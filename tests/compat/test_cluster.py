@@ -90,8 +90,8 @@ def test_what_is_no_address_is_refused_by_name(address: str | None, port: int) -
 
 def test_reads_have_the_shape_of_the_server(server: FakeCluster, cluster: Cluster) -> None:
     assert cluster.create_depthcache("binance.com", "BTCUSDT", desired_quantity=2)["result"] == "OK"
-    answer = cluster.get_asks("binance.com", "BTCUSDT", limit_count=2)
-    assert answer == {"asks": [[100.5, 1.0], [100.6, 2.0]], "event": "GET_ASKS", "result": "OK"}
+    response = cluster.get_asks("binance.com", "BTCUSDT", limit_count=2)
+    assert response == {"asks": [[100.5, 1.0], [100.6, 2.0]], "event": "GET_ASKS", "result": "OK"}
     assert cluster.get_bids(exchange="binance.com", market="BTCUSDT")["bids"][0] == [100.5, 1.0]
     assert server.asked[0] == Asked(
         "POST",
@@ -103,15 +103,15 @@ def test_reads_have_the_shape_of_the_server(server: FakeCluster, cluster: Cluste
 
 
 def test_errors_of_the_server_are_dictionaries_as_it_sent_them(cluster: Cluster) -> None:
-    answer = cluster.get_asks("binance.com", "NOBODY")
-    assert (answer["result"], answer["error_id"]) == ("ERROR", "#7000")
+    response = cluster.get_asks("binance.com", "NOBODY")
+    assert (response["result"], response["error_id"]) == ("ERROR", "#7000")
 
 
 def test_c1_a_server_that_only_takes_get_creates_a_cache() -> None:
     with serving(FakeCluster(takes_post=False)) as old, Cluster(HOST, old.port, settings=DIRECT) as cluster:
         old.asked.clear()
-        answer = cluster.create_depthcache("binance.com", "BTCUSDT", desired_quantity=2)
-        assert answer["result"] == "OK"
+        response = cluster.create_depthcache("binance.com", "BTCUSDT", desired_quantity=2)
+        assert response["result"] == "OK"
         assert [each.method for each in old.asked] == ["POST", "GET"]
         assert old.asked[-1].query == {
             "exchange": "binance.com",
@@ -126,10 +126,10 @@ def test_c1_a_server_that_only_takes_get_creates_a_cache() -> None:
 def test_secrets_never_stand_in_a_url(server: FakeCluster, cluster: Cluster) -> None:
     assert cluster.add_credentials("binance.com", "KEY", "SECRET")["id"] == "binance.com-1"
     server.instead["add_credentials"] = (405, b"")
-    answer = cluster.add_credentials("binance.com", "KEY", "SECRET")
-    assert isinstance(answer["error"], RequestRejected)
+    response = cluster.add_credentials("binance.com", "KEY", "SECRET")
+    assert isinstance(response["error"], RequestRejected)
     assert [each.method for each in server.asked] == ["POST", "POST"]
-    assert "SECRET" not in str(answer["error"])
+    assert "SECRET" not in str(response["error"])
 
 
 def test_several_markets_go_in_one_post(server: FakeCluster, cluster: Cluster) -> None:
@@ -216,8 +216,8 @@ def test_one_connection_serves_many_calls_of_both_kinds(server: FakeCluster, clu
 
 def test_failures_are_answers_too_an_exception_or_its_text(server: FakeCluster, cluster: Cluster) -> None:
     server.instead["get_cluster_info"] = (500, b"Internal Server Error")
-    answer = cluster.get_cluster_info()
-    assert isinstance(answer["error"], RequestRejected)
+    response = cluster.get_cluster_info()
+    assert isinstance(response["error"], RequestRejected)
     text = asyncio.run(cluster.get_cluster_info_async())["error"]
     assert isinstance(text, str)
     assert "500" in text
@@ -242,8 +242,8 @@ def test_a_server_that_does_not_answer_is_given_up(
 ) -> None:
     monkeypatch.setattr("depthcache.compat.ubldc.cluster_requests._TIMEOUT_S", 0.2)
     server.hangs.add("create_depthcache")
-    answer = cluster.create_depthcache("binance.com", "BTCUSDT")
-    assert "no complete answer within" in str(answer["error"])
+    response = cluster.create_depthcache("binance.com", "BTCUSDT")
+    assert "no complete answer within" in str(response["error"])
 
 
 def test_a_cancelled_call_is_cancelled(server: FakeCluster, cluster: Cluster) -> None:

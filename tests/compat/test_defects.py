@@ -66,7 +66,7 @@ def own_threads() -> set[threading.Thread]:
 
 
 def counters(manager: BinanceLocalDepthCacheManager) -> dict[str, int]:
-    return manager.facts().books[0].counters
+    return manager.stats().books[0].counters
 
 
 def test_no_defect_is_forgotten() -> None:
@@ -201,7 +201,7 @@ def test_d13_a_refresh_interval_never_takes_a_cache_out_of_sync(make: Makes, by_
     synced(manager, "BTCUSDT")
     while counters(manager)["refreshes"] < 2:
         assert manager.get_asks("BTCUSDT")
-    assert manager.facts().books[0].losses == 0
+    assert manager.stats().books[0].losses == 0
 
 
 def test_d14_a_refresh_request_is_harmless(make: Makes, by_hand: FromThread) -> None:
@@ -211,7 +211,7 @@ def test_d14_a_refresh_request_is_harmless(make: Makes, by_hand: FromThread) -> 
         manager.set_refresh_request("BTCUSDT")
         assert manager.is_depth_cache_synchronized("BTCUSDT")
     until(lambda: counters(manager)["refreshes"] >= 1)
-    assert manager.facts().books[0].losses == 0
+    assert manager.stats().books[0].losses == 0
 
 
 @pytest.mark.slow
@@ -294,7 +294,7 @@ def test_d19_what_is_wrong_with_one_market_touches_no_other(make: Makes, by_hand
 def test_d20_the_weight_of_the_exchange_itself_is_kept(make: Makes, server: Any) -> None:
     manager = make("binance.com-futures", settings=server.settings)
     synced(manager, "BTCUSDT")
-    (budget,) = manager.facts().budgets
+    (budget,) = manager.stats().budgets
     assert "binance.com" in budget.pool
     assert budget.limit == 2_400
     assert budget.used >= 20

@@ -35,7 +35,7 @@ class Index:
                 index.asked_once.set()
                 if index.hangs:
                     index.released.wait(60)
-                body = index.answer() if index.body is None else index.body
+                body = index.response() if index.body is None else index.body
                 try:
                     self.send_response(index.status)
                     self.send_header("Content-Length", str(len(body)))
@@ -51,7 +51,7 @@ class Index:
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/pypi/depthcache/json"
 
-    def answer(self) -> bytes:
+    def response(self) -> bytes:
         """As docs.pypi.org/api/json describes it (2026-11)."""
         files = [
             {

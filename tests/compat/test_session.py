@@ -83,14 +83,14 @@ def test_a_refresh_keeps_a_cache_readable_and_a_resync_builds_it_anew(server: si
     with BinanceLocalDepthCacheManager("binance.com-futures", settings=server.settings) as ubldc:
         ubldc.create_depthcache("BTCUSDT", refresh_interval=3600)
         until(lambda: ubldc.is_depth_cache_synchronized("BTCUSDT"))
-        (before,) = ubldc.facts().books
+        (before,) = ubldc.stats().books
         ubldc.set_refresh_request("BTCUSDT")
-        while ubldc.facts().books[0].counters["refreshes"] == before.counters["refreshes"]:
+        while ubldc.stats().books[0].counters["refreshes"] == before.counters["refreshes"]:
             assert ubldc.get_asks("BTCUSDT", limit_count=1)
-        (refreshed,) = ubldc.facts().books
+        (refreshed,) = ubldc.stats().books
         assert refreshed.losses == before.losses
         assert ubldc.set_resync_request("BTCUSDT") is True
-        until(lambda: ubldc.facts().books[0].counters["snapshots"] > refreshed.counters["snapshots"])
+        until(lambda: ubldc.stats().books[0].counters["snapshots"] > refreshed.counters["snapshots"])
         until(lambda: ubldc.is_depth_cache_synchronized("btcusdt"))
 
 
@@ -104,10 +104,10 @@ def test_a_given_ubra_manager_brings_the_snapshots_and_is_never_stopped(server: 
             self.asked.append((symbol, limit, threading.current_thread().name))
             exchange = server.exchange
             target = f"/api/v3/depth?symbol={symbol}&limit={limit}"
-            answer = server.on_exchange(
+            response = server.on_exchange(
                 lambda: exchange.request("binance.com", target, exchange.now_ns)  # type: ignore[attr-defined]
             )
-            return answer.body
+            return response.body
 
         def get_used_weight(self, cached: bool = False) -> dict[str, object]:
             assert cached

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image, ImageFont
 
 from depthcache import (
-    BookFacts,
-    BudgetFacts,
+    BookStats,
+    BudgetStats,
     CompleteTo,
-    ConnectionFacts,
-    Facts,
+    ConnectionStats,
     InvalidArgument,
+    Stats,
     Status,
     simulator,
 )
@@ -35,14 +35,14 @@ class _Invented:
 
     exchange, depth_cache_update_interval = "binance.com", 100
 
-    def __init__(self, facts: Facts) -> None:
-        from depthcache.compat.ubldc.stream_api import StreamFace
+    def __init__(self, facts: Stats) -> None:
+        from depthcache.compat.ubldc.stream_api import StreamApi
 
         self._facts = facts
         self._books: list[Any] = []
-        self._ubwa = StreamFace(self)  # type: ignore[arg-type]
+        self._ubwa = StreamApi(self)  # type: ignore[arg-type]
 
-    def facts(self) -> Facts:
+    def stats(self) -> Stats:
         return self._facts
 
     def get_user_agent(self) -> str:
@@ -58,20 +58,20 @@ class _Invented:
         return {"weight": 17} if cached else None
 
 
-def invented(*books: BookFacts) -> Any:
-    link = ConnectionFacts(
+def invented(*books: BookStats) -> Any:
+    link = ConnectionStats(
         exchange="binance.com", number=1, streams=len(books), is_open=False, frames=0, received_bytes=0,
         quiet_s=None, connects=2, delays=(), delays_sum_s=0.0,
     )  # fmt: skip
-    budget = BudgetFacts(
+    budget = BudgetStats(
         pool="binance.com spot", limit=6000, most=3000, used=70, counted=None, waiting=1, in_flight=2,
         stopped_s=4.0, times=(), times_sum_s=0.0,
     )  # fmt: skip
-    return _Invented(Facts(books=books, connections=(link,), budgets=(budget,)))
+    return _Invented(Stats(books=books, connections=(link,), budgets=(budget,)))
 
 
-def book(symbol: str, status: Status = Status.SYNCED, age_s: float | None = 0.5) -> BookFacts:
-    return BookFacts(
+def book(symbol: str, status: Status = Status.SYNCED, age_s: float | None = 0.5) -> BookStats:
+    return BookStats(
         exchange="binance.com", symbol=symbol, status=status, counters={"applied": 7, "gaps": 3}, age_s=age_s,
         confirmed_s=age_s, levels=(40, 50), complete_to=CompleteTo(99.5, float("inf")),
         in_sync=1.0, losses=2, detect_s=0.0, recover_s=0.0, delays=(),

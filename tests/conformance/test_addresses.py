@@ -131,9 +131,9 @@ async def test_the_reason_names_every_address_and_what_it_said(
     async with listening() as (network, listener):
         network.open(1, f"ws://{NAME}:{free_port}/ws")
         network.fetch(2, f"http://{NAME}:{free_port}/x", timeout_s=20.0)
-        closed, answer = await listener.closing_of(1), await listener.answer_to(2)
-    assert isinstance(answer, Failure)
-    for reason in (closed.reason, answer.reason):
+        closed, response = await listener.closing_of(1), await listener.answer_to(2)
+    assert isinstance(response, Failure)
+    for reason in (closed.reason, response.reason):
         assert "127.0.0.2" in reason
         assert "127.0.0.3" in reason
         assert NAME in reason
@@ -196,9 +196,9 @@ async def test_all_addresses_of_a_proxy_are_tried(
     async with listening() as (network, listener):
         network.open(1, "wss://behind.example/ws")
         network.fetch(2, "https://behind.example/x", timeout_s=20.0)
-        closed, answer = await listener.closing_of(1), await listener.answer_to(2)
-    assert isinstance(answer, Failure)
-    for reason in (closed.reason, answer.reason):
+        closed, response = await listener.closing_of(1), await listener.answer_to(2)
+    assert isinstance(response, Failure)
+    for reason in (closed.reason, response.reason):
         assert "127.0.0.2" in reason
         assert "127.0.0.3" in reason
 

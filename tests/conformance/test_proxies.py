@@ -16,7 +16,7 @@ from aiohttp import web
 
 from depthcache.errors import ConnectionFailed
 from depthcache.io.network.interface import Failure, Response
-from depthcache.io.network.proxies import way_to
+from depthcache.io.network.proxies import proxy_for
 from tests.support.peers import Listening, read_on, serving, talking
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ws_proxy", "wss_proxy")
@@ -88,10 +88,10 @@ async def test_requests_and_websockets_go_through_the_proxy_of_https(
         async with listening() as (network, listener):
             network.fetch(1, f"https://{host}/x", timeout_s=20.0)
             network.open(2, f"wss://{host}/ws")
-            answer = await listener.answer_to(1)
+            response = await listener.answer_to(1)
             await listener.until(lambda: listener.opened or listener.closed)
-        assert isinstance(answer, Response), answer
-        assert (answer.body, listener.opened) == (b"hello", [2])
+        assert isinstance(response, Response), response
+        assert (response.body, listener.opened) == (b"hello", [2])
         secret = base64.b64encode(b"us@er:pass")
         assert len(heads) == 2
         for head in heads:
@@ -106,9 +106,9 @@ async def test_a_way_to_plain_http_gets_the_whole_url(
         monkeypatch.setenv("HTTP_PROXY", f"http://user:pass@{proxy}")
         async with listening() as (network, listener):
             network.fetch(1, "http://exchange.example/x", timeout_s=20.0)
-            answer = await listener.answer_to(1)
-        assert isinstance(answer, Response), answer
-        assert answer.body == b"forwarded"
+            response = await listener.answer_to(1)
+        assert isinstance(response, Response), response
+        assert response.body == b"forwarded"
         assert heads[0].startswith(b"GET http://exchange.example/x HTTP/1.1\r\n")
         assert b"Proxy-Authorization: Basic " + base64.b64encode(b"user:pass") in heads[0]
 
@@ -135,9 +135,9 @@ async def test_a_proxy_that_refuses_is_a_failure_that_names_it(
         async with listening() as (network, listener):
             network.fetch(1, "https://exchange.example/x", timeout_s=20.0)
             network.open(2, "wss://exchange.example/ws")
-            answer, closed = await listener.answer_to(1), await listener.closing_of(2)
-    assert isinstance(answer, Failure)
-    assert answer.reason.startswith("the proxy answered with HTTP 407")
+            response, closed = await listener.answer_to(1), await listener.closing_of(2)
+    assert isinstance(response, Failure)
+    assert response.reason.startswith("the proxy answered with HTTP 407")
     assert closed.reason.startswith("the proxy answered with HTTP 407")
 
 
@@ -148,12 +148,12 @@ async def test_a_proxy_of_an_unsupported_kind_is_not_gone_around(
     async with serving(ROUTES) as host, listening() as (network, listener):
         network.fetch(1, f"http://{host}/x", timeout_s=20.0)
         network.open(2, f"ws://{host}/ws")
-        answer, closed = await listener.answer_to(1), await listener.closing_of(2)
-        assert isinstance(answer, Failure)
-        assert "socks4://127.0.0.1:1080" in answer.reason
-        assert "secret" not in answer.reason
+        response, closed = await listener.answer_to(1), await listener.closing_of(2)
+        assert isinstance(response, Failure)
+        assert "socks4://127.0.0.1:1080" in response.reason
+        assert "secret" not in response.reason
         assert listener.opened == []
-        assert closed.reason == answer.reason
+        assert closed.reason == response.reason
 
 
 @asynccontextmanager
@@ -203,10 +203,10 @@ async def test_requests_and_websockets_go_through_a_socks_proxy_that_looks_names
         async with listening() as (network, listener):
             network.fetch(1, f"http{s}://{place}/x", timeout_s=20.0)
             network.open(2, f"ws{s}://{place}/ws")
-            answer = await listener.answer_to(1)
+            response = await listener.answer_to(1)
             await listener.until(lambda: listener.opened or listener.closed)
-        assert isinstance(answer, Response), answer
-        assert (answer.body, listener.opened) == (b"hello", [2])
+        assert isinstance(response, Response), response
+        assert (response.body, listener.opened) == (b"hello", [2])
         assert places == ["127.0.0.1" if secure else "exchange.example"] * 2
 
 
@@ -218,9 +218,9 @@ async def test_a_socks_proxy_that_refuses_is_a_failure_that_names_it(
         async with listening() as (network, listener):
             network.fetch(1, "https://exchange.example/x", timeout_s=20.0)
             network.open(2, "wss://exchange.example/ws")
-            answer, closed = await listener.answer_to(1), await listener.closing_of(2)
-    assert isinstance(answer, Failure)
-    assert answer.reason.startswith("through the proxy: ")
+            response, closed = await listener.answer_to(1), await listener.closing_of(2)
+    assert isinstance(response, Failure)
+    assert response.reason.startswith("through the proxy: ")
     assert closed.reason.startswith("through the proxy: ")
 
 
@@ -260,7 +260,7 @@ def test_the_environment_decides_the_proxy(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = way_to(url).proxy
+    found = proxy_for(url).proxy
     assert (None if found is None else str(found)) == proxy
 
 
@@ -270,7 +270,7 @@ def test_unusable_proxies_are_refused(text: str, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         ConnectionFailed, match="only http://, https://, socks5:// and socks5h:// proxies work"
     ):
-        way_to("https://h/x")
+        proxy_for("https://h/x")
 
 
 @pytest.mark.parametrize("credentials", ["user:" + "p" * 256, "ü" * 128 + ":pass"])
@@ -279,10 +279,10 @@ def test_credentials_that_socks_cannot_send_are_refused(
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", f"socks5://{credentials}@p:1")
     with pytest.raises(ConnectionFailed, match="at most 255 bytes") as caught:
-        way_to("https://h/x")
+        proxy_for("https://h/x")
     assert credentials[:5] not in str(caught.value)
 
 
 def test_credentials_of_a_proxy_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@p:1")
-    assert "secret" not in repr(way_to("https://h/x"))
+    assert "secret" not in repr(proxy_for("https://h/x"))

@@ -17,7 +17,7 @@ import depthcache
 from depthcache.core.policy import Policy
 from depthcache.model import Status
 from depthcache.simulator import Profile, SimulatedExchange, differences
-from depthcache.simulator.interface import Exchange, HttpAnswer, Session
+from depthcache.simulator.interface import Exchange, HttpResponse, Session
 from depthcache.simulator.server import Server
 from tests.properties.schedules import PLACES, faults
 
@@ -51,7 +51,7 @@ BRISK = Policy(
 
 
 class Faster(Exchange):
-    """An exchange whose clock runs `FASTER` times as fast as its carrier's."""
+    """An exchange whose clock runs `FASTER` times as fast as its http_server's."""
 
     def __init__(self, inner: SimulatedExchange) -> None:
         self.inner = inner
@@ -63,13 +63,15 @@ class Faster(Exchange):
     def symbols(self, venue: str) -> tuple[str, ...]:
         return self.inner.symbols(venue)
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
-        answer = self.inner.request(venue, target, now_ns * FASTER, client=client)
-        return replace(answer, delay_ns=answer.delay_ns // FASTER)
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
+        response = self.inner.request(venue, target, now_ns * FASTER, client=client)
+        return replace(response, delay_ns=response.delay_ns // FASTER)
 
-    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> Session | HttpResponse:
         opened = self.inner.accept(venue, target, now_ns * FASTER, client=client)
-        return opened if isinstance(opened, HttpAnswer) else _FasterSession(opened)
+        return opened if isinstance(opened, HttpResponse) else _FasterSession(opened)
 
     def advance(self, now_ns: int) -> None:
         self.inner.advance(now_ns * FASTER)
@@ -99,11 +101,11 @@ class _FasterSession(Session):
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_synced_book_is_the_truth(seed: int, transport: str) -> None:
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     symbols: dict[str, dict[str, Profile]] = {}
-    for name, symbol, profile, _ in dice.sample(PLACES, dice.randint(1, 3)):
+    for name, symbol, profile, _ in generator.sample(PLACES, generator.randint(1, 3)):
         symbols.setdefault(name, {})[symbol] = profile
-    trouble = faults(dice, seed)
+    trouble = faults(generator, seed)
     loop = asyncio.get_running_loop()
     # The exchange's clock is the monotonic one, faster: trouble ends a while from now.
     until_ns = round((loop.time() + TROUBLE_S) * 1e9) * FASTER

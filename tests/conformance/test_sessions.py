@@ -11,8 +11,8 @@ import pytest
 
 from depthcache import venues
 from depthcache.io.network.interface import Failure, Network, Response
-from depthcache.simulator.http_server import Carrier
-from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Sent, Session, Text
+from depthcache.simulator.http_server import HttpServer
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
 from depthcache.simulator.memory_network import MemoryNetwork
 from tests.support.peers import NETWORKS, Listener
 
@@ -51,7 +51,7 @@ class Script(Exchange):
 
     when: Mapping[str, list[Sent]] = field(default_factory=dict)
     greeting: list[Sent] = field(default_factory=list)
-    refusal: HttpAnswer | None = None
+    refusal: HttpResponse | None = None
     heard: list[object] = field(default_factory=list)
 
     def venues(self) -> tuple[str, ...]:
@@ -60,10 +60,12 @@ class Script(Exchange):
     def symbols(self, venue: str) -> tuple[str, ...]:
         return ("BTCUSDT",)
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
-        return HttpAnswer(200, target.encode())
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
+        return HttpResponse(200, target.encode())
 
-    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> Session | HttpResponse:
         return Scripted(self) if self.refusal is None else self.refusal
 
     def advance(self, now_ns: int) -> None:
@@ -99,10 +101,10 @@ async def playing(transport: str, exchange: Script) -> AsyncIterator[Stage]:
         memory.attach(listener.router, listener)
         yield Stage(memory, listener, f"{ends.websocket}/stream", ends.rest)
         return
-    async with Carrier(exchange, port=0) as carrier:
+    async with HttpServer(exchange, port=0) as http_server:
         network = NETWORKS[transport](use_proxies=False)
         network.attach(listener.router, listener)
-        place = f"127.0.0.1:{carrier.port}/{VENUE}"
+        place = f"127.0.0.1:{http_server.port}/{VENUE}"
         try:
             yield Stage(network, listener, f"ws://{place}/stream", f"http://{place}")
         finally:
@@ -134,7 +136,7 @@ async def test_a_connection_opens_talks_and_is_closed_by_us(transport: str) -> N
 
 
 async def test_a_refused_handshake_ends_without_having_been_open(transport: str) -> None:
-    async with playing(transport, Script(refusal=HttpAnswer(503, b"no"))) as stage:
+    async with playing(transport, Script(refusal=HttpResponse(503, b"no"))) as stage:
         stage.network.open(1, stage.websocket)
         await stage.until(lambda: stage.listener.closed)
         assert "HTTP 503" in stage.listener.closed[1].reason
@@ -204,9 +206,9 @@ async def test_requests_are_answered_once_and_wake_ups_come_in_time(transport: s
         network.fetch(1, f"{stage.rest}/api/v3/depth?symbol=BTCUSDT&limit=5", timeout_s=20.0)
         at_ns = network.now_ns() + 5_000_000
         network.wake_at(at_ns)
-        await stage.until(lambda: 1 in listener.answers and listener.wakes == 1)
+        await stage.until(lambda: 1 in listener.responses and listener.wakes == 1)
         assert network.now_ns() >= at_ns
-        answer = listener.answers[1]
-        assert not isinstance(answer, Failure)
-        assert isinstance(answer, Response)
-        assert answer.body == b"/api/v3/depth?symbol=BTCUSDT&limit=5"
+        response = listener.responses[1]
+        assert not isinstance(response, Failure)
+        assert isinstance(response, Response)
+        assert response.body == b"/api/v3/depth?symbol=BTCUSDT&limit=5"

@@ -54,9 +54,9 @@ async def ask(listening: Listening, tls: ssl.SSLContext) -> tuple[Response | Fai
 async def test_a_good_certificate_of_a_known_authority_is_accepted(
     authority: trustme.CA, listening: Listening
 ) -> None:
-    answer, ended = await ask(listening, server_with(authority.issue_cert("127.0.0.1")))
-    assert isinstance(answer, Response)
-    assert (answer.body, ended) == (b"hello", "")
+    response, ended = await ask(listening, server_with(authority.issue_cert("127.0.0.1")))
+    assert isinstance(response, Response)
+    assert (response.body, ended) == (b"hello", "")
 
 
 @pytest.mark.usefixtures("trusted")
@@ -77,10 +77,10 @@ async def test_a_bad_certificate_is_refused_and_the_reason_said(
         certificate = authority.issue_cert("127.0.0.2")
     else:
         certificate = authority.issue_cert("127.0.0.1", not_after=datetime.now(UTC) - timedelta(days=1))
-    answer, ended = await ask(listening, server_with(certificate))
-    assert isinstance(answer, Failure)
-    assert answer.reason.startswith("the TLS certificate was refused: ")
-    assert re.search(words, answer.reason)
+    response, ended = await ask(listening, server_with(certificate))
+    assert isinstance(response, Failure)
+    assert response.reason.startswith("the TLS certificate was refused: ")
+    assert re.search(words, response.reason)
     assert ended.startswith("the TLS certificate was refused: ")
     assert re.search(words, ended)
 

@@ -346,7 +346,7 @@ async def test_closing_the_network_ends_everything_and_reports_nothing_more(list
             network.fetch(3, f"http://{host}/slow", timeout_s=60.0)
             network.wake_at(network.now_ns() + 10**12)
             await listener.until(lambda: listener.opened == [1])
-        assert (listener.closed, listener.answers, listener.wakes) == ({}, {}, 0)
+        assert (listener.closed, listener.responses, listener.wakes) == ({}, {}, 0)
         left = [task for task in asyncio.all_tasks() - before if "tests" not in repr(task.get_coro())]
         assert [task for task in left if "depthcache" in repr(task.get_coro())] == []
         hold.set()

@@ -107,7 +107,7 @@ class Exchange:
         self.unknown: set[str] = set()
         self.listed: dict[str, str] = {}
         self.refuses_all: Callable[[], tuple[int, dict[str, str], bytes] | None] = lambda: None
-        self.facts: list[tuple[int, str]] = []
+        self.stats: list[tuple[int, str]] = []
         self.refused_streams: set[str] = set()
         self.most_streams = 1024
         self.scripted: deque[tuple[int, dict[str, str], bytes] | str] = deque()
@@ -175,15 +175,15 @@ class Exchange:
             self._remember(key)
 
     def answer_next(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """The next request gets this answer."""
+        """The next request gets this response."""
         self.scripted.append((status, {k.replace("_", "-"): v for k, v in headers.items()}, body))
 
     def fail_next(self, reason: str = "timed out") -> None:
-        """The next request gets no answer."""
+        """The next request gets no response."""
         self.scripted.append(reason)
 
     def answer_list(self, status: int, body: bytes = b"", count: int = 1) -> None:
-        """The next lists of symbols are that answer."""
+        """The next lists of symbols are that response."""
         self.scripted_lists.extend([(status, {}, body)] * count)
 
     def hide(self, symbol: str, count: int = 1) -> None:
@@ -330,15 +330,15 @@ class Exchange:
         def arrive() -> None:
             self.spent.append((self.now, venue.weight_pool, weight))
             used = self._used_this_minute(venue.weight_pool) + self.foreign_weight
-            answer = self._answer(venue, symbol)
-            if isinstance(answer, str):
-                self.bench.after(5 * SECOND, lambda: self.bench.core.on_failure(request, answer, self.now))
+            response = self._response(venue, symbol)
+            if isinstance(response, str):
+                self.bench.after(5 * SECOND, lambda: self.bench.core.on_failure(request, response, self.now))
                 return
-            status, headers, body = answer
+            status, headers, body = response
             counted = {"x-mbx-used-weight-1m": str(used)} if self.counts_weight else {}
             self.bench.after(
                 self.rest_delay_ns // 2,
-                lambda: self.bench.core.on_answer(request, status, {**counted, **headers}, body, self.now),
+                lambda: self.bench.core.on_response(request, status, {**counted, **headers}, body, self.now),
             )
 
         self.bench.after(self.rest_delay_ns // 2, arrive)
@@ -348,12 +348,12 @@ class Exchange:
         venue = next(v for v in self.bench.venues if url.startswith(v.endpoints.rest))
         is_time = urlsplit(url).path.endswith(venue.time_path)
         weight = 1 if is_time else venue.exchange_info_weight
-        self.facts.append((self.now, url))
+        self.stats.append((self.now, url))
 
         def arrive() -> None:
             self.spent.append((self.now, venue.weight_pool, weight))
             if is_time:
-                answer: dict[str, Any] = {"serverTime": 1_770_000_000_000 + self.now // 1_000_000}
+                response: dict[str, Any] = {"serverTime": 1_770_000_000_000 + self.now // 1_000_000}
             else:
                 known = {key.partition(":")[2] for key in self.markets} | self.listed.keys()
                 rows = [
@@ -361,15 +361,15 @@ class Exchange:
                     for name in sorted(known - self.unknown)
                     if not self._hides(name)
                 ]
-                answer = {venue.listing_key: rows}
-            usual = (200, {}, json.dumps(answer).encode())
+                response = {venue.listing_key: rows}
+            usual = (200, {}, json.dumps(response).encode())
             scripted = self.scripted_lists.popleft() if self.scripted_lists and not is_time else None
             status, headers, body = self.refuses_all() or scripted or usual
             used = self._used_this_minute(venue.weight_pool) + self.foreign_weight
             headers = {**({"x-mbx-used-weight-1m": str(used)} if self.counts_weight else {}), **headers}
             delay_ns = self.rest_delay_ns // 2
             self.bench.after(
-                delay_ns, lambda: self.bench.core.on_answer(request, status, headers, body, self.now)
+                delay_ns, lambda: self.bench.core.on_response(request, status, headers, body, self.now)
             )
 
         self.bench.after(self.rest_delay_ns // 2, arrive)
@@ -397,14 +397,14 @@ class Exchange:
             most = max(most, used)
         return most
 
-    def _answer(self, venue: Venue, symbol: str) -> tuple[int, dict[str, str], bytes] | str:
+    def _response(self, venue: Venue, symbol: str) -> tuple[int, dict[str, str], bytes] | str:
         if (refusal := self.refuses_all()) is not None:
             return refusal
         if self.scripted:
             return self.scripted.popleft()
         special = self.scripted_for.get(symbol)
-        if special and (answer := special()) is not None:
-            return answer
+        if special and (response := special()) is not None:
+            return response
         if symbol in self.unknown:
             return 400, {}, b'{"code":-1121,"msg":"Invalid symbol."}'
         market = self.market(symbol, venue)

@@ -268,7 +268,7 @@ def test_a_book_is_never_synced_while_its_connection_is_down() -> None:
     bench.run_until(lambda: len(bench.asked("BTCUSDT")) == 2, within_s=3)
     bench.exchange.refuses_connects = True
     bench.exchange.close_all()
-    bench.run(10)  # the answer to the old request came in meanwhile
+    bench.run(10)  # the response to the old request came in meanwhile
     assert bench.status("BTCUSDT") is Status.DISCONNECTED
     bench.exchange.refuses_connects = False
     bench.run_until(bench.all_synced, within_s=30)

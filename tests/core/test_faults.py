@@ -10,41 +10,41 @@ from typing import Any
 import pytest
 
 from depthcache.core.commands import TellFault
-from depthcache.core.connections.arbitration import Carriage
-from depthcache.core.connections.connection import Link
-from depthcache.core.connections.pool import Plane
+from depthcache.core.connections.arbitration import Arbitration
+from depthcache.core.connections.connection import ConnectionSlot
+from depthcache.core.connections.pool import ConnectionPool
 from depthcache.core.connections.subscriptions import Subscriptions
-from depthcache.core.markets.depth_scheduler import Depths
-from depthcache.core.markets.maintenance import Upkeep
+from depthcache.core.markets.depth_scheduler import DepthScheduler
+from depthcache.core.markets.maintenance import Maintenance
 from depthcache.core.markets.supervisor import Supervisor
 from depthcache.core.markets.watchdogs import SilenceWatch
 from depthcache.core.policy import Policy
 from depthcache.core.requests.exchange_clock import Clock
-from depthcache.core.requests.exchange_info import Listing
-from depthcache.core.requests.scheduler import Pacer
+from depthcache.core.requests.exchange_info import ExchangeInfoPoller
+from depthcache.core.requests.scheduler import RequestScheduler
 from depthcache.model import Status
 from tests.core.harness import SPOT, Bench
 
 PARTS = (
     Supervisor,
-    Upkeep,
-    Link,
-    Listing,
+    Maintenance,
+    ConnectionSlot,
+    ExchangeInfoPoller,
     Clock,
-    Carriage,
-    Plane,
-    Pacer,
+    Arbitration,
+    ConnectionPool,
+    RequestScheduler,
     Subscriptions,
-    Depths,
+    DepthScheduler,
     SilenceWatch,
 )
-NEVER = {"recover", "retell", "__init__", "guard", "owner", "holds", "asker_of"}
+NEVER = {"recover", "retell", "__init__", "guard", "owner", "holds", "requester_of"}
 """What heals, and look-ups in a dictionary before it is known whose the event is."""
 COMMANDS = {
-    (Listing, "watch"), (Listing, "forget"), (Listing, "look"), (Clock, "begin"), (Clock, "end"),
-    (Depths, "begin"), (Depths, "end"), (Plane, "add"), (Link, "add"), (Subscriptions, "add"),
-    (Pacer, "need"), (Supervisor, "end"), (Plane, "remove"), (Link, "shut"), (Link, "remove"),
-    (Subscriptions, "remove"), (Carriage, "strand"), (Carriage, "drop"),
+    (ExchangeInfoPoller, "watch"), (ExchangeInfoPoller, "forget"), (ExchangeInfoPoller, "look"), (Clock, "begin"), (Clock, "end"),
+    (DepthScheduler, "begin"), (DepthScheduler, "end"), (ConnectionPool, "add"), (ConnectionSlot, "add"), (Subscriptions, "add"),
+    (RequestScheduler, "need"), (Supervisor, "end"), (ConnectionPool, "remove"), (ConnectionSlot, "shut"), (ConnectionSlot, "remove"),
+    (Subscriptions, "remove"), (Arbitration, "strand"), (Arbitration, "drop"),
 }  # fmt: skip
 """Also called by the application's own commands, whose errors reach the caller."""
 
@@ -154,7 +154,7 @@ def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int
     bench.add("BTCUSDT", "ETHUSDT", depth=2)
     faulty = bench.core._context.router = Faulty(bench.router, name, at_call)  # type: ignore[assignment]
     for supervisor in bench.core._markets.values():
-        supervisor._router = supervisor.upkeep._router = faulty
+        supervisor._router = supervisor.maintenance._router = faulty
     eventful(bench)
     bench.run_until(bench.all_synced, within_s=90)
     bench.run(1.03)
@@ -195,7 +195,7 @@ def test_a_market_that_raises_while_it_ends_still_ends(monkeypatch: pytest.Monke
     bench.exchange.ticks("BTCUSDT", every_s=0.5)
     bench.exchange.ticks("ETHUSDT", every_s=0.5)
     bench.run(5)
-    plant(monkeypatch, Upkeep, "close", 1)
+    plant(monkeypatch, Maintenance, "close", 1)
     bench.exchange.listed["BTCUSDT"] = "DELISTED"
     bench.core._listings[SPOT.name].look(bench.now_ns)
     bench.run(20)
@@ -227,7 +227,7 @@ def test_a_look_at_a_halted_market_that_raises_is_told_once_and_looked_at_again(
     bench.core._listings[SPOT.name].look(bench.now_ns)
     bench.run(1)
     assert bench.status("BTCUSDT") is Status.HALTED
-    plant(monkeypatch, Listing, "_look_at_halted", 3)
+    plant(monkeypatch, ExchangeInfoPoller, "_look_at_halted", 3)
     bench.run(25)
     faults = [each for each in bench.commands if isinstance(each, TellFault)]
     assert [type(each.error) for each in faults] == [Planted]

@@ -23,12 +23,12 @@ def refuse_once(bench: Bench, status: int, retry_after: str | None = None, date:
     """The next handshake is answered with that."""
     left = [1]
 
-    def answer(_: Venue) -> dict[str, Any] | None:
+    def response(_: Venue) -> dict[str, Any] | None:
         left[0] -= 1
         told = {"status": status, "retry_after": retry_after, "date": date}
         return told if left[0] >= 0 else None
 
-    bench.exchange.answers_handshakes = answer
+    bench.exchange.answers_handshakes = response
 
 
 def always(status: int, retry_after: str | None = None) -> Any:
@@ -46,7 +46,7 @@ def flowing(venue: Venue, *symbols: str, **options: Any) -> Bench:
 
 def after(bench: Bench, since_ns: int) -> tuple[list[float], list[float]]:
     """When connections and requests of any kind were made since then, in seconds."""
-    asked = [at for at, *_ in bench.exchange.requests] + [at for at, _ in bench.exchange.facts]
+    asked = [at for at, *_ in bench.exchange.requests] + [at for at, _ in bench.exchange.stats]
     connects, requests = (
         sorted((at - since_ns) / SECOND for at in times if at > since_ns)
         for times in (bench.exchange.connects, asked)
@@ -154,7 +154,7 @@ def test_other_refusals_of_handshakes_that_name_a_time_hold_handshakes_alone(sta
     connects, _ = after(bench, since_ns)
     assert len(connects) <= 300 / 40 + 1
     assert all(later - earlier >= 40 for earlier, later in pairwise(connects))
-    assert bench.core.pacers()[0].budget.stopped_until_ns == 0
+    assert bench.core.schedulers()[0].budget.stopped_until_ns == 0
 
 
 @pytest.mark.parametrize("status", [403, 451])
@@ -196,8 +196,8 @@ def test_absurd_times_are_three_days(retry_after: str) -> None:
     refuse_once(bench, 429, retry_after, NOW)
     bench.exchange.close_all()
     bench.run(5)
-    [pacer] = bench.core.pacers()
-    assert pacer.budget.stopped_until_ns - bench.now_ns == pytest.approx(3 * 86_400 * SECOND, rel=1e-3)
+    [scheduler] = bench.core.schedulers()
+    assert scheduler.budget.stopped_until_ns - bench.now_ns == pytest.approx(3 * 86_400 * SECOND, rel=1e-3)
 
 
 @BANS

@@ -73,9 +73,9 @@ def test_an_answer_that_a_held_loop_reads_far_too_late_is_asked_again() -> None:
     bench.add("BTCUSDT")
     bench.run_until(lambda: bool(bench.asked("BTCUSDT")), within_s=5)
     body = bench.exchange.market("BTCUSDT").body()
-    request = next(iter(bench.core.pacers()[0]._in_flight))
+    request = next(iter(bench.core.schedulers()[0]._in_flight))
     bench.now_ns += 80 * SECOND
-    bench.report(lambda: bench.core.on_answer(request, 200, {}, body, bench.now_ns))
+    bench.report(lambda: bench.core.on_response(request, 200, {}, body, bench.now_ns))
     assert bench.status("BTCUSDT") is not Status.SYNCED
     assert "80 s after it was asked" in bench.book("BTCUSDT").reason
     bench.run_until(bench.all_synced, within_s=10)

@@ -1,4 +1,5 @@
-"""One refused answer is evidence about that answer: it ends no book whose diffs chain, whatever was asked."""
+"""One refused response is evidence about that response: it ends no book whose diffs chain, whatever was
+asked."""
 
 from __future__ import annotations
 
@@ -31,10 +32,10 @@ WORDS = {
     -1102: "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
     -1000: "An unknown error occurred while processing the request.",
 }
-Answer = tuple[int, dict[str, str], bytes]
+ClassifiedResponse = tuple[int, dict[str, str], bytes]
 
 
-def refusal(code: int, status: int = 400) -> Answer:
+def refusal(code: int, status: int = 400) -> ClassifiedResponse:
     return status, {}, f'{{"code":{code},"msg":"{WORDS[code]}"}}'.encode()
 
 
@@ -42,11 +43,11 @@ def refuse(bench: Bench, symbol: str, code: int, times: float = float("inf"), st
     """The next snapshots of a symbol are refused."""
     left = [times]
 
-    def answer() -> Answer | None:
+    def response() -> ClassifiedResponse | None:
         left[0] -= 1
         return refusal(code, status) if left[0] >= 0 else None
 
-    bench.exchange.scripted_for[symbol] = answer
+    bench.exchange.scripted_for[symbol] = response
 
 
 def flowing(
@@ -77,7 +78,7 @@ def last(bench: Bench, symbol: str = "BTCUSDT") -> Notice:
 def lists(bench: Bench) -> list[float]:
     """When the list of symbols was asked, in seconds since the bench began."""
     paths = tuple(venue.endpoints.rest + venue.exchange_info_path for venue in bench.venues)
-    return [(at - bench.start_ns) / SECOND for at, url in bench.exchange.facts if url.startswith(paths)]
+    return [(at - bench.start_ns) / SECOND for at, url in bench.exchange.stats if url.startswith(paths)]
 
 
 # --- a live book ---------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def test_a_list_of_some_symbols_that_is_refused_is_no_word_about_each_of_them() 
     bench.exchange.answer_list(*refusal(-1121)[::2])
     bench.run(120)
     assert bench.seen("QUIETUSDT") == [Status.SYNCED]
-    asked = [url for _, url in bench.exchange.facts if "exchangeInfo" in url]
+    asked = [url for _, url in bench.exchange.stats if "exchangeInfo" in url]
     assert "symbols=" in asked[0]
     assert "symbols=" not in asked[1]
 
@@ -318,16 +319,16 @@ def test_many_unknown_symbols_do_not_ask_for_one_list_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [(503, b""), (200, b"<html>"), (200, b'{"symbols":[]}'), (400, refusal(-1121)[2])],
     ids=["outage", "html", "empty", "refused"],
 )
 def test_without_a_list_that_agrees_an_unknown_symbol_is_asked_for_on_and_on(
-    answer: tuple[int, bytes],
+    response: tuple[int, bytes],
 ) -> None:
     bench = Bench()
     bench.exchange.unknown.add("NOUSDT")
-    bench.exchange.answer_list(*answer, count=1_000)
+    bench.exchange.answer_list(*response, count=1_000)
     bench.add("NOUSDT")
     bench.run(600)
     assert bench.status("NOUSDT") is Status.BUFFERING
@@ -378,7 +379,7 @@ def test_while_the_list_is_awaited_an_unknown_symbol_is_not_asked_for_again() ->
 
 
 def test_a_book_that_the_stream_of_best_levels_began_stays_when_requests_are_refused() -> None:
-    bench = Bench(policy=Policy(seed=True))
+    bench = Bench(policy=Policy(bootstrap_from_depth20=True))
     bench.exchange.ticks("BTCUSDT", every_s=0.1)
     refuse(bench, "BTCUSDT", -1121, times=6)
 

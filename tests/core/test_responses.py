@@ -1,4 +1,4 @@
-"""What HTTP answers and control messages mean: pure functions that never raise."""
+"""What HTTP responses and control messages mean: pure functions that never raise."""
 
 from __future__ import annotations
 
@@ -7,70 +7,84 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
-from depthcache.core.requests.responses import Verdict, judge, used_weight
+from depthcache.core.requests.responses import ResponseAction, classify_response, used_weight
 
 SYMBOL = b'{"code":-1121,"msg":"Invalid symbol."}'
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "verdict"),
+    ("status", "body", "action"),
     [
-        (200, b"anything", Verdict.INSTALL),
-        (400, SYMBOL, Verdict.UNKNOWN),
-        (400, b'{"error":{"code":-1121,"msg":"Invalid symbol."},"id":1}', Verdict.UNKNOWN),
-        (400, b'{"code":-1102,"msg":"Mandatory parameter"}', Verdict.REFUSED),
-        (404, b'{"code":-1102,"msg":"Mandatory parameter"}', Verdict.REFUSED),
-        (400, b'{"code":-4021,"msg":"7 is not valid depth limit"}', Verdict.LIMIT),
-        (400, b'{"code":-1130,"msg":"Data sent for parameter \'limit\' is not valid."}', Verdict.LIMIT),
-        (400, b'{"code":-1100,"msg":"Illegal characters found in parameter \'limit\'."}', Verdict.LIMIT),
-        (400, b'{"code":-1100,"msg":"Illegal characters found in parameter \'symbol\'."}', Verdict.REFUSED),
-        (400, b'{"code":-1122,"msg":"Invalid symbol status."}', Verdict.IDLE),
-        (400, b'{"code":-4108,"msg":"Symbol is on delivering or pre-trading."}', Verdict.IDLE),
-        (200, SYMBOL, Verdict.UNKNOWN),
-        (200, b'{"code":-4021,"msg":"7 is not valid depth limit"}', Verdict.LIMIT),
-        (200, b'{"code":-1003,"msg":"Too many requests"}', Verdict.STOP),
-        (200, b'{"code":-1000,"msg":"UNKNOWN"}', Verdict.RETRY),
-        (200, b'{"msg":"Service maintenance"}', Verdict.RETRY),
-        (200, b'{"lastUpdateId":1,"bids":[],"asks":[],"code":-1121,"msg":""}', Verdict.INSTALL),
-        (200, b'{"symbols":[{"symbol":"A","code":1}]}', Verdict.INSTALL),
-        (400, b'{"code":-1220,"msg":"The symbol has another status"}', Verdict.RETRY),
-        (400, b'{"code":-1000,"msg":"UNKNOWN"}', Verdict.RETRY),
-        (400, b'{"code":true,"msg":"x"}', Verdict.RETRY),
-        (400, b"<html>Bad Request</html>", Verdict.RETRY),
-        (400, b"", Verdict.RETRY),
-        (500, SYMBOL, Verdict.RETRY),
-        (404, b"", Verdict.RETRY),
-        (408, b"", Verdict.RETRY),
-        (503, b"", Verdict.RETRY),
-        (403, b"<html>", Verdict.STOP),
-        (418, b"", Verdict.STOP),
-        (429, SYMBOL, Verdict.STOP),
-        (451, b"", Verdict.STOP),
+        (200, b"anything", ResponseAction.INSTALL),
+        (400, SYMBOL, ResponseAction.UNKNOWN),
+        (400, b'{"error":{"code":-1121,"msg":"Invalid symbol."},"id":1}', ResponseAction.UNKNOWN),
+        (400, b'{"code":-1102,"msg":"Mandatory parameter"}', ResponseAction.REFUSED),
+        (404, b'{"code":-1102,"msg":"Mandatory parameter"}', ResponseAction.REFUSED),
+        (400, b'{"code":-4021,"msg":"7 is not valid depth limit"}', ResponseAction.LIMIT),
+        (
+            400,
+            b'{"code":-1130,"msg":"Data sent for parameter \'limit\' is not valid."}',
+            ResponseAction.LIMIT,
+        ),
+        (
+            400,
+            b'{"code":-1100,"msg":"Illegal characters found in parameter \'limit\'."}',
+            ResponseAction.LIMIT,
+        ),
+        (
+            400,
+            b'{"code":-1100,"msg":"Illegal characters found in parameter \'symbol\'."}',
+            ResponseAction.REFUSED,
+        ),
+        (400, b'{"code":-1122,"msg":"Invalid symbol status."}', ResponseAction.IDLE),
+        (400, b'{"code":-4108,"msg":"Symbol is on delivering or pre-trading."}', ResponseAction.IDLE),
+        (200, SYMBOL, ResponseAction.UNKNOWN),
+        (200, b'{"code":-4021,"msg":"7 is not valid depth limit"}', ResponseAction.LIMIT),
+        (200, b'{"code":-1003,"msg":"Too many requests"}', ResponseAction.STOP),
+        (200, b'{"code":-1000,"msg":"UNKNOWN"}', ResponseAction.RETRY),
+        (200, b'{"msg":"Service maintenance"}', ResponseAction.RETRY),
+        (200, b'{"lastUpdateId":1,"bids":[],"asks":[],"code":-1121,"msg":""}', ResponseAction.INSTALL),
+        (200, b'{"symbols":[{"symbol":"A","code":1}]}', ResponseAction.INSTALL),
+        (400, b'{"code":-1220,"msg":"The symbol has another status"}', ResponseAction.RETRY),
+        (400, b'{"code":-1000,"msg":"UNKNOWN"}', ResponseAction.RETRY),
+        (400, b'{"code":true,"msg":"x"}', ResponseAction.RETRY),
+        (400, b"<html>Bad Request</html>", ResponseAction.RETRY),
+        (400, b"", ResponseAction.RETRY),
+        (500, SYMBOL, ResponseAction.RETRY),
+        (404, b"", ResponseAction.RETRY),
+        (408, b"", ResponseAction.RETRY),
+        (503, b"", ResponseAction.RETRY),
+        (403, b"<html>", ResponseAction.STOP),
+        (418, b"", ResponseAction.STOP),
+        (429, SYMBOL, ResponseAction.STOP),
+        (451, b"", ResponseAction.STOP),
     ],
 )
-def test_each_answer_has_its_verdict(status: int, body: bytes, verdict: Verdict) -> None:
-    assert judge(status, {}, body).verdict is verdict
+def test_each_answer_has_its_verdict(status: int, body: bytes, action: ResponseAction) -> None:
+    assert classify_response(status, {}, body).action is action
 
 
 def test_the_reason_says_status_code_and_words() -> None:
-    assert judge(400, {}, SYMBOL).reason == "HTTP 400 code -1121: Invalid symbol."
-    assert judge(502, {}, b"<html>\n <b>Bad\x00 Gateway").reason.startswith("HTTP 502: <html> <b>Bad")
-    assert len(judge(500, {}, b"x" * 100_000).reason) < 300
+    assert classify_response(400, {}, SYMBOL).reason == "HTTP 400 code -1121: Invalid symbol."
+    assert classify_response(502, {}, b"<html>\n <b>Bad\x00 Gateway").reason.startswith(
+        "HTTP 502: <html> <b>Bad"
+    )
+    assert len(classify_response(500, {}, b"x" * 100_000).reason) < 300
 
 
 def test_header_names_in_any_case_are_read() -> None:
-    assert judge(429, {"Retry-After": " 7 "}, b"").stop_s == 7
+    assert classify_response(429, {"Retry-After": " 7 "}, b"").stop_s == 7
     assert used_weight({"X-MBX-USED-WEIGHT-1M": "42"}) == 42
 
 
 def test_the_longest_stop_is_the_longest_ban() -> None:
-    assert judge(418, {"retry-after": "999999999"}, b"").stop_s == 3 * 86_400
+    assert classify_response(418, {"retry-after": "999999999"}, b"").stop_s == 3 * 86_400
 
 
 @given(st.integers(100, 999), st.dictionaries(st.sampled_from(["retry-after", "x"]), st.text()), st.binary())
 def test_judging_never_raises(status: int, headers: dict[str, str], body: bytes) -> None:
     """For any status, headers and body there is a verdict."""
-    assert isinstance(judge(status, headers, body).verdict, Verdict)
+    assert isinstance(classify_response(status, headers, body).action, ResponseAction)
 
 
 @pytest.mark.parametrize(

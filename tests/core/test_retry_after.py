@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthcache.core.requests.responses import Verdict, judge, judge_handshake
+from depthcache.core.requests.responses import ResponseAction, classify_handshake, classify_response
 from depthcache.core.requests.retry_after import stop_seconds
 
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -72,24 +72,28 @@ def test_whatever_is_sent_never_raises(text: str, date: str | None, exchange_s: 
 def test_answers_to_requests_and_to_handshakes_read_it_alike() -> None:
     headers = {"retry-after": LATER[0], "date": NOW}
     for status in (418, 429, 503):
-        answer = judge(status, headers, b"")
-        assert (answer.verdict, answer.stop_s, answer.told) == (Verdict.STOP, 120, True)
-        refused = judge_handshake(status, LATER[0], NOW)
+        response = classify_response(status, headers, b"")
+        assert (response.action, response.stop_s, response.told) == (ResponseAction.STOP, 120, True)
+        refused = classify_handshake(status, LATER[0], NOW)
         assert refused is not None
-        assert (refused.verdict, refused.stop_s, refused.told) == (Verdict.STOP, 120, True)
-    assert judge(418, {"retry-after": LATER[0]}, b"", exchange_s=NOW_S).stop_s == 120
-    assert judge(418, {"retry-after": LATER[0]}, b"").stop_s == 120  # the shortest ban: no time was readable
+        assert (refused.action, refused.stop_s, refused.told) == (ResponseAction.STOP, 120, True)
+    assert classify_response(418, {"retry-after": LATER[0]}, b"", exchange_s=NOW_S).stop_s == 120
+    assert (
+        classify_response(418, {"retry-after": LATER[0]}, b"").stop_s == 120
+    )  # the shortest ban: no time was readable
 
 
 def test_handshakes_that_name_no_time_are_stopped_by_status() -> None:
     stops = {
-        status: judge_handshake(status, None, None)
+        status: classify_handshake(status, None, None)
         for status in (200, 302, 400, 403, 404, 418, 429, 451, 503)
     }
-    assert {status: answer.stop_s for status, answer in stops.items() if answer is not None} == {
+    assert {status: response.stop_s for status, response in stops.items() if response is not None} == {
         403: 60, 418: 120, 429: 60, 451: 60
     }  # fmt: skip
-    assert {status for status, answer in stops.items() if answer is not None and answer.bans_address} == {
+    assert {
+        status for status, response in stops.items() if response is not None and response.bans_address
+    } == {
         418,
         429,
     }

@@ -15,18 +15,18 @@ from depthcache.core.commands import Fetch
 from depthcache.core.context import Context
 from depthcache.core.policy import Policy
 from depthcache.core.requests.budget import Allowance, Budget
-from depthcache.core.requests.responses import Answer, Verdict
-from depthcache.core.requests.scheduler import Pacer, Purpose, Ticket
+from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
+from depthcache.core.requests.scheduler import PendingRequest, Purpose, RequestScheduler
 from depthcache.model import Status
 from tests.core.harness import COIN, FUTURES, MINUTE, SECOND, SPOT, Bench
 
-GOOD = Answer(Verdict.INSTALL)
+GOOD = ClassifiedResponse(ResponseAction.INSTALL)
 
 
-def make_pacer(**choices: float) -> tuple[Pacer, Context]:
+def make_scheduler(**choices: float) -> tuple[RequestScheduler, Context]:
     context = Context(Router(), Policy(**choices), lambda: 0.5)  # type: ignore[arg-type]
     budget = Budget(SPOT.weight_per_minute, SPOT.connects_per_5_minutes, nullcontext())
-    return Pacer(context, "pool", budget), context
+    return RequestScheduler(context, "pool", budget), context
 
 
 class Nobody:
@@ -34,13 +34,15 @@ class Nobody:
 
     owner = "nobody"
 
-    def on_sent(self, ticket: Ticket, now_ns: int) -> None: ...
-    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None: ...
-    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None: ...
+    def on_sent(self, pending: PendingRequest, now_ns: int) -> None: ...
+    def on_response(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None: ...
+    def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None: ...
 
 
-def ticket(symbol: str = "BTCUSDT", purpose: Purpose = Purpose.FIRST, limit: int = 1000) -> Ticket:
-    return Ticket(Nobody(), SPOT, purpose, 0, symbol=symbol, limit=limit)
+def pending(symbol: str = "BTCUSDT", purpose: Purpose = Purpose.FIRST, limit: int = 1000) -> PendingRequest:
+    return PendingRequest(Nobody(), SPOT, purpose, 0, symbol=symbol, limit=limit)
 
 
 def sent(context: Context) -> list[Fetch]:
@@ -58,7 +60,7 @@ def sent(context: Context) -> list[Fetch]:
 def test_units_counted_anywhere_between_taking_and_release_never_exceed_the_allowance(
     steps: list[tuple[int, int, int]],
 ) -> None:
-    """Whenever the exchange counts a unit between its sending and its answer, no window of 60 holds more
+    """Whenever the exchange counts a unit between its sending and its response, no window of 60 holds more
     than the allowance."""
     allowance, now, held = Allowance(60), 0, []
     counted: list[tuple[int, int]] = []
@@ -80,13 +82,13 @@ def test_units_counted_anywhere_between_taking_and_release_never_exceed_the_allo
 
 
 def test_no_more_requests_are_in_flight_than_chosen() -> None:
-    pacer, context = make_pacer(requests_in_flight=3)
+    scheduler, context = make_scheduler(requests_in_flight=3)
     for _ in range(10):
-        pacer.ask(ticket(), 0)
+        scheduler.ask(pending(), 0)
     first = sent(context)
     assert len(first) == 3
-    pacer.on_answer(first[0].request, GOOD, {}, 1)
-    pacer.on_room(1)
+    scheduler.on_response(first[0].request, GOOD, {}, 1)
+    scheduler.on_room(1)
     assert len(sent(context)) == 1
 
 
@@ -96,56 +98,56 @@ def test_no_more_requests_are_in_flight_than_chosen() -> None:
 def test_the_time_of_an_answer_counts_in_the_smallest_power_of_two_that_holds_it(
     took_ms: float, bucket: int
 ) -> None:
-    pacer, context = make_pacer()
-    pacer.ask(ticket(), 0)
+    scheduler, context = make_scheduler()
+    scheduler.ask(pending(), 0)
     [command] = sent(context)
-    pacer.on_answer(command.request, GOOD, {}, round(took_ms * 1e6))
-    assert [place for place, count in enumerate(pacer.times) if count] == [bucket]
-    assert pacer.times_ns == round(took_ms * 1e6)
+    scheduler.on_response(command.request, GOOD, {}, round(took_ms * 1e6))
+    assert [place for place, count in enumerate(scheduler.times) if count] == [bucket]
+    assert scheduler.times_ns == round(took_ms * 1e6)
 
 
 def test_waiting_is_first_come_first_served() -> None:
-    pacer, context = make_pacer(requests_in_flight=1)
+    scheduler, context = make_scheduler(requests_in_flight=1)
     for number in range(20):
-        pacer.ask(ticket(f"S{number}"), 0)
+        scheduler.ask(pending(f"S{number}"), 0)
     order = []
     for now in range(20):
         [command] = sent(context)
         order.append(command.url.split("symbol=")[1].split("&")[0])
-        pacer.on_answer(command.request, GOOD, {}, now)
-        pacer.on_room(now)
+        scheduler.on_response(command.request, GOOD, {}, now)
+        scheduler.on_room(now)
     assert order == [f"S{number}" for number in range(20)]
 
 
 def test_books_in_trouble_overtake_and_nobody_waits_for_ever() -> None:
-    pacer, context = make_pacer(requests_in_flight=1)
+    scheduler, context = make_scheduler(requests_in_flight=1)
     for number in range(30):
-        pacer.ask(ticket(f"FIRST{number}"), 0)
+        scheduler.ask(pending(f"FIRST{number}"), 0)
     for number in range(30):
-        pacer.ask(ticket(f"RESYNC{number}", Purpose.RESYNC), 0)
-    pacer.ask(ticket("CHECK", Purpose.CHECK, 100), 0)
+        scheduler.ask(pending(f"RESYNC{number}", Purpose.RESYNC), 0)
+    scheduler.ask(pending("CHECK", Purpose.CHECK, 100), 0)
     order = []
     for now in range(20):
         [command] = sent(context)
         order.append(command.url.split("symbol=")[1].rstrip("0123456789").split("&")[0].rstrip("0123456789"))
-        pacer.on_answer(command.request, GOOD, {}, now)
-        pacer.on_room(now)
+        scheduler.on_response(command.request, GOOD, {}, now)
+        scheduler.on_room(now)
     assert order.count("RESYNC") > order.count("FIRST") > 3
     assert "CHECK" in order[:8]
 
 
 def test_withdrawn_wishes_are_never_sent() -> None:
-    pacer, context = make_pacer(requests_in_flight=1)
-    tickets = [ticket(f"S{number}") for number in range(3)]
-    for each in tickets:
-        pacer.ask(each, 0)
-    pacer.withdraw(tickets[1])
+    scheduler, context = make_scheduler(requests_in_flight=1)
+    pending_requests = [pending(f"S{number}") for number in range(3)]
+    for each in pending_requests:
+        scheduler.ask(each, 0)
+    scheduler.withdraw(pending_requests[1])
     [command] = sent(context)
-    pacer.withdraw(tickets[0])
-    assert pacer.on_answer(command.request, GOOD, {}, 1) is None
-    pacer.on_room(1)
+    scheduler.withdraw(pending_requests[0])
+    assert scheduler.on_response(command.request, GOOD, {}, 1) is None
+    scheduler.on_room(1)
     assert "symbol=S2" in sent(context)[0].url
-    assert pacer.waiting == 0
+    assert scheduler.waiting == 0
 
 
 def test_the_weight_in_any_minute_stays_under_the_share_however_fast_the_answers_come() -> None:
@@ -216,11 +218,11 @@ def test_while_others_use_everything_one_request_a_minute_looks_whether_there_is
 
 @pytest.mark.parametrize("text", ["", "many", "-5", "1e9", "99999999999999999999", "٣"])
 def test_a_count_that_is_no_number_is_ignored(text: str) -> None:
-    pacer, context = make_pacer()
-    pacer.ask(ticket(), 0)
+    scheduler, context = make_scheduler()
+    scheduler.ask(pending(), 0)
     [command] = sent(context)
-    pacer.on_answer(command.request, GOOD, {"x-mbx-used-weight-1m": text}, 1)
-    pacer.ask(ticket(), 2)
+    scheduler.on_response(command.request, GOOD, {"x-mbx-used-weight-1m": text}, 1)
+    scheduler.ask(pending(), 2)
     assert len(sent(context)) == 1
 
 
@@ -278,7 +280,7 @@ def test_bans_without_a_told_time_are_waited_out_longer_and_longer() -> None:
     bench.exchange.refuses_all = lambda: (418, {}, b"banned") if bench.now_ns < banned_until else None
     bench.add("BTCUSDT")
     bench.run_until(bench.all_synced, within_s=40 * 60)
-    times = sorted(at for at, *_ in [*bench.exchange.requests, *bench.exchange.facts])
+    times = sorted(at for at, *_ in [*bench.exchange.requests, *bench.exchange.stats])
     gaps = [round((after - before) / SECOND) for before, after in pairwise(times)][:4]
     assert gaps == [120, 240, 480, 960]
 
@@ -327,7 +329,7 @@ def test_a_mass_reconnect_of_1500_symbols_keeps_every_limit() -> None:
 def test_whatever_fails_the_weight_of_any_minute_stays_under_the_share(
     chance: random.Random, markets: int
 ) -> None:
-    """For any mix of answers, failures and broken connections, no 60 s hold more than the share."""
+    """For any mix of responses, failures and broken connections, no 60 s hold more than the share."""
     bench = Bench(random=chance.random, policy=Policy(share=0.25))
 
     def trouble() -> tuple[int, dict[str, str], bytes] | str | None:

@@ -174,15 +174,15 @@ def test_a_diff_that_comes_during_the_look_ends_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [(500, {}, b""), (200, {}, b"<html>"), (429, {"retry-after": "5"}, b""), "timeout"]
+    "response", [(500, {}, b""), (200, {}, b"<html>"), (429, {"retry-after": "5"}, b""), "timeout"]
 )
 def test_a_look_that_fails_is_repeated_and_changes_nothing_within_the_time_to_detect(
-    answer: tuple[int, dict[str, str], bytes] | str,
+    response: tuple[int, dict[str, str], bytes] | str,
 ) -> None:
     bench = Bench()
     bench.add("QUIETUSDT")
     bench.run(5)
-    bench.exchange.scripted_for["QUIETUSDT"] = lambda: answer
+    bench.exchange.scripted_for["QUIETUSDT"] = lambda: response
     bench.run(54)
     assert bench.seen("QUIETUSDT") == [Status.SYNCED]
     bench.run(66)
@@ -208,7 +208,7 @@ def test_looks_are_bounded_for_1500_quiet_books() -> None:
 
 @BOTH
 def test_messages_of_no_use_do_not_keep_a_silent_connection_alive(venue: Venue) -> None:
-    """Strays, replies that nobody waits for and no answer to a question: the connection is replaced."""
+    """Strays, replies that nobody waits for and no response to a question: the connection is replaced."""
     bench = flowing_bench("BTCUSDT", venue=venue)
     bench.run(20)
     chatter(bench)
@@ -220,7 +220,7 @@ def test_messages_of_no_use_do_not_keep_a_silent_connection_alive(venue: Venue) 
 
 @BOTH
 def test_messages_of_no_use_do_not_keep_a_silent_book_synced(venue: Venue) -> None:
-    """The connection answers, so it stays; the book is found by its own silence."""
+    """The connection responses, so it stays; the book is found by its own silence."""
     bench = flowing_bench("BTCUSDT", venue=venue)
     bench.run(20)
     chatter(bench)
@@ -245,8 +245,8 @@ def test_a_silent_book_that_cannot_be_compared_either_is_stale_in_time(code: int
         bench.exchange.ticks(symbol, every_s=0.5)
     bench.run(5)
     status, headers = (429, {"retry-after": "90"}) if code == 429 else (400, {})
-    answer = (status, headers, b'{"code":%d,"msg":"refused"}' % code)
-    bench.exchange.scripted_for["BTCUSDT"] = lambda: answer
+    response = (status, headers, b'{"code":%d,"msg":"refused"}' % code)
+    bench.exchange.scripted_for["BTCUSDT"] = lambda: response
     bench.exchange.mute("BTCUSDT")
     bench.run(58)
     assert bench.status("BTCUSDT") is Status.SYNCED

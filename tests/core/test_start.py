@@ -207,7 +207,7 @@ def test_unknown_numbers_are_ignored() -> None:
     core.on_open(99, 1)
     core.on_closed(99, 1006, "", 1)
     core.on_alive(99, 1)
-    core.on_answer(99, 200, {}, b"{}", 1)
+    core.on_response(99, 200, {}, b"{}", 1)
     core.on_failure(99, "", 1)
     core.on_wake(1)
     assert core.take_commands() == []

@@ -36,7 +36,7 @@ def gateway(name: str, *symbols: str) -> Bench:
 
 
 def times(bench: Bench) -> list[float]:
-    return [(at - bench.start_ns) / SECOND for at, url in bench.exchange.facts if url.endswith("/time")]
+    return [(at - bench.start_ns) / SECOND for at, url in bench.exchange.stats if url.endswith("/time")]
 
 
 @BOTH
@@ -81,7 +81,7 @@ def test_every_book_hears_of_better_knowledge_of_the_clock(
 def test_a_proof_of_any_book_is_fed(name: str) -> None:
     bench = gateway(name, "BTCUSDT", "ETHUSDT")
     market = bench.ids["ETHUSDT"]
-    bench.core.start_proof(market, bench.now_ns)
+    bench.core.start_cross_check(market, bench.now_ns)
     bench.settle()
     bench.run(1)
     held = bench.exchange.market("ETHUSDT", elsewhere(name))
@@ -93,7 +93,7 @@ def test_a_proof_of_any_book_is_fed(name: str) -> None:
         [socket] = bench.exchange.sockets.values()
         bench.exchange.say_bytes(socket, f'{{"stream":"{stream}","data":{body}}}'.encode())
         bench.run(0.5)
-    sources = bench.core.end_proof(market, bench.now_ns)
+    sources = bench.core.end_cross_check(market, bench.now_ns)
     assert sources[stream].compared > 0
 
 
@@ -101,8 +101,8 @@ def test_a_proof_of_any_book_is_fed(name: str) -> None:
 def test_books_of_one_venue_share_budget_connection_and_list(name: str) -> None:
     bench = gateway(name, "BTCUSDT", "ETHUSDT", "BNBUSDT")
     assert len(bench.exchange.all_sockets) == 1
-    [pacer] = bench.core.pacers()
-    assert pacer.pool.endswith("gateway.example")
+    [scheduler] = bench.core.schedulers()
+    assert scheduler.pool.endswith("gateway.example")
     with pytest.raises(ValueError, match="each once on"):
         bench.core.add(elsewhere(name), "BTCUSDT", depth=100, now_ns=bench.now_ns)
 

@@ -18,13 +18,13 @@ import trustme
 from aiohttp import web
 
 from depthcache import Settings, doctor, simulator
-from depthcache.doctor import Finding, Report, Verdict
+from depthcache.doctor import Finding, Report, Severity
 from depthcache.errors import InvalidArgument, UnknownExchange
 from depthcache.venues import Endpoints
 
 pytestmark = pytest.mark.slow
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RestResponse = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def finding(report: Report, check: str) -> Finding:
@@ -32,10 +32,10 @@ def finding(report: Report, check: str) -> Finding:
 
 
 @asynccontextmanager
-async def scripted(answer: Answer) -> Any:
+async def scripted(response: RestResponse) -> Any:
     """An exchange that answers everything like this."""
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", response)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -65,10 +65,10 @@ def json_answer(request: web.Request, *, offset_ms: int = 0, weight: str | None 
 async def test_a_healthy_exchange_gets_no_complaint(exchange: str) -> None:
     with simulator.serve(seed=3) as server:
         report = await doctor.examine(exchange, seconds=1.5, settings=server.settings)
-    assert [each for each in report.findings if each.verdict is Verdict.FAIL] == []
+    assert [each for each in report.findings if each.severity is Severity.FAIL] == []
     assert report.is_good
     for check in ("DNS", "REST", "weight header", "symbol", "route", "id chain", "book"):
-        assert finding(report, check).verdict is Verdict.OK, finding(report, check)
+        assert finding(report, check).severity is Severity.OK, finding(report, check)
 
 
 async def test_on_futures_the_open_points_are_asked() -> None:
@@ -77,7 +77,7 @@ async def test_on_futures_the_open_points_are_asked() -> None:
     assert "no: acknowledged and silent" in finding(report, "does an explicit @250ms").measured
     assert "no: acknowledged and silent" in finding(report, "does /market/stream").measured
     assert "yes" in finding(report, "is @0ms still served").measured
-    assert all(each.verdict is Verdict.INFO for each in report.findings if each.check.endswith("?"))
+    assert all(each.severity is Severity.INFO for each in report.findings if each.check.endswith("?"))
 
 
 @pytest.mark.parametrize("trusted", [True, False])
@@ -91,7 +91,7 @@ async def test_a_certificate_of_an_authority_of_ones_own_needs_ca_file(trusted: 
         settings = server.settings if trusted else replace(server.settings, ca_file=None)
         report = await doctor.examine("binance.com", seconds=1.0, settings=settings)
     found = finding(report, "TLS")
-    assert found.verdict is (Verdict.OK if trusted else Verdict.FAIL), found
+    assert found.severity is (Severity.OK if trusted else Severity.FAIL), found
     assert trusted or (not report.is_good and "ca_file" in found.advice)
 
 
@@ -107,37 +107,37 @@ async def test_a_closed_port_is_told_to_look_at_the_firewall() -> None:
     ends = Endpoints(rest="http://127.0.0.1:9", websocket="ws://127.0.0.1:9")
     settings = Settings(endpoints={"binance.com": ends}, proxies=False)
     report = await doctor.examine("binance.com", settings=settings)
-    assert finding(report, "REST").verdict is Verdict.FAIL
+    assert finding(report, "REST").severity is Severity.FAIL
     assert "firewall" in finding(report, "REST").advice
 
 
 @pytest.mark.parametrize(("status", "body"), [(451, ""), (403, "<html>Forbidden</html>")])
 async def test_a_region_that_is_not_served_is_shown_the_data_hosts(status: int, body: str) -> None:
-    async def answer(_request: web.Request) -> web.Response:
+    async def response(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
 
-    async with scripted(answer) as settings:
+    async with scripted(response) as settings:
         report = await doctor.examine("binance.com", settings=settings)
     assert "binance.com-data" in finding(report, "REST").advice
 
 
 async def test_a_missing_weight_header_is_a_warning() -> None:
-    async def answer(request: web.Request) -> web.Response:
+    async def response(request: web.Request) -> web.Response:
         return json_answer(request, weight=None)
 
-    async with scripted(answer) as settings:
+    async with scripted(response) as settings:
         report = await doctor.examine("binance.com", seconds=0.5, settings=settings)
-    assert finding(report, "weight header").verdict is Verdict.WARN
-    assert finding(report, "route").verdict is Verdict.FAIL
+    assert finding(report, "weight header").severity is Severity.WARN
+    assert finding(report, "route").severity is Severity.FAIL
 
 
 async def test_a_clock_that_is_90_seconds_off_is_a_warning_with_the_figure() -> None:
-    async def answer(request: web.Request) -> web.Response:
+    async def response(request: web.Request) -> web.Response:
         return json_answer(request, offset_ms=90_000)
 
-    async with scripted(answer) as settings:
+    async with scripted(response) as settings:
         report = await doctor.examine("binance.com", seconds=0.5, settings=settings)
-    assert finding(report, "clock").verdict is Verdict.WARN
+    assert finding(report, "clock").severity is Severity.WARN
     assert "this host is -" in finding(report, "clock").measured
     assert "NTP" in finding(report, "clock").advice
 
@@ -146,7 +146,7 @@ async def test_a_stream_that_is_acknowledged_and_silent_fails() -> None:
     with simulator.serve(seed=3) as server:
         server.on_exchange(lambda: server.exchange.trouble.silence("binance.com", "BTCUSDT"))  # type: ignore[attr-defined]
         report = await doctor.examine("binance.com", seconds=1.0, settings=server.settings)
-    assert finding(report, "route").verdict is Verdict.FAIL
+    assert finding(report, "route").severity is Severity.FAIL
     assert "acknowledged" in finding(report, "route").measured
 
 
@@ -154,13 +154,13 @@ async def test_lost_updates_break_the_id_chain() -> None:
     exchange = simulator.SimulatedExchange(seed=3, faults=simulator.Faults(drop=0.4))
     with simulator.Server(exchange) as server:
         report = await doctor.examine("binance.com", seconds=2.0, settings=server.settings)
-    assert finding(report, "id chain").verdict is Verdict.FAIL
+    assert finding(report, "id chain").severity is Severity.FAIL
 
 
 async def test_an_unknown_symbol_is_a_finding_and_an_unknown_exchange_an_error() -> None:
     with simulator.serve(symbols={"binance.com": ["BTCUSDT"]}, seed=3) as server:
         report = await doctor.examine("binance.com", "NOSUCH", settings=server.settings)
-        assert finding(report, "symbol").verdict is Verdict.FAIL
+        assert finding(report, "symbol").severity is Severity.FAIL
         with pytest.raises(InvalidArgument):
             await doctor.examine("binance.com", "no symbol", settings=server.settings)
     with pytest.raises(UnknownExchange):

@@ -28,7 +28,7 @@ NASTY = (
 MEGABYTE = 1024 * 1024
 
 
-def answer(body: bytes, head: bytes = b"", status: bytes = b"200 OK") -> bytes:
+def response(body: bytes, head: bytes = b"", status: bytes = b"200 OK") -> bytes:
     """A whole answer."""
     size = b"Content-Length: %d\r\n" % len(body)
     return b"HTTP/1.1 " + status + b"\r\n" + size + head + b"\r\n" + body
@@ -42,12 +42,12 @@ def bomb(level: int, megabytes: int) -> bytes:
 
 def refused(text: str, code: object = -1000, status: bytes = b"400 Bad Request") -> bytes:
     raw = json.dumps({"code": code, "msg": text}, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return answer(raw, status=status)
+    return response(raw, status=status)
 
 
 def snapshot(**changed: object) -> bytes:
     fields: dict[str, object] = {"lastUpdateId": 1, "bids": [["1", "1"]], "asks": [["2", "1"]]}
-    return answer(json.dumps(fields | changed).encode())
+    return response(json.dumps(fields | changed).encode())
 
 
 ENDING: dict[str, Callable[[], bytes]] = {
@@ -58,41 +58,41 @@ ENDING: dict[str, Callable[[], bytes]] = {
     "odd-status": lambda: b"HTTP/1.1 99999 X\r\n\r\n",
     "no-status": lambda: b"HTTP/1.1 \r\n\r\n",
     "status-000": lambda: b"HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n",
-    "reason": lambda: answer(b"", status=b"500 " + NASTY.replace("\n", " ").encode()),
-    "reason-latin": lambda: answer(b"", status=b"500 caf\xe9 \x9b31m"),
+    "reason": lambda: response(b"", status=b"500 " + NASTY.replace("\n", " ").encode()),
+    "reason-latin": lambda: response(b"", status=b"500 caf\xe9 \x9b31m"),
     "head-10mb": lambda: b"HTTP/1.1 200 OK\r\nX: " + b"a" * (10 * MEGABYTE) + b"\r\n\r\n",
     "head-many": lambda: b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 500_000 + b"\r\n",
-    "head-nasty": lambda: answer(b"{}", b"X-MBX-USED-WEIGHT-1M: \x1b[2J\xe9\r\nX-\xe9: 1\r\n"),
-    "head-nul": lambda: answer(b"{}", b"X: a\x00b\r\n"),
-    "lengths": lambda: answer(b"{}", b"Content-Length: 7\r\n"),
+    "head-nasty": lambda: response(b"{}", b"X-MBX-USED-WEIGHT-1M: \x1b[2J\xe9\r\nX-\xe9: 1\r\n"),
+    "head-nul": lambda: response(b"{}", b"X: a\x00b\r\n"),
+    "lengths": lambda: response(b"{}", b"Content-Length: 7\r\n"),
     "length-negative": lambda: b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}",
     "length-huge": lambda: b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n{}",
     "length-lie": lambda: b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}",
-    "weight-absurd": lambda: answer(b"{", b"X-MBX-USED-WEIGHT-1M: 999999999\r\n"),
-    "redirect": lambda: answer(b"", b"Location: http://evil/\r\n", b"302 Found"),
-    "redirect-latin": lambda: answer(b"", b"Location: http://caf\xe9/\x9b31m\r\n", b"301 Moved"),
-    "redirect-secret": lambda: answer(b"", b"Location: http://us:Hunter2@evil/\r\n", b"307 Moved"),
-    "redirect-long": lambda: answer(b"", b"Location: /" + b"a" * 8_000 + b"\r\n", b"308 Moved"),
-    "redirect-empty": lambda: answer(b"", b"", b"303 See"),
+    "weight-absurd": lambda: response(b"{", b"X-MBX-USED-WEIGHT-1M: 999999999\r\n"),
+    "redirect": lambda: response(b"", b"Location: http://evil/\r\n", b"302 Found"),
+    "redirect-latin": lambda: response(b"", b"Location: http://caf\xe9/\x9b31m\r\n", b"301 Moved"),
+    "redirect-secret": lambda: response(b"", b"Location: http://us:Hunter2@evil/\r\n", b"307 Moved"),
+    "redirect-long": lambda: response(b"", b"Location: /" + b"a" * 8_000 + b"\r\n", b"308 Moved"),
+    "redirect-empty": lambda: response(b"", b"", b"303 See"),
     "chunks-broken": lambda: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n{}\r\n0\r\n\r\n",
     "chunks-huge": lambda: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"F" * 40 + b"\r\n",
     "chunks-negative": lambda: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
     "chunks-cut": lambda: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFF\r\n{",
-    "both-lengths": lambda: answer(b"0\r\n\r\n", b"Transfer-Encoding: chunked\r\n"),
-    "gzip-lie": lambda: answer(b'{"lastUpdateId":1}', b"Content-Encoding: gzip\r\n"),
-    "gzip-cut": lambda: answer(gzip.compress(b"{}" * 1_000)[:-12], b"Content-Encoding: gzip\r\n"),
-    "gzip-bomb": lambda: answer(bomb(31, 40), b"Content-Encoding: gzip\r\n"),
-    "deflate-bomb": lambda: answer(bomb(15, 40), b"Content-Encoding: deflate\r\n"),
-    "gzip-twice": lambda: answer(gzip.compress(bomb(31, 40)), b"Content-Encoding: gzip, gzip\r\n"),
-    "encoding-unknown": lambda: answer(b"{}", b"Content-Encoding: \x1b[2Jrot13\r\n"),
-    "body-17mb": lambda: answer(bytes(17 * MEGABYTE)),
-    "not-utf8": lambda: answer(b'{"lastUpdateId":1,"bids":[["\xff","1"]],"asks":[]}'),
-    "nested": lambda: answer(b"[" * 200_000),
-    "nested-objects": lambda: answer(b'{"lastUpdateId":' * 100_000),
-    "nested-inside": lambda: answer(b'{"lastUpdateId":1,"bids":' + b"[" * 100_000 + b"}"),
-    "nan": lambda: answer(b'{"lastUpdateId":NaN,"bids":[],"asks":[]}'),
-    "infinity": lambda: answer(b'{"lastUpdateId":1e400,"bids":[],"asks":[]}'),
-    "digits": lambda: answer(b'{"lastUpdateId":' + b"9" * 100_000 + b',"bids":[],"asks":[]}'),
+    "both-lengths": lambda: response(b"0\r\n\r\n", b"Transfer-Encoding: chunked\r\n"),
+    "gzip-lie": lambda: response(b'{"lastUpdateId":1}', b"Content-Encoding: gzip\r\n"),
+    "gzip-cut": lambda: response(gzip.compress(b"{}" * 1_000)[:-12], b"Content-Encoding: gzip\r\n"),
+    "gzip-bomb": lambda: response(bomb(31, 40), b"Content-Encoding: gzip\r\n"),
+    "deflate-bomb": lambda: response(bomb(15, 40), b"Content-Encoding: deflate\r\n"),
+    "gzip-twice": lambda: response(gzip.compress(bomb(31, 40)), b"Content-Encoding: gzip, gzip\r\n"),
+    "encoding-unknown": lambda: response(b"{}", b"Content-Encoding: \x1b[2Jrot13\r\n"),
+    "body-17mb": lambda: response(bytes(17 * MEGABYTE)),
+    "not-utf8": lambda: response(b'{"lastUpdateId":1,"bids":[["\xff","1"]],"asks":[]}'),
+    "nested": lambda: response(b"[" * 200_000),
+    "nested-objects": lambda: response(b'{"lastUpdateId":' * 100_000),
+    "nested-inside": lambda: response(b'{"lastUpdateId":1,"bids":' + b"[" * 100_000 + b"}"),
+    "nan": lambda: response(b'{"lastUpdateId":NaN,"bids":[],"asks":[]}'),
+    "infinity": lambda: response(b'{"lastUpdateId":1e400,"bids":[],"asks":[]}'),
+    "digits": lambda: response(b'{"lastUpdateId":' + b"9" * 100_000 + b',"bids":[],"asks":[]}'),
     "price-digits": lambda: snapshot(bids=[["9" * 100_000, "1"]]),
     "price-negative": lambda: snapshot(bids=[["-1", "1"]]),
     "price-exponent": lambda: snapshot(bids=[["1e999999999", "1"]]),
@@ -100,18 +100,18 @@ ENDING: dict[str, Callable[[], bytes]] = {
     "id-text": lambda: snapshot(lastUpdateId="x"),
     "bids-null": lambda: snapshot(bids=None),
     "levels-odd": lambda: snapshot(bids=[[], None, 1, "x", [{}]]),
-    "empty": lambda: answer(b""),
-    "null": lambda: answer(b"null"),
-    "text": lambda: answer(b'"' + NASTY.encode() + b'"'),
-    "html": lambda: answer(b"<html>\x1b[2J" + NASTY.encode() + b"</html>", b"Content-Type: text/html\r\n"),
+    "empty": lambda: response(b""),
+    "null": lambda: response(b"null"),
+    "text": lambda: response(b'"' + NASTY.encode() + b'"'),
+    "html": lambda: response(b"<html>\x1b[2J" + NASTY.encode() + b"</html>", b"Content-Type: text/html\r\n"),
     "error-200": lambda: refused(NASTY, status=b"200 OK"),
     "error-nasty": lambda: refused(NASTY),
-    "error-surrogate": lambda: answer(b'{"code":-1000,"msg":"\\ud800 \\udfff"}', status=b"400 Bad"),
+    "error-surrogate": lambda: response(b'{"code":-1000,"msg":"\\ud800 \\udfff"}', status=b"400 Bad"),
     "error-raw-surrogate": lambda: refused("\ud800"),
     "error-long": lambda: refused("x" * 60_000, status=b"500 X"),
-    "error-16mb": lambda: answer(b"x" * (15 * MEGABYTE), status=b"500 X"),
-    "error-code": lambda: answer(b'{"code":' + b"9" * 4_000 + b',"msg":{"a":[1]}}', status=b"400 X"),
-    "error-nested": lambda: answer(b'{"msg":' + b"[" * 30_000, status=b"400 Bad"),
+    "error-16mb": lambda: response(b"x" * (15 * MEGABYTE), status=b"500 X"),
+    "error-code": lambda: response(b'{"code":' + b"9" * 4_000 + b',"msg":{"a":[1]}}', status=b"400 X"),
+    "error-nested": lambda: response(b'{"msg":' + b"[" * 30_000, status=b"400 Bad"),
     "error-503": lambda: refused(NASTY, status=b"503 X"),
 }
 """What ends by itself."""
@@ -160,11 +160,11 @@ class Peer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             head = await reader.readuntil(b"\r\n\r\n")
-            await self._answer(head, writer)
+            await self._response(head, writer)
             await writer.drain()
         writer.close()
 
-    async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _response(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         path = head.split(b" ", 2)[1].decode()
         _, case, what, times, *rest = path.split("/", 4) + [""] * 4
         key = f"/{case}/{what}/{times}"

@@ -2,7 +2,7 @@
 
 The script of a peer gets each connection as a `Wire` and may do anything with it: shake hands or not, send
 frames that no exchange sends, flood, never read. It runs on a thread, so that it goes on however busy the
-client's event loop is, and ends with the connection. Not here: HTTP answers to requests (`http_peer`).
+client's event loop is, and ends with the connection. Not here: HTTP responses to requests (`http_peer`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from depthcache.core.commands import TellFault
 from depthcache.core.connections.control_messages import read_reply
 from depthcache.core.requests.bodies import UnreadableBody, listed_in, read_json, time_in
-from depthcache.core.requests.responses import error_in, judge
+from depthcache.core.requests.responses import classify_response, error_in
 from depthcache.model import Status
 from tests.core.harness import FUTURES, SPOT, Bench
 from tests.hostile.http_peer import ENDING, NASTY
@@ -55,7 +55,7 @@ def answering(bench: Bench, path: str, body: bytes, *, times: int) -> list[int]:
         if len(asked) > times:
             real(request, url)
             return
-        bench.after(50_000_000, lambda: bench.core.on_answer(request, 200, {}, body, bench.now_ns))
+        bench.after(50_000_000, lambda: bench.core.on_response(request, 200, {}, body, bench.now_ns))
 
     bench.exchange._get_fact = get_fact  # type: ignore[method-assign]
     return asked
@@ -123,7 +123,7 @@ def test_every_body_is_read_or_refused_with_one_error_and_its_words_can_be_shown
     assert text.isprintable()
     assert len(text) <= 200
     for status in (200, 400, 418, 500):
-        reason = judge(status, {"retry-after": NASTY}, body).reason
+        reason = classify_response(status, {"retry-after": NASTY}, body).reason
         assert reason.isprintable()
         assert len(reason) < 300
     read_reply(body)
@@ -132,9 +132,9 @@ def test_every_body_is_read_or_refused_with_one_error_and_its_words_can_be_shown
 @pytest.mark.parametrize("weight", ["999999999", "60001", "-1", "1e9", NASTY, "9" * 5_000, "٣"])
 def test_an_absurd_count_of_weight_stops_nobody(weight: str) -> None:
     bench = Bench()
-    real = bench.exchange._answer
+    real = bench.exchange._response
     bench.exchange.counts_weight = False
-    bench.exchange._answer = lambda *given: (  # type: ignore[method-assign]
+    bench.exchange._response = lambda *given: (  # type: ignore[method-assign]
         200, {"x-mbx-used-weight-1m": weight}, real(*given)[2]
     )  # fmt: skip
     bench.add("BTCUSDT", "ETHUSDT")

@@ -1,4 +1,5 @@
-"""Hostile HTTP answers: each ends in one answer, in bounded time, memory, work and words, and books heal."""
+"""Hostile HTTP responses: each ends in one response, in bounded time, memory, work and words, and books
+heal."""
 
 from __future__ import annotations
 
@@ -50,8 +51,8 @@ async def asked(place: str, cases: list[str], transport: str) -> dict[str, Respo
         for number, case in enumerate(cases):
             timeout_s = TIMEOUT_S if case in ENDLESS else LONG_S
             network.fetch(number, f"http://{place}/{case}/depth/99/depth", timeout_s=timeout_s)
-        await listener.until(lambda: len(listener.answers) == len(cases))
-        return {case: listener.answers[number] for number, case in enumerate(cases)}
+        await listener.until(lambda: len(listener.responses) == len(cases))
+        return {case: listener.responses[number] for number, case in enumerate(cases)}
 
 
 @pytest.mark.parametrize("transport", NETWORKS)
@@ -61,15 +62,18 @@ async def test_whatever_comes_is_one_answer_in_time_that_can_be_shown(
 ) -> None:
     place = http_peer()
     with bounded(megabytes=400, cpu_s=6.0):
-        answers = await asked(place, [*ENDING], transport) | await asked(place, [*ENDLESS], transport)
-    for case, answer in answers.items():
-        if isinstance(answer, Failure):
-            assert is_clean(answer.reason), (case, answer)
+        responses = await asked(place, [*ENDING], transport) | await asked(place, [*ENDLESS], transport)
+    for case, response in responses.items():
+        if isinstance(response, Failure):
+            assert is_clean(response.reason), (case, response)
         else:
-            assert all(map(str.isprintable, (*answer.headers, *answer.headers.values()))), (case, answer)
-            assert len(answer.body) <= 16 * MEGABYTE, case
+            assert all(map(str.isprintable, (*response.headers, *response.headers.values()))), (
+                case,
+                response,
+            )
+            assert len(response.body) <= 16 * MEGABYTE, case
     for case in ENDLESS:
-        assert isinstance(answers[case], Failure), (case, answers[case])
+        assert isinstance(responses[case], Failure), (case, responses[case])
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -93,7 +97,7 @@ def exchange() -> Iterator[simulator.Server]:
 
 
 def settings_of(exchange: simulator.Server, place: str, case: str, transport: str, **others: Any) -> Settings:
-    """An exchange whose first depth answer is hostile."""
+    """An exchange whose first depth response is hostile."""
     ends = exchange.settings.endpoints["binance.com"]
     rest = f"http://{place}/{case}~{transport}/depth/1/binance.com"
     policy = Policy(share=1.0, ceiling=1.0, retry_base_s=0.05, snapshot_timeout_s=1.0)
@@ -147,7 +151,7 @@ async def test_a_book_heals_after_each_of_them_and_says_only_what_can_be_shown(
     async def one(case: str) -> None:
         async with turns:
             folder = tmp_path / case
-            settings = settings_of(exchange, place, case, transport, record_to=folder, flight_to=folder)
+            settings = settings_of(exchange, place, case, transport, record_to=folder, flight_dumps_to=folder)
             try:
                 status, said = await healed(settings)
             except Exception as error:

@@ -15,7 +15,7 @@ import pytest
 import depthcache
 from depthcache import Policy, Settings
 from depthcache.errors import InvalidArgument
-from depthcache.io.network.proxies import way_to
+from depthcache.io.network.proxies import proxy_for
 from depthcache.rest import Rest
 from depthcache.venues import Endpoints
 from tests.hostile.test_http_responses import recorded
@@ -67,7 +67,7 @@ def test_the_error_names_the_variable_and_the_escape(
 ) -> None:
     monkeypatch.setenv(variable, proxy)
     with pytest.raises(depthcache.ConnectionFailed) as caught:
-        way_to("wss://exchange.example/stream")
+        proxy_for("wss://exchange.example/stream")
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert leaks(shown) == []
     assert variable in caught.value.reason
@@ -81,7 +81,7 @@ def test_the_error_names_the_variable_and_the_escape(
 def test_no_way_of_writing_a_proxy_shows_its_secret(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     try:
-        shown = repr(way_to("wss://exchange.example/stream"))
+        shown = repr(proxy_for("wss://exchange.example/stream"))
     except depthcache.ConnectionFailed as error:
         shown = "".join(traceback.format_exception(error)) + repr(error)
     assert leaks(shown) == []
@@ -124,7 +124,7 @@ async def test_a_client_that_fails_never_shows_the_secret(
                 with pytest.raises(depthcache.BookError) as caught:
                     await books.wait_synced(timeout=0.05)
                 said |= {repr(book), repr(books), repr(settings), book.reason, books.prometheus()}
-                said |= {str(caught.value), repr(caught.value), repr(books.facts())}
+                said |= {str(caught.value), repr(caught.value), repr(books.stats())}
             with (
                 Rest(settings=settings) as rest,
                 pytest.raises(depthcache.ConnectionFailed) as failed,

@@ -68,7 +68,7 @@ GARBAGE: dict[str, bytes] = {
     "a status that is none": b"HTTP/1.1 999999 no\r\n\r\n",
     "HTTP 0.9": b"<html>hello</html>",
     "escapes": b"\x1b[2J\x1b]0;owned\x07\r\n\r\n",
-    "an answer without the key": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+    "a response without the key": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\n\r\n",
     "a wrong key": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from depthcache.core.commands import Command
 from depthcache.core.notices import Notice
-from depthcache.io.network.interface import Callbacks, TakesFrames
+from depthcache.io.network.interface import Callbacks, FrameSink
 from depthcache.venues import Venue
 
 Call = tuple[object, ...]
@@ -22,7 +22,7 @@ class ScriptedNetwork:
     on_call: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What happens inside a call, to break the rules or to fail."""
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         self.router, self.callbacks = router, callbacks
 
     def now_ns(self) -> int:
@@ -83,10 +83,10 @@ class ScriptedCore:
     def on_alive(self, connection: int, now_ns: int) -> None:
         self._called("on_alive", connection, now_ns)
 
-    def on_answer(
+    def on_response(
         self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
     ) -> None:
-        self._called("on_answer", request, status, dict(headers), body, now_ns)
+        self._called("on_response", request, status, dict(headers), body, now_ns)
 
     def on_failure(self, request: int, reason: str, now_ns: int) -> None:
         self._called("on_failure", request, reason, now_ns)

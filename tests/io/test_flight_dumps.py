@@ -24,7 +24,7 @@ NOTHING: dict[str, object] = {}
 
 
 def connect(folder: Path | None = None, **more: Any) -> depthcache.Books:
-    settings = depthcache.Settings(flight_to=folder, **more)
+    settings = depthcache.Settings(flight_dumps_to=folder, **more)
     return depthcache.connect("binance.com", ["BTCUSDT"], depth=100, on_stale="serve", settings=settings)
 
 
@@ -87,11 +87,11 @@ async def test_a_good_flight_is_asked_for_and_its_book_is_the_one_that_its_frame
         book = books["BTCUSDT"]
         await book.wait_synced(DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["1.15", "2.0"]])
-        book.save_flight(tmp_path / "mine.jsonl.zst", reason="odd fills")
+        book.save_flight_dump(tmp_path / "mine.jsonl.zst", reason="odd fills")
         with pytest.raises(FileExistsError):
-            book.save_flight(tmp_path / "mine.jsonl.zst")
+            book.save_flight_dump(tmp_path / "mine.jsonl.zst")
         with pytest.raises(FileNotFoundError):
-            book.save_flight(tmp_path / "no" / "mine.jsonl.zst")
+            book.save_flight_dump(tmp_path / "no" / "mine.jsonl.zst")
     head, *_, held = texts(tmp_path / "mine.jsonl.zst")
     names = {"exchange": "binance.com", "symbol": "BTCUSDT"}
     assert head == {"depthcache": 1, "kind": "flight", **names, "reason": "odd fills"}
@@ -105,7 +105,7 @@ async def test_a_book_that_its_frames_do_not_make_is_found(exchange: list[ByHand
     async with connect() as books:
         await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["1.15", "2.0"]])
-        books["BTCUSDT"].save_flight(tmp_path / "good")
+        books["BTCUSDT"].save_flight_dump(tmp_path / "good")
     lines = [line for _, line in numbered_lines(tmp_path / "good")]
     held = json.loads(lines[-1])
     held["bids"][0][1] = "2.1"
@@ -124,12 +124,12 @@ async def test_where_the_snapshot_is_too_long_ago_the_book_takes_its_place(
         await book.wait_synced(DEADLINE_S)
         for number in range(11, 41):
             exchange[0].diff("BTCUSDT", number, number, bids=[[f"0.{number}", "1.0"]])
-        book.save_flight(tmp_path / "good")
+        book.save_flight_dump(tmp_path / "good")
         exchange[0].books["BTCUSDT"] = NOTHING
         exchange[0].default = None
         gap(exchange[0])
         exchange[0].diff("BTCUSDT", 50, 51)
-        book.save_flight(tmp_path / "gap")
+        book.save_flight_dump(tmp_path / "gap")
     report = verify([tmp_path / "good"])
     assert report.faults == []
     assert (report.rows[0].snapshot_lastUpdateId, report.rows[0].final_u) == (40, 40)
@@ -144,7 +144,7 @@ async def test_small_numbers_are_written_as_exchanges_write_them(
     async with connect(flight_bytes=0) as books:
         await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].diff("BTCUSDT", 11, 12, bids=[["0.00000001", "0.00000012"]])
-        books["BTCUSDT"].save_flight(tmp_path / "small")
+        books["BTCUSDT"].save_flight_dump(tmp_path / "small")
     (snapshot,) = (text["snapshot"] for text in texts(tmp_path / "small") if "snapshot" in text)
     assert ["0.00000001", "0.00000012"] in snapshot["bids"]
     report = verify([tmp_path / "small"])
@@ -170,7 +170,7 @@ def test_no_frame_is_too_odd_to_be_written(tmp_path: Path, rubbish: bytes) -> No
     router.route(7, "btcusdt@depth", 1)
     router.feed(7, b'{"stream":"btcusdt@depth","data":' + rubbish + b"}", 1)
     router.feed(7, rubbish, 1)
-    flight_dumps.write_flight(tmp_path / "odd", router.flight_log(1), "odd")
+    flight_dumps.write_flight_dump(tmp_path / "odd", router.flight_log(1), "odd")
     assert verify([tmp_path / "odd"]).faults == []
     for _, text in numbered_lines(tmp_path / "odd"):
         assert b"\r" not in text
@@ -178,7 +178,7 @@ def test_no_frame_is_too_odd_to_be_written(tmp_path: Path, rubbish: bytes) -> No
 
 
 async def test_a_flood_of_trouble_writes_one_file_a_minute_and_a_hundred_in_all(tmp_path: Path) -> None:
-    kept = flight_dumps.Flights(tmp_path)
+    kept = flight_dumps.FlightDumps(tmp_path)
     second_ns = 1_000_000_000
     assert [kept.is_due(1, at * second_ns) for at in (0, 1, 59, 60, 61)] == [True, False, False, True, False]
     assert kept.is_due(2, 61 * second_ns)
@@ -192,7 +192,7 @@ async def test_a_disk_that_is_full_is_logged(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(flight_dumps, "write_flight", full)
+    monkeypatch.setattr(flight_dumps, "write_flight_dump", full)
     async with connect(tmp_path) as books:
         await books.wait_synced(timeout=DEADLINE_S)
         exchange[0].default = {"lastUpdateId": 20, **LEVELS}

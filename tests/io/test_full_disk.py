@@ -71,7 +71,7 @@ def losses(path: Path) -> list[dict[str, Any]]:
     return [line for line in texts(path) if line.get("event") == "lost"]
 
 
-def files(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
@@ -97,7 +97,7 @@ def test_after_an_error_it_goes_on_in_a_new_file_and_tells_the_loss(
     assert recording.lost_to_ns is not None
     assert recording.lost_from_ns <= recording.lost_to_ns
     first, second = recording.files
-    assert [first, second] == files(tmp_path)
+    assert [first, second] == files_in(tmp_path)
     assert recording == second
     assert f"goes on in {second}; 65 lines were lost" in caplog.text
     (told,) = losses(second)
@@ -120,7 +120,7 @@ def test_a_disk_that_stays_full_is_told_in_the_file_itself(disk: Disk, tmp_path:
         tape.diffs()
         tape.try_again()
     tape.recorder.close()
-    (path,) = files(tmp_path)
+    (path,) = files_in(tmp_path)
     assert tape.recorder.recording.lost >= 60
     assert tape.recorder.recording.error == os.strerror(errno.ENOSPC)
     report = verify([path])
@@ -137,7 +137,7 @@ def test_a_file_without_room_for_a_last_line_gives_up_its_last_flush(disk: Disk,
     disk.room = 0
     tape.diffs()
     assert tape.recorder.recording.lost == 40
-    report = verify(files(tmp_path))
+    report = verify(files_in(tmp_path))
     assert (report.lost, report.rows[0].applied) == (20, 20)  # the last flush was not known to be lost yet
     assert not report.right
 
@@ -151,8 +151,8 @@ def test_tries_to_write_leave_no_files_behind(disk: Disk, tmp_path: Path) -> Non
         tape.try_again()
         disk.room = 90  # room for a head, not for what follows it
     assert len(disk.opened) > 3
-    assert len(files(tmp_path)) == 1
-    assert tape.recorder.recording.files == tuple(files(tmp_path))
+    assert len(files_in(tmp_path)) == 1
+    assert tape.recorder.recording.files == tuple(files_in(tmp_path))
 
 
 def test_tries_are_further_and_further_apart(disk: Disk, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_short_writes_are_finished(disk: Disk, tmp_path: Path) -> None:
     tape = Tape(tmp_path)
     tape.diffs()
     tape.recorder.close()
-    report = verify(files(tmp_path))
+    report = verify(files_in(tmp_path))
     assert (report.faults, report.rows[0].applied, report.problems.notes) == ([], 20, [])
 
 
@@ -185,9 +185,9 @@ def test_a_limit_of_a_file_begins_a_new_one_without_any_loss(disk: Disk, tmp_pat
     for _ in range(6):
         tape.diffs()
     tape.recorder.close()
-    assert len(files(tmp_path)) > 2
+    assert len(files_in(tmp_path)) > 2
     assert tape.recorder.recording.lost == 0
-    report = verify(files(tmp_path))
+    report = verify(files_in(tmp_path))
     assert (report.faults, report.rows[0].applied, report.problems.notes) == ([], 120, [])
 
 
@@ -199,7 +199,7 @@ def test_a_disk_that_becomes_read_only_leaves_what_was_flushed(disk: Disk, tmp_p
     tape.recorder.close()
     assert tape.recorder.recording.lost == 20
     assert tape.recorder.recording.error == os.strerror(errno.EROFS)
-    report = verify(files(tmp_path))
+    report = verify(files_in(tmp_path))
     assert report.rows[0].applied == 20
     assert "has no end: its writer was stopped" in report.problems.notes[0]
 
@@ -208,7 +208,7 @@ def test_a_deleted_folder_is_noticed_and_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     tape = Tape(folder)
     tape.diffs()
-    (only,) = files(folder)
+    (only,) = files_in(folder)
     only.unlink()
     folder.rmdir()
     tape.diffs()
@@ -216,7 +216,7 @@ def test_a_deleted_folder_is_noticed_and_made_again(tmp_path: Path) -> None:
     tape.try_again()
     tape.diffs(5)
     tape.recorder.close()
-    (path,) = files(folder)
+    (path,) = files_in(folder)
     recording = tape.recorder.recording
     assert recording.files == (path,)
     assert recording.lost == 42  # what was in the deleted file, too
@@ -253,7 +253,7 @@ def test_no_room_for_the_end_loses_nothing(disk: Disk, tmp_path: Path) -> None:
     tape.diffs()
     disk.room = 0
     tape.recorder.close()
-    report = verify(files(tmp_path))
+    report = verify(files_in(tmp_path))
     assert (report.faults, report.rows[0].applied) == ([], 20)
 
 
@@ -349,10 +349,10 @@ def test_half_a_flight_leaves_no_file(disk: Disk, tmp_path: Path) -> None:
     log = router.flight_log(1)
     disk.room = 100
     with pytest.raises(OSError, match="No space left"):
-        flight_dumps.write_flight(tmp_path / "flight", log, "asked for")
-    assert files(tmp_path) == []
+        flight_dumps.write_flight_dump(tmp_path / "flight", log, "asked for")
+    assert files_in(tmp_path) == []
     disk.room = None
-    flight_dumps.write_flight(tmp_path / "flight", log, "asked for")
+    flight_dumps.write_flight_dump(tmp_path / "flight", log, "asked for")
     assert texts(tmp_path / "flight")[0]["reason"] == "asked for"
 
 
@@ -364,13 +364,13 @@ def test_a_flight_that_is_too_large_for_the_disk_leaves_no_file(
     monkeypatch.setattr(flight_dumps, "_lines", lambda _: iter([os.urandom(400_000)]))
     disk.room = 10_000
     with pytest.raises(OSError, match="No space left"):
-        flight_dumps.write_flight(tmp_path / "flight", router.flight_log(1), "asked for")
-    assert files(tmp_path) == []
+        flight_dumps.write_flight_dump(tmp_path / "flight", router.flight_log(1), "asked for")
+    assert files_in(tmp_path) == []
 
 
 def test_a_flight_without_a_folder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    made = flight_dumps.Flights(tmp_path / "flights")
-    assert files(tmp_path / "flights") == []
+    made = flight_dumps.FlightDumps(tmp_path / "flights")
+    assert files_in(tmp_path / "flights") == []
     (tmp_path / "flights").rmdir()
     (tmp_path / "flights").write_text("in its place")
     router = Router(flight_bytes=1 << 16)
@@ -396,26 +396,26 @@ def folder_of(kind: str, tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="folders of Linux")
 @pytest.mark.parametrize("kind", ["a file", "below a file", "sysfs", "procfs", "a device"])
-@pytest.mark.parametrize("setting", ["record_to", "flight_to"])
+@pytest.mark.parametrize("setting", ["record_to", "flight_dumps_to"])
 def test_a_folder_that_cannot_be_used_is_named_with_its_setting(
     tmp_path: Path, kind: str, setting: str
 ) -> None:
     (tmp_path / "file").write_text("here")
     folder = folder_of(kind, tmp_path)
     with pytest.raises(InvalidArgument, match="a folder that can be written") as caught:
-        Recorder(folder, {}) if setting == "record_to" else flight_dumps.Flights(folder)
+        Recorder(folder, {}) if setting == "record_to" else flight_dumps.FlightDumps(folder)
     assert (caught.value.name, caught.value.value) == (setting, str(folder))
     assert "no file could be made: " in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["record_to", "flight_to"])
+@pytest.mark.parametrize("setting", ["record_to", "flight_dumps_to"])
 def test_too_few_file_descriptors_are_named_with_the_setting(
     disk: Disk, tmp_path: Path, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk.refuses_to_open = errno.EMFILE
     monkeypatch.setattr(Path, "open", lambda path, *_: disk.open(path))
     with pytest.raises(InvalidArgument, match=r"Too many open files.*ulimit -n") as caught:
-        Recorder(tmp_path, {}) if setting == "record_to" else flight_dumps.Flights(tmp_path)
+        Recorder(tmp_path, {}) if setting == "record_to" else flight_dumps.FlightDumps(tmp_path)
     assert caught.value.name == setting
 
 
@@ -445,10 +445,10 @@ def test_a_real_limit_of_the_system(tmp_path: Path, limit: int, is_lost: bool) -
     code = REAL.format(root=root, folder=str(tmp_path), limit=limit)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     lost, count = map(int, ran.stdout.split())
-    report = verify(files(tmp_path))
+    report = verify(files_in(tmp_path))
     assert (lost > 0, report.lost > 0, report.right) == (is_lost, is_lost, not is_lost)
     assert report.problems.total == 0
-    assert count == len(files(tmp_path))
+    assert count == len(files_in(tmp_path))
     assert is_lost or report.rows[0].applied == 160
 
 
@@ -457,4 +457,4 @@ def test_a_lone_surrogate_in_foreign_text_is_written_as_something_that_can_be_re
     tape.write(files.line(time=START_NS, event="closed", reason="odd \udc80 byte") + b"\n")
     tape.recorder.close()
     assert texts(tape.recorder.recording)[-1]["reason"] == "odd ? byte"
-    assert verify(files(tmp_path)).problems.total == 0
+    assert verify(files_in(tmp_path)).problems.total == 0

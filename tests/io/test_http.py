@@ -1,4 +1,4 @@
-"""The HTTP requests of the real network: every answer is handed on, every failure says why."""
+"""The HTTP requests of the real network: every response is handed on, every failure says why."""
 
 from __future__ import annotations
 
@@ -28,28 +28,32 @@ async def get(path: str, handler: Handler, *, timeout_s: float = 20.0) -> Respon
 
 async def test_an_answer_keeps_its_bytes_and_lowers_its_header_names() -> None:
     body = b'{"lastUpdateId":1,"bids":[],"asks":[]}'
-    answer = await get(
+    response = await get(
         "/api/v3/depth", saying(web.Response(body=body, headers={"X-MBX-USED-WEIGHT-1M": "50"}))
     )
-    assert isinstance(answer, Response)
-    assert (answer.status, answer.body) == (200, body)
-    assert answer.headers["x-mbx-used-weight-1m"] == "50"
+    assert isinstance(response, Response)
+    assert (response.status, response.body) == (200, body)
+    assert response.headers["x-mbx-used-weight-1m"] == "50"
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 418, 429, 451, 500, 503])
 async def test_errors_of_the_exchange_are_answers_with_their_headers(status: int) -> None:
-    answer = await get(
+    response = await get(
         "/x", saying(web.Response(status=status, text='{"code":-1003}', headers={"Retry-After": "17"}))
     )
-    assert isinstance(answer, Response)
-    assert (answer.status, answer.body, answer.headers["retry-after"]) == (status, b'{"code":-1003}', "17")
+    assert isinstance(response, Response)
+    assert (response.status, response.body, response.headers["retry-after"]) == (
+        status,
+        b'{"code":-1003}',
+        "17",
+    )
 
 
 async def test_html_is_an_answer_like_any_other() -> None:
     page = web.Response(status=403, text="<html>WAF</html>", content_type="text/html")
-    answer = await get("/x", saying(page))
-    assert isinstance(answer, Response)
-    assert answer.body == b"<html>WAF</html>"
+    response = await get("/x", saying(page))
+    assert isinstance(response, Response)
+    assert response.body == b"<html>WAF</html>"
 
 
 async def test_symbols_in_other_scripts_arrive_as_they_were_meant() -> None:
@@ -70,30 +74,30 @@ async def test_gzip_is_asked_for_and_unpacked() -> None:
         asked.append(request.headers["Accept-Encoding"])
         return web.Response(body=gzip.compress(b"x" * 100_000), headers={"Content-Encoding": "gzip"})
 
-    answer = await get("/x", handle)
-    assert isinstance(answer, Response)
-    assert answer.body == b"x" * 100_000
+    response = await get("/x", handle)
+    assert isinstance(response, Response)
+    assert response.body == b"x" * 100_000
     assert "gzip" in asked[0]
 
 
 async def test_a_bomb_of_gzip_is_a_failure_and_never_unpacked_whole() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(packer.compress(bytes(1024 * 1024)) for _ in range(40)) + packer.flush()
-    answer = await get("/x", saying(web.Response(body=bomb, headers={"Content-Encoding": "gzip"})))
-    assert answer == Failure("the answer is larger than 16,777,216 bytes")
+    response = await get("/x", saying(web.Response(body=bomb, headers={"Content-Encoding": "gzip"})))
+    assert response == Failure("the response is larger than 16,777,216 bytes")
 
 
 async def test_an_answer_above_the_limit_is_a_failure() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
-        await answer.prepare(request)
+        response = web.StreamResponse()
+        await response.prepare(request)
         try:
             while True:
-                await answer.write(bytes(1024 * 1024))
+                await response.write(bytes(1024 * 1024))
         except ConnectionError:
-            return answer
+            return response
 
-    assert await get("/x", handle) == Failure("the answer is larger than 16,777,216 bytes")
+    assert await get("/x", handle) == Failure("the response is larger than 16,777,216 bytes")
 
 
 @pytest.mark.parametrize("where", ["before the head", "inside the body"])
@@ -101,36 +105,36 @@ async def test_an_answer_that_does_not_end_in_time_is_a_failure(where: str) -> N
     hold = asyncio.Event()
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
+        response = web.StreamResponse()
         if where == "inside the body":
-            await answer.prepare(request)
-            await answer.write(b'{"lastUpdateId":')
+            await response.prepare(request)
+            await response.write(b'{"lastUpdateId":')
         await hold.wait()
-        return answer
+        return response
 
     assert await get("/x", handle, timeout_s=0.1) == Failure("no complete answer within 0.1 s")
 
 
 async def test_an_answer_that_is_cut_off_is_a_failure() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse(headers={"Content-Length": "1000"})
-        await answer.prepare(request)
-        await answer.write(b"half")
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"half")
         assert request.transport is not None
         request.transport.close()
-        return answer
+        return response
 
-    answer = await get("/x", handle)
-    assert isinstance(answer, Failure)
-    assert "payload" in answer.reason
+    response = await get("/x", handle)
+    assert isinstance(response, Failure)
+    assert "payload" in response.reason
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(status: int) -> None:
-    answer = await get(
+    response = await get(
         "/x", saying(web.Response(status=status, headers={"Location": "http://evil.example/"}))
     )
-    assert answer == Failure("redirected to http://evil.example/, which is not followed")
+    assert response == Failure("redirected to http://evil.example/, which is not followed")
 
 
 async def test_cookies_are_not_kept() -> None:
@@ -138,9 +142,9 @@ async def test_cookies_are_not_kept() -> None:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         seen.append(request.headers.get("Cookie"))
-        answer = web.Response()
-        answer.set_cookie("track", "me")
-        return answer
+        response = web.Response()
+        response.set_cookie("track", "me")
+        return response
 
     async with serving({"/x": handle}) as host, listening() as (network, listener):
         for request in (1, 2):
@@ -154,9 +158,9 @@ async def test_what_cannot_be_reached_is_a_failure_with_words(url: str) -> None:
     async with listening() as (network, listener):
         network.fetch(1, url, timeout_s=20.0)
         network.open(2, url)
-        answer, closed = await listener.answer_to(1), await listener.closing_of(2)
-        assert isinstance(answer, Failure)
-        assert answer.reason
+        response, closed = await listener.answer_to(1), await listener.closing_of(2)
+        assert isinstance(response, Failure)
+        assert response.reason
         assert closed.reason
 
 
@@ -167,9 +171,11 @@ async def test_answers_come_back_under_their_own_numbers() -> None:
     async with serving({"/x": handle}) as host, listening() as (network, listener):
         for number in range(50):
             network.fetch(number, f"http://{host}/x?n={number}", timeout_s=20.0)
-        await listener.until(lambda: len(listener.answers) == 50)
+        await listener.until(lambda: len(listener.responses) == 50)
         bodies = {
-            number: answer.body for number, answer in listener.answers.items() if isinstance(answer, Response)
+            number: response.body
+            for number, response in listener.responses.items()
+            if isinstance(response, Response)
         }
         assert bodies == {number: str(number).encode() for number in range(50)}
 

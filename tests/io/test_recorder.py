@@ -13,7 +13,7 @@ import pytest
 import depthcache
 from depthcache import InvalidArgument, Status
 from depthcache.io.recording import files, recorder
-from depthcache.recording import Break, Frame, Problems, Record, Snapshot, read, verify
+from depthcache.recording import Break, Frame, Problems, Record, RecordedSnapshot, read, verify
 from depthcache.recording.lines import numbered_lines
 from tests.support.by_hand import LEVELS, ByHand
 
@@ -40,7 +40,7 @@ def events(path: Path) -> list[str]:
     return [line["event"] for line in texts(path) if "event" in line]
 
 
-def files(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
@@ -53,11 +53,11 @@ async def test_frames_and_snapshots_stand_in_the_file_as_they_came(
         exchange[0].raw(b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","s":"BTCUSDT","U":13,'
                         b'"u":13,"E":1,"b":[["1.0", "0.00"]],"a":[]}}')  # fmt: skip
         path = books.recording
-    assert [path] == files(tmp_path / "made" / "anew")
+    assert [path] == files_in(tmp_path / "made" / "anew")
     found = [record for record in records(path) if not isinstance(record, Break)]  # how it ended
-    assert [type(record) for record in found] == [Frame, Snapshot, Frame, Frame]
+    assert [type(record) for record in found] == [Frame, RecordedSnapshot, Frame, Frame]
     snapshot, first, second = found[1:]
-    assert isinstance(snapshot, Snapshot)
+    assert isinstance(snapshot, RecordedSnapshot)
     assert (snapshot.symbol, snapshot.limit, snapshot.venue) == ("BTCUSDT", 500, "spot")
     assert snapshot.body == json.dumps({"lastUpdateId": 10, **LEVELS}).encode()
     assert isinstance(first, Frame)
@@ -174,7 +174,7 @@ async def test_an_error_of_the_disk_ends_neither_books_nor_recording(
         writer._write(b'{"time":3,"event":"z"}\n', 0)
         second = books.recording
     assert second is not None
-    assert len(files(tmp_path)) == 2
+    assert len(files_in(tmp_path)) == 2
     assert [line["frames"] for line in texts(second) if line.get("event") == "lost"] == [2]
     assert "z" in events(second)
 
@@ -244,7 +244,7 @@ def test_half_a_line_at_the_end_of_a_cut_file_is_no_problem(tmp_path: Path) -> N
     assert kept == lines[: len(kept)]
 
 
-@pytest.mark.parametrize("name", ["record_to", "flight_to"])
+@pytest.mark.parametrize("name", ["record_to", "flight_dumps_to"])
 async def test_a_folder_that_cannot_be_used_is_refused_before_anything_starts(
     exchange: list[ByHand], tmp_path: Path, name: str
 ) -> None:
@@ -265,5 +265,5 @@ async def test_every_start_has_a_file_of_its_own(exchange: list[ByHand], tmp_pat
     for _ in range(3):
         async with connect(tmp_path) as books:
             await books.wait_synced(timeout=DEADLINE_S)
-    assert len(files(tmp_path)) == 3
-    assert verify(files(tmp_path)).faults == []
+    assert len(files_in(tmp_path)) == 3
+    assert verify(files_in(tmp_path)).faults == []

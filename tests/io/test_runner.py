@@ -51,7 +51,7 @@ def test_everything_that_happens_reaches_the_core_with_the_time_of_the_network(s
         ("add", "binance.com", "BTCUSDT", 100, None, 1_000),
         ("on_open", 5, 2_000),
         ("on_alive", 5, 2_000),
-        ("on_answer", 6, 200, {"a": "b"}, b"{}", 2_000),
+        ("on_response", 6, 200, {"a": "b"}, b"{}", 2_000),
         ("on_failure", 7, "refused", 2_000),
         ("on_closed", 5, 1001, "going away", 2_000),
         ("on_wake", 2_000),
@@ -85,9 +85,9 @@ def test_the_router_feeds_directly_and_its_events_are_taken_once_for_a_batch(sta
 
 def test_events_that_an_answer_causes_are_taken_without_being_told_of(stage: Stage) -> None:
     """Installing a snapshot syncs a book: no frame tells of that."""
-    stage.core.when["on_answer"] = lambda: stage.router.events.append("synced")
+    stage.core.when["on_response"] = lambda: stage.router.events.append("synced")
     stage.runner.on_response(1, Response(200, {}, b"{}"))
-    assert [call[0] for call in stage.core.calls] == ["on_answer", "on_events"]
+    assert [call[0] for call in stage.core.calls] == ["on_response", "on_events"]
 
 
 def test_settling_goes_on_until_nothing_is_left(stage: Stage) -> None:
@@ -143,7 +143,7 @@ def raise_mistake() -> None:
     raise KeyError("a mistake")
 
 
-@pytest.mark.parametrize("where", ["on_open", "on_events", "on_wake", "on_answer", "close"])
+@pytest.mark.parametrize("where", ["on_open", "on_events", "on_wake", "on_response", "close"])
 def test_a_mistake_in_the_core_is_logged_each_time_and_the_client_goes_on(
     stage: Stage, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_mistake_in_the_core_is_logged_each_time_and_the_client_goes_on(
         "on_open": lambda: stage.runner.on_open(1),
         "on_events": lambda: (stage.router.events.append("x"), stage.runner.on_events()),
         "on_wake": stage.runner.on_wake,
-        "on_answer": lambda: stage.runner.on_response(1, Response(200, {}, b"")),
+        "on_response": lambda: stage.runner.on_response(1, Response(200, {}, b"")),
         "close": stage.runner.close,
     }
     stage.core.when[where] = raise_mistake
@@ -267,7 +267,7 @@ def test_the_core_hears_of_a_pause_once_and_before_anything_else(stage: Stage) -
     stage.router.pauses = 1
     stage.runner.on_response(6, Response(200, {}, b"{}"))
     stage.runner.on_alive(5)
-    assert [call[0] for call in stage.core.calls] == ["on_alive", "on_resumed", "on_answer", "on_alive"]
+    assert [call[0] for call in stage.core.calls] == ["on_alive", "on_resumed", "on_response", "on_alive"]
 
 
 def test_the_end_of_the_loop_closes_the_books_without_asking_the_core(stage: Stage) -> None:

@@ -14,8 +14,8 @@ import depthcache
 from depthcache import (
     InvalidArgument,
     RequestRejected,
-    Snapshot,
     SnapshotRequest,
+    SnapshotResponse,
     Status,
     UnknownSymbol,
     UsageError,
@@ -34,7 +34,7 @@ class Inner:
 
     def __init__(self) -> None:
         self.fetched: list[str] = []
-        self.answers: list[Response | Failure] = []
+        self.responses: list[Response | Failure] = []
         self.arrived = asyncio.Event()
         self.closed = False
 
@@ -50,8 +50,8 @@ class Inner:
 
     # --- the runner ---------------------------------------------------------------------------
 
-    def on_response(self, request: int, answer: Response | Failure) -> None:
-        self.answers.append(answer)
+    def on_response(self, request: int, response: Response | Failure) -> None:
+        self.responses.append(response)
         self.arrived.set()
 
 
@@ -76,7 +76,7 @@ async def test_the_source_is_told_what_is_needed_and_called_off_the_loop() -> No
 
     inner = await ask(source)
     assert heard == [SnapshotRequest("binance.com", "BTCUSDT", 100, DEADLINE_S), False]
-    assert inner.answers == [Response(200, {}, json.dumps(BOOK).encode())]
+    assert inner.responses == [Response(200, {}, json.dumps(BOOK).encode())]
     assert "https://h" not in "".join(inner.fetched)
 
 
@@ -85,22 +85,22 @@ async def test_the_source_is_told_what_is_needed_and_called_off_the_loop() -> No
     [
         (json.dumps(BOOK), {}),
         (BOOK, {}),
-        (Snapshot(BOOK), {}),
-        (Snapshot(json.dumps(BOOK), used_weight=1234), {"x-mbx-used-weight-1m": "1234"}),
+        (SnapshotResponse(BOOK), {}),
+        (SnapshotResponse(json.dumps(BOOK), used_weight=1234), {"x-mbx-used-weight-1m": "1234"}),
     ],
 )
 async def test_a_body_may_be_text_or_parsed_and_tell_the_used_weight(given: object, headers: object) -> None:
     inner = await ask(lambda _: given)
-    (answer,) = inner.answers
-    assert isinstance(answer, Response)
-    assert json.loads(answer.body) == BOOK
-    assert answer.headers == headers
+    (response,) = inner.responses
+    assert isinstance(response, Response)
+    assert json.loads(response.body) == BOOK
+    assert response.headers == headers
 
 
 async def test_none_leaves_the_request_to_the_client() -> None:
     inner = await ask(lambda _: None)
     assert inner.fetched[-1] == URL
-    assert inner.answers == []
+    assert inner.responses == []
 
 
 async def test_a_refusal_of_the_exchange_is_passed_on_as_its_answer() -> None:
@@ -108,7 +108,7 @@ async def test_a_refusal_of_the_exchange_is_passed_on_as_its_answer() -> None:
         raise RequestRejected(url=URL, status=400, code=-1121, text="Invalid symbol.")
 
     inner = await ask(source)
-    assert inner.answers == [Response(400, {}, b'{"code": -1121, "msg": "Invalid symbol."}')]
+    assert inner.responses == [Response(400, {}, b'{"code": -1121, "msg": "Invalid symbol."}')]
 
 
 @pytest.mark.parametrize("error", [OSError("no way"), SystemExit(1), KeyboardInterrupt()])
@@ -117,12 +117,12 @@ async def test_whatever_else_a_source_raises_is_a_failure_of_this_request(error:
         raise error
 
     inner = await ask(source)
-    assert inner.answers == [Failure(f"the snapshot source raised {type(error).__name__}: {error}")]
+    assert inner.responses == [Failure(f"the snapshot source raised {type(error).__name__}: {error}")]
 
 
 async def test_nonsense_is_a_failure_that_names_it() -> None:
     inner = await ask(lambda _: 7)
-    assert inner.answers == [Failure("the snapshot source returned a int, neither a body nor None")]
+    assert inner.responses == [Failure("the snapshot source returned a int, neither a body nor None")]
 
 
 async def test_a_source_that_hangs_holds_up_nothing_and_is_not_called_without_end(
@@ -141,13 +141,13 @@ async def test_a_source_that_hangs_holds_up_nothing_and_is_not_called_without_en
     for request in range(3):
         network.fetch(request, URL, timeout_s=0.01)
     async with asyncio.timeout(DEADLINE_S):
-        while len(inner.answers) < 3:
+        while len(inner.responses) < 3:
             inner.arrived.clear()
             await inner.arrived.wait()
     assert len(calls) == 2
-    late = "the snapshot source gave no answer within 0.01 s"
+    late = "the snapshot source gave no response within 0.01 s"
     stuck = "2 calls of the snapshot source have not returned"
-    assert sorted(answer.reason for answer in inner.answers if isinstance(answer, Failure)) == [
+    assert sorted(response.reason for response in inner.responses if isinstance(response, Failure)) == [
         stuck,
         late,
         late,
@@ -199,7 +199,7 @@ async def test_a_book_begins_from_the_snapshot_of_the_users_own_source(exchange:
         with pytest.raises(UnknownSymbol):
             await books["NOBODY"].wait_synced(timeout=DEADLINE_S)
         assert exchange[0].asked == []
-        (budget,) = books.facts().budgets
+        (budget,) = books.stats().budgets
         assert budget.used >= 5
         exchange[0].cut()
         assert book.status is Status.DISCONNECTED

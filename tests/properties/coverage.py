@@ -15,7 +15,7 @@ import pytest
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.reference import market, refresh
 from depthcache.reference.messages import DepthUpdate
-from depthcache.reference.sequence import RESET_AFTER_US, Verdict, judge, looks_reset
+from depthcache.reference.sequence import RESET_AFTER_US, SequenceCheck, check_sequence, looks_reset
 from depthcache.reference.transitions import Event, follow
 
 __all__ = ["Visits", "watched"]
@@ -44,15 +44,15 @@ def watched() -> Iterator[Visits]:
         visits.pairs[state, event] += 1
         return follow(state, event)
 
-    def judging(continuity: Any, held_id: int, update: DepthUpdate, *, confirmed: bool) -> Verdict:
+    def judging(continuity: Any, held_id: int, update: DepthUpdate, *, confirmed: bool) -> SequenceCheck:
         phase = visits.phase if visits.phase != "live" else "confirmed" if confirmed else "unconfirmed"
         visits.borders[continuity, phase, where(continuity, held_id, update)] += 1
-        return judge(continuity, held_id, update, confirmed=confirmed)
+        return check_sequence(continuity, held_id, update, confirmed=confirmed)
 
-    def rolling(continuity: Any, held_id: int, update: DepthUpdate, *, confirmed: bool) -> Verdict:
+    def rolling(continuity: Any, held_id: int, update: DepthUpdate, *, confirmed: bool) -> SequenceCheck:
         phase = "rolled, confirmed" if confirmed else "rolled"
         visits.borders[continuity, phase, where(continuity, held_id, update)] += 1
-        return judge(continuity, held_id, update, confirmed=confirmed)
+        return check_sequence(continuity, held_id, update, confirmed=confirmed)
 
     def resetting(update: DepthUpdate, base_time_us: int | None) -> bool:
         visits.borders["both", "stale", since(update, base_time_us)] += 1
@@ -67,9 +67,9 @@ def watched() -> Iterator[Visits]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(market, "follow", following)
-        patch.setattr(market, "judge", judging)
+        patch.setattr(market, "check_sequence", judging)
         patch.setattr(market, "looks_reset", resetting)
-        patch.setattr(refresh, "judge", rolling)
+        patch.setattr(refresh, "check_sequence", rolling)
         patch.setattr(market.Market, "install", installing)
         yield visits
 

@@ -142,7 +142,7 @@ def act(pair: Pair, dice: random.Random, ends: list[Callable[[], None]]) -> None
             add(pair, venue, symbol, speed_ms)
         case "prove":
             pair.prove(*key)
-            ends.append(lambda: key in pair.books and bool(pair.end_proof(*key)))
+            ends.append(lambda: key in pair.books and bool(pair.end_cross_check(*key)))
         case "cut":
             exchange.cut(pair.now_ns)
         case "close":
@@ -222,7 +222,7 @@ def make(dice: random.Random, seed: int, engine: Callable[..., Any], options: bo
         symbols.setdefault(name, {})[symbol] = profile
     exchange = SimulatedExchange(symbols, seed=seed, faults=faults(dice, seed), history=20_000)
     policy = Policy(
-        seed=dice.random() < 0.3,
+        bootstrap_from_depth20=dice.random() < 0.3,
         redundant=dice.random() < 0.3,
         refresh_s=dice.choice((0.0, 2.0, 3600.0)),
         streams_per_connection=dice.choice((1, 200)),

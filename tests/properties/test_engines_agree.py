@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from depthcache import DepthCacheError
 from depthcache.reference import market as reference_market
-from depthcache.reference.sequence import Verdict, judge
+from depthcache.reference.sequence import SequenceCheck, check_sequence
 from tests.engine import Engine, diff, encode, facts, load, payload, sides, snapshot, wrapped
 
 STREAM = "btcusdt@depth@100ms"
@@ -321,12 +321,12 @@ def test_both_engines_do_the_same() -> None:
 
 @pytest.mark.slow
 def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_too_many(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> Verdict:
-        verdict = judge(continuity, held_id, update, confirmed=confirmed)
-        lenient = verdict is Verdict.GAP and update.first_update_id == held_id + 2
-        return Verdict.NEXT if lenient else verdict
+    def one_too_many(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> SequenceCheck:
+        verdict = check_sequence(continuity, held_id, update, confirmed=confirmed)
+        lenient = verdict is SequenceCheck.GAP and update.first_update_id == held_id + 2
+        return SequenceCheck.NEXT if lenient else verdict
 
-    monkeypatch.setattr(reference_market, "judge", one_too_many)
+    monkeypatch.setattr(reference_market, "check_sequence", one_too_many)
     found = settings(max_examples=500, report_multiple_bugs=False, deadline=None, phases=[Phase.generate])
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine((load("native"), load("reference"))), settings=found)

@@ -72,7 +72,7 @@ class Exchange:
 
 
 def load(book: Any, exchange: Exchange, last: int) -> str:
-    """Load the snapshot of that id; spot bodies name no time, so the program tells when the answer came."""
+    """Load the snapshot of that id; spot bodies name no time, so the program tells when the response came."""
     latest_us = None if exchange.chained else exchange.truth[last][2] * 1_000
     return str(book.load_snapshot(exchange.snapshot(last), limit=LIMIT, latest_us=latest_us))
 

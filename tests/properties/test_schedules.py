@@ -17,7 +17,7 @@ from depthcache import reference
 from depthcache._native import Router
 from depthcache.reference import market as reference_market
 from depthcache.reference.book import BookSide
-from depthcache.reference.sequence import Verdict, judge
+from depthcache.reference.sequence import SequenceCheck, check_sequence
 from tests.properties.schedules import run
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "5000"))
@@ -62,21 +62,21 @@ def test_the_same_seed_does_the_same_on_both_engines() -> None:
 # --- planted bugs: each must be seen by the same check ------------------------------------------------
 
 
-def ignores_gaps(*args: Any, **kwargs: Any) -> Verdict:
-    verdict = judge(*args, **kwargs)
-    return Verdict.NEXT if verdict is Verdict.GAP else verdict
+def ignores_gaps(*args: Any, **kwargs: Any) -> SequenceCheck:
+    verdict = check_sequence(*args, **kwargs)
+    return SequenceCheck.NEXT if verdict is SequenceCheck.GAP else verdict
 
 
-def allows_one_lost_id(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> Verdict:
-    verdict = judge(continuity, held_id, update, confirmed=confirmed)
-    if verdict is Verdict.GAP and continuity == "contiguous" and update.first_update_id <= held_id + 8:
-        return Verdict.NEXT
+def allows_one_lost_id(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> SequenceCheck:
+    verdict = check_sequence(continuity, held_id, update, confirmed=confirmed)
+    if verdict is SequenceCheck.GAP and continuity == "contiguous" and update.first_update_id <= held_id + 8:
+        return SequenceCheck.NEXT
     return verdict
 
 
-def applies_stale_ones(*args: Any, **kwargs: Any) -> Verdict:
-    verdict = judge(*args, **kwargs)
-    return Verdict.NEXT if verdict is Verdict.STALE else verdict
+def applies_stale_ones(*args: Any, **kwargs: Any) -> SequenceCheck:
+    verdict = check_sequence(*args, **kwargs)
+    return SequenceCheck.NEXT if verdict is SequenceCheck.STALE else verdict
 
 
 def forgets_deletes(side: BookSide, levels: Any, apply: Callable[..., int] = BookSide.apply) -> int:
@@ -92,9 +92,9 @@ def claims_whole_sides(
 @pytest.mark.parametrize(
     ("place", "name", "bug"),
     [
-        (reference_market, "judge", ignores_gaps),
-        (reference_market, "judge", allows_one_lost_id),
-        (reference_market, "judge", applies_stale_ones),
+        (reference_market, "check_sequence", ignores_gaps),
+        (reference_market, "check_sequence", allows_one_lost_id),
+        (reference_market, "check_sequence", applies_stale_ones),
         (BookSide, "apply", forgets_deletes),
         (BookSide, "install", claims_whole_sides),
     ],

@@ -13,14 +13,14 @@ import zstandard
 
 from depthcache.errors import UnreadableRecording
 from depthcache.recording import (
-    Answer,
     Break,
     Diff,
     Frame,
     Problems,
     Record,
+    RecordedResponse,
+    RecordedSnapshot,
     Report,
-    Snapshot,
     Ticker,
     read,
     verify,
@@ -220,9 +220,9 @@ def test_other_lines_of_cryptofeed_3(tmp_path: Path) -> None:
         b'{"foo":1}',
     ]
     found, problems = records(make.write(tmp_path / "file", lines))
-    assert [type(each) for each in found] == [Answer, Frame]
+    assert [type(each) for each in found] == [RecordedResponse, Frame]
     assert [line.partition(": ")[2].partition(": ")[0] for line in problems.lines()] == [
-        "an answer that is no JSON",
+        "a response that is no JSON",
         "a line of cryptofeed 3 of the unknown kind 'what'",
         "a line of cryptofeed 3 whose ts is no time",
         "not a line of cryptofeed 3",
@@ -256,7 +256,7 @@ def test_a_generated_snapshot_belongs_to_the_symbol_of_its_stream(
     stream = b"abcusd_perp" if family == "coinm" else b"abcusdt"
     for line in (tardis_snapshot(body, stream), iso(1) + b" " + tardis_snapshot(body, stream)):
         record = one(tmp_path, line)
-        assert isinstance(record, Snapshot)
+        assert isinstance(record, RecordedSnapshot)
         assert (record.symbol, record.body, record.venue) == (stream.decode().upper(), body, family)
 
 
@@ -337,7 +337,7 @@ def test_what_stands_beside_a_snapshot_is_read(tmp_path: Path) -> None:
     for beside in (b'"symbol":"abcusdt","limit":500', b'"url":"%s"' % url):
         line = b'{"requested_ns":%d,"recv_ns":%d,%s,"body":%s}' % (NS, NS + 9, beside, make.snapshot(10))
         record = one(tmp_path, line)
-        assert isinstance(record, Snapshot)
+        assert isinstance(record, RecordedSnapshot)
         assert (record.symbol, record.limit, record.time_ns, record.requested_ns) == (
             "ABCUSDT", 500, NS + 9, NS
         )  # fmt: skip
@@ -352,10 +352,10 @@ def test_partial_depth_of_futures_is_known_by_the_stream_beside_it(tmp_path: Pat
 
 
 def test_the_snapshot_of_the_websocket_api_is_one(tmp_path: Path) -> None:
-    answer = b'{"id":"1","status":200,"result":%s,"rateLimits":[]}' % make.snapshot(10)
-    found, problems = records(make.write(tmp_path / "file", [make.diff(9, 10), answer]))
+    response = b'{"id":"1","status":200,"result":%s,"rateLimits":[]}' % make.snapshot(10)
+    found, problems = records(make.write(tmp_path / "file", [make.diff(9, 10), response]))
     assert problems.lines() == []
-    assert isinstance(found[1], Snapshot)
+    assert isinstance(found[1], RecordedSnapshot)
     assert (found[1].symbol, found[1].last_update_id) == ("ABCUSDT", 10)
 
 
@@ -464,7 +464,7 @@ def test_answers_of_cryptofeed_with_headers_behind_them_are_read(tmp_path: Path)
     url = b"https://api.binance.com/api/v3/depth?symbol=ABCUSDT&limit=100"
     line = b'%s -> 1723075200.5: %s header: {"x-mbx-used-weight":"5"}' % (url, make.snapshot(10))
     record = one(tmp_path, line)
-    assert isinstance(record, Snapshot)
+    assert isinstance(record, RecordedSnapshot)
     assert record.body == make.snapshot(10)
 
 

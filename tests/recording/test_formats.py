@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from depthcache.errors import UnreadableRecording
-from depthcache.recording import Answer, Diff, Frame, Problems, Record, Snapshot, Ticker, read
+from depthcache.recording import (
+    Diff,
+    Frame,
+    Problems,
+    Record,
+    RecordedResponse,
+    RecordedSnapshot,
+    Ticker,
+    read,
+)
 from tests.recording import make
 
 NS = 1_700_000_000_000_000_000
@@ -34,7 +43,7 @@ def test_an_hftbacktest_line_is_a_time_and_a_frame(tmp_path: Path, compressed: b
     assert isinstance(frame, Frame)
     assert (frame.time_ns, frame.payload, frame.stream) == (NS, text, "abcusdt@depth@100ms")
     assert frame.about == Diff("ABCUSDT", 11, 12, None, 1_700_000_000_012, "spot")
-    assert str(frame.place) == f"{path}:1"
+    assert str(frame.position) == f"{path}:1"
 
 
 @pytest.mark.parametrize(("digits", "scale"), [(13, 10**6), (16, 10**3), (19, 1)])
@@ -51,7 +60,7 @@ def test_a_bare_snapshot_belongs_to_the_single_symbol_of_its_file(tmp_path: Path
     found, problems = records(make.write(tmp_path / "file", lines))
     assert problems.total == 0
     first = found[0]
-    assert isinstance(first, Snapshot)
+    assert isinstance(first, RecordedSnapshot)
     assert (first.symbol, first.last_update_id, first.limit, first.body) == (
         "ABCUSDT",
         10,
@@ -67,7 +76,7 @@ def test_a_bare_snapshot_among_several_symbols_belongs_to_the_one_whose_ids_brac
     found, _ = records(
         make.write(tmp_path / "file", make.timed([*lines, make.diff(106, 107, symbol="OTHER")]))
     )
-    assert [record.symbol for record in found if isinstance(record, Snapshot)] == ["ABCUSDT"]
+    assert [record.symbol for record in found if isinstance(record, RecordedSnapshot)] == ["ABCUSDT"]
 
 
 def test_a_bare_snapshot_that_fits_several_symbols_is_reported_and_left_out(tmp_path: Path) -> None:
@@ -84,7 +93,7 @@ def test_a_bare_snapshot_that_fits_several_symbols_is_reported_and_left_out(tmp_
 def test_a_coin_m_snapshot_names_its_symbol_itself(tmp_path: Path) -> None:
     body = b'{"lastUpdateId":5,"E":1,"T":1,"symbol":"BTCUSD_PERP","pair":"BTCUSD","bids":[],"asks":[]}'
     record = one(make.write(tmp_path / "file", make.timed([body])))
-    assert isinstance(record, Snapshot)
+    assert isinstance(record, RecordedSnapshot)
     assert (record.symbol, record.venue) == ("BTCUSD_PERP", "coinm")
 
 
@@ -98,13 +107,13 @@ def test_all_kinds_of_cryptofeed_lines_may_stand_in_one_file(tmp_path: Path) -> 
         b"https://fapi.binance.com/fapi/v1/depth?symbol=abcusdt&limit=500 -> 1617647604: " + make.snapshot(1),
         b"",
     ]
-    (frame, answer, snapshot), problems = records(make.write(tmp_path / "file", lines))
+    (frame, response, snapshot), problems = records(make.write(tmp_path / "file", lines))
     assert problems.total == 0
     assert isinstance(frame, Frame)
-    assert (frame.time_ns, frame.venue, frame.place.line) == (1_617_647_603_424_944_900, "usdm", 4)
-    assert isinstance(answer, Answer)
-    assert answer.url == "https://fapi.binance.com/fapi/v1/exchangeInfo"
-    assert isinstance(snapshot, Snapshot)
+    assert (frame.time_ns, frame.venue, frame.position.line) == (1_617_647_603_424_944_900, "usdm", 4)
+    assert isinstance(response, RecordedResponse)
+    assert response.url == "https://fapi.binance.com/fapi/v1/exchangeInfo"
+    assert isinstance(snapshot, RecordedSnapshot)
     assert (snapshot.symbol, snapshot.limit, snapshot.venue) == ("ABCUSDT", 500, "usdm")
     assert snapshot.time_ns == 1_617_647_604_000_000_000
 
@@ -139,7 +148,7 @@ def test_json_lines_hold_frames_and_snapshots_without_times(tmp_path: Path) -> N
     ]
     (snapshot, *frames), problems = records(make.write(tmp_path / "file", lines))
     assert problems.total == 0
-    assert isinstance(snapshot, Snapshot)
+    assert isinstance(snapshot, RecordedSnapshot)
     assert (snapshot.time_ns, snapshot.symbol, snapshot.limit) == (None, "ABCUSDT", 100)
     assert snapshot.body == make.snapshot(10)
     kinds = [type(frame.about) for frame in frames if isinstance(frame, Frame)]

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from depthcache.errors import UnreadableRecording
-from depthcache.recording import Frame, Problems, Progress, Snapshot, read, verify
+from depthcache.recording import Frame, Problems, Progress, RecordedSnapshot, read, verify
 from depthcache.recording import lines as lines_module
 from depthcache.recording.lines import Lines, LongLine, numbered_lines
 from tests.recording import make
@@ -35,7 +35,7 @@ def test_a_byte_order_mark_is_skipped_wherever_a_file_began(tmp_path: Path, kind
     problems = Problems()
     found = list(read([path], problems))
     assert problems.lines() == []
-    assert [type(each) for each in found] == [Frame, Snapshot, Frame]
+    assert [type(each) for each in found] == [Frame, RecordedSnapshot, Frame]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from depthcache.recording import Break, Frame, Held, Problems, Report, Snapshot, read, verify
+from depthcache.recording import Break, Frame, HeldBook, Problems, RecordedSnapshot, Report, read, verify
 from depthcache.recording.verify import NewBook
 from tests.recording import make
 
@@ -54,7 +54,7 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     problems = Problems()
     found = list(read([make.write(tmp_path / "file", tape.lines)], problems))
     assert problems.lines() == []
-    assert [type(each) for each in found] == [Frame, Snapshot, Frame, Break, Break, Held, Break]
+    assert [type(each) for each in found] == [Frame, RecordedSnapshot, Frame, Break, Break, HeldBook, Break]
     assert [each.connection for each in found if isinstance(each, Frame | Break)] == [1, 1, 1, None, 1]
     assert [each.reason for each in found if isinstance(each, Break)] == [
         "cut",
@@ -152,5 +152,5 @@ def test_the_time_of_the_request_of_a_snapshot_is_read(tmp_path: Path) -> None:
     names = b'"exchange":"binance.com","symbol":"ABCUSDT","limit":100,"requested":%d,' % (NS - 7)
     tape = Tape()._add(names + b'"snapshot":' + make.snapshot(11))
     (found,) = read([make.write(tmp_path / "file", tape.lines)], Problems())
-    assert isinstance(found, Snapshot)
+    assert isinstance(found, RecordedSnapshot)
     assert (found.requested_ns, found.time_ns) == (NS - 7, NS + 1)

@@ -45,8 +45,8 @@ def test_a_book_that_is_wrong_is_found(names_its_ids: bool, monkeypatch: pytest.
     def looks(judge: Judge, python: str, server: Server, *, updates: int, looks: int) -> Any:
         url = f"{server.settings.endpoints['binance.com'].rest}/api/v3/depth?symbol=NEXOUSDT&limit=1000"
         for number in range(looks):
-            with build_opener(ProxyHandler({})).open(url) as answer:
-                body = json.load(answer)
+            with build_opener(ProxyHandler({})).open(url) as response:
+                body = json.load(response)
             if number == 1:
                 body["bids"][7][1] = "0.00000123"
             look = {side: body[side][: judging.LEVELS] for side in ("bids", "asks")}

@@ -88,9 +88,9 @@ def reached(process: subprocess.Popen[bytes], said: Path) -> Cluster:
 
 
 def test_c1_a_single_cache_can_be_created_although_the_server_takes_no_post(cluster: Cluster) -> None:
-    answer = cluster.create_depthcache(SPOT, "BTCUSDT", desired_quantity=1, debug=True)
-    assert answer["result"] == "OK"
-    assert answer["debug"]["request_time"] > answer["debug"]["cluster_execution_time"]
+    response = cluster.create_depthcache(SPOT, "BTCUSDT", desired_quantity=1, debug=True)
+    assert response["result"] == "OK"
+    assert response["debug"]["request_time"] > response["debug"]["cluster_execution_time"]
     assert asyncio.run(cluster.create_depthcache_async(SPOT, "ETHUSDT"))["result"] == "OK"
     again = cluster.create_depthcache(SPOT, "BTCUSDT")
     assert (again["result"], again["error_id"]) == ("ERROR", "#1024")
@@ -109,8 +109,8 @@ def test_many_caches_are_created_listed_and_stopped(cluster: Cluster) -> None:
 
 
 def test_reads_of_what_is_not_there_are_the_errors_of_the_server(cluster: Cluster) -> None:
-    for answer in (cluster.get_asks(market="NOBODY"), asyncio.run(cluster.get_bids_async(SPOT, "NOBODY"))):
-        assert (answer["result"], answer["error_id"]) == ("ERROR", "#7000")
+    for response in (cluster.get_asks(market="NOBODY"), asyncio.run(cluster.get_bids_async(SPOT, "NOBODY"))):
+        assert (response["result"], response["error_id"]) == ("ERROR", "#7000")
 
 
 def test_the_cluster_tells_of_itself(cluster: Cluster) -> None:

@@ -43,8 +43,8 @@ async def test_a_recording_is_served_so_too(tmp_path: Path) -> None:
     path = writer.write(tmp_path / "recording")
     with simulator.serve(files=[path], exchange=SPOT, tls=True) as server:
         trust = ssl.create_default_context(cafile=server.settings.ca_file)
-        async with ClientSession() as http, http.get(server.url + "/api/v3/ping", ssl=trust) as answer:
-            assert await answer.json() == {}
+        async with ClientSession() as http, http.get(server.url + "/api/v3/ping", ssl=trust) as response:
+            assert await response.json() == {}
 
 
 def test_the_environment_tells_every_kind_of_program_whom_to_trust() -> None:

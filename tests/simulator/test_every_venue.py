@@ -10,7 +10,7 @@ import pytest
 
 from depthcache import Settings, Status, simulator, venues
 from depthcache.simulator import TINY, Pair, SimulatedExchange
-from depthcache.simulator.interface import HttpAnswer, Session, Text
+from depthcache.simulator.interface import HttpResponse, Session, Text
 
 S = 1_000_000_000
 PRODUCTION = ("binance.com", "binance.com-margin", "binance.com-isolated_margin", "binance.com-data")
@@ -25,7 +25,7 @@ def snapshot(made: SimulatedExchange, name: str, now_ns: int = 0) -> bytes:
 
 def opened(made: SimulatedExchange, name: str, kind: str) -> Session:
     session = made.accept(name, f"/ws/1000abc-1{kind}", 0)
-    assert not isinstance(session, HttpAnswer)
+    assert not isinstance(session, HttpResponse)
     return session
 
 
@@ -127,10 +127,10 @@ async def test_each_has_a_place_and_variables_of_its_own() -> None:
             for name in venues.names():
                 venue = server.settings.venue(name)
                 assert venue.endpoints.rest == f"{server.url}/{name}"
-                async with http.get(venue.snapshot_url("1000ABC-1", 100)) as answer:
-                    assert (answer.status, "lastUpdateId" in await answer.json()) == (200, True)
-                async with http.get(venue.exchange_info_url(["1000ABC-1"])) as answer:
-                    assert venue.listing_key in await answer.json()
+                async with http.get(venue.snapshot_url("1000ABC-1", 100)) as response:
+                    assert (response.status, "lastUpdateId" in await response.json()) == (200, True)
+                async with http.get(venue.exchange_info_url(["1000ABC-1"])) as response:
+                    assert venue.listing_key in await response.json()
                 async with http.ws_connect(venue.stream_url()) as line:
                     await line.send_json(
                         {"method": "SUBSCRIBE", "params": [venue.stream("1000ABC-1")], "id": 1}
@@ -144,5 +144,5 @@ async def test_each_has_a_place_and_variables_of_its_own() -> None:
 )
 async def test_each_family_has_a_place_without_a_name(path: str, name: str) -> None:
     with simulator.serve(seed=1, symbols={name: {"1000ABC-1": TINY}}) as server:
-        async with aiohttp.ClientSession() as http, http.get(server.url + path) as answer:
-            assert answer.status == 200
+        async with aiohttp.ClientSession() as http, http.get(server.url + path) as response:
+            assert response.status == 200

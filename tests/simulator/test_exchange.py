@@ -11,7 +11,7 @@ import pytest
 from depthcache import Book, Outcome, venues
 from depthcache.errors import InvalidArgument, UnknownExchange
 from depthcache.simulator import TINY, Faults, SimulatedExchange
-from depthcache.simulator.interface import Close, Cut, HttpAnswer, Ping, Session, Text
+from depthcache.simulator.interface import Close, Cut, HttpResponse, Ping, Session, Text
 
 MS, S = 1_000_000, 1_000_000_000
 SPOT, USDM, COINM = "binance.com", "binance.com-futures", "binance.com-coin_futures"
@@ -29,13 +29,13 @@ def exchange(**options: Any) -> SimulatedExchange:
 def get(
     made: SimulatedExchange, venue: str, target: str, now_ns: int = 0, client: str = "c"
 ) -> tuple[int, Any]:
-    answer = made.request(venue, target, now_ns, client=client)
-    return answer.status, json.loads(answer.body) if answer.body[:1] in (b"{", b"[") else answer.body
+    response = made.request(venue, target, now_ns, client=client)
+    return response.status, json.loads(response.body) if response.body[:1] in (b"{", b"[") else response.body
 
 
 def opened(made: SimulatedExchange, venue: str, target: str, now_ns: int = 0) -> Session:
     session = made.accept(venue, target, now_ns)
-    assert not isinstance(session, HttpAnswer)
+    assert not isinstance(session, HttpResponse)
     return session
 
 
@@ -143,8 +143,8 @@ def test_weight_is_counted_per_client_and_clock_minute() -> None:
 def test_both_futures_venues_share_a_budget() -> None:
     made = exchange()
     made.request(USDM, "/fapi/v1/depth?symbol=BTCUSDT&limit=1000", 0, client="a")
-    answer = made.request(COINM, "/dapi/v1/depth?symbol=BTCUSD_PERP&limit=1000", 0, client="a")
-    assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "40"
+    response = made.request(COINM, "/dapi/v1/depth?symbol=BTCUSD_PERP&limit=1000", 0, client="a")
+    assert response.headers["X-MBX-USED-WEIGHT-1M"] == "40"
 
 
 def test_beyond_the_budget_come_429_with_the_time_to_wait_and_then_a_ban() -> None:
@@ -332,17 +332,17 @@ def test_a_connection_lives_24_hours() -> None:
 
 def test_too_many_connects_are_refused() -> None:
     made = exchange()
-    answers = [made.accept(SPOT, "/ws", 0, client="a") for _ in range(301)]
-    assert [isinstance(answer, HttpAnswer) for answer in answers] == [False] * 300 + [True]
-    assert answers[-1].status == 429
-    assert not isinstance(made.accept(SPOT, "/ws", 0, client="b"), HttpAnswer)
-    assert not isinstance(made.accept(SPOT, "/ws", 301 * S, client="a"), HttpAnswer)
+    responses = [made.accept(SPOT, "/ws", 0, client="a") for _ in range(301)]
+    assert [isinstance(response, HttpResponse) for response in responses] == [False] * 300 + [True]
+    assert responses[-1].status == 429
+    assert not isinstance(made.accept(SPOT, "/ws", 0, client="b"), HttpResponse)
+    assert not isinstance(made.accept(SPOT, "/ws", 301 * S, client="a"), HttpResponse)
 
 
 def test_a_path_without_streams_is_not_found() -> None:
-    answer = exchange().accept(SPOT, "/nothing", 0)
-    assert isinstance(answer, HttpAnswer)
-    assert answer.status == 404
+    response = exchange().accept(SPOT, "/nothing", 0)
+    assert isinstance(response, HttpResponse)
+    assert response.status == 404
 
 
 # --- faults -----------------------------------------------------------------------------------------
@@ -355,13 +355,13 @@ def test_each_fault_does_what_it_is_called(fault: str) -> None:
     faults = Faults(seed=3, late_ns=500 * MS, lag_changes=30, **{fault: 0.3})
     made = exchange(faults=faults)
     session = made.accept(SPOT, "/stream", 0)
-    while isinstance(session, HttpAnswer):
+    while isinstance(session, HttpResponse):
         session = made.accept(SPOT, "/stream", 0)
     session.on_text('{"method":"SUBSCRIBE","params":["btcusdt@depth@100ms","btcusdt@depth"],"id":1}', 0)
     sent = run(made, session, 10 * S)
-    answers = [made.request(SPOT, "/api/v3/depth?symbol=BTCUSDT", 10 * S) for _ in range(20)]
+    responses = [made.request(SPOT, "/api/v3/depth?symbol=BTCUSDT", 10 * S) for _ in range(20)]
     ids = [frame["data"]["u"] for frame in data(sent)[1:] if frame["stream"].endswith("100ms")]
-    lasts = {json.loads(answer.body)["lastUpdateId"] for answer in answers if answer.status == 200}
+    lasts = {json.loads(response.body)["lastUpdateId"] for response in responses if response.status == 200}
     shown = {
         "drop": 20 < len(ids) < 95,
         "duplicate": len(ids) > len(set(ids)),
@@ -370,8 +370,8 @@ def test_each_fault_does_what_it_is_called(fault: str) -> None:
         "cut": sent[-1] == Cut(),
         "mute": faults.counts.get("mute", 0) > 0 or bool(ids),
         "refuse": faults.counts.get("refuse", 0) >= 0,
-        "fail": any(answer.status == 503 for answer in answers),
-        "slow": any(answer.delay_ns for answer in answers),
+        "fail": any(response.status == 503 for response in responses),
+        "slow": any(response.delay_ns for response in responses),
         "lagging": len(lasts) > 1,
     }
     assert shown[fault]

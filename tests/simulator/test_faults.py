@@ -349,6 +349,6 @@ def test_answers_that_take_too_long_are_given_up_and_asked_again() -> None:
     pair = Pair(exchange)
     book = pair.add(SPOT, "S0USDT")
     pair.run_for(30)
-    assert "no answer within" in book.reason
+    assert "no response within" in book.reason
     exchange.trouble.slow_answers(SPOT, 0)
     assert pair.run_until_synced(within_s=60)

@@ -331,9 +331,9 @@ def test_a_message_of_any_shape_is_answered_and_the_connection_goes_on(server: S
         for name, text in MESSAGES.items():
             with closing(shaken(server, path)) as line:
                 line.sendall(framed(text.encode()))
-                answer = reply_of(line)
-                assert answer.keys() in ({"result", "id"}, {"error", "id"}), name
-                if answer.get("error", {}).get("code") != 4:  # too many streams are the end
+                response = reply_of(line)
+                assert response.keys() in ({"result", "id"}, {"error", "id"}), name
+                if response.get("error", {}).get("code") != 4:  # too many streams are the end
                     line.sendall(framed(b'{"method":"LIST_SUBSCRIPTIONS","id":77}'))
                     assert reply_of(line)["id"] == 77, name
             assert is_served(server), name
@@ -427,7 +427,7 @@ def test_a_client_that_reads_nothing_not_even_the_goodbye_is_cut(monkeypatch: py
 
 def open_sockets(server: Server) -> int:
     """How many connections the server's side holds."""
-    return server.on_exchange(lambda: len(server._carrier._runner.server.connections))
+    return server.on_exchange(lambda: len(server._http_server._runner.server.connections))
 
 
 def test_refused_requests_without_end_are_noted_within_bounds() -> None:

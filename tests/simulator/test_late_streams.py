@@ -13,7 +13,7 @@ from depthcache import Policy, Status, reference
 from depthcache._native import Router
 from depthcache.core.commands import TellTrouble
 from depthcache.simulator import TINY, Pair, SimulatedExchange
-from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.interface import HttpResponse
 
 PLACES = (
     ("binance.com", "BTCUSDT"),
@@ -131,9 +131,9 @@ def test_a_silent_stream_whose_ids_began_anew_is_noticed_by_a_younger_snapshot(e
 class WithoutTime(SimulatedExchange):
     """An exchange that does not tell its time."""
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         if target.endswith("/time"):
-            return HttpAnswer(503, b"")
+            return HttpResponse(503, b"")
         return super().request(venue, target, now_ns, client=client)
 
 
@@ -186,16 +186,16 @@ def test_a_late_stream_and_lagging_nodes_at_once(engine: str) -> None:
 
 
 class Spoiled(SimulatedExchange):
-    """An exchange whose depth answers are changed on the way."""
+    """An exchange whose depth responses are changed on the way."""
 
     change: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
-        answer = super().request(venue, target, now_ns, client=client)
-        if self.change is None or "/depth?" not in target or answer.status != 200:
-            return answer
-        body = json.dumps(self.change(json.loads(answer.body))).encode()
-        return HttpAnswer(answer.status, body, answer.headers)
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
+        response = super().request(venue, target, now_ns, client=client)
+        if self.change is None or "/depth?" not in target or response.status != 200:
+            return response
+        body = json.dumps(self.change(json.loads(response.body))).encode()
+        return HttpResponse(response.status, body, response.headers)
 
 
 def spoiled(engine: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> tuple[Spoiled, Watched]:

@@ -50,8 +50,8 @@ REQUIRED = {
 
 
 def info(venue: str) -> dict[str, Any]:
-    answer = SimulatedExchange(SYMBOLS).request(venue, PATHS[venue], 0)
-    return dict(json.loads(answer.body))
+    response = SimulatedExchange(SYMBOLS).request(venue, PATHS[venue], 0)
+    return dict(json.loads(response.body))
 
 
 def filters(row: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from depthcache import Book, Outcome, venues
 from depthcache.simulator import PROFILES, Market, SimulatedExchange
 from depthcache.simulator.cached import CachedSnapshots
-from depthcache.simulator.interface import HttpAnswer, Session, Text
+from depthcache.simulator.interface import HttpResponse, Session, Text
 from depthcache.simulator.market import ASKS, BIDS, Ids
 from depthcache.simulator.rebuilt import snapshot_body
 
@@ -27,13 +27,13 @@ def exchange(**options: Any) -> SimulatedExchange:
 
 
 def get(made: SimulatedExchange, target: str, now_ns: int = 0) -> tuple[int, Any]:
-    answer = made.request(OPTIONS, target, now_ns)
-    return answer.status, json.loads(answer.body)
+    response = made.request(OPTIONS, target, now_ns)
+    return response.status, json.loads(response.body)
 
 
 def opened(made: SimulatedExchange, target: str, venue: str = OPTIONS) -> Session:
     session = made.accept(venue, target, 0)
-    assert not isinstance(session, HttpAnswer)
+    assert not isinstance(session, HttpResponse)
     return session
 
 
@@ -113,8 +113,8 @@ def test_one_host_has_the_streams_of_options_and_of_usd_m() -> None:
     ("limit", "weight"), [("", 5), (5, 1), (10, 1), (20, 1), (50, 1), (100, 5), (500, 10), (1000, 20)]
 )
 def test_snapshots_cost_what_the_venue_says(limit: object, weight: int) -> None:
-    answer = exchange().request(OPTIONS, f"/eapi/v1/depth?symbol={CALL}&limit={limit}", 0)
-    assert (answer.status, answer.headers["X-MBX-USED-WEIGHT-1M"]) == (200, str(weight))
+    response = exchange().request(OPTIONS, f"/eapi/v1/depth?symbol={CALL}&limit={limit}", 0)
+    assert (response.status, response.headers["X-MBX-USED-WEIGHT-1M"]) == (200, str(weight))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from depthcache import simulator
 from depthcache.errors import InvalidArgument, UnknownExchange
 from depthcache.simulator import PROFILES, TINY, Market, SimulatedExchange
-from depthcache.simulator.interface import HttpAnswer, Session, Text
+from depthcache.simulator.interface import HttpResponse, Session, Text
 from depthcache.simulator.market import ASKS, BIDS, Ids
 
 S = 1_000_000_000
@@ -30,7 +30,7 @@ def exchange() -> SimulatedExchange:
 
 def opened(made: SimulatedExchange, venue: str, symbol: str) -> Session:
     session = made.accept(venue, f"/ws/{symbol.lower()}@depth@100ms", 0)
-    assert not isinstance(session, HttpAnswer)
+    assert not isinstance(session, HttpResponse)
     return session
 
 
@@ -44,8 +44,8 @@ def heard(made: SimulatedExchange, session: Session, until_ns: int) -> list[Any]
 
 def get(made: SimulatedExchange, venue: str, what: str, now_ns: int = 0) -> tuple[int, Any]:
     path = {SPOT: "/api/v3", USDM: "/fapi/v1", COINM: "/dapi/v1", OPTIONS: "/eapi/v1"}[venue]
-    answer = made.request(venue, f"{path}/{what}", now_ns)
-    return answer.status, json.loads(answer.body)
+    response = made.request(venue, f"{path}/{what}", now_ns)
+    return response.status, json.loads(response.body)
 
 
 def rows(made: SimulatedExchange, venue: str) -> dict[str, str]:

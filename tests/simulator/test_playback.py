@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from depthcache.errors import InvalidArgument
-from depthcache.recording.records import Diff, Frame, Place, Record
+from depthcache.recording.records import Diff, Frame, Record, SourcePosition
 from depthcache.simulator.playback import Playback
 
 S = 1_000_000_000
@@ -17,7 +17,7 @@ S = 1_000_000_000
 
 def frame(number: int, time_ns: int | None, *, event_time: int | None = None) -> Frame:
     diff = Diff("ABCUSDT", number, number, None, event_time, "spot")
-    return Frame(time_ns, Place(Path("file"), number), b"", None, diff, "spot")
+    return Frame(time_ns, SourcePosition(Path("file"), number), b"", None, diff, "spot")
 
 
 def playback(records: Sequence[Record], *, speed: float = 1.0, ahead: int = 100) -> Playback:
@@ -102,8 +102,8 @@ def test_only_what_is_wanted_ahead_is_read() -> None:
 
     play = playback(records(), ahead=10)
     assert read == list(range(1, 11))
-    assert play.find(lambda record: record.place.line == 7) == frame(7, 7 * S)
-    assert play.find(lambda record: record.place.line == 11) is None
+    assert play.find(lambda record: record.position.line == 7) == frame(7, 7 * S)
+    assert play.find(lambda record: record.position.line == 11) is None
     play.take()
     assert read == list(range(1, 12))
 

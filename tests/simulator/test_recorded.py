@@ -11,7 +11,7 @@ import pytest
 
 from depthcache import Book, Outcome, SnapshotOutcome
 from depthcache.errors import InvalidArgument, UnknownExchange, UnreadableRecording
-from depthcache.simulator.interface import HttpAnswer, Ping, Session, Text
+from depthcache.simulator.interface import HttpResponse, Ping, Session, Text
 from depthcache.simulator.recorded import RecordedExchange
 from tests.simulator.recordings import BEGIN_NS, S, Writer
 
@@ -26,7 +26,7 @@ class Client:
         self.exchange = exchange
         self.now_ns = 7 * S
         session = exchange.accept(SPOT, target, self.now_ns)
-        assert not isinstance(session, HttpAnswer)
+        assert not isinstance(session, HttpResponse)
         self.session: Session = session
         self.frames: list[Any] = []
         self.texts: list[str] = []
@@ -37,10 +37,10 @@ class Client:
         self.session.on_text(json.dumps(message), self.now_ns)
         self.collect()
 
-    def ask(self, target: str = DEPTH) -> HttpAnswer:
-        answer = self.exchange.request(SPOT, target, self.now_ns)
+    def ask(self, target: str = DEPTH) -> HttpResponse:
+        response = self.exchange.request(SPOT, target, self.now_ns)
         self.collect()
-        return answer
+        return response
 
     def collect(self) -> None:
         for message in self.session.take():
@@ -51,7 +51,7 @@ class Client:
                 self.pings.append(message.payload)
 
     def run(self, seconds: float) -> None:
-        """Let time pass as a carrier does."""
+        """Let time pass as a http_server does."""
         until_ns = self.now_ns + round(seconds * S)
         while (due_ns := self.exchange.next_ns()) is not None and due_ns <= until_ns:
             self.now_ns = max(self.now_ns, due_ns)
@@ -176,9 +176,9 @@ def test_the_second_of_two_speeds_in_a_recording_is_left_out(tmp_path: Path) -> 
 def test_the_first_snapshot_is_the_recorded_one_to_the_byte(tmp_path: Path) -> None:
     path, body = simple(tmp_path)
     client = Client(RecordedExchange([path]), "/ws/abcusdt@depth")
-    answer = client.ask()
-    assert (answer.status, answer.body) == (200, body.encode())
-    assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "50"
+    response = client.ask()
+    assert (response.status, response.body) == (200, body.encode())
+    assert response.headers["X-MBX-USED-WEIGHT-1M"] == "50"
 
 
 def test_who_asks_early_makes_the_play_skip_to_the_recorded_snapshot(tmp_path: Path) -> None:
@@ -301,9 +301,9 @@ def test_after_a_hole_in_the_recording_clients_can_sync_again(tmp_path: Path) ->
 
 def test_more_levels_than_the_recording_knows_are_refused(tmp_path: Path) -> None:
     client = Client(RecordedExchange([simple(tmp_path)[0]]))
-    answer = client.ask("/api/v3/depth?symbol=ABCUSDT&limit=5000")
-    assert answer.status == 400
-    assert "knows 1000 levels" in json.loads(answer.body)["msg"]
+    response = client.ask("/api/v3/depth?symbol=ABCUSDT&limit=5000")
+    assert response.status == 400
+    assert "knows 1000 levels" in json.loads(response.body)["msg"]
 
 
 @pytest.mark.parametrize(
@@ -319,9 +319,9 @@ def test_more_levels_than_the_recording_knows_are_refused(tmp_path: Path) -> Non
 def test_bad_questions_are_answered_as_binance_does(
     tmp_path: Path, target: str, status: int, code: int | None
 ) -> None:
-    answer = Client(RecordedExchange([simple(tmp_path)[0]])).ask(target)
-    assert answer.status == status
-    assert code is None or json.loads(answer.body)["code"] == code
+    response = Client(RecordedExchange([simple(tmp_path)[0]])).ask(target)
+    assert response.status == status
+    assert code is None or json.loads(response.body)["code"] == code
 
 
 def test_time_ping_and_exchange_info_are_answered(tmp_path: Path) -> None:

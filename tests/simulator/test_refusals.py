@@ -12,7 +12,7 @@ from depthcache._native import Router
 from depthcache.core.notices import Ending
 from depthcache.core.requests.budget import Budgets
 from depthcache.simulator import TINY, Pair, SimulatedExchange, responses
-from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.interface import HttpResponse
 
 SPOT, USDM, COINM = "binance.com", "binance.com-futures", "binance.com-coin_futures"
 OPTIONS, TR = "binance.com-vanilla-options", "trbinance.com"
@@ -116,7 +116,7 @@ def test_a_book_that_can_be_no_deeper_than_the_exchange_allows_does_not_ask_for_
     exchange = SimulatedExchange({venue: {"S0USDT": deep}}, seed=3, history=3_000)
     inner, limits = exchange.request, []
 
-    def request(name: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(name: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         limit = int(target.partition("&limit=")[2] or 0)
         limits.append(limit)
         if limit >= 1_000:

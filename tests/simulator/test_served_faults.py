@@ -134,8 +134,8 @@ async def test_while_nobody_can_connect_it_is_said_and_then_books_come_back(how:
             server.listen(on=False)
         server.on_exchange(begin)
         await until(lambda: book.status == "disconnected")
-        connections = book._client.facts().connections
-        await until(lambda: book._client.facts().connections[0].connects >= connections[0].connects + 3)
+        connections = book._client.stats().connections
+        await until(lambda: book._client.stats().connections[0].connects >= connections[0].connects + 3)
         assert exchange.connects == connects
         server.listen(on=True)
         server.on_exchange(lambda: trouble.reset_connects(0, 0))

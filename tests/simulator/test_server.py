@@ -18,7 +18,7 @@ from aiohttp import ClientSession, WSMsgType
 import depthcache
 from depthcache import simulator
 from depthcache.errors import InvalidArgument, UnknownExchange, UsageError
-from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Sent, Session, Text
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
 from depthcache.simulator.server import Server
 
 DEADLINE_S = 20.0
@@ -73,7 +73,7 @@ class Scripted(Exchange):
         self.names = names or ("binance.com", "binance.com-futures")
         self.asked: list[tuple[str, str]] = []
         self.sessions: list[Talk] = []
-        self.answer = HttpAnswer(200, b"{}")
+        self.response = HttpResponse(200, b"{}")
         self.due_ns: int | None = None
         self.advanced: list[int] = []
         self.on_advance: Callable[[], None] = lambda: None
@@ -84,14 +84,16 @@ class Scripted(Exchange):
     def symbols(self, venue: str) -> tuple[str, ...]:
         return ("BTCUSDT",)
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         self.asked.append((venue, target))
-        return self.answer
+        return self.response
 
-    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> Session | HttpResponse:
         self.asked.append((venue, target))
         if "refused" in target:
-            return HttpAnswer(503, b"no")
+            return HttpResponse(503, b"no")
         self.sessions.append(Talk())
         return self.sessions[-1]
 
@@ -151,9 +153,9 @@ async def test_every_venue_has_its_place(http: ClientSession, path: str, venue: 
     names = ("binance.com-vanilla-options", "binance.com", "binance.com-futures", "binance.com-coin_futures")
     exchange = Scripted(*names, "trbinance.com")
     with Server(exchange) as server:
-        async with http.get(aiohttp.client.URL(server.url + path, encoded=True)) as answer:
-            assert (answer.status, await answer.read()) == (200, b"{}")
-            assert answer.headers["Content-Type"] == "application/json;charset=UTF-8"
+        async with http.get(aiohttp.client.URL(server.url + path, encoded=True)) as response:
+            assert (response.status, await response.read()) == (200, b"{}")
+            assert response.headers["Content-Type"] == "application/json;charset=UTF-8"
     assert exchange.asked == [(venue, target)]
 
 
@@ -181,18 +183,18 @@ async def test_every_socket_has_its_place(http: ClientSession, path: str, venue:
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/binance.us/api/v3/ping", "/dapi/v1/ping"])
 async def test_what_is_not_served_is_not_found(http: ClientSession, path: str) -> None:
     with Server(Scripted()) as server:
-        async with http.get(server.url + path) as answer:
-            assert answer.status == 404
+        async with http.get(server.url + path) as response:
+            assert response.status == 404
 
 
 async def test_what_no_exchange_takes_is_refused(http: ClientSession) -> None:
     exchange = Scripted()
     with Server(exchange) as server:
-        async with http.post(server.url + "/api/v3/ping") as answer:
-            assert answer.status == 405
+        async with http.post(server.url + "/api/v3/ping") as response:
+            assert response.status == 405
         headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
-        async with http.get(server.url + "/ws", headers=headers) as answer:
-            assert answer.status == 400
+        async with http.get(server.url + "/ws", headers=headers) as response:
+            assert response.status == 400
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await http.ws_connect(server.url + "/ws/refused")
         assert caught.value.status == 503
@@ -215,24 +217,24 @@ def test_settings_and_environment_lead_to_it() -> None:
 
 async def test_status_headers_and_body_are_those_of_the_exchange(http: ClientSession) -> None:
     exchange = Scripted()
-    exchange.answer = HttpAnswer(418, b"<html>", {"Retry-After": "120", "Content-Type": "text/html"})
+    exchange.response = HttpResponse(418, b"<html>", {"Retry-After": "120", "Content-Type": "text/html"})
     with Server(exchange) as server:
-        async with http.get(server.url + "/api/v3/depth") as answer:
-            assert (answer.status, await answer.text()) == (418, "<html>")
-            assert answer.headers["Retry-After"] == "120"
-            assert answer.headers["Content-Type"] == "text/html"
+        async with http.get(server.url + "/api/v3/depth") as response:
+            assert (response.status, await response.text()) == (418, "<html>")
+            assert response.headers["Retry-After"] == "120"
+            assert response.headers["Content-Type"] == "text/html"
 
 
 async def test_a_late_answer_comes_late_and_holds_nobody_up(http: ClientSession) -> None:
     exchange = Scripted()
     with Server(exchange) as server:
-        exchange.answer = HttpAnswer(200, b"late", delay_ns=100 * MS)
+        exchange.response = HttpResponse(200, b"late", delay_ns=100 * MS)
         begun_ns = monotonic_ns()
         late = asyncio.create_task(http.get(server.url + "/api/v3/depth").__aenter__())
         await until(lambda: exchange.asked)
-        exchange.answer = HttpAnswer(200, b"soon")
-        async with http.get(server.url + "/api/v3/depth") as answer:
-            assert await answer.text() == "soon"
+        exchange.response = HttpResponse(200, b"soon")
+        async with http.get(server.url + "/api/v3/depth") as response:
+            assert await response.text() == "soon"
         assert not late.done()
         assert await (await late).text() == "late"
         assert monotonic_ns() - begun_ns >= 100 * MS
@@ -285,10 +287,10 @@ def raw_socket(server: Server) -> socket.socket:
         b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += line.recv(1)
-    assert answer.startswith(b"HTTP/1.1 101")
+    response = b""
+    while b"\r\n\r\n" not in response:
+        response += line.recv(1)
+    assert response.startswith(b"HTTP/1.1 101")
     return line
 
 
@@ -437,16 +439,16 @@ async def test_the_invented_exchange_is_served_wrapped_and_raw(http: ClientSessi
             wrapped = next(frame for frame in frames if "stream" in frame)
             assert wrapped["stream"] == "btcusdt@depth@100ms"
             assert wrapped["data"]["e"] == json.loads(await text_of(raw))["e"] == "depthUpdate"
-        async with http.get(server.url + "/api/v3/depth?symbol=BTCUSDT&limit=5") as answer:
-            body = await answer.json()
+        async with http.get(server.url + "/api/v3/depth?symbol=BTCUSDT&limit=5") as response:
+            body = await response.json()
             assert (len(body["bids"]), len(body["asks"])) == (5, 5)
-            assert int(answer.headers["X-MBX-USED-WEIGHT-1M"]) == 5
+            assert int(response.headers["X-MBX-USED-WEIGHT-1M"]) == 5
 
 
 async def test_its_truth_is_told_from_any_thread(http: ClientSession) -> None:
     with simulator.serve(seed=1, symbols={"binance.com": ["BTCUSDT"]}) as server:
-        async with http.get(server.url + "/api/v3/depth?symbol=BTCUSDT&limit=5") as answer:
-            body = await answer.json()
+        async with http.get(server.url + "/api/v3/depth?symbol=BTCUSDT&limit=5") as response:
+            body = await response.json()
         bids, asks = server.truth("binance.com", "BTCUSDT").book_at(body["lastUpdateId"])
         assert [list(map(Decimal, level)) for level in body["bids"]] == [list(level) for level in bids[:5]]
         assert [list(map(Decimal, level)) for level in body["asks"]] == [list(level) for level in asks[:5]]

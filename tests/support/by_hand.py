@@ -14,7 +14,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 from depthcache import now_ns
-from depthcache.io.network.interface import Callbacks, Closed, Response, TakesFrames
+from depthcache.io.network.interface import Callbacks, Closed, FrameSink, Response
 from depthcache.settings import Settings
 
 DEADLINE_S = 20.0
@@ -38,7 +38,7 @@ class ByHand:
 
     # --- what the client does -----------------------------------------------------------------
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         self._feed, self._callbacks = router.feed, callbacks
 
     def now_ns(self) -> int:
@@ -65,12 +65,12 @@ class ByHand:
         symbol = query["symbol"][0]
         self.asked.append(symbol)
         if symbol in self.unknown:
-            answer = Response(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+            response = Response(400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
         elif (book := self.books.get(symbol, self.default)) is not None:
-            answer = Response(200, {}, json.dumps(book).encode())
+            response = Response(200, {}, json.dumps(book).encode())
         else:
             return
-        self._loop.call_soon(self._callbacks.on_response, request, answer)
+        self._loop.call_soon(self._callbacks.on_response, request, response)
 
     def _fact(self, url: str) -> bytes:
         """The time, or the list of symbols: every one that was asked for and is known trades."""

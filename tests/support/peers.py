@@ -35,7 +35,7 @@ class Listener:
     opened: list[int] = field(default_factory=list)
     closed: dict[int, Closed] = field(default_factory=dict)
     alive: list[int] = field(default_factory=list)
-    answers: dict[int, Response | Failure] = field(default_factory=dict)
+    responses: dict[int, Response | Failure] = field(default_factory=dict)
     frames: list[tuple[int, bytes, int]] = field(default_factory=list)
     strays: list[StrayFrame] = field(default_factory=list)
     events: int = 0
@@ -65,9 +65,9 @@ class Listener:
         self.log.append("alive")
         self._changed.set()
 
-    def on_response(self, request: int, answer: Response | Failure) -> None:
-        assert request not in self.answers, "a request is answered once"
-        self.answers[request] = answer
+    def on_response(self, request: int, response: Response | Failure) -> None:
+        assert request not in self.responses, "a request is answered once"
+        self.responses[request] = response
         self._changed.set()
 
     def on_events(self) -> None:
@@ -96,8 +96,8 @@ class Listener:
         return self.closed[connection]
 
     async def answer_to(self, request: int) -> Response | Failure:
-        await self.until(lambda: request in self.answers)
-        return self.answers[request]
+        await self.until(lambda: request in self.responses)
+        return self.responses[request]
 
 
 class Listening(Protocol):

@@ -1,4 +1,4 @@
-"""What users of the asyncio face write, and the types they get. Checked by mypy and pyright, never run."""
+"""What users of the asyncio API write, and the types they get. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import depthcache
 from depthcache import (
     Audit,
     Best,
-    BookFacts,
     BookReader,
     Books,
-    BudgetFacts,
+    BookStats,
+    BudgetStats,
+    CallbackHandle,
     Changes,
     CompleteTo,
-    ConnectionFacts,
+    ConnectionStats,
     Coverage,
-    Facts,
     FollowMode,
     FrozenBook,
     Lag,
     Level,
     Levels,
-    Listener,
     LiveBook,
     Side,
+    Stats,
     Status,
     Update,
     Updates,
@@ -58,12 +58,12 @@ async def several_exchanges() -> None:
         assert_type(await books.aclose(), None)
 
 
-async def facts(books: Books) -> None:
-    found = books.facts()
-    assert_type(found, Facts)
-    assert_type(found.books, tuple[BookFacts, ...])
-    assert_type(found.connections, tuple[ConnectionFacts, ...])
-    assert_type(found.budgets, tuple[BudgetFacts, ...])
+async def stats(books: Books) -> None:
+    found = books.stats()
+    assert_type(found, Stats)
+    assert_type(found.books, tuple[BookStats, ...])
+    assert_type(found.connections, tuple[ConnectionStats, ...])
+    assert_type(found.budgets, tuple[BudgetStats, ...])
     assert_type(found.books[0].age_s, float | None)
     assert_type(found.books[0].counters["gaps"], int)
     assert_type(books.prometheus(), str)
@@ -104,7 +104,7 @@ def reads(book: LiveBook) -> None:
         assert_type(level, Level)
     if book.status is not Status.SYNCED:
         return
-    assert_type(book.save_flight(Path("now.jsonl.zst"), reason="odd fills"), None)
+    assert_type(book.save_flight_dump(Path("now.jsonl.zst"), reason="odd fills"), None)
 
 
 def frozen(book: LiveBook) -> None:
@@ -133,7 +133,7 @@ async def following(books: Books) -> None:
     async with books.updates("every", None) as stream:
         assert_type(await anext(stream), Update)
         assert_type(stream.held_bytes, int)
-    assert_type(book.on_update(print, "latest", levels=1), Listener)
+    assert_type(book.on_update(print, "latest", levels=1), CallbackHandle)
     assert_type(await book.read(20, on_stale="wait", timeout=1), FrozenBook)
     assert_type(await books.wait_synced(["BTCUSDT", ("binance.com", "ETHUSDT"), book]), None)
     assert_type(await books.wait_any_synced(), list[LiveBook])

@@ -1,4 +1,4 @@
-"""The blocking face, the book without a network, settings, errors, tools: what users write, and its types.
+"""The blocking API, the book without a network, settings, errors, tools: what users write, and its types.
 
 Checked by mypy and pyright, never run.
 """
@@ -21,7 +21,6 @@ from depthcache import (
     Depth,
     DepthCacheError,
     Endpoints,
-    Facts,
     Fill,
     GroupedBook,
     Imbalance,
@@ -36,6 +35,7 @@ from depthcache import (
     SizeToMove,
     SnapshotOutcome,
     Spread,
+    Stats,
     Status,
     blocking,
     doctor,
@@ -52,7 +52,7 @@ def threads() -> None:
         assert_type(book, blocking.LiveBook)
         assert_type(book.read(5, on_stale="wait", timeout=None), depthcache.FrozenBook)
         assert_type(books.wait_any_synced([book]), list[blocking.LiveBook])
-        assert_type(books.on_update(print, "status"), depthcache.Listener)
+        assert_type(books.on_update(print, "status"), depthcache.CallbackHandle)
         for update in book.updates("levels", 5):
             assert_type(update, depthcache.Update)
         with books.updates() as stream:
@@ -60,7 +60,7 @@ def threads() -> None:
         assert_type(book.wait_synced(), None)
         assert_type(book.audit(), Audit)
         assert_type(books.add("ETHUSDT"), blocking.LiveBook)
-        assert_type(books.facts(), Facts)
+        assert_type(books.stats(), Stats)
         assert_type(books.prometheus(), str)
         assert_type(books.close(), None)
 
@@ -135,7 +135,7 @@ def errors(book: Book) -> None:
 async def tools() -> None:
     assert_type(await doctor.examine("binance.com"), doctor.Report)
     async for finding in doctor.findings("binance.com", "BTCUSDT"):
-        assert_type(finding.verdict, doctor.Verdict)
+        assert_type(finding.severity, doctor.Severity)
     report = recording.verify(["day.jsonl.zst"])
     assert_type(report, recording.Report)
     assert_type(report.right, bool)

@@ -40,11 +40,11 @@ def demo(seconds: float | None, seed: int | None, levels: int) -> int:
     import depthcache
     from depthcache.cli.interrupt import Interrupt
     from depthcache.cli.live import show
-    from depthcache.cli.truth import Judge
+    from depthcache.cli.truth import TruthChecker
 
-    async def run(server: depthcache.simulator.Server) -> Judge:
+    async def run(server: depthcache.simulator.Server) -> TruthChecker:
         async with depthcache.connect(_BOOKS, depth=max(100, levels), settings=server.settings) as books:
-            judge = Judge(server, books)
+            judge = TruthChecker(server, books)
             await show(books, interrupt, levels=levels, seconds=seconds, on_look=judge.look)
             if not judge.all_compared and not interrupt.has_happened:
                 await books.wait_synced(timeout=_SYNC_S)  # a run too short to sync tells nothing

@@ -60,7 +60,7 @@ def _show(finding: Finding) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     line = Text.assemble(
-        (f"{finding.verdict:<5}", _STYLES[finding.verdict]), f"{finding.check}: {finding.measured}"
+        (f"{finding.severity:<5}", _STYLES[finding.severity]), f"{finding.check}: {finding.measured}"
     )
     console.print(line)
     if finding.advice:

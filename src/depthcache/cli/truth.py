@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from depthcache import Books
     from depthcache.simulator import Server
 
-__all__ = ["Judge"]
+__all__ = ["TruthChecker"]
 
 _EVERY_NS = 500_000_000
 
 
-class Judge:
+class TruthChecker:
     """Order of calls: `look` as often as one likes, `compare` at the end, then `summary`."""
 
     def __init__(self, server: Server, books: Books) -> None:

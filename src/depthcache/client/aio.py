@@ -1,4 +1,4 @@
-"""The asyncio face: `connect` and the set of live books that it makes.
+"""The asyncio API: `connect` and the set of live books that it makes.
 
 `blocking` is the same for threads. Not here: how a client is put together (`client`).
 """
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self, Unpack, overload
 
-from depthcache.client.books_base import AnyBook, Lookup
-from depthcache.client.callbacks import Callback, Listener, listen
+from depthcache.client.books_base import AnyBook, BooksBase
+from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.client import Client, ClientNetwork
-from depthcache.client.config import Wanted, wanted
+from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Updates
 from depthcache.client.live_book import LiveBook
-from depthcache.client.metrics import Facts, prometheus_text
+from depthcache.client.metrics import Stats, prometheus_text
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.settings import Settings
@@ -74,14 +74,14 @@ def connect(
         snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
             a SnapshotRequest on a thread of its own, for each snapshot that the weight budget allows. It
             returns the body (bytes, text or the parsed mapping) or a Snapshot; or None, and the client asks
-            the exchange itself. Raising RequestRejected counts as that answer of the exchange, any other
-            exception as no answer; both are asked again where that makes sense.
+            the exchange itself. Raising RequestRejected counts as that response of the exchange, any other
+            exception as no response; both are asked again where that makes sense.
 
     Raises:
         UnknownExchange: with the names most like it.
         InvalidArgument: for anything else that cannot work.
     """
-    asked = wanted(
+    asked = parse_config(
         exchange,
         symbols,
         depth=depth,
@@ -93,7 +93,7 @@ def connect(
     return Books(asked)
 
 
-class Books(Lookup[LiveBook]):
+class Books(BooksBase[LiveBook]):
     """The live books of a client; made by `connect`, runs inside `async with`.
 
     `books["BTCUSDT"]` or `books["binance.com", "BTCUSDT"]` is a LiveBook, a loop runs over the books,
@@ -101,8 +101,8 @@ class Books(Lookup[LiveBook]):
     may be read from any thread. After the end reads raise BookClosed.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._client: Client[LiveBook] = Client(wanted, make_book=LiveBook, make_network=real_network)
+    def __init__(self, config: ClientConfig) -> None:
+        self._client: Client[LiveBook] = Client(config, make_book=LiveBook, make_network=real_network)
 
     async def __aenter__(self) -> Self:
         await self._client.start()
@@ -124,9 +124,9 @@ class Books(Lookup[LiveBook]):
         """
         return self._client.recording
 
-    def facts(self) -> Facts:
+    def stats(self) -> Stats:
         """Counters, ages and delays of every book, connection and weight budget, at this moment."""
-        return self._client.facts()
+        return self._client.stats()
 
     def prometheus(self) -> str:
         """The same in the text format of Prometheus.
@@ -134,7 +134,7 @@ class Books(Lookup[LiveBook]):
         Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
         without it.
         """
-        return prometheus_text(self._client.facts())
+        return prometheus_text(self._client.stats())
 
     async def wait_synced(
         self,
@@ -170,7 +170,7 @@ class Books(Lookup[LiveBook]):
         `update.symbol` tell whose it is. A book that ends says so in its last item; the iteration ends with
         the client.
         """
-        return Updates(self._client, self._wish(mode, levels, options), market=None)
+        return Updates(self._client, self._follow_spec(mode, levels, options), market=None)
 
     def on_update(
         self,
@@ -179,9 +179,9 @@ class Books(Lookup[LiveBook]):
         *,
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
-    ) -> Listener:
+    ) -> CallbackHandle:
         """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
-        return listen(self._client, self._wish(mode, levels, options), callback, market=None)
+        return call_back(self._client, self._follow_spec(mode, levels, options), callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
         """Begin one more book and return it, not synced yet; the one that is there, if it is.
@@ -198,7 +198,7 @@ class Books(Lookup[LiveBook]):
         subscribes them together, which adding one after the other does not. Raises UnknownExchange,
         InvalidArgument, and BookClosed once the client is closed.
         """
-        return self._client.add_all(self._client.wanted.several(exchange, symbols))
+        return self._client.add_all(self._client.config.several(exchange, symbols))
 
     def remove(self, symbol: str, exchange: str | None = None) -> None:
         """End a book for good; reading it raises BookClosed from now on.

@@ -1,4 +1,4 @@
-"""Which book is meant, and all books at once: the part of a set of books that both faces share.
+"""Which book is meant, and all books at once: the part of a set of books that both APIs share.
 
 Readable from any thread. Names are taken as users write them, in any case; what is ambiguous is refused with
 the way to ask.
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 from depthcache import venues
 from depthcache._native import BookReader, Columns
-from depthcache.client.config import is_listing
-from depthcache.client.follow import AnyMode, FollowOptions, parse_wish
+from depthcache.client.config import is_collection
+from depthcache.client.follow import AnyMode, FollowOptions, parse_follow_spec
 from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from depthcache._native import Price
     from depthcache.client.client import Client, Key
-    from depthcache.io.followers import Wish
+    from depthcache.io.followers import FollowSpec
 
-__all__ = ["AnyBook", "Lookup"]
+__all__ = ["AnyBook", "BooksBase"]
 
 AnyBook: TypeAlias = str | tuple[str, str] | BookReader
 """How a book of a client is named: by symbol, by exchange and symbol, or by itself."""
@@ -36,7 +36,7 @@ AnyBook: TypeAlias = str | tuple[str, str] | BookReader
 B = TypeVar("B", bound=BookReader)
 
 
-class Lookup(OneProcess, Generic[B]):
+class BooksBase(OneProcess, Generic[B]):
     """The books of a client by symbol, or by exchange and symbol."""
 
     _pickle_instead = "pickle the frozen books of book.freeze()"
@@ -139,14 +139,14 @@ class Lookup(OneProcess, Generic[B]):
         synced = sum(book.status is Status.SYNCED for book in self)
         return f"<{name}: {synced} of {len(self)} synced>"
 
-    def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
-        return parse_wish(mode, levels, self._client.wanted.on_stale, options)
+    def _follow_spec(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> FollowSpec:
+        return parse_follow_spec(mode, levels, self._client.config.on_stale, options)
 
     def _chosen(self, keys: object) -> list[Key] | None:
         """The keys of some books; None for all. Raises UsageError of the right kind."""
         if keys is None:
             return None
-        if not is_listing(keys):
+        if not is_collection(keys):
             allowed = "a list of symbols, of (exchange, symbol), or of books; None for all"
             raise InvalidArgument(name="books", value=keys, allowed=allowed)
         return [self._key(each) for each in keys]

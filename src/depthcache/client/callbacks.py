@@ -22,22 +22,22 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from depthcache import logs
 from depthcache._native import Update
-from depthcache.client.follow import Stream, Updates, make_follower
+from depthcache.client.follow import Updates, UpdateStream, make_follower
 from depthcache.errors import InvalidArgument
-from depthcache.io.followers import Wish
+from depthcache.io.followers import FollowSpec
 from depthcache.io.thread import OwnThread
 from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.client.client import Client
 
-__all__ = ["LAST_CALL_S", "Callback", "Listener", "ThreadListeners", "listen", "parse_callback"]
+__all__ = ["CALLBACK_DRAIN_S", "Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_callback"]
 
 Callback: TypeAlias = Callable[[Update], object]
 
 _AT_ONCE = 64
 """Items of one listener before others get their turn."""
-LAST_CALL_S = 5.0
+CALLBACK_DRAIN_S = 5.0
 """How long the end of a client waits for a callback that is running."""
 
 
@@ -48,7 +48,7 @@ def parse_callback(callback: object) -> Callback:
     return callback
 
 
-class Listener(OneProcess):
+class CallbackHandle(OneProcess):
     """A callback at work, made by `on_update`; `close` it, or let it end with its client.
 
     Attributes:
@@ -62,7 +62,7 @@ class Listener(OneProcess):
     calls: int
     errors: int
 
-    def __init__(self, stream: Stream, callback: Callback) -> None:
+    def __init__(self, stream: UpdateStream, callback: Callback) -> None:
         """Made by `on_update` of a book or of books: each item of a `stream` goes to a `callback`."""
         self._stream, self._callback = stream, callback
         self.calls = self.errors = 0
@@ -127,14 +127,16 @@ def _code(handler: object) -> object:
     return getattr(handler, "__code__", None)
 
 
-def listen(client: Client[Any], wish: Wish, callback: Callback, *, market: int | None) -> Listener:
+def call_back(
+    client: Client[Any], spec: FollowSpec, callback: Callback, *, market: int | None
+) -> CallbackHandle:
     """Call back on the event loop of the client, one call after the other, coroutine functions awaited.
 
     Raises InvalidArgument, and UsageError on another event loop.
     """
     client.check_loop()
     parsed = parse_callback(callback)
-    listener = _LoopListener(Updates(client, wish, market=market), parsed)
+    listener = _LoopCallback(Updates(client, spec, market=market), parsed)
     client.keep(listener.work())
     return listener
 
@@ -145,7 +147,7 @@ def _take_exception(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-class _LoopListener(Listener):
+class _LoopCallback(CallbackHandle):
     """A callback of an event loop."""
 
     _stream: Updates
@@ -185,23 +187,25 @@ class _LoopListener(Listener):
         return isinstance(error, asyncio.CancelledError) and cancelling
 
 
-class ThreadListeners:
+class ThreadCallbacks:
     """The callbacks of a blocking client: all on one thread, which begins with the first of them."""
 
     def __init__(self, *, name: str) -> None:
         self._name = name
         self._lock = Lock()
-        self._ready: SimpleQueue[_ThreadListener | None] = SimpleQueue()
+        self._ready: SimpleQueue[_ThreadCallback | None] = SimpleQueue()
         self._thread: OwnThread | None = None
         self._ended = False
 
-    def listen(self, client: Client[Any], wish: Wish, callback: Callback, *, market: int | None) -> Listener:
+    def call_back(
+        self, client: Client[Any], spec: FollowSpec, callback: Callback, *, market: int | None
+    ) -> CallbackHandle:
         """Call back from now on."""
         with self._lock:
             if self._thread is None and not self._ended:
                 self._thread = OwnThread(target=self._run, name=self._name, daemon=False)
                 self._thread.start()
-        listener = _ThreadListener(client, wish, parse_callback(callback), market=market, ready=self._ready)
+        listener = _ThreadCallback(client, spec, parse_callback(callback), market=market, ready=self._ready)
         self._ready.put(listener)
         return listener
 
@@ -214,7 +218,7 @@ class ThreadListeners:
     def join(self) -> None:
         """Wait for that end, but not for a callback that does not return."""
         if self._thread is not None and self._thread is not current_thread():
-            self._thread.join(LAST_CALL_S)
+            self._thread.join(CALLBACK_DRAIN_S)
 
     def _run(self) -> None:
         ending = False
@@ -226,7 +230,7 @@ class ThreadListeners:
                 self._ready.put(listener)
 
     @staticmethod
-    def _drain(listener: _ThreadListener) -> bool:
+    def _drain(listener: _ThreadCallback) -> bool:
         try:
             return listener.drain()
         except BaseException as error:  # noqa: BLE001 - the other callbacks must live on
@@ -235,20 +239,20 @@ class ThreadListeners:
             return False
 
 
-class _ThreadListener(Listener):
+class _ThreadCallback(CallbackHandle):
     """One of them."""
 
     def __init__(
         self,
         client: Client[Any],
-        wish: Wish,
+        spec: FollowSpec,
         callback: Callback,
         *,
         market: int | None,
         ready: SimpleQueue[Any],
     ) -> None:
-        follower = make_follower(client, wish, lambda: ready.put(self), market=market, announces=True)
-        super().__init__(Stream(client.followers, follower, is_single=market is not None), callback)
+        follower = make_follower(client, spec, lambda: ready.put(self), market=market, announces=True)
+        super().__init__(UpdateStream(client.followers, follower, is_single=market is not None), callback)
         self._client = client
 
     def drain(self) -> bool:

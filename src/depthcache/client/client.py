@@ -1,6 +1,6 @@
 """One running client: router, core, runner and network put together, and who waits for what.
 
-Both faces (`caches` for asyncio, `blocking` for threads) are thin views of this. It lives on one
+Both APIs (`caches` for asyncio, `blocking` for threads) are thin views of this. It lives on one
 event loop: everything but `books` is called there. Not here: any decision about books (core), and
 what users see (caches, blocking, view).
 """
@@ -19,20 +19,20 @@ from typing import Any, Generic, Protocol, TypeVar
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
 from depthcache.arguments import parse_real
-from depthcache.client.callbacks import LAST_CALL_S
-from depthcache.client.config import Wanted, parse_timeout
-from depthcache.client.metrics import BookFacts, BudgetFacts, ConnectionFacts, Facts
+from depthcache.client.callbacks import CALLBACK_DRAIN_S
+from depthcache.client.config import ClientConfig, parse_timeout
+from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.client.waiters import Waiting, too_late
 from depthcache.core.client import ClientCore
-from depthcache.core.commands import Refusal, TellAudit, TellTrouble
-from depthcache.core.connections.connection import Link
+from depthcache.core.commands import RequestRefusal, TellAudit, TellTrouble
+from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.notices import Notice
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.followers import Followers
 from depthcache.io.network.interface import Network, lacks_descriptors
 from depthcache.io.network.user_snapshots import OwnSnapshots
-from depthcache.io.recording.flight_dumps import Flights, write_flight
+from depthcache.io.recording.flight_dumps import FlightDumps, write_flight_dump
 from depthcache.io.recording.recorder import Recorder, RecordingNetwork
 from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.io.runner import Runner
@@ -64,12 +64,12 @@ class Client(Generic[B]):
 
     def __init__(
         self,
-        wanted: Wanted,
+        config: ClientConfig,
         *,
         make_book: Callable[[Client[B], Router, int], B],
         make_network: Callable[[Settings], ClientNetwork],
     ) -> None:
-        self.wanted = wanted
+        self.config = config
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
         self._make_book, self._make_network = make_book, make_network
@@ -80,7 +80,7 @@ class Client(Generic[B]):
         self._waiting = Waiting(self.check_loop)
         self._network: ClientNetwork | None = None
         self._recorder: Recorder | None = None
-        self._flights: Flights | None = None
+        self._flights: FlightDumps | None = None
         self._savings: set[asyncio.Future[None]] = set()
         self._kept: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -99,9 +99,9 @@ class Client(Generic[B]):
         """The file of what this client hears; None when nothing is recorded."""
         return None if self._recorder is None else self._recorder.recording
 
-    def save_flight(self, market: int, path: Path, reason: str) -> None:
+    def save_flight_dump(self, market: int, path: Path, reason: str) -> None:
         """Write what the flight recorder of a market holds. Raises OSError."""
-        write_flight(path, self._router.flight_log(market), reason)
+        write_flight_dump(path, self._router.flight_log(market), reason)
 
     def now_ns(self) -> int:
         """The clock that stamps everything in this client; only while it runs."""
@@ -139,17 +139,17 @@ class Client(Generic[B]):
         except KeyError:
             return None
 
-    def facts(self) -> Facts:
+    def stats(self) -> Stats:
         """What operators want to know, now."""
         if self._network is None or self._closed:
-            return Facts(books=(), connections=(), budgets=())
+            return Stats(books=(), connections=(), budgets=())
         now_ns = self._network.now_ns()
         numbers = self._markets.items()
-        return Facts(
-            books=tuple(self._book_facts(number, self.books[key], now_ns) for key, number in numbers),
-            connections=tuple(self._connection_facts(link, now_ns) for link in self._core.links()),
+        return Stats(
+            books=tuple(self._book_stats(number, self.books[key], now_ns) for key, number in numbers),
+            connections=tuple(self._connection_stats(link, now_ns) for link in self._core.slots()),
             budgets=tuple(
-                BudgetFacts(
+                BudgetStats(
                     pool=pacer.pool.strip(),
                     limit=pacer.budget.limit,
                     most=pacer.most,
@@ -161,15 +161,15 @@ class Client(Generic[B]):
                     times=tuple(pacer.times),
                     times_sum_s=pacer.times_ns / 1e9,
                 )
-                for pacer in self._core.pacers()
+                for pacer in self._core.schedulers()
             ),
         )
 
-    def _book_facts(self, market: int, book: BookReader, now_ns: int) -> BookFacts:
+    def _book_stats(self, market: int, book: BookReader, now_ns: int) -> BookStats:
         updated_ns, confirmed_ns = book.updated_ns, book.confirmed_ns
         uptime = self._core.uptime(market)
         delays, sum_us = ([], 0) if uptime is None else self._router.delays(market)
-        return BookFacts(
+        return BookStats(
             exchange=book.exchange,
             symbol=book.symbol,
             status=book.status,
@@ -187,12 +187,12 @@ class Client(Generic[B]):
             delays_sum_s=sum_us / 1e6,
         )
 
-    def _connection_facts(self, link: Link, now_ns: int) -> ConnectionFacts:
+    def _connection_stats(self, link: ConnectionSlot, now_ns: int) -> ConnectionStats:
         came = (0, 0) if link.connection is None else self._router.traffic(link.connection)[:2]
         life_ns = link.last_life_ns()
         carried = [strand.market for _, strand in link.subscriptions.subscribers() if strand.takes_diffs]
         delays = [self._router.delays(market) for market in carried]
-        return ConnectionFacts(
+        return ConnectionStats(
             exchange=link.venue.name,
             number=link.number,
             streams=len(link.subscriptions),
@@ -258,7 +258,7 @@ class Client(Generic[B]):
         first = await self.audit(market, book, limit, timeout_s=timeout_s)
         if seconds <= 0:
             return first
-        self._runner.start_proof(market)
+        self._runner.start_cross_check(market)
         found, ends_at = [first], self._loop.time() + seconds
         try:
             while (left_s := ends_at - self._loop.time()) > 0:
@@ -266,7 +266,7 @@ class Client(Generic[B]):
                 with suppress(RequestRejected):  # one refused snapshot says nothing about the book
                     found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
         finally:
-            sources = {} if self._closed else self._runner.end_proof(market)
+            sources = {} if self._closed else self._runner.end_cross_check(market)
         named = {"rest": (len(found), 0)}
         named |= {name.partition("@")[2]: (each.compared, each.skipped) for name, each in sources.items()}
         parts = [each[1:5] for each in found]
@@ -288,20 +288,20 @@ class Client(Generic[B]):
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._network = self._make_network(self.wanted.settings)
+        self._network = self._make_network(self.config.settings)
         try:
-            if self.wanted.snapshots is not None:
+            if self.config.snapshots is not None:
                 self._network = OwnSnapshots(
-                    self._network, self.wanted.snapshots, self.wanted.snapshot_places()
+                    self._network, self.config.snapshots, self.config.exchanges_by_depth_url()
                 )
-            self._router = Router(flight_bytes=self.wanted.settings.flight_bytes)
+            self._router = Router(flight_bytes=self.config.settings.flight_bytes)
             self._keep_record()
             self._core = ClientCore(
                 self._router,
                 random=random.random,
-                policy=self.wanted.settings.policy,
+                policy=self.config.settings.policy,
                 budgets=shared_budgets(),
-                own_snapshots=self.wanted.snapshots is not None,
+                own_snapshots=self.config.snapshots is not None,
             )
             self._runner = Runner(
                 self._core,
@@ -312,7 +312,7 @@ class Client(Generic[B]):
                 on_audit=self._on_audit,
                 on_loop_ended=self._on_loop_ended,
             )
-            for venue, symbol in self.wanted.books:
+            for venue, symbol in self.config.books:
                 self._begin(venue, symbol)
         except BaseException:
             self._closed = True
@@ -320,9 +320,9 @@ class Client(Generic[B]):
             raise
 
     def add(self, symbol: str, exchange: str | None) -> B:
-        """Begin a book, or return the one that is there. Raises what `Wanted.book` raises, and
+        """Begin a book, or return the one that is there. Raises what `ClientConfig.book` raises, and
         BookClosed once the client is closed."""
-        venue, parsed = self.wanted.book(exchange, symbol)
+        venue, parsed = self.config.book(exchange, symbol)
         if self._network is None:
             raise _not_started()
         if self._closed:
@@ -336,7 +336,8 @@ class Client(Generic[B]):
         return self._begin(venue, parsed)
 
     def add_all(self, several: Iterable[tuple[Venue, str]]) -> list[B]:
-        """Begin several books, as `Wanted.several` gives them, in one step. Raises what `add` raises."""
+        """Begin several books, as `ClientConfig.several` gives them, in one step. Raises what `add`
+        raises."""
         return [self.add(symbol, venue.name) for venue, symbol in several]
 
     def remove(self, key: Key) -> None:
@@ -410,14 +411,14 @@ class Client(Generic[B]):
         """Let callbacks hear of the end, then end them, too."""
         kept = self._kept - {asyncio.current_task()}
         if kept:
-            _, late = await asyncio.wait(kept, timeout=LAST_CALL_S)
+            _, late = await asyncio.wait(kept, timeout=CALLBACK_DRAIN_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     def _begin(self, venue: Venue, symbol: str) -> B:
-        wanted, key = self.wanted, (venue.name, symbol)
-        market = self._runner.add(venue, symbol, depth=wanted.depth, speed_ms=wanted.speed_ms)
+        config, key = self.config, (venue.name, symbol)
+        market = self._runner.add(venue, symbol, depth=config.depth, speed_ms=config.speed_ms)
         book = self._make_book(self, self._router, market)
         self._markets = {**self._markets, key: market}
         self.books = {**self.books, key: book}
@@ -425,11 +426,11 @@ class Client(Generic[B]):
         return book
 
     def _keep_record(self) -> None:
-        settings = self.wanted.settings
+        settings = self.config.settings
         if settings.record_to is not None:
-            self._recorder = Recorder(settings.record_to, self.wanted.places())
-        if settings.flight_to is not None:
-            self._flights = Flights(settings.flight_to)
+            self._recorder = Recorder(settings.record_to, self.config.exchanges_by_url())
+        if settings.flight_dumps_to is not None:
+            self._flights = FlightDumps(settings.flight_dumps_to)
 
     async def _end(self) -> None:
         """Close the network, then finish the files."""
@@ -488,7 +489,7 @@ class Client(Generic[B]):
 class _AuditFailed(Exception):
     """There will be no comparison: the exchange refused it, or the book ended."""
 
-    def __init__(self, reason: str, refusal: Refusal | None) -> None:
+    def __init__(self, reason: str, refusal: RequestRefusal | None) -> None:
         super().__init__(reason)
         self.refusal = refusal
 

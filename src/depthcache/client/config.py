@@ -19,13 +19,13 @@ from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
-__all__ = ["Wanted", "is_listing", "parse_refresh", "parse_timeout", "wanted"]
+__all__ = ["ClientConfig", "is_collection", "parse_refresh", "parse_timeout", "parse_config"]
 
 _LONGEST_S = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ClientConfig:
     """A checked request: which books of which venues, and how they are kept."""
 
     books: tuple[tuple[Venue, str], ...]
@@ -38,24 +38,26 @@ class Wanted:
     settings: Settings
     snapshots: SnapshotSource | None = None
 
-    def places(self) -> dict[str, str]:
+    def exchanges_by_url(self) -> dict[str, str]:
         """Base URL to exchange name of every exchange, for records of what came from where.
 
         Some exchanges share their hosts: those of this client come before others, then the first named.
         """
         asked = {venue.name for venue in self.venues}
-        places: dict[str, str] = {}
+        exchanges_by_url: dict[str, str] = {}
         for name in sorted(venues.names(), key=lambda name: name not in asked):
             ends = self.settings.venue(name).endpoints
-            places.setdefault(ends.rest, name)
-            places.setdefault(ends.websocket, name)
-        return places
+            exchanges_by_url.setdefault(ends.rest, name)
+            exchanges_by_url.setdefault(ends.websocket, name)
+        return exchanges_by_url
 
-    def snapshot_places(self) -> dict[str, str]:
-        """URL of the snapshots, without a query, to exchange name; otherwise as `places`."""
+    def exchanges_by_depth_url(self) -> dict[str, str]:
+        """URL of the snapshots, without a query, to exchange name; otherwise as `exchanges_by_url`."""
         found = {name: self.settings.venue(name) for name in venues.names()}
-        places = {each.endpoints.rest + each.depth_path: name for name, each in reversed(found.items())}
-        return places | {each.endpoints.rest + each.depth_path: each.name for each in self.venues}
+        exchanges_by_url = {
+            each.endpoints.rest + each.depth_path: name for name, each in reversed(found.items())
+        }
+        return exchanges_by_url | {each.endpoints.rest + each.depth_path: each.name for each in self.venues}
 
     def book(self, exchange: str | None, symbol: str) -> tuple[Venue, str]:
         """A further book, checked like those of `connect`.
@@ -78,7 +80,7 @@ class Wanted:
         return [self.book(exchange, symbol) for symbol in _listed(symbols)]
 
 
-def wanted(
+def parse_config(
     exchange: str | Mapping[str, Iterable[str]],
     symbols: Iterable[str] | None,
     *,
@@ -87,7 +89,7 @@ def wanted(
     speed_ms: int | None,
     settings: Settings | None,
     snapshots: SnapshotSource | None = None,
-) -> Wanted:
+) -> ClientConfig:
     """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
     if settings is None:
         settings = Settings.from_environment()
@@ -97,17 +99,17 @@ def wanted(
         allowed = "a callable that takes a SnapshotRequest, or None"
         raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
     books: dict[tuple[str, str], tuple[Venue, str]] = {}
-    places: dict[str, Venue] = {}
+    exchanges_by_url: dict[str, Venue] = {}
     for name, listed in _by_exchange(exchange, symbols):
         venue = settings.venue(name)
         _check_for(venue, depth, speed_ms, settings)
-        places.setdefault(venue.name, venue)
+        exchanges_by_url.setdefault(venue.name, venue)
         for text in _listed(listed):
             symbol = venues.parse_symbol(text, venue)
             books.setdefault((venue.name, symbol), (venue, symbol))
-    return Wanted(
+    return ClientConfig(
         books=tuple(books.values()),
-        venues=tuple(places.values()),
+        venues=tuple(exchanges_by_url.values()),
         depth=index(depth),
         speed_ms=None if speed_ms is None else index(speed_ms),
         on_stale=parse_on_stale(on_stale),
@@ -116,7 +118,7 @@ def wanted(
     )
 
 
-def is_listing(value: object) -> TypeGuard[Iterable[Any]]:
+def is_collection(value: object) -> TypeGuard[Iterable[Any]]:
     """Whether somebody gave several things, one by one."""
     # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
@@ -169,7 +171,7 @@ def _may_be_symbols(value: object) -> bool:
 
 
 def _listed(symbols: Iterable[str] | None) -> Iterable[str]:
-    if not is_listing(symbols):
+    if not is_collection(symbols):
         allowed = "a list of symbols such as ['BTCUSDT', 'ETHUSDT']"
         raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
     return symbols

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
 from depthcache._native import Follower, Update
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument, UsageError
-from depthcache.io.followers import Followers, Wish
+from depthcache.io.followers import Followers, FollowSpec
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
 
@@ -30,11 +30,11 @@ __all__ = [
     "FollowMode",
     "FollowOptions",
     "OnStale",
-    "Stream",
+    "UpdateStream",
     "Updates",
     "make_follower",
     "parse_on_stale",
-    "parse_wish",
+    "parse_follow_spec",
 ]
 
 BUFFER, BUFFER_BYTES = 1_000, 16 * 1024 * 1024
@@ -93,7 +93,9 @@ def parse_on_stale(on_stale: object) -> OnStale:
     return on_stale
 
 
-def parse_wish(mode: AnyMode, levels: int | None, default: OnStale, options: FollowOptions) -> Wish:
+def parse_follow_spec(
+    mode: AnyMode, levels: int | None, default: OnStale, options: FollowOptions
+) -> FollowSpec:
     """Check what a consumer wants; `default`: what it gets of a book that is not synced where it says
     nothing. Raises InvalidArgument."""
     if unknown := options.keys() - FollowOptions.__annotations__:
@@ -117,7 +119,7 @@ def parse_wish(mode: AnyMode, levels: int | None, default: OnStale, options: Fol
         for name, number in given.items()
     }
     on_stale = options.get("on_stale")
-    return Wish(
+    return FollowSpec(
         mode=parsed.value,
         levels=levels,
         interval_ns=_interval_ns(parsed, options.get("interval_ms")),
@@ -138,7 +140,7 @@ def _interval_ns(mode: FollowMode, interval_ms: object) -> int:
 
 
 def make_follower(
-    client: Client[Any], wish: Wish, tell: Callable[[], None], *, market: int | None, announces: bool
+    client: Client[Any], spec: FollowSpec, tell: Callable[[], None], *, market: int | None, announces: bool
 ) -> Follower:
     """A follower of one market, or of all that the client has and will have (None).
 
@@ -146,14 +148,14 @@ def make_follower(
     """
     markets = client.markets if market is None else lambda: (market,)
     every_book = market is None
-    follower = client.followers.follow(markets, wish, tell, every_book=every_book, announces=announces)
+    follower = client.followers.follow(markets, spec, tell, every_book=every_book, announces=announces)
     if not (every_book or follower.markets):
         follower.finish()  # the book ended meanwhile
     return follower
 
 
-class Stream(OneProcess):
-    """What the iterators of both faces share: a follower, and its end."""
+class UpdateStream(OneProcess):
+    """What the iterators of both APIs share: a follower, and its end."""
 
     _pickle_instead = "pickle the updates that it brings"
 
@@ -214,7 +216,7 @@ class _Signal:
             self.waiting.set_result(None)
 
 
-class Updates(Stream):
+class Updates(UpdateStream):
     """The items of one book, or of many, as they come: `async for update in book.updates():`.
 
     Leaving the loop in any way (`break`, an error, cancellation) loses nothing and hurts nothing: the
@@ -222,10 +224,10 @@ class Updates(Stream):
     it. One task at a time, on the event loop of the client.
     """
 
-    def __init__(self, client: Client[Any], wish: Wish, *, market: int | None) -> None:
-        """Made by `updates` of a book or of books: a `wish`, and the number of a `market`, None for all."""
+    def __init__(self, client: Client[Any], spec: FollowSpec, *, market: int | None) -> None:
+        """Made by `updates` of a book or of books: a `spec`, and the number of a `market`, None for all."""
         self._client, self._signal, self._given = client, _Signal(), 0
-        follower = make_follower(client, wish, self._signal.tell, market=market, announces=True)
+        follower = make_follower(client, spec, self._signal.tell, market=market, announces=True)
         super().__init__(client.followers, follower, is_single=market is not None)
 
     def close(self) -> None:

@@ -11,29 +11,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, Unpack, cast
 
 from depthcache import _native, venues
-from depthcache.client.callbacks import Callback, Listener, listen
+from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.config import parse_refresh
-from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Updates, parse_on_stale, parse_wish
+from depthcache.client.follow import (
+    AnyMode,
+    FollowOptions,
+    OnStale,
+    Updates,
+    parse_follow_spec,
+    parse_on_stale,
+)
 from depthcache.errors import BookClosed, InvalidArgument
 from depthcache.model import Audit, Lag, SnapshotOutcome, Status
 
 if TYPE_CHECKING:
     from depthcache._native import Frame, FrozenBook, Router
     from depthcache.client.client import Client
-    from depthcache.io.followers import Wish
+    from depthcache.io.followers import FollowSpec
 
 __all__ = ["Book", "LiveBook", "LiveReader"]
 
 
 class LiveReader(_native.BookReader):
-    """What the live books of both faces share."""
+    """What the live books of both APIs share."""
 
     _client: Client[Any]
     _number: int
 
     def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
-        self = super().__new__(cls, router, market, serve_stale=client.wanted.on_stale == "serve")
+        self = super().__new__(cls, router, market, serve_stale=client.config.on_stale == "serve")
         self._client, self._number = client, market
         return self
 
@@ -75,30 +82,30 @@ class LiveReader(_native.BookReader):
             return None
         return self._client.lag(self._number, event_time_us, updated_ns)
 
-    def _wish(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> Wish:
+    def _follow_spec(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> FollowSpec:
         """Raises InvalidArgument, and BookClosed for a book that brings nothing any more."""
-        wish = parse_wish(mode, levels, self._client.wanted.on_stale, options)
+        spec = parse_follow_spec(mode, levels, self._client.config.on_stale, options)
         if self.status is Status.CLOSED:
             raise BookClosed(exchange=self.exchange, symbol=self.symbol, reason=self.reason)
-        return wish
+        return spec
 
     def _waits(self, on_stale: OnStale | None) -> bool:
         """Whether a read waits for the book. Raises InvalidArgument."""
-        wanted = self._client.wanted.on_stale
+        wanted = self._client.config.on_stale
         return (wanted if on_stale is None else parse_on_stale(on_stale)) == "wait"
 
     def _audit_limit(self, levels: int | None) -> int:
         """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
-        venue = self._client.wanted.settings.venue(self.exchange)
-        return venue.snapshot_limit(self._client.wanted.depth if levels is None else levels)
+        venue = self._client.config.settings.venue(self.exchange)
+        return venue.snapshot_limit(self._client.config.depth if levels is None else levels)
 
-    def save_flight(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
+    def save_flight_dump(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
         """Write the newest raw frames of this book, its snapshot and the book itself to a new file at `path`.
 
         `reason`: why, to be read in the file. `depthcache verify` replays it. How far back it reaches is
         `Settings(flight_bytes=…)`. Raises FileExistsError and OSError.
         """
-        self._client.save_flight(self._number, Path(path), reason)
+        self._client.save_flight_dump(self._number, Path(path), reason)
 
     def __repr__(self) -> str:
         age = self.age
@@ -168,7 +175,7 @@ class LiveBook(LiveReader):
         book to go on from. The last item says closed, then the iteration ends. Raises InvalidArgument, and
         BookClosed.
         """
-        return Updates(self._client, self._wish(mode, levels, options), market=self._number)
+        return Updates(self._client, self._follow_spec(mode, levels, options), market=self._number)
 
     def on_update(
         self,
@@ -177,7 +184,7 @@ class LiveBook(LiveReader):
         *,
         levels: int | None = 20,
         **options: Unpack[FollowOptions],
-    ) -> Listener:
+    ) -> CallbackHandle:
         """Call `callback`, a function or a coroutine function, with each item that `updates` would give.
 
         `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them. It is called on the
@@ -185,8 +192,8 @@ class LiveBook(LiveReader):
         An error in it is counted and logged, and changes nothing. Raises InvalidArgument, BookClosed, and
         UsageError on another event loop.
         """
-        wish = self._wish(mode, levels, options)
-        return listen(self._client, wish, callback, market=self._number)
+        spec = self._follow_spec(mode, levels, options)
+        return call_back(self._client, spec, callback, market=self._number)
 
     def refresh(self) -> None:
         """Have a snapshot merged into this book, as deep as the client's depth; returns at once.
@@ -264,13 +271,13 @@ class Book(_native.Book):
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install the bytes of a REST depth answer, its `body`, that was asked with `limit`.
+        """Install the bytes of a REST depth response, its `body`, that was asked with `limit`.
 
         The limit decides how deep the book is complete: fewer levels than it show the whole side.
         None: unknown. A limit above the exchange's maximum counts as the maximum where the exchange
         cuts it (spot). Kept diffs newer than the snapshot are applied at once.
 
-        `latest_us`: when the answer came, in microseconds since 1970 on the exchange's clock. Spot bodies
+        `latest_us`: when the response came, in microseconds since 1970 on the exchange's clock. Spot bodies
         tell no time, and without one old diffs that arrive late cannot be told from ids that began anew
         before the first diff was applied; futures bodies have `E` and `T`.
 

@@ -16,14 +16,14 @@ from depthcache.model import CompleteTo, Status
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = ["BookFacts", "BudgetFacts", "ConnectionFacts", "Facts", "prometheus_text"]
+__all__ = ["BookStats", "BudgetStats", "ConnectionStats", "Stats", "prometheus_text"]
 
 _DELAY_BUCKETS_S = tuple(2**power / 1e6 for power in range(27))
 _REQUEST_BUCKETS_S = tuple(2**power / 1e3 for power in range(17))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookFacts:
+class BookStats:
     """One book. Times in seconds; counts since the book was made.
 
     Attributes:
@@ -61,7 +61,7 @@ class BookFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionFacts:
+class ConnectionStats:
     """One group of streams and the connection that carries it now.
 
     Attributes:
@@ -72,7 +72,7 @@ class ConnectionFacts:
         frames, received_bytes: on this connection.
         quiet_s: since the last frame, ping or pong; None while nothing came.
         connects: how often it was connected, or tried.
-        delays, delays_sum_s: of the books whose diffs it carries now, all together, as in `BookFacts`.
+        delays, delays_sum_s: of the books whose diffs it carries now, all together, as in `BookStats`.
     """
 
     exchange: str
@@ -88,7 +88,7 @@ class ConnectionFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetFacts:
+class BudgetStats:
     """One weight budget.
 
     Attributes:
@@ -116,7 +116,7 @@ class BudgetFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Stats:
     """A client at one moment; all empty before it runs and after its end.
 
     Attributes:
@@ -125,12 +125,12 @@ class Facts:
         budgets: every weight budget that the client draws on.
     """
 
-    books: tuple[BookFacts, ...]
-    connections: tuple[ConnectionFacts, ...]
-    budgets: tuple[BudgetFacts, ...]
+    books: tuple[BookStats, ...]
+    connections: tuple[ConnectionStats, ...]
+    budgets: tuple[BudgetStats, ...]
 
 
-def prometheus_text(facts: Facts) -> str:
+def prometheus_text(stats: Stats) -> str:
     """The facts in the text format of Prometheus, for a page of one's own or a text file collector.
 
     Needs the package prometheus-client. Raises PackageMissing without it.
@@ -143,14 +143,14 @@ def prometheus_text(facts: Facts) -> str:
 
     class Collector:
         def collect(self) -> Iterable[Metric]:
-            return _metrics(facts)
+            return _metrics(stats)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector())
     return generate_latest(registry).decode()
 
 
-def _metrics(facts: Facts) -> Iterator[Metric]:
+def _metrics(stats: Stats) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
     names = ["exchange", "symbol"]
@@ -163,7 +163,7 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
         "depthcache_book_delay_seconds", "From the exchange's event time to receipt", labels=names
     )
     counts: dict[str, Any] = {}
-    for book in facts.books:
+    for book in stats.books:
         labels = [book.exchange, book.symbol]
         status.add_metric(labels, float(book.status is Status.SYNCED))
         in_sync.add_metric(labels, book.in_sync)
@@ -178,11 +178,11 @@ def _metrics(facts: Facts) -> Iterator[Metric]:
         for name, count in (book.counters | own).items():
             _counter(counts, f"depthcache_book_{name}", names).add_metric(labels, count)
     yield from (status, in_sync, age, proven, levels, delays, *counts.values())
-    yield from _of_connections(facts)
-    yield from _of_budgets(facts)
+    yield from _of_connections(stats)
+    yield from _of_budgets(stats)
 
 
-def _of_connections(facts: Facts) -> Iterator[Metric]:
+def _of_connections(stats: Stats) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
     names = ["exchange", "connection"]
@@ -194,7 +194,7 @@ def _of_connections(facts: Facts) -> Iterator[Metric]:
         "quiet": GaugeMetricFamily("depthcache_connection_quiet_seconds", "Without any sign", labels=names),
     }
     counts: dict[str, Any] = {}
-    for each in facts.connections:
+    for each in stats.connections:
         labels = [each.exchange, str(each.number)]
         gauges["open"].add_metric(labels, float(each.is_open))
         gauges["streams"].add_metric(labels, each.streams)
@@ -207,10 +207,10 @@ def _of_connections(facts: Facts) -> Iterator[Metric]:
     yield from (*gauges.values(), delays, *counts.values())
 
 
-def _of_budgets(facts: Facts) -> Iterator[Metric]:
+def _of_budgets(stats: Stats) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
-    yield _request_times(facts)
+    yield _request_times(stats)
     for name, words in (
         ("limit", "Weight a minute, by the exchange"),
         ("most", "Weight a minute that this client may use"),
@@ -221,19 +221,19 @@ def _of_budgets(facts: Facts) -> Iterator[Metric]:
         ("stopped_s", "Seconds until anybody may ask again"),
     ):
         family = GaugeMetricFamily(f"depthcache_budget_{name}", words, labels=["pool"])
-        for budget in facts.budgets:
+        for budget in stats.budgets:
             value = getattr(budget, name)
             if value is not None:
                 family.add_metric([budget.pool], value)
         yield family
 
 
-def _request_times(facts: Facts) -> Metric:
+def _request_times(stats: Stats) -> Metric:
     from prometheus_client.core import HistogramMetricFamily
 
     words = "From sending a request to its answer"
     family = HistogramMetricFamily("depthcache_budget_request_seconds", words, labels=["pool"])
-    for budget in facts.budgets:
+    for budget in stats.budgets:
         family.add_metric([budget.pool], _buckets(budget.times, _REQUEST_BUCKETS_S), budget.times_sum_s)
     return family
 

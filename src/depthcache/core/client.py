@@ -2,8 +2,8 @@
 
 Time is an argument, randomness is an argument, effects are returned. The runner around it performs
 the commands and reports what happened. Not here: any decision; each part has its own file:
-`supervisor` (one market), `pacing` (requests), `streams`, `link` and `subscriptions` (connections),
-`watchdogs` (silence), `answers` and `replies` (what the exchange means).
+`supervisor` (one market), `pacing` (requests), `streams`, `slot` and `subscriptions` (connections),
+`watchdogs` (silence), `responses` and `replies` (what the exchange means).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from depthcache.core.commands import Command, TellTrouble
-from depthcache.core.connections.connection import Link, Refusal
+from depthcache.core.connections.connection import ConnectionSlot, HandshakeRefusal
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context
-from depthcache.core.markets.cross_check import Proof, Source
-from depthcache.core.markets.depth_scheduler import Depths
+from depthcache.core.markets.cross_check import CrossCheck, Source
+from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.supervisor import Supervisor
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import time_to_detect_ns
@@ -25,9 +25,9 @@ from depthcache.core.notices import Ending, Notice
 from depthcache.core.policy import Policy, to_ns
 from depthcache.core.requests.budget import Budgets
 from depthcache.core.requests.exchange_clock import Clock, Estimate
-from depthcache.core.requests.exchange_info import Listing
-from depthcache.core.requests.responses import judge
-from depthcache.core.requests.scheduler import Pacer, Ticket
+from depthcache.core.requests.exchange_info import ExchangeInfoPoller
+from depthcache.core.requests.responses import classify_response
+from depthcache.core.requests.scheduler import PendingRequest, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.errors import InvalidArgument, UnknownSymbol
 from depthcache.venues.venue import Venue
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientCore"]
 
-_LINK_TIMERS = frozenset(
+_CONNECTION_TIMERS = frozenset(
     {Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW, Timer.OVERLAP}
 )
 _KINDS = {
@@ -54,9 +54,9 @@ _KINDS = {
     Timer.CLOCK: "clock",
     Timer.LISTING: "listing",
     Timer.HALTED: "listing",
-    Timer.ANSWER: "request",
+    Timer.RESPONSE: "request",
 }
-"""Whose deadline it is, where it is neither a link's nor a market's."""
+"""Whose deadline it is, where it is neither a slot's nor a market's."""
 _TROUBLES = ("gap", "reset", "crossed", "malformed")
 
 
@@ -82,14 +82,14 @@ class ClientCore:
         `own_snapshots`: snapshots come from the user's own source, which may have kept them for any time."""
         self._context = Context(router, policy, random, budgets or Budgets(), own_snapshots=own_snapshots)
         self._markets: dict[int, Supervisor] = {}
-        self._pacers: dict[str, Pacer] = {}
+        self._schedulers: dict[str, RequestScheduler] = {}
         # By name: settings make the value of a venue anew whenever they are asked for it.
         self._streams: dict[str, Streams] = {}
-        self._listings: dict[str, Listing] = {}
+        self._listings: dict[str, ExchangeInfoPoller] = {}
         self._clocks: dict[str, Clock] = {}
         self._tops: dict[tuple[str, str], Supervisor] = {}
-        self._proofs: dict[int, Proof] = {}
-        self._depths = Depths(self._context, self._markets)
+        self._cross_checks: dict[int, CrossCheck] = {}
+        self._depth_scheduler = DepthScheduler(self._context, self._markets)
         self._market_numbers = count(1)
         self._notices: list[Notice] = []
         self._closed = False
@@ -113,13 +113,13 @@ class ClientCore:
         uptime = self.uptime(market)
         return (0, None) if uptime is None else (uptime.reconnects, uptime.reconnected_ns)
 
-    def links(self) -> list[Link]:
+    def slots(self) -> list[ConnectionSlot]:
         """Every group of streams and its connection."""
-        return [link for streams in self._streams.values() for link in streams.links()]
+        return [slot for streams in self._streams.values() for slot in streams.slots()]
 
-    def pacers(self) -> list[Pacer]:
+    def schedulers(self) -> list[RequestScheduler]:
         """Every budget and who waits for it."""
-        return list(self._pacers.values())
+        return list(self._schedulers.values())
 
     def clock(self, market: int) -> Estimate | None:
         """What is known of the clock of a market's exchange."""
@@ -140,19 +140,22 @@ class ClientCore:
         weight = venue.snapshot_weight(venue.snapshot_limit(depth))
         depth = int(depth)
         stream = venue.stream(symbol, speed_ms)
-        pacer = self._pacer(venue)
+        scheduler = self._scheduler(venue)
         streams = self._streams.get(venue.name)
         if streams is not None and stream in streams:
             raise InvalidArgument(name="symbol", value=symbol, allowed=f"each once on {venue.name}")
-        if weight > pacer.most:
+        if weight > scheduler.most:
             raise InvalidArgument(
-                name="depth", value=depth, allowed=f"what costs at most {pacer.most} weight at this share"
+                name="depth", value=depth, allowed=f"what costs at most {scheduler.most} weight at this share"
             )
         if streams is None:
             streams = self._streams[venue.name] = Streams(self._context, venue)
-            self._listings[venue.name] = Listing(self._context, venue, pacer)
+            self._listings[venue.name] = ExchangeInfoPoller(self._context, venue, scheduler)
             self._clocks[venue.name] = Clock(
-                self._context, venue, pacer, on_estimate=lambda known: self._on_clock_known(venue.name, known)
+                self._context,
+                venue,
+                scheduler,
+                on_estimate=lambda known: self._on_clock_known(venue.name, known),
             )
         market = next(self._market_numbers)
         self._context.router.add_market(market, venue.name, symbol, venue.continuity)
@@ -165,21 +168,21 @@ class ClientCore:
             symbol=symbol,
             stream=stream,
             depth=depth,
-            pacer=pacer,
+            scheduler=scheduler,
             streams=streams,
             listing=self._listings[venue.name],
         )
         self._markets[market] = supervisor
         streams.add(stream, supervisor, now_ns)
-        if supervisor.seed is not None:
-            self._tops[venue.name, supervisor.seed.stream] = supervisor
-            supervisor.seed.start(now_ns)
+        if supervisor.bootstrap is not None:
+            self._tops[venue.name, supervisor.bootstrap.stream] = supervisor
+            supervisor.bootstrap.start(now_ns)
         self._listings[venue.name].watch(supervisor, now_ns)
         clock = self._clocks[venue.name]
         clock.begin(now_ns)
         if (known := clock.estimate) is not None:
             supervisor.clock.on_clock(known)
-        self._depths.begin(now_ns)
+        self._depth_scheduler.begin(now_ns)
         self._collect_notices(now_ns)
         return market
 
@@ -191,52 +194,52 @@ class ClientCore:
         supervisor.streams.remove(supervisor.stream, now_ns)
         name = supervisor.venue.name
         self._listings[name].forget(supervisor)
-        if supervisor.seed is not None:
-            self._tops.pop((supervisor.venue.name, supervisor.seed.stream), None)
-        if proof := self._proofs.pop(market, None):
-            proof.stop(now_ns)
+        if supervisor.bootstrap is not None:
+            self._tops.pop((supervisor.venue.name, supervisor.bootstrap.stream), None)
+        if cross_check := self._cross_checks.pop(market, None):
+            cross_check.stop(now_ns)
         if all(each.venue.name != name for each in self._markets.values()):
             self._clocks[name].end()
         if not self._markets:
-            self._depths.end()
+            self._depth_scheduler.end()
         self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
-        self._room(supervisor.pacer, now_ns)
+        self._room(supervisor.scheduler, now_ns)
 
     def audit(self, market: int, audit: int, limit: int | None, now_ns: int) -> None:
         """Compare a book with a snapshot of so many levels at one update id; ends in one TellAudit with
         the number `audit`. `limit`: None takes that of the depth that is wanted. Raises UnknownSymbol for a
         market that is not there."""
         supervisor = self._supervisor(market)
-        upkeep = supervisor.upkeep
-        served = upkeep.deep_limit if limit is None else supervisor.venue.served_limit(limit)
-        upkeep.audit(audit, served, now_ns)
+        maintenance = supervisor.maintenance
+        served = maintenance.deep_limit if limit is None else supervisor.venue.served_limit(limit)
+        maintenance.audit(audit, served, now_ns)
         self._collect_notices(now_ns)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
         """How often a book is refreshed: None for what the policy says, 0 for never. Raises UnknownSymbol."""
-        self._supervisor(market).upkeep.refresh_every(seconds)
+        self._supervisor(market).maintenance.refresh_every(seconds)
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Give a book up and build it anew from a new snapshot. Raises UnknownSymbol."""
         self._supervisor(market).resync(reason, now_ns)
         self._collect_notices(now_ns)
 
-    def start_proof(self, market: int, now_ns: int) -> None:
+    def start_cross_check(self, market: int, now_ns: int) -> None:
         """Compare a book with partial depth and bookTicker from now on. Raises UnknownSymbol."""
         supervisor = self._supervisor(market)
-        if market not in self._proofs:
+        if market not in self._cross_checks:
             book = self._context.router.reader(market)
-            proof = Proof(self._context, market, supervisor.symbol, book, supervisor.streams)
-            self._proofs[market] = proof
-            proof.start(now_ns)
+            cross_check = CrossCheck(self._context, market, supervisor.symbol, book, supervisor.streams)
+            self._cross_checks[market] = cross_check
+            cross_check.start(now_ns)
 
-    def end_proof(self, market: int, now_ns: int) -> dict[str, Source]:
+    def end_cross_check(self, market: int, now_ns: int) -> dict[str, Source]:
         """Compare no longer; what each stream has shown. Empty where nothing was begun."""
-        proof = self._proofs.pop(market, None)
-        if proof is None:
+        cross_check = self._cross_checks.pop(market, None)
+        if cross_check is None:
             return {}
-        proof.stop(now_ns)
-        return proof.sources
+        cross_check.stop(now_ns)
+        return cross_check.sources
 
     def close(self, now_ns: int) -> None:
         """Give up every book and every connection; nothing comes after this."""
@@ -255,9 +258,9 @@ class ClientCore:
 
     def on_open(self, connection: int, now_ns: int) -> None:
         """A connection is open."""
-        if link := self._context.carriers.get(connection):
-            with self._context.guard(link.owner, "on_open", now_ns):
-                link.on_open(now_ns)
+        if slot := self._context.slots_by_connection.get(connection):
+            with self._context.guard(slot.owner, "on_open", now_ns):
+                slot.on_open(now_ns)
             self._collect_notices(now_ns)
 
     def on_closed(
@@ -273,43 +276,45 @@ class ClientCore:
     ) -> None:
         """A connection is gone, or was never made. `code`: the WebSocket close code, if any. `status`,
         `retry_after`, `date`: HTTP status and headers that a handshake was answered with instead."""
-        if link := self._context.carriers.get(connection):
-            refusal = Refusal(status, retry_after, date)
-            with self._context.guard(link.owner, "on_closed", now_ns):
-                link.on_closed(code, reason, now_ns, refusal=refusal)
+        if slot := self._context.slots_by_connection.get(connection):
+            refusal = HandshakeRefusal(status, retry_after, date)
+            with self._context.guard(slot.owner, "on_closed", now_ns):
+                slot.on_closed(code, reason, now_ns, refusal=refusal)
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
         """A connection has answered a ping of this side."""
-        if link := self._context.carriers.get(connection):
-            self._hear(link, now_ns)
+        if slot := self._context.slots_by_connection.get(connection):
+            self._hear(slot, now_ns)
 
-    def on_answer(
+    def on_response(
         self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
     ) -> None:
-        """An HTTP answer of any status arrived. Header names in lower case."""
-        pacer = self._pacer_of(request)
-        if pacer is None:
+        """An HTTP response of any status arrived. Header names in lower case."""
+        scheduler = self._scheduler_of(request)
+        if scheduler is None:
             return
-        with self._context.guard(pacer.asker_of(request), "on_answer", now_ns):
-            answer = judge(status, headers, body, exchange_s=pacer.budget.exchange_s(now_ns))
-            ticket = pacer.on_answer(request, answer, headers, now_ns)
-            if ticket is not None and (reason := self._is_of_before(ticket, now_ns)):
-                ticket.asker.on_failure(ticket, reason, now_ns)
-            elif ticket is not None:
-                ticket.asker.on_answer(ticket, answer, body, now_ns)
-        self._room(pacer, now_ns)
+        with self._context.guard(scheduler.requester_of(request), "on_response", now_ns):
+            response = classify_response(
+                status, headers, body, exchange_s=scheduler.budget.exchange_s(now_ns)
+            )
+            pending = scheduler.on_response(request, response, headers, now_ns)
+            if pending is not None and (reason := self._is_of_before(pending, now_ns)):
+                pending.requester.on_failure(pending, reason, now_ns)
+            elif pending is not None:
+                pending.requester.on_response(pending, response, body, now_ns)
+        self._room(scheduler, now_ns)
 
     def on_failure(self, request: int, reason: str, now_ns: int) -> None:
-        """No HTTP answer: refused, reset, timed out."""
-        pacer = self._pacer_of(request)
-        if pacer is None:
+        """No HTTP response: refused, reset, timed out."""
+        scheduler = self._scheduler_of(request)
+        if scheduler is None:
             return
-        with self._context.guard(pacer.asker_of(request), "on_failure", now_ns):
-            ticket = pacer.on_failure(request, now_ns)
-            if ticket is not None:
-                ticket.asker.on_failure(ticket, reason, now_ns)
-        self._room(pacer, now_ns)
+        with self._context.guard(scheduler.requester_of(request), "on_failure", now_ns):
+            pending = scheduler.on_failure(request, now_ns)
+            if pending is not None:
+                pending.requester.on_failure(pending, reason, now_ns)
+        self._room(scheduler, now_ns)
 
     def on_events(self, events: Sequence[Event], now_ns: int) -> None:
         """What `router.take_events()` gave."""
@@ -321,9 +326,9 @@ class ClientCore:
                 self._on_change(cast("MarketChange", event), now_ns)
             elif hasattr(event, "payload"):
                 control = cast("ControlMessage", event)
-                if link := self._context.carriers.get(control.connection):
-                    with self._context.guard(link.owner, "on_control", now_ns):
-                        link.on_control(control.payload, now_ns)
+                if slot := self._context.slots_by_connection.get(control.connection):
+                    with self._context.guard(slot.owner, "on_control", now_ns):
+                        slot.on_control(control.payload, now_ns)
             elif hasattr(event, "frame"):
                 self._on_stream(cast("StreamFrame", event), now_ns)
             elif hasattr(event, "what"):
@@ -334,7 +339,7 @@ class ClientCore:
         """The machine or the process paused until now: nothing that was asked before tells of the present."""
         self._resumed_ns = now_ns
         for supervisor in self._markets.values():
-            supervisor.upkeep.on_weakened(now_ns)  # who is silent now is looked at soon
+            supervisor.maintenance.on_weakened(now_ns)  # who is silent now is looked at soon
         for clock in self._clocks.values():
             clock.on_resumed(now_ns)
 
@@ -365,13 +370,13 @@ class ClientCore:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _is_of_before(self, ticket: Ticket, now_ns: int) -> str:
-        """Why an answer that is read only now proves nothing of the present; empty where it does."""
-        sent_ns = now_ns if ticket.sent_ns is None else ticket.sent_ns
+    def _is_of_before(self, pending: PendingRequest, now_ns: int) -> str:
+        """Why a response that is read only now proves nothing of the present; empty where it does."""
+        sent_ns = now_ns if pending.sent_ns is None else pending.sent_ns
         if sent_ns < self._resumed_ns:
             return "it was asked before the machine or this process paused"
         if now_ns - sent_ns > to_ns(2 * self.policy.snapshot_timeout_s):
-            return f"its answer was read {(now_ns - sent_ns) / 1e9:.0f} s after it was asked"
+            return f"its response was read {(now_ns - sent_ns) / 1e9:.0f} s after it was asked"
         return ""
 
     def _supervisor(self, market: int) -> Supervisor:
@@ -394,47 +399,47 @@ class ClientCore:
                 supervisor.streams.on_data(supervisor.stream, now_ns)
 
     def _on_stream(self, came: StreamFrame, now_ns: int) -> None:
-        link = self._context.carriers.get(came.connection)
-        if link is None:
+        slot = self._context.slots_by_connection.get(came.connection)
+        if slot is None:
             return
-        self._hear(link, now_ns)
-        if supervisor := self._tops.get((link.venue.name, came.stream)):
+        self._hear(slot, now_ns)
+        if supervisor := self._tops.get((slot.venue.name, came.stream)):
             with self._context.guard(supervisor.owner, "on_top", now_ns):
                 supervisor.on_top(came.frame, now_ns)
-        for market, proof in self._proofs.items():
-            if came.stream in proof.sources and self._markets[market].venue.name == link.venue.name:
+        for market, cross_check in self._cross_checks.items():
+            if came.stream in cross_check.sources and self._markets[market].venue.name == slot.venue.name:
                 with self._context.guard(f"proof {market}", "on_frame", now_ns):
-                    proof.on_frame(came.stream, came.frame, came.skipped, now_ns)
+                    cross_check.on_frame(came.stream, came.frame, came.skipped, now_ns)
 
     def _on_stray(self, stray: StrayFrame, now_ns: int) -> None:
-        link = self._context.carriers.get(stray.connection)
-        if link is None:
+        slot = self._context.slots_by_connection.get(stray.connection)
+        if slot is None:
             return
         if stray.what == "overflow":
-            with self._context.guard(link.owner, "reconnect", now_ns):
-                link.reconnect("more control messages than can be kept", now_ns)
+            with self._context.guard(slot.owner, "reconnect", now_ns):
+                slot.reconnect("more control messages than can be kept", now_ns)
 
-    def _hear(self, link: Link, now_ns: int) -> None:
-        with self._context.guard(link.owner, "on_alive", now_ns):
-            link.on_alive(now_ns)
+    def _hear(self, slot: ConnectionSlot, now_ns: int) -> None:
+        with self._context.guard(slot.owner, "on_alive", now_ns):
+            slot.on_alive(now_ns)
 
     def _on_timer(self, timer: Timer, owner: int | str, now_ns: int) -> None:
         if timer is Timer.RECOVER:
             self._recover(str(owner), now_ns)
         elif timer is Timer.BUDGET:
-            self._pacers[str(owner)].on_room(now_ns)
+            self._schedulers[str(owner)].on_room(now_ns)
         elif timer is Timer.PROOF:
-            if proof := self._proofs.get(int(owner)):
-                proof.on_timer(now_ns)
+            if cross_check := self._cross_checks.get(int(owner)):
+                cross_check.on_timer(now_ns)
         elif timer is Timer.DEPTHS:
-            self._depths.on_timer(now_ns)
+            self._depth_scheduler.on_timer(now_ns)
         elif timer is Timer.CLOCK:
             self._clocks[str(owner)].on_timer(now_ns)
         elif timer in (Timer.LISTING, Timer.HALTED):
             self._listings[str(owner)].on_timer(timer, now_ns)
-        elif timer is Timer.ANSWER:
+        elif timer is Timer.RESPONSE:
             self.on_failure(int(owner), "the network never reported an answer", now_ns)
-        elif timer in _LINK_TIMERS:
+        elif timer in _CONNECTION_TIMERS:
             any(streams.on_timer(timer, int(owner), now_ns) for streams in self._streams.values())
         elif supervisor := self._markets.get(int(owner)):
             supervisor.on_timer(timer, now_ns)
@@ -449,8 +454,8 @@ class ClientCore:
                 streams.recover(int(name), now_ns)
         elif kind == "listing" and (listing := self._listings.get(name)):
             listing.recover(now_ns)
-        elif kind == "budget" and (pacer := self._pacers.get(name)):
-            pacer.on_room(now_ns)
+        elif kind == "budget" and (scheduler := self._schedulers.get(name)):
+            scheduler.on_room(now_ns)
 
     def _on_clock_known(self, venue: str, known: Estimate) -> None:
         for supervisor in self._markets.values():
@@ -464,9 +469,9 @@ class ClientCore:
         self._collect_notices(now_ns)
         self._context.router.remove_market(supervisor.market, reason, now_ns)
 
-    def _room(self, pacer: Pacer, now_ns: int) -> None:
-        with self._context.guard(pacer.owner, "on_room", now_ns):
-            pacer.on_room(now_ns)
+    def _room(self, scheduler: RequestScheduler, now_ns: int) -> None:
+        with self._context.guard(scheduler.owner, "on_room", now_ns):
+            scheduler.on_room(now_ns)
         self._collect_notices(now_ns)
 
     def _collect_notices(self, now_ns: int) -> None:
@@ -477,23 +482,23 @@ class ClientCore:
                 if notice is not None:
                     self._notices.append(notice)
 
-    def _pacer(self, venue: Venue) -> Pacer:
+    def _scheduler(self, venue: Venue) -> RequestScheduler:
         key = f"{venue.weight_pool} {venue.weight_place}"
-        pacer = self._pacers.get(key)
-        if pacer is None:
+        scheduler = self._schedulers.get(key)
+        if scheduler is None:
             budget = self._context.budgets.of(venue)
-            pacer = self._pacers[key] = Pacer(self._context, key, budget)
-        return pacer
+            scheduler = self._schedulers[key] = RequestScheduler(self._context, key, budget)
+        return scheduler
 
-    def _pacer_of(self, request: int) -> Pacer | None:
+    def _scheduler_of(self, request: int) -> RequestScheduler | None:
         if self._closed:
             return None
-        return next((each for each in self._pacers.values() if each.holds(request)), None)
+        return next((each for each in self._schedulers.values() if each.holds(request)), None)
 
 
 def _owner_of(timer: Timer, owner: int | str) -> str:
     """Who is to recover when the handler of a deadline raises."""
     if timer is Timer.RECOVER:
         return str(owner)
-    kind = _KINDS.get(timer, "link" if timer in _LINK_TIMERS else "market")
+    kind = _KINDS.get(timer, "link" if timer in _CONNECTION_TIMERS else "market")
     return f"{kind} {owner}"

@@ -10,7 +10,7 @@ __all__ = [
     "Command",
     "Fetch",
     "OpenConnection",
-    "Refusal",
+    "RequestRefusal",
     "Send",
     "TellAudit",
     "TellFault",
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
-    """Open a WebSocket; the answer is `on_open` or `on_closed`."""
+    """Open a WebSocket; the response is `on_open` or `on_closed`."""
 
     connection: int
     url: str
@@ -29,7 +29,7 @@ class OpenConnection:
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close a WebSocket; the answer is `on_closed`."""
+    """Close a WebSocket; the response is `on_closed`."""
 
     connection: int
 
@@ -44,7 +44,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """GET a URL: a snapshot, the exchange's time, its list of symbols; the answer is `on_response`."""
+    """GET a URL: a snapshot, the exchange's time, its list of symbols; the response is `on_response`."""
 
     request: int
     url: str
@@ -73,8 +73,8 @@ class TellLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An HTTP answer that is an error: what was asked, status, Binance's code (None without one), words."""
+class RequestRefusal:
+    """An HTTP response that is an error: what was asked, status, Binance's code (None without one), words."""
 
     url: str
     status: int
@@ -91,8 +91,8 @@ class TellAudit:
     """Update id, prices checked, differing, missing, extra; None where there was none."""
     reason: str
     """Why there was none."""
-    refusal: Refusal | None = None
-    """The answer that refused it; None where the book ended."""
+    refusal: RequestRefusal | None = None
+    """The response that refused it; None where the book ended."""
 
 
 @dataclass(frozen=True, slots=True)

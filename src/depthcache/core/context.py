@@ -18,7 +18,7 @@ from depthcache.core.timers import Deadlines, Timer
 
 if TYPE_CHECKING:
     from depthcache._native import Router
-    from depthcache.core.connections.connection import Link
+    from depthcache.core.connections.connection import ConnectionSlot
     from depthcache.core.markets.supervisor import Supervisor
 
 __all__ = ["Context"]
@@ -38,10 +38,10 @@ class Context:
     commands: list[Command] = field(default_factory=list)
     touched: dict[int, Supervisor] = field(default_factory=dict)
     """Markets whose status may have changed since users were last told."""
-    carriers: dict[int, Link] = field(default_factory=dict)
-    """The link behind each live connection number."""
+    slots_by_connection: dict[int, ConnectionSlot] = field(default_factory=dict)
+    """The slot behind each live connection number."""
     connection_numbers: count[int] = field(default_factory=lambda: count(1))
-    link_numbers: count[int] = field(default_factory=lambda: count(1))
+    slot_numbers: count[int] = field(default_factory=lambda: count(1))
     request_numbers: count[int] = field(default_factory=lambda: count(1))
     faults: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Who raised: how often in a row, and when last."""
@@ -53,7 +53,7 @@ class Context:
         return backoff_ns(attempt, base_s, cap_s, self.random())
 
     def guard(self, owner: str, where: str, now_ns: int) -> AbstractContextManager[None]:
-        """For `with`: what raises inside concerns `owner` alone (`market 3`, `link 1`) and ends there."""
+        """For `with`: what raises inside concerns `owner` alone (`market 3`, `slot 1`) and ends there."""
         return _Guard(self, owner, where, now_ns)
 
     def on_fault(self, owner: str, where: str, error: Exception, now_ns: int) -> None:

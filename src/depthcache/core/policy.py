@@ -1,6 +1,6 @@
 """How patient and how greedy the client is: every number of the core that a user may choose.
 
-Facts about venues stand in their files; here are choices, each with its reason.
+Stats about venues stand in their files; here are choices, each with its reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Policy:
     """Most requests on their way at once, per weight budget."""
     streams_per_connection: int = 200
     """Most diff streams one connection carries; venues allow 1,024, but busy ones then lag."""
-    seed: bool = False
+    bootstrap_from_depth20: bool = False
     """Whether books begin, and come back, with the best 20 levels of the exchange's partial depth stream,
     which costs no weight, where that is proven to fit (spot)."""
     redundant: bool = False
@@ -49,7 +49,7 @@ class Policy:
     """How often a live book is compared with a new snapshot and refreshed by it; 0 for never."""
 
     snapshot_timeout_s: float = 20.0
-    """How long the answer to a request may take."""
+    """How long the response to a request may take."""
     retry_base_s: float = 0.5
     retry_cap_s: float = 30.0
     """Pause after a failed request, doubled each time up to the cap."""

@@ -10,10 +10,10 @@ import heapq
 from enum import Enum
 from typing import TypeAlias
 
-__all__ = ["Deadlines", "Owner", "Timer"]
+__all__ = ["Deadlines", "SlotOwner", "Timer"]
 
-Owner: TypeAlias = int | str
-"""A market id, a link number, a request number or the name of a weight budget or venue: what the timer
+SlotOwner: TypeAlias = int | str
+"""A market id, a slot number, a request number or the name of a weight budget or venue: what the timer
 says."""
 
 
@@ -21,20 +21,20 @@ class Timer(Enum):
     """Every kind of deadline, and who owns it."""
 
     CONNECT = "connect"
-    """When to try again to connect a link."""
+    """When to try again to connect a slot."""
     OPENING = "opening"
-    """When to give up a connection of a link that does not open."""
+    """When to give up a connection of a slot that does not open."""
     MESSAGE = "message"
-    """When to send the next control message on a link."""
+    """When to send the next control message on a slot."""
     REPLY = "reply"
-    """When to give up on a reply and with it on the connection of a link."""
+    """When to give up on a reply and with it on the connection of a slot."""
     LIFE = "life"
-    """When to ask a link that has been quiet for a sign of life."""
+    """When to ask a slot that has been quiet for a sign of life."""
     RENEW = "renew"
-    """When to replace the connection of a link before the exchange cuts it."""
+    """When to replace the connection of a slot before the exchange cuts it."""
     BUDGET = "budget"
     """When to look whether a weight budget has room for the next waiting request."""
-    ANSWER = "answer"
+    RESPONSE = "answer"
     """When to give up a request of which the network never reported anything."""
     SNAPSHOT = "snapshot"
     """When to ask for the next snapshot of a market."""
@@ -46,12 +46,12 @@ class Timer(Enum):
     """When to compare a market without diffs with the exchange."""
     OVERDUE = "overdue"
     """When to stop waiting for a diff that the exchange must have sent to a market."""
-    SEED = "seed"
+    BOOTSTRAP = "seed"
     """When to stop waiting for a stream to bring the best levels of a market at no weight."""
     PROOF = "proof"
     """When to see whether a market has reached what another stream showed of it."""
     OVERLAP = "overlap"
-    """When to look whether the connection of a link can take over from the one before it."""
+    """When to look whether the connection of a slot can take over from the one before it."""
     DEPTHS = "depths"
     """When to look which markets should be deeper."""
     CLOCK = "clock"
@@ -59,7 +59,7 @@ class Timer(Enum):
     LISTING = "listing"
     """When to ask a venue which symbols trade."""
     RECOVER = "recover"
-    """When to let a part of the client that raised begin again: a market, a link, a listing."""
+    """When to let a part of the client that raised begin again: a market, a slot, a listing."""
     HALTED = "halted"
     """When to see whether a symbol that a venue lists as halted brings diffs again."""
 
@@ -70,10 +70,10 @@ class Deadlines:
     __slots__ = ("_heap", "_pending")
 
     def __init__(self) -> None:
-        self._pending: dict[tuple[Timer, Owner], int] = {}
-        self._heap: list[tuple[int, str, str, tuple[Timer, Owner]]] = []
+        self._pending: dict[tuple[Timer, SlotOwner], int] = {}
+        self._heap: list[tuple[int, str, str, tuple[Timer, SlotOwner]]] = []
 
-    def set(self, timer: Timer, owner: Owner, at_ns: int) -> None:
+    def set(self, timer: Timer, owner: SlotOwner, at_ns: int) -> None:
         """Wake `owner` at that time; replaces an earlier deadline of the same kind."""
         key = (timer, owner)
         if self._pending.get(key) != at_ns:
@@ -82,12 +82,12 @@ class Deadlines:
         if len(self._heap) > 64 + 4 * len(self._pending):
             self._rebuild()
 
-    def clear(self, owner: Owner, *timers: Timer) -> None:
+    def clear(self, owner: SlotOwner, *timers: Timer) -> None:
         """Forget deadlines of an owner, pending or not."""
         for timer in timers:
             self._pending.pop((timer, owner), None)
 
-    def pending(self, timer: Timer, owner: Owner) -> int | None:
+    def pending(self, timer: Timer, owner: SlotOwner) -> int | None:
         """When that deadline is, None where there is none."""
         return self._pending.get((timer, owner))
 
@@ -98,7 +98,7 @@ class Deadlines:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def take_due(self, now_ns: int) -> tuple[Timer, Owner] | None:
+    def take_due(self, now_ns: int) -> tuple[Timer, SlotOwner] | None:
         """The earliest deadline that is due, forgotten by this; None when none is due."""
         at_ns = self.next_ns()
         if at_ns is None or at_ns > now_ns:

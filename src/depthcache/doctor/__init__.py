@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from depthcache.arguments import parse_real
-from depthcache.doctor.finding import Finding, Report, Verdict
+from depthcache.doctor.finding import Finding, Report, Severity
 from depthcache.doctor.questions import ask_open_points
 from depthcache.doctor.reach import Host, examine_reach
 from depthcache.doctor.wire import examine_book, examine_streams
 from depthcache.errors import UsageError
-from depthcache.io.network.http import words
+from depthcache.io.network.http import describe_error
 from depthcache.io.network.sessions import Sessions
 from depthcache.settings import Settings
 
-__all__ = ["Finding", "Report", "Verdict", "examine", "findings"]
+__all__ = ["Finding", "Report", "Severity", "examine", "findings"]
 
 
 async def findings(
@@ -69,4 +69,4 @@ async def _all_of(findings: AsyncIterator[Finding], host: Host) -> AsyncIterator
     except Exception as error:  # noqa: BLE001 - whatever a peer sends, the doctor says what is wrong
         host.can_go_on = False
         advice = "the exchange, or something in between, sends what nobody expects; please report this"
-        yield Finding("doctor", Verdict.FAIL, words(error), advice)
+        yield Finding("doctor", Severity.FAIL, describe_error(error), advice)

@@ -7,13 +7,13 @@ from enum import StrEnum
 
 from depthcache.foreign_text import clean
 
-__all__ = ["Finding", "Report", "Verdict"]
+__all__ = ["Finding", "Report", "Severity"]
 
 _LONGEST = 1_000
 """Characters of one text of a finding."""
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -32,7 +32,7 @@ class Finding:
 
     Attributes:
         check: its name.
-        verdict: how it ended.
+        severity: how it ended.
         measured: what was seen, in words and numbers.
         advice: what to do; empty where nothing is wrong.
 
@@ -40,7 +40,7 @@ class Finding:
     """
 
     check: str
-    verdict: Verdict
+    severity: Severity
     measured: str
     advice: str = ""
 
@@ -64,4 +64,4 @@ class Report:
     @property
     def is_good(self) -> bool:
         """Whether no check failed."""
-        return all(finding.verdict is not Verdict.FAIL for finding in self.findings)
+        return all(finding.severity is not Severity.FAIL for finding in self.findings)

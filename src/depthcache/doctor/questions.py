@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from depthcache.core.requests.responses import used_weight
-from depthcache.doctor.finding import Finding, Verdict
+from depthcache.doctor.finding import Finding, Severity
 from depthcache.doctor.reach import Host
 from depthcache.doctor.wire import listen
 from depthcache.foreign_text import clean
@@ -42,29 +42,31 @@ async def _delivers(host: Host, question: str, route: str, name: str, seconds: f
     heard = await listen(host, host.venue.endpoints.websocket + route, [name], seconds=seconds)
     if heard.diffs:
         levels = sum(len(diff.get("b", ())) + len(diff.get("a", ())) for diff in heard.diffs)
-        answer = f"yes: {len(heard.diffs)} updates with {levels} levels in {seconds:g} s"
+        response = f"yes: {len(heard.diffs)} updates with {levels} levels in {seconds:g} s"
     elif heard.error:
-        answer = f"no: {heard.error}"
+        response = f"no: {heard.error}"
     else:
-        answer = f"no: {'acknowledged and ' if heard.acknowledged else ''}silent for {seconds:g} s"
-    return Finding(question, Verdict.INFO, answer)
+        response = f"no: {'acknowledged and ' if heard.acknowledged else ''}silent for {seconds:g} s"
+    return Finding(question, Severity.INFO, response)
 
 
 async def _ask_rest(host: Host) -> AsyncIterator[Finding]:
     venue = host.venue
     base = venue.endpoints.rest + venue.depth_path
     before = await _used(host)
-    answer, _ = await host.get(f"{base}?symbol={host.symbol}")
-    after = used_weight(answer.headers) if isinstance(answer, Response) else None
+    response, _ = await host.get(f"{base}?symbol={host.symbol}")
+    after = used_weight(response.headers) if isinstance(response, Response) else None
     if before is not None and after is not None:
         spent = after - before
-        yield Finding("what does depth without a limit cost?", Verdict.INFO, f"{spent} of weight")
-    answer, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit=100")
-    if isinstance(answer, Response):
-        words = clean(answer.body, most=80)
-        yield Finding("how is an unknown symbol refused?", Verdict.INFO, f"HTTP {answer.status}: {words}")
+        yield Finding("what does depth without a limit cost?", Severity.INFO, f"{spent} of weight")
+    response, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit=100")
+    if isinstance(response, Response):
+        describe_error = clean(response.body, most=80)
+        yield Finding(
+            "how is an unknown symbol refused?", Severity.INFO, f"HTTP {response.status}: {describe_error}"
+        )
 
 
 async def _used(host: Host) -> int | None:
-    answer, _ = await host.get(host.venue.time_url())
-    return used_weight(answer.headers) if isinstance(answer, Response) else None
+    response, _ = await host.get(host.venue.time_url())
+    return used_weight(response.headers) if isinstance(response, Response) else None

@@ -13,11 +13,11 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
-from depthcache.doctor.finding import Finding, Verdict
+from depthcache.doctor.finding import Finding, Severity
 from depthcache.doctor.reach import Host
 from depthcache.errors import DepthCacheError
 from depthcache.io.network import http
-from depthcache.io.network.sessions import through
+from depthcache.io.network.sessions import route_arguments
 from depthcache.settings import Settings
 
 __all__ = ["Heard", "examine_book", "examine_streams", "listen"]
@@ -42,11 +42,13 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
     """Subscribe and listen for some seconds, or until something breaks."""
     heard = Heard()
     try:
-        way = host.way(url)
+        route = host.route(url)
         async with asyncio.timeout(_OPEN_S):
-            socket = await host.sessions.of(way).ws_connect(url, autoping=False, compress=0, **through(way))
+            socket = await host.sessions.of(route).ws_connect(
+                url, autoping=False, compress=0, **route_arguments(route)
+            )
     except Exception as error:  # noqa: BLE001 - whatever a peer sends is a finding
-        heard.error = http.words(error)
+        heard.error = http.describe_error(error)
         return heard
     try:
         async with asyncio.timeout(seconds):
@@ -64,7 +66,7 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
     except TimeoutError:
         pass
     except (aiohttp.ClientError, OSError) as error:
-        heard.error = http.words(error)
+        heard.error = http.describe_error(error)
     finally:
         await socket.close()
     return heard
@@ -78,15 +80,15 @@ async def examine_streams(host: Host, *, seconds: float) -> AsyncIterator[Findin
     check = f"route {venue.stream_route}"
     if heard.error and not heard.diffs:
         advice = "WebSockets are blocked on the way: check firewall and proxy"
-        yield Finding(check, Verdict.FAIL, heard.error, advice)
+        yield Finding(check, Severity.FAIL, heard.error, advice)
         host.can_go_on = False
         return
     if not heard.diffs:
-        words = "acknowledged, " if heard.acknowledged else "not acknowledged, "
+        describe_error = "acknowledged, " if heard.acknowledged else "not acknowledged, "
         advice = "a quiet symbol, or the exchange moved its streams: try a busy --symbol, then report it"
-        yield Finding(check, Verdict.FAIL, f"{words}nothing of {name} within {seconds:g} s", advice)
+        yield Finding(check, Severity.FAIL, f"{describe_error}nothing of {name} within {seconds:g} s", advice)
         return
-    yield Finding(check, Verdict.OK, f"{len(heard.diffs)} updates of {name} in {seconds:g} s")
+    yield Finding(check, Severity.OK, f"{len(heard.diffs)} updates of {name} in {seconds:g} s")
     yield _examine_chain(host, heard.diffs)
 
 
@@ -99,11 +101,11 @@ def _examine_chain(host: Host, diffs: list[dict[str, Any]]) -> Finding:
         follows = (first or 0) - 1 if contiguous else after.get("pu")
         broken += follows != before.get("u")
     if not broken:
-        return Finding("id chain", Verdict.OK, f"{rule} held {max(0, len(diffs) - 1)} times")
+        return Finding("id chain", Severity.OK, f"{rule} held {max(0, len(diffs) - 1)} times")
     advice = (
         "updates are lost on the way, or the exchange changed its rules: books would resync again and again"
     )
-    return Finding("id chain", Verdict.FAIL, f"{rule} was broken {broken} times", advice)
+    return Finding("id chain", Severity.FAIL, f"{rule} was broken {broken} times", advice)
 
 
 async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]:
@@ -118,15 +120,17 @@ async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]
             found = await book.audit(100, timeout=_BOOK_S)
     except DepthCacheError as error:
         yield Finding(
-            "book", Verdict.FAIL, str(error), "see the findings above; otherwise please report this"
+            "book", Severity.FAIL, str(error), "see the findings above; otherwise please report this"
         )
         return
-    words = f"synced; {found.checked:,} prices compared at update id {found.update_id}"
+    describe_error = f"synced; {found.checked:,} prices compared at update id {found.update_id}"
     if found.is_clean:
-        yield Finding("book", Verdict.OK, f"{words}, all right")
+        yield Finding("book", Severity.OK, f"{describe_error}, all right")
     else:
         wrong = found.differing + found.missing + found.extra
-        yield Finding("book", Verdict.FAIL, f"{words}, {wrong} wrong", "please report this with a recording")
+        yield Finding(
+            "book", Severity.FAIL, f"{describe_error}, {wrong} wrong", "please report this with a recording"
+        )
 
 
 def _take(heard: Heard, text: str) -> None:

@@ -20,11 +20,11 @@ from depthcache.errors import UsageError
 if TYPE_CHECKING:
     from depthcache._native import Follower, Mode, OnStale, Router
 
-__all__ = ["Followers", "Wish"]
+__all__ = ["Followers", "FollowSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class FollowSpec:
     """What a consumer wants to be told; checked by who makes it.
 
     Attributes:
@@ -68,7 +68,7 @@ class Followers:
     def follow(
         self,
         markets: Callable[[], Iterable[int]],
-        wish: Wish,
+        spec: FollowSpec,
         tell: Callable[[], None],
         *,
         every_book: bool,
@@ -83,13 +83,13 @@ class Followers:
         if os.getpid() != self._process:
             raise UsageError("a client lives in the process that made it: connect again after a fork")
         follower = self._router.follow(
-            wish.mode,
-            levels=wish.levels,
-            interval_ns=wish.interval_ns,
+            spec.mode,
+            levels=spec.levels,
+            interval_ns=spec.interval_ns,
             start_ns=self._now_ns(),
-            on_stale=wish.on_stale,
-            most_items=wish.buffer,
-            most_bytes=wish.buffer_bytes,
+            on_stale=spec.on_stale,
+            most_items=spec.buffer,
+            most_bytes=spec.buffer_bytes,
             announces=announces,
         )
         with self._lock:

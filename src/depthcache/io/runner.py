@@ -101,14 +101,14 @@ class Runner(Callbacks):
         self._core.resync(market, reason, self._network.now_ns())
         self._settle()
 
-    def start_proof(self, market: int) -> None:
+    def start_cross_check(self, market: int) -> None:
         """Compare a book with partial depth and bookTicker from now on."""
-        self._core.start_proof(market, self._network.now_ns())
+        self._core.start_cross_check(market, self._network.now_ns())
         self._settle()
 
-    def end_proof(self, market: int) -> dict[str, Source]:
+    def end_cross_check(self, market: int) -> dict[str, Source]:
         """Compare no longer; what each stream has shown."""
-        sources = self._core.end_proof(market, self._network.now_ns())
+        sources = self._core.end_cross_check(market, self._network.now_ns())
         self._settle()
         return sources
 
@@ -151,18 +151,19 @@ class Runner(Callbacks):
         """A ping of this side was answered."""
         self._tell("on_alive", lambda: self._core.on_alive(connection, self._network.now_ns()))
 
-    def on_response(self, request: int, answer: Response | Failure) -> None:
+    def on_response(self, request: int, response: Response | Failure) -> None:
         """A request ended."""
-        if isinstance(answer, Failure):
-            reason = answer.reason
+        if isinstance(response, Failure):
+            reason = response.reason
             logs.request_failed(request=request, reason=reason)
             self._tell("on_failure", lambda: self._core.on_failure(request, reason, self._network.now_ns()))
             return
-        status, headers, body = answer.status, answer.headers, answer.body
+        status, headers, body = response.status, response.headers, response.body
         if status != _OK:
             logs.request_failed(request=request, reason=f"HTTP {status}")
         self._tell(
-            "on_answer", lambda: self._core.on_answer(request, status, headers, body, self._network.now_ns())
+            "on_response",
+            lambda: self._core.on_response(request, status, headers, body, self._network.now_ns()),
         )
 
     def on_events(self) -> None:
@@ -271,7 +272,7 @@ class Runner(Callbacks):
     def _open(self, connection: int, url: str) -> None:
         try:
             self._network.open(connection, url)
-        except Exception as error:  # noqa: BLE001 - the core waits for an answer, whatever it is
+        except Exception as error:  # noqa: BLE001 - the core waits for a response, whatever it is
             self._report("a command", error)
             closed = Closed(None, f"{type(error).__name__}: {error}")
             self._core.on_closed(connection, None, closed.reason, self._network.now_ns())

@@ -10,17 +10,27 @@ from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.recording.problems import Problem, Problems
 from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.reading import read
-from depthcache.recording.records import Answer, Break, Diff, Frame, Held, Place, Record, Snapshot, Ticker
+from depthcache.recording.records import (
+    Break,
+    Diff,
+    Frame,
+    HeldBook,
+    Record,
+    RecordedResponse,
+    RecordedSnapshot,
+    SourcePosition,
+    Ticker,
+)
 from depthcache.recording.verify import Report, Row, verify
 
 __all__ = [
-    "Answer",
+    "RecordedResponse",
     "Break",
     "Diff",
     "Frame",
-    "Held",
+    "HeldBook",
     "OnProgress",
-    "Place",
+    "SourcePosition",
     "Problem",
     "Problems",
     "Progress",
@@ -28,7 +38,7 @@ __all__ = [
     "RecordingFile",
     "Report",
     "Row",
-    "Snapshot",
+    "RecordedSnapshot",
     "Ticker",
     "read",
     "verify",

@@ -39,7 +39,16 @@ from depthcache.recording.origin import LIKE_SPOT, family_of_exchange, family_of
 from depthcache.recording.payload import SnapshotHead, parse
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
-from depthcache.recording.records import Answer, Break, Diff, Frame, Held, Place, Record, Snapshot
+from depthcache.recording.records import (
+    Break,
+    Diff,
+    Frame,
+    HeldBook,
+    Record,
+    RecordedResponse,
+    RecordedSnapshot,
+    SourcePosition,
+)
 
 __all__ = ["records"]
 
@@ -93,12 +102,14 @@ def records(
     except DamageError as damage:
         if file.last_line == 0:
             raise UnreadableRecording(path=path, line=damage.line + 1, reason=damage.what) from None
-        problems.add(Place(path, damage.line + 1), damage.what)
+        problems.add(SourcePosition(path, damage.line + 1), damage.what)
     if lines.is_cut:
         if read_line is _depthcache:
             problems.note(f"{path} has no end: its writer was stopped; it is complete up to its last flush")
         else:
-            problems.add(Place(path, file.last_line + 1), "the zstd stream breaks off: the file was cut")
+            problems.add(
+                SourcePosition(path, file.last_line + 1), "the zstd stream breaks off: the file was cut"
+            )
 
 
 def _read(
@@ -107,16 +118,16 @@ def _read(
     for number, line in lines:
         before, file.last_line = file.last_line, number
         if read_line is _tardis and 0 < before < number - 1:
-            yield Break(file.last_ns, Place(file.path, number - 1), None, "the connection was lost")
+            yield Break(file.last_ns, SourcePosition(file.path, number - 1), None, "the connection was lost")
         try:
             if type(line) is LongLine:
                 raise TextError("a line of more than 64 MiB")
             record = read_line(file, number, line)
         except TextError as error:
-            problems.add(Place(file.path, number), str(error), line)
+            problems.add(SourcePosition(file.path, number), str(error), line)
             continue
         except _UNREADABLE as error:
-            problems.add(Place(file.path, number), f"it cannot be read: {error}"[:_MOST_WORDS], line)
+            problems.add(SourcePosition(file.path, number), f"it cannot be read: {error}"[:_MOST_WORDS], line)
             continue
         if record is not None:
             yield record
@@ -131,7 +142,9 @@ def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
         for count, record in enumerate(found):
             time_ns = record.time_ns or last_ns
             if time_ns < last_ns:
-                problems.add(record.place, f"received before {_MOST_UNORDERED:,} lines that stand before it")
+                problems.add(
+                    record.position, f"received before {_MOST_UNORDERED:,} lines that stand before it"
+                )
                 continue
             heapq.heappush(held, (time_ns, count, record))
             held_bytes += _size(record)
@@ -150,7 +163,9 @@ def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
 def _size(record: Record) -> int:
     if isinstance(record, Frame):
         return _RECORD_BYTES + len(record.payload)
-    return _RECORD_BYTES + (len(record.body) if isinstance(record, Snapshot | Answer) else 0)
+    return _RECORD_BYTES + (
+        len(record.body) if isinstance(record, RecordedSnapshot | RecordedResponse) else 0
+    )
 
 
 def _of_its_exchange(found: Iterator[Record], file: _File) -> Iterator[Record]:
@@ -185,18 +200,18 @@ class _File:
         self.last_line = 0
         self.last_ns: int | None = None
 
-    def message(self, number: int, time_ns: int | None, text: bytes) -> Frame | Snapshot:
+    def message(self, number: int, time_ns: int | None, text: bytes) -> Frame | RecordedSnapshot:
         """The record of one JSON text."""
         parsed = parse(text, is_timed=time_ns is not None)
-        place = Place(self.path, number)
+        position = SourcePosition(self.path, number)
         time_ns = parsed.received_ns if time_ns is None else time_ns
         if isinstance(parsed, SnapshotHead):
             if parsed.venue is not None and parsed.venue in _TOLD_BY_URLS:
                 self.url_families.add(parsed.venue)
             origin = self.host_family or self._family_of_snapshot(parsed)
-            return Snapshot(
+            return RecordedSnapshot(
                 time_ns,
-                place,
+                position,
                 parsed.body,
                 parsed.symbol,
                 parsed.last_update_id,
@@ -211,7 +226,7 @@ class _File:
             family = family or about.venue
         else:
             family = family or _only(self.payload_families) or (None if about is None else about.venue)
-        return Frame(time_ns, place, parsed.payload, parsed.stream, about, family)
+        return Frame(time_ns, position, parsed.payload, parsed.stream, about, family)
 
     @property
     def like_spot(self) -> str | None:
@@ -221,7 +236,7 @@ class _File:
 
     def placed(self, record: Record) -> Record:
         """The record of the exchange that the file is known to be of by now."""
-        if self.url_families and isinstance(record, Frame | Snapshot) and record.venue == "spot":
+        if self.url_families and isinstance(record, Frame | RecordedSnapshot) and record.venue == "spot":
             return record._replace(venue=self.like_spot or "spot")
         return record
 
@@ -232,21 +247,23 @@ class _File:
             return only  # old futures snapshots look like those of spot, and like those of one another
         return head.venue
 
-    def answer(self, number: int, time_ns: int, url: str, body: bytes) -> Snapshot | Answer:
-        """The record of one REST answer: a snapshot where the URL asks for one."""
-        place, parts, family = Place(self.path, number), urlsplit(url), family_of_url(url)
+    def response(
+        self, number: int, time_ns: int, url: str, body: bytes
+    ) -> RecordedSnapshot | RecordedResponse:
+        """The record of one REST response: a snapshot where the URL asks for one."""
+        position, parts, family = SourcePosition(self.path, number), urlsplit(url), family_of_url(url)
         self.url_families |= set() if family is None else {family}
         if not parts.path.endswith("/depth"):
-            return Answer(time_ns, place, url, body, family)
+            return RecordedResponse(time_ns, position, url, body, family)
         parsed = parse(_without_headers(body))
         if not isinstance(parsed, SnapshotHead):
-            raise TextError("the answer of a depth request is no snapshot")
+            raise TextError("the response of a depth request is no snapshot")
         query = parse_qs(parts.query)
         asked = query.get("symbol", [""])[0].translate(_UPPER)
         limit = query.get("limit", [""])[0]
-        return Snapshot(
+        return RecordedSnapshot(
             time_ns,
-            place,
+            position,
             parsed.body,
             asked or parsed.symbol,
             parsed.last_update_id,
@@ -277,7 +294,7 @@ def _tardis(file: _File, number: int, line: bytes) -> Record | None:
         raise TextError("no receive time before the message")
     file.last_ns = time_ns
     if not text:
-        return Break(time_ns, Place(file.path, number), None, "the connection was lost")
+        return Break(time_ns, SourcePosition(file.path, number), None, "the connection was lost")
     return file.message(number, time_ns, text)
 
 
@@ -292,11 +309,11 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
     if arrow is None:
         return file.message(number, time_ns, text or b"")
     if arrow == b"->" and url.startswith(b"http"):
-        return file.answer(number, time_ns, url.decode("utf-8", "replace"), text or b"")
+        return file.response(number, time_ns, url.decode("utf-8", "replace"), text or b"")
     if arrow == b"<->":
         file.host_family = family_of_url(url.decode("utf-8", "replace")) or file.host_family
     elif arrow == b"->":
-        raise TextError("an answer to something that is no HTTP URL")
+        raise TextError("a response to something that is no HTTP URL")
     return None
 
 
@@ -332,27 +349,27 @@ def _cryptofeed_3(file: _File, number: int, line: bytes) -> Record | None:
         raise TextError("a line of cryptofeed 3 whose ts is no time")
     raw = bytes(head.data)
     body = msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
-    place = Place(file.path, number)
+    position = SourcePosition(file.path, number)
     if head.t == "http":
-        return _http_3(file, place, time_ns, head.url or "", body)
+        return _http_3(file, position, time_ns, head.url or "", body)
     if head.t == "recv":
         return file.message(number, time_ns, body)
     if head.t in _BREAKS_3:
-        return Break(time_ns, place, None, "the connection was lost")
+        return Break(time_ns, position, None, "the connection was lost")
     if head.t in _SILENT_3:
         return None
     raise TextError(f"a line of cryptofeed 3 of the unknown kind {head.t[:20]!r}")
 
 
-def _http_3(file: _File, place: Place, time_ns: int, url: str, body: bytes) -> Record:
-    """An answer: a snapshot where it is one, something else of the exchange otherwise."""
+def _http_3(file: _File, position: SourcePosition, time_ns: int, url: str, body: bytes) -> Record:
+    """A response: a snapshot where it is one, something else of the exchange otherwise."""
     if urlsplit(url).path.endswith("/depth"):
-        return file.answer(place.line, time_ns, url, body)
+        return file.response(position.line, time_ns, url, body)
     if b'"lastUpdateId"' in body[:1000]:
-        return file.message(place.line, time_ns, body)
+        return file.message(position.line, time_ns, body)
     if not body.lstrip().startswith((b"{", b"[")):
-        raise TextError("an answer that is no JSON")
-    return Answer(time_ns, place, url, body, family_of_url(url))
+        raise TextError("a response that is no JSON")
+    return RecordedResponse(time_ns, position, url, body, family_of_url(url))
 
 
 def _without_headers(body: bytes) -> bytes:
@@ -371,9 +388,9 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         return record._replace(
             venue=file.families.get(connection) or record.venue, connection=head.connection
         )
-    place = Place(file.path, number)
+    position = SourcePosition(file.path, number)
     if line.startswith(_OWN_HEAD):
-        return Break(file.last_ns, place, None, "a new recording begins") if number > 1 else None
+        return Break(file.last_ns, position, None, "a new recording begins") if number > 1 else None
     try:
         head = _decoder.decode(line)
     except msgspec.DecodeError as error:
@@ -382,20 +399,20 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
     family = None if head.exchange is None else family_of_exchange(head.exchange)
     if head.snapshot:
         snapshot = file.message(number, head.time, bytes(head.snapshot))
-        if not isinstance(snapshot, Snapshot):
+        if not isinstance(snapshot, RecordedSnapshot):
             raise TextError("a snapshot without lastUpdateId, bids and asks")
         return snapshot._replace(
             symbol=head.symbol,
             limit=head.limit,
             venue=family or snapshot.venue,
-            place=place,
+            position=position,
             requested_ns=head.requested,
         )
     if head.hex is not None:
-        return _unreadable(head, place)
+        return _unreadable(head, position)
     if head.event is None:
         raise TextError("neither a frame nor a snapshot nor an event")
-    return _event(head, place, file, family)
+    return _event(head, position, file, family)
 
 
 class _Head(msgspec.Struct, rename={"from_": "from"}):
@@ -429,20 +446,20 @@ def _head(text: bytes) -> _Head:
         raise TextError(f"not a line of this format: {error}") from None
 
 
-def _unreadable(head: _Head, place: Place) -> Break:
+def _unreadable(head: _Head, position: SourcePosition) -> Break:
     """A frame that is no JSON: the client took it for a lost update, so it is one here."""
-    return Break(head.time, place, head.connection, "a frame that could not be read")
+    return Break(head.time, position, head.connection, "a frame that could not be read")
 
 
-def _event(head: _Head, place: Place, file: _File, family: str | None) -> Record | None:
+def _event(head: _Head, position: SourcePosition, file: _File, family: str | None) -> Record | None:
     if head.event == "open" and head.connection is not None:
         file.families[head.connection] = family
     elif head.event == "closed":
-        return Break(head.time, place, head.connection, head.reason or "the connection ended")
+        return Break(head.time, position, head.connection, head.reason or "the connection ended")
     elif head.event == "lost":
-        return Break(head.time, place, None, _loss(head), head.frames or 1, head.from_)
+        return Break(head.time, position, None, _loss(head), head.frames or 1, head.from_)
     elif head.event == "book" and head.symbol is not None:
-        return Held(head.time, place, head.symbol, family, head.last_update_id, head.bids, head.asks)
+        return HeldBook(head.time, position, head.symbol, family, head.last_update_id, head.bids, head.asks)
     return None
 
 

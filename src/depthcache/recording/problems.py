@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from depthcache.recording.records import Place
+from depthcache.recording.records import SourcePosition
 
 __all__ = ["Problem", "Problems"]
 
@@ -21,18 +21,18 @@ class Problem:
     """One line that could not be used.
 
     Attributes:
-        place: where it stands.
+        position: where it stands.
         what: why it could not be used, in words.
         excerpt: its first 60 characters.
     """
 
-    place: Place
+    position: SourcePosition
     what: str
     excerpt: str
 
     def __str__(self) -> str:
         shown = f": {self.excerpt!r}" if self.excerpt else ""
-        return f"{self.place}: {self.what}{shown}"
+        return f"{self.position}: {self.what}{shown}"
 
 
 class Problems:
@@ -46,12 +46,12 @@ class Problems:
         self.first: list[Problem] = []
         self.notes: list[str] = []
 
-    def add(self, place: Place, what: str, line: bytes = b"") -> None:
-        """Count one problem: `what` is wrong at that `place`, and `line` is what stands there."""
+    def add(self, position: SourcePosition, what: str, line: bytes = b"") -> None:
+        """Count one problem: `what` is wrong at that `position`, and `line` is what stands there."""
         self.total += 1
         if len(self.first) < _KEPT:
             excerpt = line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")
-            self.first.append(Problem(place, what, excerpt))
+            self.first.append(Problem(position, what, excerpt))
 
     def note(self, text: str) -> None:
         """Keep a `text` about a file that is no fault."""

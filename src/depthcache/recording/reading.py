@@ -21,7 +21,7 @@ from depthcache.recording.origin import venue_of_family
 from depthcache.recording.prices import priced_alike
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
-from depthcache.recording.records import Diff, Frame, Held, Record, Snapshot
+from depthcache.recording.records import Diff, Frame, HeldBook, Record, RecordedSnapshot
 from depthcache.venues.symbols import parse_symbol
 
 __all__ = ["read"]
@@ -81,15 +81,15 @@ def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
             yield record  # nearly all of them
             continue
         symbol, body = _symbol_of(record)
-        if symbol is None and isinstance(record, Snapshot):
-            problems.add(record.place, "no diff around this snapshot tells its symbol", record.body)
+        if symbol is None and isinstance(record, RecordedSnapshot):
+            problems.add(record.position, "no diff around this snapshot tells its symbol", record.body)
             continue
         if symbol is not None:
             spelled = _spelled(symbol, getattr(record, "venue", None))
             if spelled is None or (spelled != symbol and isinstance(record, Frame)):
-                problems.add(record.place, f"an impossible symbol {symbol[:50]!r}", body)
+                problems.add(record.position, f"an impossible symbol {symbol[:50]!r}", body)
                 continue
-            if isinstance(record, Snapshot | Held):
+            if isinstance(record, RecordedSnapshot | HeldBook):
                 record = record._replace(symbol=spelled)
             elif isinstance(record, Frame):
                 known.add((symbol, record.venue))
@@ -99,9 +99,9 @@ def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
 def _symbol_of(record: Record) -> tuple[str | None, bytes]:
     if isinstance(record, Frame):
         return None if record.about is None else record.about.symbol, record.payload
-    if isinstance(record, Snapshot):
+    if isinstance(record, RecordedSnapshot):
         return record.symbol, record.body
-    return (record.symbol if isinstance(record, Held) else None), b""
+    return (record.symbol if isinstance(record, HeldBook) else None), b""
 
 
 def _spelled(symbol: str, family: str | None) -> str | None:
@@ -158,7 +158,7 @@ def _located(stream: Iterator[Record]) -> Iterator[Record]:
         if isinstance(record, Frame):
             if type(record.about) is Diff:
                 before.append(_Near(record.about, record.venue, record.payload))
-        elif isinstance(record, Snapshot) and (record.symbol is None or record.venue is None):
+        elif isinstance(record, RecordedSnapshot) and (record.symbol is None or record.venue is None):
             while len(ahead) < _LOOK_AHEAD and (following := next(stream, None)) is not None:
                 ahead.append(following)
             record = _completed(record, [*before, *_diffs(ahead)])
@@ -171,7 +171,7 @@ def _diffs(ahead: Iterable[Record]) -> Iterator[_Near]:
             yield _Near(record.about, record.venue, record.payload)
 
 
-def _completed(snapshot: Snapshot, near: Sequence[_Near]) -> Snapshot:
+def _completed(snapshot: RecordedSnapshot, near: Sequence[_Near]) -> RecordedSnapshot:
     """The only market near it, else the only one whose diffs bracket its id, or whose prices are its own."""
     fitting = [
         each

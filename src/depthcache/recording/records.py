@@ -1,4 +1,4 @@
-"""What a recording consists of: frames, depth snapshots, other answers, interruptions; each with its place.
+"""What a recording consists of: frames, depth snapshots, other responses, interruptions; each with its place.
 
 Plain values, the payload bytes as they were received. Not here: how they are written in files
 (`formats`) and what they mean for a book (`verify`).
@@ -9,10 +9,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Answer", "Break", "Diff", "Frame", "Held", "Place", "Record", "Snapshot", "Ticker"]
+__all__ = [
+    "RecordedResponse",
+    "Break",
+    "Diff",
+    "Frame",
+    "HeldBook",
+    "SourcePosition",
+    "Record",
+    "RecordedSnapshot",
+    "Ticker",
+]
 
 
-class Place(NamedTuple):
+class SourcePosition(NamedTuple):
     """Where something stands in a recording.
 
     Attributes:
@@ -64,7 +74,7 @@ class Frame(NamedTuple):
 
     time_ns: int | None
     """When it was received, nanoseconds since 1970 on the recorder's clock; None: not recorded."""
-    place: Place
+    position: SourcePosition
     payload: bytes
     stream: str | None
     """The stream's name where the frame was wrapped (`{"stream":…,"data":…}`)."""
@@ -76,19 +86,19 @@ class Frame(NamedTuple):
     """Which connection brought it, where that is recorded."""
 
 
-class Snapshot(NamedTuple):
+class RecordedSnapshot(NamedTuple):
     """One answer of a depth endpoint.
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        place: where it stands in the recording.
+        position: where it stands in the recording.
         body: the answer as it was received.
         last_update_id: the id that stands in it.
         venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
     """
 
     time_ns: int | None
-    place: Place
+    position: SourcePosition
     body: bytes
     symbol: str | None
     """None only inside the readers; whoever gets records from `read` gets a symbol."""
@@ -100,19 +110,19 @@ class Snapshot(NamedTuple):
     """When it was asked for, on the same clock as `time_ns`; None: not recorded."""
 
 
-class Answer(NamedTuple):
+class RecordedResponse(NamedTuple):
     """One answer of any other REST endpoint, such as exchangeInfo.
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        place: where it stands in the recording.
+        position: where it stands in the recording.
         url: what was asked.
         body: the answer as it was received.
         venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
     """
 
     time_ns: int | None
-    place: Place
+    position: SourcePosition
     url: str
     body: bytes
     venue: str | None
@@ -123,12 +133,12 @@ class Break(NamedTuple):
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        place: where it stands in the recording.
+        position: where it stands in the recording.
         reason: why, in words.
     """
 
     time_ns: int | None
-    place: Place
+    position: SourcePosition
     connection: int | None
     """Of which connection; None: of all."""
     reason: str
@@ -138,12 +148,12 @@ class Break(NamedTuple):
     """When it began to lose them, which names the loss: two files may tell of the same one."""
 
 
-class Held(NamedTuple):
+class HeldBook(NamedTuple):
     """The book that a client held at this point of the recording.
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        place: where it stands in the recording.
+        position: where it stands in the recording.
         symbol: as the exchange spells it.
         venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
         last_update_id: the id of the book, None before its first snapshot.
@@ -151,7 +161,7 @@ class Held(NamedTuple):
     """
 
     time_ns: int | None
-    place: Place
+    position: SourcePosition
     symbol: str
     venue: str | None
     last_update_id: int | None
@@ -159,4 +169,4 @@ class Held(NamedTuple):
     asks: list[list[str]]
 
 
-Record: TypeAlias = Frame | Snapshot | Answer | Break | Held
+Record: TypeAlias = Frame | RecordedSnapshot | RecordedResponse | Break | HeldBook

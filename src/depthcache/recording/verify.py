@@ -34,7 +34,7 @@ from depthcache.recording.origin import LIKE_SPOT, family_of_exchange, venue_of_
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress
 from depthcache.recording.reading import read
-from depthcache.recording.records import Break, Diff, Frame, Held, Record, Snapshot, Ticker
+from depthcache.recording.records import Break, Diff, Frame, HeldBook, Record, RecordedSnapshot, Ticker
 
 __all__ = ["NewBook", "Report", "Row", "verify"]
 
@@ -216,7 +216,7 @@ def _verify(
             replay = replays.get(key) or replays.setdefault(key, _Replay(*key, make, problems))
             replay.on(record)
         except _TROUBLE as error:  # one symbol or one line in trouble does not end the others
-            problems.add(record.place, str(error))
+            problems.add(record.position, str(error))
     return _report([replays[key] for key in sorted(replays)], problems, breaks, losses)
 
 
@@ -229,7 +229,7 @@ def _public_book() -> NewBook:
 def _symbol(record: Record) -> str | None:
     if isinstance(record, Frame):
         return None if record.about is None else record.about.symbol
-    return record.symbol if isinstance(record, Snapshot | Held) else None
+    return record.symbol if isinstance(record, RecordedSnapshot | HeldBook) else None
 
 
 def _report(
@@ -244,7 +244,7 @@ def _report(
     report = Report(rows, problems, breaks, lost)
     if losses:
         first = losses[0]
-        report.faults.append(f"{lost:,} recorded lines were lost, first at {first.place} ({first.reason})")
+        report.faults.append(f"{lost:,} recorded lines were lost, first at {first.position} ({first.reason})")
     for replay in replays:
         report.faults += replay.unlike
         if replay.is_broken:
@@ -347,13 +347,13 @@ class _Replay:
         """Whether frames of this symbol may be missing where the recording breaks off."""
         if broken.connection is None:
             return True
-        return (broken.connection, broken.place.file) == (self.connection, self._file)
+        return (broken.connection, broken.position.file) == (self.connection, self._file)
 
     def on(self, record: Record) -> None:
         """Take the next record of this symbol."""
-        if isinstance(record, Snapshot):
+        if isinstance(record, RecordedSnapshot):
             self._on_snapshot(record)
-        elif isinstance(record, Held):
+        elif isinstance(record, HeldBook):
             self._on_held(record)
         elif isinstance(record, Frame):
             if isinstance(record.about, Ticker):
@@ -365,7 +365,7 @@ class _Replay:
         """Frames may be missing, and the recording says so: what is missing now is no gap."""
         self._broken, self._last, self._chain = True, None, None
 
-    def _on_held(self, held: Held) -> None:
+    def _on_held(self, held: HeldBook) -> None:
         book = self._book
         if held.last_update_id is None or book.last_update_id != held.last_update_id or _best(book) is None:
             return  # crossed is a fault by itself
@@ -380,12 +380,12 @@ class _Replay:
                 )
 
     def _on_diff(self, frame: Frame, diff: Diff) -> None:
-        self.connection, self._file = frame.connection, frame.place.file
+        self.connection, self._file = frame.connection, frame.position.file
         self._compare_clocks(frame, diff)
         try:
             outcome = self._book.apply(frame.payload)
         except MalformedFrame as error:
-            self._problems.add(frame.place, str(error))
+            self._problems.add(frame.position, str(error))
             return
         self._row.diffs_total += 1
         if self._row.snapshot_lastUpdateId is None:
@@ -419,7 +419,7 @@ class _Replay:
             self._kept.clear()
         self._kept.append((diff, payload))
 
-    def _on_snapshot(self, snapshot: Snapshot) -> None:
+    def _on_snapshot(self, snapshot: RecordedSnapshot) -> None:
         first = self._row.snapshot_lastUpdateId is None
         if self._broken and not self._waiting and snapshot.last_update_id >= (self._book.last_update_id or 0):
             self._book, self._waiting = self._fresh_book(), True
@@ -428,7 +428,7 @@ class _Replay:
         try:
             outcome = self._load(self._book, snapshot)
         except (MalformedSnapshot, SymbolMismatch) as error:
-            self._problems.add(snapshot.place, str(error))
+            self._problems.add(snapshot.position, str(error))
             return
         if first:
             self._note(snapshot)
@@ -437,7 +437,7 @@ class _Replay:
             return
         self._step_through(snapshot)
 
-    def _load(self, book: ReplayBook, snapshot: Snapshot) -> SnapshotOutcome:
+    def _load(self, book: ReplayBook, snapshot: RecordedSnapshot) -> SnapshotOutcome:
         """Install a snapshot with the time of its receipt. Raises MalformedSnapshot, SymbolMismatch."""
         latest_us = None if snapshot.time_ns is None else (snapshot.time_ns + self._ahead_ns) // 1_000
         return book.load_snapshot(snapshot.body, limit=snapshot.limit, latest_us=latest_us)
@@ -448,7 +448,7 @@ class _Replay:
             made_ns = diff.event_time * (1_000 if is_micro else 1_000_000)
             self._ahead_ns = max(self._ahead_ns, made_ns - frame.time_ns)
 
-    def _note(self, snapshot: Snapshot) -> None:
+    def _note(self, snapshot: RecordedSnapshot) -> None:
         head = msgspec.json.decode(snapshot.body, type=_Sides)
         self._row.snapshot_lastUpdateId = snapshot.last_update_id
         self._row.snapshot_bids, self._row.snapshot_asks = len(head.bids), len(head.asks)
@@ -456,7 +456,7 @@ class _Replay:
         # Holes behind the snapshot's id are found by the book itself.
         self._gaps += sum(u <= snapshot.last_update_id for u in self._holes)
 
-    def _step_through(self, snapshot: Snapshot) -> None:
+    def _step_through(self, snapshot: RecordedSnapshot) -> None:
         """Repeat diff by diff what the book just did at once, for the comparison after each."""
         book = self._fresh_book()
         self._load(book, snapshot)
@@ -469,7 +469,7 @@ class _Replay:
                 break
             self._count(book, outcome, diff)
         if book.last_update_id != self._book.last_update_id or _best(book) != _best(self._book):
-            self._problems.add(snapshot.place, "diffs applied at once and one by one give different books")
+            self._problems.add(snapshot.position, "diffs applied at once and one by one give different books")
 
     def _count(self, book: ReplayBook, outcome: Outcome, diff: Diff) -> None:
         if outcome is Outcome.APPLIED:

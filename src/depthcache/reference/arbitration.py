@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["PATIENCE_NS", "Line", "Lines"]
+__all__ = ["PATIENCE_NS", "Feed", "Feeds"]
 
 PATIENCE_NS = 1_500_000_000
 """How long another line may take to fill a hole, as nothing else comes: streams send once a second at
@@ -21,7 +21,7 @@ the slowest."""
 
 
 @dataclass(slots=True)
-class Line:
+class Feed:
     """One connection of a market."""
 
     connection: int
@@ -30,16 +30,16 @@ class Line:
     apart_ns: int | None = None
 
 
-class Lines:
+class Feeds:
     """All connections of a market."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, Feed] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[Feed]:
         return iter(self._lines.values())
 
     def add(self, connection: int, updated_ns: int | None) -> None:
@@ -49,7 +49,7 @@ class Lines:
             (alone,) = self
             alone.joined, alone.apart_ns = True, None
             alone.heard_ns = alone.heard_ns if updated_ns is None else updated_ns
-        self._lines.setdefault(connection, Line(connection))
+        self._lines.setdefault(connection, Feed(connection))
 
     def remove(self, connection: int) -> int | None:
         """One less. A time: a line that is left was ahead, and nobody fills the hole before it any more;

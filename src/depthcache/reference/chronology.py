@@ -6,7 +6,7 @@ Not here: what follows from it (`market`).
 from __future__ import annotations
 
 from depthcache.reference.messages import DepthUpdate
-from depthcache.reference.sequence import RESET_AFTER_US, Held, SnapshotTime
+from depthcache.reference.sequence import RESET_AFTER_US, DatedId, SnapshotTime
 
 __all__ = ["Chronology"]
 
@@ -14,7 +14,7 @@ __all__ = ["Chronology"]
 class Chronology:
     """The order in time of one market: its book's base, whether it is in doubt, and when diffs came."""
 
-    base: Held | None
+    base: DatedId | None
     """The snapshot's id and time, then id and event time of each applied diff; None while that is unknown."""
     in_doubt: bool
     """Stale diffs came of which nothing tells whether they are backlog."""
@@ -29,7 +29,7 @@ class Chronology:
         """A snapshot is the book now. Without a time of its own, what is known of older ids stays known."""
         self.in_doubt = False
         if made is not None:
-            self.base = Held(update_id, made.latest_us)
+            self.base = DatedId(update_id, made.latest_us)
         elif self.base is not None and self.base.update_id > update_id:
             self.base = None
 
@@ -42,7 +42,7 @@ class Chronology:
         """A diff continued the book."""
         self.in_doubt = False
         if update.event_time_us:
-            self.base = Held(update.final_update_id, update.event_time_us)
+            self.base = DatedId(update.final_update_id, update.event_time_us)
 
     def on_unapplied(self, update: DepthUpdate, received_ns: int) -> None:
         """A diff was kept, or is backlog."""
@@ -73,7 +73,7 @@ class Chronology:
 
     def is_of_before(self, update: DepthUpdate, received_ns: int, made: SnapshotTime) -> bool:
         """Whether a snapshot was made clearly after a diff."""
-        held = Held(update.final_update_id, update.event_time_us)
+        held = DatedId(update.final_update_id, update.event_time_us)
         return bool(update.event_time_us) and made.is_after(self._by_receipt(held, received_ns))
 
     def _latest_us(self, received_ns: int | None) -> int | None:
@@ -82,8 +82,8 @@ class Chronology:
             return None
         return (received_ns + self.clock_offset_ns) // 1_000
 
-    def _by_receipt(self, held: Held, received_ns: int | None) -> Held:
+    def _by_receipt(self, held: DatedId, received_ns: int | None) -> DatedId:
         """The same by its receipt where that is known and later: it was there by then, whatever the clock of
         the event times."""
         latest_us = self._latest_us(received_ns)
-        return held if latest_us is None else Held(held.update_id, max(held.latest_us, latest_us))
+        return held if latest_us is None else DatedId(held.update_id, max(held.latest_us, latest_us))

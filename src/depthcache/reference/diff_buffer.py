@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from depthcache.reference.messages import DepthUpdate, parse_frame
 
-__all__ = ["Kept"]
+__all__ = ["DiffBuffer"]
 
 Waiting = tuple[DepthUpdate, bytes, int]
 """An update, its frame, and when that was received."""
 
 
-class Kept:
+class DiffBuffer:
     """Raw frames in the order of their arrival, bounded by bytes."""
 
     newest: tuple[int, int] | None

@@ -1,6 +1,6 @@
 """Following markets: who is told of what, bounded whatever the consumer does.
 
-Theory of operation. A market tells its seats whatever happened to it before anything else happens. Most
+Theory of operation. A market tells its slots whatever happened to it before anything else happens. Most
 modes only mark the market, once until the mark was taken, and read the book when the consumer comes for
 it: a slow consumer loses states in between. `every` keeps an item for each update, bounded by count and
 bytes; where there is no room a mark takes their place, and the item made of it is a fresh book with the
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from depthcache.reference.market import Market
     from depthcache.reference.router import Router
 
-__all__ = ["Follower", "Following", "Update", "Wish"]
+__all__ = ["Follower", "Following", "Update", "FollowSpec"]
 
 _ITEM_BYTES, _LEVEL_BYTES = 512, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class FollowSpec:
     """What a follower wants; the words are those of `Router.follow`."""
 
     mode: str
@@ -96,12 +96,12 @@ class Follower:
     """One consumer's view of some markets."""
 
     number: int
-    wish: Wish
+    spec: FollowSpec
     held_items: int
     held_bytes: int
 
-    def __init__(self, number: int, wish: Wish, announce: Callable[[int], None]) -> None:
-        self.number, self.wish = number, wish
+    def __init__(self, number: int, spec: FollowSpec, announce: Callable[[int], None]) -> None:
+        self.number, self.spec = number, spec
         self._announce: Callable[[int], None] = announce
         self.due_ns: int | None = None
         self._markets: dict[int, Market] = {}
@@ -128,7 +128,7 @@ class Follower:
             if followed.following is None:
                 followed.following = Following()
             announce, self._announce = self._announce, _tell_nobody
-            followed.following.add(Seat(self, market, followed), followed)
+            followed.following.add(FollowerSlot(self, market, followed), followed)
             self._announce = announce
 
     def remove(self, market: int) -> None:
@@ -190,14 +190,14 @@ class Follower:
         """The same at the next time of the interval."""
         self._waiting.append(market)
         if self.due_ns is None:
-            past = (at_ns - self.wish.start_ns) // self.wish.interval_ns
-            self.due_ns = self.wish.start_ns + (past + 1) * self.wish.interval_ns
+            past = (at_ns - self.spec.start_ns) // self.spec.interval_ns
+            self.due_ns = self.spec.start_ns + (past + 1) * self.spec.interval_ns
             self._announce(self.number)
 
     def keep(self, market: int, item: Update) -> bool:
         """Keep an item as it is; False where there is no room for it."""
         size = item.held_bytes()
-        if self.held_items >= self.wish.most_items or self.held_bytes + size > self.wish.most_bytes:
+        if self.held_items >= self.spec.most_items or self.held_bytes + size > self.spec.most_bytes:
             return False
         self._entries.append((market, item))
         self.held_items += 1
@@ -212,7 +212,7 @@ class Follower:
 
 
 @dataclass(slots=True, kw_only=True)
-class What:
+class ChangeSummary:
     """What happened to a market: another status, updates, levels changed by them or by something else."""
 
     status: Status
@@ -223,13 +223,13 @@ class What:
     changes: Changes[Decimal] | None = None
 
 
-class Seat:
+class FollowerSlot:
     """The place of one follower on one market."""
 
     follower: Follower
 
     def __init__(self, follower: Follower, number: int, market: Market) -> None:
-        self.follower, self._number, self._wish = follower, number, follower.wish
+        self.follower, self._number, self._follow_spec = follower, number, follower.spec
         self._marked = self._waits = False
         self._resumed = self._altered = False
         """Since the last item: sync, or items, were lost; levels changed by something else than updates."""
@@ -238,22 +238,22 @@ class Seat:
         self._told_changed = 0
         self._told_top: object = None
 
-    def on_change(self, market: Market, what: What) -> None:
+    def on_change(self, market: Market, what: ChangeSummary) -> None:
         """Something happened."""
-        synced, wish = what.status is Status.SYNCED, self._wish
+        synced, spec = what.status is Status.SYNCED, self._follow_spec
         self._resumed |= what.turned and synced
         self._altered |= what.altered
         if self._marked:
             return
-        if wish.mode == "every":
+        if spec.mode == "every":
             self._keep(market, what)
         elif what.turned and (synced or self._wants_loss(market, what.status)):
             self._mark()
         elif not self._waits and synced and (what.changed or what.altered):
-            if wish.mode == "interval":
+            if spec.mode == "interval":
                 self._waits = True
                 self.follower.hold(self._number, max(market.updated_ns or 0, market.caused_ns))
-            elif wish.mode == "latest" or (wish.mode in ("best", "levels") and self._differs(market)):
+            elif spec.mode == "latest" or (spec.mode in ("best", "levels") and self._differs(market)):
                 self._mark()
 
     def take(self, market: Market, *, was_due: bool) -> Update | None:
@@ -275,7 +275,7 @@ class Seat:
         return self._resumed or self._altered or self._told_status is None
 
     def _is_news(self, market: Market) -> bool:
-        match self._wish.mode:
+        match self._follow_spec.mode:
             case "every":
                 return True
             case "best" | "levels":
@@ -289,7 +289,7 @@ class Seat:
         self._marked = True
         self.follower.mark(self._number)
 
-    def _keep(self, market: Market, what: What) -> None:
+    def _keep(self, market: Market, what: ChangeSummary) -> None:
         """Every update is an item of its own, as long as there is room."""
         self._altered |= what.updated and what.changes is None
         if what.status is Status.SYNCED:
@@ -307,14 +307,14 @@ class Seat:
             self._mark()
 
     def _wants_loss(self, market: Market, status: Status) -> bool:
-        wish, begun = self._wish, self._told_status is not None
-        if status is Status.CLOSED or wish.mode == "status":
+        spec, begun = self._follow_spec, self._told_status is not None
+        if status is Status.CLOSED or spec.mode == "status":
             return True
-        is_known = wish.on_stale == "serve" and market.last_update_id is not None
-        return wish.on_stale != "wait" and (begun or is_known)
+        is_known = spec.on_stale == "serve" and market.last_update_id is not None
+        return spec.on_stale != "wait" and (begun or is_known)
 
     def _top(self, market: Market) -> object:
-        levels = 1 if self._wish.mode == "best" else self._wish.levels
+        levels = 1 if self._follow_spec.mode == "best" else self._follow_spec.levels
         return [side.sorted()[:levels] for side in (market.bids, market.asks)]
 
     def _differs(self, market: Market) -> bool:
@@ -326,10 +326,10 @@ class Seat:
     def _book(self, market: Market, changes: Changes[Decimal] | None = None) -> Update:
         """The synced book; all of it where somebody goes on from it by changes."""
         fresh = self._is_fresh
-        every = self._wish.mode == "every"
+        every = self._follow_spec.mode == "every"
         return Update(
             market,
-            levels=None if every and fresh else self._wish.levels,
+            levels=None if every and fresh else self._follow_spec.levels,
             skipped=self._skipped(market, brings_one=not fresh),
             is_fresh=fresh,
             changes=changes,
@@ -337,9 +337,9 @@ class Seat:
 
     def _loss(self, market: Market) -> Update:
         """What is told of a book that is not synced."""
-        levels, refused = self._wish.levels, None
+        levels, refused = self._follow_spec.levels, None
         try:
-            refuse_unusable(market, serve_stale=self._wish.on_stale == "serve")
+            refuse_unusable(market, serve_stale=self._follow_spec.on_stale == "serve")
         except Exception as error:  # noqa: BLE001 - raised to whoever reads levels
             levels, refused = 0, error
         skipped = self._skipped(market, brings_one=False)
@@ -351,7 +351,7 @@ class Seat:
         self._told_changed = market.counters["levels_changed"]
         if item.status is Status.SYNCED:
             self._resumed = self._altered = False
-            if self._wish.mode in ("best", "levels"):
+            if self._follow_spec.mode in ("best", "levels"):
                 self._told_top = self._top(market)
         return item
 
@@ -360,39 +360,39 @@ class Seat:
 class Following:
     """Who follows a market, and what they were shown of it."""
 
-    seats: list[Seat] = field(default_factory=list)
+    slots: list[FollowerSlot] = field(default_factory=list)
     altered: bool = False
     changes: Changes[Decimal] | None = None
     _status: Status = Status.EMPTY
     _applied: int = 0
     _levels_changed: int = 0
 
-    def add(self, seat: Seat, market: Market) -> None:
+    def add(self, slot: FollowerSlot, market: Market) -> None:
         """One more."""
-        if not self.seats:
+        if not self.slots:
             self._note(market)
-        seat.on_change(market, What(status=market.status()[0], turned=True))
-        self.seats.append(seat)
+        slot.on_change(market, ChangeSummary(status=market.status()[0], turned=True))
+        self.slots.append(slot)
 
     def remove(self, follower: Follower) -> None:
         """One less."""
-        self.seats = [seat for seat in self.seats if seat.follower is not follower]
+        self.slots = [slot for slot in self.slots if slot.follower is not follower]
 
     def take(self, follower: Follower, market: Market, *, was_due: bool) -> Update | None:
         """What a mark stands for now."""
-        found = (seat for seat in self.seats if seat.follower is follower)
-        seat = next(found, None)
-        return None if seat is None else seat.take(market, was_due=was_due)
+        found = (slot for slot in self.slots if slot.follower is follower)
+        slot = next(found, None)
+        return None if slot is None else slot.take(market, was_due=was_due)
 
     def before(self, market: Market, update: DepthUpdate) -> None:
         """An update is about to be applied: what of it is new."""
         self.changes = None
-        if market.state is Status.SYNCED and any(seat.follower.wish.mode == "every" for seat in self.seats):
+        if market.state is Status.SYNCED and any(slot.follower.spec.mode == "every" for slot in self.slots):
             self.changes = Changes(_new(market.bids, update.bids), _new(market.asks, update.asks))
 
     def tell(self, market: Market) -> None:
         """Tell everybody what happened since the last time."""
-        what = What(
+        what = ChangeSummary(
             status=market.status()[0],
             turned=market.status()[0] is not self._status,
             updated=market.counters["applied"] != self._applied,
@@ -401,8 +401,8 @@ class Following:
             changes=self.changes,
         )
         if what.turned or what.updated or what.altered:
-            for seat in tuple(self.seats):
-                seat.on_change(market, what)
+            for slot in tuple(self.slots):
+                slot.on_change(market, what)
         self._note(market)
 
     def _note(self, market: Market) -> None:

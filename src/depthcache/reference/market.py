@@ -46,20 +46,20 @@ from typing import TYPE_CHECKING
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
-from depthcache.reference.arbitration import Lines
+from depthcache.reference.arbitration import Feeds
 from depthcache.reference.book import WHOLE, BookSide
 from depthcache.reference.chronology import Chronology
-from depthcache.reference.diff_buffer import Kept
+from depthcache.reference.diff_buffer import DiffBuffer
 from depthcache.reference.doubt import Doubt
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.refresh import Refresh
 from depthcache.reference.refreshing import Refreshing
 from depthcache.reference.sequence import (
     Continuity,
+    SequenceCheck,
     SnapshotTime,
-    Verdict,
+    check_sequence,
     is_plausible,
-    judge,
     looks_reset,
     snapshot_time,
 )
@@ -124,11 +124,11 @@ class Market(Refreshing):
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.causes: set[str] = set()
         self.caused_ns: int = 0
-        self.kept: Kept = Kept(buffer_bytes)
+        self.kept: DiffBuffer = DiffBuffer(buffer_bytes)
         self._most_bytes = buffer_bytes
         self.chronology: Chronology = Chronology()
         self._data_seen = False
-        self.lines: Lines = Lines()
+        self.lines: Feeds = Feeds()
         self.compared: tuple[int, int, int, int, int] | None = None
         self.asked = 0
         self.enough: tuple[float, int] = (math.inf, 0)
@@ -188,8 +188,8 @@ class Market(Refreshing):
             self._keep(update, raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
         assert self.last_update_id is not None
-        verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
-        if verdict is Verdict.NEXT:
+        verdict = check_sequence(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
+        if verdict is SequenceCheck.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
             if self.doubt.is_over(update.event_time_us, received_ns):
@@ -199,10 +199,14 @@ class Market(Refreshing):
             self._on_refreshing(update, raw, received_ns)
             return Outcome.APPLIED
         many = len(self.lines) > 1
-        if verdict is Verdict.GAP and many and self.lines.on_ahead(connection, received_ns, self.updated_ns):
+        if (
+            verdict is SequenceCheck.GAP
+            and many
+            and self.lines.on_ahead(connection, received_ns, self.updated_ns)
+        ):
             self._on(Event.AHEAD, received_ns)
             return Outcome.STALE
-        if verdict is Verdict.STALE:
+        if verdict is SequenceCheck.STALE:
             self.counters["stale"] += 1
             base_us = self.chronology.base_us_of(update, received_ns, confirmed=self.confirmed)
             if not looks_reset(update, base_us):
@@ -258,9 +262,9 @@ class Market(Refreshing):
         fresh = [
             kept
             for kept in waiting
-            if judge(self.continuity, held, kept[0], confirmed=False) is not Verdict.STALE
+            if check_sequence(self.continuity, held, kept[0], confirmed=False) is not SequenceCheck.STALE
         ]
-        if fresh and judge(self.continuity, held, fresh[0][0], confirmed=False) is Verdict.GAP:
+        if fresh and check_sequence(self.continuity, held, fresh[0][0], confirmed=False) is SequenceCheck.GAP:
             self._on(Event.TOO_OLD, now_ns)
             return SnapshotOutcome.TOO_OLD
         self.counters["snapshots"] += 1
@@ -277,14 +281,14 @@ class Market(Refreshing):
         self.chronology.on_installed(held, made)
         self._check_crossed(now_ns)
         for number, (update, _, received_ns) in enumerate(fresh):
-            verdict = judge(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
-            if verdict is Verdict.GAP:
+            verdict = check_sequence(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
+            if verdict is SequenceCheck.GAP:
                 self.counters["gaps"] += 1
                 self._lose(Event.HOLE, self._gap_reason(update), now_ns)
                 for later, raw, kept_ns in fresh[number:]:
                     self._keep(later, raw, kept_ns)
                 return SnapshotOutcome.GAP
-            if verdict is Verdict.STALE:
+            if verdict is SequenceCheck.STALE:
                 self.counters["stale"] += 1
             else:
                 self._change(update, received_ns)

@@ -18,7 +18,7 @@ from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolM
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
-from depthcache.reference.diff_buffer import Kept
+from depthcache.reference.diff_buffer import DiffBuffer
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
 from depthcache.reference.names import can_be_symbol
@@ -257,7 +257,7 @@ class FrozenBook(BookReader):
         frozen.__dict__.update(market.__dict__)
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
-        frozen.kept = Kept(0)
+        frozen.kept = DiffBuffer(0)
         frozen.following = None
         frozen.state, frozen.condition = market.state, market.condition
         super().__init__(frozen, serve_stale=True)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 from depthcache.reference.book import BookSide
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
-from depthcache.reference.sequence import Continuity, Verdict, judge
+from depthcache.reference.sequence import Continuity, SequenceCheck, check_sequence
 
-__all__ = ["Fresh", "Refresh"]
+__all__ = ["RolledSnapshot", "Refresh"]
 
 
-class Fresh:
+class RolledSnapshot:
     """The book of a snapshot on its way to the live book's id."""
 
     bids: BookSide
@@ -34,12 +34,12 @@ class Fresh:
 
     def roll(self, continuity: Continuity, update: DepthUpdate) -> bool:
         """Go on by one diff; False where updates are missing before it."""
-        verdict = judge(continuity, self.update_id, update, confirmed=self._confirmed)
-        if verdict is Verdict.NEXT:
+        verdict = check_sequence(continuity, self.update_id, update, confirmed=self._confirmed)
+        if verdict is SequenceCheck.NEXT:
             self.bids.apply(update.bids)
             self.asks.apply(update.asks)
             self.update_id, self._confirmed = update.final_update_id, True
-        return verdict is not Verdict.GAP
+        return verdict is not SequenceCheck.GAP
 
 
 @dataclass(slots=True)
@@ -49,5 +49,5 @@ class Refresh:
     kept: list[DepthUpdate] = field(default_factory=list)
     """What was applied to the live book since it began, while no snapshot is there."""
     kept_bytes: int = 0
-    fresh: Fresh | None = None
+    fresh: RolledSnapshot | None = None
     """The snapshot's book, once it is there and still ahead."""

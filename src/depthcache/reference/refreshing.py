@@ -12,7 +12,7 @@ from depthcache.model import Status
 from depthcache.reference.book import BookSide, Tally
 from depthcache.reference.chronology import Chronology
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
-from depthcache.reference.refresh import Fresh, Refresh
+from depthcache.reference.refresh import Refresh, RolledSnapshot
 from depthcache.reference.sequence import Continuity, SnapshotTime, snapshot_time
 from depthcache.reference.transitions import Event
 
@@ -77,7 +77,7 @@ class Refreshing:
         self.check(snapshot)
         if refresh is None or self.last_update_id is None:
             return "not_live"
-        fresh = Fresh(snapshot, limit)
+        fresh = RolledSnapshot(snapshot, limit)
         if not all(fresh.roll(self.continuity, update) for update in refresh.kept):
             return "too_old"
         if fresh.update_id < self.last_update_id:
@@ -125,7 +125,7 @@ class Refreshing:
             self._refresh = None
             self._merge(refresh.fresh, received_ns)
 
-    def _merge(self, fresh: Fresh, now_ns: int) -> None:
+    def _merge(self, fresh: RolledSnapshot, now_ns: int) -> None:
         assert self.last_update_id is not None
         self._on(Event.REFRESHED, now_ns)
         held = (self.bids.levels, self.asks.levels)

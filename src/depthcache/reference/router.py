@@ -17,7 +17,7 @@ from typing import Any
 
 from depthcache.errors import MalformedFrame
 from depthcache.model import SnapshotOutcome, Status
-from depthcache.reference.follow import Follower, Wish
+from depthcache.reference.follow import Follower, FollowSpec
 from depthcache.reference.market import BUFFER_BYTES, Market
 from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
 from depthcache.reference.names import shown
@@ -310,11 +310,11 @@ class Router:
     ) -> Follower:
         """A follower of no market yet."""
         self._followers += 1
-        wish = Wish(
+        spec = FollowSpec(
             mode=mode, levels=levels, interval_ns=interval_ns, start_ns=start_ns, on_stale=on_stale,
             most_items=most_items, most_bytes=most_bytes,
         )  # fmt: skip
-        return Follower(self._followers, wish, self._on_ready if announces else lambda _: None)
+        return Follower(self._followers, spec, self._on_ready if announces else lambda _: None)
 
     def _on_ready(self, follower: int) -> None:
         self._pending.ready[follower] = FollowerReady(follower=follower)

@@ -46,11 +46,11 @@ __all__ = [
     "NODE_LAG_US",
     "RESET_AFTER_US",
     "Continuity",
-    "Held",
+    "DatedId",
     "SnapshotTime",
-    "Verdict",
+    "SequenceCheck",
     "is_plausible",
-    "judge",
+    "check_sequence",
     "looks_reset",
     "snapshot_time",
 ]
@@ -74,7 +74,7 @@ LARGEST_JUMP = 10**12
 """How far a snapshot may be above the diffs that are known: months of USD-M's ids."""
 
 
-class Verdict(Enum):
+class SequenceCheck(Enum):
     """What an update is to a book that holds an id."""
 
     STALE = "stale"  #  all of it is in the book already
@@ -82,7 +82,9 @@ class Verdict(Enum):
     GAP = "gap"  #      updates between the book and it are missing
 
 
-def judge(continuity: Continuity, held_id: int, update: DepthUpdate, *, confirmed: bool) -> Verdict:
+def check_sequence(
+    continuity: Continuity, held_id: int, update: DepthUpdate, *, confirmed: bool
+) -> SequenceCheck:
     """Judge an update against the id of a book.
 
     `confirmed`: a diff has been applied since the snapshot, so `held_id` is the `u` of a diff and
@@ -93,23 +95,23 @@ def judge(continuity: Continuity, held_id: int, update: DepthUpdate, *, confirme
     return judge_chained(held_id, update, confirmed=confirmed)
 
 
-def judge_contiguous(held_id: int, update: DepthUpdate) -> Verdict:
+def judge_contiguous(held_id: int, update: DepthUpdate) -> SequenceCheck:
     """Spot, US, TR: ids are the symbol's own, without holes. Overlaps are harmless."""
     if update.final_update_id <= held_id:
-        return Verdict.STALE
+        return SequenceCheck.STALE
     if update.first_update_id > held_id + 1:
-        return Verdict.GAP
-    return Verdict.NEXT
+        return SequenceCheck.GAP
+    return SequenceCheck.NEXT
 
 
-def judge_chained(held_id: int, update: DepthUpdate, *, confirmed: bool) -> Verdict:
+def judge_chained(held_id: int, update: DepthUpdate, *, confirmed: bool) -> SequenceCheck:
     """Futures, options: ids are shared between symbols, only `pu` tells what came before."""
     assert update.previous_final_update_id is not None  # the market refuses chained diffs without pu
     if update.final_update_id < held_id or (confirmed and update.final_update_id == held_id):
-        return Verdict.STALE
+        return SequenceCheck.STALE
     if update.previous_final_update_id > held_id:
-        return Verdict.GAP
-    return Verdict.NEXT
+        return SequenceCheck.GAP
+    return SequenceCheck.NEXT
 
 
 def looks_reset(update: DepthUpdate, base_time_us: int | None) -> bool:
@@ -127,7 +129,7 @@ def is_plausible(snapshot_id: int, known_id: int | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class DatedId:
     """Up to which id a book was there at which time (exchange's clock, at the latest)."""
 
     update_id: int
@@ -141,7 +143,7 @@ class SnapshotTime:
     earliest_us: int
     latest_us: int
 
-    def is_after(self, held: Held) -> bool:
+    def is_after(self, held: DatedId) -> bool:
         """Whether it was clearly made after the book was at that id."""
         return self.earliest_us > held.latest_us + RESET_AFTER_US
 

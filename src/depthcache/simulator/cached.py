@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from depthcache.simulator.market import ASKS, BIDS, Market
 
-__all__ = ["CachedSnapshots", "Levels", "Taken"]
+__all__ = ["CachedSnapshots", "Levels", "CachedSnapshot"]
 
 Levels: TypeAlias = tuple[list[tuple[int, int]], list[tuple[int, int]]]
 
@@ -22,7 +22,7 @@ _SHOWN_AFTER_NS = (25_000_000_000, 30_000_000_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class CachedSnapshot:
     """The whole book of one moment, best first."""
 
     at_ns: int
@@ -36,24 +36,26 @@ class CachedSnapshots:
 
     def __init__(self, market: Market, now_ns: int, *, seed: str) -> None:
         self._market: Final = market
-        self._dice = random.Random(seed)
+        self._generator = random.Random(seed)
         self._taken = [self._take(now_ns, now_ns)]
         self._next_ns = now_ns - now_ns % _EVERY_NS + _EVERY_NS
 
-    def shown(self, now_ns: int) -> Taken:
+    def shown(self, now_ns: int) -> CachedSnapshot:
         """What REST shows now."""
         return [taken for taken in self._taken if taken.shown_ns <= now_ns][-1]
 
     def on_time(self, now_ns: int) -> None:
         """Take what is due; the market has not changed since the last call."""
         while self._next_ns <= now_ns:
-            shown_ns = self._next_ns + self._dice.randint(*_SHOWN_AFTER_NS)
+            shown_ns = self._next_ns + self._generator.randint(*_SHOWN_AFTER_NS)
             # What was shown before this one was taken will be shown no more once this one is.
             current = [taken for taken in self._taken if taken.shown_ns <= self._next_ns][-1:]
             waiting = [taken for taken in self._taken if taken.shown_ns > self._next_ns]
             self._taken = [*current, *waiting, self._take(self._next_ns, shown_ns)]
             self._next_ns += _EVERY_NS
 
-    def _take(self, at_ns: int, shown_ns: int) -> Taken:
+    def _take(self, at_ns: int, shown_ns: int) -> CachedSnapshot:
         market = self._market
-        return Taken(at_ns, shown_ns, market.last_update_id, (market.levels(BIDS), market.levels(ASKS)))
+        return CachedSnapshot(
+            at_ns, shown_ns, market.last_update_id, (market.levels(BIDS), market.levels(ASKS))
+        )

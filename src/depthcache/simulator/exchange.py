@@ -1,10 +1,11 @@
-"""An invented Binance: markets moved by dice, their streams and snapshots, and faults on request.
+"""An invented Binance: markets moved by a random generator, their streams and snapshots, and faults on
+request.
 
     exchange = SimulatedExchange({"binance.com": ["BTCUSDT"], "binance.com-futures": ["ETHUSDT"]}, seed=1)
 
 Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move when
 somebody first asks for it. Everything that happens is decided by the seed and the times it is asked at.
-Not here: how a market moves (`market`, `place`), what messages look like (`streams`), what requests are
+Not here: how a market moves (`market`, `running`), what messages look like (`streams`), what requests are
 answered (`rest`), what is refused (`limits`, `answers`).
 """
 
@@ -23,12 +24,12 @@ from depthcache.simulator import responses, rest
 from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
-from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, split_target
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, split_target
 from depthcache.simulator.limits import Breaches, Limits
-from depthcache.simulator.listing import Listed, check_status, check_tick, leader, profiles
+from depthcache.simulator.listing import ListedSymbol, check_status, check_tick, leader, profiles
 from depthcache.simulator.market import Ids, Market
 from depthcache.simulator.profiles import Profile, profile_of
-from depthcache.simulator.running_market import LateMessage, Phase, Place, Stream
+from depthcache.simulator.running_market import LateMessage, Phase, RunningMarket, RunningStream
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth
 from depthcache.simulator.trouble import Trouble
@@ -92,11 +93,11 @@ class SimulatedExchange(Exchange):
         self.connects: int = 0
         """Connections that were accepted."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
-        self._marks: Final = rest.Marks()
+        self._id_history: Final = rest.IdHistory()
         self._seed = parse_seed(seed)
         self._epoch_ms = parse_whole(epoch_ms, name="epoch_ms", allowed="milliseconds since 1970", least=0)
         self._history = parse_whole(history, name="history", allowed="changes, 0 or more", least=0)
-        self._listed: dict[str, dict[str, Listed]] = {}
+        self._listed: dict[str, dict[str, ListedSymbol]] = {}
         """By the leader of the venues that have the same books, as are places."""
         self._leaders: dict[str, str] = {}
         self._venues: dict[str, Venue] = {}
@@ -106,13 +107,15 @@ class SimulatedExchange(Exchange):
             self._leaders[venue.name] = leader(venue)
             listed = self._listed.setdefault(leader(venue), {})
             for symbol, profile in profiles(family(venue), given, usual=symbols is None).items():
-                listed.setdefault(venues.parse_symbol(symbol, venue), Listed(profile))
-        self._places: dict[tuple[str, str], Place] = {}
+                listed.setdefault(venues.parse_symbol(symbol, venue), ListedSymbol(profile))
+        self._running: dict[tuple[str, str], RunningMarket] = {}
         self._ids: dict[str, Ids] = {}
         self._sessions: list[LiveSession] = []
         self.limits: Final = Limits()
         """What clients have spent."""
-        self._due: list[tuple[int, int, Place | tuple[Place, Stream] | LateMessage]] = []
+        self._due: list[
+            tuple[int, int, RunningMarket | tuple[RunningMarket, RunningStream] | LateMessage]
+        ] = []
         self._order = count()
         self._now_ns = 0
 
@@ -128,7 +131,7 @@ class SimulatedExchange(Exchange):
 
     def truth(self, venue: str, symbol: str) -> Market:
         """The market itself: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
-        return self._place(self._served(venue), symbol).market
+        return self._running_market(self._served(venue), symbol).market
 
     @property
     def now_ns(self) -> int:
@@ -154,7 +157,7 @@ class SimulatedExchange(Exchange):
         self._now_ns = max(self._now_ns, now_ns)
         while self._due and self._due[0][0] <= now_ns:
             at_ns, _, what = heapq.heappop(self._due)
-            if isinstance(what, Place):
+            if isinstance(what, RunningMarket):
                 self._move(what, at_ns)
             elif isinstance(what, LateMessage):
                 what.send(at_ns)
@@ -163,29 +166,29 @@ class SimulatedExchange(Exchange):
         for session in tuple(self._sessions):
             session.on_time(now_ns, self._time_ms(now_ns))
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         """A GET."""
-        place, clock_ns = self._venues[venue], self._time_ms(now_ns) * _MS_NS
+        running, clock_ns = self._venues[venue], self._time_ms(now_ns) * _MS_NS
         path, asked = split_target(target)
         query = dict(parse_qsl(asked, keep_blank_values=True))
-        weight, answer = self._answer(place, path, query, now_ns)
-        if answer.status == 404:
-            return answer
-        told = self.trouble.refusal(place, now_ns)
+        weight, response = self._response(running, path, query, now_ns)
+        if response.status == 404:
+            return response
+        told = self.trouble.refusal(running, now_ns)
         if told is not None:
             return told
-        others = self.trouble.spent_by_others(place, clock_ns)
-        refusal = self.limits.refusal(place, weight, client, clock_ns, others=others)
+        others = self.trouble.spent_by_others(running, clock_ns)
+        refusal = self.limits.refusal(running, weight, client, clock_ns, others=others)
         if refusal is not None:
             self.breaches.append(f"HTTP {refusal.status} for {target}")
-        answer = answer if refusal is None else refusal
-        headers = {**self.limits.headers(place, client), **answer.headers}
-        slow_ns = round(self.trouble.slow_s.get(place.name, 0.0) * 1e9)
-        return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns + slow_ns)
+        response = response if refusal is None else refusal
+        headers = {**self.limits.headers(running, client), **response.headers}
+        slow_ns = round(self.trouble.slow_s.get(running.name, 0.0) * 1e9)
+        return HttpResponse(response.status, response.body, headers, response.delay_ns + slow_ns)
 
     def accept(
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
-    ) -> LiveSession | HttpAnswer | Cut:
+    ) -> LiveSession | HttpResponse | Cut:
         """A WebSocket handshake."""
         meant = parse_target(target)
         if meant is None:
@@ -197,7 +200,7 @@ class SimulatedExchange(Exchange):
         faults, trouble = self.faults, self.trouble
         told = trouble.refused_connect(now_ns)
         if told is not None or (faults is not None and faults.happens("refuse", now_ns)):
-            return told or HttpAnswer(503, b"Service Unavailable")
+            return told or HttpResponse(503, b"Service Unavailable")
         if trouble.resets_connects(now_ns) or (faults is not None and faults.happens("reset", now_ns)):
             return Cut()
         session = LiveSession(
@@ -273,8 +276,10 @@ class SimulatedExchange(Exchange):
         name, listed = venues.parse_symbol(symbol, served), self._symbols(served)
         if name in listed:
             raise InvalidArgument(name="symbol", value=symbol, allowed=f"one that {venue} does not list")
-        place = self._places.get((self._leaders[served.name], name))
-        listed[name] = Listed(profile or profile_of(family(served), name)) if place is None else place.listed
+        running = self._running.get((self._leaders[served.name], name))
+        listed[name] = (
+            ListedSymbol(profile or profile_of(family(served), name)) if running is None else running.listed
+        )
         listed[name].status = "TRADING"
         for session in tuple(self._sessions):
             self._on_change(session, self._now_ns)
@@ -282,9 +287,9 @@ class SimulatedExchange(Exchange):
     def set_tick(self, venue: str, symbol: str, tick: int) -> None:
         """Change the tick, in units of the profile's price decimals. Levels off the new tick stay until they
         are traded or cancelled, as at Binance. Raises UnknownExchange, InvalidArgument, KeyError."""
-        place = self._place(self._served(venue), symbol)
-        place.listed.profile = check_tick(tick, place.listed.profile)
-        place.market.set_tick(tick)
+        running = self._running_market(self._served(venue), symbol)
+        running.listed.profile = check_tick(tick, running.listed.profile)
+        running.market.set_tick(tick)
 
     def burst(self, venue: str, symbol: str, seconds: float, *, times: float = 10.0) -> None:
         """For so many `seconds` a symbol's market moves `times` as fast. Raises UnknownExchange, KeyError."""
@@ -305,7 +310,7 @@ class SimulatedExchange(Exchange):
 
     def huge_event(self, venue: str, symbol: str, levels: int = 1_000) -> None:
         """The symbol's next event sets so many levels at once. Raises UnknownExchange, KeyError."""
-        self._place(self._served(venue), symbol).huge = levels
+        self._running_market(self._served(venue), symbol).huge = levels
 
     def reset_ids(self, venue: str, symbol: str) -> None:
         """Update ids begin anew, a thousandth of what they were, as when a testnet is reset (about monthly,
@@ -313,59 +318,59 @@ class SimulatedExchange(Exchange):
         still known to the truth. Where symbols share their ids, all of them begin anew. Raises
         UnknownExchange, KeyError.
         """
-        ids = self._place(self._served(venue), symbol).market.ids
+        ids = self._running_market(self._served(venue), symbol).market.ids
         last_id = ids.last
         ids.last //= 1_000
-        for place in self._places.values():
-            if place.market.ids is ids:
-                place.on_new_ids(last_id)
+        for running in self._running.values():
+            if running.market.ids is ids:
+                running.on_new_ids(last_id)
 
     def _begin(self, venue: str, symbol: str, phase: Phase, seconds: float, *, times: float = 1.0) -> None:
         until_ns = self._now_ns + round(seconds * 1e9)
-        self._place(self._served(venue), symbol).begin(phase, until_ns, times=times)
+        self._running_market(self._served(venue), symbol).begin(phase, until_ns, times=times)
 
     # --- markets and streams ------------------------------------------------------------------
 
-    def _move(self, place: Place, at_ns: int) -> None:
-        if place.cached is not None:
-            place.cached.on_time(at_ns)
-        may_begin_anew = self.faults is not None and place.market.ids.last >= _LEAST_TO_BEGIN_ANEW
+    def _move(self, running: RunningMarket, at_ns: int) -> None:
+        if running.cached is not None:
+            running.cached.on_time(at_ns)
+        may_begin_anew = self.faults is not None and running.market.ids.last >= _LEAST_TO_BEGIN_ANEW
         if may_begin_anew and self.faults is not None and self.faults.happens("new_ids", at_ns):
-            self.reset_ids(place.venue.name, place.symbol)
-        changes = place.move(self.faults, at_ns)
+            self.reset_ids(running.venue.name, running.symbol)
+        changes = running.move(self.faults, at_ns)
         if self._evicts_beyond is not None:
-            place.market.evict(self._evicts_beyond)
+            running.market.evict(self._evicts_beyond)
         if self.trouble.lag_s:
-            self._marks.on_event(place, at_ns)
-        for stream in tuple(place.streams.values()):
+            self._id_history.on_event(running, at_ns)
+        for stream in tuple(running.streams.values()):
             if stream.diffs is not None:
                 stream.diffs.on_changes(changes)
             if stream.every_ns == 0:
-                self._say(place, stream, at_ns)
-        self._push(place.next_ns(at_ns), place)
+                self._say(running, stream, at_ns)
+        self._push(running.next_ns(at_ns), running)
 
-    def _flush(self, place: Place, stream: Stream, at_ns: int) -> None:
-        if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
-            place.end(stream)  # it was kept for whoever subscribes while it is late
+    def _flush(self, running: RunningMarket, stream: RunningStream, at_ns: int) -> None:
+        if not stream.listeners and not self.trouble.late_s.get(running.venue.name):
+            running.end(stream)  # it was kept for whoever subscribes while it is late
         if stream.is_over:
             return
-        self._say(place, stream, at_ns)
-        self._push(at_ns + stream.every_ns, (place, stream))
+        self._say(running, stream, at_ns)
+        self._push(at_ns + stream.every_ns, (running, stream))
 
-    def _say(self, place: Place, stream: Stream, at_ns: int) -> None:
-        time_ms, name, fault = self._time_ms(at_ns), place.venue.name, ""
+    def _say(self, running: RunningMarket, stream: RunningStream, at_ns: int) -> None:
+        time_ms, name, fault = self._time_ms(at_ns), running.venue.name, ""
         if stream.diffs is not None:
-            fault = self.trouble.of_next_diff(name, place.symbol) if stream.diffs.is_due else ""
+            fault = self.trouble.of_next_diff(name, running.symbol) if stream.diffs.is_due else ""
             said = stream.diffs.take(time_ms, repeats=self._repeats(fault, at_ns))
         elif stream.kind == "@bookTicker":
-            said = best_ticker(place.venue, place.symbol, place.market, time_ms)
+            said = best_ticker(running.venue, running.symbol, running.market, time_ms)
         else:
             levels = int(stream.kind.partition("@depth")[2].partition("@")[0])
-            said = partial_depth(place.venue, place.symbol, place.market, levels, time_ms)
+            said = partial_depth(running.venue, running.symbol, running.market, levels, time_ms)
         if said is None or (stream.diffs is None and said == stream.said):
             return
         stream.said = said
-        if self.trouble.is_silent(name, place.symbol):
+        if self.trouble.is_silent(name, running.symbol):
             return
         stream.last_ns = max(stream.last_ns, at_ns + round(self.trouble.late_s.get(name, 0.0) * 1e9))
         behind_ns = round(self.trouble.behind_s.get(name, 0.0) * 1e9)
@@ -387,12 +392,12 @@ class SimulatedExchange(Exchange):
         if not session.is_open and session in self._sessions:
             self._sessions.remove(session)
         wanted = set(session.streams)
-        for place in self._places.values():
-            for stream in tuple(place.streams.values()):
+        for running in self._running.values():
+            for stream in tuple(running.streams.values()):
                 if session in stream.listeners and stream.name not in wanted:
                     stream.listeners.remove(session)
-                    if not stream.listeners and not self.trouble.late_s.get(place.venue.name):
-                        place.end(stream)
+                    if not stream.listeners and not self.trouble.late_s.get(running.venue.name):
+                        running.end(stream)
         for name in session.streams:
             self._listen(session, name, now_ns)
 
@@ -401,14 +406,14 @@ class SimulatedExchange(Exchange):
         if found is None:
             return  # acknowledged and silent, as at Binance (measured 2026-10-07)
         venue, symbol, kind, every_ns = found
-        place = self._place(venue, symbol)
-        stream = place.streams.get(name)
+        running = self._running_market(venue, symbol)
+        stream = running.streams.get(name)
         if stream is None:
             is_diff = kind in dict(venue.stream_speeds).values()
-            diffs = Diffs(venue, symbol, place.market) if is_diff else None
-            stream = place.streams[name] = Stream(name, kind, every_ns, diffs)
+            diffs = Diffs(venue, symbol, running.market) if is_diff else None
+            stream = running.streams[name] = RunningStream(name, kind, every_ns, diffs)
             if every_ns:
-                self._push(now_ns - now_ns % every_ns + every_ns, (place, stream))
+                self._push(now_ns - now_ns % every_ns + every_ns, (running, stream))
         if session not in stream.listeners:
             stream.listeners.append(session)
 
@@ -437,10 +442,10 @@ class SimulatedExchange(Exchange):
             return venue, symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
         return None
 
-    def _place(self, venue: Venue, symbol: str) -> Place:
+    def _running_market(self, venue: Venue, symbol: str) -> RunningMarket:
         name = self._leaders[venue.name]
-        place = self._places.get((name, symbol))
-        if place is None:
+        running = self._running.get((name, symbol))
+        if running is None:
             listed, kind = self._symbols(venue)[symbol], family(venue)
             ids = self._ids.setdefault(
                 name + symbol if kind == "spot" else name, Ids(_FIRST_IDS[kind], _ID_STEPS[kind])
@@ -448,15 +453,15 @@ class SimulatedExchange(Exchange):
             seed = f"{self._seed}/{name}/{symbol}"
             market = Market(listed.profile, ids, seed=seed, history=self._history)
             cached = CachedSnapshots(market, self._now_ns, seed=seed) if venue.snapshot_lag_s else None
-            place = self._places[name, symbol] = Place(venue, symbol, market, listed, cached)
-            self._push(self._now_ns + listed.profile.interval_ms * _MS_NS, place)
-        return place
+            running = self._running[name, symbol] = RunningMarket(venue, symbol, market, listed, cached)
+            self._push(self._now_ns + listed.profile.interval_ms * _MS_NS, running)
+        return running
 
     # --- answers ------------------------------------------------------------------------------
 
-    def _answer(
+    def _response(
         self, venue: Venue, path: str, query: Mapping[str, str], now_ns: int
-    ) -> tuple[int, HttpAnswer]:
+    ) -> tuple[int, HttpResponse]:
         """The weight of a request and what is answered."""
         time_ms = self._time_ms(now_ns)
         if path == venue.depth_path:
@@ -470,9 +475,9 @@ class SimulatedExchange(Exchange):
             return venue.exchange_info_weight, rest.info(venue, listed, query, time_ms)
         return 0, responses.no_such_path()
 
-    def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpAnswer]:
+    def _depth(self, venue: Venue, query: Mapping[str, str], now_ns: int) -> tuple[int, HttpResponse]:
         question = responses.depth_question(venue, query)
-        if isinstance(question, HttpAnswer):
+        if isinstance(question, HttpResponse):
             return 1, question
         symbol, limit = question
         weight = venue.snapshot_weight(limit)
@@ -486,23 +491,25 @@ class SimulatedExchange(Exchange):
             return weight, responses.not_trading()
         if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
             return weight, responses.other_status()
-        place = self._place(venue, symbol)
-        held = self._marks.id_of(place, self.trouble.lag_s.get(place.venue.name, 0.0), now_ns)
-        answer = rest.depth(
-            venue, place, limit, self.faults, update_id=held, now_ns=now_ns, epoch_ms=self._epoch_ms
+        running = self._running_market(venue, symbol)
+        held = self._id_history.id_of(running, self.trouble.lag_s.get(running.venue.name, 0.0), now_ns)
+        response = rest.depth(
+            venue, running, limit, self.faults, update_id=held, now_ns=now_ns, epoch_ms=self._epoch_ms
         )
-        return weight, answer
+        return weight, response
 
     def _served(self, name: str) -> Venue:
         return self._venues[venues.venue(name).name]
 
-    def _symbols(self, venue: Venue) -> dict[str, Listed]:
+    def _symbols(self, venue: Venue) -> dict[str, ListedSymbol]:
         return self._listed[self._leaders[venue.name]]
 
     def _time_ms(self, now_ns: int) -> int:
         return self._epoch_ms + now_ns // _MS_NS
 
-    def _push(self, at_ns: int, what: Place | tuple[Place, Stream] | LateMessage) -> None:
+    def _push(
+        self, at_ns: int, what: RunningMarket | tuple[RunningMarket, RunningStream] | LateMessage
+    ) -> None:
         heapq.heappush(self._due, (at_ns, next(self._order), what))
 
 

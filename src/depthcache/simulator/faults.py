@@ -6,7 +6,7 @@
 Every chance is that of one message, one request, one handshake, or one event of a market. From `until_ns` on
 nothing goes wrong any more, so that a test can ask whether all books come back. Each can be had on command,
 too (`trouble`, and the exchange's own methods). Not here: what a fault looks like to the client (`sessions`,
-`place`, `exchange`).
+`running`, `exchange`).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Faults:
     until_ns: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
     """How often each happened."""
-    _dice: random.Random = field(init=False, repr=False, compare=False)
+    _generator: random.Random = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -106,43 +106,43 @@ class Faults:
                 parsed = parse_real(value, name=each.name, allowed=allowed, least=0, most=1)
                 setattr(self, each.name, parsed)
         self.seed = parse_seed(self.seed)
-        self._dice = random.Random(self.seed)
+        self._generator = random.Random(self.seed)
 
     def happens(self, name: str, now_ns: int) -> bool:
         """Whether the fault of that name happens at `now_ns`, on the exchange's clock."""
         chance: float = getattr(self, name)
         if not chance or now_ns < self.from_ns or (self.until_ns is not None and now_ns >= self.until_ns):
             return False
-        if self._dice.random() >= chance:
+        if self._generator.random() >= chance:
             return False
         self.counts[name] = self.counts.get(name, 0) + 1
         return True
 
     def delay_ns(self) -> int:
         """How late something comes."""
-        return int(self._dice.random() * self.late_ns)
+        return int(self._generator.random() * self.late_ns)
 
     def refusal(self) -> tuple[int, int]:
         """HTTP status and code with which a snapshot is refused."""
-        return self._dice.choice((400, 400, 200)), self._dice.choice(
+        return self._generator.choice((400, 400, 200)), self._generator.choice(
             (-1121, -1122, -4108, -4021, -1130, -1102)
         )
 
     def close_code(self) -> int:
         """With which code a connection is closed."""
-        return self._dice.choice((1000, 1001, 1008, 1011))
+        return self._generator.choice((1000, 1001, 1008, 1011))
 
     def share(self) -> float:
         """How much of something: above 0.0, at most 1.0."""
-        return 1.0 - self._dice.random()
+        return 1.0 - self._generator.random()
 
     def between(self, least: int, most: int) -> int:
         """How many of something: `least` to `most`."""
-        return self._dice.randint(least, most)
+        return self._generator.randint(least, most)
 
     def lag(self) -> int:
         """How many single changes a snapshot is old."""
-        return self._dice.randint(1, max(1, self.lag_changes))
+        return self._generator.randint(1, max(1, self.lag_changes))
 
     def end(self) -> None:
         """Nothing goes wrong any more."""

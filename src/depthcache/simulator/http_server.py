@@ -5,7 +5,7 @@ venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M, /
 moves the exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a
 connection.
 A client that does not read is closed (1008) when its queue is full; a recording is told to wait for
-its readers instead (`paced`). What a socket can do wrong is done here: resets instead of answers, frames
+its readers instead (`paced`). What a socket can do wrong is done here: resets instead of responses, frames
 that come in pieces, compression that nobody asked for, a port that does not listen. Not here: what is said
 (the exchange), threads and settings (`server`).
 """
@@ -31,9 +31,9 @@ from aiohttp import WSMsgType, web
 from depthcache import logs, venues
 from depthcache.errors import InvalidArgument
 from depthcache.simulator import responses
-from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Sent, Session, Text
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
 
-__all__ = ["HOST", "Carrier", "Deflate"]
+__all__ = ["HOST", "HttpServer", "Deflate"]
 
 Deflate: TypeAlias = Literal["never", "if_asked", "unasked"]
 """Whether frames are compressed: never, where a client asks for it, or though no client did."""
@@ -62,8 +62,8 @@ _TEXT_FRAME, _COMPRESSED = 0x81, 0x40
 _JSON = "application/json;charset=UTF-8"
 
 
-class Carrier:
-    """`async with Carrier(exchange, port=0)` serves it; `port` is then the port.
+class HttpServer:
+    """`async with HttpServer(exchange, port=0)` serves it; `port` is then the port.
 
     Leaving raises what went wrong in the exchange, if anything did.
     """
@@ -84,7 +84,7 @@ class Carrier:
         self._site: web.TCPSite | None = None
         self._exchange: Final = exchange
         self._paced, self._buffer_bytes = paced, buffer_bytes
-        self._lines: set[_Line] = set()
+        self._lines: set[_Outbox] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._closing = False
@@ -205,15 +205,15 @@ class Carrier:
             logs.client_of_simulator_failed(did=f"{request.method} {target[:_SHOWN]!a}", error=error)
             opened = responses.failed()
         self._deliver()
-        if isinstance(opened, HttpAnswer):
-            return await _answered(opened)
+        if isinstance(opened, HttpResponse):
+            return await _responded(opened)
         if isinstance(opened, Cut):
             _reset(request.transport)
             return web.Response(status=503)  # which nobody reads
         return await self._talk(request, opened)
 
     async def _talk(self, request: web.Request, session: Session) -> web.StreamResponse:
-        line = _Line(session, self._buffer_bytes, self._on_drained, self._deflate)
+        line = _Outbox(session, self._buffer_bytes, self._on_drained, self._deflate)
         try:
             await line.socket.prepare(request)
             line.begin(request)
@@ -232,10 +232,10 @@ class Carrier:
                     session.on_close(monotonic_ns())
                 self._tick()
             await line.end()
-        # A client that left during the handshake gets an answer that nobody reads.
+        # A client that left during the handshake gets a response that nobody reads.
         return line.socket if line.socket.prepared else web.Response(status=400)
 
-    async def _hear(self, line: _Line, message: aiohttp.WSMessage) -> None:
+    async def _hear(self, line: _Outbox, message: aiohttp.WSMessage) -> None:
         """One frame of a client; what it raises ends that client alone."""
         now_ns = self._advance()
         if line.is_over:
@@ -256,7 +256,7 @@ class Carrier:
             self._loop.call_soon(self._tick)
 
 
-class _Line:
+class _Outbox:
     """The way to one client: a queue with an end, and the task that empties it."""
 
     def __init__(
@@ -402,13 +402,13 @@ def _frame_head(first: int, size: int) -> bytes:
     return struct.pack(">BBQ", first, 127, size)
 
 
-async def _answered(answer: HttpAnswer) -> web.Response:
-    if answer.delay_ns:
-        await asyncio.sleep(answer.delay_ns / 1e9)
-    headers = dict(answer.headers)
+async def _responded(response: HttpResponse) -> web.Response:
+    if response.delay_ns:
+        await asyncio.sleep(response.delay_ns / 1e9)
+    headers = dict(response.headers)
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = _JSON
-    return web.Response(status=answer.status, body=answer.body, headers=headers)
+    return web.Response(status=response.status, body=response.body, headers=headers)
 
 
 def _mounts(served: Iterable[str]) -> dict[str, tuple[str, bool]]:

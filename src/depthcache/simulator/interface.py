@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-__all__ = ["Close", "Cut", "Exchange", "HttpAnswer", "Ping", "Sent", "Session", "Text", "split_target"]
+__all__ = ["Close", "Cut", "Exchange", "HttpResponse", "Ping", "Sent", "Session", "Text", "split_target"]
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """An HTTP answer, delivered `delay_ns` after the request. Header names as the exchange sends them."""
+class HttpResponse:
+    """An HTTP response, delivered `delay_ns` after the request. Header names as the exchange sends them."""
 
     status: int
     body: bytes
@@ -96,14 +96,14 @@ class Exchange(Protocol):
         """The symbols of one of them."""
         ...
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         """A GET. `client`: who is charged the weight (the address). Never raises: errors are answers."""
         ...
 
     def accept(
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
-    ) -> Session | HttpAnswer | Cut:
-        """A WebSocket handshake: a session, the answer that refuses it, or a reset without any answer."""
+    ) -> Session | HttpResponse | Cut:
+        """A WebSocket handshake: a session, the response that refuses it, or a reset without any response."""
         ...
 
     def advance(self, now_ns: int) -> None:

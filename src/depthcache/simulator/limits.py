@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from depthcache import venues
-from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.interface import HttpResponse
 from depthcache.simulator.responses import error, weight_headers
 from depthcache.venues import Venue
 
@@ -59,8 +59,8 @@ class Limits:
 
     def refusal(
         self, venue: Venue, weight: int, client: str, clock_ns: int, *, others: int = 0
-    ) -> HttpAnswer | None:
-        """Charge a request; the answer that refuses it, None when it may be answered.
+    ) -> HttpResponse | None:
+        """Charge a request; the response that refuses it, None when it may be answered.
 
         `others`: weight that other programs behind the same address have used in this minute.
         `clock_ns`: nanoseconds since 1970 on the exchange's clock, whose minutes are counted.
@@ -89,8 +89,8 @@ class Limits:
         )
         return self._refused(429, words, (minute + 1) * _MINUTE_NS - clock_ns)
 
-    def connect_refusal(self, venue: Venue, client: str, now_ns: int) -> HttpAnswer | None:
-        """Count a handshake; the answer that refuses it. Its status is not documented; 429 is likely."""
+    def connect_refusal(self, venue: Venue, client: str, now_ns: int) -> HttpResponse | None:
+        """Count a handshake; the response that refuses it. Its status is not documented; 429 is likely."""
         recent = self._connects.setdefault((venue.weight_pool, client), deque())
         while recent and now_ns - recent[0] >= _FIVE_MINUTES_NS:
             recent.popleft()
@@ -115,7 +115,7 @@ class Limits:
     def _account(self, exchange: str, client: str) -> _Account:
         return self._accounts.get((venues.venue(exchange).weight_pool, client), _Account())
 
-    def _banned(self, account: _Account, clock_ns: int) -> HttpAnswer:
+    def _banned(self, account: _Account, clock_ns: int) -> HttpResponse:
         until_ms = account.banned_until_ns // 1_000_000
         words = (
             f"Way too much request weight used; IP banned until {until_ms}. "
@@ -123,7 +123,7 @@ class Limits:
         )
         return self._refused(418, words, account.banned_until_ns - clock_ns)
 
-    def _refused(self, status: int, words: str, wait_ns: int) -> HttpAnswer:
-        answer = error(-1003, words, status=status)
+    def _refused(self, status: int, words: str, wait_ns: int) -> HttpResponse:
+        response = error(-1003, words, status=status)
         retry_after = {"Retry-After": str(-(-wait_ns // 1_000_000_000))}
-        return HttpAnswer(answer.status, answer.body, {**answer.headers, **retry_after})
+        return HttpResponse(response.status, response.body, {**response.headers, **retry_after})

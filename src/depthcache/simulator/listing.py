@@ -22,7 +22,7 @@ from depthcache.simulator.profiles import PROFILES, Profile, profile_of
 from depthcache.simulator.streams import family
 from depthcache.venues import Venue
 
-__all__ = ["Listed", "check_status", "check_tick", "exchange_info", "leader", "profiles"]
+__all__ = ["ListedSymbol", "check_status", "check_tick", "exchange_info", "leader", "profiles"]
 
 _FAR_FUTURE_MS = 4_133_404_800_000
 _LISTED_MS = 1_569_398_400_000
@@ -33,7 +33,7 @@ moves before a futures market opens and once it is settled is assumed."""
 
 
 @dataclass(slots=True, eq=False)
-class Listed:
+class ListedSymbol:
     """One listed symbol."""
 
     profile: Profile
@@ -77,7 +77,7 @@ def check_tick(tick: int, profile: Profile) -> Profile:
 
 
 def exchange_info(
-    venue: Venue, symbols: Mapping[str, Listed], time_ms: int, *, permissions: bool = True
+    venue: Venue, symbols: Mapping[str, ListedSymbol], time_ms: int, *, permissions: bool = True
 ) -> dict[str, object]:
     """The answer as a value. `permissions`: whether spot fills in permissionSets."""
     kind = family(venue)

@@ -1,4 +1,5 @@
-"""An invented market that knows its truth: one book, moved by dice, with every change remembered.
+"""An invented market that knows its truth: one book, moved by a random generator, with every change
+remembered.
 
 Theory of operation. The market changes in events, each of a few or of hundreds of single changes;
 every single change has an update id of its own. Streams gather the changes since their last message
@@ -64,9 +65,9 @@ class Ids:
     step: int = 1
     """Ids grow by 1 to `step`: other symbols take the ones between."""
 
-    def next(self, dice: random.Random) -> int:
+    def next(self, generator: random.Random) -> int:
         """The next id."""
-        self.last += 1 if self.step == 1 else dice.randint(1, self.step)
+        self.last += 1 if self.step == 1 else generator.randint(1, self.step)
         return self.last
 
 
@@ -78,7 +79,7 @@ class Market:
         same market. `history`: single changes that can be walked back."""
         self.profile: Profile = profile
         self.ids: Final = ids
-        self._dice = random.Random(seed)
+        self._generator = random.Random(seed)
         self._book: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self._prices: list[list[int]] = [[], []]
         self._past: deque[Change] = deque(maxlen=history)
@@ -92,7 +93,7 @@ class Market:
         """Where a side that ran empty had its last level."""
         self._fill()
         self._round = self._round_prices()
-        self.last_update_id: int = ids.next(self._dice)
+        self.last_update_id: int = ids.next(self._generator)
         self._oldest_id = self.last_update_id
 
     # --- getters ------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ class Market:
         book = (dict(self._book[BIDS]), dict(self._book[ASKS]))
         self._eras.append(_Era(self._oldest_id, last_id, book, tuple(self._past)))
         self._past.clear()
-        self.last_update_id = self._oldest_id = self.ids.next(self._dice)
+        self.last_update_id = self._oldest_id = self.ids.next(self._generator)
 
     def keep_empty(self, side: int | None) -> None:
         """With the next event all levels of a side go, and none comes; None ends that."""
@@ -188,14 +189,14 @@ class Market:
 
     def move(self, *, prices: int = 0) -> list[Change]:
         """One event: its single changes in the order of their ids. `prices`: so many of them are set at once,
-        from the best ones outwards; 0 leaves that to the dice."""
+        from the best ones outwards; 0 leaves that to the a random generator."""
         made = [*self._ordered()]
         if self._crossing is not None:
             return [*made, *self._quantities()]
         if prices:
             return [*made, *self._many(prices)]
         mean, deviation, kept = self.profile.levels_per_event
-        shock = self._dice.gauss(0.0, deviation * math.sqrt(1 - kept * kept))
+        shock = self._generator.gauss(0.0, deviation * math.sqrt(1 - kept * kept))
         self._burst = kept * self._burst + shock
         count = max(1, round(math.exp(mean + self._burst)))
         while len(made) < count:
@@ -210,7 +211,7 @@ class Market:
         if self._is_crossed and self._crossing is None:
             ask = self.best(ASKS)
             if ask is not None and self._empty != BIDS and self.best(BIDS) is not None:
-                self._crossing = ask + self.profile.tick * self._dice.randint(0, 2)
+                self._crossing = ask + self.profile.tick * self._generator.randint(0, 2)
                 yield self._set(BIDS, self._crossing, self._quantity())
         elif not self._is_crossed and self._crossing is not None:
             price, self._crossing = self._crossing, None
@@ -221,7 +222,7 @@ class Market:
         """Only quantities change."""
         for side in (BIDS, ASKS):
             if self._prices[side]:
-                yield self._set(side, self._dice.choice(self._prices[side]), self._quantity())
+                yield self._set(side, self._generator.choice(self._prices[side]), self._quantity())
 
     def _many(self, count: int) -> Iterator[Change]:
         """So many prices, on both sides in turn; of those that are not held, half are deleted."""
@@ -236,10 +237,10 @@ class Market:
 
     def _one(self) -> Iterator[Change]:
         """One level is touched; the levels that it would cross go first."""
-        dice, profile = self._dice, self.profile
-        side = dice.getrandbits(1)
-        roll = dice.random()
-        if not self._book[side] and self._book[1 - side] and dice.random() < _STAYS_EMPTY:
+        generator, profile = self._generator, self.profile
+        side = generator.getrandbits(1)
+        roll = generator.random()
+        if not self._book[side] and self._book[1 - side] and generator.random() < _STAYS_EMPTY:
             side = 1 - side
         if side == self._empty:
             side = 1 - side
@@ -255,7 +256,7 @@ class Market:
         lack = (profile.levels - len(book)) / profile.levels
         urge = min(max(4 * lack, -0.9), 0.9)
         news, deletes = profile.deletes * (1 + urge), profile.deletes * (1 - urge)
-        roll = dice.random()
+        roll = generator.random()
         if roll < news:
             price = self._free(side, price)
             yield from self._make_way(side, price)
@@ -276,7 +277,7 @@ class Market:
         better = self._beyond(side)
         if other is None or (better < other if side == BIDS else better > other):
             yield self._set(side, better, self._quantity())
-        elif len(self._book[1 - side]) > self.profile.fewest and self._dice.random() < 0.5:
+        elif len(self._book[1 - side]) > self.profile.fewest and self._generator.random() < 0.5:
             yield self._set(1 - side, other, 0)
         elif best is not None:
             yield self._set(side, best, self._quantity())
@@ -292,24 +293,24 @@ class Market:
 
     def _price(self, side: int, roll: float) -> int:
         """Where an update lands."""
-        dice, profile = self._dice, self.profile
+        generator, profile = self._generator, self.profile
         best = self.best(side)
         assert best is not None  # an empty side is filled first
         if roll < profile.inside + profile.at_best:
             return best
-        if dice.random() < profile.far:
-            return dice.choice(self._round[side])
+        if generator.random() < profile.far:
+            return generator.choice(self._round[side])
         touched = self._touched[side]
-        if touched and dice.random() < profile.reuse:
-            price = touched[int(len(touched) * dice.random())]
+        if touched and generator.random() < profile.reuse:
+            price = touched[int(len(touched) * generator.random())]
         else:
-            ticks = max(1, int(profile.body_ticks * math.exp(dice.gauss(0.0, profile.body_sigma))))
+            ticks = max(1, int(profile.body_ticks * math.exp(generator.gauss(0.0, profile.body_sigma))))
             price = best - ticks * profile.tick if side == BIDS else best + ticks * profile.tick
             price = max(price, profile.tick)
             if len(touched) < _REMEMBERED_PRICES:
                 touched.append(price)
             else:
-                touched[dice.randrange(_REMEMBERED_PRICES)] = price
+                touched[generator.randrange(_REMEMBERED_PRICES)] = price
         beyond = price > best if side == BIDS else price < best
         return best if beyond else price
 
@@ -338,7 +339,7 @@ class Market:
         return price - price % self.profile.tick if side == BIDS else price + -price % self.profile.tick
 
     def _quantity(self) -> int:
-        return max(1, round(self.profile.median_quantity * math.exp(self._dice.gauss(0.0, 1.8))))
+        return max(1, round(self.profile.median_quantity * math.exp(self._generator.gauss(0.0, 1.8))))
 
     def _set(self, side: int, price: int, quantity: int) -> Change:
         book, prices = self._book[side], self._prices[side]
@@ -352,7 +353,7 @@ class Market:
             del prices[bisect_left(prices, price)]
             if not prices:
                 self._lonely[side] = price
-        self.last_update_id = self.ids.next(self._dice)
+        self.last_update_id = self.ids.next(self._generator)
         change = Change(self.last_update_id, side, price, quantity, before)
         if len(self._past) == self._past.maxlen:
             self._oldest_id = self._past[0].update_id
@@ -362,7 +363,7 @@ class Market:
     # --- the beginning ------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        profile, dice = self.profile, self._dice
+        profile, generator = self.profile, self._generator
         for side in (BIDS, ASKS):
             price = profile.start_price if side == BIDS else profile.start_price + profile.tick
             step = -profile.tick if side == BIDS else profile.tick
@@ -370,7 +371,7 @@ class Market:
                 if price <= 0:
                     break
                 self._book[side][price] = self._quantity()
-                price += step * max(1, round(profile.gap_ticks * math.exp(dice.gauss(0.0, 0.8))))
+                price += step * max(1, round(profile.gap_ticks * math.exp(generator.gauss(0.0, 0.8))))
             self._prices[side].extend(sorted(self._book[side]))
 
     def _round_prices(self) -> tuple[list[int], list[int]]:

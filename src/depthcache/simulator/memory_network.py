@@ -12,8 +12,8 @@ from itertools import count
 from typing import Any, Final
 
 from depthcache import venues
-from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response, TakesFrames
-from depthcache.simulator.interface import Close, Cut, Exchange, HttpAnswer, Ping, Session, Text
+from depthcache.io.network.interface import Callbacks, Closed, Failure, FrameSink, Network, Response
+from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Session, Text
 
 __all__ = ["MemoryNetwork"]
 
@@ -94,7 +94,7 @@ class MemoryNetwork(Network):
 
     # --- what the runner asks for -----------------------------------------------------------------
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         """Called once before anything else."""
         self._router: Any = router
         self._feed, self._callbacks = router.feed, callbacks
@@ -123,8 +123,8 @@ class MemoryNetwork(Network):
         """GET."""
         venue, target = self._find(url)
         self._waiting.add(request)
-        timeout = Failure(f"no answer within {timeout_s:g} s")
-        self._later(round(timeout_s * _S_NS), lambda: self._on_answer(request, timeout))
+        timeout = Failure(f"no response within {timeout_s:g} s")
+        self._later(round(timeout_s * _S_NS), lambda: self._on_response(request, timeout))
         self._later(self._latency_ns, lambda: self._on_request(request, venue, target))
 
     def wake_at(self, at_ns: int | None) -> None:
@@ -157,7 +157,7 @@ class MemoryNetwork(Network):
             reset = Closed(None, "the connection was reset")
             self._later(self._latency_ns, lambda: self._on_closed(connection, reset))
             return
-        if isinstance(opened, HttpAnswer):
+        if isinstance(opened, HttpResponse):
             headers = {name.lower(): value for name, value in opened.headers.items()}
             words = f"the handshake was answered with HTTP {opened.status}"
             told = {"retry_after": headers.get("retry-after"), "date": headers.get("date")}
@@ -168,10 +168,10 @@ class MemoryNetwork(Network):
         self._later(self._latency_ns, lambda: self._on_open(connection))
 
     def _on_request(self, request: int, venue: str, target: str) -> None:
-        answer = self._exchange.request(venue, target, self._now_ns)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        response = Response(answer.status, headers, answer.body)
-        self._later(answer.delay_ns + self._latency_ns, lambda: self._on_answer(request, response))
+        response = self._exchange.request(venue, target, self._now_ns)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        delivered = Response(response.status, headers, response.body)
+        self._later(response.delay_ns + self._latency_ns, lambda: self._on_response(request, delivered))
 
     def _on_open(self, connection: int) -> None:
         if connection in self._open:
@@ -184,10 +184,10 @@ class MemoryNetwork(Network):
             self._open.remove(connection)
             self._tell(lambda: self._callbacks.on_closed(connection, closed))
 
-    def _on_answer(self, request: int, answer: Response | Failure) -> None:
+    def _on_response(self, request: int, response: Response | Failure) -> None:
         if request in self._waiting:
             self._waiting.remove(request)
-            self._tell(lambda: self._callbacks.on_response(request, answer))
+            self._tell(lambda: self._callbacks.on_response(request, response))
 
     def _on_frame(self, connection: int, text: str) -> None:
         told = connection in self._open and self._feed(connection, text.encode(), self._now_ns)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from depthcache import venues
 from depthcache._native import Router
 from depthcache.arguments import parse_seed, parse_whole
-from depthcache.client.follow import AnyMode, FollowOptions, Stream, parse_wish
+from depthcache.client.follow import AnyMode, FollowOptions, UpdateStream, parse_follow_spec
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
 from depthcache.core.markets.cross_check import Source
@@ -70,8 +70,8 @@ class Pair(OneProcess):
         self._network = MemoryNetwork(exchange, latency_ns=latency_ns)
         self.audits: list[TellAudit] = []
         """Every audit that was asked for and is done."""
-        dice = random.Random(parse_seed(seed))
-        core = ClientCore(self._router, random=dice.random, policy=policy or Policy(), budgets=budgets)
+        generator = random.Random(parse_seed(seed))
+        core = ClientCore(self._router, random=generator.random, policy=policy or Policy(), budgets=budgets)
         self._runner = Runner(
             core,
             self._router,
@@ -119,12 +119,12 @@ class Pair(OneProcess):
 
     def prove(self, exchange: str, symbol: str) -> None:
         """Compare the book of that exchange and symbol with its partial depth and bookTicker, until
-        `end_proof`."""
-        self._runner.start_proof(self._number(exchange, symbol))
+        `end_cross_check`."""
+        self._runner.start_cross_check(self._number(exchange, symbol))
 
-    def end_proof(self, exchange: str, symbol: str) -> Mapping[str, Source]:
+    def end_cross_check(self, exchange: str, symbol: str) -> Mapping[str, Source]:
         """Compare that exchange and symbol no longer; by stream, what was seen."""
-        return self._runner.end_proof(self._number(exchange, symbol))
+        return self._runner.end_cross_check(self._number(exchange, symbol))
 
     def follow(
         self,
@@ -134,7 +134,7 @@ class Pair(OneProcess):
         of: tuple[str, str] | None = None,
         on_ready: Callable[[], None] = lambda: None,
         **options: Unpack[FollowOptions],
-    ) -> Stream:
+    ) -> UpdateStream:
         """Follow one book (`of`: exchange and symbol), or all of them.
 
         `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them.
@@ -143,13 +143,13 @@ class Pair(OneProcess):
         the moment at which a client's consumer would be woken. Raises InvalidArgument, and KeyError for a
         book that is not there.
         """
-        wish = parse_wish(mode, levels, "raise", options)
+        spec = parse_follow_spec(mode, levels, "raise", options)
         followers, markets = self._runner.followers, tuple(self._numbers.values())
         if of is not None:
             venue = venues.venue(of[0])
             markets = (self._numbers[venue.name, venues.parse_symbol(of[1], venue)],)
-        follower = followers.follow(lambda: markets, wish, on_ready, every_book=of is None, announces=True)
-        return Stream(followers, follower, is_single=of is not None)
+        follower = followers.follow(lambda: markets, spec, on_ready, every_book=of is None, announces=True)
+        return UpdateStream(followers, follower, is_single=of is not None)
 
     def run_for(self, seconds: float) -> None:
         """Let so many seconds go by."""

@@ -16,7 +16,7 @@ import msgspec
 from depthcache.client.live_book import Book
 from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot
 from depthcache.model import Level, Outcome
-from depthcache.recording.records import Diff, Snapshot
+from depthcache.recording.records import Diff, RecordedSnapshot
 from depthcache.venues import Venue
 
 __all__ = ["RebuiltBook", "snapshot_body"]
@@ -43,7 +43,7 @@ class RebuiltBook:
         """Where the book is; None before it began."""
         return self._book.last_update_id
 
-    def on_snapshot(self, snapshot: Snapshot) -> None:
+    def on_snapshot(self, snapshot: RecordedSnapshot) -> None:
         """A recorded snapshot; one that is older than the book changes nothing."""
         if self.most_levels is None:
             self.most_levels = snapshot.limit or self._unknown_limit(snapshot.body)
@@ -65,7 +65,7 @@ class RebuiltBook:
             self._book.load_snapshot(self._as_before(diff))
 
     def body(self, limit: int, *, time_ms: int) -> bytes | None:
-        """The depth answer of `limit` levels a side; None while the book cannot be shown."""
+        """The depth response of `limit` levels a side; None while the book cannot be shown."""
         update_id, exact = self._book.last_update_id, self._book.exact
         if update_id is None:
             return None
@@ -103,7 +103,7 @@ def snapshot_body(
     *,
     time_ms: int,
 ) -> bytes:
-    """A depth answer with the keys and their order of that venue (spot docs 2026-07-21; USD-M measured
+    """A depth response with the keys and their order of that venue (spot docs 2026-07-21; USD-M measured
     2026-10-07; COIN-M and options docs 2026-05-28)."""
     is_options = venue.depth_path.startswith("/eapi")
     message: dict[str, object] = {} if is_options else {"lastUpdateId": update_id}

@@ -29,14 +29,14 @@ import msgspec
 from depthcache import venues
 from depthcache.errors import UnreadableRecording
 from depthcache.pickling import OneProcess
-from depthcache.recording import Diff, Frame, Problems, Record, Snapshot, Ticker, read
+from depthcache.recording import Diff, Frame, Problems, Record, RecordedSnapshot, Ticker, read
 from depthcache.recording.origin import family_of_exchange
 from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
-from depthcache.simulator.interface import Exchange, HttpAnswer, Session, split_target
+from depthcache.simulator.interface import Exchange, HttpResponse, Session, split_target
 from depthcache.simulator.playback import Playback, check_speed
-from depthcache.simulator.recorded_session import Listener, StreamKey, diff_stream, stream_key
-from depthcache.simulator.recording_index import Cast, Symbol, VenueCast
+from depthcache.simulator.recorded_session import RecordedSession, StreamKey, diff_stream, stream_key
+from depthcache.simulator.recording_index import RecordingIndex, Symbol, VenueIndex
 
 __all__ = ["RecordedExchange"]
 
@@ -81,13 +81,13 @@ class RecordedExchange(OneProcess, Exchange):
         self.problems: Problems = Problems()
         """Lines that could not be used, as far as the play has read."""
         records = read(files, self.problems)
-        self._cast = Cast(None if exchange is None else venues.venue(exchange))
-        self._listeners: list[Listener] = []
+        self._index = RecordingIndex(None if exchange is None else venues.venue(exchange))
+        self._listeners: list[RecordedSession] = []
         self._pings: dict[int, int] = {}
         self._weights = responses.Weights()
         self._held_since_ns: int | None = None
-        self._play = Playback(self._cast.meet(records), speed=speed, ahead=_AHEAD)
-        if not self._cast.venues:
+        self._play = Playback(self._index.meet(records), speed=speed, ahead=_AHEAD)
+        if not self._index.venues:
             raise UnreadableRecording(path=Path(files[0]), line=None, reason="it begins without market data")
         first_ns = next((each.time_ns for each in self._play.ahead() if each.time_ns is not None), 0)
         self._clock_ms = first_ns // 1_000_000
@@ -101,34 +101,34 @@ class RecordedExchange(OneProcess, Exchange):
 
     def venues(self) -> tuple[str, ...]:
         """The exchange names that the first records are of."""
-        return tuple(self._cast.venues)
+        return tuple(self._index.venues)
 
     def symbols(self, venue: str) -> tuple[str, ...]:
         """The symbols of one of them with diffs or snapshots, as far as they are read."""
-        return tuple(self._cast.venues[venue].symbols)
+        return tuple(self._index.venues[venue].symbols)
 
     # --- what clients do ----------------------------------------------------------------------
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         """A GET of a depth snapshot, exchangeInfo, time or ping."""
-        place, weight = self._cast.venues[venue], 1
+        position, weight = self._index.venues[venue], 1
         path, query = split_target(target)
-        if path == place.venue.depth_path:
-            question = responses.depth_question(place.venue, dict(parse_qsl(query)))
-            if isinstance(question, HttpAnswer):
-                answer = question
+        if path == position.venue.depth_path:
+            question = responses.depth_question(position.venue, dict(parse_qsl(query)))
+            if isinstance(question, HttpResponse):
+                response = question
             else:
-                weight = place.venue.snapshot_weight(question[1])
-                answer = self._snapshot(place, *question, now_ns)
-        elif path == place.venue.exchange_info_path:
-            answer = responses.exchange_info(place.symbols, place.exchange_info, self._clock_ms)
-        elif path == place.venue.time_path:
-            answer = responses.time(self._clock_ms)
-        elif path == place.venue.ping_path:
-            answer = responses.ok(b"{}")
+                weight = position.venue.snapshot_weight(question[1])
+                response = self._snapshot(position, *question, now_ns)
+        elif path == position.venue.exchange_info_path:
+            response = responses.exchange_info(position.symbols, position.exchange_info, self._clock_ms)
+        elif path == position.venue.time_path:
+            response = responses.time(self._clock_ms)
+        elif path == position.venue.ping_path:
+            response = responses.ok(b"{}")
         else:
             return responses.no_such_path()
-        return self._weights.charged(answer, place.venue, weight, client, now_ns)
+        return self._weights.charged(response, position.venue, weight, client, now_ns)
 
     def accept(
         self,
@@ -137,18 +137,18 @@ class RecordedExchange(OneProcess, Exchange):
         now_ns: int,
         *,
         client: str = "client",
-    ) -> Session | HttpAnswer:
+    ) -> Session | HttpResponse:
         """A WebSocket handshake."""
         parsed = parse_target(target)
         if parsed is None:
             return responses.no_such_path()
-        listener = Listener(self._cast.venues[venue].venue, parsed, self._on_change)
+        listener = RecordedSession(self._index.venues[venue].venue, parsed, self._on_change)
         self._listeners.append(listener)
         self._pings[id(listener)] = now_ns + _ping_ns(listener)
         self._on_change(listener, now_ns)
         return listener
 
-    def _on_change(self, listener: Listener, now_ns: int) -> None:
+    def _on_change(self, listener: RecordedSession, now_ns: int) -> None:
         if not listener.is_open:
             self._listeners = [each for each in self._listeners if each is not listener]
             self._pings.pop(id(listener), None)
@@ -156,8 +156,8 @@ class RecordedExchange(OneProcess, Exchange):
             self._play.start(now_ns)
         self._go_on(now_ns)
 
-    def _snapshot(self, place: VenueCast, name: str, limit: int, now_ns: int) -> HttpAnswer:
-        symbol = place.symbols.get(name)
+    def _snapshot(self, position: VenueIndex, name: str, limit: int, now_ns: int) -> HttpResponse:
+        symbol = position.symbols.get(name)
         if symbol is None:
             return responses.unknown_symbol()
         most = symbol.book.most_levels
@@ -166,12 +166,12 @@ class RecordedExchange(OneProcess, Exchange):
         is_first, symbol.is_asked = not symbol.is_asked, True
         self._go_on(now_ns)
         if is_first and symbol.first is not None:
-            if symbol.is_ahead and self._is_wanted(place, name):
+            if symbol.is_ahead and self._is_wanted(position, name):
                 self._skip_to(symbol.first, now_ns)
             if not symbol.is_missed:
                 return responses.ok(symbol.first.body)
         return responses.of_book(
-            place.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms
+            position.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms
         )
 
     # --- the play -----------------------------------------------------------------------------
@@ -217,15 +217,15 @@ class RecordedExchange(OneProcess, Exchange):
         if not isinstance(record, Frame) or not isinstance(record.about, Diff):
             return None
         name = record.about.symbol
-        symbol = self._cast.symbol(record.venue, name)
+        symbol = self._index.symbol(record.venue, name)
         is_unasked = symbol.unasked >= _UNASKED and not symbol.is_asked
-        return symbol if is_unasked and self._is_wanted(self._cast.venue(record.venue), name) else None
+        return symbol if is_unasked and self._is_wanted(self._index.venue(record.venue), name) else None
 
-    def _is_wanted(self, place: VenueCast, name: str) -> bool:
+    def _is_wanted(self, position: VenueIndex, name: str) -> bool:
         key = diff_stream(name)
-        return any(each.venue.name == place.venue.name and each.wants(key) for each in self._listeners)
+        return any(each.venue.name == position.venue.name and each.wants(key) for each in self._listeners)
 
-    def _skip_to(self, snapshot: Snapshot, now_ns: int) -> None:
+    def _skip_to(self, snapshot: RecordedSnapshot, now_ns: int) -> None:
         if self._play.find(lambda record: record is snapshot) is None:
             return
         while self._play_one() is not snapshot:
@@ -239,8 +239,8 @@ class RecordedExchange(OneProcess, Exchange):
             self._clock_ms = record.time_ns // 1_000_000
         if isinstance(record, Frame):
             self._play_frame(record)
-        elif isinstance(record, Snapshot):
-            symbol = self._cast.symbol(record.venue, record.symbol or "")
+        elif isinstance(record, RecordedSnapshot):
+            symbol = self._index.symbol(record.venue, record.symbol or "")
             symbol.is_ahead = symbol.is_ahead and record is not symbol.first
             symbol.book.on_snapshot(record)
         return record
@@ -249,13 +249,13 @@ class RecordedExchange(OneProcess, Exchange):
         key, about = _key(frame), frame.about
         if key is None:
             return
-        place = self._cast.venue(frame.venue)
-        symbol = place.symbols[about.symbol] if isinstance(about, Diff) else None
+        position = self._index.venue(frame.venue)
+        symbol = position.symbols[about.symbol] if isinstance(about, Diff) else None
         if symbol is not None and frame.stream != symbol.stream:
             return  # the same diffs at another speed
         payload = _payload(frame)
         heard = [
-            each.on_data(key, payload) for each in self._listeners if each.venue.name == place.venue.name
+            each.on_data(key, payload) for each in self._listeners if each.venue.name == position.venue.name
         ]
         if symbol is not None and isinstance(about, Diff):
             symbol.has_diffs = True
@@ -287,5 +287,5 @@ def _payload(frame: Frame) -> str:
     return payload.decode("utf-8", "replace")
 
 
-def _ping_ns(listener: Listener) -> int:
+def _ping_ns(listener: RecordedSession) -> int:
     return round(listener.venue.ping_interval_s * 1e9)

@@ -14,7 +14,7 @@ from depthcache.simulator.commands import Commands, Target, request_ids
 from depthcache.simulator.interface import Ping, Sent, Session, Text
 from depthcache.venues import Venue
 
-__all__ = ["Listener", "diff_stream", "stream_key"]
+__all__ = ["RecordedSession", "diff_stream", "stream_key"]
 
 StreamKey = str
 
@@ -34,12 +34,14 @@ def stream_key(stream: str) -> StreamKey:
     return f"{symbol.translate(_LOWER)}@{kind}"
 
 
-class Listener(Session):
+class RecordedSession(Session):
     """A connection to a recorded exchange. Message limits are not enforced."""
 
     is_dead = False
 
-    def __init__(self, venue: Venue, target: Target, on_change: Callable[[Listener, int], None]) -> None:
+    def __init__(
+        self, venue: Venue, target: Target, on_change: Callable[[RecordedSession, int], None]
+    ) -> None:
         self.venue: Final = venue
         self.is_open: bool = True
         self._on_change = on_change

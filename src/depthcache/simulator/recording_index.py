@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from depthcache.recording import Answer, Diff, Frame, Record, Snapshot
+from depthcache.recording import Diff, Frame, Record, RecordedResponse, RecordedSnapshot
 from depthcache.recording.origin import venue_of_family
 from depthcache.simulator.rebuilt import RebuiltBook
 from depthcache.venues import Venue
 
-__all__ = ["Cast", "Symbol", "VenueCast"]
+__all__ = ["RecordingIndex", "Symbol", "VenueIndex"]
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +22,7 @@ class Symbol:
     """What is known of one symbol."""
 
     book: RebuiltBook
-    first: Snapshot | None = None
+    first: RecordedSnapshot | None = None
     """The recorded snapshot that the first request gets; None where it was not read in time."""
     first_diff: Diff | None = None
     stream: str | None = None
@@ -40,7 +40,7 @@ class Symbol:
 
 
 @dataclass(slots=True, eq=False)
-class VenueCast:
+class VenueIndex:
     """What is known of one venue."""
 
     venue: Venue
@@ -48,13 +48,13 @@ class VenueCast:
     exchange_info: bytes | None = None
 
 
-class Cast:
+class RecordingIndex:
     """All venues of a recording. Every record goes through `meet` once, when it is read."""
 
     def __init__(self, served_as: Venue | None) -> None:
         """`served_as`: the venue of everything, where the user has said so."""
         self._served_as = served_as
-        self.venues: dict[str, VenueCast] = {}
+        self.venues: dict[str, VenueIndex] = {}
 
     def meet(self, records: Iterator[Record]) -> Iterator[Record]:
         """The same records; each is known here before anybody gets it."""
@@ -62,21 +62,21 @@ class Cast:
             if isinstance(record, Frame):
                 if isinstance(record.about, Diff):
                     self._meet_diff(record, record.about)
-            elif isinstance(record, Snapshot):
+            elif isinstance(record, RecordedSnapshot):
                 symbol = self.symbol(record.venue, record.symbol or "")
                 if symbol.first is None and not symbol.has_diffs:
                     symbol.first = record
                     symbol.book.on_snapshot(record)
-            elif isinstance(record, Answer):
+            elif isinstance(record, RecordedResponse):
                 self._meet_answer(record)
             yield record
 
-    def venue(self, family: str | None) -> VenueCast:
+    def venue(self, family: str | None) -> VenueIndex:
         """The venue of a family word; spot where the recording does not tell."""
         venue = self._served_as or venue_of_family(family or "spot")
         found = self.venues.get(venue.name)
         if found is None:
-            found = self.venues[venue.name] = VenueCast(venue)
+            found = self.venues[venue.name] = VenueIndex(venue)
         return found
 
     def symbol(self, family: str | None, name: str) -> Symbol:
@@ -92,7 +92,7 @@ class Cast:
         if symbol.first_diff is None:
             symbol.first_diff, symbol.stream = diff, frame.stream
 
-    def _meet_answer(self, answer: Answer) -> None:
-        place = self.venue(answer.venue)
-        if place.exchange_info is None and urlsplit(answer.url).path.endswith("/exchangeInfo"):
-            place.exchange_info = answer.body
+    def _meet_answer(self, response: RecordedResponse) -> None:
+        place = self.venue(response.venue)
+        if place.exchange_info is None and urlsplit(response.url).path.endswith("/exchangeInfo"):
+            place.exchange_info = response.body

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from depthcache.errors import InvalidArgument
 from depthcache.recording import Diff
-from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.interface import HttpResponse
 from depthcache.simulator.rebuilt import RebuiltBook, snapshot_body
 from depthcache.venues import Venue
 
@@ -46,15 +46,17 @@ class Weights:
         self._minute = -1
         self._used: dict[tuple[str, str], int] = {}
 
-    def charged(self, answer: HttpAnswer, venue: Venue, weight: int, client: str, now_ns: int) -> HttpAnswer:
+    def charged(
+        self, response: HttpResponse, venue: Venue, weight: int, client: str, now_ns: int
+    ) -> HttpResponse:
         """The same answer with the header that tells what was used."""
         if now_ns // _MINUTE_NS != self._minute:
             self._minute = now_ns // _MINUTE_NS
             self._used.clear()
         key = (venue.weight_pool, client)
         self._used[key] = self._used.get(key, 0) + weight
-        headers = {**answer.headers, **weight_headers(venue, self._used[key])}
-        return HttpAnswer(answer.status, answer.body, headers, answer.delay_ns)
+        headers = {**response.headers, **weight_headers(venue, self._used[key])}
+        return HttpResponse(response.status, response.body, headers, response.delay_ns)
 
 
 def weight_headers(venue: Venue, used: int) -> dict[str, str]:
@@ -63,8 +65,8 @@ def weight_headers(venue: Venue, used: int) -> dict[str, str]:
     return headers | ({"X-MBX-USED-WEIGHT": str(used)} if venue.continuity == "contiguous" else {})
 
 
-def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | HttpAnswer:
-    """Symbol and limit of a depth request, or the answer that refuses it."""
+def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | HttpResponse:
+    """Symbol and limit of a depth request, or the response that refuses it."""
     symbol = query.get("symbol", "")
     if not symbol:
         return error(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
@@ -86,7 +88,7 @@ def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | 
 
 def of_book(
     venue: Venue, name: str, book: RebuiltBook, first_diff: Diff | None, limit: int, *, time_ms: int
-) -> HttpAnswer:
+) -> HttpResponse:
     """The rebuilt book; before anything was played, an empty book right before the first diff."""
     body = book.body(limit, time_ms=time_ms)
     if body is None and book.last_update_id is None and first_diff is not None:
@@ -100,7 +102,7 @@ def of_book(
     return ok(body)
 
 
-def exchange_info(symbols: Iterable[str], recorded: bytes | None, time_ms: int) -> HttpAnswer:
+def exchange_info(symbols: Iterable[str], recorded: bytes | None, time_ms: int) -> HttpResponse:
     """The recorded answer, else the least that is true."""
     if recorded is not None:
         return ok(recorded)
@@ -109,51 +111,51 @@ def exchange_info(symbols: Iterable[str], recorded: bytes | None, time_ms: int) 
     return ok(_json(info))
 
 
-def time(time_ms: int) -> HttpAnswer:
+def time(time_ms: int) -> HttpResponse:
     """The time."""
     return ok(_json({"serverTime": time_ms}))
 
 
-def ok(body: bytes) -> HttpAnswer:
+def ok(body: bytes) -> HttpResponse:
     """A good answer."""
-    return HttpAnswer(200, body)
+    return HttpResponse(200, body)
 
 
-def unknown_symbol() -> HttpAnswer:
+def unknown_symbol() -> HttpResponse:
     """The recording has nothing of it."""
     return error(-1121, "Invalid symbol.")
 
 
-def not_trading() -> HttpAnswer:
+def not_trading() -> HttpResponse:
     """A futures market before it opens (USD-M error codes, 2026-05-28)."""
     return error(-4108, "Symbol is on delivering or delivered or settling or closed or pre-trading.")
 
 
-def other_status() -> HttpAnswer:
+def other_status() -> HttpResponse:
     """`symbolStatus` was asked and is another one (spot docs, change log 2025-10-28)."""
     return error(-1220, "The symbol's status does not match the requested symbolStatus.")
 
 
-def not_recorded(most: int) -> HttpAnswer:
+def not_recorded(most: int) -> HttpResponse:
     """More levels were asked than the recorded snapshot shows; fewer would look like a whole side."""
     return error(
         -1130, f"Data sent for parameter 'limit' is not valid: this recording knows {most} levels a side."
     )
 
 
-def no_such_path() -> HttpAnswer:
+def no_such_path() -> HttpResponse:
     """Nothing is served there."""
-    return HttpAnswer(404, b"")
+    return HttpResponse(404, b"")
 
 
-def failed() -> HttpAnswer:
+def failed() -> HttpResponse:
     """Something here raised."""
     return error(-1000, "An unknown error occurred while processing the request.", status=500)
 
 
-def error(code: int, words: str, *, status: int = 400) -> HttpAnswer:
+def error(code: int, words: str, *, status: int = 400) -> HttpResponse:
     """An error as Binance writes it."""
-    return HttpAnswer(status, _json({"code": code, "msg": words}))
+    return HttpResponse(status, _json({"code": code, "msg": words}))
 
 
 def _json(value: object) -> bytes:

@@ -12,40 +12,42 @@ from typing import cast
 from depthcache.simulator import responses
 from depthcache.simulator.cached import Levels
 from depthcache.simulator.faults import Faults
-from depthcache.simulator.interface import HttpAnswer
-from depthcache.simulator.listing import Listed, exchange_info
+from depthcache.simulator.interface import HttpResponse
+from depthcache.simulator.listing import ListedSymbol, exchange_info
 from depthcache.simulator.market import ASKS, BIDS
-from depthcache.simulator.running_market import Place
+from depthcache.simulator.running_market import RunningMarket
 from depthcache.simulator.streams import family, snapshot
 from depthcache.venues import Venue
 
-__all__ = ["Marks", "depth", "info"]
+__all__ = ["IdHistory", "depth", "info"]
 
 
-class Marks:
+class IdHistory:
     """At which id a market was at which time: what nodes behind show. Kept from the first `lag` on."""
 
     def __init__(self) -> None:
-        self._marks: dict[Place, list[tuple[int, int]]] = {}
+        self._id_history: dict[RunningMarket, list[tuple[int, int]]] = {}
 
-    def on_event(self, place: Place, at_ns: int) -> None:
+    def on_event(self, running: RunningMarket, at_ns: int) -> None:
         """The market has reached another id."""
-        self._marks.setdefault(place, []).append((at_ns, place.market.last_update_id))
+        self._id_history.setdefault(running, []).append((at_ns, running.market.last_update_id))
 
-    def id_of(self, place: Place, lag_s: float, now_ns: int) -> int:
+    def id_of(self, running: RunningMarket, lag_s: float, now_ns: int) -> int:
         """The id of the book that snapshots show: the newest, or that of a node so far behind."""
-        marks = self._marks.get(place, [])
-        if not lag_s or not marks:
-            return place.market.shown_id
+        id_history = self._id_history.get(running, [])
+        if not lag_s or not id_history:
+            return running.market.shown_id
         behind_ns = now_ns - round(lag_s * 1e9)
-        return next((held for at_ns, held in reversed(marks) if at_ns <= behind_ns), marks[0][1])
+        return next((held for at_ns, held in reversed(id_history) if at_ns <= behind_ns), id_history[0][1])
 
 
-def info(venue: Venue, listed: Mapping[str, Listed], query: Mapping[str, str], time_ms: int) -> HttpAnswer:
+def info(
+    venue: Venue, listed: Mapping[str, ListedSymbol], query: Mapping[str, str], time_ms: int
+) -> HttpResponse:
     """exchangeInfo of the asked symbols; futures and options do not look at what is asked."""
     if family(venue) == "spot":
         wanted = _wanted(query)
-        if isinstance(wanted, HttpAnswer):
+        if isinstance(wanted, HttpResponse):
             return wanted
         if wanted is not None:
             if any(name not in listed for name in wanted):
@@ -55,8 +57,8 @@ def info(venue: Venue, listed: Mapping[str, Listed], query: Mapping[str, str], t
     return responses.ok(json.dumps(told, ensure_ascii=False).encode())
 
 
-def _wanted(query: Mapping[str, str]) -> list[str] | HttpAnswer | None:
-    """The symbols that exchangeInfo is asked for, None for all, or the answer that refuses the question."""
+def _wanted(query: Mapping[str, str]) -> list[str] | HttpResponse | None:
+    """The symbols that exchangeInfo is asked for, None for all, or the response that refuses the question."""
     for name in ("symbol", "symbols"):
         if query.get(name) == "":
             return responses.error(-1105, f"Parameter '{name}' was empty.")
@@ -81,43 +83,43 @@ def _wanted(query: Mapping[str, str]) -> list[str] | HttpAnswer | None:
 
 def depth(
     venue: Venue,
-    place: Place,
+    running: RunningMarket,
     limit: int,
     faults: Faults | None,
     *,
     update_id: int,
     now_ns: int,
     epoch_ms: int,
-) -> HttpAnswer:
+) -> HttpResponse:
     """A snapshot; `update_id`: of the book that is shown, where no fault and no cache has another one."""
-    market, symbol, delay_ns = place.market, place.symbol, 0
+    market, symbol, delay_ns = running.market, running.symbol, 0
     if faults is not None:
         if faults.happens("fail", now_ns):
-            return HttpAnswer(503, b"Service Unavailable.")
+            return HttpResponse(503, b"Service Unavailable.")
         if faults.happens("refused", now_ns):
             status, code = faults.refusal()
             return responses.error(code, "Refused: 'limit' or anything else.", status=status)
         if faults.happens("html", now_ns):
-            return HttpAnswer(502, b"<html><body>Bad Gateway</body></html>")
+            return HttpResponse(502, b"<html><body>Bad Gateway</body></html>")
         if faults.happens("lagging", now_ns):
             update_id = market.id_before(faults.lag())
         if faults.happens("slow", now_ns):
             delay_ns = faults.delay_ns()
     at_ns, sides = now_ns, None
-    if place.cached is not None:
-        place.cached.on_time(now_ns)
-        taken = place.cached.shown(now_ns)
+    if running.cached is not None:
+        running.cached.on_time(now_ns)
+        taken = running.cached.shown(now_ns)
         update_id, at_ns = taken.update_id, taken.at_ns
         sides = (taken.sides[BIDS][:limit], taken.sides[ASKS][:limit])
-    sides = sides or _sides(place, update_id, limit)
+    sides = sides or _sides(running, update_id, limit)
     time_ms = epoch_ms + at_ns // 1_000_000
-    return HttpAnswer(
+    return HttpResponse(
         200, snapshot(venue, symbol, market, sides, update_id=update_id, time_ms=time_ms), delay_ns=delay_ns
     )
 
 
-def _sides(place: Place, update_id: int, limit: int) -> Levels:
-    market = place.market
+def _sides(running: RunningMarket, update_id: int, limit: int) -> Levels:
+    market = running.market
     if update_id == market.shown_id:
         return market.levels(BIDS, limit), market.levels(ASKS, limit)
     bids, asks = market.sides_at(update_id)

@@ -11,13 +11,13 @@ from enum import Enum
 
 from depthcache.simulator.cached import CachedSnapshots
 from depthcache.simulator.faults import Faults
-from depthcache.simulator.listing import Listed
+from depthcache.simulator.listing import ListedSymbol
 from depthcache.simulator.market import Change, Market
 from depthcache.simulator.sessions import LiveSession
 from depthcache.simulator.streams import Diffs
 from depthcache.venues import Venue
 
-__all__ = ["LateMessage", "Phase", "Place", "Stream"]
+__all__ = ["LateMessage", "Phase", "RunningMarket", "RunningStream"]
 
 _HUGE = (500, 1_000)
 """Levels of a huge event."""
@@ -36,7 +36,7 @@ class Phase(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class RunningStream:
     """One stream that somebody listens to."""
 
     name: str
@@ -54,7 +54,7 @@ class Stream:
 class LateMessage:
     """A message of a stream that may be sent late."""
 
-    stream: Stream
+    stream: RunningStream
     said: str
     fault: str
     behind_ns: int
@@ -66,15 +66,15 @@ class LateMessage:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class RunningMarket:
     """One running market, of all venues that have the same books."""
 
     venue: Venue
     symbol: str
     market: Market
-    listed: Listed
+    listed: ListedSymbol
     cached: CachedSnapshots | None
-    streams: dict[str, Stream] = field(default_factory=dict)
+    streams: dict[str, RunningStream] = field(default_factory=dict)
     huge: int = 0
     """Levels of the next event, where that is ordered."""
     times: float = 1.0
@@ -87,7 +87,7 @@ class Place:
         if phase is Phase.BURST:
             self.times = times
 
-    def end(self, stream: Stream) -> None:
+    def end(self, stream: RunningStream) -> None:
         """Nobody listens to a stream any more."""
         stream.is_over = True
         if self.streams.get(stream.name) is stream:

@@ -3,7 +3,7 @@
     with depthcache.simulator.serve(seed=1) as server:
         depthcache.connect("binance.com", ["BTCUSDT"], settings=server.settings)
 
-Not here: sockets (`carrier`), what is said on them (`exchange`, `recorded`).
+Not here: sockets (`http_server`), what is said on them (`exchange`, `recorded`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 from depthcache.simulator.certificate import OwnCertificate
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
-from depthcache.simulator.http_server import BUFFER_BYTES, HOST, Carrier, Deflate
+from depthcache.simulator.http_server import BUFFER_BYTES, HOST, Deflate, HttpServer
 from depthcache.simulator.interface import Exchange
 from depthcache.simulator.recorded import RecordedExchange
 from depthcache.simulator.truth import Sides, Truth
@@ -88,18 +88,18 @@ class Server(OneProcess):
         if self._certificate is not None:
             tls, ca_file = self._certificate.context, self._certificate.ca_file
         context = tls if isinstance(tls, ssl.SSLContext) else None
-        self._carrier = Carrier(
+        self._http_server = HttpServer(
             exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=context, deflate=deflate
         )
-        self._thread = LoopThread(self._carrier, name="depthcache exchange")
+        self._thread = LoopThread(self._http_server, name="depthcache exchange")
         try:
             self._thread.start()
         except BaseException:
             self._remove_certificate()
             raise
         s = "" if context is None else "s"
-        self.url: str = f"http{s}://{HOST}:{self._carrier.port}"
-        places = {name: f"{HOST}:{self._carrier.port}/{name}" for name in exchange.venues()}
+        self.url: str = f"http{s}://{HOST}:{self._http_server.port}"
+        places = {name: f"{HOST}:{self._http_server.port}/{name}" for name in exchange.venues()}
         endpoints = {
             name: Endpoints(rest=f"http{s}://{place}", websocket=f"ws{s}://{place}")
             for name, place in places.items()
@@ -153,7 +153,7 @@ class Server(OneProcess):
     def listen(self, *, on: bool) -> None:
         """Take connections (`on`), or refuse them from now on. Open WebSockets stay."""
         try:
-            self._thread.call(lambda: self._carrier.listen(on=on))
+            self._thread.call(lambda: self._http_server.listen(on=on))
         except LoopEnded:
             raise UsageError("this server is closed") from None
 

@@ -35,7 +35,7 @@ _DATA_ROUTES = ("", "public")
 
 
 class LiveSession(Session):
-    """Made by the exchange, which calls `send`, `ping` and `check`; the carrier calls the rest."""
+    """Made by the exchange, which calls `send`, `ping` and `check`; the http_server calls the rest."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from typing import TypeVar
 from depthcache import venues
 from depthcache.errors import InvalidArgument
 from depthcache.simulator import responses
-from depthcache.simulator.interface import HttpAnswer
+from depthcache.simulator.interface import HttpResponse
 from depthcache.venues import Venue
 
 __all__ = ["Trouble"]
@@ -61,14 +61,14 @@ class Trouble:
     """How many of the next SUBSCRIBEs of a venue are answered with an error."""
     _next: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
     """What happens to a symbol's next diffs."""
-    _refused: dict[str, tuple[int, HttpAnswer]] = field(default_factory=dict)
-    refused_snapshots: dict[tuple[str, str], deque[HttpAnswer]] = field(default_factory=dict)
-    """Venue and symbol to the answers that its next depth requests get."""
+    _refused: dict[str, tuple[int, HttpResponse]] = field(default_factory=dict)
+    refused_snapshots: dict[tuple[str, str], deque[HttpResponse]] = field(default_factory=dict)
+    """Venue and symbol to the responses that its next depth requests get."""
     unlisted: dict[tuple[str, str], int] = field(default_factory=dict)
     """Venue and symbol to how many of the next lists come from a node that does not know it."""
     refused_connects: int = 0
     """How many handshakes were refused."""
-    _no_connects: HttpAnswer | None = None
+    _no_connects: HttpResponse | None = None
     _no_connects_until_ns: int = 0
     _resets_until_ns: int = 0
 
@@ -130,34 +130,34 @@ class Trouble:
 
     def forbid(self, venue: str, seconds: float, now_ns: int) -> None:
         """403 with a page of HTML, as the firewall in front of the exchange answers."""
-        self._refuse(venue, seconds, now_ns, HttpAnswer(403, _HTML), told=False)
+        self._refuse(venue, seconds, now_ns, HttpResponse(403, _HTML), told=False)
 
     def not_here(self, venue: str, seconds: float, now_ns: int) -> None:
         """451: not served in this region."""
-        self._refuse(venue, seconds, now_ns, HttpAnswer(451, _HTML), told=False)
+        self._refuse(venue, seconds, now_ns, HttpResponse(451, _HTML), told=False)
 
     def outage(self, venue: str, seconds: float, now_ns: int) -> None:
         """503 to every request, and no connection can be made."""
-        self._refuse(venue, seconds, now_ns, HttpAnswer(503, b"Service Unavailable."), told=False)
+        self._refuse(venue, seconds, now_ns, HttpResponse(503, b"Service Unavailable."), told=False)
         self.refuse_connects(seconds, now_ns)
 
     def refuse_connects(self, seconds: float, now_ns: int, *, status: int = 503, told: bool = False) -> None:
         """No connection can be made: handshakes are answered with that HTTP `status`. `told`: with a
         Retry-After of the seconds that are left."""
         headers = {"Retry-After": "1"} if told else {}
-        self._no_connects = HttpAnswer(status, b"Service Unavailable", headers)
+        self._no_connects = HttpResponse(status, b"Service Unavailable", headers)
         self._no_connects_until_ns = now_ns + round(seconds * _S_NS)
 
     def refuse_snapshots(
         self, venue: str, symbol: str, code: int, count: int = 1, *, words: str = "", status: int = 400
     ) -> None:
         """The next depth requests of a symbol are refused with that `code` and `words`, whatever is true."""
-        answer = responses.error(code, words or _WORDS.get(code, "Refused."), status=status)
+        response = responses.error(code, words or _WORDS.get(code, "Refused."), status=status)
         key = (venues.venue(venue).name, symbol)
-        self.refused_snapshots.setdefault(key, deque()).extend([answer] * count)
+        self.refused_snapshots.setdefault(key, deque()).extend([response] * count)
 
     def unlist(self, venue: str, symbol: str, count: int = 1) -> None:
-        """The next answers of exchangeInfo come from a node that does not know the symbol."""
+        """The next responses of exchangeInfo come from a node that does not know the symbol."""
         self.unlisted[venues.venue(venue).name, symbol] = count
 
     def reset_connects(self, seconds: float, now_ns: int) -> None:
@@ -178,22 +178,22 @@ class Trouble:
 
     # --- asked by the exchange ------------------------------------------------------------------
 
-    def refusal(self, venue: Venue, now_ns: int) -> HttpAnswer | None:
-        """The answer to every request of a venue's pool now, if there is one."""
-        until_ns, answer = self._refused.get(venue.weight_pool, (0, None))
-        return None if answer is None or now_ns >= until_ns else _timed(answer, until_ns, now_ns)
+    def refusal(self, venue: Venue, now_ns: int) -> HttpResponse | None:
+        """The response to every request of a venue's pool now, if there is one."""
+        until_ns, response = self._refused.get(venue.weight_pool, (0, None))
+        return None if response is None or now_ns >= until_ns else _timed(response, until_ns, now_ns)
 
-    def refused_connect(self, now_ns: int) -> HttpAnswer | None:
-        """The answer to a handshake now, if no connection can be made."""
+    def refused_connect(self, now_ns: int) -> HttpResponse | None:
+        """The response to a handshake now, if no connection can be made."""
         until_ns = self._no_connects_until_ns
-        answer = self._no_connects
-        if answer is None or now_ns >= until_ns:
+        response = self._no_connects
+        if response is None or now_ns >= until_ns:
             return None
         self.refused_connects += 1
-        return _timed(answer, until_ns, now_ns)
+        return _timed(response, until_ns, now_ns)
 
-    def refused_snapshot(self, venue: str, symbol: str) -> HttpAnswer | None:
-        """The answer to a depth request that came now, if it is refused."""
+    def refused_snapshot(self, venue: str, symbol: str) -> HttpResponse | None:
+        """The response to a depth request that came now, if it is refused."""
         ordered = self.refused_snapshots.get((venue, symbol))
         return ordered.popleft() if ordered else None
 
@@ -231,16 +231,16 @@ class Trouble:
     # --- inside -------------------------------------------------------------------------------
 
     def _refuse(
-        self, venue: str, seconds: float, now_ns: int, answer: HttpAnswer, *, told: bool = True
+        self, venue: str, seconds: float, now_ns: int, response: HttpResponse, *, told: bool = True
     ) -> None:
         if told:
-            answer = HttpAnswer(answer.status, answer.body, {**answer.headers, "Retry-After": "1"})
-        self._refused[venues.venue(venue).weight_pool] = (now_ns + round(seconds * _S_NS), answer)
+            response = HttpResponse(response.status, response.body, {**response.headers, "Retry-After": "1"})
+        self._refused[venues.venue(venue).weight_pool] = (now_ns + round(seconds * _S_NS), response)
 
 
-def _timed(answer: HttpAnswer, until_ns: int, now_ns: int) -> HttpAnswer:
-    """The answer, with the seconds that are left where it tells them."""
-    if "Retry-After" not in answer.headers:
-        return answer
+def _timed(response: HttpResponse, until_ns: int, now_ns: int) -> HttpResponse:
+    """The response, with the seconds that are left where it tells them."""
+    if "Retry-After" not in response.headers:
+        return response
     left_s = -(-(until_ns - now_ns) // _S_NS)
-    return HttpAnswer(answer.status, answer.body, {**answer.headers, "Retry-After": str(left_s)})
+    return HttpResponse(response.status, response.body, {**response.headers, "Retry-After": str(left_s)})

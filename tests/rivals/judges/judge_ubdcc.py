@@ -70,8 +70,8 @@ def started(folder: Path, work: Task) -> tuple[subprocess.Popen[bytes], str]:
 
 def asked(url: str, call: str, **parameters: object) -> dict[str, Any]:
     try:
-        answer = requests.get(f"{url}/{call}", params={"exchange": EXCHANGE} | parameters, timeout=10)
-        return dict(answer.json())
+        response = requests.get(f"{url}/{call}", params={"exchange": EXCHANGE} | parameters, timeout=10)
+        return dict(response.json())
     except (requests.RequestException, ValueError):
         return {}  # not yet
 

@@ -19,6 +19,7 @@ from depthcache.compat.ubldc import (
     exceptions,
     licensing_manager,
     manager,
+    rest_api,
 )
 
 __all__ = ["install", "what_is_missing"]
@@ -49,7 +50,7 @@ def install() -> None:
         sys.modules[f"{_OLD}.{name}"] = module
     _install_package(_LICENCES, licensing_manager, ("exceptions",))
     if _REST not in sys.modules and find_spec(_REST) is None:
-        _install_package(_REST, rest_face, ("manager", "exceptions"))
+        _install_package(_REST, rest_api, ("manager", "exceptions"))
 
 
 def _install_package(name: str, source: ModuleType, modules: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
-"""The faces of the two libraries below the old one, as far as its users call them: `ubra` and `ubwa`.
+"""The apis of the two libraries below the old one, as far as its users call them: `ubra` and `ubwa`.
 
-`ubra` asks the exchange's REST interface for market data (`rest_face`), `ubwa` tells the state of streams
-(`stream_face`). Making one does no I/O. Not here: anything an order book needs.
+`ubra` asks the exchange's REST interface for market data (`rest_api`), `ubwa` tells the state of streams
+(`stream_api`). Making one does no I/O. Not here: anything an order book needs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depthcache.compat.ubldc.rest_api import BinanceRestApiManager
-from depthcache.compat.ubldc.stream_api import StreamFace
+from depthcache.compat.ubldc.stream_api import StreamApi
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
@@ -20,12 +20,12 @@ __all__ = ["make_ubra", "make_ubwa"]
 def make_ubra(
     manager: BinanceLocalDepthCacheManager, *, api_key: str | None = None, api_secret: str | None = None
 ) -> BinanceRestApiManager:
-    """The face of UNICORN Binance REST API for a manager, with its exchange and settings."""
+    """The API of UNICORN Binance REST API for a manager, with its exchange and settings."""
     return BinanceRestApiManager(
         api_key, api_secret, exchange=manager.exchange, settings=manager.settings, warn_on_update=False
     )
 
 
-def make_ubwa(manager: BinanceLocalDepthCacheManager) -> StreamFace:
-    """The face of UNICORN Binance WebSocket API for a manager."""
-    return StreamFace(manager)
+def make_ubwa(manager: BinanceLocalDepthCacheManager) -> StreamApi:
+    """The API of UNICORN Binance WebSocket API for a manager."""
+    return StreamApi(manager)

@@ -13,11 +13,11 @@ from threading import Event, Lock
 from depthcache import (
     BookClosed,
     BookNotSynced,
-    Facts,
     Settings,
     Side,
-    Snapshot,
     SnapshotRequest,
+    SnapshotResponse,
+    Stats,
     Status,
     UnknownSymbol,
     blocking,
@@ -152,7 +152,7 @@ class LocalBooks:
         *,
         speed_ms: int | None,
         settings: Settings,
-        snapshots: Callable[[SnapshotRequest], Snapshot | None],
+        snapshots: Callable[[SnapshotRequest], SnapshotResponse | None],
     ) -> None:
         """Raises UnknownExchange and InvalidArgument; does no I/O."""
         self._venue = venues.venue(exchange)
@@ -236,9 +236,9 @@ class LocalBooks:
                 cache.end()
         self._books.close()
 
-    def facts(self) -> Facts:
+    def stats(self) -> Stats:
         """What operators want to know of the client, now; nothing before it began."""
-        return self._books.facts() if self.running_since else Facts(books=(), connections=(), budgets=())
+        return self._books.stats() if self.running_since else Stats(books=(), connections=(), budgets=())
 
     def _key(self, market: str) -> str:
         lowered = market.lower()

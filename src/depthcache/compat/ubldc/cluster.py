@@ -1,8 +1,8 @@
 """The client of a cluster of depth caches (UBDCC), by the interface of the old library.
 
-Answers are the server's own dictionaries, also its errors (`result`, `error_id`, `message`). Where no answer
-came there is `{"error": …}`: the exception itself from the blocking methods, its text from those with
-`_async`. Nothing is raised but ValueError for what is missing in a call. Not here: the addresses
+Answers are the server's own dictionaries, also its errors (`result`, `error_id`, `message`). Where no
+response came there is `{"error": …}`: the exception itself from the blocking methods, its text from those
+with `_async`. Nothing is raised but ValueError for what is missing in a call. Not here: the addresses
 (`cluster_endpoints`), the requests (`cluster_requests`).
 """
 
@@ -384,6 +384,6 @@ def _options(
     }
 
 
-def _is_cluster(answer: _Dict) -> bool:
-    app = answer.get("app")
-    return answer.get("result") == "OK" and isinstance(app, dict) and cast("_Dict", app).get("name") == _APP
+def _is_cluster(response: _Dict) -> bool:
+    app = response.get("app")
+    return response.get("result") == "OK" and isinstance(app, dict) and cast("_Dict", app).get("name") == _APP

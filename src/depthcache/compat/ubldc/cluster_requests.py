@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from depthcache import DepthCacheError, InvalidArgument, MalformedMessage, RequestRejected, Settings
 from depthcache.arguments import parse_whole
 from depthcache.compat.ubldc import logs
-from depthcache.rest import Answer, Rest
+from depthcache.rest import Rest, RestResponse
 
 __all__ = ["Question", "Requests", "cluster_url"]
 
@@ -60,23 +60,23 @@ class Requests:
             rest.close()
 
     def send(self, question: Question) -> dict[str, Any]:
-        """The answer; `{"error": exception}` where none came."""
+        """The response; `{"error": exception}` where none came."""
         try:
-            answer = self._session().fetch(**self._request(question))
-            if self._refuses_post(question, answer):
-                answer = self._session().fetch(**self._request(question))
-            return _read(answer, question)
+            response = self._session().fetch(**self._request(question))
+            if self._refuses_post(question, response):
+                response = self._session().fetch(**self._request(question))
+            return _read(response, question)
         except DepthCacheError as error:
             logs.cluster_failed(url=self._url + question.endpoint, reason=str(error))
             return {"error": error}
 
     async def send_async(self, question: Question) -> dict[str, Any]:
-        """The answer; `{"error": text}` where none came."""
+        """The response; `{"error": text}` where none came."""
         try:
-            answer = await self._session().fetch_async(**self._request(question))
-            if self._refuses_post(question, answer):
-                answer = await self._session().fetch_async(**self._request(question))
-            return _read(answer, question)
+            response = await self._session().fetch_async(**self._request(question))
+            if self._refuses_post(question, response):
+                response = await self._session().fetch_async(**self._request(question))
+            return _read(response, question)
         except DepthCacheError as error:
             logs.cluster_failed(url=self._url + question.endpoint, reason=str(error))
             return {"error": str(error)}
@@ -99,8 +99,8 @@ class Requests:
         }
         return {"url": url, "query": flat | query, "timeout": _TIMEOUT_S}
 
-    def _refuses_post(self, question: Question, answer: Answer) -> bool:
-        if answer.status != _METHOD_NOT_ALLOWED or not question.may_be_got:
+    def _refuses_post(self, question: Question, response: RestResponse) -> bool:
+        if response.status != _METHOD_NOT_ALLOWED or not question.may_be_got:
             return False
         refused = question.endpoint not in self._only_got
         self._only_got.add(question.endpoint)
@@ -130,19 +130,21 @@ def cluster_url(address: str | None, port: int | None) -> str:
     return f"{parts.scheme}://{parts.netloc}{behind}{parts.path}/"
 
 
-def _read(answer: Answer, question: Question) -> dict[str, Any]:
-    """The dictionary of an answer, with the times where they are wanted. Raises DepthCacheError."""
-    if answer.status != 200:
-        text = " ".join(answer.body[:200].decode("utf-8", "replace").split())
-        raise RequestRejected(url=answer.url.partition("?")[0], status=answer.status, code=None, text=text)
-    value = answer.json()
+def _read(response: RestResponse, question: Question) -> dict[str, Any]:
+    """The dictionary of a response, with the times where they are wanted. Raises DepthCacheError."""
+    if response.status != 200:
+        text = " ".join(response.body[:200].decode("utf-8", "replace").split())
+        raise RequestRejected(
+            url=response.url.partition("?")[0], status=response.status, code=None, text=text
+        )
+    value = response.json()
     if not isinstance(value, dict):
-        raise MalformedMessage(what="no JSON object", position=0, excerpt=answer.body)
+        raise MalformedMessage(what="no JSON object", position=0, excerpt=response.body)
     found = cast("dict[str, Any]", value)
     if question.debug and isinstance(found.get("debug"), dict):
         debug: dict[str, Any] = found["debug"]
-        debug["request_time"] = answer.took_s
+        debug["request_time"] = response.took_s
         inside = debug.get("cluster_execution_time")
         if isinstance(inside, int | float):
-            debug["transmission_time"] = answer.took_s - inside
+            debug["transmission_time"] = response.took_s - inside
     return found

@@ -66,7 +66,7 @@ def shallow(*, market: str, side: str, levels: int) -> None:
 
 def cluster_failed(*, url: str, reason: str) -> None:
     """A cluster gave no usable answer."""
-    _LOGGER.error("no answer from the cluster at %s: %s", url, reason)
+    _LOGGER.error("no response from the cluster at %s: %s", url, reason)
 
 
 def update_available(*, installed: str, latest: str) -> None:

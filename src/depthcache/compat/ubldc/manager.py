@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeGuard
 from uuid import uuid4
 
 import depthcache
-from depthcache import Facts, InvalidArgument, Settings
+from depthcache import InvalidArgument, Settings, Stats
 from depthcache.compat.ubldc import apis, logs, summary
 from depthcache.compat.ubldc.arguments import (
     parse_callback,
@@ -29,7 +29,7 @@ from depthcache.compat.ubldc.releases import Releases
 from depthcache.compat.ubldc.rest_api import BinanceRestApiManager
 from depthcache.compat.ubldc.restarts import Restarts
 from depthcache.compat.ubldc.snapshots import UbraSnapshots
-from depthcache.compat.ubldc.thread_api import ThreadFace
+from depthcache.compat.ubldc.thread_api import ThreadApi
 from depthcache.compat.ubldc.views import view_of_caches, view_of_streams
 
 __all__ = ["BinanceLocalDepthCacheManager", "__version__"]
@@ -39,7 +39,7 @@ __version__: Final = depthcache.__version__
 _NAME = "depthcache"
 
 
-class BinanceLocalDepthCacheManager(ThreadFace):
+class BinanceLocalDepthCacheManager(ThreadApi):
     """Depth caches of one exchange, by the interface of the old library. Any thread may use it.
 
     Making one opens nothing: the client begins with the first cache. Differences on purpose stand in
@@ -179,12 +179,12 @@ class BinanceLocalDepthCacheManager(ThreadFace):
 
     @property
     def ubra(self) -> Any:
-        """What asks the exchange's REST interface: the given object, or a face with its calls."""
+        """What asks the exchange's REST interface: the given object, or a API with its calls."""
         return self._ubra
 
     @property
     def ubwa(self) -> Any:
-        """A face with the state of the streams."""
+        """A API with the state of the streams."""
         return self._ubwa
 
     # --- caches -------------------------------------------------------------------------------
@@ -408,13 +408,13 @@ class BinanceLocalDepthCacheManager(ThreadFace):
             title=title,
         )
 
-    def facts(self) -> Facts:
+    def stats(self) -> Stats:
         """Counters, ages and delays of books, connections and budgets, as `depthcache` has them; new here."""
-        return self._books.facts()
+        return self._books.stats()
 
 
 def _source_of_snapshots(ubra: Any) -> Any:
-    """What brings the snapshots; None for the client itself, as the face of this drop-in would have it do."""
+    """What brings the snapshots; None for the client itself, as the API of this drop-in would have it do."""
     return None if isinstance(ubra, BinanceRestApiManager) else ubra
 
 

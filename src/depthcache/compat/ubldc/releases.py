@@ -1,6 +1,6 @@
 """Which release of this package is the newest: asked only when a program asks, never while a manager is made.
 
-The package index is asked (PyPI's JSON, docs.pypi.org/api/json, 2026-11), and its answer is told in the
+The package index is asked (PyPI's JSON, docs.pypi.org/api/json, 2026-11), and its response is told in the
 shape in which the old library told of releases on GitHub. DEPTHCACHE_RELEASES_URL names another index. Not
 here: anything that blocks without an end.
 """
@@ -25,7 +25,7 @@ _URL_VARIABLE = "DEPTHCACHE_RELEASES_URL"
 _URL = "https://pypi.org/pypi/depthcache/json"
 _TIMEOUT_S = 5.0
 _KNOWN_S = 3_600.0
-"""So long an answer is taken for the newest."""
+"""So long a response is taken for the newest."""
 _VERSION = re.compile(
     r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|alpha|b|beta|c|rc|pre|preview)[-_.]?(\d*))?(.*)"
 )
@@ -51,8 +51,8 @@ class Releases:
         url = os.environ.get(_URL_VARIABLE, _URL)
         try:
             with Rest(Settings()) as rest:
-                answer = rest.fetch(url, timeout=_TIMEOUT_S)
-                return _as_github(answer.json()) if answer.status == 200 else None
+                response = rest.fetch(url, timeout=_TIMEOUT_S)
+                return _as_github(response.json()) if response.status == 200 else None
         except (DepthCacheError, LookupError, TypeError, AttributeError):
             return None
 

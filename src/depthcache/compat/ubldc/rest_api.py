@@ -1,4 +1,4 @@
-"""The face of UNICORN Binance REST API, as far as programs with depth caches call it: market data.
+"""The API of UNICORN Binance REST API, as far as programs with depth caches call it: market data.
 
 Every call is a request within the weight budget that all clients of the process share. Keys are taken and
 never sent: what is asked here needs none. Not here: accounts and orders; for those, install
@@ -36,7 +36,7 @@ _SUFFIXES = ("-testnet", "-demo")
 
 
 class AlreadyStoppedError(UsageError):
-    """The face was stopped."""
+    """The API was stopped."""
 
 
 class BinanceAPIException(ExchangeError):
@@ -114,7 +114,7 @@ class BinanceRestApiManager(OneProcess):
         if name.startswith("_"):
             raise AttributeError(name)
         instead = "install unicorn-binance-rest-api for it, and hand that to the manager as ubra_manager"
-        raise AttributeError(f"this face asks for market data alone and has no {name!r}: {instead}")
+        raise AttributeError(f"this API asks for market data alone and has no {name!r}: {instead}")
 
     # --- what is listed --------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class BinanceRestApiManager(OneProcess):
         self._ask(self.exchange, venues.venue(self.exchange).ping_path, 1)
         return self._seen()
 
-    # --- the face --------------------------------------------------------------------------
+    # --- the API --------------------------------------------------------------------------
 
     def stop_manager(self) -> bool:
         """End its connections; later calls raise AlreadyStoppedError."""
@@ -243,11 +243,11 @@ class BinanceRestApiManager(OneProcess):
 
     def _ask(self, exchange: str, path: str, weight: int, params: Mapping[str, object] | None = None) -> Any:
         if self._stopped:
-            raise AlreadyStoppedError("this face has been stopped: make another")
+            raise AlreadyStoppedError("this API has been stopped: make another")
         given = {name: _text(value) for name, value in (params or {}).items()}
         try:
-            answer = self._rest.ask(exchange, path, weight=weight, query=given, timeout=_TIMEOUT_S)
-            return answer.json()
+            response = self._rest.ask(exchange, path, weight=weight, query=given, timeout=_TIMEOUT_S)
+            return response.json()
         except RequestRejected as rejected:
             raise BinanceAPIException(rejected) from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from depthcache import RequestRejected, Snapshot, SnapshotRequest
+from depthcache import RequestRejected, SnapshotRequest, SnapshotResponse
 
 __all__ = ["UbraSnapshots"]
 
@@ -32,7 +32,7 @@ class UbraSnapshots:
     def __init__(self, find: Callable[[], Any]) -> None:
         self._find = find
 
-    def __call__(self, request: SnapshotRequest) -> Snapshot | None:
+    def __call__(self, request: SnapshotRequest) -> SnapshotResponse | None:
         """One snapshot. Raises RequestRejected for what the exchange refused."""
         ubra = self._find()
         ask = getattr(ubra, _CALLS.get(request.exchange, "get_order_book"), None)
@@ -42,7 +42,7 @@ class UbraSnapshots:
             body = ask(symbol=request.symbol, limit=request.limit)
         except Exception as error:
             raise _as_answer(error, request) from error
-        return Snapshot(body, _used_weight(ubra))
+        return SnapshotResponse(body, _used_weight(ubra))
 
 
 def _as_answer(error: Exception, request: SnapshotRequest) -> Exception:

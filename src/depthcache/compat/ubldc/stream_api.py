@@ -1,4 +1,4 @@
-"""The face of UNICORN Binance WebSocket API, as far as programs with depth caches call it: what streams do.
+"""The API of UNICORN Binance WebSocket API, as far as programs with depth caches call it: what streams do.
 
 A stream is a connection and what it carries; its id is ours. Not here: making or stopping streams, which the
 caches do.
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4, uuid5
 
 import depthcache
-from depthcache import ConnectionFacts, venues
+from depthcache import ConnectionStats, venues
 from depthcache.compat.ubldc.rates import Rates
 from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
 
-__all__ = ["StreamFace", "human_bytes", "human_seconds"]
+__all__ = ["StreamApi", "human_bytes", "human_seconds"]
 
 
 _SIGNALS = ("CONNECT", "DISCONNECT", "FIRST_RECEIVED_DATA", "STOP", "STREAM_UNREPAIRABLE")
 _MOST_SIGNALS = 1_000
 
 
-class StreamFace(OneProcess):
+class StreamApi(OneProcess):
     """What the streams of a manager do. Any thread may use it."""
 
     _pickle_instead = "pickle what its methods return"
@@ -46,7 +46,7 @@ class StreamFace(OneProcess):
         """Nothing else is there."""
         if name.startswith("_"):
             raise AttributeError(name)
-        raise AttributeError(f"this face tells the state of the streams of depth caches and has no {name!r}")
+        raise AttributeError(f"this API tells the state of the streams of depth caches and has no {name!r}")
 
     @property
     def exchange(self) -> str:
@@ -57,7 +57,7 @@ class StreamFace(OneProcess):
 
     def get_stream_list(self) -> dict[str, dict[str, Any]]:
         """Every stream by its id."""
-        return {self._id(each): self._info(each) for each in self._manager.facts().connections}
+        return {self._id(each): self._info(each) for each in self._manager.stats().connections}
 
     def get_active_stream_list(self) -> dict[str, dict[str, Any]] | None:
         """Streams over which data can come, by id; None where there are none."""
@@ -72,11 +72,11 @@ class StreamFace(OneProcess):
 
     def get_number_of_streams_in_stream_list(self) -> int:
         """How many streams there are."""
-        return len(self._manager.facts().connections)
+        return len(self._manager.stats().connections)
 
     def get_number_of_all_subscriptions(self) -> int:
         """How many markets they carry."""
-        return sum(each.streams for each in self._manager.facts().connections)
+        return sum(each.streams for each in self._manager.stats().connections)
 
     def get_limit_of_subscriptions_per_stream(self) -> int:
         """How many markets one connection may carry on this exchange."""
@@ -84,11 +84,11 @@ class StreamFace(OneProcess):
 
     def get_total_receives(self) -> int:
         """Frames received on the present connections."""
-        return sum(each.frames for each in self._manager.facts().connections)
+        return sum(each.frames for each in self._manager.stats().connections)
 
     def get_total_received_bytes(self) -> int:
         """Bytes received on the present connections."""
-        return sum(each.received_bytes for each in self._manager.facts().connections)
+        return sum(each.received_bytes for each in self._manager.stats().connections)
 
     def get_current_receiving_speed_global(self) -> float:
         """Bytes a second."""
@@ -100,7 +100,7 @@ class StreamFace(OneProcess):
 
     def get_reconnects(self) -> int:
         """How often connections were made anew."""
-        return sum(max(0, each.connects - 1) for each in self._manager.facts().connections)
+        return sum(max(0, each.connects - 1) for each in self._manager.stats().connections)
 
     def get_exchange(self) -> str:
         """The exchange name."""
@@ -201,25 +201,25 @@ class StreamFace(OneProcess):
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _id(self, facts: ConnectionFacts) -> str:
-        return str(uuid5(self._namespace, str(facts.number)))
+    def _id(self, stats: ConnectionStats) -> str:
+        return str(uuid5(self._namespace, str(stats.number)))
 
-    def _info(self, facts: ConnectionFacts) -> dict[str, Any]:
-        status = "running" if facts.is_open else "stopped" if self._manager.stop_request else "restarting"
+    def _info(self, stats: ConnectionStats) -> dict[str, Any]:
+        status = "running" if stats.is_open else "stopped" if self._manager.stop_request else "restarting"
         return {
-            "exchange": facts.exchange,
-            "stream_id": self._id(facts),
-            "stream_label": f"connection {facts.number}",
+            "exchange": stats.exchange,
+            "stream_id": self._id(stats),
+            "stream_label": f"connection {stats.number}",
             "channels": ["depth"],
             "status": status,
-            "subscriptions": facts.streams,
+            "subscriptions": stats.streams,
             "start_time": self.start_time,
             "uptime": monotonic() - self.rates.begun,
-            "processed_receives_total": facts.frames,
-            "received_bytes_total": facts.received_bytes,
-            "receives_per_second": self.rates.of(("frames", facts.number), facts.frames),
-            "last_heartbeat": None if facts.quiet_s is None else time() - facts.quiet_s,
-            "reconnects": max(0, facts.connects - 1),
+            "processed_receives_total": stats.frames,
+            "received_bytes_total": stats.received_bytes,
+            "receives_per_second": self.rates.of(("frames", stats.number), stats.frames),
+            "last_heartbeat": None if stats.quiet_s is None else time() - stats.quiet_s,
+            "reconnects": max(0, stats.connects - 1),
         }
 
 

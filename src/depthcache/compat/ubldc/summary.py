@@ -1,7 +1,7 @@
 """`print_summary`: the state of a manager as text, one table each for connections, caches and weight.
 
 In a terminal as wide as it is, elsewhere as plain text. Not here: where the figures come from
-(`manager.facts()`), pictures (`summary_png`).
+(`manager.stats()`), pictures (`summary_png`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from depthcache import BookFacts, BudgetFacts, ConnectionFacts, Status
+from depthcache import BookStats, BudgetStats, ConnectionStats, Status
 from depthcache.compat.ubldc.stream_api import human_bytes, human_seconds
 
 if TYPE_CHECKING:
@@ -103,25 +103,25 @@ def _summary(
 ) -> Group:
     if title is not None and footer is None:
         footer = f"Powered by {manager.get_user_agent()}"
-    facts = manager.facts()
+    stats = manager.stats()
     parts: list[RenderableType] = [
         Rule(Text(title or manager.get_user_agent()), characters="=", style="bold"),
-        *_figures(manager, facts.books, facts.connections),
+        *_figures(manager, stats.books, stats.connections),
         *_lines(add_string),
         Text(),
-        _connections(manager, facts.connections),
+        _connections(manager, stats.connections),
         Text(),
-        *_books(manager, facts.books),
+        *_books(manager, stats.books),
     ]
-    if facts.budgets:
-        parts += [Text(), _budgets(facts.budgets)]
+    if stats.budgets:
+        parts += [Text(), _budgets(stats.budgets)]
     return Group(*parts, Rule(Text(footer or ""), characters="=", style="bold"))
 
 
 def _figures(
     manager: BinanceLocalDepthCacheManager,
-    books: Sequence[BookFacts],
-    connections: Sequence[ConnectionFacts],
+    books: Sequence[BookStats],
+    connections: Sequence[ConnectionStats],
 ) -> Iterable[Text]:
     streams = manager.get_ubwa_manager()
     uptime = human_seconds(monotonic() - streams.rates.begun)
@@ -145,7 +145,7 @@ def _lines(add_string: str | None) -> Iterable[Text]:
     return [Text(f" {line.removeprefix(' ')}") for line in str(add_string or "").splitlines()]
 
 
-def _connections(manager: BinanceLocalDepthCacheManager, connections: Sequence[ConnectionFacts]) -> Table:
+def _connections(manager: BinanceLocalDepthCacheManager, connections: Sequence[ConnectionStats]) -> Table:
     table = _table(("stream", "state"), ("subscriptions", "frames/s", "quiet s", "frames", "connects"))
     rates = manager.get_ubwa_manager().rates
     for each in connections:
@@ -161,7 +161,7 @@ def _connections(manager: BinanceLocalDepthCacheManager, connections: Sequence[C
     return table
 
 
-def _books(manager: BinanceLocalDepthCacheManager, books: Sequence[BookFacts]) -> Iterable[RenderableType]:
+def _books(manager: BinanceLocalDepthCacheManager, books: Sequence[BookStats]) -> Iterable[RenderableType]:
     rates = manager.get_ubwa_manager().rates
     figures = ("age s", "bids", "asks", "complete from", "to", "updates/s", "gaps", "resyncs")
     table = _table(("depth cache", "status"), figures)
@@ -186,7 +186,7 @@ def _books(manager: BinanceLocalDepthCacheManager, books: Sequence[BookFacts]) -
         yield Text(f" and {len(books) - len(shown)} more; those in need of attention stand above")
 
 
-def _budgets(budgets: Sequence[BudgetFacts]) -> Table:
+def _budgets(budgets: Sequence[BudgetStats]) -> Table:
     names = ("limit", "allowed", "used", "counted", "waiting", "in flight", "stopped s")
     table = _table(("weight a minute",), names)
     for each in budgets:
@@ -205,7 +205,7 @@ def _table(left: Iterable[str], right: Iterable[str]) -> Table:
     return table
 
 
-def _attention(book: BookFacts) -> tuple[bool, float]:
+def _attention(book: BookStats) -> tuple[bool, float]:
     """Sorts caches that are not in sync first, then the oldest."""
     return book.status is Status.SYNCED, -(book.age_s or 0.0)
 

@@ -9,10 +9,10 @@ from threading import Event
 
 from depthcache.pickling import OneProcess
 
-__all__ = ["ThreadFace"]
+__all__ = ["ThreadApi"]
 
 
-class ThreadFace(OneProcess):
+class ThreadApi(OneProcess):
     """A manager as a thread: alive until it is stopped, and joined by that."""
 
     _pickle_instead = "pickle the lists of get_asks() and get_bids()"

@@ -30,7 +30,7 @@ def view_of_streams(stream_id: str | None, books: LocalBooks) -> Mapping[str, Ma
     running = [cache for cache in books if not cache.stopped]
     markets = [cache.market for cache in running]
     times = [at for cache in running if (at := cache.restarted_at) is not None]
-    is_open = any(connection.is_open for connection in books.facts().connections)
+    is_open = any(connection.is_open for connection in books.stats().connections)
     entry: dict[str, object] = {
         "id": stream_id,
         "channel": "depth",

@@ -1,16 +1,16 @@
-"""A link: a group of streams and the one connection that carries them now.
+"""A slot: a group of streams and the one connection that carries them now.
 
-Theory of operation. A link wants to be connected as long as it has streams. Connections come and go
+Theory of operation. A slot wants to be connected as long as it has streams. Connections come and go
 under it, each with a number of its own; when one is gone, for whatever reason, the next is tried
 after a jittered pause that doubles up to a cap, without an end, and within the venue's limit of
 connects. A connection that is silent is asked for a sign of life before it is believed dead; one
 that does not reply is replaced. One that nears the end of its allowed life, or is told of it, gets a
-successor, a link of its own, before it is given up (`plane`).
+successor, a slot of its own, before it is given up (`pool`).
 
-All that a link needs to know about its connection is in `connection` and `_opened_ns`: no
+All that a slot needs to know about its connection is in `connection` and `_opened_ns`: no
 connection (waiting for CONNECT), one that is opening, one that is open.
 
-Not here: which stream belongs on which link (`plane`), what the messages say (`subscriptions`).
+Not here: which stream belongs on which slot (`pool`), what the messages say (`subscriptions`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
-from depthcache.core.connections.arbitration import Strand
+from depthcache.core.connections.arbitration import Feed
 from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
 from depthcache.core.connections.subscriptions import Message, Subscriptions
 from depthcache.core.context import Context
@@ -27,7 +27,7 @@ from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Link", "Owner", "Refusal"]
+__all__ = ["ConnectionSlot", "SlotOwner", "HandshakeRefusal"]
 
 _TOO_MANY = 4
 """Binance's code "Too many subscriptions"; the connection is closed with 1008 after it (2026-10-07)."""
@@ -39,7 +39,7 @@ _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE,
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class HandshakeRefusal:
     """What a handshake was answered with: HTTP status, and the headers Retry-After and Date as they came."""
 
     status: int | None = None
@@ -47,24 +47,24 @@ class Refusal:
     date: str | None = None
 
 
-class Owner(Protocol):
-    """Who decides about links (the plane)."""
+class SlotOwner(Protocol):
+    """Who decides about slots (the pool)."""
 
-    def on_too_many(self, link: Link, names: tuple[str, ...], now_ns: int) -> None:
+    def on_too_many(self, slot: ConnectionSlot, names: tuple[str, ...], now_ns: int) -> None:
         """The exchange refused these streams because the connection has too many."""
 
-    def on_end_of_life(self, link: Link, now_ns: int) -> None:
+    def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection will end: another is to be there before."""
 
-    def on_lost(self, link: Link, now_ns: int) -> None:
+    def on_lost(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection is gone."""
 
 
-class Link:
+class ConnectionSlot:
     """One group of streams. Order of calls: `add` streams, then every `on_…` as it happens."""
 
-    def __init__(self, context: Context, venue: Venue, owner: Owner) -> None:
-        self.number: int = next(context.link_numbers)
+    def __init__(self, context: Context, venue: Venue, owner: SlotOwner) -> None:
+        self.number: int = next(context.slot_numbers)
         self.subscriptions: Subscriptions = Subscriptions(context, venue.names_per_message)
         self._context = context
         self.venue = venue
@@ -83,8 +83,8 @@ class Link:
 
     @property
     def owner(self) -> str:
-        """As `pacing.Asker.owner`."""
-        return f"link {self.number}"
+        """As `pacing.Requester.owner`."""
+        return f"slot {self.number}"
 
     @property
     def is_open(self) -> bool:
@@ -107,7 +107,7 @@ class Link:
 
     # --- commands --------------------------------------------------------------------------
 
-    def add(self, name: str, subscriber: Strand, now_ns: int) -> None:
+    def add(self, name: str, subscriber: Feed, now_ns: int) -> None:
         """Carry one more stream."""
         live = self.subscriptions.add(name, subscriber)
         if self.connection is None and not self._waits_to_connect():
@@ -172,7 +172,7 @@ class Link:
         self._budget.on_connected(now_ns)
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
         deadlines.clear(self.number, Timer.OPENING)
-        # Links opened together must not be renewed together.
+        # Slots opened together must not be renewed together.
         renew_s = lifetime_s * self._context.policy.renew_at * (1.0 - 0.1 * self._context.random())
         deadlines.set(Timer.RENEW, self.number, now_ns + to_ns(renew_s))
         deadlines.set(Timer.LIFE, self.number, now_ns + self._quiet_ns())
@@ -180,7 +180,9 @@ class Link:
             self._attach(name, subscriber, now_ns)
         self._talk(now_ns)
 
-    def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: Refusal = Refusal()) -> None:
+    def on_closed(
+        self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal = HandshakeRefusal()
+    ) -> None:
         """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
         words = f"the connection {'broke' if self.is_open else 'could not be made'}"
         shown = f"{words}: {reason}" if reason else words
@@ -211,7 +213,7 @@ class Link:
         self.subscriptions.on_data(name, now_ns)
 
     def on_timer(self, timer: Timer, now_ns: int) -> None:
-        """A deadline of this link is due."""
+        """A deadline of this slot is due."""
         match timer:
             case Timer.CONNECT:
                 self._connect(now_ns)
@@ -243,7 +245,7 @@ class Link:
         context.router.open_connection(connection)
         self.connection = connection
         self.connects += 1
-        context.carriers[connection] = self
+        context.slots_by_connection[connection] = self
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
         context.commands.append(OpenConnection(connection, self.venue.stream_url()))
@@ -267,11 +269,11 @@ class Link:
     def _forget_connection(self) -> None:
         """Whatever still comes from that connection is not ours any more."""
         if self.connection is not None:
-            self._context.carriers.pop(self.connection, None)
+            self._context.slots_by_connection.pop(self.connection, None)
             self._context.router.close_connection(self.connection)
         self.connection = self._opened_ns = None
 
-    def _attach(self, name: str, subscriber: Strand, now_ns: int) -> None:
+    def _attach(self, name: str, subscriber: Feed, now_ns: int) -> None:
         """Frames may come before the reply to SUBSCRIBE, so the way is open before it is sent."""
         if self.connection is not None:
             router = self._context.router

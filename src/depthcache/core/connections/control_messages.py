@@ -25,7 +25,7 @@ _NUMBERS = range(1 << 63)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a control message. `error`: code and words, None for success."""
+    """The response to a control message. `error`: code and words, None for success."""
 
     number: int | None
     error: tuple[int | None, str] | None

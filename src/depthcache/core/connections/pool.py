@@ -1,27 +1,27 @@
 """One set of connections that carries every stream of a venue once, each on one of them.
 
-Streams fill one link after the other, up to the client's limit of diff streams per connection and the
-venue's limit of streams; a link that loses its last stream is closed. Markets that a link cannot carry, or
-that stay silent on it, move to another. A link that nears the end of its life, or is told of it, gets a
-successor: a second link with the same streams, which takes over when all of them are known to come over
+Streams fill one slot after the other, up to the client's limit of diff streams per connection and the
+venue's limit of streams; a slot that loses its last stream is closed. Markets that a slot cannot carry, or
+that stay silent on it, move to another. A slot that nears the end of its life, or is told of it, gets a
+successor: a second slot with the same streams, which takes over when all of them are known to come over
 it as well, so that no book loses its place. A successor that does not get there is given up, and another
 is tried while the old connection lives.
 
-Not here: how a link stays connected (`link`), what subscribers hear of several links (`carriage`).
+Not here: how a slot stays connected (`slot`), what subscribers hear of several slots (`arbitration`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depthcache.core.connections.arbitration import Carriage, Strand
-from depthcache.core.connections.connection import Link
+from depthcache.core.connections.arbitration import Arbitration, Feed
+from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Plane"]
+__all__ = ["ConnectionPool"]
 
 _LOOK_NS = 250_000_000
 _MARGIN_NS = 1_500_000_000
@@ -32,56 +32,56 @@ _SOON_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
-class _Succession:
-    old: Link
+class _Handover:
+    old: ConnectionSlot
     began_ns: int
 
 
-class Plane:
-    """The links of one venue, or half of them where every stream comes twice."""
+class ConnectionPool:
+    """The slots of one venue, or half of them where every stream comes twice."""
 
     def __init__(self, context: Context, venue: Venue) -> None:
         self._context = context
         self._venue = venue
         self._capacity = min(venue.streams_per_connection, context.policy.streams_per_connection)
         self._most = venue.streams_per_connection
-        self._links: dict[int, Link] = {}
-        self._homes: dict[str, Link] = {}
-        self._carriages: dict[str, Carriage] = {}
-        self._successions: dict[int, _Succession] = {}
+        self._slots: dict[int, ConnectionSlot] = {}
+        self._homes: dict[str, ConnectionSlot] = {}
+        self._arbitrations: dict[str, Arbitration] = {}
+        self._handovers: dict[int, _Handover] = {}
 
     # --- getters ---------------------------------------------------------------------------
 
-    def link(self, number: int) -> Link | None:
-        """The link of that number, None when it is not one of these."""
-        return self._links.get(number)
+    def slot(self, number: int) -> ConnectionSlot | None:
+        """The slot of that number, None when it is not one of these."""
+        return self._slots.get(number)
 
-    def links(self) -> list[Link]:
+    def slots(self) -> list[ConnectionSlot]:
         """All of them."""
-        return list(self._links.values())
+        return list(self._slots.values())
 
     # --- commands --------------------------------------------------------------------------
 
-    def add(self, carriage: Carriage, now_ns: int) -> None:
+    def add(self, arbitration: Arbitration, now_ns: int) -> None:
         """Carry a stream from now on."""
-        self._carriages[carriage.name] = carriage
-        self._settle(carriage, now_ns, besides=None)
+        self._arbitrations[arbitration.name] = arbitration
+        self._settle(arbitration, now_ns, besides=None)
 
     def remove(self, name: str, now_ns: int) -> None:
         """Carry a stream no longer."""
-        self._carriages.pop(name, None)
-        for link in self._links_of(name):
-            self._leave(link, name, now_ns)
+        self._arbitrations.pop(name, None)
+        for slot in self._slots_of(name):
+            self._leave(slot, name, now_ns)
         self._homes.pop(name, None)
 
     def shut(self) -> None:
         """Close every connection for good."""
-        for link in self._links.values():
-            link.shut()
-        self._links.clear()
+        for slot in self._slots.values():
+            slot.shut()
+        self._slots.clear()
         self._homes.clear()
-        self._carriages.clear()
-        self._successions.clear()
+        self._arbitrations.clear()
+        self._handovers.clear()
 
     def doubt(self, name: str, *, strikes: int, silent_since_ns: int, reason: str, now_ns: int) -> None:
         """A stream brings nothing although it should, for the `strikes`-th time in a row.
@@ -89,175 +89,174 @@ class Plane:
         A connection that brings nothing at all is replaced; otherwise its other books are good and
         keep it: the stream is subscribed again, the second time on another connection.
         """
-        link = self._homes.get(name)
-        if link is None:
+        slot = self._homes.get(name)
+        if slot is None:
             return
-        if link.last_data_ns() < silent_since_ns:
-            for _, strand in link.subscriptions.subscribers():
-                strand.on_doubted()
-            link.reconnect(f"the connection brings no data: {reason}", now_ns)
+        if slot.last_data_ns() < silent_since_ns:
+            for _, feed in slot.subscriptions.subscribers():
+                feed.on_doubted()
+            slot.reconnect(f"the connection brings no data: {reason}", now_ns)
         elif strikes == 2:
             self._move(name, now_ns)
         else:
-            link.renew(name, now_ns)
+            slot.renew(name, now_ns)
 
     def resettle(self, name: str, now_ns: int) -> None:
         """Something raised while a stream came or moved: it is to have a place that is on its way."""
-        carriage, link = self._carriages.get(name), self._homes.get(name)
-        if link is not None and link.number in self._links and name in link.subscriptions:
-            link.go_on(now_ns)
-        elif carriage is not None:
-            self._settle(carriage, now_ns, besides=None)
+        arbitration, slot = self._arbitrations.get(name), self._homes.get(name)
+        if slot is not None and slot.number in self._slots and name in slot.subscriptions:
+            slot.go_on(now_ns)
+        elif arbitration is not None:
+            self._settle(arbitration, now_ns, besides=None)
 
     def recover(self, number: int, now_ns: int) -> None:
-        """A link raised: let it begin again, and a succession go on."""
-        link = self._links.get(number)
-        if link is None:
+        """A slot raised: let it begin again, and a handover go on."""
+        slot = self._slots.get(number)
+        if slot is None:
             return
-        if number in self._successions:
-            self._look_again(link, now_ns)
-        link.recover(now_ns)
+        if number in self._handovers:
+            self._look_again(slot, now_ns)
+        slot.recover(now_ns)
 
     # --- what happened ---------------------------------------------------------------------
 
     def on_data(self, name: str, now_ns: int) -> None:
         """The first frame of a stream arrived."""
-        link = self._homes.get(name)
-        if link is not None:
-            link.on_data(name, now_ns)
+        slot = self._homes.get(name)
+        if slot is not None:
+            slot.on_data(name, now_ns)
 
-    def on_too_many(self, link: Link, names: tuple[str, ...], now_ns: int) -> None:
-        """A link has more streams than the exchange allows: learn how many, move the rest."""
-        held = link.subscriptions.held()
+    def on_too_many(self, slot: ConnectionSlot, names: tuple[str, ...], now_ns: int) -> None:
+        """A slot has more streams than the exchange allows: learn how many, move the rest."""
+        held = slot.subscriptions.held()
         self._most = max(1, min(self._most, held if held else len(names) // 2))
         self._capacity = min(self._capacity, self._most)
         for name in names if held else names[self._most :]:
-            if self._homes.get(name) is link:
+            if self._homes.get(name) is slot:
                 self._move(name, now_ns)
 
-    def on_end_of_life(self, link: Link, now_ns: int) -> None:
-        """A link's connection will end: another is to be there before."""
-        busy = link.number in self._successions or any(
-            each.old is link for each in self._successions.values()
-        )
-        if busy or link.number not in self._links:
+    def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
+        """A slot's connection will end: another is to be there before."""
+        busy = slot.number in self._handovers or any(each.old is slot for each in self._handovers.values())
+        if busy or slot.number not in self._slots:
             return
-        if link.is_young(now_ns):
-            link.renew_in(_SOON_S, now_ns)
+        if slot.is_young(now_ns):
+            slot.renew_in(_SOON_S, now_ns)
             return
-        successor = self._make_link()
-        self._successions[successor.number] = _Succession(link, now_ns)
+        successor = self._make_slot()
+        self._handovers[successor.number] = _Handover(slot, now_ns)
         self._look_again(successor, now_ns)
-        for name, _ in link.subscriptions.subscribers():
-            successor.add(name, self._carriages[name].strand(), now_ns)
+        for name, _ in slot.subscriptions.subscribers():
+            successor.add(name, self._arbitrations[name].feed(), now_ns)
 
-    def on_lost(self, link: Link, now_ns: int) -> None:
-        """A link's connection broke: its successor, if there is one, takes over as it is."""
-        for number, succession in tuple(self._successions.items()):
-            if succession.old is link:
-                self._take_over(self._links[number], succession, now_ns)
+    def on_lost(self, slot: ConnectionSlot, now_ns: int) -> None:
+        """A slot's connection broke: its successor, if there is one, takes over as it is."""
+        for number, handover in tuple(self._handovers.items()):
+            if handover.old is slot:
+                self._take_over(self._slots[number], handover, now_ns)
 
-    def on_look(self, successor: Link, now_ns: int) -> None:
+    def on_look(self, successor: ConnectionSlot, now_ns: int) -> None:
         """Time to see whether a successor can take over."""
-        succession = self._successions.get(successor.number)
-        if succession is None:
+        handover = self._handovers.get(successor.number)
+        if handover is None:
             return
-        if all(self._comes_over(successor, succession.old, *each, now_ns) for each in _streams(successor)):
-            self._take_over(successor, succession, now_ns)
-        elif now_ns - succession.began_ns >= to_ns(self._context.policy.overlap_cap_s):
-            self._give_up(successor, succession, now_ns)
+        if all(self._comes_over(successor, handover.old, *each, now_ns) for each in _streams(successor)):
+            self._take_over(successor, handover, now_ns)
+        elif now_ns - handover.began_ns >= to_ns(self._context.policy.overlap_cap_s):
+            self._give_up(successor, handover, now_ns)
         else:
             self._look_again(successor, now_ns)
 
-    # --- successions -----------------------------------------------------------------------
+    # --- handovers -----------------------------------------------------------------------
 
-    def _comes_over(self, successor: Link, old: Link, name: str, strand: Strand, now_ns: int) -> bool:
+    def _comes_over(
+        self, successor: ConnectionSlot, old: ConnectionSlot, name: str, feed: Feed, now_ns: int
+    ) -> bool:
         """Whether nothing of a stream would be lost if the old connection ended now."""
-        if strand.live_ns is None or successor.connection is None:
+        if feed.live_ns is None or successor.connection is None:
             return False
-        if not strand.takes_diffs:
+        if not feed.takes_diffs:
             return True
         heard = {
-            number: (joined, heard_ns)
-            for number, joined, heard_ns in self._context.router.lines(strand.market)
+            number: (joined, heard_ns) for number, joined, heard_ns in self._context.router.lines(feed.market)
         }
         joined, heard_ns = heard.get(successor.connection, (False, None))
         if heard_ns is not None:
             return joined
         _, before_ns = heard.get(old.connection or 0, (False, None))
-        quiet = before_ns is None or before_ns <= strand.live_ns + _MARGIN_NS
-        return quiet and now_ns >= strand.live_ns + to_ns(self._context.policy.overlap_s)
+        quiet = before_ns is None or before_ns <= feed.live_ns + _MARGIN_NS
+        return quiet and now_ns >= feed.live_ns + to_ns(self._context.policy.overlap_s)
 
-    def _take_over(self, successor: Link, succession: _Succession, now_ns: int) -> None:
-        self._successions.pop(successor.number, None)
+    def _take_over(self, successor: ConnectionSlot, handover: _Handover, now_ns: int) -> None:
+        self._handovers.pop(successor.number, None)
         self._context.deadlines.clear(successor.number, Timer.OVERLAP)
-        for name, strand in _streams(succession.old):
-            if self._homes.get(name) is succession.old:
+        for name, feed in _streams(handover.old):
+            if self._homes.get(name) is handover.old:
                 self._homes[name] = successor
-            strand.drop()
-        succession.old.shut()
-        self._links.pop(succession.old.number, None)
+            feed.drop()
+        handover.old.shut()
+        self._slots.pop(handover.old.number, None)
 
-    def _give_up(self, successor: Link, succession: _Succession, now_ns: int) -> None:
-        self._successions.pop(successor.number, None)
-        for _, strand in _streams(successor):
-            strand.drop()
+    def _give_up(self, successor: ConnectionSlot, handover: _Handover, now_ns: int) -> None:
+        self._handovers.pop(successor.number, None)
+        for _, feed in _streams(successor):
+            feed.drop()
         successor.shut()
-        self._links.pop(successor.number, None)
-        succession.old.renew_in(_AGAIN_S, now_ns)
+        self._slots.pop(successor.number, None)
+        handover.old.renew_in(_AGAIN_S, now_ns)
 
-    def _look_again(self, successor: Link, now_ns: int) -> None:
+    def _look_again(self, successor: ConnectionSlot, now_ns: int) -> None:
         self._context.deadlines.set(Timer.OVERLAP, successor.number, now_ns + _LOOK_NS)
 
     # --- places ----------------------------------------------------------------------------
 
-    def _settle(self, carriage: Carriage, now_ns: int, *, besides: Link | None) -> None:
-        diffs = carriage.subscriber.takes_diffs
-        link = next((each for each in self._links.values() if self._fits(each, besides, diffs=diffs)), None)
-        if link is None:
-            link = self._make_link()
-        self._homes[carriage.name] = link
-        link.add(carriage.name, carriage.strand(), now_ns)
+    def _settle(self, arbitration: Arbitration, now_ns: int, *, besides: ConnectionSlot | None) -> None:
+        diffs = arbitration.subscriber.takes_diffs
+        slot = next((each for each in self._slots.values() if self._fits(each, besides, diffs=diffs)), None)
+        if slot is None:
+            slot = self._make_slot()
+        self._homes[arbitration.name] = slot
+        slot.add(arbitration.name, arbitration.feed(), now_ns)
 
-    def _fits(self, link: Link, besides: Link | None, *, diffs: bool) -> bool:
-        if link is besides or link.number in self._successions:
+    def _fits(self, slot: ConnectionSlot, besides: ConnectionSlot | None, *, diffs: bool) -> bool:
+        if slot is besides or slot.number in self._handovers:
             return False
-        if any(each.old is link for each in self._successions.values()):
+        if any(each.old is slot for each in self._handovers.values()):
             return False
-        subscriptions = link.subscriptions
+        subscriptions = slot.subscriptions
         return len(subscriptions) < self._most and (not diffs or subscriptions.diffs() < self._capacity)
 
-    def _make_link(self) -> Link:
-        link = Link(self._context, self._venue, self)
-        self._links[link.number] = link
-        return link
+    def _make_slot(self) -> ConnectionSlot:
+        slot = ConnectionSlot(self._context, self._venue, self)
+        self._slots[slot.number] = slot
+        return slot
 
     def _move(self, name: str, now_ns: int) -> None:
         before = self._homes.pop(name)
-        for subscribed, strand in before.subscriptions.subscribers():
+        for subscribed, feed in before.subscriptions.subscribers():
             if subscribed == name:
-                strand.on_disconnected("the stream moves to another connection", now_ns)
+                feed.on_disconnected("the stream moves to another connection", now_ns)
         self._leave(before, name, now_ns)
-        self._settle(self._carriages[name], now_ns, besides=before)
+        self._settle(self._arbitrations[name], now_ns, besides=before)
 
-    def _leave(self, link: Link, name: str, now_ns: int) -> None:
-        for subscribed, strand in _streams(link):
+    def _leave(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
+        for subscribed, feed in _streams(slot):
             if subscribed == name:
-                strand.drop()
-        if [each for each, _ in link.subscriptions.subscribers()] == [name]:
-            self._successions.pop(link.number, None)
-            self._context.deadlines.clear(link.number, Timer.OVERLAP)
-            for number, succession in tuple(self._successions.items()):
-                if succession.old is link:
-                    del self._successions[number]
-            link.shut()
-            self._links.pop(link.number, None)
+                feed.drop()
+        if [each for each, _ in slot.subscriptions.subscribers()] == [name]:
+            self._handovers.pop(slot.number, None)
+            self._context.deadlines.clear(slot.number, Timer.OVERLAP)
+            for number, handover in tuple(self._handovers.items()):
+                if handover.old is slot:
+                    del self._handovers[number]
+            slot.shut()
+            self._slots.pop(slot.number, None)
         else:
-            link.remove(name, now_ns)
+            slot.remove(name, now_ns)
 
-    def _links_of(self, name: str) -> list[Link]:
-        return [link for link in self._links.values() if name in link.subscriptions]
+    def _slots_of(self, name: str) -> list[ConnectionSlot]:
+        return [slot for slot in self._slots.values() if name in slot.subscriptions]
 
 
-def _streams(link: Link) -> list[tuple[str, Strand]]:
-    return link.subscriptions.subscribers()
+def _streams(slot: ConnectionSlot) -> list[tuple[str, Feed]]:
+    return slot.subscriptions.subscribers()

@@ -10,7 +10,7 @@ One message is on its way at a time. A refused batch is halved until the stream 
 alone; a stream refused alone is tried again later and later. Data may come before the reply (ccxt
 issue 6672), and proves more: it makes a stream HELD, too.
 
-Not here: connections and time limits (`link`), how many streams a connection may carry (`streams`).
+Not here: connections and time limits (`slot`), how many streams a connection may carry (`streams`).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from depthcache.core.connections.arbitration import Strand
+from depthcache.core.connections.arbitration import Feed
 from depthcache.core.context import Context
 
-__all__ = ["Message", "Place", "Stream", "Subscriptions"]
+__all__ = ["Message", "SubscriptionState", "Subscription", "Subscriptions"]
 
 _LONGEST_MESSAGE = 7_000
 """Bytes of names in one message: frames above about 8,000 characters broke connections
 (unicorn-binance-websocket-api 2.16.1, 2026)."""
 
 
-class Place(Enum):
+class SubscriptionState(Enum):
     """How far a stream is on its connection."""
 
     WANTED = "wanted"
@@ -40,14 +40,14 @@ class Place(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class Subscription:
     """One stream of one connection; without a subscriber it is on its way out."""
 
     name: str
-    subscriber: Strand | None
+    subscriber: Feed | None
     together: int
     """The most names a message with this one may have."""
-    place: Place = Place.WANTED
+    place: SubscriptionState = SubscriptionState.WANTED
     renew: bool = False
     refusals: int = 0
     not_before_ns: int = 0
@@ -70,12 +70,12 @@ class Message:
 
 
 class Subscriptions:
-    """The streams of one link, from connection to connection."""
+    """The streams of one slot, from connection to connection."""
 
     def __init__(self, context: Context, names_per_message: int) -> None:
         self._context = context
         self._names_per_message = names_per_message
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, Subscription] = {}
         self._numbers = 0
         self.awaiting: Message | None = None
 
@@ -87,7 +87,7 @@ class Subscriptions:
     def __contains__(self, name: str) -> bool:
         return name in self._streams
 
-    def subscribers(self) -> list[tuple[str, Strand]]:
+    def subscribers(self) -> list[tuple[str, Feed]]:
         """Every stream somebody wants, and who."""
         return [(name, each.subscriber) for name, each in self._streams.items() if each.subscriber]
 
@@ -99,35 +99,38 @@ class Subscriptions:
 
     def held(self) -> int:
         """How many streams the exchange has accepted on this connection."""
-        return sum(each.place in (Place.HELD, Place.LEAVING) for each in self._streams.values())
+        return sum(
+            each.place in (SubscriptionState.HELD, SubscriptionState.LEAVING)
+            for each in self._streams.values()
+        )
 
     def proven(self, message: Message) -> bool:
         """Whether data has already shown that a SUBSCRIBE worked in full."""
         places = (self._streams[name].place for name in message.names if name in self._streams)
-        return message.method == "SUBSCRIBE" and all(place is not Place.ASKED for place in places)
+        return message.method == "SUBSCRIBE" and all(place is not SubscriptionState.ASKED for place in places)
 
     # --- commands --------------------------------------------------------------------------
 
-    def add(self, name: str, subscriber: Strand) -> bool:
+    def add(self, name: str, subscriber: Feed) -> bool:
         """Want a stream; True when the exchange already sends it."""
         stream = self._streams.get(name)
         if stream is None:
-            self._streams[name] = Stream(name, subscriber, self._names_per_message)
+            self._streams[name] = Subscription(name, subscriber, self._names_per_message)
             return False
         stream.subscriber = subscriber
-        return stream.place is Place.HELD and not stream.renew
+        return stream.place is SubscriptionState.HELD and not stream.renew
 
     def remove(self, name: str) -> None:
         """Want a stream no longer; it leaves with the next messages."""
         stream = self._streams[name]
         stream.subscriber = None
-        if stream.place is Place.WANTED:
+        if stream.place is SubscriptionState.WANTED:
             del self._streams[name]
 
     def renew(self, name: str) -> None:
         """Leave a stream and subscribe it again."""
         stream = self._streams[name]
-        stream.renew = stream.place is Place.HELD
+        stream.renew = stream.place is SubscriptionState.HELD
 
     # --- what happened ---------------------------------------------------------------------
 
@@ -136,14 +139,18 @@ class Subscriptions:
         self.awaiting = None
         self._streams = {name: each for name, each in self._streams.items() if each.subscriber}
         for stream in self._streams.values():
-            stream.place, stream.renew = Place.WANTED, False
+            stream.place, stream.renew = SubscriptionState.WANTED, False
 
     def on_data(self, name: str, now_ns: int) -> None:
         """The first diff of a stream arrived."""
         stream = self._streams.get(name)
-        if stream is None or stream.renew or stream.place not in (Place.ASKED, Place.HELD):
+        if (
+            stream is None
+            or stream.renew
+            or stream.place not in (SubscriptionState.ASKED, SubscriptionState.HELD)
+        ):
             return
-        stream.place = Place.HELD
+        stream.place = SubscriptionState.HELD
         if stream.subscriber:
             stream.subscriber.on_live(now_ns)
 
@@ -167,7 +174,7 @@ class Subscriptions:
             return ()
         asked = [self._streams[name] for name in message.names if self._is_asked(name)]
         for stream in asked:
-            stream.place = Place.WANTED
+            stream.place = SubscriptionState.WANTED
             stream.together = max(1, len(message.names) // 2)
             if len(message.names) == 1:
                 self._put_off(stream, reason, now_ns)
@@ -181,26 +188,32 @@ class Subscriptions:
         if self.awaiting is not None:
             return None
         streams = self._streams.values()
-        leaving = [each for each in streams if each.place is Place.HELD and not _stays(each)]
+        leaving = [each for each in streams if each.place is SubscriptionState.HELD and not _stays(each)]
         if leaving:
-            return self._send("UNSUBSCRIBE", self._batch(leaving), Place.LEAVING)
-        coming = [each for each in streams if each.place is Place.WANTED and each.not_before_ns <= now_ns]
+            return self._send("UNSUBSCRIBE", self._batch(leaving), SubscriptionState.LEAVING)
+        coming = [
+            each
+            for each in streams
+            if each.place is SubscriptionState.WANTED and each.not_before_ns <= now_ns
+        ]
         if coming:
-            return self._send("SUBSCRIBE", self._batch(coming), Place.ASKED)
+            return self._send("SUBSCRIBE", self._batch(coming), SubscriptionState.ASKED)
         return None
 
     def sign_of_life(self) -> Message | None:
         """A message that only asks for a reply; None while another reply is awaited anyway."""
-        return None if self.awaiting else self._send("LIST_SUBSCRIPTIONS", [], Place.HELD)
+        return None if self.awaiting else self._send("LIST_SUBSCRIPTIONS", [], SubscriptionState.HELD)
 
     def next_retry_ns(self) -> int | None:
         """When the next stream that was refused may be tried again."""
-        wanted = (each.not_before_ns for each in self._streams.values() if each.place is Place.WANTED)
+        wanted = (
+            each.not_before_ns for each in self._streams.values() if each.place is SubscriptionState.WANTED
+        )
         return min(wanted, default=None)
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _send(self, method: str, streams: Iterable[Stream], place: Place) -> Message:
+    def _send(self, method: str, streams: Iterable[Subscription], place: SubscriptionState) -> Message:
         names: list[str] = []
         for stream in streams:
             stream.place = place
@@ -209,9 +222,9 @@ class Subscriptions:
         self.awaiting = Message(self._numbers, method, tuple(names))
         return self.awaiting
 
-    def _batch(self, streams: list[Stream]) -> list[Stream]:
+    def _batch(self, streams: list[Subscription]) -> list[Subscription]:
         """As many as fit one message, in order, with none of them in larger company than it may."""
-        batch: list[Stream] = []
+        batch: list[Subscription] = []
         most, length = self._names_per_message, 0
         for stream in streams:
             most = min(most, stream.together)
@@ -224,7 +237,11 @@ class Subscriptions:
     def _subscribed(self, names: Iterable[str], now_ns: int) -> None:
         news = [self._streams[name] for name in names if self._is_asked(name)]
         for stream in news:
-            stream.place, stream.refusals, stream.together = Place.HELD, 0, self._names_per_message
+            stream.place, stream.refusals, stream.together = (
+                SubscriptionState.HELD,
+                0,
+                self._names_per_message,
+            )
         for stream in news:
             if stream.subscriber:
                 stream.subscriber.on_live(now_ns)
@@ -232,11 +249,11 @@ class Subscriptions:
     def _unsubscribed(self, names: Iterable[str]) -> None:
         for name in names:
             stream = self._streams.get(name)
-            if stream is not None and stream.place is Place.LEAVING:
-                stream.place, stream.renew = Place.WANTED, False
+            if stream is not None and stream.place is SubscriptionState.LEAVING:
+                stream.place, stream.renew = SubscriptionState.WANTED, False
         self._forget_unwanted(names)
 
-    def _put_off(self, stream: Stream, reason: str, now_ns: int) -> None:
+    def _put_off(self, stream: Subscription, reason: str, now_ns: int) -> None:
         policy = self._context.policy
         pause_ns = self._context.backoff_ns(stream.refusals, 2 * policy.retry_base_s, policy.retry_cap_s)
         stream.refusals += 1
@@ -246,14 +263,14 @@ class Subscriptions:
 
     def _is_asked(self, name: str) -> bool:
         stream = self._streams.get(name)
-        return stream is not None and stream.place is Place.ASKED
+        return stream is not None and stream.place is SubscriptionState.ASKED
 
     def _forget_unwanted(self, names: Iterable[str]) -> None:
         for name in names:
             stream = self._streams.get(name)
-            if stream is not None and stream.place is Place.WANTED and stream.subscriber is None:
+            if stream is not None and stream.place is SubscriptionState.WANTED and stream.subscriber is None:
                 del self._streams[name]
 
 
-def _stays(stream: Stream) -> bool:
+def _stays(stream: Subscription) -> bool:
     return stream.subscriber is not None and not stream.renew

@@ -13,13 +13,13 @@ from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 
-__all__ = ["Seed"]
+__all__ = ["Bootstrap"]
 
 _PATIENCE_S = 1.0
 _DATA = b'"data":'
 
 
-class Seed:
+class Bootstrap:
     """The stream of one market. Order of calls: `start`, frames, `stop`; again and again."""
 
     takes_diffs = False
@@ -47,15 +47,15 @@ class Seed:
         if self._wanted:
             self._wanted = False
             self._streams.remove(self.stream, now_ns)
-        self._context.deadlines.clear(self.market, Timer.SEED)
+        self._context.deadlines.clear(self.market, Timer.BOOTSTRAP)
 
     def may_come(self, now_ns: int) -> bool:
-        """Whether the stream should be waited for; if so, SEED tells when no longer."""
+        """Whether the stream should be waited for; if so, BOOTSTRAP tells when no longer."""
         if not self._wanted:
             return False
         if self._until_ns is None:
             self._until_ns = now_ns + to_ns(_PATIENCE_S)
-            self._context.deadlines.set(Timer.SEED, self.market, self._until_ns)
+            self._context.deadlines.set(Timer.BOOTSTRAP, self.market, self._until_ns)
         return now_ns < self._until_ns
 
     @staticmethod
@@ -63,7 +63,7 @@ class Seed:
         """The payload of a wrapped frame; rubbish for rubbish, which the book refuses."""
         return frame[frame.find(_DATA) + len(_DATA) : frame.rfind(b"}")]
 
-    # --- what its link reports -------------------------------------------------------------
+    # --- what its slot reports -------------------------------------------------------------
 
     def on_connected(self, now_ns: int) -> None:
         """Frames may come."""

@@ -4,7 +4,7 @@ Partial depth and bookTicker carry update ids of the same space as the diffs (sp
 1,919 partial payloads of spot BTCUSDT had the id of a diff, measured 2026-08-24). Where a payload's id is
 the book's own, both must show the same prices and quantities. A payload that comes before its diff is held
 for a moment; one whose id the book has passed, or never stands at, is skipped and counted: elsewhere than
-on spot most ids never meet. Not here: comparisons with snapshots (`upkeep`).
+on spot most ids never meet. Not here: comparisons with snapshots (`maintenance`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from depthcache.errors import BookError
 if TYPE_CHECKING:
     from depthcache._native import BookReader
 
-__all__ = ["Proof", "Source"]
+__all__ = ["CrossCheck", "Source"]
 
 _AGAIN_NS = 20_000_000
 _TRIES = 10
@@ -79,7 +79,7 @@ class _Stream:
         """Then nothing is compared."""
 
 
-class Proof:
+class CrossCheck:
     """The comparisons of one book. Order of calls: `start`, frames and timers, `stop`."""
 
     def __init__(

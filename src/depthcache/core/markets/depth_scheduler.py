@@ -1,6 +1,6 @@
 """Which live books are to be asked for next, which are late or unproven: looked at every second.
 
-The shallowest come first. Not here: what a book needs (`upkeep`), who may go first (`pacing`).
+The shallowest come first. Not here: what a book needs (`maintenance`), who may go first (`pacing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from depthcache.core.policy import to_ns
 from depthcache.core.requests.scheduler import Purpose
 from depthcache.core.timers import Timer
 
-__all__ = ["Depths"]
+__all__ = ["DepthScheduler"]
 
 _LOOK_S = 1.0
 _MOST_AT_ONCE = 64
@@ -25,7 +25,7 @@ _LATE_US = 1_000_000
 """From here on it matters how late diffs are: the slowest stream sends once a second."""
 
 
-class Depths:
+class DepthScheduler:
     """All live books of a client. Order of calls: `begin` when there are markets."""
 
     def __init__(self, context: Context, markets: Mapping[int, Supervisor]) -> None:
@@ -45,26 +45,26 @@ class Depths:
         """DEPTHS is due: let the worst ask for more."""
         self.begin(now_ns)
         self._look_for_late(now_ns)
-        wishes: list[tuple[float, int, Supervisor, Purpose, int]] = []
+        audits: list[tuple[float, int, Supervisor, Purpose, int]] = []
         for market, covered, asked in self._context.router.shallow():
             supervisor = self._markets.get(market)
             if supervisor is None:
                 continue
             with self._context.guard(supervisor.owner, "on_shallow", now_ns):
-                if wish := supervisor.upkeep.on_shallow(covered, asked, now_ns):
-                    urgency, purpose, limit = wish
-                    wishes.append((urgency, market, supervisor, purpose, limit))
+                if audit := supervisor.maintenance.on_shallow(covered, asked, now_ns):
+                    urgency, purpose, limit = audit
+                    audits.append((urgency, market, supervisor, purpose, limit))
         for market, supervisor in self._markets.items():
             if supervisor.may_be_unproven(now_ns):
                 with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
                     supervisor.look_for_proof(now_ns)
-            if supervisor.upkeep.is_due(now_ns):
-                limit = supervisor.upkeep.wanted_limit
-                wishes.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))
-        wishes.sort(key=lambda wish: wish[:2])
-        for _, _, supervisor, purpose, limit in wishes[:_MOST_AT_ONCE]:
+            if supervisor.maintenance.is_due(now_ns):
+                limit = supervisor.maintenance.wanted_limit
+                audits.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))
+        audits.sort(key=lambda audit: audit[:2])
+        for _, _, supervisor, purpose, limit in audits[:_MOST_AT_ONCE]:
             with self._context.guard(supervisor.owner, "want", now_ns):
-                supervisor.upkeep.want(purpose, limit, now_ns)
+                supervisor.maintenance.want(purpose, limit, now_ns)
 
     def _look_for_late(self, now_ns: int) -> None:
         """Tell every market how late its newest diff was, as long as that matters."""

@@ -15,7 +15,7 @@ __all__ = ["Existence"]
 _SILENT_NS = to_ns(10.0)
 """A book without a diff for so long does not count as one whose diffs chain."""
 _APART_NS = to_ns(9.5)
-"""Two lists this far apart are two answers: the list is asked every 10 s while there is doubt."""
+"""Two lists this far apart are two responses: the list is asked every 10 s while there is doubt."""
 _MOST_LISTS = 6
 """A list that never has a symbol whose book lives is no reason to ask for it every 10 s for ever."""
 _NODES_LAG_NS = to_ns(55.0)

@@ -1,6 +1,6 @@
 """Looking after one live book: is it still right, is it deep enough? It never leaves sync for that.
 
-Theory of operation. Every answer is a snapshot that the book rolls to its own id, compares and merges
+Theory of operation. Every response is a snapshot that the book rolls to its own id, compares and merges
 (the router's `refresh`), whatever it was asked for:
 
 - silent: nothing came for long. A snapshot at the book's own id proves that it is right; one that is
@@ -14,7 +14,7 @@ a refused limit gives way to the next smaller one. Audits that wait for it end w
 
 Prices that were wrong are trouble: an update was lost that no id missed. They are right again, and the
 complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), who may go
-first (`pacing`), which books are looked at (`depths`).
+first (`pacing`), which books are looked at (`depth_scheduler`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from depthcache.core.commands import Refusal, TellAudit, TellLimit, TellTrouble
+from depthcache.core.commands import RequestRefusal, TellAudit, TellLimit, TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.snapshot_times import SnapshotClock
 from depthcache.core.markets.watchdogs import SilenceWatch, TooOldWatch, time_to_detect_ns
 from depthcache.core.policy import to_ns
-from depthcache.core.requests.responses import Answer, Verdict
-from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
+from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Status
@@ -39,7 +39,7 @@ from depthcache.venues.venue import Venue
 if TYPE_CHECKING:
     from depthcache._native import BookReader
 
-__all__ = ["Upkeep"]
+__all__ = ["Maintenance"]
 
 _NEVER_NS = 1 << 63
 _LONGEST_WAIT = 5
@@ -52,7 +52,7 @@ _PASSED_US = 5_000_000
 
 
 @dataclass(slots=True)
-class _Wish:
+class _RequestedAudit:
     """An audit somebody waits for."""
 
     audit: int
@@ -72,7 +72,7 @@ class _Need:
     """… and with fewer than these it is to become deeper."""
 
 
-class Upkeep(Asker):
+class Maintenance(Requester):
     """One live book. Order of calls: `begin` when it is synced, `end` when it is not any more."""
 
     def __init__(
@@ -83,11 +83,11 @@ class Upkeep(Asker):
         venue: Venue,
         symbol: str,
         depth: int,
-        pacer: Pacer,
+        scheduler: RequestScheduler,
         book: BookReader,
         on_dead: Callable[[int, int], None],
         on_confirmed: Callable[[int], None],
-        on_refused: Callable[[Answer, int], None],
+        on_refused: Callable[[ClassifiedResponse, int], None],
         made: SnapshotClock,
     ) -> None:
         """`on_dead(silent since, now)`: the exchange's book moved on and no diff came. `on_confirmed(now)`:
@@ -98,7 +98,7 @@ class Upkeep(Asker):
         self.owner: str = f"market {market}"
         self._depth = depth
         self.limits: SnapshotLimits = SnapshotLimits(venue)
-        self._pacer, self._book = pacer, book
+        self._scheduler, self._book = scheduler, book
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
         self._made = made
         self._made_us: tuple[int, int] | None = None
@@ -106,8 +106,8 @@ class Upkeep(Asker):
         self._too_old, self._too_old_at_ns = TooOldWatch(venue.snapshot_lag_s), 0
         self._silence = SilenceWatch(context.policy)
         self._live = False
-        self._ticket: Ticket | None = None
-        self._wishes: list[_Wish] = []
+        self._pending: PendingRequest | None = None
+        self._audits: list[_RequestedAudit] = []
         self._waits = self._stale = 0
         self._limit = 0
         self._need = self._need_for(0)
@@ -145,7 +145,7 @@ class Upkeep(Asker):
 
     def fails_to_compare(self, now_ns: int) -> bool:
         """Whether comparisons of the live book fail, or requests are stopped."""
-        return self._live and bool(self._failures or self._pacer.budget.stopped_until_ns > now_ns)
+        return self._live and bool(self._failures or self._scheduler.budget.stopped_until_ns > now_ns)
 
     def is_unproven(self, now_ns: int) -> bool:
         """Whether nothing has proven the book within its time to detect, and comparing it fails."""
@@ -172,7 +172,7 @@ class Upkeep(Asker):
         self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
         self._silence.on_synced(now_ns)
         self._set_look()
-        if self._wishes:
+        if self._audits:
             self._ask_audit(now_ns)
 
     def end(self) -> None:
@@ -186,35 +186,35 @@ class Upkeep(Asker):
         self.end()
         self._end_audits(reason, None)
 
-    def reject(self, ticket: Ticket, answer: Answer) -> None:
+    def reject(self, pending: PendingRequest, response: ClassifiedResponse) -> None:
         """A snapshot of this book was refused: audits that wait for one end with the exchange's words."""
-        refusal = Refusal(ticket.target, answer.status, answer.code, answer.text)
-        self._end_audits(f"the exchange refused the snapshot: {answer.reason}", refusal)
+        refusal = RequestRefusal(pending.target, response.status, response.code, response.text)
+        self._end_audits(f"the exchange refused the snapshot: {response.reason}", refusal)
 
-    def refuse_limit(self, ticket: Ticket, answer: Answer, now_ns: int) -> int | None:
+    def refuse_limit(self, pending: PendingRequest, response: ClassifiedResponse, now_ns: int) -> int | None:
         """The exchange refused the limit of a snapshot: what to ask instead, None where nothing is left."""
-        instead = self.limits.refuse(ticket.limit, now_ns)
+        instead = self.limits.refuse(pending.limit, now_ns)
         if instead is None:
-            self.reject(ticket, answer)
+            self.reject(pending, response)
             return None
         self._on_limits()
-        told = (self._venue.name, ticket.limit)
+        told = (self._venue.name, pending.limit)
         if told not in self._context.limits_told:
             self._context.limits_told.add(told)
             exchange, limit = told
-            self._context.commands.append(TellLimit(exchange, self._symbol, limit, instead, answer.reason))
+            self._context.commands.append(TellLimit(exchange, self._symbol, limit, instead, response.reason))
         return instead
 
     def audit(self, audit: int, limit: int, now_ns: int) -> None:
         """Compare the book with a snapshot of that limit as soon as it can be; ends in TellAudit."""
-        self._wishes.append(_Wish(audit, self.limits.allowed(limit)))
+        self._audits.append(_RequestedAudit(audit, self.limits.allowed(limit)))
         self._ask_audit(now_ns)
 
     # --- what happened ---------------------------------------------------------------------
 
     def heal(self, body: bytes, levels: int, now_ns: int) -> None:
         """A snapshot that cost nothing is there: take it, unless a better one is on its way."""
-        if not self._live or (self._ticket is not None and self._ticket.sent_ns is not None):
+        if not self._live or (self._pending is not None and self._pending.sent_ns is not None):
             return
         self._router.begin_refresh(self._market)
         made_us = self._made.between_us(None, now_ns)
@@ -233,8 +233,8 @@ class Upkeep(Asker):
         """The book is stale until data or a comparison proves it."""
         if not self._live:
             return
-        if self._ticket is not None and self._ticket.sent_ns is not None:
-            self._ticket = None  # the router has dropped what was kept for its answer
+        if self._pending is not None and self._pending.sent_ns is not None:
+            self._pending = None  # the router has dropped what was kept for its response
             self._context.deadlines.clear(self._market, Timer.OVERDUE)
         self._silence.on_doubted(now_ns)
         self._set_look()
@@ -264,9 +264,9 @@ class Upkeep(Asker):
 
     def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
         """Ask for what `on_shallow` said or is due, unless a request is on its way that brings it, too."""
-        if self._ticket is not None:
-            waiting = self._ticket.sent_ns is None
-            if not waiting or purpose is not Purpose.THIN or self._ticket.purpose is not Purpose.DEEPEN:
+        if self._pending is not None:
+            waiting = self._pending.sent_ns is None
+            if not waiting or purpose is not Purpose.THIN or self._pending.purpose is not Purpose.DEEPEN:
                 return
             self._withdraw()
         self._ask(purpose, limit, now_ns)
@@ -277,11 +277,11 @@ class Upkeep(Asker):
         if found is None:
             return
         self._context.deadlines.clear(self._market, Timer.OVERDUE)
-        ticket = self._ticket
-        if ticket is not None and ticket.sent_ns is None:
-            ticket = None  # it was another snapshot than the one that is waited for
+        pending = self._pending
+        if pending is not None and pending.sent_ns is None:
+            pending = None  # it was another snapshot than the one that is waited for
         else:
-            self._ticket = None
+            self._pending = None
         self._waits = self._failures = 0
         self._too_old.on_fitting()
         wrong = sum(found[2:])
@@ -291,45 +291,49 @@ class Upkeep(Asker):
             self._context.commands.append(TellTrouble(self._market, "differs", reason))
         self._refreshed_ns = now_ns
         self._set_due()
-        if ticket is not None:
-            self._limit = ticket.limit
-            done = [wish for wish in self._wishes if wish.limit <= ticket.limit]
-            self._wishes = [wish for wish in self._wishes if wish.limit > ticket.limit]
-            self._context.commands += [TellAudit(wish.audit, found, "") for wish in done]
+        if pending is not None:
+            self._limit = pending.limit
+            done = [audit for audit in self._audits if audit.limit <= pending.limit]
+            self._audits = [audit for audit in self._audits if audit.limit > pending.limit]
+            self._context.commands += [TellAudit(audit.audit, found, "") for audit in done]
         self._forget_limits(now_ns)
         self._silence.on_compared(now_ns)
         self._on_confirmed(now_ns)
         self._set_look()
-        if self._wishes:
+        if self._audits:
             self._ask_audit(now_ns)
 
-    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
-        """The request leaves now: what comes from here on is needed to roll its answer."""
-        if ticket is self._ticket:
+    def on_sent(self, pending: PendingRequest, now_ns: int) -> None:
+        """The request leaves now: what comes from here on is needed to roll its response."""
+        if pending is self._pending:
             self._router.begin_refresh(self._market)
 
-    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+    def on_response(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None:
         """The exchange answered."""
-        if ticket is not self._ticket:
+        if pending is not self._pending:
             return
-        match answer.verdict:
-            case Verdict.INSTALL:
-                self._take(ticket, body, now_ns)
-            case Verdict.LIMIT if (instead := self.refuse_limit(ticket, answer, now_ns)) is not None:
-                self._ask(ticket.purpose, instead, now_ns)
-            case Verdict.UNKNOWN | Verdict.IDLE:
-                self.reject(ticket, answer)
+        match response.action:
+            case ResponseAction.INSTALL:
+                self._take(pending, body, now_ns)
+            case ResponseAction.LIMIT if (
+                instead := self.refuse_limit(pending, response, now_ns)
+            ) is not None:
+                self._ask(pending.purpose, instead, now_ns)
+            case ResponseAction.UNKNOWN | ResponseAction.IDLE:
+                self.reject(pending, response)
                 self._failed(now_ns)
-                self._on_refused(answer, now_ns)
-            case Verdict.REFUSED:
-                self.reject(ticket, answer)
+                self._on_refused(response, now_ns)
+            case ResponseAction.REFUSED:
+                self.reject(pending, response)
                 self._failed(now_ns)
             case _:
                 self._failed(now_ns)
 
-    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
-        """No answer came."""
-        if ticket is self._ticket:
+    def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
+        """No response came."""
+        if pending is self._pending:
             self._failed(now_ns)
 
     def on_timer(self, timer: Timer, now_ns: int) -> None:
@@ -344,25 +348,25 @@ class Upkeep(Asker):
     # --- inside ----------------------------------------------------------------------------
 
     def _ask(self, purpose: Purpose, limit: int, now_ns: int) -> None:
-        self._ticket = Ticket(self, self._venue, purpose, now_ns, symbol=self._symbol, limit=limit)
-        self._pacer.ask(self._ticket, now_ns)
+        self._pending = PendingRequest(self, self._venue, purpose, now_ns, symbol=self._symbol, limit=limit)
+        self._scheduler.ask(self._pending, now_ns)
 
     def _ask_audit(self, now_ns: int) -> None:
-        if not self._live or (self._ticket is not None and self._ticket.sent_ns is not None):
+        if not self._live or (self._pending is not None and self._pending.sent_ns is not None):
             return
         self._withdraw()
-        self._ask(Purpose.AUDIT, max(wish.limit for wish in self._wishes), now_ns)
+        self._ask(Purpose.AUDIT, max(audit.limit for audit in self._audits), now_ns)
 
     def _withdraw(self) -> None:
-        if self._ticket is not None:
-            self._pacer.withdraw(self._ticket)
-            self._ticket = None
+        if self._pending is not None:
+            self._scheduler.withdraw(self._pending)
+            self._pending = None
 
-    def _take(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
-        self._made_us = self._made.between_us(ticket.sent_ns, now_ns)
+    def _take(self, pending: PendingRequest, body: bytes, now_ns: int) -> None:
+        self._made_us = self._made.between_us(pending.sent_ns, now_ns)
         try:
             outcome = self._router.refresh(
-                self._market, body, limit=ticket.limit, now_ns=now_ns, made_us=self._made_us
+                self._market, body, limit=pending.limit, now_ns=now_ns, made_us=self._made_us
             )
         except (MalformedSnapshot, SymbolMismatch):
             self._router.end_refresh(self._market)
@@ -373,20 +377,20 @@ class Upkeep(Asker):
             self._too_old.on_fitting()
             self._wait(now_ns)
         elif outcome == "too_old":
-            self._on_too_old(ticket, now_ns)
+            self._on_too_old(pending, now_ns)
         elif outcome != "merged":  # merged is told as a cause, with all others
             self._failed(now_ns)
 
-    def _on_too_old(self, ticket: Ticket, now_ns: int) -> None:
+    def _on_too_old(self, pending: PendingRequest, now_ns: int) -> None:
         """A node behind shows an older book; where no diff comes either, the book's own ids are in doubt."""
         last_ns = self._book.updated_ns or 0
         if last_ns != self._too_old_at_ns:
             self._too_old.on_fitting()
             self._too_old_at_ns = last_ns
-        is_silent = last_ns < (ticket.sent_ns or ticket.asked_ns) - to_ns(self._context.policy.first_data_s)
+        is_silent = last_ns < (pending.sent_ns or pending.asked_ns) - to_ns(self._context.policy.first_data_s)
         if self._too_old.on_too_old(now_ns):
-            self._ticket = None
-            self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+            self._pending = None
+            self._on_dead(pending.sent_ns or pending.asked_ns, now_ns)
             return
         self._failed(now_ns)
         if is_silent and self._live:
@@ -400,22 +404,22 @@ class Upkeep(Asker):
 
     def _on_overdue(self, now_ns: int) -> None:
         """The snapshot is ahead, and the diff that reaches it has not come."""
-        ticket = self._ticket
-        if ticket is None:
+        pending = self._pending
+        if pending is None:
             return
         heard_ns, event_us = self._router.heard(self._market) or (0, None)
         patience_ns = to_ns(self._context.policy.overdue_s) + self._made.late_ns
-        flows = heard_ns >= max(ticket.sent_ns or 0, now_ns - _LONGEST_WAIT * patience_ns)
+        flows = heard_ns >= max(pending.sent_ns or 0, now_ns - _LONGEST_WAIT * patience_ns)
         if flows or self._book.counters["stale"] > self._stale:
             if self._is_passed(event_us):
                 self._router.end_refresh(self._market)  # diffs of its time are in the book: its id is absurd
                 self._failed(now_ns)
             else:
-                self._waits += 1  # data flows, only later than answers do
+                self._waits += 1  # data flows, only later than responses do
                 self._wait(now_ns)
         elif not self._router.settle_refresh(self._market, now_ns):
-            self._ticket = None
-            self._on_dead(ticket.sent_ns or ticket.asked_ns, now_ns)
+            self._pending = None
+            self._on_dead(pending.sent_ns or pending.asked_ns, now_ns)
         elif self._waits <= _LONGEST_WAIT:
             self._waits = _LONGEST_WAIT + 1  # merged, which is told as a cause, or dropped
             self._wait(now_ns)
@@ -430,7 +434,7 @@ class Upkeep(Asker):
 
     def _failed(self, now_ns: int) -> None:
         """Try again later, each time later."""
-        self._ticket = None
+        self._pending = None
         policy = self._context.policy
         pause_ns = self._context.backoff_ns(self._failures, policy.retry_base_s, policy.retry_cap_s)
         self._not_before_ns = now_ns + pause_ns
@@ -438,12 +442,12 @@ class Upkeep(Asker):
         if self._live:
             self._silence.on_unknown(now_ns)
             self._set_look()
-            if self._wishes:
+            if self._audits:
                 self._context.deadlines.set(Timer.SILENCE, self._market, self._not_before_ns)
 
     def _look(self, now_ns: int) -> None:
         """Nothing may have come for long: compare with the exchange, unless something did come."""
-        if self._wishes and self._ticket is None:
+        if self._audits and self._pending is None:
             self._ask_audit(now_ns)
             return
         if self._book.status is not Status.STALE:  # what came while it is proves nothing
@@ -452,15 +456,15 @@ class Upkeep(Asker):
         due_ns = self._silence.next_look_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)
-        elif self._ticket is None:
+        elif self._pending is None:
             self._ask(Purpose.CHECK, self.cheapest_limit, now_ns)
-        elif self._ticket.sent_ns is None and self._ticket.purpose is Purpose.DEEPEN:
+        elif self._pending.sent_ns is None and self._pending.purpose is Purpose.DEEPEN:
             self._withdraw()
             self._ask(Purpose.CHECK, self.cheapest_limit, now_ns)
 
-    def _end_audits(self, reason: str, refusal: Refusal | None) -> None:
-        self._context.commands += [TellAudit(wish.audit, None, reason, refusal) for wish in self._wishes]
-        self._wishes.clear()
+    def _end_audits(self, reason: str, refusal: RequestRefusal | None) -> None:
+        self._context.commands += [TellAudit(audit.audit, None, reason, refusal) for audit in self._audits]
+        self._audits.clear()
 
     def _forget_limits(self, now_ns: int) -> None:
         if self.limits.forget(now_ns):
@@ -470,8 +474,8 @@ class Upkeep(Asker):
         """Other limits may be asked than before: what is needed is measured by them."""
         self._need = self._need_for(self._need.asked)
         self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
-        for wish in self._wishes:
-            wish.limit = self.limits.allowed(wish.limit)
+        for audit in self._audits:
+            audit.limit = self.limits.allowed(audit.limit)
 
     def _set_due(self) -> None:
         self._due_ns = self._refreshed_ns + self._interval_ns if self._interval_ns else _NEVER_NS

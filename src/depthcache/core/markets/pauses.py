@@ -50,12 +50,12 @@ class Pauses:
         self._retries += 1
 
     def hold(self, seconds: float, now_ns: int) -> None:
-        """An answer is awaited that nearly always makes the next snapshot needless."""
+        """A response is awaited that nearly always makes the next snapshot needless."""
         self._kept_ns = self.not_before_ns
         self.not_before_ns = max(self.not_before_ns, now_ns + to_ns(seconds))
 
     def release(self, now_ns: int) -> None:
-        """That answer came and does not."""
+        """That response came and does not."""
         if self._kept_ns is not None:
             self.not_before_ns = min(self.not_before_ns, max(now_ns, self._kept_ns))
             self._kept_ns = None

@@ -11,7 +11,7 @@ from depthcache.core.markets.existence import Existence
 from depthcache.core.markets.pauses import Pauses
 from depthcache.core.notices import Ending
 from depthcache.core.requests.exchange_info import Trading
-from depthcache.core.requests.responses import Answer, Verdict
+from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 
 __all__ = ["Refusals"]
 
@@ -39,12 +39,14 @@ class Refusals:
 
     @property
     def is_doubted(self) -> bool:
-        """Whether answers speak against the symbol, so that a whole list is waited for."""
+        """Whether responses speak against the symbol, so that a whole list is waited for."""
         return self._existence.is_doubted
 
     # --- what happened ---------------------------------------------------------------------
 
-    def on_refused(self, answer: Answer, *, is_live: bool, heard_ns: int | None, now_ns: int) -> str:
+    def on_refused(
+        self, response: ClassifiedResponse, *, is_live: bool, heard_ns: int | None, now_ns: int
+    ) -> str:
         """A snapshot was refused because the symbol is unknown, or does not trade: what to say of it, empty
         where the list of symbols is to be asked first.
 
@@ -52,16 +54,16 @@ class Refusals:
         """
         if not is_live:
             self._pauses.on_failed(now_ns)
-        if answer.verdict is Verdict.UNKNOWN:
-            self.refused = answer.reason
+        if response.action is ResponseAction.UNKNOWN:
+            self.refused = response.reason
             if not self._existence.on_refused(now_ns):
-                return f"the exchange's list of symbols is awaited: {answer.reason}"
+                return f"the exchange's list of symbols is awaited: {response.reason}"
             if not is_live:  # nearly always the list agrees, and soon
                 self._pauses.hold(_LOOKED_UP_S, now_ns)
             return ""
         if not is_live and not self._existence.is_flowing(heard_ns, now_ns):
-            self._idle = f"the exchange says that it does not trade: {answer.reason}"
-        return f"the snapshot is refused and asked again: {answer.reason}"
+            self._idle = f"the exchange says that it does not trade: {response.reason}"
+        return f"the snapshot is refused and asked again: {response.reason}"
 
     def on_snapshot(self) -> None:
         """A snapshot came."""

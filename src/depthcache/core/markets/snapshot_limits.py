@@ -1,7 +1,7 @@
 """Which snapshot limits the exchange takes for one market: those of the venue, less what it refused.
 
 A refused limit is replaced by the next smaller one, and asked again after an hour: one refusal is no fact
-about the venue. Not here: which limit is wanted (`upkeep`), what a refusal looks like (`answers`).
+about the venue. Not here: which limit is wanted (`maintenance`), what a refusal looks like (`responses`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The order in time of one market: when its snapshots were made, and how late its diffs arrive.
 
-A snapshot was made between the departure of its request and the arrival of its answer, by the estimate of the
-exchange's clock; where that is not known yet, the router is told when it is. Not here: what the order in time
-means (the router), when to ask for a snapshot (`supervisor`, `upkeep`).
+A snapshot was made between the departure of its request and the arrival of its response, by the estimate of
+the exchange's clock; where that is not known yet, the router is told when it is. Not here: what the order in
+time means (the router), when to ask for a snapshot (`supervisor`, `maintenance`).
 """
 
 from __future__ import annotations

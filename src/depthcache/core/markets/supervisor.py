@@ -8,14 +8,14 @@ the supervisor decides on its status alone, never on the order in which causes c
   the best levels fits its diffs and the user wants it, that stream may bring one first, at no weight.
 - the first relapse (gap, reset, malformed diff, crossed for long) is healed at once, repeated ones
   after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
-- synced: looked after without leaving sync (`upkeep`). A book that the exchange has left behind is
+- synced: looked after without leaving sync (`maintenance`). A book that the exchange has left behind is
   stale until data flows again, or a later comparison clears it; so is a silent one that nothing has proven
   in time because comparing it fails.
-- a refused snapshot is one answer, weighed against diffs and the list of symbols (`refusals`): only where
+- a refused snapshot is one response, weighed against diffs and the list of symbols (`refusals`): only where
   they agree is the market closed, alone, or halted; otherwise it is asked again.
-- not live: nothing to do. The way back is the connection's business (`link`).
+- not live: nothing to do. The way back is the connection's business (`slot`).
 
-Not here: budgets (`pacing`), connections (`streams`, `link`).
+Not here: budgets (`pacing`), connections (`streams`, `slot`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context
-from depthcache.core.markets.bootstrap import Seed
-from depthcache.core.markets.maintenance import Upkeep
+from depthcache.core.markets.bootstrap import Bootstrap
+from depthcache.core.markets.maintenance import Maintenance
 from depthcache.core.markets.pauses import Pauses
 from depthcache.core.markets.refusals import Refusals
 from depthcache.core.markets.snapshot_times import Bridging, Lateness, SnapshotClock, refusal
@@ -33,9 +33,9 @@ from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import TooOldWatch
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.policy import to_ns
-from depthcache.core.requests.exchange_info import Listing, Trading
-from depthcache.core.requests.responses import Answer, Verdict
-from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
+from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
+from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import SnapshotOutcome, Status
@@ -46,26 +46,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.SEED)
+_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.BOOTSTRAP)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
 _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
 
 
-class Supervisor(Asker):
-    """One market. Order of calls: what its link reports, then changes, answers and timers."""
+class Supervisor(Requester):
+    """One market. Order of calls: what its slot reports, then changes, responses and timers."""
 
     takes_diffs = True
 
     def __init__(
         self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
-        pacer: Pacer, streams: Streams, listing: Listing,
+        scheduler: RequestScheduler, streams: Streams, listing: ExchangeInfoPoller,
     ) -> None:  # fmt: skip
         self.market: int = market
         self.owner: str = f"market {market}"
         self.venue = venue
         self.symbol = symbol
         self.stream = stream
-        self.pacer = pacer
+        self.scheduler = scheduler
         self.streams = streams
         self.ending: Ending | None = None
         self.uptime: Uptime = Uptime()
@@ -75,13 +75,13 @@ class Supervisor(Asker):
             context.router, market, venue.snapshot_lag_s, may_be_cached=context.own_snapshots
         )
         self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
-        self.upkeep: Upkeep = Upkeep(
-            context, market, venue=venue, symbol=symbol, depth=depth, pacer=pacer, book=self._book,
+        self.maintenance: Maintenance = Maintenance(
+            context, market, venue=venue, symbol=symbol, depth=depth, scheduler=scheduler, book=self._book,
             on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
             made=self.clock,
         )  # fmt: skip
-        top = venue.top(symbol) if context.policy.seed else None
-        self.seed: Seed | None = None if top is None else Seed(context, market, top, streams)
+        top = venue.top(symbol) if context.policy.bootstrap_from_depth20 else None
+        self.bootstrap: Bootstrap | None = None if top is None else Bootstrap(context, market, top, streams)
         self._native = Status.EMPTY
         self._noticed: Status | None = Status.EMPTY
         self._attached = self._live = self._heard = self._was_synced = False
@@ -90,11 +90,11 @@ class Supervisor(Asker):
         self._refusals = Refusals(self._pauses)
         self._bridging = Bridging(context, market, self._book)
         self._heard_ns: int | None = None
-        self._ticket: Ticket | None = None
+        self._pending: PendingRequest | None = None
         self._live_ns = self._wait_for_data_ns = self._limit = self._strikes = 0
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._synced_ns: int | None = None
-        pacer.need(market, venue.snapshot_weight(self.upkeep.deep_limit))
+        scheduler.need(market, venue.snapshot_weight(self.maintenance.deep_limit))
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Supervisor(Asker):
 
     @property
     def is_doubted(self) -> bool:
-        """Whether answers of the exchange speak against the symbol."""
+        """Whether responses of the exchange speak against the symbol."""
         return self._refusals.is_doubted
 
     @property
@@ -124,8 +124,8 @@ class Supervisor(Asker):
             self.streams.remove(self.stream, now_ns)
             self._listing.forget(self)
             return
-        self._give_up_ticket()
-        self.upkeep.end()
+        self._give_up_request()
+        self.maintenance.end()
         self.streams.retell(self.stream, now_ns)
         self._show(now_ns)
         if (status := self._book.status) not in _OF_THE_BOOK:  # a condition hides what it is: begin again
@@ -141,11 +141,11 @@ class Supervisor(Asker):
         """Close for good; the book stays known, and says why it is closed."""
         self.ending, self._ended_because = ending, reason
         self._live = False
-        self._give_up_ticket()
-        self.upkeep.close(reason)
-        self.pacer.need(self.market, 0)
-        if self.seed is not None:
-            self.seed.stop(now_ns)
+        self._give_up_request()
+        self.maintenance.close(reason)
+        self.scheduler.need(self.market, 0)
+        if self.bootstrap is not None:
+            self.bootstrap.stop(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
         self._lay("closed", reason, now_ns)
 
@@ -158,11 +158,11 @@ class Supervisor(Asker):
 
     def may_be_unproven(self, now_ns: int) -> bool:
         """Whether `look_for_proof` could find anything: cheap, because every book is asked each second."""
-        return bool(self._unproven) or self.upkeep.fails_to_compare(now_ns)
+        return bool(self._unproven) or self.maintenance.fails_to_compare(now_ns)
 
     def look_for_proof(self, now_ns: int) -> None:
         """A silent book that cannot be compared either is stale until data or a comparison proves it."""
-        is_unproven = self.upkeep.is_unproven(now_ns)
+        is_unproven = self.maintenance.is_unproven(now_ns)
         if is_unproven is not bool(self._unproven):
             self._unproven = "no diff comes, and comparing the book fails" if is_unproven else ""
             self._show(now_ns)
@@ -176,7 +176,7 @@ class Supervisor(Asker):
         self.uptime.on_status(status, self._book.confirmed_ns, now_ns)
         return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._refusals.near)
 
-    # --- what its link reports -------------------------------------------------------------
+    # --- what its slot reports -------------------------------------------------------------
 
     def on_connected(self, now_ns: int) -> None:
         """From now on, diffs come from a connection that brought none before."""
@@ -208,15 +208,15 @@ class Supervisor(Asker):
         if self.ending:
             return
         self._live = False
-        self._give_up_ticket()
-        self.upkeep.end()
+        self._give_up_request()
+        self.maintenance.end()
         self._context.deadlines.clear(self.market, *_TIMERS)
         self._down = reason or "the connection is gone"
         self._show(now_ns)
 
     def on_weakened(self, now_ns: int) -> None:
         """One of several connections is gone, and the others have brought nothing yet."""
-        self.upkeep.on_weakened(now_ns)
+        self.maintenance.on_weakened(now_ns)
 
     def on_doubted(self) -> None:
         """The connection brought no data at all; only data can clear this market of doubt."""
@@ -227,8 +227,8 @@ class Supervisor(Asker):
         if self.ending:
             return
         self._explain(reason, now_ns)
-        if self._ticket is None:
-            self._ask(Purpose.CHECK, self.upkeep.cheapest_limit, now_ns)
+        if self._pending is None:
+            self._ask(Purpose.CHECK, self.maintenance.cheapest_limit, now_ns)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -241,20 +241,20 @@ class Supervisor(Asker):
             self._hear(now_ns)
         self._become(Status(change.status), now_ns)
         if "doubted" in change.causes:
-            self.upkeep.on_doubted(now_ns)
+            self.maintenance.on_doubted(now_ns)
         if "proven" in change.causes:  # nobody was told of the doubt, if it came and went meanwhile
             self._noticed = None
         if "refreshed" in change.causes and self._synced_ns is not None:
-            self.upkeep.on_refreshed(now_ns)
+            self.maintenance.on_refreshed(now_ns)
         self._decide(now_ns)
 
     def on_top(self, frame: bytes, now_ns: int) -> None:
         """The stream of the best levels brought a frame."""
-        if self.seed is None or self.ending or not self._live:
+        if self.bootstrap is None or self.ending or not self._live:
             return
-        body = self.seed.body(frame)
+        body = self.bootstrap.body(frame)
         if self._native is Status.SYNCED and self._book.status is not Status.STALE:  # it may be of before
-            self.upkeep.heal(body, self.venue.top_levels, now_ns)
+            self.maintenance.heal(body, self.venue.top_levels, now_ns)
         if self._native not in _WITHOUT_SNAPSHOT:
             return
         try:
@@ -266,52 +266,56 @@ class Supervisor(Asker):
         self._refusals.on_snapshot()
         self._show(now_ns)
         if outcome is not SnapshotOutcome.TOO_OLD:
-            self._give_up_ticket()
+            self._give_up_request()
             self._installed(outcome, self.venue.top_levels, now_ns)
 
-    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+    def on_response(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None:
         """The exchange answered a request for a snapshot."""
-        if ticket is not self._ticket or self.ending:
+        if pending is not self._pending or self.ending:
             return
-        self._ticket = None
-        match answer.verdict:
-            case Verdict.UNKNOWN | Verdict.IDLE:
-                self.upkeep.reject(ticket, answer)
-                self._on_refusal(answer, now_ns)
-            case Verdict.LIMIT if (instead := self.upkeep.refuse_limit(ticket, answer, now_ns)) is not None:
-                if ticket.purpose is Purpose.CHECK:
+        self._pending = None
+        match response.action:
+            case ResponseAction.UNKNOWN | ResponseAction.IDLE:
+                self.maintenance.reject(pending, response)
+                self._on_refusal(response, now_ns)
+            case ResponseAction.LIMIT if (
+                instead := self.maintenance.refuse_limit(pending, response, now_ns)
+            ) is not None:
+                if pending.purpose is Purpose.CHECK:
                     self._ask(Purpose.CHECK, instead, now_ns)
-            case Verdict.LIMIT | Verdict.REFUSED:
-                self.upkeep.reject(ticket, answer)
-                self._failed(ticket, answer.reason, now_ns)
-            case Verdict.INSTALL if ticket.purpose is Purpose.CHECK:
+            case ResponseAction.LIMIT | ResponseAction.REFUSED:
+                self.maintenance.reject(pending, response)
+                self._failed(pending, response.reason, now_ns)
+            case ResponseAction.INSTALL if pending.purpose is Purpose.CHECK:
                 self._refusals.on_snapshot()
-            case Verdict.INSTALL:
-                self._install(ticket, body, now_ns)
-            case Verdict.STOP:
-                self._explain(f"requests are stopped: {answer.reason}", now_ns)
-            case Verdict.RETRY:
-                self._failed(ticket, answer.reason, now_ns)
+            case ResponseAction.INSTALL:
+                self._install(pending, body, now_ns)
+            case ResponseAction.STOP:
+                self._explain(f"requests are stopped: {response.reason}", now_ns)
+            case ResponseAction.RETRY:
+                self._failed(pending, response.reason, now_ns)
         self._decide(now_ns)
 
-    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
-        """No answer came to a request for a snapshot."""
-        if ticket is self._ticket and not self.ending:
-            self._ticket = None
-            self._failed(ticket, reason, now_ns)
+    def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
+        """No response came to a request for a snapshot."""
+        if pending is self._pending and not self.ending:
+            self._pending = None
+            self._failed(pending, reason, now_ns)
             self._decide(now_ns)
 
     def on_timer(self, timer: Timer, now_ns: int) -> None:
         """A deadline of this market is due."""
         match timer:
-            case Timer.SNAPSHOT | Timer.SEED:
+            case Timer.SNAPSHOT | Timer.BOOTSTRAP:
                 self._decide(now_ns)
             case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
                 self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
             case Timer.BRIDGING if self._native is Status.BRIDGING and not self._bridging.goes_on(now_ns):
                 self._resync("no diff confirmed the snapshot", now_ns)
             case Timer.SILENCE | Timer.OVERDUE if self._live:
-                self.upkeep.on_timer(timer, now_ns)
+                self.maintenance.on_timer(timer, now_ns)
             case _:
                 pass
 
@@ -338,11 +342,11 @@ class Supervisor(Asker):
         """Ask for a snapshot if one is needed and may be asked; the one place that does."""
         if not self._live or self._native not in _WITHOUT_SNAPSHOT:
             return
-        if self._ticket is not None:
-            if self._ticket.purpose is not Purpose.CHECK:
+        if self._pending is not None:
+            if self._pending.purpose is not Purpose.CHECK:
                 return
-            self._give_up_ticket()
-        if self.seed is not None and self.seed.may_come(now_ns):
+            self._give_up_request()
+        if self.bootstrap is not None and self.bootstrap.may_come(now_ns):
             return
         due_ns = max(self._pauses.not_before_ns, self._wait_for_data_ns)
         if due_ns > now_ns:
@@ -350,8 +354,8 @@ class Supervisor(Asker):
             return
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
         purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
-        deep = self.upkeep.deep_limit
-        self._ask(purpose, min(self.upkeep.cheapest_limit, deep), now_ns, deep_limit=deep)
+        deep = self.maintenance.deep_limit
+        self._ask(purpose, min(self.maintenance.cheapest_limit, deep), now_ns, deep_limit=deep)
 
     def _become(self, status: Status, now_ns: int) -> None:
         """Take note of the book's own state, and of what it means to have left another."""
@@ -369,23 +373,23 @@ class Supervisor(Asker):
             self._relapse(now_ns)
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
             self._synced_ns, self._was_synced = now_ns, True
-            self.pacer.need(self.market, 0)
-            self.upkeep.begin(self._limit, now_ns)
+            self.scheduler.need(self.market, 0)
+            self.maintenance.begin(self._limit, now_ns)
             self.look_for_proof(now_ns)
-            self._leave_seed(now_ns)
+            self._leave_bootstrap(now_ns)
 
-    def _leave_seed(self, now_ns: int) -> None:
+    def _leave_bootstrap(self, now_ns: int) -> None:
         """The stream of the best levels stays until a snapshot has brought more of them."""
-        if self.seed is not None and self.upkeep.limit > self.venue.top_levels:
-            self.seed.stop(now_ns)
+        if self.bootstrap is not None and self.maintenance.limit > self.venue.top_levels:
+            self.bootstrap.stop(now_ns)
 
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
-        self.upkeep.end()
+        self.maintenance.end()
         self.look_for_proof(now_ns)
-        self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
-        if self._pauses.on_relapse(self._synced_ns, now_ns) and self.seed is not None:
-            self.seed.start(now_ns)
+        self.scheduler.need(self.market, self.venue.snapshot_weight(self.maintenance.deep_limit))
+        if self._pauses.on_relapse(self._synced_ns, now_ns) and self.bootstrap is not None:
+            self.bootstrap.start(now_ns)
         self._synced_ns = None
 
     def _resync(self, reason: str, now_ns: int) -> None:
@@ -398,13 +402,13 @@ class Supervisor(Asker):
         """Nothing kept is of use: the diffs will come from another subscription."""
         self._router.restart(self.market, reason, now_ns)
         self._context.touched[self.market] = self
-        self._give_up_ticket()
-        self.upkeep.end()
+        self._give_up_request()
+        self.maintenance.end()
         self.look_for_proof(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
-        self.pacer.need(self.market, self.venue.snapshot_weight(self.upkeep.deep_limit))
-        if self.seed is not None:
-            self.seed.start(now_ns)
+        self.scheduler.need(self.market, self.venue.snapshot_weight(self.maintenance.deep_limit))
+        if self.bootstrap is not None:
+            self.bootstrap.start(now_ns)
         self._native = Status.BUFFERING
         self._live = self._heard = False
         self._synced_ns, self._wait_for_data_ns = None, 0
@@ -413,26 +417,26 @@ class Supervisor(Asker):
     # --- snapshots -------------------------------------------------------------------------
 
     def _ask(self, purpose: Purpose, limit: int, now_ns: int, *, deep_limit: int | None = None) -> None:
-        self._ticket = Ticket(
+        self._pending = PendingRequest(
             self, self.venue, purpose, now_ns, symbol=self.symbol, limit=limit, deep_limit=deep_limit
         )
-        self.pacer.ask(self._ticket, now_ns)
+        self.scheduler.ask(self._pending, now_ns)
 
-    def _install(self, ticket: Ticket, body: bytes, now_ns: int) -> None:
-        live = self.clock.is_newer(ticket.sent_ns, self._live_ns)
+    def _install(self, pending: PendingRequest, body: bytes, now_ns: int) -> None:
+        live = self.clock.is_newer(pending.sent_ns, self._live_ns)
         try:
             outcome = self.clock.install(
-                body, limit=ticket.limit, live=live, sent_ns=ticket.sent_ns, now_ns=now_ns
+                body, limit=pending.limit, live=live, sent_ns=pending.sent_ns, now_ns=now_ns
             )
         except (MalformedSnapshot, SymbolMismatch) as error:
-            self._failed(ticket, refusal(error), now_ns)
+            self._failed(pending, refusal(error), now_ns)
             return
         self._refusals.on_snapshot()
         self._show(now_ns)
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)
         else:
-            self._installed(outcome, ticket.limit, now_ns)
+            self._installed(outcome, pending.limit, now_ns)
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self._limit = limit
@@ -455,27 +459,27 @@ class Supervisor(Asker):
                 self.stream, strikes=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
             )
 
-    def _failed(self, ticket: Ticket, reason: str, now_ns: int) -> None:
-        if ticket.purpose is Purpose.CHECK:
+    def _failed(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
+        if pending.purpose is Purpose.CHECK:
             return
         self._pauses.on_failed(now_ns)
         self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
 
-    def _on_refusal(self, answer: Answer, now_ns: int) -> None:
-        """A snapshot was refused because of the symbol: one answer, to be weighed against others."""
+    def _on_refusal(self, response: ClassifiedResponse, now_ns: int) -> None:
+        """A snapshot was refused because of the symbol: one response, to be weighed against others."""
         if self.ending:
             return
-        is_live, is_unknown = self._synced_ns is not None, answer.verdict is Verdict.UNKNOWN
-        words = self._refusals.on_refused(answer, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
+        is_live, is_unknown = self._synced_ns is not None, response.action is ResponseAction.UNKNOWN
+        words = self._refusals.on_refused(response, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
         self._show(now_ns)
         self._explain(words, now_ns)
         if not (is_unknown and words):  # the list is on its way already
             self._listing.look(now_ns, whole=is_unknown)
 
-    def _give_up_ticket(self) -> None:
-        if self._ticket is not None:
-            self.pacer.withdraw(self._ticket)
-            self._ticket = None
+    def _give_up_request(self) -> None:
+        if self._pending is not None:
+            self.scheduler.withdraw(self._pending)
+            self._pending = None
 
     # --- silence ---------------------------------------------------------------------------
 
@@ -496,7 +500,7 @@ class Supervisor(Asker):
         """A comparison has proven the book."""
         self.late.on_proven(now_ns)
         self.look_for_proof(now_ns)
-        self._leave_seed(now_ns)
+        self._leave_bootstrap(now_ns)
         self._clear_of_doubt(now_ns)
         if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
             self._listing.look(now_ns)  # silent and right: perhaps it does not trade

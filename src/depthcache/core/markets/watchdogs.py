@@ -1,8 +1,8 @@
 """When to look whether a silent book still is the exchange's book, and when kept diffs are to be doubted.
 
 Depth streams are silent when nothing changes, so silence alone proves nothing; a small snapshot does, when
-it is compared with the book (`upkeep`). Not here: what follows from it (`supervisor`), silence of whole
-connections (`link`).
+it is compared with the book (`maintenance`). Not here: what follows from it (`supervisor`), silence of whole
+connections (`slot`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the bytes of an answer say: the one place where answers are parsed, with one rule for all of them.
+"""What the bytes of an answer say: the one place where responses are parsed, with one rule for all of them.
 
 Whatever stands in the way of reading a body (no JSON, no UTF-8, 200,000 nested brackets, endless numbers,
 other shapes than the protocol's) makes it a failed answer, asked again like any other. What can be read in
@@ -28,7 +28,7 @@ _CODES = range(-1_000_000_000, 1_000_000_000)
 
 
 class UnreadableBody(Exception):
-    """The body of an answer is not what it should be; says why."""
+    """The body of a response is not what it should be; says why."""
 
 
 def read_json(body: bytes) -> Any:

@@ -2,7 +2,7 @@
 
 Theory of operation. The exchange counts the weight of all programs behind one address per minute of its
 own clock. Without trusting that clock, this is safe: at most a share of the limit in ANY 60 seconds,
-where a request counts from its sending until 60 s after its answer. (The exchange counted it before it
+where a request counts from its sending until 60 s after its response. (The exchange counted it before it
 answered. So two requests that it counts within one minute are never separated by more than 60 s here,
 whatever the network delays.)
 
@@ -25,7 +25,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from depthcache.core.policy import Policy, to_ns
-from depthcache.core.requests.responses import Answer, Verdict, judge_handshake, used_weight
+from depthcache.core.requests.responses import (
+    ClassifiedResponse,
+    ResponseAction,
+    classify_handshake,
+    used_weight,
+)
 from depthcache.venues.venue import Venue
 
 __all__ = ["Allowance", "Budget", "Budgets"]
@@ -41,7 +46,7 @@ _CLOCK_DOUBT_NS = 1_000_000_000
 _ABSURD = 10
 """Times the limit: an address is banned long before it has used so much, so such a count is none."""
 _OTHERS_NS = 250_000_000
-"""How long to wait where only an answer to another client makes room."""
+"""How long to wait where only a response to another client makes room."""
 _CONNECTS_APART_NS = 1_000_000_000
 """After a stop: how long a handshake is alone."""
 
@@ -85,7 +90,7 @@ class Allowance:
 
 
 class Budget:
-    """One pool of weight, and the connects beside it. Order of calls: `take`, then `on_answer` or
+    """One pool of weight, and the connects beside it. Order of calls: `take`, then `on_response` or
     `on_failure` for what was taken."""
 
     def __init__(self, limit: int, connects: int, guard: _Guard) -> None:
@@ -169,16 +174,18 @@ class Budget:
 
     # --- what happened ---------------------------------------------------------------------
 
-    def on_answer(self, weight: int, answer: Answer, headers: Mapping[str, str], now_ns: int) -> None:
+    def on_response(
+        self, weight: int, response: ClassifiedResponse, headers: Mapping[str, str], now_ns: int
+    ) -> None:
         """An HTTP answer arrived for weight that was taken."""
         with self._guard:
             self._land(weight, now_ns)
             used = used_weight(headers)
             if used is not None and used <= _ABSURD * self.limit:
                 self._counted, self._sent_since_counted = (used, now_ns), 0
-            if answer.verdict is Verdict.STOP:
-                self._stop(answer, now_ns)
-            elif answer.verdict is Verdict.INSTALL and now_ns >= self._stopped_until_ns:
+            if response.action is ResponseAction.STOP:
+                self._stop(response, now_ns)
+            elif response.action is ResponseAction.INSTALL and now_ns >= self._stopped_until_ns:
                 self._alone, self._guesses = False, 0
 
     def on_failure(self, weight: int, now_ns: int) -> None:
@@ -197,14 +204,14 @@ class Budget:
     ) -> float | None:
         """A handshake was answered with that HTTP status and these headers: for how many seconds nothing of
         this address connects; None where nothing says so."""
-        answer = judge_handshake(status, retry_after, date, exchange_s=self.exchange_s(now_ns))
-        if answer is None:
+        response = classify_handshake(status, retry_after, date, exchange_s=self.exchange_s(now_ns))
+        if response is None:
             return None
         with self._guard:
-            if answer.bans_address:
-                self._stop(answer, now_ns)
+            if response.bans_address:
+                self._stop(response, now_ns)
             else:
-                self._stop_connects(answer, now_ns)
+                self._stop_connects(response, now_ns)
             return (self._no_connects_until_ns - now_ns) / 1e9
 
     # --- inside ----------------------------------------------------------------------------
@@ -236,29 +243,29 @@ class Budget:
         self._weight.release(weight, now_ns)
         self._in_flight -= 1
 
-    def _stop(self, answer: Answer, now_ns: int) -> None:
+    def _stop(self, response: ClassifiedResponse, now_ns: int) -> None:
         # Requests sent together fail together; that is one stop, not several.
-        if not answer.told and now_ns >= self._stopped_until_ns:
+        if not response.told and now_ns >= self._stopped_until_ns:
             self._guesses += 1
-        until_ns = now_ns + to_ns(_stop_s(answer, self._guesses, _LONGEST_GUESS_S))
+        until_ns = now_ns + to_ns(_stop_s(response, self._guesses, _LONGEST_GUESS_S))
         self._stopped_until_ns = max(self._stopped_until_ns, until_ns)
         self._alone = True
-        if answer.bans_address:
+        if response.bans_address:
             self._no_connects_until_ns = max(self._no_connects_until_ns, until_ns)
             self._connects_alone = True
 
-    def _stop_connects(self, answer: Answer, now_ns: int) -> None:
-        if not answer.told and now_ns >= self._no_connects_until_ns:
+    def _stop_connects(self, response: ClassifiedResponse, now_ns: int) -> None:
+        if not response.told and now_ns >= self._no_connects_until_ns:
             self._connect_guesses += 1
-        until_ns = now_ns + to_ns(_stop_s(answer, self._connect_guesses, _LONGEST_CONNECT_GUESS_S))
+        until_ns = now_ns + to_ns(_stop_s(response, self._connect_guesses, _LONGEST_CONNECT_GUESS_S))
         self._no_connects_until_ns = max(self._no_connects_until_ns, until_ns)
         self._connects_alone = True
 
 
-def _stop_s(answer: Answer, guesses: int, longest_s: float) -> float:
+def _stop_s(response: ClassifiedResponse, guesses: int, longest_s: float) -> float:
     """How long to stop: as the exchange said, else longer each time in a row."""
-    stop_s = answer.stop_s or 1.0
-    return stop_s if answer.told else min(stop_s * 2.0 ** (min(guesses, 30) - 1), longest_s)
+    stop_s = response.stop_s or 1.0
+    return stop_s if response.told else min(stop_s * 2.0 ** (min(guesses, 30) - 1), longest_s)
 
 
 class Budgets:

@@ -1,7 +1,7 @@
 """The exchange's clock, as far as it can be known: its offset from the caller's monotonic one, and the error.
 
-An answer with the exchange's time was made somewhere between sending and receiving: half the round trip is
-the error. The best of the last answers counts. The system's clock is never looked at, so its steps change
+A response with the exchange's time was made somewhere between sending and receiving: half the round trip is
+the error. The best of the last responses counts. The system's clock is never looked at, so its steps change
 nothing. Not here: what the offset is used for.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.bodies import UnreadableBody, time_in
-from depthcache.core.requests.responses import Answer, Verdict
-from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
+from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
@@ -41,7 +41,7 @@ class Estimate:
     at_ns: int
 
     def between_us(self, sent_ns: int | None, came_ns: int, *, lag_s: float) -> tuple[int, int]:
-        """Between which times of the exchange's clock an answer was made, in microseconds.
+        """Between which times of the exchange's clock a response was made, in microseconds.
 
         It was sent for at `sent_ns` (None: nobody knows when), it came at `came_ns`, and it may show what
         was so `lag_s` earlier. The earliest time is 0 where it is not known.
@@ -53,14 +53,19 @@ class Estimate:
         return max(0, (sent_ns + self.offset_ns - error_ns - to_ns(lag_s)) // 1_000), latest_us
 
 
-class Clock(Asker):
+class Clock(Requester):
     """The clock of one venue. Order of calls: `begin` once."""
 
     def __init__(
-        self, context: Context, venue: Venue, pacer: Pacer, *, on_estimate: Callable[[Estimate], None]
+        self,
+        context: Context,
+        venue: Venue,
+        scheduler: RequestScheduler,
+        *,
+        on_estimate: Callable[[Estimate], None],
     ) -> None:
         """`on_estimate`: told of each better knowledge at once."""
-        self._context, self._venue, self._pacer = context, venue, pacer
+        self._context, self._venue, self._scheduler = context, venue, scheduler
         self.owner: str = f"clock {venue.name}"
         self._on_estimate = on_estimate
         self._heard: deque[Estimate] = deque(maxlen=_REMEMBERED)
@@ -68,7 +73,7 @@ class Clock(Asker):
 
     @property
     def estimate(self) -> Estimate | None:
-        """The best that is known; None before the first answer."""
+        """The best that is known; None before the first response."""
         return self._best
 
     def begin(self, now_ns: int) -> None:
@@ -91,23 +96,25 @@ class Clock(Asker):
         self._context.deadlines.set(
             Timer.CLOCK, self._venue.name, now_ns + to_ns(self._context.policy.clock_s)
         )
-        ticket = Ticket(self, self._venue, Purpose.FACT, now_ns, url=self._venue.time_url())
-        self._pacer.ask(ticket, now_ns)
+        pending = PendingRequest(self, self._venue, Purpose.FACT, now_ns, url=self._venue.time_url())
+        self._scheduler.ask(pending, now_ns)
 
-    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+    def on_response(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None:
         """The time came, or something that is none: then the next question will do."""
-        if answer.verdict is not Verdict.INSTALL or ticket.sent_ns is None:
+        if response.action is not ResponseAction.INSTALL or pending.sent_ns is None:
             return
         try:
             time_ms = time_in(body)
         except UnreadableBody:
             return
-        half_ns = (now_ns - ticket.sent_ns) // 2
-        offset_ns = time_ms * _MS_NS + _MS_NS // 2 - (ticket.sent_ns + half_ns)
+        half_ns = (now_ns - pending.sent_ns) // 2
+        offset_ns = time_ms * _MS_NS + _MS_NS // 2 - (pending.sent_ns + half_ns)
         self._heard.append(Estimate(offset_ns, half_ns + _MS_NS // 2, now_ns))
         self._best = min(self._heard, key=lambda each: each.error_ns + int((now_ns - each.at_ns) * _DRIFT))
-        self._pacer.budget.keep_clock(self._best.offset_ns)
+        self._scheduler.budget.keep_clock(self._best.offset_ns)
         self._on_estimate(self._best)
 
-    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+    def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
         """No time came; the next question will do."""

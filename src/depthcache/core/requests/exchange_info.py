@@ -16,12 +16,12 @@ from typing import Protocol
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.bodies import UnreadableBody, listed_in
-from depthcache.core.requests.responses import Answer, Verdict
-from depthcache.core.requests.scheduler import Asker, Pacer, Purpose, Ticket
+from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
+from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Listed", "Listing", "Trading"]
+__all__ = ["ListingSubscriber", "ExchangeInfoPoller", "Trading"]
 
 _ON = frozenset({"TRADING", "CANCEL_ONLY"})
 """Spot docs, enums, 2026-07-21: with CANCEL_ONLY the book still changes."""
@@ -40,13 +40,15 @@ _LOOK_NS = 250_000_000
 _WHOLE_APART_S = 1.0
 """How long after a list the whole one may be asked: many unknown symbols must not ask for one each."""
 _DOUBT_S = 10.0
-"""How often the list is asked while answers of the exchange speak against a symbol."""
+"""How often the list is asked while responses of the exchange speak against a symbol."""
 _RETRY_BASE_S, _RETRY_CAP_S = 0.5, 30.0
 """Pause before a list that somebody waits for is asked again when it did not come."""
 _MOST_NAMES = 100
 """Symbols named in one request; above that the whole list is asked."""
 _MOST_NEAR = 3
-_BLAMES_NAMES = frozenset({Verdict.UNKNOWN, Verdict.IDLE, Verdict.LIMIT, Verdict.REFUSED})
+_BLAMES_NAMES = frozenset(
+    {ResponseAction.UNKNOWN, ResponseAction.IDLE, ResponseAction.LIMIT, ResponseAction.REFUSED}
+)
 """One name among those asked for may spoil the question."""
 
 
@@ -60,12 +62,12 @@ class Trading(Enum):
     UNTOLD = "untold"  # the list was not whole
 
 
-class Listed(Protocol):
+class ListingSubscriber(Protocol):
     """Who wants to know (a market's supervisor)."""
 
     symbol: str
     owner: str
-    """As of an `Asker`."""
+    """As of an `Requester`."""
 
     @property
     def is_halted(self) -> bool:
@@ -74,7 +76,7 @@ class Listed(Protocol):
 
     @property
     def is_doubted(self) -> bool:
-        """Whether answers of the exchange speak against the symbol, so that a whole list is waited for."""
+        """Whether responses of the exchange speak against the symbol, so that a whole list is waited for."""
         ...
 
     @property
@@ -88,27 +90,27 @@ class Listed(Protocol):
         """The list came; it was asked at `asked_ns`."""
 
 
-class Listing(Asker):
+class ExchangeInfoPoller(Requester):
     """The list of one venue. Order of calls: `watch` and `forget`; `look` when there is a reason."""
 
-    def __init__(self, context: Context, venue: Venue, pacer: Pacer) -> None:
-        self._context, self._venue, self._pacer = context, venue, pacer
+    def __init__(self, context: Context, venue: Venue, scheduler: RequestScheduler) -> None:
+        self._context, self._venue, self._scheduler = context, venue, scheduler
         self.owner: str = f"listing {venue.name}"
-        self._watchers: list[Listed] = []
-        self._ticket: Ticket | None = None
+        self._watchers: list[ListingSubscriber] = []
+        self._pending: PendingRequest | None = None
         self._asked_whole = self._wants_whole = False
         self._asked_ns: int | None = None
         self._failures = self._not_for_diffs_before_ns = 0
 
     # --- commands --------------------------------------------------------------------------
 
-    def watch(self, listed: Listed, now_ns: int) -> None:
+    def watch(self, listed: ListingSubscriber, now_ns: int) -> None:
         """Tell that one, too."""
         self._watchers.append(listed)
         if self._context.deadlines.pending(Timer.LISTING, self._venue.name) is None:
             self._look_in(self._context.policy.listing_s, now_ns)
 
-    def forget(self, listed: Listed) -> None:
+    def forget(self, listed: ListingSubscriber) -> None:
         """Tell that one no longer."""
         if listed in self._watchers:
             self._watchers.remove(listed)
@@ -130,9 +132,9 @@ class Listing(Asker):
 
     def recover(self, now_ns: int) -> None:
         """Something raised on the way: ask again soon."""
-        if self._ticket is not None:
-            self._pacer.withdraw(self._ticket)
-            self._ticket = None
+        if self._pending is not None:
+            self._scheduler.withdraw(self._pending)
+            self._pending = None
         self._failures += 1
         self._go_on(now_ns)
         if any(each.is_halted for each in self._watchers):
@@ -148,30 +150,32 @@ class Listing(Asker):
         self._wants_whole |= any(each.is_doubted for each in self._watchers)
         self._ask(now_ns)
 
-    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+    def on_response(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None:
         """The list came, or a refusal: one name in it may be unknown."""
-        self._ticket = None
+        self._pending = None
         try:
-            rows = listed_in(body, self._venue) if answer.verdict is Verdict.INSTALL else {}
+            rows = listed_in(body, self._venue) if response.action is ResponseAction.INSTALL else {}
         except UnreadableBody:
             rows = {}
         self._failures = 0 if rows else self._failures + 1
         if rows:
-            self._tell(rows, ticket, now_ns)
-        elif not self._asked_whole and answer.verdict in _BLAMES_NAMES:
+            self._tell(rows, pending, now_ns)
+        elif not self._asked_whole and response.action in _BLAMES_NAMES:
             self._wants_whole, self._failures = True, 0
         self._go_on(now_ns)
 
-    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
+    def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
         """No list came; the next look will try again."""
-        self._ticket = None
+        self._pending = None
         self._failures += 1
         self._go_on(now_ns)
 
     # --- inside ----------------------------------------------------------------------------
 
     def _ask(self, now_ns: int) -> None:
-        if self._ticket is not None or not self._watchers:
+        if self._pending is not None or not self._watchers:
             return
         names = sorted(each.symbol for each in self._watchers)
         whole = self._wants_whole or len(names) > _MOST_NAMES
@@ -180,16 +184,16 @@ class Listing(Asker):
         url = venue.exchange_info_url(() if whole else names)
         self._asked_whole = whole or url == venue.exchange_info_url()
         cost = venue.exchange_info_weight
-        self._ticket = Ticket(self, venue, Purpose.FACT, now_ns, url=url, cost=cost)
-        self._pacer.ask(self._ticket, now_ns)
+        self._pending = PendingRequest(self, venue, Purpose.FACT, now_ns, url=url, cost=cost)
+        self._scheduler.ask(self._pending, now_ns)
 
-    def _tell(self, rows: dict[str, str], ticket: Ticket, now_ns: int) -> None:
-        asked_ns = ticket.asked_ns if ticket.sent_ns is None else ticket.sent_ns
+    def _tell(self, rows: dict[str, str], pending: PendingRequest, now_ns: int) -> None:
+        asked_ns = pending.asked_ns if pending.sent_ns is None else pending.sent_ns
         for each in tuple(self._watchers):
             with self._context.guard(each.owner, "on_listed", now_ns):
                 self._tell_one(each, rows, asked_ns, now_ns)
 
-    def _tell_one(self, each: Listed, rows: dict[str, str], asked_ns: int, now_ns: int) -> None:
+    def _tell_one(self, each: ListingSubscriber, rows: dict[str, str], asked_ns: int, now_ns: int) -> None:
         status, near = rows.get(each.symbol), tuple[str, ...]()
         if status is not None:
             trading = _trading(status)
@@ -219,7 +223,7 @@ class Listing(Asker):
             return
         self.on_halted(now_ns)
         asked_ns = self._asked_ns or 0
-        may_ask = self._ticket is None and now_ns >= self._not_for_diffs_before_ns
+        may_ask = self._pending is None and now_ns >= self._not_for_diffs_before_ns
         if may_ask and any((each.heard_ns or 0) > asked_ns for each in halted):
             self._not_for_diffs_before_ns = now_ns + to_ns(_HALTED_FLOWS_S)
             self._ask(now_ns)

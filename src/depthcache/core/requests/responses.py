@@ -1,4 +1,4 @@
-"""What an HTTP answer to a snapshot request means: one pure function from answer to verdict.
+"""What an HTTP response to a snapshot request means: one pure function from answer to verdict.
 
 The rules, with their sources (Binance REST documentation "General info" and "Error codes", spot
 2026-07-21 and USD-M 2026-05-28):
@@ -24,7 +24,14 @@ from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
 from depthcache.core.requests.retry_after import stop_seconds
 from depthcache.foreign_text import clean
 
-__all__ = ["Answer", "Verdict", "error_in", "judge", "judge_handshake", "used_weight"]
+__all__ = [
+    "ClassifiedResponse",
+    "ResponseAction",
+    "error_in",
+    "classify_response",
+    "classify_handshake",
+    "used_weight",
+]
 
 _OK, _BAD_REQUEST, _SERVER_ERROR = 200, 400, 500
 _UNKNOWN_SYMBOL, _REFUSED_LIMIT, _TOO_MANY = -1121, -4021, -1003
@@ -40,8 +47,8 @@ _LONGEST_ERROR_BYTES = 64 * 1024
 """Binance's own are about 100 bytes; what is longer is no error of the exchange, but a page."""
 
 
-class Verdict(Enum):
-    """What to do with an answer."""
+class ResponseAction(Enum):
+    """What to do with a response."""
 
     INSTALL = "install"  # it may be a snapshot
     RETRY = "retry"  #     ask again later
@@ -53,10 +60,10 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClassifiedResponse:
     """The verdict, why in words, how long to stop where the exchange said so, and what it answered."""
 
-    verdict: Verdict
+    action: ResponseAction
     reason: str = ""
     stop_s: float | None = None
     told: bool = False
@@ -68,40 +75,49 @@ class Answer:
     @property
     def bans_address(self) -> bool:
         """Whether the whole address is to be quiet, connections included: 418 and 429."""
-        return self.verdict is Verdict.STOP and (self.status in _BANS or self.code == _TOO_MANY)
+        return self.action is ResponseAction.STOP and (self.status in _BANS or self.code == _TOO_MANY)
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes, *, exchange_s: float | None = None) -> Answer:
-    """The meaning of one answer. Never raises, whatever was sent.
+def classify_response(
+    status: int, headers: Mapping[str, str], body: bytes, *, exchange_s: float | None = None
+) -> ClassifiedResponse:
+    """The meaning of one response. Never raises, whatever was sent.
 
     `exchange_s`: seconds since 1970 on the exchange's clock as far as known, for a Retry-After that is a date
-    in an answer without one of its own.
+    in a response without one of its own.
     """
     if status == _OK and not _may_be_error(body):
-        return Answer(Verdict.INSTALL)
+        return ClassifiedResponse(ResponseAction.INSTALL)
     code, text = error_in(body)
     if status == _OK and code is None and (b'"msg"' not in body or len(body) > _LONGEST_ERROR_BYTES):
-        return Answer(Verdict.INSTALL)
+        return ClassifiedResponse(ResponseAction.INSTALL)
     shown = f"HTTP {status}" + (f" code {code}" if code is not None else "") + (f": {text}" if text else "")
     told_s = stop_seconds(_header(headers, "retry-after"), _header(headers, "date"), exchange_s)
-    verdict, stop_s = _verdict(status, code, text), None
+    action, stop_s = _action(status, code, text), None
     if status == _OK:
         told_s = None
-        shown = f"malformed snapshot: {shown}" if verdict is Verdict.RETRY else shown
-    if told_s is not None or verdict is Verdict.STOP:
-        verdict, stop_s = Verdict.STOP, told_s if told_s is not None else _STOP_S.get(status, _STOP_S[429])
-    return Answer(verdict, shown, stop_s, told=told_s is not None, status=status, code=code, text=text)
+        shown = f"malformed snapshot: {shown}" if action is ResponseAction.RETRY else shown
+    if told_s is not None or action is ResponseAction.STOP:
+        action, stop_s = (
+            ResponseAction.STOP,
+            told_s if told_s is not None else _STOP_S.get(status, _STOP_S[429]),
+        )
+    return ClassifiedResponse(
+        action, shown, stop_s, told=told_s is not None, status=status, code=code, text=text
+    )
 
 
-def judge_handshake(
+def classify_handshake(
     status: int, retry_after: str | None, date: str | None, *, exchange_s: float | None = None
-) -> Answer | None:
+) -> ClassifiedResponse | None:
     """The meaning of a refused WebSocket handshake: how long to stop, None where nothing tells so."""
     told_s = stop_seconds(retry_after, date, exchange_s)
     stop_s = told_s if told_s is not None else _STOP_S.get(status)
     if stop_s is None or status < _BAD_REQUEST:
         return None
-    return Answer(Verdict.STOP, f"HTTP {status}", stop_s, told=told_s is not None, status=status)
+    return ClassifiedResponse(
+        ResponseAction.STOP, f"HTTP {status}", stop_s, told=told_s is not None, status=status
+    )
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:
@@ -110,18 +126,20 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def _verdict(status: int, code: int | None, text: str) -> Verdict:
+def _action(status: int, code: int | None, text: str) -> ResponseAction:
     if status in _STOP_S or code == _TOO_MANY:
-        return Verdict.STOP
+        return ResponseAction.STOP
     if code is None or not (status == _OK or _BAD_REQUEST <= status < _SERVER_ERROR):
-        return Verdict.RETRY
+        return ResponseAction.RETRY
     if code == _UNKNOWN_SYMBOL:
-        return Verdict.UNKNOWN
+        return ResponseAction.UNKNOWN
     if code in _NOT_TRADING:
-        return Verdict.IDLE
+        return ResponseAction.IDLE
     if not _blames_the_request(code):
-        return Verdict.RETRY
-    return Verdict.LIMIT if code == _REFUSED_LIMIT or "limit" in text.lower() else Verdict.REFUSED
+        return ResponseAction.RETRY
+    return (
+        ResponseAction.LIMIT if code == _REFUSED_LIMIT or "limit" in text.lower() else ResponseAction.REFUSED
+    )
 
 
 def _may_be_error(body: bytes) -> bool:
@@ -142,7 +160,7 @@ def error_in(body: bytes) -> tuple[int | None, str]:
         value = None
     if isinstance(value, dict):
         outer = cast("dict[str, Any]", value)
-        inner = outer.get("error")  # nested in some answers of 2021 and 2026
+        inner = outer.get("error")  # nested in some responses of 2021 and 2026
         found = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
         code, text = found.get("code"), found.get("msg")
         plain = whole(code)

@@ -1,7 +1,7 @@
 """What Retry-After says, in seconds: a number, or a date that is measured against the exchange's own clock.
 
 RFC 9110, 10.2.3 and 5.6.7. The clock of this machine is never asked: where a date comes without the Date
-header of its answer and the exchange's clock is not known either, it counts as missing.
+header of its response and the exchange's clock is not known either, it counts as missing.
 """
 
 from __future__ import annotations

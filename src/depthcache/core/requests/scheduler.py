@@ -1,4 +1,4 @@
-"""Which request goes next: lines of tickets in front of one weight budget.
+"""Which request goes next: lines of requests in front of one weight budget.
 
 Waiting requests stand in one line per purpose, first come, first served; the lines take turns, books in
 trouble most often, and no line waits for ever. Making books deeper waits until nobody else does, and
@@ -21,11 +21,11 @@ from depthcache.core.commands import Fetch
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.budget import Allowance, Budget
-from depthcache.core.requests.responses import Answer
+from depthcache.core.requests.responses import ClassifiedResponse
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Asker", "Pacer", "Purpose", "Ticket"]
+__all__ = ["Requester", "RequestScheduler", "Purpose", "PendingRequest"]
 
 _MINUTE_NS = 60_000_000_000
 _MS_NS = 1_000_000
@@ -57,28 +57,30 @@ _TURNS = (
 )
 
 
-class Asker(Protocol):
+class Requester(Protocol):
     """Who wants a request made."""
 
     owner: str
     """Who is to recover when something raises on the way: `market 3`, `listing binance.com` …"""
 
-    def on_sent(self, ticket: Ticket, now_ns: int) -> None:
+    def on_sent(self, pending: PendingRequest, now_ns: int) -> None:
         """The request leaves now; most do not care."""
         return
 
-    def on_answer(self, ticket: Ticket, answer: Answer, body: bytes, now_ns: int) -> None:
+    def on_response(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None:
         """The exchange answered."""
 
-    def on_failure(self, ticket: Ticket, reason: str, now_ns: int) -> None:
-        """No answer came."""
+    def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
+        """No response came."""
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
-    """One wish for a request, from waiting in line to its answer."""
+class PendingRequest:
+    """One wish for a request, from waiting in line to its response."""
 
-    asker: Asker
+    requester: Requester
     venue: Venue
     purpose: Purpose
     asked_ns: int
@@ -104,20 +106,21 @@ class Ticket:
         return self.url or self.venue.snapshot_url(self.symbol, self.limit)
 
 
-class Pacer:
-    """The lines of one client before one budget. Order of calls: `ask`, then `on_answer` or `on_failure`
+class RequestScheduler:
+    """The lines of one client before one budget. Order of calls: `ask`, then `on_response` or `on_failure`
     for what was sent."""
 
     def __init__(self, context: Context, pool: str, budget: Budget) -> None:
         self.pool = pool
         self.budget = budget
         self._context = context
-        self._lines: dict[Purpose, deque[Ticket]] = {purpose: deque() for purpose in Purpose}
+        self._lines: dict[Purpose, deque[PendingRequest]] = {purpose: deque() for purpose in Purpose}
         self._turn = 0
-        self._in_flight: dict[int, Ticket] = {}
+        self._in_flight: dict[int, PendingRequest] = {}
         self._checks = Allowance(_MINUTE_NS)
         self.times: list[int] = [0] * _BUCKETS
-        """How many answers came within 2**i ms of their sending, each counted once in the smallest such i."""
+        """How many responses came within 2**i ms of their sending, each counted once in the smallest such
+        i."""
         self.times_ns: int = 0
         """All of these times together."""
         self._needy: dict[int, int] = {}
@@ -133,7 +136,7 @@ class Pacer:
     @property
     def waiting(self) -> int:
         """Tickets in line."""
-        return sum(not ticket.withdrawn for line in self._lines.values() for ticket in line)
+        return sum(not pending.withdrawn for line in self._lines.values() for pending in line)
 
     @property
     def in_flight(self) -> int:
@@ -142,14 +145,14 @@ class Pacer:
 
     # --- commands --------------------------------------------------------------------------
 
-    def ask(self, ticket: Ticket, now_ns: int) -> None:
-        """Put a ticket in line; it is sent as soon as the budget allows."""
-        self._lines[ticket.purpose].append(ticket)
+    def ask(self, pending: PendingRequest, now_ns: int) -> None:
+        """Put a request in line; it is sent as soon as the budget allows."""
+        self._lines[pending.purpose].append(pending)
         self._send_what_may_go(now_ns)
 
-    def withdraw(self, ticket: Ticket) -> None:
-        """Its answer is no longer wanted; if it still waits, it is not sent."""
-        ticket.withdrawn = True
+    def withdraw(self, pending: PendingRequest) -> None:
+        """Its response is no longer wanted; if it still waits, it is not sent."""
+        pending.withdrawn = True
 
     def need(self, market: int, weight: int) -> None:
         """A market has no book: that much it would cost at the depth that is wanted; 0: it has one."""
@@ -159,43 +162,43 @@ class Pacer:
 
     # --- what happened ---------------------------------------------------------------------
 
-    def on_answer(
-        self, request: int, answer: Answer, headers: Mapping[str, str], now_ns: int
-    ) -> Ticket | None:
-        """An HTTP answer arrived; the ticket it belongs to, None for unknown or withdrawn ones."""
-        ticket = self._landed(request, now_ns)
-        if ticket is None:
+    def on_response(
+        self, request: int, response: ClassifiedResponse, headers: Mapping[str, str], now_ns: int
+    ) -> PendingRequest | None:
+        """An HTTP answer arrived; the request it belongs to, None for unknown or withdrawn ones."""
+        pending = self._landed(request, now_ns)
+        if pending is None:
             return None
-        self.budget.on_answer(ticket.weight, answer, headers, now_ns)
-        took_ns = now_ns - (now_ns if ticket.sent_ns is None else ticket.sent_ns)
+        self.budget.on_response(pending.weight, response, headers, now_ns)
+        took_ns = now_ns - (now_ns if pending.sent_ns is None else pending.sent_ns)
         self.times[min(max(0, took_ns - 1) // _MS_NS, 2 ** (_BUCKETS - 1) - 1).bit_length()] += 1
         self.times_ns += took_ns
-        return None if ticket.withdrawn else ticket
+        return None if pending.withdrawn else pending
 
-    def on_failure(self, request: int, now_ns: int) -> Ticket | None:
-        """No answer arrived; the ticket it belongs to, None for unknown or withdrawn ones."""
-        ticket = self._landed(request, now_ns)
-        if ticket is None:
+    def on_failure(self, request: int, now_ns: int) -> PendingRequest | None:
+        """No answer arrived; the request it belongs to, None for unknown or withdrawn ones."""
+        pending = self._landed(request, now_ns)
+        if pending is None:
             return None
-        self.budget.on_failure(ticket.weight, now_ns)
-        return None if ticket.withdrawn else ticket
+        self.budget.on_failure(pending.weight, now_ns)
+        return None if pending.withdrawn else pending
 
     def on_room(self, now_ns: int) -> None:
-        """Time passed or a ticket's answer was dealt with: send what may go."""
+        """Time passed or a request's answer was dealt with: send what may go."""
         self._send_what_may_go(now_ns)
 
     def holds(self, request: int) -> bool:
         """Whether that request is on its way."""
         return request in self._in_flight
 
-    def asker_of(self, request: int) -> str:
+    def requester_of(self, request: int) -> str:
         """Whose request that is; itself where it is nobody's."""
-        ticket = self._in_flight.get(request)
-        return self.owner if ticket is None else ticket.asker.owner
+        pending = self._in_flight.get(request)
+        return self.owner if pending is None else pending.requester.owner
 
     @property
     def owner(self) -> str:
-        """As `Asker.owner`."""
+        """As `Requester.owner`."""
         return f"budget {self.pool}"
 
     # --- inside ----------------------------------------------------------------------------
@@ -204,42 +207,42 @@ class Pacer:
         deadlines, policy = self._context.deadlines, self._context.policy
         again_ns: int | None = None
         barred: set[Purpose] = set()
-        while (ticket := self._first_in_line(barred)) is not None:
+        while (pending := self._first_in_line(barred)) is not None:
             if len(self._in_flight) >= policy.requests_in_flight:
                 break  # an answer makes room, not time
             try:
-                at_ns = self._take(ticket, now_ns)
+                at_ns = self._take(pending, now_ns)
             except Exception as error:  # noqa: BLE001 - who stands behind it must not wait for ever
-                self.withdraw(ticket)
-                self._context.on_fault(ticket.asker.owner, "a request", error, now_ns)
+                self.withdraw(pending)
+                self._context.on_fault(pending.requester.owner, "a request", error, now_ns)
                 continue
             if at_ns <= now_ns:
-                with self._context.guard(ticket.asker.owner, "a request", now_ns):
-                    self._send(ticket, now_ns)
+                with self._context.guard(pending.requester.owner, "a request", now_ns):
+                    self._send(pending, now_ns)
                 continue
             again_ns = at_ns if again_ns is None else min(again_ns, at_ns)
-            if ticket.purpose not in (Purpose.CHECK, Purpose.DEEPEN):
+            if pending.purpose not in (Purpose.CHECK, Purpose.DEEPEN):
                 break
-            barred.add(ticket.purpose)
+            barred.add(pending.purpose)
         if again_ns is None:
             deadlines.clear(self.pool, Timer.BUDGET)
         else:
             deadlines.set(Timer.BUDGET, self.pool, again_ns)
 
-    def _take(self, ticket: Ticket, now_ns: int) -> int:
-        """Pay for a ticket: now, or when to ask again."""
+    def _take(self, pending: PendingRequest, now_ns: int) -> int:
+        """Pay for a request: now, or when to ask again."""
         policy = self._context.policy
-        if ticket.deep_limit is not None and self._is_roomy(now_ns):
-            ticket.limit = ticket.deep_limit
-        weight, reserve = ticket.weight, 0
-        if ticket.purpose is Purpose.CHECK:
+        if pending.deep_limit is not None and self._is_roomy(now_ns):
+            pending.limit = pending.deep_limit
+        weight, reserve = pending.weight, 0
+        if pending.purpose is Purpose.CHECK:
             checks_ns = self._checks.free_at(weight, max(weight, int(self.most * policy.checks)), now_ns)
             if checks_ns is None or checks_ns > now_ns:
                 return checks_ns or now_ns + _MINUTE_NS
-        elif ticket.purpose is Purpose.DEEPEN:
+        elif pending.purpose is Purpose.DEEPEN:
             reserve = min(int(self.most * policy.reserve), max(0, self.most - weight))
         at_ns = self.budget.take(weight, policy, now_ns, reserve=reserve)
-        if at_ns <= now_ns and ticket.purpose is Purpose.CHECK:
+        if at_ns <= now_ns and pending.purpose is Purpose.CHECK:
             self._checks.hold(weight)
             self._checks.release(weight, now_ns)
         return at_ns
@@ -248,37 +251,37 @@ class Pacer:
         """Whether everybody without a book could have one at once at the depth that is wanted, twice."""
         return 2 * self._needed <= self.most - self.budget.used(now_ns)
 
-    def _send(self, ticket: Ticket, now_ns: int) -> None:
+    def _send(self, pending: PendingRequest, now_ns: int) -> None:
         context = self._context
-        self._lines[ticket.purpose].popleft()
-        if ticket.purpose is not Purpose.DEEPEN:
+        self._lines[pending.purpose].popleft()
+        if pending.purpose is not Purpose.DEEPEN:
             self._turn = (self._turn + 1) % len(_TURNS)
         request = next(context.request_numbers)
-        ticket.sent_ns = now_ns
-        self._in_flight[request] = ticket
+        pending.sent_ns = now_ns
+        self._in_flight[request] = pending
         timeout_s = context.policy.snapshot_timeout_s
-        context.deadlines.set(Timer.ANSWER, request, now_ns + to_ns(2 * timeout_s))
-        ticket.asker.on_sent(ticket, now_ns)
-        context.commands.append(Fetch(request, ticket.target, timeout_s))
+        context.deadlines.set(Timer.RESPONSE, request, now_ns + to_ns(2 * timeout_s))
+        pending.requester.on_sent(pending, now_ns)
+        context.commands.append(Fetch(request, pending.target, timeout_s))
 
-    def _first_in_line(self, barred: set[Purpose]) -> Ticket | None:
+    def _first_in_line(self, barred: set[Purpose]) -> PendingRequest | None:
         """Who is next: the first line with somebody in it, from the current turn on; last, who only
         wants to be deeper."""
         for step in range(len(_TURNS)):
             turn = (self._turn + step) % len(_TURNS)
-            if _TURNS[turn] not in barred and (ticket := self._head(_TURNS[turn])):
+            if _TURNS[turn] not in barred and (pending := self._head(_TURNS[turn])):
                 self._turn = turn
-                return ticket
+                return pending
         return None if Purpose.DEEPEN in barred else self._head(Purpose.DEEPEN)
 
-    def _head(self, purpose: Purpose) -> Ticket | None:
+    def _head(self, purpose: Purpose) -> PendingRequest | None:
         line = self._lines[purpose]
         while line and line[0].withdrawn:
             line.popleft()
         return line[0] if line else None
 
-    def _landed(self, request: int, now_ns: int) -> Ticket | None:
-        ticket = self._in_flight.pop(request, None)
-        if ticket is not None:
-            self._context.deadlines.clear(request, Timer.ANSWER)
-        return ticket
+    def _landed(self, request: int, now_ns: int) -> PendingRequest | None:
+        pending = self._in_flight.pop(request, None)
+        if pending is not None:
+            self._context.deadlines.clear(request, Timer.RESPONSE)
+        return pending

@@ -14,10 +14,10 @@ from os import PathLike
 from depthcache import logs
 from depthcache._native import now_ns
 from depthcache.io.network import http
-from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response, TakesFrames
-from depthcache.io.network.loop_watchdog import MarksStalled, Pulse
+from depthcache.io.network.interface import Callbacks, Closed, Failure, FrameSink, Network, Response
+from depthcache.io.network.loop_watchdog import LoopWatchdog, StallSink
 from depthcache.io.network.sessions import Sessions
-from depthcache.io.network.websocket import Ears, WebSocket
+from depthcache.io.network.websocket import WebSocket, WebSocketHandler
 
 __all__ = ["AiohttpNetwork"]
 
@@ -40,7 +40,7 @@ class AiohttpNetwork(Network):
     """Make it on the thread of the running event loop that carries it; `aclose` it there."""
 
     _loop_carries_frames = True
-    _pulse: Pulse | None = None
+    _loop_watchdog: LoopWatchdog | None = None
 
     def __init__(
         self,
@@ -62,18 +62,18 @@ class AiohttpNetwork(Network):
         self._events_wait = False
         self._closed = False
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         """Called once before anything else."""
         self._callbacks = callbacks
-        carried = router if self._loop_carries_frames and isinstance(router, MarksStalled) else None
-        self._pulse = Pulse(
+        carried = router if self._loop_carries_frames and isinstance(router, StallSink) else None
+        self._loop_watchdog = LoopWatchdog(
             carried,
             on_events=self._tell_events,
             on_resumed=self._on_resumed,
             on_loop_ended=self._on_loop_ended,
         )
-        self._pulse.start()
-        self._ears = Ears(
+        self._loop_watchdog.start()
+        self._ears = WebSocketHandler(
             feed=router.feed,
             heard_ns=partial(_heard_ns, router),
             on_events=self._tell_events_soon,
@@ -115,7 +115,7 @@ class AiohttpNetwork(Network):
             closed = Closed(None, "closed by this client")
         elif (error := task.exception()) is not None:
             logs.unexpected(where=f"connection {connection}", error=error)
-            closed = Closed(None, http.words(error))
+            closed = Closed(None, http.describe_error(error))
         else:
             closed = task.result()
         if not self._closed:
@@ -133,14 +133,14 @@ class AiohttpNetwork(Network):
     def _on_request_done(self, request: int, task: asyncio.Task[Response | Failure]) -> None:
         del self._requests[request]
         if task.cancelled():
-            answer: Response | Failure = Failure("given up: the client is closing")
+            response: Response | Failure = Failure("given up: the client is closing")
         elif (error := task.exception()) is not None:
             logs.unexpected(where=f"request {request}", error=error)
-            answer = Failure(http.words(error))
+            response = Failure(http.describe_error(error))
         else:
-            answer = task.result()
+            response = task.result()
         if not self._closed:
-            self._callbacks.on_response(request, answer)
+            self._callbacks.on_response(request, response)
 
     # --- waking -------------------------------------------------------------------------------
 
@@ -198,9 +198,9 @@ class AiohttpNetwork(Network):
         """
         self._closed = True
         self.wake_at(None)
-        if self._pulse is not None:
-            self._pulse.stop()
-            self._pulse = None
+        if self._loop_watchdog is not None:
+            self._loop_watchdog.stop()
+            self._loop_watchdog = None
         try:
             await self._end_all(timeout_s=GOODBYE_S, cut=False)
         finally:
@@ -228,7 +228,7 @@ class AiohttpNetwork(Network):
             await asyncio.wait(work, timeout=timeout_s)
 
 
-def _heard_ns(router: TakesFrames, connection: int) -> int:
+def _heard_ns(router: FrameSink, connection: int) -> int:
     try:
         return router.traffic(connection)[2] or 0
     except KeyError:

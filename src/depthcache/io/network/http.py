@@ -1,6 +1,6 @@
 """One HTTP request with a time and a size limit, no redirects: a GET, or JSON that is posted.
 
-Every answer of any status is a `Response`, everything else a `Failure` that says why: whatever a peer sends
+Every response of any status is a `Response`, everything else a `Failure` that says why: whatever a peer sends
 and whatever a library makes of it, something comes back in time. Not here: what an answer means, and when to
 ask again.
 """
@@ -14,10 +14,10 @@ import aiohttp
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
 from depthcache.io.network.interface import Failure, Response, lacks_descriptors
-from depthcache.io.network.proxies import DIRECT, way_to
-from depthcache.io.network.sessions import Sessions, noting_addresses, through
+from depthcache.io.network.proxies import DIRECT, proxy_for
+from depthcache.io.network.sessions import Sessions, noting_addresses, route_arguments
 
-__all__ = ["fetch", "words"]
+__all__ = ["fetch", "describe_error"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """The largest real answers are snapshots of 5,000 levels a side, about 320 kB."""
@@ -35,42 +35,42 @@ async def fetch(
         except TimeoutError:
             return Failure(tried.told(f"no complete answer within {timeout_s:g} s"))
         except aiohttp.ClientConnectorError as error:
-            return Failure(tried.told(words(error)))
+            return Failure(tried.told(describe_error(error)))
         except Exception as error:  # noqa: BLE001 - broken packing, absurd heads … : the list would never end
-            return Failure(words(error))
+            return Failure(describe_error(error))
 
 
 async def _fetch(
     sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool, posted: bytes | None
 ) -> Response | Failure:
-    way = way_to(url) if use_proxies else DIRECT
-    taken = through(way)
+    route = proxy_for(url) if use_proxies else DIRECT
+    taken = route_arguments(route)
     if posted is not None:
         taken["headers"] = {**(taken["headers"] or {}), "Content-Type": "application/json"}
-    async with sessions.of(way).request(
+    async with sessions.of(route).request(
         "GET" if posted is None else "POST",
         url,
         data=posted,
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         allow_redirects=False,
         **taken,
-    ) as answer:
+    ) as response:
         body = bytearray()
-        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             body += chunk
             if len(body) > _MOST_BYTES:
-                answer.close()
-                return Failure(f"the answer is larger than {_MOST_BYTES:,} bytes")
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status, headers, bytes(body))
+                response.close()
+                return Failure(f"the response is larger than {_MOST_BYTES:,} bytes")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Response(response.status, headers, bytes(body))
 
 
-def words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error of the network as one line for people, cleaned: peers write most of these texts."""
-    return clean(_words(error))
+    return clean(_describe_error(error))
 
 
-def _words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = error.certificate_error
         detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused

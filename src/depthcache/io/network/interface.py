@@ -19,7 +19,7 @@ from typing import Protocol
 
 from depthcache.foreign_text import clean
 
-__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "TakesFrames", "lacks_descriptors"]
+__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "FrameSink", "lacks_descriptors"]
 
 _LONGEST_HEADER = 8_190
 """Characters: what HTTP clients take (aiohttp 3.14)."""
@@ -34,7 +34,7 @@ def lacks_descriptors(error: BaseException) -> str:
     return ""
 
 
-class TakesFrames(Protocol):
+class FrameSink(Protocol):
     """Where frames go (the router)."""
 
     def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
@@ -73,7 +73,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer of any status. Header names are lower case; names and values are cleaned here."""
+    """An HTTP response of any status. Header names are lower case; names and values are cleaned here."""
 
     status: int
     headers: Mapping[str, str]
@@ -89,7 +89,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No HTTP answer: refused, reset, timed out. `reason` is cleaned here, as in `Closed`."""
+    """No HTTP response: refused, reset, timed out. `reason` is cleaned here, as in `Closed`."""
 
     reason: str
 
@@ -109,7 +109,7 @@ class Callbacks(Protocol):
     def on_alive(self, connection: int) -> None:
         """A ping of this side was answered (frames count by themselves)."""
 
-    def on_response(self, request: int, answer: Response | Failure) -> None:
+    def on_response(self, request: int, response: Response | Failure) -> None:
         """A request ended; exactly once for each."""
 
     def on_events(self) -> None:
@@ -126,7 +126,7 @@ class Callbacks(Protocol):
 class Network(Protocol):
     """What the runner asks for. Numbers are the caller's and never used twice."""
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         """Called once before anything else."""
 
     def now_ns(self) -> int:

@@ -21,7 +21,7 @@ from weakref import WeakSet, ref
 
 from depthcache._native import now_ns
 
-__all__ = ["MarksStalled", "Pulse"]
+__all__ = ["StallSink", "LoopWatchdog"]
 
 _BEAT_S = 0.5
 _LOOK_S = 0.25
@@ -31,7 +31,7 @@ _CATCH_UP_S = 0.1
 
 
 @runtime_checkable
-class MarksStalled(Protocol):
+class StallSink(Protocol):
     """Whose books are marked (the router)."""
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
@@ -48,12 +48,12 @@ class MarksStalled(Protocol):
         ...
 
 
-class Pulse:
+class LoopWatchdog:
     """Order of calls: `start` on the loop, `stop` on the loop."""
 
     def __init__(
         self,
-        router: MarksStalled | None,
+        router: StallSink | None,
         *,
         on_events: Callable[[], None],
         on_resumed: Callable[[], None],
@@ -124,7 +124,7 @@ class Pulse:
             self._look_at(self._router)
         return True
 
-    def _look_at(self, router: MarksStalled) -> None:
+    def _look_at(self, router: StallSink) -> None:
         pauses, has_events = router.tick()
         if pauses != self._pauses:
             self._beat_ns = now_ns()  # the loop could not beat either
@@ -140,20 +140,20 @@ class Pulse:
         self._pauses = pauses
 
 
-def _listen(pulse: ref[Pulse], over: threading.Event) -> None:
+def _listen(loop_watchdog: ref[LoopWatchdog], over: threading.Event) -> None:
     """The thread keeps nothing alive: a client that is forgotten with its loop goes, and this with it."""
     while not over.wait(_LOOK_S):
-        held = pulse()
+        held = loop_watchdog()
         if held is None or not held.look():
             return
         del held
 
 
-_PULSES: WeakSet[Pulse] = WeakSet()
+_PULSES: WeakSet[LoopWatchdog] = WeakSet()
 
 
 @atexit.register
 def _stop_all() -> None:
     """A daemon thread must not be in the middle of native code when the interpreter goes."""
-    for pulse in tuple(_PULSES):
-        pulse.end_thread()
+    for loop_watchdog in tuple(_PULSES):
+        loop_watchdog.end_thread()

@@ -19,8 +19,8 @@ from depthcache import logs
 from depthcache._native import Router, Transport, TransportEvent
 from depthcache.errors import ConnectionFailed, UsageError
 from depthcache.io.network.aiohttp import GOODBYE_S, AiohttpNetwork
-from depthcache.io.network.interface import Callbacks, Closed, TakesFrames
-from depthcache.io.network.proxies import DIRECT, Way, way_to
+from depthcache.io.network.interface import Callbacks, Closed, FrameSink
+from depthcache.io.network.proxies import DIRECT, Route, proxy_for
 
 __all__ = ["NativeNetwork"]
 
@@ -38,7 +38,7 @@ class NativeNetwork(AiohttpNetwork):
     _addresses: ClassVar[Mapping[str, Sequence[IPv4Address | IPv6Address]]] = {}
     """Only for tests: the addresses of names that are not looked up."""
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         """Called once before anything else. `router` must be the native one."""
         if not isinstance(router, Router):
             raise UsageError("the native transport feeds the native router only; take transport='aiohttp'")
@@ -67,13 +67,13 @@ class NativeNetwork(AiohttpNetwork):
 
     def open(self, connection: int, url: str) -> None:
         """Connect; ends in `on_open`, or in `on_closed` when it fails."""
-        transport, way = self._running(), self._way(url)
-        if transport is None or way is None:
+        transport, route = self._running(), self._way(url)
+        if transport is None or route is None:
             super().open(connection, url)
             return
         proxy = None
-        if way.proxy is not None:
-            proxy = (way.proxy.kind, way.proxy.host, way.proxy.port, way.proxy.credentials)
+        if route.proxy is not None:
+            proxy = (route.proxy.kind, route.proxy.host, route.proxy.port, route.proxy.credentials)
         self._native.add(connection)
         transport.open(connection, url, proxy=proxy)
 
@@ -96,16 +96,16 @@ class NativeNetwork(AiohttpNetwork):
             raise UsageError("a client lives in the process that made it: connect again after a fork")
         return self._transport
 
-    def _way(self, url: str) -> Way | None:
+    def _way(self, url: str) -> Route | None:
         """The way of a connection; None where aiohttp has to go it, or to say why it cannot."""
         try:
-            way = way_to(url) if self._use_proxies else DIRECT
+            route = proxy_for(url) if self._use_proxies else DIRECT
         except (ConnectionFailed, ValueError):
             return None
-        if way.proxy is not None and way.proxy.kind == "https":
-            logs.not_native(url=url, proxy=str(way.proxy))
+        if route.proxy is not None and route.proxy.kind == "https":
+            logs.not_native(url=url, proxy=str(route.proxy))
             return None
-        return way
+        return route
 
     # --- what the native side tells -------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
 
-__all__ = ["DIRECT", "Proxy", "ProxyKind", "Way", "way_to"]
+__all__ = ["DIRECT", "Proxy", "ProxyKind", "Route", "proxy_for"]
 
 ProxyKind: TypeAlias = Literal["http", "https", "socks5"]
 """`https`: the way to the proxy itself is encrypted."""
@@ -64,7 +64,7 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """How to reach a URL.
 
     Attributes:
@@ -77,10 +77,10 @@ class Way:
     encrypted: bool = False
 
 
-DIRECT = Way()
+DIRECT = Route()
 
 
-def way_to(url: str) -> Way:
+def proxy_for(url: str) -> Route:
     """The way that the environment prescribes for a URL.
 
     Raises ConnectionFailed for a proxy that cannot be used, for its kind or for how it is written: going
@@ -95,7 +95,7 @@ def way_to(url: str) -> Way:
     if not text or proxy_bypass(parts.netloc):
         return DIRECT
     try:
-        return Way(_proxy(text), encrypted=scheme == "https")
+        return Route(_proxy(text), encrypted=scheme == "https")
     except _UnusableProxy as error:
         reason = f"{_variable(kind)} names no proxy that can be used: {error}"
         raise ConnectionFailed(url=url, reason=reason) from None

@@ -19,9 +19,9 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, TCPConnect
 
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
-from depthcache.io.network.proxies import Proxy, Way
+from depthcache.io.network.proxies import Proxy, Route
 
-__all__ = ["Sessions", "Through", "noting_addresses", "through"]
+__all__ = ["Sessions", "RouteArguments", "noting_addresses", "route_arguments"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -57,7 +57,7 @@ def _noted_socket(found: Any) -> socket.socket:
     return socket.socket(found[0], found[1], found[2])
 
 
-class Through(TypedDict):
+class RouteArguments(TypedDict):
     """The arguments of a request that tell aiohttp its way."""
 
     proxy: str | None
@@ -75,9 +75,9 @@ class Sessions:
         self._tls = ssl.create_default_context(cafile=ca_file)
         self._held: dict[Proxy | None, aiohttp.ClientSession] = {}
 
-    def of(self, way: Way) -> aiohttp.ClientSession:
+    def of(self, route: Route) -> aiohttp.ClientSession:
         """The session that takes this way."""
-        proxy = way.proxy if way.proxy is not None and way.proxy.kind == "socks5" else None
+        proxy = route.proxy if route.proxy is not None and route.proxy.kind == "socks5" else None
         session = self._held.get(proxy)
         if session is None:
             session = self._held[proxy] = aiohttp.ClientSession(
@@ -113,27 +113,27 @@ class Sessions:
                 connector._close(abort_ssl=True)  # type: ignore[union-attr]  # noqa: SLF001
 
 
-def through(way: Way) -> Through:
-    """How a request of the session `Sessions.of(way)` is told its way."""
-    if way.proxy is None or way.proxy.kind == "socks5":
-        return Through(proxy=None, proxy_headers=None, headers=None)
+def route_arguments(route: Route) -> RouteArguments:
+    """How a request of the session `Sessions.of(route)` is told its way."""
+    if route.proxy is None or route.proxy.kind == "socks5":
+        return RouteArguments(proxy=None, proxy_headers=None, headers=None)
     # The header of a tunnel is never seen by the other end; in the clear, the proxy reads the request.
-    authorization = dict(way.proxy.authorization or {}) or None
-    return Through(
-        proxy=str(way.proxy),
-        proxy_headers=authorization if way.encrypted else None,
-        headers=None if way.encrypted else authorization,
+    authorization = dict(route.proxy.authorization or {}) or None
+    return RouteArguments(
+        proxy=str(route.proxy),
+        proxy_headers=authorization if route.encrypted else None,
+        headers=None if route.encrypted else authorization,
     )
 
 
 async def _refuse_redirects(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
     """Middleware: a redirect would leave the hosts that the user chose, also for a WebSocket."""
-    answer = await handler(request)
-    if answer.status in _REDIRECTS:
-        target = clean(answer.headers.get("Location", "an unnamed place"))
-        answer.close()
+    response = await handler(request)
+    if response.status in _REDIRECTS:
+        target = clean(response.headers.get("Location", "an unnamed place"))
+        response.close()
         raise ConnectionFailed(url=str(request.url), reason=f"redirected to {target}, which is not followed")
-    return answer
+    return response
 
 
 async def _tell_socks_errors(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -17,9 +17,9 @@ from urllib.parse import parse_qs
 
 from depthcache import logs
 from depthcache.errors import RequestRejected
-from depthcache.io.network.interface import Callbacks, Failure, Network, Response, TakesFrames
+from depthcache.io.network.interface import Callbacks, Failure, FrameSink, Network, Response
 
-__all__ = ["OwnSnapshots", "Snapshot", "SnapshotRequest", "SnapshotSource"]
+__all__ = ["OwnSnapshots", "SnapshotResponse", "SnapshotRequest", "SnapshotSource"]
 
 _MOST_CALLS = 64
 """Calls that have not returned; a source that hangs this often is not called again until one does."""
@@ -33,7 +33,7 @@ class SnapshotRequest(NamedTuple):
         exchange, symbol: of which book, as `LiveBook` spells them.
         limit: levels a side; the answer must have been asked with exactly this one, because a shorter
             answer proves that there are no more levels.
-        timeout_s: an answer that takes longer is not waited for.
+        timeout_s: a response that takes longer is not waited for.
     """
 
     exchange: str
@@ -42,8 +42,8 @@ class SnapshotRequest(NamedTuple):
     timeout_s: float
 
 
-class Snapshot(NamedTuple):
-    """An answer of the user's own source.
+class SnapshotResponse(NamedTuple):
+    """A response of the user's own source.
 
     Attributes:
         body: what the exchange sent: bytes or text of a JSON object, or the parsed mapping.
@@ -55,7 +55,9 @@ class Snapshot(NamedTuple):
     used_weight: int | None = None
 
 
-SnapshotSource: TypeAlias = Callable[[SnapshotRequest], Snapshot | bytes | str | Mapping[str, object] | None]
+SnapshotSource: TypeAlias = Callable[
+    [SnapshotRequest], SnapshotResponse | bytes | str | Mapping[str, object] | None
+]
 
 
 class _ClosableNetwork(Network, Protocol):
@@ -72,7 +74,7 @@ class OwnSnapshots(Network):
         self._calls = 0
         self._closed = False
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         """Called once before anything else."""
         self._callbacks = callbacks
         self._inner.attach(router, callbacks)
@@ -127,15 +129,15 @@ class OwnSnapshots(Network):
         return SnapshotRequest(exchange, values["symbol"][0], int(values["limit"][0]), timeout_s)
 
     async def _ask(self, request: int, url: str, wish: SnapshotRequest) -> None:
-        answer = await self._answer(wish)
+        response = await self._response(wish)
         if self._closed:
             return
-        if answer is None:
+        if response is None:
             self._inner.fetch(request, url, timeout_s=wish.timeout_s)
         else:
-            self._callbacks.on_response(request, answer)
+            self._callbacks.on_response(request, response)
 
-    async def _answer(self, wish: SnapshotRequest) -> Response | Failure | None:
+    async def _response(self, wish: SnapshotRequest) -> Response | Failure | None:
         if self._calls >= _MOST_CALLS:
             return Failure(f"{self._calls} calls of the snapshot source have not returned")
         done: asyncio.Future[Response | Failure | None] = self._loop.create_future()
@@ -148,30 +150,30 @@ class OwnSnapshots(Network):
             async with asyncio.timeout(wish.timeout_s):
                 return await done
         except TimeoutError:
-            return Failure(f"the snapshot source gave no answer within {wish.timeout_s:g} s")
+            return Failure(f"the snapshot source gave no response within {wish.timeout_s:g} s")
 
     def _call(self, wish: SnapshotRequest, done: asyncio.Future[Response | Failure | None]) -> None:
         """On a thread of its own."""
         try:
-            answer = _response(self._source(wish))
+            response = _response(self._source(wish))
         except RequestRejected as error:
             body = json.dumps({"code": error.code, "msg": error.text}).encode()
-            answer = Response(error.status, {}, body)
+            response = Response(error.status, {}, body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the books must live on
             logs.snapshot_source_failed(symbol=wish.symbol, error=error)
-            answer = Failure(f"the snapshot source raised {_words(error)}")
+            response = Failure(f"the snapshot source raised {_describe_error(error)}")
         with suppress(RuntimeError):  # the loop ended meanwhile
-            self._loop.call_soon_threadsafe(self._returned, done, answer)
+            self._loop.call_soon_threadsafe(self._returned, done, response)
 
     def _returned(
-        self, done: asyncio.Future[Response | Failure | None], answer: Response | Failure | None
+        self, done: asyncio.Future[Response | Failure | None], response: Response | Failure | None
     ) -> None:
         self._calls -= 1
         if not done.done():
-            done.set_result(answer)
+            done.set_result(response)
 
 
-def _words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     """What an error says, if it can."""
     kind = type(error).__name__
     try:
@@ -180,11 +182,13 @@ def _words(error: BaseException) -> str:
         return kind
 
 
-def _response(given: Snapshot | bytes | str | Mapping[str, object] | None) -> Response | Failure | None:
-    """What the source gave, as an answer of the exchange."""
+def _response(
+    given: SnapshotResponse | bytes | str | Mapping[str, object] | None,
+) -> Response | Failure | None:
+    """What the source gave, as a response of the exchange."""
     if given is None:
         return None
-    body, used = given if isinstance(given, Snapshot) else (given, None)
+    body, used = given if isinstance(given, SnapshotResponse) else (given, None)
     if isinstance(body, Mapping):
         body = json.dumps(body)
     if isinstance(body, str):

@@ -4,8 +4,8 @@ A frame goes straight from the socket to `feed`, stamped on receipt, without a t
 our own in between. TCP is the buffer: while the program's event loop is blocked, frames wait in the
 kernel and at the exchange, and none is lost.
 
-Data that somebody takes and the answer to our own ping are signs of life. Pings of the exchange, messages of
-no use and pongs that were not asked for are none: whoever sends them may have nothing else to send. Of the
+Data that somebody takes and the response to our own ping are signs of life. Pings of the exchange, messages
+of no use and pongs that were not asked for are none: whoever sends them may have nothing else to send. Of the
 pings that are not answered yet only the newest is, so a peer that does not read costs no memory. Not here:
 when to connect, and what frames mean.
 """
@@ -25,12 +25,12 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from depthcache._native import now_ns
-from depthcache.io.network.http import words
+from depthcache.io.network.http import describe_error
 from depthcache.io.network.interface import Closed
-from depthcache.io.network.proxies import DIRECT, way_to
-from depthcache.io.network.sessions import Sessions, noting_addresses, through
+from depthcache.io.network.proxies import DIRECT, proxy_for
+from depthcache.io.network.sessions import Sessions, noting_addresses, route_arguments
 
-__all__ = ["Ears", "WebSocket"]
+__all__ = ["WebSocketHandler", "WebSocket"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03)."""
@@ -42,7 +42,7 @@ _AT_ONCE = 500
 _CLOSING_S = 1.0
 """How long the other side may take to answer a closing handshake."""
 _AWAKE_S = 2.0
-"""How long the answer to a ping after a pause may take."""
+"""How long the response to a ping after a pause may take."""
 _ABNORMAL = 1006
 """RFC 6455, 7.4.1: stands for "no close frame arrived" and is never sent."""
 
@@ -53,14 +53,14 @@ _Socket = aiohttp.ClientWebSocketResponse[bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class WebSocketHandler:
     """Who hears what a WebSocket reports, and how long it may be silent.
 
     Attributes:
         feed, on_events: where frames go; `on_events` is called when `feed` returned True.
         heard_ns: when the last data came on a connection, 0 for never.
         on_open, on_alive: the connection can be used; a ping of this side was answered.
-        quiet_s, pong_s: after this long without a sign of life a ping is sent; without an answer
+        quiet_s, pong_s: after this long without a sign of life a ping is sent; without a response
             to it for `pong_s` the connection counts as broken.
         connect_s: how long making the connection may take.
     """
@@ -78,7 +78,7 @@ class Ears:
 class WebSocket:
     """Order of calls: `run` once, as a task; `send` while it runs; cancel the task to close."""
 
-    def __init__(self, number: int, url: str, ears: Ears) -> None:
+    def __init__(self, number: int, url: str, ears: WebSocketHandler) -> None:
         self._number, self._url, self._ears = number, url, ears
         self._texts: deque[str] = deque()
         self._unsent = 0
@@ -129,25 +129,27 @@ class WebSocket:
         limit_s = self._ears.connect_s
         with noting_addresses() as tried:
             try:
-                way = way_to(self._url) if use_proxies else DIRECT
+                route = proxy_for(self._url) if use_proxies else DIRECT
                 # Compression is never offered: with it, USD-M went silent (cryptofeed 638, 2021-10).
                 async with asyncio.timeout(limit_s):
-                    return await sessions.of(way).ws_connect(
+                    return await sessions.of(route).ws_connect(
                         self._url,
                         autoping=False,
                         compress=0,
                         max_msg_size=_MOST_BYTES,
                         decode_text=False,
-                        **through(way),
+                        **route_arguments(route),
                     )
             except TimeoutError:
-                return Closed(None, tried.told(f"no answer to the WebSocket handshake within {limit_s:g} s"))
+                return Closed(
+                    None, tried.told(f"no response to the WebSocket handshake within {limit_s:g} s")
+                )
             except aiohttp.ClientConnectorError as error:
-                return Closed(None, tried.told(words(error)))
+                return Closed(None, tried.told(describe_error(error)))
             except aiohttp.WSServerHandshakeError as error:
                 return _refused(error)
             except Exception as error:  # noqa: BLE001 - as in `rest.fetch`
-                return Closed(None, words(error))
+                return Closed(None, describe_error(error))
 
     async def _live(self, socket: _Socket) -> Closed:
         """Read, write and watch; whichever ends first ends the connection."""
@@ -204,7 +206,7 @@ class WebSocket:
             except TimeoutError:
                 return Closed(None, f"the other side does not read: output waits for {limit_s:g} s")
             except (aiohttp.ClientError, OSError) as error:
-                return Closed(None, words(error))
+                return Closed(None, describe_error(error))
 
     async def _write_all(self, socket: _Socket) -> None:
         while self._pong is not None or self._texts:
@@ -243,7 +245,7 @@ class WebSocket:
         return max(self._alive_ns, self._ears.heard_ns(self._number))
 
     async def _check(self, socket: _Socket) -> Closed:
-        """After a pause an answer is awaited at once, whatever else has come."""
+        """After a pause a response is awaited at once, whatever else has come."""
         while True:
             await self._pause.wait()
             self._pause.clear()
@@ -257,7 +259,7 @@ class WebSocket:
                 return Closed(None, f"half-open: no pong in {_AWAKE_S:g} s after a pause")
 
     async def _patience(self, asked_ns: int) -> None:
-        """Wait for an answer. In ten steps: while the loop is blocked, at most one of them passes,
+        """Wait for a response. In ten steps: while the loop is blocked, at most one of them passes,
         and what has arrived meanwhile is read before the next."""
         step_s = self._ears.pong_s / 10
         for _ in range(10):
@@ -274,7 +276,7 @@ def _cut(wire: TransportSocket) -> None:
 def _refused(error: aiohttp.WSServerHandshakeError) -> Closed:
     """A handshake was answered with something else than 101; of a proxy that is another error."""
     told = [None if error.headers is None else error.headers.get(name) for name in ("Retry-After", "Date")]
-    return Closed(None, words(error), error.status, *told)
+    return Closed(None, describe_error(error), error.status, *told)
 
 
 def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | None) -> Closed:
@@ -286,5 +288,5 @@ def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | 
     if isinstance(data, aiohttp.WebSocketError):
         return Closed(int(data.code), f"broken WebSocket data: {data}")
     error = data if isinstance(data, BaseException) else socket.exception()
-    lost = words(error) if error is not None else "the connection broke without a goodbye"
+    lost = describe_error(error) if error is not None else "the connection broke without a goodbye"
     return Closed(None if socket.close_code == _ABNORMAL else socket.close_code, lost)

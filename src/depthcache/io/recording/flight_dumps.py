@@ -22,14 +22,14 @@ from depthcache.io.recording.files import Journal, is_json, line, not_writable, 
 if TYPE_CHECKING:
     from depthcache._native import FlightLog
 
-__all__ = ["Flights", "write_flight"]
+__all__ = ["FlightDumps", "write_flight_dump"]
 
-_SETTING = "flight_to"
+_SETTING = "flight_dumps_to"
 _PAUSE_NS = 60_000_000_000
 _MOST_FILES = 100
 
 
-class Flights:
+class FlightDumps:
     """The files of one client: at most one a book and minute, and a hundred in all, so that an
     exchange in trouble does not fill the disk."""
 
@@ -55,11 +55,11 @@ class Flights:
         path = self._folder
         try:
             path = place(self._folder, f"flight-{log.book.exchange}-{symbol}", setting=_SETTING)
-            write_flight(path, log, reason)
+            write_flight_dump(path, log, reason)
         except (OSError, InvalidArgument) as error:
             logs.not_written(path=str(path), error=error)
         else:
-            logs.flight_saved(
+            logs.flight_dump_saved(
                 exchange=log.book.exchange, symbol=log.book.symbol, reason=reason, path=str(path)
             )
 
@@ -74,7 +74,7 @@ def _try_to_write(folder: Path) -> None:
         raise not_writable(folder, error, setting=_SETTING) from None
 
 
-def write_flight(path: Path, log: FlightLog, reason: str) -> None:
+def write_flight_dump(path: Path, log: FlightLog, reason: str) -> None:
     """Write what a flight recorder holds to a new file. Raises FileExistsError and OSError; then there is no
     new file."""
     journal = Journal(path, kind="flight", exchange=log.book.exchange, symbol=log.book.symbol, reason=reason)

@@ -23,7 +23,7 @@ from depthcache import logs
 from depthcache._native import now_ns
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.foreign_text import clean
-from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response, TakesFrames
+from depthcache.io.network.interface import Callbacks, Closed, Failure, FrameSink, Network, Response
 from depthcache.io.recording.files import Journal, is_json, line, not_writable, place
 from depthcache.io.recording.recording_file import RecordingFile
 
@@ -129,7 +129,7 @@ class Recorder:
         self._ended.add(connection)
 
     def snapshot(self, url: str, body: bytes, *, requested_ns: int | None = None) -> None:
-        """An answer of a depth endpoint, and when it was asked for; of what is no JSON, the beginning."""
+        """A response of a depth endpoint, and when it was asked for; of what is no JSON, the beginning."""
         if not _is_plain(body):
             self.note("answer", url=url, status=_OK, text=clean(body))
             return
@@ -308,7 +308,7 @@ class RecordingNetwork(Network, Callbacks):
 
     # --- towards the network ------------------------------------------------------------------
 
-    def attach(self, router: TakesFrames, callbacks: Callbacks) -> None:
+    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         """Called once before anything else. `router` must be the native one."""
         from depthcache._native import Router
 
@@ -368,22 +368,22 @@ class RecordingNetwork(Network, Callbacks):
         """A ping or pong arrived."""
         self._callbacks.on_alive(connection)
 
-    def on_response(self, request: int, answer: Response | Failure) -> None:
+    def on_response(self, request: int, response: Response | Failure) -> None:
         """A request ended."""
         try:
             url, requested_ns = self._asked.pop(request, ("", None))
-            self._note_answer(url, requested_ns, answer)
-        except Exception as error:  # noqa: BLE001 - the books wait for the answer, whatever is wrong here
+            self._note_answer(url, requested_ns, response)
+        except Exception as error:  # noqa: BLE001 - the books wait for the response, whatever is wrong here
             logs.unexpected(where="the recorder", error=error)
-        self._callbacks.on_response(request, answer)
+        self._callbacks.on_response(request, response)
 
-    def _note_answer(self, url: str, requested_ns: int | None, answer: Response | Failure) -> None:
-        if isinstance(answer, Failure):
-            self._recorder.note("failure", url=url, reason=answer.reason)
-        elif answer.status == _OK and urlsplit(url).path.endswith("/depth"):
-            self._recorder.snapshot(url, answer.body, requested_ns=requested_ns)
+    def _note_answer(self, url: str, requested_ns: int | None, response: Response | Failure) -> None:
+        if isinstance(response, Failure):
+            self._recorder.note("failure", url=url, reason=response.reason)
+        elif response.status == _OK and urlsplit(url).path.endswith("/depth"):
+            self._recorder.snapshot(url, response.body, requested_ns=requested_ns)
         else:
-            self._recorder.note("answer", url=url, status=answer.status)
+            self._recorder.note("answer", url=url, status=response.status)
 
     def on_events(self) -> None:
         """`feed` returned True since the last call."""

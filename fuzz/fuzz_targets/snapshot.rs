@@ -2,9 +2,9 @@
 //! same numbers.
 #![no_main]
 
-#[path = "../../crates/book/tests/support/judge.rs"]
-mod judge;
+#[path = "../../crates/book/tests/support/differential.rs"]
+mod differential;
 #[path = "../../crates/book/tests/support/oracle.rs"]
 mod oracle;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| judge::check_snapshot(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| differential::check_snapshot(bytes));

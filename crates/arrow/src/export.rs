@@ -13,7 +13,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::abi::{ArrowArray, ArrowArrayStream, ArrowSchema, NULLABLE};
-use crate::{Bits, Column, Counted, LENT, Table, Texts, Values};
+use crate::{Bits, Column, InstanceCount, LENT, Table, Texts, Values};
 
 /// Where buffers without a byte point to: some readers dislike null.
 static NOTHING: [u64; 2] = [0; 2];
@@ -24,7 +24,7 @@ struct Hold<S> {
     buffers: Vec<*const c_void>,
     children: Vec<*mut S>,
     dictionary: *mut S,
-    _counted: Counted,
+    _counted: InstanceCount,
 }
 
 impl<S> Hold<S> {
@@ -40,7 +40,7 @@ impl<S> Hold<S> {
             buffers,
             children: children.into_iter().map(boxed).collect(),
             dictionary: dictionary.map_or(ptr::null_mut(), boxed),
-            _counted: Counted::new(&LENT),
+            _counted: InstanceCount::new(&LENT),
         })
     }
 }
@@ -190,7 +190,7 @@ pub fn stream(table: &Arc<Table>) -> ArrowArrayStream {
     let source = Box::new(StreamHold {
         table: table.clone(),
         is_done: false,
-        _counted: Counted::new(&LENT),
+        _counted: InstanceCount::new(&LENT),
     });
     ArrowArrayStream {
         get_schema: Some(stream_schema),
@@ -204,7 +204,7 @@ pub fn stream(table: &Arc<Table>) -> ArrowArrayStream {
 struct StreamHold {
     table: Arc<Table>,
     is_done: bool,
-    _counted: Counted,
+    _counted: InstanceCount,
 }
 
 // SAFETY of all functions below: they are called by borrowers by the rules of the interface, with a
@@ -345,9 +345,9 @@ mod tests {
         let mut values = array(&table());
         // SAFETY: moving as the interface describes it.
         unsafe {
-            let place = *values.children;
-            let mut moved = ptr::read(place);
-            (*place).release = None;
+            let child = *values.children;
+            let mut moved = ptr::read(child);
+            (*child).release = None;
             values.release.expect("not released")(&mut values);
             assert_eq!(alive(), (1, 2));
             let texts = moved.dictionary;

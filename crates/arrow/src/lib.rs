@@ -159,7 +159,7 @@ pub struct Column {
 pub struct Table {
     len: usize,
     columns: Vec<Column>,
-    _counted: Counted,
+    _counted: InstanceCount,
 }
 
 impl Table {
@@ -175,7 +175,7 @@ impl Table {
                 column.name
             );
         }
-        let _counted = Counted::new(&TABLES);
+        let _counted = InstanceCount::new(&TABLES);
         Arc::new(Table {
             len,
             columns,
@@ -210,16 +210,16 @@ static LENT: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts what is alive, for tests of leaks.
 #[derive(Debug)]
-struct Counted(&'static AtomicUsize);
+struct InstanceCount(&'static AtomicUsize);
 
-impl Counted {
-    fn new(counter: &'static AtomicUsize) -> Counted {
+impl InstanceCount {
+    fn new(counter: &'static AtomicUsize) -> InstanceCount {
         counter.fetch_add(1, Ordering::Relaxed);
-        Counted(counter)
+        InstanceCount(counter)
     }
 }
 
-impl Drop for Counted {
+impl Drop for InstanceCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
     fn bits(&mut self, len: usize) -> Read<Bits> {
         let bytes = self.take(len.div_ceil(8))?;
         let mut bits = Bits::default();
-        (0..len).for_each(|place| bits.push(bytes[place / 8] >> (place % 8) & 1 == 1));
+        (0..len).for_each(|index| bits.push(bytes[index / 8] >> (index % 8) & 1 == 1));
         Ok(bits)
     }
 
@@ -180,10 +180,10 @@ impl<'a> Reader<'a> {
             texts.push(text.map_err(|_| BadTable("a text is not UTF-8"))?);
             size += count;
         }
-        let inside = |place: i64| usize::try_from(place).is_ok_and(|place| place < texts.len());
+        let inside = |index: i64| usize::try_from(index).is_ok_and(|index| index < texts.len());
         let fits = match values {
-            Values::Int8(places) => places.iter().all(|place| inside((*place).into())),
-            Values::Int32(places) => places.iter().all(|place| inside((*place).into())),
+            Values::Int8(indices) => indices.iter().all(|index| inside((*index).into())),
+            Values::Int32(indices) => indices.iter().all(|index| inside((*index).into())),
             _ => false,
         };
         if !fits || i32::try_from(size).is_err() {

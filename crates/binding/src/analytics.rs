@@ -9,8 +9,8 @@ use depthcache_book::query::{Number, Reading, Side};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyString, PyTuple};
 
-use crate::arguments::{self, Given};
-use crate::columns::Asked;
+use crate::arguments::{self, ParsedNumber};
+use crate::columns::ReadRequest;
 use crate::contracts;
 use crate::errors;
 use crate::values::classes;
@@ -33,10 +33,10 @@ pub struct Writer<'py> {
 }
 
 /// What is made for Python.
-pub type Made<'py> = PyResult<Bound<'py, PyAny>>;
+pub type ObjectResult<'py> = PyResult<Bound<'py, PyAny>>;
 
 impl<'py> Writer<'py> {
-    fn exact(self, number: &Exact) -> Made<'py> {
+    fn exact(self, number: &Exact) -> ObjectResult<'py> {
         if self.exact {
             return classes(self.py)?
                 .decimal(self.py)
@@ -45,7 +45,7 @@ impl<'py> Writer<'py> {
         Ok(PyFloat::new(self.py, number.to_f64()).into_any())
     }
 
-    pub fn value(self, value: &Value) -> Made<'py> {
+    pub fn value(self, value: &Value) -> ObjectResult<'py> {
         match value {
             Value::Exact(number) => self.exact(number),
             Value::Ratio(numerator, denominator) if self.exact => {
@@ -59,7 +59,7 @@ impl<'py> Writer<'py> {
         }
     }
 
-    fn maybe(self, value: &Option<Value>) -> Made<'py> {
+    fn maybe(self, value: &Option<Value>) -> ObjectResult<'py> {
         match value {
             Some(value) => self.value(value),
             None => Ok(self.py.None().into_bound(self.py)),
@@ -70,12 +70,16 @@ impl<'py> Writer<'py> {
         PyBool::new(self.py, flag).to_owned().into_any()
     }
 
-    fn whole(self, number: i64) -> Made<'py> {
+    fn whole(self, number: i64) -> ObjectResult<'py> {
         Ok(number.into_pyobject(self.py)?.into_any())
     }
 
     /// An instance of a class of `depthcache.model`.
-    fn tuple(self, class: &str, fields: impl IntoIterator<Item = Bound<'py, PyAny>>) -> Made<'py> {
+    fn tuple(
+        self,
+        class: &str,
+        fields: impl IntoIterator<Item = Bound<'py, PyAny>>,
+    ) -> ObjectResult<'py> {
         let fields: Vec<_> = fields.into_iter().collect();
         self.py
             .import("depthcache.model")?
@@ -83,7 +87,7 @@ impl<'py> Writer<'py> {
             .call1(PyTuple::new(self.py, fields)?)
     }
 
-    fn mid_price(self, found: &MidPrice) -> Made<'py> {
+    fn mid_price(self, found: &MidPrice) -> ObjectResult<'py> {
         let fields = [
             self.maybe(&found.price)?,
             self.flag(found.complete),
@@ -93,17 +97,21 @@ impl<'py> Writer<'py> {
     }
 
     /// An amount of the quote asset; not a number where a book counts contracts.
-    fn money(self, asked: &Asked, amount: impl FnOnce() -> Made<'py>) -> Made<'py> {
-        match contracts::are_contracts(self.py, &asked.source) {
+    fn money(
+        self,
+        request: &ReadRequest,
+        amount: impl FnOnce() -> ObjectResult<'py>,
+    ) -> ObjectResult<'py> {
+        match contracts::are_contracts(self.py, &request.source) {
             true => contracts::no_amount(self),
             false => amount(),
         }
     }
 
-    fn depth(self, asked: &Asked, found: &Depth) -> Made<'py> {
+    fn depth(self, request: &ReadRequest, found: &Depth) -> ObjectResult<'py> {
         let fields = [
             self.exact(&found.base)?,
-            self.money(asked, || self.exact(&found.quote))?,
+            self.money(request, || self.exact(&found.quote))?,
             self.whole(found.levels as i64)?,
             self.flag(found.complete),
         ];
@@ -114,22 +122,22 @@ impl<'py> Writer<'py> {
 /// Compute while the book is held; write down afterwards.
 fn read<T: Send>(
     to: Writer<'_>,
-    asked: &Asked,
+    request: &ReadRequest,
     compute: impl Fn(&dyn Reading) -> T + Send + Sync,
 ) -> PyResult<T> {
-    asked.source.read(to.py, asked.serve_stale, compute)
+    request.source.read(to.py, request.serve_stale, compute)
 }
 
-pub fn mid<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
-    to.mid_price(&read(to, asked, analytics::mid)?)
+pub fn mid<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
+    to.mid_price(&read(to, request, analytics::mid)?)
 }
 
-pub fn microprice<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
-    to.mid_price(&read(to, asked, analytics::microprice)?)
+pub fn microprice<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
+    to.mid_price(&read(to, request, analytics::microprice)?)
 }
 
-pub fn spread<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
-    let found = read(to, asked, analytics::spread)?;
+pub fn spread<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
+    let found = read(to, request, analytics::spread)?;
     let fields = [
         to.maybe(&found.absolute)?,
         to.maybe(&found.bps)?,
@@ -141,17 +149,17 @@ pub fn spread<'py>(to: Writer<'py>, asked: &Asked) -> Made<'py> {
 
 pub fn imbalance<'py>(
     to: Writer<'py>,
-    asked: &Asked,
+    request: &ReadRequest,
     levels: Option<&Bound<'py, PyAny>>,
     bps: Option<&Bound<'py, PyAny>>,
-) -> Made<'py> {
+) -> ObjectResult<'py> {
     if let (Some(levels), Some(_)) = (levels, bps) {
         return Err(errors::invalid("levels", levels, EITHER));
     }
     let found: Imbalance = match bps {
         Some(bps) => {
             let bps = size("bps", bps)?;
-            read(to, asked, |book| analytics::imbalance_within(book, bps))?
+            read(to, request, |book| analytics::imbalance_within(book, bps))?
         }
         None => {
             let count = match levels {
@@ -161,7 +169,7 @@ pub fn imbalance<'py>(
                     Some(count) => count,
                 },
             };
-            read(to, asked, |book| {
+            read(to, request, |book| {
                 analytics::imbalance_of_levels(book, count)
             })?
         }
@@ -176,12 +184,16 @@ pub fn imbalance<'py>(
     to.tuple("Imbalance", fields)
 }
 
-pub fn depth_within<'py>(to: Writer<'py>, asked: &Asked, bps: &Bound<'py, PyAny>) -> Made<'py> {
+pub fn depth_within<'py>(
+    to: Writer<'py>,
+    request: &ReadRequest,
+    bps: &Bound<'py, PyAny>,
+) -> ObjectResult<'py> {
     let bps = size("bps", bps)?;
-    let found = read(to, asked, |book| analytics::depth_within(book, bps))?;
+    let found = read(to, request, |book| analytics::depth_within(book, bps))?;
     let fields = [
-        to.depth(asked, &found.bids)?,
-        to.depth(asked, &found.asks)?,
+        to.depth(request, &found.bids)?,
+        to.depth(request, &found.asks)?,
         to.maybe(&found.mid)?,
         to.whole(found.update_id)?,
     ];
@@ -190,16 +202,16 @@ pub fn depth_within<'py>(to: Writer<'py>, asked: &Asked, bps: &Bound<'py, PyAny>
 
 pub fn fill<'py>(
     to: Writer<'py>,
-    asked: &Asked,
+    request: &ReadRequest,
     side: &Bound<'py, PyAny>,
     base: Option<&Bound<'py, PyAny>>,
     quote: Option<&Bound<'py, PyAny>>,
-) -> Made<'py> {
+) -> ObjectResult<'py> {
     let taker = taker(side)?;
     let amount = match (base, quote) {
         (Some(base), None) => Amount::Base(size("base", base)?),
         (None, Some(quote)) => {
-            contracts::check_quote(&asked.source, quote)?;
+            contracts::check_quote(&request.source, quote)?;
             Amount::Quote(size("quote", quote)?)
         }
         (Some(base), Some(_)) => return Err(errors::invalid("base", base, ONE_OF_TWO)),
@@ -208,8 +220,8 @@ pub fn fill<'py>(
             return Err(errors::invalid("base", &nothing, ONE_OF_TWO));
         }
     };
-    let in_contracts = contracts::are_contracts(to.py, &asked.source);
-    let (found, touched, mid) = read(to, asked, |book| {
+    let in_contracts = contracts::are_contracts(to.py, &request.source);
+    let (found, touched, mid) = read(to, request, |book| {
         let found = analytics::fill(book, taker, amount);
         let most = if in_contracts { found.levels } else { 0 };
         let touched: Vec<_> = book.walk(taker.side()).take(most).collect();
@@ -227,7 +239,7 @@ pub fn fill<'py>(
         to.maybe(&found.worst)?,
         slippage_bps,
         base,
-        to.money(asked, || to.value(&found.quote))?,
+        to.money(request, || to.value(&found.quote))?,
         to.value(&found.unfilled)?,
         to.whole(found.levels as i64)?,
         to.flag(found.complete),
@@ -238,15 +250,17 @@ pub fn fill<'py>(
 
 pub fn size_to_move<'py>(
     to: Writer<'py>,
-    asked: &Asked,
+    request: &ReadRequest,
     side: &Bound<'py, PyAny>,
     bps: &Bound<'py, PyAny>,
-) -> Made<'py> {
+) -> ObjectResult<'py> {
     let (taker, bps) = (taker(side)?, size("bps", bps)?);
-    let found = read(to, asked, |book| analytics::size_to_move(book, taker, bps))?;
+    let found = read(to, request, |book| {
+        analytics::size_to_move(book, taker, bps)
+    })?;
     let fields = [
         to.exact(&found.base)?,
-        to.money(asked, || to.exact(&found.quote))?,
+        to.money(request, || to.exact(&found.quote))?,
         to.maybe(&found.price)?,
         to.whole(found.levels as i64)?,
         to.flag(found.complete),
@@ -257,13 +271,13 @@ pub fn size_to_move<'py>(
 
 pub fn grouped<'py>(
     to: Writer<'py>,
-    asked: &Asked,
+    request: &ReadRequest,
     size: &Bound<'py, PyAny>,
     levels: Option<&Bound<'py, PyAny>>,
-) -> Made<'py> {
+) -> ObjectResult<'py> {
     let (step, count) = (group_size(size)?, arguments::levels("levels", levels)?);
     let groups = count.unwrap_or(usize::MAX);
-    let (bids, asks, update_id) = read(to, asked, |book| {
+    let (bids, asks, update_id) = read(to, request, |book| {
         let side = |side| analytics::grouped(book, side, step, groups);
         (side(Side::Bids), side(Side::Asks), book.best().update_id)
     })?;
@@ -276,7 +290,7 @@ pub fn grouped<'py>(
     to.tuple("GroupedBook", fields)
 }
 
-fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> Made<'py> {
+fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> ObjectResult<'py> {
     let mut levels = Vec::with_capacity(found.groups.len());
     for group in &found.groups {
         levels.push([to.exact(&group.price)?, to.exact(&group.quantity)?]);
@@ -287,13 +301,13 @@ fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> 
 /// An amount of the quote asset; what is negative counts as zero.
 pub fn value(value: &Bound<'_, PyAny>) -> PyResult<Number> {
     match arguments::number(value)? {
-        Some(Given::Number(number)) => Ok(number),
+        Some(ParsedNumber::Number(number)) => Ok(number),
         // Of a negative amount nothing is left but the first level, as of 0.
-        Some(Given::Negative) => Ok(Number {
+        Some(ParsedNumber::Negative) => Ok(Number {
             mantissa: 0,
             scale: 0,
         }),
-        Some(Given::Huge) | None => Err(errors::invalid("quote", value, ANY_VALUE)),
+        Some(ParsedNumber::Huge) | None => Err(errors::invalid("quote", value, ANY_VALUE)),
     }
 }
 
@@ -315,7 +329,7 @@ fn taker(side: &Bound<'_, PyAny>) -> PyResult<Taker> {
 
 fn size(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Number> {
     match arguments::number(value)? {
-        Some(Given::Number(number)) if number.mantissa > 0 => Ok(number),
+        Some(ParsedNumber::Number(number)) if number.mantissa > 0 => Ok(number),
         _ => Err(errors::invalid(name, value, SIZE)),
     }
 }
@@ -327,7 +341,9 @@ fn group_size(value: &Bound<'_, PyAny>) -> PyResult<Number> {
     };
     let most = |scale: u8| GROUP_BELOW * 10i128.pow(scale.into());
     match given {
-        Some(Given::Number(number)) if (1..most(number.scale)).contains(&number.mantissa) => {
+        Some(ParsedNumber::Number(number))
+            if (1..most(number.scale)).contains(&number.mantissa) =>
+        {
             Ok(number)
         }
         _ => Err(errors::invalid("size", value, GROUP)),

@@ -45,7 +45,7 @@ fn is_bool(value: &Bound<'_, PyAny>) -> bool {
 }
 
 /// A number as exactly as it is given: floats as the shortest text that means them.
-pub enum Given {
+pub enum ParsedNumber {
     /// 0 or more, below 10^20.
     Number(Number),
     /// Positive, 10^20 or more, perhaps infinite.
@@ -56,7 +56,7 @@ pub enum Given {
 
 /// Read a number: int, float or Decimal, and what else can be made a float. None for what is none, and
 /// for what has more than 18 decimals, which no number of an exchange has; floats are rounded there.
-pub fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<Given>> {
+pub fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<ParsedNumber>> {
     let py = value.py();
     let is_text = value.is_instance_of::<PyString>();
     if is_text || is_bool(value) {
@@ -76,7 +76,7 @@ pub fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<Given>> {
     Ok(of_float(float))
 }
 
-fn of_float(float: f64) -> Option<Given> {
+fn of_float(float: f64) -> Option<ParsedNumber> {
     if float.is_nan() {
         return None;
     }
@@ -85,13 +85,13 @@ fn of_float(float: f64) -> Option<Given> {
 }
 
 /// The same of a text, as Python writes numbers.
-pub fn text(text: &str) -> Option<Given> {
+pub fn text(text: &str) -> Option<ParsedNumber> {
     let (digits, is_negative) = match text.strip_prefix('-') {
         Some(digits) => (digits, true),
         None => (text, false),
     };
     if matches!(digits, "inf" | "Infinity") {
-        return (!is_negative).then_some(Given::Huge);
+        return (!is_negative).then_some(ParsedNumber::Huge);
     }
     match scan::decimal(digits.as_bytes()) {
         Ok(found) => {
@@ -100,12 +100,12 @@ pub fn text(text: &str) -> Option<Given> {
                 scale: found.scale,
             };
             if is_negative && number.mantissa != 0 {
-                return Some(Given::Negative);
+                return Some(ParsedNumber::Negative);
             }
-            Some(Given::Number(number))
+            Some(ParsedNumber::Number(number))
         }
         // Of well-formed numbers only these two are refused.
-        Err(_) if scan::is_too_large(digits.as_bytes()) && !is_negative => Some(Given::Huge),
+        Err(_) if scan::is_too_large(digits.as_bytes()) && !is_negative => Some(ParsedNumber::Huge),
         Err(_) => None,
     }
 }
@@ -131,8 +131,8 @@ const HIGHEST: Number = Number {
 fn limit(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Number>> {
     let Some(value) = value else { return Ok(None) };
     match number(value)? {
-        Some(Given::Number(number)) => Ok(Some(number)),
-        Some(Given::Huge) => Ok(Some(HIGHEST)),
-        Some(Given::Negative) | None => Err(errors::invalid(name, value, PRICE)),
+        Some(ParsedNumber::Number(number)) => Ok(Some(number)),
+        Some(ParsedNumber::Huge) => Ok(Some(HIGHEST)),
+        Some(ParsedNumber::Negative) | None => Err(errors::invalid(name, value, PRICE)),
     }
 }

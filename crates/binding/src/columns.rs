@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use depthcache_arrow::{Bits, Column, Table, Texts, Values, alive, export};
 use depthcache_book::columns::{
-    Columns as Filled, Numbers, Optional, Selection, Taken, Words, take,
+    Columns as Filled, DictionaryColumn, NumberColumn, OptionalColumn, SelectedBook, Selection,
+    select_book,
 };
-use depthcache_book::condition::{NotReadable, Status};
 use depthcache_book::query::{LevelRun, Side as Which};
+use depthcache_book::status::{NotReadable, Status};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 
@@ -30,16 +31,16 @@ pub struct Columns {
 }
 
 /// A book to be read.
-pub struct Asked {
+pub struct ReadRequest {
     pub source: Source,
     pub serve_stale: bool,
 }
 
-impl Asked {
-    fn take(&self, selection: &Selection) -> Result<Taken, NotReadable> {
+impl ReadRequest {
+    fn select(&self, selection: &Selection) -> Result<SelectedBook, NotReadable> {
         self.source.look_alone(|book| {
             book.readable(self.serve_stale)
-                .map(|()| take(book, selection))
+                .map(|()| select_book(book, selection))
         })
     }
 }
@@ -67,14 +68,14 @@ pub fn selection(
 /// Both sides of one book at one update id.
 pub fn of_book(
     py: Python<'_>,
-    asked: &Asked,
+    request: &ReadRequest,
     selection: &Selection,
     exact: bool,
 ) -> PyResult<Columns> {
-    let taken = py.detach(|| asked.take(selection));
-    let taken = asked.source.told(py, taken)?;
+    let selected = py.detach(|| request.select(selection));
+    let selected = request.source.or_raise(py, selected)?;
     Ok(Columns {
-        table: py.detach(|| table(Filled::of(&[taken], exact))),
+        table: py.detach(|| table(Filled::of(&[selected], exact))),
         missing: PyTuple::empty(py).unbind(),
     })
 }
@@ -82,20 +83,20 @@ pub fn of_book(
 /// A `BookArrays` or a `BookIntegers` of one book at one update id.
 pub fn arrays<'py>(
     py: Python<'py>,
-    asked: &Asked,
+    request: &ReadRequest,
     selection: &Selection,
     of_integers: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let taken = py.detach(|| asked.take(selection));
-    let Taken {
+    let selected = py.detach(|| request.select(selection));
+    let SelectedBook {
         bids,
         asks,
         update_id,
         ..
-    } = asked.source.told(py, taken)?;
+    } = request.source.or_raise(py, selected)?;
     let array = |run: &LevelRun| {
         if of_integers {
-            integers(py, &asked.source, run)
+            integers(py, &request.source, run)
         } else {
             floats(py, run)
         }
@@ -108,15 +109,15 @@ pub fn arrays<'py>(
 /// The selected levels of one side.
 pub fn side(
     py: Python<'_>,
-    asked: &Asked,
+    request: &ReadRequest,
     which: Which,
     selection: &Selection,
 ) -> PyResult<LevelRun> {
-    let copied = asked.source.look_long(py, |book| {
-        book.readable(asked.serve_stale)
+    let copied = request.source.look_long(py, |book| {
+        book.readable(request.serve_stale)
             .map(|()| selection.of(book, which).run)
     });
-    asked.source.told(py, copied)
+    request.source.or_raise(py, copied)
 }
 
 /// Levels as a new float64 array of shape (levels, 2).
@@ -204,12 +205,17 @@ impl Columns {
                 _ => return Err(errors::invalid("missing", word, MISSING)),
             },
         };
-        let (asked, any_exact) = readers(books)?;
-        let taken: Vec<_> = py.detach(|| asked.iter().map(|book| book.take(&selection)).collect());
+        let (requests, any_exact) = readers(books)?;
+        let selected: Vec<_> = py.detach(|| {
+            requests
+                .iter()
+                .map(|book| book.select(&selection))
+                .collect()
+        });
         let (mut whole, mut missing, mut worst) = (Vec::new(), Vec::new(), None);
-        for (book, taken) in asked.iter().zip(taken) {
-            match taken {
-                Ok(taken) => whole.push(taken),
+        for (book, selected) in requests.iter().zip(selected) {
+            match selected {
+                Ok(selected) => whole.push(selected),
                 Err(why) => {
                     let (exchange, symbol) = book.source.names(py);
                     missing.push(classes(py)?.missing_book(py, &exchange, &symbol, &why)?);
@@ -225,7 +231,12 @@ impl Columns {
         }
         if let (false, Some((exchange, symbol, why))) = (skips, &worst) {
             let first = (exchange.as_str(), symbol.as_str(), why);
-            return Err(errors::not_all_readable(py, &missing, asked.len(), first));
+            return Err(errors::not_all_readable(
+                py,
+                &missing,
+                requests.len(),
+                first,
+            ));
         }
         Ok(Self {
             table: py.detach(|| table(Filled::of(&whole, exact || any_exact))),
@@ -282,31 +293,31 @@ impl Columns {
     }
 
     fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        made(slf, "to_numpy")
+        converted(slf, "to_numpy")
     }
 
     fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        made(slf, "to_pandas")
+        converted(slf, "to_pandas")
     }
 
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        made(slf, "to_polars")
+        converted(slf, "to_polars")
     }
 
     /// Name, type, values, validity and words of every column, where they are.
     fn _parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let parts = PyList::empty(py);
-        for (place, column) in self.table.columns().iter().enumerate() {
-            let words = column
+        for (index, column) in self.table.columns().iter().enumerate() {
+            let entries = column
                 .dictionary
                 .as_ref()
-                .map(|words| PyList::new(py, words.iter()));
+                .map(|entries| PyList::new(py, entries.iter()));
             parts.append((
                 name(column),
                 text(column.values.format()),
-                raw::Memory::values(&self.table, place),
-                raw::Memory::validity(&self.table, place),
-                words.transpose()?,
+                raw::Memory::values(&self.table, index),
+                raw::Memory::validity(&self.table, index),
+                entries.transpose()?,
             ))?;
         }
         Ok(parts)
@@ -361,7 +372,10 @@ fn text(text: &'static std::ffi::CStr) -> &'static str {
 }
 
 /// What a function of `depthcache.columns` makes of columns.
-pub fn made<'py>(columns: &Bound<'py, Columns>, function: &str) -> PyResult<Bound<'py, PyAny>> {
+pub fn converted<'py>(
+    columns: &Bound<'py, Columns>,
+    function: &str,
+) -> PyResult<Bound<'py, PyAny>> {
     columns
         .py()
         .import("depthcache.columns")?
@@ -369,22 +383,22 @@ pub fn made<'py>(columns: &Bound<'py, Columns>, function: &str) -> PyResult<Boun
 }
 
 /// The books that were given, and whether one of them reads Decimals.
-fn readers(books: &Bound<'_, PyAny>) -> PyResult<(Vec<Asked>, bool)> {
+fn readers(books: &Bound<'_, PyAny>) -> PyResult<(Vec<ReadRequest>, bool)> {
     let allowed = "a list of books";
     let each = books
         .try_iter()
         .map_err(|_| errors::invalid("books", books, allowed))?;
-    let (mut asked, mut any_exact) = (Vec::new(), false);
+    let (mut requests, mut any_exact) = (Vec::new(), false);
     for book in each {
         let book = book?;
         let reader = book
             .cast::<BookReader>()
             .map_err(|_| errors::invalid("books", books, allowed))?
             .get();
-        asked.push(reader.asked());
+        requests.push(reader.request());
         any_exact |= reader.is_exact();
     }
-    Ok((asked, any_exact))
+    Ok((requests, any_exact))
 }
 
 /// Columns as Arrow has them; nothing is copied but the yes and no.
@@ -414,8 +428,8 @@ fn table(filled: Filled) -> Arc<Table> {
         ..plain(c"side", Values::Int8(side))
     };
     let columns = vec![
-        words(c"exchange", exchange),
-        words(c"symbol", symbol),
+        dictionary(c"exchange", exchange),
+        dictionary(c"symbol", symbol),
         sides,
         plain(c"level", Values::Int32(level)),
         plain(c"price", numbers(price)),
@@ -424,36 +438,36 @@ fn table(filled: Filled) -> Arc<Table> {
         plain(c"update_id", Values::Int64(update_id)),
         optional(c"event_time", event_time_us, Values::TimestampMicroseconds),
         optional(c"updated_ns", updated_ns, Values::Int64),
-        words(c"status", status),
+        dictionary(c"status", status),
     ];
     Table::new(rows, columns)
 }
 
-fn words(name: &'static std::ffi::CStr, words: Words) -> Column {
+fn dictionary(name: &'static std::ffi::CStr, column: DictionaryColumn) -> Column {
     Column {
         name,
-        values: Values::Int32(words.codes),
+        values: Values::Int32(column.codes),
         validity: None,
-        dictionary: Some(Texts::new(words.words)),
+        dictionary: Some(Texts::new(column.entries)),
     }
 }
 
-fn numbers(numbers: Numbers) -> Values {
+fn numbers(numbers: NumberColumn) -> Values {
     match numbers {
-        Numbers::Floats(values) => Values::Float64(values),
-        Numbers::Exact(values) => Values::Decimal128(values),
+        NumberColumn::Floats(values) => Values::Float64(values),
+        NumberColumn::Exact(values) => Values::Decimal128(values),
     }
 }
 
 fn optional(
     name: &'static std::ffi::CStr,
-    numbers: Optional,
+    numbers: OptionalColumn,
     values: impl Fn(Vec<i64>) -> Values,
 ) -> Column {
     Column {
         name,
         values: values(numbers.values),
-        validity: Some(bits(&numbers.is_there)),
+        validity: Some(bits(&numbers.is_valid)),
         dictionary: None,
     }
 }

@@ -9,7 +9,7 @@ use depthcache_book::query::NumberLevel;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-use crate::analytics::{Made, Writer};
+use crate::analytics::{ObjectResult, Writer};
 use crate::errors;
 use crate::source::Source;
 use crate::values::classes;
@@ -33,7 +33,7 @@ pub fn check_quote(source: &Source, value: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// What stands where an amount of quote would: not a number.
-pub fn no_amount(to: Writer<'_>) -> Made<'_> {
+pub fn no_amount(to: Writer<'_>) -> ObjectResult<'_> {
     let nan = PyFloat::new(to.py, f64::NAN).into_any();
     match to.exact {
         true => classes(to.py)?.decimal(to.py).call1((nan,)),
@@ -93,11 +93,11 @@ impl<'py> Decimals<'py> {
         Ok(Decimals { to, working })
     }
 
-    fn of(&self, text: &str) -> Made<'py> {
+    fn of(&self, text: &str) -> ObjectResult<'py> {
         classes(self.to.py)?.decimal(self.to.py).call1((text,))
     }
 
-    fn value(&self, value: &Value) -> Made<'py> {
+    fn value(&self, value: &Value) -> ObjectResult<'py> {
         let exact = Writer {
             exact: true,
             ..self.to
@@ -105,11 +105,16 @@ impl<'py> Decimals<'py> {
         exact.value(value)
     }
 
-    fn apply(&self, what: &str, one: &Bound<'py, PyAny>, two: &Bound<'py, PyAny>) -> Made<'py> {
+    fn apply(
+        &self,
+        what: &str,
+        one: &Bound<'py, PyAny>,
+        two: &Bound<'py, PyAny>,
+    ) -> ObjectResult<'py> {
         self.working.call_method1(what, (one, two))
     }
 
-    fn rounded(&self, number: Bound<'py, PyAny>) -> Made<'py> {
+    fn rounded(&self, number: Bound<'py, PyAny>) -> ObjectResult<'py> {
         let py = self.to.py;
         match self.to.exact {
             true => classes(py)?.context(py).call_method1("plus", (number,)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use depthcache_book::follow::{Busy, Follower as Inner, Item, Mode, OnStale, Wish};
+use depthcache_book::follow::{Busy, FollowSpec, Follower as Inner, Item, Mode, OnStale};
 use depthcache_book::frozen::portable::runs_to_bytes;
 use depthcache_book::query::LevelRun;
 use depthcache_book::router::Router as Books;
@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
 
 use crate::errors;
-use crate::fork::Home;
+use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
 use crate::portable;
 use crate::router::Router;
@@ -26,26 +26,26 @@ const SLICE: Duration = Duration::from_millis(100);
 pub struct Follower {
     /// Always there but while it is dropped.
     inner: Option<Inner>,
-    home: Home,
+    owner: OwnerProcess,
 }
 
 impl Follower {
     pub fn new(inner: Inner, books: Arc<Books>) -> Follower {
         Follower {
             inner: Some(inner),
-            home: Home::here(books, String::new(), String::new()),
+            owner: OwnerProcess::current(books, String::new(), String::new()),
         }
     }
 
     /// The follower; None in a forked child, where the locks of its markets are never let go.
     fn here(&self) -> Option<&Inner> {
-        self.inner.as_ref().filter(|_| self.home.is_here())
+        self.inner.as_ref().filter(|_| self.owner.is_current())
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        if !self.home.is_here() {
+        if !self.owner.is_current() {
             std::mem::forget(self.inner.take());
         }
     }
@@ -79,14 +79,14 @@ impl Follower {
         let Some(inner) = self.here() else {
             return Ok(None);
         };
-        self.home.look();
+        self.owner.look();
         // The interpreter is let go only to wait, or to copy books that may be large.
         let item = match inner.takes_whole_books() {
             false => inner.try_take(now_ns),
             true => Err(Busy),
         };
         let item = item.unwrap_or_else(|Busy| py.detach(|| inner.take(now_ns)));
-        item.map(|item| Update::made(py, Arc::new(item), false))
+        item.map(|item| Update::create(py, Arc::new(item), false))
             .transpose()
     }
 
@@ -96,9 +96,9 @@ impl Follower {
         while let Some(inner) = self.here() {
             let slice = left.min(SLICE);
             left -= slice;
-            let rung = py.detach(|| inner.wait(slice));
+            let signalled = py.detach(|| inner.wait(slice));
             py.check_signals()?;
-            if rung || left.is_zero() {
+            if signalled || left.is_zero() {
                 break;
             }
         }
@@ -157,7 +157,7 @@ impl Follower {
 
 /// What `Router.follow` was asked for, as the native side takes it.
 #[allow(clippy::too_many_arguments)]
-pub fn wish(
+pub fn follow_spec(
     mode: &str,
     levels: Option<usize>,
     interval_ns: i64,
@@ -166,7 +166,7 @@ pub fn wish(
     most_items: usize,
     most_bytes: usize,
     announces: bool,
-) -> PyResult<Wish> {
+) -> PyResult<FollowSpec> {
     let mode = Mode::parse(mode)
         .ok_or_else(|| PyValueError::new_err(format!("there is no mode {mode:?} of following")))?;
     let on_stale = OnStale::parse(on_stale).ok_or_else(|| {
@@ -177,7 +177,7 @@ pub fn wish(
     if mode == Mode::Interval && interval_ns <= 0 {
         return Err(PyValueError::new_err("interval_ns must be above 0"));
     }
-    Ok(Wish {
+    Ok(FollowSpec {
         mode,
         levels: levels.unwrap_or(usize::MAX),
         interval_ns,
@@ -197,7 +197,7 @@ pub struct Update {
 }
 
 impl Update {
-    pub fn made(py: Python<'_>, item: Arc<Item>, exact: bool) -> PyResult<Py<Self>> {
+    pub fn create(py: Python<'_>, item: Arc<Item>, exact: bool) -> PyResult<Py<Self>> {
         let base = FrozenBook::parts(item.book.clone(), exact);
         Py::new(py, base.add_subclass(Self { item, exact }))
     }
@@ -243,7 +243,7 @@ impl Update {
 
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Self::made(py, self.item.clone(), true)
+        Self::create(py, self.item.clone(), true)
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {

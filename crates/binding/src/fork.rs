@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use depthcache_book::condition::Condition;
-use depthcache_book::market::{Market, Terms};
+use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::router::Router as Books;
 use depthcache_book::sequence::Continuity;
+use depthcache_book::status::Condition;
 use depthcache_transport::{Moment, clock};
 use pyo3::prelude::*;
 
@@ -21,17 +21,17 @@ const REASON: &str =
 
 /// Where a live book belongs: its router, the forks that lay behind its process, and its names.
 #[derive(Clone)]
-pub struct Home {
+pub struct OwnerProcess {
     books: Arc<Books>,
     forks: u32,
     exchange: String,
     symbol: String,
 }
 
-impl Home {
+impl OwnerProcess {
     /// This process.
-    pub fn here(books: Arc<Books>, exchange: String, symbol: String) -> Home {
-        Home {
+    pub fn current(books: Arc<Books>, exchange: String, symbol: String) -> OwnerProcess {
+        OwnerProcess {
             books,
             forks: FORKS.load(Ordering::Relaxed),
             exchange,
@@ -41,7 +41,7 @@ impl Home {
 
     /// Whether this is the process in which the book lives.
     #[inline]
-    pub fn is_here(&self) -> bool {
+    pub fn is_current(&self) -> bool {
         self.forks == FORKS.load(Ordering::Relaxed)
     }
 
@@ -63,11 +63,11 @@ impl Home {
     /// What there is to read of the book elsewhere.
     #[cold]
     pub fn closed(&self) -> Market {
-        let terms = Terms {
+        let config = MarketConfig {
             continuity: Continuity::Contiguous,
             buffer_bytes: 0,
         };
-        let mut market = Market::new(&self.exchange, Some(&self.symbol), terms);
+        let mut market = Market::new(&self.exchange, Some(&self.symbol), config);
         market.set_condition(Some(Condition::Closed), REASON, 0);
         market
     }

@@ -18,7 +18,7 @@ pub struct FrozenBook {
 }
 
 impl FrozenBook {
-    pub fn made(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
+    pub fn create(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
         Py::new(py, Self::parts(frozen, exact))
     }
 
@@ -54,7 +54,7 @@ impl FrozenBook {
 
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Self::made(py, self.frozen.clone(), true)
+        Self::create(py, self.frozen.clone(), true)
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<portable::Reduced<'py>> {

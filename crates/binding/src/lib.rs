@@ -1,4 +1,4 @@
-//! The Python face of `depthcache-book` and `depthcache-transport`: names arguments, maps errors, nothing else.
+//! The Python API of `depthcache-book` and `depthcache-transport`: names arguments, maps errors, nothing else.
 
 mod analytics;
 mod arguments;

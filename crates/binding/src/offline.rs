@@ -20,7 +20,7 @@ pub struct Book {
 }
 
 impl Book {
-    fn made(book: Arc<OfflineBook>, exact: bool, serve_stale: bool) -> PyClassInitializer<Self> {
+    fn create(book: Arc<OfflineBook>, exact: bool, serve_stale: bool) -> PyClassInitializer<Self> {
         let reader = BookReader::offline(book.cell().clone(), exact, serve_stale);
         PyClassInitializer::from(reader).add_subclass(Self { book, serve_stale })
     }
@@ -43,12 +43,12 @@ impl Book {
             parse_continuity(continuity)?,
             buffer_bytes,
         );
-        Ok(Self::made(Arc::new(book), false, serve_stale))
+        Ok(Self::create(Arc::new(book), false, serve_stale))
     }
 
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Py::new(py, Self::made(self.book.clone(), true, self.serve_stale))
+        Py::new(py, Self::create(self.book.clone(), true, self.serve_stale))
     }
 
     /// Install the bytes of a REST depth answer asked with `limit` (None: unknown).

@@ -43,7 +43,7 @@ pub fn _restored_book(
     state: &Bound<'_, PyBytes>,
     exact: bool,
 ) -> PyResult<Py<FrozenBook>> {
-    FrozenBook::made(py, frozen(py, state)?, exact)
+    FrozenBook::create(py, frozen(py, state)?, exact)
 }
 
 /// The update that `Update.__reduce__` tells of.
@@ -68,5 +68,5 @@ pub fn _restored_update(
         is_fresh,
         changes,
     };
-    Update::made(py, Arc::new(item), exact)
+    Update::create(py, Arc::new(item), exact)
 }

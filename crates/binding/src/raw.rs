@@ -216,8 +216,8 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     /// The values of a column.
-    pub fn values(columns: &Arc<Columns>, place: usize) -> Memory {
-        let (start, len) = export::bytes(&columns.columns()[place].values);
+    pub fn values(columns: &Arc<Columns>, index: usize) -> Memory {
+        let (start, len) = export::bytes(&columns.columns()[index].values);
         Memory {
             _columns: columns.clone(),
             start,
@@ -226,8 +226,8 @@ impl Memory {
     }
 
     /// The bits that tell which values of a column are there; None where all are.
-    pub fn validity(columns: &Arc<Columns>, place: usize) -> Option<Memory> {
-        let Column { validity, .. } = &columns.columns()[place];
+    pub fn validity(columns: &Arc<Columns>, index: usize) -> Option<Memory> {
+        let Column { validity, .. } = &columns.columns()[index];
         let (start, len) = export::bits(validity.as_ref()?);
         Some(Memory {
             _columns: columns.clone(),

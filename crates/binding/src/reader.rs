@@ -10,9 +10,9 @@ use pyo3::types::{PyDict, PyString, PyType};
 
 use crate::analytics::{self, Writer};
 use crate::arguments;
-use crate::columns::{self, Asked, Columns};
+use crate::columns::{self, Columns, ReadRequest};
 use crate::errors;
-use crate::fork::Home;
+use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
 use crate::portable;
 use crate::router::Router;
@@ -55,8 +55,8 @@ impl BookReader {
     }
 
     /// The book, for those who read it in their own way.
-    pub fn asked(&self) -> Asked {
-        Asked {
+    pub fn request(&self) -> ReadRequest {
+        ReadRequest {
             source: self.source.clone(),
             serve_stale: self.serve_stale,
         }
@@ -83,9 +83,9 @@ impl BookReader {
     pub fn new(py: Python<'_>, router: &Router, market: u64, serve_stale: bool) -> PyResult<Self> {
         let cell = router.cell(py, market)?;
         let (exchange, symbol) = Source::Offline(cell.clone()).names(py);
-        let home = Arc::new(Home::here(router.inner(), exchange, symbol));
+        let owner = Arc::new(OwnerProcess::current(router.inner(), exchange, symbol));
         Ok(Self {
-            source: Source::Live(cell, home),
+            source: Source::Live(cell, owner),
             serve_stale,
             exact: false,
         })
@@ -103,18 +103,18 @@ impl BookReader {
 
     #[getter]
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        classes(py)?.status(py, self.source.look(py, |book| book.standing().status))
+        classes(py)?.status(py, self.source.look(py, |book| book.status_info().status))
     }
 
     #[getter]
     fn reason(&self, py: Python<'_>) -> String {
         self.source
-            .look(py, |book| book.standing().reason.to_owned())
+            .look(py, |book| book.status_info().reason.to_owned())
     }
 
     #[getter]
     fn since_ns(&self, py: Python<'_>) -> i64 {
-        self.source.look(py, |book| book.standing().since_ns)
+        self.source.look(py, |book| book.status_info().since_ns)
     }
 
     #[getter]
@@ -226,8 +226,8 @@ impl BookReader {
         };
         let frozen = match &self.source {
             Source::Frozen(frozen) => frozen.readable(serve_stale).map(|()| frozen.freeze(stop)),
-            Source::Live(_, home) if !home.is_here() => {
-                let market = home.closed();
+            Source::Live(_, owner) if !owner.is_current() => {
+                let market = owner.closed();
                 market.readable(serve_stale).map(|()| market.freeze(stop))
             }
             Source::Offline(cell) | Source::Live(cell, _) => {
@@ -247,8 +247,8 @@ impl BookReader {
                 }
             }
         };
-        let frozen = self.source.told(py, frozen)?;
-        FrozenBook::made(py, Arc::new(frozen), self.exact)
+        let frozen = self.source.or_raise(py, frozen)?;
+        FrozenBook::create(py, Arc::new(frozen), self.exact)
     }
 
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
@@ -260,7 +260,7 @@ impl BookReader {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("levels", levels, low, high)?;
-        columns::arrays(py, &self.asked(), &selection, false)
+        columns::arrays(py, &self.request(), &selection, false)
     }
 
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
@@ -272,7 +272,7 @@ impl BookReader {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("levels", levels, low, high)?;
-        columns::arrays(py, &self.asked(), &selection, true)
+        columns::arrays(py, &self.request(), &selection, true)
     }
 
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
@@ -285,7 +285,7 @@ impl BookReader {
         exact: bool,
     ) -> PyResult<Columns> {
         let selection = columns::selection("levels", levels, low, high)?;
-        columns::of_book(py, &self.asked(), &selection, exact || self.exact)
+        columns::of_book(py, &self.request(), &selection, exact || self.exact)
     }
 
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
@@ -298,7 +298,7 @@ impl BookReader {
         exact: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let columns = self.to_arrow(py, levels, low, high, exact)?;
-        columns::made(&Bound::new(py, columns)?, "to_pandas")
+        columns::converted(&Bound::new(py, columns)?, "to_pandas")
     }
 
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
@@ -311,22 +311,22 @@ impl BookReader {
         exact: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let columns = self.to_arrow(py, levels, low, high, exact)?;
-        columns::made(&Bound::new(py, columns)?, "to_polars")
+        columns::converted(&Bound::new(py, columns)?, "to_polars")
     }
 
     #[getter]
     fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::mid(self.writer(py), &self.asked())
+        analytics::mid(self.writer(py), &self.request())
     }
 
     #[getter]
     fn microprice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::microprice(self.writer(py), &self.asked())
+        analytics::microprice(self.writer(py), &self.request())
     }
 
     #[getter]
     fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::spread(self.writer(py), &self.asked())
+        analytics::spread(self.writer(py), &self.request())
     }
 
     #[pyo3(signature = (levels = None, *, bps = None))]
@@ -336,7 +336,7 @@ impl BookReader {
         levels: Option<&Bound<'py, PyAny>>,
         bps: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::imbalance(self.writer(py), &self.asked(), levels, bps)
+        analytics::imbalance(self.writer(py), &self.request(), levels, bps)
     }
 
     fn depth_within<'py>(
@@ -344,7 +344,7 @@ impl BookReader {
         py: Python<'py>,
         bps: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::depth_within(self.writer(py), &self.asked(), bps)
+        analytics::depth_within(self.writer(py), &self.request(), bps)
     }
 
     #[pyo3(signature = (side, *, base = None, quote = None))]
@@ -355,7 +355,7 @@ impl BookReader {
         base: Option<&Bound<'py, PyAny>>,
         quote: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::fill(self.writer(py), &self.asked(), side, base, quote)
+        analytics::fill(self.writer(py), &self.request(), side, base, quote)
     }
 
     fn size_to_move<'py>(
@@ -364,7 +364,7 @@ impl BookReader {
         side: &Bound<'py, PyAny>,
         bps: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::size_to_move(self.writer(py), &self.asked(), side, bps)
+        analytics::size_to_move(self.writer(py), &self.request(), side, bps)
     }
 
     #[pyo3(signature = (size, levels = None))]
@@ -374,7 +374,7 @@ impl BookReader {
         size: &Bound<'py, PyAny>,
         levels: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::grouped(self.writer(py), &self.asked(), size, levels)
+        analytics::grouped(self.writer(py), &self.request(), size, levels)
     }
 
     /// Monotonic counts since the book was made.
@@ -407,15 +407,15 @@ impl BookReader {
 
 /// What `repr` tells of a book, readable or not.
 fn describe(book: &dyn Reading) -> String {
-    let standing = book.standing();
+    let status_info = book.status_info();
     let mut facts = format!(
         "{} on {}: {}",
         book.symbol().unwrap_or("?"),
         book.exchange(),
-        standing.status.as_str()
+        status_info.status.as_str()
     );
-    if !standing.reason.is_empty() {
-        facts += &format!(" ({})", standing.reason);
+    if !status_info.reason.is_empty() {
+        facts += &format!(" ({})", status_info.reason);
     }
     if let Some(id) = book.last_update_id() {
         let price = |which| match book.levels(which, 0, 1) {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use depthcache_book::condition::Condition;
+use depthcache_book::arbitration::Feed;
 use depthcache_book::events::Event;
-use depthcache_book::lines::Line;
 use depthcache_book::market::MarketCell;
 use depthcache_book::router::{
     BUFFER_BYTES, CONTROL_CAPACITY, FLIGHT_BYTES, Router as Inner, RouterError,
 };
 use depthcache_book::sequence::SnapshotTime;
+use depthcache_book::status::Condition;
 use depthcache_book::tap::Tap;
 use depthcache_transport::Moment;
 use pyo3::exceptions::PyValueError;
@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 
 use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
-use crate::follow::{Follower, wish};
+use crate::follow::{Follower, follow_spec};
 use crate::frozen::FrozenBook;
 use crate::offline::parse_continuity;
 use crate::reader::BookReader;
@@ -25,10 +25,10 @@ use crate::values::{classes, word};
 use crate::{errors, input};
 
 /// Frames, bytes, when the last frame and the last diff were received.
-type Came = (u64, u64, Option<i64>, Option<i64>);
+type TrafficRow = (u64, u64, Option<i64>, Option<i64>);
 
 /// Update id, checked, differing, missing, extra.
-type Compared = (i64, u64, u64, u64, u64);
+type ComparisonRow = (i64, u64, u64, u64, u64);
 
 /// All markets of one client and the way of each frame to its market.
 #[pyclass(frozen, module = "depthcache._native")]
@@ -59,7 +59,7 @@ impl Router {
 }
 
 /// The Python error of what the router refuses.
-fn told<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
+fn or_raise<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
     result.map_err(|why| errors::router(py, &why, b""))
 }
 
@@ -89,7 +89,7 @@ impl Router {
         continuity: &str,
     ) -> PyResult<()> {
         let continuity = parse_continuity(continuity)?;
-        told(
+        or_raise(
             py,
             self.inner.add_market(market, exchange, symbol, continuity),
         )
@@ -102,7 +102,7 @@ impl Router {
         reason: &str,
         now_ns: i64,
     ) -> PyResult<()> {
-        told(py, self.inner.remove_market(market, reason, now_ns))
+        or_raise(py, self.inner.remove_market(market, reason, now_ns))
     }
 
     #[pyo3(signature = (market, *, serve_stale = false))]
@@ -111,19 +111,19 @@ impl Router {
     }
 
     fn open_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
-        told(py, self.inner.open_connection(connection))
+        or_raise(py, self.inner.open_connection(connection))
     }
 
     fn close_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
-        told(py, self.inner.close_connection(connection))
+        or_raise(py, self.inner.close_connection(connection))
     }
 
     fn route(&self, py: Python<'_>, connection: u64, stream: &str, market: u64) -> PyResult<()> {
-        told(py, self.inner.route(connection, stream, market))
+        or_raise(py, self.inner.route(connection, stream, market))
     }
 
     fn unroute(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
-        told(py, self.inner.unroute(connection, stream))
+        or_raise(py, self.inner.unroute(connection, stream))
     }
 
     fn feed(
@@ -165,7 +165,7 @@ impl Router {
         let bytes = input::bytes(body, "body")?;
         match py.detach(|| {
             self.inner
-                .install_snapshot(market, &bytes, limit, live, now_ns, made(made_us))
+                .install_snapshot(market, &bytes, limit, live, now_ns, snapshot_time(made_us))
         }) {
             Ok(outcome) => classes(py)?.snapshot_outcome(py, outcome),
             Err(why) => Err(errors::router(py, &why, &bytes)),
@@ -174,12 +174,12 @@ impl Router {
 
     /// Keep what is applied to a live book from now on; false: it is not live.
     fn begin_refresh(&self, py: Python<'_>, market: u64) -> PyResult<bool> {
-        told(py, self.inner.begin_refresh(market))
+        or_raise(py, self.inner.begin_refresh(market))
     }
 
     /// Forget a refresh that was begun.
     fn end_refresh(&self, py: Python<'_>, market: u64) -> PyResult<()> {
-        told(py, self.inner.end_refresh(market))
+        or_raise(py, self.inner.end_refresh(market))
     }
 
     /// Compare a live book with a snapshot and merge it.
@@ -196,7 +196,7 @@ impl Router {
         let bytes = input::bytes(body, "body")?;
         match py.detach(|| {
             self.inner
-                .refresh(market, &bytes, limit, now_ns, made(made_us))
+                .refresh(market, &bytes, limit, now_ns, snapshot_time(made_us))
         }) {
             Ok(outcome) => Ok(word(py, outcome.as_str())),
             Err(why) => Err(errors::router(py, &why, &bytes)),
@@ -205,12 +205,12 @@ impl Router {
 
     /// No diff came for a snapshot that waits.
     fn settle_refresh(&self, py: Python<'_>, market: u64, now_ns: i64) -> PyResult<bool> {
-        told(py, self.inner.settle_refresh(market, now_ns))
+        or_raise(py, self.inner.settle_refresh(market, now_ns))
     }
 
     /// What the last refresh found: update id, checked, differing, missing, extra.
-    fn compared(&self, py: Python<'_>, market: u64) -> PyResult<Option<Compared>> {
-        let found = told(py, self.inner.compared(market))?;
+    fn compared(&self, py: Python<'_>, market: u64) -> PyResult<Option<ComparisonRow>> {
+        let found = or_raise(py, self.inner.compared(market))?;
         Ok(found.map(|found| {
             let tally = found.tally;
             (
@@ -225,7 +225,7 @@ impl Router {
 
     /// When the newest diff of a market came, and its event time.
     fn heard(&self, py: Python<'_>, market: u64) -> PyResult<Option<(i64, Option<i64>)>> {
-        told(py, self.inner.heard(market))
+        or_raise(py, self.inner.heard(market))
     }
 
     /// The snapshot that is held was made between these times.
@@ -235,7 +235,7 @@ impl Router {
             earliest_us,
             latest_us,
         };
-        told(py, self.inner.date_snapshot(market, made))
+        or_raise(py, self.inner.date_snapshot(market, made))
     }
 
     /// The markets whose newest diff was more than so late, how late, and when it came.
@@ -249,7 +249,7 @@ impl Router {
         market: u64,
         offset_ns: Option<i64>,
     ) -> PyResult<()> {
-        told(py, self.inner.set_clock_offset(market, offset_ns))
+        or_raise(py, self.inner.set_clock_offset(market, offset_ns))
     }
 
     /// How late updates arrived: counts by powers of two of a microsecond, and their sum.
@@ -260,7 +260,7 @@ impl Router {
 
     #[pyo3(signature = (market, levels, *, asked))]
     fn set_enough(&self, py: Python<'_>, market: u64, levels: usize, asked: usize) -> PyResult<()> {
-        told(py, self.inner.set_enough(market, levels, asked))
+        or_raise(py, self.inner.set_depth_target(market, levels, asked))
     }
 
     /// Of every live book that is not deep enough: number, levels inside the complete range, levels asked for.
@@ -270,14 +270,14 @@ impl Router {
 
     /// The connections of a market: number, whether joined, when heard last.
     fn lines(&self, py: Python<'_>, market: u64) -> PyResult<Vec<(u64, bool, Option<i64>)>> {
-        let lines = told(py, self.inner.lines(market))?;
-        let fact = |line: &Line| (line.connection, line.joined, line.heard_ns);
-        Ok(lines.iter().map(fact).collect())
+        let feeds = or_raise(py, self.inner.feeds(market))?;
+        let row = |feed: &Feed| (feed.connection, feed.joined, feed.heard_ns);
+        Ok(feeds.iter().map(row).collect())
     }
 
     /// What came on a connection: frames, bytes, when the last one and the last diff were received.
-    fn traffic(&self, py: Python<'_>, connection: u64) -> PyResult<Came> {
-        let traffic = told(py, self.inner.traffic(connection))?;
+    fn traffic(&self, py: Python<'_>, connection: u64) -> PyResult<TrafficRow> {
+        let traffic = or_raise(py, self.inner.traffic(connection))?;
         Ok((
             traffic.frames,
             traffic.bytes,
@@ -298,7 +298,7 @@ impl Router {
         market: u64,
         within_ns: Option<i64>,
     ) -> PyResult<()> {
-        told(py, self.inner.set_time_to_detect(market, within_ns))
+        or_raise(py, self.inner.set_time_to_detect(market, within_ns))
     }
 
     /// Somebody calls `tick` from now on.
@@ -340,7 +340,7 @@ impl Router {
     }
 
     fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
-        told(py, self.inner.listen(connection, stream))
+        or_raise(py, self.inner.listen(connection, stream))
     }
 
     /// Keep every frame for `take_tapped`, at most `most_bytes` of them.
@@ -377,7 +377,7 @@ impl Router {
         Ok(FlightLog {
             frames: frames.collect(),
             snapshot,
-            book: FrozenBook::made(py, Arc::new(log.book), true)?,
+            book: FrozenBook::create(py, Arc::new(log.book), true)?,
         })
     }
 
@@ -398,7 +398,7 @@ impl Router {
         most_bytes: usize,
         announces: bool,
     ) -> PyResult<Follower> {
-        let wish = wish(
+        let spec = follow_spec(
             mode,
             levels,
             interval_ns,
@@ -408,15 +408,15 @@ impl Router {
             most_bytes,
             announces,
         )?;
-        Ok(Follower::new(self.inner.follower(wish), self.inner.clone()))
+        Ok(Follower::new(self.inner.follower(spec), self.inner.clone()))
     }
 
     fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
-        told(py, self.inner.resync(market, reason, now_ns))
+        or_raise(py, self.inner.resync(market, reason, now_ns))
     }
 
     fn restart(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
-        told(py, self.inner.restart(market, reason, now_ns))
+        or_raise(py, self.inner.restart(market, reason, now_ns))
     }
 
     fn set_condition(
@@ -435,7 +435,7 @@ impl Router {
                 ))
             })?),
         };
-        told(
+        or_raise(
             py,
             self.inner.set_condition(market, condition, reason, now_ns),
         )
@@ -491,7 +491,7 @@ fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// Between which times a snapshot was made.
-fn made(between_us: Option<(i64, i64)>) -> Option<SnapshotTime> {
+fn snapshot_time(between_us: Option<(i64, i64)>) -> Option<SnapshotTime> {
     between_us.map(|(earliest_us, latest_us)| SnapshotTime {
         earliest_us,
         latest_us,

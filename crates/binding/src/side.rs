@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use depthcache_book::analytics::up_to_value;
+use depthcache_book::levels_reason;
 use depthcache_book::query::Side as Which;
-use depthcache_book::reasons;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice, PyType};
 
 use crate::analytics;
-use crate::columns::{self, Asked};
+use crate::columns::{self, ReadRequest};
 use crate::contracts;
 use crate::errors;
 use crate::frozen::FrozenBook;
 use crate::portable;
 use crate::raw::unpack_slice;
 use crate::source::Source;
-use crate::values::{self, Found, classes};
+use crate::values::{self, ReadLevels, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.
 #[pyclass(frozen, sequence, module = "depthcache._native")]
@@ -78,7 +78,7 @@ impl Side {
         let selection = columns::selection("n", n, low, high)?;
         columns::floats(
             py,
-            &columns::side(py, &self.asked(), self.which, &selection)?,
+            &columns::side(py, &self.request(), self.which, &selection)?,
         )
     }
 
@@ -92,7 +92,7 @@ impl Side {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("n", n, low, high)?;
-        let run = columns::side(py, &self.asked(), self.which, &selection)?;
+        let run = columns::side(py, &self.request(), self.which, &selection)?;
         columns::integers(py, &self.source, &run)
     }
 
@@ -108,8 +108,8 @@ impl Side {
             let fitting = up_to_value(book, which, amount);
             let mut run = book.levels(which, 0, fitting.levels);
             run.complete = fitting.complete;
-            Found {
-                reason: reasons::of_levels(book, which, fitting.levels, &run),
+            ReadLevels {
+                reason: levels_reason::of_levels(book, which, fitting.levels, &run),
                 update_id: book.last_update_id().unwrap_or_default(),
                 run,
             }
@@ -122,7 +122,7 @@ impl Side {
             let instead = "pickle book.freeze(), or a slice such as book.bids[:20]";
             return Err(errors::not_portable("a side of a live book", instead));
         };
-        let book = FrozenBook::made(py, frozen.clone(), self.exact)?;
+        let book = FrozenBook::create(py, frozen.clone(), self.exact)?;
         let getattr = py.import("builtins")?.getattr("getattr")?;
         Ok((getattr, (book, self.name()).into_pyobject(py)?))
     }
@@ -156,15 +156,15 @@ impl Side {
         }
     }
 
-    fn asked(&self) -> Asked {
-        Asked {
+    fn request(&self) -> ReadRequest {
+        ReadRequest {
             source: self.source.clone(),
             serve_stale: self.serve_stale,
         }
     }
 
     fn one<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let place: isize = key.extract().map_err(|error: PyErr| {
+        let index: isize = key.extract().map_err(|error: PyErr| {
             if error.is_instance_of::<pyo3::exceptions::PyOverflowError>(py) {
                 PyIndexError::new_err("level out of range")
             } else {
@@ -173,9 +173,9 @@ impl Side {
         })?;
         let which = self.which;
         let found = self.source.read(py, self.serve_stale, move |book| {
-            let start = match usize::try_from(place) {
+            let start = match usize::try_from(index) {
                 Ok(start) => start,
-                Err(_) => book.len(which).checked_sub(place.unsigned_abs())?,
+                Err(_) => book.len(which).checked_sub(index.unsigned_abs())?,
             };
             let run = book.levels(which, start, start.saturating_add(1));
             (!run.is_empty()).then(|| run.get(0))
@@ -198,21 +198,21 @@ impl Side {
                 stop
             };
             let found = self.look(py, start, stop)?;
-            let places = 0..found.run.len();
-            return classes(py)?.levels(py, &found, places, self.exact);
+            let indices = 0..found.run.len();
+            return classes(py)?.levels(py, &found, indices, self.exact);
         }
         let found = self.look(py, 0, usize::MAX)?;
-        let places = places(found.run.len(), start, stop, step);
-        classes(py)?.levels(py, &found, places.into_iter(), self.exact)
+        let indices = indices(found.run.len(), start, stop, step);
+        classes(py)?.levels(py, &found, indices.into_iter(), self.exact)
     }
 
     /// The levels from a place on, and what is to be said of them.
-    fn look(&self, py: Python<'_>, start: usize, stop: usize) -> PyResult<Found> {
+    fn look(&self, py: Python<'_>, start: usize, stop: usize) -> PyResult<ReadLevels> {
         let which = self.which;
         self.source.read(py, self.serve_stale, move |book| {
             let run = book.levels(which, start, stop);
-            Found {
-                reason: reasons::of_levels(book, which, stop, &run),
+            ReadLevels {
+                reason: levels_reason::of_levels(book, which, stop, &run),
                 update_id: book.last_update_id().unwrap_or_default(),
                 run,
             }
@@ -221,7 +221,7 @@ impl Side {
 }
 
 /// The places that a slice names in a sequence of `length`, in its order.
-fn places(length: usize, start: isize, stop: isize, step: isize) -> Vec<usize> {
+fn indices(length: usize, start: isize, stop: isize, step: isize) -> Vec<usize> {
     let length = length as isize;
     let (least, most) = if step > 0 {
         (0, length)

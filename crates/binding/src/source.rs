@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use depthcache_book::condition::NotReadable;
 use depthcache_book::frozen::Frozen;
 use depthcache_book::market::MarketCell;
 use depthcache_book::query::Reading;
+use depthcache_book::status::NotReadable;
 use pyo3::prelude::*;
 
 use crate::errors;
-use crate::fork::Home;
+use crate::fork::OwnerProcess;
 
 /// A market or a frozen copy of one.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub enum Source {
     /// A market fed by hand.
     Offline(Arc<MarketCell>),
     /// A live market of a client.
-    Live(Arc<MarketCell>, Arc<Home>),
+    Live(Arc<MarketCell>, Arc<OwnerProcess>),
     /// A constant copy.
     Frozen(Arc<Frozen>),
 }
@@ -50,7 +50,7 @@ impl Source {
     ) -> T {
         match self {
             Source::Frozen(frozen) => copy(&**frozen),
-            Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
+            Source::Live(_, owner) if !owner.is_current() => copy(&owner.closed()),
             Source::Offline(cell) | Source::Live(cell, _) => {
                 self.look_at_clock();
                 if let Some(market) = cell.try_lock() {
@@ -74,7 +74,7 @@ impl Source {
     pub fn look_alone<T>(&self, copy: impl Fn(&dyn Reading) -> T) -> T {
         match self {
             Source::Frozen(frozen) => copy(&**frozen),
-            Source::Live(_, home) if !home.is_here() => copy(&home.closed()),
+            Source::Live(_, owner) if !owner.is_current() => copy(&owner.closed()),
             Source::Offline(cell) | Source::Live(cell, _) => {
                 self.look_at_clock();
                 copy(&*cell.lock())
@@ -85,8 +85,8 @@ impl Source {
     /// Call this before taking the lock of a book: after a pause, the first reader marks the books stale.
     #[inline]
     pub fn look_at_clock(&self) {
-        if let Source::Live(_, home) = self {
-            home.look();
+        if let Source::Live(_, owner) = self {
+            owner.look();
         }
     }
 
@@ -98,11 +98,11 @@ impl Source {
         copy: impl Fn(&dyn Reading) -> T + Send + Sync,
     ) -> PyResult<T> {
         let result = self.look(py, |book| book.readable(serve_stale).map(|()| copy(book)));
-        self.told(py, result)
+        self.or_raise(py, result)
     }
 
     /// What was read, or the Python error of why it may not be.
-    pub fn told<T>(&self, py: Python<'_>, result: Result<T, NotReadable>) -> PyResult<T> {
+    pub fn or_raise<T>(&self, py: Python<'_>, result: Result<T, NotReadable>) -> PyResult<T> {
         result.map_err(|why| {
             let (exchange, symbol) = self.names(py);
             errors::not_readable(py, &exchange, &symbol, &why)

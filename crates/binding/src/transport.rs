@@ -80,9 +80,9 @@ impl From<Event> for TransportEvent {
 /// Kind, host, port, and user with password.
 type ProxyArgument = (String, String, u16, Option<(String, String)>);
 
-struct ToBooks(Arc<Books>);
+struct RouterSink(Arc<Books>);
 
-impl FrameSink for ToBooks {
+impl FrameSink for RouterSink {
     #[inline]
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
         self.0.feed(connection, frame, received_ns)
@@ -129,7 +129,7 @@ impl _Probe {
     }
 }
 
-struct Probed {
+struct ProbeSink {
     books: Option<Arc<Books>>,
     delays_ns: Arc<Mutex<Vec<i64>>>,
 }
@@ -142,7 +142,7 @@ fn event_time(frame: &[u8]) -> Option<i64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-impl FrameSink for Probed {
+impl FrameSink for ProbeSink {
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
         let told = self
             .books
@@ -200,14 +200,14 @@ impl Transport {
         };
         let books = router.map(|router| router.inner());
         let sink: Arc<dyn FrameSink> = match (books, _probe) {
-            (books, Some(probe)) => Arc::new(Probed {
+            (books, Some(probe)) => Arc::new(ProbeSink {
                 books,
                 delays_ns: probe.delays_ns.clone(),
             }),
             (Some(books), None) => {
                 let moment = Moment::now();
                 books.start_watch(moment.now_ns, moment.awake_ns);
-                Arc::new(ToBooks(books))
+                Arc::new(RouterSink(books))
             }
             (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
         };

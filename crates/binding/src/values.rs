@@ -2,10 +2,10 @@
 //!
 //! Not here: reading a book. What is given here was copied out of it before.
 
-use depthcache_book::condition::{NotReadable, Status};
+use depthcache_book::levels_reason::LevelsReason;
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel};
-use depthcache_book::reasons::Reason;
+use depthcache_book::status::{NotReadable, Status};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyType};
@@ -33,11 +33,11 @@ pub struct Classes {
 }
 
 /// Levels that were read, and what is to be said of them.
-pub struct Found {
+pub struct ReadLevels {
     pub run: LevelRun,
     pub update_id: i64,
     /// Why they are fewer than asked for, or not all proven.
-    pub reason: Option<Reason>,
+    pub reason: Option<LevelsReason>,
 }
 
 /// Digits of quotients of Decimals, those of IEEE 754 decimal128.
@@ -118,8 +118,8 @@ impl Classes {
     }
 
     /// How numbers are written for a reader: floats, or Decimals where it is exact.
-    pub fn numbers<'a>(&'a self, exact: bool) -> Numbers<'a> {
-        Numbers {
+    pub fn numbers<'a>(&'a self, exact: bool) -> NumberWriter<'a> {
+        NumberWriter {
             decimal: exact.then_some(&self.decimal),
         }
     }
@@ -161,13 +161,13 @@ impl Classes {
         &'py self,
         py: Python<'py>,
         run: &LevelRun,
-        places: impl ExactSizeIterator<Item = usize>,
+        indices: impl ExactSizeIterator<Item = usize>,
         exact: bool,
     ) -> PyResult<Bound<'py, PyList>> {
         let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
         let numbers = self.numbers(exact);
-        let found: PyResult<Vec<_>> = places
-            .map(|place| numbers.level(py, &mut maker, run.get(place)))
+        let found: PyResult<Vec<_>> = indices
+            .map(|index| numbers.level(py, &mut maker, run.get(index)))
             .collect();
         PyList::new(py, found?)
     }
@@ -176,11 +176,11 @@ impl Classes {
     pub fn levels<'py>(
         &'py self,
         py: Python<'py>,
-        found: &Found,
-        places: impl ExactSizeIterator<Item = usize>,
+        found: &ReadLevels,
+        indices: impl ExactSizeIterator<Item = usize>,
         exact: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let list = self.list(py, &found.run, places, exact)?;
+        let list = self.list(py, &found.run, indices, exact)?;
         let reason = found.reason.map(|reason| reason.to_string());
         let facts = (found.run.complete, found.update_id, reason.as_deref());
         self.knowing(py, list, facts)
@@ -330,11 +330,11 @@ impl Classes {
 }
 
 /// Numbers as floats, or as Decimals at the width the exchange sends.
-pub struct Numbers<'a> {
+pub struct NumberWriter<'a> {
     decimal: Option<&'a Py<PyType>>,
 }
 
-impl Numbers<'_> {
+impl NumberWriter<'_> {
     fn number<'py>(&self, py: Python<'py>, number: Number) -> PyResult<Bound<'py, PyAny>> {
         match self.decimal {
             None => Ok(PyFloat::new(py, number.to_f64()).into_any()),

@@ -49,11 +49,11 @@ impl Taker {
 }
 
 /// Whether the level at a place, or (for None) the end of the side, is proven.
-fn proves(book: &dyn Reading, side: Side, place: Option<usize>) -> bool {
-    match (book.complete_to(side), place) {
+fn proves(book: &dyn Reading, side: Side, index: Option<usize>) -> bool {
+    match (book.complete_to(side), index) {
         (CompleteTo::Whole, _) => true,
         (CompleteTo::Nothing, _) | (CompleteTo::Price(_), None) => false,
-        (CompleteTo::Price(_), Some(place)) => place < book.coverage(side),
+        (CompleteTo::Price(_), Some(index)) => index < book.coverage(side),
     }
 }
 

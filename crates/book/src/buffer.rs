@@ -4,9 +4,9 @@
 
 use crate::sequence::{Ids, looks_reset};
 
-/// One kept diff: its ids, and where its frame is.
+/// One buffered diff: its ids, and where its frame is.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept {
+pub struct BufferedDiff {
     /// Its ids.
     pub ids: Ids,
     /// Its event time, 0 where it has none.
@@ -21,7 +21,7 @@ pub struct Kept {
 #[derive(Clone, Debug, Default)]
 pub struct Buffer {
     frames: Vec<u8>,
-    kept: Vec<Kept>,
+    diffs: Vec<BufferedDiff>,
     newest: Option<(i64, i64)>,
 }
 
@@ -33,7 +33,7 @@ impl Buffer {
         }
         let start = self.frames.len();
         self.frames.extend_from_slice(frame);
-        self.kept.push(Kept {
+        self.diffs.push(BufferedDiff {
             ids,
             event_time_us,
             received_ns,
@@ -55,33 +55,33 @@ impl Buffer {
     }
 
     /// Keep only the diffs for which `stay` is true, and find the newest among them.
-    pub fn retain(&mut self, stay: impl Fn(&Kept) -> bool) {
+    pub fn retain(&mut self, stay: impl Fn(&BufferedDiff) -> bool) {
         let before = std::mem::take(self);
-        for (kept, frame) in before.iter().filter(|(kept, _)| stay(kept)) {
-            self.push(kept.ids, kept.event_time_us, frame, kept.received_ns);
+        for (diff, frame) in before.iter().filter(|(diff, _)| stay(diff)) {
+            self.push(diff.ids, diff.event_time_us, frame, diff.received_ns);
         }
     }
 
     /// Put them in the order of their last ids: where several connections bring the same diffs.
     pub fn sort(&mut self) {
-        self.kept.sort_by_key(|kept| kept.ids.last);
+        self.diffs.sort_by_key(|diff| diff.ids.last);
     }
 
     /// Whether one more frame of that size would be too much. A single frame never is.
     pub fn is_full(&self, frame_bytes: usize, most_bytes: usize) -> bool {
-        !self.kept.is_empty() && self.frames.len() + frame_bytes > most_bytes
+        !self.diffs.is_empty() && self.frames.len() + frame_bytes > most_bytes
     }
 
     /// All that are kept, with their frames.
-    pub fn iter(&self) -> impl Iterator<Item = (&Kept, &[u8])> {
-        self.kept
+    pub fn iter(&self) -> impl Iterator<Item = (&BufferedDiff, &[u8])> {
+        self.diffs
             .iter()
-            .map(|kept| (kept, &self.frames[kept.start..kept.stop]))
+            .map(|diff| (diff, &self.frames[diff.start..diff.stop]))
     }
 
     /// Bytes of memory held, without the allocator's own.
     pub fn memory_bytes(&self) -> usize {
-        self.frames.capacity() + self.kept.capacity() * size_of::<Kept>()
+        self.frames.capacity() + self.diffs.capacity() * size_of::<BufferedDiff>()
     }
 
     /// Forget them and give their memory back.

@@ -1,10 +1,10 @@
 //! Sorted pairs of key and quantity in chunks, greatest key last: the store below a ladder.
 //!
 //! Theory of operation. A chunk is two arrays of slots, keys and quantities, so that a search
-//! touches keys only. A deleted pair leaves a hollow slot: its key stays, its quantity is zero.
+//! touches keys only. A deleted pair leaves a tombstone: its key stays, its quantity is zero.
 //! Exchanges use prices again and again (half of them within a second), so most updates of a book
-//! find their slot and write one number, whether they change, delete or bring back a level. Hollow
-//! slots are reused by a neighbouring new key, and swept out when a chunk is full, merged, or at
+//! find their slot and write one number, whether they change, delete or bring back a level. Tombstones
+//! are reused by a neighbouring new key, and swept out when a chunk is full, merged, or at
 //! the very end of the store, so that the best pair always is the last slot in use.
 //!
 //! `floors[i]` is at most every key of chunk `i` and greater than every key before it: a fence, not
@@ -23,8 +23,8 @@
 mod chunk;
 mod compact;
 
-use crate::far;
 use crate::mantissa::Mantissa;
+use crate::prefetch;
 use chunk::Chunk;
 
 /// Slots of a chunk, a power of two.
@@ -41,12 +41,12 @@ const BLOCK: usize = 8;
 pub struct Chunks<N, const CAP: usize = CHUNK> {
     floors: Vec<N>,
     chunks: Vec<Box<Chunk<N, CAP>>>,
-    /// Pairs that are not hollow.
+    /// Pairs that are not tombstones.
     len: usize,
     /// Counts changes after which places found before mean nothing.
     layout: usize,
     /// Counts messages, and says which chunks are looked at next for being thin together.
-    turn: compact::Turn,
+    compaction: compact::CompactionSchedule,
 }
 
 impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
@@ -67,7 +67,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             chunks: vec![Chunk::boxed()],
             len: 0,
             layout: 0,
-            turn: compact::Turn::default(),
+            compaction: compact::CompactionSchedule::default(),
         }
     }
 
@@ -107,15 +107,15 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         self.len
     }
 
-    /// Ask for the fences and where the chunks are (`far`); of very long sides for those of the best pairs.
+    /// Prefetch the fences and where the chunks are (`prefetch`); of very long sides for those of the best pairs.
     #[inline]
     pub fn fetch_index(&self) {
         let first = self.floors.len().saturating_sub(FETCHED);
-        far::fetch(&self.floors[first..]);
-        far::fetch(&self.chunks[first..]);
+        prefetch::fetch(&self.floors[first..]);
+        prefetch::fetch(&self.chunks[first..]);
     }
 
-    /// Ask for the heads of the chunks that own these keys.
+    /// Prefetch the heads of the chunks that own these keys.
     #[inline(always)]
     pub fn fetch_chunks(&self, keys: impl Iterator<Item = N>) {
         let mut asked = usize::MAX;
@@ -127,7 +127,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
-    /// Ask for the slots in which these keys are, or are going to be.
+    /// Prefetch the slots in which these keys are, or are going to be.
     #[inline(always)]
     pub fn fetch_slots(&self, keys: impl Iterator<Item = N>) {
         let mut asked = (usize::MAX, 0);
@@ -149,7 +149,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// Set pairs one after the other; how many quantities changed by that.
     #[inline]
     pub fn set_all(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
-        let is_far = far::is_far();
+        let prefetching = prefetch::is_worthwhile();
         let mut changed = 0;
         let mut block = [(N::ZERO, N::ZERO); BLOCK];
         loop {
@@ -160,16 +160,16 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             }
             let pairs = &mut block[..filled];
             changed += if are_sorted(pairs, |one, next| one > next) {
-                self.set_block(pairs, is_far)
+                self.set_block(pairs, prefetching)
             } else if are_sorted(pairs, |one, next| one < next) {
                 pairs.reverse();
-                self.set_block(pairs, is_far)
+                self.set_block(pairs, prefetching)
             } else {
                 self.set_each(pairs)
             };
             if filled < BLOCK {
-                self.drop_hollow_end();
-                if self.turn.is_come() {
+                self.drop_trailing_tombstones();
+                if self.compaction.is_due() {
                     self.compact_next();
                 }
                 return changed;
@@ -185,33 +185,33 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             .count()
     }
 
-    /// Set pairs whose keys strictly descend. `is_far`: search only what `fetch_slots` asks for.
+    /// Set pairs whose keys strictly descend. `prefetching`: search only what `fetch_slots` asks for.
     #[inline(always)]
-    fn set_block(&mut self, pairs: &[(N, N)], is_far: bool) -> usize {
-        let mut places = [(0, 0); BLOCK];
+    fn set_block(&mut self, pairs: &[(N, N)], prefetching: bool) -> usize {
+        let mut positions = [(0, 0); BLOCK];
         // The next smaller key most often belongs to the same chunk.
         let mut index = self.floors.len() - 1;
-        for (place, (key, _)) in places.iter_mut().zip(pairs) {
+        for (position, (key, _)) in positions.iter_mut().zip(pairs) {
             if index > 0 && *key < self.floors[index] {
                 index = self.owner(*key);
             }
-            place.0 = index;
+            position.0 = index;
         }
-        for (place, (key, _)) in places.iter_mut().zip(pairs) {
-            let chunk = &self.chunks[place.0];
-            place.1 = if is_far {
-                chunk.place_in(chunk.run(*key), *key)
+        for (position, (key, _)) in positions.iter_mut().zip(pairs) {
+            let chunk = &self.chunks[position.0];
+            position.1 = if prefetching {
+                chunk.slot_in(chunk.run(*key), *key)
             } else {
-                chunk.place(*key)
+                chunk.slot(*key)
             };
         }
 
         let (mut changed, mut new, mut thin) = (0, Picked::default(), Picked::default());
-        for (number, ((key, quantity), (index, place))) in pairs.iter().zip(&places).enumerate() {
+        for (number, ((key, quantity), (index, slot))) in pairs.iter().zip(&positions).enumerate() {
             let chunk = &mut *self.chunks[*index];
-            let found = chunk.holds(*place, *key);
-            let held = chunk.quantities[place & (CAP - 1)];
-            chunk.write(*place, if found { *quantity } else { held });
+            let found = chunk.holds(*slot, *key);
+            let held = chunk.quantities[slot & (CAP - 1)];
+            chunk.write(*slot, if found { *quantity } else { held });
             let (before, after) = (held != N::ZERO, *quantity != N::ZERO);
             self.len = self.len + usize::from(found & after) - usize::from(found & before);
             changed += usize::from(found & (held != *quantity));
@@ -221,12 +221,12 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
         let layout = self.layout;
         for number in thin.iter() {
-            self.thin_out(places[number].0);
+            self.thin_out(positions[number].0);
         }
         for number in new.iter() {
-            let ((index, place), (key, quantity)) = (places[number], pairs[number]);
+            let ((index, slot), (key, quantity)) = (positions[number], pairs[number]);
             if self.layout == layout {
-                self.insert(index, place, key, quantity);
+                self.insert(index, slot, key, quantity);
             } else {
                 self.set_one(key, quantity);
             }
@@ -235,10 +235,10 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 
     fn set_one(&mut self, key: N, quantity: N) -> bool {
-        let (index, place) = self.find(key);
+        let (index, slot) = self.find(key);
         let chunk = &mut *self.chunks[index];
-        if chunk.holds(place, key) {
-            let before = chunk.write(place, quantity);
+        if chunk.holds(slot, key) {
+            let before = chunk.write(slot, quantity);
             let (is, was) = (quantity != N::ZERO, before != N::ZERO);
             self.len = self.len + usize::from(is) - usize::from(was);
             if was && !is {
@@ -246,7 +246,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             }
             before != quantity
         } else if quantity != N::ZERO {
-            self.insert(index, place, key, quantity);
+            self.insert(index, slot, key, quantity);
             true
         } else {
             false
@@ -255,10 +255,10 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     /// What is paired with a key; zero for nothing.
     pub fn quantity(&self, key: N) -> N {
-        let (index, place) = self.find(key);
+        let (index, slot) = self.find(key);
         let chunk = &self.chunks[index];
-        if chunk.holds(place, key) {
-            chunk.quantities[place]
+        if chunk.holds(slot, key) {
+            chunk.quantities[slot]
         } else {
             N::ZERO
         }
@@ -269,7 +269,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     #[inline(always)]
     fn find(&self, key: N) -> (usize, usize) {
         let index = self.owner(key);
-        (index, self.chunks[index].place(key))
+        (index, self.chunks[index].slot(key))
     }
 
     #[inline(always)]
@@ -286,16 +286,16 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 
     #[inline(always)]
-    fn insert(&mut self, index: usize, place: usize, key: N, quantity: N) {
+    fn insert(&mut self, index: usize, slot: usize, key: N, quantity: N) {
         let chunk = &mut *self.chunks[index];
-        if !chunk.insert(place, key, quantity) {
-            let (index, place) = self.make_room(index, key);
-            self.chunks[index].insert(place, key, quantity);
+        if !chunk.insert(slot, key, quantity) {
+            let (index, slot) = self.make_room(index, key);
+            self.chunks[index].insert(slot, key, quantity);
         }
         self.len += 1;
     }
 
-    /// Make room for a key in a full chunk: sweep out what is hollow, and split what is left if
+    /// Make room for a key in a full chunk: sweep out the tombstones, and split what is left if
     /// that is nearly everything. Where the key belongs now.
     #[cold]
     #[inline(never)]
@@ -304,7 +304,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         let chunk = &mut *self.chunks[index];
         if chunk.live <= Self::SPLIT {
             chunk.sweep();
-            return (index, chunk.place(key));
+            return (index, chunk.slot(key));
         }
         let beyond_all = index + 1 == self.floors.len() && chunk.keys[CAP - 1] < key;
         let (upper, floor) = if beyond_all {
@@ -360,9 +360,9 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// Keep the last slot in use of the last chunk a pair, if there is any pair: a chunk that lost its
     /// last pair has been taken out.
     #[inline]
-    fn drop_hollow_end(&mut self) {
+    fn drop_trailing_tombstones(&mut self) {
         let last = self.chunks.len() - 1;
-        self.chunks[last].drop_hollow_end();
+        self.chunks[last].drop_trailing_tombstones();
         debug_assert!(last == 0 || self.chunks[last].used > 0);
     }
 

@@ -25,7 +25,7 @@ pub struct Selection {
 
 /// The selected levels of one side.
 #[derive(Clone, Debug)]
-pub struct Selected {
+pub struct SelectedSide {
     /// The levels; `complete` tells whether every level that was asked for is proven.
     pub run: LevelRun,
     /// The place of the first of them in the side.
@@ -36,13 +36,13 @@ pub struct Selected {
 
 impl Selection {
     /// The levels of one side of a book.
-    pub fn of(&self, book: &dyn Reading, side: Side) -> Selected {
+    pub fn of(&self, book: &dyn Reading, side: Side) -> SelectedSide {
         let count = self.levels.unwrap_or(usize::MAX);
         let coverage = book.coverage(side);
         if self.low.is_none() && self.high.is_none() {
             let run = book.levels(side, 0, count);
             let proven = coverage.min(run.len());
-            return Selected {
+            return SelectedSide {
                 run,
                 first: 0,
                 proven,
@@ -54,10 +54,10 @@ impl Selection {
             Side::Asks => (self.low, self.high),
         };
         let first = nearest.map_or(0, |nearest| {
-            held.first_place(|price| !is_better(side, price, nearest))
+            held.first_index(|price| !is_better(side, price, nearest))
         });
         let end = farthest.map_or(held.len(), |farthest| {
-            held.first_place(|price| is_better(side, farthest, price))
+            held.first_index(|price| is_better(side, farthest, price))
         });
         let stop = first.saturating_add(count).min(end).max(first);
         let mut run = held.part(first..stop);
@@ -70,7 +70,7 @@ impl Selection {
         };
         run.complete = reaches || count == 0 || (run.len() == count && stop <= coverage);
         let proven = coverage.clamp(first, stop) - first;
-        Selected { run, first, proven }
+        SelectedSide { run, first, proven }
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn is_better(side: Side, price: Number, other: Number) -> bool {
 
 impl LevelRun {
     /// The first place whose price is past a point of the side; the length where none is.
-    fn first_place(&self, is_past: impl Fn(Number) -> bool) -> usize {
+    fn first_index(&self, is_past: impl Fn(Number) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -97,10 +97,10 @@ impl LevelRun {
         low
     }
 
-    fn part(&self, places: Range<usize>) -> LevelRun {
+    fn part(&self, range: Range<usize>) -> LevelRun {
         let mantissas = match &self.mantissas {
-            Mantissas::Narrow(levels) => Mantissas::Narrow(levels[places].to_vec()),
-            Mantissas::Wide(levels) => Mantissas::Wide(levels[places].to_vec()),
+            Mantissas::Narrow(levels) => Mantissas::Narrow(levels[range].to_vec()),
+            Mantissas::Wide(levels) => Mantissas::Wide(levels[range].to_vec()),
         };
         LevelRun { mantissas, ..*self }
     }
@@ -108,7 +108,7 @@ impl LevelRun {
 
 /// What is copied out of a book for columns: both sides of one update id, and what belongs to it.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct SelectedBook {
     exchange: String,
     symbol: String,
     status: &'static str,
@@ -117,17 +117,17 @@ pub struct Taken {
     event_time_us: Option<i64>,
     updated_ns: Option<i64>,
     /// The bids.
-    pub bids: Selected,
+    pub bids: SelectedSide,
     /// The asks.
-    pub asks: Selected,
+    pub asks: SelectedSide,
 }
 
 /// Copy out of a book that may be read.
-pub fn take(book: &dyn Reading, selection: &Selection) -> Taken {
-    Taken {
+pub fn select_book(book: &dyn Reading, selection: &Selection) -> SelectedBook {
+    SelectedBook {
         exchange: book.exchange().to_owned(),
         symbol: book.symbol().unwrap_or_default().to_owned(),
-        status: book.standing().status.as_str(),
+        status: book.status_info().status.as_str(),
         update_id: book.last_update_id().unwrap_or_default(),
         event_time_us: book.event_time_us(),
         updated_ns: book.updated_ns(),
@@ -138,22 +138,22 @@ pub fn take(book: &dyn Reading, selection: &Selection) -> Taken {
 
 /// Words and their numbers, in the order in which they came.
 #[derive(Clone, Debug, Default)]
-pub struct Words {
+pub struct DictionaryColumn {
     /// Each word once.
-    pub words: Vec<String>,
+    pub entries: Vec<String>,
     /// A place in `words` for each row.
     pub codes: Vec<i32>,
-    places: FxHashMap<String, i32>,
+    index: FxHashMap<String, i32>,
 }
 
-impl Words {
+impl DictionaryColumn {
     fn push(&mut self, word: &str, rows: usize) {
-        let code = match self.places.get(word) {
+        let code = match self.index.get(word) {
             Some(code) => *code,
             None => {
-                let code = self.words.len() as i32;
-                self.words.push(word.to_owned());
-                self.places.insert(word.to_owned(), code);
+                let code = self.entries.len() as i32;
+                self.entries.push(word.to_owned());
+                self.index.insert(word.to_owned(), code);
                 code
             }
         };
@@ -163,44 +163,44 @@ impl Words {
 
 /// Numbers that may be missing.
 #[derive(Clone, Debug, Default)]
-pub struct Optional {
+pub struct OptionalColumn {
     /// Each, 0 where it is missing.
     pub values: Vec<i64>,
     /// Whether it is there.
-    pub is_there: Vec<bool>,
+    pub is_valid: Vec<bool>,
 }
 
-impl Optional {
+impl OptionalColumn {
     fn push(&mut self, value: Option<i64>, rows: usize) {
         let len = self.values.len() + rows;
         self.values.resize(len, value.unwrap_or_default());
-        self.is_there.resize(len, value.is_some());
+        self.is_valid.resize(len, value.is_some());
     }
 }
 
 /// Prices or quantities.
 #[derive(Clone, Debug)]
-pub enum Numbers {
+pub enum NumberColumn {
     /// Each the nearest float, `Number::to_f64`.
     Floats(Vec<f64>),
     /// Exactly, with `MAX_SCALE` decimals: 38 digits hold all that the scanner admits.
     Exact(Vec<i128>),
 }
 
-impl Numbers {
-    fn new(exact: bool, rows: usize) -> Numbers {
+impl NumberColumn {
+    fn new(exact: bool, rows: usize) -> NumberColumn {
         if exact {
-            Numbers::Exact(Vec::with_capacity(rows))
+            NumberColumn::Exact(Vec::with_capacity(rows))
         } else {
-            Numbers::Floats(Vec::with_capacity(rows))
+            NumberColumn::Floats(Vec::with_capacity(rows))
         }
     }
 
     #[inline]
     fn push(&mut self, number: Number) {
         match self {
-            Numbers::Floats(values) => values.push(number.to_f64()),
-            Numbers::Exact(values) => {
+            NumberColumn::Floats(values) => values.push(number.to_f64()),
+            NumberColumn::Exact(values) => {
                 values.push(number.mantissa * power_of_ten(MAX_SCALE - number.scale))
             }
         }
@@ -211,48 +211,48 @@ impl Numbers {
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// Exchange names.
-    pub exchange: Words,
+    pub exchange: DictionaryColumn,
     /// Symbols.
-    pub symbol: Words,
+    pub symbol: DictionaryColumn,
     /// 0 for bids, 1 for asks.
     pub side: Vec<i8>,
     /// The place in the side, 0 for the best.
     pub level: Vec<i32>,
     /// Prices.
-    pub price: Numbers,
+    pub price: NumberColumn,
     /// Quantities.
-    pub quantity: Numbers,
+    pub quantity: NumberColumn,
     /// Whether the level lies inside the complete range.
     pub proven: Vec<bool>,
     /// The id to which the book had come.
     pub update_id: Vec<i64>,
     /// `E` of the last applied diff, in microseconds since 1970.
-    pub event_time_us: Optional,
+    pub event_time_us: OptionalColumn,
     /// When the last applied frame was received, on the caller's clock.
-    pub updated_ns: Optional,
+    pub updated_ns: OptionalColumn,
     /// What the book was, in one word.
-    pub status: Words,
+    pub status: DictionaryColumn,
 }
 
 impl Columns {
     /// All levels that were taken.
-    pub fn of(books: &[Taken], exact: bool) -> Columns {
+    pub fn of(books: &[SelectedBook], exact: bool) -> Columns {
         let rows = books
             .iter()
             .map(|book| book.bids.run.len() + book.asks.run.len())
             .sum();
         let mut columns = Columns {
-            exchange: Words::default(),
-            symbol: Words::default(),
+            exchange: DictionaryColumn::default(),
+            symbol: DictionaryColumn::default(),
             side: Vec::with_capacity(rows),
             level: Vec::with_capacity(rows),
-            price: Numbers::new(exact, rows),
-            quantity: Numbers::new(exact, rows),
+            price: NumberColumn::new(exact, rows),
+            quantity: NumberColumn::new(exact, rows),
             proven: Vec::with_capacity(rows),
             update_id: Vec::with_capacity(rows),
-            event_time_us: Optional::default(),
-            updated_ns: Optional::default(),
-            status: Words::default(),
+            event_time_us: OptionalColumn::default(),
+            updated_ns: OptionalColumn::default(),
+            status: DictionaryColumn::default(),
         };
         for book in books {
             columns.push(book);
@@ -270,7 +270,7 @@ impl Columns {
         self.len() == 0
     }
 
-    fn push(&mut self, book: &Taken) {
+    fn push(&mut self, book: &SelectedBook) {
         self.push_side(0, &book.bids);
         self.push_side(1, &book.asks);
         let rows = book.bids.run.len() + book.asks.run.len();
@@ -283,7 +283,7 @@ impl Columns {
         self.updated_ns.push(book.updated_ns, rows);
     }
 
-    fn push_side(&mut self, code: i8, selected: &Selected) {
+    fn push_side(&mut self, code: i8, selected: &SelectedSide) {
         let rows = selected.run.len();
         self.side.resize(self.side.len() + rows, code);
         for (row, level) in selected.run.iter().enumerate() {

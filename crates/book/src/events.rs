@@ -1,6 +1,6 @@
 //! What the router tells whoever decides: values, no behaviour.
 
-use crate::condition::Status;
+use crate::status::Status;
 
 /// One reason for a market change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

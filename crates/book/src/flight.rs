@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use crate::far;
 use crate::frozen::Frozen;
+use crate::prefetch;
 
 /// A snapshot as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +54,12 @@ impl Flight {
         }
     }
 
-    /// Ask for the room of a frame of that length (`far`).
+    /// Prefetch the room of a frame of that length (`prefetch`).
     #[inline]
     pub fn fetch_room(&self, len: usize) {
         let (older, newer) = self.ring.as_slices();
         let newest = if newer.is_empty() { older } else { newer };
-        far::fetch_room(newest.as_ptr_range().end, HEAD + len);
+        prefetch::fetch_room(newest.as_ptr_range().end, HEAD + len);
     }
 
     /// One more frame; the oldest make room for it.

@@ -14,7 +14,7 @@
 //! Locks: a market, then the queue of a follower, a leaf. Not here: how the event loop is woken (`router`).
 
 mod queue;
-mod seat;
+mod slot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::condition::Status;
 use crate::frozen::Frozen;
 use crate::market::MarketCell;
 use crate::query::{LevelRun, Reading};
+use crate::status::Status;
 
 pub(crate) use queue::{Entry, Queue};
-pub(crate) use seat::{Seat, What};
+pub(crate) use slot::{ChangeSummary, FollowerSlot};
 
 /// What a follower is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl OnStale {
 
 /// What a follower wants.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct FollowSpec {
     /// When there is an item.
     pub mode: Mode,
     /// Levels a side in each item (`usize::MAX` for all).
@@ -135,9 +135,9 @@ pub struct Busy;
 
 impl Follower {
     /// A follower of nothing yet, under a number of the caller's.
-    pub fn new(number: u64, wish: Wish) -> Follower {
+    pub fn new(number: u64, spec: FollowSpec) -> Follower {
         Follower {
-            queue: Arc::new(Queue::new(number, wish)),
+            queue: Arc::new(Queue::new(number, spec)),
             cells: Mutex::default(),
         }
     }
@@ -175,7 +175,7 @@ impl Follower {
     fn take_or_leave(&self, now_ns: i64, wait: bool) -> Result<Option<Item>, Busy> {
         while let Some(entry) = self.queue.pop(now_ns) {
             let (market, item) = match entry {
-                Entry::Kept(market, item) => (market, Some(item)),
+                Entry::Item(market, item) => (market, Some(item)),
                 Entry::Marked(market) | Entry::Due(market) => {
                     let cell = self.cells.lock().get(&market).cloned();
                     let Some(cell) = cell else {
@@ -190,7 +190,7 @@ impl Follower {
                 }
             };
             if let Some(item) = item {
-                if item.book.standing().status == Status::Closed {
+                if item.book.status_info().status == Status::Closed {
                     self.remove(market);
                 }
                 return Ok(Some(item));
@@ -201,7 +201,7 @@ impl Follower {
 
     /// Whether an item may hold all levels of a book.
     pub fn takes_whole_books(&self) -> bool {
-        self.queue.wish.levels == usize::MAX || self.queue.wish.mode == Mode::Every
+        self.queue.spec.levels == usize::MAX || self.queue.spec.mode == Mode::Every
     }
 
     /// When `take` is to be called again though nothing else happens; None for never.

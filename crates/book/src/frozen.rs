@@ -8,13 +8,13 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use rustc_hash::FxBuildHasher;
 
-use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
 use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Reading, Side};
+use crate::status::{NotReadable, Status, StatusInfo};
 
 /// What a copy says of the moment in which it was made.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct FrozenHeader {
     pub exchange: Arc<str>,
     pub symbol: Option<CompactString>,
     pub status: Status,
@@ -71,10 +71,10 @@ impl FrozenSide {
 
     fn levels(&self, start: usize, stop: usize) -> LevelRun {
         let stop_held = stop.min(self.run.len());
-        let places = start.min(stop_held)..stop_held;
+        let range = start.min(stop_held)..stop_held;
         let mantissas = match &self.run.mantissas {
-            Mantissas::Narrow(levels) => Mantissas::Narrow(levels[places].to_vec()),
-            Mantissas::Wide(levels) => Mantissas::Wide(levels[places].to_vec()),
+            Mantissas::Narrow(levels) => Mantissas::Narrow(levels[range].to_vec()),
+            Mantissas::Wide(levels) => Mantissas::Wide(levels[range].to_vec()),
         };
         LevelRun {
             mantissas,
@@ -93,12 +93,12 @@ impl FrozenSide {
 impl PartialEq for FrozenSide {
     /// The same numbers, whatever their scales.
     fn eq(&self, other: &FrozenSide) -> bool {
-        let facts = |side: &FrozenSide| (side.run.complete, side.coverage);
+        let header = |side: &FrozenSide| (side.run.complete, side.coverage);
         let edges = match (self.complete_to, other.complete_to) {
             (CompleteTo::Price(one), CompleteTo::Price(two)) => one.is_same(two),
             (one, two) => one == two,
         };
-        edges && facts(self) == facts(other) && self.run.is_same(&other.run)
+        edges && header(self) == header(other) && self.run.is_same(&other.run)
     }
 }
 
@@ -108,7 +108,7 @@ impl PartialEq for FrozenSide {
 /// complete range ends at the last level it has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frozen {
-    facts: Arc<Facts>,
+    header: Arc<FrozenHeader>,
     bids: FrozenSide,
     asks: FrozenSide,
     /// Why its levels may not be read.
@@ -116,9 +116,9 @@ pub struct Frozen {
 }
 
 impl Frozen {
-    pub(crate) fn new(facts: Arc<Facts>, bids: FrozenSide, asks: FrozenSide) -> Frozen {
+    pub(crate) fn new(header: Arc<FrozenHeader>, bids: FrozenSide, asks: FrozenSide) -> Frozen {
         Frozen {
-            facts,
+            header,
             bids,
             asks,
             refused: None,
@@ -135,19 +135,19 @@ impl Frozen {
 
     /// The same for equal books: of what is nearly always enough to tell two apart.
     pub fn hash_code(&self) -> u64 {
-        let Facts {
+        let FrozenHeader {
             exchange,
             symbol,
             last_update_id,
             ..
-        } = &*self.facts;
+        } = &*self.header;
         FxBuildHasher.hash_one((exchange, symbol, last_update_id))
     }
 
     /// Bytes of memory held, about: those of the levels, and of the facts.
     pub fn memory_bytes(&self) -> usize {
-        let facts = size_of::<Frozen>() + size_of::<Facts>() + self.facts.reason.len();
-        facts + self.bids.run.memory_bytes() + self.asks.run.memory_bytes()
+        let header = size_of::<Frozen>() + size_of::<FrozenHeader>() + self.header.reason.len();
+        header + self.bids.run.memory_bytes() + self.asks.run.memory_bytes()
     }
 
     /// Whether every level asked of `freeze` is proven on both sides.
@@ -158,7 +158,7 @@ impl Frozen {
     /// A smaller copy.
     pub fn freeze(&self, levels: usize) -> Frozen {
         Frozen {
-            facts: self.facts.clone(),
+            header: self.header.clone(),
             bids: self.bids.freeze(levels),
             asks: self.asks.freeze(levels),
             refused: self.refused.clone(),
@@ -175,21 +175,21 @@ impl Frozen {
 
 impl Reading for Frozen {
     fn exchange(&self) -> &str {
-        &self.facts.exchange
+        &self.header.exchange
     }
 
     fn symbol(&self) -> Option<&str> {
-        self.facts.symbol.as_deref()
+        self.header.symbol.as_deref()
     }
 
-    fn standing(&self) -> Standing<'_> {
-        let Facts {
+    fn status_info(&self) -> StatusInfo<'_> {
+        let FrozenHeader {
             status,
             reason,
             since_ns,
             ..
-        } = &*self.facts;
-        Standing {
+        } = &*self.header;
+        StatusInfo {
             status: *status,
             reason,
             since_ns: *since_ns,
@@ -201,28 +201,28 @@ impl Reading for Frozen {
     }
 
     fn unconfirmed(&self) -> bool {
-        self.facts.unconfirmed
+        self.header.unconfirmed
     }
 
     fn last_update_id(&self) -> Option<i64> {
-        self.facts.last_update_id
+        self.header.last_update_id
     }
 
     fn event_time_us(&self) -> Option<i64> {
-        self.facts.event_time_us
+        self.header.event_time_us
     }
 
     fn updated_ns(&self) -> Option<i64> {
-        self.facts.updated_ns
+        self.header.updated_ns
     }
 
     fn confirmed_ns(&self) -> Option<i64> {
-        self.facts.confirmed_ns
+        self.header.confirmed_ns
     }
 
     fn best(&self) -> BestPair {
         let best = |side: &FrozenSide| (!side.run.is_empty()).then(|| side.run.get(0));
-        let update_id = self.facts.last_update_id.unwrap_or_default();
+        let update_id = self.header.last_update_id.unwrap_or_default();
         BestPair {
             bid: best(&self.bids),
             ask: best(&self.asks),
@@ -251,7 +251,7 @@ impl Reading for Frozen {
     }
 
     fn counters(&self) -> Counters {
-        self.facts.counters
+        self.header.counters
     }
 
     fn memory_bytes(&self) -> usize {

@@ -84,7 +84,7 @@ impl Ladder {
         }
     }
 
-    /// Ask for what every change looks up first (`far`).
+    /// Prefetch what every change looks up first (`prefetch`).
     #[inline]
     pub fn fetch_index(&self) {
         if let Store::Narrow(chunks) = &self.store {
@@ -100,7 +100,7 @@ impl Ladder {
         }
     }
 
-    /// Ask for the slots of these levels.
+    /// Prefetch the slots of these levels.
     #[inline]
     pub fn fetch_slots(&self, levels: &SideLevels) {
         if let Some((chunks, keys)) = self.usual(levels) {
@@ -209,9 +209,9 @@ impl Ladder {
     }
 
     /// The level at a place, counted from the best.
-    pub fn nth(&self, place: usize) -> Option<NumberLevel> {
+    pub fn nth(&self, index: usize) -> Option<NumberLevel> {
         let mut found = None;
-        self.for_each_in(place, place.saturating_add(1), |key, quantity| {
+        self.for_each_in(index, index.saturating_add(1), |key, quantity| {
             found = Some((key, quantity))
         });
         found.map(|(key, quantity)| self.level(key, quantity))

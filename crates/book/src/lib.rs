@@ -9,31 +9,31 @@
 #![deny(unsafe_code)]
 
 pub mod analytics;
+pub mod arbitration;
 mod buffer;
 mod chunks;
 pub mod columns;
-pub mod condition;
 pub mod counters;
 pub mod delays;
 pub mod events;
-pub mod far;
 pub mod flight;
 pub mod follow;
-mod foreign;
+mod foreign_text;
 pub mod frozen;
 pub mod ladder;
-pub mod lines;
+pub mod levels_reason;
 mod mantissa;
 pub mod market;
 pub mod message;
 pub mod offline;
 pub mod outcome;
 mod pending;
+pub mod prefetch;
 pub mod query;
 mod range;
-pub mod reasons;
 pub mod refresh;
 pub mod router;
 pub mod scan;
 pub mod sequence;
+pub mod status;
 pub mod tap;

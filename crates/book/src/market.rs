@@ -9,40 +9,40 @@
 
 mod cell;
 mod crossing;
-mod deep;
+mod depth_target;
 mod doubt;
+mod feeds;
 mod following;
 mod installing;
-mod lines;
-mod listing;
-mod order;
+mod pending_events;
 mod read;
 mod refreshing;
+mod timeline;
 
 use std::sync::Arc;
 
 use compact_str::CompactString;
 
+use crate::arbitration::Feeds;
 use crate::buffer::Buffer;
-use crate::condition::{Condition, Status};
 use crate::counters::Counters;
 use crate::delays::Delays;
 use crate::events::{Cause, Causes};
-use crate::far;
 use crate::ladder::Ladder;
-use crate::lines::Lines;
 use crate::message::DepthUpdate;
 use crate::outcome::Outcome;
+use crate::prefetch;
 use crate::query::Side;
 use crate::refresh::{Comparison, Refresh};
-use crate::sequence::{Continuity, Held, Ids, Verdict, judge, looks_reset};
-use deep::Deep;
+use crate::sequence::{Continuity, DatedId, Ids, SequenceCheck, check_sequence, looks_reset};
+use crate::status::{Condition, Status};
+use depth_target::DepthTarget;
 
 pub use cell::MarketCell;
 
 /// What a market is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct MarketConfig {
     /// How update ids follow each other.
     pub continuity: Continuity,
     /// Bytes of diffs kept while a snapshot is on its way.
@@ -51,7 +51,7 @@ pub struct Terms {
 
 /// Why a snapshot was not looked at; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum SnapshotRefusal {
     /// It names another symbol, this one.
     Symbol(CompactString),
     /// Its id is no exchange's.
@@ -63,17 +63,17 @@ pub enum Refused {
 pub struct Market {
     exchange: Arc<str>,
     symbol: Option<CompactString>,
-    terms: Terms,
+    config: MarketConfig,
     bids: Ladder,
     asks: Ladder,
     state: State,
-    condition: Option<(Condition, Said)>,
+    condition: Option<(Condition, Reason)>,
     /// Whoever brings the frames stands still.
-    stalled: Option<Said>,
+    stalled: Option<Reason>,
     /// It was right and may not be any more.
     doubt: Option<Box<doubt::Doubt>>,
     detect_ns: Option<i64>,
-    crossed: Option<Said>,
+    crossed: Option<Reason>,
     /// A diff was applied since the snapshot.
     confirmed: bool,
     data_seen: bool,
@@ -81,60 +81,60 @@ pub struct Market {
     event_time_us: Option<i64>,
     updated_ns: Option<i64>,
     /// What the book held when: the snapshot, then the last applied diff that told its time.
-    base: Option<Held>,
+    base: Option<DatedId>,
     /// Stale diffs came of which nothing tells whether they are backlog; they are kept.
     in_doubt: bool,
     /// When the newest diff that was kept, or is backlog, was received, and its event time.
     unapplied: Option<(i64, i64)>,
     buffer: Buffer,
-    lines: Lines,
+    feeds: Feeds,
     refresh: Option<Box<Refresh>>,
     compared: Option<Comparison>,
     /// From the clock of the frames to the exchange's, in nanoseconds; None while it is not known.
     clock_offset_ns: Option<i64>,
     delays: Delays,
-    deep: Deep,
+    depth_target: DepthTarget,
     counters: Counters,
     causes: Causes,
     caused_ns: i64,
-    listed: bool,
+    is_pending: bool,
     /// None while nobody follows, so that a book without followers pays one look.
     following: Option<Box<following::Following>>,
     /// When a snapshot last proved the book.
     confirmed_ns: Option<i64>,
-    _counted: far::Counted,
+    _counted: prefetch::CountedMarket,
 }
 
 /// The state of the machine, why, and since when.
 #[derive(Clone, Debug)]
 struct State {
     status: Status,
-    said: Said,
+    reason: Reason,
 }
 
 /// A reason and since when it holds.
 #[derive(Clone, Debug)]
-struct Said {
-    reason: String,
+struct Reason {
+    text: String,
     since_ns: i64,
 }
 
 impl Market {
     /// A market of which nothing is known. `symbol`: None where the first diff names it.
-    pub fn new(exchange: &str, symbol: Option<&str>, terms: Terms) -> Market {
-        let said = Said {
-            reason: "nothing has arrived yet".to_owned(),
+    pub fn new(exchange: &str, symbol: Option<&str>, config: MarketConfig) -> Market {
+        let reason = Reason {
+            text: "nothing has arrived yet".to_owned(),
             since_ns: 0,
         };
         Market {
             exchange: exchange.into(),
             symbol: symbol.map(CompactString::from),
-            terms,
+            config,
             bids: Ladder::new(Side::Bids),
             asks: Ladder::new(Side::Asks),
             state: State {
                 status: Status::Empty,
-                said,
+                reason,
             },
             condition: None,
             stalled: None,
@@ -150,19 +150,19 @@ impl Market {
             in_doubt: false,
             unapplied: None,
             buffer: Buffer::default(),
-            lines: Lines::default(),
+            feeds: Feeds::default(),
             refresh: None,
             compared: None,
             clock_offset_ns: None,
             delays: Delays::default(),
-            deep: Deep::default(),
+            depth_target: DepthTarget::default(),
             counters: Counters::default(),
             causes: Causes::default(),
             caused_ns: 0,
-            listed: false,
+            is_pending: false,
             following: None,
             confirmed_ns: None,
-            _counted: far::Counted::default(),
+            _counted: prefetch::CountedMarket::default(),
         }
     }
 
@@ -179,7 +179,7 @@ impl Market {
 
     /// How update ids follow each other.
     pub fn continuity(&self) -> Continuity {
-        self.terms.continuity
+        self.config.continuity
     }
 
     /// A diff of this market arrived on a connection; `frame` is what it was read from.
@@ -195,40 +195,40 @@ impl Market {
         if let (Status::Bridging | Status::Synced, Some(held)) =
             (self.state.status, self.last_update_id)
         {
-            match judge(self.terms.continuity, held, ids, self.confirmed) {
-                Verdict::Next => {
+            match check_sequence(self.config.continuity, held, ids, self.confirmed) {
+                SequenceCheck::Next => {
                     self.apply(update, received_ns);
                     self.settle(received_ns);
                     if self.doubt.is_some() {
                         self.prove_by(update, received_ns);
                     }
-                    if self.lines.are_many() {
-                        self.lines.on_joined(connection, received_ns);
+                    if self.feeds.are_many() {
+                        self.feeds.on_joined(connection, received_ns);
                     }
                     if self.refresh.is_some() {
                         self.on_refreshing(update, ids, frame, received_ns);
                     }
                     return Outcome::Applied;
                 }
-                Verdict::Gap
-                    if self.lines.are_many()
+                SequenceCheck::Gap
+                    if self.feeds.are_many()
                         && self
-                            .lines
+                            .feeds
                             .on_ahead(connection, received_ns, self.updated_ns) =>
                 {
                     self.note_data(received_ns);
                     return Outcome::Stale;
                 }
-                verdict => {
-                    let outcome = self.on_broken(verdict, held, update, ids, frame, received_ns);
-                    if outcome == Outcome::Stale && self.lines.are_many() {
-                        self.lines.on_joined(connection, received_ns);
+                check => {
+                    let outcome = self.on_broken(check, held, update, ids, frame, received_ns);
+                    if outcome == Outcome::Stale && self.feeds.are_many() {
+                        self.feeds.on_joined(connection, received_ns);
                     }
                     return outcome;
                 }
             }
         }
-        self.lines.on_kept(connection, received_ns);
+        self.feeds.on_buffered(connection, received_ns);
         if update.event_time_us != 0 {
             self.unapplied = Some((received_ns, update.event_time_us));
         }
@@ -252,7 +252,7 @@ impl Market {
     #[cold]
     fn on_broken(
         &mut self,
-        verdict: Verdict,
+        check: SequenceCheck,
         held: i64,
         update: &DepthUpdate,
         ids: Ids,
@@ -260,7 +260,7 @@ impl Market {
         received_ns: i64,
     ) -> Outcome {
         self.note_data(received_ns);
-        if verdict == Verdict::Stale {
+        if check == SequenceCheck::Stale {
             self.counters.stale += 1;
             let base_us = self.base_us_of(ids, update.event_time_us, received_ns);
             if !looks_reset(update.event_time_us, base_us) {
@@ -322,7 +322,7 @@ impl Market {
             self.event_time_us = None;
         } else {
             self.event_time_us = Some(update.event_time_us);
-            self.base = Some(Held {
+            self.base = Some(DatedId {
                 update_id: update.final_update_id,
                 latest_us: update.event_time_us,
             });
@@ -351,7 +351,7 @@ impl Market {
             self.sync(received_ns);
         } else {
             self.cause(Cause::Confirmed, received_ns);
-            self.state.said.reason.clear();
+            self.state.reason.text.clear();
         }
     }
 
@@ -394,29 +394,29 @@ impl Market {
             self.doubt = None;
         }
         let since_ns = if status == self.state.status {
-            self.state.said.since_ns
+            self.state.reason.since_ns
         } else {
             now_ns
         };
         self.state = State {
             status,
-            said: Said {
-                reason: reason.to_owned(),
+            reason: Reason {
+                text: reason.to_owned(),
                 since_ns,
             },
         };
     }
 
     /// The state of the machine as users call it, conditions aside.
-    fn native(&self) -> (Status, &Said) {
+    fn native(&self) -> (Status, &Reason) {
         match &self.crossed {
-            Some(said) if self.state.status == Status::Synced => (Status::Crossed, said),
-            _ => (self.state.status, &self.state.said),
+            Some(reason) if self.state.status == Status::Synced => (Status::Crossed, reason),
+            _ => (self.state.status, &self.state.reason),
         }
     }
 
     fn keep(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], now_ns: i64) {
-        if self.buffer.is_full(frame.len(), self.terms.buffer_bytes) {
+        if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {
             self.buffer.clear();
             self.counters.dropped_buffers += 1;
             self.cause(Cause::BufferDropped, now_ns);

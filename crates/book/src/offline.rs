@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::far;
-use crate::foreign;
-use crate::market::{Market, MarketCell, Refused, Terms};
+use crate::foreign_text;
+use crate::market::{Market, MarketCell, MarketConfig, SnapshotRefusal};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::{Outcome, SnapshotOutcome};
+use crate::prefetch;
 use crate::query::Reading;
 use crate::scan::{self, Body, Malformed};
 use crate::sequence::{Continuity, Ids, SnapshotTime};
@@ -43,11 +43,11 @@ impl OfflineBook {
         continuity: Continuity,
         buffer_bytes: usize,
     ) -> OfflineBook {
-        let terms = Terms {
+        let config = MarketConfig {
             continuity,
             buffer_bytes,
         };
-        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, terms), 0));
+        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, config), 0));
         OfflineBook {
             cell,
             scratch: Mutex::default(),
@@ -79,8 +79,8 @@ impl OfflineBook {
                 market.take_symbol(&snapshot);
                 Ok(outcome)
             }
-            Err(Refused::Id) => Err(ApplyError::Malformed(scan::implausible_id())),
-            Err(Refused::Symbol(received)) => Err(ApplyError::SymbolMismatch {
+            Err(SnapshotRefusal::Id) => Err(ApplyError::Malformed(scan::implausible_id())),
+            Err(SnapshotRefusal::Symbol(received)) => Err(ApplyError::SymbolMismatch {
                 expected: market.symbol().unwrap_or_default().to_owned(),
                 received: received.into(),
             }),
@@ -114,14 +114,14 @@ impl OfflineBook {
             return Some(Ok(Outcome::Ignored));
         };
         let mut market = self.cell.hold(wait)?;
-        if far::is_far() {
+        if prefetch::is_worthwhile() {
             market.fetch(&update);
         }
         if let Some(expected) = market.symbol().filter(|own| own != symbol) {
             let (expected, received) = (expected.to_owned(), symbol.to_string());
             return Some(Err(ApplyError::SymbolMismatch { expected, received }));
         }
-        if market.symbol().is_none() && !foreign::can_be_symbol(symbol) {
+        if market.symbol().is_none() && !foreign_text::can_be_symbol(symbol) {
             return Some(Err(ApplyError::Malformed(scan::unnameable(&scanned))));
         }
         let Some(ids) = Ids::of(&update, market.continuity()) else {

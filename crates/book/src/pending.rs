@@ -139,8 +139,8 @@ impl Pending {
                 .flatten()
         });
         match found {
-            Some(place) => {
-                let held = &mut self.strays[place];
+            Some(index) => {
+                let held = &mut self.strays[index];
                 held.count += 1;
                 held.at_ns = at_ns;
                 if !by_name {

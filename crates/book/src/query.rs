@@ -1,9 +1,9 @@
 //! Reading: numbers out of mantissas, and the one surface that live and frozen books share.
 
-use crate::condition::{NotReadable, Standing};
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::Level;
+use crate::status::{NotReadable, StatusInfo};
 
 /// Which side of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -316,7 +316,7 @@ pub trait Reading {
     /// The symbol; None until the first frame of an offline book fixes it.
     fn symbol(&self) -> Option<&str>;
     /// Status, reason and since when.
-    fn standing(&self) -> Standing<'_>;
+    fn status_info(&self) -> StatusInfo<'_>;
     /// Whether levels may be read: `best` and `levels` are to be called after `Ok` only.
     ///
     /// With `serve_stale` the last known book may be read too, unless it is crossed.

@@ -11,7 +11,7 @@ use crate::buffer::Buffer;
 use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::query::Side;
-use crate::sequence::{Continuity, Ids, Verdict, judge};
+use crate::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
 
 /// How two books agreed inside the range that both prove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl RefreshOutcome {
 
 /// The book of a snapshot on its way to the live book's id.
 #[derive(Debug)]
-pub struct Fresh {
+pub struct RolledSnapshot {
     /// Its bids.
     pub bids: Ladder,
     /// Its asks.
@@ -92,10 +92,10 @@ pub struct Fresh {
     confirmed: bool,
 }
 
-impl Fresh {
+impl RolledSnapshot {
     /// The book of a snapshot that was asked with `limit`.
-    pub fn new(snapshot: &DepthSnapshot, limit: Option<usize>) -> Fresh {
-        Fresh {
+    pub fn new(snapshot: &DepthSnapshot, limit: Option<usize>) -> RolledSnapshot {
+        RolledSnapshot {
             bids: Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit),
             asks: Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit),
             update_id: snapshot.last_update_id,
@@ -104,8 +104,8 @@ impl Fresh {
     }
 
     /// Whether a diff is old to it, continues it, or leaves a hole.
-    pub fn judge(&self, continuity: Continuity, ids: Ids) -> Verdict {
-        judge(continuity, self.update_id, ids, self.confirmed)
+    pub fn check(&self, continuity: Continuity, ids: Ids) -> SequenceCheck {
+        check_sequence(continuity, self.update_id, ids, self.confirmed)
     }
 
     /// Apply a diff that continues.
@@ -120,7 +120,7 @@ impl Fresh {
 #[derive(Debug, Default)]
 pub struct Refresh {
     /// What was applied to the live book since it began, while no snapshot is there.
-    pub kept: Buffer,
+    pub buffer: Buffer,
     /// The snapshot's book, once it is there and still ahead.
-    pub fresh: Option<Fresh>,
+    pub rolled: Option<RolledSnapshot>,
 }

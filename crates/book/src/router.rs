@@ -11,11 +11,11 @@
 //! Not here: what one diff does (`market`).
 
 mod error;
+mod feeds;
 mod following;
-mod lines;
-mod live;
-mod numbered;
+mod maintenance;
 mod recording;
+mod registry;
 mod watchdog;
 
 use std::sync::Arc;
@@ -25,21 +25,21 @@ use compact_str::CompactString;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::condition::Condition;
 use crate::events::{Event, StrayKind};
-use crate::far;
-use crate::foreign;
-use crate::market::{Market, MarketCell, Terms};
+use crate::foreign_text;
+use crate::market::{Market, MarketCell, MarketConfig};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::pending::Pending;
+use crate::prefetch;
 use crate::scan::{self, Body, Malformed, Scanned};
 use crate::sequence::{Continuity, Ids, SnapshotTime};
+use crate::status::Condition;
 use crate::tap::Tap;
 pub use error::RouterError;
-pub use lines::Traffic;
-use live::Shallows;
-use numbered::Numbered;
+pub use feeds::Traffic;
+use maintenance::ShallowHint;
+use registry::Registry;
 
 /// Control messages kept between two `take_events`.
 pub const CONTROL_CAPACITY: usize = 1024;
@@ -61,14 +61,14 @@ const SHUTDOWN_STREAM: &str = "!serverShutdown";
 pub struct Router {
     buffer_bytes: usize,
     flight_bytes: usize,
-    markets: RwLock<Numbered<Arc<MarketCell>>>,
-    connections: RwLock<Numbered<Mutex<Connection>>>,
+    markets: RwLock<Registry<Arc<MarketCell>>>,
+    connections: RwLock<Registry<Mutex<Connection>>>,
     pending: Mutex<Pending>,
     has_events: AtomicBool,
     is_tapped: AtomicBool,
     tap: Mutex<Option<Tap>>,
     followers: AtomicU64,
-    shallows: Shallows,
+    shallow_hint: ShallowHint,
     watchdog: watchdog::Watchdog,
 }
 
@@ -102,7 +102,7 @@ impl Router {
             is_tapped: AtomicBool::new(false),
             tap: Mutex::default(),
             followers: AtomicU64::new(0),
-            shallows: Shallows::default(),
+            shallow_hint: ShallowHint::default(),
             watchdog: watchdog::Watchdog::default(),
         }
     }
@@ -117,12 +117,12 @@ impl Router {
         symbol: &str,
         continuity: Continuity,
     ) -> Result<(), RouterError> {
-        let terms = Terms {
+        let config = MarketConfig {
             continuity,
             buffer_bytes: self.buffer_bytes,
         };
         let cell = Arc::new(MarketCell::new(
-            Market::new(exchange, Some(symbol), terms),
+            Market::new(exchange, Some(symbol), config),
             self.flight_bytes,
         ));
         self.markets
@@ -133,9 +133,9 @@ impl Router {
 
     /// Forget a market and its routes; its readers say closed from now on.
     pub fn remove_market(&self, market: u64, reason: &str, now_ns: i64) -> Result<(), RouterError> {
-        let gone = self.markets.write().held.remove(&market);
+        let gone = self.markets.write().entries.remove(&market);
         let gone = gone.ok_or(RouterError::UnknownMarket(market))?;
-        for connection in self.connections.read().held.values() {
+        for connection in self.connections.read().entries.values() {
             connection
                 .lock()
                 .routes
@@ -151,7 +151,7 @@ impl Router {
     pub fn market(&self, market: u64) -> Result<Arc<MarketCell>, RouterError> {
         self.markets
             .read()
-            .held
+            .entries
             .get(&market)
             .cloned()
             .ok_or(RouterError::UnknownMarket(market))
@@ -174,12 +174,12 @@ impl Router {
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
         let held = cell.lock();
         if let Err(refused) = held.check(&snapshot) {
-            return Err(RouterError::of_refused(refused, &held));
+            return Err(RouterError::of_refusal(refused, &held));
         }
         cell.flight().on_snapshot(body, limit, now_ns);
         self.change(market, held, |held| {
             held.install(&snapshot, limit, live, now_ns, made)
-                .map_err(|refused| RouterError::of_refused(refused, held))
+                .map_err(|refused| RouterError::of_refusal(refused, held))
         })
     }
 
@@ -222,35 +222,35 @@ impl Router {
 
     /// Forget a connection and its routes; frames of it are ignored from now on.
     pub fn close_connection(&self, connection: u64) -> Result<(), RouterError> {
-        let gone = self.connections.write().held.remove(&connection);
+        let gone = self.connections.write().entries.remove(&connection);
         let gone = gone.ok_or(RouterError::UnknownConnection(connection))?;
         for route in gone.into_inner().routes.into_values() {
-            self.remove_line(&route, connection);
+            self.remove_feed(&route, connection);
         }
         Ok(())
     }
 
     /// Hand out the newest frame of a stream as it is, where no market takes it.
     pub fn listen(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
-        self.with_connection(connection, |line| line.listened.insert(stream.into()))
+        self.with_connection(connection, |state| state.listened.insert(stream.into()))
     }
 
     /// Frames of this stream on this connection go to this market.
     pub fn route(&self, connection: u64, stream: &str, market: u64) -> Result<(), RouterError> {
         let cell = self.market(market)?;
         let route = Route { market, cell };
-        self.with_connection(connection, |line| {
-            route.cell.lock().add_line(connection);
-            line.routes.insert(stream.into(), route);
+        self.with_connection(connection, |state| {
+            route.cell.lock().add_feed(connection);
+            state.routes.insert(stream.into(), route);
         })
     }
 
     /// Neither to a market nor to who listens any more.
     pub fn unroute(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
-        self.with_connection(connection, |line| {
-            line.listened.remove(stream);
-            if let Some(route) = line.routes.remove(stream) {
-                self.remove_line(&route, connection);
+        self.with_connection(connection, |state| {
+            state.listened.remove(stream);
+            if let Some(route) = state.routes.remove(stream) {
+                self.remove_feed(&route, connection);
             }
         })
     }
@@ -261,9 +261,9 @@ impl Router {
         change: impl FnOnce(&mut Connection) -> T,
     ) -> Result<(), RouterError> {
         let connections = self.connections.read();
-        let line = connections.held.get(&connection);
+        let state = connections.entries.get(&connection);
         change(
-            &mut line
+            &mut state
                 .ok_or(RouterError::UnknownConnection(connection))?
                 .lock(),
         );
@@ -293,9 +293,13 @@ impl Router {
         received_ns: i64,
         wait: bool,
     ) -> Option<bool> {
-        if let Some(line) = self.connections.read().held.get(&connection) {
-            let mut line = if wait { line.lock() } else { line.try_lock()? };
-            self.dispatch(connection, &mut line, frame, received_ns, wait)?;
+        if let Some(state) = self.connections.read().entries.get(&connection) {
+            let mut state = if wait {
+                state.lock()
+            } else {
+                state.try_lock()?
+            };
+            self.dispatch(connection, &mut state, frame, received_ns, wait)?;
             if self.is_tapped.load(Ordering::Relaxed)
                 && let Some(tap) = &mut *self.tap.lock()
             {
@@ -309,7 +313,7 @@ impl Router {
     fn dispatch(
         &self,
         connection: u64,
-        line: &mut Connection,
+        state: &mut Connection,
         frame: &[u8],
         at_ns: i64,
         wait: bool,
@@ -319,12 +323,12 @@ impl Router {
             listened,
             traffic,
             update,
-        } = line;
-        let is_far = far::is_far();
+        } = state;
+        let prefetching = prefetch::is_worthwhile();
         let mut early = None;
         let scanned = scan::frame_announced(frame, update, |stream| {
             early = routes.get_key_value(stream);
-            if is_far && let Some((_, route)) = early {
+            if prefetching && let Some((_, route)) = early {
                 route.cell.fetch(); // it comes while the payload is read
             }
         });
@@ -344,7 +348,7 @@ impl Router {
             (Some(route), Body::Update { symbol }) => {
                 let mut market = route.cell.hold(wait)?;
                 let mut flight = route.cell.flight();
-                if is_far {
+                if prefetching {
                     market.fetch(update);
                     flight.fetch_room(frame.len());
                 }
@@ -357,7 +361,7 @@ impl Router {
                 }
                 flight.push(frame, at_ns);
                 drop(flight);
-                self.list(route.market, market);
+                self.release(route.market, market);
                 (traffic.heard_ns, traffic.data_ns) = (Some(at_ns), Some(at_ns));
             }
             _ => {
@@ -451,18 +455,18 @@ impl Router {
         change: impl FnOnce(&mut Market) -> T,
     ) -> T {
         let result = change(&mut held);
-        self.list(market, held);
+        self.release(market, held);
         result
     }
 
     /// Let a market go, and remember to tell what happened to it.
     #[inline]
-    fn list(&self, market: u64, mut held: MutexGuard<'_, Market>) {
-        self.shallows.note(&held);
+    fn release(&self, market: u64, mut held: MutexGuard<'_, Market>) {
+        self.shallow_hint.note(&held);
         if held.is_followed() {
             self.tell_followers(&mut held);
         }
-        if held.is_to_be_listed() {
+        if held.mark_pending() {
             drop(held);
             self.pending.lock().changed(market);
             self.has_events.store(true, Ordering::Release);
@@ -474,7 +478,7 @@ impl Router {
 fn of_another(symbol: &str, scanned: &Scanned<'_>) -> String {
     format!(
         "symbol {} on the stream {}",
-        foreign::shown(symbol),
-        foreign::shown(scanned.stream.as_deref().unwrap_or_default())
+        foreign_text::shown(symbol),
+        foreign_text::shown(scanned.stream.as_deref().unwrap_or_default())
     )
 }

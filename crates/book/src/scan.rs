@@ -8,16 +8,16 @@
 //!
 //! Not here: what is done with the numbers (`book`), or where a frame belongs (`router`).
 
-mod json;
+mod fast_path;
 mod levels;
 mod number;
+mod reader;
 mod shape;
-mod usual;
 
 use std::borrow::Cow;
 
 use crate::message::{DepthSnapshot, DepthUpdate};
-use json::{Fault, Reader};
+use reader::{Fault, Reader};
 
 pub use levels::Guess;
 pub use number::{Decimal, general as decimal, is_too_large};
@@ -120,7 +120,8 @@ pub fn frame_announced<'a>(
 ) -> Result<Scanned<'a>, Malformed> {
     if bytes.len() <= MOST_BYTES {
         // Every byte is looked at on the way: the text need not be known to be UTF-8.
-        let usual = usual::wrapped(bytes, into, announce).or_else(|| usual::bare(bytes, into));
+        let usual =
+            fast_path::wrapped(bytes, into, announce).or_else(|| fast_path::bare(bytes, into));
         if let Some(scanned) = usual {
             return Ok(scanned);
         }
@@ -228,17 +229,17 @@ fn payload<'a>(
         return Ok(Body::Other);
     }
     let mut seen = Seen::default();
-    usual::first_keys(reader, depth, &mut seen, into);
+    fast_path::first_keys(reader, depth, &mut seen, into);
     let mut another = if seen.is_depth_update {
         reader.more(b'}')?
     } else {
         reader.open(b'{', b'}', "a frame must be a JSON object")?
     };
     while another {
-        let place = reader.at;
+        let position = reader.at;
         let bit = diff_key(reader)?;
         let value = reader.at;
-        if let Err(fault) = known_key(bit, place, reader, depth, &mut seen, into) {
+        if let Err(fault) = known_key(bit, position, reader, depth, &mut seen, into) {
             seen.fault.get_or_insert(fault);
             reader.at = value;
             reader.skip(depth + 1)?;
@@ -300,7 +301,7 @@ fn bit_of(key: &[u8]) -> u16 {
 #[inline]
 fn known_key<'a>(
     bit: u16,
-    place: usize,
+    position: usize,
     reader: &mut Reader<'a>,
     depth: usize,
     seen: &mut Seen<'a>,
@@ -311,7 +312,7 @@ fn known_key<'a>(
     }
     if seen.keys & bit != 0 {
         seen.fault
-            .get_or_insert(("a key of the diff stands twice", place));
+            .get_or_insert(("a key of the diff stands twice", position));
     }
     seen.keys |= bit;
     match bit {
@@ -388,7 +389,7 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
     let mut seen = 0u8;
     let mut another = reader.open(b'{', b'}', "a snapshot must be a JSON object")?;
     while another {
-        let place = reader.at;
+        let position = reader.at;
         let key = reader.key()?;
         let bit = match &*key {
             "lastUpdateId" => 1,
@@ -401,7 +402,7 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
             _ => 0,
         };
         if seen & bit & NEEDED != 0 {
-            return Err(("a key of the snapshot stands twice", place).into());
+            return Err(("a key of the snapshot stands twice", position).into());
         }
         seen |= bit;
         let value = reader.at;

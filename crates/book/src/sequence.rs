@@ -64,7 +64,7 @@ impl Ids {
 
 /// What a diff is to a book that holds an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SequenceCheck {
     /// All of it is in the book already.
     Stale,
     /// It continues, or bridges, what the book holds.
@@ -78,14 +78,19 @@ pub enum Verdict {
 /// `confirmed`: a diff has been applied since the snapshot, so `held` is the `u` of a diff. Before,
 /// it is the snapshot's own id, and a chained diff that ends exactly there is the one that bridges.
 #[inline]
-pub fn judge(continuity: Continuity, held: i64, ids: Ids, confirmed: bool) -> Verdict {
+pub fn check_sequence(
+    continuity: Continuity,
+    held: i64,
+    ids: Ids,
+    confirmed: bool,
+) -> SequenceCheck {
     let bridges_at_its_end = continuity == Continuity::Chained && !confirmed;
     if ids.last < held || (ids.last == held && !bridges_at_its_end) {
-        Verdict::Stale
+        SequenceCheck::Stale
     } else if ids.follows > held {
-        Verdict::Gap
+        SequenceCheck::Gap
     } else {
-        Verdict::Next
+        SequenceCheck::Next
     }
 }
 
@@ -98,7 +103,7 @@ pub fn looks_reset(event_time_us: i64, base_us: Option<i64>) -> bool {
 
 /// Up to which id a book was there at which time (exchange's clock, at the latest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct DatedId {
     /// The id.
     pub update_id: i64,
     /// The time.
@@ -138,7 +143,7 @@ impl SnapshotTime {
     }
 
     /// Whether it was clearly made after a book was at that id.
-    pub fn is_after(self, held: Held) -> bool {
+    pub fn is_after(self, held: DatedId) -> bool {
         self.earliest_us > held.latest_us.saturating_add(RESET_AFTER_US)
     }
 }

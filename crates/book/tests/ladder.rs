@@ -1,15 +1,15 @@
 //! The ladder against a plain sorted map: any order of levels, any widths, thousands of levels.
 
-#[path = "support/dice.rs"]
+#[path = "support/generator.rs"]
 #[allow(dead_code)]
-mod dice;
+mod generator;
 
 use std::collections::BTreeMap;
 
 use depthcache_book::ladder::Ladder;
 use depthcache_book::message::{Level, SideLevels};
 use depthcache_book::query::{CompleteTo, Number, Side};
-use dice::Dice;
+use generator::Generator;
 
 /// Price to quantity, both at 18 decimals; the bound of the complete range.
 struct Model {
@@ -67,7 +67,7 @@ impl Model {
         self.levels.keys().filter(|price| inside(price)).count()
     }
 
-    fn check(&self, ladder: &Ladder, dice: &mut Dice, seed: u64) {
+    fn check(&self, ladder: &Ladder, generator: &mut Generator, seed: u64) {
         let expected = self.best_first();
         let found: Vec<_> = ladder
             .iter()
@@ -85,7 +85,7 @@ impl Model {
             CompleteTo::Whole => assert_eq!(None, self.bound, "seed {seed}"),
             CompleteTo::Nothing => panic!("seed {seed}: a snapshot proves something"),
         }
-        let (start, more) = (dice.below(expected.len() + 3), dice.below(50));
+        let (start, more) = (generator.below(expected.len() + 3), generator.below(50));
         let stop = start + more;
         let run = ladder.levels(start, stop);
         let found: Vec<_> = run
@@ -108,23 +108,28 @@ impl Model {
 }
 
 /// Levels of one message: a few or many prices, near each other or not, in any order.
-fn message(dice: &mut Dice, price_scale: u8, quantity_scale: u8, spread: usize) -> SideLevels {
+fn message(
+    generator: &mut Generator,
+    price_scale: u8,
+    quantity_scale: u8,
+    spread: usize,
+) -> SideLevels {
     let mut levels = SideLevels {
         price_scale,
         quantity_scale,
         ..SideLevels::default()
     };
     let step = 10i64.pow(u32::from(price_scale));
-    for _ in 0..dice.below(60) {
-        let price = (1 + dice.below(spread)) as i64 * step / 4 + 1;
-        let quantity = if dice.below(3) == 0 {
+    for _ in 0..generator.below(60) {
+        let price = (1 + generator.below(spread)) as i64 * step / 4 + 1;
+        let quantity = if generator.below(3) == 0 {
             0
         } else {
-            1 + dice.below(1_000) as i64
+            1 + generator.below(1_000) as i64
         };
         levels.narrow.push(Level { price, quantity });
     }
-    match dice.below(4) {
+    match generator.below(4) {
         0 => levels.narrow.sort_by_key(|level| level.price),
         1 => levels.narrow.sort_by_key(|level| -level.price),
         2 => {
@@ -133,7 +138,7 @@ fn message(dice: &mut Dice, price_scale: u8, quantity_scale: u8, spread: usize) 
         }
         _ => {}
     }
-    if dice.below(40) == 0 {
+    if generator.below(40) == 0 {
         let widened = levels.narrow.drain(..);
         levels.wide.extend(widened.map(|level| Level {
             price: level.price.into(),
@@ -146,19 +151,20 @@ fn message(dice: &mut Dice, price_scale: u8, quantity_scale: u8, spread: usize) 
 
 /// One ladder and one model through one chain of messages.
 pub fn run(seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let side = if dice.below(2) == 0 {
+    let mut generator = Generator(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let side = if generator.below(2) == 0 {
         Side::Bids
     } else {
         Side::Asks
     };
-    let (mut price_scale, mut quantity_scale) = (dice.below(3) as u8, dice.below(3) as u8);
-    let spread = [20, 300, 5_000][dice.below(3)];
-    let mut first = message(&mut dice, price_scale, quantity_scale, spread);
+    let (mut price_scale, mut quantity_scale) =
+        (generator.below(3) as u8, generator.below(3) as u8);
+    let spread = [20, 300, 5_000][generator.below(3)];
+    let mut first = message(&mut generator, price_scale, quantity_scale, spread);
     first.narrow.retain(|level| level.quantity != 0);
     first.wide.retain(|level| level.quantity != 0);
     let count = first.len();
-    let limit = if dice.below(2) == 0 || count == 0 {
+    let limit = if generator.below(2) == 0 || count == 0 {
         Some(count + 1)
     } else {
         Some(count)
@@ -174,13 +180,13 @@ pub fn run(seed: u64) {
         model.bound = model.best_first().last().map(|level| level.0);
     }
     for _ in 0..120 {
-        if dice.below(60) == 0 {
-            price_scale = (price_scale + dice.below(3) as u8).min(5);
-            quantity_scale = (quantity_scale + dice.below(3) as u8).min(5);
+        if generator.below(60) == 0 {
+            price_scale = (price_scale + generator.below(3) as u8).min(5);
+            quantity_scale = (quantity_scale + generator.below(3) as u8).min(5);
         }
-        let levels = message(&mut dice, price_scale, quantity_scale, spread);
+        let levels = message(&mut generator, price_scale, quantity_scale, spread);
         assert_eq!(ladder.apply(&levels), model.set(&levels), "seed {seed}");
-        model.check(&ladder, &mut dice, seed);
+        model.check(&ladder, &mut generator, seed);
     }
     let half = ladder.len() / 2;
     let frozen: Vec<_> = ladder.iter().take(half).collect();

@@ -27,9 +27,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tower_service::Service;
 
+use crate::describe_error;
 use crate::dial::Addresses;
 use crate::event::Refusal;
-use crate::words;
 
 /// Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03).
 const MOST_BYTES: usize = 16 << 20;
@@ -77,10 +77,10 @@ pub struct Target {
 }
 
 /// An open WebSocket.
-pub type Socket = WebSocketStream<Line>;
+pub type Socket = WebSocketStream<CountingStream>;
 
-/// What the bytes of a WebSocket go through.
-pub struct Line {
+/// The TCP or TLS stream of a WebSocket; it counts what is read.
+pub struct CountingStream {
     stream: Stream,
     /// Bytes that were read.
     pub received: u64,
@@ -94,16 +94,16 @@ enum Stream {
 
 /// Why no WebSocket came about.
 #[derive(Debug)]
-pub struct Failed {
+pub struct ConnectError {
     /// In words for people.
     pub reason: String,
     /// What was answered instead of the handshake, where HTTP was.
     pub refusal: Option<Refusal>,
 }
 
-impl<Reason: Into<String>> From<Reason> for Failed {
-    fn from(reason: Reason) -> Failed {
-        Failed {
+impl<Reason: Into<String>> From<Reason> for ConnectError {
+    fn from(reason: Reason) -> ConnectError {
+        ConnectError {
             reason: reason.into(),
             refusal: None,
         }
@@ -116,7 +116,7 @@ pub async fn connect(
     tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
     addresses: &Addresses,
     limit: Duration,
-) -> Result<Socket, Failed> {
+) -> Result<Socket, ConnectError> {
     let not_a_url = |why: &dyn std::fmt::Display| format!("{:?} is no URL: {why}", target.url);
     let uri: Uri = target.url.parse().map_err(|why| not_a_url(&why))?;
     let (secure, port) = match uri.scheme_str() {
@@ -143,34 +143,36 @@ pub async fn connect(
             (tunnel.map_err(|_| told())??, address)
         }
     };
-    let mut doubt = Doubt(Some((addresses, address)));
-    stream.set_nodelay(true).map_err(|why| words::io(&why))?;
+    let mut doubt = DoubtOnDrop(Some((addresses, address)));
+    stream
+        .set_nodelay(true)
+        .map_err(|why| describe_error::io(&why))?;
     let stream = if secure {
         let config = tls().map_err(|why| format!("TLS cannot be used: {why}"))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|why| not_a_url(&why))?;
         let work = timeout_at(deadline, TlsConnector::from(config).connect(name, stream)).await;
         let stream = work.map_err(|_| late(address, "TLS was not agreed on"))?;
-        Stream::Tls(Box::new(stream.map_err(|why| words::io(&why))?))
+        Stream::Tls(Box::new(stream.map_err(|why| describe_error::io(&why))?))
     } else {
         Stream::Plain(stream)
     };
-    let line = Line {
+    let stream = CountingStream {
         stream,
         received: 0,
     };
-    let result = timeout_at(deadline, handshake(uri, line)).await;
+    let result = timeout_at(deadline, handshake(uri, stream)).await;
     let result = result.map_err(|_| late(address, "the WebSocket handshake was not answered"))?;
-    if !matches!(&result, Err(Failed { refusal: None, .. })) {
+    if !matches!(&result, Err(ConnectError { refusal: None, .. })) {
         doubt.take_back(); // it answers, whatever it says
     }
     result
 }
 
 /// A connection that comes to nothing after its address was reached makes that address doubtful.
-struct Doubt<'a>(Option<(&'a Addresses, SocketAddr)>);
+struct DoubtOnDrop<'a>(Option<(&'a Addresses, SocketAddr)>);
 
-impl Doubt<'_> {
+impl DoubtOnDrop<'_> {
     fn take_back(&mut self) {
         if let Some((addresses, address)) = self.0.take() {
             addresses.trust(address);
@@ -178,7 +180,7 @@ impl Doubt<'_> {
     }
 }
 
-impl Drop for Doubt<'_> {
+impl Drop for DoubtOnDrop<'_> {
     fn drop(&mut self) {
         if let Some((addresses, address)) = self.0.take() {
             addresses.doubt(address);
@@ -186,7 +188,7 @@ impl Drop for Doubt<'_> {
     }
 }
 
-async fn handshake(uri: Uri, mut line: Line) -> Result<Socket, Failed> {
+async fn handshake(uri: Uri, mut stream: CountingStream) -> Result<Socket, ConnectError> {
     let request = uri.into_client_request();
     let mut request = request.map_err(|why| format!("no request can be made of it: {why}"))?;
     let agent = HeaderValue::from_static("depthcache");
@@ -197,24 +199,25 @@ async fn handshake(uri: Uri, mut line: Line) -> Result<Socket, Failed> {
         .max_message_size(Some(MOST_BYTES))
         .max_frame_size(Some(MOST_BYTES));
     let mut seen = Vec::new();
-    let noted = Noted {
-        line: &mut line,
+    let recording = RecordingStream {
+        stream: &mut stream,
         seen: &mut seen,
     };
-    let result = tokio_tungstenite::client_async_with_config(request, noted, Some(settings)).await;
+    let result =
+        tokio_tungstenite::client_async_with_config(request, recording, Some(settings)).await;
     match result.map(|_| ()) {
         Ok(()) => {
             let head = end_of_head(&seen).ok_or("the answer to the handshake has no end")?;
             let first = seen.split_off(head);
             let client = Role::Client;
-            let made = WebSocketStream::from_partially_read(line, first, client, Some(settings));
+            let made = WebSocketStream::from_partially_read(stream, first, client, Some(settings));
             Ok(made.await)
         }
         Err(Error::Http(answer)) => {
-            let body = rest_of_body(&mut line, &answer).await;
-            Err(words::refused(&answer, &body))
+            let body = rest_of_body(&mut stream, &answer).await;
+            Err(describe_error::refused(&answer, &body))
         }
-        Err(why) => Err(words::handshake(&why, &seen).into()),
+        Err(why) => Err(describe_error::handshake(&why, &seen).into()),
     }
 }
 
@@ -225,13 +228,16 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The beginning of the body of a refusal; what of it came with the head is in the answer.
-async fn rest_of_body(line: &mut Line, answer: &http::Response<Option<Vec<u8>>>) -> Vec<u8> {
+async fn rest_of_body(
+    stream: &mut CountingStream,
+    answer: &http::Response<Option<Vec<u8>>>,
+) -> Vec<u8> {
     let mut body = answer.body().clone().unwrap_or_default();
     let length = answer.headers().get(http::header::CONTENT_LENGTH);
     let length = length.and_then(|text| text.to_str().ok()?.parse().ok());
     let wanted = length.unwrap_or(BODY_BYTES).min(BODY_BYTES);
     let read_on = async {
-        while body.len() < wanted && line.read_buf(&mut body).await.is_ok_and(|read| read > 0) {}
+        while body.len() < wanted && stream.read_buf(&mut body).await.is_ok_and(|read| read > 0) {}
     };
     let _ = timeout(BODY_WAIT, read_on).await; // what came by then is better than nothing
     body.truncate(wanted);
@@ -245,32 +251,38 @@ async fn through(
     host: &str,
     port: u16,
 ) -> Result<TcpStream, String> {
-    let place = address(host, port)?;
+    let destination = address(host, port)?;
     let at = address(&proxy.host, proxy.port)?;
-    let reached = Reached(Some(stream));
+    let connected = ConnectedStream(Some(stream));
     let found = match proxy.kind {
         ProxyKind::Http => {
-            let mut tunnel = Tunnel::new(at, reached);
+            let mut tunnel = Tunnel::new(at, connected);
             if let Some((user, password)) = &proxy.credentials {
                 tunnel = tunnel.with_auth(basic(user, password)?);
             }
-            tunnel.call(place).await.map_err(|why| words::proxy(&why))?
+            tunnel
+                .call(destination)
+                .await
+                .map_err(|why| describe_error::proxy(&why))?
         }
         ProxyKind::Socks5 => {
-            let mut tunnel = SocksV5::new(at, reached);
+            let mut tunnel = SocksV5::new(at, connected);
             if let Some((user, password)) = &proxy.credentials {
                 tunnel = tunnel.with_auth(user.clone(), password.clone());
             }
-            tunnel.call(place).await.map_err(|why| words::proxy(&why))?
+            tunnel
+                .call(destination)
+                .await
+                .map_err(|why| describe_error::proxy(&why))?
         }
     };
     Ok(found.into_inner())
 }
 
 /// The connector of a tunnel whose proxy is reached already.
-struct Reached(Option<TcpStream>);
+struct ConnectedStream(Option<TcpStream>);
 
-impl Service<Uri> for Reached {
+impl Service<Uri> for ConnectedStream {
     type Response = TokioIo<TcpStream>;
     type Error = io::Error;
     type Future = Ready<Result<Self::Response, Self::Error>>;
@@ -307,25 +319,25 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&text).map_err(|why| why.to_string())
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for CountingStream {
     #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let line = self.get_mut();
+        let stream = self.get_mut();
         let before = buffer.filled().len();
-        let result = match &mut line.stream {
+        let result = match &mut stream.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
-        line.received += (buffer.filled().len() - before) as u64;
+        stream.received += (buffer.filled().len() - before) as u64;
         result
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for CountingStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -352,41 +364,41 @@ impl AsyncWrite for Line {
     }
 }
 
-/// A line during the handshake, with everything that was read: the WebSocket is made of it afterwards, and
+/// A stream during the handshake, with everything that was read: the WebSocket is made of it afterwards, and
 /// of a refusal the body is read on.
-struct Noted<'a> {
-    line: &'a mut Line,
+struct RecordingStream<'a> {
+    stream: &'a mut CountingStream,
     seen: &'a mut Vec<u8>,
 }
 
-impl AsyncRead for Noted<'_> {
+impl AsyncRead for RecordingStream<'_> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let noted = self.get_mut();
+        let recording = self.get_mut();
         let before = buffer.filled().len();
-        let result = Pin::new(&mut *noted.line).poll_read(cx, buffer);
-        noted.seen.extend_from_slice(&buffer.filled()[before..]);
+        let result = Pin::new(&mut *recording.stream).poll_read(cx, buffer);
+        recording.seen.extend_from_slice(&buffer.filled()[before..]);
         result
     }
 }
 
-impl AsyncWrite for Noted<'_> {
+impl AsyncWrite for RecordingStream<'_> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.get_mut().line).poll_write(cx, bytes)
+        Pin::new(&mut *self.get_mut().stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().line).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().line).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -18,10 +18,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::clock;
-use crate::connect::{Failed, Socket, Target, connect};
+use crate::connect::{ConnectError, Socket, Target, connect};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, Refusal};
-use crate::{FrameSink, words};
+use crate::{FrameSink, describe_error};
 
 /// How long the other side may take to answer a closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -36,9 +36,9 @@ const CONTROL_FRAME_BYTES: u64 = 127;
 /// How long the answer to a ping after a pause may take.
 const AWAKE: Duration = Duration::from_secs(2);
 
-/// Everything a connection needs to know of its surroundings.
+/// What a connection needs of its transport.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct ConnectionContext {
     pub sink: Arc<dyn FrameSink>,
     pub queue: Arc<Queue>,
     pub addresses: Rc<Addresses>,
@@ -51,7 +51,7 @@ pub struct Surroundings {
 }
 
 /// What the owner wants of a connection.
-pub enum Order {
+pub enum Command {
     Send(String),
     /// The machine or the process paused: ask at once whether the other side is still there.
     Ping,
@@ -60,23 +60,23 @@ pub enum Order {
 
 /// Why a connection ended.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ConnectionEnd {
     pub code: Option<u16>,
     pub reason: String,
     pub refusal: Option<Refusal>,
 }
 
-impl Ended {
-    pub fn because(reason: impl Into<String>) -> Ended {
-        Ended::with_code(None, reason)
+impl ConnectionEnd {
+    pub fn because(reason: impl Into<String>) -> ConnectionEnd {
+        ConnectionEnd::with_code(None, reason)
     }
 
-    pub fn by_owner() -> Ended {
-        Ended::because("closed by this client")
+    pub fn by_owner() -> ConnectionEnd {
+        ConnectionEnd::because("closed by this client")
     }
 
-    fn with_code(code: Option<u16>, reason: impl Into<String>) -> Ended {
-        Ended {
+    fn with_code(code: Option<u16>, reason: impl Into<String>) -> ConnectionEnd {
+        ConnectionEnd {
             code,
             reason: reason.into(),
             refusal: None,
@@ -84,9 +84,9 @@ impl Ended {
     }
 }
 
-impl From<Failed> for Ended {
-    fn from(failed: Failed) -> Ended {
-        Ended {
+impl From<ConnectError> for ConnectionEnd {
+    fn from(failed: ConnectError) -> ConnectionEnd {
+        ConnectionEnd {
             code: None,
             reason: failed.reason,
             refusal: failed.refusal,
@@ -94,24 +94,29 @@ impl From<Failed> for Ended {
     }
 }
 
-/// Connect and live until the end. What was ordered before the connection was open is sent then.
+/// Connect and live until the end. Texts sent before the connection is open are sent then.
 pub async fn run(
     number: u64,
     target: Target,
-    around: Surroundings,
-    mut orders: UnboundedReceiver<Order>,
+    context: ConnectionContext,
+    mut commands: UnboundedReceiver<Command>,
     tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
-) -> Ended {
+) -> ConnectionEnd {
     let mut early = Vec::new();
     let connected = {
-        let mut work = pin!(connect(&target, tls, &around.addresses, around.connecting));
+        let mut work = pin!(connect(
+            &target,
+            tls,
+            &context.addresses,
+            context.connecting
+        ));
         loop {
             tokio::select! {
                 result = &mut work => break result,
-                order = orders.recv() => match order {
-                    Some(Order::Send(text)) => early.push(text),
-                    Some(Order::Ping) => {}
-                    Some(Order::Close) | None => return Ended::by_owner(),
+                command = commands.recv() => match command {
+                    Some(Command::Send(text)) => early.push(text),
+                    Some(Command::Ping) => {}
+                    Some(Command::Close) | None => return ConnectionEnd::by_owner(),
                 },
             }
         }
@@ -120,27 +125,27 @@ pub async fn run(
         Ok(socket) => socket,
         Err(failed) => return failed.into(),
     };
-    around.queue.push(Event::Open(number));
+    context.queue.push(Event::Open(number));
     let now_ns = clock::now_ns();
-    let mut live = Live {
+    let mut connection = OpenConnection {
         number,
         socket,
         unsent: false,
         stuck_ns: None,
         owes_pong: false,
         alive_ns: now_ns,
-        asked: None,
+        pending_ping: None,
         pings: 0,
         secret: RandomState::new(),
-        look_ns: now_ns + nanos(around.quiet),
+        check_ns: now_ns + nanos(context.quiet),
         whole: 0,
         control: 0,
         unfinished: None,
-        around,
+        context,
     };
-    match live.run(early, &mut orders).await {
+    match connection.run(early, &mut commands).await {
         Ok(ended) => ended,
-        Err(why) => live.break_off(&why).await,
+        Err(why) => connection.abort(&why).await,
     }
 }
 
@@ -149,9 +154,9 @@ pub async fn run(
 /// A sign of life is a message that the sink took data from, or the answer to a ping of this side, known by
 /// what it carries. Pings of the other side, messages of no use and pongs that were not asked for show
 /// that somebody sends, not that this connection is of use: they delay no ping.
-struct Live {
+struct OpenConnection {
     number: u64,
-    around: Surroundings,
+    context: ConnectionContext,
     socket: Socket,
     /// Something waits in the socket's own buffer.
     unsent: bool,
@@ -162,12 +167,12 @@ struct Live {
     /// When the connection was made, or a ping of this side was answered last.
     alive_ns: i64,
     /// A ping of this side that nothing has answered.
-    asked: Option<Asked>,
+    pending_ping: Option<PendingPing>,
     pings: u64,
     /// Whoever cannot read our pings cannot guess what they carry.
     secret: RandomState,
     /// When silence is looked at next.
-    look_ns: i64,
+    check_ns: i64,
     /// How many bytes had come when the last message was complete.
     whole: u64,
     /// Bytes of the control frames that have come since.
@@ -176,7 +181,7 @@ struct Live {
     unfinished: Option<(u64, i64)>,
 }
 
-struct Asked {
+struct PendingPing {
     payload: Bytes,
     at_ns: i64,
     patience: Duration,
@@ -190,26 +195,26 @@ fn nanos(duration: Duration) -> i64 {
 }
 
 enum Step {
-    Came(Option<Result<Message, Error>>),
-    Ordered(Option<Order>),
-    Failed(Error),
-    Time,
+    Received(Option<Result<Message, Error>>),
+    Command(Option<Command>),
+    WriteFailed(Error),
+    Timer,
 }
 
-impl Live {
+impl OpenConnection {
     async fn run(
         &mut self,
         early: Vec<String>,
-        orders: &mut UnboundedReceiver<Order>,
-    ) -> Result<Ended, Error> {
+        commands: &mut UnboundedReceiver<Command>,
+    ) -> Result<ConnectionEnd, Error> {
         for text in early {
             self.write(Message::text(text))?;
         }
-        let mut alarm = pin!(sleep_until(Instant::now() + self.around.quiet));
-        let mut goodbye: Option<CloseFrame> = None;
+        let mut alarm = pin!(sleep_until(Instant::now() + self.context.quiet));
+        let mut close_frame: Option<CloseFrame> = None;
         loop {
-            match self.next(orders, alarm.as_mut()).await {
-                Step::Came(Some(Ok(message))) => {
+            match self.next(commands, alarm.as_mut()).await {
+                Step::Received(Some(Ok(message))) => {
                     let now_ns = clock::now_ns();
                     match message {
                         Message::Text(text) => self.deliver(text.as_bytes(), now_ns),
@@ -222,11 +227,11 @@ impl Live {
                         Message::Pong(payload) => {
                             self.count_control(&payload);
                             if self.on_pong(&payload, now_ns) {
-                                alarm.as_mut().reset(Instant::now() + self.around.quiet);
+                                alarm.as_mut().reset(Instant::now() + self.context.quiet);
                             }
                         }
                         Message::Close(frame) => {
-                            goodbye = Some(frame.unwrap_or(NO_STATUS));
+                            close_frame = Some(frame.unwrap_or(NO_STATUS));
                             self.unsent = true;
                             alarm.as_mut().reset(Instant::now() + CLOSING);
                         }
@@ -234,41 +239,43 @@ impl Live {
                     }
                     // A flood that always leaves something to read keeps the alarm from its turn. What is
                     // read behind it may be the answer: it gets the time for an answer once more.
-                    if now_ns > self.look_ns + nanos(self.around.patience) && goodbye.is_none() {
-                        match self.look(now_ns, self.around.patience)? {
+                    if now_ns > self.check_ns + nanos(self.context.patience)
+                        && close_frame.is_none()
+                    {
+                        match self.check_alive(now_ns, self.context.patience)? {
                             Ok(next) => alarm.as_mut().reset(Instant::now() + next),
                             Err(ended) => return Ok(ended),
                         }
                     }
                 }
-                Step::Came(None | Some(Err(Error::ConnectionClosed))) | Step::Time
-                    if goodbye.is_some() =>
+                Step::Received(None | Some(Err(Error::ConnectionClosed))) | Step::Timer
+                    if close_frame.is_some() =>
                 {
-                    return Ok(told(goodbye));
+                    return Ok(closed_by_peer(close_frame));
                 }
-                Step::Came(Some(Err(_))) | Step::Failed(_) if goodbye.is_some() => {
-                    return Ok(told(goodbye));
+                Step::Received(Some(Err(_))) | Step::WriteFailed(_) if close_frame.is_some() => {
+                    return Ok(closed_by_peer(close_frame));
                 }
-                Step::Came(None) => return Err(Error::ConnectionClosed),
-                Step::Came(Some(Err(why))) | Step::Failed(why) => return Err(why),
-                Step::Ordered(Some(Order::Send(text))) => {
-                    if goodbye.is_none() {
+                Step::Received(None) => return Err(Error::ConnectionClosed),
+                Step::Received(Some(Err(why))) | Step::WriteFailed(why) => return Err(why),
+                Step::Command(Some(Command::Send(text))) => {
+                    if close_frame.is_none() {
                         self.write(Message::text(text))?;
                     }
                 }
-                Step::Ordered(Some(Order::Ping)) => {
-                    if goodbye.is_none() {
+                Step::Command(Some(Command::Ping)) => {
+                    if close_frame.is_none() {
                         let now_ns = clock::now_ns();
-                        self.ask(now_ns, AWAKE, true)?;
-                        self.look_ns = now_ns + nanos(AWAKE);
+                        self.ping(now_ns, AWAKE, true)?;
+                        self.check_ns = now_ns + nanos(AWAKE);
                         alarm.as_mut().reset(Instant::now() + AWAKE);
                     }
                 }
-                Step::Ordered(Some(Order::Close) | None) => {
-                    self.say_goodbye(CloseCode::Normal, "").await;
-                    return Ok(Ended::by_owner());
+                Step::Command(Some(Command::Close) | None) => {
+                    self.close(CloseCode::Normal, "").await;
+                    return Ok(ConnectionEnd::by_owner());
                 }
-                Step::Time => match self.look(clock::now_ns(), Duration::ZERO)? {
+                Step::Timer => match self.check_alive(clock::now_ns(), Duration::ZERO)? {
                     Ok(next) => alarm.as_mut().reset(Instant::now() + next),
                     Err(ended) => return Ok(ended),
                 },
@@ -276,23 +283,23 @@ impl Live {
         }
     }
 
-    /// The next thing to do. Orders come first: they are few, and a flood of frames must not keep
+    /// The next thing to do. Commands come first: they are few, and a flood of frames must not keep
     /// them waiting. Nothing is read behind a ping whose answer waits for the other side to read.
     async fn next(
         &mut self,
-        orders: &mut UnboundedReceiver<Order>,
+        commands: &mut UnboundedReceiver<Command>,
         mut alarm: Pin<&mut Sleep>,
     ) -> Step {
         poll_fn(|cx| {
-            if let Poll::Ready(order) = orders.poll_recv(cx) {
-                return Poll::Ready(Step::Ordered(order));
+            if let Poll::Ready(command) = commands.poll_recv(cx) {
+                return Poll::Ready(Step::Command(command));
             }
             if self.unsent {
                 match Pin::new(&mut self.socket).poll_flush(cx) {
                     Poll::Ready(result) => {
                         (self.unsent, self.owes_pong, self.stuck_ns) = (false, false, None);
                         if let Err(why) = result {
-                            return Poll::Ready(Step::Failed(why));
+                            return Poll::Ready(Step::WriteFailed(why));
                         }
                     }
                     Poll::Pending => {
@@ -301,14 +308,14 @@ impl Live {
                 }
             }
             if !(self.owes_pong && self.stuck_ns.is_some())
-                && let Poll::Ready(came) = Pin::new(&mut self.socket).poll_next(cx)
+                && let Poll::Ready(received) = Pin::new(&mut self.socket).poll_next(cx)
             {
-                return Poll::Ready(Step::Came(came));
+                return Poll::Ready(Step::Received(received));
             }
             // A flood uses up what this task may do at once; the alarm has to ring nevertheless.
             Pin::new(&mut unconstrained(alarm.as_mut()))
                 .poll(cx)
-                .map(|()| Step::Time)
+                .map(|()| Step::Timer)
         })
         .await
     }
@@ -316,9 +323,9 @@ impl Live {
     #[inline]
     fn deliver(&mut self, frame: &[u8], now_ns: i64) {
         (self.whole, self.control) = (self.socket.get_ref().received, 0);
-        let around = &self.around;
-        if around.sink.on_frame(self.number, frame, now_ns) {
-            around.queue.wake();
+        let context = &self.context;
+        if context.sink.on_frame(self.number, frame, now_ns) {
+            context.queue.wake();
         }
     }
 
@@ -329,13 +336,13 @@ impl Live {
     /// Whether it answers a ping of this side: silence begins again.
     fn on_pong(&mut self, payload: &Bytes, now_ns: i64) -> bool {
         let answers = self
-            .asked
+            .pending_ping
             .as_ref()
-            .is_some_and(|asked| asked.payload == *payload);
+            .is_some_and(|pending_ping| pending_ping.payload == *payload);
         if answers {
-            (self.asked, self.alive_ns) = (None, now_ns);
-            self.look_ns = now_ns + nanos(self.around.quiet);
-            self.around.queue.push(Event::Alive(self.number));
+            (self.pending_ping, self.alive_ns) = (None, now_ns);
+            self.check_ns = now_ns + nanos(self.context.quiet);
+            self.context.queue.push(Event::Alive(self.number));
         }
         answers
     }
@@ -348,11 +355,11 @@ impl Live {
     }
 
     /// Ask for a sign of life.
-    fn ask(&mut self, now_ns: i64, patience: Duration, after_pause: bool) -> Result<(), Error> {
+    fn ping(&mut self, now_ns: i64, patience: Duration, after_pause: bool) -> Result<(), Error> {
         self.pings += 1;
         let payload = format!("{:016x}", self.secret.hash_one(self.pings));
         let payload = Bytes::from(payload.into_bytes());
-        self.asked = Some(Asked {
+        self.pending_ping = Some(PendingPing {
             payload: payload.clone(),
             at_ns: now_ns,
             patience,
@@ -363,8 +370,12 @@ impl Live {
 
     /// Look whether the connection is alive: when to look again, or why it ends. `grace`: what may be read
     /// still before silence is judged.
-    fn look(&mut self, now_ns: i64, grace: Duration) -> Result<Result<Duration, Ended>, Error> {
-        let (quiet, patience) = (nanos(self.around.quiet), nanos(self.around.patience));
+    fn check_alive(
+        &mut self,
+        now_ns: i64,
+        grace: Duration,
+    ) -> Result<Result<Duration, ConnectionEnd>, Error> {
+        let (quiet, patience) = (nanos(self.context.quiet), nanos(self.context.patience));
         let next_ns = match self.stuck_ns {
             Some(since_ns) if now_ns - since_ns >= quiet + patience => {
                 let words = "the other side does not read: output waits";
@@ -373,25 +384,24 @@ impl Live {
             // The answer to a ping would not be read either.
             Some(since_ns) => since_ns + quiet + patience,
             None => {
-                let heard_ns = self.around.sink.heard_ns(self.number);
+                let heard_ns = self.context.sink.heard_ns(self.number);
                 let heard_ns = self.alive_ns.max(heard_ns.unwrap_or(i64::MIN));
-                if self
-                    .asked
-                    .as_ref()
-                    .is_some_and(|asked| heard_ns > asked.at_ns && !asked.after_pause)
-                {
-                    self.asked = None;
+                if self.pending_ping.as_ref().is_some_and(|pending_ping| {
+                    heard_ns > pending_ping.at_ns && !pending_ping.after_pause
+                }) {
+                    self.pending_ping = None;
                 }
-                match &self.asked {
-                    Some(asked) => {
-                        let due_ns = asked.at_ns + nanos(asked.patience) + nanos(grace);
+                match &self.pending_ping {
+                    Some(pending_ping) => {
+                        let due_ns =
+                            pending_ping.at_ns + nanos(pending_ping.patience) + nanos(grace);
                         if now_ns >= due_ns {
-                            return Ok(Err(self.half_open(asked)));
+                            return Ok(Err(self.half_open(pending_ping)));
                         }
                         due_ns
                     }
                     None if now_ns >= heard_ns + quiet => {
-                        self.ask(now_ns, self.around.patience, false)?;
+                        self.ping(now_ns, self.context.patience, false)?;
                         now_ns + patience
                     }
                     None => heard_ns + quiet,
@@ -401,23 +411,23 @@ impl Live {
         // Only where everything that came was taken apart, so that what is left is a part.
         if self.stuck_ns.is_none()
             && grace.is_zero()
-            && let Some(ended) = self.look_for_end(now_ns)
+            && let Some(ended) = self.check_unfinished(now_ns)
         {
             return Ok(Err(ended));
         }
-        self.look_ns = next_ns;
+        self.check_ns = next_ns;
         let next_ns = u64::try_from(next_ns - now_ns).unwrap_or_default();
         Ok(Ok(Duration::from_nanos(next_ns)))
     }
 
     /// A message that never comes to its end is no sign of life and must not be waited for.
-    fn look_for_end(&mut self, now_ns: i64) -> Option<Ended> {
-        let came = self.socket.get_ref().received - self.whole;
-        if came <= self.control + CONTROL_FRAME_BYTES {
+    fn check_unfinished(&mut self, now_ns: i64) -> Option<ConnectionEnd> {
+        let received = self.socket.get_ref().received - self.whole;
+        if received <= self.control + CONTROL_FRAME_BYTES {
             self.unfinished = None;
             return None;
         }
-        let limit = nanos(self.around.patience).saturating_mul(UNFINISHED_PATIENCES);
+        let limit = nanos(self.context.patience).saturating_mul(UNFINISHED_PATIENCES);
         match self.unfinished {
             Some((whole, since_ns)) if whole == self.whole => (now_ns - since_ns >= limit)
                 .then(|| over("one message does not come to its end: it goes on", limit)),
@@ -428,20 +438,22 @@ impl Live {
         }
     }
 
-    fn half_open(&self, asked: &Asked) -> Ended {
-        if asked.after_pause {
-            let within = asked.patience.as_secs_f64();
-            return Ended::because(format!("half-open: no pong in {within} s after a pause"));
+    fn half_open(&self, pending_ping: &PendingPing) -> ConnectionEnd {
+        if pending_ping.after_pause {
+            let within = pending_ping.patience.as_secs_f64();
+            return ConnectionEnd::because(format!(
+                "half-open: no pong in {within} s after a pause"
+            ));
         }
-        let quiet = self.around.quiet.as_secs_f64();
-        let patience = self.around.patience.as_secs_f64();
-        Ended::because(format!(
+        let quiet = self.context.quiet.as_secs_f64();
+        let patience = self.context.patience.as_secs_f64();
+        ConnectionEnd::because(format!(
             "half-open: silent for {quiet} s, no pong in {patience} s"
         ))
     }
 
     /// The closing handshake, as far as the other side takes part in it.
-    async fn say_goodbye(&mut self, code: CloseCode, reason: &'static str) {
+    async fn close(&mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame {
             code,
             reason: reason.into(),
@@ -457,18 +469,18 @@ impl Live {
     }
 
     /// The connection cannot go on: say why to the other side, where it broke the rules.
-    async fn break_off(&mut self, why: &Error) -> Ended {
-        let (code, reason) = words::broken(why);
+    async fn abort(&mut self, why: &Error) -> ConnectionEnd {
+        let (code, reason) = describe_error::broken(why);
         if let Some(code) = code {
-            self.say_goodbye(code, "").await;
+            self.close(code, "").await;
         }
-        Ended::with_code(code.map(u16::from), reason)
+        ConnectionEnd::with_code(code.map(u16::from), reason)
     }
 }
 
-fn over(what: &str, limit_ns: i64) -> Ended {
+fn over(what: &str, limit_ns: i64) -> ConnectionEnd {
     let limit_s = Duration::from_nanos(limit_ns.unsigned_abs()).as_secs_f64();
-    Ended::because(format!("{what} for {limit_s} s"))
+    ConnectionEnd::because(format!("{what} for {limit_s} s"))
 }
 
 /// RFC 6455, 7.4.1: stands for a close frame without a code and is never sent.
@@ -477,13 +489,13 @@ const NO_STATUS: CloseFrame = CloseFrame {
     reason: tokio_tungstenite::tungstenite::Utf8Bytes::from_static(""),
 };
 
-fn told(goodbye: Option<CloseFrame>) -> Ended {
-    let frame = goodbye.unwrap_or(NO_STATUS);
+fn closed_by_peer(close_frame: Option<CloseFrame>) -> ConnectionEnd {
+    let frame = close_frame.unwrap_or(NO_STATUS);
     let reason = if frame.reason.is_empty() {
         "closed by the exchange without a reason".to_owned()
     } else {
         frame.reason.to_string()
     };
     let code = (frame.code != CloseCode::Status).then(|| u16::from(frame.code));
-    Ended::with_code(code, reason)
+    ConnectionEnd::with_code(code, reason)
 }

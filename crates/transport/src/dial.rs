@@ -62,7 +62,7 @@ impl Addresses {
         let ordered = self.order(found);
         race(&ordered, TcpStream::connect, deadline)
             .await
-            .map_err(|tried| tried.told(bare, began))
+            .map_err(|tried| tried.describe(bare, began))
     }
 
     /// A connection to this address was of no use.
@@ -129,10 +129,10 @@ fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// What each address said; None where there was no answer in time.
 #[derive(Debug)]
-struct Tried(Vec<(SocketAddr, Option<io::Error>)>);
+struct Attempts(Vec<(SocketAddr, Option<io::Error>)>);
 
-impl Tried {
-    fn told(&self, host: &str, began: Instant) -> String {
+impl Attempts {
+    fn describe(&self, host: &str, began: Instant) -> String {
         let waited = began.elapsed().as_secs_f64();
         let mut named: Vec<String> = self.0[..self.0.len().min(MOST_NAMED)]
             .iter()
@@ -153,7 +153,7 @@ async fn race<T, F, Attempt>(
     addresses: &[SocketAddr],
     attempt: F,
     deadline: Instant,
-) -> Result<(T, SocketAddr), Tried>
+) -> Result<(T, SocketAddr), Attempts>
 where
     F: Fn(SocketAddr) -> Attempt,
     Attempt: Future<Output = io::Result<T>>,
@@ -170,13 +170,13 @@ where
             next_at = Instant::now() + STAGGER;
         }
         if running.is_empty() {
-            return Err(Tried(failed));
+            return Err(Attempts(failed));
         }
         let more = waiting.len() > 0;
         tokio::select! {
             biased;
-            (place, result) = first_done(&mut running) => {
-                let (address, _) = running.remove(place);
+            (index, result) = first_done(&mut running) => {
+                let (address, _) = running.remove(index);
                 match result {
                     Ok(stream) => return Ok((stream, address)),
                     Err(why) => failed.push((address, Some(why))),
@@ -185,7 +185,7 @@ where
             }
             () = sleep_until(deadline) => {
                 failed.extend(running.into_iter().map(|(address, _)| (address, None)));
-                return Err(Tried(failed));
+                return Err(Attempts(failed));
             }
             () = sleep_until(next_at), if more => {}
         }
@@ -196,9 +196,9 @@ async fn first_done<A, T, Attempt: Future<Output = io::Result<T>>>(
     running: &mut [(A, Pin<Box<Attempt>>)],
 ) -> (usize, io::Result<T>) {
     poll_fn(|cx| {
-        for (place, (_, attempt)) in running.iter_mut().enumerate() {
+        for (index, (_, attempt)) in running.iter_mut().enumerate() {
             if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
-                return Poll::Ready((place, result));
+                return Poll::Ready((index, result));
             }
         }
         Poll::Pending
@@ -292,9 +292,9 @@ mod tests {
         let tried = race(&all, attempt, in_20_s()).await.expect_err("no answer");
         assert_eq!(*starts.borrow(), [0, 250, 500, 750]);
         assert_eq!(began.elapsed(), Duration::from_secs(20));
-        let told = tried.told("host", began);
+        let text = tried.describe("host", began);
         assert!(
-            told.starts_with("no connection to host: 1.1.1.1:1: no answer in 20.0 s; 1.1.1.2:1: ")
+            text.starts_with("no connection to host: 1.1.1.1:1: no answer in 20.0 s; 1.1.1.2:1: ")
         );
     }
 
@@ -312,7 +312,7 @@ mod tests {
             .await
             .expect_err("no connection");
         assert_eq!(
-            tried.told("host", began),
+            tried.describe("host", began),
             "no connection to host: 1.1.1.1:1: refused, sorry; [::1]:1: no answer in 20.0 s"
         );
         let many: Vec<_> = (1..=9)
@@ -324,7 +324,7 @@ mod tests {
             .expect_err("no connection");
         assert!(
             tried
-                .told("host", began)
+                .describe("host", began)
                 .ends_with("1.1.1.1:8: no; and 1 more addresses")
         );
     }

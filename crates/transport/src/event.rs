@@ -80,19 +80,19 @@ pub use end::WakeEnd;
 pub(crate) struct Queue {
     events: Mutex<Vec<Event>>,
     woken: AtomicBool,
-    bell: WakeEnd,
+    wake_socket: WakeEnd,
 }
 
 impl Queue {
     /// A queue, and the end at which its owner waits.
     pub fn new() -> io::Result<(Queue, WakeEnd)> {
-        let (bell, wake_end) = end::pair()?;
-        bell.set_nonblocking(true)?;
+        let (wake_socket, wake_end) = end::pair()?;
+        wake_socket.set_nonblocking(true)?;
         wake_end.set_nonblocking(true)?;
         let queue = Queue {
             events: Mutex::default(),
             woken: AtomicBool::new(false),
-            bell,
+            wake_socket,
         };
         Ok((queue, wake_end))
     }
@@ -113,7 +113,7 @@ impl Queue {
     pub fn wake(&self) {
         if !self.woken.load(Ordering::Acquire) && !self.woken.swap(true, Ordering::AcqRel) {
             // One byte fits always: it was taken, or the owner is gone.
-            let _ = (&self.bell).write(&[1]);
+            let _ = (&self.wake_socket).write(&[1]);
         }
     }
 

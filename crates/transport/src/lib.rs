@@ -13,11 +13,11 @@
 pub mod clock;
 mod connect;
 mod connection;
+mod describe_error;
 mod dial;
 mod event;
 mod thread;
 mod tls;
-mod words;
 
 pub use clock::Moment;
 pub use connect::{Proxy, ProxyKind, Target};

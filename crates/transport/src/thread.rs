@@ -20,10 +20,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::FrameSink;
 use crate::clock::{self, Moment};
 use crate::connect::Target;
-use crate::connection::{Ended, Order, Surroundings, run};
+use crate::connection::{Command, ConnectionContext, ConnectionEnd, run};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, WakeEnd};
-use crate::{tls, words};
+use crate::{describe_error, tls};
 
 /// Threads that only look up names live this long without work.
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -50,16 +50,16 @@ pub struct Options {
 /// `close` it; `stop` ends everything. Dropping it does so at once.
 #[derive(Debug)]
 pub struct Transport {
-    commands: UnboundedSender<Command>,
+    commands: UnboundedSender<TransportCommand>,
     queue: Arc<Queue>,
     wake_end: WakeEnd,
     thread: Mutex<Option<JoinHandle<()>>>,
     process: u32,
 }
 
-enum Command {
+enum TransportCommand {
     Open(u64, Target),
-    Order(u64, Order),
+    Connection(u64, Command),
     Stop(Duration),
 }
 
@@ -106,17 +106,20 @@ impl Transport {
 
     /// Connect; ends in `Event::Open`, or in `Event::Closed` when it fails.
     pub fn open(&self, connection: u64, target: Target) {
-        self.tell(Command::Open(connection, target));
+        self.tell(TransportCommand::Open(connection, target));
     }
 
     /// Send one text message; dropped when the connection is gone.
     pub fn send(&self, connection: u64, text: String) {
-        self.tell(Command::Order(connection, Order::Send(text)));
+        self.tell(TransportCommand::Connection(
+            connection,
+            Command::Send(text),
+        ));
     }
 
-    /// Say goodbye; ends in `Event::Closed`, unless that was already told.
+    /// Close it; ends in `Event::Closed`, unless that was already told.
     pub fn close(&self, connection: u64) {
-        self.tell(Command::Order(connection, Order::Close));
+        self.tell(TransportCommand::Connection(connection, Command::Close));
     }
 
     /// What happened since the last call.
@@ -124,10 +127,10 @@ impl Transport {
         self.queue.take()
     }
 
-    /// Say goodbye on every connection, cut what is not done after `goodbye`, end the thread.
+    /// Close every connection, cut what is not done after `close_timeout`, end the thread.
     /// Returns at once; `Event::Stopped` comes last.
-    pub fn stop(&self, goodbye: Duration) {
-        self.tell(Command::Stop(goodbye));
+    pub fn stop(&self, close_timeout: Duration) {
+        self.tell(TransportCommand::Stop(close_timeout));
     }
 
     /// Wait for the end of the thread, after `stop`.
@@ -142,7 +145,7 @@ impl Transport {
         }
     }
 
-    fn tell(&self, command: Command) {
+    fn tell(&self, command: TransportCommand) {
         // Nobody listens once the thread has ended: then there is nothing to command either.
         let _ = self.commands.send(command);
     }
@@ -158,16 +161,16 @@ impl Drop for Transport {
     }
 }
 
-type Orders = Rc<RefCell<HashMap<u64, UnboundedSender<Order>>>>;
+type CommandSenders = Rc<RefCell<HashMap<u64, UnboundedSender<Command>>>>;
 
 /// The thread's work: start connections, pass orders on, until it is told to stop.
 async fn serve(
     sink: Arc<dyn FrameSink>,
     queue: Arc<Queue>,
     options: Options,
-    mut inbox: UnboundedReceiver<Command>,
+    mut inbox: UnboundedReceiver<TransportCommand>,
 ) {
-    let around = Surroundings {
+    let context = ConnectionContext {
         sink,
         queue,
         addresses: Rc::new(Addresses::new(options.addresses)),
@@ -175,28 +178,28 @@ async fn serve(
         quiet: options.quiet,
         patience: options.patience,
     };
-    let connections: Orders = Orders::default();
-    let trust = Rc::new(Trust::new(options.authorities));
+    let connections: CommandSenders = CommandSenders::default();
+    let trust = Rc::new(TrustStore::new(options.authorities));
     let mut work = JoinSet::new();
-    let (sink, queue) = (around.sink.clone(), around.queue.clone());
+    let (sink, queue) = (context.sink.clone(), context.queue.clone());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pauses = 0;
-    let goodbye = loop {
+    let close_timeout = loop {
         tokio::select! {
             command = inbox.recv() => match command {
-                Some(Command::Open(number, target)) => {
-                    let (orders, inbox) = unbounded_channel();
-                    connections.borrow_mut().insert(number, orders);
-                    let task = carry(number, target, around.clone(), inbox, trust.clone(), connections.clone());
+                Some(TransportCommand::Open(number, target)) => {
+                    let (commands, inbox) = unbounded_channel();
+                    connections.borrow_mut().insert(number, commands);
+                    let task = run_connection(number, target, context.clone(), inbox, trust.clone(), connections.clone());
                     work.spawn_local(task);
                 }
-                Some(Command::Order(number, order)) => {
-                    if let Some(orders) = connections.borrow().get(&number) {
-                        let _ = orders.send(order);
+                Some(TransportCommand::Connection(number, command)) => {
+                    if let Some(commands) = connections.borrow().get(&number) {
+                        let _ = commands.send(command);
                     }
                 }
-                Some(Command::Stop(goodbye)) => break goodbye,
+                Some(TransportCommand::Stop(close_timeout)) => break close_timeout,
                 None => break Duration::ZERO,
             },
             Some(_) = work.join_next() => {}
@@ -204,7 +207,7 @@ async fn serve(
                 let tick = sink.on_tick(Moment::now());
                 if tick.pauses != pauses {
                     pauses = tick.pauses;
-                    connections.borrow().values().for_each(|orders| drop(orders.send(Order::Ping)));
+                    connections.borrow().values().for_each(|commands| drop(commands.send(Command::Ping)));
                     queue.push(Event::Resumed);
                 } else if tick.has_events {
                     queue.wake();
@@ -213,20 +216,24 @@ async fn serve(
         }
     };
     sink.on_stop();
-    for orders in connections.borrow().values() {
-        let _ = orders.send(Order::Close);
+    for commands in connections.borrow().values() {
+        let _ = commands.send(Command::Close);
     }
-    end(work, inbox, goodbye).await;
+    drain(work, inbox, close_timeout).await;
 }
 
-/// Let goodbyes be said for so long; a second, shorter word to stop is heard.
-async fn end(mut work: JoinSet<()>, mut inbox: UnboundedReceiver<Command>, goodbye: Duration) {
-    let mut until = Instant::now() + goodbye;
+/// Let connections close for so long; a second, shorter timeout is obeyed.
+async fn drain(
+    mut work: JoinSet<()>,
+    mut inbox: UnboundedReceiver<TransportCommand>,
+    close_timeout: Duration,
+) {
+    let mut until = Instant::now() + close_timeout;
     loop {
         tokio::select! {
             done = work.join_next() => if done.is_none() { return },
             command = inbox.recv() => match command {
-                Some(Command::Stop(goodbye)) => until = until.min(Instant::now() + goodbye),
+                Some(TransportCommand::Stop(close_timeout)) => until = until.min(Instant::now() + close_timeout),
                 Some(_) => {}
                 None => return,
             },
@@ -236,22 +243,22 @@ async fn end(mut work: JoinSet<()>, mut inbox: UnboundedReceiver<Command>, goodb
 }
 
 /// One connection from its beginning to the word of its end, whatever happens in between.
-async fn carry(
+async fn run_connection(
     number: u64,
     target: Target,
-    around: Surroundings,
-    inbox: UnboundedReceiver<Order>,
-    trust: Rc<Trust>,
-    connections: Orders,
+    context: ConnectionContext,
+    inbox: UnboundedReceiver<Command>,
+    trust: Rc<TrustStore>,
+    connections: CommandSenders,
 ) {
-    let (queue, sink) = (around.queue.clone(), around.sink.clone());
-    let work = spawn_local(run(number, target, around, inbox, move || trust.config()));
+    let (queue, sink) = (context.queue.clone(), context.sink.clone());
+    let work = spawn_local(run(number, target, context, inbox, move || trust.config()));
     let _aborts = AbortOnDrop(work.abort_handle());
     let ended = work
         .await
-        .unwrap_or_else(|why| Ended::because(format!("a mistake of this package: {why}")));
+        .unwrap_or_else(|why| ConnectionEnd::because(format!("a mistake of this package: {why}")));
     // The one way out of every reason, whoever wrote it.
-    let reason = words::clean(&ended.reason);
+    let reason = describe_error::clean(&ended.reason);
     connections.borrow_mut().remove(&number);
     sink.on_lost(number, &reason, clock::now_ns());
     queue.push(Event::Closed {
@@ -271,14 +278,14 @@ impl Drop for AbortOnDrop {
 }
 
 /// Whom TLS connections trust; read from the system once it is needed, and once only.
-struct Trust {
+struct TrustStore {
     authorities: Option<PathBuf>,
     config: RefCell<Option<Arc<ClientConfig>>>,
 }
 
-impl Trust {
-    fn new(authorities: Option<PathBuf>) -> Trust {
-        Trust {
+impl TrustStore {
+    fn new(authorities: Option<PathBuf>) -> TrustStore {
+        TrustStore {
             authorities,
             config: RefCell::default(),
         }

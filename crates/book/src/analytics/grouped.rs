@@ -34,9 +34,9 @@ pub fn grouped(book: &dyn Reading, side: Side, size: Number, groups: usize) -> G
     let mut found: Vec<Group> = Vec::new();
     let mut open: Option<(i128, Total)> = None;
     let (mut scale, mut quantity_scale, mut step) = (size.scale, 0u8, size.mantissa);
-    let close = |(place, total): (i128, Total), scale: u8, quantity_scale: u8, step: i128| Group {
+    let close = |(bucket, total): (i128, Total), scale: u8, quantity_scale: u8, step: i128| Group {
         price: Exact::from(Number {
-            mantissa: place * step,
+            mantissa: bucket * step,
             scale,
         }),
         quantity: total.exact(quantity_scale.into()),
@@ -47,9 +47,9 @@ pub fn grouped(book: &dyn Reading, side: Side, size: Number, groups: usize) -> G
         quantity_scale = level.quantity.scale;
         step = size.mantissa * power_of_ten(scale - size.scale);
         let price = level.price.mantissa * power_of_ten(scale - level.price.scale);
-        let place = multiple(side, price, step);
+        let bucket = multiple(side, price, step);
         match &mut open {
-            Some((held, total)) if *held == place => total.add(level.quantity.mantissa),
+            Some((held, total)) if *held == bucket => total.add(level.quantity.mantissa),
             _ => {
                 if let Some(done) = open.take() {
                     found.push(close(done, scale, quantity_scale, step));
@@ -59,7 +59,7 @@ pub fn grouped(book: &dyn Reading, side: Side, size: Number, groups: usize) -> G
                 }
                 let mut total = Total::default();
                 total.add(level.quantity.mantissa);
-                open = Some((place, total));
+                open = Some((bucket, total));
             }
         }
     }

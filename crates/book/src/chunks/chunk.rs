@@ -1,22 +1,22 @@
-//! One chunk: up to `CAP` sorted slots, some of them hollow. Why: `chunks`.
+//! One chunk: up to `CAP` sorted slots, some of them tombstones. Why: `chunks`.
 
-use crate::far;
 use crate::mantissa::Mantissa;
+use crate::prefetch;
 
 /// Runs of slots in a chunk.
 const RUNS: usize = 8;
 
-/// How far a new key looks for a hollow slot to take.
+/// How far a new key looks for a tombstone to take.
 const NEAR: usize = 8;
 
 /// In this order in memory: the head stands together.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Chunk<N, const CAP: usize> {
-    /// Slots in use, hollow ones too. The keys behind are `MAX`, so that no search needs it, and
+    /// Slots in use, tombstones included. The keys behind are `MAX`, so that no search needs it, and
     /// the quantities behind are zero.
     pub used: usize,
-    /// Slots in use that are not hollow.
+    /// Slots in use that are not tombstones.
     pub live: usize,
     /// The last key of each run of slots: a search by way of it reads two short pieces of memory.
     tops: [N; RUNS],
@@ -40,7 +40,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
 
     /// How many keys are smaller: the slot of the key, or where it belongs.
     #[inline(always)]
-    pub fn place(&self, key: N) -> usize {
+    pub fn slot(&self, key: N) -> usize {
         self.keys.partition_point(|held| *held < key)
     }
 
@@ -52,7 +52,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
 
     /// The same as `place`, by way of the key's run.
     #[inline(always)]
-    pub fn place_in(&self, run: usize, key: N) -> usize {
+    pub fn slot_in(&self, run: usize, key: N) -> usize {
         let start = run * Self::RUN;
         if run == RUNS {
             return start;
@@ -60,28 +60,28 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         start + self.keys[start..start + Self::RUN].partition_point(|held| *held < key)
     }
 
-    /// Ask for what says in which run a key is (`far`).
+    /// Prefetch what says in which run a key is (`prefetch`).
     #[inline(always)]
     pub fn fetch_head(&self) {
-        far::fetch_to_write(std::slice::from_ref(&self.used));
-        far::fetch(&self.tops);
-        far::fetch(&self.tops[RUNS - 1..]); // they seldom begin with a line
+        prefetch::fetch_to_write(std::slice::from_ref(&self.used));
+        prefetch::fetch(&self.tops);
+        prefetch::fetch(&self.tops[RUNS - 1..]); // they seldom begin with a line
     }
 
-    /// Ask for the slots of a run.
+    /// Prefetch the slots of a run.
     #[inline(always)]
     pub fn fetch_run(&self, run: usize) {
         let start = run.min(RUNS - 1) * Self::RUN;
-        far::fetch(&self.keys[start..start + Self::RUN]);
-        far::fetch_to_write(&self.quantities[start..start + Self::RUN]);
+        prefetch::fetch(&self.keys[start..start + Self::RUN]);
+        prefetch::fetch_to_write(&self.quantities[start..start + Self::RUN]);
     }
 
     #[inline(always)]
-    pub fn holds(&self, place: usize, key: N) -> bool {
-        (place < self.used) & (self.keys[place & (CAP - 1)] == key)
+    pub fn holds(&self, slot: usize, key: N) -> bool {
+        (slot < self.used) & (self.keys[slot & (CAP - 1)] == key)
     }
 
-    /// The pairs that are not hollow, in ascending order.
+    /// The pairs that are not tombstones, in ascending order.
     pub fn pairs(&self) -> impl DoubleEndedIterator<Item = (N, N)> + '_ {
         let slots = self.keys[..self.used]
             .iter()
@@ -93,26 +93,26 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
 
     /// Write the slot that holds a key; the quantity before.
     #[inline(always)]
-    pub fn write(&mut self, place: usize, quantity: N) -> N {
-        let before = std::mem::replace(&mut self.quantities[place & (CAP - 1)], quantity);
+    pub fn write(&mut self, slot: usize, quantity: N) -> N {
+        let before = std::mem::replace(&mut self.quantities[slot & (CAP - 1)], quantity);
         self.live = self.live + usize::from(quantity != N::ZERO) - usize::from(before != N::ZERO);
         before
     }
 
     /// Add a key that no slot holds; false, and nothing done, when there is no slot for it.
     #[inline(always)]
-    pub fn insert(&mut self, place: usize, key: N, quantity: N) -> bool {
-        let room = match self.insert_near(place, key, quantity) {
+    pub fn insert(&mut self, slot: usize, key: N, quantity: N) -> bool {
+        let room = match self.insert_near(slot, key, quantity) {
             Some(room) => room,
             None if self.used < CAP => {
-                self.keys.copy_within(place..self.used, place + 1);
-                self.quantities.copy_within(place..self.used, place + 1);
-                (self.keys[place], self.quantities[place]) = (key, quantity);
+                self.keys.copy_within(slot..self.used, slot + 1);
+                self.quantities.copy_within(slot..self.used, slot + 1);
+                (self.keys[slot], self.quantities[slot]) = (key, quantity);
                 self.used
             }
             None => return false,
         };
-        for run in place / Self::RUN..=room / Self::RUN {
+        for run in slot / Self::RUN..=room / Self::RUN {
             let last = run * Self::RUN + Self::RUN - 1;
             if last <= room {
                 self.tops[run] = self.keys[last];
@@ -123,14 +123,14 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         true
     }
 
-    /// Move the slots up to the nearest hollow or unused one by one, and write the first; the slot
+    /// Move the slots up to the nearest tombstone or unused slot by one, and write the first; the slot
     /// that was taken, None where none is near.
     ///
     /// How far that is cannot be guessed, so all slots nearby are written, without a branch.
     #[inline(always)]
-    fn insert_near(&mut self, place: usize, key: N, quantity: N) -> Option<usize> {
-        let keys: &mut [N; NEAR] = self.keys.get_mut(place..place + NEAR)?.try_into().ok()?;
-        let quantities = self.quantities.get_mut(place..place + NEAR)?;
+    fn insert_near(&mut self, slot: usize, key: N, quantity: N) -> Option<usize> {
+        let keys: &mut [N; NEAR] = self.keys.get_mut(slot..slot + NEAR)?.try_into().ok()?;
+        let quantities = self.quantities.get_mut(slot..slot + NEAR)?;
         let quantities: &mut [N; NEAR] = quantities.try_into().ok()?;
         let free = (0..NEAR).fold(0u32, |free, near| {
             free | u32::from(quantities[near] == N::ZERO) << near
@@ -144,7 +144,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
             (keys[near], quantities[near]) = (keys[from], quantities[from]);
         }
         (keys[0], quantities[0]) = (key, quantity);
-        Some(place + taken)
+        Some(slot + taken)
     }
 
     /// Add a key greater than all; there must be an unused slot.
@@ -155,7 +155,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         self.live += 1;
     }
 
-    /// Sweep out the hollow slots.
+    /// Sweep out the tombstones.
     pub fn sweep(&mut self) {
         let mut kept = 0;
         for slot in 0..self.used {
@@ -167,7 +167,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         self.forget_from(kept);
     }
 
-    /// Sweep out the hollow slots and the pairs from place `from` on; the latter.
+    /// Sweep out the tombstones and the pairs from place `from` on; the latter.
     pub fn split_off(&mut self, from: usize) -> Box<Self> {
         self.sweep();
         let mut rest = Self::boxed();
@@ -185,7 +185,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         self.used = from;
     }
 
-    pub fn drop_hollow_end(&mut self) {
+    pub fn drop_trailing_tombstones(&mut self) {
         while self.used > 0 && self.quantities[self.used - 1] == N::ZERO {
             self.used -= 1;
             self.set_key(self.used, N::MAX);

@@ -15,15 +15,15 @@ const TOGETHER: usize = 5;
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Turn {
+pub struct CompactionSchedule {
     messages: u32,
     /// The first chunk of the next look.
     chunk: usize,
 }
 
-impl Turn {
+impl CompactionSchedule {
     #[inline(always)]
-    pub fn is_come(&mut self) -> bool {
+    pub fn is_due(&mut self) -> bool {
         self.messages = self.messages.wrapping_add(1);
         self.messages.is_multiple_of(EVERY)
     }
@@ -37,7 +37,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     #[cold]
     #[inline(never)]
     pub fn compact_next(&mut self) {
-        let start = self.turn.chunk;
+        let start = self.compaction.chunk;
         let stop = (start + TOGETHER).min(self.chunks.len());
         let some = &self.chunks[start.min(stop)..stop];
         let live: usize = some.iter().map(|chunk| chunk.live).sum();
@@ -45,7 +45,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         if needed < some.len() {
             self.pack(start, stop, live, needed);
         }
-        self.turn.chunk = if stop < self.chunks.len() {
+        self.compaction.chunk = if stop < self.chunks.len() {
             start + 1
         } else {
             0

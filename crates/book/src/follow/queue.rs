@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Item, Wish};
+use super::{FollowSpec, Item};
 
 /// Something for the consumer.
 #[derive(Debug)]
 pub(crate) enum Entry {
     /// An item of a market, as it was.
-    Kept(u64, Item),
+    Item(u64, Item),
     /// A market that is to be read now.
     Marked(u64),
     /// The same, after it waited for a time of the interval.
@@ -22,9 +22,9 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub number: u64,
-    pub wish: Wish,
+    pub spec: FollowSpec,
     state: Mutex<State>,
-    bell: Condvar,
+    wake_up: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -38,17 +38,17 @@ struct State {
     /// The consumer knows that there are entries.
     announced: bool,
     /// Whoever waits is to look.
-    rung: bool,
+    signalled: bool,
     finished: bool,
 }
 
 impl Queue {
-    pub fn new(number: u64, wish: Wish) -> Queue {
+    pub fn new(number: u64, spec: FollowSpec) -> Queue {
         Queue {
             number,
-            wish,
+            spec,
             state: Mutex::default(),
-            bell: Condvar::new(),
+            wake_up: Condvar::new(),
         }
     }
 
@@ -66,24 +66,24 @@ impl Queue {
         if state.due_ns.is_some() {
             return false;
         }
-        let Wish {
+        let FollowSpec {
             interval_ns,
             start_ns,
             ..
-        } = self.wish;
+        } = self.spec;
         let past = (at_ns - start_ns).div_euclid(interval_ns);
         state.due_ns = Some(start_ns + (past + 1) * interval_ns);
-        self.ring(&mut state);
-        self.wish.announces
+        self.signal(&mut state);
+        self.spec.announces
     }
 
     /// Keep an item as it is; None where there is no room for it.
     pub fn keep(&self, market: u64, item: Item, bytes: usize) -> Option<bool> {
         let mut state = self.state.lock();
-        if state.items >= self.wish.most_items || state.bytes + bytes > self.wish.most_bytes {
+        if state.items >= self.spec.most_items || state.bytes + bytes > self.spec.most_bytes {
             return None;
         }
-        state.entries.push_back((Entry::Kept(market, item), bytes));
+        state.entries.push_back((Entry::Item(market, item), bytes));
         state.items += 1;
         state.bytes += bytes;
         Some(self.announce(&mut state))
@@ -94,13 +94,13 @@ impl Queue {
             return false;
         }
         state.announced = true;
-        self.ring(state);
-        self.wish.announces
+        self.signal(state);
+        self.spec.announces
     }
 
-    fn ring(&self, state: &mut State) {
-        state.rung = true;
-        self.bell.notify_all();
+    fn signal(&self, state: &mut State) {
+        state.signalled = true;
+        self.wake_up.notify_all();
     }
 
     /// The oldest entry. Without one the next is announced.
@@ -117,7 +117,7 @@ impl Queue {
             return None;
         };
         state.bytes -= bytes;
-        state.items -= usize::from(matches!(entry, Entry::Kept(..)));
+        state.items -= usize::from(matches!(entry, Entry::Item(..)));
         Some(entry)
     }
 
@@ -133,10 +133,10 @@ impl Queue {
 
     pub fn wait(&self, most: Duration) -> bool {
         let mut state = self.state.lock();
-        if !state.rung {
-            let _ = self.bell.wait_for(&mut state, most);
+        if !state.signalled {
+            let _ = self.wake_up.wait_for(&mut state, most);
         }
-        std::mem::take(&mut state.rung)
+        std::mem::take(&mut state.signalled)
     }
 
     pub fn finish(&self) {
@@ -144,7 +144,7 @@ impl Queue {
         state.finished = true;
         // Marks that wait for a time need not: it may never come.
         state.due_ns = state.due_ns.map(|_| i64::MIN);
-        self.ring(&mut state);
+        self.signal(&mut state);
     }
 
     pub fn is_over(&self) -> bool {
@@ -159,7 +159,7 @@ impl Queue {
             announced: true,
             ..State::default()
         };
-        self.ring(&mut state);
+        self.signal(&mut state);
     }
 
     pub fn held(&self) -> (usize, usize) {

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{Facts, Frozen, FrozenSide};
-use crate::condition::{NotReadable, Status};
+use super::{Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::{Level, MAX_INTEGER_DIGITS, MAX_SCALE};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, Side};
+use crate::status::{NotReadable, Status};
 
 /// The version of the bytes; another one is refused.
 const VERSION: u8 = 1;
@@ -38,7 +38,7 @@ impl Frozen {
     /// The book as bytes: every fact, every digit.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer(vec![VERSION]);
-        writer.facts(&self.facts);
+        writer.header(&self.header);
         writer.side(&self.bids);
         writer.side(&self.asks);
         match &self.refused {
@@ -56,7 +56,7 @@ impl Frozen {
     /// The book that `to_bytes` wrote.
     pub fn from_bytes(bytes: &[u8]) -> Read<Frozen> {
         let mut reader = Reader::new(bytes)?;
-        let facts = Arc::new(reader.facts()?);
+        let header = Arc::new(reader.header()?);
         let (bids, asks) = (reader.side(Side::Bids)?, reader.side(Side::Asks)?);
         let refused = match reader.flag()? {
             false => None,
@@ -68,7 +68,7 @@ impl Frozen {
         };
         reader.end()?;
         Ok(Frozen {
-            facts,
+            header,
             bids,
             asks,
             refused,
@@ -140,22 +140,22 @@ impl Writer {
         });
     }
 
-    fn facts(&mut self, facts: &Facts) {
-        self.text(&facts.exchange);
-        self.flag(facts.symbol.is_some());
-        self.text(facts.symbol.as_deref().unwrap_or_default());
-        self.status(facts.status);
-        self.text(&facts.reason);
-        self.integer(facts.since_ns);
-        self.flag(facts.unconfirmed);
+    fn header(&mut self, header: &FrozenHeader) {
+        self.text(&header.exchange);
+        self.flag(header.symbol.is_some());
+        self.text(header.symbol.as_deref().unwrap_or_default());
+        self.status(header.status);
+        self.text(&header.reason);
+        self.integer(header.since_ns);
+        self.flag(header.unconfirmed);
         let times = [
-            facts.last_update_id,
-            facts.event_time_us,
-            facts.updated_ns,
-            facts.confirmed_ns,
+            header.last_update_id,
+            header.event_time_us,
+            header.updated_ns,
+            header.confirmed_ns,
         ];
         times.into_iter().for_each(|time| self.optional(time));
-        let counts = facts.counters.named();
+        let counts = header.counters.named();
         self.count(counts.len());
         for (name, count) in counts {
             self.text(name);
@@ -265,10 +265,10 @@ impl<'a> Reader<'a> {
         found.copied().ok_or(BadState("a status is unknown"))
     }
 
-    fn facts(&mut self) -> Read<Facts> {
+    fn header(&mut self) -> Read<FrozenHeader> {
         let exchange = self.text()?.into();
         let (has_symbol, symbol) = (self.flag()?, self.text()?);
-        Ok(Facts {
+        Ok(FrozenHeader {
             exchange,
             symbol: has_symbol.then(|| symbol.into()),
             status: self.status()?,

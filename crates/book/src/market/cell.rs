@@ -3,8 +3,8 @@
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Market;
-use crate::far;
 use crate::flight::{Flight, FlightLog};
+use crate::prefetch;
 
 /// A market and its lock, shared by the router and all readers.
 ///
@@ -26,10 +26,10 @@ impl MarketCell {
         }
     }
 
-    /// Ask for the market itself (`far`).
+    /// Prefetch the market itself (`prefetch`).
     #[inline]
     pub(crate) fn fetch(&self) {
-        far::fetch_to_write(std::slice::from_ref(self));
+        prefetch::fetch_to_write(std::slice::from_ref(self));
     }
 
     /// The flight recorder; used only while the market is held, so that it tells of the same moment.

@@ -1,6 +1,6 @@
 //! A book whose best prices touch or cross after a whole event: kept up, but not served.
 
-use super::{Market, Said};
+use super::{Market, Reason};
 use crate::events::Cause;
 use crate::ladder::Ladder;
 
@@ -29,15 +29,15 @@ impl Market {
                 best(&self.bids),
                 best(&self.asks)
             );
-            self.crossed = Some(Said {
-                reason,
+            self.crossed = Some(Reason {
+                text: reason,
                 since_ns: now_ns,
             });
             self.counters.crossed += 1;
             self.cause(Cause::Crossed, now_ns);
         } else {
             self.crossed = None;
-            self.state.said.since_ns = now_ns;
+            self.state.reason.since_ns = now_ns;
             self.cause(Cause::Uncrossed, now_ns);
         }
     }

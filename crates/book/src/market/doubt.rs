@@ -7,10 +7,10 @@
 //!
 //! Not here: who judges and when (`router::watchdog`).
 
-use super::{Market, Said};
-use crate::condition::Status;
+use super::{Market, Reason};
 use crate::events::Cause;
 use crate::message::DepthUpdate;
+use crate::status::Status;
 
 /// Updates so much older than the end of a pause still prove the book: the exchange's clock is known to
 /// some error, and clocks lose up to a second in a sleep.
@@ -23,7 +23,7 @@ const BACKLOG_NS: i64 = 1_000_000_000;
 /// Why a book is doubted, and what proves it.
 #[derive(Clone, Debug)]
 pub(super) struct Doubt {
-    pub(super) said: Said,
+    pub(super) reason: Reason,
     /// The end of the pause that raised it.
     paused_until_ns: Option<i64>,
 }
@@ -67,7 +67,7 @@ impl Market {
     /// The machine or the process paused from `since_ns` to `now_ns`.
     pub(crate) fn on_pause(&mut self, reason: &str, since_ns: i64, now_ns: i64) {
         let since_ns = match &self.doubt {
-            Some(doubt) => doubt.said.since_ns.min(since_ns),
+            Some(doubt) => doubt.reason.since_ns.min(since_ns),
             None => since_ns,
         };
         self.raise_doubt(reason.to_owned(), since_ns, Some(now_ns), now_ns);
@@ -85,7 +85,10 @@ impl Market {
         }
         self.refresh = None; // its snapshot was asked before
         self.doubt = Some(Box::new(Doubt {
-            said: Said { reason, since_ns },
+            reason: Reason {
+                text: reason,
+                since_ns,
+            },
             paused_until_ns,
         }));
         self.cause(Cause::Doubted, now_ns);

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::Market;
-use crate::condition::Status;
-use crate::follow::{Changes, Item, Queue, Seat, What};
+use crate::follow::{ChangeSummary, Changes, FollowerSlot, Item, Queue};
 use crate::ladder::Merged;
 use crate::message::DepthUpdate;
 use crate::query::Reading;
+use crate::status::Status;
 
 /// Who follows a market, and what they were shown of it.
 #[derive(Debug)]
 pub(super) struct Following {
-    seats: Vec<Seat>,
+    slots: Vec<FollowerSlot>,
     /// Status and counts when the seats were told last.
     status: Status,
     applied: u64,
@@ -32,22 +32,22 @@ impl Market {
 
     /// One more follower. What there is for it is there at once, and is not announced.
     pub(crate) fn follow(&mut self, number: u64, queue: Arc<Queue>) {
-        let mut seat = Seat::new(queue, number, self);
+        let mut slot = FollowerSlot::new(queue, number, self);
         let counters = self.counters;
-        let status = self.standing().status;
-        let first = What {
+        let status = self.status_info().status;
+        let first = ChangeSummary {
             status,
-            turned: true,
+            status_changed: true,
             updated: false,
-            changed: false,
+            levels_changed: false,
             altered: false,
             at_ns: 0,
             changes: None,
         };
-        seat.on_change(self, &first);
+        slot.on_change(self, &first);
         let following = self.following.get_or_insert_with(|| {
             Box::new(Following {
-                seats: Vec::new(),
+                slots: Vec::new(),
                 status,
                 applied: counters.applied,
                 levels_changed: counters.levels_changed,
@@ -55,14 +55,14 @@ impl Market {
                 altered: false,
             })
         });
-        following.seats.push(seat);
+        following.slots.push(slot);
     }
 
     /// One follower less.
     pub(crate) fn unfollow(&mut self, follower: u64) {
         if let Some(following) = &mut self.following {
-            following.seats.retain(|seat| seat.queue.number != follower);
-            if following.seats.is_empty() {
+            following.slots.retain(|slot| slot.queue.number != follower);
+            if following.slots.is_empty() {
                 self.following = None;
             }
         }
@@ -75,23 +75,23 @@ impl Market {
         let Some(mut following) = self.following.take() else {
             return;
         };
-        let status = self.standing().status;
+        let status = self.status_info().status;
         let changes = following.changes.take();
-        let what = What {
+        let summary = ChangeSummary {
             status,
-            turned: status != following.status,
+            status_changed: status != following.status,
             updated: self.counters.applied != following.applied,
-            changed: self.counters.levels_changed != following.levels_changed,
+            levels_changed: self.counters.levels_changed != following.levels_changed,
             altered: std::mem::take(&mut following.altered),
             at_ns: self
                 .updated_ns
                 .map_or(self.caused_ns, |at_ns| at_ns.max(self.caused_ns)),
             changes: changes.as_ref(),
         };
-        if what.turned || what.updated || what.altered {
-            for seat in &mut following.seats {
-                if seat.on_change(self, &what) {
-                    announce(seat.queue.number);
+        if summary.status_changed || summary.updated || summary.altered {
+            for slot in &mut following.slots {
+                if slot.on_change(self, &summary) {
+                    announce(slot.queue.number);
                 }
             }
         }
@@ -104,9 +104,9 @@ impl Market {
     /// What a mark of a follower stands for now.
     pub(crate) fn take_item(&mut self, follower: u64, was_due: bool) -> Option<Item> {
         let mut following = self.following.take()?;
-        let mut seats = following.seats.iter_mut();
-        let seat = seats.find(|seat| seat.queue.number == follower);
-        let item = seat.and_then(|seat| seat.take(self, was_due));
+        let mut slots = following.slots.iter_mut();
+        let slot = slots.find(|slot| slot.queue.number == follower);
+        let item = slot.and_then(|slot| slot.take(self, was_due));
         self.following = Some(following);
         item
     }
@@ -119,7 +119,7 @@ impl Market {
             return;
         };
         following.changes = None;
-        if live && following.seats.iter().any(Seat::wants_every) {
+        if live && following.slots.iter().any(FollowerSlot::wants_every) {
             let bids = self.bids.changed_by(&update.bids);
             following.changes = Some(Arc::new((bids, self.asks.changed_by(&update.asks))));
         }

@@ -1,13 +1,13 @@
 //! Taking a snapshot, and the kept diffs after it.
 
-use super::{Market, Refused};
-use crate::condition::Status;
+use super::{Market, SnapshotRefusal};
 use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::outcome::SnapshotOutcome;
 use crate::query::Side;
 use crate::scan;
-use crate::sequence::{Held, Ids, SnapshotTime, Verdict, judge};
+use crate::sequence::{DatedId, Ids, SequenceCheck, SnapshotTime, check_sequence};
+use crate::status::Status;
 
 impl Market {
     /// Take a snapshot that was asked with `limit` (None: unknown), and the kept diffs after it.
@@ -22,7 +22,7 @@ impl Market {
         live: bool,
         now_ns: i64,
         made: Option<SnapshotTime>,
-    ) -> Result<SnapshotOutcome, Refused> {
+    ) -> Result<SnapshotOutcome, SnapshotRefusal> {
         self.check(snapshot)?;
         let made = SnapshotTime::of(snapshot, made);
         let held = snapshot.last_update_id;
@@ -34,21 +34,21 @@ impl Market {
             self.begin_anew(now_ns);
         }
         self.drop_of_before(held, made, now_ns);
-        if self.lines.are_many() {
+        if self.feeds.are_many() {
             self.buffer.sort();
         }
-        let verdict = |ids: Ids| judge(self.terms.continuity, held, ids, false);
+        let check = |ids: Ids| check_sequence(self.config.continuity, held, ids, false);
         let first = self
             .buffer
             .iter()
-            .map(|(kept, _)| verdict(kept.ids))
-            .find(|found| *found != Verdict::Stale);
-        if first == Some(Verdict::Gap) {
+            .map(|(diff, _)| check(diff.ids))
+            .find(|found| *found != SequenceCheck::Stale);
+        if first == Some(SequenceCheck::Gap) {
             return Ok(SnapshotOutcome::TooOld);
         }
         self.counters.snapshots += 1;
         self.refresh = None;
-        self.lines.on_installed();
+        self.feeds.on_installed();
         self.note_altered();
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
@@ -56,7 +56,7 @@ impl Market {
         (self.event_time_us, self.updated_ns) = (None, None);
         // Without a time of its own, what is known of older ids stays known.
         self.base = match made {
-            Some(made) => Some(Held {
+            Some(made) => Some(DatedId {
                 update_id: held,
                 latest_us: made.latest_us,
             }),
@@ -89,26 +89,26 @@ impl Market {
     fn replay(&mut self, snapshot_id: i64, now_ns: i64) -> bool {
         let buffer = std::mem::take(&mut self.buffer);
         let (mut update, mut whole) = (DepthUpdate::default(), true);
-        for (kept, frame) in buffer.iter() {
+        for (diff, frame) in buffer.iter() {
             let held = self.last_update_id.unwrap_or(snapshot_id);
-            let before = judge(self.terms.continuity, snapshot_id, kept.ids, false);
-            if !whole && before != Verdict::Stale {
-                self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
+            let before = check_sequence(self.config.continuity, snapshot_id, diff.ids, false);
+            if !whole && before != SequenceCheck::Stale {
+                self.keep(diff.ids, diff.event_time_us, frame, diff.received_ns);
                 continue;
             }
-            match judge(self.terms.continuity, held, kept.ids, self.confirmed) {
-                Verdict::Stale => self.counters.stale += 1,
-                Verdict::Next => {
+            match check_sequence(self.config.continuity, held, diff.ids, self.confirmed) {
+                SequenceCheck::Stale => self.counters.stale += 1,
+                SequenceCheck::Next => {
                     // It was read before it was kept: the same bytes are read the same way.
                     if scan::frame(frame, &mut update).is_ok() {
-                        self.apply(&update, kept.received_ns);
+                        self.apply(&update, diff.received_ns);
                         self.confirmed = true;
-                        self.check_crossed(kept.received_ns);
+                        self.check_crossed(diff.received_ns);
                     }
                 }
-                Verdict::Gap => {
-                    self.lose_chain(held, kept.ids, now_ns);
-                    self.keep(kept.ids, kept.event_time_us, frame, kept.received_ns);
+                SequenceCheck::Gap => {
+                    self.lose_chain(held, diff.ids, now_ns);
+                    self.keep(diff.ids, diff.event_time_us, frame, diff.received_ns);
                     whole = false;
                 }
             }

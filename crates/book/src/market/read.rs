@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::Market;
-use crate::condition::{NotReadable, Standing, Status};
 use crate::counters::Counters;
-use crate::frozen::{Facts, Frozen};
+use crate::frozen::{Frozen, FrozenHeader};
 use crate::ladder::Ladder;
 use crate::message::DepthUpdate;
 use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
+use crate::status::{NotReadable, Status, StatusInfo};
 
 impl Market {
-    /// Ask for what an update is going to need of both sides (`far`): each step needs what the one before it
+    /// Prefetch what an update is going to need of both sides (`prefetch`): each step needs what the one before it
     /// asked for, and asks for many pieces at once.
     #[inline]
     pub fn fetch(&self, update: &DepthUpdate) {
@@ -29,14 +29,14 @@ impl Market {
     ///
     /// Call it after `readable` said `Ok`; the copy is readable for good.
     pub fn freeze(&self, levels: usize) -> Frozen {
-        self.note_asked(levels);
-        let standing = self.standing();
-        let facts = Facts {
+        self.note_request(levels);
+        let status_info = self.status_info();
+        let header = FrozenHeader {
             exchange: self.exchange.clone(),
             symbol: self.symbol.clone(),
-            status: standing.status,
-            reason: standing.reason.into(),
-            since_ns: standing.since_ns,
+            status: status_info.status,
+            reason: status_info.reason.into(),
+            since_ns: status_info.since_ns,
             unconfirmed: self.unconfirmed(),
             last_update_id: self.last_update_id,
             event_time_us: self.event_time_us,
@@ -45,7 +45,7 @@ impl Market {
             counters: self.counters,
         };
         Frozen::new(
-            Arc::new(facts),
+            Arc::new(header),
             self.bids.freeze(levels),
             self.asks.freeze(levels),
         )
@@ -68,17 +68,17 @@ impl Reading for Market {
         self.symbol.as_deref()
     }
 
-    fn standing(&self) -> Standing<'_> {
-        let (status, said) = match (&self.condition, &self.stalled, &self.doubt) {
-            (Some((condition, said)), _, _) => (condition.status(), said),
-            (None, Some(said), _) => (Status::Stale, said),
-            (None, None, Some(doubt)) => (Status::Stale, &doubt.said),
+    fn status_info(&self) -> StatusInfo<'_> {
+        let (status, reason) = match (&self.condition, &self.stalled, &self.doubt) {
+            (Some((condition, reason)), _, _) => (condition.status(), reason),
+            (None, Some(reason), _) => (Status::Stale, reason),
+            (None, None, Some(doubt)) => (Status::Stale, &doubt.reason),
             (None, None, None) => self.native(),
         };
-        Standing {
+        StatusInfo {
             status,
-            reason: &said.reason,
-            since_ns: said.since_ns,
+            reason: &reason.text,
+            since_ns: reason.since_ns,
         }
     }
 
@@ -90,11 +90,11 @@ impl Reading for Market {
         if self.crossed.is_none() && (current || last_known) {
             return Ok(());
         }
-        let Standing {
+        let StatusInfo {
             status,
             reason,
             since_ns,
-        } = self.standing();
+        } = self.status_info();
         Err(NotReadable {
             status,
             reason: reason.to_owned(),
@@ -136,7 +136,7 @@ impl Reading for Market {
     }
 
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
-        self.note_asked(stop);
+        self.note_request(stop);
         self.side(side).levels(start, stop)
     }
 

@@ -1,14 +1,14 @@
 //! Refreshing a live market: the theory stands in `refresh`.
 
-use super::{Market, Refused};
-use crate::condition::Status;
+use super::{Market, SnapshotRefusal};
 use crate::delays::Delays;
 use crate::events::Cause;
 use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::refresh::{Comparison, Fresh, Refresh, RefreshOutcome};
+use crate::refresh::{Comparison, Refresh, RefreshOutcome, RolledSnapshot};
 use crate::scan;
-use crate::sequence::{Ids, SnapshotTime, Verdict};
+use crate::sequence::{Ids, SequenceCheck, SnapshotTime};
+use crate::status::Status;
 
 /// So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer.
 const TELLING_LEVELS: usize = 5;
@@ -37,37 +37,39 @@ impl Market {
         limit: Option<usize>,
         now_ns: i64,
         made: Option<SnapshotTime>,
-    ) -> Result<RefreshOutcome, Refused> {
+    ) -> Result<RefreshOutcome, SnapshotRefusal> {
         let refresh = self.refresh.take();
         self.check(snapshot)?;
         let (Some(refresh), Some(held)) = (refresh, self.last_update_id) else {
             return Ok(RefreshOutcome::NotLive);
         };
-        let mut fresh = Fresh::new(snapshot, limit);
+        let mut rolled = RolledSnapshot::new(snapshot, limit);
         let mut update = DepthUpdate::default();
-        for (kept, frame) in refresh.kept.iter() {
-            match fresh.judge(self.terms.continuity, kept.ids) {
-                Verdict::Stale => {}
+        for (diff, frame) in refresh.buffer.iter() {
+            match rolled.check(self.config.continuity, diff.ids) {
+                SequenceCheck::Stale => {}
                 // It was read before it was kept: the same bytes are read the same way.
-                Verdict::Next if scan::frame(frame, &mut update).is_ok() => fresh.apply(&update),
+                SequenceCheck::Next if scan::frame(frame, &mut update).is_ok() => {
+                    rolled.apply(&update)
+                }
                 _ => return Ok(RefreshOutcome::TooOld),
             }
         }
-        if fresh.update_id < held {
+        if rolled.update_id < held {
             let made = SnapshotTime::of(snapshot, made);
-            if refresh.kept.iter().next().is_none() && self.has_fallen(made) {
+            if refresh.buffer.iter().next().is_none() && self.has_fallen(made) {
                 self.begin_anew(now_ns);
             }
             return Ok(RefreshOutcome::TooOld);
         }
-        if fresh.update_id > held {
+        if rolled.update_id > held {
             self.refresh = Some(Box::new(Refresh {
-                fresh: Some(fresh),
+                rolled: Some(rolled),
                 ..Refresh::default()
             }));
             return Ok(RefreshOutcome::Waiting);
         }
-        self.merge(fresh, now_ns);
+        self.merge(rolled, now_ns);
         Ok(RefreshOutcome::Merged)
     }
 
@@ -75,17 +77,17 @@ impl Market {
     /// dropped. Ids that are shared by symbols grow without this one, so an equal book is merged; where too
     /// few levels of both can be compared, nothing tells that it is equal.
     pub fn settle_refresh(&mut self, now_ns: i64) -> bool {
-        let Some(fresh) = self.refresh.take().and_then(|refresh| refresh.fresh) else {
+        let Some(rolled) = self.refresh.take().and_then(|refresh| refresh.rolled) else {
             return true;
         };
-        let shared = self.terms.continuity == crate::sequence::Continuity::Chained;
-        let is_same = |own: &Ladder, fresh: &Ladder| {
-            let tally = own.compare(fresh);
-            tally.wrong() == 0 && tally.checked >= fresh.len().min(TELLING_LEVELS) as u64
+        let shared = self.config.continuity == crate::sequence::Continuity::Chained;
+        let is_same = |own: &Ladder, rolled: &Ladder| {
+            let tally = own.compare(rolled);
+            tally.wrong() == 0 && tally.checked >= rolled.len().min(TELLING_LEVELS) as u64
         };
-        let same = shared && is_same(&self.bids, &fresh.bids) && is_same(&self.asks, &fresh.asks);
+        let same = shared && is_same(&self.bids, &rolled.bids) && is_same(&self.asks, &rolled.asks);
         if same {
-            self.merge(fresh, now_ns);
+            self.merge(rolled, now_ns);
         }
         same
     }
@@ -116,34 +118,37 @@ impl Market {
         let Some(mut refresh) = self.refresh.take() else {
             return;
         };
-        let Some(fresh) = &mut refresh.fresh else {
-            if !refresh.kept.is_full(frame.len(), self.terms.buffer_bytes) {
+        let Some(rolled) = &mut refresh.rolled else {
+            if !refresh
+                .buffer
+                .is_full(frame.len(), self.config.buffer_bytes)
+            {
                 refresh
-                    .kept
+                    .buffer
                     .push(ids, update.event_time_us, frame, received_ns);
                 self.refresh = Some(refresh);
             }
             return;
         };
-        match fresh.judge(self.terms.continuity, ids) {
-            Verdict::Stale => {}
-            Verdict::Next => fresh.apply(update),
-            Verdict::Gap => return,
+        match rolled.check(self.config.continuity, ids) {
+            SequenceCheck::Stale => {}
+            SequenceCheck::Next => rolled.apply(update),
+            SequenceCheck::Gap => return,
         }
-        if Some(fresh.update_id) == self.last_update_id {
-            if let Some(fresh) = refresh.fresh {
-                self.merge(fresh, received_ns);
+        if Some(rolled.update_id) == self.last_update_id {
+            if let Some(rolled) = refresh.rolled {
+                self.merge(rolled, received_ns);
             }
         } else {
             self.refresh = Some(refresh);
         }
     }
 
-    fn merge(&mut self, fresh: Fresh, now_ns: i64) {
-        let (bids, asks) = (self.bids.merge(fresh.bids), self.asks.merge(fresh.asks));
+    fn merge(&mut self, rolled: RolledSnapshot, now_ns: i64) {
+        let (bids, asks) = (self.bids.merge(rolled.bids), self.asks.merge(rolled.asks));
         self.note_merged(bids, asks);
         let tally = bids.tally + asks.tally;
-        let update_id = self.last_update_id.unwrap_or(fresh.update_id);
+        let update_id = self.last_update_id.unwrap_or(rolled.update_id);
         self.compared = Some(Comparison { update_id, tally });
         self.confirmed_ns = Some(now_ns);
         self.prove(now_ns);

@@ -1,6 +1,6 @@
 //! What a call of a router may be wrong about.
 
-use crate::market::{Market, Refused};
+use crate::market::{Market, SnapshotRefusal};
 use crate::query::Reading;
 use crate::scan::{self, Malformed};
 
@@ -28,10 +28,10 @@ pub enum RouterError {
 
 impl RouterError {
     /// Why a market refused a snapshot.
-    pub(crate) fn of_refused(refused: Refused, market: &Market) -> RouterError {
+    pub(crate) fn of_refusal(refused: SnapshotRefusal, market: &Market) -> RouterError {
         match refused {
-            Refused::Id => RouterError::MalformedSnapshot(scan::implausible_id()),
-            Refused::Symbol(received) => RouterError::SymbolMismatch {
+            SnapshotRefusal::Id => RouterError::MalformedSnapshot(scan::implausible_id()),
+            SnapshotRefusal::Symbol(received) => RouterError::SymbolMismatch {
                 expected: market.symbol().unwrap_or_default().to_owned(),
                 received: received.into(),
             },

@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use super::{Router, RouterError};
-use crate::follow::{Follower, Wish};
+use crate::follow::{FollowSpec, Follower};
 use crate::market::Market;
 
 impl Router {
     /// A follower of nothing yet.
-    pub fn follower(&self, wish: Wish) -> Follower {
+    pub fn follower(&self, spec: FollowSpec) -> Follower {
         let number = self.followers.fetch_add(1, Ordering::Relaxed) + 1;
-        Follower::new(number, wish)
+        Follower::new(number, spec)
     }
 
     /// Follow a market from now on.

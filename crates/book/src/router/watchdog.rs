@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::Router;
-use crate::condition::Condition;
+use crate::status::Condition;
 
 /// So long after the loop looked last nobody judges silence any more: it looks every second.
 const ABSENT_NS: i64 = 3_000_000_000;
@@ -29,7 +29,7 @@ const OVERDUE_NS: i64 = 1_000_000_000;
 /// When somebody looked.
 #[derive(Debug)]
 pub(super) struct Watchdog {
-    ticked: Mutex<Option<Ticked>>,
+    last_tick: Mutex<Option<LastTick>>,
     /// Readers look themselves after this; `i64::MAX` where nobody ticks.
     overdue_ns: AtomicI64,
     attended_ns: AtomicI64,
@@ -37,7 +37,7 @@ pub(super) struct Watchdog {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Ticked {
+struct LastTick {
     now_ns: i64,
     awake_ns: i64,
 }
@@ -45,7 +45,7 @@ struct Ticked {
 impl Default for Watchdog {
     fn default() -> Self {
         Watchdog {
-            ticked: Mutex::default(),
+            last_tick: Mutex::default(),
             overdue_ns: AtomicI64::new(i64::MAX),
             attended_ns: AtomicI64::new(i64::MIN),
             pauses: AtomicU64::new(0),
@@ -69,14 +69,14 @@ impl Router {
         self.watchdog
             .attended_ns
             .fetch_max(now_ns, Ordering::Relaxed);
-        let mut ticked = self.watchdog.ticked.lock();
-        *ticked = Some(Ticked { now_ns, awake_ns });
+        let mut last_tick = self.watchdog.last_tick.lock();
+        *last_tick = Some(LastTick { now_ns, awake_ns });
         self.set_overdue(now_ns.saturating_add(OVERDUE_NS));
     }
 
     /// Nobody ticks any more.
     pub fn stop_watch(&self) {
-        *self.watchdog.ticked.lock() = None;
+        *self.watchdog.last_tick.lock() = None;
         self.set_overdue(i64::MAX);
     }
 
@@ -90,8 +90,8 @@ impl Router {
     /// Look at the time since the last tick, and at silence. How many pauses there were, and whether
     /// `take_events` has something to tell.
     pub fn tick(&self, now_ns: i64, awake_ns: i64) -> (u64, bool) {
-        let mut ticked = self.watchdog.ticked.lock();
-        if let Some(before) = *ticked
+        let mut last_tick = self.watchdog.last_tick.lock();
+        if let Some(before) = *last_tick
             && now_ns > before.now_ns
         {
             let gap_ns = now_ns - before.now_ns;
@@ -106,10 +106,10 @@ impl Router {
                 self.judge_silence(now_ns);
             }
             // Readers go on only when every book says what it is.
-            *ticked = Some(Ticked { now_ns, awake_ns });
+            *last_tick = Some(LastTick { now_ns, awake_ns });
             self.set_overdue(now_ns.saturating_add(OVERDUE_NS));
         }
-        drop(ticked);
+        drop(last_tick);
         let pauses = self.watchdog.pauses.load(Ordering::Acquire);
         (pauses, self.has_events.load(Ordering::Acquire))
     }
@@ -117,7 +117,7 @@ impl Router {
     /// The machine or the process paused from `since_ns` to `now_ns`: every book is stale until proven.
     pub fn pause(&self, reason: &str, since_ns: i64, now_ns: i64) {
         self.watchdog.pauses.fetch_add(1, Ordering::AcqRel);
-        for (market, cell) in &self.markets.read().held {
+        for (market, cell) in &self.markets.read().entries {
             self.change(*market, cell.lock(), |held| {
                 held.on_pause(reason, since_ns, now_ns);
             });
@@ -138,7 +138,7 @@ impl Router {
         if now_ns.saturating_sub(attended_ns) <= ABSENT_NS {
             return;
         }
-        for (market, cell) in &self.markets.read().held {
+        for (market, cell) in &self.markets.read().entries {
             self.change(*market, cell.lock(), |held| held.judge_silence(now_ns));
         }
     }
@@ -146,7 +146,7 @@ impl Router {
     /// The event loop has ended: nobody will look after these books again.
     pub fn close(&self, reason: &str, now_ns: i64) {
         self.stop_watch();
-        for (market, cell) in &self.markets.read().held {
+        for (market, cell) in &self.markets.read().entries {
             self.change(*market, cell.lock(), |held| {
                 held.set_condition(Some(Condition::Closed), reason, now_ns);
             });

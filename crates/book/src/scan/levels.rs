@@ -4,8 +4,8 @@
 //! quantities. Anything else is read again by the general path, which takes the whole grammar.
 
 use crate::message::{Level, SideLevels};
-use crate::scan::json::{Fault, Reader};
 use crate::scan::number::{Decimal, fast, general, power, word_at};
+use crate::scan::reader::{Fault, Reader};
 use crate::scan::shape::{AT, PriceShape, QuantityShape, Window, window};
 
 /// What the numbers of a side looked like so far.
@@ -129,19 +129,19 @@ fn unusual(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Resu
         if !reader.open(b'[', b']', "a level must be an array of two strings")? {
             return Err(("a level must be an array of two strings", reader.at));
         }
-        let place = reader.at;
+        let position = reader.at;
         let price = decimal(reader)?;
         if price.mantissa == 0 {
-            return Err(("a price must be above zero", place));
+            return Err(("a price must be above zero", position));
         }
         if !reader.more(b']')? {
-            return Err(("a level must be an array of two strings", place));
+            return Err(("a level must be an array of two strings", position));
         }
         let quantity = decimal(reader)?;
         if reader.more(b']')? {
             reader.skip(depth + 3)?; // archives of 2017 to 2019: `["price","quantity",[]]`
             if reader.more(b']')? {
-                return Err(("a level must be an array of two strings", place));
+                return Err(("a level must be an array of two strings", position));
             }
         }
         found.push((price, quantity));
@@ -180,10 +180,10 @@ fn unusual(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Resu
 }
 
 fn decimal(reader: &mut Reader<'_>) -> Result<Decimal, Fault> {
-    let place = reader.at;
+    let position = reader.at;
     if reader.peek() != Some(b'"') {
-        return Err(("a price or quantity must be a string", place));
+        return Err(("a price or quantity must be a string", position));
     }
     let text = reader.string()?;
-    general(text.as_bytes()).map_err(|what| (what, place + 1))
+    general(text.as_bytes()).map_err(|what| (what, position + 1))
 }

@@ -3,7 +3,7 @@
 use depthcache_book::outcome::Outcome;
 use depthcache_book::query::Reading;
 
-use crate::desk::{Levels, diff, snapshot, spot};
+use crate::builders::{Levels, diff, snapshot, spot};
 
 const BIDS: Levels = &[("99.5", "1"), ("99", "2")];
 const ASKS: Levels = &[("100", "1"), ("101", "2")];
@@ -17,82 +17,93 @@ fn a_book_is_crossed_from_equality_on() {
         ("100.001", true),
         ("200", true),
     ] {
-        let mut desk = spot().synced_at(10, BIDS, ASKS);
-        desk.feed(&diff(11, 11).with(&[(bid, "1")], &[]), 5);
-        let readable = desk.market.readable(false);
+        let mut harness = spot().synced_at(10, BIDS, ASKS);
+        harness.feed(&diff(11, 11).with(&[(bid, "1")], &[]), 5);
+        let readable = harness.market.readable(false);
         assert_eq!(readable.is_err(), crossed, "{bid}");
-        assert_eq!(desk.market.counters().crossed, u64::from(crossed), "{bid}");
-        assert_eq!(desk.causes(), if crossed { "crossed" } else { "" }, "{bid}");
+        assert_eq!(
+            harness.market.counters().crossed,
+            u64::from(crossed),
+            "{bid}"
+        );
+        assert_eq!(
+            harness.causes(),
+            if crossed { "crossed" } else { "" },
+            "{bid}"
+        );
     }
 }
 
 #[test]
 fn a_side_without_levels_crosses_nothing() {
     for (bids, asks) in [(BIDS, &[] as Levels), (&[], ASKS), (&[], &[])] {
-        let mut desk = spot().synced_at(10, bids, asks);
-        desk.feed(&diff(11, 11), 5);
-        assert!(desk.market.readable(false).is_ok());
+        let mut harness = spot().synced_at(10, bids, asks);
+        harness.feed(&diff(11, 11), 5);
+        assert!(harness.market.readable(false).is_ok());
     }
 }
 
 #[test]
 fn a_crossed_book_says_so_is_kept_up_and_comes_back() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
     let crossing = diff(11, 11).with(&[("100.5", "3")], &[]);
-    assert_eq!(desk.feed(&crossing, 5), Outcome::Applied);
+    assert_eq!(harness.feed(&crossing, 5), Outcome::Applied);
     let told = "crossed since 5: best bid 100.5 at or above best ask 100";
-    assert_eq!(desk.standing(), told);
-    let refused = desk.market.readable(true).unwrap_err();
+    assert_eq!(harness.status_info(), told);
+    let refused = harness.market.readable(true).unwrap_err();
     assert_eq!(refused.status.as_str(), "crossed");
     assert_eq!(refused.reason, "best bid 100.5 at or above best ask 100");
     assert_eq!(refused.since_ns, 5);
-    assert_eq!(desk.causes(), "crossed");
+    assert_eq!(harness.causes(), "crossed");
 
     // Still crossed, by other prices: said once.
     let worse = diff(12, 12).with(&[("100.7", "3")], &[]);
-    assert_eq!(desk.feed(&worse, 6), Outcome::Applied);
-    assert_eq!((desk.standing(), desk.causes()), (told.into(), "".into()));
+    assert_eq!(harness.feed(&worse, 6), Outcome::Applied);
+    assert_eq!(
+        (harness.status_info(), harness.causes()),
+        (told.into(), "".into())
+    );
 
     let healing = diff(13, 13).with(&[("100.7", "0"), ("100.5", "0")], &[]);
-    assert_eq!(desk.feed(&healing, 7), Outcome::Applied);
-    assert_eq!(desk.standing(), "synced since 7: ");
-    assert_eq!(desk.causes(), "uncrossed");
-    assert!(desk.market.readable(false).is_ok());
-    assert_eq!(desk.book(), "99.5 x 1, 99.0 x 2 | 100 x 1, 101 x 2");
+    assert_eq!(harness.feed(&healing, 7), Outcome::Applied);
+    assert_eq!(harness.status_info(), "synced since 7: ");
+    assert_eq!(harness.causes(), "uncrossed");
+    assert!(harness.market.readable(false).is_ok());
+    assert_eq!(harness.book(), "99.5 x 1, 99.0 x 2 | 100 x 1, 101 x 2");
     assert_eq!(
-        desk.counts(),
+        harness.counts(),
         "applied 4, crossed 1, snapshots 1, levels_changed 4"
     );
 }
 
 #[test]
 fn a_crossed_snapshot_is_installed_and_not_served() {
-    let mut desk = spot();
-    desk.load(&snapshot(10, &[("100", "1")], ASKS), 2);
+    let mut harness = spot();
+    harness.load(&snapshot(10, &[("100", "1")], ASKS), 2);
     let told = "crossed since 2: best bid 100 at or above best ask 100";
-    assert_eq!(desk.standing(), told);
-    assert_eq!(desk.causes(), "synced, crossed");
-    desk.load(&snapshot(11, BIDS, ASKS), 3);
-    assert!(desk.market.readable(false).is_ok());
-    assert_eq!(desk.causes(), "synced, uncrossed");
+    assert_eq!(harness.status_info(), told);
+    assert_eq!(harness.causes(), "synced, crossed");
+    harness.load(&snapshot(11, BIDS, ASKS), 3);
+    assert!(harness.market.readable(false).is_ok());
+    assert_eq!(harness.causes(), "synced, uncrossed");
 }
 
 #[test]
 fn kept_diffs_that_cross_and_heal_are_told_with_their_own_times() {
-    let mut desk = spot();
-    desk.feed(&diff(11, 11).with(&[("100.5", "1")], &[]), 21);
-    desk.feed(&diff(12, 12).with(&[("100.6", "1")], &[]), 22);
-    desk.load(&snapshot(10, BIDS, ASKS), 30);
+    let mut harness = spot();
+    harness.feed(&diff(11, 11).with(&[("100.5", "1")], &[]), 21);
+    harness.feed(&diff(12, 12).with(&[("100.6", "1")], &[]), 22);
+    harness.load(&snapshot(10, BIDS, ASKS), 30);
     let told = "crossed since 21: best bid 100.5 at or above best ask 100";
-    assert_eq!(desk.standing(), told);
-    assert_eq!(desk.market.counters().crossed, 1);
+    assert_eq!(harness.status_info(), told);
+    assert_eq!(harness.market.counters().crossed, 1);
 }
 
 #[test]
 fn a_crossed_book_that_loses_its_chain_is_not_served_as_last_known_either() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.feed(&diff(11, 11).with(&[("100.5", "3")], &[]), 5);
-    desk.market.resync("asked for", 6);
-    assert_eq!(desk.standing(), "buffering since 6: asked for");
-    assert!(desk.market.readable(true).is_err());
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.feed(&diff(11, 11).with(&[("100.5", "3")], &[]), 5);
+    harness.market.resync("asked for", 6);
+    assert_eq!(harness.status_info(), "buffering since 6: asked for");
+    assert!(harness.market.readable(true).is_err());
 }

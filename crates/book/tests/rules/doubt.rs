@@ -4,7 +4,7 @@ use depthcache_book::query::Reading;
 use depthcache_book::router::Router;
 use depthcache_book::sequence::Continuity;
 
-use crate::desk::{Diff, T, diff, named};
+use crate::builders::{Diff, T, diff, named};
 
 const S: i64 = 1_000_000_000;
 const STREAM: &str = "btcusdt@depth@100ms";
@@ -34,10 +34,10 @@ fn feed(router: &Router, diff: &Diff, at_ns: i64) {
     router.feed(7, frame.as_bytes(), at_ns);
 }
 
-fn standing(router: &Router) -> String {
+fn status_info(router: &Router) -> String {
     let cell = router.market(1).unwrap();
     let market = cell.lock();
-    let told = market.standing();
+    let told = market.status_info();
     let readable = if market.readable(false).is_ok() {
         ""
     } else {
@@ -58,15 +58,15 @@ const SILENT: &str = "stale since 61 s: no update for 60 s, and the event loop t
 fn silence_that_nobody_judges_makes_a_book_stale_and_an_update_heals_it() {
     let router = synced(S / 2);
     router.judge_silence(60 * S);
-    assert_eq!(standing(&router), "synced since 0 s: ");
+    assert_eq!(status_info(&router), "synced since 0 s: ");
     router.judge_silence(61 * S);
-    assert_eq!(standing(&router), SILENT);
+    assert_eq!(status_info(&router), SILENT);
     router.judge_silence(90 * S);
-    assert_eq!(standing(&router), SILENT, "since when it was first so");
+    assert_eq!(status_info(&router), SILENT, "since when it was first so");
     feed(&router, &diff(12, 12), 91 * S);
-    assert_eq!(standing(&router), "synced since 0 s: ");
+    assert_eq!(status_info(&router), "synced since 0 s: ");
     router.judge_silence(150 * S);
-    assert_eq!(standing(&router), "synced since 0 s: ");
+    assert_eq!(status_info(&router), "synced since 0 s: ");
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn while_the_loop_attends_it_decides() {
     for second in 1..600 {
         router.attend(second * S);
         router.judge_silence(second * S + 2 * S);
-        assert_eq!(standing(&router), "synced since 0 s: ");
+        assert_eq!(status_info(&router), "synced since 0 s: ");
     }
     router.judge_silence(603 * S);
-    assert!(standing(&router).starts_with("stale since 603 s"));
+    assert!(status_info(&router).starts_with("stale since 603 s"));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_market_without_a_time_to_detect_is_never_doubted() {
     let router = synced(S / 2);
     router.set_time_to_detect(1, None).unwrap();
     router.judge_silence(10_000 * S);
-    assert_eq!(standing(&router), "synced since 0 s: ");
+    assert_eq!(status_info(&router), "synced since 0 s: ");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_gap_between_two_ticks_is_a_sleep_or_a_stand_still_or_nothing() {
         assert_eq!(router.is_overdue(|| 2 * S + gap_ns), gap_ns > S);
         let (counted, has_events) = router.tick(2 * S + gap_ns, 100 * S + awake_ns);
         assert_eq!((counted, has_events), (pauses, pauses > 0));
-        assert_eq!(standing(&router), told);
+        assert_eq!(status_info(&router), told);
         assert_eq!(router.attend(0), pauses);
         assert!(!router.is_overdue(|| 2 * S + gap_ns), "it was looked at");
     }
@@ -150,9 +150,9 @@ fn after_a_pause_an_update_that_was_made_before_proves_nothing() {
     let made = |id: i64, at_s: i64| diff(id, id).made_at(T + (at_s - 100) * 1_000_000);
     feed(&router, &made(12, 79), 100 * S + 1);
     feed(&router, &made(13, 97), 100 * S + 2);
-    assert!(standing(&router).starts_with("stale since 80 s"));
+    assert!(status_info(&router).starts_with("stale since 80 s"));
     feed(&router, &made(14, 99), 100 * S + 3);
-    assert_eq!(standing(&router), "synced since 1 s: ");
+    assert_eq!(status_info(&router), "synced since 1 s: ");
 }
 
 #[test]
@@ -160,15 +160,15 @@ fn where_the_exchanges_clock_is_unknown_or_wrong_an_update_proves_in_the_end() {
     let router = synced(S);
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
     feed(&router, &diff(12, 12), 101 * S - 1);
-    assert!(standing(&router).starts_with("stale"));
+    assert!(status_info(&router).starts_with("stale"));
     feed(&router, &diff(13, 13), 101 * S);
-    assert_eq!(standing(&router), "synced since 1 s: ");
+    assert_eq!(status_info(&router), "synced since 1 s: ");
     router.set_clock_offset(1, Some(T * 1_000)).unwrap();
     router.pause("the machine slept for 20 s", 180 * S, 200 * S);
     feed(&router, &diff(14, 14), 209 * S);
-    assert!(standing(&router).starts_with("stale"));
+    assert!(status_info(&router).starts_with("stale"));
     feed(&router, &diff(15, 15), 210 * S);
-    assert_eq!(standing(&router), "synced since 1 s: ");
+    assert_eq!(status_info(&router), "synced since 1 s: ");
 }
 
 #[test]
@@ -179,11 +179,11 @@ fn a_comparison_proves_it_but_not_one_that_was_asked_before() {
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
     let outcome = router.refresh(1, body, Some(1000), 101 * S, None).unwrap();
     assert_eq!(outcome.as_str(), "not_live");
-    assert!(standing(&router).starts_with("stale since 80 s"));
+    assert!(status_info(&router).starts_with("stale since 80 s"));
     assert!(router.begin_refresh(1).unwrap());
     let outcome = router.refresh(1, body, Some(1000), 102 * S, None).unwrap();
     assert_eq!(outcome.as_str(), "merged");
-    assert_eq!(standing(&router), "synced since 1 s: ");
+    assert_eq!(status_info(&router), "synced since 1 s: ");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_second_pause_keeps_since_when_the_book_is_not_proven() {
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
     router.pause("the machine slept for 10 s", 101 * S, 111 * S);
     assert_eq!(
-        standing(&router),
+        status_info(&router),
         "stale since 80 s: the machine slept for 10 s, not readable"
     );
 }
@@ -202,14 +202,14 @@ fn a_book_that_is_not_synced_says_what_it_is_and_a_new_snapshot_ends_all_doubt()
     let router = synced(S);
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
     feed(&router, &diff(14, 14), 101 * S);
-    assert!(standing(&router).starts_with("buffering since 101 s: a gap"));
+    assert!(status_info(&router).starts_with("buffering since 101 s: a gap"));
     router.pause("the machine slept for 20 s", 110 * S, 130 * S);
-    assert!(standing(&router).starts_with("buffering since 101 s: a gap"));
+    assert!(status_info(&router).starts_with("buffering since 101 s: a gap"));
     let body = br#"{"lastUpdateId":13,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
     router
         .install_snapshot(1, body, Some(1000), true, 131 * S, None)
         .unwrap();
-    assert_eq!(standing(&router), "synced since 131 s: ");
+    assert_eq!(status_info(&router), "synced since 131 s: ");
 }
 
 #[test]
@@ -228,14 +228,14 @@ fn the_end_of_the_loop_closes_every_book_for_good() {
     router.start_watch(2 * S, 0);
     router.close("the event loop ended", 5 * S);
     assert_eq!(
-        standing(&router),
+        status_info(&router),
         "closed since 5 s: the event loop ended, not readable"
     );
     assert!(!router.is_overdue(|| 100 * S));
     feed(&router, &diff(12, 12), 6 * S);
     router.set_condition(1, None, "", 7 * S).unwrap();
     assert_eq!(
-        standing(&router),
+        status_info(&router),
         "closed since 5 s: the event loop ended, not readable"
     );
 }

@@ -4,7 +4,7 @@ use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::Reading;
 use depthcache_book::sequence::Continuity;
 
-use crate::desk::{Desk, Diff, Levels, chained, diff, futures, snapshot, spot};
+use crate::builders::{Diff, Levels, MarketHarness, chained, diff, futures, snapshot, spot};
 
 /// A diff that adds a bid at its own last id, so that the book shows which were applied.
 fn marked(first: i64, last: i64) -> Diff {
@@ -26,12 +26,12 @@ fn the_first_kept_diff_decides_whether_a_snapshot_is_new_enough() {
         (13, Synced, "13", " | "),
         (99, Synced, "99", " | "),
     ] {
-        let mut desk = spot();
-        desk.feed(&marked(12, 13), 1);
-        let found = desk.load(&snapshot(snapshot_id, &[], &[]), 2);
+        let mut harness = spot();
+        harness.feed(&marked(12, 13), 1);
+        let found = harness.load(&snapshot(snapshot_id, &[], &[]), 2);
         assert_eq!(found, outcome, "{snapshot_id}");
         assert_eq!(
-            (desk.id(), desk.book()),
+            (harness.id(), harness.book()),
             (id.into(), book.into()),
             "{snapshot_id}"
         );
@@ -49,12 +49,12 @@ fn on_futures_what_the_first_kept_diff_follows_decides() {
         (20, Synced, "20", "20 x 1 | "),
         (21, Synced, "21", " | "),
     ] {
-        let mut desk = futures();
-        desk.feed(&marked_chain(10, 15, 20), 1);
-        let found = desk.load(&snapshot(snapshot_id, &[], &[]), 2);
+        let mut harness = futures();
+        harness.feed(&marked_chain(10, 15, 20), 1);
+        let found = harness.load(&snapshot(snapshot_id, &[], &[]), 2);
         assert_eq!(found, outcome, "{snapshot_id}");
         assert_eq!(
-            (desk.id(), desk.book()),
+            (harness.id(), harness.book()),
             (id.into(), book.into()),
             "{snapshot_id}"
         );
@@ -63,128 +63,150 @@ fn on_futures_what_the_first_kept_diff_follows_decides() {
 
 #[test]
 fn a_refused_snapshot_changes_nothing_and_counts_nothing() {
-    let mut desk = spot().synced_at(10, &[("99", "1")], &[]);
-    desk.feed(&marked(15, 15), 4);
-    desk.causes();
-    let before = (desk.standing(), desk.counts(), desk.book(), desk.proven());
+    let mut harness = spot().synced_at(10, &[("99", "1")], &[]);
+    harness.feed(&marked(15, 15), 4);
+    harness.causes();
+    let before = (
+        harness.status_info(),
+        harness.counts(),
+        harness.book(),
+        harness.proven(),
+    );
     let refused = snapshot(13, &[("50", "1")], &[]).asked(Some(1));
-    assert_eq!(desk.load(&refused, 5), SnapshotOutcome::TooOld);
-    assert_eq!((desk.id(), desk.causes()), ("10".into(), "".into()));
-    let after = (desk.standing(), desk.counts(), desk.book(), desk.proven());
+    assert_eq!(harness.load(&refused, 5), SnapshotOutcome::TooOld);
+    assert_eq!((harness.id(), harness.causes()), ("10".into(), "".into()));
+    let after = (
+        harness.status_info(),
+        harness.counts(),
+        harness.book(),
+        harness.proven(),
+    );
     assert_eq!(after, before);
     assert_eq!(
-        desk.load(&snapshot(14, &[], &[]), 6),
+        harness.load(&snapshot(14, &[], &[]), 6),
         SnapshotOutcome::Synced
     );
-    assert_eq!(desk.book(), "15 x 1 | ");
+    assert_eq!(harness.book(), "15 x 1 | ");
 }
 
 #[test]
 fn kept_diffs_are_replayed_in_order_and_old_ones_counted() {
-    let mut desk = spot();
+    let mut harness = spot();
     for id in 8..=12 {
-        desk.feed(&marked(id, id), id);
+        harness.feed(&marked(id, id), id);
     }
-    desk.causes();
-    let outcome = desk.load(&snapshot(10, &[("10", "7")], &[]).before_live(), 50);
+    harness.causes();
+    let outcome = harness.load(&snapshot(10, &[("10", "7")], &[]).before_live(), 50);
     assert_eq!(outcome, SnapshotOutcome::Synced);
-    assert_eq!(desk.book(), "12 x 1, 11 x 1, 10 x 7 | ");
-    assert_eq!(desk.standing(), "synced since 50: ");
-    assert_eq!(desk.causes(), "synced, confirmed");
+    assert_eq!(harness.book(), "12 x 1, 11 x 1, 10 x 7 | ");
+    assert_eq!(harness.status_info(), "synced since 50: ");
+    assert_eq!(harness.causes(), "synced, confirmed");
     assert_eq!(
-        desk.counts(),
+        harness.counts(),
         "applied 2, stale 3, snapshots 1, levels_changed 2"
     );
-    assert_eq!(desk.market.updated_ns(), Some(12));
+    assert_eq!(harness.market.updated_ns(), Some(12));
     // Nothing of it is kept for the next snapshot.
-    desk.market.resync("asked for", 51);
+    harness.market.resync("asked for", 51);
     assert_eq!(
-        desk.load(&snapshot(2, &[], &[]), 51),
+        harness.load(&snapshot(2, &[], &[]), 51),
         SnapshotOutcome::Synced
     );
-    assert_eq!((desk.id(), desk.book()), ("2".into(), " | ".into()));
+    assert_eq!((harness.id(), harness.book()), ("2".into(), " | ".into()));
 }
 
 #[test]
 fn a_snapshot_alone_forgets_everything_of_the_book_before_it() {
-    let mut desk = spot().synced_at(10, &[("99", "1")], &[("101", "1")]);
-    assert_eq!(desk.market.updated_ns(), Some(3));
-    assert!(desk.market.event_time_us().is_some());
-    desk.load(&snapshot(20, &[("98", "1")], &[]), 4);
-    assert_eq!(desk.market.updated_ns(), None);
-    assert_eq!(desk.market.event_time_us(), None);
-    assert_eq!(desk.book(), "98 x 1 | ");
-    assert!(desk.market.unconfirmed());
+    let mut harness = spot().synced_at(10, &[("99", "1")], &[("101", "1")]);
+    assert_eq!(harness.market.updated_ns(), Some(3));
+    assert!(harness.market.event_time_us().is_some());
+    harness.load(&snapshot(20, &[("98", "1")], &[]), 4);
+    assert_eq!(harness.market.updated_ns(), None);
+    assert_eq!(harness.market.event_time_us(), None);
+    assert_eq!(harness.book(), "98 x 1 | ");
+    assert!(harness.market.unconfirmed());
 }
 
 #[test]
 fn a_duplicate_among_the_kept_diffs_changes_nothing() {
-    let mut desk = futures();
+    let mut harness = futures();
     let bridge = marked_chain(5, 8, 10);
-    desk.feed(&bridge, 1);
-    desk.feed(&bridge, 2);
-    desk.feed(&marked_chain(10, 11, 12), 3);
+    harness.feed(&bridge, 1);
+    harness.feed(&bridge, 2);
+    harness.feed(&marked_chain(10, 11, 12), 3);
     assert_eq!(
-        desk.load(&snapshot(10, &[], &[]), 4),
+        harness.load(&snapshot(10, &[], &[]), 4),
         SnapshotOutcome::Synced
     );
     assert_eq!(
-        desk.counts(),
+        harness.counts(),
         "applied 2, stale 1, snapshots 1, levels_changed 2"
     );
 }
 
 #[test]
 fn a_hole_among_the_kept_diffs_is_a_gap_and_what_lies_behind_it_is_kept() {
-    let mut desk = spot();
+    let mut harness = spot();
     for (id, at_ns) in [(11, 1), (13, 2), (14, 3), (16, 4)] {
-        desk.feed(&marked(id, id), at_ns);
+        harness.feed(&marked(id, id), at_ns);
     }
-    desk.causes();
-    assert_eq!(desk.load(&snapshot(10, &[], &[]), 50), SnapshotOutcome::Gap);
+    harness.causes();
     assert_eq!(
-        desk.standing(),
+        harness.load(&snapshot(10, &[], &[]), 50),
+        SnapshotOutcome::Gap
+    );
+    assert_eq!(
+        harness.status_info(),
         "buffering since 1: a gap: the book holds 11, the next diff follows 12"
     );
-    assert_eq!((desk.id(), desk.causes()), ("11".into(), "gap".into()));
     assert_eq!(
-        desk.counts(),
+        (harness.id(), harness.causes()),
+        ("11".into(), "gap".into())
+    );
+    assert_eq!(
+        harness.counts(),
         "applied 1, gaps 1, snapshots 1, levels_changed 1"
     );
     // A gap is no confirmed book: what is kept decides about the next snapshot.
     assert_eq!(
-        desk.load(&snapshot(11, &[], &[]), 51),
+        harness.load(&snapshot(11, &[], &[]), 51),
         SnapshotOutcome::TooOld
     );
-    assert_eq!(desk.load(&snapshot(12, &[], &[]), 52), SnapshotOutcome::Gap);
     assert_eq!(
-        (desk.id(), desk.book()),
+        harness.load(&snapshot(12, &[], &[]), 52),
+        SnapshotOutcome::Gap
+    );
+    assert_eq!(
+        (harness.id(), harness.book()),
         ("14".into(), "14 x 1, 13 x 1 | ".into())
     );
     assert_eq!(
-        desk.load(&snapshot(15, &[], &[]), 53),
+        harness.load(&snapshot(15, &[], &[]), 53),
         SnapshotOutcome::Synced
     );
-    assert_eq!((desk.id(), desk.book()), ("16".into(), "16 x 1 | ".into()));
-    assert_eq!(desk.market.updated_ns(), Some(4));
+    assert_eq!(
+        (harness.id(), harness.book()),
+        ("16".into(), "16 x 1 | ".into())
+    );
+    assert_eq!(harness.market.updated_ns(), Some(4));
 }
 
 #[test]
 fn after_a_gap_the_frame_of_the_gap_is_the_first_kept_one() {
-    let mut desk = spot().synced_at(10, &[("1", "1")], &[]);
-    assert_eq!(desk.feed(&marked(13, 13), 4), Outcome::Gap);
-    assert_eq!(desk.feed(&marked(14, 14), 5), Outcome::Gap);
-    assert_eq!(desk.book(), "1 x 1 | ");
+    let mut harness = spot().synced_at(10, &[("1", "1")], &[]);
+    assert_eq!(harness.feed(&marked(13, 13), 4), Outcome::Gap);
+    assert_eq!(harness.feed(&marked(14, 14), 5), Outcome::Gap);
+    assert_eq!(harness.book(), "1 x 1 | ");
     assert_eq!(
-        desk.load(&snapshot(11, &[], &[]), 6),
+        harness.load(&snapshot(11, &[], &[]), 6),
         SnapshotOutcome::TooOld
     );
     assert_eq!(
-        desk.load(&snapshot(12, &[], &[]), 7),
+        harness.load(&snapshot(12, &[], &[]), 7),
         SnapshotOutcome::Synced
     );
     assert_eq!(
-        (desk.id(), desk.book()),
+        (harness.id(), harness.book()),
         ("14".into(), "14 x 1, 13 x 1 | ".into())
     );
 }
@@ -192,15 +214,15 @@ fn after_a_gap_the_frame_of_the_gap_is_the_first_kept_one() {
 #[test]
 fn a_restart_forgets_the_kept_diffs_and_a_resync_keeps_them() {
     for (restart, book) in [(true, " | "), (false, "12 x 1 | ")] {
-        let mut desk = spot();
-        desk.feed(&marked(12, 12), 1);
+        let mut harness = spot();
+        harness.feed(&marked(12, 12), 1);
         if restart {
-            desk.market.restart("a new connection", 2);
+            harness.market.restart("a new connection", 2);
         } else {
-            desk.market.resync("asked for", 2);
+            harness.market.resync("asked for", 2);
         }
-        desk.load(&snapshot(11, &[], &[]), 3);
-        assert_eq!(desk.book(), book, "restart {restart}");
+        harness.load(&snapshot(11, &[], &[]), 3);
+        assert_eq!(harness.book(), book, "restart {restart}");
     }
 }
 
@@ -215,72 +237,72 @@ fn two() -> (Diff, Diff, usize) {
 #[test]
 fn a_buffer_that_is_exactly_full_keeps_everything() {
     let (one, two, bytes) = two();
-    let mut desk = Desk::new(Continuity::Contiguous, 2 * bytes);
-    desk.feed(&one, 1);
-    desk.feed(&two, 2);
+    let mut harness = MarketHarness::new(Continuity::Contiguous, 2 * bytes);
+    harness.feed(&one, 1);
+    harness.feed(&two, 2);
     assert_eq!(
-        (desk.causes(), desk.counts()),
+        (harness.causes(), harness.counts()),
         ("first_data".into(), "".into())
     );
-    desk.load(&snapshot(10, &[], &[]), 3);
-    assert_eq!(desk.book(), "12 x 1, 11 x 1 | ");
+    harness.load(&snapshot(10, &[], &[]), 3);
+    assert_eq!(harness.book(), "12 x 1, 11 x 1 | ");
 }
 
 #[test]
 fn one_byte_too_much_drops_the_buffer_and_keeps_the_newest() {
     let (one, two, bytes) = two();
-    let mut desk = Desk::new(Continuity::Contiguous, 2 * bytes - 1);
-    desk.feed(&one, 1);
-    desk.causes();
-    desk.feed(&two, 2);
-    assert_eq!(desk.causes(), "buffer_dropped");
-    assert_eq!(desk.counts(), "dropped_buffers 1");
+    let mut harness = MarketHarness::new(Continuity::Contiguous, 2 * bytes - 1);
+    harness.feed(&one, 1);
+    harness.causes();
+    harness.feed(&two, 2);
+    assert_eq!(harness.causes(), "buffer_dropped");
+    assert_eq!(harness.counts(), "dropped_buffers 1");
     assert_eq!(
-        desk.load(&snapshot(10, &[], &[]), 3),
+        harness.load(&snapshot(10, &[], &[]), 3),
         SnapshotOutcome::TooOld
     );
     assert_eq!(
-        desk.load(&snapshot(11, &[], &[]), 4),
+        harness.load(&snapshot(11, &[], &[]), 4),
         SnapshotOutcome::Synced
     );
-    assert_eq!(desk.book(), "12 x 1 | ");
+    assert_eq!(harness.book(), "12 x 1 | ");
 }
 
 #[test]
 fn a_single_diff_larger_than_the_buffer_is_kept_all_the_same() {
     let (one, two, bytes) = two();
-    let mut desk = Desk::new(Continuity::Contiguous, bytes - 1);
-    desk.feed(&one, 1);
-    assert_eq!(desk.counts(), "");
-    desk.feed(&two, 2);
-    assert_eq!(desk.counts(), "dropped_buffers 1");
-    desk.load(&snapshot(11, &[], &[]), 3);
-    assert_eq!(desk.book(), "12 x 1 | ");
+    let mut harness = MarketHarness::new(Continuity::Contiguous, bytes - 1);
+    harness.feed(&one, 1);
+    assert_eq!(harness.counts(), "");
+    harness.feed(&two, 2);
+    assert_eq!(harness.counts(), "dropped_buffers 1");
+    harness.load(&snapshot(11, &[], &[]), 3);
+    assert_eq!(harness.book(), "12 x 1 | ");
 }
 
 #[test]
 fn a_dropped_buffer_has_all_its_room_again() {
     let (one, two, bytes) = two();
-    let mut desk = Desk::new(Continuity::Contiguous, 2 * bytes);
-    desk.feed(&one, 1);
-    desk.feed(&one, 2);
-    desk.feed(&one, 3);
-    desk.feed(&two, 4);
-    assert_eq!(desk.counts(), "dropped_buffers 1");
-    desk.load(&snapshot(10, &[], &[]), 5);
-    assert_eq!(desk.book(), "12 x 1, 11 x 1 | ");
+    let mut harness = MarketHarness::new(Continuity::Contiguous, 2 * bytes);
+    harness.feed(&one, 1);
+    harness.feed(&one, 2);
+    harness.feed(&one, 3);
+    harness.feed(&two, 4);
+    assert_eq!(harness.counts(), "dropped_buffers 1");
+    harness.load(&snapshot(10, &[], &[]), 5);
+    assert_eq!(harness.book(), "12 x 1, 11 x 1 | ");
 }
 
 #[test]
 fn a_change_counts_what_really_changed_on_both_sides() {
-    let mut desk = spot().synced_at(10, &[("99", "1"), ("98", "2")], &[("101", "1")]);
+    let mut harness = spot().synced_at(10, &[("99", "1"), ("98", "2")], &[("101", "1")]);
     let bids: Levels = &[("99", "1"), ("98", "0"), ("97", "0"), ("96", "4")];
     let asks: Levels = &[("101", "5"), ("103", "0")];
-    desk.feed(&diff(11, 11).with(bids, asks), 4);
-    assert_eq!(desk.book(), "99 x 1, 96 x 4 | 101 x 5");
-    assert_eq!(desk.counts(), "applied 2, snapshots 1, levels_changed 3");
+    harness.feed(&diff(11, 11).with(bids, asks), 4);
+    assert_eq!(harness.book(), "99 x 1, 96 x 4 | 101 x 5");
+    assert_eq!(harness.counts(), "applied 2, snapshots 1, levels_changed 3");
     assert_eq!(
-        (desk.id(), desk.market.updated_ns()),
+        (harness.id(), harness.market.updated_ns()),
         ("11".into(), Some(4))
     );
 }

@@ -3,14 +3,14 @@
 //! The specification is `src/depthcache/reference`; the tests in `tests/books` and `tests/markets`
 //! say the same through Python. `docs/concepts/mutants.md` tells what these tests are known to notice.
 
-#[path = "../support/desk.rs"]
+#[path = "../support/builders.rs"]
 #[allow(dead_code)]
-mod desk;
+mod builders;
 
 mod crossing;
 mod doubt;
+mod feeds;
 mod installing;
-mod lines;
 mod range;
 mod reading;
 mod refresh;

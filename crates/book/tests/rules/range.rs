@@ -5,7 +5,7 @@ use depthcache_book::message::{DepthUpdate, SideLevels};
 use depthcache_book::query::{Number, Side};
 use depthcache_book::refresh::Tally;
 
-use crate::desk::{Levels, diff, proven_to, rows, shown};
+use crate::builders::{Levels, diff, proven_to, rows, shown};
 
 use Side::{Asks, Bids};
 

@@ -1,20 +1,20 @@
 //! What a market says of itself: when it may be read, why not, how deep it is, constant copies.
 
-use depthcache_book::condition::{Condition, Status};
 use depthcache_book::ladder::Ladder;
 use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::offline::{ApplyError, OfflineBook};
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{Reading, Side};
 use depthcache_book::sequence::Continuity;
+use depthcache_book::status::{Condition, Status};
 
-use crate::desk::{Desk, Levels, diff, proven_to, shown, snapshot, spot};
+use crate::builders::{Levels, MarketHarness, diff, proven_to, shown, snapshot, spot};
 use crate::states::in_state;
 
 const BIDS: Levels = &[("99", "1"), ("98", "2"), ("97", "3")];
 const ASKS: Levels = &[("101", "1"), ("102", "2")];
 
-fn synced() -> Desk {
+fn synced() -> MarketHarness {
     spot().synced_at(10, BIDS, ASKS)
 }
 
@@ -49,9 +49,9 @@ fn a_doubted_book_is_read_on_demand_only() {
 
 #[test]
 fn whoever_cannot_read_is_told_why_and_since_when() {
-    let mut desk = synced();
-    desk.market.resync("asked for", 7);
-    let refused = desk.market.readable(false).unwrap_err();
+    let mut harness = synced();
+    harness.market.resync("asked for", 7);
+    let refused = harness.market.readable(false).unwrap_err();
     assert_eq!(refused.status, Status::Buffering);
     assert_eq!(
         (refused.reason.as_str(), refused.since_ns),
@@ -61,29 +61,35 @@ fn whoever_cannot_read_is_told_why_and_since_when() {
 
 #[test]
 fn after_a_gap_a_book_is_read_on_demand_only() {
-    let mut desk = spot();
-    assert!(desk.market.readable(true).is_err(), "nothing was loaded");
-    desk.load(&snapshot(10, BIDS, ASKS), 1);
-    desk.feed(&diff(12, 12), 2);
-    assert!(desk.market.readable(false).is_err());
-    assert!(desk.market.readable(true).is_ok());
+    let mut harness = spot();
+    assert!(harness.market.readable(true).is_err(), "nothing was loaded");
+    harness.load(&snapshot(10, BIDS, ASKS), 1);
+    harness.feed(&diff(12, 12), 2);
+    assert!(harness.market.readable(false).is_err());
+    assert!(harness.market.readable(true).is_ok());
 }
 
 #[test]
 fn a_condition_lies_over_a_stall_and_a_stall_over_the_state() {
-    let mut desk = synced();
-    assert_eq!(desk.standing(), "synced since 2: ");
-    desk.market.set_stalled(Some("its thread stands still"), 4);
-    assert_eq!(desk.standing(), "stale since 4: its thread stands still");
-    desk.market
+    let mut harness = synced();
+    assert_eq!(harness.status_info(), "synced since 2: ");
+    harness
+        .market
+        .set_stalled(Some("its thread stands still"), 4);
+    assert_eq!(
+        harness.status_info(),
+        "stale since 4: its thread stands still"
+    );
+    harness
+        .market
         .set_condition(Some(Condition::Halted), "told", 5);
-    assert_eq!(desk.standing(), "halted since 5: told");
-    desk.market.set_stalled(None, 6);
-    assert_eq!(desk.standing(), "halted since 5: told");
-    assert!(desk.market.readable(false).is_err());
-    desk.market.set_condition(None, "", 7);
-    assert_eq!(desk.standing(), "synced since 2: ");
-    assert!(desk.market.readable(false).is_ok());
+    assert_eq!(harness.status_info(), "halted since 5: told");
+    harness.market.set_stalled(None, 6);
+    assert_eq!(harness.status_info(), "halted since 5: told");
+    assert!(harness.market.readable(false).is_err());
+    harness.market.set_condition(None, "", 7);
+    assert_eq!(harness.status_info(), "synced since 2: ");
+    assert!(harness.market.readable(false).is_ok());
 }
 
 #[test]
@@ -94,23 +100,26 @@ fn the_same_condition_keeps_its_time_and_another_word_or_reason_begins_anew() {
         (Condition::Halted, "one", 9),
         (Condition::Disconnected, "two", 9),
     ] {
-        let mut desk = synced();
-        desk.market.set_condition(Some(Condition::Stale), "one", 5);
-        desk.market.set_condition(Some(condition), reason, 9);
+        let mut harness = synced();
+        harness
+            .market
+            .set_condition(Some(Condition::Stale), "one", 5);
+        harness.market.set_condition(Some(condition), reason, 9);
         let word = condition.status().as_str();
         let told = format!("{word} since {since_ns}: {reason}");
-        assert_eq!(desk.standing(), told);
+        assert_eq!(harness.status_info(), told);
     }
 }
 
 #[test]
 fn closed_is_final() {
-    let mut desk = synced();
-    desk.market
+    let mut harness = synced();
+    harness
+        .market
         .set_condition(Some(Condition::Closed), "removed", 5);
     for other in [None, Some(Condition::Stale), Some(Condition::Closed)] {
-        desk.market.set_condition(other, "other", 6);
-        assert_eq!(desk.standing(), "closed since 5: removed");
+        harness.market.set_condition(other, "other", 6);
+        assert_eq!(harness.status_info(), "closed since 5: removed");
     }
 }
 
@@ -160,8 +169,8 @@ fn outcomes_are_words() {
 
 #[test]
 fn the_best_are_of_one_id_and_an_empty_side_has_none() {
-    let desk = synced();
-    let best = desk.market.best();
+    let harness = synced();
+    let best = harness.market.best();
     assert_eq!(best.update_id, 10);
     assert_eq!(best.bid.map(shown), Some("99 x 1".to_owned()));
     assert_eq!(best.ask.map(shown), Some("101 x 1".to_owned()));
@@ -171,7 +180,7 @@ fn the_best_are_of_one_id_and_an_empty_side_has_none() {
 
 #[test]
 fn a_run_of_levels_is_of_the_side_and_the_places_asked_for() {
-    let desk = synced();
+    let harness = synced();
     for (side, start, stop, levels) in [
         (Side::Bids, 0, 2, "99 x 1, 98 x 2"),
         (Side::Bids, 1, usize::MAX, "98 x 2, 97 x 3"),
@@ -180,12 +189,12 @@ fn a_run_of_levels_is_of_the_side_and_the_places_asked_for() {
         (Side::Asks, 0, 1, "101 x 1"),
         (Side::Asks, 1, 2, "102 x 2"),
     ] {
-        let run = desk.market.levels(side, start, stop);
+        let run = harness.market.levels(side, start, stop);
         let found: Vec<_> = run.iter().map(shown).collect();
         assert_eq!(found.join(", "), levels, "{side:?} {start} {stop}");
     }
-    assert_eq!(desk.market.len(Side::Bids), 3);
-    assert_eq!(desk.market.len(Side::Asks), 2);
+    assert_eq!(harness.market.len(Side::Bids), 3);
+    assert_eq!(harness.market.len(Side::Asks), 2);
 }
 
 #[test]
@@ -195,11 +204,11 @@ fn coverage_is_of_each_side_and_the_market_tells_the_shallower_one() {
         (3, Some(3), "97 | whole", (3, 2)),
         (2, Some(2), "97 | 102", (3, 2)),
     ] {
-        let mut desk = spot();
-        desk.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
-        assert_eq!(desk.market.covered(), covered, "{limit}");
-        assert_eq!(desk.proven(), proven, "{limit}");
-        let sides = [Side::Bids, Side::Asks].map(|side| desk.market.coverage(side));
+        let mut harness = spot();
+        harness.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
+        assert_eq!(harness.market.covered(), covered, "{limit}");
+        assert_eq!(harness.proven(), proven, "{limit}");
+        let sides = [Side::Bids, Side::Asks].map(|side| harness.market.coverage(side));
         assert_eq!((sides[0], sides[1]), coverage, "{limit}");
     }
     assert_eq!(spot().market.covered(), Some(0), "nothing is proven");
@@ -215,64 +224,67 @@ fn a_book_is_shallow_where_a_side_has_fewer_complete_levels_than_are_enough() {
         (2, 3, true),
         (2, 0, false),
     ] {
-        let mut desk = spot();
-        desk.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
-        desk.market.set_enough(enough, 0);
-        assert_eq!(desk.market.is_shallow(), shallow, "{limit} {enough}");
+        let mut harness = spot();
+        harness.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
+        harness.market.set_depth_target(enough, 0);
+        assert_eq!(harness.market.is_shallow(), shallow, "{limit} {enough}");
     }
-    let mut desk = spot();
-    desk.load(&snapshot(10, BIDS, ASKS).asked(Some(3)), 1);
+    let mut harness = spot();
+    harness.load(&snapshot(10, BIDS, ASKS).asked(Some(3)), 1);
     assert!(
-        desk.market.is_shallow(),
+        harness.market.is_shallow(),
         "no number is enough before one is set"
     );
-    desk.market.set_enough(1, 5);
-    desk.market.freeze(5);
-    assert!(!desk.market.is_shallow());
-    desk.market.freeze(6);
+    harness.market.set_depth_target(1, 5);
+    harness.market.freeze(5);
+    assert!(!harness.market.is_shallow());
+    harness.market.freeze(6);
     assert!(
-        desk.market.is_shallow(),
+        harness.market.is_shallow(),
         "readers ask for more than was known"
     );
 }
 
 #[test]
 fn the_deepest_question_is_remembered_and_all_is_no_depth() {
-    let desk = synced();
-    assert_eq!(desk.market.depth_asked(), 0);
-    desk.market.freeze(5);
-    assert_eq!(desk.market.depth_asked(), 5);
-    desk.market.freeze(4);
-    desk.market.levels(Side::Bids, 0, 3);
-    assert_eq!(desk.market.depth_asked(), 5);
-    desk.market.levels(Side::Asks, 6, 7);
-    assert_eq!(desk.market.depth_asked(), 7);
-    desk.market.freeze(usize::MAX);
-    desk.market.levels(Side::Asks, 0, usize::MAX);
-    assert_eq!(desk.market.depth_asked(), 7);
+    let harness = synced();
+    assert_eq!(harness.market.depth_requested(), 0);
+    harness.market.freeze(5);
+    assert_eq!(harness.market.depth_requested(), 5);
+    harness.market.freeze(4);
+    harness.market.levels(Side::Bids, 0, 3);
+    assert_eq!(harness.market.depth_requested(), 5);
+    harness.market.levels(Side::Asks, 6, 7);
+    assert_eq!(harness.market.depth_requested(), 7);
+    harness.market.freeze(usize::MAX);
+    harness.market.levels(Side::Asks, 0, usize::MAX);
+    assert_eq!(harness.market.depth_requested(), 7);
 }
 
 #[test]
 fn a_frozen_book_is_the_market_of_that_moment() {
-    let mut desk = synced();
-    let frozen = desk.market.freeze(2);
-    desk.feed(&diff(11, 11).with(&[("99", "0")], &[]), 9);
-    desk.market.resync("asked for", 10);
+    let mut harness = synced();
+    let frozen = harness.market.freeze(2);
+    harness.feed(&diff(11, 11).with(&[("99", "0")], &[]), 9);
+    harness.market.resync("asked for", 10);
     assert_eq!(
         (frozen.exchange(), frozen.symbol()),
         ("binance.com", Some("BTCUSDT"))
     );
-    let standing = frozen.standing();
-    assert_eq!((standing.status, standing.since_ns), (Status::Synced, 2));
+    let status_info = frozen.status_info();
+    assert_eq!(
+        (status_info.status, status_info.since_ns),
+        (Status::Synced, 2)
+    );
     assert_eq!(frozen.last_update_id(), Some(10));
-    assert_eq!(frozen.event_time_us(), Some(crate::desk::T));
+    assert_eq!(frozen.event_time_us(), Some(crate::builders::T));
     assert_eq!(frozen.updated_ns(), Some(3));
     assert_eq!(frozen.counters().applied, 1);
     assert!(!frozen.unconfirmed());
     assert!(frozen.readable(false).is_ok());
     assert_eq!((frozen.len(Side::Bids), frozen.len(Side::Asks)), (2, 2));
     assert_eq!(frozen.best().bid.map(shown), Some("99 x 1".to_owned()));
-    assert_eq!(desk.market.freeze(1).standing().reason, "asked for");
+    assert_eq!(harness.market.freeze(1).status_info().reason, "asked for");
 }
 
 #[test]
@@ -286,17 +298,17 @@ fn a_copy_that_leaves_levels_out_is_proven_to_the_last_it_holds() {
         (2, 1, "99 | 101"),
         (2, 3, "97 | 102"),
     ] {
-        let mut desk = spot();
-        desk.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
-        let frozen = desk.market.freeze(levels);
+        let mut harness = spot();
+        harness.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
+        let frozen = harness.market.freeze(levels);
         let sides = [Side::Bids, Side::Asks].map(|side| proven_to(frozen.complete_to(side)));
         assert_eq!(sides.join(" | "), proven, "{levels} of {limit}");
     }
-    let mut desk = spot();
-    desk.load(&snapshot(10, &BIDS[..2], &[]).asked(Some(2)), 1);
-    desk.feed(&diff(11, 11).with(&BIDS[2..], &[]), 2);
+    let mut harness = spot();
+    harness.load(&snapshot(10, &BIDS[..2], &[]).asked(Some(2)), 1);
+    harness.feed(&diff(11, 11).with(&BIDS[2..], &[]), 2);
     for (levels, proven) in [(1, "99"), (2, "98"), (3, "98"), (9, "98")] {
-        let frozen = desk.market.freeze(levels);
+        let frozen = harness.market.freeze(levels);
         assert_eq!(proven_to(frozen.complete_to(Side::Bids)), proven);
         assert_eq!(frozen.complete(), levels <= 2, "{levels}");
     }
@@ -357,17 +369,17 @@ fn a_flight_log_tells_the_whole_book() {
 
 #[test]
 fn a_book_was_last_proven_by_a_snapshot_or_by_a_diff_whichever_came_later() {
-    let mut desk = spot();
-    assert_eq!(desk.market.confirmed_ns(), None);
-    desk.load(&snapshot(10, BIDS, ASKS), 5);
-    assert_eq!(desk.market.confirmed_ns(), Some(5));
-    desk.feed(&diff(11, 12), 9);
-    assert_eq!(desk.market.confirmed_ns(), Some(9));
-    assert!(desk.market.begin_refresh());
-    desk.refresh(&snapshot(12, BIDS, ASKS), 20);
-    assert_eq!(desk.market.confirmed_ns(), Some(20));
-    desk.feed(&diff(13, 13), 21);
-    assert_eq!(desk.market.confirmed_ns(), Some(21));
+    let mut harness = spot();
+    assert_eq!(harness.market.confirmed_ns(), None);
+    harness.load(&snapshot(10, BIDS, ASKS), 5);
+    assert_eq!(harness.market.confirmed_ns(), Some(5));
+    harness.feed(&diff(11, 12), 9);
+    assert_eq!(harness.market.confirmed_ns(), Some(9));
+    assert!(harness.market.begin_refresh());
+    harness.refresh(&snapshot(12, BIDS, ASKS), 20);
+    assert_eq!(harness.market.confirmed_ns(), Some(20));
+    harness.feed(&diff(13, 13), 21);
+    assert_eq!(harness.market.confirmed_ns(), Some(21));
 }
 
 #[test]
@@ -376,9 +388,9 @@ fn the_bytes_of_a_market_are_those_of_both_sides_of_its_buffer_and_its_own() {
     let many: Vec<_> = many.iter().map(|price| (price.as_str(), "1")).collect();
     let falling: Vec<_> = many.iter().rev().copied().collect();
     let bytes = |bids: Levels, asks: Levels| {
-        let mut desk = spot();
-        desk.load(&snapshot(10, bids, asks), 1);
-        desk.market.memory_bytes()
+        let mut harness = spot();
+        harness.load(&snapshot(10, bids, asks), 1);
+        harness.market.memory_bytes()
     };
     let (few, both) = (bytes(&many[..1], &many[..1]), bytes(&falling, &many));
     let sides = [Side::Bids, Side::Asks].map(|side| Ladder::new(side).memory_bytes());

@@ -5,7 +5,7 @@ use depthcache_book::query::Reading;
 use depthcache_book::refresh::{RefreshOutcome, Tally};
 use depthcache_book::sequence::Continuity;
 
-use crate::desk::{Desk, Levels, chained, diff, futures, snapshot, spot};
+use crate::builders::{Levels, MarketHarness, chained, diff, futures, snapshot, spot};
 
 use RefreshOutcome::{Merged, NotLive, TooOld, Waiting};
 
@@ -13,8 +13,8 @@ const BIDS: Levels = &[("99", "1"), ("98", "2")];
 const ASKS: Levels = &[("101", "1"), ("102", "2")];
 
 /// What the last refresh found: `at 10: checked 4, differing 0, missing 0, extra 0`.
-fn found(desk: &Desk) -> String {
-    let Some(compared) = desk.market.compared() else {
+fn found(harness: &MarketHarness) -> String {
+    let Some(compared) = harness.market.compared() else {
         return "nothing".to_owned();
     };
     let Tally {
@@ -28,14 +28,14 @@ fn found(desk: &Desk) -> String {
 }
 
 /// Live at 15 after a refresh that began at 10.
-fn begun() -> Desk {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    assert!(desk.market.begin_refresh());
+fn begun() -> MarketHarness {
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    assert!(harness.market.begin_refresh());
     for id in 11..=15 {
         let next = diff(id, id).with(&[("98", &id.to_string())], &[]);
-        assert_eq!(desk.feed(&next, id), Outcome::Applied);
+        assert_eq!(harness.feed(&next, id), Outcome::Applied);
     }
-    desk
+    harness
 }
 
 #[test]
@@ -49,22 +49,25 @@ fn a_snapshot_is_merged_from_the_id_at_which_the_refresh_began_up_to_the_live_on
         (15, Merged),
         (16, Waiting),
     ] {
-        let mut desk = begun();
+        let mut harness = begun();
         let quantity = id.clamp(10, 15).to_string();
         let bids = [("99", "1"), ("98", quantity.as_str())];
         assert_eq!(
-            desk.refresh(&snapshot(id, &bids, ASKS), 50),
+            harness.refresh(&snapshot(id, &bids, ASKS), 50),
             outcome,
             "{id}"
         );
-        assert_eq!(desk.standing(), "synced since 2: ", "{id}");
-        assert_eq!(desk.book(), "99 x 1, 98 x 15 | 101 x 1, 102 x 2", "{id}");
+        assert_eq!(harness.status_info(), "synced since 2: ", "{id}");
+        assert_eq!(harness.book(), "99 x 1, 98 x 15 | 101 x 1, 102 x 2", "{id}");
         if outcome == Merged {
             let same = "at 15: checked 4, differing 0, missing 0, extra 0";
-            assert_eq!(found(&desk), same, "{id}");
-            assert_eq!(desk.causes(), "refreshed", "{id}");
+            assert_eq!(found(&harness), same, "{id}");
+            assert_eq!(harness.causes(), "refreshed", "{id}");
         } else {
-            assert_eq!((found(&desk), desk.causes()), ("nothing".into(), "".into()));
+            assert_eq!(
+                (found(&harness), harness.causes()),
+                ("nothing".into(), "".into())
+            );
         }
     }
 }
@@ -72,9 +75,13 @@ fn a_snapshot_is_merged_from_the_id_at_which_the_refresh_began_up_to_the_live_on
 #[test]
 fn without_a_diff_since_it_began_only_the_live_id_merges_at_once() {
     for (id, outcome) in [(9, TooOld), (10, Merged), (11, Waiting)] {
-        let mut desk = spot().synced_at(10, BIDS, ASKS);
-        desk.market.begin_refresh();
-        assert_eq!(desk.refresh(&snapshot(id, BIDS, ASKS), 50), outcome, "{id}");
+        let mut harness = spot().synced_at(10, BIDS, ASKS);
+        harness.market.begin_refresh();
+        assert_eq!(
+            harness.refresh(&snapshot(id, BIDS, ASKS), 50),
+            outcome,
+            "{id}"
+        );
     }
 }
 
@@ -89,50 +96,54 @@ fn futures_are_rolled_along_the_chain() {
         (30, Merged),
         (31, Waiting),
     ] {
-        let mut desk = futures().synced_at(10, &[], &[]);
-        desk.market.begin_refresh();
+        let mut harness = futures().synced_at(10, &[], &[]);
+        harness.market.begin_refresh();
         for (previous, first, last) in [(10, 15, 20), (20, 29, 30)] {
             let mark = [("50", "1")];
-            desk.feed(&chained(previous, first, last).with(&mark, &[]), 4);
+            harness.feed(&chained(previous, first, last).with(&mark, &[]), 4);
         }
         let shown: Levels = if id > 20 { &[("50", "1")] } else { &[] };
-        assert_eq!(desk.refresh(&snapshot(id, shown, &[]), 50), outcome, "{id}");
+        assert_eq!(
+            harness.refresh(&snapshot(id, shown, &[]), 50),
+            outcome,
+            "{id}"
+        );
         if outcome == Merged {
             let same = "at 30: checked 1, differing 0, missing 0, extra 0";
-            assert_eq!(found(&desk), same, "{id}");
+            assert_eq!(found(&harness), same, "{id}");
         }
     }
 }
 
 #[test]
 fn a_snapshot_ahead_waits_until_the_live_book_is_there() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    assert_eq!(desk.refresh(&snapshot(13, BIDS, ASKS), 50), Waiting);
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    assert_eq!(harness.refresh(&snapshot(13, BIDS, ASKS), 50), Waiting);
     for (id, merged) in [(11, false), (12, false), (13, true), (14, true)] {
-        assert_eq!(desk.feed(&diff(id, id), 50 + id), Outcome::Applied);
-        assert_eq!(desk.market.compared().is_some(), merged, "{id}");
+        assert_eq!(harness.feed(&diff(id, id), 50 + id), Outcome::Applied);
+        assert_eq!(harness.market.compared().is_some(), merged, "{id}");
     }
     assert_eq!(
-        found(&desk),
+        found(&harness),
         "at 13: checked 4, differing 0, missing 0, extra 0"
     );
-    assert_eq!(desk.market.take_change(1).unwrap().at_ns, 63);
-    assert_eq!(desk.market.counters().refreshes, 1);
+    assert_eq!(harness.market.take_change(1).unwrap().at_ns, 63);
+    assert_eq!(harness.market.counters().refreshes, 1);
 }
 
 #[test]
 fn a_snapshot_inside_the_ids_of_a_diff_is_rolled_to_its_end() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    assert_eq!(desk.refresh(&snapshot(12, BIDS, ASKS), 50), Waiting);
-    desk.feed(&diff(11, 14).with(&[("97", "5")], &[("103", "6")]), 51);
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    assert_eq!(harness.refresh(&snapshot(12, BIDS, ASKS), 50), Waiting);
+    harness.feed(&diff(11, 14).with(&[("97", "5")], &[("103", "6")]), 51);
     assert_eq!(
-        found(&desk),
+        found(&harness),
         "at 14: checked 6, differing 0, missing 0, extra 0"
     );
     assert_eq!(
-        desk.book(),
+        harness.book(),
         "99 x 1, 98 x 2, 97 x 5 | 101 x 1, 102 x 2, 103 x 6"
     );
 }
@@ -142,42 +153,42 @@ fn prices_that_were_wrong_are_right_again_and_counted_on_both_sides() {
     let held: Levels = &[("99", "1"), ("98", "2"), ("97", "3")];
     let true_bids: Levels = &[("99", "7"), ("98.5", "1"), ("97", "3")];
     let true_asks: Levels = &[("101", "1"), ("102", "9"), ("102.5", "1")];
-    let mut desk = spot().synced_at(10, held, ASKS);
-    desk.market.begin_refresh();
+    let mut harness = spot().synced_at(10, held, ASKS);
+    harness.market.begin_refresh();
     assert_eq!(
-        desk.refresh(&snapshot(10, true_bids, true_asks), 50),
+        harness.refresh(&snapshot(10, true_bids, true_asks), 50),
         Merged
     );
     assert_eq!(
-        found(&desk),
+        found(&harness),
         "at 10: checked 7, differing 2, missing 2, extra 1"
     );
     assert_eq!(
-        desk.book(),
+        harness.book(),
         "99.0 x 7, 98.5 x 1, 97.0 x 3 | 101.0 x 1, 102.0 x 9, 102.5 x 1"
     );
     assert_eq!(
-        desk.counts(),
+        harness.counts(),
         "applied 1, snapshots 1, refreshes 1, corrections 5"
     );
-    let change = desk.market.take_change(1).unwrap();
+    let change = harness.market.take_change(1).unwrap();
     assert_eq!(change.at_ns, 50);
 }
 
 #[test]
 fn only_a_synced_book_can_begin_to_refresh() {
     let nothing = || snapshot(10, &[], &[]);
-    let mut desk = spot();
-    assert!(!desk.market.begin_refresh());
-    assert_eq!(desk.refresh(&nothing(), 1), NotLive);
-    desk.load(&nothing().before_live(), 2);
-    assert!(!desk.market.begin_refresh());
-    desk.load(&nothing(), 3);
-    assert!(desk.market.begin_refresh());
-    assert_eq!(desk.refresh(&nothing(), 4), Merged);
-    assert_eq!(desk.refresh(&nothing(), 5), NotLive);
-    desk.market.resync("asked for", 6);
-    assert!(!desk.market.begin_refresh());
+    let mut harness = spot();
+    assert!(!harness.market.begin_refresh());
+    assert_eq!(harness.refresh(&nothing(), 1), NotLive);
+    harness.load(&nothing().before_live(), 2);
+    assert!(!harness.market.begin_refresh());
+    harness.load(&nothing(), 3);
+    assert!(harness.market.begin_refresh());
+    assert_eq!(harness.refresh(&nothing(), 4), Merged);
+    assert_eq!(harness.refresh(&nothing(), 5), NotLive);
+    harness.market.resync("asked for", 6);
+    assert!(!harness.market.begin_refresh());
 }
 
 #[test]
@@ -190,84 +201,85 @@ fn a_refresh_ends_with_whatever_ends_the_book_it_looks_after() {
         "a restart",
         "a snapshot",
     ] {
-        let mut desk = spot().synced_at(10, BIDS, ASKS);
-        desk.market.begin_refresh();
+        let mut harness = spot().synced_at(10, BIDS, ASKS);
+        harness.market.begin_refresh();
         match end {
-            "itself" => desk.market.end_refresh(),
-            "a gap" => assert_eq!(desk.feed(&diff(13, 13), 4), Outcome::Gap),
-            "a malformed frame" => desk.market.on_malformed("x", 4),
-            "a resync" => desk.market.resync("asked for", 4),
-            "a restart" => desk.market.restart("asked for", 4),
+            "itself" => harness.market.end_refresh(),
+            "a gap" => assert_eq!(harness.feed(&diff(13, 13), 4), Outcome::Gap),
+            "a malformed frame" => harness.market.on_malformed("x", 4),
+            "a resync" => harness.market.resync("asked for", 4),
+            "a restart" => harness.market.restart("asked for", 4),
             _ => assert_eq!(
-                desk.load(&snapshot(20, BIDS, ASKS), 4),
+                harness.load(&snapshot(20, BIDS, ASKS), 4),
                 SnapshotOutcome::Synced
             ),
         }
-        let late = desk.refresh(&snapshot(20, BIDS, ASKS), 50);
+        let late = harness.refresh(&snapshot(20, BIDS, ASKS), 50);
         assert_eq!(late, NotLive, "{end}");
     }
 }
 
 #[test]
 fn a_waiting_snapshot_is_forgotten_with_a_gap() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    assert_eq!(desk.refresh(&snapshot(13, &[], &[]), 4), Waiting);
-    desk.market.resync("asked for", 5);
-    desk.load(&snapshot(12, BIDS, ASKS), 6);
-    desk.feed(&diff(13, 13), 7);
-    assert_eq!(found(&desk), "nothing");
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    assert_eq!(harness.refresh(&snapshot(13, &[], &[]), 4), Waiting);
+    harness.market.resync("asked for", 5);
+    harness.load(&snapshot(12, BIDS, ASKS), 6);
+    harness.feed(&diff(13, 13), 7);
+    assert_eq!(found(&harness), "nothing");
 }
 
 #[test]
 fn an_old_diff_is_not_kept_for_a_refresh() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    assert_eq!(desk.feed(&diff(9, 10), 4), Outcome::Stale);
-    assert_eq!(desk.refresh(&snapshot(10, BIDS, ASKS), 5), Merged);
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    assert_eq!(harness.feed(&diff(9, 10), 4), Outcome::Stale);
+    assert_eq!(harness.refresh(&snapshot(10, BIDS, ASKS), 5), Merged);
 }
 
 #[test]
 fn a_refresh_keeps_as_much_as_the_buffer_holds_and_is_given_up_beyond_it() {
     let bytes = diff(11, 11).frame().len();
     for (room, outcome) in [(2 * bytes, Merged), (2 * bytes - 1, NotLive)] {
-        let mut desk = Desk::new(Continuity::Contiguous, room).synced_at(10, BIDS, ASKS);
-        desk.market.begin_refresh();
-        desk.feed(&diff(11, 11), 4);
-        desk.feed(&diff(12, 12), 5);
-        assert_eq!(desk.refresh(&snapshot(10, BIDS, ASKS), 6), outcome);
-        assert_eq!(desk.standing(), "synced since 2: ");
+        let mut harness =
+            MarketHarness::new(Continuity::Contiguous, room).synced_at(10, BIDS, ASKS);
+        harness.market.begin_refresh();
+        harness.feed(&diff(11, 11), 4);
+        harness.feed(&diff(12, 12), 5);
+        assert_eq!(harness.refresh(&snapshot(10, BIDS, ASKS), 6), outcome);
+        assert_eq!(harness.status_info(), "synced since 2: ");
     }
 }
 
 #[test]
 fn a_merge_may_cross_a_book_and_heal_it() {
     let crossing: Levels = &[("101.5", "1"), ("99", "1")];
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    desk.refresh(&snapshot(10, crossing, ASKS), 50);
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    harness.refresh(&snapshot(10, crossing, ASKS), 50);
     assert_eq!(
-        desk.standing(),
+        harness.status_info(),
         "crossed since 50: best bid 101.5 at or above best ask 101"
     );
-    assert_eq!(desk.causes(), "crossed, refreshed");
-    assert!(desk.market.begin_refresh());
-    desk.refresh(&snapshot(10, BIDS, ASKS), 60);
-    assert_eq!(desk.standing(), "synced since 60: ");
+    assert_eq!(harness.causes(), "crossed, refreshed");
+    assert!(harness.market.begin_refresh());
+    harness.refresh(&snapshot(10, BIDS, ASKS), 60);
+    assert_eq!(harness.status_info(), "synced since 60: ");
 }
 
 #[test]
 fn where_no_diff_comes_an_equal_futures_book_is_merged_whatever_its_id() {
-    let mut desk = futures().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    assert_eq!(desk.refresh(&snapshot(25, BIDS, ASKS), 4), Waiting);
-    assert!(desk.market.settle_refresh(50));
+    let mut harness = futures().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    assert_eq!(harness.refresh(&snapshot(25, BIDS, ASKS), 4), Waiting);
+    assert!(harness.market.settle_refresh(50));
     assert_eq!(
-        found(&desk),
+        found(&harness),
         "at 10: checked 4, differing 0, missing 0, extra 0"
     );
     assert_eq!(
-        (desk.id(), desk.causes()),
+        (harness.id(), harness.causes()),
         ("10".into(), "refreshed".into())
     );
 }
@@ -275,32 +287,32 @@ fn where_no_diff_comes_an_equal_futures_book_is_merged_whatever_its_id() {
 #[test]
 fn where_no_diff_comes_another_book_is_refused() {
     for (bids, asks) in [(&BIDS[..1], ASKS), (BIDS, &ASKS[..1])] {
-        let mut desk = futures().synced_at(10, BIDS, ASKS);
-        desk.market.begin_refresh();
-        assert_eq!(desk.refresh(&snapshot(25, bids, asks), 4), Waiting);
-        assert!(!desk.market.settle_refresh(50));
-        assert_eq!(found(&desk), "nothing");
-        assert_eq!(desk.book(), "99 x 1, 98 x 2 | 101 x 1, 102 x 2");
-        assert!(desk.market.settle_refresh(51), "it was dropped");
+        let mut harness = futures().synced_at(10, BIDS, ASKS);
+        harness.market.begin_refresh();
+        assert_eq!(harness.refresh(&snapshot(25, bids, asks), 4), Waiting);
+        assert!(!harness.market.settle_refresh(50));
+        assert_eq!(found(&harness), "nothing");
+        assert_eq!(harness.book(), "99 x 1, 98 x 2 | 101 x 1, 102 x 2");
+        assert!(harness.market.settle_refresh(51), "it was dropped");
     }
 }
 
 #[test]
 fn ids_of_a_symbol_alone_do_not_grow_without_a_change() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    desk.market.begin_refresh();
-    assert_eq!(desk.refresh(&snapshot(11, BIDS, ASKS), 4), Waiting);
-    assert!(!desk.market.settle_refresh(50));
-    assert_eq!(found(&desk), "nothing");
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    harness.market.begin_refresh();
+    assert_eq!(harness.refresh(&snapshot(11, BIDS, ASKS), 4), Waiting);
+    assert!(!harness.market.settle_refresh(50));
+    assert_eq!(found(&harness), "nothing");
 }
 
 #[test]
 fn where_no_snapshot_waits_there_is_nothing_to_settle() {
-    let mut desk = spot().synced_at(10, BIDS, ASKS);
-    assert!(desk.market.settle_refresh(50));
-    desk.market.begin_refresh();
-    assert!(desk.market.settle_refresh(51));
-    assert_eq!(found(&desk), "nothing");
+    let mut harness = spot().synced_at(10, BIDS, ASKS);
+    assert!(harness.market.settle_refresh(50));
+    harness.market.begin_refresh();
+    assert!(harness.market.settle_refresh(51));
+    assert_eq!(found(&harness), "nothing");
 }
 
 #[test]

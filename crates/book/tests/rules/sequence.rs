@@ -2,19 +2,19 @@
 
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::sequence::{
-    Continuity, Ids, RESET_AFTER_US, SnapshotTime, Verdict, judge, looks_reset,
+    Continuity, Ids, RESET_AFTER_US, SequenceCheck, SnapshotTime, check_sequence, looks_reset,
 };
 
-use crate::desk::{T, chained, diff, futures, spot};
+use crate::builders::{T, chained, diff, futures, spot};
 
 use Continuity::{Chained, Contiguous};
-use Verdict::{Gap, Next, Stale};
+use SequenceCheck::{Gap, Next, Stale};
 
 const HELD: i64 = 10;
 
 #[test]
 fn contiguous_ids_are_judged_alike_before_and_after_the_first_diff() {
-    for (first, last, verdict) in [
+    for (first, last, check) in [
         (9, 9, Stale),
         (1, 10, Stale),
         (10, 10, Stale),
@@ -27,8 +27,8 @@ fn contiguous_ids_are_judged_alike_before_and_after_the_first_diff() {
     ] {
         let ids = Ids::of(&diff(first, last).update(), Contiguous).unwrap();
         for confirmed in [false, true] {
-            let found = judge(Contiguous, HELD, ids, confirmed);
-            assert_eq!(found, verdict, "U={first} u={last} confirmed={confirmed}");
+            let found = check_sequence(Contiguous, HELD, ids, confirmed);
+            assert_eq!(found, check, "U={first} u={last} confirmed={confirmed}");
         }
     }
 }
@@ -48,7 +48,7 @@ fn chained_ids_bridge_a_snapshot_at_its_very_id_and_are_old_there_afterwards() {
         (12, 19, Gap, Gap),
     ] {
         let ids = Ids { follows, last };
-        let found = [false, true].map(|confirmed| judge(Chained, HELD, ids, confirmed));
+        let found = [false, true].map(|confirmed| check_sequence(Chained, HELD, ids, confirmed));
         assert_eq!(found, [at_first, afterwards], "pu={follows} u={last}");
     }
 }
@@ -66,7 +66,7 @@ fn contiguous_verdicts_say_which_updates_a_book_lacks() {
                     (true, false) => Next,
                 };
                 let ids = Ids::of(&diff(first, last).update(), Contiguous).unwrap();
-                let found = judge(Contiguous, held, ids, true);
+                let found = check_sequence(Contiguous, held, ids, true);
                 assert_eq!(found, meant, "held {held}, {first} to {last}");
             }
         }
@@ -89,13 +89,13 @@ fn a_chain_is_followed_from_a_snapshot_of_any_id_and_every_lost_diff_is_a_gap() 
         let needed = CHAIN.iter().position(|(_, _, last)| *last >= snapshot_id);
         let needed = needed.unwrap();
         for lost in 0..=CHAIN.len() {
-            let mut desk = futures();
-            desk.load(&crate::desk::snapshot(snapshot_id, &[], &[]), 1);
+            let mut harness = futures();
+            harness.load(&crate::builders::snapshot(snapshot_id, &[], &[]), 1);
             for (number, (follows, first, last)) in CHAIN.into_iter().enumerate() {
                 if number == lost {
                     continue;
                 }
-                let outcome = desk.feed(&chained(follows, first, last), 2);
+                let outcome = harness.feed(&chained(follows, first, last), 2);
                 let ended_there = lost < needed || lost >= number;
                 // A diff that ends at the snapshot's id holds nothing new: its loss is none.
                 let nothing_lost = lost == needed && CHAIN[needed].2 == snapshot_id;
@@ -148,7 +148,7 @@ fn old_ids_more_than_five_seconds_later_look_like_a_reset() {
 
 #[test]
 fn an_old_diff_five_seconds_after_the_last_is_a_duplicate_and_a_microsecond_later_a_reset() {
-    for (later_us, outcome, standing, counts) in [
+    for (later_us, outcome, status_info, counts) in [
         (
             5_000_000,
             Outcome::Stale,
@@ -162,38 +162,41 @@ fn an_old_diff_five_seconds_after_the_last_is_a_duplicate_and_a_microsecond_late
             "applied 1, stale 1, resets 1, snapshots 1",
         ),
     ] {
-        let mut desk = spot().synced_at(10, &[], &[]);
+        let mut harness = spot().synced_at(10, &[], &[]);
         let old = diff(5, 5).made_at(T + later_us);
-        assert_eq!(desk.feed(&old, 50), outcome);
+        assert_eq!(harness.feed(&old, 50), outcome);
         assert_eq!(
-            (desk.standing(), desk.counts()),
-            (standing.into(), counts.into())
+            (harness.status_info(), harness.counts()),
+            (status_info.into(), counts.into())
         );
     }
 }
 
 #[test]
 fn the_first_diff_of_ids_that_began_anew_is_kept_for_the_next_snapshot() {
-    let mut desk = spot().synced_at(10, &[("99", "1")], &[]);
+    let mut harness = spot().synced_at(10, &[("99", "1")], &[]);
     let anew = diff(3, 4).made_at(T + 5_000_001);
-    desk.feed(&anew.with(&[("98", "2")], &[]), 50);
-    let newer = crate::desk::snapshot(2, &[("97", "3")], &[]);
-    assert_eq!(desk.load(&newer, 51), SnapshotOutcome::Synced);
+    harness.feed(&anew.with(&[("98", "2")], &[]), 50);
+    let newer = crate::builders::snapshot(2, &[("97", "3")], &[]);
+    assert_eq!(harness.load(&newer, 51), SnapshotOutcome::Synced);
     assert_eq!(
-        (desk.id(), desk.book()),
+        (harness.id(), harness.book()),
         ("4".into(), "98 x 2, 97 x 3 | ".into())
     );
 }
 
 #[test]
 fn without_the_time_of_the_snapshot_old_diffs_are_no_reset_however_far_they_are_apart() {
-    let mut desk = spot();
-    desk.load(&crate::desk::snapshot(10, &[], &[]), 1);
+    let mut harness = spot();
+    harness.load(&crate::builders::snapshot(10, &[], &[]), 1);
     for event_us in [0, T, T + 5_000_001, T + 3_600_000_000] {
-        assert_eq!(desk.feed(&diff(5, 5).made_at(event_us), 2), Outcome::Stale);
+        assert_eq!(
+            harness.feed(&diff(5, 5).made_at(event_us), 2),
+            Outcome::Stale
+        );
     }
-    assert_eq!(desk.feed(&diff(6, 11).made_at(T), 3), Outcome::Applied);
-    assert_eq!(desk.counts(), "applied 1, stale 4, snapshots 1");
+    assert_eq!(harness.feed(&diff(6, 11).made_at(T), 3), Outcome::Applied);
+    assert_eq!(harness.counts(), "applied 1, stale 4, snapshots 1");
 }
 
 #[test]
@@ -203,15 +206,15 @@ fn with_it_an_old_diff_clearly_after_the_snapshot_is_one() {
         (5_000_000, Outcome::Stale),
         (5_000_001, Outcome::Gap),
     ] {
-        let mut desk = spot();
+        let mut harness = spot();
         let made = SnapshotTime {
             earliest_us: 0,
             latest_us: T,
         };
-        let dated = crate::desk::snapshot(10, &[], &[]).made(made);
-        desk.load(&dated, 1);
+        let dated = crate::builders::snapshot(10, &[], &[]).made(made);
+        harness.load(&dated, 1);
         assert_eq!(
-            desk.feed(&diff(5, 5).made_at(T + later_us), 2),
+            harness.feed(&diff(5, 5).made_at(T + later_us), 2),
             outcome,
             "{later_us}"
         );
@@ -220,16 +223,16 @@ fn with_it_an_old_diff_clearly_after_the_snapshot_is_one() {
 
 #[test]
 fn a_time_that_is_known_later_counts_as_one_that_was_known_at_once() {
-    let mut desk = spot();
-    desk.load(&crate::desk::snapshot(10, &[], &[]), 1);
+    let mut harness = spot();
+    harness.load(&crate::builders::snapshot(10, &[], &[]), 1);
     let old = diff(5, 5).made_at(T + 5_000_001);
-    assert_eq!(desk.feed(&old, 2), Outcome::Stale);
+    assert_eq!(harness.feed(&old, 2), Outcome::Stale);
     let made = SnapshotTime {
         earliest_us: T,
         latest_us: T,
     };
-    desk.market.date_snapshot(made);
-    assert_eq!(desk.feed(&old, 3), Outcome::Gap);
+    harness.market.date_snapshot(made);
+    assert_eq!(harness.feed(&old, 3), Outcome::Gap);
 }
 
 #[test]
@@ -243,11 +246,13 @@ fn a_snapshot_with_a_lower_id_is_old_or_ids_began_anew() {
         (Some(at(T + 5_000_000)), SnapshotOutcome::TooOld, "10"),
         (Some(at(T + 5_000_001)), SnapshotOutcome::Synced, "7"),
     ] {
-        let mut desk = spot().synced_at(10, &[], &[]);
-        let lower = crate::desk::snapshot(7, &[], &[]);
-        let lower = made.map_or(lower, |made| crate::desk::snapshot(7, &[], &[]).made(made));
+        let mut harness = spot().synced_at(10, &[], &[]);
+        let lower = crate::builders::snapshot(7, &[], &[]);
+        let lower = made.map_or(lower, |made| {
+            crate::builders::snapshot(7, &[], &[]).made(made)
+        });
         assert_eq!(
-            (desk.load(&lower, 5), desk.id()),
+            (harness.load(&lower, 5), harness.id()),
             (outcome, id.into()),
             "{made:?}"
         );
@@ -256,38 +261,38 @@ fn a_snapshot_with_a_lower_id_is_old_or_ids_began_anew() {
 
 #[test]
 fn a_snapshot_forgets_the_base_of_the_book_before_it() {
-    let mut desk = spot().synced_at(10, &[], &[]);
-    desk.load(&crate::desk::snapshot(20, &[], &[]), 4);
+    let mut harness = spot().synced_at(10, &[], &[]);
+    harness.load(&crate::builders::snapshot(20, &[], &[]), 4);
     let old = diff(15, 15).made_at(T + 60_000_000);
-    assert_eq!(desk.feed(&old, 5), Outcome::Stale);
+    assert_eq!(harness.feed(&old, 5), Outcome::Stale);
 }
 
 #[test]
 fn a_diff_without_a_time_leaves_the_base_and_takes_the_event_time() {
     use depthcache_book::query::Reading;
-    let mut desk = spot().synced_at(10, &[], &[]);
-    assert_eq!(desk.market.event_time_us(), Some(T));
-    assert_eq!(desk.feed(&diff(11, 11).made_at(0), 4), Outcome::Applied);
-    assert_eq!(desk.market.event_time_us(), None);
+    let mut harness = spot().synced_at(10, &[], &[]);
+    assert_eq!(harness.market.event_time_us(), Some(T));
+    assert_eq!(harness.feed(&diff(11, 11).made_at(0), 4), Outcome::Applied);
+    assert_eq!(harness.market.event_time_us(), None);
     let old = diff(5, 5).made_at(T + 5_000_001);
-    assert_eq!(desk.feed(&old, 5), Outcome::Gap);
+    assert_eq!(harness.feed(&old, 5), Outcome::Gap);
 }
 
 /// Feed what was kept, then the last one; whether that began the ids anew.
 fn begins_anew(kept: &[(i64, i64)], (last, event_us): (i64, i64)) -> bool {
-    let mut desk = spot();
+    let mut harness = spot();
     for (id, event_us) in kept {
-        desk.feed(&diff(*id, *id).made_at(*event_us), 1);
+        harness.feed(&diff(*id, *id).made_at(*event_us), 1);
     }
-    assert_eq!(desk.counts(), "");
-    desk.causes();
-    desk.feed(&diff(last, last).made_at(event_us), 2);
-    let anew = desk.causes() == "reset";
-    assert_eq!(desk.counts(), if anew { "resets 1" } else { "" });
+    assert_eq!(harness.counts(), "");
+    harness.causes();
+    harness.feed(&diff(last, last).made_at(event_us), 2);
+    let anew = harness.causes() == "reset";
+    assert_eq!(harness.counts(), if anew { "resets 1" } else { "" });
     if anew {
         // What was kept before is of no use: the newest diff alone decides about a snapshot.
-        desk.load(&crate::desk::snapshot(last - 1, &[], &[]), 3);
-        assert_eq!(desk.id(), last.to_string());
+        harness.load(&crate::builders::snapshot(last - 1, &[], &[]), 3);
+        assert_eq!(harness.id(), last.to_string());
     }
     anew
 }
@@ -314,9 +319,9 @@ fn ids_that_begin_anew_while_a_book_waits_drop_what_was_kept_before() {
 
 #[test]
 fn a_restart_forgets_when_ids_could_begin_anew() {
-    let mut desk = spot();
-    desk.feed(&diff(20, 20), 1);
-    desk.market.restart("a new connection", 2);
-    desk.feed(&diff(15, 15).made_at(T + 60_000_000), 3);
-    assert_eq!(desk.counts(), "");
+    let mut harness = spot();
+    harness.feed(&diff(20, 20), 1);
+    harness.market.restart("a new connection", 2);
+    harness.feed(&diff(15, 15).made_at(T + 60_000_000), 3);
+    assert_eq!(harness.counts(), "");
 }

@@ -1,68 +1,68 @@
 //! The state machine: every state meets every event.
 
-use depthcache_book::condition::{Condition, Status};
 use depthcache_book::outcome::Outcome;
 use depthcache_book::query::Reading;
 use depthcache_book::sequence::Continuity;
+use depthcache_book::status::{Condition, Status};
 
-use crate::desk::{Desk, T, chained, diff, futures, rows, snapshot, spot};
+use crate::builders::{MarketHarness, T, chained, diff, futures, rows, snapshot, spot};
 
 /// A market in a state of that name; what led there has been told.
 ///
 /// Whatever was installed or applied holds id 10, what is kept is the diff 12 to 12.
-pub fn in_state(state: &str) -> Desk {
-    let mut desk = spot();
+pub fn in_state(state: &str) -> MarketHarness {
+    let mut harness = spot();
     match state {
         "empty" => {}
         "waiting" => {
-            desk.feed(&diff(12, 12), 1);
+            harness.feed(&diff(12, 12), 1);
         }
         "bridging" => {
-            desk.load(&snapshot(10, &[], &[]).before_live(), 2);
+            harness.load(&snapshot(10, &[], &[]).before_live(), 2);
         }
         "unconfirmed" => {
-            desk.load(&snapshot(10, &[], &[]), 2);
+            harness.load(&snapshot(10, &[], &[]), 2);
         }
-        "synced" => desk = desk.synced_at(10, &[], &[]),
+        "synced" => harness = harness.synced_at(10, &[], &[]),
         "crossed" => {
-            desk = desk.synced_at(9, &[("99", "1")], &[("101", "1")]);
-            desk.feed(&diff(10, 10).with(&[("101", "1")], &[]), 4);
+            harness = harness.synced_at(9, &[("99", "1")], &[("101", "1")]);
+            harness.feed(&diff(10, 10).with(&[("101", "1")], &[]), 4);
         }
         "broken" => {
-            desk = desk.synced_at(10, &[], &[]);
-            desk.feed(&diff(12, 12), 4);
+            harness = harness.synced_at(10, &[], &[]);
+            harness.feed(&diff(12, 12), 4);
         }
         other => panic!("no such state: {other}"),
     }
-    desk.causes();
-    desk
+    harness.causes();
+    harness
 }
 
 /// Let an event of that name happen at 50; what was answered.
-fn happens(desk: &mut Desk, event: &str) -> &'static str {
-    let fed = |desk: &mut Desk, diff| desk.feed(&diff, 50).as_str();
+fn happens(harness: &mut MarketHarness, event: &str) -> &'static str {
+    let fed = |harness: &mut MarketHarness, diff| harness.feed(&diff, 50).as_str();
     match event {
-        "next" => fed(desk, diff(11, 12)),
-        "old" => fed(desk, diff(9, 10)),
-        "gap" => fed(desk, diff(13, 14)),
-        "reset" => fed(desk, diff(5, 5).made_at(T + 5_000_001)),
+        "next" => fed(harness, diff(11, 12)),
+        "old" => fed(harness, diff(9, 10)),
+        "gap" => fed(harness, diff(13, 14)),
+        "reset" => fed(harness, diff(5, 5).made_at(T + 5_000_001)),
         "malformed" => {
-            desk.market.on_malformed("no key", 50);
+            harness.market.on_malformed("no key", 50);
             ""
         }
         "resync" => {
-            desk.market.resync("asked for", 50);
+            harness.market.resync("asked for", 50);
             ""
         }
         "restart" => {
-            desk.market.restart("a new connection", 50);
+            harness.market.restart("a new connection", 50);
             ""
         }
-        "snapshot" => desk.load(&snapshot(20, &[], &[]), 50).as_str(),
-        "early snapshot" => desk
+        "snapshot" => harness.load(&snapshot(20, &[], &[]), 50).as_str(),
+        "early snapshot" => harness
             .load(&snapshot(20, &[], &[]).before_live(), 50)
             .as_str(),
-        "old snapshot" => desk.load(&snapshot(10, &[], &[]), 50).as_str(),
+        "old snapshot" => harness.load(&snapshot(10, &[], &[]), 50).as_str(),
         other => panic!("no such event: {other}"),
     }
 }
@@ -151,18 +151,18 @@ broken      | old snapshot   | too_old  | buffering since 4: a gap: the book hol
 fn every_state_meets_every_event() {
     let rows = rows::<7>(TABLE);
     assert_eq!(rows.len(), 70);
-    for [state, event, answer, standing, id, causes, counted] in rows {
-        let mut desk = in_state(state);
-        let before = desk.market.counters().named();
-        let answered = happens(&mut desk, event);
+    for [state, event, answer, status_info, id, causes, counted] in rows {
+        let mut harness = in_state(state);
+        let before = harness.market.counters().named();
+        let answered = happens(&mut harness, event);
         let what = format!("{state}, {event}");
         assert_eq!(answered, answer, "{what}");
-        assert_eq!(desk.standing().trim_end(), standing, "{what}");
-        assert_eq!(desk.id(), id, "{what}");
-        assert_eq!(desk.causes(), causes, "{what}");
+        assert_eq!(harness.status_info().trim_end(), status_info, "{what}");
+        assert_eq!(harness.id(), id, "{what}");
+        assert_eq!(harness.causes(), causes, "{what}");
         let more: Vec<_> = before
             .iter()
-            .zip(desk.market.counters().named())
+            .zip(harness.market.counters().named())
             .filter(|(old, new)| old.1 != new.1)
             .map(|(old, new)| {
                 assert_eq!(new.1, old.1 + 1, "{what}");
@@ -175,16 +175,16 @@ fn every_state_meets_every_event() {
 
 #[test]
 fn the_first_diff_is_told_once_until_a_restart() {
-    let mut desk = spot();
-    desk.feed(&diff(1, 1), 1);
-    assert_eq!(desk.causes(), "first_data");
-    desk.feed(&diff(2, 2), 2);
-    desk.market.resync("asked for", 3);
-    desk.feed(&diff(3, 3), 4);
-    assert_eq!(desk.causes(), "");
-    desk.market.restart("a new connection", 5);
-    desk.feed(&diff(4, 4), 6);
-    assert_eq!(desk.causes(), "first_data");
+    let mut harness = spot();
+    harness.feed(&diff(1, 1), 1);
+    assert_eq!(harness.causes(), "first_data");
+    harness.feed(&diff(2, 2), 2);
+    harness.market.resync("asked for", 3);
+    harness.feed(&diff(3, 3), 4);
+    assert_eq!(harness.causes(), "");
+    harness.market.restart("a new connection", 5);
+    harness.feed(&diff(4, 4), 6);
+    assert_eq!(harness.causes(), "first_data");
 }
 
 #[test]
@@ -204,65 +204,69 @@ fn unconfirmed_is_a_synced_book_before_its_first_diff() {
 
 #[test]
 fn futures_follow_the_chain_and_not_the_ids_between() {
-    let mut desk = futures().synced_at(10, &[], &[]);
-    assert_eq!(desk.market.continuity(), Continuity::Chained);
-    assert_eq!(desk.feed(&chained(10, 90, 99), 4), Outcome::Applied);
-    assert_eq!(desk.feed(&chained(100, 101, 102), 5), Outcome::Gap);
+    let mut harness = futures().synced_at(10, &[], &[]);
+    assert_eq!(harness.market.continuity(), Continuity::Chained);
+    assert_eq!(harness.feed(&chained(10, 90, 99), 4), Outcome::Applied);
+    assert_eq!(harness.feed(&chained(100, 101, 102), 5), Outcome::Gap);
     assert_eq!(
-        desk.standing(),
+        harness.status_info(),
         "buffering since 5: a gap: the book holds 99, the next diff follows 100"
     );
 }
 
 #[test]
 fn a_change_is_listed_once_until_it_is_taken() {
-    let mut desk = spot();
-    assert!(!desk.market.is_to_be_listed());
-    desk.feed(&diff(1, 1), 7);
-    assert!(desk.market.is_to_be_listed());
-    assert!(!desk.market.is_to_be_listed());
-    desk.load(&snapshot(1, &[], &[]), 8);
-    assert!(!desk.market.is_to_be_listed());
-    let change = desk.market.take_change(42).unwrap();
+    let mut harness = spot();
+    assert!(!harness.market.mark_pending());
+    harness.feed(&diff(1, 1), 7);
+    assert!(harness.market.mark_pending());
+    assert!(!harness.market.mark_pending());
+    harness.load(&snapshot(1, &[], &[]), 8);
+    assert!(!harness.market.mark_pending());
+    let change = harness.market.take_change(42).unwrap();
     assert_eq!((change.market, change.at_ns), (42, 8));
     assert_eq!(change.status, Status::Synced);
     assert_eq!(
         change.reason,
         "from a snapshot, not confirmed by a diff yet"
     );
-    assert_eq!(desk.market.take_change(42), None);
-    assert!(!desk.market.is_to_be_listed());
-    desk.feed(&diff(2, 2), 9);
-    assert!(desk.market.is_to_be_listed());
+    assert_eq!(harness.market.take_change(42), None);
+    assert!(!harness.market.mark_pending());
+    harness.feed(&diff(2, 2), 9);
+    assert!(harness.market.mark_pending());
 }
 
 #[test]
 fn a_change_tells_the_native_state_whatever_condition_lies_over_it() {
-    let mut desk = in_state("crossed");
+    let mut harness = in_state("crossed");
     let halted = Some(Condition::Halted);
-    desk.market.set_condition(halted, "the exchange says so", 5);
-    desk.market.on_malformed("no key", 6);
-    let change = desk.market.take_change(1).unwrap();
+    harness
+        .market
+        .set_condition(halted, "the exchange says so", 5);
+    harness.market.on_malformed("no key", 6);
+    let change = harness.market.take_change(1).unwrap();
     assert_eq!(change.status, Status::Buffering);
-    let mut desk = in_state("crossed");
-    desk.market.set_condition(halted, "the exchange says so", 5);
-    desk.feed(&diff(11, 11).with(&[("101", "0")], &[]), 6);
-    desk.feed(&diff(12, 12).with(&[("102", "1")], &[]), 7);
-    let change = desk.market.take_change(1).unwrap();
+    let mut harness = in_state("crossed");
+    harness
+        .market
+        .set_condition(halted, "the exchange says so", 5);
+    harness.feed(&diff(11, 11).with(&[("101", "0")], &[]), 6);
+    harness.feed(&diff(12, 12).with(&[("102", "1")], &[]), 7);
+    let change = harness.market.take_change(1).unwrap();
     assert_eq!(change.status, Status::Crossed);
     assert_eq!(change.reason, "best bid 102 at or above best ask 101");
 }
 
 #[test]
 fn a_market_without_a_symbol_takes_the_name_of_the_first_diff() {
-    let mut desk = spot();
-    assert!(desk.market.accepts("BTCUSDT"));
-    assert!(!desk.market.accepts("ETHUSDT"));
-    let terms = depthcache_book::market::Terms {
+    let mut harness = spot();
+    assert!(harness.market.accepts("BTCUSDT"));
+    assert!(!harness.market.accepts("ETHUSDT"));
+    let config = depthcache_book::market::MarketConfig {
         continuity: Continuity::Contiguous,
         buffer_bytes: 100,
     };
-    let mut nameless = depthcache_book::market::Market::new("binance.us", None, terms);
+    let mut nameless = depthcache_book::market::Market::new("binance.us", None, config);
     assert_eq!(
         (nameless.exchange(), nameless.symbol()),
         ("binance.us", None)
@@ -274,18 +278,18 @@ fn a_market_without_a_symbol_takes_the_name_of_the_first_diff() {
 
 #[test]
 fn lateness_is_the_exchange_time_of_the_receipt_less_the_event_time() {
-    let mut desk = spot().synced_at(10, &[], &[]);
-    desk.feed(&diff(11, 11), 1_000);
-    assert_eq!(desk.market.delays().sum_us, 0);
-    desk.market.set_clock_offset(Some(T * 1_000 - 5_000));
-    desk.feed(&diff(12, 12), 5_000 + 40_000);
-    desk.feed(&diff(13, 13).made_at(T + 3), 5_000 + 13_000);
-    desk.feed(&diff(14, 14).made_at(0), 99_000_000);
-    assert_eq!(desk.market.delays().sum_us, 40 + 10);
-    let counts = desk.market.delays().counts;
+    let mut harness = spot().synced_at(10, &[], &[]);
+    harness.feed(&diff(11, 11), 1_000);
+    assert_eq!(harness.market.delays().sum_us, 0);
+    harness.market.set_clock_offset(Some(T * 1_000 - 5_000));
+    harness.feed(&diff(12, 12), 5_000 + 40_000);
+    harness.feed(&diff(13, 13).made_at(T + 3), 5_000 + 13_000);
+    harness.feed(&diff(14, 14).made_at(0), 99_000_000);
+    assert_eq!(harness.market.delays().sum_us, 40 + 10);
+    let counts = harness.market.delays().counts;
     assert_eq!((counts[4], counts[6]), (1, 1));
     assert_eq!(counts.iter().sum::<u64>(), 2);
-    desk.market.set_clock_offset(None);
-    desk.feed(&diff(15, 15), 99_000_000);
-    assert_eq!(desk.market.delays().sum_us, 50);
+    harness.market.set_clock_offset(None);
+    harness.feed(&diff(15, 15), 99_000_000);
+    assert_eq!(harness.market.delays().sum_us, 50);
 }

@@ -87,7 +87,7 @@ pub struct Depth {
 
 /// What a frame is: malformed, something else, or a diff.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decoded {
     Malformed,
     Other,
     Depth(Depth),
@@ -120,9 +120,9 @@ pub fn nesting(bytes: &[u8]) -> usize {
 }
 
 /// Judge a frame.
-pub fn frame(bytes: &[u8]) -> Verdict {
+pub fn frame(bytes: &[u8]) -> Decoded {
     let Ok(Json::Object(top)) = serde_json::from_slice(bytes) else {
-        return Verdict::Malformed;
+        return Decoded::Malformed;
     };
     let last = |name: &str| {
         top.iter()
@@ -136,14 +136,14 @@ pub fn frame(bytes: &[u8]) -> Verdict {
             if kind == "depth" || kind.starts_with("depth@") {
                 diff(&data, Some(stream))
             } else {
-                Verdict::Other
+                Decoded::Other
             }
         }
         _ => diff(&top, None),
     }
 }
 
-fn diff(keys: &[(String, Json)], stream: Option<String>) -> Verdict {
+fn diff(keys: &[(String, Json)], stream: Option<String>) -> Decoded {
     let all = |name: &str| {
         keys.iter()
             .filter(|(key, _)| key == name)
@@ -151,7 +151,7 @@ fn diff(keys: &[(String, Json)], stream: Option<String>) -> Verdict {
             .collect::<Vec<_>>()
     };
     if !matches!(all("e").last(), Some(Json::Text(kind)) if kind == "depthUpdate") {
-        return Verdict::Other;
+        return Decoded::Other;
     }
     let read = || {
         for name in ["e", "E", "T", "s", "U", "u", "pu", "b", "a"] {
@@ -183,13 +183,13 @@ fn diff(keys: &[(String, Json)], stream: Option<String>) -> Verdict {
             asks: side(&one("a")?)?,
         })
     };
-    read().map_or(Verdict::Malformed, Verdict::Depth)
+    read().map_or(Decoded::Malformed, Decoded::Depth)
 }
 
 /// Judge a snapshot.
-pub fn snapshot(bytes: &[u8]) -> Verdict {
+pub fn snapshot(bytes: &[u8]) -> Decoded {
     let Ok(Json::Object(keys)) = serde_json::from_slice(bytes) else {
-        return Verdict::Malformed;
+        return Decoded::Malformed;
     };
     let read = || {
         let one = |name: &str| {
@@ -219,7 +219,7 @@ pub fn snapshot(bytes: &[u8]) -> Verdict {
             asks: side(&one("asks")?)?,
         })
     };
-    read().map_or(Verdict::Malformed, Verdict::Depth)
+    read().map_or(Decoded::Malformed, Decoded::Depth)
 }
 
 fn time(value: Option<Json>) -> Option<i64> {

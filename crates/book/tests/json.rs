@@ -1,16 +1,16 @@
 //! The scanner against an independent oracle, and the cases that have names.
 
-#[path = "support/dice.rs"]
-mod dice;
-#[path = "support/judge.rs"]
-mod judge;
+#[path = "support/differential.rs"]
+mod differential;
+#[path = "support/generator.rs"]
+mod generator;
 #[path = "support/oracle.rs"]
 mod oracle;
 
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
 use depthcache_book::scan::{self, Body, Malformed};
-use dice::Dice;
-use judge::{check_frame, check_snapshot};
+use differential::{check_frame, check_snapshot};
+use generator::Generator;
 
 const ROUNDS: u64 = 60_000;
 
@@ -28,25 +28,25 @@ fn raw(bids: &str) -> String {
 #[test]
 fn generated_frames_are_judged_as_the_oracle_judges_them() {
     for seed in 1..=ROUNDS {
-        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        check_frame(&dice.frame());
-        check_snapshot(&dice.snapshot());
+        let mut generator = Generator(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        check_frame(&generator.frame());
+        check_snapshot(&generator.snapshot());
     }
 }
 
 #[test]
 fn spoiled_frames_are_judged_as_the_oracle_judges_them() {
     for seed in 1..=ROUNDS {
-        let mut dice = Dice(seed.wrapping_mul(0xD134_2543_DE82_EF95) | 1);
+        let mut generator = Generator(seed.wrapping_mul(0xD134_2543_DE82_EF95) | 1);
         let mut frame = if seed % 3 == 0 {
             SPOT.to_vec()
         } else {
-            dice.frame()
+            generator.frame()
         };
-        dice.spoil(&mut frame);
+        generator.spoil(&mut frame);
         check_frame(&frame);
-        let mut snapshot = dice.snapshot();
-        dice.spoil(&mut snapshot);
+        let mut snapshot = generator.snapshot();
+        generator.spoil(&mut snapshot);
         check_snapshot(&snapshot);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::json::Reader;
+use super::reader::Reader;
 use super::{
     KEY_ASKS, KEY_BIDS, KEY_EVENT, KEY_EVENT_TIME, KEY_FIRST, KEY_LAST, KEY_PREVIOUS, KEY_SYMBOL,
     KEY_TRANSACTION_TIME, Scanned, Seen, finish, is_diff_stream, levels, microseconds, payload,

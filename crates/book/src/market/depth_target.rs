@@ -6,45 +6,45 @@ use super::Market;
 use crate::ladder::Ladder;
 use crate::query::CompleteTo;
 
-/// How deep a book has to be: before `set_enough` no depth is enough.
+/// How deep a book has to be: before `set_depth_target` no depth is enough.
 #[derive(Debug)]
-pub(super) struct Deep {
+pub(super) struct DepthTarget {
     /// The most levels a side that a reader asked for.
-    asked: AtomicUsize,
+    requested: AtomicUsize,
     /// So many complete levels a side are enough …
     enough: usize,
     /// … while readers ask for at most so many.
-    known: usize,
+    considered: usize,
 }
 
-impl Default for Deep {
+impl Default for DepthTarget {
     fn default() -> Self {
-        Deep {
-            asked: AtomicUsize::new(0),
+        DepthTarget {
+            requested: AtomicUsize::new(0),
             enough: usize::MAX,
-            known: 0,
+            considered: 0,
         }
     }
 }
 
 impl Market {
     /// The most levels a side that a reader asked for; who asks for all asks for none in particular.
-    pub fn depth_asked(&self) -> usize {
-        self.deep.asked.load(Ordering::Relaxed)
+    pub fn depth_requested(&self) -> usize {
+        self.depth_target.requested.load(Ordering::Relaxed)
     }
 
-    /// So many complete levels a side are enough while readers ask for at most `asked`; without it no
+    /// So many complete levels a side are enough while readers ask for at most `requested`; without it no
     /// number is.
-    pub fn set_enough(&mut self, levels: usize, asked: usize) {
-        (self.deep.enough, self.deep.known) = (levels, asked);
+    pub fn set_depth_target(&mut self, levels: usize, requested: usize) {
+        (self.depth_target.enough, self.depth_target.considered) = (levels, requested);
     }
 
     /// Whether a side has fewer complete levels than are enough, or that has to be thought over because
     /// readers ask for more.
     pub fn is_shallow(&self) -> bool {
-        let enough = self.deep.enough;
+        let enough = self.depth_target.enough;
         let is_enough = self.bids.is_complete(enough) && self.asks.is_complete(enough);
-        !is_enough || self.depth_asked() > self.deep.known
+        !is_enough || self.depth_requested() > self.depth_target.considered
     }
 
     /// The fewest levels that a side has inside its complete range; None where both sides are whole.
@@ -57,9 +57,9 @@ impl Market {
     }
 
     #[inline]
-    pub(super) fn note_asked(&self, levels: usize) {
-        if levels != usize::MAX && levels > self.depth_asked() {
-            self.deep.asked.store(levels, Ordering::Relaxed);
+    pub(super) fn note_request(&self, levels: usize) {
+        if levels != usize::MAX && levels > self.depth_requested() {
+            self.depth_target.requested.store(levels, Ordering::Relaxed);
         }
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! What a market says is given back as short text, so that a test can be a table.
 
-use depthcache_book::condition::Standing;
 use depthcache_book::events::Causes;
-use depthcache_book::market::{Market, Terms};
+use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
 use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{CompleteTo, NumberLevel, Reading, Side};
 use depthcache_book::refresh::RefreshOutcome;
 use depthcache_book::scan;
 use depthcache_book::sequence::{Continuity, Ids, SnapshotTime};
+use depthcache_book::status::StatusInfo;
 
 /// An event time, in microseconds since 1970.
 pub const T: i64 = 1_764_000_000_000_000;
@@ -152,33 +152,33 @@ impl Snapshot {
 }
 
 /// A market and what a test asks of it.
-pub struct Desk {
+pub struct MarketHarness {
     pub market: Market,
 }
 
 /// A market whose ids are contiguous.
-pub fn spot() -> Desk {
-    Desk::new(Continuity::Contiguous, 1 << 20)
+pub fn spot() -> MarketHarness {
+    MarketHarness::new(Continuity::Contiguous, 1 << 20)
 }
 
 /// A market whose ids are chained.
-pub fn futures() -> Desk {
-    Desk::new(Continuity::Chained, 1 << 20)
+pub fn futures() -> MarketHarness {
+    MarketHarness::new(Continuity::Chained, 1 << 20)
 }
 
-impl Desk {
-    pub fn new(continuity: Continuity, buffer_bytes: usize) -> Desk {
-        let terms = Terms {
+impl MarketHarness {
+    pub fn new(continuity: Continuity, buffer_bytes: usize) -> MarketHarness {
+        let config = MarketConfig {
             continuity,
             buffer_bytes,
         };
-        Desk {
-            market: Market::new("binance.com", Some("BTCUSDT"), terms),
+        MarketHarness {
+            market: Market::new("binance.com", Some("BTCUSDT"), config),
         }
     }
 
     /// Synced at an id by a snapshot and its first diff, received at 3; the snapshot came at 2.
-    pub fn synced_at(mut self, id: i64, bids: Levels, asks: Levels) -> Desk {
+    pub fn synced_at(mut self, id: i64, bids: Levels, asks: Levels) -> MarketHarness {
         self.load(&snapshot(id - 1, bids, asks), 2);
         let first = chained(id - 1, id, id);
         assert_eq!(self.feed(&first, 3), Outcome::Applied);
@@ -214,12 +214,12 @@ impl Desk {
     }
 
     /// Status, since when, and why: `synced since 2: `.
-    pub fn standing(&self) -> String {
-        let Standing {
+    pub fn status_info(&self) -> String {
+        let StatusInfo {
             status,
             reason,
             since_ns,
-        } = self.market.standing();
+        } = self.market.status_info();
         format!("{} since {since_ns}: {reason}", status.as_str())
     }
 

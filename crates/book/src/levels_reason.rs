@@ -7,7 +7,7 @@ use crate::query::{CompleteTo, LevelRun, Number, Reading, Side};
 /// Why levels are fewer than asked for, or not all proven. `Display` has the words: they are made when
 /// the book is let go.
 #[derive(Clone, Copy, Debug)]
-pub enum Reason {
+pub enum LevelsReason {
     /// The whole side is known, and has no more levels than these.
     WholeSide(usize),
     /// Only the best so many levels are proven, to this price.
@@ -19,23 +19,30 @@ pub enum Reason {
 /// Why the best `asked` levels of a side are fewer, or not all proven; None where neither is so.
 ///
 /// `asked` is `usize::MAX` for all levels; `run` is what was read of them.
-pub fn of_levels(book: &dyn Reading, side: Side, asked: usize, run: &LevelRun) -> Option<Reason> {
+pub fn of_levels(
+    book: &dyn Reading,
+    side: Side,
+    asked: usize,
+    run: &LevelRun,
+) -> Option<LevelsReason> {
     if run.complete {
         let held = book.len(side);
         let too_few = asked != usize::MAX && held < asked;
-        return too_few.then_some(Reason::WholeSide(held));
+        return too_few.then_some(LevelsReason::WholeSide(held));
     }
     Some(match book.complete_to(side) {
-        CompleteTo::Price(edge) => Reason::ProvenTo(side, book.coverage(side), edge),
-        CompleteTo::Nothing | CompleteTo::Whole => Reason::NothingProven,
+        CompleteTo::Price(edge) => LevelsReason::ProvenTo(side, book.coverage(side), edge),
+        CompleteTo::Nothing | CompleteTo::Whole => LevelsReason::NothingProven,
     })
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for LevelsReason {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::WholeSide(held) => write!(to, "the whole side is known: it has {held} levels"),
-            Reason::ProvenTo(side, count, edge) => {
+            LevelsReason::WholeSide(held) => {
+                write!(to, "the whole side is known: it has {held} levels")
+            }
+            LevelsReason::ProvenTo(side, count, edge) => {
                 let way = match side {
                     Side::Bids => "down",
                     Side::Asks => "up",
@@ -45,7 +52,7 @@ impl fmt::Display for Reason {
                     "only the best {count} levels are proven, {way} to {edge}"
                 )
             }
-            Reason::NothingProven => to.write_str("no level of the side is proven"),
+            LevelsReason::NothingProven => to.write_str("no level of the side is proven"),
         }
     }
 }

@@ -1,21 +1,21 @@
 //! The order in time: what is backlog, and where ids began anew. The theory stands in
 //! `src/depthcache/reference/market.py` and `sequence.py`.
 
-use super::{Market, Refused};
-use crate::buffer::Kept;
-use crate::condition::Status;
+use super::{Market, SnapshotRefusal};
+use crate::buffer::BufferedDiff;
 use crate::events::Cause;
 use crate::message::DepthSnapshot;
 use crate::sequence::{
-    Held, Ids, LARGEST_JUMP, LARGEST_PLAUSIBLE_ID, RESET_AFTER_US, SnapshotTime,
+    DatedId, Ids, LARGEST_JUMP, LARGEST_PLAUSIBLE_ID, RESET_AFTER_US, SnapshotTime,
 };
+use crate::status::Status;
 
 impl Market {
     /// Whether a snapshot can be one of this market.
-    pub fn check(&self, snapshot: &DepthSnapshot) -> Result<(), Refused> {
+    pub fn check(&self, snapshot: &DepthSnapshot) -> Result<(), SnapshotRefusal> {
         let symbol = self.symbol.as_deref();
         if let Some(other) = symbol.and_then(|own| snapshot.foreign_to(own)) {
-            return Err(Refused::Symbol(other.into()));
+            return Err(SnapshotRefusal::Symbol(other.into()));
         }
         let known = match self.state.status {
             Status::Buffering => self.buffer.newest_id(),
@@ -25,7 +25,7 @@ impl Market {
             id.saturating_add(LARGEST_JUMP).min(LARGEST_PLAUSIBLE_ID)
         });
         if snapshot.last_update_id > most {
-            return Err(Refused::Id);
+            return Err(SnapshotRefusal::Id);
         }
         Ok(())
     }
@@ -42,7 +42,7 @@ impl Market {
         if let (false, Some(update_id)) = (self.confirmed, self.last_update_id)
             && self.base.is_none_or(|base| base.update_id < update_id)
         {
-            self.base = Some(Held {
+            self.base = Some(DatedId {
                 update_id,
                 latest_us: made.latest_us,
             });
@@ -87,9 +87,9 @@ impl Market {
 
     /// What was held at which time, by its receipt where that is known and later: it was there by then,
     /// whatever the clock of the event times.
-    fn by_receipt(&self, held: Held, received_ns: Option<i64>) -> Held {
+    fn by_receipt(&self, held: DatedId, received_ns: Option<i64>) -> DatedId {
         let latest_us = self.latest_us(received_ns);
-        Held {
+        DatedId {
             latest_us: latest_us.map_or(held.latest_us, |us| us.max(held.latest_us)),
             ..held
         }
@@ -98,7 +98,7 @@ impl Market {
     /// Nothing tells whether a stale diff is backlog: the next snapshot decides, and may need it.
     pub(super) fn doubt(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], received_ns: i64) {
         self.in_doubt = true;
-        if self.buffer.is_full(frame.len(), self.terms.buffer_bytes) {
+        if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {
             self.buffer.clear();
         }
         self.buffer.push(ids, event_time_us, frame, received_ns);
@@ -106,7 +106,7 @@ impl Market {
 
     /// Whether a snapshot with a lower id than the held one means that ids began anew.
     pub(super) fn has_fallen(&self, made: Option<SnapshotTime>) -> bool {
-        let is_younger = |(made, base): (SnapshotTime, Held)| {
+        let is_younger = |(made, base): (SnapshotTime, DatedId)| {
             made.is_after(self.by_receipt(base, self.updated_ns))
         };
         self.in_doubt || made.zip(self.base).is_some_and(is_younger)
@@ -135,18 +135,18 @@ impl Market {
         let Some(made) = made.filter(|_| self.state.status == Status::Buffering) else {
             return;
         };
-        let is_of_before = |kept: &Kept| {
-            let held = Held {
-                update_id: kept.ids.last,
-                latest_us: kept.event_time_us,
+        let is_of_before = |diff: &BufferedDiff| {
+            let held = DatedId {
+                update_id: diff.ids.last,
+                latest_us: diff.event_time_us,
             };
-            kept.event_time_us != 0
-                && kept.ids.last > snapshot_id
-                && made.is_after(self.by_receipt(held, Some(kept.received_ns)))
+            diff.event_time_us != 0
+                && diff.ids.last > snapshot_id
+                && made.is_after(self.by_receipt(held, Some(diff.received_ns)))
         };
-        if self.buffer.iter().any(|(kept, _)| is_of_before(kept)) {
+        if self.buffer.iter().any(|(diff, _)| is_of_before(diff)) {
             let mut buffer = self.buffer.clone();
-            buffer.retain(|kept| !is_of_before(kept));
+            buffer.retain(|diff| !is_of_before(diff));
             self.buffer = buffer;
             self.counters.resets += 1;
             self.cause(Cause::Reset, now_ns);

@@ -4,7 +4,7 @@
 use depthcache_book::message::{DepthSnapshot, DepthUpdate, SideLevels};
 use depthcache_book::scan;
 
-use crate::oracle::{self, Depth, Number, Verdict};
+use crate::oracle::{self, Decoded, Depth, Number};
 
 /// Text by which serde_json marks numbers of any size: a message with it would confuse the oracle.
 fn confuses_the_oracle(bytes: &[u8]) -> bool {
@@ -18,15 +18,15 @@ pub fn check_frame(bytes: &[u8]) {
     }
     let mut update = DepthUpdate::default();
     let found = match scan::frame(bytes, &mut update) {
-        Err(_) => Verdict::Malformed,
+        Err(_) => Decoded::Malformed,
         Ok(scan::Scanned {
             body: scan::Body::Other,
             ..
-        }) => Verdict::Other,
+        }) => Decoded::Other,
         Ok(scan::Scanned {
             stream,
             body: scan::Body::Update { symbol },
-        }) => Verdict::Depth(Depth {
+        }) => Decoded::Depth(Depth {
             stream: stream.map(|stream| stream.into_owned()),
             symbol: symbol.into_owned(),
             ids: (
@@ -40,11 +40,11 @@ pub fn check_frame(bytes: &[u8]) {
         }),
     };
     let mut wanted = if oracle::nesting(bytes) > 64 {
-        Verdict::Malformed
+        Decoded::Malformed
     } else {
         oracle::frame(bytes)
     };
-    if let Verdict::Depth(depth) = &mut wanted {
+    if let Decoded::Depth(depth) = &mut wanted {
         depth.event_time_us = depth.event_time_us.filter(|time| *time != 0);
     }
     assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
@@ -57,8 +57,8 @@ pub fn check_snapshot(bytes: &[u8]) {
     }
     let mut snapshot = DepthSnapshot::default();
     let found = match scan::snapshot(bytes, &mut snapshot) {
-        Err(_) => Verdict::Malformed,
-        Ok(()) => Verdict::Depth(Depth {
+        Err(_) => Decoded::Malformed,
+        Ok(()) => Decoded::Depth(Depth {
             stream: None,
             symbol: String::new(),
             ids: (0, snapshot.last_update_id, None),
@@ -68,7 +68,7 @@ pub fn check_snapshot(bytes: &[u8]) {
         }),
     };
     let wanted = if oracle::nesting(bytes) > 64 {
-        Verdict::Malformed
+        Decoded::Malformed
     } else {
         oracle::snapshot(bytes)
     };

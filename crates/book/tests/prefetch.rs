@@ -1,28 +1,28 @@
-//! The same ladder with so many books in the process that their memory is taken to be far.
+//! The same ladder with so many books in the process that prefetching is on.
 
 #[path = "ladder.rs"]
 #[allow(dead_code)]
 mod ladder;
 
-use depthcache_book::far;
-use depthcache_book::market::{Market, Terms};
+use depthcache_book::market::{Market, MarketConfig};
+use depthcache_book::prefetch;
 use depthcache_book::sequence::Continuity;
 
 #[test]
 fn what_is_asked_for_early_changes_nothing() {
     let market = || {
-        let terms = Terms {
+        let config = MarketConfig {
             continuity: Continuity::Contiguous,
             buffer_bytes: 0,
         };
-        Market::new("binance.com", None, terms)
+        Market::new("binance.com", None, config)
     };
     let few: Vec<_> = (0..63).map(|_| market()).collect();
-    assert!(!far::is_far());
+    assert!(!prefetch::is_worthwhile());
     let one_more = market();
-    assert!(far::is_far());
+    assert!(prefetch::is_worthwhile());
     (1..=240).for_each(ladder::run);
     drop(one_more);
-    assert!(!far::is_far());
+    assert!(!prefetch::is_worthwhile());
     drop(few);
 }

@@ -6,20 +6,20 @@ use crate::events::MarketChange;
 impl Market {
     /// Whether there is something to tell that nobody was told of; true once per `take_change`.
     #[inline]
-    pub fn is_to_be_listed(&mut self) -> bool {
-        if self.causes.is_empty() || self.listed {
+    pub fn mark_pending(&mut self) -> bool {
+        if self.causes.is_empty() || self.is_pending {
             return false;
         }
-        self.listed = true;
+        self.is_pending = true;
         true
     }
 
     /// What happened since the last call.
     pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
-        self.listed = false;
+        self.is_pending = false;
         let causes = std::mem::take(&mut self.causes);
-        let (status, said) = self.native();
-        let reason = said.reason.clone();
+        let (status, reason) = self.native();
+        let reason = reason.text.clone();
         (!causes.is_empty()).then_some(MarketChange {
             market,
             causes,

@@ -80,7 +80,7 @@ impl Condition {
 
 /// The one status of a book: the worse of its native state and the condition laid over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing<'a> {
+pub struct StatusInfo<'a> {
     /// The word.
     pub status: Status,
     /// Why it is what it is; empty when synced and confirmed.

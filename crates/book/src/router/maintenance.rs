@@ -4,25 +4,25 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{Router, RouterError};
-use crate::condition::Status;
 use crate::market::Market;
 use crate::message::DepthSnapshot;
 use crate::query::Reading;
 use crate::refresh::{Comparison, RefreshOutcome};
 use crate::scan;
 use crate::sequence::SnapshotTime;
+use crate::status::Status;
 
 /// Looks of which one is made whatever was noted.
 const LOOKS: u32 = 8;
 
 /// Whether any market was seen that is not deep enough, so that nobody looks at hundreds for nothing.
 #[derive(Debug, Default)]
-pub(super) struct Shallows {
+pub(super) struct ShallowHint {
     seen: AtomicBool,
     looks: AtomicU32,
 }
 
-impl Shallows {
+impl ShallowHint {
     /// Something happened to a market.
     #[inline]
     pub(super) fn note(&self, market: &Market) {
@@ -64,7 +64,7 @@ impl Router {
         scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
         self.change(market, cell.lock(), |held| {
             held.refresh(&snapshot, limit, now_ns, made)
-                .map_err(|refused| RouterError::of_refused(refused, held))
+                .map_err(|refused| RouterError::of_refusal(refused, held))
         })
     }
 
@@ -83,7 +83,7 @@ impl Router {
     /// came.
     pub fn late(&self, most_us: i64) -> Vec<(u64, i64, i64)> {
         let markets = self.markets.read();
-        let late = markets.held.iter().filter_map(|(number, cell)| {
+        let late = markets.entries.iter().filter_map(|(number, cell)| {
             let held = cell.lock();
             let late_us = held.late_us().filter(|late_us| *late_us > most_us)?;
             Some((*number, late_us, held.heard()?.0))
@@ -111,35 +111,42 @@ impl Router {
     }
 
     /// So many complete levels a side are enough for a market while readers ask for at most `asked`.
-    pub fn set_enough(&self, market: u64, levels: usize, asked: usize) -> Result<(), RouterError> {
+    pub fn set_depth_target(
+        &self,
+        market: u64,
+        levels: usize,
+        asked: usize,
+    ) -> Result<(), RouterError> {
         let cell = self.market(market)?;
-        self.change(market, cell.lock(), |held| held.set_enough(levels, asked));
+        self.change(market, cell.lock(), |held| {
+            held.set_depth_target(levels, asked)
+        });
         Ok(())
     }
 
-    /// Of every live book that is not deep enough (`set_enough`): its number, the fewest levels that a
+    /// Of every live book that is not deep enough (`set_depth_target`): its number, the fewest levels that a
     /// side has inside its complete range (None: both sides are whole), and the most that a reader asked
     /// for.
     ///
     /// Looks at all of them only when one was shallow, and at every eighth call, because nobody is told what
     /// is read of a silent book.
     pub fn shallow(&self) -> Vec<(u64, Option<usize>, usize)> {
-        if !self.shallows.is_look_due() {
+        if !self.shallow_hint.is_look_due() {
             return Vec::new();
         }
         let markets = self.markets.read();
         let mut found: Vec<_> = markets
-            .held
+            .entries
             .iter()
             .filter_map(|(market, cell)| {
                 let held = cell.lock();
-                let told = held.standing().status == Status::Synced && held.is_shallow();
-                told.then(|| (*market, held.covered(), held.depth_asked()))
+                let told = held.status_info().status == Status::Synced && held.is_shallow();
+                told.then(|| (*market, held.covered(), held.depth_requested()))
             })
             .collect();
         drop(markets);
         if !found.is_empty() {
-            self.shallows.seen.store(true, Ordering::Relaxed);
+            self.shallow_hint.seen.store(true, Ordering::Relaxed);
         }
         found.sort_unstable();
         found

@@ -127,8 +127,8 @@ impl<'a> Reader<'a> {
 
     /// What stands behind a backslash.
     fn escape(&mut self) -> Result<char, Fault> {
-        let place = self.at;
-        let kind = self.peek().ok_or(("a string has no end", place))?;
+        let position = self.at;
+        let kind = self.peek().ok_or(("a string has no end", position))?;
         self.at += 1;
         Ok(match kind {
             b'"' => '"',
@@ -143,31 +143,31 @@ impl<'a> Reader<'a> {
                 let first = self.four_hex()?;
                 let code = if (0xD800..0xDC00).contains(&first) {
                     if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
-                        return Err(("half of a surrogate pair stands alone", place));
+                        return Err(("half of a surrogate pair stands alone", position));
                     }
                     self.at += 2;
                     let second = self.four_hex()?;
                     if !(0xDC00..0xE000).contains(&second) {
-                        return Err(("half of a surrogate pair stands alone", place));
+                        return Err(("half of a surrogate pair stands alone", position));
                     }
                     0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
                 } else {
                     first
                 };
-                char::from_u32(code).ok_or(("half of a surrogate pair stands alone", place))?
+                char::from_u32(code).ok_or(("half of a surrogate pair stands alone", position))?
             }
-            _ => return Err(("an unknown escape stands in a string", place)),
+            _ => return Err(("an unknown escape stands in a string", position)),
         })
     }
 
     fn four_hex(&mut self) -> Result<u32, Fault> {
-        let place = self.at;
+        let position = self.at;
         let figures = self
             .bytes
-            .get(place..place + 4)
-            .ok_or(("an escape is cut short", place))?;
+            .get(position..position + 4)
+            .ok_or(("an escape is cut short", position))?;
         if !figures.iter().all(u8::is_ascii_hexdigit) {
-            return Err(("an escape needs four hexadecimal digits", place));
+            return Err(("an escape needs four hexadecimal digits", position));
         }
         self.at += 4;
         Ok(figures.iter().fold(0, |value, digit| {

@@ -1,23 +1,23 @@
-//! The place of one follower on one market: what it was told last, and what it has to be told.
+//! One follower of one market: what it was told last, and what it has to be told.
 
 use std::sync::Arc;
 
 use super::{Changes, Item, Mode, OnStale, Queue};
-use crate::condition::Status;
 use crate::frozen::Frozen;
 use crate::market::Market;
 use crate::query::{LevelRun, NumberLevel, Reading, Side};
+use crate::status::Status;
 
 /// What happened to a market while it was held.
 #[derive(Debug)]
-pub(crate) struct What<'a> {
+pub(crate) struct ChangeSummary<'a> {
     pub status: Status,
     /// The status is another than before.
-    pub turned: bool,
+    pub status_changed: bool,
     /// Updates were applied.
     pub updated: bool,
     /// Levels changed by them.
-    pub changed: bool,
+    pub levels_changed: bool,
     /// Levels changed by something else.
     pub altered: bool,
     pub at_ns: i64,
@@ -25,7 +25,7 @@ pub(crate) struct What<'a> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct FollowerSlot {
     pub queue: Arc<Queue>,
     market: u64,
     /// The consumer has a mark of this market, or will have one at a time of the interval.
@@ -35,12 +35,12 @@ pub(crate) struct Seat {
     resumed: bool,
     /// … or levels changed by something else than updates.
     altered: bool,
-    told: Told,
+    last_item: LastItem,
 }
 
 /// What the last item said.
 #[derive(Debug, Default)]
-struct Told {
+struct LastItem {
     status: Option<Status>,
     applied: u64,
     levels_changed: u64,
@@ -48,52 +48,52 @@ struct Told {
     top: Option<[LevelRun; 2]>,
 }
 
-impl Seat {
-    pub fn new(queue: Arc<Queue>, market: u64, followed: &Market) -> Seat {
-        let told = Told {
+impl FollowerSlot {
+    pub fn new(queue: Arc<Queue>, market: u64, followed: &Market) -> FollowerSlot {
+        let last_item = LastItem {
             applied: followed.counters().applied,
-            ..Told::default()
+            ..LastItem::default()
         };
-        Seat {
+        FollowerSlot {
             queue,
             market,
             marked: false,
             held: false,
             resumed: false,
             altered: false,
-            told,
+            last_item,
         }
     }
 
     /// Whether the consumer wants each update.
     pub fn wants_every(&self) -> bool {
-        self.queue.wish.mode == Mode::Every
+        self.queue.spec.mode == Mode::Every
     }
 
     /// Something happened; true where the consumer has to be told that there is something.
-    pub fn on_change(&mut self, market: &Market, what: &What<'_>) -> bool {
-        let synced = what.status == Status::Synced;
-        self.resumed |= what.turned && synced;
-        self.altered |= what.altered;
+    pub fn on_change(&mut self, market: &Market, summary: &ChangeSummary<'_>) -> bool {
+        let synced = summary.status == Status::Synced;
+        self.resumed |= summary.status_changed && synced;
+        self.altered |= summary.altered;
         if self.marked {
             return false;
         }
         if self.wants_every() {
-            return self.keep(market, what);
+            return self.keep(market, summary);
         }
-        if what.turned && (synced || self.wants_loss(market, what.status)) {
+        if summary.status_changed && (synced || self.wants_loss(market, summary.status)) {
             self.marked = true;
             return self.queue.mark(self.market);
         }
-        if self.held || !synced || !(what.changed || what.altered) {
+        if self.held || !synced || !(summary.levels_changed || summary.altered) {
             return false;
         }
-        match self.queue.wish.mode {
+        match self.queue.spec.mode {
             Mode::Latest => {}
             Mode::Best | Mode::Levels if self.differs(market) => {}
             Mode::Interval => {
                 self.held = true;
-                return self.queue.hold(self.market, what.at_ns);
+                return self.queue.hold(self.market, summary.at_ns);
             }
             _ => return false,
         }
@@ -109,21 +109,21 @@ impl Seat {
             &mut self.marked
         };
         *mark = false;
-        let status = market.standing().status;
-        let turned = self.told.status != Some(status);
+        let status = market.status_info().status;
+        let turned = self.last_item.status != Some(status);
         if status == Status::Synced {
             let is_news = turned || self.resumed || self.is_news(market);
-            return is_news.then(|| self.tell_book(market));
+            return is_news.then(|| self.emit_book(market));
         }
-        (turned && self.wants_loss(market, status)).then(|| self.tell_loss(market))
+        (turned && self.wants_loss(market, status)).then(|| self.emit_loss(market))
     }
 
     /// Whether a synced book is to be told though nothing was lost.
     fn is_news(&self, market: &Market) -> bool {
-        match self.queue.wish.mode {
+        match self.queue.spec.mode {
             Mode::Every => true,
             Mode::Latest | Mode::Interval => {
-                self.altered || self.told.levels_changed != market.counters().levels_changed
+                self.altered || self.last_item.levels_changed != market.counters().levels_changed
             }
             Mode::Best | Mode::Levels => self.differs(market),
             Mode::Status => false,
@@ -131,11 +131,11 @@ impl Seat {
     }
 
     /// Every update is an item of its own, as long as there is room.
-    fn keep(&mut self, market: &Market, what: &What<'_>) -> bool {
-        self.altered |= what.updated && what.changes.is_none();
-        let item = match (what.status, what.changes) {
-            (Status::Synced, Some(changes)) if what.updated && !self.is_fresh() => {
-                let book = Arc::new(market.freeze(self.queue.wish.levels));
+    fn keep(&mut self, market: &Market, summary: &ChangeSummary<'_>) -> bool {
+        self.altered |= summary.updated && summary.changes.is_none();
+        let item = match (summary.status, summary.changes) {
+            (Status::Synced, Some(changes)) if summary.updated && !self.is_fresh() => {
+                let book = Arc::new(market.freeze(self.queue.spec.levels));
                 Item {
                     book,
                     skipped: self.skipped(market, false),
@@ -144,7 +144,9 @@ impl Seat {
                 }
             }
             (Status::Synced, _) if self.is_fresh() => self.book(market),
-            (status, _) if what.turned && self.wants_loss(market, status) => self.loss(market),
+            (status, _) if summary.status_changed && self.wants_loss(market, status) => {
+                self.loss(market)
+            }
             _ => return false,
         };
         let changes = item.changes.as_ref();
@@ -154,11 +156,11 @@ impl Seat {
         let bytes = size_of::<Item>() + item.book.memory_bytes() + changes;
         match self.queue.keep(self.market, item, bytes) {
             Some(announce) => {
-                self.note_told(market);
+                self.note_item(market);
                 announce
             }
             None => {
-                self.resumed |= what.status == Status::Synced;
+                self.resumed |= summary.status == Status::Synced;
                 self.marked = true;
                 self.queue.mark(self.market)
             }
@@ -166,53 +168,53 @@ impl Seat {
     }
 
     fn is_fresh(&self) -> bool {
-        self.resumed || self.altered || self.told.status.is_none()
+        self.resumed || self.altered || self.last_item.status.is_none()
     }
 
     /// Whether the consumer is told that the book is not synced.
     fn wants_loss(&self, market: &Market, status: Status) -> bool {
-        let wish = &self.queue.wish;
-        let begun = self.told.status.is_some();
-        let is_known = wish.on_stale == OnStale::Serve && market.last_update_id().is_some();
+        let spec = &self.queue.spec;
+        let begun = self.last_item.status.is_some();
+        let is_known = spec.on_stale == OnStale::Serve && market.last_update_id().is_some();
         status == Status::Closed
-            || wish.mode == Mode::Status
-            || (wish.on_stale != OnStale::Wait && (begun || is_known))
+            || spec.mode == Mode::Status
+            || (spec.on_stale != OnStale::Wait && (begun || is_known))
     }
 
     fn differs(&self, market: &Market) -> bool {
-        if self.queue.wish.mode == Mode::Best {
+        if self.queue.spec.mode == Mode::Best {
             let best = market.best();
-            let same = |told: &[Option<NumberLevel>; 2]| {
-                same_level(told[0], best.bid) && same_level(told[1], best.ask)
+            let same = |last_item: &[Option<NumberLevel>; 2]| {
+                same_level(last_item[0], best.bid) && same_level(last_item[1], best.ask)
             };
-            return !self.told.best.as_ref().is_some_and(same);
+            return !self.last_item.best.as_ref().is_some_and(same);
         }
-        let levels = self.queue.wish.levels;
-        let same = |told: &[LevelRun; 2]| {
-            told[0].is_same(&market.levels(Side::Bids, 0, levels))
-                && told[1].is_same(&market.levels(Side::Asks, 0, levels))
+        let levels = self.queue.spec.levels;
+        let same = |last_item: &[LevelRun; 2]| {
+            last_item[0].is_same(&market.levels(Side::Bids, 0, levels))
+                && last_item[1].is_same(&market.levels(Side::Asks, 0, levels))
         };
-        !self.told.top.as_ref().is_some_and(same)
+        !self.last_item.top.as_ref().is_some_and(same)
     }
 
-    fn tell_book(&mut self, market: &Market) -> Item {
+    fn emit_book(&mut self, market: &Market) -> Item {
         let item = self.book(market);
-        self.note_told(market);
+        self.note_item(market);
         item
     }
 
-    fn tell_loss(&mut self, market: &Market) -> Item {
+    fn emit_loss(&mut self, market: &Market) -> Item {
         let item = self.loss(market);
-        self.note_told(market);
+        self.note_item(market);
         item
     }
 
     /// The synced book as it is now.
     fn book(&self, market: &Market) -> Item {
         let is_fresh = self.is_fresh();
-        let levels = match self.queue.wish.mode {
+        let levels = match self.queue.spec.mode {
             Mode::Every => usize::MAX, // whoever goes on from it by changes needs all of it
-            _ => self.queue.wish.levels,
+            _ => self.queue.spec.levels,
         };
         Item {
             book: Arc::new(market.freeze(levels)),
@@ -224,9 +226,9 @@ impl Seat {
 
     /// What is told of a book that is not synced.
     fn loss(&self, market: &Market) -> Item {
-        let serves = self.queue.wish.on_stale == OnStale::Serve;
+        let serves = self.queue.spec.on_stale == OnStale::Serve;
         let book: Frozen = match market.readable(serves) {
-            Ok(()) => market.freeze(self.queue.wish.levels),
+            Ok(()) => market.freeze(self.queue.spec.levels),
             Err(why) => market.freeze(0).refused(why),
         };
         Item {
@@ -238,28 +240,28 @@ impl Seat {
     }
 
     fn skipped(&self, market: &Market, brings_no_update: bool) -> u64 {
-        let since = market.counters().applied - self.told.applied;
+        let since = market.counters().applied - self.last_item.applied;
         since.saturating_sub(u64::from(!brings_no_update))
     }
 
-    fn note_told(&mut self, market: &Market) {
+    fn note_item(&mut self, market: &Market) {
         let counters = market.counters();
-        let status = market.standing().status;
-        self.told.status = Some(status);
-        self.told.applied = counters.applied;
-        self.told.levels_changed = counters.levels_changed;
+        let status = market.status_info().status;
+        self.last_item.status = Some(status);
+        self.last_item.applied = counters.applied;
+        self.last_item.levels_changed = counters.levels_changed;
         if status != Status::Synced {
             return;
         }
         (self.resumed, self.altered) = (false, false);
-        match self.queue.wish.mode {
+        match self.queue.spec.mode {
             Mode::Best => {
                 let best = market.best();
-                self.told.best = Some([best.bid, best.ask]);
+                self.last_item.best = Some([best.bid, best.ask]);
             }
             Mode::Levels => {
-                let levels = self.queue.wish.levels;
-                self.told.top =
+                let levels = self.queue.spec.levels;
+                self.last_item.top =
                     Some([Side::Bids, Side::Asks].map(|side| market.levels(side, 0, levels)));
             }
             _ => {}

@@ -1,8 +1,8 @@
 //! The connections of markets: which there are, what came on them, and what follows when one breaks.
 
 use super::{Route, Router, RouterError};
-use crate::condition::Condition;
-use crate::lines::Line;
+use crate::arbitration::Feed;
+use crate::status::Condition;
 
 /// What came on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,38 +28,38 @@ impl Traffic {
 
 impl Router {
     /// The connections that bring diffs of a market.
-    pub fn lines(&self, market: u64) -> Result<Vec<Line>, RouterError> {
-        Ok(self.market(market)?.lock().lines().to_vec())
+    pub fn feeds(&self, market: u64) -> Result<Vec<Feed>, RouterError> {
+        Ok(self.market(market)?.lock().feeds().to_vec())
     }
 
     /// A connection broke: books that no other brings say so at once, before anybody decides anything.
     /// Without effect for numbers that are not open.
     pub fn on_lost(&self, connection: u64, reason: &str, now_ns: i64) {
-        let routes: Vec<Route> = match self.connections.read().held.get(&connection) {
-            Some(line) => line.lock().routes.values().cloned().collect(),
+        let routes: Vec<Route> = match self.connections.read().entries.get(&connection) {
+            Some(state) => state.lock().routes.values().cloned().collect(),
             None => return,
         };
         for route in routes {
-            self.remove_line(&route, connection);
+            self.remove_feed(&route, connection);
             self.change(route.market, route.cell.lock(), |market| {
-                if market.lines().iter().all(|line| line.heard_ns.is_none()) {
+                if market.feeds().iter().all(|feed| feed.heard_ns.is_none()) {
                     market.set_condition(Some(Condition::Disconnected), reason, now_ns);
                 }
             });
         }
     }
 
-    pub(super) fn remove_line(&self, route: &Route, connection: u64) {
+    pub(super) fn remove_feed(&self, route: &Route, connection: u64) {
         self.change(route.market, route.cell.lock(), |held| {
-            held.remove_line(connection)
+            held.remove_feed(connection)
         });
     }
 
     /// What came on a connection.
     pub fn traffic(&self, connection: u64) -> Result<Traffic, RouterError> {
         let connections = self.connections.read();
-        let line = connections.held.get(&connection);
-        Ok(line
+        let state = connections.entries.get(&connection);
+        Ok(state
             .ok_or(RouterError::UnknownConnection(connection))?
             .lock()
             .traffic)
@@ -67,7 +67,7 @@ impl Router {
 
     /// Whoever brings the frames stands still: every book is stale until it says that it goes on (None).
     pub fn set_stalled(&self, reason: Option<&str>, now_ns: i64) {
-        for (market, cell) in &self.markets.read().held {
+        for (market, cell) in &self.markets.read().entries {
             self.change(*market, cell.lock(), |held| {
                 held.set_stalled(reason, now_ns)
             });

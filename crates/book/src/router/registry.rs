@@ -4,27 +4,27 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Things under numbers that are never used twice.
 #[derive(Debug)]
-pub struct Numbered<T> {
-    pub held: FxHashMap<u64, T>,
+pub struct Registry<T> {
+    pub entries: FxHashMap<u64, T>,
     used: FxHashSet<u64>,
 }
 
-impl<T> Default for Numbered<T> {
+impl<T> Default for Registry<T> {
     fn default() -> Self {
-        Numbered {
-            held: FxHashMap::default(),
+        Registry {
+            entries: FxHashMap::default(),
             used: FxHashSet::default(),
         }
     }
 }
 
-impl<T> Numbered<T> {
+impl<T> Registry<T> {
     /// Take up a thing; its number where that was used before.
-    pub fn add(&mut self, number: u64, thing: T) -> Result<(), u64> {
+    pub fn add(&mut self, number: u64, entry: T) -> Result<(), u64> {
         if !self.used.insert(number) {
             return Err(number);
         }
-        self.held.insert(number, thing);
+        self.entries.insert(number, entry);
         Ok(())
     }
 }

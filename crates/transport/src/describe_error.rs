@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::connect::Failed;
+use crate::connect::ConnectError;
 use crate::event::Refusal;
 
 /// Characters of a reason; what was written by somebody else has no end of its own.
@@ -123,12 +123,12 @@ pub fn handshake(error: &Error, seen: &[u8]) -> String {
 }
 
 /// An HTTP answer instead of the handshake's, and the beginning of its body.
-pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> Failed {
+pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> ConnectError {
     let status = answer.status();
     let headers = answer.headers();
     let reason = match header(headers, &LOCATION) {
-        Some(place) if status.is_redirection() => {
-            format!("redirected to {place}, which is not followed")
+        Some(location) if status.is_redirection() => {
+            format!("redirected to {location}, which is not followed")
         }
         _ => {
             let name = status.canonical_reason().unwrap_or("without a name");
@@ -146,7 +146,7 @@ pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> Failed {
             }
         }
     };
-    Failed {
+    ConnectError {
         reason,
         refusal: Some(Refusal {
             status: status.as_u16(),
@@ -181,7 +181,7 @@ fn first_chunk(body: &[u8], chunked: bool) -> &[u8] {
     }
 }
 
-/// Why a live connection broke, and the code with which to say goodbye where the other side
+/// Why a live connection broke, and the code of the close frame where the other side
 /// broke the rules.
 pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
     let code = match error {

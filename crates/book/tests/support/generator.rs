@@ -1,9 +1,9 @@
 //! Seeded frames of all shapes, and what can happen to them on the way.
 
 /// A small generator of numbers, the same for a seed for ever (xorshift).
-pub struct Dice(pub u64);
+pub struct Generator(pub u64);
 
-impl Dice {
+impl Generator {
     /// The next number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;

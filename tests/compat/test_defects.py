@@ -37,7 +37,7 @@ CANNOT = {
     "D22": "connections are replaced before the cut: "
     "tests/core/test_recovery.py::test_a_planned_successor_of_a_connection_counts_as_no_loss",
     "P1": "the native book keeps its levels ordered; make bench, section depth",
-    "P3": "frames are scanned once, as bytes: crates/book/src/scan.rs; make bench, section frames",
+    "P3": "frames are scanned once, as bytes: crates/book/src/codec/json.rs; make bench, section frames",
     "P4": "no log line is written for a frame: depthcache/logs.py",
     "P5": "the native book is measured against orjson alone: make bench, section frames",
     "P6": "frames need no interpreter: make bench, section freshness",

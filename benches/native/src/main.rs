@@ -5,12 +5,12 @@
 
 use std::hint::black_box;
 
+use depthcache_book::codec::json;
 use depthcache_book::ladder::Ladder;
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
 use depthcache_book::offline::OfflineBook;
 use depthcache_book::query::{Reading, Side};
-use depthcache_book::scan;
-use depthcache_book::sequence::Continuity;
 use depthcache_instructions::{Shape, diffs, snapshot};
 
 const FRAMES: u64 = 200;
@@ -74,7 +74,7 @@ fn scanned(shape: Shape, levels_a_side: usize) -> u64 {
     let mut update = DepthUpdate::default();
     measured(&mut || {
         for frame in &frames {
-            black_box(scan::frame(frame, &mut update)).expect("a good frame");
+            black_box(json::frame(frame, &mut update)).expect("a good frame");
         }
     });
     FRAMES
@@ -82,14 +82,14 @@ fn scanned(shape: Shape, levels_a_side: usize) -> u64 {
 
 fn applied(levels: u64) -> u64 {
     let mut start = DepthSnapshot::default();
-    scan::snapshot(&snapshot(levels), &mut start).expect("a good snapshot");
+    json::snapshot(&snapshot(levels), &mut start).expect("a good snapshot");
     let mut bids = Ladder::from_snapshot(Side::Bids, &start.bids, None);
     let mut asks = Ladder::from_snapshot(Side::Asks, &start.asks, None);
     let updates: Vec<DepthUpdate> = diffs(Shape::Spot, FRAMES, levels, 23)
         .iter()
         .map(|frame| {
             let mut update = DepthUpdate::default();
-            scan::frame(frame, &mut update).expect("a good frame");
+            json::frame(frame, &mut update).expect("a good frame");
             update
         })
         .collect();

@@ -2,9 +2,9 @@
 //!
 //! Not here: frames and bodies (`input`).
 
+use depthcache_book::codec::json;
 use depthcache_book::message::MAX_SCALE;
 use depthcache_book::query::Number;
-use depthcache_book::scan;
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
@@ -93,7 +93,7 @@ pub fn text(text: &str) -> Option<ParsedNumber> {
     if matches!(digits, "inf" | "Infinity") {
         return (!is_negative).then_some(ParsedNumber::Huge);
     }
-    match scan::decimal(digits.as_bytes()) {
+    match json::decimal(digits.as_bytes()) {
         Ok(found) => {
             let number = Number {
                 mantissa: found.mantissa,
@@ -105,7 +105,7 @@ pub fn text(text: &str) -> Option<ParsedNumber> {
             Some(ParsedNumber::Number(number))
         }
         // Of well-formed numbers only these two are refused.
-        Err(_) if scan::is_too_large(digits.as_bytes()) && !is_negative => Some(ParsedNumber::Huge),
+        Err(_) if json::is_too_large(digits.as_bytes()) && !is_negative => Some(ParsedNumber::Huge),
         Err(_) => None,
     }
 }

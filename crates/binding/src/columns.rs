@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use depthcache_arrow::{Bits, Column, Table, Texts, Values, alive, export};
-use depthcache_book::columns::{
+use depthcache_book::query::columns::{
     Columns as Filled, DictionaryColumn, NumberColumn, OptionalColumn, SelectedBook, Selection,
     select_book,
 };

@@ -1,7 +1,7 @@
 //! The errors of `depthcache.errors`, built with their facts; the texts are made there.
 
+use depthcache_book::codec::json::Malformed;
 use depthcache_book::router::RouterError;
-use depthcache_book::scan::Malformed;
 use depthcache_book::status::{NotReadable, Status};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

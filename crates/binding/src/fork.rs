@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::router::Router as Books;
-use depthcache_book::sequence::Continuity;
 use depthcache_book::status::Condition;
 use depthcache_transport::{Moment, clock};
 use pyo3::prelude::*;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::offline::{ApplyError, OfflineBook};
 use depthcache_book::router::BUFFER_BYTES;
-use depthcache_book::sequence::Continuity;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

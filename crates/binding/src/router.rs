@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use depthcache_book::arbitration::Feed;
 use depthcache_book::events::Event;
 use depthcache_book::market::MarketCell;
+use depthcache_book::market::arbitration::Feed;
+use depthcache_book::market::sequence::SnapshotTime;
+use depthcache_book::recording::tap::Tap;
 use depthcache_book::router::{
     BUFFER_BYTES, CONTROL_CAPACITY, FLIGHT_BYTES, Router as Inner, RouterError,
 };
-use depthcache_book::sequence::SnapshotTime;
 use depthcache_book::status::Condition;
-use depthcache_book::tap::Tap;
 use depthcache_transport::Moment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

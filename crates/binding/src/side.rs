@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use depthcache_book::analytics::up_to_value;
-use depthcache_book::levels_reason;
 use depthcache_book::query::Side as Which;
+use depthcache_book::query::levels_reason;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice, PyType};

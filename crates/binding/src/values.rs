@@ -2,8 +2,8 @@
 //!
 //! Not here: reading a book. What is given here was copied out of it before.
 
-use depthcache_book::levels_reason::LevelsReason;
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::query::levels_reason::LevelsReason;
 use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel};
 use depthcache_book::status::{NotReadable, Status};
 use pyo3::prelude::*;

@@ -12,16 +12,18 @@
 //! Not here: how pairs are stored (`chunks`), when a change is allowed (`market`).
 
 mod changes;
+mod chunks;
 mod merging;
+mod range;
 
 pub use merging::Merged;
 
-use crate::chunks::Chunks;
 use crate::frozen::FrozenSide;
+use crate::ladder::chunks::Chunks;
+use crate::ladder::range::Range;
 use crate::mantissa::{Mantissa, power_of_ten};
 use crate::message::{Level, SideLevels};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, NumberLevel, Side};
-use crate::range::Range;
 
 const FITS: &str = "38 digits fit i128: the scanner admits 20 integer digits and 18 decimals";
 

@@ -7,34 +7,42 @@
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
 //! levels are kept (`ladder`), when to fetch which snapshot (whoever calls).
 
+pub mod arbitration;
+mod buffer;
 mod cell;
 mod crossing;
+pub mod delays;
 mod depth_target;
 mod doubt;
 mod feeds;
 mod following;
 mod installing;
+pub mod outcome;
 mod pending_events;
 mod read;
+pub mod refresh;
 mod refreshing;
+pub mod sequence;
 mod timeline;
 
 use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use crate::arbitration::Feeds;
-use crate::buffer::Buffer;
 use crate::counters::Counters;
-use crate::delays::Delays;
 use crate::events::{Cause, Causes};
 use crate::ladder::Ladder;
+use crate::market::arbitration::Feeds;
+use crate::market::buffer::Buffer;
+use crate::market::delays::Delays;
+use crate::market::outcome::Outcome;
+use crate::market::refresh::{Comparison, Refresh};
+use crate::market::sequence::{
+    Continuity, DatedId, Ids, SequenceCheck, check_sequence, looks_reset,
+};
 use crate::message::DepthUpdate;
-use crate::outcome::Outcome;
 use crate::prefetch;
 use crate::query::Side;
-use crate::refresh::{Comparison, Refresh};
-use crate::sequence::{Continuity, DatedId, Ids, SequenceCheck, check_sequence, looks_reset};
 use crate::status::{Condition, Status};
 use depth_target::DepthTarget;
 

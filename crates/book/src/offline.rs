@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::codec::json::{self, Body, Malformed};
 use crate::foreign_text;
+use crate::market::outcome::{Outcome, SnapshotOutcome};
+use crate::market::sequence::{Continuity, Ids, SnapshotTime};
 use crate::market::{Market, MarketCell, MarketConfig, SnapshotRefusal};
 use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::outcome::{Outcome, SnapshotOutcome};
 use crate::prefetch;
 use crate::query::Reading;
-use crate::scan::{self, Body, Malformed};
-use crate::sequence::{Continuity, Ids, SnapshotTime};
 
 /// Why a frame or a snapshot was refused; nothing is changed then.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl OfflineBook {
         latest_us: Option<i64>,
     ) -> Result<SnapshotOutcome, ApplyError> {
         let mut snapshot = DepthSnapshot::default();
-        scan::snapshot(body, &mut snapshot).map_err(ApplyError::Malformed)?;
+        json::snapshot(body, &mut snapshot).map_err(ApplyError::Malformed)?;
         let made = latest_us.map(|latest_us| SnapshotTime {
             earliest_us: 0,
             latest_us,
@@ -79,7 +79,7 @@ impl OfflineBook {
                 market.take_symbol(&snapshot);
                 Ok(outcome)
             }
-            Err(SnapshotRefusal::Id) => Err(ApplyError::Malformed(scan::implausible_id())),
+            Err(SnapshotRefusal::Id) => Err(ApplyError::Malformed(json::implausible_id())),
             Err(SnapshotRefusal::Symbol(received)) => Err(ApplyError::SymbolMismatch {
                 expected: market.symbol().unwrap_or_default().to_owned(),
                 received: received.into(),
@@ -106,7 +106,7 @@ impl OfflineBook {
         } else {
             self.scratch.try_lock()?
         };
-        let scanned = match scan::frame(frame, &mut update) {
+        let scanned = match json::frame(frame, &mut update) {
             Ok(scanned) => scanned,
             Err(why) => return Some(Err(ApplyError::Malformed(why))),
         };
@@ -122,10 +122,10 @@ impl OfflineBook {
             return Some(Err(ApplyError::SymbolMismatch { expected, received }));
         }
         if market.symbol().is_none() && !foreign_text::can_be_symbol(symbol) {
-            return Some(Err(ApplyError::Malformed(scan::unnameable(&scanned))));
+            return Some(Err(ApplyError::Malformed(json::unnameable(&scanned))));
         }
         let Some(ids) = Ids::of(&update, market.continuity()) else {
-            return Some(Err(ApplyError::Malformed(scan::unchained(&scanned))));
+            return Some(Err(ApplyError::Malformed(json::unchained(&scanned))));
         };
         market.accepts(symbol);
         Some(Ok(market.on_diff(&update, ids, frame, 0, 0)))

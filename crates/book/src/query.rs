@@ -1,5 +1,8 @@
 //! Reading: numbers out of mantissas, and the one surface that live and frozen books share.
 
+pub mod columns;
+pub mod levels_reason;
+
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::Level;

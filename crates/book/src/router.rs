@@ -14,6 +14,7 @@ mod error;
 mod feeds;
 mod following;
 mod maintenance;
+mod pending;
 mod recording;
 mod registry;
 mod watchdog;
@@ -25,17 +26,17 @@ use compact_str::CompactString;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::codec::json::{self, Body, Malformed, Scanned};
 use crate::events::{Event, StrayKind};
 use crate::foreign_text;
+use crate::market::outcome::SnapshotOutcome;
+use crate::market::sequence::{Continuity, Ids, SnapshotTime};
 use crate::market::{Market, MarketCell, MarketConfig};
 use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::outcome::SnapshotOutcome;
-use crate::pending::Pending;
 use crate::prefetch;
-use crate::scan::{self, Body, Malformed, Scanned};
-use crate::sequence::{Continuity, Ids, SnapshotTime};
+use crate::recording::tap::Tap;
+use crate::router::pending::Pending;
 use crate::status::Condition;
-use crate::tap::Tap;
 pub use error::RouterError;
 pub use feeds::Traffic;
 use maintenance::ShallowHint;
@@ -171,7 +172,7 @@ impl Router {
     ) -> Result<SnapshotOutcome, RouterError> {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
-        scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
+        json::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
         let held = cell.lock();
         if let Err(refused) = held.check(&snapshot) {
             return Err(RouterError::of_refusal(refused, &held));
@@ -326,7 +327,7 @@ impl Router {
         } = state;
         let prefetching = prefetch::is_worthwhile();
         let mut early = None;
-        let scanned = scan::frame_announced(frame, update, |stream| {
+        let scanned = json::frame_announced(frame, update, |stream| {
             early = routes.get_key_value(stream);
             if prefetching && let Some((_, route)) = early {
                 route.cell.fetch(); // it comes while the payload is read
@@ -357,7 +358,7 @@ impl Router {
                         market.on_diff(update, ids, frame, connection, at_ns);
                     }
                     Some(_) => market.on_malformed(&of_another(symbol, &scanned), at_ns),
-                    None => market.on_malformed(scan::unchained(&scanned).what, at_ns),
+                    None => market.on_malformed(json::unchained(&scanned).what, at_ns),
                 }
                 flight.push(frame, at_ns);
                 drop(flight);

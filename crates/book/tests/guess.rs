@@ -1,8 +1,8 @@
 //! Numbers are read by the shape of those before them. Whatever came before, in the same message or
 //! in the one before it, must never change what is read.
 
+use depthcache_book::codec::json;
 use depthcache_book::message::{DepthUpdate, SideLevels};
-use depthcache_book::scan;
 
 const PRICES: [&str; 9] = [
     "61837.63000000",
@@ -92,7 +92,7 @@ fn no_number_is_read_as_the_one_before_it_was() {
             ));
         }
         let bytes = frame(&levels);
-        scan::frame(&bytes, &mut used).expect("a good frame");
+        json::frame(&bytes, &mut used).expect("a good frame");
         assert_eq!(read(&used.bids), expected(&levels), "{levels:?}");
         compared += levels.len();
     }

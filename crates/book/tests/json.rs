@@ -7,8 +7,8 @@ mod generator;
 #[path = "support/oracle.rs"]
 mod oracle;
 
+use depthcache_book::codec::json::{self, Body, Malformed};
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
-use depthcache_book::scan::{self, Body, Malformed};
 use differential::{check_frame, check_snapshot};
 use generator::Generator;
 
@@ -18,7 +18,7 @@ const SPOT: &[u8] = br#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate
 const FUTURES: &[u8] = br#"{"stream":"ethusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256303,"T":1723161256302,"s":"ETHUSDT","ps":"ETHUSDT","U":5123107832349,"u":5123107837896,"pu":5123107832175,"b":[["200.00","10.229"],["707.81","0.170"]],"a":[["2681.63","73"],["2699.00","0.0"]],"st":1}}"#;
 
 fn refused(frame: &str) -> Malformed {
-    scan::frame(frame.as_bytes(), &mut DepthUpdate::default()).expect_err(frame)
+    json::frame(frame.as_bytes(), &mut DepthUpdate::default()).expect_err(frame)
 }
 
 fn raw(bids: &str) -> String {
@@ -56,7 +56,7 @@ fn a_frame_cut_anywhere_is_malformed() {
     for frame in [SPOT, FUTURES] {
         check_frame(frame);
         for length in 0..frame.len() {
-            let result = scan::frame(&frame[..length], &mut DepthUpdate::default());
+            let result = json::frame(&frame[..length], &mut DepthUpdate::default());
             assert!(result.is_err(), "cut at {length}");
         }
     }
@@ -65,7 +65,7 @@ fn a_frame_cut_anywhere_is_malformed() {
 #[test]
 fn a_usual_spot_frame_gives_its_numbers() {
     let mut update = DepthUpdate::default();
-    let scanned = scan::frame(SPOT, &mut update).unwrap();
+    let scanned = json::frame(SPOT, &mut update).unwrap();
     assert_eq!(scanned.stream.as_deref(), Some("btcusdt@depth@100ms"));
     assert_eq!(
         scanned.body,
@@ -87,12 +87,12 @@ fn a_usual_spot_frame_gives_its_numbers() {
 #[test]
 fn widths_that_differ_within_a_side_come_to_the_widest_and_zero_widens_nothing() {
     let mut update = DepthUpdate::default();
-    scan::frame(FUTURES, &mut update).unwrap();
+    json::frame(FUTURES, &mut update).unwrap();
     assert_eq!(
         (update.asks.price_scale, update.asks.quantity_scale),
         (2, 0)
     );
-    scan::frame(
+    json::frame(
         raw(r#"[["1.5","2"],["1.25","0.00000"],["3","0.125"]]"#).as_bytes(),
         &mut update,
     )
@@ -108,13 +108,13 @@ fn widths_that_differ_within_a_side_come_to_the_widest_and_zero_widens_nothing()
 #[test]
 fn numbers_beyond_64_bits_are_kept_exactly() {
     let mut update = DepthUpdate::default();
-    scan::frame(
+    json::frame(
         raw(r#"[["1.00000000","92233720368.54775807"]]"#).as_bytes(),
         &mut update,
     )
     .unwrap();
     assert_eq!(update.bids.narrow[0].quantity, i64::MAX);
-    scan::frame(
+    json::frame(
         raw(r#"[["1.00000000","92233720368.54775808"]]"#).as_bytes(),
         &mut update,
     )
@@ -133,7 +133,7 @@ fn partial_depth_and_rpi_depth_are_never_diffs() {
         "depth",
     ] {
         let frame = String::from_utf8_lossy(SPOT).replace("btcusdt@depth@100ms", stream);
-        let scanned = scan::frame(frame.as_bytes(), &mut DepthUpdate::default()).unwrap();
+        let scanned = json::frame(frame.as_bytes(), &mut DepthUpdate::default()).unwrap();
         assert_eq!(scanned.body, Body::Other, "{stream}");
     }
 }
@@ -142,7 +142,7 @@ fn partial_depth_and_rpi_depth_are_never_diffs() {
 fn escapes_and_letters_of_any_script_are_read() {
     let frame = r#"{"stream":"币安人生usdt@depth","data":{"e":"depth\u0055pdate","s":"币安\u4eba生USDT","U":1,"u":1,"b":[["1\u002e5","2"]],"a":[]}}"#;
     let mut update = DepthUpdate::default();
-    let scanned = scan::frame(frame.as_bytes(), &mut update).unwrap();
+    let scanned = json::frame(frame.as_bytes(), &mut update).unwrap();
     assert_eq!(
         scanned.body,
         Body::Update {
@@ -218,15 +218,15 @@ fn what_is_wrong_is_said_with_its_place() {
         refused(&broken).stream.as_deref(),
         Some("btcusdt@depth@100ms")
     );
-    let text = scan::frame(b"{\"s\":\"\xff\"}", &mut DepthUpdate::default()).unwrap_err();
+    let text = json::frame(b"{\"s\":\"\xff\"}", &mut DepthUpdate::default()).unwrap_err();
     assert_eq!((text.what, text.position), ("the text is not UTF-8", 6));
-    let huge = vec![b' '; scan::MOST_BYTES + 1];
-    assert!(scan::snapshot(&huge, &mut DepthSnapshot::default()).is_err());
+    let huge = vec![b' '; json::MOST_BYTES + 1];
+    assert!(json::snapshot(&huge, &mut DepthSnapshot::default()).is_err());
 }
 
 #[test]
 fn an_error_body_is_not_a_snapshot() {
     let body = br#"{"code":-1121,"msg":"Invalid symbol."}"#;
-    let error = scan::snapshot(body, &mut DepthSnapshot::default()).unwrap_err();
+    let error = json::snapshot(body, &mut DepthSnapshot::default()).unwrap_err();
     assert_eq!(error.what, "lastUpdateId is missing");
 }

@@ -4,10 +4,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use depthcache_book::ladder::Ladder;
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::message::{Level, SideLevels};
 use depthcache_book::offline::OfflineBook;
 use depthcache_book::query::{Reading, Side};
-use depthcache_book::sequence::Continuity;
 
 thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };

@@ -4,9 +4,9 @@
 #[allow(dead_code)]
 mod ladder;
 
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::prefetch;
-use depthcache_book::sequence::Continuity;
 
 #[test]
 fn what_is_asked_for_early_changes_nothing() {

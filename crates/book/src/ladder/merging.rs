@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Ladder, Store};
-use crate::refresh::Tally;
+use crate::market::refresh::Tally;
 
 /// What a merge did to a side.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,8 @@
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Market;
-use crate::flight::{Flight, FlightLog};
 use crate::prefetch;
+use crate::recording::flight::{Flight, FlightLog};
 
 /// A market and its lock, shared by the router and all readers.
 ///

@@ -1,8 +1,8 @@
 //! The connections of a market (see `arbitration` for the rules), and the conditions set from outside.
 
 use super::{Market, Reason};
-use crate::arbitration::Feed;
 use crate::events::Cause;
+use crate::market::arbitration::Feed;
 use crate::status::{Condition, Status};
 
 impl Market {

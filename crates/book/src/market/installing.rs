@@ -1,12 +1,12 @@
 //! Taking a snapshot, and the kept diffs after it.
 
 use super::{Market, SnapshotRefusal};
+use crate::codec::json;
 use crate::ladder::Ladder;
+use crate::market::outcome::SnapshotOutcome;
+use crate::market::sequence::{DatedId, Ids, SequenceCheck, SnapshotTime, check_sequence};
 use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::outcome::SnapshotOutcome;
 use crate::query::Side;
-use crate::scan;
-use crate::sequence::{DatedId, Ids, SequenceCheck, SnapshotTime, check_sequence};
 use crate::status::Status;
 
 impl Market {
@@ -100,7 +100,7 @@ impl Market {
                 SequenceCheck::Stale => self.counters.stale += 1,
                 SequenceCheck::Next => {
                     // It was read before it was kept: the same bytes are read the same way.
-                    if scan::frame(frame, &mut update).is_ok() {
+                    if json::frame(frame, &mut update).is_ok() {
                         self.apply(&update, diff.received_ns);
                         self.confirmed = true;
                         self.check_crossed(diff.received_ns);

@@ -1,13 +1,13 @@
 //! Refreshing a live market: the theory stands in `refresh`.
 
 use super::{Market, SnapshotRefusal};
-use crate::delays::Delays;
+use crate::codec::json;
 use crate::events::Cause;
 use crate::ladder::Ladder;
+use crate::market::delays::Delays;
+use crate::market::refresh::{Comparison, Refresh, RefreshOutcome, RolledSnapshot};
+use crate::market::sequence::{Ids, SequenceCheck, SnapshotTime};
 use crate::message::{DepthSnapshot, DepthUpdate};
-use crate::refresh::{Comparison, Refresh, RefreshOutcome, RolledSnapshot};
-use crate::scan;
-use crate::sequence::{Ids, SequenceCheck, SnapshotTime};
 use crate::status::Status;
 
 /// So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer.
@@ -49,7 +49,7 @@ impl Market {
             match rolled.check(self.config.continuity, diff.ids) {
                 SequenceCheck::Stale => {}
                 // It was read before it was kept: the same bytes are read the same way.
-                SequenceCheck::Next if scan::frame(frame, &mut update).is_ok() => {
+                SequenceCheck::Next if json::frame(frame, &mut update).is_ok() => {
                     rolled.apply(&update)
                 }
                 _ => return Ok(RefreshOutcome::TooOld),
@@ -80,7 +80,7 @@ impl Market {
         let Some(rolled) = self.refresh.take().and_then(|refresh| refresh.rolled) else {
             return true;
         };
-        let shared = self.config.continuity == crate::sequence::Continuity::Chained;
+        let shared = self.config.continuity == crate::market::sequence::Continuity::Chained;
         let is_same = |own: &Ladder, rolled: &Ladder| {
             let tally = own.compare(rolled);
             tally.wrong() == 0 && tally.checked >= rolled.len().min(TELLING_LEVELS) as u64

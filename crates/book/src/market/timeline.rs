@@ -2,12 +2,12 @@
 //! `src/depthcache/reference/market.py` and `sequence.py`.
 
 use super::{Market, SnapshotRefusal};
-use crate::buffer::BufferedDiff;
 use crate::events::Cause;
-use crate::message::DepthSnapshot;
-use crate::sequence::{
+use crate::market::buffer::BufferedDiff;
+use crate::market::sequence::{
     DatedId, Ids, LARGEST_JUMP, LARGEST_PLAUSIBLE_ID, RESET_AFTER_US, SnapshotTime,
 };
+use crate::message::DepthSnapshot;
 use crate::status::Status;
 
 impl Market {

@@ -1,8 +1,8 @@
 //! What a call of a router may be wrong about.
 
+use crate::codec::json::{self, Malformed};
 use crate::market::{Market, SnapshotRefusal};
 use crate::query::Reading;
-use crate::scan::{self, Malformed};
 
 /// A call that names something which is not there, or is there already.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl RouterError {
     /// Why a market refused a snapshot.
     pub(crate) fn of_refusal(refused: SnapshotRefusal, market: &Market) -> RouterError {
         match refused {
-            SnapshotRefusal::Id => RouterError::MalformedSnapshot(scan::implausible_id()),
+            SnapshotRefusal::Id => RouterError::MalformedSnapshot(json::implausible_id()),
             SnapshotRefusal::Symbol(received) => RouterError::SymbolMismatch {
                 expected: market.symbol().unwrap_or_default().to_owned(),
                 received: received.into(),

@@ -1,7 +1,7 @@
 //! The connections of markets: which there are, what came on them, and what follows when one breaks.
 
 use super::{Route, Router, RouterError};
-use crate::arbitration::Feed;
+use crate::market::arbitration::Feed;
 use crate::status::Condition;
 
 /// What came on a connection.

@@ -4,12 +4,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::{Router, RouterError};
+use crate::codec::json;
 use crate::market::Market;
+use crate::market::refresh::{Comparison, RefreshOutcome};
+use crate::market::sequence::SnapshotTime;
 use crate::message::DepthSnapshot;
 use crate::query::Reading;
-use crate::refresh::{Comparison, RefreshOutcome};
-use crate::scan;
-use crate::sequence::SnapshotTime;
 use crate::status::Status;
 
 /// Looks of which one is made whatever was noted.
@@ -61,7 +61,7 @@ impl Router {
     ) -> Result<RefreshOutcome, RouterError> {
         let cell = self.market(market)?;
         let mut snapshot = DepthSnapshot::default();
-        scan::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
+        json::snapshot(body, &mut snapshot).map_err(RouterError::MalformedSnapshot)?;
         self.change(market, cell.lock(), |held| {
             held.refresh(&snapshot, limit, now_ns, made)
                 .map_err(|refused| RouterError::of_refusal(refused, held))

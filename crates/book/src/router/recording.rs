@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Router;
-use crate::tap::Tap;
+use crate::recording::tap::Tap;
 
 impl Router {
     /// Keep every frame from now on for `take_tapped`.

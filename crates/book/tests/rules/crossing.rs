@@ -1,6 +1,6 @@
 //! A book whose best prices touch or cross is kept up and not served.
 
-use depthcache_book::outcome::Outcome;
+use depthcache_book::market::outcome::Outcome;
 use depthcache_book::query::Reading;
 
 use crate::builders::{Levels, diff, snapshot, spot};

@@ -1,8 +1,8 @@
 //! A book that was right and may not be any more is stale until it is proven: by whom, and by what not.
 
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::query::Reading;
 use depthcache_book::router::Router;
-use depthcache_book::sequence::Continuity;
 
 use crate::builders::{Diff, T, diff, named};
 

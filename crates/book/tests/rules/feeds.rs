@@ -1,7 +1,7 @@
 //! The connections of a market: who is joined, who is ahead, and when a hole is a gap.
 
-use depthcache_book::arbitration::Feeds;
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::arbitration::Feeds;
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::Reading;
 
 use crate::builders::{MarketHarness, diff, snapshot, spot};
@@ -9,7 +9,7 @@ use crate::builders::{MarketHarness, diff, snapshot, spot};
 const PATIENCE_NS: i64 = 1_500_000_000;
 
 /// `1 heard 5 joined, 2 heard - apart`.
-fn told(feeds: &[depthcache_book::arbitration::Feed]) -> String {
+fn told(feeds: &[depthcache_book::market::arbitration::Feed]) -> String {
     let told = feeds.iter().map(|feed| {
         let heard = feed.heard_ns.map_or("-".to_owned(), |at| at.to_string());
         let joined = if feed.joined { " joined" } else { "" };

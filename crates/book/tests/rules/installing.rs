@@ -1,8 +1,8 @@
 //! Snapshots and the diffs that were kept for them: which are taken, dropped, replayed, kept again.
 
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::query::Reading;
-use depthcache_book::sequence::Continuity;
 
 use crate::builders::{Diff, Levels, MarketHarness, chained, diff, futures, snapshot, spot};
 

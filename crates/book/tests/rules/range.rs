@@ -1,9 +1,9 @@
 //! The complete range of a side, and two copies of a side: compared and merged.
 
 use depthcache_book::ladder::Ladder;
+use depthcache_book::market::refresh::Tally;
 use depthcache_book::message::{DepthUpdate, SideLevels};
 use depthcache_book::query::{Number, Side};
-use depthcache_book::refresh::Tally;
 
 use crate::builders::{Levels, diff, proven_to, rows, shown};
 

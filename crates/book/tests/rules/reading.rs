@@ -1,11 +1,11 @@
 //! What a market says of itself: when it may be read, why not, how deep it is, constant copies.
 
 use depthcache_book::ladder::Ladder;
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::offline::{ApplyError, OfflineBook};
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{Reading, Side};
-use depthcache_book::sequence::Continuity;
 use depthcache_book::status::{Condition, Status};
 
 use crate::builders::{Levels, MarketHarness, diff, proven_to, shown, snapshot, spot};

@@ -1,9 +1,9 @@
 //! Snapshots of a live book: rolled to its id, compared, merged, and never leaving sync.
 
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::refresh::{RefreshOutcome, Tally};
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::query::Reading;
-use depthcache_book::refresh::{RefreshOutcome, Tally};
-use depthcache_book::sequence::Continuity;
 
 use crate::builders::{Levels, MarketHarness, chained, diff, futures, snapshot, spot};
 

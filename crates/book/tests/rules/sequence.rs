@@ -1,7 +1,7 @@
 //! Which diff may follow which: every border of both families.
 
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
-use depthcache_book::sequence::{
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::sequence::{
     Continuity, Ids, RESET_AFTER_US, SequenceCheck, SnapshotTime, check_sequence, looks_reset,
 };
 

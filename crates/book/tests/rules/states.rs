@@ -1,8 +1,8 @@
 //! The state machine: every state meets every event.
 
-use depthcache_book::outcome::Outcome;
+use depthcache_book::market::outcome::Outcome;
+use depthcache_book::market::sequence::Continuity;
 use depthcache_book::query::Reading;
-use depthcache_book::sequence::Continuity;
 use depthcache_book::status::{Condition, Status};
 
 use crate::builders::{MarketHarness, T, chained, diff, futures, rows, snapshot, spot};

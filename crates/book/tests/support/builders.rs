@@ -2,14 +2,14 @@
 //!
 //! What a market says is given back as short text, so that a test can be a table.
 
+use depthcache_book::codec::json;
 use depthcache_book::events::Causes;
+use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
+use depthcache_book::market::refresh::RefreshOutcome;
+use depthcache_book::market::sequence::{Continuity, Ids, SnapshotTime};
 use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
-use depthcache_book::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::{CompleteTo, NumberLevel, Reading, Side};
-use depthcache_book::refresh::RefreshOutcome;
-use depthcache_book::scan;
-use depthcache_book::sequence::{Continuity, Ids, SnapshotTime};
 use depthcache_book::status::StatusInfo;
 
 /// An event time, in microseconds since 1970.
@@ -97,7 +97,7 @@ impl Diff {
     /// What the scanner makes of it.
     pub fn update(&self) -> DepthUpdate {
         let mut update = DepthUpdate::default();
-        scan::frame(&self.frame(), &mut update).expect("a frame that was made here");
+        json::frame(&self.frame(), &mut update).expect("a frame that was made here");
         update
     }
 }
@@ -146,7 +146,7 @@ impl Snapshot {
         let Snapshot { id, bids, asks, .. } = self;
         let body = format!(r#"{{"lastUpdateId":{id},"bids":{bids},"asks":{asks}}}"#);
         let mut snapshot = DepthSnapshot::default();
-        scan::snapshot(body.as_bytes(), &mut snapshot).expect("a body that was made here");
+        json::snapshot(body.as_bytes(), &mut snapshot).expect("a body that was made here");
         snapshot
     }
 }

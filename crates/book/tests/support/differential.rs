@@ -1,8 +1,8 @@
 //! The one sentence: the scanner never panics, accepts exactly what the oracle accepts, and reads
 //! the same numbers.
 
+use depthcache_book::codec::json;
 use depthcache_book::message::{DepthSnapshot, DepthUpdate, SideLevels};
-use depthcache_book::scan;
 
 use crate::oracle::{self, Decoded, Depth, Number};
 
@@ -17,15 +17,15 @@ pub fn check_frame(bytes: &[u8]) {
         return;
     }
     let mut update = DepthUpdate::default();
-    let found = match scan::frame(bytes, &mut update) {
+    let found = match json::frame(bytes, &mut update) {
         Err(_) => Decoded::Malformed,
-        Ok(scan::Scanned {
-            body: scan::Body::Other,
+        Ok(json::Scanned {
+            body: json::Body::Other,
             ..
         }) => Decoded::Other,
-        Ok(scan::Scanned {
+        Ok(json::Scanned {
             stream,
-            body: scan::Body::Update { symbol },
+            body: json::Body::Update { symbol },
         }) => Decoded::Depth(Depth {
             stream: stream.map(|stream| stream.into_owned()),
             symbol: symbol.into_owned(),
@@ -56,7 +56,7 @@ pub fn check_snapshot(bytes: &[u8]) {
         return;
     }
     let mut snapshot = DepthSnapshot::default();
-    let found = match scan::snapshot(bytes, &mut snapshot) {
+    let found = match json::snapshot(bytes, &mut snapshot) {
         Err(_) => Decoded::Malformed,
         Ok(()) => Decoded::Depth(Depth {
             stream: None,

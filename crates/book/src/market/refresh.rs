@@ -7,11 +7,11 @@
 //!
 //! Not here: how two sides are compared and merged (`ladder`), when to refresh (whoever calls).
 
-use crate::buffer::Buffer;
 use crate::ladder::Ladder;
+use crate::market::buffer::Buffer;
+use crate::market::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::query::Side;
-use crate::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
 
 /// How two books agreed inside the range that both prove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use memchr::memchr;
 
-use crate::scan;
+use crate::codec::json;
 
 /// Lines waiting to be written.
 #[derive(Debug)]
@@ -77,5 +77,5 @@ impl Tap {
 /// Whether a frame can stand in a line as it is: a JSON object on one line. Anything else could end its line
 /// early, or say something of its own beside the frame.
 fn is_plain(frame: &[u8]) -> bool {
-    memchr(b'\n', frame).is_none() && scan::is_one_object(frame)
+    memchr(b'\n', frame).is_none() && json::is_one_object(frame)
 }

@@ -3,10 +3,10 @@
 //! The fast path needs what the exchange sends: no white space, one width of prices and one of
 //! quantities. Anything else is read again by the general path, which takes the whole grammar.
 
+use crate::codec::json::number::{Decimal, fast, general, power, word_at};
+use crate::codec::json::reader::{Fault, Reader};
+use crate::codec::json::shape::{AT, PriceShape, QuantityShape, Window, window};
 use crate::message::{Level, SideLevels};
-use crate::scan::number::{Decimal, fast, general, power, word_at};
-use crate::scan::reader::{Fault, Reader};
-use crate::scan::shape::{AT, PriceShape, QuantityShape, Window, window};
 
 /// What the numbers of a side looked like so far.
 #[derive(Clone, Copy, Debug, Default)]

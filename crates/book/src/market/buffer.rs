@@ -2,7 +2,7 @@
 //!
 //! Not here: when to keep one, and what happens when the buffer is full (`market`).
 
-use crate::sequence::{Ids, looks_reset};
+use crate::market::sequence::{Ids, looks_reset};
 
 /// One buffered diff: its ids, and where its frame is.
 #[derive(Clone, Copy, Debug)]

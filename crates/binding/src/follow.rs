@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use depthcache_book::follow::{Busy, FollowSpec, Follower as Inner, Item, Mode, OnStale};
+use depthcache_book::follow::{FollowSpec, Item, Mode, OnStale};
 use depthcache_book::frozen::portable::runs_to_bytes;
 use depthcache_book::query::LevelRun;
-use depthcache_book::router::Router as Books;
+use depthcache_book::router::{Busy, Follower as Inner, Router as Books};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};

@@ -16,7 +16,7 @@ mod chunks;
 mod merging;
 mod range;
 
-pub use merging::Merged;
+pub use merging::{Merged, Tally};
 
 use crate::frozen::FrozenSide;
 use crate::ladder::chunks::Chunks;

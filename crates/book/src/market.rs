@@ -4,25 +4,29 @@
 //! buffering, bridging, synced, and back to buffering after a gap, a reset or a malformed frame.
 //! Differential tests drive the two against each other.
 //!
+//! This file is the machine: what each input does. What it knows is kept by its parts, one file each: `state`
+//! (what the book is and why), `position` (the id it holds), `timeline` (what was held when), `buffer` (diffs
+//! that wait for a snapshot), `arbitration` (redundant feeds), `refresher` (the snapshot beside the live book),
+//! `depth_target`, `followers` and `pending_events`. `installing` takes snapshots, `read` answers readers.
+//!
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
-//! levels are kept (`ladder`), when to fetch which snapshot (whoever calls).
+//! levels are kept (`ladder`), when to fetch which snapshot (the client's core).
 
 pub mod arbitration;
 mod buffer;
 mod cell;
-mod crossing;
 pub mod delays;
 mod depth_target;
 mod doubt;
-mod feeds;
-mod following;
+mod followers;
 mod installing;
 pub mod outcome;
 mod pending_events;
+mod position;
 mod read;
 pub mod refresh;
-mod refreshing;
 pub mod sequence;
+mod state;
 mod timeline;
 
 use std::sync::Arc;
@@ -30,21 +34,25 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::counters::Counters;
-use crate::events::{Cause, Causes};
+use crate::events::{Cause, MarketChange};
 use crate::ladder::Ladder;
-use crate::market::arbitration::Feeds;
-use crate::market::buffer::Buffer;
-use crate::market::delays::Delays;
-use crate::market::outcome::Outcome;
-use crate::market::refresh::{Comparison, Refresh};
-use crate::market::sequence::{
-    Continuity, DatedId, Ids, SequenceCheck, check_sequence, looks_reset,
-};
-use crate::message::DepthUpdate;
+use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::query::Side;
 use crate::status::{Condition, Status};
+use arbitration::{Feed, Feeds};
+use buffer::Buffer;
+use delays::Delays;
 use depth_target::DepthTarget;
+use doubt::Doubt;
+use followers::Followers;
+use outcome::Outcome;
+use pending_events::PendingEvents;
+use position::Position;
+use refresh::{Comparison, RefreshOutcome, Refresher, Rolled, RolledSnapshot};
+use sequence::{Continuity, Ids, SequenceCheck, SnapshotTime, looks_reset};
+use state::State;
+use timeline::Timeline;
 
 pub use cell::MarketCell;
 
@@ -53,7 +61,7 @@ pub use cell::MarketCell;
 pub struct MarketConfig {
     /// How update ids follow each other.
     pub continuity: Continuity,
-    /// Bytes of diffs kept while a snapshot is on its way.
+    /// Bytes of diffs buffered while a snapshot is on its way.
     pub buffer_bytes: usize,
 }
 
@@ -75,101 +83,40 @@ pub struct Market {
     bids: Ladder,
     asks: Ladder,
     state: State,
-    condition: Option<(Condition, Reason)>,
-    /// Whoever brings the frames stands still.
-    stalled: Option<Reason>,
-    /// It was right and may not be any more.
-    doubt: Option<Box<doubt::Doubt>>,
-    detect_ns: Option<i64>,
-    crossed: Option<Reason>,
-    /// A diff was applied since the snapshot.
-    confirmed: bool,
-    data_seen: bool,
-    last_update_id: Option<i64>,
-    event_time_us: Option<i64>,
-    updated_ns: Option<i64>,
-    /// What the book held when: the snapshot, then the last applied diff that told its time.
-    base: Option<DatedId>,
-    /// Stale diffs came of which nothing tells whether they are backlog; they are kept.
-    in_doubt: bool,
-    /// When the newest diff that was kept, or is backlog, was received, and its event time.
-    unapplied: Option<(i64, i64)>,
+    position: Position,
+    timeline: Timeline,
     buffer: Buffer,
     feeds: Feeds,
-    refresh: Option<Box<Refresh>>,
-    compared: Option<Comparison>,
-    /// From the clock of the frames to the exchange's, in nanoseconds; None while it is not known.
-    clock_offset_ns: Option<i64>,
-    delays: Delays,
+    refresher: Refresher,
     depth_target: DepthTarget,
+    /// Longest time without proof while the event loop does not judge silence; None: no limit.
+    time_to_detect_ns: Option<i64>,
     counters: Counters,
-    causes: Causes,
-    caused_ns: i64,
-    is_pending: bool,
-    /// None while nobody follows, so that a book without followers pays one look.
-    following: Option<Box<following::Following>>,
-    /// When a snapshot last proved the book.
-    confirmed_ns: Option<i64>,
+    events: PendingEvents,
+    followers: Followers,
     _counted: prefetch::CountedMarket,
-}
-
-/// The state of the machine, why, and since when.
-#[derive(Clone, Debug)]
-struct State {
-    status: Status,
-    reason: Reason,
-}
-
-/// A reason and since when it holds.
-#[derive(Clone, Debug)]
-struct Reason {
-    text: String,
-    since_ns: i64,
 }
 
 impl Market {
     /// A market of which nothing is known. `symbol`: None where the first diff names it.
     pub fn new(exchange: &str, symbol: Option<&str>, config: MarketConfig) -> Market {
-        let reason = Reason {
-            text: "nothing has arrived yet".to_owned(),
-            since_ns: 0,
-        };
         Market {
             exchange: exchange.into(),
             symbol: symbol.map(CompactString::from),
             config,
             bids: Ladder::new(Side::Bids),
             asks: Ladder::new(Side::Asks),
-            state: State {
-                status: Status::Empty,
-                reason,
-            },
-            condition: None,
-            stalled: None,
-            doubt: None,
-            detect_ns: None,
-            crossed: None,
-            confirmed: false,
-            data_seen: false,
-            last_update_id: None,
-            event_time_us: None,
-            updated_ns: None,
-            base: None,
-            in_doubt: false,
-            unapplied: None,
+            state: State::new(),
+            position: Position::default(),
+            timeline: Timeline::default(),
             buffer: Buffer::default(),
             feeds: Feeds::default(),
-            refresh: None,
-            compared: None,
-            clock_offset_ns: None,
-            delays: Delays::default(),
+            refresher: Refresher::default(),
             depth_target: DepthTarget::default(),
+            time_to_detect_ns: None,
             counters: Counters::default(),
-            causes: Causes::default(),
-            caused_ns: 0,
-            is_pending: false,
-            following: None,
-            confirmed_ns: None,
+            events: PendingEvents::default(),
+            followers: Followers::default(),
             _counted: prefetch::CountedMarket::default(),
         }
     }
@@ -190,6 +137,8 @@ impl Market {
         self.config.continuity
     }
 
+    // --- diffs --------------------------------------------------------------------------------
+
     /// A diff of this market arrived on a connection; `frame` is what it was read from.
     #[inline]
     pub fn on_diff(
@@ -201,30 +150,32 @@ impl Market {
         received_ns: i64,
     ) -> Outcome {
         if let (Status::Bridging | Status::Synced, Some(held)) =
-            (self.state.status, self.last_update_id)
+            (self.state.status(), self.position.update_id)
         {
-            match check_sequence(self.config.continuity, held, ids, self.confirmed) {
+            match self.position.check(self.config.continuity, held, ids) {
                 SequenceCheck::Next => {
                     self.apply(update, received_ns);
                     self.settle(received_ns);
-                    if self.doubt.is_some() {
+                    if self.state.is_doubted() {
                         self.prove_by(update, received_ns);
                     }
                     if self.feeds.are_many() {
                         self.feeds.on_joined(connection, received_ns);
                     }
-                    if self.refresh.is_some() {
-                        self.on_refreshing(update, ids, frame, received_ns);
+                    if self.refresher.is_running() {
+                        self.roll(update, ids, frame, received_ns);
                     }
                     return Outcome::Applied;
                 }
                 SequenceCheck::Gap
                     if self.feeds.are_many()
-                        && self
-                            .feeds
-                            .on_ahead(connection, received_ns, self.updated_ns) =>
+                        && self.feeds.on_ahead(
+                            connection,
+                            received_ns,
+                            self.position.updated_ns,
+                        ) =>
                 {
-                    self.note_data(received_ns);
+                    self.events.on_data(received_ns);
                     return Outcome::Stale;
                 }
                 check => {
@@ -236,27 +187,39 @@ impl Market {
                 }
             }
         }
+        self.on_early(update, ids, frame, connection, received_ns)
+    }
+
+    /// A diff before a snapshot is there.
+    fn on_early(
+        &mut self,
+        update: &DepthUpdate,
+        ids: Ids,
+        frame: &[u8],
+        connection: u64,
+        received_ns: i64,
+    ) -> Outcome {
         self.feeds.on_buffered(connection, received_ns);
-        if update.event_time_us != 0 {
-            self.unapplied = Some((received_ns, update.event_time_us));
-        }
-        self.note_data(received_ns);
-        if self.state.status == Status::Empty {
+        self.timeline
+            .on_unapplied(update.event_time_us, received_ns);
+        self.events.on_data(received_ns);
+        if self.state.status() == Status::Empty {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
         }
         if self.buffer.is_of_before(ids, update.event_time_us) {
             self.buffer.clear();
             self.counters.resets += 1;
-            self.cause(Cause::Reset, received_ns);
+            self.events.add(Cause::Reset, received_ns);
         }
         self.keep(ids, update.event_time_us, frame, received_ns);
-        if self.last_update_id.is_none() {
+        if self.position.update_id.is_none() {
             Outcome::Waiting
         } else {
             Outcome::Gap
         }
     }
 
+    /// A diff that does not continue the book: stale, the first of new ids, or behind a gap.
     #[cold]
     fn on_broken(
         &mut self,
@@ -267,20 +230,24 @@ impl Market {
         frame: &[u8],
         received_ns: i64,
     ) -> Outcome {
-        self.note_data(received_ns);
+        self.events.on_data(received_ns);
         if check == SequenceCheck::Stale {
             self.counters.stale += 1;
-            let base_us = self.base_us_of(ids, update.event_time_us, received_ns);
+            let confirmed = self.position.confirmed;
+            let base_us = self
+                .timeline
+                .base_us_of(ids, update, received_ns, confirmed);
             if !looks_reset(update.event_time_us, base_us) {
                 if update.event_time_us != 0 && base_us.is_some() {
-                    self.unapplied = Some((received_ns, update.event_time_us));
-                } else if !self.confirmed {
-                    self.doubt(ids, update.event_time_us, frame, received_ns);
+                    self.timeline
+                        .on_unapplied(update.event_time_us, received_ns);
+                } else if !confirmed {
+                    self.keep_undecided(ids, update.event_time_us, frame, received_ns);
                 }
                 return Outcome::Stale;
             }
             self.buffer.clear();
-            self.begin_anew(received_ns);
+            self.reset_ids(received_ns);
         } else {
             self.buffer.clear();
             self.lose_chain(held, ids, received_ns);
@@ -292,8 +259,8 @@ impl Market {
     /// A frame of this market could not be read: an update is missing.
     pub fn on_malformed(&mut self, what: &str, received_ns: i64) {
         self.counters.malformed += 1;
-        self.cause(Cause::Malformed, received_ns);
-        if matches!(self.state.status, Status::Bridging | Status::Synced) {
+        self.events.add(Cause::Malformed, received_ns);
+        if self.state.is_live() {
             self.enter(
                 Status::Buffering,
                 &format!("a malformed frame: {what}"),
@@ -302,50 +269,25 @@ impl Market {
         }
     }
 
-    /// A new snapshot is needed; kept diffs and old levels stay.
-    pub fn resync(&mut self, reason: &str, now_ns: i64) {
-        self.enter(Status::Buffering, reason, now_ns);
-    }
-
-    /// The diffs will come from a new connection: kept ones are of no use.
-    pub fn restart(&mut self, reason: &str, now_ns: i64) {
-        self.buffer.clear();
-        self.data_seen = false;
-        self.enter(Status::Buffering, reason, now_ns);
-    }
-
-    // --- inside -------------------------------------------------------------------------------
-
     #[inline]
     fn apply(&mut self, update: &DepthUpdate, received_ns: i64) {
-        if self.is_followed() {
-            self.note_changes(update);
+        if self.followers.are_any() {
+            let is_synced = self.state.is_synced();
+            self.followers
+                .note_changes(&self.bids, &self.asks, update, is_synced);
         }
         let changed = self.bids.apply(&update.bids) + self.asks.apply(&update.asks);
         self.counters.levels_changed += changed as u64;
         self.counters.applied += 1;
-        self.last_update_id = Some(update.final_update_id);
-        self.updated_ns = Some(received_ns);
-        if update.event_time_us == 0 {
-            self.event_time_us = None;
-        } else {
-            self.event_time_us = Some(update.event_time_us);
-            self.base = Some(DatedId {
-                update_id: update.final_update_id,
-                latest_us: update.event_time_us,
-            });
-            if let Some(offset_ns) = self.clock_offset_ns {
-                let arrived_us = (received_ns + offset_ns) / 1_000;
-                self.delays.record(arrived_us - update.event_time_us);
-            }
-        }
+        self.position.on_applied(update, received_ns);
+        self.timeline.on_applied(update, received_ns);
     }
 
     /// After a diff was applied to a live book: it confirms the snapshot, and may cross the book.
     #[inline]
     fn settle(&mut self, received_ns: i64) {
-        if !self.confirmed {
-            self.note_data(received_ns);
+        if !self.position.confirmed {
+            self.events.on_data(received_ns);
             self.confirm(received_ns);
         }
         self.check_crossed(received_ns);
@@ -353,87 +295,382 @@ impl Market {
 
     #[cold]
     fn confirm(&mut self, received_ns: i64) {
-        (self.confirmed, self.in_doubt) = (true, false);
+        self.position.confirmed = true;
+        self.timeline.on_confirmed();
         self.buffer.clear();
-        if self.state.status == Status::Bridging {
+        if self.state.status() == Status::Bridging {
             self.sync(received_ns);
         } else {
-            self.cause(Cause::Confirmed, received_ns);
-            self.state.reason.text.clear();
+            self.events.add(Cause::Confirmed, received_ns);
+            self.state.confirm();
         }
     }
 
+    /// Best prices that touch or cross after a whole event: the book is kept up, but not served.
     #[inline]
-    fn note_data(&mut self, received_ns: i64) {
-        if !self.data_seen {
-            self.data_seen = true;
-            self.cause(Cause::FirstData, received_ns);
+    fn check_crossed(&mut self, now_ns: i64) {
+        let crossed = match (self.bids.best(), self.asks.best()) {
+            (Some(bid), Some(ask)) => bid.price.is_at_least(ask.price),
+            _ => false,
+        };
+        if crossed != self.state.is_crossed() {
+            self.turn_crossed(crossed, now_ns);
         }
+    }
+
+    #[cold]
+    fn turn_crossed(&mut self, crossed: bool, now_ns: i64) {
+        if crossed {
+            let best = |ladder: &Ladder| {
+                ladder
+                    .best()
+                    .map_or(String::new(), |level| level.price.to_string())
+            };
+            let (bid, ask) = (best(&self.bids), best(&self.asks));
+            self.state
+                .cross(format!("best bid {bid} at or above best ask {ask}"), now_ns);
+            self.counters.crossed += 1;
+            self.events.add(Cause::Crossed, now_ns);
+        } else {
+            self.state.uncross(now_ns);
+            self.events.add(Cause::Uncrossed, now_ns);
+        }
+    }
+
+    // --- transitions --------------------------------------------------------------------------
+
+    /// A new snapshot is needed; buffered diffs and old levels stay.
+    pub fn resync(&mut self, reason: &str, now_ns: i64) {
+        self.enter(Status::Buffering, reason, now_ns);
+    }
+
+    /// The diffs will come from a new connection: buffered ones are of no use.
+    pub fn restart(&mut self, reason: &str, now_ns: i64) {
+        self.buffer.clear();
+        self.events.expect_first_data();
+        self.enter(Status::Buffering, reason, now_ns);
     }
 
     fn sync(&mut self, now_ns: i64) {
-        let reason = if self.confirmed {
+        let confirmed = self.position.confirmed;
+        let reason = if confirmed {
             ""
         } else {
             "from a snapshot, not confirmed by a diff yet"
         };
-        self.confirmed_ns = Some(now_ns);
+        self.position.confirmed_ns = Some(now_ns);
         self.prove(now_ns);
         self.enter(Status::Synced, reason, now_ns);
-        self.cause(Cause::Synced, now_ns);
-        if self.confirmed {
-            self.cause(Cause::Confirmed, now_ns);
+        self.events.add(Cause::Synced, now_ns);
+        if confirmed {
+            self.events.add(Cause::Confirmed, now_ns);
         }
     }
 
     fn lose_chain(&mut self, held: i64, ids: Ids, now_ns: i64) {
-        self.counters.gaps += 1;
-        self.cause(Cause::Gap, now_ns);
         let reason = format!(
             "a gap: the book holds {held}, the next diff follows {}",
             ids.follows
         );
-        self.enter(Status::Buffering, &reason, now_ns);
+        self.lose_sync(&reason, now_ns);
+    }
+
+    fn lose_sync(&mut self, gap: &str, now_ns: i64) {
+        self.counters.gaps += 1;
+        self.events.add(Cause::Gap, now_ns);
+        self.enter(Status::Buffering, gap, now_ns);
+    }
+
+    /// The exchange's ids began again, below those of the book.
+    #[cold]
+    fn reset_ids(&mut self, now_ns: i64) {
+        self.timeline.on_reset();
+        self.counters.resets += 1;
+        self.events.add(Cause::Reset, now_ns);
+        self.enter(
+            Status::Buffering,
+            "the exchange's update ids began anew",
+            now_ns,
+        );
     }
 
     fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
         if status != Status::Synced {
-            self.refresh = None;
-            self.doubt = None;
+            self.refresher.end();
         }
-        let since_ns = if status == self.state.status {
-            self.state.reason.since_ns
-        } else {
-            now_ns
-        };
-        self.state = State {
-            status,
-            reason: Reason {
-                text: reason.to_owned(),
-                since_ns,
-            },
-        };
+        self.state.enter(status, reason, now_ns);
     }
 
-    /// The state of the machine as users call it, conditions aside.
-    fn native(&self) -> (Status, &Reason) {
-        match &self.crossed {
-            Some(reason) if self.state.status == Status::Synced => (Status::Crossed, reason),
-            _ => (self.state.status, &self.state.reason),
-        }
-    }
+    // --- buffering ----------------------------------------------------------------------------
 
     fn keep(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], now_ns: i64) {
         if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {
             self.buffer.clear();
             self.counters.dropped_buffers += 1;
-            self.cause(Cause::BufferDropped, now_ns);
+            self.events.add(Cause::BufferDropped, now_ns);
         }
         self.buffer.push(ids, event_time_us, frame, now_ns);
     }
 
-    fn cause(&mut self, cause: Cause, now_ns: i64) {
-        self.causes.insert(cause);
-        self.caused_ns = now_ns;
+    /// Nothing tells whether a stale diff is backlog: the next snapshot decides, and may need it.
+    fn keep_undecided(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], received_ns: i64) {
+        self.timeline.on_undecided();
+        if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {
+            self.buffer.clear();
+        }
+        self.buffer.push(ids, event_time_us, frame, received_ns);
+    }
+
+    // --- feeds --------------------------------------------------------------------------------
+
+    /// One more connection brings diffs of this market.
+    pub fn add_feed(&mut self, connection: u64) {
+        self.feeds.add(connection, self.position.updated_ns);
+    }
+
+    /// One brings none any more. Where the others had run ahead of it, nothing fills the hole.
+    pub fn remove_feed(&mut self, connection: u64) {
+        if let Some(heard_ns) = self.feeds.remove(connection)
+            && self.state.is_synced()
+        {
+            let gap = "a gap: the connection that could have filled it is gone";
+            self.lose_sync(gap, heard_ns);
+        }
+    }
+
+    /// The connections that bring diffs of this market.
+    pub fn feeds(&self) -> &[Feed] {
+        self.feeds.all()
+    }
+
+    // --- state from outside -------------------------------------------------------------------
+
+    /// The thread that brings the frames stands still, or does so no longer (None).
+    pub fn set_stalled(&mut self, reason: Option<&str>, now_ns: i64) {
+        if self.state.set_stalled(reason, now_ns) {
+            self.events.add(Cause::Proven, now_ns);
+        }
+    }
+
+    /// Lay a condition over the native state, or take it away; `Closed` is final.
+    pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
+        self.state.set_condition(condition, reason, now_ns);
+    }
+
+    /// Longest time without proof while the event loop does not judge silence; None: no limit.
+    pub fn set_time_to_detect(&mut self, within_ns: Option<i64>) {
+        self.time_to_detect_ns = within_ns;
+    }
+
+    /// Nothing judged silence for a while: whether the book was proven in time.
+    pub(crate) fn judge_silence(&mut self, now_ns: i64) {
+        let (Some(limit_ns), Some(proven_ns)) = (self.time_to_detect_ns, self.position.proven_ns())
+        else {
+            return;
+        };
+        if !self.state.is_doubted() && now_ns - proven_ns > limit_ns {
+            self.raise_doubt(Doubt::of_silence(limit_ns, now_ns), now_ns);
+        }
+    }
+
+    /// The machine or the process paused from `since_ns` to `now_ns`.
+    pub(crate) fn on_pause(&mut self, reason: &str, since_ns: i64, now_ns: i64) {
+        let doubt = Doubt::of_pause(reason, since_ns, now_ns, self.state.doubt());
+        self.raise_doubt(doubt, now_ns);
+    }
+
+    fn raise_doubt(&mut self, doubt: Doubt, now_ns: i64) {
+        if self.state.is_synced() {
+            self.refresher.end(); // its snapshot was requested before
+            self.state.raise_doubt(doubt);
+            self.events.add(Cause::Doubted, now_ns);
+        }
+    }
+
+    /// An update was applied to a doubted book.
+    #[cold]
+    fn prove_by(&mut self, update: &DepthUpdate, received_ns: i64) {
+        let made_ns = self.timeline.made_ns(update);
+        if (self.state.doubt()).is_some_and(|doubt| doubt.is_over(made_ns, received_ns)) {
+            self.prove(received_ns);
+        }
+    }
+
+    fn prove(&mut self, now_ns: i64) {
+        if self.state.end_doubt() {
+            self.events.add(Cause::Proven, now_ns);
+        }
+    }
+
+    // --- time ---------------------------------------------------------------------------------
+
+    /// How the clock of the frames and the exchange's differ; None while that is not known.
+    pub fn set_clock_offset(&mut self, offset_ns: Option<i64>) {
+        self.timeline.set_clock_offset(offset_ns);
+    }
+
+    /// The snapshot that is held, and no diff after it, was made between these times: known only now.
+    pub fn date_snapshot(&mut self, made: SnapshotTime) {
+        if let Some(update_id) = self.position.snapshot_id() {
+            self.timeline.date_snapshot(update_id, made);
+        }
+    }
+
+    /// When the newest diff was received that was applied, kept, or is backlog, and its event time.
+    pub fn heard(&self) -> Option<(i64, Option<i64>)> {
+        self.timeline.heard(&self.position)
+    }
+
+    /// How late that diff was; None while the exchange's clock or its event time is not known.
+    pub fn late_us(&self) -> Option<i64> {
+        self.timeline.late_us(&self.position)
+    }
+
+    /// How late updates arrived.
+    pub fn delays(&self) -> Delays {
+        self.timeline.delays()
+    }
+
+    // --- refreshing ---------------------------------------------------------------------------
+
+    /// Buffer what is applied from now on, for a snapshot that is about to be requested; false: the book
+    /// is not live.
+    pub fn begin_refresh(&mut self) -> bool {
+        let is_synced = self.state.is_synced();
+        if is_synced {
+            self.refresher.begin();
+        }
+        is_synced
+    }
+
+    /// Forget a refresh that was begun.
+    pub fn end_refresh(&mut self) {
+        self.refresher.end();
+    }
+
+    /// The snapshot is there: roll it to the live book's id, compare and merge. `made` as for `install`; where
+    /// it is refused, the refresh is over.
+    pub fn refresh(
+        &mut self,
+        snapshot: &DepthSnapshot,
+        limit: Option<usize>,
+        now_ns: i64,
+        made: Option<SnapshotTime>,
+    ) -> Result<RefreshOutcome, SnapshotRefusal> {
+        if let Err(refusal) = self.check(snapshot) {
+            self.refresher.end();
+            return Err(refusal);
+        }
+        let (continuity, held) = (self.config.continuity, self.position.update_id);
+        Ok(
+            match self
+                .refresher
+                .on_snapshot(snapshot, limit, continuity, held)
+            {
+                Rolled::Merge(rolled) => {
+                    self.merge(*rolled, now_ns);
+                    RefreshOutcome::Merged
+                }
+                Rolled::Waits => RefreshOutcome::Waiting,
+                Rolled::TooOld { unmoved } => {
+                    let made = SnapshotTime::of(snapshot, made);
+                    if unmoved && self.timeline.has_fallen(made, self.position.updated_ns) {
+                        self.reset_ids(now_ns);
+                    }
+                    RefreshOutcome::TooOld
+                }
+                Rolled::NotLive => RefreshOutcome::NotLive,
+            },
+        )
+    }
+
+    /// No diff came for a snapshot that waits: false where it shows another book than this one, and is
+    /// dropped. Ids that are shared by symbols grow without this one, so an equal book is merged; where too
+    /// few levels of both can be compared, nothing tells that it is equal.
+    pub fn settle_refresh(&mut self, now_ns: i64) -> bool {
+        let Some(rolled) = self.refresher.take_waiting() else {
+            return true;
+        };
+        let shared = self.config.continuity == Continuity::Chained;
+        let same = shared && rolled.agrees_with(&self.bids, &self.asks);
+        if same {
+            self.merge(rolled, now_ns);
+        }
+        same
+    }
+
+    /// What the last refresh found.
+    pub fn compared(&self) -> Option<Comparison> {
+        self.refresher.last()
+    }
+
+    #[cold]
+    fn roll(&mut self, update: &DepthUpdate, ids: Ids, frame: &[u8], received_ns: i64) {
+        let rolled = (self.refresher).on_applied(update, ids, frame, received_ns, self.config);
+        if let Some(rolled) = rolled {
+            self.merge(rolled, received_ns);
+        }
+    }
+
+    fn merge(&mut self, rolled: RolledSnapshot, now_ns: i64) {
+        let bids = self.bids.merge(rolled.bids);
+        let asks = self.asks.merge(rolled.asks);
+        if bids.altered || asks.altered {
+            self.followers.note_altered();
+        }
+        let tally = bids.tally + asks.tally;
+        let update_id = self.position.update_id.unwrap_or(rolled.update_id);
+        self.refresher.note(Comparison { update_id, tally });
+        self.position.confirmed_ns = Some(now_ns);
+        self.prove(now_ns);
+        self.counters.refreshes += 1;
+        self.counters.corrections += tally.wrong();
+        self.events.add(Cause::Refreshed, now_ns);
+        self.check_crossed(now_ns);
+    }
+
+    // --- depth --------------------------------------------------------------------------------
+
+    /// The most levels a side that a reader asked for; a request for all levels sets no target.
+    pub fn depth_requested(&self) -> usize {
+        self.depth_target.requested()
+    }
+
+    /// So many complete levels a side are enough while readers ask for at most `requested`; without it no
+    /// number is.
+    pub fn set_depth_target(&mut self, levels: usize, requested: usize) {
+        self.depth_target.set(levels, requested);
+    }
+
+    /// Whether a side has fewer complete levels than are enough, or readers ask for more than was considered.
+    pub fn is_shallow(&self) -> bool {
+        !self.depth_target.is_met(&self.bids, &self.asks)
+    }
+
+    /// The fewest levels that a side has inside its complete range; None where both sides are whole.
+    pub fn covered(&self) -> Option<usize> {
+        depth_target::covered(&self.bids, &self.asks)
+    }
+
+    // --- events -------------------------------------------------------------------------------
+
+    /// Whether there is something to tell and the market is in no list of changed ones; true once per
+    /// `take_change`.
+    #[inline]
+    pub fn mark_pending(&mut self) -> bool {
+        self.events.mark_pending()
+    }
+
+    /// What happened since the last call.
+    pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
+        let causes = self.events.take();
+        let (status, reason) = self.state.machine();
+        (!causes.is_empty()).then(|| MarketChange {
+            market,
+            causes,
+            status,
+            reason: reason.text.clone(),
+            at_ns: self.events.at_ns(),
+        })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Frames are wrapped and routed by their full stream name, so that a partial depth stream of the
 //! same symbol never reaches a diff book. Nothing in a frame can make `feed` fail: what needs a
-//! decision becomes an event (`pending`), one coalesced change a market, control messages in a
+//! decision becomes an event (`outbox`), one coalesced change a market, control messages in a
 //! bounded ring, strays counted by kind.
 //!
 //! Locks, in the order in which they are taken: the watchdog's, the table of connections or markets (shared), one
@@ -12,15 +12,15 @@
 
 mod error;
 mod feeds;
-mod following;
+mod followers;
 mod maintenance;
-mod pending;
+mod outbox;
 mod recording;
 mod registry;
 mod watchdog;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use compact_str::CompactString;
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -34,13 +34,16 @@ use crate::market::sequence::{Continuity, Ids, SnapshotTime};
 use crate::market::{Market, MarketCell, MarketConfig};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
-use crate::recording::tap::Tap;
-use crate::router::pending::Pending;
 use crate::status::Condition;
+use maintenance::ShallowHint;
+use outbox::Outbox;
+use recording::TapSwitch;
+use registry::Registry;
+use watchdog::Watchdog;
+
 pub use error::RouterError;
 pub use feeds::Traffic;
-use maintenance::ShallowHint;
-use registry::Registry;
+pub use followers::{Busy, Follower};
 
 /// Control messages kept between two `take_events`.
 pub const CONTROL_CAPACITY: usize = 1024;
@@ -64,13 +67,11 @@ pub struct Router {
     flight_bytes: usize,
     markets: RwLock<Registry<Arc<MarketCell>>>,
     connections: RwLock<Registry<Mutex<Connection>>>,
-    pending: Mutex<Pending>,
-    has_events: AtomicBool,
-    is_tapped: AtomicBool,
-    tap: Mutex<Option<Tap>>,
+    outbox: Outbox,
+    tap: TapSwitch,
     followers: AtomicU64,
     shallow_hint: ShallowHint,
-    watchdog: watchdog::Watchdog,
+    watchdog: Watchdog,
 }
 
 /// One connection: where its streams go, and room for the frame being read.
@@ -98,13 +99,11 @@ impl Router {
             flight_bytes,
             markets: RwLock::default(),
             connections: RwLock::default(),
-            pending: Mutex::new(Pending::new(control_capacity)),
-            has_events: AtomicBool::new(false),
-            is_tapped: AtomicBool::new(false),
-            tap: Mutex::default(),
+            outbox: Outbox::new(control_capacity),
+            tap: TapSwitch::default(),
             followers: AtomicU64::new(0),
             shallow_hint: ShallowHint::default(),
-            watchdog: watchdog::Watchdog::default(),
+            watchdog: Watchdog::default(),
         }
     }
 
@@ -301,13 +300,9 @@ impl Router {
                 state.try_lock()?
             };
             self.dispatch(connection, &mut state, frame, received_ns, wait)?;
-            if self.is_tapped.load(Ordering::Relaxed)
-                && let Some(tap) = &mut *self.tap.lock()
-            {
-                tap.frame(connection, frame, received_ns);
-            }
+            self.tap.frame(connection, frame, received_ns);
         }
-        Some(self.has_events.load(Ordering::Acquire))
+        Some(self.outbox.has_events())
     }
 
     #[inline]
@@ -385,22 +380,21 @@ impl Router {
         frame: &[u8],
         at_ns: i64,
     ) -> bool {
-        let mut pending = self.pending.lock();
         let mut is_heard = false;
-        match (scanned.stream.as_deref(), &scanned.body) {
-            (None | Some(SHUTDOWN_STREAM), Body::Other) => {
-                pending.control(connection, frame, at_ns)
-            }
-            (Some(stream), Body::Other) if listened.contains(stream) => {
-                pending.stream(connection, stream, frame, at_ns);
-                is_heard = true;
-            }
-            (stream, _) => {
-                let stream = stream.unwrap_or_default();
-                pending.stray(connection, StrayKind::UnknownStream, stream, at_ns);
-            }
-        }
-        self.has_events.store(true, Ordering::Release);
+        self.outbox
+            .push(|events| match (scanned.stream.as_deref(), &scanned.body) {
+                (None | Some(SHUTDOWN_STREAM), Body::Other) => {
+                    events.control(connection, frame, at_ns)
+                }
+                (Some(stream), Body::Other) if listened.contains(stream) => {
+                    events.stream(connection, stream, frame, at_ns);
+                    is_heard = true;
+                }
+                (stream, _) => {
+                    let stream = stream.unwrap_or_default();
+                    events.stray(connection, StrayKind::UnknownStream, stream, at_ns);
+                }
+            });
         is_heard
     }
 
@@ -423,10 +417,8 @@ impl Router {
                 });
             }
             None => {
-                self.pending
-                    .lock()
-                    .malformed(connection, why.what, frame, at_ns);
-                self.has_events.store(true, Ordering::Release);
+                self.outbox
+                    .push(|events| events.malformed(connection, why.what, frame, at_ns));
             }
         }
         Some(())
@@ -436,8 +428,7 @@ impl Router {
 
     /// What happened since the last call.
     pub fn take_events(&self) -> Vec<Event> {
-        self.has_events.store(false, Ordering::Release);
-        let (mut changed, others) = self.pending.lock().take();
+        let (mut changed, others) = self.outbox.take();
         changed.sort_unstable();
         let changes = changed.into_iter().filter_map(|market| {
             let cell = self.market(market).ok()?; // removed since: nobody is to be told
@@ -469,8 +460,7 @@ impl Router {
         }
         if held.mark_pending() {
             drop(held);
-            self.pending.lock().changed(market);
-            self.has_events.store(true, Ordering::Release);
+            self.outbox.push(|events| events.changed(market));
         }
     }
 }

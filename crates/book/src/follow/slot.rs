@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Changes, Item, Mode, OnStale, Queue};
 use crate::frozen::Frozen;
-use crate::market::Market;
 use crate::query::{LevelRun, NumberLevel, Reading, Side};
 use crate::status::Status;
 
@@ -24,6 +23,28 @@ pub(crate) struct ChangeSummary<'a> {
     pub changes: Option<&'a Arc<Changes>>,
 }
 
+impl ChangeSummary<'_> {
+    /// What a new follower is told: the status there is.
+    pub fn first(status: Status) -> Self {
+        ChangeSummary {
+            status,
+            status_changed: true,
+            updated: false,
+            levels_changed: false,
+            altered: false,
+            at_ns: 0,
+            changes: None,
+        }
+    }
+}
+
+/// A book that can be followed.
+pub(crate) trait FollowedBook: Reading {
+    /// A constant copy of the best `levels` of both sides.
+    fn freeze(&self, levels: usize) -> Frozen;
+}
+
+/// What one follower was told of one market, and what it has to be told.
 #[derive(Debug)]
 pub(crate) struct FollowerSlot {
     pub queue: Arc<Queue>,
@@ -49,7 +70,7 @@ struct LastItem {
 }
 
 impl FollowerSlot {
-    pub fn new(queue: Arc<Queue>, market: u64, followed: &Market) -> FollowerSlot {
+    pub fn new(queue: Arc<Queue>, market: u64, followed: &impl FollowedBook) -> FollowerSlot {
         let last_item = LastItem {
             applied: followed.counters().applied,
             ..LastItem::default()
@@ -71,7 +92,7 @@ impl FollowerSlot {
     }
 
     /// Something happened; true where the consumer has to be told that there is something.
-    pub fn on_change(&mut self, market: &Market, summary: &ChangeSummary<'_>) -> bool {
+    pub fn on_change(&mut self, market: &impl FollowedBook, summary: &ChangeSummary<'_>) -> bool {
         let synced = summary.status == Status::Synced;
         self.resumed |= summary.status_changed && synced;
         self.altered |= summary.altered;
@@ -102,7 +123,7 @@ impl FollowerSlot {
     }
 
     /// The item of a mark; None where there is nothing to tell any more. `was_due`: it waited for a time.
-    pub fn take(&mut self, market: &Market, was_due: bool) -> Option<Item> {
+    pub fn take(&mut self, market: &impl FollowedBook, was_due: bool) -> Option<Item> {
         let mark = if was_due {
             &mut self.held
         } else {
@@ -119,7 +140,7 @@ impl FollowerSlot {
     }
 
     /// Whether a synced book is to be told though nothing was lost.
-    fn is_news(&self, market: &Market) -> bool {
+    fn is_news(&self, market: &impl FollowedBook) -> bool {
         match self.queue.spec.mode {
             Mode::Every => true,
             Mode::Latest | Mode::Interval => {
@@ -131,7 +152,7 @@ impl FollowerSlot {
     }
 
     /// Every update is an item of its own, as long as there is room.
-    fn keep(&mut self, market: &Market, summary: &ChangeSummary<'_>) -> bool {
+    fn keep(&mut self, market: &impl FollowedBook, summary: &ChangeSummary<'_>) -> bool {
         self.altered |= summary.updated && summary.changes.is_none();
         let item = match (summary.status, summary.changes) {
             (Status::Synced, Some(changes)) if summary.updated && !self.is_fresh() => {
@@ -172,7 +193,7 @@ impl FollowerSlot {
     }
 
     /// Whether the consumer is told that the book is not synced.
-    fn wants_loss(&self, market: &Market, status: Status) -> bool {
+    fn wants_loss(&self, market: &impl FollowedBook, status: Status) -> bool {
         let spec = &self.queue.spec;
         let begun = self.last_item.status.is_some();
         let is_known = spec.on_stale == OnStale::Serve && market.last_update_id().is_some();
@@ -181,7 +202,7 @@ impl FollowerSlot {
             || (spec.on_stale != OnStale::Wait && (begun || is_known))
     }
 
-    fn differs(&self, market: &Market) -> bool {
+    fn differs(&self, market: &impl FollowedBook) -> bool {
         if self.queue.spec.mode == Mode::Best {
             let best = market.best();
             let same = |last_item: &[Option<NumberLevel>; 2]| {
@@ -197,20 +218,20 @@ impl FollowerSlot {
         !self.last_item.top.as_ref().is_some_and(same)
     }
 
-    fn emit_book(&mut self, market: &Market) -> Item {
+    fn emit_book(&mut self, market: &impl FollowedBook) -> Item {
         let item = self.book(market);
         self.note_item(market);
         item
     }
 
-    fn emit_loss(&mut self, market: &Market) -> Item {
+    fn emit_loss(&mut self, market: &impl FollowedBook) -> Item {
         let item = self.loss(market);
         self.note_item(market);
         item
     }
 
     /// The synced book as it is now.
-    fn book(&self, market: &Market) -> Item {
+    fn book(&self, market: &impl FollowedBook) -> Item {
         let is_fresh = self.is_fresh();
         let levels = match self.queue.spec.mode {
             Mode::Every => usize::MAX, // whoever goes on from it by changes needs all of it
@@ -225,7 +246,7 @@ impl FollowerSlot {
     }
 
     /// What is told of a book that is not synced.
-    fn loss(&self, market: &Market) -> Item {
+    fn loss(&self, market: &impl FollowedBook) -> Item {
         let serves = self.queue.spec.on_stale == OnStale::Serve;
         let book: Frozen = match market.readable(serves) {
             Ok(()) => market.freeze(self.queue.spec.levels),
@@ -239,12 +260,12 @@ impl FollowerSlot {
         }
     }
 
-    fn skipped(&self, market: &Market, brings_no_update: bool) -> u64 {
+    fn skipped(&self, market: &impl FollowedBook, brings_no_update: bool) -> u64 {
         let since = market.counters().applied - self.last_item.applied;
         since.saturating_sub(u64::from(!brings_no_update))
     }
 
-    fn note_item(&mut self, market: &Market) {
+    fn note_item(&mut self, market: &impl FollowedBook) {
         let counters = market.counters();
         let status = market.status_info().status;
         self.last_item.status = Some(status);

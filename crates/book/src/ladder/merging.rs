@@ -1,9 +1,42 @@
 //! A side and a fresh copy of it: how they agree, and what the copy proves.
 
 use std::cmp::Ordering;
+use std::ops::Add;
 
 use super::{Ladder, Store};
-use crate::market::refresh::Tally;
+
+/// How two copies of a side, or of a book, agreed inside the range that both prove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Prices compared: those that at least one of both holds.
+    pub checked: u64,
+    /// Prices that both hold with different quantities.
+    pub differing: u64,
+    /// Prices that the exchange holds and the book does not.
+    pub missing: u64,
+    /// Prices that the book holds and the exchange does not.
+    pub extra: u64,
+}
+
+impl Tally {
+    /// How many prices were wrong.
+    pub fn wrong(&self) -> u64 {
+        self.differing + self.missing + self.extra
+    }
+}
+
+impl Add for Tally {
+    type Output = Tally;
+
+    fn add(self, other: Tally) -> Tally {
+        Tally {
+            checked: self.checked + other.checked,
+            differing: self.differing + other.differing,
+            missing: self.missing + other.missing,
+            extra: self.extra + other.extra,
+        }
+    }
+}
 
 /// What a merge did to a side.
 #[derive(Clone, Copy, Debug)]

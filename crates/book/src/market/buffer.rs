@@ -54,12 +54,16 @@ impl Buffer {
         })
     }
 
-    /// Keep only the diffs for which `stay` is true, and find the newest among them.
-    pub fn retain(&mut self, stay: impl Fn(&BufferedDiff) -> bool) {
+    /// Keep only the diffs for which `stay` is true, and find the newest among them; whether one had to go.
+    pub fn retain(&mut self, stay: impl Fn(&BufferedDiff) -> bool) -> bool {
+        if self.diffs.iter().all(&stay) {
+            return false;
+        }
         let before = std::mem::take(self);
         for (diff, frame) in before.iter().filter(|(diff, _)| stay(diff)) {
             self.push(diff.ids, diff.event_time_us, frame, diff.received_ns);
         }
+        true
     }
 
     /// Put them in the order of their last ids: where several connections bring the same diffs.

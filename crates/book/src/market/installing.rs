@@ -1,20 +1,50 @@
-//! Taking a snapshot, and the kept diffs after it.
+//! Installing a snapshot: whether it can be one of the market, and the buffered diffs after it.
 
+use super::buffer::BufferedDiff;
+use super::outcome::SnapshotOutcome;
+use super::sequence::{
+    LARGEST_JUMP, LARGEST_PLAUSIBLE_ID, SequenceCheck, SnapshotTime, check_sequence,
+};
 use super::{Market, SnapshotRefusal};
 use crate::codec::json;
+use crate::events::Cause;
 use crate::ladder::Ladder;
-use crate::market::outcome::SnapshotOutcome;
-use crate::market::sequence::{DatedId, Ids, SequenceCheck, SnapshotTime, check_sequence};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::query::Side;
 use crate::status::Status;
 
 impl Market {
-    /// Take a snapshot that was asked with `limit` (None: unknown), and the kept diffs after it.
+    /// Whether a snapshot can be one of this market.
+    pub fn check(&self, snapshot: &DepthSnapshot) -> Result<(), SnapshotRefusal> {
+        let symbol = self.symbol.as_deref();
+        if let Some(other) = symbol.and_then(|own| snapshot.foreign_to(own)) {
+            return Err(SnapshotRefusal::Symbol(other.into()));
+        }
+        let known = match self.state.status() {
+            Status::Buffering => self.buffer.newest_id(),
+            _ => self.position.update_id.filter(|_| self.position.confirmed),
+        };
+        let most = known.map_or(LARGEST_PLAUSIBLE_ID, |id| {
+            id.saturating_add(LARGEST_JUMP).min(LARGEST_PLAUSIBLE_ID)
+        });
+        if snapshot.last_update_id > most {
+            return Err(SnapshotRefusal::Id);
+        }
+        Ok(())
+    }
+
+    /// A market that has no symbol yet takes that of its first snapshot, where that names one.
+    pub fn take_symbol(&mut self, snapshot: &DepthSnapshot) {
+        if self.symbol.is_none() {
+            self.symbol = snapshot.symbol.clone();
+        }
+    }
+
+    /// Install a snapshot that was requested with `limit` (None: unknown), and the buffered diffs after it.
     ///
-    /// `live`: the subscription was acknowledged, or data had arrived, before it was asked for. A
-    /// snapshot older than the book, or than the first kept diff allows, is not installed. `made`: when it was
-    /// made; None for what its body tells.
+    /// `live`: the subscription was acknowledged, or data had arrived, before it was requested. A
+    /// snapshot older than the book, or than the first buffered diff allows, is not installed. `made`: when it
+    /// was made; None for what its body tells.
     pub fn install(
         &mut self,
         snapshot: &DepthSnapshot,
@@ -25,54 +55,39 @@ impl Market {
     ) -> Result<SnapshotOutcome, SnapshotRefusal> {
         self.check(snapshot)?;
         let made = SnapshotTime::of(snapshot, made);
-        let held = snapshot.last_update_id;
-        let was_live = matches!(self.state.status, Status::Bridging | Status::Synced);
-        if was_live && self.last_update_id.is_some_and(|own| held < own) {
-            if !self.has_fallen(made) {
+        let snapshot_id = snapshot.last_update_id;
+        let was_live = self.state.is_live();
+        if was_live && self.position.update_id.is_some_and(|own| snapshot_id < own) {
+            if !self.timeline.has_fallen(made, self.position.updated_ns) {
                 return Ok(SnapshotOutcome::TooOld);
             }
-            self.begin_anew(now_ns);
+            self.reset_ids(now_ns);
         }
-        self.drop_of_before(held, made, now_ns);
+        self.drop_of_before(snapshot_id, made, now_ns);
         if self.feeds.are_many() {
             self.buffer.sort();
         }
-        let check = |ids: Ids| check_sequence(self.config.continuity, held, ids, false);
-        let first = self
-            .buffer
-            .iter()
-            .map(|(diff, _)| check(diff.ids))
-            .find(|found| *found != SequenceCheck::Stale);
-        if first == Some(SequenceCheck::Gap) {
+        if self.is_before_buffer(snapshot_id) {
             return Ok(SnapshotOutcome::TooOld);
         }
         self.counters.snapshots += 1;
-        self.refresh = None;
+        self.refresher.end();
         self.feeds.on_installed();
-        self.note_altered();
+        self.followers.note_altered();
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
-        self.last_update_id = Some(held);
-        (self.event_time_us, self.updated_ns) = (None, None);
-        // Without a time of its own, what is known of older ids stays known.
-        self.base = match made {
-            Some(made) => Some(DatedId {
-                update_id: held,
-                latest_us: made.latest_us,
-            }),
-            None => self.base.filter(|base| base.update_id <= held),
-        };
-        (self.confirmed, self.in_doubt) = (false, false);
+        self.position.on_installed(snapshot_id);
+        self.timeline.on_installed(snapshot_id, made);
         self.check_crossed(now_ns);
         let counted = self.counters.stale;
-        let whole = self.replay(held, now_ns);
+        let whole = self.replay(snapshot_id, now_ns);
         if was_live {
             self.counters.stale = counted; // those in doubt were counted as they came
         }
         if !whole {
             return Ok(SnapshotOutcome::Gap);
         }
-        if self.confirmed || live {
+        if self.position.confirmed || live {
             self.sync(now_ns);
             return Ok(SnapshotOutcome::Synced);
         }
@@ -84,25 +99,49 @@ impl Market {
         Ok(SnapshotOutcome::Bridging)
     }
 
-    /// Apply the kept diffs that follow the snapshot just installed; false after a hole among them,
-    /// with the diff behind the hole and all later ones kept.
+    /// Diffs are missing between a snapshot and the first buffered diff that it does not hold.
+    fn is_before_buffer(&self, snapshot_id: i64) -> bool {
+        let continuity = self.config.continuity;
+        let diffs = self.buffer.iter();
+        let mut checks =
+            diffs.map(|(diff, _)| check_sequence(continuity, snapshot_id, diff.ids, false));
+        let first = checks.find(|check| *check != SequenceCheck::Stale);
+        first == Some(SequenceCheck::Gap)
+    }
+
+    /// Drop buffered diffs of before ids began again.
+    fn drop_of_before(&mut self, snapshot_id: i64, made: Option<SnapshotTime>, now_ns: i64) {
+        let is_buffering = self.state.status() == Status::Buffering;
+        let Some(made) = made.filter(|_| is_buffering) else {
+            return;
+        };
+        let timeline = &self.timeline;
+        let stays = |diff: &BufferedDiff| !timeline.is_of_before(diff, snapshot_id, made);
+        if self.buffer.retain(stays) {
+            self.counters.resets += 1;
+            self.events.add(Cause::Reset, now_ns);
+        }
+    }
+
+    /// Apply the buffered diffs that follow the snapshot just installed; false after a hole among them,
+    /// with the diff behind the hole and all later ones buffered.
     fn replay(&mut self, snapshot_id: i64, now_ns: i64) -> bool {
         let buffer = std::mem::take(&mut self.buffer);
         let (mut update, mut whole) = (DepthUpdate::default(), true);
         for (diff, frame) in buffer.iter() {
-            let held = self.last_update_id.unwrap_or(snapshot_id);
+            let held = self.position.update_id.unwrap_or(snapshot_id);
             let before = check_sequence(self.config.continuity, snapshot_id, diff.ids, false);
             if !whole && before != SequenceCheck::Stale {
                 self.keep(diff.ids, diff.event_time_us, frame, diff.received_ns);
                 continue;
             }
-            match check_sequence(self.config.continuity, held, diff.ids, self.confirmed) {
+            match self.position.check(self.config.continuity, held, diff.ids) {
                 SequenceCheck::Stale => self.counters.stale += 1,
                 SequenceCheck::Next => {
-                    // It was read before it was kept: the same bytes are read the same way.
+                    // It was read before it was buffered: the same bytes are read the same way.
                     if json::frame(frame, &mut update).is_ok() {
                         self.apply(&update, diff.received_ns);
-                        self.confirmed = true;
+                        self.position.confirmed = true;
                         self.check_crossed(diff.received_ns);
                     }
                 }

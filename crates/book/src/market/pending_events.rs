@@ -1,10 +1,41 @@
-//! What a market has to tell, until somebody asks.
+//! What happened to a market and was not taken yet, as causes.
 
-use super::Market;
-use crate::events::MarketChange;
+use crate::events::{Cause, Causes};
 
-impl Market {
-    /// Whether there is something to tell that nobody was told of; true once per `take_change`.
+/// Causes since the last `take`, and whether the market waits in the router's list of changed markets.
+#[derive(Debug, Default)]
+pub(super) struct PendingEvents {
+    causes: Causes,
+    at_ns: i64,
+    is_pending: bool,
+    data_seen: bool,
+}
+
+impl PendingEvents {
+    pub fn add(&mut self, cause: Cause, now_ns: i64) {
+        self.causes.insert(cause);
+        self.at_ns = now_ns;
+    }
+
+    /// Data came; only the first since the start, or since `expect_first_data`, is an event.
+    #[inline]
+    pub fn on_data(&mut self, received_ns: i64) {
+        if !self.data_seen {
+            self.data_seen = true;
+            self.add(Cause::FirstData, received_ns);
+        }
+    }
+
+    pub fn expect_first_data(&mut self) {
+        self.data_seen = false;
+    }
+
+    /// When the newest cause came.
+    pub fn at_ns(&self) -> i64 {
+        self.at_ns
+    }
+
+    /// Whether there are causes and the market is in no list yet; true once per `take`.
     #[inline]
     pub fn mark_pending(&mut self) -> bool {
         if self.causes.is_empty() || self.is_pending {
@@ -14,18 +45,9 @@ impl Market {
         true
     }
 
-    /// What happened since the last call.
-    pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
+    /// The causes since the last call.
+    pub fn take(&mut self) -> Causes {
         self.is_pending = false;
-        let causes = std::mem::take(&mut self.causes);
-        let (status, reason) = self.native();
-        let reason = reason.text.clone();
-        (!causes.is_empty()).then_some(MarketChange {
-            market,
-            causes,
-            status,
-            reason,
-            at_ns: self.caused_ns,
-        })
+        std::mem::take(&mut self.causes)
     }
 }

@@ -8,7 +8,7 @@ use crate::frozen::{Frozen, FrozenHeader};
 use crate::ladder::Ladder;
 use crate::message::DepthUpdate;
 use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
-use crate::status::{NotReadable, Status, StatusInfo};
+use crate::status::{NotReadable, StatusInfo};
 
 impl Market {
     /// Prefetch what an update is going to need of both sides (`prefetch`): each step needs what the one before it
@@ -29,19 +29,19 @@ impl Market {
     ///
     /// Call it after `readable` said `Ok`; the copy is readable for good.
     pub fn freeze(&self, levels: usize) -> Frozen {
-        self.note_request(levels);
-        let status_info = self.status_info();
+        self.depth_target.note_request(levels);
+        let info = self.status_info();
         let header = FrozenHeader {
             exchange: self.exchange.clone(),
             symbol: self.symbol.clone(),
-            status: status_info.status,
-            reason: status_info.reason.into(),
-            since_ns: status_info.since_ns,
+            status: info.status,
+            reason: info.reason.into(),
+            since_ns: info.since_ns,
             unconfirmed: self.unconfirmed(),
-            last_update_id: self.last_update_id,
-            event_time_us: self.event_time_us,
-            updated_ns: self.updated_ns,
-            confirmed_ns: self.confirmed_ns(),
+            last_update_id: self.position.update_id,
+            event_time_us: self.position.event_time_us,
+            updated_ns: self.position.updated_ns,
+            confirmed_ns: self.position.proven_ns(),
             counters: self.counters,
         };
         Frozen::new(
@@ -69,25 +69,13 @@ impl Reading for Market {
     }
 
     fn status_info(&self) -> StatusInfo<'_> {
-        let (status, reason) = match (&self.condition, &self.stalled, &self.doubt) {
-            (Some((condition, reason)), _, _) => (condition.status(), reason),
-            (None, Some(reason), _) => (Status::Stale, reason),
-            (None, None, Some(doubt)) => (Status::Stale, &doubt.reason),
-            (None, None, None) => self.native(),
-        };
-        StatusInfo {
-            status,
-            reason: &reason.text,
-            since_ns: reason.since_ns,
-        }
+        self.state.info()
     }
 
     #[inline]
     fn readable(&self, serve_stale: bool) -> Result<(), NotReadable> {
-        let last_known = serve_stale && self.last_update_id.is_some();
-        let undoubted = self.condition.is_none() && self.stalled.is_none() && self.doubt.is_none();
-        let current = self.state.status == Status::Synced && undoubted;
-        if self.crossed.is_none() && (current || last_known) {
+        let last_known = serve_stale && self.position.update_id.is_some();
+        if !self.state.is_crossed() && (self.state.is_current() || last_known) {
             return Ok(());
         }
         let StatusInfo {
@@ -103,27 +91,27 @@ impl Reading for Market {
     }
 
     fn unconfirmed(&self) -> bool {
-        self.state.status == Status::Synced && !self.confirmed
+        self.state.is_synced() && !self.position.confirmed
     }
 
     fn last_update_id(&self) -> Option<i64> {
-        self.last_update_id
+        self.position.update_id
     }
 
     fn event_time_us(&self) -> Option<i64> {
-        self.event_time_us
+        self.position.event_time_us
     }
 
     fn updated_ns(&self) -> Option<i64> {
-        self.updated_ns
+        self.position.updated_ns
     }
 
     fn confirmed_ns(&self) -> Option<i64> {
-        self.confirmed_ns.max(self.updated_ns)
+        self.position.proven_ns()
     }
 
     fn best(&self) -> BestPair {
-        let update_id = self.last_update_id.unwrap_or_default();
+        let update_id = self.position.update_id.unwrap_or_default();
         BestPair {
             bid: self.bids.best(),
             ask: self.asks.best(),
@@ -136,7 +124,7 @@ impl Reading for Market {
     }
 
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
-        self.note_request(stop);
+        self.depth_target.note_request(stop);
         self.side(side).levels(start, stop)
     }
 

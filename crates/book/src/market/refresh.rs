@@ -1,50 +1,22 @@
 //! A second book beside a live one: a snapshot that is rolled to the live book's id and compared.
 //!
-//! Theory of operation. From the moment a refresh begins, the diffs applied to the live book are kept,
-//! too. The snapshot that was asked for then becomes a book of its own; the kept diffs bring it to the
+//! Theory of operation. From the moment a refresh begins, the diffs applied to the live book are buffered,
+//! too. The snapshot that was requested then becomes a book of its own; the buffered diffs bring it to the
 //! id of the live one. A snapshot that is ahead waits for the live book. At one and the same id both are
 //! compared and merged, and the live book never leaves sync.
 //!
-//! Not here: how two sides are compared and merged (`ladder`), when to refresh (whoever calls).
+//! Not here: how two sides are compared and merged (`ladder`), when to refresh (the client's core).
 
-use crate::ladder::Ladder;
-use crate::market::buffer::Buffer;
-use crate::market::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
+use super::MarketConfig;
+use super::buffer::Buffer;
+use super::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
+use crate::codec::json;
+use crate::ladder::{Ladder, Tally};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::query::Side;
 
-/// How two books agreed inside the range that both prove.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Prices compared: those that at least one of both holds.
-    pub checked: u64,
-    /// Prices that both hold with different quantities.
-    pub differing: u64,
-    /// Prices that the exchange holds and the book does not.
-    pub missing: u64,
-    /// Prices that the book holds and the exchange does not.
-    pub extra: u64,
-}
-
-impl Tally {
-    /// How many prices were wrong.
-    pub fn wrong(&self) -> u64 {
-        self.differing + self.missing + self.extra
-    }
-}
-
-impl std::ops::Add for Tally {
-    type Output = Tally;
-
-    fn add(self, other: Tally) -> Tally {
-        Tally {
-            checked: self.checked + other.checked,
-            differing: self.differing + other.differing,
-            missing: self.missing + other.missing,
-            extra: self.extra + other.extra,
-        }
-    }
-}
+/// So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer.
+const TELLING_LEVELS: usize = 5;
 
 /// What the last refresh of a book found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +54,7 @@ impl RefreshOutcome {
 
 /// The book of a snapshot on its way to the live book's id.
 #[derive(Debug)]
-pub struct RolledSnapshot {
+pub(super) struct RolledSnapshot {
     /// Its bids.
     pub bids: Ladder,
     /// Its asks.
@@ -94,7 +66,7 @@ pub struct RolledSnapshot {
 
 impl RolledSnapshot {
     /// The book of a snapshot that was asked with `limit`.
-    pub fn new(snapshot: &DepthSnapshot, limit: Option<usize>) -> RolledSnapshot {
+    fn new(snapshot: &DepthSnapshot, limit: Option<usize>) -> RolledSnapshot {
         RolledSnapshot {
             bids: Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit),
             asks: Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit),
@@ -103,13 +75,22 @@ impl RolledSnapshot {
         }
     }
 
+    /// Whether enough levels tell that both sides are those of the live book.
+    pub fn agrees_with(&self, bids: &Ladder, asks: &Ladder) -> bool {
+        let agree = |own: &Ladder, rolled: &Ladder| {
+            let tally = own.compare(rolled);
+            tally.wrong() == 0 && tally.checked >= rolled.len().min(TELLING_LEVELS) as u64
+        };
+        agree(bids, &self.bids) && agree(asks, &self.asks)
+    }
+
     /// Whether a diff is old to it, continues it, or leaves a hole.
-    pub fn check(&self, continuity: Continuity, ids: Ids) -> SequenceCheck {
+    fn check(&self, continuity: Continuity, ids: Ids) -> SequenceCheck {
         check_sequence(continuity, self.update_id, ids, self.confirmed)
     }
 
     /// Apply a diff that continues.
-    pub fn apply(&mut self, update: &DepthUpdate) {
+    fn apply(&mut self, update: &DepthUpdate) {
         self.bids.apply(&update.bids);
         self.asks.apply(&update.asks);
         (self.update_id, self.confirmed) = (update.final_update_id, true);
@@ -118,9 +99,128 @@ impl RolledSnapshot {
 
 /// A refresh on its way.
 #[derive(Debug, Default)]
-pub struct Refresh {
+struct Refresh {
     /// What was applied to the live book since it began, while no snapshot is there.
-    pub buffer: Buffer,
+    buffer: Buffer,
     /// The snapshot's book, once it is there and still ahead.
-    pub rolled: Option<RolledSnapshot>,
+    rolled: Option<RolledSnapshot>,
+}
+
+/// The refresh of a market: the one on its way, and what the last one found.
+#[derive(Debug, Default)]
+pub(super) struct Refresher {
+    running: Option<Box<Refresh>>,
+    last: Option<Comparison>,
+}
+
+/// What a snapshot is to a live book after rolling.
+pub(super) enum Rolled {
+    /// At the book's id: to be merged.
+    Merge(Box<RolledSnapshot>),
+    /// Ahead: `on_applied` gives it back once the book reaches it.
+    Waits,
+    /// Behind the book; `unmoved`: nothing was applied to the book since the refresh began.
+    TooOld { unmoved: bool },
+    /// No refresh was begun, or the book is not live.
+    NotLive,
+}
+
+impl Refresher {
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Buffer what is applied from now on, for a snapshot that is about to be requested.
+    pub fn begin(&mut self) {
+        self.running = Some(Box::default());
+    }
+
+    pub fn end(&mut self) {
+        self.running = None;
+    }
+
+    /// What the last refresh found.
+    pub fn last(&self) -> Option<Comparison> {
+        self.last
+    }
+
+    pub fn note(&mut self, comparison: Comparison) {
+        self.last = Some(comparison);
+    }
+
+    /// The snapshot is there: roll it towards the id `book_id` of the live book.
+    pub fn on_snapshot(
+        &mut self,
+        snapshot: &DepthSnapshot,
+        limit: Option<usize>,
+        continuity: Continuity,
+        book_id: Option<i64>,
+    ) -> Rolled {
+        let (Some(refresh), Some(book_id)) = (self.running.take(), book_id) else {
+            return Rolled::NotLive;
+        };
+        let mut rolled = RolledSnapshot::new(snapshot, limit);
+        let mut update = DepthUpdate::default();
+        for (diff, frame) in refresh.buffer.iter() {
+            match rolled.check(continuity, diff.ids) {
+                SequenceCheck::Stale => {}
+                // It was read before it was buffered: the same bytes are read the same way.
+                SequenceCheck::Next if json::frame(frame, &mut update).is_ok() => {
+                    rolled.apply(&update)
+                }
+                _ => return Rolled::TooOld { unmoved: false },
+            }
+        }
+        if rolled.update_id < book_id {
+            let unmoved = refresh.buffer.iter().next().is_none();
+            return Rolled::TooOld { unmoved };
+        }
+        if rolled.update_id > book_id {
+            self.running = Some(Box::new(Refresh {
+                rolled: Some(rolled),
+                ..Refresh::default()
+            }));
+            return Rolled::Waits;
+        }
+        Rolled::Merge(Box::new(rolled))
+    }
+
+    /// A diff was applied to the live book, which holds `book_id` now: a waiting snapshot at the same id is
+    /// to be merged.
+    #[cold]
+    pub fn on_applied(
+        &mut self,
+        update: &DepthUpdate,
+        ids: Ids,
+        frame: &[u8],
+        received_ns: i64,
+        config: MarketConfig,
+    ) -> Option<RolledSnapshot> {
+        let mut refresh = self.running.take()?;
+        let Some(rolled) = &mut refresh.rolled else {
+            if !refresh.buffer.is_full(frame.len(), config.buffer_bytes) {
+                refresh
+                    .buffer
+                    .push(ids, update.event_time_us, frame, received_ns);
+                self.running = Some(refresh);
+            }
+            return None;
+        };
+        match rolled.check(config.continuity, ids) {
+            SequenceCheck::Stale => {}
+            SequenceCheck::Next => rolled.apply(update),
+            SequenceCheck::Gap => return None,
+        }
+        if rolled.update_id == ids.last {
+            return refresh.rolled;
+        }
+        self.running = Some(refresh);
+        None
+    }
+
+    /// The snapshot that waits for a diff, if there is one; the refresh is over.
+    pub fn take_waiting(&mut self) -> Option<RolledSnapshot> {
+        self.running.take().and_then(|refresh| refresh.rolled)
+    }
 }

@@ -26,7 +26,7 @@ const STOOD_STILL_NS: i64 = 5_000_000_000;
 /// A reader finds it overdue when the last tick was so long ago.
 const OVERDUE_NS: i64 = 1_000_000_000;
 
-/// When somebody looked.
+/// When the clock was looked at last, and by which thread.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     last_tick: Mutex<Option<LastTick>>,
@@ -53,6 +53,82 @@ impl Default for Watchdog {
     }
 }
 
+/// What a tick found.
+enum Found {
+    /// Neither ticks before, nor time since.
+    Nothing,
+    /// A pause since then, for this reason.
+    Pause(i64, String),
+    /// Time for a look at silence.
+    Time,
+}
+
+impl Watchdog {
+    #[inline]
+    fn is_overdue(&self, now_ns: impl FnOnce() -> i64) -> bool {
+        let overdue_ns = self.overdue_ns.load(Ordering::Acquire);
+        overdue_ns != i64::MAX && now_ns() > overdue_ns
+    }
+
+    fn set_overdue(&self, overdue_ns: i64) {
+        self.overdue_ns.store(overdue_ns, Ordering::Release);
+    }
+
+    fn attend(&self, now_ns: i64) {
+        self.attended_ns.fetch_max(now_ns, Ordering::Relaxed);
+    }
+
+    /// Whether the event loop judges silence at that time.
+    fn is_attended(&self, now_ns: i64) -> bool {
+        let attended_ns = self.attended_ns.load(Ordering::Relaxed);
+        now_ns.saturating_sub(attended_ns) <= ABSENT_NS
+    }
+
+    fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Acquire)
+    }
+
+    fn start(&self, tick: LastTick) {
+        self.attend(tick.now_ns);
+        let mut last_tick = self.last_tick.lock();
+        *last_tick = Some(tick);
+        self.set_overdue(tick.now_ns.saturating_add(OVERDUE_NS));
+    }
+
+    fn stop(&self) {
+        *self.last_tick.lock() = None;
+        self.set_overdue(i64::MAX);
+    }
+
+    /// Look at the time since the last tick, and act on it; readers go on only when that is done.
+    fn tick(&self, tick: LastTick, act: impl FnOnce(Found)) {
+        let mut last_tick = self.last_tick.lock();
+        act(last_tick.map_or(Found::Nothing, |before| tick.since(before)));
+        if last_tick.is_some_and(|before| tick.now_ns > before.now_ns) {
+            *last_tick = Some(tick);
+            self.set_overdue(tick.now_ns.saturating_add(OVERDUE_NS));
+        }
+    }
+}
+
+impl LastTick {
+    fn since(self, before: LastTick) -> Found {
+        let gap_ns = self.now_ns - before.now_ns;
+        let slept_ns = gap_ns - (self.awake_ns - before.awake_ns);
+        if gap_ns <= 0 {
+            Found::Nothing
+        } else if slept_ns >= SLEPT_NS {
+            let reason = format!("the machine slept for {}", seconds(slept_ns));
+            Found::Pause(before.now_ns, reason)
+        } else if gap_ns >= STOOD_STILL_NS {
+            let reason = format!("this process stood still for {}", seconds(gap_ns));
+            Found::Pause(before.now_ns, reason)
+        } else {
+            Found::Time
+        }
+    }
+}
+
 impl Router {
     /// While the event loop does not judge silence, a book without proof for this long is stale; None: never.
     pub fn set_time_to_detect(
@@ -64,54 +140,32 @@ impl Router {
         Ok(())
     }
 
-    /// Somebody ticks from now on. `awake_ns`: of a clock that stands still in sleep.
+    /// A thread ticks from now on. `awake_ns`: of a clock that stands still in sleep.
     pub fn start_watch(&self, now_ns: i64, awake_ns: i64) {
-        self.watchdog
-            .attended_ns
-            .fetch_max(now_ns, Ordering::Relaxed);
-        let mut last_tick = self.watchdog.last_tick.lock();
-        *last_tick = Some(LastTick { now_ns, awake_ns });
-        self.set_overdue(now_ns.saturating_add(OVERDUE_NS));
+        self.watchdog.start(LastTick { now_ns, awake_ns });
     }
 
-    /// Nobody ticks any more.
+    /// No thread ticks any more.
     pub fn stop_watch(&self) {
-        *self.watchdog.last_tick.lock() = None;
-        self.set_overdue(i64::MAX);
+        self.watchdog.stop();
     }
 
-    /// Whether a reader has to `tick`, because nobody did for too long.
+    /// Whether a reader has to `tick`, because no thread did for too long.
     #[inline]
     pub fn is_overdue(&self, now_ns: impl FnOnce() -> i64) -> bool {
-        let overdue_ns = self.watchdog.overdue_ns.load(Ordering::Acquire);
-        overdue_ns != i64::MAX && now_ns() > overdue_ns
+        self.watchdog.is_overdue(now_ns)
     }
 
     /// Look at the time since the last tick, and at silence. How many pauses there were, and whether
     /// `take_events` has something to tell.
     pub fn tick(&self, now_ns: i64, awake_ns: i64) -> (u64, bool) {
-        let mut last_tick = self.watchdog.last_tick.lock();
-        if let Some(before) = *last_tick
-            && now_ns > before.now_ns
-        {
-            let gap_ns = now_ns - before.now_ns;
-            let slept_ns = gap_ns - (awake_ns - before.awake_ns);
-            if slept_ns >= SLEPT_NS {
-                let reason = format!("the machine slept for {}", seconds(slept_ns));
-                self.pause(&reason, before.now_ns, now_ns);
-            } else if gap_ns >= STOOD_STILL_NS {
-                let reason = format!("this process stood still for {}", seconds(gap_ns));
-                self.pause(&reason, before.now_ns, now_ns);
-            } else {
-                self.judge_silence(now_ns);
-            }
-            // Readers go on only when every book says what it is.
-            *last_tick = Some(LastTick { now_ns, awake_ns });
-            self.set_overdue(now_ns.saturating_add(OVERDUE_NS));
-        }
-        drop(last_tick);
-        let pauses = self.watchdog.pauses.load(Ordering::Acquire);
-        (pauses, self.has_events.load(Ordering::Acquire))
+        let tick = LastTick { now_ns, awake_ns };
+        self.watchdog.tick(tick, |found| match found {
+            Found::Nothing => {}
+            Found::Pause(since_ns, reason) => self.pause(&reason, since_ns, now_ns),
+            Found::Time => self.judge_silence(now_ns),
+        });
+        (self.watchdog.pauses(), self.outbox.has_events())
     }
 
     /// The machine or the process paused from `since_ns` to `now_ns`: every book is stale until proven.
@@ -126,16 +180,13 @@ impl Router {
 
     /// The event loop looks after its books at that time. How many pauses there were.
     pub fn attend(&self, now_ns: i64) -> u64 {
-        self.watchdog
-            .attended_ns
-            .fetch_max(now_ns, Ordering::Relaxed);
-        self.watchdog.pauses.load(Ordering::Acquire)
+        self.watchdog.attend(now_ns);
+        self.watchdog.pauses()
     }
 
     /// Doubt books that nothing has proven in time, unless the event loop looks after them.
     pub fn judge_silence(&self, now_ns: i64) {
-        let attended_ns = self.watchdog.attended_ns.load(Ordering::Relaxed);
-        if now_ns.saturating_sub(attended_ns) <= ABSENT_NS {
+        if self.watchdog.is_attended(now_ns) {
             return;
         }
         for (market, cell) in &self.markets.read().entries {
@@ -151,12 +202,6 @@ impl Router {
                 held.set_condition(Some(Condition::Closed), reason, now_ns);
             });
         }
-    }
-
-    fn set_overdue(&self, overdue_ns: i64) {
-        self.watchdog
-            .overdue_ns
-            .store(overdue_ns, Ordering::Release);
     }
 }
 

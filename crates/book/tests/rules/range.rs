@@ -1,7 +1,7 @@
 //! The complete range of a side, and two copies of a side: compared and merged.
 
 use depthcache_book::ladder::Ladder;
-use depthcache_book::market::refresh::Tally;
+use depthcache_book::ladder::Tally;
 use depthcache_book::message::{DepthUpdate, SideLevels};
 use depthcache_book::query::{Number, Side};
 

@@ -1,7 +1,8 @@
 //! Snapshots of a live book: rolled to its id, compared, merged, and never leaving sync.
 
+use depthcache_book::ladder::Tally;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
-use depthcache_book::market::refresh::{RefreshOutcome, Tally};
+use depthcache_book::market::refresh::RefreshOutcome;
 use depthcache_book::market::sequence::Continuity;
 use depthcache_book::query::Reading;
 

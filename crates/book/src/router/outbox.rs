@@ -1,4 +1,8 @@
-//! What waits to be told: bounded, whatever arrives.
+//! Events that wait to be taken: bounded, whatever arrives.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::events::{ControlMessage, Event, StrayFrame, StrayKind, StreamFrame};
 
@@ -15,14 +19,47 @@ const MOST_CONTROL_BYTES: usize = 32 << 20;
 const MOST_STRAYS: usize = 256;
 
 /// The beginning of a name that somebody else has chosen.
-pub(crate) fn short(name: &str) -> &str {
+fn short(name: &str) -> &str {
     let end = name.char_indices().nth(MOST_OF_NAME);
     end.map_or(name, |(end, _)| &name[..end])
 }
 
-/// What happened since the last `take_events`, but for what the markets themselves know.
+/// The events of a router, and one flag that tells whether there are any.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(super) struct Outbox {
+    waiting: Mutex<Waiting>,
+    has_events: AtomicBool,
+}
+
+impl Outbox {
+    pub fn new(control_capacity: usize) -> Outbox {
+        Outbox {
+            waiting: Mutex::new(Waiting::new(control_capacity)),
+            has_events: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        self.has_events.load(Ordering::Acquire)
+    }
+
+    /// Put events in.
+    pub fn push(&self, put: impl FnOnce(&mut Waiting)) {
+        put(&mut self.waiting.lock());
+        self.has_events.store(true, Ordering::Release);
+    }
+
+    /// Numbers of changed markets, and everything else, since the last call.
+    pub fn take(&self) -> (Vec<u64>, impl Iterator<Item = Event> + use<>) {
+        self.has_events.store(false, Ordering::Release);
+        self.waiting.lock().take()
+    }
+}
+
+/// What happened since the last `take`, but for what the markets themselves know.
+#[derive(Debug)]
+pub(super) struct Waiting {
     control_capacity: usize,
     changed: Vec<u64>,
     ready: Vec<u64>,
@@ -32,9 +69,9 @@ pub(crate) struct Pending {
     strays: Vec<StrayFrame>,
 }
 
-impl Pending {
-    pub fn new(control_capacity: usize) -> Pending {
-        Pending {
+impl Waiting {
+    pub fn new(control_capacity: usize) -> Waiting {
+        Waiting {
             control_capacity,
             changed: Vec::new(),
             ready: Vec::new(),

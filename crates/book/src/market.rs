@@ -24,6 +24,7 @@ pub mod outcome;
 mod pending_events;
 mod position;
 mod read;
+mod reason;
 pub mod refresh;
 pub mod sequence;
 mod state;

@@ -1,10 +1,12 @@
-//! What the scanner hands to the book: plain numbers, no text, no allocation per level.
+//! Decoded messages: plain numbers, no text, no allocation per level.
 //!
-//! Not here: how bytes become these values (`codec::json`) and what a book does with them (`book`).
+//! Not here: how bytes become these values (`codec::json`) and what a book does with them (`market`).
+
+pub mod shape;
 
 use compact_str::CompactString;
 
-use crate::codec::json::Guess;
+use shape::Guess;
 
 /// The most decimals a price or a quantity may carry after trailing zeros beyond it are cut.
 pub const MAX_SCALE: u8 = 18;

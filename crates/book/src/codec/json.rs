@@ -19,7 +19,6 @@ use std::borrow::Cow;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use reader::{Fault, Reader};
 
-pub use levels::Guess;
 pub use number::{Decimal, general as decimal, is_too_large};
 
 /// Frames and snapshots above this many bytes are refused.

@@ -7,7 +7,7 @@
 //!
 //! Not here: what judges and when (`router::watchdog`).
 
-use super::state::Reason;
+use super::reason::Reason;
 
 /// Updates so much older than the end of a pause still prove the book: the exchange's clock is known to
 /// some error, and clocks lose up to a second in a sleep.

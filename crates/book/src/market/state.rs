@@ -4,23 +4,8 @@
 //! and conditions from outside hide the machine. `info` is the one answer that users see.
 
 use super::doubt::Doubt;
+use super::reason::Reason;
 use crate::status::{Condition, Status, StatusInfo};
-
-/// A reason and since when it holds.
-#[derive(Clone, Debug)]
-pub(super) struct Reason {
-    pub text: String,
-    pub since_ns: i64,
-}
-
-impl Reason {
-    pub fn new(text: impl Into<String>, since_ns: i64) -> Reason {
-        Reason {
-            text: text.into(),
-            since_ns,
-        }
-    }
-}
 
 /// The state of a market, why, and since when.
 #[derive(Debug)]

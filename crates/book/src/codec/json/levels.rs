@@ -5,15 +5,8 @@
 
 use crate::codec::json::number::{Decimal, fast, general, power, word_at};
 use crate::codec::json::reader::{Fault, Reader};
-use crate::codec::json::shape::{AT, PriceShape, QuantityShape, Window, window};
+use crate::codec::json::shape::{AT, Window, window};
 use crate::message::{Level, SideLevels};
-
-/// What the numbers of a side looked like so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Guess {
-    price: PriceShape,
-    quantity: QuantityShape,
-}
 
 /// Read a side; the reader stands at its opening bracket. `depth`: of the object it is in, 1 for the whole
 /// message.

@@ -215,7 +215,9 @@ async fn handshake(uri: Uri, mut stream: CountingStream) -> Result<Socket, Conne
         }
         Err(Error::Http(answer)) => {
             let body = rest_of_body(&mut stream, &answer).await;
-            Err(describe_error::refused(&answer, &body))
+            let (reason, refusal) = describe_error::refused(&answer, &body);
+            let refusal = Some(refusal);
+            Err(ConnectError { reason, refusal })
         }
         Err(why) => Err(describe_error::handshake(&why, &seen).into()),
     }

@@ -16,6 +16,7 @@ mod connection;
 mod describe_error;
 mod dial;
 mod event;
+mod foreign_text;
 mod thread;
 mod tls;
 

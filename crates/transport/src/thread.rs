@@ -23,7 +23,7 @@ use crate::connect::Target;
 use crate::connection::{Command, ConnectionContext, ConnectionEnd, run};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, WakeEnd};
-use crate::{describe_error, tls};
+use crate::{foreign_text, tls};
 
 /// Threads that only look up names live this long without work.
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -258,7 +258,7 @@ async fn run_connection(
         .await
         .unwrap_or_else(|why| ConnectionEnd::because(format!("a mistake of this package: {why}")));
     // The one way out of every reason, whoever wrote it.
-    let reason = describe_error::clean(&ended.reason);
+    let reason = foreign_text::clean(&ended.reason);
     connections.borrow_mut().remove(&number);
     sink.on_lost(number, &reason, clock::now_ns());
     queue.push(Event::Closed {

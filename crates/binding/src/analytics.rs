@@ -2,6 +2,8 @@
 //!
 //! Not here: what is computed (`depthcache_book::analytics`).
 
+pub mod contracts;
+
 use depthcache_book::analytics::{
     self, Amount, Depth, Exact, GroupedSide, Imbalance, MidPrice, Taker, Value,
 };
@@ -10,9 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyString, PyTuple};
 
 use crate::arguments::{self, ParsedNumber};
-use crate::columns::ReadRequest;
-use crate::contracts;
 use crate::errors;
+use crate::source::ReadRequest;
 use crate::values::classes;
 
 const SIZE: &str =

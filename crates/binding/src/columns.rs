@@ -16,8 +16,8 @@ use depthcache_book::status::{NotReadable, Status};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 
-use crate::reader::BookReader;
-use crate::source::Source;
+use crate::handles::BookReader;
+use crate::source::{ReadRequest, Source};
 use crate::values::classes;
 use crate::{arguments, errors, portable, raw};
 
@@ -28,12 +28,6 @@ const MISSING: &str = "'raise' or 'skip'";
 pub struct Columns {
     table: Arc<Table>,
     missing: Py<PyTuple>,
-}
-
-/// A book to be read.
-pub struct ReadRequest {
-    pub source: Source,
-    pub serve_stale: bool,
 }
 
 impl ReadRequest {

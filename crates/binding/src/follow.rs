@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use depthcache_book::follow::{FollowSpec, Item, Mode, OnStale};
-use depthcache_book::frozen::portable::runs_to_bytes;
+use depthcache_book::frozen::portable::{runs_from_bytes, runs_to_bytes};
 use depthcache_book::query::LevelRun;
 use depthcache_book::router::{Busy, Follower as Inner, Router as Books};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -13,9 +13,9 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
 
 use crate::errors;
 use crate::fork::OwnerProcess;
-use crate::frozen::FrozenBook;
+use crate::frozen::{self, FrozenBook};
+use crate::handles::Router;
 use crate::portable;
-use crate::router::Router;
 use crate::values::classes;
 
 /// So long a wait may keep Ctrl-C from being noticed.
@@ -278,4 +278,29 @@ impl Update {
     fn __hash__(&self) -> u64 {
         self.item.book.hash_code()
     }
+}
+
+/// The update that `Update.__reduce__` tells of.
+#[pyfunction]
+pub fn _restored_update(
+    py: Python<'_>,
+    state: &Bound<'_, PyBytes>,
+    exact: bool,
+    skipped: u64,
+    is_fresh: bool,
+    changes: Option<&Bound<'_, PyBytes>>,
+) -> PyResult<Py<Update>> {
+    let changes = match changes {
+        None => None,
+        Some(state) => Some(Arc::new(
+            runs_from_bytes(state.as_bytes()).map_err(|why| errors::bad_state(state, why.0))?,
+        )),
+    };
+    let item = Item {
+        book: frozen::restored(py, state)?,
+        skipped,
+        is_fresh,
+        changes,
+    };
+    Update::create(py, Arc::new(item), exact)
 }

@@ -7,8 +7,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
 
+use crate::errors;
+use crate::handles::BookReader;
 use crate::portable;
-use crate::reader::BookReader;
 use crate::source::Source;
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
@@ -91,4 +92,23 @@ impl FrozenBook {
     fn __hash__(&self) -> u64 {
         self.frozen.hash_code()
     }
+}
+
+/// The frozen book that `FrozenBook.__reduce__` tells of.
+#[pyfunction]
+pub fn _restored_book(
+    py: Python<'_>,
+    state: &Bound<'_, PyBytes>,
+    exact: bool,
+) -> PyResult<Py<FrozenBook>> {
+    FrozenBook::create(py, restored(py, state)?, exact)
+}
+
+/// The book that was written as these bytes.
+pub fn restored(py: Python<'_>, state: &Bound<'_, PyBytes>) -> PyResult<Arc<Frozen>> {
+    let bytes = state.as_bytes();
+    let frozen = py.detach(|| Frozen::from_bytes(bytes));
+    Ok(Arc::new(
+        frozen.map_err(|why| errors::bad_state(state, why.0))?,
+    ))
 }

@@ -3,12 +3,12 @@
 mod analytics;
 mod arguments;
 mod columns;
-mod contracts;
 mod errors;
 mod events;
 mod follow;
 mod fork;
 mod frozen;
+mod handles;
 mod input;
 mod offline;
 mod portable;
@@ -32,17 +32,15 @@ mod _native {
     #[pymodule_export]
     use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
     #[pymodule_export]
-    use crate::follow::{Follower, Update};
+    use crate::follow::{_restored_update, Follower, Update};
     #[pymodule_export]
-    use crate::frozen::FrozenBook;
+    use crate::frozen::{_restored_book, FrozenBook};
+    #[pymodule_export]
+    use crate::handles::{BookReader, Router};
     #[pymodule_export]
     use crate::offline::Book;
     #[pymodule_export]
-    use crate::portable::{_restored_book, _restored_update};
-    #[pymodule_export]
-    use crate::reader::BookReader;
-    #[pymodule_export]
-    use crate::router::{FlightLog, Router};
+    use crate::router::FlightLog;
     #[pymodule_export]
     use crate::side::Side;
     #[pymodule_export]

@@ -8,7 +8,7 @@ use depthcache_book::router::BUFFER_BYTES;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::reader::BookReader;
+use crate::handles::BookReader;
 use crate::values::classes;
 use crate::{errors, input};
 

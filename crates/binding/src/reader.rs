@@ -3,41 +3,23 @@
 use std::sync::Arc;
 
 use depthcache_book::follow::OnStale;
-use depthcache_book::market::MarketCell;
 use depthcache_book::query::{Reading, Side as Which};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
 use crate::analytics::{self, Writer};
 use crate::arguments;
-use crate::columns::{self, Columns, ReadRequest};
+use crate::columns::{self, Columns};
 use crate::errors;
 use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
+use crate::handles::{BookReader, Router};
 use crate::portable;
-use crate::router::Router;
 use crate::side::Side;
 use crate::source::Source;
 use crate::values::{self, classes};
 
-/// The reading surface shared by live books, frozen books and `Book`.
-#[pyclass(frozen, subclass, module = "depthcache._native")]
-pub struct BookReader {
-    pub(crate) source: Source,
-    pub(crate) serve_stale: bool,
-    pub(crate) exact: bool,
-}
-
 impl BookReader {
-    /// A reader of a book fed by hand.
-    pub fn offline(cell: Arc<MarketCell>, exact: bool, serve_stale: bool) -> Self {
-        Self {
-            source: Source::Offline(cell),
-            serve_stale,
-            exact,
-        }
-    }
-
     fn writer<'py>(&self, py: Python<'py>) -> Writer<'py> {
         Writer {
             py,
@@ -52,19 +34,6 @@ impl BookReader {
             exact: self.exact,
             which,
         }
-    }
-
-    /// The book, for those who read it in their own way.
-    pub fn request(&self) -> ReadRequest {
-        ReadRequest {
-            source: self.source.clone(),
-            serve_stale: self.serve_stale,
-        }
-    }
-
-    /// Whether its numbers are Decimals.
-    pub fn is_exact(&self) -> bool {
-        self.exact
     }
 
     fn made_exact(&self) -> Self {

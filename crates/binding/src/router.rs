@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use depthcache_book::events::Event;
-use depthcache_book::market::MarketCell;
 use depthcache_book::market::arbitration::Feed;
 use depthcache_book::market::sequence::SnapshotTime;
 use depthcache_book::recording::tap::Tap;
@@ -19,8 +18,8 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
 use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
 use crate::follow::{Follower, follow_spec};
 use crate::frozen::FrozenBook;
+use crate::handles::{BookReader, Router};
 use crate::offline::parse_continuity;
-use crate::reader::BookReader;
 use crate::values::{classes, word};
 use crate::{errors, input};
 
@@ -30,32 +29,12 @@ type TrafficRow = (u64, u64, Option<i64>, Option<i64>);
 /// Update id, checked, differing, missing, extra.
 type ComparisonRow = (i64, u64, u64, u64, u64);
 
-/// All markets of one client and the way of each frame to its market.
-#[pyclass(frozen, module = "depthcache._native")]
-pub struct Router {
-    inner: Arc<Inner>,
-}
-
 /// What the flight recorder of a market holds.
 #[pyclass(frozen, get_all, module = "depthcache._native")]
 pub struct FlightLog {
     frames: Vec<(i64, Py<PyBytes>)>,
     snapshot: Option<(usize, i64, Option<usize>, Py<PyBytes>)>,
     book: Py<FrozenBook>,
-}
-
-impl Router {
-    /// The router itself, for who feeds it without Python.
-    pub fn inner(&self) -> Arc<Inner> {
-        self.inner.clone()
-    }
-
-    /// The market itself, for readers.
-    pub fn cell(&self, py: Python<'_>, market: u64) -> PyResult<Arc<MarketCell>> {
-        self.inner
-            .market(market)
-            .map_err(|why| errors::router(py, &why, b""))
-    }
 }
 
 /// The Python error of what the router refuses.

@@ -10,13 +10,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice, PyType};
 
 use crate::analytics;
-use crate::columns::{self, ReadRequest};
-use crate::contracts;
+use crate::analytics::contracts;
+use crate::columns;
 use crate::errors;
 use crate::frozen::FrozenBook;
 use crate::portable;
 use crate::raw::unpack_slice;
-use crate::source::Source;
+use crate::source::{ReadRequest, Source};
 use crate::values::{self, ReadLevels, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.

@@ -119,3 +119,9 @@ impl Source {
         })
     }
 }
+
+/// A book to be read.
+pub struct ReadRequest {
+    pub source: Source,
+    pub serve_stale: bool,
+}

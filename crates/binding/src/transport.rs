@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::router::Router;
+use crate::handles::Router;
 
 /// What happened to a connection of a `Transport`.
 #[pyclass(frozen, get_all, module = "depthcache._native")]

@@ -9,7 +9,7 @@ use depthcache_book::query::NumberLevel;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-use crate::analytics::{ObjectResult, Writer};
+use super::{ObjectResult, Writer};
 use crate::errors;
 use crate::source::Source;
 use crate::values::classes;

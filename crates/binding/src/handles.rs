@@ -1,0 +1,62 @@
+//! `Router` and `BookReader` as the other modules need them: what they hold. Their methods in Python: `router`, `reader`.
+
+use std::sync::Arc;
+
+use depthcache_book::market::MarketCell;
+use depthcache_book::router::Router as Inner;
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::source::{ReadRequest, Source};
+
+/// All markets of one client and the way of each frame to its market.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct Router {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Router {
+    /// The router itself, to be fed without Python.
+    pub fn inner(&self) -> Arc<Inner> {
+        self.inner.clone()
+    }
+
+    /// The market itself, for readers.
+    pub fn cell(&self, py: Python<'_>, market: u64) -> PyResult<Arc<MarketCell>> {
+        self.inner
+            .market(market)
+            .map_err(|why| errors::router(py, &why, b""))
+    }
+}
+
+/// The reading surface shared by live books, frozen books and `Book`.
+#[pyclass(frozen, subclass, module = "depthcache._native")]
+pub struct BookReader {
+    pub(crate) source: Source,
+    pub(crate) serve_stale: bool,
+    pub(crate) exact: bool,
+}
+
+impl BookReader {
+    /// A reader of a book fed by hand.
+    pub fn offline(cell: Arc<MarketCell>, exact: bool, serve_stale: bool) -> Self {
+        Self {
+            source: Source::Offline(cell),
+            serve_stale,
+            exact,
+        }
+    }
+
+    /// The book, for those who read it in their own way.
+    pub fn request(&self) -> ReadRequest {
+        ReadRequest {
+            source: self.source.clone(),
+            serve_stale: self.serve_stale,
+        }
+    }
+
+    /// Whether its numbers are Decimals.
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+}

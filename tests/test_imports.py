@@ -15,13 +15,12 @@ PUBLIC = frozenset(
         "depthcache",
         "errors",
         "model",
-        "caches",
         "blocking",
-        "follow",
-        "listen",
-        "view",
-        "analytics",
-        "metrics",
+        "client.aio",
+        "client.callbacks",
+        "client.follow",
+        "client.live_book",
+        "client.metrics",
         "rest",
         "settings",
         "logs",
@@ -49,7 +48,7 @@ RULES: dict[str, frozenset[str]] = {
     "io": frozenset({"core", "venues", "errors", "model", "_native", "logs"}),
     "simulator": frozenset({"arguments", "io", "reference", "pickling"}) | OUTER,
     "recording": frozenset({"io", "reference"}) | OUTER,
-    "doctor": frozenset({"arguments", "io", "core.answers", "core.bodies"}) | OUTER,
+    "doctor": frozenset({"arguments", "io", "core.requests.bodies", "core.requests.responses"}) | OUTER,
     "cli": OUTER | {"doctor"},
     "web": OUTER,
     "cluster": OUTER,
@@ -58,8 +57,10 @@ RULES: dict[str, frozenset[str]] = {
 """Part → parts it may import besides itself. `a.b` allows that module alone."""
 
 TOP = frozenset({path.stem for path in PACKAGE.glob("*.py")} - {"__init__"})
-SURFACE = frozenset({"core", "venues", "io", "_native", "depthcache"}) | TOP
-"""For `caches`, `blocking` and the other files directly in the package."""
+SURFACE = frozenset({"core", "client", "venues", "io", "_native", "depthcache"}) | TOP
+"""For the client and the files directly in the package."""
+
+RULES["client"] = SURFACE - {"blocking"}
 
 RULES["depthcache"] = SURFACE | frozenset({"doctor", "simulator", "recording"})
 
@@ -155,8 +156,8 @@ def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
         ("io", "from depthcache.reference import book"),
         ("reference", "from depthcache._native import Book"),
         ("reference", "from depthcache.venues.venue import Venue"),
-        ("caches", "from depthcache.simulator import exchange"),
-        ("caches", "from depthcache.reference import book"),
+        ("client", "from depthcache.simulator import exchange"),
+        ("client", "from depthcache.reference import book"),
         ("blocking", "from depthcache.cli import main"),
         ("depthcache", "from depthcache.reference import book"),
         ("depthcache", "from depthcache import simulator"),
@@ -186,8 +187,8 @@ def test_a_planted_violation_is_caught(part: str, line: str) -> None:
     [
         ("core", "if TYPE_CHECKING:\n    from depthcache._native import Router"),
         ("core", "from depthcache.venues.venue import Venue"),
-        ("caches", "from depthcache._native import Router"),
-        ("caches", "from depthcache.io.runner import Runner"),
+        ("client", "from depthcache._native import Router"),
+        ("client", "from depthcache.io.runner import Runner"),
         ("cli", "import depthcache"),
         ("cli", "from depthcache import connect"),
         ("cli", "from depthcache.simulator import serve"),

@@ -60,7 +60,7 @@ def test_the_core_reaches_nothing_outside(path: Path) -> None:
 
 
 def test_there_is_a_core_to_read() -> None:
-    assert {"client.py", "pacing.py", "streams.py", "supervisor.py"} <= {path.name for path in FILES}
+    assert {"client.py", "scheduler.py", "streams.py", "supervisor.py"} <= {path.name for path in FILES}
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,10 @@ KEEPS_BOOKS = (
     "core",
     "reference",
     "venues",
-    "client.py",
-    "caches.py",
+    "client",
     "blocking.py",
-    "view.py",
-    "metrics.py",
 )
-IO_THAT_DATES_FILES = {"flights.py", "recorder.py", "journal.py"}
+IO_THAT_DATES_FILES = {"flight_dumps.py", "recorder.py", "files.py"}
 """What is written to files carries times of day; no status follows from them."""
 
 
@@ -35,7 +32,7 @@ def test_one_clock_stamps_and_judges_and_it_counts_sleep() -> None:
 
 
 def test_a_reader_of_the_systems_clock_would_be_seen() -> None:
-    assert _reads(SOURCE / "io" / "recorder.py") == ["time_ns"]
+    assert _reads(SOURCE / "io" / "recording" / "recorder.py") == ["time_ns"]
     assert "time" in _reads(SOURCE / "doctor" / "reach.py")
 
 

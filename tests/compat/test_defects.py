@@ -32,7 +32,7 @@ CANNOT = {
     "D4": "two calls are two moments by this interface; `freeze` and `best` of the modern one are one",
     "D9b": "there is no queue between socket and book: frames are applied natively where they are read; "
     "tests/scale/test_long.py::test_a_burst_of_ten_times_the_rate_leaves_nothing_behind",
-    "D10": "there is no turnstile: requests wait in lines before a weight budget: tests/core/test_scheduler.py",
+    "D10": "there is no turnstile: requests queue before a weight budget: tests/core/test_scheduler.py",
     "D21": "kept diffs are bounded by bytes: `dropped_buffers`, tests/markets/test_router.py",
     "D22": "connections are replaced before the cut: "
     "tests/core/test_recovery.py::test_a_planned_successor_of_a_connection_counts_as_no_loss",

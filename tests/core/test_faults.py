@@ -41,10 +41,11 @@ PARTS = (
 NEVER = {"recover", "retell", "__init__", "guard", "owner", "holds", "requester_of"}
 """What heals, and look-ups in a dictionary before it is known whose the event is."""
 COMMANDS = {
-    (ExchangeInfoPoller, "watch"), (ExchangeInfoPoller, "forget"), (ExchangeInfoPoller, "look"), (Clock, "begin"), (Clock, "end"),
-    (DepthScheduler, "begin"), (DepthScheduler, "end"), (ConnectionPool, "add"), (ConnectionSlot, "add"), (Subscriptions, "add"),
-    (RequestScheduler, "need"), (Supervisor, "end"), (ConnectionPool, "remove"), (ConnectionSlot, "shut"), (ConnectionSlot, "remove"),
-    (Subscriptions, "remove"), (Arbitration, "strand"), (Arbitration, "drop"),
+    (ExchangeInfoPoller, "watch"), (ExchangeInfoPoller, "forget"), (ExchangeInfoPoller, "look"),
+    (Clock, "begin"), (Clock, "end"), (DepthScheduler, "begin"), (DepthScheduler, "end"),
+    (ConnectionPool, "add"), (ConnectionPool, "remove"), (ConnectionSlot, "add"), (ConnectionSlot, "shut"),
+    (ConnectionSlot, "remove"), (Subscriptions, "add"), (Subscriptions, "remove"),
+    (RequestScheduler, "need"), (Supervisor, "end"), (Arbitration, "feed"), (Arbitration, "drop"),
 }  # fmt: skip
 """Also called by the application's own commands, whose errors reach the caller."""
 

@@ -72,7 +72,7 @@ def test_a_thousand_books_that_come_and_go_leave_nothing_behind() -> None:
             len(core._markets),
             len(context.carriers),
             len(context.touched),
-            sum(pacer.waiting + pacer.in_flight for pacer in core.schedulers()),
+            sum(scheduler.waiting + scheduler.in_flight for scheduler in core.schedulers()),
             sum(len(link.subscriptions) for link in core.slots()),
             sum(len(listing._watchers) for listing in core._listings.values()),
         )

@@ -147,21 +147,21 @@ class Client(Generic[B]):
         numbers = self._markets.items()
         return Stats(
             books=tuple(self._book_stats(number, self.books[key], now_ns) for key, number in numbers),
-            connections=tuple(self._connection_stats(link, now_ns) for link in self._core.slots()),
+            connections=tuple(self._connection_stats(slot, now_ns) for slot in self._core.slots()),
             budgets=tuple(
                 BudgetStats(
-                    pool=pacer.pool.strip(),
-                    limit=pacer.budget.limit,
-                    most=pacer.most,
-                    used=pacer.budget.used(now_ns),
-                    counted=pacer.budget.counted,
-                    waiting=pacer.waiting,
-                    in_flight=pacer.in_flight,
-                    stopped_s=max(0, pacer.budget.stopped_until_ns - now_ns) / 1e9,
-                    times=tuple(pacer.times),
-                    times_sum_s=pacer.times_ns / 1e9,
+                    pool=scheduler.pool.strip(),
+                    limit=scheduler.budget.limit,
+                    most=scheduler.most,
+                    used=scheduler.budget.used(now_ns),
+                    counted=scheduler.budget.counted,
+                    waiting=scheduler.waiting,
+                    in_flight=scheduler.in_flight,
+                    stopped_s=max(0, scheduler.budget.stopped_until_ns - now_ns) / 1e9,
+                    times=tuple(scheduler.times),
+                    times_sum_s=scheduler.times_ns / 1e9,
                 )
-                for pacer in self._core.schedulers()
+                for scheduler in self._core.schedulers()
             ),
         )
 
@@ -187,20 +187,20 @@ class Client(Generic[B]):
             delays_sum_s=sum_us / 1e6,
         )
 
-    def _connection_stats(self, link: ConnectionSlot, now_ns: int) -> ConnectionStats:
-        came = (0, 0) if link.connection is None else self._router.traffic(link.connection)[:2]
-        life_ns = link.last_life_ns()
-        carried = [strand.market for _, strand in link.subscriptions.subscribers() if strand.takes_diffs]
+    def _connection_stats(self, slot: ConnectionSlot, now_ns: int) -> ConnectionStats:
+        came = (0, 0) if slot.connection is None else self._router.traffic(slot.connection)[:2]
+        life_ns = slot.last_life_ns()
+        carried = [feed.market for _, feed in slot.subscriptions.subscribers() if feed.takes_diffs]
         delays = [self._router.delays(market) for market in carried]
         return ConnectionStats(
-            exchange=link.venue.name,
-            number=link.number,
-            streams=len(link.subscriptions),
-            is_open=link.is_open,
+            exchange=slot.venue.name,
+            number=slot.number,
+            streams=len(slot.subscriptions),
+            is_open=slot.is_open,
             frames=came[0],
             received_bytes=came[1],
             quiet_s=max(0, now_ns - life_ns) / 1e9 if life_ns else None,
-            connects=link.connects,
+            connects=slot.connects,
             delays=tuple(map(sum, zip(*(counts for counts, _ in delays), strict=True))),
             delays_sum_s=sum(sum_us for _, sum_us in delays) / 1e6,
         )

@@ -2,7 +2,7 @@
 
     report = asyncio.run(depthcache.doctor.examine("binance.com"))
 
-Every check ends in a finding with a verdict and, where something is wrong, what to do about it. Nothing is
+Every check ends in a finding with a severity and, where something is wrong, what to do about it. Nothing is
 changed anywhere; a few hundred of request weight are used at most. Not here: how the findings are shown
 (`cli`).
 """

@@ -1,130 +1,26 @@
-"""The venues by exchange name. A new venue is one file here and one line in `_VENUES`.
+"""What is known of every exchange: one venue a file, found by name in the registry.
 
-Not here: facts (each in its venue's file) and anything that talks to a venue.
+Not here: anything that talks to a venue.
 """
 
 from __future__ import annotations
 
-import re
-from difflib import get_close_matches
-
-from depthcache.errors import UnknownExchange
-from depthcache.venues.binance_com import (
-    BINANCE_COM,
-    BINANCE_COM_DATA,
-    BINANCE_COM_DEMO,
-    BINANCE_COM_ISOLATED_MARGIN,
-    BINANCE_COM_ISOLATED_MARGIN_TESTNET,
-    BINANCE_COM_MARGIN,
-    BINANCE_COM_MARGIN_TESTNET,
-    BINANCE_COM_TESTNET,
-)
-from depthcache.venues.binance_com_coin_futures import (
-    BINANCE_COM_COIN_FUTURES,
-    BINANCE_COM_COIN_FUTURES_DEMO,
-    BINANCE_COM_COIN_FUTURES_TESTNET,
-)
-from depthcache.venues.binance_com_futures import (
-    BINANCE_COM_FUTURES,
-    BINANCE_COM_FUTURES_DEMO,
-    BINANCE_COM_FUTURES_TESTNET,
-)
-from depthcache.venues.binance_com_vanilla_options import (
-    BINANCE_COM_VANILLA_OPTIONS,
-    BINANCE_COM_VANILLA_OPTIONS_TESTNET,
-)
-from depthcache.venues.binance_us import BINANCE_US
 from depthcache.venues.endpoints import parse_endpoints, with_endpoints
+from depthcache.venues.registry import names, of_family, register, venue
 from depthcache.venues.spellings import meant
 from depthcache.venues.symbols import parse_symbol
-from depthcache.venues.trbinance_com import TRBINANCE_COM
-from depthcache.venues.venue import Endpoints, Venue
+from depthcache.venues.venue import Endpoints, Family, Venue
 
 __all__ = [
     "Endpoints",
+    "Family",
     "Venue",
     "meant",
     "names",
+    "of_family",
     "parse_endpoints",
     "parse_symbol",
+    "register",
     "venue",
     "with_endpoints",
 ]
-
-_VENUES = (
-    BINANCE_COM,
-    BINANCE_COM_MARGIN,
-    BINANCE_COM_ISOLATED_MARGIN,
-    BINANCE_COM_DATA,
-    BINANCE_COM_TESTNET,
-    BINANCE_COM_MARGIN_TESTNET,
-    BINANCE_COM_ISOLATED_MARGIN_TESTNET,
-    BINANCE_COM_DEMO,
-    BINANCE_COM_FUTURES,
-    BINANCE_COM_FUTURES_TESTNET,
-    BINANCE_COM_FUTURES_DEMO,
-    BINANCE_COM_COIN_FUTURES,
-    BINANCE_COM_COIN_FUTURES_TESTNET,
-    BINANCE_COM_COIN_FUTURES_DEMO,
-    BINANCE_COM_VANILLA_OPTIONS,
-    BINANCE_COM_VANILLA_OPTIONS_TESTNET,
-    BINANCE_US,
-    TRBINANCE_COM,
-)
-_BY_NAME = {name: each for each in _VENUES for name in (each.name, *each.aliases)}
-
-_MEANT = {
-    "binance.com": {"", "spot"},
-    "binance.com-futures": {
-        "futures",
-        "future",
-        "usdm",
-        "usdmfutures",
-        "um",
-        "usdt",
-        "linear",
-        "swap",
-        "perp",
-        "fapi",
-    },
-    "binance.com-coin_futures": {"coinm", "coinmfutures", "cm", "inverse", "delivery", "dapi"},
-    "binance.com-vanilla-options": {"options", "option", "eoptions", "vanilla", "eapi"},
-    "binance.us": {"us", "usa"},
-    "trbinance.com": {"tr", "turkey"},
-}
-"""What other clients and the exchange itself call these families (ccxt, SDKs, 2026-11)."""
-
-_PORTFOLIO_MARGIN = re.compile(r"portfolio|(?<![a-z])(pm|papi)(?![a-z])", re.ASCII)
-"""Portfolio margin has accounts and user data alone (wss://fstream.binance.com/pm, SDKs of 2026-11)."""
-_PORTFOLIO_MARGIN_HINT = (
-    "portfolio margin has no order books of its own, use "
-    "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
-)
-
-
-def venue(name: str) -> Venue:
-    """The venue of an exchange name or alias.
-
-    Raises UnknownExchange with the names most like it, or with what to use instead.
-    """
-    found = _BY_NAME.get(name) if isinstance(name, str) else None
-    if found is not None:
-        return found
-    lowered = str(name).lower()
-    if _PORTFOLIO_MARGIN.search(lowered):
-        raise UnknownExchange(name=name, known=names(), hint=_PORTFOLIO_MARGIN_HINT)
-    raise UnknownExchange(name=name, known=names(), near=_near(lowered))
-
-
-def _near(lowered: str) -> tuple[str, ...]:
-    """The names that are most likely meant, best first, at most three."""
-    plain = "".join(filter(str.isalnum, lowered)).removeprefix("binance").removeprefix("com")
-    meant = [name for name, words in _MEANT.items() if plain in words]
-    begun = [name for name in names() if lowered and name.startswith(lowered)][:1]
-    alike = get_close_matches(lowered, _BY_NAME, n=3, cutoff=0.6)
-    return tuple(dict.fromkeys((*meant, *begun, *alike)))[:3]
-
-
-def names() -> tuple[str, ...]:
-    """Every exchange name, without aliases, in the order of the documentation."""
-    return tuple(each.name for each in _VENUES)

@@ -29,6 +29,8 @@ BINANCE_COM = Venue(
     endpoints=Endpoints(rest="https://api.binance.com", websocket="wss://stream.binance.com:9443"),
     # Spot docs, web-socket-streams: combined streams, 2026-07-21.
     stream_route="/stream",
+    # Spot docs, 2026-07-21.
+    family="spot",
     # Spot docs, "How to manage a local order book correctly", corrected 2025-11-12.
     continuity="contiguous",
     range_basis="documented",
@@ -70,6 +72,9 @@ BINANCE_COM = Venue(
     names_per_message=200,
     # Spot docs, change log 2025-02: a ping every 20 s; measured median 19,964 ms, 2026-08-24.
     ping_interval_s=20.0,
+    # Spot docs, "General API information", 2026-07-21: data-api.binance.vision for market data alone.
+    data_mirror="binance.com-data",
+    recorded_as="spot",
 )
 
 BINANCE_COM_MARGIN = replace(BINANCE_COM, name="binance.com-margin")
@@ -79,6 +84,7 @@ BINANCE_COM_ISOLATED_MARGIN = replace(BINANCE_COM, name="binance.com-isolated_ma
 BINANCE_COM_DATA = replace(
     BINANCE_COM,
     name="binance.com-data",
+    data_mirror=None,
     # Spot docs, rest-api and web-socket-streams, 2026-07-21: market data alone, no key; it answers where
     # the main hosts are refused for the place (451). Its weight is assumed to be counted with spot's.
     endpoints=Endpoints(rest="https://data-api.binance.vision", websocket="wss://data-stream.binance.vision"),
@@ -87,6 +93,8 @@ BINANCE_COM_DATA = replace(
 BINANCE_COM_TESTNET = replace(
     BINANCE_COM,
     name="binance.com-testnet",
+    environment="testnet",
+    data_mirror=None,
     # Spot docs, testnet/, 2026-07.
     endpoints=Endpoints(
         rest="https://testnet.binance.vision", websocket="wss://stream.testnet.binance.vision"
@@ -101,6 +109,8 @@ BINANCE_COM_ISOLATED_MARGIN_TESTNET = replace(BINANCE_COM_TESTNET, name="binance
 BINANCE_COM_DEMO = replace(
     BINANCE_COM,
     name="binance.com-demo",
+    environment="demo",
+    data_mirror=None,
     # Spot docs, demo-mode/, public since 2026-01-29.
     endpoints=Endpoints(rest="https://demo-api.binance.com", websocket="wss://demo-stream.binance.com"),
     weight_pool="binance.com spot demo",

@@ -20,6 +20,8 @@ BINANCE_COM_COIN_FUTURES = Venue(
     # Not split by route in the SDK 14.1.0 (2026-11); one report of 2026-05 (trades and liquidations
     # silent without a route) does not name depth.
     stream_route="/stream",
+    # Futures docs, "Exchange Information", 2026-05-28: quantities in contracts of `contractSize` USD.
+    family="inverse",
     # Futures docs, "How to manage a local order book correctly", 2026-05-28: pu equals the last u.
     continuity="chained",
     range_basis="unaudited",
@@ -52,11 +54,13 @@ BINANCE_COM_COIN_FUTURES = Venue(
     names_per_message=200,
     # Not stated for futures streams; taken from spot (spot docs, 2026-07-21).
     connects_per_5_minutes=300,
+    recorded_as="coinm",
 )
 
 BINANCE_COM_COIN_FUTURES_TESTNET = replace(
     BINANCE_COM_COIN_FUTURES,
     name="binance.com-coin_futures-testnet",
+    environment="testnet",
     # binance-common 4.7.0 (PyPI, 2026-11): REST on the host of the USD-M testnet.
     endpoints=Endpoints(
         rest="https://testnet.binancefuture.com", websocket="wss://dstream.binancefuture.com"
@@ -68,6 +72,7 @@ BINANCE_COM_COIN_FUTURES_TESTNET = replace(
 BINANCE_COM_COIN_FUTURES_DEMO = replace(
     BINANCE_COM_COIN_FUTURES,
     name="binance.com-coin_futures-demo",
+    environment="demo",
     # REST: binance-common 4.7.0 (PyPI, 2026-11); WebSocket: nautilus_trader (2026-07-02).
     endpoints=Endpoints(rest="https://demo-dapi.binance.com", websocket="wss://demo-dstream.binance.com"),
     # One budget with USD-M, as in production since 2026-06-30; not stated for the demo.

@@ -19,6 +19,8 @@ BINANCE_COM_FUTURES = Venue(
     endpoints=Endpoints(rest="https://fapi.binance.com", websocket="wss://fstream.binance.com"),
     # Depth lives under /public since the URL split: announced 2026-03-06, in force 2026-04-23.
     stream_route="/public/stream",
+    # Futures docs, 2026-05-28: quantities in the base asset, prices and margin in the quote asset.
+    family="linear",
     # Futures docs, "How to manage a local order book correctly", 2026-05-28: pu equals the last u.
     continuity="chained",
     range_basis="unaudited",
@@ -54,11 +56,13 @@ BINANCE_COM_FUTURES = Venue(
     # Futures docs, "Connect", 2026-05-28: a ping every 3 minutes (140 s and 320 s were seen), 24 hours.
     ping_interval_s=180.0,
     connection_lifetime_s=86_400.0,
+    recorded_as="usdm",
 )
 
 BINANCE_COM_FUTURES_TESTNET = replace(
     BINANCE_COM_FUTURES,
     name="binance.com-futures-testnet",
+    environment="testnet",
     # binance-common 4.7.0 (2026-11); ids of REST and WebSocket agree only within one environment.
     endpoints=Endpoints(
         rest="https://testnet.binancefuture.com", websocket="wss://fstream.binancefuture.com"
@@ -69,6 +73,7 @@ BINANCE_COM_FUTURES_TESTNET = replace(
 BINANCE_COM_FUTURES_DEMO = replace(
     BINANCE_COM_FUTURES,
     name="binance.com-futures-demo",
+    environment="demo",
     # binance-common 4.7.0 (2026-11); live probes of the WebSocket host published 2026-09-15.
     endpoints=Endpoints(rest="https://demo-fapi.binance.com", websocket="wss://demo-fstream.binance.com"),
     weight_pool="binance.com futures demo",

@@ -20,6 +20,8 @@ BINANCE_COM_VANILLA_OPTIONS = Venue(
     endpoints=Endpoints(rest="https://eapi.binance.com", websocket="wss://fstream.binance.com"),
     # Depth lives under /public, on the hosts of USD-M (SDK 8.7.0, 2026-11).
     stream_route="/public/stream",
+    # Options docs, "Exchange Information", 2026-05-28: optionContracts, optionSymbols.
+    family="options",
     # Options docs, "How to manage a local order book correctly", 2026-05-28: pu equals the last u.
     continuity="chained",
     range_basis="unaudited",
@@ -55,11 +57,13 @@ BINANCE_COM_VANILLA_OPTIONS = Venue(
     names_per_message=200,
     # Not stated for options streams; taken from spot (spot docs, 2026-07-21).
     connects_per_5_minutes=300,
+    recorded_as="options",
 )
 
 BINANCE_COM_VANILLA_OPTIONS_TESTNET = replace(
     BINANCE_COM_VANILLA_OPTIONS,
     name="binance.com-vanilla-options-testnet",
+    environment="testnet",
     # Options docs, 2026-05-28: the hosts of the USD-M testnet.
     endpoints=Endpoints(
         rest="https://testnet.binancefuture.com", websocket="wss://fstream.binancefuture.com"

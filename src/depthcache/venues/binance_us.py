@@ -15,6 +15,8 @@ BINANCE_US = Venue(
     # US docs, 2024-06-17, and ccxt 4.5.90 (2026-11).
     endpoints=Endpoints(rest="https://api.binance.us", websocket="wss://stream.binance.us:9443"),
     stream_route="/stream",
+    # US docs, 2024-06-17.
+    family="spot",
     # US docs, "How to manage a local order book correctly", 2023-09: the rule of spot.
     continuity="contiguous",
     range_basis="documented",
@@ -45,4 +47,5 @@ BINANCE_US = Venue(
     names_per_message=200,
     # Not stated; taken from spot (2026-07-21).
     connects_per_5_minutes=300,
+    recorded_as="us",
 )

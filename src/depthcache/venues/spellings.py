@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeAlias
 
-from depthcache.venues.venue import Venue
+from depthcache.venues.registry import of_family
+from depthcache.venues.venue import Family, Venue
 
 __all__ = ["meant"]
 
-_SPOT, _USDM, _COINM, _OPTIONS = "", "-futures", "-coin_futures", "-vanilla-options"
 _NAME = r"([^\W_]+)"
 _SEPARATOR = r"[/_.: -]"
 _BARE = re.compile(_NAME)
 _STREAM = re.compile(r"@(?:DEPTH|BOOKTICKER|AGGTRADE|TRADE|KLINE|TICKER|MINITICKER|MARKPRICE|AVGPRICE).*")
 _LONGEST = 160
 
-Meant = tuple[str, str]
+Meant: TypeAlias = tuple[Family, str]
 """Family and symbol."""
 
 
@@ -32,7 +33,7 @@ def meant(text: str, venue: Venue) -> tuple[str, str] | None:
     plain = _unwrapped(text.strip().upper())
     for pattern, make in _SPELLINGS:
         match = pattern.fullmatch(plain)
-        found = None if match is None else make(*match.groups(), _family(venue))
+        found = None if match is None else make(*match.groups(), venue.family)
         if found is not None:
             exchange, symbol = _exchange(found[0], venue), found[1]
             return None if (exchange, symbol) == (venue.name, text) else (exchange, symbol)
@@ -45,43 +46,43 @@ def _unwrapped(text: str) -> str:
     return re.sub(r"\.BINANCE(?:_?US)?$", "", text)
 
 
-def _option(base: str, date: str, strike: str, kind: str, _family: str) -> Meant:
-    return _OPTIONS, f"{base}-{date}-{strike}-{kind}"
+def _option(base: str, date: str, strike: str, kind: str, _family: Family) -> Meant:
+    return "options", f"{base}-{date}-{strike}-{kind}"
 
 
 def _settled_option(
-    base: str, _quote: str, _settle: str, date: str, strike: str, kind: str, _family: str
+    base: str, _quote: str, _settle: str, date: str, strike: str, kind: str, _family: Family
 ) -> Meant:
-    return _OPTIONS, f"{base}-{date}-{strike}-{kind}"
+    return "options", f"{base}-{date}-{strike}-{kind}"
 
 
-def _settled(base: str, quote: str, settle: str, date: str | None, _family: str) -> Meant | None:
+def _settled(base: str, quote: str, settle: str, date: str | None, _family: Family) -> Meant | None:
     if settle == base:
-        return _COINM, f"{base}{quote}_{date or 'PERP'}"
+        return "inverse", f"{base}{quote}_{date or 'PERP'}"
     if settle == quote:
-        return _USDM, f"{base}{quote}_{date}" if date else f"{base}{quote}"
+        return "linear", f"{base}{quote}_{date}" if date else f"{base}{quote}"
     return None
 
 
-def _perpetual(pair: str, _family: str) -> Meant:
+def _perpetual(pair: str, _family: Family) -> Meant:
     symbol = re.sub(_SEPARATOR, "", pair)
-    return (_COINM, f"{symbol}_PERP") if symbol.endswith("USD") else (_USDM, symbol)
+    return ("inverse", f"{symbol}_PERP") if symbol.endswith("USD") else ("linear", symbol)
 
 
-def _dated(pair: str, date: str, _family: str) -> Meant:
+def _dated(pair: str, date: str, _family: Family) -> Meant:
     symbol = re.sub(_SEPARATOR, "", pair)
-    return (_COINM if symbol.endswith("USD") else _USDM), f"{symbol}_{date}"
+    return ("inverse" if symbol.endswith("USD") else "linear"), f"{symbol}_{date}"
 
 
-def _pair(base: str, quote: str, family: str) -> Meant:
+def _pair(base: str, quote: str, family: Family) -> Meant:
     return _alone(base + quote, family)
 
 
-def _alone(symbol: str, family: str) -> Meant:
+def _alone(symbol: str, family: Family) -> Meant:
     """A symbol that may be spot or USD-M: where it was asked for, unless it cannot be there."""
-    if family == _COINM and symbol.endswith("USD"):
-        return _COINM, f"{symbol}_PERP"
-    return (family if family in (_SPOT, _USDM) else _SPOT), symbol
+    if family == "inverse" and symbol.endswith("USD"):
+        return "inverse", f"{symbol}_PERP"
+    return (family if family in ("spot", "linear") else "spot"), symbol
 
 
 _SPELLINGS: tuple[tuple[re.Pattern[str], Callable[..., Meant | None]], ...] = (
@@ -95,15 +96,10 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], Callable[..., Meant | None]], ...] = (
 )
 
 
-def _family(venue: Venue) -> str:
-    return next((family for family in (_USDM, _COINM, _OPTIONS) if family in venue.name), _SPOT)
-
-
-def _exchange(family: str, venue: Venue) -> str:
-    """The exchange name of a family, in the same testnet or demo as a venue."""
-    if family == _family(venue):
+def _exchange(family: Family, venue: Venue) -> str:
+    """The exchange name of a family, in the same environment as a venue or the nearest to it."""
+    if family == venue.family:
         return venue.name
-    place = next((place for place in ("-testnet", "-demo") if venue.name.endswith(place)), "")
-    if family == _OPTIONS and place == "-demo":
-        place = "-testnet"
-    return f"binance.com{family}{place}"
+    return of_family(
+        family, venue.environment, "testnet" if venue.environment == "demo" else "production"
+    ).name

@@ -17,6 +17,8 @@ TRBINANCE_COM = Venue(
     # Connectors, 2026: depth of "type 1" (MBX) symbols needs no key there.
     endpoints=Endpoints(rest="https://api.binance.me", websocket="wss://stream-cloud.binance.tr"),
     stream_route="/stream",
+    # Connectors, 2026: spot with hosts of its own.
+    family="spot",
     continuity="contiguous",
     range_basis="unaudited",
     range_evidence="no specification of its own; assumed to be the stream of spot (connectors, 2026)",
@@ -44,4 +46,5 @@ TRBINANCE_COM = Venue(
     connects_per_5_minutes=300,
     ping_interval_s=180.0,
     connection_lifetime_s=86_400.0,
+    recorded_as="tr",
 )

@@ -16,9 +16,11 @@ from urllib.parse import quote
 from depthcache.arguments import is_whole, parse_whole
 from depthcache.errors import InvalidArgument
 
-__all__ = ["Continuity", "Endpoints", "RangeBasis", "Venue"]
+__all__ = ["Continuity", "Endpoints", "Environment", "Family", "RangeBasis", "Venue"]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
+Environment: TypeAlias = Literal["production", "testnet", "demo"]
+Family: TypeAlias = Literal["spot", "linear", "inverse", "options"]
 RangeBasis: TypeAlias = Literal["documented", "unaudited"]
 
 _LONGEST_QUERY = 6_000
@@ -41,11 +43,12 @@ class Endpoints:
     websocket: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Venue:
     """One Binance market family.
 
-    Every number carries its source and date in the file that makes the value.
+    Every number carries its source and date in the file that makes the value. Two values of one name are
+    the same venue: one reached elsewhere, or with smaller limits, equals the one it was made from.
     """
 
     name: str
@@ -53,7 +56,12 @@ class Venue:
     endpoints: Endpoints
     stream_route: str
     """Path of the combined-stream socket, e.g. `/stream` or `/public/stream`."""
+    family: Family
+    """What is traded, and with it whose messages these are: spot; futures with quantities in the base asset
+    (linear: USD-M) or in contracts of a fixed value in the quote asset (inverse: COIN-M); options."""
+    environment: Environment = "production"
     continuity: Continuity
+    """How update ids follow each other, and nothing else; what is traded is the `family`."""
     range_basis: RangeBasis
     """Whether the diff stream is documented to carry every change at every depth."""
     range_evidence: str
@@ -99,6 +107,17 @@ class Venue:
     connects_per_5_minutes: int
     ping_interval_s: float
     connection_lifetime_s: float
+    data_mirror: str | None = None
+    """Exchange name of hosts with the same market data that also serve places where these hosts do not."""
+    recorded_as: str = ""
+    """The word for it in recordings and in reports of `verify`, where venues with the same messages share
+    one; empty: its name."""
+
+    def __eq__(self, other: object) -> bool:
+        return self.name == other.name if isinstance(other, Venue) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     # --- streams ---------------------------------------------------------------------------
 

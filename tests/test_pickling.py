@@ -486,7 +486,7 @@ def test_a_state_that_is_none_is_refused_and_never_ends_the_process() -> None:
     for function, state, others in states():
         assert function(state, *others) is not None
         broken = [state[:count] for count in range(len(state))]
-        broken += [state + b"\0", bytes([2]) + state[1:], b"\xff" * len(state)]
+        broken += [state + b"\0", bytes([state[0] + 1]) + state[1:], b"\xff" * len(state)]
         for bad in broken:
             with pytest.raises(InvalidArgument):
                 function(bad, *others)

@@ -438,10 +438,12 @@ class Book(BookReader[N_co]):
         symbol: str | None,
         continuity: Continuity,
         *,
+        inverse: bool = False,
         buffer_bytes: int = ...,
         serve_stale: bool = False,
     ) -> Self:
-        """`serve_stale`: reads give the last known book where it is not synced, instead of raising."""
+        """`inverse`: quantities count contracts of a fixed value in the quote asset. `serve_stale`: reads
+        give the last known book where it is not synced, instead of raising."""
     @property
     def exact(self) -> Book[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends."""
@@ -732,8 +734,13 @@ class Router:
     def __new__(
         cls, *, control_capacity: int = ..., buffer_bytes: int = ..., flight_bytes: int = ...
     ) -> Self: ...
-    def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None:
-        """Begin an empty market under a number of the caller's."""
+    def add_market(
+        self, market: int, exchange: str, symbol: str, continuity: Continuity, *, inverse: bool = False
+    ) -> None:
+        """Begin an empty market under a number of the caller's.
+
+        `inverse`: quantities count contracts of a fixed value in the quote asset.
+        """
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Forget the market; its readers say `closed` from now on."""
     def reader(self, market: int, *, serve_stale: bool = False) -> BookReader:

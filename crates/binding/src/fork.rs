@@ -65,6 +65,7 @@ impl OwnerProcess {
     pub fn closed(&self) -> Market {
         let config = MarketConfig {
             continuity: Continuity::Contiguous,
+            inverse: false,
             buffer_bytes: 0,
         };
         let mut market = Market::new(&self.exchange, Some(&self.symbol), config);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use depthcache_book::market::Rules;
 use depthcache_book::market::sequence::Continuity;
 use depthcache_book::offline::{ApplyError, OfflineBook};
 use depthcache_book::router::BUFFER_BYTES;
@@ -29,20 +30,19 @@ impl Book {
 #[pymethods]
 impl Book {
     #[new]
-    #[pyo3(signature = (exchange, symbol, continuity, *, buffer_bytes = BUFFER_BYTES, serve_stale = false))]
+    #[pyo3(signature = (
+        exchange, symbol, continuity, *, inverse = false, buffer_bytes = BUFFER_BYTES, serve_stale = false
+    ))]
     fn new(
         exchange: &str,
         symbol: Option<&str>,
         continuity: &str,
+        inverse: bool,
         buffer_bytes: usize,
         serve_stale: bool,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let book = OfflineBook::new(
-            exchange,
-            symbol,
-            parse_continuity(continuity)?,
-            buffer_bytes,
-        );
+        let rules = parse_rules(continuity, inverse)?;
+        let book = OfflineBook::new(exchange, symbol, rules, buffer_bytes);
         Ok(Self::create(Arc::new(book), false, serve_stale))
     }
 
@@ -95,11 +95,15 @@ fn refused(py: Python<'_>, why: &ApplyError, malformed: &str, bytes: &[u8]) -> P
     }
 }
 
-/// `contiguous` or `chained`.
-pub fn parse_continuity(word: &str) -> PyResult<Continuity> {
-    Continuity::parse(word).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "continuity must be 'contiguous' or 'chained', not {word:?}"
-        ))
-    })
+/// `continuity`: `contiguous` or `chained`.
+pub fn parse_rules(continuity: &str, inverse: bool) -> PyResult<Rules> {
+    match Continuity::parse(continuity) {
+        Some(continuity) => Ok(Rules {
+            continuity,
+            inverse,
+        }),
+        None => Err(PyValueError::new_err(format!(
+            "continuity must be 'contiguous' or 'chained', not {continuity:?}"
+        ))),
+    }
 }

@@ -19,7 +19,7 @@ use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, Str
 use crate::follow::{Follower, follow_spec};
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
-use crate::offline::parse_continuity;
+use crate::offline::parse_rules;
 use crate::values::{classes, word};
 use crate::{errors, input};
 
@@ -59,6 +59,7 @@ impl Router {
         }
     }
 
+    #[pyo3(signature = (market, exchange, symbol, continuity, *, inverse = false))]
     fn add_market(
         &self,
         py: Python<'_>,
@@ -66,12 +67,10 @@ impl Router {
         exchange: &str,
         symbol: &str,
         continuity: &str,
+        inverse: bool,
     ) -> PyResult<()> {
-        let continuity = parse_continuity(continuity)?;
-        or_raise(
-            py,
-            self.inner.add_market(market, exchange, symbol, continuity),
-        )
+        let rules = parse_rules(continuity, inverse)?;
+        or_raise(py, self.inner.add_market(market, exchange, symbol, rules))
     }
 
     fn remove_market(

@@ -17,6 +17,7 @@ use crate::status::{NotReadable, Status, StatusInfo};
 pub(crate) struct FrozenHeader {
     pub exchange: Arc<str>,
     pub symbol: Option<CompactString>,
+    pub inverse: bool,
     pub status: Status,
     pub reason: Box<str>,
     pub since_ns: i64,
@@ -180,6 +181,10 @@ impl Reading for Frozen {
 
     fn symbol(&self) -> Option<&str> {
         self.header.symbol.as_deref()
+    }
+
+    fn inverse(&self) -> bool {
+        self.header.inverse
     }
 
     fn status_info(&self) -> StatusInfo<'_> {

@@ -62,8 +62,29 @@ pub use cell::MarketCell;
 pub struct MarketConfig {
     /// How update ids follow each other.
     pub continuity: Continuity,
+    /// Quantities count contracts of a fixed value in the quote asset.
+    pub inverse: bool,
     /// Bytes of diffs buffered while a snapshot is on its way.
     pub buffer_bytes: usize,
+}
+
+/// What the venue of a market says of its data.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How update ids follow each other.
+    pub continuity: Continuity,
+    /// Quantities count contracts of a fixed value in the quote asset.
+    pub inverse: bool,
+}
+
+impl From<Continuity> for Rules {
+    /// Those of a venue whose quantities are in the base asset.
+    fn from(continuity: Continuity) -> Rules {
+        Rules {
+            continuity,
+            inverse: false,
+        }
+    }
 }
 
 /// Why a snapshot was not looked at; nothing was changed.

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use crate::codec::json::{self, Body, Malformed};
 use crate::foreign_text;
 use crate::market::outcome::{Outcome, SnapshotOutcome};
-use crate::market::sequence::{Continuity, Ids, SnapshotTime};
-use crate::market::{Market, MarketCell, MarketConfig, SnapshotRefusal};
+use crate::market::sequence::{Ids, SnapshotTime};
+use crate::market::{Market, MarketCell, MarketConfig, Rules, SnapshotRefusal};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::query::Reading;
@@ -40,11 +40,13 @@ impl OfflineBook {
     pub fn new(
         exchange: &str,
         symbol: Option<&str>,
-        continuity: Continuity,
+        rules: impl Into<Rules>,
         buffer_bytes: usize,
     ) -> OfflineBook {
+        let rules = rules.into();
         let config = MarketConfig {
-            continuity,
+            continuity: rules.continuity,
+            inverse: rules.inverse,
             buffer_bytes,
         };
         let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, config), 0));

@@ -318,6 +318,8 @@ pub trait Reading {
     fn exchange(&self) -> &str;
     /// The symbol; None until the first frame of an offline book fixes it.
     fn symbol(&self) -> Option<&str>;
+    /// Quantities count contracts of a fixed value in the quote asset.
+    fn inverse(&self) -> bool;
     /// Status, reason and since when.
     fn status_info(&self) -> StatusInfo<'_>;
     /// Whether levels may be read: `best` and `levels` are to be called after `Ok` only.

@@ -30,8 +30,8 @@ use crate::codec::json::{self, Body, Malformed, Scanned};
 use crate::events::{Event, StrayKind};
 use crate::foreign_text;
 use crate::market::outcome::SnapshotOutcome;
-use crate::market::sequence::{Continuity, Ids, SnapshotTime};
-use crate::market::{Market, MarketCell, MarketConfig};
+use crate::market::sequence::{Ids, SnapshotTime};
+use crate::market::{Market, MarketCell, MarketConfig, Rules};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::status::Condition;
@@ -115,10 +115,12 @@ impl Router {
         market: u64,
         exchange: &str,
         symbol: &str,
-        continuity: Continuity,
+        rules: impl Into<Rules>,
     ) -> Result<(), RouterError> {
+        let rules = rules.into();
         let config = MarketConfig {
-            continuity,
+            continuity: rules.continuity,
+            inverse: rules.inverse,
             buffer_bytes: self.buffer_bytes,
         };
         let cell = Arc::new(MarketCell::new(

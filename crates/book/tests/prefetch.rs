@@ -13,6 +13,7 @@ fn what_is_asked_for_early_changes_nothing() {
     let market = || {
         let config = MarketConfig {
             continuity: Continuity::Contiguous,
+            inverse: false,
             buffer_bytes: 0,
         };
         Market::new("binance.com", None, config)

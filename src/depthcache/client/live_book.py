@@ -266,7 +266,14 @@ class Book(_native.Book):
         parsed = None if symbol is None else venues.parse_symbol(symbol, venue)
         if on_stale not in ("raise", "serve"):
             raise InvalidArgument(name="on_stale", value=on_stale, allowed="raise, serve")
-        return super().__new__(cls, venue.name, parsed, venue.continuity, serve_stale=on_stale == "serve")
+        return super().__new__(
+            cls,
+            venue.name,
+            parsed,
+            venue.continuity,
+            inverse=venue.family == "inverse",
+            serve_stale=on_stale == "serve",
+        )
 
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None

@@ -158,7 +158,9 @@ class ClientCore:
                 on_estimate=lambda known: self._on_clock_known(venue.name, known),
             )
         market = next(self._market_numbers)
-        self._context.router.add_market(market, venue.name, symbol, venue.continuity)
+        self._context.router.add_market(
+            market, venue.name, symbol, venue.continuity, inverse=venue.family == "inverse"
+        )
         within_ns = time_to_detect_ns(self._context.policy, venue.snapshot_lag_s)
         self._context.router.set_time_to_detect(market, within_ns)
         supervisor = Supervisor(

@@ -317,6 +317,7 @@ class Book(BookReader):
         symbol: str | None,
         continuity: Continuity,
         *,
+        inverse: bool = False,  # noqa: ARG002 - analytics are native alone
         buffer_bytes: int = BUFFER_BYTES,
         serve_stale: bool = False,
     ) -> None:

@@ -131,7 +131,15 @@ class Router:
 
     # --- markets -----------------------------------------------------------------------------
 
-    def add_market(self, market: int, exchange: str, symbol: str, continuity: Continuity) -> None:
+    def add_market(
+        self,
+        market: int,
+        exchange: str,
+        symbol: str,
+        continuity: Continuity,
+        *,
+        inverse: bool = False,  # noqa: ARG002 - analytics are native alone
+    ) -> None:
         """A new market under a number never used before."""
         if market in self._used_markets:
             raise ValueError(f"the market number {market} was used before")

@@ -1,4 +1,5 @@
-//! COIN-M, where a quantity counts contracts of a fixed value in USD: what that changes in analytics.
+//! Inverse futures (COIN-M), where a quantity counts contracts of a fixed value in USD: what that changes in
+//! analytics. Which books are of them, the caller says when it makes a market (`Venue.family`).
 //!
 //! A book does not know how much a contract is worth (`contractSize` of exchangeInfo: 100 USD for BTC, 10 for
 //! the others, recorded 2021-04). So amounts of quote are refused, results have none, and the average of a
@@ -14,14 +15,13 @@ use crate::errors;
 use crate::source::Source;
 use crate::values::classes;
 
-const FAMILY: &str = "binance.com-coin_futures";
-const IN_CONTRACTS: &str = "nothing on COIN-M, where quantities are contracts of a fixed value in USD: \
+const IN_CONTRACTS: &str = "nothing on inverse futures (COIN-M), where quantities are contracts of a fixed value in USD: \
      give base=value / contractSize (of exchangeInfo: 100 USD for BTC, 10 USD for most others) to fill()";
 const BPS: i64 = 10_000;
 
 /// Whether the quantities of a book are contracts of a fixed value.
 pub fn are_contracts(py: Python<'_>, source: &Source) -> bool {
-    source.look(py, |book| book.exchange().starts_with(FAMILY))
+    source.look(py, |book| book.inverse())
 }
 
 /// Refuse an amount of quote where the book counts contracts.

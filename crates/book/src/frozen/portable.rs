@@ -13,7 +13,7 @@ use crate::query::{CompleteTo, LevelRun, Mantissas, Number, Side};
 use crate::status::{NotReadable, Status};
 
 /// The version of the bytes; another one is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are no frozen book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +144,7 @@ impl Writer {
         self.text(&header.exchange);
         self.flag(header.symbol.is_some());
         self.text(header.symbol.as_deref().unwrap_or_default());
+        self.flag(header.inverse);
         self.status(header.status);
         self.text(&header.reason);
         self.integer(header.since_ns);
@@ -271,6 +272,7 @@ impl<'a> Reader<'a> {
         Ok(FrozenHeader {
             exchange,
             symbol: has_symbol.then(|| symbol.into()),
+            inverse: self.flag()?,
             status: self.status()?,
             reason: self.text()?.into(),
             since_ns: self.integer()?,

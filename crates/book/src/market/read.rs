@@ -34,6 +34,7 @@ impl Market {
         let header = FrozenHeader {
             exchange: self.exchange.clone(),
             symbol: self.symbol.clone(),
+            inverse: self.config.inverse,
             status: info.status,
             reason: info.reason.into(),
             since_ns: info.since_ns,
@@ -66,6 +67,10 @@ impl Reading for Market {
 
     fn symbol(&self) -> Option<&str> {
         self.symbol.as_deref()
+    }
+
+    fn inverse(&self) -> bool {
+        self.config.inverse
     }
 
     fn status_info(&self) -> StatusInfo<'_> {

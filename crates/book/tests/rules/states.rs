@@ -264,6 +264,7 @@ fn a_market_without_a_symbol_takes_the_name_of_the_first_diff() {
     assert!(!harness.market.accepts("ETHUSDT"));
     let config = depthcache_book::market::MarketConfig {
         continuity: Continuity::Contiguous,
+        inverse: false,
         buffer_bytes: 100,
     };
     let mut nameless = depthcache_book::market::Market::new("binance.us", None, config);

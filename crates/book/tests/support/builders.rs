@@ -170,6 +170,7 @@ impl MarketHarness {
     pub fn new(continuity: Continuity, buffer_bytes: usize) -> MarketHarness {
         let config = MarketConfig {
             continuity,
+            inverse: false,
             buffer_bytes,
         };
         MarketHarness {

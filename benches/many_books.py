@@ -107,7 +107,7 @@ class CrowdExchange(Exchange):
 
     def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
         """A connection."""
-        parsed = parse_target(target)
+        parsed = parse_target(target, self._venue)
         if parsed is None:
             return responses.no_such_path()
         listener = paced.StampingListener(self._venue, parsed, self._on_change)

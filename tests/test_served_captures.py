@@ -15,7 +15,7 @@ import pytest
 import depthcache
 from depthcache import simulator
 from depthcache.recording.digest import level_texts, sha256_of
-from depthcache.recording.origin import venue_of_family
+from depthcache.recording.origin import venue_of_origin
 from tests.captures.directories import Golden, golden, needs_captures
 
 pytestmark = [pytest.mark.captures, pytest.mark.slow, needs_captures]
@@ -35,7 +35,7 @@ def captures() -> list[Any]:
 @pytest.mark.parametrize(("capture", "speed"), captures())
 async def test_the_client_ends_with_the_golden_books(capture: Golden, speed: float, transport: str) -> None:
     rows = {row["symbol"]: row for row in capture.rows}
-    exchange = venue_of_family(capture.rows[0]["venue"]).name
+    exchange = venue_of_origin(capture.rows[0]["venue"]).name
     with simulator.serve(files=capture.files, speed=speed) as server:
         settings = replace(server.settings, transport=transport)
         async with (

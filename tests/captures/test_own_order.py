@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from depthcache import Outcome
-from depthcache.recording.origin import venue_of_family
+from depthcache.recording.origin import venue_of_origin
 from depthcache.recording.problems import Problems
 from depthcache.recording.reading import read
 from depthcache.recording.records import Diff, Frame, RecordedSnapshot
@@ -45,7 +45,7 @@ def test_the_snapshot_first_and_then_everything_that_was_kept(engine: Engine) ->
         old = [diff.event_time or 0 for diff, _ in kept if diff.final_update_id <= snapshot.last_update_id]
         longest_ms = max([longest_ms, *(time - old[0] for time in old)])
         family = kept[0][0].venue if kept else "spot"
-        book: Any = engine.book(venue_of_family(family).continuity, snapshot.symbol)
+        book: Any = engine.book(venue_of_origin(family).continuity, snapshot.symbol)
         book.load_snapshot(snapshot.body)
         outcomes = [book.apply(frame) for _, frame in kept]
         assert Outcome.GAP not in outcomes, f"{name} {snapshot.symbol}: {book.reason}"

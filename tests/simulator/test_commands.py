@@ -11,6 +11,8 @@ from depthcache import venues
 from depthcache.simulator.commands import Commands, Done, RequestIds, Target, parse_target, request_ids
 from depthcache.simulator.interface import Close
 
+SPOT = venues.venue("binance.com")
+
 
 def commands(
     *streams: str, combined: bool = True, most: int = 5, ids: RequestIds = RequestIds.SPOT
@@ -40,12 +42,12 @@ def say(to: Commands, **message: Any) -> Done:
     ],
 )
 def test_a_url_names_its_streams(target: str, meaning: Target) -> None:
-    assert parse_target(target) == meaning
+    assert parse_target(target, SPOT) == meaning
 
 
 @pytest.mark.parametrize("target", ["", "/", "/api/v3/ping", "/streams", "/public", "/public/api", "/wss"])
 def test_other_paths_are_no_stream_sockets(target: str) -> None:
-    assert parse_target(target) is None
+    assert parse_target(target, SPOT) is None
 
 
 # --- subscriptions ----------------------------------------------------------------------------

@@ -20,9 +20,9 @@ RECORDED = [
     ("spot", "BTCUSDT", 22, 173, (0.400, 0.109, 0.390, 0.088, 0.013)),
     ("spot", "ETHUSDT", 18, 175, (0.245, 0.459, 0.240, 0.040, 0.017)),
     ("spot", "NEXOUSDT", 1, 6, (0.021, 0.935, 0.021, 0.002, 0.021)),
-    ("usdm", "BTCUSDT", 34, 252, (0.194, 0.543, 0.177, 0.040, 0.047)),
-    ("usdm", "ETHUSDT", 39, 225, (0.125, 0.688, 0.115, 0.020, 0.052)),
-    ("coinm", "BTCUSD_PERP", 8, 51, (0.296, 0.252, 0.294, 0.134, 0.025)),
+    ("linear", "BTCUSDT", 34, 252, (0.194, 0.543, 0.177, 0.040, 0.047)),
+    ("linear", "ETHUSDT", 39, 225, (0.125, 0.688, 0.115, 0.020, 0.052)),
+    ("inverse", "BTCUSD_PERP", 8, 51, (0.296, 0.252, 0.294, 0.134, 0.025)),
 ]
 
 
@@ -73,7 +73,7 @@ def test_it_stays_a_market(family: str, symbol: str) -> None:
         assert ask is not None
         assert 0 < bid < ask
     assert reused / count > 0.25
-    assert (far / count > 0.15) == (symbol in ("BTCUSDT", "BTCUSD_PERP") and family != "coinm")
+    assert (far / count > 0.15) == (symbol in ("BTCUSDT", "BTCUSD_PERP") and family != "inverse")
     for side in (BIDS, ASKS):
         assert len(market.levels(side)) == pytest.approx(profile.levels, rel=0.3)
 
@@ -94,7 +94,7 @@ def test_the_truth_of_every_id_is_the_changes_up_to_it() -> None:
 
 
 def test_the_truth_is_exact_and_best_first() -> None:
-    market = made("usdm", "BTCUSDT")
+    market = made("linear", "BTCUSDT")
     bids, asks = market.book_at(market.last_update_id)
     assert bids == sorted(bids, reverse=True)
     assert asks == sorted(asks)
@@ -124,7 +124,7 @@ def test_the_same_seed_is_the_same_market() -> None:
 
 
 def test_spot_ids_have_no_holes_and_futures_ids_do() -> None:
-    spot, futures = made("spot", "BTCUSDT"), Market(profile_of("usdm", "BTCUSDT"), Ids(9, 130), seed="1")
+    spot, futures = made("spot", "BTCUSDT"), Market(profile_of("linear", "BTCUSDT"), Ids(9, 130), seed="1")
     ids = [change.update_id for _ in range(20) for change in spot.move()]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     ids = [change.update_id for _ in range(20) for change in futures.move()]

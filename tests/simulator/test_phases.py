@@ -252,7 +252,7 @@ def test_a_tick_that_cannot_be_is_refused(tick: Any) -> None:
 
 
 def test_a_finer_tick_brings_prices_between_the_old_ones() -> None:
-    market = Market(replace(PROFILES["usdm"]["BTCUSDT"], levels=50), Ids(1), seed="1")
+    market = Market(replace(PROFILES["linear"]["BTCUSDT"], levels=50), Ids(1), seed="1")
     assert all(price % 10 == 0 for price, _ in market.levels(BIDS))
     market.set_tick(1)
     for _ in range(200):

@@ -24,7 +24,7 @@ async def ask_open_points(host: Host, *, seconds: float) -> AsyncIterator[Findin
     venue = host.venue
     name = venue.stream(host.symbol)
     lowered = host.symbol.translate(_LOWER)
-    if venue.continuity == "chained":
+    if venue.family != "spot":
         for route in dict.fromkeys(("/stream", "/public/stream", "/market/stream")):
             if route != venue.stream_route:
                 question = f"does {route} deliver depth?"

@@ -140,8 +140,8 @@ async def _examine_ping(host: Host) -> Finding:
     blocked = response.status == 451 or (response.status == 403 and b"<html" in response.body[:200].lower())
     if blocked:
         advice = "this host's region is not served"
-        if venue.name in ("binance.com", "binance.com-margin", "binance.com-isolated_margin"):
-            advice += ": market data is served by exchange 'binance.com-data'"
+        if venue.data_mirror is not None:
+            advice += f": market data is served by exchange {venue.data_mirror!r}"
         return Finding("REST", Severity.FAIL, f"HTTP {response.status}", advice)
     if response.status in (418, 429):
         wait = response.headers.get("retry-after", "some time")

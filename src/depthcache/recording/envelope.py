@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from msgspec import Raw
 
-from depthcache.recording.origin import family_of_url
+from depthcache.recording.origin import origin_of_url
 
 __all__ = [
     "MOST_NESTED",
@@ -124,7 +124,7 @@ def asked(values: Mapping[str, Raw]) -> tuple[str | None, int | None, str | None
             symbol = symbol or query.get("symbol", [""])[0]
             told = query.get("limit", [""])[0]
             limit = int(told) if limit is None and told.isascii() and told.isdigit() else limit
-            family = family_of_url(url)
+            family = origin_of_url(url)
     return symbol.translate(_UPPER) or None, limit, family
 
 

@@ -35,7 +35,7 @@ import msgspec
 from depthcache.errors import UnreadableRecording
 from depthcache.recording.envelope import TextError, iso_ns, number_ns
 from depthcache.recording.lines import DamageError, Lines, LongLine
-from depthcache.recording.origin import LIKE_SPOT, family_of_exchange, family_of_url
+from depthcache.recording.origin import LIKE_SPOT, origin_of_exchange, origin_of_url
 from depthcache.recording.payload import SnapshotHead, parse
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
@@ -251,7 +251,7 @@ class _File:
         self, number: int, time_ns: int, url: str, body: bytes
     ) -> RecordedSnapshot | RecordedResponse:
         """The record of one REST response: a snapshot where the URL asks for one."""
-        position, parts, family = SourcePosition(self.path, number), urlsplit(url), family_of_url(url)
+        position, parts, family = SourcePosition(self.path, number), urlsplit(url), origin_of_url(url)
         self.url_families |= set() if family is None else {family}
         if not parts.path.endswith("/depth"):
             return RecordedResponse(time_ns, position, url, body, family)
@@ -311,7 +311,7 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
     if arrow == b"->" and url.startswith(b"http"):
         return file.response(number, time_ns, url.decode("utf-8", "replace"), text or b"")
     if arrow == b"<->":
-        file.host_family = family_of_url(url.decode("utf-8", "replace")) or file.host_family
+        file.host_family = origin_of_url(url.decode("utf-8", "replace")) or file.host_family
     elif arrow == b"->":
         raise TextError("a response to something that is no HTTP URL")
     return None
@@ -369,7 +369,7 @@ def _http_3(file: _File, position: SourcePosition, time_ns: int, url: str, body:
         return file.message(position.line, time_ns, body)
     if not body.lstrip().startswith((b"{", b"[")):
         raise TextError("a response that is no JSON")
-    return RecordedResponse(time_ns, position, url, body, family_of_url(url))
+    return RecordedResponse(time_ns, position, url, body, origin_of_url(url))
 
 
 def _without_headers(body: bytes) -> bytes:
@@ -396,7 +396,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
     except msgspec.DecodeError as error:
         raise TextError(f"not a line of this format: {error}") from None
     file.last_ns = head.time or file.last_ns
-    family = None if head.exchange is None else family_of_exchange(head.exchange)
+    family = None if head.exchange is None else origin_of_exchange(head.exchange)
     if head.snapshot:
         snapshot = file.message(number, head.time, bytes(head.snapshot))
         if not isinstance(snapshot, RecordedSnapshot):

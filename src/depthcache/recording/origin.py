@@ -1,7 +1,7 @@
-"""Where recorded data came from: the venue family, told by the host, or by the keys of a payload.
+"""Where recorded data came from: the exchange, told by its name, by the host, or by the keys of a payload.
 
-The family words (spot, usdm, coinm, options, us, tr) are those of recordings; each stands for an exchange
-name of `venues`. Not here: facts about venues.
+An origin is a word: `Venue.recorded_as` (spot, usdm, coinm, options, us, tr: what hosts and payloads can
+tell), else the exchange name itself. Not here: facts about venues.
 """
 
 from __future__ import annotations
@@ -9,57 +9,54 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from depthcache import venues
-from depthcache.errors import InvalidArgument, UnknownExchange
+from depthcache.errors import UnknownExchange
 
-__all__ = ["LIKE_SPOT", "family_of_exchange", "family_of_payload", "family_of_url", "venue_of_family"]
+__all__ = ["LIKE_SPOT", "origin_of_exchange", "origin_of_payload", "origin_of_url", "venue_of_origin"]
 
-_EXCHANGES = {
-    "spot": "binance.com",
-    "usdm": "binance.com-futures",
-    "coinm": "binance.com-coin_futures",
-    "options": "binance.com-vanilla-options",
-    "us": "binance.us",
-    "tr": "trbinance.com",
-}
-_FAMILIES = {exchange: family for family, exchange in _EXCHANGES.items()}
 LIKE_SPOT = frozenset({"us", "tr"})
-"""Families whose payloads look like those of spot."""
-_MODES = ("-testnet", "-demo", "-data", "-isolated_margin", "-margin")
-"""What stands behind a name without changing the family; a name may have two of them."""
+"""Origins whose payloads look like those of spot, told apart by hosts alone."""
 
 
-def venue_of_family(family: str) -> venues.Venue:
-    """The venue whose rules a family follows."""
-    return venues.venue(_EXCHANGES[family])
+def venue_of_origin(origin: str) -> venues.Venue:
+    """The venue whose rules the data of an origin follows."""
+    return _venues()[origin]
 
 
-def family_of_exchange(name: str) -> str:
-    """The family of an exchange name, its testnets included; a family word stands for itself.
-
-    Raises UnknownExchange; InvalidArgument for an exchange that recordings are not read of.
-    """
-    if name in _EXCHANGES:
+def origin_of_exchange(name: str) -> str:
+    """The origin of an exchange name; an origin stands for itself. Raises UnknownExchange."""
+    known = _venues()
+    if name in known:
         return name
     try:
-        known = venues.venue(name).name
+        return _word(venues.venue(name))
     except UnknownExchange as error:
         raise UnknownExchange(
-            name=name, known=(*error.known, *_EXCHANGES), near=error.near, hint=error.hint
+            name=name, known=tuple(dict.fromkeys((*error.known, *known))), near=error.near, hint=error.hint
         ) from None
-    for mode in _MODES:
-        known = known.removesuffix(mode)
-    if known not in _FAMILIES:
-        raise InvalidArgument(name="exchange", value=name, allowed=", ".join((*_FAMILIES, *_EXCHANGES)))
-    return _FAMILIES[known]
 
 
-def family_of_url(url: str) -> str | None:
-    """The family of a recorded REST or WebSocket URL; None when the host is not one of Binance's.
+def _venues() -> dict[str, venues.Venue]:
+    """By origin, the first venue of it: that in production."""
+    found: dict[str, venues.Venue] = {}
+    for each in map(venues.venue, venues.names()):
+        found.setdefault(_word(each), each)
+    return found
+
+
+def _word(venue: venues.Venue) -> str:
+    return venue.recorded_as or venue.name
+
+
+def origin_of_url(url: str) -> str | None:
+    """The origin of a recorded REST or WebSocket URL; None when no venue has the host.
 
     Hosts: spot docs (2026-07-21), futures docs (2026-05-28); www.binance.com/api/v1 and
     stream-cloud.trbinance.com stand in recordings of 2021 and 2023.
     """
     parts = urlsplit(url)
+    for venue in _venues().values():
+        if not venue.recorded_as and parts.hostname in _hosts(venue):
+            return venue.name
     host = (parts.hostname or "").removeprefix("demo-")
     if "/fapi/" in parts.path or host.startswith(("fstream.", "fapi.")):
         return "usdm"
@@ -75,8 +72,13 @@ def family_of_url(url: str) -> str | None:
     return "spot" if spot else None
 
 
-def family_of_payload(*, chained: bool, pair: str | None, kind: int | None) -> str:
-    """The family that the keys of a payload tell.
+def _hosts(venue: venues.Venue) -> tuple[str | None, ...]:
+    ends = venue.endpoints
+    return urlsplit(ends.rest).hostname, urlsplit(ends.websocket).hostname
+
+
+def origin_of_payload(*, chained: bool, pair: str | None, kind: int | None) -> str:
+    """The origin that the keys of a payload tell.
 
     `chained`: it has what only futures send (`pu` in a diff, `e` in a bookTicker, `E` in a
     snapshot); `pair`: its `ps`; `kind`: its `st` (1 USD-M, 2 COIN-M, since 2026-06-30). Pairs of

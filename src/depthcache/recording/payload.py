@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from depthcache.recording import envelope
 from depthcache.recording.envelope import TextError
-from depthcache.recording.origin import family_of_payload
+from depthcache.recording.origin import origin_of_payload
 from depthcache.recording.records import Diff, Ticker
 
 __all__ = ["TextError", "SnapshotHead", "Text", "parse"]
@@ -299,4 +299,4 @@ def _optional(value: str | UnsetType) -> str | None:
 
 def _family(payload: _Payload, *, chained: bool, pair: str | UnsetType | None) -> str:
     kind = _KINDS.get(str(payload.st))
-    return family_of_payload(chained=chained, pair=None if pair is UNSET else pair, kind=kind)
+    return origin_of_payload(chained=chained, pair=None if pair is UNSET else pair, kind=kind)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from depthcache.errors import InvalidArgument
 from depthcache.recording.formats import records
-from depthcache.recording.origin import venue_of_family
+from depthcache.recording.origin import venue_of_origin
 from depthcache.recording.prices import priced_alike
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
@@ -107,7 +107,7 @@ def _symbol_of(record: Record) -> tuple[str | None, bytes]:
 def _spelled(symbol: str, family: str | None) -> str | None:
     """The symbol as the exchange would spell it in a frame; None where it cannot be one."""
     try:
-        return parse_symbol(symbol, venue_of_family(family or "spot"))
+        return parse_symbol(symbol, venue_of_origin(family or "spot"))
     except InvalidArgument:
         return None
 

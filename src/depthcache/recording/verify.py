@@ -30,7 +30,7 @@ from depthcache.errors import (
 from depthcache.model import Best, Outcome, SnapshotOutcome
 from depthcache.recording.digest import level_texts, sha256_of
 from depthcache.recording.oracle import Oracle
-from depthcache.recording.origin import LIKE_SPOT, family_of_exchange, venue_of_family
+from depthcache.recording.origin import LIKE_SPOT, origin_of_exchange, venue_of_origin
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress
 from depthcache.recording.reading import read
@@ -177,7 +177,7 @@ def verify(
 
     Raises UnreadableRecording and UnknownExchange.
     """
-    family = None if exchange is None else family_of_exchange(exchange)
+    family = None if exchange is None else origin_of_exchange(exchange)
     make = new_book or _public_book()
     files = list(paths)
     report = _verify(files, family, {}, make, on_progress)
@@ -298,7 +298,7 @@ class _Replay:
     """One symbol: its book, its oracle and what is counted. `on` for every record, then `finish`."""
 
     def __init__(self, family: str, symbol: str, new_book: NewBook, problems: Problems) -> None:
-        self._venue = venue_of_family(family)
+        self._venue = venue_of_origin(family)
         self._new_book, self._problems = new_book, problems
         self._row = Row(family, symbol)
         self._book = self._fresh_book()

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NoReturn, TypeGuard, cast
 from urllib.parse import parse_qsl, unquote
 
 from depthcache.simulator.interface import Close, split_target
-from depthcache.venues import Venue
+from depthcache.venues import Family, Venue
 
 __all__ = ["Commands", "Done", "RequestIds", "Target", "parse_target", "request_ids"]
 
@@ -56,9 +56,15 @@ class RequestIds(Enum):
 
 def request_ids(venue: Venue) -> RequestIds:
     """The ids that a venue takes."""
-    if venue.continuity == "contiguous":
-        return RequestIds.SPOT
-    return RequestIds.OPTIONS if venue.depth_path.startswith("/eapi") else RequestIds.FUTURES
+    return _REQUEST_IDS[venue.family]
+
+
+_REQUEST_IDS: Mapping[Family, RequestIds] = {
+    "spot": RequestIds.SPOT,
+    "linear": RequestIds.FUTURES,
+    "inverse": RequestIds.FUTURES,
+    "options": RequestIds.OPTIONS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,10 @@ class Target:
     """`MILLISECOND`, `MICROSECOND` or None (spot docs, 2024-12-17)."""
 
 
-def parse_target(target: str) -> Target | None:
-    """The meaning of path and query of a handshake; None for a path that no stream socket has."""
+def parse_target(target: str, venue: Venue) -> Target | None:
+    """The meaning of path and query of a handshake; None for a path that no stream socket has.
+
+    Binance's paths, and the one at which the venue has its combined streams."""
     path, asked = split_target(target)
     route = ""
     first = path.split("/")[1] if path.startswith("/") else ""
@@ -83,7 +91,9 @@ def parse_target(target: str) -> Target | None:
         route, path = first, path.removeprefix("/" + first)
     kind, _, rest = path.removeprefix("/").partition("/")
     if kind not in ("ws", "stream"):
-        return None
+        if split_target(target)[0] != venue.stream_route:
+            return None
+        route, kind = "", "stream"
     query = dict(parse_qsl(asked))
     unit = query.get("timeUnit", "").upper()
     named = unquote(rest) if kind == "ws" else query.get("streams", "")

@@ -26,25 +26,17 @@ from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, split_target
 from depthcache.simulator.limits import Breaches, Limits
-from depthcache.simulator.listing import ListedSymbol, check_status, check_tick, leader, profiles
+from depthcache.simulator.listing import ListedSymbol, check_status, check_tick, leader, leaders, profiles
 from depthcache.simulator.market import Ids, Market
 from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.running_market import LateMessage, Phase, RunningMarket, RunningStream
 from depthcache.simulator.sessions import LiveSession
-from depthcache.simulator.streams import Diffs, best_ticker, family, partial_depth
+from depthcache.simulator.streams import Diffs, best_ticker, partial_depth
 from depthcache.simulator.trouble import Trouble
 from depthcache.venues import Venue
 
-__all__ = ["DEFAULT_VENUES", "SimulatedExchange", "Symbols"]
+__all__ = ["SimulatedExchange", "Symbols"]
 
-DEFAULT_VENUES = (
-    "binance.com",
-    "binance.com-futures",
-    "binance.com-coin_futures",
-    "binance.com-vanilla-options",
-    "binance.us",
-    "trbinance.com",
-)
 EPOCH_MS = 1_790_000_000_000
 """The exchange's clock at the caller's time 0, when nothing else is said (2026-09-21)."""
 
@@ -54,14 +46,14 @@ Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
 _MS_NS = 1_000_000
 _FIRST_IDS = {
     "spot": 50_000_000_000,
-    "usdm": 5_123_000_000_000,
-    "coinm": 1_007_000_000_000,
+    "linear": 5_123_000_000_000,
+    "inverse": 1_007_000_000_000,
     "options": 4_640_000,
 }
 _LEAST_TO_BEGIN_ANEW = 1_000_000
 """Ids below this do not begin anew by chance: the new ones would soon be those of before."""
 _NO_CLOSE_FRAME = 1006
-_ID_STEPS = {"spot": 1, "usdm": 130, "coinm": 14, "options": 3}
+_ID_STEPS = {"spot": 1, "linear": 130, "inverse": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
 
 
@@ -101,12 +93,12 @@ class SimulatedExchange(Exchange):
         """By the leader of the venues that have the same books, as are places."""
         self._leaders: dict[str, str] = {}
         self._venues: dict[str, Venue] = {}
-        for name, given in (symbols if symbols is not None else dict.fromkeys(DEFAULT_VENUES, ())).items():
+        for name, given in (symbols if symbols is not None else dict.fromkeys(leaders(), ())).items():
             venue = venues.venue(name)
             self._venues[venue.name] = venue
             self._leaders[venue.name] = leader(venue)
             listed = self._listed.setdefault(leader(venue), {})
-            for symbol, profile in profiles(family(venue), given, usual=symbols is None).items():
+            for symbol, profile in profiles(venue.family, given, usual=symbols is None).items():
                 listed.setdefault(venues.parse_symbol(symbol, venue), ListedSymbol(profile))
         self._running: dict[tuple[str, str], RunningMarket] = {}
         self._ids: dict[str, Ids] = {}
@@ -190,7 +182,7 @@ class SimulatedExchange(Exchange):
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
     ) -> LiveSession | HttpResponse | Cut:
         """A WebSocket handshake."""
-        meant = parse_target(target)
+        meant = parse_target(target, self._venues[venue])
         if meant is None:
             return responses.no_such_path()
         refusal = self.limits.connect_refusal(self._venues[venue], client, now_ns)
@@ -263,7 +255,7 @@ class SimulatedExchange(Exchange):
         served = self._served(venue)
         listed = self._symbols(served)
         listed[symbol].status = "SETTLING"
-        if family(served) not in ("usdm", "coinm"):
+        if served.family not in ("linear", "inverse"):
             del listed[symbol]
 
     def list_symbol(self, venue: str, symbol: str, profile: Profile | None = None) -> None:
@@ -278,7 +270,7 @@ class SimulatedExchange(Exchange):
             raise InvalidArgument(name="symbol", value=symbol, allowed=f"one that {venue} does not list")
         running = self._running.get((self._leaders[served.name], name))
         listed[name] = (
-            ListedSymbol(profile or profile_of(family(served), name)) if running is None else running.listed
+            ListedSymbol(profile or profile_of(served.family, name)) if running is None else running.listed
         )
         listed[name].status = "TRADING"
         for session in tuple(self._sessions):
@@ -435,9 +427,9 @@ class SimulatedExchange(Exchange):
         base, _, speed = kind.removeprefix("@").partition("@")
         if "@" + base in _EXTRA_SPEEDS and (not speed or speed in ("100ms", "500ms")):
             usual_ms = _EXTRA_SPEEDS["@" + base]
-            if usual_ms and not speed and family(venue) == "options":
+            if usual_ms and not speed and venue.family == "options":
                 return None  # 100 and 500 ms alone (options SDK 8.7.0, 2026-11)
-            if usual_ms and venue.continuity == "contiguous":
+            if usual_ms and venue.family == "spot":
                 usual_ms = 1_000  # spot docs, web-socket-streams "Partial Book Depth Streams", 2026-07-21
             return venue, symbol, kind, (int(speed.removesuffix("ms")) if speed else usual_ms) * _MS_NS
         return None
@@ -446,9 +438,10 @@ class SimulatedExchange(Exchange):
         name = self._leaders[venue.name]
         running = self._running.get((name, symbol))
         if running is None:
-            listed, kind = self._symbols(venue)[symbol], family(venue)
+            listed, kind = self._symbols(venue)[symbol], venue.family
             ids = self._ids.setdefault(
-                name + symbol if kind == "spot" else name, Ids(_FIRST_IDS[kind], _ID_STEPS[kind])
+                name if venue.continuity == "chained" else name + symbol,
+                Ids(_FIRST_IDS[kind], _ID_STEPS[kind]),
             )
             seed = f"{self._seed}/{name}/{symbol}"
             market = Market(listed.profile, ids, seed=seed, history=self._history)
@@ -487,7 +480,7 @@ class SimulatedExchange(Exchange):
         listed = self._symbols(venue).get(symbol)
         if listed is None:
             return weight, responses.unknown_symbol()
-        if listed.status == "PENDING_TRADING" and family(venue) in ("usdm", "coinm"):
+        if listed.status == "PENDING_TRADING" and venue.family in ("linear", "inverse"):
             return weight, responses.not_trading()
         if venue.takes_symbols and query.get("symbolStatus", listed.status) != listed.status:
             return weight, responses.other_status()

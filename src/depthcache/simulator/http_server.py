@@ -32,6 +32,7 @@ from depthcache import logs, venues
 from depthcache.errors import InvalidArgument
 from depthcache.simulator import responses
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
+from depthcache.venues import Family
 
 __all__ = ["HOST", "HttpServer", "Deflate"]
 
@@ -415,15 +416,22 @@ def _mounts(served: Iterable[str]) -> dict[str, tuple[str, bool]]:
     """First segment of a path: the exchange name it stands for, and whether it is taken away."""
     mounts: dict[str, tuple[str, bool]] = {}
     # USD-M and options have one host (SDKs, 2026-11); its routes are first of all those of USD-M.
-    for name in sorted(served, key=lambda name: venues.venue(name).depth_path.startswith("/eapi")):
+    for name in sorted(served, key=lambda name: venues.venue(name).family == "options"):
         venue = venues.venue(name)
         mounts |= dict.fromkeys((name, *venue.aliases), (name, True))
-        family = venue.depth_path.split("/")[1]
-        routes = ("public", "market", "private")
-        own = {"api": ("api", "ws", "stream"), "fapi": ("fapi", *routes), "eapi": ("eapi", *routes)}
-        for segment in own.get(family, (family,)):
+        for segment in (venue.depth_path.split("/")[1], *_SOCKET_SEGMENTS[venue.family]):
             mounts.setdefault(segment, (name, False))
     return mounts
+
+
+_ROUTES = ("public", "market", "private")
+_SOCKET_SEGMENTS: Mapping[Family, tuple[str, ...]] = {
+    "spot": ("ws", "stream"),
+    "linear": _ROUTES,
+    "inverse": (),
+    "options": _ROUTES,
+}
+"""First segments of the paths at which a family's streams are."""
 
 
 def _find(mounts: Mapping[str, tuple[str, bool]], target: str) -> tuple[str, str] | None:

@@ -19,10 +19,9 @@ from depthcache.arguments import parse_whole
 from depthcache.errors import InvalidArgument
 from depthcache.simulator.market import decimal_text
 from depthcache.simulator.profiles import PROFILES, Profile, profile_of
-from depthcache.simulator.streams import family
-from depthcache.venues import Venue
+from depthcache.venues import Family, Venue
 
-__all__ = ["ListedSymbol", "check_status", "check_tick", "exchange_info", "leader", "profiles"]
+__all__ = ["ListedSymbol", "check_status", "check_tick", "exchange_info", "leader", "leaders", "profiles"]
 
 _FAR_FUTURE_MS = 4_133_404_800_000
 _LISTED_MS = 1_569_398_400_000
@@ -48,11 +47,21 @@ class ListedSymbol:
 def leader(venue: Venue) -> str:
     """The first of the venues that have the same books: those of one family with one weight budget."""
     every = map(venues.venue, venues.names())
-    kind = (family(venue), venue.weight_pool)
-    return next(each.name for each in every if (family(each), each.weight_pool) == kind)
+    kind = (venue.family, venue.weight_pool)
+    return next(each.name for each in every if (each.family, each.weight_pool) == kind)
 
 
-def profiles(kind: str, given: Iterable[str] | Mapping[str, Profile], *, usual: bool) -> dict[str, Profile]:
+def leaders() -> tuple[str, ...]:
+    """The venues in production that have books of their own."""
+    every = map(venues.venue, venues.names())
+    return tuple(
+        each.name for each in every if each.environment == "production" and leader(each) == each.name
+    )
+
+
+def profiles(
+    kind: Family, given: Iterable[str] | Mapping[str, Profile], *, usual: bool
+) -> dict[str, Profile]:
     """The symbols of one venue: the usual ones, or the given ones with the profiles they trade by."""
     if usual:
         return dict(PROFILES[kind])
@@ -80,7 +89,7 @@ def exchange_info(
     venue: Venue, symbols: Mapping[str, ListedSymbol], time_ms: int, *, permissions: bool = True
 ) -> dict[str, object]:
     """The answer as a value. `permissions`: whether spot fills in permissionSets."""
-    kind = family(venue)
+    kind = venue.family
     weight: dict[str, object] = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
     info: dict[str, object] = {
         "timezone": "UTC",
@@ -93,7 +102,7 @@ def exchange_info(
     if kind == "options":
         return info | {"optionContracts": [], "optionAssets": [], venue.listing_key: rows}
     info["exchangeFilters"] = []
-    if kind == "usdm":
+    if kind == "linear":
         quotes = dict.fromkeys(each.profile.quote for each in symbols.values())
         assets = [
             {"asset": quote, "marginAvailable": True, "autoAssetExchange": "-10000"} for quote in quotes
@@ -102,7 +111,7 @@ def exchange_info(
     return info | {venue.listing_key: rows}
 
 
-def _row(kind: str, name: str, profile: Profile, *, permissions: bool) -> dict[str, object]:
+def _row(kind: Family, name: str, profile: Profile, *, permissions: bool) -> dict[str, object]:
     row: dict[str, object] = {"symbol": name, "status": "TRADING", "baseAsset": profile.base}
     row |= {"quoteAsset": profile.quote, "filters": _filters(kind, profile), "baseAssetPrecision": 8}
     if kind == "spot":
@@ -110,9 +119,9 @@ def _row(kind: str, name: str, profile: Profile, *, permissions: bool) -> dict[s
     if kind == "options":
         return _option(name, profile) | {"filters": row["filters"]}
     row |= _contract(name, profile)
-    if kind == "usdm":
+    if kind == "linear":
         row["settlePlan"] = 0
-    if kind == "coinm":
+    if kind == "inverse":
         del row["status"]  # contractStatus stands instead of it (futures docs, 2026-05-28)
         size = 100 if profile.base == "BTC" else 10  # USD a contract
         row |= {"contractStatus": "TRADING", "contractSize": size, "equalQtyPrecision": 4}
@@ -120,23 +129,23 @@ def _row(kind: str, name: str, profile: Profile, *, permissions: bool) -> dict[s
     return row
 
 
-_ORDER_LIMITS: Mapping[str, list[dict[str, object]]] = {
+_ORDER_LIMITS: Mapping[Family, list[dict[str, object]]] = {
     "spot": [
         {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
         {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 200_000},
         {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 61_000},
     ],
-    "usdm": [
+    "linear": [
         {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1_200},
         {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
     ],
-    "coinm": [{"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1_200}],
+    "inverse": [{"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1_200}],
     "options": [],
 }
 """Spot docs 2026-07-21, futures docs 2026-05-28."""
 
 
-def _filters(kind: str, profile: Profile) -> list[dict[str, object]]:
+def _filters(kind: Family, profile: Profile) -> list[dict[str, object]]:
     """What prices and quantities may be: ticks and steps are those of the market."""
     tick = decimal_text(profile.tick, profile.price_decimals)
     most = 10_000 * profile.start_price
@@ -172,7 +181,7 @@ def _filters(kind: str, profile: Profile) -> list[dict[str, object]]:
     filters.append({"filterType": "MAX_NUM_ORDERS", "limit": 200})
     filters.append({"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10})
     filters.append({"filterType": "PERCENT_PRICE", **percent})
-    if kind == "usdm":
+    if kind == "linear":
         filters.append({"filterType": "MIN_NOTIONAL", "notional": "5"})
     return filters
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from depthcache.pickling import FixedMapping
+from depthcache.venues import Family
 
 __all__ = ["PROFILES", "TINY", "Profile", "profile_of"]
 
@@ -242,23 +243,26 @@ _OPTION_NAMES = {
 PROFILES = FixedMapping(
     {
         "spot": FixedMapping(_SPOT_NAMES),
-        "usdm": FixedMapping(_USDM_NAMES),
-        "coinm": FixedMapping(_COINM_NAMES),
+        "linear": FixedMapping(_USDM_NAMES),
+        "inverse": FixedMapping(_COINM_NAMES),
         "options": FixedMapping(_OPTION_NAMES),
     }
 )
-"""Family (spot, usdm, coinm, options) to symbol to profile."""
+"""Family (`spot`, `linear`, `inverse`, `options`) to symbol to profile."""
 
 
-def profile_of(family: str, symbol: str) -> Profile:
+def profile_of(family: Family, symbol: str) -> Profile:
     """The profile of a symbol; the family's quietest for one that is not known here."""
     known = PROFILES[family]
     if symbol in known:
         return known[symbol]
-    likeness = {"spot": _SPOT_THIN, "usdm": _USDM_NAMES["SOLUSDT"], "coinm": _COINM_BTC, "options": _OPTION}[
-        family
-    ]
+    likeness = {
+        "spot": _SPOT_THIN,
+        "linear": _USDM_NAMES["SOLUSDT"],
+        "inverse": _COINM_BTC,
+        "options": _OPTION,
+    }[family]
     pair = symbol.partition("_")[0].partition("-")[0]  # BTCUSDT_261225, BTCUSD_PERP, BTC-261225-60000-C
-    quotes = ("USD", "USDT") if family == "coinm" else ("USDT", "USDC", "USD", "BTC", "EUR")
+    quotes = ("USD", "USDT") if family == "inverse" else ("USDT", "USDC", "USD", "BTC", "EUR")
     quote = next((quote for quote in quotes if pair.endswith(quote) and pair != quote), quotes[0])
     return replace(likeness, base=pair.removesuffix(quote), quote=quote)

@@ -105,10 +105,10 @@ def snapshot_body(
 ) -> bytes:
     """A depth response with the keys and their order of that venue (spot docs 2026-07-21; USD-M measured
     2026-10-07; COIN-M and options docs 2026-05-28)."""
-    is_options = venue.depth_path.startswith("/eapi")
+    is_options = venue.family == "options"
     message: dict[str, object] = {} if is_options else {"lastUpdateId": update_id}
-    if venue.continuity == "chained" and not is_options:
-        if venue.depth_path.startswith("/dapi"):
+    if venue.family in ("linear", "inverse"):
+        if venue.family == "inverse":
             message |= {"symbol": symbol, "pair": symbol.partition("_")[0]}
         message |= {"E": time_ms, "T": time_ms}
     for name, side in (("bids", bids), ("asks", asks)):

@@ -30,7 +30,7 @@ from depthcache import venues
 from depthcache.errors import UnreadableRecording
 from depthcache.pickling import OneProcess
 from depthcache.recording import Diff, Frame, Problems, Record, RecordedSnapshot, Ticker, read
-from depthcache.recording.origin import family_of_exchange
+from depthcache.recording.origin import origin_of_exchange
 from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpResponse, Session, split_target
@@ -77,7 +77,7 @@ class RecordedExchange(OneProcess, Exchange):
         """
         check_speed(speed)
         if exchange is not None:
-            family_of_exchange(exchange)  # refuses exchanges that recordings are not read of
+            origin_of_exchange(exchange)  # refuses exchanges that recordings are not read of
         self.problems: Problems = Problems()
         """Lines that could not be used, as far as the play has read."""
         records = read(files, self.problems)
@@ -139,10 +139,11 @@ class RecordedExchange(OneProcess, Exchange):
         client: str = "client",
     ) -> Session | HttpResponse:
         """A WebSocket handshake."""
-        parsed = parse_target(target)
+        served = self._index.venues[venue].venue
+        parsed = parse_target(target, served)
         if parsed is None:
             return responses.no_such_path()
-        listener = RecordedSession(self._index.venues[venue].venue, parsed, self._on_change)
+        listener = RecordedSession(served, parsed, self._on_change)
         self._listeners.append(listener)
         self._pings[id(listener)] = now_ns + _ping_ns(listener)
         self._on_change(listener, now_ns)

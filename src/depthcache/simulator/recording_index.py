@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from depthcache.recording import Diff, Frame, Record, RecordedResponse, RecordedSnapshot
-from depthcache.recording.origin import venue_of_family
+from depthcache.recording.origin import venue_of_origin
 from depthcache.simulator.rebuilt import RebuiltBook
 from depthcache.venues import Venue
 
@@ -73,7 +73,7 @@ class RecordingIndex:
 
     def venue(self, family: str | None) -> VenueIndex:
         """The venue of a family word; spot where the recording does not tell."""
-        venue = self._served_as or venue_of_family(family or "spot")
+        venue = self._served_as or venue_of_origin(family or "spot")
         found = self.venues.get(venue.name)
         if found is None:
             found = self.venues[venue.name] = VenueIndex(venue)

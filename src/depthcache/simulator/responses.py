@@ -14,7 +14,7 @@ from depthcache.errors import InvalidArgument
 from depthcache.recording import Diff
 from depthcache.simulator.interface import HttpResponse
 from depthcache.simulator.rebuilt import RebuiltBook, snapshot_body
-from depthcache.venues import Venue
+from depthcache.venues import Family, Venue
 
 __all__ = [
     "Weights",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _MINUTE_NS = 60_000_000_000
-_DEFAULT_LIMITS = {"api": 100, "fapi": 500, "dapi": 500, "eapi": 100}
+_DEFAULT_LIMITS: Mapping[Family, int] = {"spot": 100, "linear": 500, "inverse": 500, "options": 100}
 """Spot docs 2026-07-21, futures and options docs 2026-05-28."""
 _MOST_DIGITS = 9
 
@@ -62,7 +62,7 @@ class Weights:
 def weight_headers(venue: Venue, used: int) -> dict[str, str]:
     """What every weighted answer tells; spot by the old name, too, which UNICORN needs (seen 2026-11)."""
     headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
-    return headers | ({"X-MBX-USED-WEIGHT": str(used)} if venue.continuity == "contiguous" else {})
+    return headers | ({"X-MBX-USED-WEIGHT": str(used)} if venue.family == "spot" else {})
 
 
 def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | HttpResponse:
@@ -70,12 +70,11 @@ def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | 
     symbol = query.get("symbol", "")
     if not symbol:
         return error(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
-    family = venue.depth_path.split("/")[1]
-    if family in ("fapi", "dapi"):
+    if venue.family in ("linear", "inverse"):
         symbol = symbol.upper()  # USD-M takes lower case, too (measured 2026-10-07)
     text = query.get("limit", "")
     if not text:
-        return symbol, _DEFAULT_LIMITS[family]
+        return symbol, _DEFAULT_LIMITS[venue.family]
     if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         return error(-1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
     try:

@@ -16,7 +16,7 @@ from depthcache.simulator.interface import HttpResponse
 from depthcache.simulator.listing import ListedSymbol, exchange_info
 from depthcache.simulator.market import ASKS, BIDS
 from depthcache.simulator.running_market import RunningMarket
-from depthcache.simulator.streams import family, snapshot
+from depthcache.simulator.streams import snapshot
 from depthcache.venues import Venue
 
 __all__ = ["IdHistory", "depth", "info"]
@@ -45,7 +45,7 @@ def info(
     venue: Venue, listed: Mapping[str, ListedSymbol], query: Mapping[str, str], time_ms: int
 ) -> HttpResponse:
     """exchangeInfo of the asked symbols; futures and options do not look at what is asked."""
-    if family(venue) == "spot":
+    if venue.family == "spot":
         wanted = _wanted(query)
         if isinstance(wanted, HttpResponse):
             return wanted

@@ -10,21 +10,21 @@ data comes (`exchange`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from depthcache.simulator.commands import Commands, Done, Target, request_ids
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Ping, Sent, Session, Text
 from depthcache.simulator.trouble import Trouble
-from depthcache.venues import Venue
+from depthcache.venues import Family, Venue
 
 __all__ = ["LiveSession"]
 
 _SECOND_NS = 1_000_000_000
-_BURST = {"contiguous": 5, "chained": 15}
+_BURST: Mapping[Family, int] = {"spot": 5, "linear": 15, "inverse": 15, "options": 15}
 """Messages in one second that are still answered (spot docs 2026-07-21; USD-M, measured 2026-10-07)."""
-_PONG_WITHIN_S = {"contiguous": 60, "chained": 600}
+_PONG_WITHIN_S: Mapping[Family, int] = {"spot": 60, "linear": 600, "inverse": 600, "options": 600}
 """Spot docs, change log 2025-02; futures docs, 2026-05-28."""
 _LONGEST_TEXT = 8_000
 """Longer messages broke connections (unicorn-binance-websocket-api 2.16.1, 2026)."""
@@ -209,7 +209,7 @@ class LiveSession(Session):
         if not self.is_open or now_ns < self.next_ping_ns:
             return
         self.next_ping_ns = now_ns + self._ping_every_ns()
-        within_ns = _PONG_WITHIN_S[self.venue.continuity] * _SECOND_NS
+        within_ns = _PONG_WITHIN_S[self.venue.family] * _SECOND_NS
         if self._asked_ns is not None and now_ns - self._asked_ns > within_ns:
             self._end(Close(1008, "Pong timeout"))
         elif now_ns - self.opened_ns >= self._lifetime_s * _SECOND_NS:
@@ -259,7 +259,7 @@ class LiveSession(Session):
         while self._said and now_ns - self._said[0] >= _SECOND_NS:
             self._said.popleft()
         self._said.append(now_ns)
-        if len(self._said) <= _BURST[self.venue.continuity]:
+        if len(self._said) <= _BURST[self.venue.family]:
             return True
         self._breaches.append("too many messages in a second")
         self._end(Close(1008, "Too many requests"))

@@ -17,25 +17,20 @@ from typing import Final
 from depthcache.simulator.market import ASKS, BIDS, Change, Market, decimal_text
 from depthcache.venues import Venue
 
-__all__ = ["Diffs", "best_ticker", "family", "partial_depth", "snapshot"]
+__all__ = ["Diffs", "best_ticker", "partial_depth", "snapshot"]
 
-_FAMILIES = {"api": "spot", "fapi": "usdm", "dapi": "coinm", "eapi": "options"}
-_KINDS = {"usdm": 1, "coinm": 2}
+_KINDS = {"linear": 1, "inverse": 2}
 """`st`, which both futures families send since 2026-06-30, with the pair (`ps`); options have neither."""
 _TRANSACTION_BEFORE_EVENT_MS = 2
 """Events leave the exchange this long after the transaction (`E - T`, USD-M recordings 2024-08)."""
-
-
-def family(venue: Venue) -> str:
-    """`spot`, `usdm`, `coinm` or `options`: whose wire format the venue speaks."""
-    return _FAMILIES[venue.depth_path.split("/")[1]]
 
 
 class Diffs:
     """One diff stream of one market at one speed."""
 
     def __init__(self, venue: Venue, symbol: str, market: Market) -> None:
-        self._family: Final = family(venue)
+        self._family: Final = venue.family
+        self._is_chained: Final = venue.continuity == "chained"
         self._symbol: Final = symbol
         self._market: Final = market
         self._changes: list[Change] = []
@@ -69,7 +64,7 @@ class Diffs:
         after = self._sent[begin - 1].update_id if begin else self._sent_after
         if begin == len(self._sent):
             after = self._last_sent_id
-        first = after + 1 if self._family == "spot" else changes[0].update_id
+        first = changes[0].update_id if self._is_chained else after + 1
         last = self._market.last_update_id
         message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
         if self._family != "spot":
@@ -78,7 +73,7 @@ class Diffs:
         if self._family in _KINDS:
             message["ps"] = _pair(self._symbol)
         message |= {"U": first, "u": last}
-        if self._family != "spot":
+        if self._is_chained:
             message["pu"] = after
         sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
         for change in changes:
@@ -105,13 +100,13 @@ def snapshot(
     time_ms: int,
 ) -> bytes:
     """The body of a depth snapshot of these levels, best first."""
-    if family(venue) == "options":  # this order: options docs, "Order Book", 2026-05-28
+    if venue.family == "options":  # this order: options docs, "Order Book", 2026-05-28
         levels: dict[str, object] = {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
         return _json(levels | {"T": time_ms, "lastUpdateId": update_id}).encode()
     message: dict[str, object] = {"lastUpdateId": update_id}
-    if family(venue) == "coinm":
+    if venue.family == "inverse":
         message |= {"symbol": symbol, "pair": _pair(symbol)}
-    if family(venue) != "spot":
+    if venue.family != "spot":
         message |= {"E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
     message |= {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
     return _json(message).encode()
@@ -121,13 +116,13 @@ def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_m
     """The best levels, as `@depth5`, `@depth10` and `@depth20` send them."""
     bids, asks = (_texts(market, market.levels(side, levels)) for side in (BIDS, ASKS))
     held = market.last_update_id
-    if family(venue) == "spot":
+    if venue.family == "spot":
         return _json({"lastUpdateId": held, "bids": bids, "asks": asks})
     message: dict[str, object] = {"e": "depthUpdate", "E": time_ms}
     message |= {"T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
     message |= {"s": symbol} | _pair_of(venue, symbol)
     message |= {"U": held, "u": held, "pu": held - 1, "b": bids, "a": asks}
-    kind = _KINDS.get(family(venue))
+    kind = _KINDS.get(venue.family)
     return _json(message if kind is None else message | {"st": kind})
 
 
@@ -138,7 +133,7 @@ def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str 
         return None
     (bid, bids), (ask, asks) = best[BIDS][0], best[ASKS][0]
     prices: dict[str, object] = {"b": bid, "B": bids, "a": ask, "A": asks}
-    if family(venue) == "spot":
+    if venue.family == "spot":
         return _json({"u": market.last_update_id, "s": symbol} | prices)
     message: dict[str, object] = {"e": "bookTicker", "u": market.last_update_id, "s": symbol}
     message |= _pair_of(venue, symbol) | prices
@@ -146,7 +141,7 @@ def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str 
 
 
 def _pair_of(venue: Venue, symbol: str) -> dict[str, object]:
-    return {"ps": _pair(symbol)} if family(venue) in _KINDS else {}
+    return {"ps": _pair(symbol)} if venue.family in _KINDS else {}
 
 
 def _pair(symbol: str) -> str:

@@ -28,11 +28,10 @@ from depthcache.rest import Rest
 __all__ = ["AlreadyStoppedError", "BinanceAPIException", "BinanceRestApiManager", "UnknownExchange"]
 
 _TIMEOUT_S = 10.0
-_DEFAULT_LIMIT = {"binance.com-futures": 500, "binance.com-coin_futures": 500}
-"""Levels of a snapshot that names no limit (futures docs, 2026-05-28); 100 on spot and options."""
+_DEFAULT_LIMIT: Mapping[venues.Family, int] = {"spot": 100, "linear": 500, "inverse": 500, "options": 100}
+"""Levels of a snapshot that names no limit (spot docs, 2026-07-21; futures and options docs, 2026-05-28)."""
 _TICKERS_WEIGHT = 4
 """Spot docs, rest-api "Symbol price ticker" without a symbol, 2026-07-21."""
-_SUFFIXES = ("-testnet", "-demo")
 
 
 class AlreadyStoppedError(UsageError):
@@ -124,15 +123,15 @@ class BinanceRestApiManager(OneProcess):
 
     def futures_exchange_info(self, **params: object) -> Any:
         """exchangeInfo of USD-M futures."""
-        return self._info(self._family("binance.com-futures"), params)
+        return self._info(self._of("linear"), params)
 
     def futures_coin_exchange_info(self, **params: object) -> Any:
         """exchangeInfo of COIN-M futures."""
-        return self._info(self._family("binance.com-coin_futures"), params)
+        return self._info(self._of("inverse"), params)
 
     def options_exchange_info(self) -> Any:
         """exchangeInfo of European options."""
-        return self._info(self._family("binance.com-vanilla-options"), {})
+        return self._info(self._of("options"), {})
 
     def get_symbol_info(self, symbol: str) -> dict[str, Any] | None:
         """What exchangeInfo tells of one spot symbol; None where it is not listed."""
@@ -152,15 +151,15 @@ class BinanceRestApiManager(OneProcess):
 
     def futures_order_book(self, **params: object) -> Any:
         """A depth snapshot of USD-M futures."""
-        return self._depth(self._family("binance.com-futures"), params)
+        return self._depth(self._of("linear"), params)
 
     def futures_coin_order_book(self, **params: object) -> Any:
         """A depth snapshot of COIN-M futures."""
-        return self._depth(self._family("binance.com-coin_futures"), params)
+        return self._depth(self._of("inverse"), params)
 
     def options_order_book(self, **params: object) -> Any:
         """A depth snapshot of European options."""
-        return self._depth(self._family("binance.com-vanilla-options"), params)
+        return self._depth(self._of("options"), params)
 
     # --- the exchange ----------------------------------------------------------------------
 
@@ -170,7 +169,7 @@ class BinanceRestApiManager(OneProcess):
 
     def futures_ping(self) -> Any:
         """Whether USD-M futures answer: `{}`."""
-        futures = self._family("binance.com-futures")
+        futures = self._of("linear")
         return self._ask(futures, venues.venue(futures).ping_path, 1)
 
     def get_server_time(self) -> Any:
@@ -179,7 +178,7 @@ class BinanceRestApiManager(OneProcess):
 
     def futures_time(self) -> Any:
         """The clock of USD-M futures."""
-        futures = self._family("binance.com-futures")
+        futures = self._of("linear")
         return self._ask(futures, venues.venue(futures).time_path, 1)
 
     def get_used_weight(
@@ -215,16 +214,12 @@ class BinanceRestApiManager(OneProcess):
             self._weight = {"status_code": 200, "timestamp": float(int(time() - age_s)), "weight": weight}
         return self._weight
 
-    def _kind(self) -> str:
-        return next((suffix for suffix in _SUFFIXES if self.exchange.endswith(suffix)), "")
-
     def _spot(self) -> str:
-        own = venues.venue(self.exchange)
-        return own.name if own.depth_path.startswith("/api/") else f"binance.com{self._kind()}"
+        return self.exchange if venues.venue(self.exchange).family == "spot" else self._of("spot")
 
-    def _family(self, family: str) -> str:
-        named = f"{family}{self._kind()}"
-        return named if named in venues.names() else family
+    def _of(self, family: venues.Family) -> str:
+        """The exchange name of a family in the own environment, in production where it has none."""
+        return venues.of_family(family, venues.venue(self.exchange).environment).name
 
     def _info(self, exchange: str, params: Mapping[str, object]) -> Any:
         venue = venues.venue(exchange)
@@ -233,8 +228,7 @@ class BinanceRestApiManager(OneProcess):
     def _depth(self, exchange: str, params: Mapping[str, object]) -> Any:
         venue = venues.venue(exchange)
         limit = params.get("limit")
-        family = next((name for name in _DEFAULT_LIMIT if exchange.startswith(name)), "")
-        number = int(str(limit)) if str(limit).isdecimal() else _DEFAULT_LIMIT.get(family, 100)
+        number = int(str(limit)) if str(limit).isdecimal() else _DEFAULT_LIMIT[venue.family]
         try:
             weight = venue.snapshot_weight(number)
         except InvalidArgument:

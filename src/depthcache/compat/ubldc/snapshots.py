@@ -6,24 +6,20 @@ stopped. Not here: when a snapshot is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from depthcache import RequestRejected, SnapshotRequest, SnapshotResponse
+from depthcache import RequestRejected, SnapshotRequest, SnapshotResponse, venues
 
 __all__ = ["UbraSnapshots"]
 
-_CALLS = {
-    "binance.com-futures": "futures_order_book",
-    "binance.com-futures-testnet": "futures_order_book",
-    "binance.com-futures-demo": "futures_order_book",
-    "binance.com-coin_futures": "futures_coin_order_book",
-    "binance.com-coin_futures-testnet": "futures_coin_order_book",
-    "binance.com-coin_futures-demo": "futures_coin_order_book",
-    "binance.com-vanilla-options": "options_order_book",
-    "binance.com-vanilla-options-testnet": "options_order_book",
+_CALLS: Mapping[venues.Family, str] = {
+    "spot": "get_order_book",
+    "linear": "futures_order_book",
+    "inverse": "futures_coin_order_book",
+    "options": "options_order_book",
 }
-"""Which call brings a snapshot; everywhere else `get_order_book`."""
+"""Which call brings a snapshot."""
 
 
 class UbraSnapshots:
@@ -35,7 +31,7 @@ class UbraSnapshots:
     def __call__(self, request: SnapshotRequest) -> SnapshotResponse | None:
         """One snapshot. Raises RequestRejected for what the exchange refused."""
         ubra = self._find()
-        ask = getattr(ubra, _CALLS.get(request.exchange, "get_order_book"), None)
+        ask = getattr(ubra, _CALLS[venues.venue(request.exchange).family], None)
         if ask is None:
             return None
         try:

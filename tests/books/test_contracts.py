@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy as copying
+import pickle
 from decimal import Context, Decimal
 from math import isnan
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import InvalidArgument, venues
+from depthcache import InvalidArgument, _native, venues
 from tests.engine import snapshot
 
 COIN_M = [name for name in venues.names() if "coin_futures" in name]
@@ -22,6 +24,28 @@ def books(exchange: str) -> list[Any]:
     fed = depthcache.Book(exchange)
     fed.load_snapshot(snapshot(10, BIDS, ASKS), limit=100)
     return [fed, fed.freeze(), fed.exact, fed.freeze().exact]
+
+
+def test_the_caller_says_it_and_no_name_does() -> None:
+    for exchange, inverse in (("somewhere", True), ("binance.com-coin_futures", False)):
+        fed = _native.Book(exchange, "BTCUSD_PERP", "chained", inverse=inverse)
+        fed.load_snapshot(snapshot(10, BIDS, ASKS), limit=100)
+        router = _native.Router()
+        router.add_market(1, exchange, "BTCUSD_PERP", "chained", inverse=inverse)
+        router.install_snapshot(1, snapshot(10, BIDS, ASKS), limit=100, live=True, now_ns=1)
+        live = router.reader(1)
+        for book in (fed, fed.freeze(), live, live.freeze(), live.freeze().freeze(1)):
+            assert isnan(book.fill("buy", base=1).quote) == inverse
+
+
+@pytest.mark.parametrize(
+    ("exchange", "inverse"), [("binance.com-coin_futures", True), ("binance.com", False)]
+)
+def test_copies_carry_it(exchange: str, inverse: bool) -> None:
+    frozen = books(exchange)[1]
+    for copy in (pickle.loads(pickle.dumps(frozen)), copying.copy(frozen), copying.deepcopy(frozen)):  # noqa: S301
+        assert copy == frozen
+        assert isnan(copy.fill("buy", base=1).quote) == inverse
 
 
 def test_there_are_three_such_exchanges() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from benches.captures import Capture
 from benches.measure import Piece
+from depthcache import venues
 
 
 def versions() -> str:
@@ -53,7 +54,7 @@ def python_binance(capture: Capture) -> Callable[[], Piece]:
     import orjson
     from binance.ws.depthcache import BaseDepthCacheManager, DepthCache, DepthCacheManager
 
-    futures = capture.exchange != "binance.com"
+    futures = venues.venue(capture.exchange).family != "spot"
     snapshot = orjson.loads(capture.snapshot)
 
     def make() -> Piece:
@@ -89,7 +90,7 @@ def ccxt(capture: Capture) -> Callable[[], Piece]:
     import ccxt.pro
     import orjson
 
-    futures = capture.exchange != "binance.com"
+    futures = venues.venue(capture.exchange).family != "spot"
     loop = asyncio.new_event_loop()
 
     def make() -> Piece:

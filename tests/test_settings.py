@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import asdict
 
 import pytest
 
@@ -18,7 +19,7 @@ LOCAL = Endpoints(rest="http://127.0.0.1:9000/binance.com", websocket="ws://127.
 def test_without_settings_every_exchange_is_reached_at_binance() -> None:
     settings = Settings()
     for name in venues.names():
-        assert settings.venue(name) == venues.venue(name)
+        assert asdict(settings.venue(name)) == asdict(venues.venue(name))
     assert settings.policy == Policy()
     assert settings.proxies is True
 
@@ -26,7 +27,7 @@ def test_without_settings_every_exchange_is_reached_at_binance() -> None:
 def test_other_endpoints_move_one_exchange_and_no_other() -> None:
     settings = Settings(endpoints={"binance.com": LOCAL})
     assert settings.venue("binance.com").stream_url() == "ws://127.0.0.1:9000/binance.com/stream"
-    assert settings.venue("binance.us") == venues.venue("binance.us")
+    assert asdict(settings.venue("binance.us")) == asdict(venues.venue("binance.us"))
 
 
 def test_an_alias_names_the_same_exchange() -> None:

@@ -104,10 +104,12 @@ Of each kind at most a hundred lines are written in ten seconds; how many were l
 
 EXCHANGES = """# Exchanges
 
-Every family of Binance markets is an exchange name of its own. Margin shows the books of spot; portfolio
+Every market of Binance is reached by an exchange name. Margin shows the books of spot; portfolio
 margin has accounts only, and its names say what to use instead. A name that does not exist is refused with
 the names most like it.
 
+- *family*: what is traded: spot; futures whose quantities are in the base asset (linear, USD-M) or in
+  contracts of a fixed value in USD (inverse, COIN-M); options.
 - *weight*: what the exchange allows an address in a minute; the client uses half of it by default
   ([Weight budgets](../concepts/weight.md)).
 - *deepest snapshot*: levels a side. More is never proven at once, whatever `depth` asks for.
@@ -116,8 +118,8 @@ the names most like it.
 - *range*: whether the exchange documents that the stream carries every change at every depth. Where it does
   not, audits show it ([The complete range](../concepts/complete-range.md)).
 
-| name, also | weight a minute | deepest snapshot | speeds | ids | range | hosts |
-|---|---|---|---|---|---|---|
+| name, also | family | weight a minute | deepest snapshot | speeds | ids | range | hosts |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -204,8 +206,8 @@ def exchanges_page() -> str:
         also = "".join(f", `{alias}`" for alias in venue.aliases)
         hosts = f"{venue.endpoints.rest}, {venue.endpoints.websocket}"
         rows.append(
-            f"| `{name}`{also} | {venue.weight_per_minute:,} | {venue.depth_limits[-1]:,} | {speeds} "
-            f"| {rule} | {venue.range_basis} | {hosts} |\n"
+            f"| `{name}`{also} | {venue.family} | {venue.weight_per_minute:,} | {venue.depth_limits[-1]:,} "
+            f"| {speeds} | {rule} | {venue.range_basis} | {hosts} |\n"
         )
     return EXCHANGES + "".join(rows)
 

@@ -221,7 +221,7 @@ def test_a_gateway_that_refuses_holds_nothing_of_the_exchange_itself(status: int
     gateway = venues.with_endpoints(venues.venue("binance.us"), ends)
     bench = Bench(venues=(SPOT, gateway))
     bench.exchange.answers_handshakes = lambda venue: (
-        always(status, "120")(venue) if venue is gateway else None
+        always(status, "120")(venue) if venue == gateway else None
     )
     bench.add("BTCUSDT", venue=gateway)
     bench.run(1)

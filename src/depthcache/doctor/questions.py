@@ -59,7 +59,7 @@ async def _ask_rest(host: Host) -> AsyncIterator[Finding]:
     if before is not None and after is not None:
         spent = after - before
         yield Finding("what does depth without a limit cost?", Severity.INFO, f"{spent} of weight")
-    response, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit=100")
+    response, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit={venue.cheapest_limit}")
     if isinstance(response, Response):
         describe_error = clean(response.body, most=80)
         yield Finding(

@@ -24,6 +24,7 @@ __all__ = ["Heard", "examine_book", "examine_streams", "listen"]
 
 _OPEN_S = 10.0
 _BOOK_S = 20.0
+_DEPTH = 100
 _IDS = range(1 << 63)
 _MOST_DIFFS = 50_000
 
@@ -113,11 +114,14 @@ async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]
     import depthcache  # the whole client; only a doctor who gets this far needs it
 
     try:
-        books = depthcache.connect(host.venue.name, [host.symbol], settings=settings)
+        limits = host.venue.depth_limits
+        depth = min(_DEPTH, limits[-1])
+        books = depthcache.connect(host.venue.name, [host.symbol], depth=depth, settings=settings)
         async with books:
             await books.wait_synced(timeout=_BOOK_S)
             [book] = books
-            found = await book.audit(100, timeout=_BOOK_S)
+            limit = next(limit for limit in limits if limit >= depth)
+            found = await book.audit(limit, timeout=_BOOK_S)
     except DepthCacheError as error:
         yield Finding(
             "book", Severity.FAIL, str(error), "see the findings above; otherwise please report this"

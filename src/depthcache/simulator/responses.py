@@ -74,7 +74,8 @@ def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | 
         symbol = symbol.upper()  # USD-M takes lower case, too (measured 2026-10-07)
     text = query.get("limit", "")
     if not text:
-        return symbol, _DEFAULT_LIMITS[venue.family]
+        usual = min(_DEFAULT_LIMITS[venue.family], venue.depth_limits[-1])
+        return symbol, next(limit for limit in venue.depth_limits if limit >= usual)
     if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         return error(-1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
     try:

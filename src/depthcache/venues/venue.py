@@ -1,7 +1,7 @@
-"""What a venue is: every fact about one Binance market family that code needs, as one value.
+"""What a venue is: every fact about one exchange name that code needs, as one value.
 
 Only data and the few pure functions that read it; nothing here knows a particular venue. A new
-venue is one new file beside this one.
+venue is one new file beside this one and a line in `registry`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Venue:
-    """One Binance market family.
+    """The facts of one exchange name.
 
     Every number carries its source and date in the file that makes the value. Two values of one name are
     the same venue: one reached elsewhere, or with smaller limits, equals the one it was made from.

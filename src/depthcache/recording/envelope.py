@@ -115,8 +115,8 @@ def stream_beside(values: Mapping[str, Raw]) -> str:
 
 
 def asked(values: Mapping[str, Raw]) -> tuple[str | None, int | None, str | None]:
-    """Symbol, limit and venue family that stand beside a snapshot, or in the URL beside it."""
-    symbol, limit, family = _text(values.get("symbol")), _integer(values.get("limit")), None
+    """Symbol, limit and origin that stand beside a snapshot, or in the URL beside it."""
+    symbol, limit, origin = _text(values.get("symbol")), _integer(values.get("limit")), None
     for key in ("url", "endpoint", "request"):
         url = _text(values.get(key))
         if "/depth" in url:
@@ -124,8 +124,8 @@ def asked(values: Mapping[str, Raw]) -> tuple[str | None, int | None, str | None
             symbol = symbol or query.get("symbol", [""])[0]
             told = query.get("limit", [""])[0]
             limit = int(told) if limit is None and told.isascii() and told.isdigit() else limit
-            family = origin_of_url(url)
-    return symbol.translate(_UPPER) or None, limit, family
+            origin = origin_of_url(url)
+    return symbol.translate(_UPPER) or None, limit, origin
 
 
 def received_ns(values: Mapping[str, Raw], *, in_message: bool = False) -> int | None:

@@ -191,11 +191,11 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.host_family: str | None = None
-        self.payload_families: set[str] = set()
+        self.host_origin: str | None = None
+        self.payload_origins: set[str] = set()
         """What the diffs tell; several where one recorder wrote several markets into one file."""
-        self.url_families: set[str] = set()
-        self.families: dict[int, str | None] = {}
+        self.url_origins: set[str] = set()
+        self.origins: dict[int, str | None] = {}
         """Of the connections, where the file tells them."""
         self.last_line = 0
         self.last_ns: int | None = None
@@ -207,8 +207,8 @@ class _File:
         time_ns = parsed.received_ns if time_ns is None else time_ns
         if isinstance(parsed, SnapshotHead):
             if parsed.venue is not None and parsed.venue in _TOLD_BY_URLS:
-                self.url_families.add(parsed.venue)
-            origin = self.host_family or self._family_of_snapshot(parsed)
+                self.url_origins.add(parsed.venue)
+            origin = self.host_origin or self._origin_of_snapshot(parsed)
             return RecordedSnapshot(
                 time_ns,
                 position,
@@ -220,29 +220,29 @@ class _File:
                 parsed.requested_ns,
             )
         about = parsed.about
-        family = self.host_family
+        origin = self.host_origin
         if type(about) is Diff:
-            self.payload_families.add(about.venue)
-            family = family or about.venue
+            self.payload_origins.add(about.venue)
+            origin = origin or about.venue
         else:
-            family = family or _only(self.payload_families) or (None if about is None else about.venue)
-        return Frame(time_ns, position, parsed.payload, parsed.stream, about, family)
+            origin = origin or _only(self.payload_origins) or (None if about is None else about.venue)
+        return Frame(time_ns, position, parsed.payload, parsed.stream, about, origin)
 
     @property
     def like_spot(self) -> str | None:
         """Binance.US or TR, where the URLs of the file name it alone and no connection names another."""
-        family = _only(self.url_families)
-        return family if self.host_family is None and family in LIKE_SPOT else None
+        origin = _only(self.url_origins)
+        return origin if self.host_origin is None and origin in LIKE_SPOT else None
 
     def placed(self, record: Record) -> Record:
         """The record of the exchange that the file is known to be of by now."""
-        if self.url_families and isinstance(record, Frame | RecordedSnapshot) and record.venue == "spot":
+        if self.url_origins and isinstance(record, Frame | RecordedSnapshot) and record.venue == "spot":
             return record._replace(venue=self.like_spot or "spot")
         return record
 
-    def _family_of_snapshot(self, head: SnapshotHead) -> str | None:
+    def _origin_of_snapshot(self, head: SnapshotHead) -> str | None:
         """None where diffs near it must tell: the file has several markets of one name, or may have."""
-        only = _only(self.payload_families)
+        only = _only(self.payload_origins)
         if only is not None and (head.venue is None or {only, head.venue} == {"usdm", "coinm"}):
             return only  # old futures snapshots look like those of spot, and like those of one another
         return head.venue
@@ -251,10 +251,10 @@ class _File:
         self, number: int, time_ns: int, url: str, body: bytes
     ) -> RecordedSnapshot | RecordedResponse:
         """The record of one REST response: a snapshot where the URL asks for one."""
-        position, parts, family = SourcePosition(self.path, number), urlsplit(url), origin_of_url(url)
-        self.url_families |= set() if family is None else {family}
+        position, parts, origin = SourcePosition(self.path, number), urlsplit(url), origin_of_url(url)
+        self.url_origins |= set() if origin is None else {origin}
         if not parts.path.endswith("/depth"):
-            return RecordedResponse(time_ns, position, url, body, family)
+            return RecordedResponse(time_ns, position, url, body, origin)
         parsed = parse(_without_headers(body))
         if not isinstance(parsed, SnapshotHead):
             raise TextError("the response of a depth request is no snapshot")
@@ -268,12 +268,12 @@ class _File:
             asked or parsed.symbol,
             parsed.last_update_id,
             int(limit) if limit.isdecimal() else None,
-            family or parsed.venue,
+            origin or parsed.venue,
         )
 
 
-def _only(families: set[str]) -> str | None:
-    return next(iter(families)) if len(families) == 1 else None
+def _only(origins: set[str]) -> str | None:
+    return next(iter(origins)) if len(origins) == 1 else None
 
 
 def _hftbacktest(file: _File, number: int, line: bytes) -> Record | None:
@@ -311,7 +311,7 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
     if arrow == b"->" and url.startswith(b"http"):
         return file.response(number, time_ns, url.decode("utf-8", "replace"), text or b"")
     if arrow == b"<->":
-        file.host_family = origin_of_url(url.decode("utf-8", "replace")) or file.host_family
+        file.host_origin = origin_of_url(url.decode("utf-8", "replace")) or file.host_origin
     elif arrow == b"->":
         raise TextError("a response to something that is no HTTP URL")
     return None
@@ -385,9 +385,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         connection = -1 if head.connection is None else head.connection
         if not isinstance(record, Frame):
             raise TextError("a snapshot where a frame should be")
-        return record._replace(
-            venue=file.families.get(connection) or record.venue, connection=head.connection
-        )
+        return record._replace(venue=file.origins.get(connection) or record.venue, connection=head.connection)
     position = SourcePosition(file.path, number)
     if line.startswith(_OWN_HEAD):
         return Break(file.last_ns, position, None, "a new recording begins") if number > 1 else None
@@ -396,7 +394,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
     except msgspec.DecodeError as error:
         raise TextError(f"not a line of this format: {error}") from None
     file.last_ns = head.time or file.last_ns
-    family = None if head.exchange is None else origin_of_exchange(head.exchange)
+    origin = None if head.exchange is None else origin_of_exchange(head.exchange)
     if head.snapshot:
         snapshot = file.message(number, head.time, bytes(head.snapshot))
         if not isinstance(snapshot, RecordedSnapshot):
@@ -404,7 +402,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         return snapshot._replace(
             symbol=head.symbol,
             limit=head.limit,
-            venue=family or snapshot.venue,
+            venue=origin or snapshot.venue,
             position=position,
             requested_ns=head.requested,
         )
@@ -412,7 +410,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         return _unreadable(head, position)
     if head.event is None:
         raise TextError("neither a frame nor a snapshot nor an event")
-    return _event(head, position, file, family)
+    return _event(head, position, file, origin)
 
 
 class _Head(msgspec.Struct, rename={"from_": "from"}):
@@ -451,15 +449,15 @@ def _unreadable(head: _Head, position: SourcePosition) -> Break:
     return Break(head.time, position, head.connection, "a frame that could not be read")
 
 
-def _event(head: _Head, position: SourcePosition, file: _File, family: str | None) -> Record | None:
+def _event(head: _Head, position: SourcePosition, file: _File, origin: str | None) -> Record | None:
     if head.event == "open" and head.connection is not None:
-        file.families[head.connection] = family
+        file.origins[head.connection] = origin
     elif head.event == "closed":
         return Break(head.time, position, head.connection, head.reason or "the connection ended")
     elif head.event == "lost":
         return Break(head.time, position, None, _loss(head), head.frames or 1, head.from_)
     elif head.event == "book" and head.symbol is not None:
-        return HeldBook(head.time, position, head.symbol, family, head.last_update_id, head.bids, head.asks)
+        return HeldBook(head.time, position, head.symbol, origin, head.last_update_id, head.bids, head.asks)
     return None
 
 

@@ -210,7 +210,7 @@ def _diff(payload: _Payload) -> Diff:
         payload.u,
         previous,
         _event_time(payload.E),
-        _family(payload, chained=futures, pair=payload.ps),
+        _origin(payload, chained=futures, pair=payload.ps),
     )
 
 
@@ -225,18 +225,18 @@ def _ticker(payload: _Payload) -> Ticker | None:
     texts = [_text(raw) for raw in (payload.b, payload.B, payload.a, payload.A)]
     if payload.s is UNSET or payload.u is UNSET or _FOUR_NUMBERS.fullmatch(" ".join(texts)) is None:
         return None
-    family = _family(payload, chained=payload.e is not UNSET, pair=payload.ps)
-    return Ticker(payload.s, payload.u, texts[0], texts[1], texts[2], texts[3], family)
+    origin = _origin(payload, chained=payload.e is not UNSET, pair=payload.ps)
+    return Ticker(payload.s, payload.u, texts[0], texts[1], texts[2], texts[3], origin)
 
 
 def _snapshot(text: bytes, message: _Message, stream_hint: str) -> SnapshotHead:
     assert message.lastUpdateId is not UNSET  # noqa: S101 - the caller looked
     futures = message.E is not UNSET or message.pair is not UNSET
     pair = None if message.pair is UNSET else message.pair
-    family = _family(message, chained=True, pair=pair) if futures else None
+    origin = _origin(message, chained=True, pair=pair) if futures else None
     symbol, _, kind = stream_hint.partition("@")
     told = symbol.translate(_UPPER) if kind.startswith("depthSnapshot") else None
-    return SnapshotHead(text, message.lastUpdateId, _optional(message.symbol) or told, None, family)
+    return SnapshotHead(text, message.lastUpdateId, _optional(message.symbol) or told, None, origin)
 
 
 def _wrapped_snapshot(message: _Message) -> SnapshotHead:
@@ -297,6 +297,6 @@ def _optional(value: str | UnsetType) -> str | None:
     return None if value is UNSET else value
 
 
-def _family(payload: _Payload, *, chained: bool, pair: str | UnsetType | None) -> str:
+def _origin(payload: _Payload, *, chained: bool, pair: str | UnsetType | None) -> str:
     kind = _KINDS.get(str(payload.st))
     return origin_of_payload(chained=chained, pair=None if pair is UNSET else pair, kind=kind)

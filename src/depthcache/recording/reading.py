@@ -104,10 +104,10 @@ def _symbol_of(record: Record) -> tuple[str | None, bytes]:
     return (record.symbol if isinstance(record, HeldBook) else None), b""
 
 
-def _spelled(symbol: str, family: str | None) -> str | None:
+def _spelled(symbol: str, origin: str | None) -> str | None:
     """The symbol as the exchange would spell it in a frame; None where it cannot be one."""
     try:
-        return parse_symbol(symbol, venue_of_origin(family or "spot"))
+        return parse_symbol(symbol, venue_of_origin(origin or "spot"))
     except InvalidArgument:
         return None
 

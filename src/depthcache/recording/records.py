@@ -46,7 +46,7 @@ class Diff(NamedTuple):
     previous_final_update_id: int | None
     event_time: int | None
     venue: str
-    """The family that the keys of the payload tell: spot, usdm or coinm."""
+    """The origin that the keys of the payload tell: spot, usdm or coinm."""
 
 
 class Ticker(NamedTuple):
@@ -57,7 +57,7 @@ class Ticker(NamedTuple):
         update_id: of the book whose best prices these are.
         bid_price, bid_quantity: the best bid.
         ask_price, ask_quantity: the best ask.
-        venue: the family that the keys of the payload tell.
+        venue: the origin that the keys of the payload tell.
     """
 
     symbol: str
@@ -81,7 +81,7 @@ class Frame(NamedTuple):
     about: Diff | Ticker | None
     """What the payload is, None for everything that is neither a diff nor a bookTicker."""
     venue: str | None
-    """The family of the recorded host, else what the payloads of the file tell."""
+    """The origin of the recorded host, else what the payloads of the file tell."""
     connection: int | None = None
     """Which connection brought it, where that is recorded."""
 
@@ -94,7 +94,7 @@ class RecordedSnapshot(NamedTuple):
         position: where it stands in the recording.
         body: the answer as it was received.
         last_update_id: the id that stands in it.
-        venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
+        venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
     """
 
     time_ns: int | None
@@ -118,7 +118,7 @@ class RecordedResponse(NamedTuple):
         position: where it stands in the recording.
         url: what was asked.
         body: the answer as it was received.
-        venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
+        venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
     """
 
     time_ns: int | None
@@ -155,7 +155,7 @@ class HeldBook(NamedTuple):
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
         position: where it stands in the recording.
         symbol: as the exchange spells it.
-        venue: the family of the exchange (spot, usdm, coinm …), None where nothing tells it.
+        venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
         last_update_id: the id of the book, None before its first snapshot.
         bids, asks: [price, quantity] as texts, best first.
     """

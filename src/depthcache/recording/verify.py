@@ -82,7 +82,8 @@ class Row:
     """The outcome for one symbol. Without a snapshot everything is None but the diffs and gaps counted.
 
     Attributes:
-        venue, symbol: whose diffs these are; the venue is the family: spot, usdm, coinm, us, tr.
+        venue, symbol: whose diffs these are; the venue is the origin: spot, usdm, coinm,
+            options, us, tr, else the exchange name.
         snapshot_lastUpdateId: the id of the first snapshot.
         snapshot_bids, snapshot_asks: its levels a side.
         diffs_total: how many diffs the recording holds.
@@ -177,22 +178,22 @@ def verify(
 
     Raises UnreadableRecording and UnknownExchange.
     """
-    family = None if exchange is None else origin_of_exchange(exchange)
+    origin = None if exchange is None else origin_of_exchange(exchange)
     make = new_book or _public_book()
     files = list(paths)
-    report = _verify(files, family, {}, make, on_progress)
-    moved = {} if family else _named_elsewhere(report.rows)
-    return _verify(files, family, moved, make, on_progress) if moved else report
+    report = _verify(files, origin, {}, make, on_progress)
+    moved = {} if origin else _named_elsewhere(report.rows)
+    return _verify(files, origin, moved, make, on_progress) if moved else report
 
 
 def _verify(
     paths: Sequence[str | PathLike[str]],
-    family: str | None,
+    origin: str | None,
     moved: Mapping[tuple[str, str], str],
     make: NewBook,
     on_progress: OnProgress | None,
 ) -> Report:
-    """`moved`: the family of markets that belong elsewhere than their payloads tell."""
+    """`moved`: the origin of markets that belong elsewhere than their payloads tell."""
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
     losses: list[Break] = []
@@ -211,7 +212,7 @@ def _verify(
             continue
         breaks, unanswered = breaks + unanswered, 0  # at the end, nothing was interrupted
         told = record.venue or "spot"
-        key = (family or moved.get((told, symbol), told), symbol)
+        key = (origin or moved.get((told, symbol), told), symbol)
         try:
             replay = replays.get(key) or replays.setdefault(key, _Replay(*key, make, problems))
             replay.on(record)
@@ -297,10 +298,10 @@ def _unmatched(rows: Sequence[Row]) -> list[str]:
 class _Replay:
     """One symbol: its book, its oracle and what is counted. `on` for every record, then `finish`."""
 
-    def __init__(self, family: str, symbol: str, new_book: NewBook, problems: Problems) -> None:
-        self._venue = venue_of_origin(family)
+    def __init__(self, origin: str, symbol: str, new_book: NewBook, problems: Problems) -> None:
+        self._venue = venue_of_origin(origin)
         self._new_book, self._problems = new_book, problems
-        self._row = Row(family, symbol)
+        self._row = Row(origin, symbol)
         self._book = self._fresh_book()
         self._oracle = Oracle()
         self._applied = self._stale = self._gaps = 0

@@ -71,17 +71,17 @@ class RecordingIndex:
                 self._meet_answer(record)
             yield record
 
-    def venue(self, family: str | None) -> VenueIndex:
-        """The venue of a family word; spot where the recording does not tell."""
-        venue = self._served_as or venue_of_origin(family or "spot")
+    def venue(self, origin: str | None) -> VenueIndex:
+        """The venue of an origin; that of spot where the recording does not tell."""
+        venue = self._served_as or venue_of_origin(origin or "spot")
         found = self.venues.get(venue.name)
         if found is None:
             found = self.venues[venue.name] = VenueIndex(venue)
         return found
 
-    def symbol(self, family: str | None, name: str) -> Symbol:
+    def symbol(self, origin: str | None, name: str) -> Symbol:
         """The symbol of that name."""
-        place = self.venue(family)
+        place = self.venue(origin)
         found = place.symbols.get(name)
         if found is None:
             found = place.symbols[name] = Symbol(RebuiltBook(place.venue, name))

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 from typing import TypeVar
 
 from depthcache import venues
@@ -53,7 +52,8 @@ class Waiting:
     def __init__(self, check_loop: Callable[[], None]) -> None:
         """`check_loop` raises UsageError anywhere but on the client's event loop."""
         self._check_loop = check_loop
-        self._waiters: set[_Waiter] = set()
+        self._waiters: dict[_Waiter, None] = {}
+        """In the order in which they came, which is that in which they are told."""
         self._endings: dict[int, Notice] = {}
 
     def __len__(self) -> int:
@@ -104,11 +104,12 @@ class Waiting:
     ) -> FrozenBook:
         """A frozen book as soon as it is synced. Raises what `until_synced` raises."""
         timeout_s = parse_timeout(timeout_s)
-        ends_at = None if timeout_s is None else monotonic() + timeout_s
+        time = asyncio.get_running_loop().time
+        ends_at = None if timeout_s is None else time() + timeout_s
         while True:
             with suppress(BookNotSynced):
                 return book.freeze(levels, on_stale="raise")
-            left_s = None if ends_at is None else max(0.0, ends_at - monotonic())
+            left_s = None if ends_at is None else max(0.0, ends_at - time())
             await self.until_synced(lambda: {market: book}, timeout_s=left_s)
 
     def _pending(self, books: Mapping[int, BookReader]) -> set[int]:
@@ -120,11 +121,11 @@ class Waiting:
         self._check_loop()
         done = asyncio.get_running_loop().create_future()
         waiter = _Waiter(concerned, pending, done, looks_itself)
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         try:
             await waiter.done
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
 
     def _is_synced(self, market: int, book: BookReader) -> bool:
         status = book.status

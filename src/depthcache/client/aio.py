@@ -101,8 +101,12 @@ class Books(BooksBase[LiveBook]):
     may be read from any thread. After the end reads raise BookClosed.
     """
 
-    def __init__(self, config: ClientConfig) -> None:
-        self._client: Client[LiveBook] = Client(config, make_book=LiveBook, make_network=real_network)
+    def __init__(self, config: ClientConfig, *, client: Client[LiveBook] | None = None) -> None:
+        """`parse_config`: the checked arguments of `connect`. `client`: one that runs elsewhere than on the
+        real network; made here when None."""
+        if client is None:
+            client = Client(config, make_book=LiveBook, make_network=real_network)
+        self._client = client
 
     async def __aenter__(self) -> Self:
         await self._client.start()

@@ -27,11 +27,12 @@ from depthcache.core.client import ClientCore
 from depthcache.core.commands import RequestRefusal, TellAudit, TellTrouble
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.notices import Notice
+from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.followers import Followers
 from depthcache.io.network.interface import Network, lacks_descriptors
-from depthcache.io.network.user_snapshots import OwnSnapshots
+from depthcache.io.network.user_snapshots import OwnSnapshots, start_on_thread
 from depthcache.io.recording.flight_dumps import FlightDumps, write_flight_dump
 from depthcache.io.recording.recorder import Recorder, RecordingNetwork
 from depthcache.io.recording.recording_file import RecordingFile
@@ -68,8 +69,14 @@ class Client(Generic[B]):
         *,
         make_book: Callable[[Client[B], Router, int], B],
         make_network: Callable[[Settings], ClientNetwork],
+        random: Callable[[], float] = random.random,
+        budgets: Callable[[], Budgets] = shared_budgets,
+        start_call: Callable[[Callable[[], None]], None] = start_on_thread,
     ) -> None:
+        """`random`: numbers from 0.0 to 1.0, for pauses. `budgets`: those of its address. `start_call`:
+        begins a call of the snapshot source."""
         self.config = config
+        self._random, self._budgets, self._start_call = random, budgets, start_call
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
         self._make_book, self._make_network = make_book, make_network
@@ -93,6 +100,11 @@ class Client(Generic[B]):
     def started(self) -> bool:
         """Whether there can be books."""
         return self._network is not None
+
+    @property
+    def unexpected(self) -> tuple[str, ...]:
+        """Errors of the client's own that were caught; none unless something is wrong with it."""
+        return self._runner.unexpected if hasattr(self, "_runner") else ()
 
     @property
     def recording(self) -> RecordingFile | None:
@@ -292,15 +304,18 @@ class Client(Generic[B]):
         try:
             if self.config.snapshots is not None:
                 self._network = OwnSnapshots(
-                    self._network, self.config.snapshots, self.config.exchanges_by_depth_url()
+                    self._network,
+                    self.config.snapshots,
+                    self.config.exchanges_by_depth_url(),
+                    start=self._start_call,
                 )
             self._router = Router(flight_bytes=self.config.settings.flight_bytes)
             self._keep_record()
             self._core = ClientCore(
                 self._router,
-                random=random.random,
+                random=self._random,
                 policy=self.config.settings.policy,
-                budgets=shared_budgets(),
+                budgets=self._budgets(),
                 own_snapshots=self.config.snapshots is not None,
             )
             self._runner = Runner(

@@ -19,7 +19,7 @@ from depthcache import logs
 from depthcache.errors import RequestRejected
 from depthcache.io.network.interface import Callbacks, Failure, FrameSink, Network, Response
 
-__all__ = ["OwnSnapshots", "SnapshotResponse", "SnapshotRequest", "SnapshotSource"]
+__all__ = ["OwnSnapshots", "SnapshotResponse", "SnapshotRequest", "SnapshotSource", "start_on_thread"]
 
 _MOST_CALLS = 64
 """Calls that have not returned; a source that hangs this often is not called again until one does."""
@@ -67,8 +67,17 @@ class _ClosableNetwork(Network, Protocol):
 class OwnSnapshots(Network):
     """`places`: URL of the snapshots, without a query, to exchange name. Lives on the running event loop."""
 
-    def __init__(self, inner: _ClosableNetwork, source: SnapshotSource, places: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        inner: _ClosableNetwork,
+        source: SnapshotSource,
+        places: Mapping[str, str],
+        *,
+        start: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """`start`: begins a call of the source; `start_on_thread` when None."""
         self._inner, self._source, self._places = inner, source, places
+        self._start = start or start_on_thread
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls = 0
@@ -142,10 +151,11 @@ class OwnSnapshots(Network):
             return Failure(f"{self._calls} calls of the snapshot source have not returned")
         done: asyncio.Future[Response | Failure | None] = self._loop.create_future()
         try:
-            Thread(target=self._call, args=(wish, done), name="depthcache snapshot", daemon=True).start()
+            self._calls += 1
+            self._start(lambda: self._call(wish, done))
         except RuntimeError as error:  # the system has no thread left
+            self._calls -= 1
             return Failure(f"the snapshot source could not be called: {error}")
-        self._calls += 1
         try:
             async with asyncio.timeout(wish.timeout_s):
                 return await done
@@ -171,6 +181,11 @@ class OwnSnapshots(Network):
         self._calls -= 1
         if not done.done():
             done.set_result(response)
+
+
+def start_on_thread(call: Callable[[], None]) -> None:
+    """Run it on a daemon thread of its own. Raises RuntimeError where the system has none left."""
+    Thread(target=call, name="depthcache snapshot", daemon=True).start()
 
 
 def _describe_error(error: BaseException) -> str:

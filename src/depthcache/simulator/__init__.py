@@ -8,6 +8,7 @@ Not here: anything that live books need.
 
 from __future__ import annotations
 
+from depthcache.simulator.controls import ExchangeControls
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.market import Market
@@ -20,6 +21,7 @@ from depthcache.simulator.truth import Truth, differences
 __all__ = [
     "PROFILES",
     "TINY",
+    "ExchangeControls",
     "Faults",
     "Market",
     "Pair",

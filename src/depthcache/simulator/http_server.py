@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from time import monotonic_ns
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -35,6 +35,8 @@ from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, P
 from depthcache.venues import Family
 
 __all__ = ["HOST", "HttpServer", "Deflate"]
+
+T = TypeVar("T")
 
 Deflate: TypeAlias = Literal["never", "if_asked", "unasked"]
 """Whether frames are compressed: never, where a client asks for it, or though no client did."""
@@ -133,6 +135,14 @@ class HttpServer:
                 each.close()  # those that wait for another request; WebSockets are one request and stay
 
     # --- moving the exchange --------------------------------------------------------------------
+
+    def command(self, work: Callable[[], T]) -> T:
+        """Do something with the exchange now, and deliver at once what comes of it."""
+        self._advance()
+        try:
+            return work()
+        finally:
+            self._deliver()
 
     def _tick(self) -> None:
         """Let happen what is due, deliver it, and come back when the next is due."""

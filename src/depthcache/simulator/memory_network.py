@@ -23,8 +23,15 @@ _S_NS = 1_000_000_000
 class MemoryNetwork(Network):
     """Order of calls: `attach` once; then `step` until the time is what it should be."""
 
-    def __init__(self, exchange: Exchange, *, latency_ns: int = 20_000_000, now_ns: int = 0) -> None:
-        """`latency_ns`: how long anything takes from one end to the other."""
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        latency_ns: int = 20_000_000,
+        now_ns: int = 0,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`latency_ns`: how long anything takes from one end to the other. `on_end`: called by `aclose`."""
         self._exchange: Final = exchange
         self._latency_ns = latency_ns
         self._now_ns = now_ns
@@ -40,6 +47,7 @@ class MemoryNetwork(Network):
         """What the loop is told when it goes on; None while it does."""
         self._judge_ns = 0
         self._places = _places(exchange)
+        self._on_end = on_end
 
     # --- the clock ------------------------------------------------------------------------------
 
@@ -49,14 +57,19 @@ class MemoryNetwork(Network):
         times = [self._exchange.next_ns(), wake_ns, self._due[0][0] if self._due else None]
         return min((time for time in times if time is not None), default=None)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether its client waits for nothing: no connection, no request, no wake-up."""
+        return not (self._open or self._waiting or self._due or self._held) and self._wake_ns is None
+
     def step(self, now_ns: int) -> None:
         """Let everything of that moment happen; moments must not be left out (`next_ns`)."""
         self._now_ns = max(self._now_ns, now_ns)
         self._exchange.advance(self._now_ns)
-        self._collect()
+        self.collect()
         while self._due and self._due[0][0] <= self._now_ns:
             heapq.heappop(self._due)[2]()
-            self._collect()
+            self.collect()
         if self._held is not None and self._judge_ns <= self._now_ns:
             self._judge_ns = self._now_ns + _S_NS
             self._router.judge_silence(self._now_ns)
@@ -77,20 +90,20 @@ class MemoryNetwork(Network):
             tell()
         self._callbacks.on_events()
 
-    def sleep(self, seconds: float, *, half_open: bool) -> None:
-        """The machine sleeps; what is sent to it meanwhile waits in its sockets.
+    def lose_connections(self) -> None:
+        """Nothing comes over the open connections any more, and neither end says so."""
+        self._sessions.clear()
 
-        `half_open`: nothing comes over the connections of before any more, and nobody says so.
-        """
-        began_ns, until_ns = self._now_ns, self._now_ns + round(seconds * _S_NS)
-        if half_open:
-            self._sessions.clear()
-        while (next_ns := self._exchange.next_ns()) is not None and next_ns <= until_ns:
-            self._now_ns = max(self._now_ns, next_ns)
-            self._exchange.advance(self._now_ns)
-            self._collect()
-        self._now_ns = until_ns
-        self._router.pause(f"the machine slept for {seconds:g} s", began_ns, until_ns)
+    def doze(self, now_ns: int) -> None:
+        """The machine sleeps until then: what is sent to it meanwhile waits in its sockets."""
+        self._now_ns = max(self._now_ns, now_ns)
+        self._exchange.advance(self._now_ns)
+        self.collect()
+
+    def awake(self, began_ns: int) -> None:
+        """The machine wakes up, having slept since then."""
+        seconds = (self._now_ns - began_ns) / _S_NS
+        self._router.pause(f"the machine slept for {seconds:g} s", began_ns, self._now_ns)
 
     # --- what the runner asks for -----------------------------------------------------------------
 
@@ -130,6 +143,17 @@ class MemoryNetwork(Network):
     def wake_at(self, at_ns: int | None) -> None:
         """Replace the one pending wake-up."""
         self._wake_ns = at_ns
+
+    async def aclose(self) -> None:
+        """End every connection at once; nothing is reported any more."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            session.on_close(self._now_ns)
+        self._open.clear()
+        self._waiting.clear()
+        self._due.clear()
+        self._wake_ns = None
+        self._on_end()
 
     # --- what happens in between --------------------------------------------------------------------
 
@@ -198,7 +222,7 @@ class MemoryNetwork(Network):
         if connection in self._open:
             self._to_exchange(connection, lambda session: session.on_pong(payload, self._now_ns))
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         """Put what the exchange has sent on its way."""
         for connection, session in tuple(self._sessions.items()):
             for sent in session.take():

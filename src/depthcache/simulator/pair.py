@@ -1,37 +1,59 @@
-"""A client and an exchange on one virtual clock: hours of trouble in a second, the same every time.
+"""Clients and an exchange on one virtual clock: hours of trouble in a second, the same every time.
 
-    exchange = SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1, faults=Faults(drop=0.01))
-    pair = Pair(exchange)
-    book = pair.add("binance.com", "BTCUSDT")
-    pair.run_for(60)
-    assert pair.differences() == 0
+    pair = Pair(SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1, faults=Faults(drop=0.01)))
 
-The client is the one that users run, but for its sockets: core, runner and native books. Not here: what
-the exchange does (`exchange`, `faults`), how messages travel (`memory`).
+    async def strategy() -> None:
+        async with pair.connect("binance.com", ["BTCUSDT"]) as books:
+            await books.wait_synced()
+            await asyncio.sleep(3_600)
+            assert pair.differences() == 0
+
+    pair.run(strategy())
+
+The client is the one that users run, but for its sockets: core, runner, native books, and for `connect` the
+whole asyncio API. Not here: what the exchange does (`exchange`, `faults`), how messages travel (`memory`),
+how coroutines wait in virtual time (`virtual_loop`).
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import random
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from depthcache import venues
 from depthcache._native import Router
-from depthcache.arguments import parse_seed, parse_whole
-from depthcache.client.follow import AnyMode, FollowOptions, UpdateStream, parse_follow_spec
+from depthcache.arguments import parse_real, parse_seed, parse_whole
+from depthcache.client.aio import Books
+from depthcache.client.client import Client
+from depthcache.client.config import ClientConfig
+from depthcache.client.follow import AnyMode, FollowOptions, OnStale, UpdateStream, parse_follow_spec
+from depthcache.client.live_book import LiveBook
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import TellAudit
 from depthcache.core.markets.cross_check import Source
 from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy
 from depthcache.core.requests.budget import Budgets
+from depthcache.errors import InvalidArgument, UsageError
+from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.runner import Runner
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
+from depthcache.settings import Settings
+from depthcache.simulator.controls import ExchangeControls
 from depthcache.simulator.exchange import SimulatedExchange
+from depthcache.simulator.market import Market
 from depthcache.simulator.memory_network import MemoryNetwork
+from depthcache.simulator.timeline import Timeline
 from depthcache.simulator.truth import differences
+from depthcache.simulator.virtual_loop import VirtualLoop
 from depthcache.venues import Venue
 
 if TYPE_CHECKING:
@@ -39,11 +61,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Pair"]
 
+T = TypeVar("T")
+
 _S_NS = 1_000_000_000
+_LIBRARIES = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
 
 
-class Pair(OneProcess):
-    """One client and one exchange; `now_ns` is their clock."""
+class Pair(OneProcess, ExchangeControls):
+    """Clients and one simulated exchange; `now_ns` is their clock.
+
+    Two ways to test a strategy: coroutines that hold real `Books` run with `connect` and `run`; plain
+    functions that only look at books are called from `on_step` while `run_for` lets time go by, with books
+    of `add`. A program that blocks its thread (`depthcache.blocking`, `time.sleep`) waits in real time: run
+    it against `simulator.serve`. Of several pairs on one exchange, one at a time may move it; for several
+    clients call `connect` several times: they share one address, so one weight budget.
+    """
 
     _pickle_instead = "pickle frozen books"
 
@@ -58,7 +90,7 @@ class Pair(OneProcess):
         budgets: Budgets | None = None,
     ) -> None:
         """`exchange`: the other side. `policy`: the client's patience, `Policy()` when None. `seed`: of
-        the client's pauses. `latency_ns`: how long every message takes one way. `router`: the native one,
+        the clients' pauses. `latency_ns`: how long every message takes one way. `router`: the native one,
         or `depthcache.reference.Router()`. `budgets`: those of other clients of the same address."""
         self.exchange = exchange
         self.books: dict[tuple[str, str], BookReader] = {}
@@ -67,11 +99,21 @@ class Pair(OneProcess):
         """Called after everything that happened at one moment, before the clock moves on."""
         self._router = Router() if router is None else router
         latency_ns = parse_whole(latency_ns, name="latency_ns", allowed="nanoseconds, 0 or more", least=0)
-        self._network = MemoryNetwork(exchange, latency_ns=latency_ns)
+        self._timeline = Timeline(
+            exchange, latency_ns=latency_ns, now_ns=exchange.now_ns, after_step=self._after_step
+        )
+        self._network = self._timeline.join()
+        self._clients: list[Client[LiveBook]] = []
+        """Those of `connect` that are open."""
         self.audits: list[TellAudit] = []
         """Every audit that was asked for and is done."""
-        generator = random.Random(parse_seed(seed))
-        core = ClientCore(self._router, random=generator.random, policy=policy or Policy(), budgets=budgets)
+        self._seed, self._policy = parse_seed(seed), policy or Policy()
+        self._budgets = Budgets() if budgets is None else budgets
+        self._client_numbers = count(1)
+        self._caught: dict[str, None] = {}
+        self._loop: VirtualLoop | None = None
+        generator = random.Random(self._seed)
+        core = ClientCore(self._router, random=generator.random, policy=self._policy, budgets=self._budgets)
         self._runner = Runner(
             core,
             self._router,
@@ -84,12 +126,103 @@ class Pair(OneProcess):
     @property
     def unexpected(self) -> tuple[str, ...]:
         """Errors of the client's own that were caught so that other books live on: there should be none."""
-        return self._runner.unexpected
+        for client in self._clients:
+            self._caught |= dict.fromkeys(client.unexpected)
+        return tuple(self._caught | dict.fromkeys(self._runner.unexpected))
 
     @property
     def now_ns(self) -> int:
         """The clock, in nanoseconds."""
-        return self._network.now_ns()
+        return self._timeline.now_ns
+
+    # --- coroutines in virtual time -------------------------------------------------------------
+
+    @overload
+    def connect(
+        self,
+        exchange: str,
+        symbols: Iterable[str],
+        *,
+        depth: int = 100,
+        on_stale: OnStale = "raise",
+        speed_ms: int | None = None,
+        settings: Settings | None = None,
+        snapshots: SnapshotSource | None = None,
+    ) -> Books: ...
+    @overload
+    def connect(
+        self,
+        exchange: Mapping[str, Iterable[str]],
+        *,
+        depth: int = 100,
+        on_stale: OnStale = "raise",
+        speed_ms: int | None = None,
+        settings: Settings | None = None,
+        snapshots: SnapshotSource | None = None,
+    ) -> Books: ...
+    def connect(
+        self,
+        exchange: str | Mapping[str, Iterable[str]],
+        symbols: Iterable[str] | None = None,
+        *,
+        depth: int = 100,
+        on_stale: OnStale = "raise",
+        speed_ms: int | None = None,
+        settings: Settings | None = None,
+        snapshots: SnapshotSource | None = None,
+    ) -> Books:
+        """Live books of this exchange: the `Books` of `depthcache.connect`, in virtual time.
+
+        `exchange`, `symbols`, `depth`, `on_stale` and `speed_ms` as `depthcache.connect` takes them. Enter
+        the books in a coroutine that `run` runs. What differs: `settings` None is the policy of this pair,
+        not the environment; endpoints, proxies and transport of given settings do not matter here.
+        `snapshots`: called on the event loop, and takes no virtual time.
+
+        Raises what `depthcache.connect` raises, InvalidArgument for an exchange that is not simulated here,
+        and UsageError for settings with `record_to`: recordings are made in real time.
+        """
+        if settings is None:
+            settings = Settings(policy=self._policy)
+        elif isinstance(settings, Settings):
+            settings = replace(settings, endpoints={})
+        asked = wanted(
+            exchange,
+            symbols,
+            depth=depth,
+            on_stale=on_stale,
+            speed_ms=speed_ms,
+            settings=settings,
+            snapshots=snapshots,
+        )
+        self._check_simulated(asked)
+        return Books(asked, client=self._client(asked))
+
+    def run(self, main: Coroutine[Any, Any, T], *, within_s: float = 86_400.0) -> T:
+        """Run the coroutine `main` to its end in virtual time, and return what it returns.
+
+        Inside, `asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the virtual clock, which stands
+        still while any task is ready and while threads of `asyncio.to_thread` are at work. The same seeds
+        give the same run. Books that are still open at the end are closed, other tasks cancelled. What
+        `main` raises is raised here; Ctrl-C cancels it and raises KeyboardInterrupt.
+
+        Raises UsageError when nothing can happen any more and `main` still waits, and when it has not ended
+        `within_s` virtual seconds; both say where it waits. Also inside another event loop.
+        """
+        if not inspect.iscoroutine(main):
+            raise InvalidArgument(name="main", value=main, allowed="a coroutine: pair.run(strategy())")
+        within_s = parse_real(within_s, name="within_s", allowed="seconds, more than 0", least=1e-9)
+        if _is_in_event_loop():
+            main.close()
+            raise UsageError("pair.run runs an event loop of its own: call it from a plain function")
+        run = _Run(self._timeline, main, self.now_ns + round(within_s * _S_NS))
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._make_loop(run)) as runner:
+                result: T = runner.run(self._run(main))
+                return result
+        finally:
+            self._loop = None
+
+    # --- books without an event loop ------------------------------------------------------------
 
     def add(
         self, exchange: str | Venue, symbol: str, *, depth: int = 100, speed_ms: int | None = None
@@ -151,12 +284,17 @@ class Pair(OneProcess):
         follower = followers.follow(lambda: markets, spec, on_ready, every_book=of is None, announces=True)
         return UpdateStream(followers, follower, is_single=of is not None)
 
+    def truth(self, exchange: str, symbol: str) -> Market:
+        """What the exchange itself knows of a symbol: for `depthcache.simulator.differences`. Raises
+        UnknownExchange, KeyError."""
+        return self.exchange.truth(exchange, symbol)
+
     def run_for(self, seconds: float) -> None:
-        """Let so many seconds go by."""
+        """Let so many seconds go by. In a coroutine of `run`, await `asyncio.sleep` instead."""
         self.run_until(self.now_ns + round(seconds * _S_NS))
 
     def hold(self) -> None:
-        """The client's event loop stands still until `release`; its books go on as with the native
+        """The event loop of the books of `add` stands still until `release`; they go on as with the native
         transport."""
         self._network.hold()
 
@@ -165,52 +303,155 @@ class Pair(OneProcess):
         self._network.release()
 
     def sleep(self, seconds: float, *, half_open: bool = False) -> None:
-        """The client's machine sleeps for so many seconds, in which the exchange goes on.
+        """The clients' machine sleeps for so many seconds, in which the exchange goes on.
 
         What the exchange sends meanwhile is read on waking; with `half_open` the connections of before bring
         nothing any more, and nobody says so.
         """
-        self._network.sleep(seconds, half_open=half_open)
-        if self.on_step is not None:
-            self.on_step()
+        self._timeline.sleep(seconds, half_open=half_open)
 
     def run_until(self, until_ns: int) -> None:
-        """Let time go by until the clock shows `until_ns`."""
-        while (next_ns := self._network.next_ns()) is not None and next_ns <= until_ns:
-            self._step(next_ns)
-        self._step(until_ns)
+        """Let time go by until the clock shows `until_ns`. Raises UsageError in a coroutine of `run`."""
+        self._check_outside()
+        while (next_ns := self._timeline.next_ns()) is not None and next_ns <= until_ns:
+            self._timeline.step(next_ns)
+        self._timeline.step(until_ns)
 
     def run_until_synced(self, *, within_s: float = 60) -> bool:
-        """Let time go by until all books are synced, or for `within_s` seconds; whether they are."""
+        """Let time go by until all books are synced, or for `within_s` seconds; whether they are. Raises
+        UsageError in a coroutine of `run`: await `books.wait_synced()` there."""
+        self._check_outside()
         until_ns = self.now_ns + round(within_s * _S_NS)
         while not self.is_synced():
-            next_ns = self._network.next_ns()
+            next_ns = self._timeline.next_ns()
             if next_ns is None or next_ns > until_ns:
                 return False
-            self._step(next_ns)
+            self._timeline.step(next_ns)
         return True
 
     def is_synced(self) -> bool:
         """Whether all books are synced now."""
-        return all(book.status is Status.SYNCED for book in self.books.values())
+        return all(book.status is Status.SYNCED for _, book in self._all_books())
 
     def differences(self) -> int:
         """How many levels of the synced books differ from the truth inside their complete range."""
         return sum(
             differences(book, self.exchange.truth(*key))
-            for key, book in self.books.items()
+            for key, book in self._all_books()
             if book.status is Status.SYNCED
         )
 
     def close(self) -> None:
-        """End the client."""
+        """End the books of `add`; those of `connect` end with their `async with`, or with `run`."""
         self._runner.close()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    async def _run(self, main: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await main
+        finally:
+            for client in tuple(self._clients):
+                await client.aclose()
+
+    def _make_loop(self, run: _Run) -> VirtualLoop:
+        self._loop = VirtualLoop(run)
+        return self._loop
+
+    def _client(self, asked: ClientConfig) -> Client[LiveBook]:
+        generator = random.Random(f"{self._seed}/{next(self._client_numbers)}")
+        client: Client[LiveBook] = Client(
+            asked,
+            make_book=LiveBook,
+            make_network=lambda _: self._join(client),
+            random=generator.random,
+            budgets=lambda: self._budgets,
+            start_call=lambda call: call(),
+        )
+        return client
+
+    def _join(self, client: Client[LiveBook]) -> MemoryNetwork:
+        """The network of a client that starts now."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("these books live in virtual time: enter them in a coroutine of pair.run(…)")
+        self._clients.append(client)
+        return self._timeline.join(on_end=lambda: self._on_end(client))
+
+    def _on_end(self, client: Client[LiveBook]) -> None:
+        self._clients.remove(client)
+        self._caught |= dict.fromkeys(client.unexpected)
+
+    def _check_simulated(self, asked: ClientConfig) -> None:
+        if asked.settings.record_to is not None:
+            raise UsageError("record_to needs real time: record books of simulator.serve(…) instead")
+        served = self.exchange.venues()
+        for venue in asked.venues:
+            if venue.name not in served:
+                raise InvalidArgument(name="exchange", value=venue.name, allowed=" or ".join(served))
+
+    def _check_outside(self) -> None:
+        if self._loop is not None:
+            raise UsageError("pair.run moves the clock now: await asyncio.sleep(…) instead")
+
+    def _all_books(self) -> Iterator[tuple[tuple[str, str], BookReader]]:
+        """Those of `add` and of `connect`."""
+        yield from self.books.items()
+        for client in self._clients:
+            yield from client.books.items()
+
+    def _command(self, work: Callable[[SimulatedExchange], T]) -> T:
+        done = work(self.exchange)
+        self._timeline.collect()
+        return done
+
+    def _after_step(self) -> None:
+        if self.on_step is not None:
+            self.on_step()
 
     def _number(self, exchange: str, symbol: str) -> int:
         venue = venues.venue(exchange)
         return self._numbers[venue.name, venues.parse_symbol(symbol, venue)]
 
-    def _step(self, now_ns: int) -> None:
-        self._network.step(now_ns)
-        if self.on_step is not None:
-            self.on_step()
+
+class _Run:
+    """The clock of one `run`, as its event loop sees it."""
+
+    def __init__(self, timeline: Timeline, main: Coroutine[Any, Any, Any], ends_ns: int) -> None:
+        self._timeline, self._main = timeline, main
+        self._ends_ns: int | None = ends_ns
+
+    @property
+    def now_ns(self) -> int:
+        """The time."""
+        return self._timeline.now_ns
+
+    def advance(self, until_ns: int | None) -> None:
+        """Let the next thing happen, at `until_ns` at the latest; None while the loop has no timer."""
+        timeline = self._timeline
+        if until_ns is None and timeline.is_idle:
+            raise UsageError(
+                f"nothing can happen any more: no task waits for a time or a book{self._where()}"
+            )
+        if self._ends_ns is not None and timeline.now_ns >= self._ends_ns:
+            self._ends_ns = None  # what is cancelled now may take its time
+            raise UsageError(f"it did not end within the virtual time of within_s{self._where()}")
+        times = [time for time in (until_ns, self._ends_ns, timeline.next_ns()) if time is not None]
+        timeline.step(min(times, default=timeline.now_ns + _S_NS))
+
+    def _where(self) -> str:
+        """Where the coroutine waits, as the tail of a message."""
+        place, inner = "", cast("object", self._main)
+        while (frame := cast("FrameType | None", getattr(inner, "cr_frame", None))) is not None:
+            code = frame.f_code
+            if not code.co_filename.startswith(_LIBRARIES):
+                place = f"; the coroutine waits in {code.co_name}, {code.co_filename}, line {frame.f_lineno}"
+            inner = getattr(inner, "cr_await", None)
+        return place
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

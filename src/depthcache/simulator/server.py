@@ -22,6 +22,7 @@ from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 from depthcache.simulator.certificate import OwnCertificate
+from depthcache.simulator.controls import ExchangeControls
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
 from depthcache.simulator.http_server import BUFFER_BYTES, HOST, Deflate, HttpServer
 from depthcache.simulator.interface import Exchange
@@ -47,7 +48,7 @@ class _KnowsTruth(Protocol):
     def truth(self, venue: str, symbol: str) -> Truth: ...
 
 
-class Server(OneProcess):
+class Server(OneProcess, ExchangeControls):
     """An embedded exchange on loopback; runs from the moment it is made until `close` or `with` ends it.
 
     `settings` point a client of this package at it, `environment` any program that reads the
@@ -149,6 +150,15 @@ class Server(OneProcess):
             return self._thread.call(do)
         except LoopEnded:
             raise UsageError("this server is closed") from None
+
+    def _command(self, work: Callable[[SimulatedExchange], T]) -> T:
+        made = self.exchange
+        if not isinstance(made, SimulatedExchange):
+            raise UsageError(
+                "a recording is served as it was: trouble on command is for a simulated exchange "
+                "(listen(on=False) refuses connections for both)"
+            )
+        return self.on_exchange(lambda: self._http_server.command(lambda: work(made)))
 
     def listen(self, *, on: bool) -> None:
         """Take connections (`on`), or refuse them from now on. Open WebSockets stay."""

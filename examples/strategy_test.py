@@ -1,39 +1,35 @@
-"""A strategy tested in five minutes of trouble, on a virtual clock: in a second, and the same every time."""
+"""A strategy tested in virtual time: five minutes of trouble in a second, and the same every time."""
 
-from depthcache import BookNotSynced, BookReader
-from depthcache.simulator import Faults, Pair, SimulatedExchange
+import asyncio
+from collections.abc import Callable
+
+import depthcache
+from depthcache.simulator import TINY, Faults, Pair, SimulatedExchange
 
 
-class Quoter:
+async def quote(connect: Callable[..., depthcache.Books], seconds: float) -> tuple[int, int]:
     """One's own program: it quotes around the middle, and not at all while the book cannot be trusted."""
-
-    quote: tuple[float, float] | None = None
-
-    def look(self, book: BookReader) -> None:
-        """Called whenever something happened."""
+    quotes = pauses = 0
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        await books.wait_synced(timeout=30)
+        book = books["BTCUSDT"]
         try:
-            bid, ask, _ = book.best
-        except BookNotSynced:
-            self.quote = None
-            return
-        self.quote = None if bid is None or ask is None else (bid.price, ask.price)
+            async with asyncio.timeout(seconds):
+                async for update in book.updates("best", on_stale="serve"):
+                    if update.status == "synced":
+                        bid, ask, _ = update.best
+                        assert bid is None or ask is None or bid < ask, "never a crossed quote"
+                        quotes += 1
+                    else:
+                        pauses += 1
+                        await book.read(on_stale="wait", timeout=60)
+        except TimeoutError:
+            return quotes, pauses
+    raise RuntimeError("the books ended")
 
 
 trouble = Faults(seed=7, drop=0.01, reorder=0.01, cut=0.001, lagging=0.3)
-pair = Pair(SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1, faults=trouble))
-book, quoter = pair.add("binance.com", "BTCUSDT"), Quoter()
-quoted = silent = 0
-
-
-def on_step() -> None:
-    """After everything that happened at one moment."""
-    global quoted, silent
-    quoter.look(book)
-    quoted, silent = quoted + (quoter.quote is not None), silent + (quoter.quote is None)
-    assert quoter.quote is None or quoter.quote[0] < quoter.quote[1], "never a crossed quote"
-
-
-pair.on_step = on_step
-pair.run_for(300)
-pair.close()
-print(f"quoted at {quoted} moments, silent at {silent}; {book.counters['gaps']} gaps")
+pair = Pair(SimulatedExchange({"binance.com": {"BTCUSDT": TINY}}, seed=1, faults=trouble), seed=1)
+quotes, pauses = pair.run(quote(pair.connect, 300))
+print(f"{quotes} quotes, {pauses} pauses in {pair.now_ns / 1e9:.0f} virtual seconds")
+# On real sockets: asyncio.run(quote(partial(depthcache.connect, settings=server.settings), 300))

@@ -30,7 +30,7 @@ PRINTS = {
     "several_exchanges": r"(?s)(binance.com\S* \w+: Level.*\n){4}<LiveBook BTCUSDT on binance.com-futures",
     "slippage_monitor": r"((buy|sell) [\d,]+: \d+\.\d\d bp, average \d+\.\d\d.*\n){18}",
     "spot_futures_spread": r"(spot \d+\.\d\d, futures \d+\.\d\d, spread .* bp\n){5}",
-    "strategy_test": r"quoted at [1-9]\d+ moments, silent at [1-9]\d*; [1-9]\d* gaps\n",
+    "strategy_test": r"[1-9]\d+ quotes, [1-9]\d* pauses in 30\d virtual seconds\n",
     "threads": r"(\w+: \d+% of the quantity is bid\n){3}",
     "wait_for_books": r"first: .*\nall: BTCUSDT, ETHUSDT, BNBUSDT\nnot yet: NEXOUSDT is .*\nthen: NEXOUSDT\n",
 }

@@ -143,6 +143,7 @@ async def tools() -> None:
         assert_type(server, simulator.Server)
         assert_type(server.settings, Settings)
         assert_type(simulator.differences(Book("binance.com"), server.truth("binance.com", "BTCUSDT")), int)
+        trouble(server)
 
 
 def virtual_clock() -> None:
@@ -151,3 +152,25 @@ def virtual_clock() -> None:
     assert_type(pair.add("binance.com", "BTCUSDT"), depthcache.BookReader)
     assert_type(pair.run_until_synced(within_s=60), bool)
     assert_type(pair.differences(), int)
+    trouble(pair)
+
+    async def strategy() -> int:
+        async with pair.connect("binance.com", ["BTCUSDT"], on_stale="wait") as books:
+            assert_type(books, depthcache.Books)
+            await books.wait_synced()
+        assert_type(pair.connect({"binance.com": ["BTCUSDT"]}), depthcache.Books)
+        return 1
+
+    assert_type(pair.run(strategy(), within_s=60), int)
+
+
+def trouble(exchange: simulator.ExchangeControls) -> None:
+    assert_type(exchange.cut(), None)
+    assert_type(exchange.halt("BTCUSDT"), None)
+    exchange.resume("BTCUSDT", exchange="binance.com")
+    exchange.next_diffs("BTCUSDT", "drop", count=3)
+    exchange.empty_side("BTCUSDT", "bids", seconds=5)
+    exchange.ban(30.0, exchange="binance.com")
+    exchange.next_diffs("BTCUSDT", "explode")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    exchange.ban(30, "binance.com")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    exchange.halt()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 import depthcache
@@ -252,6 +253,18 @@ async def book_of_server() -> AsyncIterator[tuple[simulator.Server, depthcache.L
 
 
 async def test_a_command_to_a_server_acts_at_once() -> None:
+    with simulator.Server(SimulatedExchange(MARKETS)) as server:
+        async with (
+            asyncio.timeout(10),  # the next that happens by itself is a ping after 20 s
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{server.url}/{SPOT}/ws") as socket,
+        ):
+            server.close_all(1001, "away")
+            assert (await socket.receive()).data == 1001
+
+
+@pytest.mark.slow
+async def test_books_of_a_server_come_back_after_a_command() -> None:
     async with book_of_server() as (server, book), book.updates("status", on_stale="serve") as stream:
         assert (await anext(stream)).status is Status.SYNCED
         server.cut()

@@ -95,7 +95,7 @@ class ExchangeControls:
     def silence(self, symbol: str, *, exchange: str | None = None) -> None:
         """A `symbol` (of an `exchange`) delivers nothing on any stream; acknowledgements, pings and REST go
         on. `resume` ends it."""
-        self._on_market(symbol, exchange, lambda made, *key: made.trouble.silence(*key))
+        self._on_market(symbol, exchange, lambda made, name, listed: made.trouble.silence(name, listed))
 
     def resume(self, symbol: str, *, exchange: str | None = None) -> None:
         """A `symbol` (of an `exchange`) delivers and trades again: the end of `silence`, `halt` and
@@ -121,7 +121,9 @@ class ExchangeControls:
         """
         count = _count(count)
         self._on_market(
-            symbol, exchange, lambda made, *key: made.trouble.next_diffs(*key, fault=fault, count=count)
+            symbol,
+            exchange,
+            lambda made, name, listed: made.trouble.next_diffs(name, listed, fault=fault, count=count),
         )
 
     def lag_streams(self, seconds: float, *, exchange: str | None = None) -> None:
@@ -153,25 +155,39 @@ class ExchangeControls:
     def ban(self, seconds: float, *, exchange: str | None = None) -> None:
         """For so many `seconds` every request (of an `exchange`) is answered with 418 and Retry-After; 0 ends
         it. Exchanges that count their weight together are banned together."""
-        self._refuse(seconds, exchange, lambda made, *given: made.trouble.ban(*given))
+        self._refuse(
+            seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.ban(name, seconds, now_ns)
+        )
 
     def rate_limit(self, seconds: float, *, exchange: str | None = None) -> None:
         """As `ban`, for so many `seconds` at an `exchange`, with 429."""
-        self._refuse(seconds, exchange, lambda made, *given: made.trouble.limit_hit(*given))
+        self._refuse(
+            seconds,
+            exchange,
+            lambda made, name, seconds, now_ns: made.trouble.limit_hit(name, seconds, now_ns),
+        )
 
     def forbid(self, seconds: float, *, exchange: str | None = None) -> None:
         """As `ban`, for so many `seconds` at an `exchange`, with 403 and a page of HTML, as the firewall in
         front of the exchange answers."""
-        self._refuse(seconds, exchange, lambda made, *given: made.trouble.forbid(*given))
+        self._refuse(
+            seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.forbid(name, seconds, now_ns)
+        )
 
     def block_region(self, seconds: float, *, exchange: str | None = None) -> None:
         """As `ban`, for so many `seconds` at an `exchange`, with 451: not available in this region."""
-        self._refuse(seconds, exchange, lambda made, *given: made.trouble.not_here(*given))
+        self._refuse(
+            seconds,
+            exchange,
+            lambda made, name, seconds, now_ns: made.trouble.not_here(name, seconds, now_ns),
+        )
 
     def outage(self, seconds: float, *, exchange: str | None = None) -> None:
         """For so many `seconds` every request (of an `exchange`) is answered with 503, and no new connection
         can be made; open ones stay, so `cut` them for a whole outage. 0 ends it."""
-        self._refuse(seconds, exchange, lambda made, *given: made.trouble.outage(*given))
+        self._refuse(
+            seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.outage(name, seconds, now_ns)
+        )
 
     def refuse_snapshots(
         self,
@@ -189,8 +205,8 @@ class ExchangeControls:
         self._on_market(
             symbol,
             exchange,
-            lambda made, *key: made.trouble.refuse_snapshots(
-                *key, code=code, count=count, words=message, status=status
+            lambda made, name, listed: made.trouble.refuse_snapshots(
+                name, listed, code=code, count=count, words=message, status=status
             ),
         )
 
@@ -198,7 +214,9 @@ class ExchangeControls:
         """The next `count` responses of exchangeInfo come from a node that does not know the `symbol` (of an
         `exchange`)."""
         count = _count(count)
-        self._on_market(symbol, exchange, lambda made, *key: made.trouble.unlist(*key, count=count))
+        self._on_market(
+            symbol, exchange, lambda made, name, listed: made.trouble.unlist(name, listed, count=count)
+        )
 
     def slow_responses(self, seconds: float, *, exchange: str | None = None) -> None:
         """Responses to requests (of an `exchange`) take so many `seconds`; 0 ends it."""
@@ -226,12 +244,14 @@ class ExchangeControls:
     def set_status(self, symbol: str, status: str, *, exchange: str | None = None) -> None:
         """Let a `symbol` (of an `exchange`) enter a phase, its `status`: TRADING, HALT (data goes on), BREAK
         (nothing moves), CANCEL_ONLY …"""
-        self._on_market(symbol, exchange, lambda made, *key: made.set_status(*key, status=status))
+        self._on_market(
+            symbol, exchange, lambda made, name, listed: made.set_status(name, listed, status=status)
+        )
 
     def delist(self, symbol: str, *, exchange: str | None = None) -> None:
         """End a `symbol` (of an `exchange`): its streams go silent, and REST of spot and options does not
         know it any more; `list_symbol` brings it back."""
-        self._on_market(symbol, exchange, lambda made, *key: made.delist(*key))
+        self._on_market(symbol, exchange, lambda made, name, listed: made.delist(name, listed))
 
     def list_symbol(
         self, symbol: str, *, profile: Profile | None = None, exchange: str | None = None
@@ -244,7 +264,7 @@ class ExchangeControls:
 
         def add(made: SimulatedExchange) -> None:
             names = _exchanges(made, exchange)
-            if len(names) > 1:
+            if len(names) != 1:
                 raise InvalidArgument(name="exchange", value=exchange, allowed=f"one of {', '.join(names)}")
             made.list_symbol(names[0], symbol, profile)
 
@@ -253,12 +273,16 @@ class ExchangeControls:
     def set_tick(self, symbol: str, tick: int, *, exchange: str | None = None) -> None:
         """Change the `tick` of a `symbol` (of an `exchange`), in units of its profile's price decimals.
         Levels off the new tick stay until they are traded or cancelled."""
-        self._on_market(symbol, exchange, lambda made, *key: made.set_tick(*key, tick=tick))
+        self._on_market(symbol, exchange, lambda made, name, listed: made.set_tick(name, listed, tick=tick))
 
     def burst(self, symbol: str, seconds: float, *, times: float = 10.0, exchange: str | None = None) -> None:
         """For so many `seconds` the market of a `symbol` (of an `exchange`) moves `times` as fast."""
         seconds = _seconds(seconds)
-        self._on_market(symbol, exchange, lambda made, *key: made.burst(*key, seconds=seconds, times=times))
+        self._on_market(
+            symbol,
+            exchange,
+            lambda made, name, listed: made.burst(name, listed, seconds=seconds, times=times),
+        )
 
     def empty_side(
         self, symbol: str, side: Literal["bids", "asks"], *, seconds: float, exchange: str | None = None
@@ -266,24 +290,30 @@ class ExchangeControls:
         """For so many `seconds` a `symbol` (of an `exchange`) has no `side`, bids or asks."""
         seconds = _seconds(seconds)
         self._on_market(
-            symbol, exchange, lambda made, *key: made.empty_side(*key, side=side, seconds=seconds)
+            symbol,
+            exchange,
+            lambda made, name, listed: made.empty_side(name, listed, side=side, seconds=seconds),
         )
 
     def cross(self, symbol: str, seconds: float, *, exchange: str | None = None) -> None:
         """For so many `seconds` the book that is published of a `symbol` (of an `exchange`) touches or
         crosses itself."""
         seconds = _seconds(seconds)
-        self._on_market(symbol, exchange, lambda made, *key: made.cross(*key, seconds=seconds))
+        self._on_market(
+            symbol, exchange, lambda made, name, listed: made.cross(name, listed, seconds=seconds)
+        )
 
     def huge_event(self, symbol: str, levels: int = 1_000, *, exchange: str | None = None) -> None:
         """The next event of a `symbol` (of an `exchange`) sets so many `levels` at once."""
         levels = _count(levels, name="levels")
-        self._on_market(symbol, exchange, lambda made, *key: made.huge_event(*key, levels=levels))
+        self._on_market(
+            symbol, exchange, lambda made, name, listed: made.huge_event(name, listed, levels=levels)
+        )
 
     def reset_ids(self, symbol: str, *, exchange: str | None = None) -> None:
         """Update ids of a `symbol` (of an `exchange`) begin again at a thousandth of what they were, as when
         a testnet is reset; where symbols share their ids, all of them."""
-        self._on_market(symbol, exchange, lambda made, *key: made.reset_ids(*key))
+        self._on_market(symbol, exchange, lambda made, name, listed: made.reset_ids(name, listed))
 
     def end_faults(self) -> None:
         """Nothing goes wrong by chance any more: the end of the exchange's `Faults`."""

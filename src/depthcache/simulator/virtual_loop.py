@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import selectors
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack
@@ -104,7 +104,7 @@ class _Waits(selectors.DefaultSelector):
         return woken
 
     @contextmanager
-    def for_thread(self) -> Iterator[None]:
+    def for_thread(self) -> Generator[None]:
         """A thread is at work meanwhile."""
         self.threads += 1
         try:

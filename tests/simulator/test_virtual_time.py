@@ -356,6 +356,7 @@ def test_what_it_raises_is_raised_and_books_left_open_are_closed() -> None:
 
 
 def test_ctrl_c_ends_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     closed: list[str] = []
 
     async def work(made: Pair) -> None:
@@ -367,8 +368,11 @@ def test_ctrl_c_ends_it() -> None:
             finally:
                 closed.append(books["BTCUSDT"].status)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(work)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert closed == [Status.SYNCED]
 
 

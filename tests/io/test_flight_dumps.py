@@ -189,7 +189,7 @@ async def test_a_flood_of_trouble_writes_one_file_a_minute_and_a_hundred_in_all(
 async def test_a_disk_that_is_full_is_logged(
     exchange: list[ByHand], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, clock: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(flight_dumps, "write_flight_dump", full)

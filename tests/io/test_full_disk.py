@@ -361,7 +361,7 @@ def test_a_flight_that_is_too_large_for_the_disk_leaves_no_file(
 ) -> None:
     router = Router(flight_bytes=1 << 16)
     router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
-    monkeypatch.setattr(flight_dumps, "_lines", lambda _: iter([os.urandom(400_000)]))
+    monkeypatch.setattr(flight_dumps, "_lines", lambda *_: iter([os.urandom(400_000)]))
     disk.room = 10_000
     with pytest.raises(OSError, match="No space left"):
         flight_dumps.write_flight_dump(tmp_path / "flight", router.flight_log(1), "asked for")

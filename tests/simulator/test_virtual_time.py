@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import json
 import signal
 import threading
 from collections.abc import Callable, Coroutine
@@ -32,6 +33,7 @@ from depthcache.client.client import Client
 from depthcache.client.follow import Updates
 from depthcache.client.live_book import LiveBook
 from depthcache.client.waiters import Waiting
+from depthcache.recording.lines import numbered_lines
 from depthcache.simulator import TINY, ExchangeControls, Faults, Pair, SimulatedExchange
 
 SPOT, FUTURES = "binance.com", "binance.com-futures"
@@ -272,6 +274,25 @@ def test_the_machine_of_a_client_sleeps() -> None:
             assert made.differences() == 0
 
     run(work)
+
+
+def test_what_led_to_a_gap_is_written_with_the_times_of_the_virtual_clock(tmp_path: Path) -> None:
+    async def work(made: Pair) -> None:
+        async with made.connect(SPOT, ["BTCUSDT"], settings=Settings(flight_dumps_to=tmp_path)) as books:
+            await books.wait_synced()
+            await asyncio.sleep(10)
+            made.next_diffs("BTCUSDT", "drop", exchange=SPOT)
+            await asyncio.sleep(10)
+            books["BTCUSDT"].save_flight_dump(tmp_path / "asked")
+
+    run(work)
+    for path in tmp_path.iterdir():
+        lines = [json.loads(line) for _, line in numbered_lines(path)]
+        [book] = [line["time"] for line in lines if line.get("event") == "book"]
+        frames = [line["time"] for line in lines if "frame" in line]
+        assert frames == sorted(frames)
+        assert all(0 <= book - frame < 30e9 for frame in frames)
+    assert len(tuple(tmp_path.iterdir())) == 2
 
 
 # --- the event loop --------------------------------------------------------------------------------------

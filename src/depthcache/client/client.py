@@ -113,7 +113,7 @@ class Client(Generic[B]):
 
     def save_flight_dump(self, market: int, path: Path, reason: str) -> None:
         """Write what the flight recorder of a market holds. Raises OSError."""
-        write_flight_dump(path, self._router.flight_log(market), reason)
+        write_flight_dump(path, self._router.flight_log(market), reason, clock=self.now_ns)
 
     def now_ns(self) -> int:
         """The clock that stamps everything in this client; only while it runs."""
@@ -445,7 +445,7 @@ class Client(Generic[B]):
         if settings.record_to is not None:
             self._recorder = Recorder(settings.record_to, self.config.exchanges_by_url())
         if settings.flight_dumps_to is not None:
-            self._flights = FlightDumps(settings.flight_dumps_to)
+            self._flights = FlightDumps(settings.flight_dumps_to, clock=self.now_ns)
 
     async def _end(self) -> None:
         """Close the network, then finish the files."""

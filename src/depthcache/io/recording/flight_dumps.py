@@ -8,7 +8,7 @@ replays the file can tell whether the same frames make the same book. Not here: 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from time import time_ns
@@ -33,9 +33,9 @@ class FlightDumps:
     """The files of one client: at most one a book and minute, and a hundred in all, so that an
     exchange in trouble does not fill the disk."""
 
-    def __init__(self, folder: str | PathLike[str]) -> None:
-        """Raises InvalidArgument for a folder that cannot be used."""
-        self._folder = Path(folder)
+    def __init__(self, folder: str | PathLike[str], *, clock: Callable[[], int] = now_ns) -> None:
+        """`clock`: that of the client. Raises InvalidArgument for a folder that cannot be used."""
+        self._folder, self._clock = Path(folder), clock
         _try_to_write(self._folder)
         self._saved_ns: dict[int, int] = {}
         self._count = 0
@@ -55,7 +55,7 @@ class FlightDumps:
         path = self._folder
         try:
             path = place(self._folder, f"flight-{log.book.exchange}-{symbol}", setting=_SETTING)
-            write_flight_dump(path, log, reason)
+            write_flight_dump(path, log, reason, clock=self._clock)
         except (OSError, InvalidArgument) as error:
             logs.not_written(path=str(path), error=error)
         else:
@@ -74,12 +74,12 @@ def _try_to_write(folder: Path) -> None:
         raise not_writable(folder, error, setting=_SETTING) from None
 
 
-def write_flight_dump(path: Path, log: FlightLog, reason: str) -> None:
-    """Write what a flight recorder holds to a new file. Raises FileExistsError and OSError; then there is no
-    new file."""
+def write_flight_dump(path: Path, log: FlightLog, reason: str, *, clock: Callable[[], int] = now_ns) -> None:
+    """Write what a flight recorder holds to a new file. `clock`: that of the client. Raises FileExistsError
+    and OSError; then there is no new file."""
     journal = Journal(path, kind="flight", exchange=log.book.exchange, symbol=log.book.symbol, reason=reason)
     try:
-        for text in _lines(log):
+        for text in _lines(log, clock()):
             journal.append(text + b"\n")
         journal.close()
     except BaseException:
@@ -87,8 +87,8 @@ def write_flight_dump(path: Path, log: FlightLog, reason: str) -> None:
         raise
 
 
-def _lines(log: FlightLog) -> Iterator[bytes]:
-    offset_ns = time_ns() - now_ns()
+def _lines(log: FlightLog, now_ns: int) -> Iterator[bytes]:
+    offset_ns = time_ns() - now_ns
     about = {"exchange": log.book.exchange, "symbol": log.book.symbol}
     yield line(time=offset_ns, event="open", connection=1, exchange=log.book.exchange)
     first = log.snapshot[0] if log.snapshot is not None else _place_of_book(log)
@@ -98,8 +98,8 @@ def _lines(log: FlightLog) -> Iterator[bytes]:
             yield _snapshot(log, about, at_ns, offset_ns)
         yield _frame(frame, at_ns + offset_ns)
     if has_book and first >= len(log.frames):
-        yield _snapshot(log, about, now_ns(), offset_ns)
-    yield line(time=now_ns() + offset_ns, event="book", **about, **_held(log))
+        yield _snapshot(log, about, now_ns, offset_ns)
+    yield line(time=now_ns + offset_ns, event="book", **about, **_held(log))
 
 
 def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int) -> bytes:

@@ -185,7 +185,7 @@ class Pair(OneProcess, ExchangeControls):
             settings = Settings(policy=self._policy)
         elif isinstance(settings, Settings):
             settings = replace(settings, endpoints={})
-        asked = wanted(
+        asked = parse_config(
             exchange,
             symbols,
             depth=depth,

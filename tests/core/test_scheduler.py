@@ -14,7 +14,7 @@ from depthcache._native import Router
 from depthcache.core.commands import Fetch
 from depthcache.core.context import Context
 from depthcache.core.policy import Policy
-from depthcache.core.requests.budget import Allowance, Budget
+from depthcache.core.requests.budget import Allowance, Budget, Budgets
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, RequestScheduler
 from depthcache.model import Status
@@ -24,7 +24,7 @@ GOOD = ClassifiedResponse(ResponseAction.INSTALL)
 
 
 def make_scheduler(**choices: float) -> tuple[RequestScheduler, Context]:
-    context = Context(Router(), Policy(**choices), lambda: 0.5)  # type: ignore[arg-type]
+    context = Context(Router(), Policy(**choices), lambda: 0.5, Budgets())  # type: ignore[arg-type]
     budget = Budget(SPOT.weight_per_minute, SPOT.connects_per_5_minutes, nullcontext())
     return RequestScheduler(context, "pool", budget), context
 

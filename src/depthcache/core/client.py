@@ -13,9 +13,9 @@ from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from depthcache.core.commands import Command, TellTrouble
-from depthcache.core.connections.connection import ConnectionSlot, HandshakeRefusal
+from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.connections.streams import Streams
-from depthcache.core.context import Context
+from depthcache.core.context import ConnectionHandler, Context, HandshakeRefusal
 from depthcache.core.markets.cross_check import CrossCheck, Source
 from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.supervisor import Supervisor
@@ -80,7 +80,8 @@ class ClientCore:
     ) -> None:
         """`budgets`: those that other clients of the same address use, too; None for its own.
         `own_snapshots`: snapshots come from the user's own source, which may have kept them for any time."""
-        self._context = Context(router, policy, random, budgets or Budgets(), own_snapshots=own_snapshots)
+        self._budgets = budgets or Budgets()
+        self._context = Context(router, policy, random, self._budgets, own_snapshots=own_snapshots)
         self._markets: dict[int, Supervisor] = {}
         self._schedulers: dict[str, RequestScheduler] = {}
         # By name: settings make the value of a venue anew whenever they are asked for it.
@@ -421,7 +422,7 @@ class ClientCore:
             with self._context.guard(slot.owner, "reconnect", now_ns):
                 slot.reconnect("more control messages than can be kept", now_ns)
 
-    def _hear(self, slot: ConnectionSlot, now_ns: int) -> None:
+    def _hear(self, slot: ConnectionHandler, now_ns: int) -> None:
         with self._context.guard(slot.owner, "on_alive", now_ns):
             slot.on_alive(now_ns)
 
@@ -488,7 +489,7 @@ class ClientCore:
         key = f"{venue.weight_pool} {venue.weight_place}"
         scheduler = self._schedulers.get(key)
         if scheduler is None:
-            budget = self._context.budgets.of(venue)
+            budget = self._budgets.of(venue)
             scheduler = self._schedulers[key] = RequestScheduler(self._context, key, budget)
         return scheduler
 

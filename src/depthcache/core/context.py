@@ -1,6 +1,8 @@
 """What the parts of the core share: router, choices, deadlines, and the effects they fill.
 
-No decisions here. Parts never call the outside; they append commands, and the runner performs them.
+No decisions here. Parts never call the outside; they append commands, and the runner performs them. The
+context knows no part by its class: a `Protocol` here says what each must offer, so that imports go one way
+(client, then markets, then connections and requests, then this file).
 """
 
 from __future__ import annotations
@@ -9,19 +11,96 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from depthcache.core.commands import Command, TellFault
+from depthcache.core.notices import Notice
 from depthcache.core.policy import Policy, backoff_ns, to_ns
-from depthcache.core.requests.budget import Budgets
 from depthcache.core.timers import Deadlines, Timer
+from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
     from depthcache._native import Router
-    from depthcache.core.connections.connection import ConnectionSlot
-    from depthcache.core.markets.supervisor import Supervisor
 
-__all__ = ["Context"]
+__all__ = [
+    "ConnectBudget",
+    "ConnectBudgets",
+    "ConnectionHandler",
+    "Context",
+    "HandshakeRefusal",
+    "NoticeSource",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRefusal:
+    """What a handshake was answered with: HTTP status, and the headers Retry-After and Date as they came."""
+
+    status: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
+
+
+class NoticeSource(Protocol):
+    """What has a status that users are told of: the supervisor of a market."""
+
+    owner: str
+    """As for `Context.guard`."""
+
+    def take_notice(self, now_ns: int) -> Notice | None:
+        """What users have not been told yet; None when that is nothing."""
+        ...
+
+
+class ConnectionHandler(Protocol):
+    """What uses a live connection and hears what happens to it: a slot."""
+
+    venue: Venue
+
+    @property
+    def owner(self) -> str:
+        """As for `Context.guard`."""
+        ...
+
+    def on_open(self, now_ns: int) -> None:
+        """The connection is open."""
+
+    def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
+        """The connection is gone, or was never made."""
+
+    def on_alive(self, now_ns: int) -> None:
+        """A ping of this side was answered, or something arrived that was waited for and is no diff."""
+
+    def on_control(self, payload: bytes, now_ns: int) -> None:
+        """A control message arrived."""
+
+    def reconnect(self, reason: str, now_ns: int) -> None:
+        """Give up the connection and make another."""
+
+
+class ConnectBudget(Protocol):
+    """What one address may still connect; see `Budget`."""
+
+    def take_connect(self, share: float, now_ns: int) -> int:
+        """Count one connect: `now_ns` when it may be made, else when to ask again."""
+        ...
+
+    def on_connected(self, now_ns: int) -> None:
+        """A handshake succeeded."""
+
+    def on_refused_connect(
+        self, status: int, retry_after: str | None, date: str | None, now_ns: int
+    ) -> float | None:
+        """A handshake was refused: for how many seconds nothing connects; None where nothing says so."""
+        ...
+
+
+class ConnectBudgets(Protocol):
+    """The budgets of all venues."""
+
+    def of(self, venue: Venue) -> ConnectBudget:
+        """The budget of a venue."""
+        ...
 
 
 @dataclass(slots=True)
@@ -31,15 +110,15 @@ class Context:
     router: Router
     policy: Policy
     random: Callable[[], float]
-    budgets: Budgets = field(default_factory=Budgets)
+    budgets: ConnectBudgets
     own_snapshots: bool = False
     """Snapshots come from the user's own source, which may have kept them for any time."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     commands: list[Command] = field(default_factory=list)
-    touched: dict[int, Supervisor] = field(default_factory=dict)
+    touched: dict[int, NoticeSource] = field(default_factory=dict[int, NoticeSource])
     """Markets whose status may have changed since users were last told."""
-    slots_by_connection: dict[int, ConnectionSlot] = field(default_factory=dict)
-    """The slot behind each live connection number."""
+    slots_by_connection: dict[int, ConnectionHandler] = field(default_factory=dict[int, ConnectionHandler])
+    """What uses each live connection, by its number."""
     connection_numbers: count[int] = field(default_factory=lambda: count(1))
     slot_numbers: count[int] = field(default_factory=lambda: count(1))
     request_numbers: count[int] = field(default_factory=lambda: count(1))

@@ -23,20 +23,25 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from depthcache.model import Changes, Level, Status
 from depthcache.reference.book import BookSide, at_width
+from depthcache.reference.market import Market
 from depthcache.reference.messages import DepthUpdate, Number
 from depthcache.reference.reader import BookReader, FrozenBook, refuse_unusable
 
-if TYPE_CHECKING:
-    from depthcache.reference.market import Market
-    from depthcache.reference.router import Router
-
-__all__ = ["Follower", "Following", "Update", "FollowSpec"]
+__all__ = ["Follower", "Following", "MarketSource", "Update", "FollowSpec"]
 
 _ITEM_BYTES, _LEVEL_BYTES = 512, 64
+
+
+class MarketSource(Protocol):
+    """What holds markets: a router."""
+
+    def market(self, market: int) -> Market:
+        """The market of that number."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,21 +126,19 @@ class Follower:
         """Whether everything was given and nothing comes any more."""
         return self._finished and not self._entries and not self._waiting
 
-    def add(self, router: Router, market: int) -> None:
+    def add(self, router: MarketSource, market: int) -> None:
         """Follow a market; what is there already is not announced."""
         if market not in self._markets:
             self._markets[market] = followed = router.market(market)
-            if followed.following is None:
-                followed.following = Following()
             announce, self._announce = self._announce, _tell_nobody
-            followed.following.add(FollowerSlot(self, market, followed), followed)
+            _following(followed).add(FollowerSlot(self, market, followed), followed)
             self._announce = announce
 
     def remove(self, market: int) -> None:
         """Follow it no longer."""
         followed = self._markets.pop(market, None)
-        if followed is not None and followed.following is not None:
-            followed.following.remove(self)
+        if followed is not None:
+            _following(followed).remove(self)
 
     def take(self, now_ns: int) -> Update | None:
         """The next item; None while there is none."""
@@ -159,9 +162,7 @@ class Follower:
 
     def _read(self, number: int, *, was_due: bool) -> Update | None:
         market = self._markets.get(number)
-        if market is None or market.following is None:
-            return None
-        return market.following.take(self, market, was_due=was_due)
+        return None if market is None else _following(market).take(self, market, was_due=was_due)
 
     def wait(self, timeout_s: float) -> None:
         """Nothing happens by itself here: there is nothing to wait for."""
@@ -410,6 +411,13 @@ class Following:
         self._status = market.status()[0]
         self._applied = market.counters["applied"]
         self._levels_changed = market.counters["levels_changed"]
+
+
+def _following(market: Market) -> Following:
+    """The followers of a market; from now on it tells them."""
+    if not isinstance(market.following, Following):
+        market.following = Following()
+    return market.following
 
 
 def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level[Decimal]]:

@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
@@ -65,10 +65,7 @@ from depthcache.reference.sequence import (
 )
 from depthcache.reference.transitions import Event, follow
 
-if TYPE_CHECKING:
-    from depthcache.reference.follow import Following
-
-__all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "worse"]
+__all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "Witness", "worse"]
 
 BUFFER_BYTES = 16 * 1024 * 1024
 """Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
@@ -93,6 +90,19 @@ _BADNESS = {status: rank for rank, status in enumerate(Status)}
 def worse(one: Status, other: Status) -> Status:
     """The one that users are told."""
     return one if _BADNESS[one] >= _BADNESS[other] else other
+
+
+class Witness(Protocol):
+    """What watches a market change: its followers."""
+
+    altered: bool
+    """Levels were changed by something else than an update."""
+
+    def before(self, market: Market, update: DepthUpdate) -> None:
+        """An update is about to be applied."""
+
+    def tell(self, market: Market) -> None:
+        """Whatever happened since the last time is over."""
 
 
 class Market(Refreshing):
@@ -134,7 +144,7 @@ class Market(Refreshing):
         self.enough: tuple[float, int] = (math.inf, 0)
         """So many complete levels a side are enough while readers ask for at most so many."""
         self._refresh: Refresh | None = None
-        self.following: Following | None = None
+        self.following: Witness | None = None
         self.confirmed_ns: int | None = None
 
     # --- getters -----------------------------------------------------------------------------

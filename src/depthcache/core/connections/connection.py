@@ -15,19 +15,18 @@ Not here: which stream belongs on which slot (`pool`), what the messages say (`s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
 from depthcache.core.connections.arbitration import Feed
 from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
 from depthcache.core.connections.subscriptions import Message, Subscriptions
-from depthcache.core.context import Context
+from depthcache.core.context import Context, HandshakeRefusal
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["ConnectionSlot", "SlotOwner", "HandshakeRefusal"]
+__all__ = ["ConnectionSlot", "SlotOwner"]
 
 _TOO_MANY = 4
 """Binance's code "Too many subscriptions"; the connection is closed with 1008 after it (2026-10-07)."""
@@ -36,15 +35,6 @@ _POLICY_CLOSE = 1008
 _SLOW_ATTEMPT = 4
 _YOUNG_S = 10.0
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeRefusal:
-    """What a handshake was answered with: HTTP status, and the headers Retry-After and Date as they came."""
-
-    status: int | None = None
-    retry_after: str | None = None
-    date: str | None = None
 
 
 class SlotOwner(Protocol):
@@ -180,9 +170,7 @@ class ConnectionSlot:
             self._attach(name, subscriber, now_ns)
         self._talk(now_ns)
 
-    def on_closed(
-        self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal = HandshakeRefusal()
-    ) -> None:
+    def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
         """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
         words = f"the connection {'broke' if self.is_open else 'could not be made'}"
         shown = f"{words}: {reason}" if reason else words

@@ -16,8 +16,11 @@ from depthcache.core.connections.pool import ConnectionPool
 from depthcache.core.connections.subscriptions import Subscriptions
 from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.maintenance import Maintenance
+from depthcache.core.markets.pauses import Pauses
+from depthcache.core.markets.refusals import Refusals
+from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.supervisor import Supervisor
-from depthcache.core.markets.watchdogs import SilenceWatch
+from depthcache.core.markets.watchdogs import Bridging, Lateness, OverdueWatch, SilenceWatch
 from depthcache.core.policy import Policy
 from depthcache.core.requests.exchange_clock import Clock
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller
@@ -37,6 +40,12 @@ PARTS = (
     Subscriptions,
     DepthScheduler,
     SilenceWatch,
+    OverdueWatch,
+    Bridging,
+    Lateness,
+    SnapshotLimits,
+    Pauses,
+    Refusals,
 )
 NEVER = {"recover", "retell", "__init__", "guard", "owner", "holds", "requester_of"}
 """What heals, and look-ups in a dictionary before it is known whose the event is."""
@@ -46,6 +55,7 @@ COMMANDS = {
     (ConnectionPool, "add"), (ConnectionPool, "remove"), (ConnectionSlot, "add"), (ConnectionSlot, "shut"),
     (ConnectionSlot, "remove"), (Subscriptions, "add"), (Subscriptions, "remove"),
     (RequestScheduler, "need"), (Supervisor, "end"), (Arbitration, "feed"), (Arbitration, "drop"),
+    (SnapshotLimits, "allowed"), (SnapshotLimits, "_target"),
 }  # fmt: skip
 """Also called by the application's own commands, whose errors reach the caller."""
 
@@ -154,8 +164,6 @@ def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int
     bench = Bench(policy=Policy(listing_s=30, clock_s=20, refresh_s=30))
     bench.add("BTCUSDT", "ETHUSDT", depth=2)
     faulty = bench.core._context.router = Faulty(bench.router, name, at_call)  # type: ignore[assignment]
-    for supervisor in bench.core._markets.values():
-        supervisor._router = supervisor.maintenance._router = faulty
     eventful(bench)
     bench.run_until(bench.all_synced, within_s=90)
     bench.run(1.03)

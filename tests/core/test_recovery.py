@@ -6,6 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from depthcache.core.context import Context
+from depthcache.core.markets.pauses import Pauses
+from depthcache.core.policy import Policy
+from depthcache.core.requests.budget import Budgets
 from depthcache.model import Status
 from depthcache.venues import Venue
 from tests.core.harness import FUTURES, SECOND, SPOT, Bench
@@ -288,3 +292,15 @@ def test_one_book_is_refreshed_more_often_than_the_others_and_never_leaves_sync(
     assert len(bench.asked("ETHUSDT")) == before["ETHUSDT"]
     assert bench.seen("BTCUSDT")[-1] is Status.SYNCED
     assert bench.seen("BTCUSDT").count(Status.SYNCED) == 1
+
+
+def test_a_resync_that_is_asked_for_changes_nothing_about_the_pauses_after_gaps() -> None:
+    pauses = Pauses(Context(None, Policy(), lambda: 0.0, Budgets()))  # type: ignore[arg-type]
+    pauses.on_wish()
+    assert pauses.on_relapse(None, 0)
+    assert pauses.on_relapse(None, 0), "the first gap is healed at once"
+    pauses.on_wish()
+    assert pauses.on_relapse(None, 0)
+    assert pauses.not_before_ns == 0
+    assert not pauses.on_relapse(None, 0)
+    assert pauses.not_before_ns == SECOND // 2, "the pause of a first relapse, not of a third"

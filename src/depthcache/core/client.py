@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
+from depthcache.core import reasons
 from depthcache.core.commands import Command, TellTrouble
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.connections.streams import Streams
-from depthcache.core.context import ConnectionHandler, Context, HandshakeRefusal
+from depthcache.core.context import ConnectionHandler, Context, HandshakeRefusal, MarketSpec
 from depthcache.core.markets.cross_check import CrossCheck, Source
 from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.supervisor import Supervisor
@@ -166,11 +167,7 @@ class ClientCore:
         self._context.router.set_time_to_detect(market, within_ns)
         supervisor = Supervisor(
             self._context,
-            market,
-            venue=venue,
-            symbol=symbol,
-            stream=stream,
-            depth=depth,
+            MarketSpec(market, venue, symbol, stream, depth),
             scheduler=scheduler,
             streams=streams,
             listing=self._listings[venue.name],
@@ -193,7 +190,7 @@ class ClientCore:
         """Keep that book no longer. Raises UnknownSymbol for a number that is not there."""
         supervisor = self._markets.pop(market, None)
         if supervisor is None:
-            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+            raise UnknownSymbol(symbol=str(market), exchange=None, reason=reasons.NO_SUCH_MARKET)
         supervisor.streams.remove(supervisor.stream, now_ns)
         name = supervisor.venue.name
         self._listings[name].forget(supervisor)
@@ -205,17 +202,14 @@ class ClientCore:
             self._clocks[name].end()
         if not self._markets:
             self._depth_scheduler.end()
-        self._let_go(supervisor, Ending.REMOVED, "removed by the application", now_ns)
+        self._let_go(supervisor, Ending.REMOVED, reasons.REMOVED, now_ns)
         self._room(supervisor.scheduler, now_ns)
 
     def audit(self, market: int, audit: int, limit: int | None, now_ns: int) -> None:
         """Compare a book with a snapshot of so many levels at one update id; ends in one TellAudit with
         the number `audit`. `limit`: None takes that of the depth that is wanted. Raises UnknownSymbol for a
         market that is not there."""
-        supervisor = self._supervisor(market)
-        maintenance = supervisor.maintenance
-        served = maintenance.deep_limit if limit is None else supervisor.venue.served_limit(limit)
-        maintenance.audit(audit, served, now_ns)
+        self._supervisor(market).maintenance.audit(audit, limit, now_ns)
         self._collect_notices(now_ns)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
@@ -254,7 +248,7 @@ class ClientCore:
         self._streams.clear()
         for supervisor in self._markets.values():
             with self._context.guard(supervisor.owner, "end", now_ns):
-                self._let_go(supervisor, Ending.SHUTDOWN, "the client was closed", now_ns)
+                self._let_go(supervisor, Ending.SHUTDOWN, reasons.CLIENT_CLOSED, now_ns)
         self._markets.clear()
 
     # --- what happened ---------------------------------------------------------------------
@@ -377,15 +371,15 @@ class ClientCore:
         """Why a response that is read only now proves nothing of the present; empty where it does."""
         sent_ns = now_ns if pending.sent_ns is None else pending.sent_ns
         if sent_ns < self._resumed_ns:
-            return "it was asked before the machine or this process paused"
+            return reasons.ASKED_BEFORE_PAUSE
         if now_ns - sent_ns > to_ns(2 * self.policy.snapshot_timeout_s):
-            return f"its response was read {(now_ns - sent_ns) / 1e9:.0f} s after it was asked"
+            return reasons.answer_read_late((now_ns - sent_ns) / 1e9)
         return ""
 
     def _supervisor(self, market: int) -> Supervisor:
         supervisor = self._markets.get(market)
         if supervisor is None:
-            raise UnknownSymbol(symbol=str(market), exchange=None, reason="no market has this number")
+            raise UnknownSymbol(symbol=str(market), exchange=None, reason=reasons.NO_SUCH_MARKET)
         return supervisor
 
     def _on_change(self, change: MarketChange, now_ns: int) -> None:
@@ -420,7 +414,7 @@ class ClientCore:
             return
         if stray.what == "overflow":
             with self._context.guard(slot.owner, "reconnect", now_ns):
-                slot.reconnect("more control messages than can be kept", now_ns)
+                slot.reconnect(reasons.TOO_MANY_CONTROL_MESSAGES, now_ns)
 
     def _hear(self, slot: ConnectionHandler, now_ns: int) -> None:
         with self._context.guard(slot.owner, "on_alive", now_ns):
@@ -441,7 +435,7 @@ class ClientCore:
         elif timer in (Timer.LISTING, Timer.HALTED):
             self._listings[str(owner)].on_timer(timer, now_ns)
         elif timer is Timer.RESPONSE:
-            self.on_failure(int(owner), "the network never reported an answer", now_ns)
+            self.on_failure(int(owner), reasons.ANSWER_NEVER_REPORTED, now_ns)
         elif timer in _CONNECTION_TIMERS:
             any(streams.on_timer(timer, int(owner), now_ns) for streams in self._streams.values())
         elif supervisor := self._markets.get(int(owner)):

@@ -28,7 +28,9 @@ __all__ = [
     "ConnectionHandler",
     "Context",
     "HandshakeRefusal",
+    "MarketSpec",
     "NoticeSource",
+    "Retry",
 ]
 
 
@@ -39,6 +41,20 @@ class HandshakeRefusal:
     status: int | None = None
     retry_after: str | None = None
     date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarketSpec:
+    """One book that the user wants."""
+
+    market: int
+    """Its number."""
+    venue: Venue
+    symbol: str
+    stream: str
+    """The name of its diff stream."""
+    depth: int
+    """Complete levels a side."""
 
 
 class NoticeSource(Protocol):
@@ -131,6 +147,10 @@ class Context:
         """A pause with this client's jitter."""
         return backoff_ns(attempt, base_s, cap_s, self.random())
 
+    def retry_ns(self, failures: int) -> int:
+        """The pause before a request is made again that failed so often before."""
+        return self.backoff_ns(failures, self.policy.retry_base_s, self.policy.retry_cap_s)
+
     def guard(self, owner: str, where: str, now_ns: int) -> AbstractContextManager[None]:
         """For `with`: what raises inside concerns `owner` alone (`market 3`, `slot 1`) and ends there."""
         return _Guard(self, owner, where, now_ns)
@@ -142,9 +162,30 @@ class Context:
             times = 0
         self.faults[owner] = times + 1, now_ns
         if self.deadlines.pending(Timer.RECOVER, owner) is None:
-            pause_ns = self.backoff_ns(times, self.policy.retry_base_s, self.policy.retry_cap_s)
-            self.deadlines.set(Timer.RECOVER, owner, now_ns + pause_ns)
+            self.deadlines.set(Timer.RECOVER, owner, now_ns + self.retry_ns(times))
         self.commands.append(TellFault(f"{where} of {owner}", error))
+
+
+class Retry:
+    """When something that failed may be tried again: each time later, until it succeeds."""
+
+    __slots__ = ("_context", "failures", "not_before_ns")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.failures: int = 0
+        """In a row."""
+        self.not_before_ns: int = 0
+        """When the next try may be made; in the past where that is at once."""
+
+    def on_failed(self, now_ns: int) -> None:
+        """Another failure."""
+        self.not_before_ns = now_ns + self._context.retry_ns(self.failures)
+        self.failures += 1
+
+    def clear(self) -> None:
+        """Begin again, at once."""
+        self.not_before_ns = self.failures = 0
 
 
 class _Guard:

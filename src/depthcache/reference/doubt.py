@@ -10,6 +10,8 @@ Not here: who judges and when (`router`).
 
 from __future__ import annotations
 
+from depthcache.reference import reasons
+
 __all__ = ["Doubt"]
 
 _MARGIN_NS = 2_000_000_000
@@ -39,8 +41,7 @@ class Doubt:
         """Nobody judged silence for a while: whether the book is doubted for that from now on."""
         if self.said is not None or self.detect_ns is None or now_ns - proven_ns <= self.detect_ns:
             return False
-        silent = f"no update for {self.detect_ns // 1_000_000_000} s"
-        self.said = (f"{silent}, and the event loop that judges silence stands still", now_ns)
+        self.said = (reasons.silent(self.detect_ns // 1_000_000_000), now_ns)
         self._paused_until_ns = None
         return True
 

@@ -46,6 +46,7 @@ from typing import Protocol
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Outcome, SnapshotOutcome, Status
+from depthcache.reference import reasons
 from depthcache.reference.arbitration import Feeds
 from depthcache.reference.book import WHOLE, BookSide
 from depthcache.reference.chronology import Chronology
@@ -122,7 +123,7 @@ class Market(Refreshing):
         self.exchange, self.symbol = exchange, symbol
         self.continuity: Continuity = continuity
         self.bids, self.asks = BookSide(1), BookSide(-1)
-        self.state, self.reason, self.since_ns = Status.EMPTY, "nothing has arrived yet", 0
+        self.state, self.reason, self.since_ns = Status.EMPTY, reasons.NOTHING_ARRIVED, 0
         self.confirmed: bool = False
         self.crossed: tuple[str, int] | None = None
         self.condition: tuple[Status, str, int] | None = None
@@ -193,7 +194,7 @@ class Market(Refreshing):
                 self.kept.clear()
                 self.counters["resets"] += 1
                 self._cause("reset", received_ns)
-            reason = "waiting for a snapshot" if self.state is Status.EMPTY else None
+            reason = reasons.WAITING_FOR_SNAPSHOT if self.state is Status.EMPTY else None
             self._on(Event.KEPT, received_ns, reason)
             self._keep(update, raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
@@ -239,7 +240,7 @@ class Market(Refreshing):
         self.counters["malformed"] += 1
         self._cause("malformed", received_ns)
         is_lost = self.state in (Status.BRIDGING, Status.SYNCED)
-        self._on(Event.MALFORMED, received_ns, f"a malformed frame: {what}" if is_lost else None)
+        self._on(Event.MALFORMED, received_ns, reasons.malformed(what) if is_lost else None)
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -307,7 +308,7 @@ class Market(Refreshing):
         if self.confirmed or live:
             self._sync(Event.INSTALLED, now_ns)
             return SnapshotOutcome.SYNCED
-        self._on(Event.UNPROVEN, now_ns, "waiting for the diff that confirms the snapshot")
+        self._on(Event.UNPROVEN, now_ns, reasons.WAITING_FOR_BRIDGE)
         return SnapshotOutcome.BRIDGING
 
     def resync(self, reason: str, now_ns: int) -> None:
@@ -331,7 +332,7 @@ class Market(Refreshing):
         heard_ns = self.lines.remove(connection)
         if heard_ns is not None and self.state is Status.SYNCED:
             self.counters["gaps"] += 1
-            self._lose(Event.LINE_LOST, "a gap: the connection that could have filled it is gone", heard_ns)
+            self._lose(Event.LINE_LOST, reasons.LINE_LOST, heard_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the state, or take it away; closed is final."""
@@ -391,7 +392,7 @@ class Market(Refreshing):
     def _sync(self, event: Event, now_ns: int) -> None:
         self.confirmed_ns = now_ns
         self._prove(now_ns)
-        self._on(event, now_ns, "" if self.confirmed else "from a snapshot, not confirmed by a diff yet")
+        self._on(event, now_ns, "" if self.confirmed else reasons.FROM_SNAPSHOT)
         self._cause("synced", now_ns)
         if self.confirmed:
             self._cause("confirmed", now_ns)
@@ -421,8 +422,8 @@ class Market(Refreshing):
         if crossed == (self.crossed is not None):
             return
         if bid is not None and ask is not None and bid >= ask:
-            best = f"best bid {self.bids.price_text(bid)} at or above best ask {self.asks.price_text(ask)}"
-            self.crossed = (best, now_ns)
+            best = (self.bids.price_text(bid), self.asks.price_text(ask))
+            self.crossed = (reasons.crossed(*best), now_ns)
             self.counters["crossed"] += 1
         else:
             self.crossed, self.since_ns = None, now_ns
@@ -432,7 +433,7 @@ class Market(Refreshing):
         follows = (
             update.previous_final_update_id if self.continuity == "chained" else update.first_update_id - 1
         )
-        return f"a gap: the book holds {self.last_update_id}, the next diff follows {follows}"
+        return reasons.gap(self.last_update_id, follows)
 
     def check(self, snapshot: DepthSnapshot) -> None:
         """Raises SymbolMismatch for a snapshot of another symbol, MalformedSnapshot for an absurd id.
@@ -479,7 +480,7 @@ class Market(Refreshing):
     def _begin_anew(self, now_ns: int) -> None:
         self.chronology.base, self.chronology.in_doubt = None, False
         self.counters["resets"] += 1
-        self._lose(Event.RESET, "the exchange's update ids began anew", now_ns)
+        self._lose(Event.RESET, reasons.RESET, now_ns)
 
     def _drop_of_before(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
         """Kept diffs with higher ids than a snapshot that was made clearly after them are of before ids

@@ -17,6 +17,7 @@ from depthcache.arguments import parse_whole
 from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
+from depthcache.reference import reasons
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.diff_buffer import DiffBuffer
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
@@ -241,11 +242,11 @@ class Side:
         held = len(self._side.levels)
         if complete:
             is_short = key.stop is not None and held < key.stop < maxsize and (key.step or 1) == 1
-            return f"the whole side is known: it has {held} levels" if is_short else ""
+            return reasons.whole_side(held) if is_short else ""
         if not isinstance(self._side.bound, Decimal):
-            return "no level of the side is proven"
+            return reasons.NOT_PROVEN
         way, edge = "down" if self._side.sign > 0 else "up", self._side.price_text(self._side.bound)
-        return f"only the best {self._side.coverage()} levels are proven, {way} to {edge}"
+        return reasons.proven_to(self._side.coverage(), way, edge)
 
 
 class FrozenBook(BookReader):

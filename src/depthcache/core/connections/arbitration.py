@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from depthcache.core import reasons
 from depthcache.core.context import Context
 
 __all__ = ["Arbitration", "Feed", "Subscriber"]
@@ -65,7 +66,7 @@ class Arbitration:
             self.subscriber.on_live(now_ns)
         elif not any(each.attached for each in self._feeds):
             self._live = False
-            self.subscriber.on_disconnected("the connection is gone", now_ns)
+            self.subscriber.on_disconnected(reasons.CONNECTION_GONE, now_ns)
 
     def feed(self) -> Feed:
         """One more connection is to carry the stream."""

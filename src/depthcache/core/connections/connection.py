@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from depthcache.core import reasons
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
 from depthcache.core.connections.arbitration import Feed
 from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
@@ -83,7 +84,9 @@ class ConnectionSlot:
 
     def last_life_ns(self) -> int:
         """When the last sign of life came, 0 for never."""
-        return self._last_life_ns()
+        if self.connection is None:
+            return self._alive_ns
+        return max(self._alive_ns, self._context.router.traffic(self.connection)[2] or 0)
 
     def is_young(self, now_ns: int) -> bool:
         """Whether the connection was made a moment ago."""
@@ -134,7 +137,7 @@ class ConnectionSlot:
     def recover(self, now_ns: int) -> None:
         """Something raised on the way: the one state that is known for sure is a new connection."""
         if self.connection is not None:
-            self.reconnect("this client made a mistake with the connection", now_ns)
+            self.reconnect(reasons.OWN_MISTAKE_WITH_CONNECTION, now_ns)
         else:
             self.go_on(now_ns)
 
@@ -172,16 +175,15 @@ class ConnectionSlot:
 
     def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
         """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
-        words = f"the connection {'broke' if self.is_open else 'could not be made'}"
-        shown = f"{words}: {reason}" if reason else words
+        held_s: float | None = None
         if refusal.status is not None and not self.is_open:
             held_s = self._budget.on_refused_connect(
                 refusal.status, refusal.retry_after, refusal.date, now_ns
             )
-            shown += "" if held_s is None else f"; nothing connects to it for {held_s:,.0f} s"
         if code == _POLICY_CLOSE:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
-        self._go_down(f"{shown} (close code {code})" if code is not None else shown, now_ns)
+        told = reasons.connection_closed(reason, was_open=self.is_open, code=code, held_s=held_s)
+        self._go_down(told, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
         """A ping of this side was answered, or something arrived that was waited for and is no diff."""
@@ -206,7 +208,7 @@ class ConnectionSlot:
             case Timer.CONNECT:
                 self._connect(now_ns)
             case Timer.OPENING:
-                self.reconnect("the connection did not open in time", now_ns)
+                self.reconnect(reasons.NOT_OPENED, now_ns)
             case Timer.MESSAGE:
                 self._talk(now_ns)
             case Timer.REPLY:
@@ -315,9 +317,7 @@ class ConnectionSlot:
             self.subscriptions.on_done(now_ns)
         else:
             code, text = reply.error
-            shown = text if code is None else f"code {code}: {text}"
-            reason = f"the exchange refused the stream: {shown}"
-            names = self.subscriptions.on_refused(reason, now_ns)
+            names = self.subscriptions.on_refused(reasons.stream_refused(code, text), now_ns)
             if code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)
         self._talk(now_ns)
@@ -331,13 +331,13 @@ class ConnectionSlot:
         patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
         timeout_ns = to_ns(patience_s)
         if self.subscriptions.proven(awaited) or (
-            asked_for_life and self._last_life_ns() > now_ns - timeout_ns
+            asked_for_life and self.last_life_ns() > now_ns - timeout_ns
         ):
             self.subscriptions.on_done(now_ns)
             self._talk(now_ns)
             return
-        what = "nothing arrives any more" if asked_for_life else f"no reply to {awaited.method}"
-        self.reconnect(f"{what} within {patience_s:g} s", now_ns)
+        method = None if asked_for_life else awaited.method
+        self.reconnect(reasons.connection_silent(method, patience_s), now_ns)
 
     # --- life ------------------------------------------------------------------------------
 
@@ -345,13 +345,8 @@ class ConnectionSlot:
         """How long nothing at all may arrive before a sign of life is asked for."""
         return to_ns(self._context.policy.quiet_connection_s)
 
-    def _last_life_ns(self) -> int:
-        if self.connection is None:
-            return self._alive_ns
-        return max(self._alive_ns, self._context.router.traffic(self.connection)[2] or 0)
-
     def _look_for_life(self, now_ns: int) -> None:
-        quiet_since_ns = self._last_life_ns()
+        quiet_since_ns = self.last_life_ns()
         due_ns = quiet_since_ns + self._quiet_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.LIFE, self.number, due_ns)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from depthcache.core import reasons
 from depthcache.core.connections.arbitration import Arbitration, Feed
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.context import Context
@@ -95,7 +96,7 @@ class ConnectionPool:
         if slot.last_data_ns() < silent_since_ns:
             for _, feed in slot.subscriptions.subscribers():
                 feed.on_doubted()
-            slot.reconnect(f"the connection brings no data: {reason}", now_ns)
+            slot.reconnect(reasons.connection_without_data(reason), now_ns)
         elif strikes == 2:
             self._move(name, now_ns)
         else:
@@ -235,7 +236,7 @@ class ConnectionPool:
         before = self._homes.pop(name)
         for subscribed, feed in before.subscriptions.subscribers():
             if subscribed == name:
-                feed.on_disconnected("the stream moves to another connection", now_ns)
+                feed.on_disconnected(reasons.STREAM_MOVES, now_ns)
         self._leave(before, name, now_ns)
         self._settle(self._arbitrations[name], now_ns, besides=before)
 

@@ -55,12 +55,11 @@ class DepthScheduler:
                     urgency, purpose, limit = audit
                     audits.append((urgency, market, supervisor, purpose, limit))
         for market, supervisor in self._markets.items():
-            if supervisor.may_be_unproven(now_ns):
+            if supervisor.maintenance.may_be_unproven(now_ns):
                 with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
                     supervisor.look_for_proof(now_ns)
             if supervisor.maintenance.is_due(now_ns):
-                limit = supervisor.maintenance.wanted_limit
-                audits.append((_DUE, market, supervisor, Purpose.DEEPEN, limit))
+                audits.append((_DUE, market, supervisor, Purpose.DEEPEN, supervisor.limits.wanted))
         audits.sort(key=lambda audit: audit[:2])
         for _, _, supervisor, purpose, limit in audits[:_MOST_AT_ONCE]:
             with self._context.guard(supervisor.owner, "want", now_ns):

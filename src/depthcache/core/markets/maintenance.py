@@ -14,7 +14,7 @@ a refused limit gives way to the next smaller one. Audits that wait for it end w
 
 Prices that were wrong are trouble: an update was lost that no id missed. They are right again, and the
 complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), who may go
-first (`pacing`), which books are looked at (`depth_scheduler`).
+first (`pacing`), which books are looked at (`depth_scheduler`), how many levels are enough (`limits`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from depthcache.core.commands import RequestRefusal, TellAudit, TellLimit, TellTrouble
-from depthcache.core.context import Context
+from depthcache.core import reasons
+from depthcache.core.commands import RequestRefusal, TellAudit, TellTrouble
+from depthcache.core.context import Context, MarketSpec, Retry
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.snapshot_times import SnapshotClock
-from depthcache.core.markets.watchdogs import SilenceWatch, TooOldWatch, time_to_detect_ns
+from depthcache.core.markets.watchdogs import (
+    OverdueWatch,
+    Progress,
+    SilenceWatch,
+    TooOldWatch,
+    time_to_detect_ns,
+)
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import Status
-from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
     from depthcache._native import BookReader
@@ -42,34 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["Maintenance"]
 
 _NEVER_NS = 1 << 63
-_LONGEST_WAIT = 5
-"""So many times the patience for one diff may be between two of them while a snapshot that is ahead is
-waited for."""
-_MOST_WAITS = 30
-"""So often it is waited for where times are not known."""
-_PASSED_US = 5_000_000
-"""Diffs this much younger than a snapshot hold all that it shows."""
-
-
-@dataclass(slots=True)
-class _RequestedAudit:
-    """An audit somebody waits for."""
-
-    audit: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """What a book needs of which somebody reads `asked` levels: kept, because it is asked every second."""
-
-    asked: int
-    wanted: int
-    limit: int
-    low: int
-    """With fewer complete levels it is thin …"""
-    enough: int
-    """… and with fewer than these it is to become deeper."""
 
 
 class Maintenance(Requester):
@@ -78,150 +56,125 @@ class Maintenance(Requester):
     def __init__(
         self,
         context: Context,
-        market: int,
+        spec: MarketSpec,
         *,
-        venue: Venue,
-        symbol: str,
-        depth: int,
+        limits: SnapshotLimits,
         scheduler: RequestScheduler,
         book: BookReader,
+        made: SnapshotClock,
         on_dead: Callable[[int, int], None],
         on_confirmed: Callable[[int], None],
         on_refused: Callable[[ClassifiedResponse, int], None],
-        made: SnapshotClock,
     ) -> None:
-        """`on_dead(silent since, now)`: the exchange's book moved on and no diff came. `on_confirmed(now)`:
-        the book is proven right. `on_refused(answer, now)`: the symbol is not known, or does not trade.
-        `made`: tells when snapshots were made."""
-        self._context, self._router = context, context.router
-        self._market, self._venue, self._symbol = market, venue, symbol
-        self.owner: str = f"market {market}"
-        self._depth = depth
-        self.limits: SnapshotLimits = SnapshotLimits(venue)
-        self._scheduler, self._book = scheduler, book
-        self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
-        self._made = made
-        self._made_us: tuple[int, int] | None = None
-        """When the snapshot that is ahead was made."""
-        self._too_old, self._too_old_at_ns = TooOldWatch(venue.snapshot_lag_s), 0
-        self._silence = SilenceWatch(context.policy)
-        self._live = False
-        self._pending: PendingRequest | None = None
-        self._audits: list[_RequestedAudit] = []
-        self._waits = self._stale = 0
-        self._limit = 0
-        self._need = self._need_for(0)
-        self._not_before_ns = self._refreshed_ns = 0
-        self._failures = 0
-        self.refresh_every(None)
+        """`made`: tells when snapshots were made. `on_dead(silent since, now)`: the exchange's book moved on
+        and no diff came. `on_confirmed(now)`: the book is proven right. `on_refused(answer, now)`: the
+        symbol is not known, or does not trade."""
+        self.owner: str = f"market {spec.market}"
+        self.unproven: str = ""
+        """Why nothing proves the book; empty while it is proven in time, or not live."""
         self.audited: bool = False
         """Whether a comparison of this book has found nothing wrong since it was synced."""
+        self._context, self._spec = context, spec
+        self._limits, self._scheduler, self._book, self._made = limits, scheduler, book, made
+        self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
+        self._live = False
+        self._pending: PendingRequest | None = None
+        self._retry = Retry(context)
+        self._audits = _Audits(context, limits)
+        self._interval = _RefreshInterval(context.policy.refresh_s)
+        self._silence = SilenceWatch(context.policy)
+        self._overdue = OverdueWatch(context, spec.market, book, made)
+        self._too_old = TooOldWatch(spec.venue.snapshot_lag_s)
 
     # --- getters ---------------------------------------------------------------------------
 
-    @property
-    def limit(self) -> int:
-        """The limit of the last snapshot that was asked and merged or installed."""
-        return self._limit
-
-    @property
-    def deep_limit(self) -> int:
-        """The limit of the snapshots that bring what the user wants."""
-        return self.limits.allowed(self._venue.snapshot_limit(self._depth))
-
-    @property
-    def cheapest_limit(self) -> int:
-        """The limit of snapshots that only tell whether a book still moves."""
-        return self.limits.allowed(self._venue.cheapest_limit)
-
-    @property
-    def wanted_limit(self) -> int:
-        """The limit of the snapshots that bring what the user wants and what is read."""
-        return self._need.limit
-
     def is_due(self, now_ns: int) -> bool:
         """Whether the interval of refreshing is over."""
-        return self._due_ns <= now_ns and self._live and self._not_before_ns <= now_ns
+        return self._interval.due_ns <= now_ns and self._live and self._retry.not_before_ns <= now_ns
 
-    def fails_to_compare(self, now_ns: int) -> bool:
-        """Whether comparisons of the live book fail, or requests are stopped."""
-        return self._live and bool(self._failures or self._scheduler.budget.stopped_until_ns > now_ns)
-
-    def is_unproven(self, now_ns: int) -> bool:
-        """Whether nothing has proven the book within its time to detect, and comparing it fails."""
-        if not self.fails_to_compare(now_ns):
-            return False
-        proven_ns = max(self._book.updated_ns or 0, self._book.confirmed_ns or 0)
-        return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._venue.snapshot_lag_s)
+    def may_be_unproven(self, now_ns: int) -> bool:
+        """Whether `look_for_proof` could find anything: cheap, because every book is asked each second."""
+        return bool(self.unproven) or self._fails_to_compare(now_ns)
 
     # --- commands --------------------------------------------------------------------------
 
     def refresh_every(self, seconds: float | None) -> None:
         """How often this book is refreshed: None for what the policy says, 0 for never."""
-        self._interval_ns = to_ns(self._context.policy.refresh_s if seconds is None else seconds)
-        self._set_due()
+        self._interval.set(self._context.policy.refresh_s if seconds is None else seconds)
 
-    def begin(self, limit: int, now_ns: int) -> None:
-        """The book is live, from a snapshot asked with `limit`."""
-        self._live, self._limit, self._refreshed_ns = True, limit, now_ns
-        self._set_due()
-        self._not_before_ns = self._failures = 0
+    def begin(self, now_ns: int) -> None:
+        """The book is live."""
+        self._live = True
+        self._interval.begin(now_ns)
+        self._retry.clear()
         self._too_old.on_fitting()
         self.audited = False
-        self._forget_limits(now_ns)
-        self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
+        self._limits.on_synced(now_ns)
         self._silence.on_synced(now_ns)
         self._set_look()
-        if self._audits:
-            self._ask_audit(now_ns)
+        self._ask_audit(now_ns)
 
     def end(self) -> None:
         """The book is not live any more; audits wait for it."""
         self._live = False
         self._withdraw()
-        self._context.deadlines.clear(self._market, Timer.SILENCE, Timer.OVERDUE)
+        self._context.deadlines.clear(self._spec.market, Timer.SILENCE)
+        self._overdue.end()
 
     def close(self, reason: str) -> None:
         """There will be no book any more."""
         self.end()
-        self._end_audits(reason, None)
+        self._audits.end_all(reason, None)
+
+    def audit(self, audit: int, limit: int | None, now_ns: int) -> None:
+        """Compare the book with a snapshot of that limit (None: of the depth that is wanted) as soon as it
+        can be; ends in TellAudit. Raises InvalidArgument for a limit the venue refuses."""
+        self._audits.add(audit, self._limits.for_audit(limit))
+        self._ask_audit(now_ns)
 
     def reject(self, pending: PendingRequest, response: ClassifiedResponse) -> None:
         """A snapshot of this book was refused: audits that wait for one end with the exchange's words."""
         refusal = RequestRefusal(pending.target, response.status, response.code, response.text)
-        self._end_audits(f"the exchange refused the snapshot: {response.reason}", refusal)
+        self._audits.end_all(reasons.refused_for_audit(response.reason), refusal)
 
     def refuse_limit(self, pending: PendingRequest, response: ClassifiedResponse, now_ns: int) -> int | None:
         """The exchange refused the limit of a snapshot: what to ask instead, None where nothing is left."""
-        instead = self.limits.refuse(pending.limit, now_ns)
+        instead = self._limits.on_refused(pending.limit, response.reason, now_ns)
         if instead is None:
             self.reject(pending, response)
-            return None
-        self._on_limits()
-        told = (self._venue.name, pending.limit)
-        if told not in self._context.limits_told:
-            self._context.limits_told.add(told)
-            exchange, limit = told
-            self._context.commands.append(TellLimit(exchange, self._symbol, limit, instead, response.reason))
+        else:
+            self._audits.on_limits()
         return instead
 
-    def audit(self, audit: int, limit: int, now_ns: int) -> None:
-        """Compare the book with a snapshot of that limit as soon as it can be; ends in TellAudit."""
-        self._audits.append(_RequestedAudit(audit, self.limits.allowed(limit)))
-        self._ask_audit(now_ns)
+    def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
+        """Ask for what `on_shallow` said or is due, unless a request is on its way that brings it, too."""
+        if self._pending is not None:
+            waiting = self._pending.sent_ns is None
+            if not waiting or purpose is not Purpose.THIN or self._pending.purpose is not Purpose.DEEPEN:
+                return
+            self._withdraw()
+        self._ask(purpose, limit, now_ns)
 
-    # --- what happened ---------------------------------------------------------------------
+    def look_for_proof(self, now_ns: int) -> bool:
+        """See whether nothing has proven the book in time while comparing it fails; whether that is news."""
+        is_unproven = self._is_unproven(now_ns)
+        is_news = is_unproven is not bool(self.unproven)
+        self.unproven = reasons.NOT_COMPARABLE if is_unproven else ""
+        return is_news
+
+    # --- what happened to the book ---------------------------------------------------------
 
     def heal(self, body: bytes, levels: int, now_ns: int) -> None:
         """A snapshot that cost nothing is there: take it, unless a better one is on its way."""
         if not self._live or (self._pending is not None and self._pending.sent_ns is not None):
             return
-        self._router.begin_refresh(self._market)
+        router, market = self._context.router, self._spec.market
+        router.begin_refresh(market)
         made_us = self._made.between_us(None, now_ns)
         try:
-            self._router.refresh(self._market, body, limit=levels, now_ns=now_ns, made_us=made_us)
+            router.refresh(market, body, limit=levels, now_ns=now_ns, made_us=made_us)
         except (MalformedSnapshot, SymbolMismatch):
-            self._router.end_refresh(self._market)
+            router.end_refresh(market)
 
     def on_weakened(self, now_ns: int) -> None:
         """There is a reason to doubt that everything came."""
@@ -235,78 +188,57 @@ class Maintenance(Requester):
             return
         if self._pending is not None and self._pending.sent_ns is not None:
             self._pending = None  # the router has dropped what was kept for its response
-            self._context.deadlines.clear(self._market, Timer.OVERDUE)
+            self._overdue.end()
         self._silence.on_doubted(now_ns)
         self._set_look()
 
     def on_shallow(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
         """How many complete levels there are and were asked for; what is needed: urgency (least first),
         purpose and limit."""
-        if not self._live or now_ns < self._not_before_ns:
+        if not self._live or now_ns < self._retry.not_before_ns:
             return None
-        if asked != self._need.asked:
-            self._need = self._need_for(asked)
-            self._router.set_enough(self._market, self._need.enough, asked=asked)
-        need = self._need
-        if covered is not None and covered < need.enough:
-            if covered < need.low:
-                return covered / need.low - 1, Purpose.THIN, self._least_limit(2 * need.low)
-            return covered / need.wanted, Purpose.DEEPEN, need.limit
-        return None
-
-    def _need_for(self, asked: int) -> _Need:
-        wanted = min(max(self._depth, asked), self._venue.depth_limits[-1])
-        limit = self.limits.allowed(self._venue.snapshot_limit(wanted))
-        wanted = min(wanted, limit)
-        low = min(self._context.policy.thin_levels, max(1, wanted // 2))
-        enough = wanted if limit > wanted else wanted * 4 // 5
-        return _Need(asked, wanted, limit, low, max(low, enough))
-
-    def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
-        """Ask for what `on_shallow` said or is due, unless a request is on its way that brings it, too."""
-        if self._pending is not None:
-            waiting = self._pending.sent_ns is None
-            if not waiting or purpose is not Purpose.THIN or self._pending.purpose is not Purpose.DEEPEN:
-                return
-            self._withdraw()
-        self._ask(purpose, limit, now_ns)
+        self._limits.on_read(asked)
+        target = self._limits.target
+        if covered is None or covered >= target.enough:
+            return None
+        if covered < target.thin:
+            return covered / target.thin - 1, Purpose.THIN, self._limits.at_least(2 * target.thin)
+        return covered / target.wanted, Purpose.DEEPEN, target.limit
 
     def on_refreshed(self, now_ns: int) -> None:
         """The router has compared and merged a snapshot."""
-        found = self._router.compared(self._market)
+        found = self._context.router.compared(self._spec.market)
         if found is None:
             return
-        self._context.deadlines.clear(self._market, Timer.OVERDUE)
+        self._overdue.end()
         pending = self._pending
         if pending is not None and pending.sent_ns is None:
             pending = None  # it was another snapshot than the one that is waited for
         else:
             self._pending = None
-        self._waits = self._failures = 0
+        self._retry.failures = 0
         self._too_old.on_fitting()
         wrong = sum(found[2:])
         self.audited = not wrong
         if wrong:
-            reason = f"{wrong} of {found[1]} prices differed from the exchange's at update id {found[0]}"
-            self._context.commands.append(TellTrouble(self._market, "differs", reason))
-        self._refreshed_ns = now_ns
-        self._set_due()
+            reason = reasons.prices_differed(wrong, found[1], found[0])
+            self._context.commands.append(TellTrouble(self._spec.market, "differs", reason))
+        self._interval.begin(now_ns)
         if pending is not None:
-            self._limit = pending.limit
-            done = [audit for audit in self._audits if audit.limit <= pending.limit]
-            self._audits = [audit for audit in self._audits if audit.limit > pending.limit]
-            self._context.commands += [TellAudit(audit.audit, found, "") for audit in done]
-        self._forget_limits(now_ns)
+            self._limits.held = pending.limit
+            self._audits.on_compared(pending.limit, found)
+        self._limits.on_compared(now_ns)
         self._silence.on_compared(now_ns)
         self._on_confirmed(now_ns)
         self._set_look()
-        if self._audits:
-            self._ask_audit(now_ns)
+        self._ask_audit(now_ns)
+
+    # --- what became of a request ----------------------------------------------------------
 
     def on_sent(self, pending: PendingRequest, now_ns: int) -> None:
         """The request leaves now: what comes from here on is needed to roll its response."""
         if pending is self._pending:
-            self._router.begin_refresh(self._market)
+            self._context.router.begin_refresh(self._spec.market)
 
     def on_response(
         self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
@@ -347,15 +279,33 @@ class Maintenance(Requester):
 
     # --- inside ----------------------------------------------------------------------------
 
+    def _fails_to_compare(self, now_ns: int) -> bool:
+        """Whether comparisons of the live book fail, or requests are stopped."""
+        return self._live and bool(self._retry.failures or self._scheduler.budget.stopped_until_ns > now_ns)
+
+    def _is_unproven(self, now_ns: int) -> bool:
+        """Whether nothing has proven the book within its time to detect, and comparing it fails."""
+        if not self._fails_to_compare(now_ns):
+            return False
+        proven_ns = max(self._book.updated_ns or 0, self._book.confirmed_ns or 0)
+        return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._spec.venue.snapshot_lag_s)
+
     def _ask(self, purpose: Purpose, limit: int, now_ns: int) -> None:
-        self._pending = PendingRequest(self, self._venue, purpose, now_ns, symbol=self._symbol, limit=limit)
+        spec = self._spec
+        self._pending = PendingRequest(self, spec.venue, purpose, now_ns, symbol=spec.symbol, limit=limit)
         self._scheduler.ask(self._pending, now_ns)
 
     def _ask_audit(self, now_ns: int) -> None:
-        if not self._live or (self._pending is not None and self._pending.sent_ns is not None):
+        """Ask for what audits wait for, unless something is on its way."""
+        limit = self._audits.limit
+        if (
+            limit is None
+            or not self._live
+            or (self._pending is not None and self._pending.sent_ns is not None)
+        ):
             return
         self._withdraw()
-        self._ask(Purpose.AUDIT, max(audit.limit for audit in self._audits), now_ns)
+        self._ask(Purpose.AUDIT, limit, now_ns)
 
     def _withdraw(self) -> None:
         if self._pending is not None:
@@ -363,19 +313,17 @@ class Maintenance(Requester):
             self._pending = None
 
     def _take(self, pending: PendingRequest, body: bytes, now_ns: int) -> None:
-        self._made_us = self._made.between_us(pending.sent_ns, now_ns)
+        router, market = self._context.router, self._spec.market
+        made_us = self._made.between_us(pending.sent_ns, now_ns)
         try:
-            outcome = self._router.refresh(
-                self._market, body, limit=pending.limit, now_ns=now_ns, made_us=self._made_us
-            )
+            outcome = router.refresh(market, body, limit=pending.limit, now_ns=now_ns, made_us=made_us)
         except (MalformedSnapshot, SymbolMismatch):
-            self._router.end_refresh(self._market)
+            router.end_refresh(market)
             self._failed(now_ns)
             return
         if outcome == "waiting":
-            self._waits = 0
             self._too_old.on_fitting()
-            self._wait(now_ns)
+            self._overdue.begin(made_us, now_ns)
         elif outcome == "too_old":
             self._on_too_old(pending, now_ns)
         elif outcome != "merged":  # merged is told as a cause, with all others
@@ -384,105 +332,124 @@ class Maintenance(Requester):
     def _on_too_old(self, pending: PendingRequest, now_ns: int) -> None:
         """A node behind shows an older book; where no diff comes either, the book's own ids are in doubt."""
         last_ns = self._book.updated_ns or 0
-        if last_ns != self._too_old_at_ns:
-            self._too_old.on_fitting()
-            self._too_old_at_ns = last_ns
+        self._too_old.on_book(last_ns)
         is_silent = last_ns < (pending.sent_ns or pending.asked_ns) - to_ns(self._context.policy.first_data_s)
         if self._too_old.on_too_old(now_ns):
-            self._pending = None
-            self._on_dead(pending.sent_ns or pending.asked_ns, now_ns)
+            self._die(pending, now_ns)
             return
         self._failed(now_ns)
         if is_silent and self._live:
             self._silence.on_weakened(now_ns)  # soon it is clear whether it is the node or the ids
             self._set_look()
 
-    def _wait(self, now_ns: int) -> None:
-        self._stale = self._book.counters["stale"]
-        overdue_ns = now_ns + to_ns(self._context.policy.overdue_s) + self._made.late_ns
-        self._context.deadlines.set(Timer.OVERDUE, self._market, overdue_ns)
-
     def _on_overdue(self, now_ns: int) -> None:
         """The snapshot is ahead, and the diff that reaches it has not come."""
-        pending = self._pending
+        pending, router, market = self._pending, self._context.router, self._spec.market
         if pending is None:
             return
-        heard_ns, event_us = self._router.heard(self._market) or (0, None)
-        patience_ns = to_ns(self._context.policy.overdue_s) + self._made.late_ns
-        flows = heard_ns >= max(pending.sent_ns or 0, now_ns - _LONGEST_WAIT * patience_ns)
-        if flows or self._book.counters["stale"] > self._stale:
-            if self._is_passed(event_us):
-                self._router.end_refresh(self._market)  # diffs of its time are in the book: its id is absurd
+        match self._overdue.look(pending.sent_ns, now_ns):
+            case Progress.AWAITED:
+                return
+            case Progress.PASSED:
+                router.end_refresh(market)
                 self._failed(now_ns)
-            else:
-                self._waits += 1  # data flows, only later than responses do
-                self._wait(now_ns)
-        elif not self._router.settle_refresh(self._market, now_ns):
-            self._pending = None
-            self._on_dead(pending.sent_ns or pending.asked_ns, now_ns)
-        elif self._waits <= _LONGEST_WAIT:
-            self._waits = _LONGEST_WAIT + 1  # merged, which is told as a cause, or dropped
-            self._wait(now_ns)
-        else:
-            self._failed(now_ns)
+            case Progress.MISSING if not router.settle_refresh(market, now_ns):
+                self._die(pending, now_ns)
+            case Progress.MISSING if not self._overdue.waits_once_more(now_ns):
+                self._failed(now_ns)
+            case Progress.MISSING:
+                return
 
-    def _is_passed(self, event_us: int | None) -> bool:
-        """Whether diffs have come that were made clearly after the snapshot which is waited for."""
-        if event_us is None or self._made_us is None:
-            return self._waits >= _MOST_WAITS
-        return event_us > self._made_us[1] + _PASSED_US
+    def _die(self, pending: PendingRequest, now_ns: int) -> None:
+        self._pending = None
+        self._on_dead(pending.sent_ns or pending.asked_ns, now_ns)
 
     def _failed(self, now_ns: int) -> None:
         """Try again later, each time later."""
         self._pending = None
-        policy = self._context.policy
-        pause_ns = self._context.backoff_ns(self._failures, policy.retry_base_s, policy.retry_cap_s)
-        self._not_before_ns = now_ns + pause_ns
-        self._failures += 1
+        self._retry.on_failed(now_ns)
         if self._live:
             self._silence.on_unknown(now_ns)
             self._set_look()
-            if self._audits:
-                self._context.deadlines.set(Timer.SILENCE, self._market, self._not_before_ns)
+            if self._audits.limit is not None:
+                self._context.deadlines.set(Timer.SILENCE, self._spec.market, self._retry.not_before_ns)
 
     def _look(self, now_ns: int) -> None:
         """Nothing may have come for long: compare with the exchange, unless something did come."""
-        if self._audits and self._pending is None:
+        if self._audits.limit is not None and self._pending is None:
             self._ask_audit(now_ns)
             return
+        market = self._spec.market
         if self._book.status is not Status.STALE:  # what came while it is proves nothing
-            heard_ns, _ = self._router.heard(self._market) or (0, None)
+            heard_ns, _ = self._context.router.heard(market) or (0, None)
             self._silence.on_data(heard_ns)
         due_ns = self._silence.next_look_ns()
         if due_ns > now_ns:
-            self._context.deadlines.set(Timer.SILENCE, self._market, due_ns)
+            self._context.deadlines.set(Timer.SILENCE, market, due_ns)
         elif self._pending is None:
-            self._ask(Purpose.CHECK, self.cheapest_limit, now_ns)
+            self._ask(Purpose.CHECK, self._limits.cheapest, now_ns)
         elif self._pending.sent_ns is None and self._pending.purpose is Purpose.DEEPEN:
             self._withdraw()
-            self._ask(Purpose.CHECK, self.cheapest_limit, now_ns)
-
-    def _end_audits(self, reason: str, refusal: RequestRefusal | None) -> None:
-        self._context.commands += [TellAudit(audit.audit, None, reason, refusal) for audit in self._audits]
-        self._audits.clear()
-
-    def _forget_limits(self, now_ns: int) -> None:
-        if self.limits.forget(now_ns):
-            self._on_limits()
-
-    def _on_limits(self) -> None:
-        """Other limits may be asked than before: what is needed is measured by them."""
-        self._need = self._need_for(self._need.asked)
-        self._router.set_enough(self._market, self._need.enough, asked=self._need.asked)
-        for audit in self._audits:
-            audit.limit = self.limits.allowed(audit.limit)
-
-    def _set_due(self) -> None:
-        self._due_ns = self._refreshed_ns + self._interval_ns if self._interval_ns else _NEVER_NS
+            self._ask(Purpose.CHECK, self._limits.cheapest, now_ns)
 
     def _set_look(self) -> None:
-        self._context.deadlines.set(Timer.SILENCE, self._market, self._silence.next_look_ns())
+        self._context.deadlines.set(Timer.SILENCE, self._spec.market, self._silence.next_look_ns())
 
-    def _least_limit(self, levels: int) -> int:
-        least = next((limit for limit in self._venue.depth_limits if limit >= levels), self.deep_limit)
-        return self.limits.allowed(least)
+
+@dataclass(slots=True)
+class _Audit:
+    """An audit somebody waits for."""
+
+    audit: int
+    limit: int
+
+
+class _Audits:
+    """The audits that wait for a comparison of one book."""
+
+    def __init__(self, context: Context, limits: SnapshotLimits) -> None:
+        self._context, self._limits = context, limits
+        self._waiting: list[_Audit] = []
+
+    @property
+    def limit(self) -> int | None:
+        """That of the snapshot which is enough for all of them; None while none waits."""
+        return max((each.limit for each in self._waiting), default=None)
+
+    def add(self, audit: int, limit: int) -> None:
+        """One more."""
+        self._waiting.append(_Audit(audit, limit))
+
+    def on_limits(self) -> None:
+        """The exchange refused a limit."""
+        for each in self._waiting:
+            each.limit = self._limits.allowed(each.limit)
+
+    def on_compared(self, limit: int, found: tuple[int, int, int, int, int]) -> None:
+        """The book was compared with a snapshot of that limit: those that want no more of it are done."""
+        done = [each for each in self._waiting if each.limit <= limit]
+        self._waiting = [each for each in self._waiting if each.limit > limit]
+        self._context.commands += [TellAudit(each.audit, found, "") for each in done]
+
+    def end_all(self, reason: str, refusal: RequestRefusal | None) -> None:
+        """None of them will be done."""
+        self._context.commands += [TellAudit(each.audit, None, reason, refusal) for each in self._waiting]
+        self._waiting.clear()
+
+
+class _RefreshInterval:
+    """When a book is due to be refreshed."""
+
+    def __init__(self, seconds: float) -> None:
+        self._begun_ns = 0
+        self.set(seconds)
+
+    def set(self, seconds: float) -> None:
+        """How often; 0 for never."""
+        self._every_ns = to_ns(seconds)
+        self.due_ns: int = self._begun_ns + self._every_ns if self._every_ns else _NEVER_NS
+
+    def begin(self, now_ns: int) -> None:
+        """The book is fresh."""
+        self._begun_ns = now_ns
+        self.due_ns = now_ns + self._every_ns if self._every_ns else _NEVER_NS

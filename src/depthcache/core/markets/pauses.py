@@ -15,23 +15,15 @@ __all__ = ["Pauses"]
 class Pauses:
     """One market. Times in nanoseconds of the caller's clock."""
 
-    __slots__ = ("_context", "_kept_ns", "_relapses", "_retries", "not_before_ns")
+    __slots__ = ("_context", "_is_wish", "_kept_ns", "_relapses", "_retries", "not_before_ns")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.not_before_ns: int = 0
         """No snapshot is asked before this time."""
         self._retries = self._relapses = 0
+        self._is_wish = False
         self._kept_ns: int | None = None
-
-    @property
-    def relapses(self) -> int:
-        """How often the book has lost its place without having been stable in between."""
-        return self._relapses
-
-    @relapses.setter
-    def relapses(self, count: int) -> None:
-        self._relapses = count
 
     def clear(self) -> None:
         """Everything begins again, with another connection."""
@@ -43,10 +35,7 @@ class Pauses:
 
     def on_failed(self, now_ns: int) -> None:
         """No snapshot came: later, each time later."""
-        policy = self._context.policy
-        self.not_before_ns = now_ns + self._context.backoff_ns(
-            self._retries, policy.retry_base_s, policy.retry_cap_s
-        )
+        self.not_before_ns = now_ns + self._context.retry_ns(self._retries)
         self._retries += 1
 
     def hold(self, seconds: float, now_ns: int) -> None:
@@ -72,8 +61,15 @@ class Pauses:
         cap_s = policy.too_old_cap_s if patient else policy.retry_cap_s
         self.not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
 
+    def on_wish(self) -> None:
+        """Somebody wants the book built again: that it loses its place now is no relapse."""
+        self._is_wish = True
+
     def on_relapse(self, synced_ns: int | None, now_ns: int) -> bool:
         """The book lost its place, in sync since `synced_ns`; True where it may be healed at once."""
+        if self._is_wish:
+            self._is_wish = False
+            return True
         policy = self._context.policy
         if synced_ns is not None and now_ns - synced_ns >= to_ns(policy.stable_s):
             self._relapses = 0

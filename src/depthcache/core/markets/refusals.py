@@ -1,22 +1,36 @@
 """What the exchange says against one market: that its symbol is unknown, ended, or does not trade.
 
-Refused snapshots and lists of symbols meet here, with the diffs that come (`existence`): a book that is live,
-or whose diffs come, is not halted because one snapshot was refused. Not here: what is asked, and what an end
-does (`supervisor`).
+Refused snapshots and lists of symbols meet here, with the diffs that come: a book that is live, or whose
+diffs come, is not halted because one snapshot was refused. One answer proves little anyhow: nodes of the
+exchange lag, and one that does not know a fresh listing yet refuses its snapshot (-1121) or leaves it out of
+exchangeInfo. So a symbol ends only when a list that was asked after the refusal agrees, and a book that has
+lived needs the same word several times; while its diffs chain it needs it for a minute.
+
+Not here: what is asked when (`listing`), what an end does (`supervisor`).
 """
 
 from __future__ import annotations
 
-from depthcache.core.markets.existence import Existence
+from depthcache.core import reasons
 from depthcache.core.markets.pauses import Pauses
 from depthcache.core.notices import Ending
+from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import Trading
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 
-__all__ = ["Refusals"]
+__all__ = ["Existence", "Refusals"]
 
 _LOOKED_UP_S = 5.0
 """How long the next snapshot of a symbol that seems unknown waits for the list."""
+_SILENT_NS = to_ns(10.0)
+"""A book without a diff for so long does not count as one whose diffs chain."""
+_APART_NS = to_ns(9.5)
+"""Two lists this far apart are two responses: the list is asked every 10 s while there is doubt."""
+_MOST_LISTS = 6
+"""A list that never has a symbol whose book lives is no reason to ask for it every 10 s for ever."""
+_NODES_LAG_NS = to_ns(55.0)
+"""Twice as long as caches and nodes of the exchange were seen to lag (30 s, options, 2026-04), less the time
+of one list."""
 
 
 class Refusals:
@@ -57,13 +71,13 @@ class Refusals:
         if response.action is ResponseAction.UNKNOWN:
             self.refused = response.reason
             if not self._existence.on_refused(now_ns):
-                return f"the exchange's list of symbols is awaited: {response.reason}"
+                return reasons.list_awaited(response.reason)
             if not is_live:  # nearly always the list agrees, and soon
                 self._pauses.hold(_LOOKED_UP_S, now_ns)
             return ""
         if not is_live and not self._existence.is_flowing(heard_ns, now_ns):
-            self._idle = f"the exchange says that it does not trade: {response.reason}"
-        return f"the snapshot is refused and asked again: {response.reason}"
+            self._idle = reasons.not_trading(response.reason)
+        return reasons.snapshot_refused(response.reason)
 
     def on_snapshot(self) -> None:
         """A snapshot came."""
@@ -95,7 +109,7 @@ class Refusals:
         """
         self.near, (was_synced, heard_ns) = near, life
         if trading not in (Trading.GONE, Trading.ENDED):
-            words = f"it is listed, and its snapshot is asked again: {self.refused}" if self.refused else ""
+            words = reasons.listed_again(self.refused) if self.refused else ""
             self._on_listed(trading, status, heard_ns, now_ns)
             return None, words
         existence, has_lived = self._existence, was_synced or heard_ns is not None
@@ -103,14 +117,14 @@ class Refusals:
         if existence.is_over(has_lived=has_lived, heard_ns=heard_ns, is_told=bool(status), now_ns=now_ns):
             return self._end(status, has_lived=has_lived), ""
         if status and not existence.is_flowing(heard_ns, now_ns):
-            self._listed_as = f"the exchange says {status}"
+            self._listed_as = reasons.halted(status)
         return None, ""
 
     def _on_listed(self, trading: Trading, status: str, heard_ns: int | None, now_ns: int) -> None:
         self._existence.on_listed()
         before, self._listed_as, self.refused = self._listed_as, "", ""
         if trading is Trading.HALTED:
-            self._listed_as = f"the exchange says {status}"
+            self._listed_as = reasons.halted(status)
         elif self._existence.is_flowing(heard_ns, now_ns):
             before, self._idle = before or self._idle, ""
         if before and trading is Trading.ON:
@@ -120,8 +134,75 @@ class Refusals:
 
     def _end(self, status: str, *, has_lived: bool) -> tuple[Ending, str]:
         if status:
-            return Ending.DELISTED, f"the exchange ended it: its status is {status}"
+            return Ending.DELISTED, reasons.ended(status)
         if not has_lived:
-            return Ending.UNKNOWN_SYMBOL, f"the exchange does not know it: {self.refused}"
-        refused = f": {self.refused}" if self.refused else ""
-        return Ending.DELISTED, f"the exchange does not list it any more{refused}"
+            return Ending.UNKNOWN_SYMBOL, reasons.unknown_symbol(self.refused)
+        return Ending.DELISTED, reasons.not_listed(self.refused)
+
+
+class Existence:
+    """The evidence against one symbol. Times in nanoseconds of the caller's clock."""
+
+    __slots__ = ("_first_ns", "_heard_ns", "_last_ns", "_refused_ns", "_silent_times", "_times")
+
+    def __init__(self) -> None:
+        self._refused_ns: int | None = None
+        self._times = self._silent_times = 0
+        self._first_ns = self._last_ns = self._heard_ns = 0
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether anything speaks against the symbol."""
+        return self._refused_ns is not None or 0 < self._times <= _MOST_LISTS
+
+    def on_refused(self, now_ns: int) -> bool:
+        """A snapshot was refused because of the symbol; True when nothing was known against it before."""
+        is_first = self._refused_ns is None
+        if is_first:
+            self._refused_ns = now_ns
+        return is_first
+
+    def on_snapshot(self) -> None:
+        """A snapshot came."""
+        self._refused_ns = None
+
+    def on_listed(self) -> None:
+        """The list has it, and does not say that it ended."""
+        self._refused_ns, self._times, self._silent_times = None, 0, 0
+
+    def on_missing(self, *, asked_ns: int, heard_ns: int | None, now_ns: int) -> None:
+        """A whole list, asked at `asked_ns`, does not have it, or says that it ended; the last diff came at
+        `heard_ns`."""
+        if self._refused_ns is not None and asked_ns < self._refused_ns:
+            return
+        if not self._times:
+            self._first_ns = now_ns
+        elif now_ns - self._last_ns < _APART_NS:
+            return
+        if (heard_ns or 0) > self._heard_ns:
+            self._heard_ns, self._silent_times = heard_ns or 0, 0
+        self._times += 1
+        self._silent_times += 1
+        self._last_ns = now_ns
+
+    def is_over(self, *, has_lived: bool, heard_ns: int | None, is_told: bool, now_ns: int) -> bool:
+        """Whether the symbol is to be given up.
+
+        `has_lived`: the book was synced once, or a diff came. `heard_ns`: when the last one did. `is_told`:
+        the list has the symbol and says that it ended; otherwise the list does not have it.
+        """
+        if not self._times:
+            return False
+        is_refused = self._refused_ns is not None
+        if not has_lived:
+            return is_told or is_refused
+        if is_told:
+            return self._times > 1
+        for_long = self._times > 2 and now_ns - self._first_ns >= _NODES_LAG_NS
+        is_silent = self._silent_times > 2 and not self.is_flowing(heard_ns, now_ns)
+        return (is_refused and (for_long or is_silent)) or (for_long and is_silent)
+
+    @staticmethod
+    def is_flowing(heard_ns: int | None, now_ns: int) -> bool:
+        """Whether diffs come, the last at `heard_ns`."""
+        return heard_ns is not None and now_ns - heard_ns < _SILENT_NS

@@ -1,45 +1,145 @@
-"""Which snapshot limits the exchange takes for one market: those of the venue, less what it refused.
+"""Which snapshot limit to ask for one market now, and how many complete levels are enough for it.
 
-A refused limit is replaced by the next smaller one, and asked again after an hour: one refusal is no fact
-about the venue. Not here: which limit is wanted (`maintenance`), what a refusal looks like (`responses`).
+The venue knows which limits there are and what they cost. Which of them is asked follows from the depth that
+the user wants, from what somebody reads, and from what the exchange refused: a refused limit is replaced by
+the next smaller one, and asked again after an hour, because one refusal is no fact about the venue.
+
+Not here: when to ask (`supervisor`, `maintenance`), what a refusal looks like (`responses`), whether there is
+room for the full limit at once (`pacing`).
 """
 
 from __future__ import annotations
 
-from depthcache.core.policy import to_ns
-from depthcache.venues.venue import Venue
+from dataclasses import dataclass
 
-__all__ = ["SnapshotLimits"]
+from depthcache.core.commands import TellLimit
+from depthcache.core.context import Context, MarketSpec
+from depthcache.core.policy import to_ns
+
+__all__ = ["DepthTarget", "SnapshotLimits"]
 
 _FORGOTTEN_NS = to_ns(3_600.0)
 
 
+@dataclass(frozen=True, slots=True)
+class DepthTarget:
+    """What a book needs of which somebody reads `asked` levels: kept, because it is asked every second."""
+
+    asked: int
+    wanted: int
+    limit: int
+    """Of the snapshots that bring it."""
+    thin: int
+    """With fewer complete levels it is thin …"""
+    enough: int
+    """… and with fewer than these it is to become deeper."""
+
+
 class SnapshotLimits:
-    """The limits of one market."""
+    """The limits of one market. Order of calls: any; `on_synced` each time the book is live."""
 
-    __slots__ = ("_refused", "_venue")
+    __slots__ = ("_context", "_refused", "_spec", "held", "target")
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, context: Context, spec: MarketSpec) -> None:
+        self._context, self._spec = context, spec
         self._refused: dict[int, int] = {}
+        self.held: int = 0
+        """That of the last snapshot which was installed or merged."""
+        self.target: DepthTarget = self._target(0)
+
+    # --- which limit to ask ----------------------------------------------------------------
+
+    @property
+    def full(self) -> int:
+        """For the depth that the user wants."""
+        return self.allowed(self._spec.venue.snapshot_limit(self._spec.depth))
+
+    @property
+    def cheapest(self) -> int:
+        """For a look whether a book still moves."""
+        return self.allowed(self._spec.venue.cheapest_limit)
+
+    @property
+    def first(self) -> int:
+        """For a book that begins, where many wait; `full` where the budget has room."""
+        return min(self.cheapest, self.full)
+
+    @property
+    def wanted(self) -> int:
+        """For what the user wants and what is read."""
+        return self.target.limit
+
+    def at_least(self, levels: int) -> int:
+        """For a book that has few levels left and needs so many soon."""
+        limits = self._spec.venue.depth_limits
+        return self.allowed(next((limit for limit in limits if limit >= levels), self.full))
+
+    def for_audit(self, limit: int | None) -> int:
+        """For an audit of so many levels; None: `full`. Raises InvalidArgument for a limit the venue
+        refuses."""
+        return self.full if limit is None else self.allowed(self._spec.venue.served_limit(limit))
 
     def allowed(self, limit: int) -> int:
         """That limit, or the largest below it that was not refused; the venue's smallest where all were."""
         if limit not in self._refused:
             return limit
-        limits = self._venue.depth_limits
+        limits = self._spec.venue.depth_limits
         smaller = [each for each in limits if each < limit and each not in self._refused]
         return smaller[-1] if smaller else limits[0]
 
-    def refuse(self, limit: int, now_ns: int) -> int | None:
+    @property
+    def weight(self) -> int:
+        """What a snapshot of the full limit costs."""
+        return self._spec.venue.snapshot_weight(self.full)
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_synced(self, now_ns: int) -> None:
+        """The book is live: let the router tell when it has fewer levels than enough."""
+        self._forget(now_ns)
+        self._aim(self.target.asked)
+
+    def on_compared(self, now_ns: int) -> None:
+        """A snapshot was compared with the book: a time to think of what was refused."""
+        if self._forget(now_ns):
+            self._aim(self.target.asked)
+
+    def on_read(self, asked: int) -> None:
+        """Somebody reads so many levels."""
+        if asked != self.target.asked:
+            self._aim(asked)
+
+    def on_refused(self, limit: int, reason: str, now_ns: int) -> int | None:
         """The exchange refused that limit: what to ask instead, None where nothing smaller is left."""
         self._refused[limit] = now_ns
         instead = self.allowed(limit)
-        return None if instead in self._refused else instead
+        if instead in self._refused:
+            return None
+        self._aim(self.target.asked)
+        venue, told = self._spec.venue.name, self._context.limits_told
+        if (venue, limit) not in told:
+            told.add((venue, limit))
+            self._context.commands.append(TellLimit(venue, self._spec.symbol, limit, instead, reason))
+        return instead
 
-    def forget(self, now_ns: int) -> bool:
+    # --- inside ----------------------------------------------------------------------------
+
+    def _forget(self, now_ns: int) -> bool:
         """Forget refusals that are an hour old; whether there were any."""
         old = [limit for limit, at_ns in self._refused.items() if now_ns - at_ns >= _FORGOTTEN_NS]
         for limit in old:
             del self._refused[limit]
         return bool(old)
+
+    def _aim(self, asked: int) -> None:
+        self.target = target = self._target(asked)
+        self._context.router.set_enough(self._spec.market, target.enough, asked=target.asked)
+
+    def _target(self, asked: int) -> DepthTarget:
+        venue = self._spec.venue
+        wanted = min(max(self._spec.depth, asked), venue.depth_limits[-1])
+        limit = self.allowed(venue.snapshot_limit(wanted))
+        wanted = min(wanted, limit)
+        thin = min(self._context.policy.thin_levels, max(1, wanted // 2))
+        enough = wanted if limit > wanted else wanted * 4 // 5
+        return DepthTarget(asked, wanted, limit, thin, max(thin, enough))

@@ -22,15 +22,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from depthcache.core import reasons
 from depthcache.core.connections.streams import Streams
-from depthcache.core.context import Context
+from depthcache.core.context import Context, MarketSpec
 from depthcache.core.markets.bootstrap import Bootstrap
 from depthcache.core.markets.maintenance import Maintenance
 from depthcache.core.markets.pauses import Pauses
 from depthcache.core.markets.refusals import Refusals
-from depthcache.core.markets.snapshot_times import Bridging, Lateness, SnapshotClock, refusal
+from depthcache.core.markets.snapshot_limits import SnapshotLimits
+from depthcache.core.markets.snapshot_times import SnapshotClock
 from depthcache.core.markets.uptime import Uptime
-from depthcache.core.markets.watchdogs import TooOldWatch
+from depthcache.core.markets.watchdogs import Bridging, Lateness, TooOldWatch
 from depthcache.core.notices import Ending, Notice
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
@@ -39,10 +41,9 @@ from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requeste
 from depthcache.core.timers import Timer
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.model import SnapshotOutcome, Status
-from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
-    from depthcache._native import Condition, MarketChange
+    from depthcache._native import BookReader, Condition, MarketChange
 
 __all__ = ["Supervisor"]
 
@@ -57,44 +58,48 @@ class Supervisor(Requester):
     takes_diffs = True
 
     def __init__(
-        self, context: Context, market: int, *, venue: Venue, symbol: str, stream: str, depth: int,
-        scheduler: RequestScheduler, streams: Streams, listing: ExchangeInfoPoller,
-    ) -> None:  # fmt: skip
+        self,
+        context: Context,
+        spec: MarketSpec,
+        *,
+        scheduler: RequestScheduler,
+        streams: Streams,
+        listing: ExchangeInfoPoller,
+    ) -> None:
+        market, venue = spec.market, spec.venue
         self.market: int = market
         self.owner: str = f"market {market}"
-        self.venue = venue
-        self.symbol = symbol
-        self.stream = stream
+        self.venue, self.symbol, self.stream = venue, spec.symbol, spec.stream
         self.scheduler = scheduler
         self.streams = streams
         self.ending: Ending | None = None
         self.uptime: Uptime = Uptime()
-        self._context, self._router, self._listing = context, context.router, listing
+        self._context, self._listing = context, listing
         self._book = context.router.reader(market, serve_stale=True)
-        self.clock: SnapshotClock = SnapshotClock(
-            context.router, market, venue.snapshot_lag_s, may_be_cached=context.own_snapshots
-        )
+        self._diffs = _DiffStream(context, market, self._book)
+        self.limits: SnapshotLimits = SnapshotLimits(context, spec)
+        self.clock: SnapshotClock = SnapshotClock(context, spec)
         self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
         self.maintenance: Maintenance = Maintenance(
-            context, market, venue=venue, symbol=symbol, depth=depth, scheduler=scheduler, book=self._book,
+            context, spec, limits=self.limits, scheduler=scheduler, book=self._book, made=self.clock,
             on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
-            made=self.clock,
         )  # fmt: skip
-        top = venue.top(symbol) if context.policy.bootstrap_from_depth20 else None
+        top = venue.top(spec.symbol) if context.policy.bootstrap_from_depth20 else None
         self.bootstrap: Bootstrap | None = None if top is None else Bootstrap(context, market, top, streams)
-        self._native = Status.EMPTY
-        self._noticed: Status | None = Status.EMPTY
-        self._attached = self._live = self._heard = self._was_synced = False
-        self._down = self._doubt = self._unproven = self._ended_because = ""
         self._pauses = Pauses(context)
         self._refusals = Refusals(self._pauses)
         self._bridging = Bridging(context, market, self._book)
-        self._heard_ns: int | None = None
-        self._pending: PendingRequest | None = None
-        self._live_ns = self._wait_for_data_ns = self._limit = self._strikes = 0
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
+        self._pending: PendingRequest | None = None
+        self._ended_because = ""
+        self._native = Status.EMPTY
+        """What the book itself says, conditions aside."""
+        self._noticed: Status | None = Status.EMPTY
+        """What users were told last."""
         self._synced_ns: int | None = None
-        scheduler.need(market, venue.snapshot_weight(self.maintenance.deep_limit))
+        """Since when the book is live; None while it is not."""
+        self._was_synced = False
+        scheduler.need(market, self.limits.weight)
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -111,9 +116,7 @@ class Supervisor(Requester):
     @property
     def heard_ns(self) -> int | None:
         """When the last diff came, on whatever connection."""
-        times = [heard_ns or 0 for _, _, heard_ns in self._router.lines(self.market)]
-        self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
-        return self._heard_ns
+        return self._diffs.heard_ns
 
     # --- commands --------------------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class Supervisor(Requester):
         self.streams.retell(self.stream, now_ns)
         self._show(now_ns)
         if (status := self._book.status) not in _OF_THE_BOOK:  # a condition hides what it is: begin again
-            self._router.resync(self.market, "this client made a mistake with the book", now_ns)
+            self._context.router.resync(self.market, reasons.OWN_MISTAKE_WITH_BOOK, now_ns)
             status = Status.BUFFERING
         self._native, self._synced_ns = Status.EMPTY, None
         self._become(Status(status), now_ns)
@@ -140,7 +143,7 @@ class Supervisor(Requester):
     def end(self, ending: Ending, reason: str, now_ns: int) -> None:
         """Close for good; the book stays known, and says why it is closed."""
         self.ending, self._ended_because = ending, reason
-        self._live = False
+        self._diffs.live = False
         self._give_up_request()
         self.maintenance.close(reason)
         self.scheduler.need(self.market, 0)
@@ -151,20 +154,13 @@ class Supervisor(Requester):
 
     def resync(self, reason: str, now_ns: int) -> None:
         """Build the book anew, where that is not on its way already; at once, for a wish is no relapse."""
-        if self._live and self._native not in _WITHOUT_SNAPSHOT:
-            relapses, self._pauses.relapses = self._pauses.relapses, 0
+        if self._diffs.live and self._native not in _WITHOUT_SNAPSHOT:
+            self._pauses.on_wish()
             self._resync(reason, now_ns)
-            self._pauses.relapses = relapses
-
-    def may_be_unproven(self, now_ns: int) -> bool:
-        """Whether `look_for_proof` could find anything: cheap, because every book is asked each second."""
-        return bool(self._unproven) or self.maintenance.fails_to_compare(now_ns)
 
     def look_for_proof(self, now_ns: int) -> None:
         """A silent book that cannot be compared either is stale until data or a comparison proves it."""
-        is_unproven = self.maintenance.is_unproven(now_ns)
-        if is_unproven is not bool(self._unproven):
-            self._unproven = "no diff comes, and comparing the book fails" if is_unproven else ""
+        if self.maintenance.look_for_proof(now_ns):
             self._show(now_ns)
 
     def take_notice(self, now_ns: int) -> Notice | None:
@@ -180,26 +176,16 @@ class Supervisor(Requester):
 
     def on_connected(self, now_ns: int) -> None:
         """From now on, diffs come from a connection that brought none before."""
-        if self._attached:
+        if self._diffs.attached:
             self.uptime.on_reconnect(now_ns)
-            self._start_over("the connection is new", now_ns)
-        self._attached = True
+            self._start_over(reasons.CONNECTION_NEW, now_ns)
+        self._diffs.attached = True
 
     def on_live(self, now_ns: int) -> None:
         """The subscription was acknowledged, or data arrived."""
-        if self._live or self.ending:
+        if self._diffs.live or self.ending:
             return
-        self._live, self._live_ns = True, now_ns
-        self._down = ""
-        if self._heard:
-            self._strikes = 0
-        if not self._strikes:
-            self._doubt = ""
-        else:
-            policy = self._context.policy
-            patience_s = min(policy.first_data_s * 2.0 ** min(self._strikes - 1, 30), policy.doubt_cap_s)
-            self._wait_for_data_ns = now_ns + to_ns(patience_s)
-            self._doubt = "subscribed again; it brought nothing before, so data is awaited"
+        self._diffs.on_live(now_ns)
         self._show(now_ns)
         self._decide(now_ns)
 
@@ -207,11 +193,10 @@ class Supervisor(Requester):
         """The connection is gone, or could not be made."""
         if self.ending:
             return
-        self._live = False
+        self._diffs.on_disconnected(reason)
         self._give_up_request()
         self.maintenance.end()
         self._context.deadlines.clear(self.market, *_TIMERS)
-        self._down = reason or "the connection is gone"
         self._show(now_ns)
 
     def on_weakened(self, now_ns: int) -> None:
@@ -220,7 +205,7 @@ class Supervisor(Requester):
 
     def on_doubted(self) -> None:
         """The connection brought no data at all; only data can clear this market of doubt."""
-        self._strikes += 1
+        self._diffs.strikes += 1
 
     def on_refused(self, reason: str, now_ns: int) -> None:
         """The exchange refuses the stream: perhaps the symbol does not exist."""
@@ -228,7 +213,7 @@ class Supervisor(Requester):
             return
         self._explain(reason, now_ns)
         if self._pending is None:
-            self._ask(Purpose.CHECK, self.maintenance.cheapest_limit, now_ns)
+            self._ask(Purpose.CHECK, self.limits.cheapest, now_ns)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -250,7 +235,7 @@ class Supervisor(Requester):
 
     def on_top(self, frame: bytes, now_ns: int) -> None:
         """The stream of the best levels brought a frame."""
-        if self.bootstrap is None or self.ending or not self._live:
+        if self.bootstrap is None or self.ending or not self._diffs.live:
             return
         body = self.bootstrap.body(frame)
         if self._native is Status.SYNCED and self._book.status is not Status.STALE:  # it may be of before
@@ -293,7 +278,7 @@ class Supervisor(Requester):
             case ResponseAction.INSTALL:
                 self._install(pending, body, now_ns)
             case ResponseAction.STOP:
-                self._explain(f"requests are stopped: {response.reason}", now_ns)
+                self._explain(reasons.requests_stopped(response.reason), now_ns)
             case ResponseAction.RETRY:
                 self._failed(pending, response.reason, now_ns)
         self._decide(now_ns)
@@ -311,10 +296,10 @@ class Supervisor(Requester):
             case Timer.SNAPSHOT | Timer.BOOTSTRAP:
                 self._decide(now_ns)
             case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
-                self._resync(f"crossed for {self._context.policy.crossed_s:g} s", now_ns)
+                self._resync(reasons.crossed_for(self._context.policy.crossed_s), now_ns)
             case Timer.BRIDGING if self._native is Status.BRIDGING and not self._bridging.goes_on(now_ns):
-                self._resync("no diff confirmed the snapshot", now_ns)
-            case Timer.SILENCE | Timer.OVERDUE if self._live:
+                self._resync(reasons.NOT_CONFIRMED, now_ns)
+            case Timer.SILENCE | Timer.OVERDUE if self._diffs.live:
                 self.maintenance.on_timer(timer, now_ns)
             case _:
                 pass
@@ -340,7 +325,7 @@ class Supervisor(Requester):
 
     def _decide(self, now_ns: int) -> None:
         """Ask for a snapshot if one is needed and may be asked; the one place that does."""
-        if not self._live or self._native not in _WITHOUT_SNAPSHOT:
+        if not self._diffs.live or self._native not in _WITHOUT_SNAPSHOT:
             return
         if self._pending is not None:
             if self._pending.purpose is not Purpose.CHECK:
@@ -348,14 +333,13 @@ class Supervisor(Requester):
             self._give_up_request()
         if self.bootstrap is not None and self.bootstrap.may_come(now_ns):
             return
-        due_ns = max(self._pauses.not_before_ns, self._wait_for_data_ns)
+        due_ns = max(self._pauses.not_before_ns, self._diffs.awaited_until_ns)
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SNAPSHOT, self.market, due_ns)
             return
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
         purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
-        deep = self.maintenance.deep_limit
-        self._ask(purpose, min(self.maintenance.cheapest_limit, deep), now_ns, deep_limit=deep)
+        self._ask(purpose, self.limits.first, now_ns, deep_limit=self.limits.full)
 
     def _become(self, status: Status, now_ns: int) -> None:
         """Take note of the book's own state, and of what it means to have left another."""
@@ -374,44 +358,44 @@ class Supervisor(Requester):
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
             self._synced_ns, self._was_synced = now_ns, True
             self.scheduler.need(self.market, 0)
-            self.maintenance.begin(self._limit, now_ns)
+            self.maintenance.begin(now_ns)
             self.look_for_proof(now_ns)
             self._leave_bootstrap(now_ns)
 
     def _leave_bootstrap(self, now_ns: int) -> None:
         """The stream of the best levels stays until a snapshot has brought more of them."""
-        if self.bootstrap is not None and self.maintenance.limit > self.venue.top_levels:
+        if self.bootstrap is not None and self.limits.held > self.venue.top_levels:
             self.bootstrap.stop(now_ns)
 
     def _relapse(self, now_ns: int) -> None:
         """The book lost its place: heal at once, but a book that does so again and again waits."""
         self.maintenance.end()
         self.look_for_proof(now_ns)
-        self.scheduler.need(self.market, self.venue.snapshot_weight(self.maintenance.deep_limit))
+        self.scheduler.need(self.market, self.limits.weight)
         if self._pauses.on_relapse(self._synced_ns, now_ns) and self.bootstrap is not None:
             self.bootstrap.start(now_ns)
         self._synced_ns = None
 
     def _resync(self, reason: str, now_ns: int) -> None:
-        self._router.resync(self.market, reason, now_ns)
+        self._context.router.resync(self.market, reason, now_ns)
         self._context.touched[self.market] = self
         self._become(Status.BUFFERING, now_ns)
         self._decide(now_ns)
 
     def _start_over(self, reason: str, now_ns: int) -> None:
         """Nothing kept is of use: the diffs will come from another subscription."""
-        self._router.restart(self.market, reason, now_ns)
+        self._context.router.restart(self.market, reason, now_ns)
         self._context.touched[self.market] = self
         self._give_up_request()
         self.maintenance.end()
         self.look_for_proof(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
-        self.scheduler.need(self.market, self.venue.snapshot_weight(self.maintenance.deep_limit))
+        self.scheduler.need(self.market, self.limits.weight)
         if self.bootstrap is not None:
             self.bootstrap.start(now_ns)
         self._native = Status.BUFFERING
-        self._live = self._heard = False
-        self._synced_ns, self._wait_for_data_ns = None, 0
+        self._diffs.start_over()
+        self._synced_ns = None
         self._pauses.clear()
 
     # --- snapshots -------------------------------------------------------------------------
@@ -423,13 +407,13 @@ class Supervisor(Requester):
         self.scheduler.ask(self._pending, now_ns)
 
     def _install(self, pending: PendingRequest, body: bytes, now_ns: int) -> None:
-        live = self.clock.is_newer(pending.sent_ns, self._live_ns)
+        live = self.clock.is_newer(pending.sent_ns, self._diffs.live_ns)
         try:
             outcome = self.clock.install(
                 body, limit=pending.limit, live=live, sent_ns=pending.sent_ns, now_ns=now_ns
             )
         except (MalformedSnapshot, SymbolMismatch) as error:
-            self._failed(pending, refusal(error), now_ns)
+            self._failed(pending, reasons.snapshot_not_taken(error), now_ns)
             return
         self._refusals.on_snapshot()
         self._show(now_ns)
@@ -439,7 +423,7 @@ class Supervisor(Requester):
             self._installed(outcome, pending.limit, now_ns)
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
-        self._limit = limit
+        self.limits.held = limit
         self._too_old.on_fitting()
         after = Status.BUFFERING if outcome is SnapshotOutcome.GAP else Status(outcome.value)
         if outcome is SnapshotOutcome.GAP:
@@ -451,7 +435,7 @@ class Supervisor(Requester):
     def _wait_for_younger(self, now_ns: int) -> None:
         """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
         self._pauses.on_too_old(self._too_old.tries, now_ns)
-        reason = "the snapshot is older than the kept diffs; a younger one is asked"
+        reason = reasons.SNAPSHOT_TOO_OLD
         self._explain(reason, now_ns)
         if doubts := self._too_old.on_too_old(now_ns):
             since_ns = now_ns - to_ns(self._context.policy.silence_s)
@@ -463,7 +447,7 @@ class Supervisor(Requester):
         if pending.purpose is Purpose.CHECK:
             return
         self._pauses.on_failed(now_ns)
-        self._explain(f"the snapshot failed and is asked again: {reason}", now_ns)
+        self._explain(reasons.snapshot_failed(reason), now_ns)
 
     def _on_refusal(self, response: ClassifiedResponse, now_ns: int) -> None:
         """A snapshot was refused because of the symbol: one response, to be weighed against others."""
@@ -485,16 +469,15 @@ class Supervisor(Requester):
 
     def _on_dead(self, silent_since_ns: int, now_ns: int) -> None:
         """The exchange's book moved on and no diff came."""
-        strikes = self._strikes + 1
-        reason = "the exchange's book moved on, and no diff came"
+        strikes, reason = self._diffs.strikes + 1, reasons.MOVED_ON
         self._start_over(reason, now_ns)
-        self._doubt = reason
+        self._diffs.doubt = reason
         self._show(now_ns)
         self._listing.look(now_ns)
         self.streams.doubt(
             self.stream, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns
         )
-        self._strikes = strikes
+        self._diffs.strikes = strikes
 
     def _on_confirmed(self, now_ns: int) -> None:
         """A comparison has proven the book."""
@@ -507,41 +490,39 @@ class Supervisor(Requester):
 
     def _hear(self, now_ns: int) -> None:
         """Data came: whatever doubt there was is over."""
-        self._heard, self._heard_ns = True, now_ns
-        self._wait_for_data_ns = 0
+        self._diffs.on_data(now_ns)
         if self._refusals.on_diff(now_ns):
             self._show(now_ns)
-        if self._live:
+        if self._diffs.live:
             self._clear_of_doubt(now_ns)
 
     def _clear_of_doubt(self, now_ns: int) -> None:
-        if self._strikes:
-            self._strikes = 0
-            self._doubt = ""
+        if self._diffs.strikes:
+            self._diffs.strikes, self._diffs.doubt = 0, ""
             self._show(now_ns)
 
     # --- what users see --------------------------------------------------------------------
 
     def _show(self, now_ns: int) -> None:
         """Lay the worst of what is known over the book, or nothing."""
-        if self._down:
-            self._lay("disconnected", self._down, now_ns)
+        if self._diffs.down:
+            self._lay("disconnected", self._diffs.down, now_ns)
         elif self.is_halted:
             self._lay("halted", self._refusals.halted, now_ns)
             self._listing.on_halted(now_ns)
-        elif reason := self._doubt or self._unproven or self.late.reason:
+        elif reason := self._diffs.doubt or self.maintenance.unproven or self.late.reason:
             self._lay("stale", reason, now_ns)
         else:
             self._lay(None, "", now_ns)
 
     def _lay(self, condition: Condition | None, reason: str, now_ns: int) -> None:
-        self._router.set_condition(self.market, condition, reason, now_ns)
+        self._context.router.set_condition(self.market, condition, reason, now_ns)
         self._context.touched[self.market] = self
 
     def _explain(self, reason: str, now_ns: int) -> None:
         """Let users read why a book that waits for its snapshot still waits."""
         if self._native in _WITHOUT_SNAPSHOT and reason:
-            self._router.resync(self.market, reason, now_ns)
+            self._context.router.resync(self.market, reason, now_ns)
             self._native = Status.BUFFERING
             self._context.touched[self.market] = self
 
@@ -549,3 +530,59 @@ class Supervisor(Requester):
         self.end(ending, reason, now_ns)
         self.streams.remove(self.stream, now_ns)
         self._listing.forget(self)
+
+
+class _DiffStream:
+    """What is known of the diff stream of one market: whether it comes, and whether it is to be believed."""
+
+    def __init__(self, context: Context, market: int, book: BookReader) -> None:
+        self._context, self._market, self._book = context, market, book
+        self._has_data = False
+        """Since the subscription that counts now."""
+        self._heard_ns: int | None = None
+        self.attached: bool = False
+        """Whether a connection ever brought it."""
+        self.live: bool = False
+        """Whether its subscription was acknowledged, or data came."""
+        self.live_ns: int = 0
+        self.awaited_until_ns: int = 0
+        """Data is awaited so long before a snapshot is asked."""
+        self.strikes: int = 0
+        """How often in a row it brought nothing although it should have."""
+        self.down: str = ""
+        """Why it does not come; empty while it does."""
+        self.doubt: str = ""
+        """Why it is not believed although it comes."""
+
+    @property
+    def heard_ns(self) -> int | None:
+        """When the last diff came, on whatever connection."""
+        times = [heard_ns or 0 for _, _, heard_ns in self._context.router.lines(self._market)]
+        self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
+        return self._heard_ns
+
+    def on_live(self, now_ns: int) -> None:
+        """It comes from now on; after strikes only data, or patience, makes it count."""
+        self.live, self.live_ns, self.down = True, now_ns, ""
+        if self._has_data:
+            self.strikes = 0
+        if not self.strikes:
+            self.doubt = ""
+            return
+        policy = self._context.policy
+        patience_s = min(policy.first_data_s * 2.0 ** min(self.strikes - 1, 30), policy.doubt_cap_s)
+        self.awaited_until_ns = now_ns + to_ns(patience_s)
+        self.doubt = reasons.AWAITING_DATA
+
+    def on_data(self, now_ns: int) -> None:
+        """The first diff of a subscription, or the one that confirmed the book."""
+        self._has_data, self._heard_ns, self.awaited_until_ns = True, now_ns, 0
+
+    def on_disconnected(self, reason: str) -> None:
+        """No connection brings it."""
+        self.live, self.down = False, reason or reasons.CONNECTION_GONE
+
+    def start_over(self) -> None:
+        """It will come from another subscription."""
+        self.live = self._has_data = False
+        self.awaited_until_ns = 0

@@ -1,15 +1,36 @@
-"""When to look whether a silent book still is the exchange's book, and when kept diffs are to be doubted.
+"""What one market waits for, and until when: a diff that must come, a snapshot that is young enough.
 
 Depth streams are silent when nothing changes, so silence alone proves nothing; a small snapshot does, when
-it is compared with the book (`maintenance`). Not here: what follows from it (`supervisor`), silence of whole
-connections (`slot`).
+it is compared with the book (`maintenance`). Each watch says when to look and what a look means. Not here:
+what follows from it (`supervisor`, `maintenance`), silence of whole connections (`slot`).
 """
 
 from __future__ import annotations
 
-from depthcache.core.policy import Policy, to_ns
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING
 
-__all__ = ["LateWatch", "SilenceWatch", "TooOldWatch", "time_to_detect_ns"]
+from depthcache.core import reasons
+from depthcache.core.commands import TellTrouble
+from depthcache.core.context import Context
+from depthcache.core.markets.snapshot_times import SnapshotClock
+from depthcache.core.policy import Policy, to_ns
+from depthcache.core.timers import Timer
+
+if TYPE_CHECKING:
+    from depthcache._native import BookReader
+
+__all__ = [
+    "Bridging",
+    "LateWatch",
+    "Lateness",
+    "OverdueWatch",
+    "Progress",
+    "SilenceWatch",
+    "TooOldWatch",
+    "time_to_detect_ns",
+]
 
 _TOO_OLD_FOR_S = 60.0
 """Twice as long as caches and nodes of the exchange were seen to lag (options, 2026-04), besides that of the
@@ -22,6 +43,15 @@ _TOLD_S, _TOLD_AFTER_NS = 5.0, 10_000_000_000
 """A book is said to be late when it was this late for this long."""
 _GRAIN_NS = 1_000_000_000
 """Looks are rounded up to whole seconds, so that a thousand quiet books share their wake-ups."""
+_MOST_BRIDGING_WAITS = 6
+"""So often the diff that confirms a snapshot is waited for again where nothing tells the order in time."""
+_LONGEST_WAIT = 5
+"""So many times the patience for one diff may be between two of them while a snapshot that is ahead is
+waited for."""
+_MOST_WAITS = 30
+"""So often it is waited for where times are not known."""
+_PASSED_US = 5_000_000
+"""Diffs this much younger than a snapshot hold all that it shows."""
 _ANSWERED_S = 15.0
 """How long the comparison of a silent book may take, with its turn in the line of requests."""
 
@@ -89,13 +119,19 @@ class TooOldWatch:
 
     tries: int
 
-    __slots__ = ("_doubts", "_patience_ns", "_since_ns", "tries")
+    __slots__ = ("_book_ns", "_doubts", "_patience_ns", "_since_ns", "tries")
 
     def __init__(self, lag_s: float) -> None:
         """`lag_s`: how old snapshots of the venue may be."""
         self._patience_ns = to_ns(_TOO_OLD_FOR_S + 2 * lag_s)
-        self._since_ns = 0
+        self._since_ns = self._book_ns = 0
         self._doubts = self.tries = 0
+
+    def on_book(self, updated_ns: int) -> None:
+        """When the book's last diff came: one that came since the last snapshot ends what was counted."""
+        if updated_ns != self._book_ns:
+            self._doubts = self.tries = 0
+            self._book_ns = updated_ns
 
     def on_fitting(self) -> None:
         """A snapshot was young enough."""
@@ -158,3 +194,137 @@ class LateWatch:
         """Diffs are late no longer."""
         self._mark = self._since_ns = None
         self._told = False
+
+
+class Lateness:
+    """How late the diffs of one market are: said once, and beyond the policy's `late_s` the book is stale.
+
+    It is no reason for a new snapshot: that would only be further ahead of them.
+    """
+
+    reason: str
+    """Why the book is stale; empty where it is not."""
+
+    def __init__(
+        self, context: Context, market: int, clock: SnapshotClock, *, on_change: Callable[[int], None]
+    ) -> None:
+        """`on_change(now)`: the reason is another."""
+        self._context, self._market, self._clock = context, market, clock
+        self._on_change = on_change
+        self._watch = LateWatch()
+        self._proven_ns = 0
+        self.reason = ""
+
+    def on_proven(self, now_ns: int) -> None:
+        """A comparison has proven the book."""
+        self._proven_ns = now_ns
+
+    def on_late(self, late_s: float, received_ns: int, now_ns: int) -> None:
+        """The newest diff was late when it came at `received_ns`. Told every second as long as it is so."""
+        if received_ns <= self._proven_ns:
+            self.on_in_time(now_ns)  # the book was compared since: it is right whatever that diff was
+        elif self._watch.believes(late_s, received_ns):
+            self._clock.late_ns = to_ns(late_s)
+            if self._watch.is_to_be_told(late_s, received_ns):
+                self._context.commands.append(TellTrouble(self._market, "late", reasons.late(late_s)))
+            most_s = self._context.policy.late_s
+            self._say(reasons.late_beyond(most_s) if late_s > most_s else "", now_ns)
+
+    def on_in_time(self, now_ns: int) -> None:
+        """Diffs are late no longer."""
+        self._watch.end()
+        self._clock.late_ns = 0
+        self._say("", now_ns)
+
+    def _say(self, reason: str, now_ns: int) -> None:
+        if reason != self.reason:
+            self.reason = reason
+            self._on_change(now_ns)
+
+
+class Bridging:
+    """How long the diff that confirms a snapshot is waited for: on, as long as older ones come."""
+
+    def __init__(self, context: Context, market: int, book: BookReader) -> None:
+        self._context, self._market, self._book = context, market, book
+        self._waits = self._stale = 0
+
+    def begin(self, now_ns: int) -> None:
+        """The snapshot is installed."""
+        self._waits = 0
+        self._wait(now_ns)
+
+    def goes_on(self, now_ns: int) -> bool:
+        """No diff has confirmed it: whether that is to be waited for again, because it is on its way."""
+        heard = self._context.router.heard(self._market)
+        is_backlog = heard is not None and heard[0] > now_ns - to_ns(self._context.policy.bridging_s)
+        may_be = self._book.counters["stale"] > self._stale and self._waits < _MOST_BRIDGING_WAITS
+        if is_backlog or may_be:
+            self._waits += 1
+            self._wait(now_ns)
+        return is_backlog or may_be
+
+    def _wait(self, now_ns: int) -> None:
+        self._stale = self._book.counters["stale"]
+        due_ns = now_ns + to_ns(self._context.policy.bridging_s)
+        self._context.deadlines.set(Timer.BRIDGING, self._market, due_ns)
+
+
+class Progress(Enum):
+    """What became of the diff that a snapshot waits for."""
+
+    AWAITED = "awaited"  # data flows, only later than responses do: it is waited for again
+    PASSED = "passed"  #   diffs of the snapshot's time are in the book: the snapshot's id is absurd
+    MISSING = "missing"  # nothing flows
+
+
+class OverdueWatch:
+    """A snapshot is ahead of its book: how long the diff that reaches it may take."""
+
+    def __init__(self, context: Context, market: int, book: BookReader, clock: SnapshotClock) -> None:
+        self._context, self._market, self._book, self._clock = context, market, book, clock
+        self._made_us: tuple[int, int] | None = None
+        self._waits = self._stale = 0
+
+    def begin(self, made_us: tuple[int, int] | None, now_ns: int) -> None:
+        """A snapshot is ahead that was made between these times; None where they are not known."""
+        self._made_us, self._waits = made_us, 0
+        self._wait(now_ns)
+
+    def end(self) -> None:
+        """No snapshot is ahead any more."""
+        self._context.deadlines.clear(self._market, Timer.OVERDUE)
+
+    def look(self, sent_ns: int | None, now_ns: int) -> Progress:
+        """OVERDUE is due for a snapshot whose request left at `sent_ns`."""
+        heard_ns, event_us = self._context.router.heard(self._market) or (0, None)
+        flows = heard_ns >= max(sent_ns or 0, now_ns - _LONGEST_WAIT * self._patience_ns)
+        if not flows and self._book.counters["stale"] <= self._stale:
+            return Progress.MISSING
+        if self._is_passed(event_us):
+            return Progress.PASSED
+        self._waits += 1
+        self._wait(now_ns)
+        return Progress.AWAITED
+
+    def waits_once_more(self, now_ns: int) -> bool:
+        """The snapshot was merged, which is told as a cause, or dropped: wait for that word, once."""
+        if self._waits > _LONGEST_WAIT:
+            return False
+        self._waits = _LONGEST_WAIT + 1
+        self._wait(now_ns)
+        return True
+
+    @property
+    def _patience_ns(self) -> int:
+        return to_ns(self._context.policy.overdue_s) + self._clock.late_ns
+
+    def _wait(self, now_ns: int) -> None:
+        self._stale = self._book.counters["stale"]
+        self._context.deadlines.set(Timer.OVERDUE, self._market, now_ns + self._patience_ns)
+
+    def _is_passed(self, event_us: int | None) -> bool:
+        """Whether diffs have come that were made clearly after the snapshot which is waited for."""
+        if event_us is None or self._made_us is None:
+            return self._waits >= _MOST_WAITS
+        return event_us > self._made_us[1] + _PASSED_US

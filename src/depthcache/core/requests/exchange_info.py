@@ -41,8 +41,6 @@ _WHOLE_APART_S = 1.0
 """How long after a list the whole one may be asked: many unknown symbols must not ask for one each."""
 _DOUBT_S = 10.0
 """How often the list is asked while responses of the exchange speak against a symbol."""
-_RETRY_BASE_S, _RETRY_CAP_S = 0.5, 30.0
-"""Pause before a list that somebody waits for is asked again when it did not come."""
 _MOST_NAMES = 100
 """Symbols named in one request; above that the whole list is asked."""
 _MOST_NEAR = 3
@@ -206,8 +204,7 @@ class ExchangeInfoPoller(Requester):
     def _go_on(self, now_ns: int) -> None:
         doubted = any(each.is_doubted for each in self._watchers)
         if self._failures and (doubted or self._wants_whole):
-            pause_ns = self._context.backoff_ns(self._failures - 1, _RETRY_BASE_S, _RETRY_CAP_S)
-            self._look_in(pause_ns / 1e9, now_ns)
+            self._look_in(self._context.retry_ns(self._failures - 1) / 1e9, now_ns)
         elif self._wants_whole:
             self._look_after(_WHOLE_APART_S, now_ns)
         elif self._watchers:

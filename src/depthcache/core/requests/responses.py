@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 
+from depthcache.core import reasons
 from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
 from depthcache.core.requests.retry_after import stop_seconds
 from depthcache.foreign_text import clean
@@ -96,7 +97,7 @@ def classify_response(
     action, stop_s = _action(status, code, text), None
     if status == _OK:
         told_s = None
-        shown = f"malformed snapshot: {shown}" if action is ResponseAction.RETRY else shown
+        shown = reasons.malformed_snapshot(shown) if action is ResponseAction.RETRY else shown
     if told_s is not None or action is ResponseAction.STOP:
         action, stop_s = (
             ResponseAction.STOP,

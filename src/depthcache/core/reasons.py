@@ -1,0 +1,198 @@
+"""Why a book or a connection is as it is, in the words that users read: every reason that the core gives.
+
+Constants where nothing varies, named functions where something does. Not here: reasons that the book gives
+(`reference.reasons`, which the native engine repeats), log lines (`logs`), what is wrong with arguments.
+"""
+
+from __future__ import annotations
+
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
+
+__all__ = [
+    "ANSWER_NEVER_REPORTED",
+    "ASKED_BEFORE_PAUSE",
+    "AWAITING_DATA",
+    "CLIENT_CLOSED",
+    "CONNECTION_GONE",
+    "CONNECTION_NEW",
+    "MOVED_ON",
+    "NOT_COMPARABLE",
+    "NOT_CONFIRMED",
+    "NOT_OPENED",
+    "NO_SUCH_MARKET",
+    "OWN_MISTAKE_WITH_BOOK",
+    "OWN_MISTAKE_WITH_CONNECTION",
+    "REMOVED",
+    "SNAPSHOT_TOO_OLD",
+    "STREAM_MOVES",
+    "TOO_MANY_CONTROL_MESSAGES",
+    "answer_read_late",
+    "connection_closed",
+    "connection_silent",
+    "connection_without_data",
+    "crossed_for",
+    "ended",
+    "halted",
+    "late",
+    "late_beyond",
+    "list_awaited",
+    "listed_again",
+    "malformed_snapshot",
+    "not_listed",
+    "not_trading",
+    "prices_differed",
+    "refused_for_audit",
+    "requests_stopped",
+    "snapshot_failed",
+    "snapshot_not_taken",
+    "snapshot_refused",
+    "stream_refused",
+    "unknown_symbol",
+]
+
+# --- the book ------------------------------------------------------------------------------
+
+REMOVED = "removed by the application"
+CLIENT_CLOSED = "the client was closed"
+NO_SUCH_MARKET = "no market has this number"
+OWN_MISTAKE_WITH_BOOK = "this client made a mistake with the book"
+AWAITING_DATA = "subscribed again; it brought nothing before, so data is awaited"
+MOVED_ON = "the exchange's book moved on, and no diff came"
+NOT_COMPARABLE = "no diff comes, and comparing the book fails"
+NOT_CONFIRMED = "no diff confirmed the snapshot"
+
+
+def crossed_for(seconds: float) -> str:
+    """Best prices touch or cross for too long."""
+    return f"crossed for {seconds:g} s"
+
+
+def late(late_s: float) -> str:
+    """Diffs arrive late."""
+    return f"its diffs arrive {late_s:.1f} s late"
+
+
+def late_beyond(most_s: float) -> str:
+    """Diffs arrive later than the book may be."""
+    return f"its diffs arrive more than {most_s:g} s late"
+
+
+def prices_differed(wrong: int, checked: int, update_id: int) -> str:
+    """A comparison found wrong prices."""
+    return f"{wrong} of {checked} prices differed from the exchange's at update id {update_id}"
+
+
+# --- snapshots -----------------------------------------------------------------------------
+
+SNAPSHOT_TOO_OLD = "the snapshot is older than the kept diffs; a younger one is asked"
+ANSWER_NEVER_REPORTED = "the network never reported an answer"
+ASKED_BEFORE_PAUSE = "it was asked before the machine or this process paused"
+
+
+def answer_read_late(after_s: float) -> str:
+    """An answer tells of the past."""
+    return f"its response was read {after_s:.0f} s after it was asked"
+
+
+def malformed_snapshot(what: str) -> str:
+    """A body is no snapshot."""
+    return f"malformed snapshot: {what}"
+
+
+def requests_stopped(reason: str) -> str:
+    """The whole budget stands."""
+    return f"requests are stopped: {reason}"
+
+
+def snapshot_failed(reason: str) -> str:
+    """A request failed."""
+    return f"the snapshot failed and is asked again: {reason}"
+
+
+def snapshot_refused(reason: str) -> str:
+    """The exchange refused a snapshot because the symbol does not trade."""
+    return f"the snapshot is refused and asked again: {reason}"
+
+
+def refused_for_audit(reason: str) -> str:
+    """The exchange refused the snapshot of an audit."""
+    return f"the exchange refused the snapshot: {reason}"
+
+
+def snapshot_not_taken(error: MalformedSnapshot | SymbolMismatch) -> str:
+    """The book refused a snapshot."""
+    if isinstance(error, SymbolMismatch):
+        return f"the snapshot is of {error.received}"
+    return malformed_snapshot(error.what)
+
+
+# --- the symbol ----------------------------------------------------------------------------
+
+
+def list_awaited(reason: str) -> str:
+    """A snapshot was refused as if the symbol did not exist."""
+    return f"the exchange's list of symbols is awaited: {reason}"
+
+
+def listed_again(reason: str) -> str:
+    """The list has the symbol whose snapshot was refused."""
+    return f"it is listed, and its snapshot is asked again: {reason}"
+
+
+def not_trading(reason: str) -> str:
+    """A snapshot was refused because the symbol does not trade."""
+    return f"the exchange says that it does not trade: {reason}"
+
+
+def halted(status: str) -> str:
+    """The list says that the symbol does not trade."""
+    return f"the exchange says {status}"
+
+
+def ended(status: str) -> str:
+    """The list says that the symbol ended."""
+    return f"the exchange ended it: its status is {status}"
+
+
+def unknown_symbol(refused: str) -> str:
+    """Neither snapshots nor the list know a symbol that never lived."""
+    return f"the exchange does not know it: {refused}"
+
+
+def not_listed(refused: str) -> str:
+    """A symbol that lived is gone from the list."""
+    return "the exchange does not list it any more" + (f": {refused}" if refused else "")
+
+
+# --- connections ---------------------------------------------------------------------------
+
+CONNECTION_GONE = "the connection is gone"
+CONNECTION_NEW = "the connection is new"
+NOT_OPENED = "the connection did not open in time"
+OWN_MISTAKE_WITH_CONNECTION = "this client made a mistake with the connection"
+STREAM_MOVES = "the stream moves to another connection"
+TOO_MANY_CONTROL_MESSAGES = "more control messages than can be kept"
+
+
+def connection_closed(reason: str, *, was_open: bool, code: int | None, held_s: float | None) -> str:
+    """A connection ended, or was never made; `held_s`: so long nothing connects."""
+    said = f"the connection {'broke' if was_open else 'could not be made'}"
+    said += f": {reason}" if reason else ""
+    said += "" if held_s is None else f"; nothing connects to it for {held_s:,.0f} s"
+    return said if code is None else f"{said} (close code {code})"
+
+
+def connection_silent(method: str | None, patience_s: float) -> str:
+    """No reply to a control message came; None: nothing else either."""
+    what = "nothing arrives any more" if method is None else f"no reply to {method}"
+    return f"{what} within {patience_s:g} s"
+
+
+def connection_without_data(reason: str) -> str:
+    """No stream of a connection brings anything."""
+    return f"the connection brings no data: {reason}"
+
+
+def stream_refused(code: int | None, text: str) -> str:
+    """The exchange refused a subscription."""
+    return f"the exchange refused the stream: {text if code is None else f'code {code}: {text}'}"

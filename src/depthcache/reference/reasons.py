@@ -1,0 +1,68 @@
+"""Why a book is as it is, in the words that users read: the native engine says the very same.
+
+Constants where nothing varies, named functions where something does; a test compares each of them with the
+sources of the native engine. Not here: reasons that policy gives (`core.reasons`), what is wrong with a frame
+(`messages`).
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FROM_SNAPSHOT",
+    "LINE_LOST",
+    "NOTHING_ARRIVED",
+    "NOT_PROVEN",
+    "RESET",
+    "WAITING_FOR_BRIDGE",
+    "WAITING_FOR_SNAPSHOT",
+    "crossed",
+    "gap",
+    "malformed",
+    "proven_to",
+    "silent",
+    "whole_side",
+]
+
+# --- the book ------------------------------------------------------------------------------
+
+NOTHING_ARRIVED = "nothing has arrived yet"
+WAITING_FOR_SNAPSHOT = "waiting for a snapshot"
+WAITING_FOR_BRIDGE = "waiting for the diff that confirms the snapshot"
+FROM_SNAPSHOT = "from a snapshot, not confirmed by a diff yet"
+RESET = "the exchange's update ids began anew"
+LINE_LOST = "a gap: the connection that could have filled it is gone"
+
+
+def gap(held: int | None, follows: int | None) -> str:
+    """Updates are missing before a diff."""
+    return f"a gap: the book holds {held}, the next diff follows {follows}"
+
+
+def malformed(what: str) -> str:
+    """A frame cannot be read."""
+    return f"a malformed frame: {what}"
+
+
+def crossed(bid: str, ask: str) -> str:
+    """The best prices touch or cross."""
+    return f"best bid {bid} at or above best ask {ask}"
+
+
+def silent(seconds: int) -> str:
+    """Nothing has proven the book, and nobody judges silence."""
+    return f"no update for {seconds} s, and the event loop that judges silence stands still"
+
+
+# --- levels of a read ----------------------------------------------------------------------
+
+NOT_PROVEN = "no level of the side is proven"
+
+
+def whole_side(held: int) -> str:
+    """A side has fewer levels than were asked for."""
+    return f"the whole side is known: it has {held} levels"
+
+
+def proven_to(count: int, way: str, edge: str) -> str:
+    """Not all of the levels are proven."""
+    return f"only the best {count} levels are proven, {way} to {edge}"

@@ -6,6 +6,7 @@ import pytest
 
 from depthcache import venues
 from depthcache.errors import InvalidArgument
+from depthcache.exchange_figures import SLOWEST_STREAM_NS
 from depthcache.venues import Venue
 
 EVERY = [pytest.param(venues.venue(name), id=name) for name in venues.names()]
@@ -172,3 +173,8 @@ def test_a_list_too_long_for_a_url_asks_for_everything() -> None:
 )
 def test_others_list_everything_whatever_is_asked(name: str, url: str) -> None:
     assert venues.venue(name).exchange_info_url(["BTCUSDT"]) == url
+
+
+def test_no_venue_offers_a_slower_stream_than_the_slowest() -> None:
+    slowest_ms = max(ms for name in venues.names() for ms, _ in venues.venue(name).stream_speeds)
+    assert slowest_ms * 1_000_000 == SLOWEST_STREAM_NS

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from depthcache.exchange_figures import ARBITRATION_PATIENCE_NS
+
 __all__ = ["PATIENCE_NS", "Feed", "Feeds"]
 
-PATIENCE_NS = 1_500_000_000
-"""How long another line may take to fill a hole, as nothing else comes: streams send once a second at
-the slowest."""
+PATIENCE_NS = ARBITRATION_PATIENCE_NS
+"""How long another line may take to fill a hole, as nothing else comes."""
 
 
 @dataclass(slots=True)

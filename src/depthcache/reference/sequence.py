@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypeAlias
 
+from depthcache.exchange_figures import NODE_LAG_S
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 
 __all__ = [
@@ -62,8 +63,8 @@ RESET_AFTER_US = 5_000_000
 is sent up to 1 s after the changes in it (the slowest streams); the rest is for clocks of the exchange's
 servers that differ."""
 
-NODE_LAG_US = 30_000_000
-"""How far the book of a REST node may be behind the time it tells or answers at (options, 2026-04)."""
+NODE_LAG_US = NODE_LAG_S * 1_000_000
+"""The book of a REST node may be that far behind the time it tells."""
 
 LARGEST_PLAUSIBLE_ID = 10**15
 """Ids above it are no exchange's: USD-M, the largest, was at 1.2e13 and gained about 1e5 a second

@@ -20,13 +20,12 @@ from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
+from depthcache.exchange_figures import ARBITRATION_PATIENCE_NS
 from depthcache.venues.venue import Venue
 
 __all__ = ["ConnectionPool"]
 
 _LOOK_NS = 250_000_000
-_MARGIN_NS = 1_500_000_000
-"""A diff that the old connection brought so long after the new one was live comes over both."""
 _AGAIN_S = 60.0
 _SOON_S = 10.0
 """Connections that are announced to end as soon as they are made must not make a storm."""
@@ -185,7 +184,8 @@ class ConnectionPool:
         if heard_ns is not None:
             return joined
         _, before_ns = heard.get(old.connection or 0, (False, None))
-        quiet = before_ns is None or before_ns <= feed.live_ns + _MARGIN_NS
+        # What the old connection brought later comes over both.
+        quiet = before_ns is None or before_ns <= feed.live_ns + ARBITRATION_PATIENCE_NS
         return quiet and now_ns >= feed.live_ns + to_ns(self._context.policy.overlap_s)
 
     def _take_over(self, successor: ConnectionSlot, handover: _Handover, now_ns: int) -> None:

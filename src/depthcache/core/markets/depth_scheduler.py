@@ -12,6 +12,7 @@ from depthcache.core.markets.supervisor import Supervisor
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.scheduler import Purpose
 from depthcache.core.timers import Timer
+from depthcache.exchange_figures import SLOWEST_STREAM_NS
 
 __all__ = ["DepthScheduler"]
 
@@ -21,8 +22,8 @@ _MOST_AT_ONCE = 64
 _DUE = 1.0
 """Urgency of a book that is deep enough: after all that are not."""
 _OWNER = "depths"
-_LATE_US = 1_000_000
-"""From here on it matters how late diffs are: the slowest stream sends once a second."""
+_LATE_US = SLOWEST_STREAM_NS // 1_000
+"""From here on it matters how late diffs are."""
 
 
 class DepthScheduler:

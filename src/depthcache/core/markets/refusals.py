@@ -17,6 +17,7 @@ from depthcache.core.notices import Ending
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import Trading
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
+from depthcache.exchange_figures import NODE_LAG_S
 
 __all__ = ["Existence", "Refusals"]
 
@@ -28,9 +29,8 @@ _APART_NS = to_ns(9.5)
 """Two lists this far apart are two responses: the list is asked every 10 s while there is doubt."""
 _MOST_LISTS = 6
 """A list that never has a symbol whose book lives is no reason to ask for it every 10 s for ever."""
-_NODES_LAG_NS = to_ns(55.0)
-"""Twice as long as caches and nodes of the exchange were seen to lag (30 s, options, 2026-04), less the time
-of one list."""
+_NODES_LAG_NS = to_ns(2 * NODE_LAG_S - 5.0)
+"""Twice as long as nodes lag, less the time of one list."""
 
 
 class Refusals:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from depthcache.core.context import Context, MarketSpec
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_clock import Estimate
+from depthcache.exchange_figures import NODE_LAG_S
 from depthcache.model import SnapshotOutcome
 
 __all__ = ["SnapshotClock"]
 
 _LAG_MARGIN = 1.2
-_NODE_LAG_S = 30.0
-"""How far the book of a REST node may be behind (options, 2026-04), besides the lag of its venue."""
 
 
 class SnapshotClock:
@@ -28,7 +27,7 @@ class SnapshotClock:
     def __init__(self, context: Context, spec: MarketSpec) -> None:
         self._context, self._market = context, spec.market
         self._venue_lag_s = spec.venue.snapshot_lag_s
-        self._lag_s = _NODE_LAG_S + 2 * self._venue_lag_s
+        self._lag_s = NODE_LAG_S + 2 * self._venue_lag_s
         self._estimate: Estimate | None = None
         self._undated: tuple[int | None, int] | None = None
         self.late_ns = 0

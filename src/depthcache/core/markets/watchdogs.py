@@ -17,6 +17,7 @@ from depthcache.core.context import Context
 from depthcache.core.markets.snapshot_times import SnapshotClock
 from depthcache.core.policy import Policy, to_ns
 from depthcache.core.timers import Timer
+from depthcache.exchange_figures import NODE_LAG_S
 
 if TYPE_CHECKING:
     from depthcache._native import BookReader
@@ -32,9 +33,8 @@ __all__ = [
     "time_to_detect_ns",
 ]
 
-_TOO_OLD_FOR_S = 60.0
-"""Twice as long as caches and nodes of the exchange were seen to lag (options, 2026-04), besides that of the
-venue."""
+_TOO_OLD_FOR_S = 2 * NODE_LAG_S
+"""Besides the lag of the venue's caches."""
 _MARK_NS, _LEAST_PROGRESS = 2_000_000_000, 0.5
 """Event times that gain less than half of the time that goes by tell no lateness: their clock stands."""
 _ANOTHER_CLOCK_S = 3_600.0

@@ -50,7 +50,7 @@ def bare(place: paced.Place) -> Iterator[Taken]:
     stream = f"{paced.SYMBOL.lower()}@depth@100ms"
     transport.open(1, f"{place.websocket}/stream?streams={stream}")
     try:
-        yield probe.take
+        yield probe.take_delays_ns
     finally:
         transport.stop(1)
         transport.join()
@@ -62,7 +62,7 @@ def native(place: paced.Place) -> Iterator[Taken]:
     probe = _native._Probe()
     native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[misc,assignment]
     with client(place, "native"):
-        yield probe.take
+        yield probe.take_delays_ns
 
 
 @contextmanager

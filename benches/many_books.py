@@ -232,22 +232,22 @@ def measure_one(contestant: str, place: paced.Place, seconds: float, burst_s: fl
     with {"bare": bare, "books": books}[contestant](place) as probe:
         start_s = time.monotonic() - begin
         time.sleep(SETTLE_S)
-        probe.take()
+        probe.take_delays_ns()
         before_s = _cpu_s()
         time.sleep(seconds)
-        spent_s, delays = _cpu_s() - before_s, sorted(probe.take())
+        spent_s, delays = _cpu_s() - before_s, sorted(probe.take_delays_ns())
         even = delays[int(0.99 * len(delays))] / 1e6
         set_rate(place, RATE * BURST)
         time.sleep(burst_s)
         set_rate(place, RATE)
-        taken, ended = len(probe.take()), time.monotonic()
-        while not (late := probe.take()) or sorted(late)[len(late) // 2] > 5e6:
+        taken, ended = len(probe.take_delays_ns()), time.monotonic()
+        while not (late := probe.take_delays_ns()) or sorted(late)[len(late) // 2] > 5e6:
             if time.monotonic() - ended > DEADLINE_S:
                 break
             time.sleep(0.05)
         drain_s = time.monotonic() - ended
         time.sleep(1.0)
-        after = sorted(probe.take())
+        after = sorted(probe.take_delays_ns())
         return {
             "start_s": start_s,
             "frames": len(delays) / seconds,

@@ -42,10 +42,10 @@ def run(*, rounds: int) -> list[Row]:
                 for reading in (False, True):
                     with Readers(book, THREADS if reading else 0) as readers:
                         time.sleep(0.2)
-                        probe.take()
+                        probe.take_delays_ns()
                         before_s = feed_s()
                         time.sleep(SECONDS)
-                        spent_s, delays = feed_s() - before_s, sorted(probe.take())
+                        spent_s, delays = feed_s() - before_s, sorted(probe.take_delays_ns())
                     if not delays:
                         raise AssertionError("no frame arrived: nothing can be said of the feed")
                     costs[reading].append(spent_s / len(delays) * 1e6)

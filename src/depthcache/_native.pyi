@@ -15,6 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
+from depthcache.engine import Condition, Continuity, Mode, OnStale
+from depthcache.events import (
+    DelayHistogram,
+    Event,
+    FeedInfo,
+    FlightFrame,
+    FlightSnapshot,
+    HeardDiff,
+    LateMarket,
+    RefreshResult,
+    ShallowMarket,
+    TappedLines,
+    Traffic,
+    TransportEvent,
+    UpdateTimes,
+    WatchTick,
+)
 from depthcache.model import (
     Best,
     BookArrays,
@@ -47,18 +64,12 @@ __all__ = [
     "Book",
     "BookReader",
     "Columns",
-    "ControlMessage",
     "FlightLog",
     "Follower",
-    "FollowerReady",
     "FrozenBook",
-    "MarketChange",
     "Router",
     "Side",
-    "StrayFrame",
-    "StreamFrame",
     "Transport",
-    "TransportEvent",
     "Update",
     "_Probe",
     "_columns_alive",
@@ -70,17 +81,6 @@ __all__ = [
     "_restored_update",
     "now_ns",
 ]
-
-Continuity: TypeAlias = Literal["contiguous", "chained"]
-"""How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
-`chained` (`pu == previous u`: USD-M, COIN-M, options)."""
-
-Mode: TypeAlias = Literal["every", "latest", "interval", "best", "levels", "status"]
-"""When a follower is told of a book; the values of `depthcache.FollowMode`."""
-
-OnStale: TypeAlias = Literal["raise", "serve", "wait"]
-
-Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
 
 Price: TypeAlias = float | Decimal
 """A price that users give: a float counts as the shortest text that means it, as `repr` writes it."""
@@ -187,7 +187,7 @@ class BookReader(Generic[N_co]):
         Seconds of the clock `depthcache.now_ns`; None before one. A quiet live book is compared every 45 s.
         """
     @property
-    def _times(self) -> tuple[int | None, int | None]:
+    def _times(self) -> UpdateTimes:
         """`event_time_us` and `updated_ns` of one update."""
     @property
     def best(self) -> Best[N_co]:
@@ -535,128 +535,12 @@ class Columns:
         """One batch."""
 
 @final
-class MarketChange:
-    """What happened to a market since the last `take_events`, coalesced; look at `status` first.
-
-    `causes` are words of: first_data, synced, confirmed, gap, reset, crossed, uncrossed,
-    malformed, buffer_dropped, refreshed, doubted, proven.
-    """
-
-    __match_args__ = ("market", "causes", "status", "reason", "at_ns")
-    def __new__(
-        cls, *, market: int, causes: frozenset[str], status: Status, reason: str, at_ns: int
-    ) -> Self: ...
-    @property
-    def market(self) -> int: ...
-    @property
-    def causes(self) -> frozenset[str]: ...
-    @property
-    def status(self) -> Status:
-        """The native state now: empty, buffering, bridging, synced or crossed."""
-    @property
-    def reason(self) -> str: ...
-    @property
-    def at_ns(self) -> int:
-        """When the last of the causes was received."""
-
-@final
-class ControlMessage:
-    """A frame that is not market data: a reply, an error, `serverShutdown`."""
-
-    __match_args__ = ("connection", "payload", "at_ns")
-    def __new__(cls, *, connection: int, payload: bytes, at_ns: int) -> Self: ...
-    @property
-    def connection(self) -> int: ...
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def at_ns(self) -> int: ...
-
-@final
-class StrayFrame:
-    """A frame that no market takes. `what`: `unknown_stream`, `malformed` or `overflow`.
-
-    `overflow` means that the ring of control messages was full: the connection must be closed.
-    Strays of one kind, connection and stream are counted together, not kept.
-    """
-
-    __match_args__ = ("connection", "what", "detail", "count", "at_ns")
-    def __new__(cls, *, connection: int, what: str, detail: str, count: int, at_ns: int) -> Self: ...
-    @property
-    def connection(self) -> int: ...
-    @property
-    def what(self) -> str: ...
-    @property
-    def detail(self) -> str:
-        """The stream name, or what is wrong and the first bytes."""
-    @property
-    def count(self) -> int: ...
-    @property
-    def at_ns(self) -> int: ...
-
-@final
-class StreamFrame:
-    """The newest frame of a stream that somebody listens to (`Router.listen`), wrapper and all.
-
-    One for each connection and stream between two `take_events`; `skipped` older ones are gone.
-    """
-
-    __match_args__ = ("connection", "stream", "frame", "skipped", "at_ns")
-    def __new__(cls, *, connection: int, stream: str, frame: bytes, skipped: int, at_ns: int) -> Self: ...
-    @property
-    def connection(self) -> int: ...
-    @property
-    def stream(self) -> str: ...
-    @property
-    def frame(self) -> bytes: ...
-    @property
-    def skipped(self) -> int: ...
-    @property
-    def at_ns(self) -> int: ...
-
-@final
-class FollowerReady:
-    """A follower has something for its consumer; not told again before `Follower.take` gave None."""
-
-    __match_args__ = ("follower",)
-    def __new__(cls, *, follower: int) -> Self: ...
-    @property
-    def follower(self) -> int: ...
-
-Event: TypeAlias = MarketChange | ControlMessage | StreamFrame | StrayFrame | FollowerReady
-
-@final
-class TransportEvent:
-    """What happened to a connection of a `Transport`."""
-
-    @property
-    def kind(self) -> Literal["open", "alive", "closed", "resumed", "stopped"]:
-        """`alive`: a ping of this side was answered; `stopped` is the last event of a transport."""
-    @property
-    def connection(self) -> int: ...
-    @property
-    def code(self) -> int | None:
-        """The WebSocket close code, where there was one."""
-    @property
-    def reason(self) -> str:
-        """Why the connection ended, in words: one line of at most 300 characters that all print."""
-    @property
-    def status(self) -> int | None:
-        """The status of an HTTP response that refused the handshake."""
-    @property
-    def retry_after(self) -> str | None:
-        """Its header `Retry-After`, as it came."""
-    @property
-    def date(self) -> str | None:
-        """Its header `Date`, as it came."""
-
-@final
 class _Probe:
     """Only for benchmarks: how late the frames of a `Transport` are, by their event time (monotonic µs)."""
 
     def __new__(cls) -> Self: ...
-    def take(self) -> list[int]:
-        """The delay of every frame since the last call, in nanoseconds."""
+    def take_delays_ns(self) -> list[int]:
+        """The delay of every frame since the last call."""
 
 @final
 class Transport:
@@ -713,12 +597,11 @@ class FlightLog:
     """What the flight recorder of a market holds, and the book at the same moment."""
 
     @property
-    def frames(self) -> list[tuple[int, bytes]]:
-        """The newest frames, each with `received_ns`."""
+    def frames(self) -> list[FlightFrame]:
+        """The newest frames, oldest first."""
     @property
-    def snapshot(self) -> tuple[int, int, int | None, bytes] | None:
-        """The last snapshot: behind how many of the frames, when, its limit and its bytes; None once a
-        frame behind it was let go."""
+    def snapshot(self) -> FlightSnapshot | None:
+        """The last snapshot; None once a frame behind it was let go."""
     @property
     def book(self) -> FrozenBook: ...
 
@@ -756,12 +639,10 @@ class Router:
         """Frames of this stream, which no market takes, come as `StreamFrame`, the newest each time."""
     def unroute(self, connection: int, stream: str) -> None:
         """Neither to a market nor to who listens any more."""
-    def lines(self, market: int) -> list[tuple[int, bool, int | None]]:
-        """The connections of a market: number, whether what came last continued the book (told only
-        where there are several), when a diff was heard last."""
-    def traffic(self, connection: int) -> tuple[int, int, int | None, int | None]:
-        """What came on a connection: frames, bytes, when the last data (a diff for a market, or a frame of a
-        stream that is listened to) and the last diff were received. Raises KeyError for one not open."""
+    def feeds(self, market: int) -> list[FeedInfo]:
+        """The connections of a market. Raises KeyError."""
+    def traffic(self, connection: int) -> Traffic:
+        """What came on a connection. Raises KeyError for one not open."""
     def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
         """Take one frame to its book; True when `take_events` has something to tell.
 
@@ -799,38 +680,36 @@ class Router:
         limit: int | None,
         now_ns: int,
         made_us: tuple[int, int] | None = None,
-    ) -> Literal["merged", "waiting", "too_old", "not_live"]:
-        """Roll a snapshot asked with `limit` to the live book's id, compare both, merge.
+    ) -> RefreshResult:
+        """Roll a snapshot asked with `limit` to the live book's id, compare both, merge; what was found.
 
         The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those
         of the book stay; the complete range becomes the wider of both, or, where they differed inside
-        both, the snapshot's alone. `waiting`: the snapshot is ahead and is merged (cause `refreshed`)
-        when the book reaches it. `too_old`: it is behind the book, or, where it is clearly younger, the
-        ids began anew, and the book has lost its place (cause `reset`). `made_us` as for
-        `install_snapshot`. Raises MalformedSnapshot, SymbolMismatch; the refresh is over then."""
-    def settle_refresh(self, market: int, now_ns: int) -> bool:
-        """No diff came for a snapshot that waits: False where it shows another book than this one (it
-        is dropped then); an equal book of a venue whose ids are shared is merged."""
-    def compared(self, market: int) -> tuple[int, int, int, int, int] | None:
-        """What the last refresh found: update id, prices checked, differing, missing, extra."""
+        both, the snapshot's alone. `MERGED`: done, with its comparison. `WAITING`: the snapshot is ahead
+        and is merged when the book reaches it, which a `MarketChange` tells (cause `refreshed`).
+        `TOO_OLD`: it is behind the book, or, where it is clearly younger, the ids began anew, and the
+        book has lost its place (cause `reset`). `NOT_LIVE`: there is no live book, or no refresh was
+        begun. `made_us` as for `install_snapshot`. Raises MalformedSnapshot, SymbolMismatch; the refresh
+        is over then."""
+    def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
+        """No diff came for a snapshot that waits. `MERGED`: it shows an equal book, of a venue whose ids
+        are shared. `OTHER_BOOK`: it shows another one and is dropped. `NONE_WAITING`."""
     def set_enough(self, market: int, levels: int, *, asked: int) -> None:
         """So many complete levels a side are enough while readers ask for at most `asked`; before this
         call no number is. Raises KeyError for a market that is not there."""
-    def shallow(self) -> list[tuple[int, int | None, int]]:
-        """Of every live book that has fewer complete levels than are enough, or of which readers ask for
-        more than `set_enough` was told: number, the fewest levels that a side has inside its complete range
-        (None: both sides are whole), the most levels that a reader asked for."""
+    def shallow(self) -> list[ShallowMarket]:
+        """The live books that have fewer complete levels than are enough, or of which readers ask for
+        more than `set_enough` was told."""
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's, for `delays` and `late`."""
-    def heard(self, market: int) -> tuple[int, int | None] | None:
-        """When the newest diff came that was applied, kept, or is backlog (at or before the held id, and not
-        of ids that began anew), and its event time; None before one."""
-    def late(self, most_us: int) -> list[tuple[int, int, int]]:
-        """The markets whose newest diff was more than `most_us` late when it came: number, how late in
-        microseconds, and when it came. None of those whose `set_clock_offset` was not called."""
-    def delays(self, market: int) -> tuple[list[int], int]:
-        """How late updates arrived: counts of those at most 2**i microseconds late, and the sum in
-        microseconds; nothing is counted before `set_clock_offset`."""
+    def heard(self, market: int) -> HeardDiff | None:
+        """The newest diff that was applied, kept, or is backlog (at or before the held id, and not of ids
+        that began anew); None before one."""
+    def late(self, most_us: int) -> list[LateMarket]:
+        """The markets whose newest diff was more than `most_us` late when it came; none of those whose
+        `set_clock_offset` was not called."""
+    def delays(self, market: int) -> DelayHistogram:
+        """How late updates arrived; nothing is counted before `set_clock_offset`."""
     def start_tap(self, most_bytes: int, offset_ns: int) -> None:
         """Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
         counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970."""
@@ -838,8 +717,8 @@ class Router:
         """Keep no more of them; what was not taken is gone."""
     def tap_line(self, line: bytes) -> None:
         """Put a line of the recorder's own, without its end, between the frames."""
-    def take_tapped(self) -> tuple[bytes, int]:
-        """The lines since the last call, and how many frames were lost after them."""
+    def take_tapped(self) -> TappedLines:
+        """What was kept since the last call."""
     def flight_log(self, market: int) -> FlightLog:
         """What the flight recorder of a market holds now."""
     def follow(
@@ -883,10 +762,9 @@ class Router:
         """Somebody calls `tick` several times a second from now on; the native transport does itself."""
     def stop_watch(self) -> None:
         """Nobody does any more."""
-    def tick(self) -> tuple[int, bool]:
+    def tick(self) -> WatchTick:
         """Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else
-        `judge_silence`. How many pauses there were, and whether `take_events` has something to tell. Readers
-        of live books tick themselves when nobody has for a second."""
+        `judge_silence`. Readers of live books tick themselves when nobody has for a second."""
     def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or the process paused for that time: every synced book is stale until an update that
         was made afterwards, or a snapshot, proves it."""

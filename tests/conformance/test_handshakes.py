@@ -10,17 +10,10 @@ from aiohttp import web
 
 import depthcache
 from depthcache import Policy, simulator
-from depthcache._native import TransportEvent
 from depthcache.simulator import TINY, SimulatedExchange
 from tests.support.peers import Listening, serving
 
 DATE, LATER = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:51:37 GMT"
-
-
-@pytest.fixture(autouse=True)
-def _tells_of_status(transport: str) -> None:
-    if transport == "native" and not hasattr(TransportEvent, "status"):
-        pytest.skip("this build of the native transport does not tell of a handshake's status")
 
 
 @pytest.mark.parametrize("status", [400, 403, 418, 429, 451, 503])

@@ -21,7 +21,7 @@ from depthcache import venues
 from depthcache._native import Router
 from depthcache.core.client import ClientCore
 from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
-from depthcache.core.notices import Notice
+from depthcache.core.notices import Notice, StatusChanged
 from depthcache.core.policy import Policy
 from depthcache.core.requests.budget import Budgets
 from depthcache.model import Status
@@ -432,7 +432,9 @@ class Bench:
         self.router: Any = Router() if router is None else router
         self.core = ClientCore(self.router, random=random, policy=policy or Policy(), budgets=budgets)
         self.exchange = Exchange(self)
-        self.notices: list[Notice] = []
+        self.notices: list[StatusChanged] = []
+        self.told: list[Notice] = []
+        """All notices; those of a status are in `notices` besides."""
         self.commands: list[Command] = []
         self.abandoned: set[int] = set()
         self.ids: dict[str, int] = {}
@@ -482,7 +484,9 @@ class Bench:
             if events := self.router.take_events():
                 self.core.on_events(events, self.now_ns)
             commands = self.core.take_commands()
-            self.notices += self.core.take_notices()
+            told = self.core.take_notices()
+            self.told += told
+            self.notices += [each for each in told if isinstance(each, StatusChanged)]
             if not commands and not events:
                 return
             for command in commands:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from depthcache.core.commands import TellFault
 from depthcache.core.connections.arbitration import Arbitration
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.connections.pool import ConnectionPool
@@ -21,6 +20,7 @@ from depthcache.core.markets.refusals import Refusals
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.supervisor import Supervisor
 from depthcache.core.markets.watchdogs import Bridging, Lateness, OverdueWatch, SilenceWatch
+from depthcache.core.notices import FaultCaught
 from depthcache.core.policy import Policy
 from depthcache.core.requests.exchange_clock import Clock
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller
@@ -127,7 +127,7 @@ def test_whatever_raises_the_books_come_back_and_it_is_said(
     bench.run(1.03)
     assert bench.follows("BTCUSDT")
     assert bench.follows("ETHUSDT")
-    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    faults = [each for each in bench.told if isinstance(each, FaultCaught)]
     assert len(faults) == (calls[0] >= at_call), faults
     assert all(isinstance(each.error, Planted) for each in faults)
 
@@ -169,7 +169,7 @@ def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int
     bench.run(1.03)
     assert bench.follows("BTCUSDT")
     assert bench.follows("ETHUSDT")
-    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    faults = [each for each in bench.told if isinstance(each, FaultCaught)]
     assert len(faults) == (faulty.calls >= at_call)
 
 
@@ -191,7 +191,7 @@ def test_a_handler_that_always_raises_is_tried_each_time_later_and_heals_when_it
     monkeypatch.setattr(Supervisor, "_install", raising)
     bench.run(300)
     assert bench.status("ETHUSDT") is Status.SYNCED
-    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    faults = [each for each in bench.told if isinstance(each, FaultCaught)]
     assert 10 <= len(faults) <= 30, "half a second at first, half a minute at last"
     assert len(bench.asked("BTCUSDT")) <= 31
     monkeypatch.setattr(Supervisor, "_install", real)
@@ -238,7 +238,7 @@ def test_a_look_at_a_halted_market_that_raises_is_told_once_and_looked_at_again(
     assert bench.status("BTCUSDT") is Status.HALTED
     plant(monkeypatch, ExchangeInfoPoller, "_look_at_halted", 3)
     bench.run(25)
-    faults = [each for each in bench.commands if isinstance(each, TellFault)]
+    faults = [each for each in bench.told if isinstance(each, FaultCaught)]
     assert [type(each.error) for each in faults] == [Planted]
     assert "listing binance.com" in faults[0].where
     bench.exchange.listed["BTCUSDT"] = "TRADING"

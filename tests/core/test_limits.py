@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from depthcache.core.commands import TellLimit
 from depthcache.core.context import Context, MarketSpec
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
+from depthcache.core.notices import LimitRefused
 from depthcache.core.policy import Policy
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import InvalidArgument
@@ -84,7 +84,7 @@ def test_a_refused_limit_gives_way_to_the_next_smaller_one_for_everything_that_i
     assert (ours.target.wanted, ours.target.enough) == (500, 400)
     assert told.enough[-1] == (400, 0)
     assert ours.for_audit(5000) == 5000, "nothing was said of that one"
-    assert context.commands == [TellLimit(SPOT.name, "BTCUSDT", 1000, 500, "HTTP 400")]
+    assert context.notices == [LimitRefused(SPOT.name, "BTCUSDT", 1000, 500, "HTTP 400")]
 
 
 def test_a_refused_limit_is_told_once_for_all_books_of_an_exchange() -> None:
@@ -92,7 +92,7 @@ def test_a_refused_limit_is_told_once_for_all_books_of_an_exchange() -> None:
     another = SnapshotLimits(context, MarketSpec(4, SPOT, "ETHUSDT", "ethusdt@depth@100ms", 1000))
     ours.on_refused(1000, "HTTP 400", NOW)
     another.on_refused(1000, "HTTP 400", NOW)
-    assert len(context.commands) == 1
+    assert len(context.notices) == 1
     assert another.full == 500
 
 
@@ -100,7 +100,7 @@ def test_where_the_smallest_limit_is_refused_nothing_is_left_to_ask_instead() ->
     ours, context, _ = limits(1000, venue=replace(SPOT, depth_limits=(1000,)))
     assert ours.on_refused(1000, "HTTP 400", NOW) is None
     assert ours.full == 1000, "it is asked again, later"
-    assert context.commands == []
+    assert context.notices == []
 
 
 @pytest.mark.parametrize("happens", ["on_synced", "on_compared"])

@@ -11,8 +11,7 @@ import pytest
 
 from depthcache import reference, venues
 from depthcache._native import Router
-from depthcache.core.commands import TellAudit, TellLimit
-from depthcache.core.notices import Ending, Notice
+from depthcache.core.notices import AuditDone, Ending, LimitRefused, StatusChanged
 from depthcache.core.policy import Policy
 from depthcache.model import Status
 from depthcache.venues import Venue
@@ -67,11 +66,11 @@ def audit(bench: Bench, symbol: str = "BTCUSDT", limit: int | None = None) -> No
     bench.settle()
 
 
-def audits(bench: Bench) -> list[TellAudit]:
-    return [each for each in bench.commands if isinstance(each, TellAudit)]
+def audits(bench: Bench) -> list[AuditDone]:
+    return [each for each in bench.told if isinstance(each, AuditDone)]
 
 
-def last(bench: Bench, symbol: str = "BTCUSDT") -> Notice:
+def last(bench: Bench, symbol: str = "BTCUSDT") -> StatusChanged:
     return [each for each in bench.notices if each.market == bench.ids[symbol]][-1]
 
 
@@ -551,7 +550,7 @@ def test_a_refused_limit_gives_way_to_the_next_smaller_one_and_that_is_said_once
     bench.add("BTCUSDT", "ETHUSDT", venue=venue, depth=1000)
     bench.run(120)
     assert bench.all_synced()
-    told = [command for command in bench.commands if isinstance(command, TellLimit)]
+    told = [notice for notice in bench.told if isinstance(notice, LimitRefused)]
     assert [(each.exchange, each.limit, each.instead) for each in told] == [(venue.name, 1000, 500)]
     assert str(code) in told[0].reason
     limits = [limit for _, symbol, limit in bench.exchange.requests if symbol == "BTCUSDT"]

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from depthcache.core.commands import TellFault
 from depthcache.core.connections.control_messages import read_reply
+from depthcache.core.notices import FaultCaught
 from depthcache.core.requests.bodies import UnreadableBody, listed_in, read_json, time_in
 from depthcache.core.requests.responses import classify_response, error_in
 from depthcache.model import Status
@@ -73,7 +73,7 @@ def test_a_list_that_cannot_be_read_is_asked_again_and_a_halt_is_heard(body: byt
     bench.run(60)
     assert len(asked) >= 3
     assert bench.status("BTCUSDT") is Status.HALTED
-    assert not any(isinstance(command, TellFault) for command in bench.commands)
+    assert not any(isinstance(notice, FaultCaught) for notice in bench.told)
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
@@ -88,7 +88,7 @@ def test_a_time_that_cannot_be_is_none_and_is_asked_again(body: bytes) -> None:
     assert len(asked) == 2
     assert bench.core.clock(1) is not None
     assert bench.all_synced()
-    assert not any(isinstance(command, TellFault) for command in bench.commands)
+    assert not any(isinstance(notice, FaultCaught) for notice in bench.told)
 
 
 @pytest.mark.parametrize("venue", [SPOT, FUTURES], ids=lambda venue: venue.name)

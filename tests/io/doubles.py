@@ -77,8 +77,18 @@ class ScriptedCore:
     def on_open(self, connection: int, now_ns: int) -> None:
         self._called("on_open", connection, now_ns)
 
-    def on_closed(self, connection: int, code: int | None, reason: str, now_ns: int) -> None:
-        self._called("on_closed", connection, code, reason, now_ns)
+    def on_closed(
+        self,
+        connection: int,
+        code: int | None,
+        reason: str,
+        now_ns: int,
+        *,
+        status: int | None = None,
+        retry_after: str | None = None,
+        date: str | None = None,
+    ) -> None:
+        self._called("on_closed", connection, code, reason, now_ns, status, retry_after, date)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
         self._called("on_alive", connection, now_ns)

@@ -17,6 +17,7 @@ import pytest
 
 from depthcache import InvalidArgument
 from depthcache._native import Router
+from depthcache.events import TappedLines
 from depthcache.io.recording import files, flight_dumps
 from depthcache.io.recording.recorder import Recorder
 from depthcache.recording import Break, Problems, RecordingFile, read, verify
@@ -56,7 +57,7 @@ class Tape:
         self.write(b"".join(lines))
 
     def write(self, lines: bytes) -> None:
-        self.recorder._write(lines, 0)
+        self.recorder._write(TappedLines(lines, 0))
 
     def try_again(self) -> None:
         """The pause after an error is over."""
@@ -263,7 +264,7 @@ def test_the_writing_thread_survives_whatever_it_meets(
     recorder = Recorder(tmp_path, {})
     write = recorder._write
 
-    def broken(lines: bytes, lost: int) -> None:
+    def broken(tapped: TappedLines) -> None:
         monkeypatch.setattr(recorder, "_write", write)
         raise ZeroDivisionError("planted")
 

@@ -12,6 +12,7 @@ import pytest
 
 import depthcache
 from depthcache import InvalidArgument, Status
+from depthcache.events import TappedLines
 from depthcache.io.recording import files, recorder
 from depthcache.recording import Break, Frame, Problems, Record, RecordedSnapshot, read, verify
 from depthcache.recording.lines import numbered_lines
@@ -146,7 +147,7 @@ async def test_a_count_of_lost_frames_is_written_without_any_line(
     async with connect(tmp_path) as books:
         writer = books._client._recorder
         assert writer is not None
-        writer._write(b"", 3)
+        writer._write(TappedLines(b"", 3))
         path = books.recording
     assert path is not None
     assert [line["frames"] for line in texts(path) if line.get("event") == "lost"] == [3]
@@ -165,13 +166,13 @@ async def test_an_error_of_the_disk_ends_neither_books_nor_recording(
         assert writer is not None
         monkeypatch.setattr(files.Journal, "append", full)
         with caplog.at_level(logging.ERROR, logger="depthcache"):
-            writer._write(b'{"time":1,"event":"x"}\n', 0)
+            writer._write(TappedLines(b'{"time":1,"event":"x"}\n', 0))
         assert "No space left" in caplog.text
-        writer._write(b'{"time":2,"event":"y"}\n', 0)
+        writer._write(TappedLines(b'{"time":2,"event":"y"}\n', 0))
         writer._retry_ns = 0
         exchange[0].diff("BTCUSDT", 11, 12)
         assert books["BTCUSDT"].last_update_id == 12
-        writer._write(b'{"time":3,"event":"z"}\n', 0)
+        writer._write(TappedLines(b'{"time":3,"event":"z"}\n', 0))
         second = books.recording
     assert second is not None
     assert len(files_in(tmp_path)) == 2
@@ -189,10 +190,10 @@ async def test_a_file_after_an_error_tells_whose_its_frames_are(
         writer = books._client._recorder
         assert writer is not None
         exchange[0].diff("BTCUSDT", 11, 12)
-        writer._write(*writer._router.take_tapped())  # type: ignore[union-attr]
+        writer._write(writer._router.take_tapped())  # type: ignore[union-attr]
         with monkeypatch.context() as patch:
             patch.setattr(files.Journal, "append", refuse)
-            writer._write(b'{"time":1,"event":"x"}\n', 0)
+            writer._write(TappedLines(b'{"time":1,"event":"x"}\n', 0))
         writer._retry_ns = 0
         exchange[0].diff("BTCUSDT", 13, 14)
     recording = books.recording

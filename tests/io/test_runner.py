@@ -7,10 +7,11 @@ import logging
 import pytest
 
 from depthcache import venues
-from depthcache.core.commands import CloseConnection, Fetch, OpenConnection, Send, TellFault
-from depthcache.core.notices import Notice
+from depthcache.core.commands import CloseConnection, Fetch, OpenConnection, Send
+from depthcache.core.notices import AuditDone, FaultCaught, LimitRefused, StatusChanged, TroubleFound
+from depthcache.events import Comparison
 from depthcache.io.network.interface import Closed, Failure, Response
-from depthcache.io.runner import Runner
+from depthcache.io.runner import BookNotice, Runner
 from depthcache.model import Status
 from tests.io.doubles import ScriptedCore, ScriptedNetwork, ScriptedRouter
 
@@ -22,7 +23,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.core, self.router, self.network = ScriptedCore(), ScriptedRouter(), ScriptedNetwork()
-        self.told: list[Notice] = []
+        self.told: list[BookNotice] = []
         self.runner = Runner(self.core, self.router, self.network, on_notice=self.told.append)  # type: ignore[arg-type]
 
 
@@ -31,13 +32,17 @@ def stage() -> Stage:
     return Stage()
 
 
-def notice(market: int = 1, status: Status = Status.SYNCED) -> Notice:
-    return Notice(market, status, "", 0)
+def notice(market: int = 1, status: Status = Status.SYNCED) -> StatusChanged:
+    return StatusChanged(market, status, "", 0)
+
+
+def remove(runner: Runner) -> None:
+    runner.call_core(lambda core, now_ns: core.remove(1, now_ns))
 
 
 def test_everything_that_happens_reaches_the_core_with_the_time_of_the_network(stage: Stage) -> None:
     runner = stage.runner
-    assert runner.add(SPOT, "BTCUSDT", depth=100, speed_ms=None) == 1
+    assert runner.call_core(lambda core, now_ns: core.add(SPOT, "BTCUSDT", depth=100, now_ns=now_ns)) == 1
     stage.network.clock_ns = 2_000
     runner.on_open(5)
     runner.on_alive(5)
@@ -45,7 +50,7 @@ def test_everything_that_happens_reaches_the_core_with_the_time_of_the_network(s
     runner.on_response(7, Failure("refused"))
     runner.on_closed(5, Closed(1001, "going away"))
     runner.on_wake()
-    runner.remove(1)
+    remove(runner)
     runner.close()
     assert stage.core.calls == [
         ("add", "binance.com", "BTCUSDT", 100, None, 1_000),
@@ -53,7 +58,7 @@ def test_everything_that_happens_reaches_the_core_with_the_time_of_the_network(s
         ("on_alive", 5, 2_000),
         ("on_response", 6, 200, {"a": "b"}, b"{}", 2_000),
         ("on_failure", 7, "refused", 2_000),
-        ("on_closed", 5, 1001, "going away", 2_000),
+        ("on_closed", 5, 1001, "going away", 2_000, None, None, None),
         ("on_wake", 2_000),
         ("remove", 1, 2_000),
         ("close", 2_000),
@@ -119,11 +124,11 @@ def test_the_wake_up_is_set_once_per_change_and_again_after_it_came(stage: Stage
 
 
 def test_a_listener_may_call_back_into_the_runner(stage: Stage) -> None:
-    def listen(what: Notice) -> None:
+    def listen(what: BookNotice) -> None:
         stage.told.append(what)
         if what.market == 1:
             stage.core.when["remove"] = lambda: stage.core.notices.append(notice(2, Status.CLOSED))
-            stage.runner.remove(1)
+            remove(stage.runner)
 
     stage.runner = Runner(stage.core, stage.router, stage.network, on_notice=listen)  # type: ignore[arg-type]
     stage.core.notices = [notice(1), notice(3)]
@@ -188,10 +193,10 @@ def test_a_listener_or_a_network_that_fails_stops_nobody_else(
 def test_wrong_arguments_are_the_callers_and_reach_the_caller(stage: Stage) -> None:
     stage.core.when["add"] = raise_mistake
     with pytest.raises(KeyError):
-        stage.runner.add(SPOT, "BTCUSDT", depth=100, speed_ms=None)
+        stage.runner.call_core(lambda core, now_ns: core.add(SPOT, "BTCUSDT", depth=100, now_ns=now_ns))
     stage.core.when["remove"] = raise_mistake
     with pytest.raises(KeyError):
-        stage.runner.remove(1)
+        remove(stage.runner)
 
 
 def test_expected_things_are_no_warnings(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -211,7 +216,10 @@ def test_expected_things_are_no_warnings(stage: Stage, caplog: pytest.LogCapture
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (OpenConnection(1, "wss://h"), ("on_closed", 1, None, "KeyError: 'a mistake'", 1_000)),
+        (
+            OpenConnection(1, "wss://h"),
+            ("on_closed", 1, None, "KeyError: 'a mistake'", 1_000, None, None, None),
+        ),
         (Fetch(2, "https://h", 1.0), ("on_failure", 2, "KeyError: 'a mistake'", 1_000)),
     ],
 )
@@ -237,12 +245,24 @@ def test_what_the_core_found_wrong_with_itself_is_logged_each_time(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        stage.core.commands = [TellFault("on_change of market 3", KeyError("x"))]
+        stage.core.notices = [FaultCaught("on_change of market 3", KeyError("x"))]
         stage.runner.on_alive(1)
     assert [record.getMessage() for record in caplog.records] == [
         "unexpected error in on_change of market 3; the client goes on; please report this"
     ] * 2
     assert stage.runner.unexpected == ("KeyError in on_change of market 3",)
+
+
+def test_what_concerns_a_book_is_passed_on_in_its_order_and_a_refused_limit_is_logged(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = Comparison(12, 4, 0, 0, 0)
+    told = [TroubleFound(1, "gap", "expected 12"), notice(1, Status.BUFFERING), AuditDone(1, found, "")]
+    stage.core.notices = [*told[:2], LimitRefused("binance.com", "BTCUSDT", 5_000, 1_000, "-1130"), told[2]]
+    stage.runner.on_alive(1)
+    assert stage.told == told
+    (record,) = caplog.records
+    assert "5000" in record.getMessage().replace(",", "")
 
 
 # --- a loop that is watched -------------------------------------------------------------------------

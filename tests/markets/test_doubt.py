@@ -8,6 +8,7 @@ import pytest
 
 from depthcache import BookClosed, BookNotSynced, Status
 from depthcache._native import Router, _pretend, now_ns
+from depthcache.events import RefreshOutcome
 from tests.engine import Engine, snapshot
 from tests.markets.test_router import Rig
 
@@ -75,7 +76,7 @@ def test_a_book_whose_updates_flow_or_that_was_compared_is_not_doubted(rig: Watc
         assert rig.book.status is Status.SYNCED
     assert rig.router.begin_refresh(1)
     merged = rig.router.refresh(1, snapshot(rig.last), limit=None, now_ns=620 * S)
-    assert merged == "merged"
+    assert merged.outcome is RefreshOutcome.MERGED
     rig.router.judge_silence(670 * S)
     assert rig.book.status is Status.SYNCED
 
@@ -122,10 +123,10 @@ def test_a_clock_that_is_wrong_by_hours_does_not_doubt_for_ever(rig: Watched) ->
 def test_a_comparison_proves_it_unless_it_was_asked_before(rig: Watched) -> None:
     assert rig.router.begin_refresh(1)
     rig.router.pause(SLEPT, 80 * S, 100 * S)
-    assert rig.router.refresh(1, snapshot(11), limit=None, now_ns=101 * S) == "not_live"
+    assert rig.router.refresh(1, snapshot(11), limit=None, now_ns=101 * S).outcome is RefreshOutcome.NOT_LIVE
     assert rig.book.status is Status.STALE
     assert rig.router.begin_refresh(1)
-    assert rig.router.refresh(1, snapshot(11), limit=None, now_ns=102 * S) == "merged"
+    assert rig.router.refresh(1, snapshot(11), limit=None, now_ns=102 * S).outcome is RefreshOutcome.MERGED
     assert rig.book.status is Status.SYNCED
 
 

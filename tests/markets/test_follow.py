@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from depthcache import BookClosed, BookNotSynced, Status
+from depthcache.events import FollowerReady, RefreshOutcome
 from tests.engine import Engine, sides, snapshot
 from tests.markets.test_router import Rig
 
@@ -38,7 +39,7 @@ class Followed(Rig):
 
     def ready(self) -> list[Any]:
         """The followers that the router says are ready."""
-        events = [event for event in self.router.take_events() if hasattr(event, "follower")]
+        events = [event for event in self.router.take_events() if isinstance(event, FollowerReady)]
         return [self.numbers[event.follower] for event in events]
 
     def take(self, follower: Any) -> list[Any]:
@@ -322,7 +323,7 @@ def test_lost_and_found_before_anybody_looked_is_one_fresh_item(rig: Followed) -
 def refresh(rig: Followed, bids: Texts, limit: int | None = None) -> None:
     assert rig.router.begin_refresh(1)
     body = snapshot(rig.last, bids)
-    assert rig.router.refresh(1, body, limit=limit, now_ns=rig.now_ns) == "merged"
+    assert rig.router.refresh(1, body, limit=limit, now_ns=rig.now_ns).outcome is RefreshOutcome.MERGED
 
 
 @pytest.mark.parametrize("mode", ["every", "latest"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from depthcache import MalformedSnapshot, SnapshotOutcome, Status, SymbolMismatch
+from depthcache.events import RefreshOutcome
 from tests.engine import Engine, payload, snapshot, wrapped
 
 T_US = 1_700_000_000_000_000
@@ -56,7 +57,7 @@ def test_what_nothing_orders_is_not_heard_and_leaves_the_book_in_doubt(engine: E
     feed(made, 5, T_US, S_NS)
     assert made.heard(1) is None
     made.begin_refresh(1)
-    assert made.refresh(1, snapshot(6), limit=100, now_ns=2 * S_NS) == "too_old"
+    assert made.refresh(1, snapshot(6), limit=100, now_ns=2 * S_NS).outcome is RefreshOutcome.TOO_OLD
     (change,) = made.take_events()
     assert (change.status, "reset" in change.causes) == (Status.BUFFERING, True)
     assert install(made, 4) is SnapshotOutcome.SYNCED  # the diff that was in doubt follows it
@@ -84,7 +85,10 @@ def test_a_lower_id_of_a_clearly_younger_snapshot_takes_the_book_out_of_sync(
     feed(made, 11, T_US, S_NS)  # a second late: by its receipt it may be as old as that
     made.begin_refresh(1)
     made_us = (T_US + 1_000_000 + int(seconds * 1e6), T_US + 60_000_000)
-    assert made.refresh(1, snapshot(3), limit=100, now_ns=60 * S_NS, made_us=made_us) == "too_old"
+    assert (
+        made.refresh(1, snapshot(3), limit=100, now_ns=60 * S_NS, made_us=made_us).outcome
+        is RefreshOutcome.TOO_OLD
+    )
     assert made.reader(1).status is status
 
 
@@ -121,7 +125,7 @@ def test_a_live_book_stays_as_it_is_where_a_snapshot_is_refused(
     with pytest.raises(error):
         made.refresh(1, body, limit=100, now_ns=2 * S_NS)
     assert made.reader(1).status is Status.SYNCED
-    assert made.refresh(1, snapshot(10), limit=100, now_ns=3 * S_NS) == "not_live"
+    assert made.refresh(1, snapshot(10), limit=100, now_ns=3 * S_NS).outcome is RefreshOutcome.NOT_LIVE
 
 
 SIX = [(f"{99 - step}", "1") for step in range(6)], [(f"{101 + step}", "1") for step in range(6)]
@@ -134,7 +138,7 @@ def ahead(engine: Engine, proven: int, bids: list[tuple[str, str]]) -> Any:
     held = snapshot(10, SIX[0][:proven], SIX[1])
     made.install_snapshot(1, held, limit=proven, live=True, now_ns=0)
     made.begin_refresh(1)
-    assert made.refresh(1, snapshot(25, bids, SIX[1]), limit=6, now_ns=S_NS) == "waiting"
+    assert made.refresh(1, snapshot(25, bids, SIX[1]), limit=6, now_ns=S_NS).outcome is RefreshOutcome.WAITING
     return made
 
 
@@ -154,8 +158,9 @@ def test_a_book_is_proven_at_another_id_only_by_enough_of_its_levels(
     engine: Engine, proven: int, bids: list[tuple[str, str]], same: bool
 ) -> None:
     made = ahead(engine, proven, bids)
-    assert made.settle_refresh(1, 2 * S_NS) is same
-    assert (made.compared(1) is not None) is same
+    outcome, comparison = made.settle_refresh(1, 2 * S_NS)
+    assert outcome is (RefreshOutcome.MERGED if same else RefreshOutcome.OTHER_BOOK)
+    assert (comparison is not None) is same
     assert made.reader(1).last_update_id == 10
 
 
@@ -169,7 +174,6 @@ def test_a_book_without_a_proven_level_is_not_proven_by_a_snapshot_of_another_id
     made.feed(7, wrapped(gone, STREAM), S_NS)
     made.begin_refresh(1)
     body = snapshot(25, [("95", "1")], [("105", "1")])
-    assert made.refresh(1, body, limit=1, now_ns=2 * S_NS) == "waiting"
-    assert not made.settle_refresh(1, 3 * S_NS)
+    assert made.refresh(1, body, limit=1, now_ns=2 * S_NS).outcome is RefreshOutcome.WAITING
+    assert made.settle_refresh(1, 3 * S_NS) == (RefreshOutcome.OTHER_BOOK, None)
     assert made.reader(1).last_update_id == 12
-    assert made.compared(1) is None

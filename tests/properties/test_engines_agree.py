@@ -6,6 +6,7 @@ After every step they must say the same: outcomes, errors, events, states, level
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from depthcache import DepthCacheError
+from depthcache.events import Event, MarketChange, StrayFrame
 from depthcache.reference import market as reference_market
 from depthcache.reference.sequence import SequenceCheck, check_sequence
 from tests.engine import Engine, diff, encode, facts, load, payload, sides, snapshot, wrapped
@@ -31,13 +33,6 @@ QUANTITIES = ["0", "0.0", "0.000", "1", "2.5", "2.50", "1000000.00000001", "9223
 
 SHARED_FACTS = ("expected", "received", "exchange", "symbol", "status", "since_ns")
 MALFORMED = "a malformed frame"
-FIELDS = {
-    "MarketChange": ("market", "causes", "status", "reason", "at_ns"),
-    "ControlMessage": ("connection", "payload", "at_ns"),
-    "StreamFrame": ("connection", "stream", "frame", "skipped", "at_ns"),
-    "StrayFrame": ("connection", "what", "detail", "count", "at_ns"),
-    "FollowerReady": ("follower",),
-}
 
 levels = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(QUANTITIES)), max_size=6)
 small = st.integers(0, 6)
@@ -59,16 +54,17 @@ def levels_of(book: Any) -> Any:
     return says(lambda: sides(book)), says(lambda: book.best), says(lambda: book.bids[:3].complete)
 
 
-def told(events: list[Any]) -> list[Any]:
+def told(events: list[Event]) -> list[Event]:
     """Events as values; what is malformed is worded differently."""
     shown = []
     for event in events:
-        fields = {name: getattr(event, name) for name in FIELDS[type(event).__name__]}
-        if fields.get("what") == "malformed":
-            fields.pop("detail")
-        if fields.get("reason", "").startswith(MALFORMED):
-            fields["reason"] = MALFORMED
-        shown.append((type(event).__name__, fields))
+        match event:
+            case StrayFrame(what="malformed"):
+                shown.append(replace(event, detail=""))
+            case MarketChange() if event.reason.startswith(MALFORMED):
+                shown.append(replace(event, reason=MALFORMED))
+            case _:
+                shown.append(event)
     return shown
 
 
@@ -136,10 +132,10 @@ class Machine(RuleBasedStateMachine):
         assert one == other
 
     def facts_of_router(self, router: Any) -> Any:
-        lines, traffic = router.lines(1), [router.traffic(number) for number in self.carriers]
-        covered = [(number, covered) for number, covered, _ in router.shallow()]
+        lines, traffic = router.feeds(1), [router.traffic(number) for number in self.carriers]
+        covered = [(shallow.market, shallow.covered_levels) for shallow in router.shallow()]
         # With a single line nobody asks whether it is joined.
-        return lines if len(lines) > 1 else len(lines), traffic, covered, router.compared(1)
+        return lines if len(lines) > 1 else len(lines), traffic, covered
 
     @precondition(lambda self: len(self.followers) < 4)
     @rule(

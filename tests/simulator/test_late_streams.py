@@ -11,7 +11,6 @@ import pytest
 
 from depthcache import Policy, Status, reference
 from depthcache._native import Router
-from depthcache.core.commands import TellTrouble
 from depthcache.simulator import TINY, Pair, SimulatedExchange
 from depthcache.simulator.interface import HttpResponse
 
@@ -32,8 +31,7 @@ class Watched(Pair):
         self, exchange: SimulatedExchange, place: tuple[str, str], engine: str, **options: Any
     ) -> None:
         super().__init__(exchange, router=ENGINES[engine](), **options)
-        self.place, self.said, self.troubles = place, [], []
-        self._runner._on_trouble = self.troubles.append
+        self.place, self.said = place, []
         self.book = self.add(*place)
         self.on_step = self._look
 
@@ -77,9 +75,9 @@ def test_a_late_stream_is_followed_from_the_first_snapshot(
     assert book.counters["applied"] > 50
     assert pair.said == ["empty", "synced"]
     number = pair._number(*place)
-    (_, late_us, _) = next(each for each in pair._router.late(1_000_000) if each[0] == number)
+    late_us = next(each.late_us for each in pair._router.late(1_000_000) if each.market == number)
     assert seconds - 0.2 < late_us / 1e6 < seconds + 0.5
-    told = [each for each in pair.troubles if isinstance(each, TellTrouble) and each.cause == "late"]
+    told = [each for each in pair.troubles if each.cause == "late"]
     assert [each.market for each in told].count(number) == 1
     assert f"arrive {seconds:.0f}" in told[-1].reason
 

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from depthcache._native import ControlMessage, Router, StrayFrame
+from depthcache._native import Router
+from depthcache.events import ControlMessage, StrayFrame
 from depthcache.io.network.aiohttp import AiohttpNetwork
 from depthcache.io.network.interface import Closed, Failure, Response
 from depthcache.io.network.native import NativeNetwork

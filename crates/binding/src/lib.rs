@@ -30,8 +30,6 @@ mod _native {
     #[pymodule_export]
     use crate::columns::{_columns_alive, _restored_columns, Columns};
     #[pymodule_export]
-    use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
-    #[pymodule_export]
     use crate::follow::{_restored_update, Follower, Update};
     #[pymodule_export]
     use crate::frozen::{_restored_book, FrozenBook};
@@ -44,7 +42,7 @@ mod _native {
     #[pymodule_export]
     use crate::side::Side;
     #[pymodule_export]
-    use crate::transport::{_Probe, _pretend, Transport, TransportEvent, now_ns};
+    use crate::transport::{_Probe, _pretend, Transport, now_ns};
 
     #[pymodule_export]
     use crate::fork::_on_fork;

@@ -11,6 +11,7 @@ use crate::analytics::{self, Writer};
 use crate::arguments;
 use crate::columns::{self, Columns};
 use crate::errors;
+use crate::events;
 use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
@@ -123,9 +124,11 @@ impl BookReader {
 
     /// Event time and receipt of the same update.
     #[getter]
-    fn _times(&self, py: Python<'_>) -> (Option<i64>, Option<i64>) {
-        self.source
-            .look(py, |book| (book.event_time_us(), book.updated_ns()))
+    fn _times<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let times = self
+            .source
+            .look(py, |book| (book.event_time_us(), book.updated_ns()));
+        events::classes(py)?.update_times(py, times)
     }
 
     #[getter]

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use depthcache_book::events::Event;
-use depthcache_book::market::arbitration::Feed;
 use depthcache_book::market::sequence::SnapshotTime;
 use depthcache_book::recording::tap::Tap;
 use depthcache_book::router::{
@@ -13,27 +11,20 @@ use depthcache_book::status::Condition;
 use depthcache_transport::Moment;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFrozenSet, PyList, PyString};
+use pyo3::types::PyList;
 
-use crate::events::{ControlMessage, FollowerReady, MarketChange, StrayFrame, StreamFrame};
 use crate::follow::{Follower, follow_spec};
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
 use crate::offline::parse_rules;
-use crate::values::{classes, word};
-use crate::{errors, input};
-
-/// Frames, bytes, when the last frame and the last diff were received.
-type TrafficRow = (u64, u64, Option<i64>, Option<i64>);
-
-/// Update id, checked, differing, missing, extra.
-type ComparisonRow = (i64, u64, u64, u64, u64);
+use crate::values::classes;
+use crate::{errors, events, input};
 
 /// What the flight recorder of a market holds.
 #[pyclass(frozen, get_all, module = "depthcache._native")]
 pub struct FlightLog {
-    frames: Vec<(i64, Py<PyBytes>)>,
-    snapshot: Option<(usize, i64, Option<usize>, Py<PyBytes>)>,
+    frames: Py<PyList>,
+    snapshot: Option<Py<PyAny>>,
     book: Py<FrozenBook>,
 }
 
@@ -120,12 +111,8 @@ impl Router {
     }
 
     fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let events = self.inner.take_events();
-        let found: PyResult<Vec<_>> = events
-            .into_iter()
-            .map(|event| to_python(py, event))
-            .collect();
-        PyList::new(py, found?)
+        let made = events::classes(py)?;
+        listed(py, self.inner.take_events(), |event| made.event(py, event))
     }
 
     #[pyo3(signature = (market, body, *, limit, live, now_ns, made_us = None))]
@@ -170,40 +157,33 @@ impl Router {
         limit: Option<usize>,
         now_ns: i64,
         made_us: Option<(i64, i64)>,
-    ) -> PyResult<Bound<'py, PyString>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let bytes = input::bytes(body, "body")?;
         match py.detach(|| {
             self.inner
                 .refresh(market, &bytes, limit, now_ns, snapshot_time(made_us))
         }) {
-            Ok(outcome) => Ok(word(py, outcome.as_str())),
+            Ok(outcome) => events::classes(py)?.refresh_result(py, outcome),
             Err(why) => Err(errors::router(py, &why, &bytes)),
         }
     }
 
     /// No diff came for a snapshot that waits.
-    fn settle_refresh(&self, py: Python<'_>, market: u64, now_ns: i64) -> PyResult<bool> {
-        or_raise(py, self.inner.settle_refresh(market, now_ns))
-    }
-
-    /// What the last refresh found: update id, checked, differing, missing, extra.
-    fn compared(&self, py: Python<'_>, market: u64) -> PyResult<Option<ComparisonRow>> {
-        let found = or_raise(py, self.inner.compared(market))?;
-        Ok(found.map(|found| {
-            let tally = found.tally;
-            (
-                found.update_id,
-                tally.checked,
-                tally.differing,
-                tally.missing,
-                tally.extra,
-            )
-        }))
+    fn settle_refresh<'py>(
+        &self,
+        py: Python<'py>,
+        market: u64,
+        now_ns: i64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let outcome = or_raise(py, self.inner.settle_refresh(market, now_ns))?;
+        events::classes(py)?.refresh_result(py, outcome)
     }
 
     /// When the newest diff of a market came, and its event time.
-    fn heard(&self, py: Python<'_>, market: u64) -> PyResult<Option<(i64, Option<i64>)>> {
-        or_raise(py, self.inner.heard(market))
+    fn heard<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let heard = or_raise(py, self.inner.heard(market))?;
+        let made = events::classes(py)?;
+        heard.map(|heard| made.heard_diff(py, heard)).transpose()
     }
 
     /// The snapshot that is held was made between these times.
@@ -217,8 +197,10 @@ impl Router {
     }
 
     /// The markets whose newest diff was more than so late, how late, and when it came.
-    fn late(&self, py: Python<'_>, most_us: i64) -> Vec<(u64, i64, i64)> {
-        py.detach(|| self.inner.late(most_us))
+    fn late<'py>(&self, py: Python<'py>, most_us: i64) -> PyResult<Bound<'py, PyList>> {
+        let made = events::classes(py)?;
+        let late = py.detach(|| self.inner.late(most_us));
+        listed(py, late, |market| made.late_market(py, market))
     }
 
     fn set_clock_offset(
@@ -231,9 +213,9 @@ impl Router {
     }
 
     /// How late updates arrived: counts by powers of two of a microsecond, and their sum.
-    fn delays(&self, py: Python<'_>, market: u64) -> PyResult<(Vec<u64>, u64)> {
+    fn delays<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Bound<'py, PyAny>> {
         let delays = self.cell(py, market)?.lock().delays();
-        Ok((delays.counts.to_vec(), delays.sum_us))
+        events::classes(py)?.delay_histogram(py, &delays)
     }
 
     #[pyo3(signature = (market, levels, *, asked))]
@@ -241,27 +223,25 @@ impl Router {
         or_raise(py, self.inner.set_depth_target(market, levels, asked))
     }
 
-    /// Of every live book that is not deep enough: number, levels inside the complete range, levels asked for.
-    fn shallow(&self) -> Vec<(u64, Option<usize>, usize)> {
-        self.inner.shallow()
+    /// The live books that are not deep enough.
+    fn shallow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let made = events::classes(py)?;
+        listed(py, self.inner.shallow(), |market| {
+            made.shallow_market(py, market)
+        })
     }
 
-    /// The connections of a market: number, whether joined, when heard last.
-    fn lines(&self, py: Python<'_>, market: u64) -> PyResult<Vec<(u64, bool, Option<i64>)>> {
+    /// The connections of a market.
+    fn feeds<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Bound<'py, PyList>> {
+        let made = events::classes(py)?;
         let feeds = or_raise(py, self.inner.feeds(market))?;
-        let row = |feed: &Feed| (feed.connection, feed.joined, feed.heard_ns);
-        Ok(feeds.iter().map(row).collect())
+        listed(py, feeds, |feed| made.feed_info(py, &feed))
     }
 
-    /// What came on a connection: frames, bytes, when the last one and the last diff were received.
-    fn traffic(&self, py: Python<'_>, connection: u64) -> PyResult<TrafficRow> {
+    /// What came on a connection.
+    fn traffic<'py>(&self, py: Python<'py>, connection: u64) -> PyResult<Bound<'py, PyAny>> {
         let traffic = or_raise(py, self.inner.traffic(connection))?;
-        Ok((
-            traffic.frames,
-            traffic.bytes,
-            traffic.heard_ns,
-            traffic.data_ns,
-        ))
+        events::classes(py)?.traffic(py, &traffic)
     }
 
     /// Whoever brings the frames stands still, or does so no longer (None).
@@ -292,9 +272,10 @@ impl Router {
 
     /// Look at the clock: pauses, and silence that nobody judges. How many pauses there were, and whether
     /// `take_events` has something to tell.
-    fn tick(&self) -> (u64, bool) {
+    fn tick<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let moment = Moment::now();
-        self.inner.tick(moment.now_ns, moment.awake_ns)
+        let tick = self.inner.tick(moment.now_ns, moment.awake_ns);
+        events::classes(py)?.watch_tick(py, tick)
     }
 
     /// The machine or the process paused: every book is stale until proven.
@@ -337,24 +318,24 @@ impl Router {
     }
 
     /// The lines since the last call, and how many frames were lost after them.
-    fn take_tapped<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, u64) {
+    fn take_tapped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let made = events::classes(py)?;
         let (lines, lost) = py.detach(|| self.inner.take_tapped());
-        (PyBytes::new(py, &lines), lost)
+        made.tapped_lines(py, &lines, lost)
     }
 
     /// What the flight recorder of a market holds: frames, the last snapshot, the book.
     fn flight_log(&self, py: Python<'_>, market: u64) -> PyResult<FlightLog> {
         let cell = self.cell(py, market)?;
         let log = py.detach(|| cell.flight_log());
-        let frames = log.frames.iter();
-        let frames = frames.map(|(at_ns, frame)| (*at_ns, PyBytes::new(py, frame).unbind()));
-        let snapshot = log.snapshot.map(|taken| {
-            let body = PyBytes::new(py, &taken.body).unbind();
-            (taken.after, taken.at_ns, taken.limit, body)
-        });
+        let made = events::classes(py)?;
+        let frames = listed(py, log.frames, |(at_ns, frame)| {
+            made.flight_frame(py, at_ns, &frame)
+        })?;
+        let snapshot = log.snapshot.map(|taken| made.flight_snapshot(py, &taken));
         Ok(FlightLog {
-            frames: frames.collect(),
-            snapshot,
+            frames: frames.unbind(),
+            snapshot: snapshot.transpose()?.map(Bound::unbind),
             book: FrozenBook::create(py, Arc::new(log.book), true)?,
         })
     }
@@ -420,52 +401,14 @@ impl Router {
     }
 }
 
-fn to_python(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyAny>> {
-    Ok(match event {
-        Event::Market(change) => {
-            let causes = PyFrozenSet::new(
-                py,
-                change.causes.iter().map(|cause| word(py, cause.as_str())),
-            )?;
-            let change = MarketChange {
-                market: change.market,
-                causes: causes.unbind(),
-                status: classes(py)?.status(py, change.status)?.unbind(),
-                reason: PyString::new(py, &change.reason).unbind(),
-                at_ns: change.at_ns,
-            };
-            Bound::new(py, change)?.into_any()
-        }
-        Event::Control(message) => {
-            let message = ControlMessage {
-                connection: message.connection,
-                payload: PyBytes::new(py, &message.payload).unbind(),
-                at_ns: message.at_ns,
-            };
-            Bound::new(py, message)?.into_any()
-        }
-        Event::Stream(came) => {
-            let came = StreamFrame {
-                connection: came.connection,
-                stream: PyString::new(py, &came.stream).unbind(),
-                frame: PyBytes::new(py, &came.frame).unbind(),
-                skipped: came.skipped,
-                at_ns: came.at_ns,
-            };
-            Bound::new(py, came)?.into_any()
-        }
-        Event::FollowerReady(follower) => Bound::new(py, FollowerReady { follower })?.into_any(),
-        Event::Stray(stray) => {
-            let stray = StrayFrame {
-                connection: stray.connection,
-                what: word(py, stray.what.as_str()).unbind(),
-                detail: PyString::new(py, &stray.detail).unbind(),
-                count: stray.count,
-                at_ns: stray.at_ns,
-            };
-            Bound::new(py, stray)?.into_any()
-        }
-    })
+/// A list of what is made of each item.
+fn listed<'py, T>(
+    py: Python<'py>,
+    items: impl IntoIterator<Item = T>,
+    make: impl Fn(T) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let made: PyResult<Vec<_>> = items.into_iter().map(make).collect();
+    PyList::new(py, made?)
 }
 
 /// Between which times a snapshot was made.

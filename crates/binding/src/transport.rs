@@ -8,74 +8,14 @@ use std::time::Duration;
 
 use depthcache_book::router::Router as Books;
 use depthcache_transport::{
-    Event, FrameSink, Moment, Options, Proxy, ProxyKind, Target, Tick, Transport as Inner, clock,
+    FrameSink, Moment, Options, Proxy, ProxyKind, Target, Tick, Transport as Inner, clock,
 };
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::events;
 use crate::handles::Router;
-
-/// What happened to a connection of a `Transport`.
-#[pyclass(frozen, get_all, module = "depthcache._native")]
-pub struct TransportEvent {
-    kind: &'static str,
-    connection: u64,
-    code: Option<u16>,
-    reason: String,
-    status: Option<u16>,
-    retry_after: Option<String>,
-    date: Option<String>,
-}
-
-#[pymethods]
-impl TransportEvent {
-    fn __repr__(&self) -> String {
-        format!(
-            "TransportEvent(kind={:?}, connection={}, code={:?}, reason={:?})",
-            self.kind, self.connection, self.code, self.reason
-        )
-    }
-}
-
-impl From<Event> for TransportEvent {
-    fn from(event: Event) -> Self {
-        let of_kind = |kind, connection| TransportEvent {
-            kind,
-            connection,
-            code: None,
-            reason: String::new(),
-            status: None,
-            retry_after: None,
-            date: None,
-        };
-        match event {
-            Event::Open(connection) => of_kind("open", connection),
-            Event::Alive(connection) => of_kind("alive", connection),
-            Event::Resumed => of_kind("resumed", 0),
-            Event::Stopped => of_kind("stopped", 0),
-            Event::Closed {
-                connection,
-                code,
-                reason,
-                refusal,
-            } => {
-                let status = refusal.as_ref().map(|answer| answer.status);
-                let (retry_after, date) = refusal
-                    .map(|answer| (answer.retry_after, answer.date))
-                    .unwrap_or_default();
-                TransportEvent {
-                    code,
-                    reason,
-                    status,
-                    retry_after,
-                    date,
-                    ..of_kind("closed", connection)
-                }
-            }
-        }
-    }
-}
 
 /// Kind, host, port, and user with password.
 type ProxyArgument = (String, String, u16, Option<(String, String)>);
@@ -123,8 +63,8 @@ impl _Probe {
         }
     }
 
-    /// The delay of every frame since the last call, in nanoseconds.
-    fn take(&self) -> Vec<i64> {
+    /// The delay of every frame since the last call.
+    fn take_delays_ns(&self) -> Vec<i64> {
         std::mem::take(&mut self.delays_ns.lock())
     }
 }
@@ -265,8 +205,12 @@ impl Transport {
         self.inner.close(connection);
     }
 
-    fn take_events(&self) -> Vec<TransportEvent> {
-        self.inner.take().into_iter().map(Into::into).collect()
+    fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let made = events::classes(py)?;
+        let events = self.inner.take().into_iter();
+        events
+            .map(|event| made.transport_event(py, event))
+            .collect()
     }
 
     fn stop(&self, goodbye_s: f64) -> PyResult<()> {

@@ -52,15 +52,7 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
         let class = |name: &str| -> PyResult<Py<PyType>> {
             Ok(model.getattr(name)?.cast_into::<PyType>()?.unbind())
         };
-        let members = |name: &str| -> PyResult<Py<PyDict>> {
-            let found = PyDict::new(py);
-            for member in model.getattr(name)?.try_iter()? {
-                let member = member?;
-                found.set_item(member.getattr("value")?, member)?;
-            }
-            Ok(found.unbind())
-        };
-        let outcomes = members("Outcome")?;
+        let outcomes = members(&model, "Outcome")?;
         let outcome = |outcome: Outcome| outcomes.bind(py).as_any().get_item(outcome.as_str());
         let mut ordered = Vec::new();
         for variant in Outcome::ALL {
@@ -87,11 +79,21 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
                 .getattr("Context")?
                 .call1((QUOTIENT_DIGITS,))?
                 .unbind(),
-            statuses: members("Status")?,
+            statuses: members(&model, "Status")?,
             outcomes: ordered.try_into().expect("one of each variant"),
-            snapshot_outcomes: members("SnapshotOutcome")?,
+            snapshot_outcomes: members(&model, "SnapshotOutcome")?,
         })
     })
+}
+
+/// The members of an enum, by their values.
+pub fn members(module: &Bound<'_, PyModule>, name: &str) -> PyResult<Py<PyDict>> {
+    let found = PyDict::new(module.py());
+    for member in module.getattr(name)?.try_iter()? {
+        let member = member?;
+        found.set_item(member.getattr("value")?, member)?;
+    }
+    Ok(found.unbind())
 }
 
 impl Classes {

@@ -1,5 +1,6 @@
 //! What the router tells whoever decides: values, no behaviour.
 
+use crate::ladder::Tally;
 use crate::status::Status;
 
 /// One reason for a market change.
@@ -24,7 +25,7 @@ pub enum Cause {
     Malformed = 1 << 7,
     /// The buffer was full and was dropped.
     BufferDropped = 1 << 8,
-    /// A snapshot was compared with the live book and merged into it.
+    /// A snapshot that waited was merged when the book reached it.
     Refreshed = 1 << 9,
     /// Nothing has proven the book for long, or nobody looked for a while: it is stale until proven.
     Doubted = 1 << 10,
@@ -96,6 +97,15 @@ impl Causes {
     }
 }
 
+/// A live book compared with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// The id at which both were compared.
+    pub update_id: i64,
+    /// Both sides together.
+    pub tally: Tally,
+}
+
 /// What happened to a market since the last `take_events`, coalesced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarketChange {
@@ -109,6 +119,8 @@ pub struct MarketChange {
     pub reason: String,
     /// When the last of the causes was received.
     pub at_ns: i64,
+    /// What the snapshot found that was merged when the book reached it; None without the cause `Refreshed`.
+    pub comparison: Option<Comparison>,
 }
 
 /// A frame that is not market data: a reply, an error, `serverShutdown`.

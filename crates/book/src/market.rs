@@ -35,7 +35,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::counters::Counters;
-use crate::events::{Cause, MarketChange};
+use crate::events::{Cause, Comparison, MarketChange};
 use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
@@ -50,7 +50,7 @@ use followers::Followers;
 use outcome::Outcome;
 use pending_events::PendingEvents;
 use position::Position;
-use refresh::{Comparison, RefreshOutcome, Refresher, Rolled, RolledSnapshot};
+use refresh::{RefreshOutcome, Refresher, Rolled, RolledSnapshot};
 use sequence::{Continuity, Ids, SequenceCheck, SnapshotTime, looks_reset};
 use state::State;
 use timeline::Timeline;
@@ -589,10 +589,7 @@ impl Market {
                 .refresher
                 .on_snapshot(snapshot, limit, continuity, held)
             {
-                Rolled::Merge(rolled) => {
-                    self.merge(*rolled, now_ns);
-                    RefreshOutcome::Merged
-                }
+                Rolled::Merge(rolled) => RefreshOutcome::Merged(self.merge(*rolled, now_ns)),
                 Rolled::Waits => RefreshOutcome::Waiting,
                 Rolled::TooOld { unmoved } => {
                     let made = SnapshotTime::of(snapshot, made);
@@ -606,35 +603,32 @@ impl Market {
         )
     }
 
-    /// No diff came for a snapshot that waits: false where it shows another book than this one, and is
-    /// dropped. Ids that are shared by symbols grow without this one, so an equal book is merged; where too
-    /// few levels of both can be compared, nothing tells that it is equal.
-    pub fn settle_refresh(&mut self, now_ns: i64) -> bool {
+    /// No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it. Ids that are
+    /// shared by symbols grow without this one, so an equal book is merged; where too few levels of both can
+    /// be compared, nothing tells that it is equal.
+    pub fn settle_refresh(&mut self, now_ns: i64) -> RefreshOutcome {
         let Some(rolled) = self.refresher.take_waiting() else {
-            return true;
+            return RefreshOutcome::NoneWaiting;
         };
         let shared = self.config.continuity == Continuity::Chained;
-        let same = shared && rolled.agrees_with(&self.bids, &self.asks);
-        if same {
-            self.merge(rolled, now_ns);
+        if shared && rolled.agrees_with(&self.bids, &self.asks) {
+            RefreshOutcome::Merged(self.merge(rolled, now_ns))
+        } else {
+            RefreshOutcome::OtherBook
         }
-        same
-    }
-
-    /// What the last refresh found.
-    pub fn compared(&self) -> Option<Comparison> {
-        self.refresher.last()
     }
 
     #[cold]
     fn roll(&mut self, update: &DepthUpdate, ids: Ids, frame: &[u8], received_ns: i64) {
         let rolled = (self.refresher).on_applied(update, ids, frame, received_ns, self.config);
         if let Some(rolled) = rolled {
-            self.merge(rolled, received_ns);
+            let comparison = self.merge(rolled, received_ns);
+            self.refresher.note(comparison);
+            self.events.add(Cause::Refreshed, received_ns);
         }
     }
 
-    fn merge(&mut self, rolled: RolledSnapshot, now_ns: i64) {
+    fn merge(&mut self, rolled: RolledSnapshot, now_ns: i64) -> Comparison {
         let bids = self.bids.merge(rolled.bids);
         let asks = self.asks.merge(rolled.asks);
         if bids.altered || asks.altered {
@@ -642,13 +636,12 @@ impl Market {
         }
         let tally = bids.tally + asks.tally;
         let update_id = self.position.update_id.unwrap_or(rolled.update_id);
-        self.refresher.note(Comparison { update_id, tally });
         self.position.confirmed_ns = Some(now_ns);
         self.prove(now_ns);
         self.counters.refreshes += 1;
         self.counters.corrections += tally.wrong();
-        self.events.add(Cause::Refreshed, now_ns);
         self.check_crossed(now_ns);
+        Comparison { update_id, tally }
     }
 
     // --- depth --------------------------------------------------------------------------------
@@ -686,6 +679,7 @@ impl Market {
     /// What happened since the last call.
     pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
         let causes = self.events.take();
+        let comparison = self.refresher.take_comparison();
         let (status, reason) = self.state.machine();
         (!causes.is_empty()).then(|| MarketChange {
             market,
@@ -693,6 +687,7 @@ impl Market {
             status,
             reason: reason.text.clone(),
             at_ns: self.events.at_ns(),
+            comparison,
         })
     }
 }

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, assert_never
 
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
@@ -24,11 +24,11 @@ from depthcache.client.config import ClientConfig, parse_timeout
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.client.waiters import Waiting, too_late
 from depthcache.core.client import ClientCore
-from depthcache.core.commands import RequestRefusal, TellAudit, TellTrouble
 from depthcache.core.connections.connection import ConnectionSlot
-from depthcache.core.notices import Notice
+from depthcache.core.notices import AuditDone, RequestRefusal, StatusChanged, TroubleFound
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
+from depthcache.events import DelayHistogram, HeardDiff
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.followers import Followers
 from depthcache.io.network.interface import Network, lacks_descriptors
@@ -36,7 +36,7 @@ from depthcache.io.network.user_snapshots import OwnSnapshots, start_on_thread
 from depthcache.io.recording.flight_dumps import FlightDumps, write_flight_dump
 from depthcache.io.recording.recorder import Recorder, RecordingNetwork
 from depthcache.io.recording.recording_file import RecordingFile
-from depthcache.io.runner import Runner
+from depthcache.io.runner import BookNotice, Runner
 from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
 from depthcache.venues import Venue
@@ -143,9 +143,8 @@ class Client(Generic[B]):
             return None
         return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
 
-    def heard(self, market: int) -> tuple[int, int | None] | None:
-        """When the newest diff of a book was received, applied or not, and its event time; None before one
-        and for a book that is closed."""
+    def heard(self, market: int) -> HeardDiff | None:
+        """The newest diff of a book, applied or not; None before one and for a book that is closed."""
         try:
             return self._router.heard(market)
         except KeyError:
@@ -180,7 +179,7 @@ class Client(Generic[B]):
     def _book_stats(self, market: int, book: BookReader, now_ns: int) -> BookStats:
         updated_ns, confirmed_ns = book.updated_ns, book.confirmed_ns
         uptime = self._core.uptime(market)
-        delays, sum_us = ([], 0) if uptime is None else self._router.delays(market)
+        delays = DelayHistogram((), 0) if uptime is None else self._router.delays(market)
         return BookStats(
             exchange=book.exchange,
             symbol=book.symbol,
@@ -195,12 +194,12 @@ class Client(Generic[B]):
             reconnects=0 if uptime is None else uptime.reconnects,
             detect_s=0.0 if uptime is None else uptime.detect_ns / 1e9,
             recover_s=0.0 if uptime is None else uptime.recover_ns / 1e9,
-            delays=tuple(delays),
-            delays_sum_s=sum_us / 1e6,
+            delays=delays.counts,
+            delays_sum_s=delays.sum_us / 1e6,
         )
 
     def _connection_stats(self, slot: ConnectionSlot, now_ns: int) -> ConnectionStats:
-        came = (0, 0) if slot.connection is None else self._router.traffic(slot.connection)[:2]
+        came = None if slot.connection is None else self._router.traffic(slot.connection)
         life_ns = slot.last_life_ns()
         carried = [feed.market for _, feed in slot.subscriptions.subscribers() if feed.takes_diffs]
         delays = [self._router.delays(market) for market in carried]
@@ -209,12 +208,12 @@ class Client(Generic[B]):
             number=slot.number,
             streams=len(slot.subscriptions),
             is_open=slot.is_open,
-            frames=came[0],
-            received_bytes=came[1],
+            frames=0 if came is None else came.frames,
+            received_bytes=0 if came is None else came.received_bytes,
             quiet_s=max(0, now_ns - life_ns) / 1e9 if life_ns else None,
             connects=slot.connects,
-            delays=tuple(map(sum, zip(*(counts for counts, _ in delays), strict=True))),
-            delays_sum_s=sum(sum_us for _, sum_us in delays) / 1e6,
+            delays=tuple(map(sum, zip(*(each.counts for each in delays), strict=True))),
+            delays_sum_s=sum(each.sum_us for each in delays) / 1e6,
         )
 
     # --- commands -----------------------------------------------------------------------------
@@ -223,19 +222,20 @@ class Client(Generic[B]):
         """Merge a snapshot of that limit into a book, when its turn comes; nobody waits for it."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
-            self._runner.audit(market, next(self._audit_numbers), limit)
+            self._ask_audit(market, next(self._audit_numbers), limit)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
         """How often a book is refreshed; None for what the policy says, 0 for never."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
-            self._runner.refresh_every(market, seconds)
+            self._runner.call_core(lambda core, _: core.refresh_every(market, seconds))
 
     def resync(self, market: int) -> None:
         """Give a book up and build it anew from a new snapshot."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
-            self._runner.resync(market, "asked for by the application")
+            reason = "asked for by the application"
+            self._runner.call_core(lambda core, now_ns: core.resync(market, reason, now_ns))
 
     async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
         """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed and
@@ -247,7 +247,7 @@ class Client(Generic[B]):
         number = next(self._audit_numbers)
         done = self._audits[number] = self._loop.create_future()
         try:
-            self._runner.audit(market, number, limit)
+            self._ask_audit(market, number, limit)
             async with asyncio.timeout(timeout_s):
                 found: Audit = await done
                 return found
@@ -270,7 +270,7 @@ class Client(Generic[B]):
         first = await self.audit(market, book, limit, timeout_s=timeout_s)
         if seconds <= 0:
             return first
-        self._runner.start_cross_check(market)
+        self._runner.call_core(lambda core, now_ns: core.start_cross_check(market, now_ns))
         found, ends_at = [first], self._loop.time() + seconds
         try:
             while (left_s := ends_at - self._loop.time()) > 0:
@@ -278,7 +278,11 @@ class Client(Generic[B]):
                 with suppress(RequestRejected):  # one refused snapshot says nothing about the book
                     found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
         finally:
-            sources = {} if self._closed else self._runner.end_cross_check(market)
+            sources = (
+                {}
+                if self._closed
+                else self._runner.call_core(lambda core, now_ns: core.end_cross_check(market, now_ns))
+            )
         named = {"rest": (len(found), 0)}
         named |= {name.partition("@")[2]: (each.compared, each.skipped) for name, each in sources.items()}
         parts = [each[1:5] for each in found]
@@ -323,8 +327,6 @@ class Client(Generic[B]):
                 self._router,
                 self._network if self._recorder is None else RecordingNetwork(self._network, self._recorder),
                 on_notice=self._on_notice,
-                on_trouble=self._on_trouble,
-                on_audit=self._on_audit,
                 on_loop_ended=self._on_loop_ended,
             )
             for venue, symbol in self.config.books:
@@ -361,7 +363,7 @@ class Client(Generic[B]):
         self._markets = {each: number for each, number in self._markets.items() if each != key}
         self.books = {each: book for each, book in self.books.items() if each != key}
         if not self._closed:
-            self._runner.remove(market)
+            self._runner.call_core(lambda core, now_ns: core.remove(market, now_ns))
 
     async def aclose(self) -> None:
         """End all books and connections. May be called often and at any time."""
@@ -433,7 +435,11 @@ class Client(Generic[B]):
 
     def _begin(self, venue: Venue, symbol: str) -> B:
         config, key = self.config, (venue.name, symbol)
-        market = self._runner.add(venue, symbol, depth=config.depth, speed_ms=config.speed_ms)
+        market = self._runner.call_core(
+            lambda core, now_ns: core.add(
+                venue, symbol, depth=config.depth, speed_ms=config.speed_ms, now_ns=now_ns
+            )
+        )
         book = self._make_book(self, self._router, market)
         self._markets = {**self._markets, key: market}
         self.books = {**self.books, key: book}
@@ -463,7 +469,21 @@ class Client(Generic[B]):
             self._recorder.close()
         self.on_loop_ended()
 
-    def _on_audit(self, told: TellAudit) -> None:
+    def _ask_audit(self, market: int, number: int, limit: int) -> None:
+        self._runner.call_core(lambda core, now_ns: core.audit(market, number, limit, now_ns))
+
+    def _on_notice(self, notice: BookNotice) -> None:
+        match notice:
+            case StatusChanged():
+                self._on_status(notice)
+            case TroubleFound():
+                self._on_trouble(notice)
+            case AuditDone():
+                self._on_audit(notice)
+            case _:
+                assert_never(notice)
+
+    def _on_audit(self, told: AuditDone) -> None:
         done = self._audits.get(told.audit)
         if done is None or done.done():
             return
@@ -472,7 +492,7 @@ class Client(Generic[B]):
         else:
             done.set_result(Audit(*told.found))
 
-    def _on_trouble(self, trouble: TellTrouble) -> None:
+    def _on_trouble(self, trouble: TroubleFound) -> None:
         key = next((key for key, market in self._markets.items() if market == trouble.market), None)
         if key is None:
             return
@@ -488,7 +508,7 @@ class Client(Generic[B]):
             self._savings.add(saving)
             saving.add_done_callback(self._savings.discard)
 
-    def _on_notice(self, notice: Notice) -> None:
+    def _on_status(self, notice: StatusChanged) -> None:
         self._waiting.on_notice(notice)
         named = next((key for key, market in self._markets.items() if market == notice.market), None)
         if named is not None:

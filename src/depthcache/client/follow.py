@@ -13,8 +13,9 @@ from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
 
-from depthcache._native import Follower, Update
+from depthcache._native import Update
 from depthcache.arguments import parse_real, parse_whole
+from depthcache.engine import Follower
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.followers import Followers, FollowSpec
 from depthcache.model import Status

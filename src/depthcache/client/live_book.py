@@ -75,12 +75,13 @@ class LiveReader(_native.BookReader):
         meanwhile. Steps of the system's clock change nothing. None before the first diff, and for the first
         seconds of a client, until the exchange was asked for its time.
         """
-        event_time_us, updated_ns = self._times
-        if updated_ns is None:
-            updated_ns, event_time_us = self._client.heard(self._number) or (None, None)
-        if event_time_us is None or updated_ns is None:
+        times = self._times
+        event_time_us, received_ns = times.event_time_us, times.updated_ns
+        if received_ns is None and (heard := self._client.heard(self._number)) is not None:
+            event_time_us, received_ns = heard.event_time_us, heard.received_ns
+        if event_time_us is None or received_ns is None:
             return None
-        return self._client.lag(self._number, event_time_us, updated_ns)
+        return self._client.lag(self._number, event_time_us, received_ns)
 
     def _follow_spec(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> FollowSpec:
         """Raises InvalidArgument, and BookClosed for a book that brings nothing any more."""

@@ -15,7 +15,7 @@ from typing import TypeVar
 from depthcache import venues
 from depthcache._native import BookReader, FrozenBook
 from depthcache.client.config import parse_timeout
-from depthcache.core.notices import Ending, Notice
+from depthcache.core.notices import Ending, StatusChanged
 from depthcache.errors import BookClosed, BookNotSynced, SyncTimeout, UnknownSymbol
 from depthcache.model import Status
 
@@ -34,7 +34,7 @@ class _Waiter:
     done: asyncio.Future[None]
     looks_itself: bool = False
 
-    def on_notice(self, notice: Notice) -> None:
+    def on_notice(self, notice: StatusChanged) -> None:
         if notice.market not in self.concerned:
             return
         if notice.status is Status.SYNCED:
@@ -54,13 +54,13 @@ class Waiting:
         self._check_loop = check_loop
         self._waiters: dict[_Waiter, None] = {}
         """In the order in which they came, which is that in which they are told."""
-        self._endings: dict[int, Notice] = {}
+        self._endings: dict[int, StatusChanged] = {}
 
     def __len__(self) -> int:
         """How many wait."""
         return len(self._waiters)
 
-    def on_notice(self, notice: Notice) -> None:
+    def on_notice(self, notice: StatusChanged) -> None:
         """A book has another status."""
         for waiter in tuple(self._waiters):
             waiter.on_notice(notice)

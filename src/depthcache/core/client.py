@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, cast
+from typing import Literal, assert_never
 
 from depthcache.core import reasons
-from depthcache.core.commands import Command, TellTrouble
+from depthcache.core.commands import Command
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import ConnectionHandler, Context, HandshakeRefusal, MarketSpec
@@ -22,7 +22,7 @@ from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.supervisor import Supervisor
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import time_to_detect_ns
-from depthcache.core.notices import Ending, Notice
+from depthcache.core.notices import Ending, Notice, TroubleFound
 from depthcache.core.policy import Policy, to_ns
 from depthcache.core.requests.budget import Budgets
 from depthcache.core.requests.exchange_clock import Clock, Estimate
@@ -30,18 +30,16 @@ from depthcache.core.requests.exchange_info import ExchangeInfoPoller
 from depthcache.core.requests.responses import classify_response
 from depthcache.core.requests.scheduler import PendingRequest, RequestScheduler
 from depthcache.core.timers import Timer
+from depthcache.engine import Router
 from depthcache.errors import InvalidArgument, UnknownSymbol
+from depthcache.events import (
+    ControlMessage,
+    CoreEvent,
+    MarketChange,
+    StrayFrame,
+    StreamFrame,
+)
 from depthcache.venues.venue import Venue
-
-if TYPE_CHECKING:
-    from depthcache._native import (
-        ControlMessage,
-        Event,
-        MarketChange,
-        Router,
-        StrayFrame,
-        StreamFrame,
-    )
 
 __all__ = ["ClientCore"]
 
@@ -58,7 +56,12 @@ _KINDS = {
     Timer.RESPONSE: "request",
 }
 """Whose deadline it is, where it is neither a slot's nor a market's."""
-_TROUBLES = ("gap", "reset", "crossed", "malformed")
+_TROUBLES: tuple[Literal["gap", "reset", "crossed", "malformed"], ...] = (
+    "gap",
+    "reset",
+    "crossed",
+    "malformed",
+)
 
 
 class ClientCore:
@@ -93,7 +96,6 @@ class ClientCore:
         self._cross_checks: dict[int, CrossCheck] = {}
         self._depth_scheduler = DepthScheduler(self._context, self._markets)
         self._market_numbers = count(1)
-        self._notices: list[Notice] = []
         self._closed = False
         self._resumed_ns = 0
         """The end of the last pause of the machine or the process."""
@@ -206,7 +208,7 @@ class ClientCore:
         self._room(supervisor.scheduler, now_ns)
 
     def audit(self, market: int, audit: int, limit: int | None, now_ns: int) -> None:
-        """Compare a book with a snapshot of so many levels at one update id; ends in one TellAudit with
+        """Compare a book with a snapshot of so many levels at one update id; ends in one AuditDone with
         the number `audit`. `limit`: None takes that of the depth that is wanted. Raises UnknownSymbol for a
         market that is not there."""
         self._supervisor(market).maintenance.audit(audit, limit, now_ns)
@@ -313,23 +315,22 @@ class ClientCore:
                 pending.requester.on_failure(pending, reason, now_ns)
         self._room(scheduler, now_ns)
 
-    def on_events(self, events: Sequence[Event], now_ns: int) -> None:
-        """What `router.take_events()` gave."""
+    def on_events(self, events: Sequence[CoreEvent], now_ns: int) -> None:
+        """What `router.take_events()` gave, without what followers are told."""
         if self._closed:
             return
         for event in events:
-            # By shape, not by class: the native router and the reference have classes of their own.
-            if hasattr(event, "causes"):
-                self._on_change(cast("MarketChange", event), now_ns)
-            elif hasattr(event, "payload"):
-                control = cast("ControlMessage", event)
-                if slot := self._context.slots_by_connection.get(control.connection):
-                    with self._context.guard(slot.owner, "on_control", now_ns):
-                        slot.on_control(control.payload, now_ns)
-            elif hasattr(event, "frame"):
-                self._on_stream(cast("StreamFrame", event), now_ns)
-            elif hasattr(event, "what"):
-                self._on_stray(cast("StrayFrame", event), now_ns)
+            match event:
+                case MarketChange():
+                    self._on_change(event, now_ns)
+                case ControlMessage():
+                    self._on_control(event, now_ns)
+                case StreamFrame():
+                    self._on_stream(event, now_ns)
+                case StrayFrame():
+                    self._on_stray(event, now_ns)
+                case _:
+                    assert_never(event)
         self._collect_notices(now_ns)
 
     def on_resumed(self, now_ns: int) -> None:
@@ -358,7 +359,8 @@ class ClientCore:
 
     def take_notices(self) -> list[Notice]:
         """What users have to be told, in order; given once."""
-        notices, self._notices = self._notices, []
+        notices = self._context.notices[:]
+        self._context.notices.clear()
         return notices
 
     def next_wake_ns(self) -> int | None:
@@ -390,10 +392,15 @@ class ClientCore:
             supervisor.on_change(change, now_ns)
         for cause in _TROUBLES:
             if cause in change.causes:
-                self._context.commands.append(TellTrouble(change.market, cause, change.reason))
+                self._context.notices.append(TroubleFound(change.market, cause, change.reason))
         if "first_data" in change.causes:
             with self._context.guard(supervisor.owner, "on_data", now_ns):
                 supervisor.streams.on_data(supervisor.stream, now_ns)
+
+    def _on_control(self, message: ControlMessage, now_ns: int) -> None:
+        if slot := self._context.slots_by_connection.get(message.connection):
+            with self._context.guard(slot.owner, "on_control", now_ns):
+                slot.on_control(message.payload, now_ns)
 
     def _on_stream(self, came: StreamFrame, now_ns: int) -> None:
         slot = self._context.slots_by_connection.get(came.connection)
@@ -477,7 +484,7 @@ class ClientCore:
             with self._context.guard(supervisor.owner, "take_notice", now_ns):
                 notice = supervisor.take_notice(now_ns)
                 if notice is not None:
-                    self._notices.append(notice)
+                    self._context.notices.append(notice)
 
     def _scheduler(self, venue: Venue) -> RequestScheduler:
         key = f"{venue.weight_pool} {venue.weight_place}"

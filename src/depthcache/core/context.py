@@ -1,8 +1,8 @@
 """What the parts of the core share: router, choices, deadlines, and the effects they fill.
 
-No decisions here. Parts never call the outside; they append commands, and the runner performs them. The
-context knows no part by its class: a `Protocol` here says what each must offer, so that imports go one way
-(client, then markets, then connections and requests, then this file).
+No decisions here. Parts never call the outside; they append commands, which the runner performs, and notices,
+which it passes on. The context knows no part by its class: a `Protocol` here says what each must offer, so
+that imports go one way (client, then markets, then connections and requests, then this file).
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from depthcache.core.commands import Command, TellFault
-from depthcache.core.notices import Notice
+from depthcache.core.commands import Command
+from depthcache.core.notices import FaultCaught, Notice
 from depthcache.core.policy import Policy, backoff_ns, to_ns
 from depthcache.core.timers import Deadlines, Timer
+from depthcache.engine import Router
 from depthcache.venues.venue import Venue
-
-if TYPE_CHECKING:
-    from depthcache._native import Router
 
 __all__ = [
     "ConnectBudget",
@@ -131,6 +129,7 @@ class Context:
     """Snapshots come from the user's own source, which may have kept them for any time."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     commands: list[Command] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list[Notice])
     touched: dict[int, NoticeSource] = field(default_factory=dict[int, NoticeSource])
     """Markets whose status may have changed since users were last told."""
     slots_by_connection: dict[int, ConnectionHandler] = field(default_factory=dict[int, ConnectionHandler])
@@ -163,7 +162,7 @@ class Context:
         self.faults[owner] = times + 1, now_ns
         if self.deadlines.pending(Timer.RECOVER, owner) is None:
             self.deadlines.set(Timer.RECOVER, owner, now_ns + self.retry_ns(times))
-        self.commands.append(TellFault(f"{where} of {owner}", error))
+        self.notices.append(FaultCaught(f"{where} of {owner}", error))
 
 
 class Retry:

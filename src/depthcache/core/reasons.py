@@ -7,6 +7,7 @@ Constants where nothing varies, named functions where something does. Not here: 
 from __future__ import annotations
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.events import Comparison
 
 __all__ = [
     "ANSWER_NEVER_REPORTED",
@@ -77,9 +78,10 @@ def late_beyond(most_s: float) -> str:
     return f"its diffs arrive more than {most_s:g} s late"
 
 
-def prices_differed(wrong: int, checked: int, update_id: int) -> str:
+def prices_differed(found: Comparison) -> str:
     """A comparison found wrong prices."""
-    return f"{wrong} of {checked} prices differed from the exchange's at update id {update_id}"
+    compared = f"{found.wrong} of {found.checked} prices"
+    return f"{compared} differed from the exchange's at update id {found.update_id}"
 
 
 # --- snapshots -----------------------------------------------------------------------------

@@ -13,12 +13,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
 
+from depthcache.engine import Follower, Mode, OnStale, Router
 from depthcache.errors import UsageError
-
-if TYPE_CHECKING:
-    from depthcache._native import Follower, Mode, OnStale, Router
 
 __all__ = ["Followers", "FollowSpec"]
 

@@ -12,39 +12,40 @@ client goes on: what the core waits for is answered, with a failure where there 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, assert_never
 
 from depthcache import logs
-from depthcache.core.commands import (
-    CloseConnection,
-    Command,
-    Fetch,
-    OpenConnection,
-    Send,
-    TellAudit,
-    TellFault,
-    TellLimit,
-    TellTrouble,
+from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
+from depthcache.core.notices import (
+    AuditDone,
+    FaultCaught,
+    LimitRefused,
+    Notice,
+    StatusChanged,
+    TroubleFound,
 )
-from depthcache.core.markets.cross_check import Source
-from depthcache.core.notices import Notice
+from depthcache.engine import Router
+from depthcache.events import CoreEvent, Event, FollowerReady
 from depthcache.io.followers import Followers
 from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response
-from depthcache.venues.venue import Venue
 
 if TYPE_CHECKING:
-    from depthcache._native import Event, Router
     from depthcache.core.client import ClientCore
 
-__all__ = ["Runner"]
+__all__ = ["BookNotice", "Runner"]
+
+T = TypeVar("T")
+
+BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone
+"""The notices that concern a book; the others are logged here."""
 
 _OK = 200
 _LOOP_ENDED = "the event loop ended before the client was closed"
 
 
 class Runner(Callbacks):
-    """Order of calls: `add` and `remove` at any time, `close` once; the network calls the `on_…`."""
+    """Order of calls: `call_core` at any time, `close` once; the network calls the `on_…`."""
 
     def __init__(
         self,
@@ -52,14 +53,11 @@ class Runner(Callbacks):
         router: Router,
         network: Network,
         *,
-        on_notice: Callable[[Notice], None],
-        on_trouble: Callable[[TellTrouble], None] = lambda _: None,
-        on_audit: Callable[[TellAudit], None] = lambda _: None,
+        on_notice: Callable[[BookNotice], None],
         on_loop_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._core, self._router, self._network = core, router, network
-        self._on_notice, self._on_trouble, self._on_audit = on_notice, on_trouble, on_audit
-        self._on_end = on_loop_ended
+        self._on_notice, self._on_end = on_notice, on_loop_ended
         self._settling = False
         self._pauses = 0
         self._wake_at_ns: int | None = None
@@ -75,42 +73,12 @@ class Runner(Callbacks):
 
     # --- what the application wants -----------------------------------------------------------
 
-    def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None) -> int:
-        """Begin a market; returns its number. Raises what the core raises for wrong arguments."""
-        now_ns = self._network.now_ns()
-        market = self._core.add(venue, symbol, depth=depth, speed_ms=speed_ms, now_ns=now_ns)
+    def call_core(self, call: Callable[[ClientCore, int], T]) -> T:
+        """What the application wants of the core: `call(core, now)`. Raises what the core raises for wrong
+        arguments."""
+        result = call(self._core, self._network.now_ns())
         self._settle()
-        return market
-
-    def remove(self, market: int) -> None:
-        """End a market for good."""
-        self._core.remove(market, self._network.now_ns())
-        self._settle()
-
-    def audit(self, market: int, audit: int, limit: int | None) -> None:
-        """Compare a book with a snapshot at one update id; ends in one `on_audit` with that number."""
-        self._core.audit(market, audit, limit, self._network.now_ns())
-        self._settle()
-
-    def refresh_every(self, market: int, seconds: float | None) -> None:
-        """How often a book is refreshed; None for what the policy says, 0 for never."""
-        self._core.refresh_every(market, seconds)
-
-    def resync(self, market: int, reason: str) -> None:
-        """Give a book up and build it anew."""
-        self._core.resync(market, reason, self._network.now_ns())
-        self._settle()
-
-    def start_cross_check(self, market: int) -> None:
-        """Compare a book with partial depth and bookTicker from now on."""
-        self._core.start_cross_check(market, self._network.now_ns())
-        self._settle()
-
-    def end_cross_check(self, market: int) -> dict[str, Source]:
-        """Compare no longer; what each stream has shown."""
-        sources = self._core.end_cross_check(market, self._network.now_ns())
-        self._settle()
-        return sources
+        return result
 
     def close(self) -> None:
         """End everything for good; what the network still reports afterwards changes nothing."""
@@ -127,19 +95,13 @@ class Runner(Callbacks):
 
     def on_closed(self, connection: int, closed: Closed) -> None:
         """A connection ended or could not be made."""
-        code, reason = closed.code, closed.reason
-        logs.connection_closed(connection=connection, code=code, reason=reason)
-        if closed.status is None:
-            self._tell(
-                "on_closed", lambda: self._core.on_closed(connection, code, reason, self._network.now_ns())
-            )
-            return
+        logs.connection_closed(connection=connection, code=closed.code, reason=closed.reason)
         self._tell(
             "on_closed",
             lambda: self._core.on_closed(
                 connection,
-                code,
-                reason,
+                closed.code,
+                closed.reason,
                 self._network.now_ns(),
                 status=closed.status,
                 retry_after=closed.retry_after,
@@ -226,18 +188,18 @@ class Runner(Callbacks):
             self._guarded("a command", lambda command=command: self._perform(command))  # type: ignore[misc]
         notices = self._core.take_notices()
         for notice in notices:
-            self._guarded("a notice", lambda notice=notice: self._on_notice(notice))  # type: ignore[misc]
+            self._guarded("a notice", lambda notice=notice: self._pass_notice(notice))  # type: ignore[misc]
         return bool(events or commands or notices)
 
-    def _to_followers(self, events: list[Event]) -> list[Event]:
+    def _to_followers(self, events: Sequence[Event]) -> list[CoreEvent]:
         """Tell followers that they have something; what the core is to be told."""
-        others: list[Event] = []
+        others: list[CoreEvent] = []
         for event in events:
-            # By shape, not by class: the native router and the reference have classes of their own.
-            if hasattr(event, "follower"):
-                self._guarded("a follower", lambda number=event.follower: self.followers.on_ready(number))  # type: ignore[misc]
-            else:
-                others.append(event)
+            match event:
+                case FollowerReady(follower=number):
+                    self._guarded("a follower", lambda number=number: self.followers.on_ready(number))  # type: ignore[misc]
+                case _:
+                    others.append(event)
         return others
 
     def _perform(self, command: Command) -> None:
@@ -250,20 +212,25 @@ class Runner(Callbacks):
                 self._network.send(connection, text)
             case Fetch(request, url, timeout_s):
                 self._fetch(request, url, timeout_s)
-            case TellTrouble():
-                self._on_trouble(command)
-            case TellAudit():
-                self._on_audit(command)
-            case TellLimit():
+            case _:
+                assert_never(command)
+
+    def _pass_notice(self, notice: Notice) -> None:
+        match notice:
+            case StatusChanged() | TroubleFound() | AuditDone():
+                self._on_notice(notice)
+            case LimitRefused():
                 logs.limit_refused(
-                    exchange=command.exchange,
-                    symbol=command.symbol,
-                    limit=command.limit,
-                    instead=command.instead,
-                    reason=command.reason,
+                    exchange=notice.exchange,
+                    symbol=notice.symbol,
+                    limit=notice.limit,
+                    instead=notice.instead,
+                    reason=notice.reason,
                 )
-            case TellFault(where, error):
+            case FaultCaught(where, error):
                 self._report(where, error)
+            case _:
+                assert_never(notice)
 
     def _wake_at(self, at_ns: int | None) -> None:
         self._network.wake_at(at_ns)

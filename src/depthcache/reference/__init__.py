@@ -8,6 +8,6 @@ nothing in the client imports this package.
 """
 
 from depthcache.reference.reader import Book, BookReader, FrozenBook
-from depthcache.reference.router import ControlMessage, MarketChange, Router, StrayFrame
+from depthcache.reference.router import Router
 
-__all__ = ["Book", "BookReader", "ControlMessage", "FrozenBook", "MarketChange", "Router", "StrayFrame"]
+__all__ = ["Book", "BookReader", "FrozenBook", "Router"]

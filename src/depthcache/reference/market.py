@@ -45,6 +45,7 @@ from collections import Counter
 from typing import Protocol
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.events import Cause, Comparison, HeardDiff
 from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference import reasons
 from depthcache.reference.arbitration import Feeds
@@ -133,14 +134,15 @@ class Market(Refreshing):
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-        self.causes: set[str] = set()
+        self.causes: set[Cause] = set()
         self.caused_ns: int = 0
         self.kept: DiffBuffer = DiffBuffer(buffer_bytes)
         self._most_bytes = buffer_bytes
         self.chronology: Chronology = Chronology()
         self._data_seen = False
         self.lines: Feeds = Feeds()
-        self.compared: tuple[int, int, int, int, int] | None = None
+        self.comparison: Comparison | None = None
+        """Of a snapshot that was merged when the book reached it; until it is told."""
         self.asked = 0
         self.enough: tuple[float, int] = (math.inf, 0)
         """So many complete levels a side are enough while readers ask for at most so many."""
@@ -451,16 +453,17 @@ class Market(Refreshing):
 
     # --- the order in time -------------------------------------------------------------------
 
-    def heard(self) -> tuple[int, int | None] | None:
-        """When the newest diff was received that was applied, kept, or is backlog, and its event time."""
-        return self.chronology.heard(self.updated_ns, self.event_time_us)
+    def heard(self) -> HeardDiff | None:
+        """The newest diff that was applied, kept, or is backlog; None before one."""
+        heard = self.chronology.heard(self.updated_ns, self.event_time_us)
+        return None if heard is None else HeardDiff(*heard)
 
     def late_us(self) -> int | None:
         """How late that diff was; None while the exchange's clock or its event time is not known."""
         heard, offset_ns = self.heard(), self.chronology.clock_offset_ns
-        if heard is None or heard[1] is None or offset_ns is None:
+        if heard is None or heard.event_time_us is None or offset_ns is None:
             return None
-        return (heard[0] + offset_ns) // 1_000 - heard[1]
+        return (heard.received_ns + offset_ns) // 1_000 - heard.event_time_us
 
     def date_snapshot(self, made: SnapshotTime) -> None:
         """The snapshot that is held, and no diff after it, was made between these times: known only now."""
@@ -518,6 +521,6 @@ class Market(Refreshing):
         if self.doubt.end():
             self._cause("proven", now_ns)
 
-    def _cause(self, cause: str, now_ns: int) -> None:
+    def _cause(self, cause: Cause, now_ns: int) -> None:
         self.causes.add(cause)
         self.caused_ns = now_ns

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from depthcache.arguments import parse_whole
 from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
+from depthcache.events import UpdateTimes
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
 from depthcache.reference import reasons
@@ -102,9 +103,9 @@ class BookReader(OneProcess):
         return None if self.confirmed_ns is None else self.confirmed_ns / 1e9
 
     @property
-    def _times(self) -> tuple[int | None, int | None]:
+    def _times(self) -> UpdateTimes:
         """Event time and receipt of the same update."""
-        return self._market.event_time_us, self._market.updated_ns
+        return UpdateTimes(self._market.event_time_us, self._market.updated_ns)
 
     @property
     def counters(self) -> dict[str, int]:

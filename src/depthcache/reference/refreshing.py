@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from depthcache.events import Cause, Comparison, RefreshOutcome, RefreshResult
 from depthcache.model import Status
 from depthcache.reference.book import BookSide, Tally
 from depthcache.reference.chronology import Chronology
@@ -32,7 +33,7 @@ class Refreshing:
     last_update_id: int | None
     updated_ns: int | None
     confirmed_ns: int | None
-    compared: tuple[int, int, int, int, int] | None
+    comparison: Comparison | None
     counters: Counter[str]
     chronology: Chronology
     _refresh: Refresh | None
@@ -45,7 +46,7 @@ class Refreshing:
 
         def _on(self, event: Event, now_ns: int, reason: str | None = None) -> None: ...
         def _begin_anew(self, now_ns: int) -> None: ...
-        def _cause(self, cause: str, now_ns: int) -> None: ...
+        def _cause(self, cause: Cause, now_ns: int) -> None: ...
         def _check_crossed(self, now_ns: int) -> None: ...
         def _note_altered(self) -> None: ...
         def _prove(self, now_ns: int) -> None: ...
@@ -68,7 +69,7 @@ class Refreshing:
         limit: int | None,
         now_ns: int,
         made: SnapshotTime | None = None,
-    ) -> str:
+    ) -> RefreshResult:
         """Roll a snapshot to the live book's id, compare and merge; what became of it.
 
         `made` as for `install`. Raises SymbolMismatch, MalformedSnapshot; the refresh is over then.
@@ -76,37 +77,35 @@ class Refreshing:
         refresh, self._refresh = self._refresh, None
         self.check(snapshot)
         if refresh is None or self.last_update_id is None:
-            return "not_live"
+            return RefreshResult(RefreshOutcome.NOT_LIVE)
         fresh = RolledSnapshot(snapshot, limit)
         if not all(fresh.roll(self.continuity, update) for update in refresh.kept):
-            return "too_old"
+            return RefreshResult(RefreshOutcome.TOO_OLD)
         if fresh.update_id < self.last_update_id:
             if not refresh.kept and self.chronology.has_fallen(
                 snapshot_time(snapshot, made), self.updated_ns
             ):
                 self._begin_anew(now_ns)
-            return "too_old"
+            return RefreshResult(RefreshOutcome.TOO_OLD)
         if fresh.update_id > self.last_update_id:
             self._refresh = Refresh(fresh=fresh)
-            return "waiting"
-        self._merge(fresh, now_ns)
-        return "merged"
+            return RefreshResult(RefreshOutcome.WAITING)
+        return RefreshResult(RefreshOutcome.MERGED, self._merge(fresh, now_ns))
 
-    def settle_refresh(self, now_ns: int) -> bool:
-        """No diff came for a snapshot that waits: False where it shows another book, and is dropped.
+    def settle_refresh(self, now_ns: int) -> RefreshResult:
+        """No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it.
 
         Ids that are shared by symbols grow without this one, so an equal book is merged; where too few levels
         of both can be compared, nothing tells that it is equal.
         """
         refresh, self._refresh = self._refresh, None
         if refresh is None or refresh.fresh is None:
-            return True
+            return RefreshResult(RefreshOutcome.NONE_WAITING)
         fresh = refresh.fresh
         is_same = _is_same(self.bids, fresh.bids) and _is_same(self.asks, fresh.asks)
-        same = self.continuity == "chained" and is_same
-        if same:
-            self._merge(fresh, now_ns)
-        return same
+        if self.continuity != "chained" or not is_same:
+            return RefreshResult(RefreshOutcome.OTHER_BOOK)
+        return RefreshResult(RefreshOutcome.MERGED, self._merge(fresh, now_ns))
 
     def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
         refresh = self._refresh
@@ -123,22 +122,22 @@ class Refreshing:
             self._refresh = None
         elif refresh.fresh.update_id == self.last_update_id:
             self._refresh = None
-            self._merge(refresh.fresh, received_ns)
+            self.comparison = self._merge(refresh.fresh, received_ns)
+            self._cause("refreshed", received_ns)
 
-    def _merge(self, fresh: RolledSnapshot, now_ns: int) -> None:
+    def _merge(self, fresh: RolledSnapshot, now_ns: int) -> Comparison:
         assert self.last_update_id is not None
         self._on(Event.REFRESHED, now_ns)
         held = (self.bids.levels, self.asks.levels)
         found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
         if held != (self.bids.levels, self.asks.levels):
             self._note_altered()
-        self.compared = (self.last_update_id, found.checked, found.differing, found.missing, found.extra)
         self.confirmed_ns = now_ns
         self._prove(now_ns)
         self.counters["refreshes"] += 1
         self.counters["corrections"] += found.wrong
-        self._cause("refreshed", now_ns)
         self._check_crossed(now_ns)
+        return Comparison(self.last_update_id, *found)
 
 
 def _is_same(own: BookSide, fresh: BookSide) -> bool:

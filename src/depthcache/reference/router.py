@@ -15,7 +15,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from depthcache import engine
 from depthcache.errors import MalformedFrame
+from depthcache.events import (
+    ControlMessage,
+    Event,
+    FeedInfo,
+    FollowerReady,
+    HeardDiff,
+    LateMarket,
+    MarketChange,
+    RefreshResult,
+    ShallowMarket,
+    StrayFrame,
+    StrayKind,
+    StreamFrame,
+    Traffic,
+)
 from depthcache.model import SnapshotOutcome, Status
 from depthcache.reference.follow import Follower, FollowSpec
 from depthcache.reference.market import BUFFER_BYTES, Market
@@ -24,7 +40,7 @@ from depthcache.reference.names import shown
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
 from depthcache.reference.sequence import Continuity, SnapshotTime
 
-__all__ = ["ControlMessage", "FollowerReady", "MarketChange", "Router", "StrayFrame", "StreamFrame"]
+__all__ = ["Router"]
 
 CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
@@ -39,60 +55,11 @@ _MOST_CONTROL_BYTES = 32 << 20
 """Kinds of strays told apart between two `take_events`; more are counted without their name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketChange:
-    """What happened to a market since the last `take_events`."""
-
-    market: int
-    causes: frozenset[str]
-    status: Status
-    reason: str
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlMessage:
-    """A reply, an error, `serverShutdown`."""
-
-    connection: int
-    payload: bytes
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamFrame:
-    """The newest frame of a stream that somebody listens to."""
-
-    connection: int
-    stream: str
-    frame: bytes
-    skipped: int
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrayFrame:
-    """Frames that no market takes, counted by kind."""
-
-    connection: int
-    what: str
-    detail: str
-    count: int
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowerReady:
-    """A follower has something for its consumer."""
-
-    follower: int
-
-
 @dataclass(slots=True)
 class _Pending:
     control: list[ControlMessage] = field(default_factory=list)
     streams: dict[tuple[int, str], StreamFrame] = field(default_factory=dict)
-    strays: dict[tuple[int, str, str], StrayFrame] = field(default_factory=dict)
+    strays: dict[tuple[int, StrayKind, str], StrayFrame] = field(default_factory=dict)
     ready: dict[int, FollowerReady] = field(default_factory=dict)
 
     def stream(self, connection: int, stream: str, frame: bytes, at_ns: int) -> None:
@@ -102,7 +69,7 @@ class _Pending:
             connection=connection, stream=stream, frame=frame, skipped=skipped, at_ns=at_ns
         )
 
-    def stray(self, connection: int, what: str, detail: str, at_ns: int) -> None:
+    def stray(self, connection: int, what: StrayKind, detail: str, at_ns: int) -> None:
         if what == "unknown_stream":
             detail = detail[:_MOST_OF_NAME]
         if what == "unknown_stream" and (connection, what, detail) not in self.strays:
@@ -114,7 +81,7 @@ class _Pending:
         )
 
 
-class Router:
+class Router(engine.Router):
     """Markets by number, connections by number, streams by name."""
 
     def __init__(self, *, control_capacity: int = CONTROL_CAPACITY, buffer_bytes: int = BUFFER_BYTES) -> None:
@@ -122,7 +89,7 @@ class Router:
         self._markets: dict[int, Market] = {}
         self._connections: dict[int, dict[str, int]] = {}
         self._listened: set[tuple[int, str]] = set()
-        self._traffic: dict[int, tuple[int, int, int | None, int | None]] = {}
+        self._traffic: dict[int, Traffic] = {}
         self._used_markets: set[int] = set()
         self._used_connections: set[int] = set()
         self._pending = _Pending()
@@ -196,33 +163,28 @@ class Router:
         limit: int | None,
         now_ns: int,
         made_us: tuple[int, int] | None = None,
-    ) -> str:
+    ) -> RefreshResult:
         """Compare a live book with a snapshot and merge it. Raises MalformedSnapshot, SymbolMismatch."""
         snapshot = parse_snapshot(as_bytes(body))
         made = None if made_us is None else SnapshotTime(*made_us)
-        outcome = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns, made=made)
+        result = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns, made=made)
         _tell(self._markets[market])
-        return outcome
+        return result
 
-    def settle_refresh(self, market: int, now_ns: int) -> bool:
+    def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
         """No diff came for a snapshot that waits."""
-        settled = self._markets[market].settle_refresh(now_ns)
+        result = self._markets[market].settle_refresh(now_ns)
         _tell(self._markets[market])
-        return settled
-
-    def compared(self, market: int) -> tuple[int, int, int, int, int] | None:
-        """What the last refresh found: update id, checked, differing, missing, extra."""
-        return self._markets[market].compared
+        return result
 
     def set_enough(self, market: int, levels: int, *, asked: int) -> None:
         """So many complete levels are enough while readers ask for at most `asked`."""
         self._markets[market].enough = (levels, asked)
 
-    def shallow(self) -> list[tuple[int, int | None, int]]:
-        """Of every live book that is not deep enough: number, levels inside the complete range, levels
-        asked for."""
+    def shallow(self) -> list[ShallowMarket]:
+        """The live books that are not deep enough."""
         return [
-            (number, market.covered(), market.asked)
+            ShallowMarket(number, market.covered(), market.asked)
             for number, market in sorted(self._markets.items())
             if market.status()[0] is Status.SYNCED and market.is_shallow()
         ]
@@ -232,18 +194,17 @@ class Router:
         self._markets[market].chronology.clock_offset_ns = offset_ns
         self._markets[market].doubt.clock_offset_ns = offset_ns
 
-    def heard(self, market: int) -> tuple[int, int | None] | None:
-        """When the newest diff came that was applied, kept, or is backlog, and its event time."""
+    def heard(self, market: int) -> HeardDiff | None:
+        """The newest diff that was applied, kept, or is backlog; None before one."""
         return self._markets[market].heard()
 
-    def late(self, most_us: int) -> list[tuple[int, int, int]]:
-        """The markets whose newest diff was more than so late when it came, how late in microseconds, and
-        when it came."""
-        found: list[tuple[int, int, int]] = []
+    def late(self, most_us: int) -> list[LateMarket]:
+        """The markets whose newest diff was more than so late when it came."""
+        found: list[LateMarket] = []
         for number, market in sorted(self._markets.items()):
             heard, late_us = market.heard(), market.late_us()
             if heard is not None and late_us is not None and late_us > most_us:
-                found.append((number, late_us, heard[0]))
+                found.append(LateMarket(number, late_us, heard.received_ns))
         return found
 
     def date_snapshot(self, market: int, made_us: tuple[int, int]) -> None:
@@ -335,7 +296,7 @@ class Router:
             raise ValueError(f"the connection number {connection} was used before")
         self._used_connections.add(connection)
         self._connections[connection] = {}
-        self._traffic[connection] = (0, 0, None, None)
+        self._traffic[connection] = Traffic(0, 0, None, None)
 
     def close_connection(self, connection: int) -> None:
         """Frames of this number are ignored from now on."""
@@ -355,12 +316,12 @@ class Router:
         """Hand out the newest frame of a stream as it is, where no market takes it."""
         self._listened.add((connection, stream))
 
-    def lines(self, market: int) -> list[tuple[int, bool, int | None]]:
-        """The connections of a market: number, whether joined, when heard last."""
-        return [(line.connection, line.joined, line.heard_ns) for line in self._markets[market].lines]
+    def feeds(self, market: int) -> list[FeedInfo]:
+        """The connections of a market."""
+        return [FeedInfo(line.connection, line.joined, line.heard_ns) for line in self._markets[market].lines]
 
-    def traffic(self, connection: int) -> tuple[int, int, int | None, int | None]:
-        """What came on a connection: frames, bytes, when the last data and the last diff were received."""
+    def traffic(self, connection: int) -> Traffic:
+        """What came on a connection."""
         return self._traffic[connection]
 
     def unroute(self, connection: int, stream: str) -> None:
@@ -379,8 +340,10 @@ class Router:
         routes = self._connections.get(connection)
         if routes is None:
             return self._has_events()
-        frames, size, heard_ns, data_ns = self._traffic[connection]
-        self._traffic[connection] = (frames + 1, size + len(raw), heard_ns, data_ns)
+        came = self._traffic[connection]
+        self._traffic[connection] = came._replace(
+            frames=came.frames + 1, received_bytes=came.received_bytes + len(raw)
+        )
         try:
             parsed = parse_frame(raw)
         except MalformedFrame as error:
@@ -399,16 +362,14 @@ class Router:
             self._on_control(connection, parsed, raw, at_ns)
         elif parsed.update is None and (connection, parsed.stream) in self._listened:
             self._pending.stream(connection, parsed.stream, raw, at_ns)
-            frames, size, _, data_ns = self._traffic[connection]
-            self._traffic[connection] = (frames, size, at_ns, data_ns)
+            self._traffic[connection] = self._traffic[connection]._replace(last_data_ns=at_ns)
         else:
             self._pending.stray(connection, "unknown_stream", parsed.stream, at_ns)
 
     def _on_diff(self, connection: int, number: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         market, update = self._markets[number], parsed.update
         assert update is not None
-        frames, size, _, _ = self._traffic[connection]
-        self._traffic[connection] = (frames, size, at_ns, at_ns)
+        self._traffic[connection] = self._traffic[connection]._replace(last_data_ns=at_ns, last_diff_ns=at_ns)
         try:
             check_chain(market.continuity, update, raw)
             if update.symbol != market.symbol:
@@ -446,7 +407,7 @@ class Router:
 
     # --- events ------------------------------------------------------------------------------
 
-    def take_events(self) -> list[Any]:
+    def take_events(self) -> list[Event]:
         """Everything that happened since the last call."""
         pending, self._pending = self._pending, _Pending()
         return [
@@ -461,6 +422,7 @@ class Router:
         for number, market in sorted(self._markets.items()):
             if market.causes:
                 causes, market.causes = frozenset(market.causes), set()
+                comparison, market.comparison = market.comparison, None
                 status, reason, _ = market.native()
                 yield MarketChange(
                     market=number,
@@ -468,6 +430,7 @@ class Router:
                     status=status,
                     reason=reason,
                     at_ns=market.caused_ns,
+                    comparison=comparison,
                 )
 
     def _has_events(self) -> bool:

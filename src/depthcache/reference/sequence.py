@@ -36,8 +36,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, TypeAlias
 
+from depthcache.engine import Continuity
 from depthcache.exchange_figures import NODE_LAG_S
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 
@@ -55,8 +55,6 @@ __all__ = [
     "looks_reset",
     "snapshot_time",
 ]
-
-Continuity: TypeAlias = Literal["contiguous", "chained"]
 
 RESET_AFTER_US = 5_000_000
 """Older ids than held, with an event time this much later: the ids began anew (testnets, monthly). A diff

@@ -25,25 +25,24 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, assert_never, cast, overload
 
-from depthcache import venues
+from depthcache import engine, venues
 from depthcache._native import Router
 from depthcache.arguments import parse_real, parse_seed, parse_whole
 from depthcache.client.aio import Books
 from depthcache.client.client import Client
-from depthcache.client.config import ClientConfig
+from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.follow import AnyMode, FollowOptions, OnStale, UpdateStream, parse_follow_spec
 from depthcache.client.live_book import LiveBook
 from depthcache.core.client import ClientCore
-from depthcache.core.commands import TellAudit
 from depthcache.core.markets.cross_check import Source
-from depthcache.core.notices import Notice
+from depthcache.core.notices import AuditDone, StatusChanged, TroubleFound
 from depthcache.core.policy import Policy
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
-from depthcache.io.runner import Runner
+from depthcache.io.runner import BookNotice, Runner
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
@@ -86,7 +85,7 @@ class Pair(OneProcess, ExchangeControls):
         policy: Policy | None = None,
         seed: int = 0,
         latency_ns: int = 20_000_000,
-        router: Any = None,
+        router: engine.Router | None = None,
         budgets: Budgets | None = None,
     ) -> None:
         """`exchange`: the other side. `policy`: the client's patience, `Policy()` when None. `seed`: of
@@ -94,10 +93,10 @@ class Pair(OneProcess, ExchangeControls):
         or `depthcache.reference.Router()`. `budgets`: those of other clients of the same address."""
         self.exchange = exchange
         self.books: dict[tuple[str, str], BookReader] = {}
-        self.notices: list[Notice] = []
+        self.notices: list[StatusChanged] = []
         self.on_step: Callable[[], None] | None = None
         """Called after everything that happened at one moment, before the clock moves on."""
-        self._router = Router() if router is None else router
+        self._router: engine.Router = Router() if router is None else router
         latency_ns = parse_whole(latency_ns, name="latency_ns", allowed="nanoseconds, 0 or more", least=0)
         self._timeline = Timeline(
             exchange, latency_ns=latency_ns, now_ns=exchange.now_ns, after_step=self._after_step
@@ -105,8 +104,10 @@ class Pair(OneProcess, ExchangeControls):
         self._network = self._timeline.join()
         self._clients: list[Client[LiveBook]] = []
         """Those of `connect` that are open."""
-        self.audits: list[TellAudit] = []
+        self.audits: list[AuditDone] = []
         """Every audit that was asked for and is done."""
+        self.troubles: list[TroubleFound] = []
+        """Every time that a book lost its place, crossed, was wrong or was late."""
         self._seed, self._policy = parse_seed(seed), policy or Policy()
         self._budgets = Budgets() if budgets is None else budgets
         self._client_numbers = count(1)
@@ -118,8 +119,7 @@ class Pair(OneProcess, ExchangeControls):
             core,
             self._router,
             self._network,
-            on_notice=self.notices.append,
-            on_audit=self.audits.append,
+            on_notice=self._on_notice,
         )
         self._numbers: dict[tuple[str, str], int] = {}
 
@@ -232,9 +232,12 @@ class Pair(OneProcess, ExchangeControls):
         `depthcache.connect` raises."""
         venue = venues.venue(exchange) if isinstance(exchange, str) else exchange
         key = (venue.name, venues.parse_symbol(symbol, venue))
-        number = self._runner.add(venue, key[1], depth=depth, speed_ms=speed_ms)
+        number = self._runner.call_core(
+            lambda core, now_ns: core.add(venue, key[1], depth=depth, speed_ms=speed_ms, now_ns=now_ns)
+        )
         self._numbers[key] = number
-        self.books[key] = self._router.reader(number)
+        # Those of the reference are no native ones, and offer the same.
+        self.books[key] = cast("BookReader", self._router.reader(number))
         self._runner.followers.on_market(number)
         return self.books[key]
 
@@ -242,22 +245,26 @@ class Pair(OneProcess, ExchangeControls):
         """End the book of that exchange and symbol. Raises KeyError for one that is not there."""
         venue = venues.venue(exchange)
         key = (venue.name, venues.parse_symbol(symbol, venue))
-        self._runner.remove(self._numbers.pop(key))
+        number = self._numbers.pop(key)
+        self._runner.call_core(lambda core, now_ns: core.remove(number, now_ns))
         del self.books[key]
 
     def audit(self, exchange: str, symbol: str, limit: int | None = None) -> None:
         """Compare the book of that exchange and symbol with a snapshot (of that limit); the result comes to
         `audits`."""
-        self._runner.audit(self._number(exchange, symbol), len(self.audits) + 1, limit)
+        number, audit = self._number(exchange, symbol), len(self.audits) + 1
+        self._runner.call_core(lambda core, now_ns: core.audit(number, audit, limit, now_ns))
 
     def prove(self, exchange: str, symbol: str) -> None:
         """Compare the book of that exchange and symbol with its partial depth and bookTicker, until
         `end_cross_check`."""
-        self._runner.start_cross_check(self._number(exchange, symbol))
+        number = self._number(exchange, symbol)
+        self._runner.call_core(lambda core, now_ns: core.start_cross_check(number, now_ns))
 
     def end_cross_check(self, exchange: str, symbol: str) -> Mapping[str, Source]:
         """Compare that exchange and symbol no longer; by stream, what was seen."""
-        return self._runner.end_cross_check(self._number(exchange, symbol))
+        number = self._number(exchange, symbol)
+        return self._runner.call_core(lambda core, now_ns: core.end_cross_check(number, now_ns))
 
     def follow(
         self,
@@ -407,6 +414,17 @@ class Pair(OneProcess, ExchangeControls):
     def _after_step(self) -> None:
         if self.on_step is not None:
             self.on_step()
+
+    def _on_notice(self, notice: BookNotice) -> None:
+        match notice:
+            case StatusChanged():
+                self.notices.append(notice)
+            case AuditDone():
+                self.audits.append(notice)
+            case TroubleFound():
+                self.troubles.append(notice)
+            case _:
+                assert_never(notice)
 
     def _number(self, exchange: str, symbol: str) -> int:
         venue = venues.venue(exchange)

@@ -11,43 +11,49 @@ use super::MarketConfig;
 use super::buffer::Buffer;
 use super::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
 use crate::codec::json;
-use crate::ladder::{Ladder, Tally};
+use crate::events::Comparison;
+use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::query::Side;
 
 /// So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer.
 const TELLING_LEVELS: usize = 5;
 
-/// What the last refresh of a book found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Comparison {
-    /// The id at which both were compared.
-    pub update_id: i64,
-    /// Both sides together.
-    pub tally: Tally,
-}
-
 /// What became of a snapshot that was to refresh a live book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshOutcome {
-    /// Compared and merged.
-    Merged,
+    /// Compared and merged; what it found.
+    Merged(Comparison),
     /// Ahead of the live book: merged as soon as that reaches it.
     Waiting,
     /// Older than the diffs kept since the refresh began: nothing was done.
     TooOld,
     /// The book is not live, or no refresh was begun: nothing was done.
     NotLive,
+    /// `settle_refresh`: the snapshot that waited shows another book and was dropped.
+    OtherBook,
+    /// `settle_refresh`: no snapshot waited; it was merged or dropped before.
+    NoneWaiting,
 }
 
 impl RefreshOutcome {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            RefreshOutcome::Merged => "merged",
+            RefreshOutcome::Merged(_) => "merged",
             RefreshOutcome::Waiting => "waiting",
             RefreshOutcome::TooOld => "too_old",
             RefreshOutcome::NotLive => "not_live",
+            RefreshOutcome::OtherBook => "other_book",
+            RefreshOutcome::NoneWaiting => "none_waiting",
+        }
+    }
+
+    /// What was found, where the snapshot was merged.
+    pub fn comparison(self) -> Option<Comparison> {
+        match self {
+            RefreshOutcome::Merged(comparison) => Some(comparison),
+            _ => None,
         }
     }
 }
@@ -106,11 +112,12 @@ struct Refresh {
     rolled: Option<RolledSnapshot>,
 }
 
-/// The refresh of a market: the one on its way, and what the last one found.
+/// The refresh of a market: the one on its way, and what a snapshot that waited has found.
 #[derive(Debug, Default)]
 pub(super) struct Refresher {
     running: Option<Box<Refresh>>,
-    last: Option<Comparison>,
+    /// Until it is taken.
+    comparison: Option<Comparison>,
 }
 
 /// What a snapshot is to a live book after rolling.
@@ -140,13 +147,13 @@ impl Refresher {
         self.running = None;
     }
 
-    /// What the last refresh found.
-    pub fn last(&self) -> Option<Comparison> {
-        self.last
+    /// What a snapshot found that was merged when the book reached it.
+    pub fn take_comparison(&mut self) -> Option<Comparison> {
+        self.comparison.take()
     }
 
     pub fn note(&mut self, comparison: Comparison) {
-        self.last = Some(comparison);
+        self.comparison = Some(comparison);
     }
 
     /// The snapshot is there: roll it towards the id `book_id` of the live book.

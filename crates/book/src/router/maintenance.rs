@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::{Router, RouterError};
 use crate::codec::json;
 use crate::market::Market;
-use crate::market::refresh::{Comparison, RefreshOutcome};
+use crate::market::refresh::RefreshOutcome;
 use crate::market::sequence::SnapshotTime;
 use crate::message::DepthSnapshot;
 use crate::query::Reading;
@@ -93,15 +93,10 @@ impl Router {
         found
     }
 
-    /// No diff came for a snapshot that waits: false where it shows another book, and is dropped.
-    pub fn settle_refresh(&self, market: u64, now_ns: i64) -> Result<bool, RouterError> {
+    /// No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it.
+    pub fn settle_refresh(&self, market: u64, now_ns: i64) -> Result<RefreshOutcome, RouterError> {
         let cell = self.market(market)?;
         Ok(self.change(market, cell.lock(), |held| held.settle_refresh(now_ns)))
-    }
-
-    /// What the last refresh of a market found.
-    pub fn compared(&self, market: u64) -> Result<Option<Comparison>, RouterError> {
-        Ok(self.market(market)?.lock().compared())
     }
 
     /// How the clock of the frames and the exchange's differ, for a market's delays.

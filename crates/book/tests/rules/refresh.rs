@@ -1,5 +1,6 @@
 //! Snapshots of a live book: rolled to its id, compared, merged, and never leaving sync.
 
+use depthcache_book::events::{Cause, Comparison};
 use depthcache_book::ladder::Tally;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::market::refresh::RefreshOutcome;
@@ -8,16 +9,26 @@ use depthcache_book::query::Reading;
 
 use crate::builders::{Levels, MarketHarness, chained, diff, futures, snapshot, spot};
 
-use RefreshOutcome::{Merged, NotLive, TooOld, Waiting};
+const MERGED: &str = "merged";
+const WAITING: &str = "waiting";
+const TOO_OLD: &str = "too_old";
+const NOT_LIVE: &str = "not_live";
+const OTHER_BOOK: &str = "other_book";
+const NONE_WAITING: &str = "none_waiting";
 
 const BIDS: Levels = &[("99", "1"), ("98", "2")];
 const ASKS: Levels = &[("101", "1"), ("102", "2")];
 
-/// What the last refresh found: `at 10: checked 4, differing 0, missing 0, extra 0`.
-fn found(harness: &MarketHarness) -> String {
-    let Some(compared) = harness.market.compared() else {
-        return "nothing".to_owned();
-    };
+/// What the last refresh found, as its call returned it or as the market tells it: `at 10: checked 4, …`.
+fn found(harness: &mut MarketHarness) -> String {
+    let told = || harness.market.take_change(1)?.comparison;
+    harness
+        .compared
+        .or_else(told)
+        .map_or_else(|| "nothing".to_owned(), shown)
+}
+
+fn shown(compared: Comparison) -> String {
     let Tally {
         checked,
         differing,
@@ -42,13 +53,13 @@ fn begun() -> MarketHarness {
 #[test]
 fn a_snapshot_is_merged_from_the_id_at_which_the_refresh_began_up_to_the_live_one() {
     for (id, outcome) in [
-        (8, TooOld),
-        (9, TooOld),
-        (10, Merged),
-        (11, Merged),
-        (14, Merged),
-        (15, Merged),
-        (16, Waiting),
+        (8, TOO_OLD),
+        (9, TOO_OLD),
+        (10, MERGED),
+        (11, MERGED),
+        (14, MERGED),
+        (15, MERGED),
+        (16, WAITING),
     ] {
         let mut harness = begun();
         let quantity = id.clamp(10, 15).to_string();
@@ -60,13 +71,13 @@ fn a_snapshot_is_merged_from_the_id_at_which_the_refresh_began_up_to_the_live_on
         );
         assert_eq!(harness.status_info(), "synced since 2: ", "{id}");
         assert_eq!(harness.book(), "99 x 1, 98 x 15 | 101 x 1, 102 x 2", "{id}");
-        if outcome == Merged {
+        if outcome == MERGED {
             let same = "at 15: checked 4, differing 0, missing 0, extra 0";
-            assert_eq!(found(&harness), same, "{id}");
-            assert_eq!(harness.causes(), "refreshed", "{id}");
+            assert_eq!(found(&mut harness), same, "{id}");
+            assert_eq!(harness.causes(), "", "{id}: the call itself tells");
         } else {
             assert_eq!(
-                (found(&harness), harness.causes()),
+                (found(&mut harness), harness.causes()),
                 ("nothing".into(), "".into())
             );
         }
@@ -75,7 +86,7 @@ fn a_snapshot_is_merged_from_the_id_at_which_the_refresh_began_up_to_the_live_on
 
 #[test]
 fn without_a_diff_since_it_began_only_the_live_id_merges_at_once() {
-    for (id, outcome) in [(9, TooOld), (10, Merged), (11, Waiting)] {
+    for (id, outcome) in [(9, TOO_OLD), (10, MERGED), (11, WAITING)] {
         let mut harness = spot().synced_at(10, BIDS, ASKS);
         harness.market.begin_refresh();
         assert_eq!(
@@ -89,13 +100,13 @@ fn without_a_diff_since_it_began_only_the_live_id_merges_at_once() {
 #[test]
 fn futures_are_rolled_along_the_chain() {
     for (id, outcome) in [
-        (9, TooOld),
-        (10, Merged),
-        (12, Merged),
-        (20, Merged),
-        (25, Merged),
-        (30, Merged),
-        (31, Waiting),
+        (9, TOO_OLD),
+        (10, MERGED),
+        (12, MERGED),
+        (20, MERGED),
+        (25, MERGED),
+        (30, MERGED),
+        (31, WAITING),
     ] {
         let mut harness = futures().synced_at(10, &[], &[]);
         harness.market.begin_refresh();
@@ -109,9 +120,9 @@ fn futures_are_rolled_along_the_chain() {
             outcome,
             "{id}"
         );
-        if outcome == Merged {
+        if outcome == MERGED {
             let same = "at 30: checked 1, differing 0, missing 0, extra 0";
-            assert_eq!(found(&harness), same, "{id}");
+            assert_eq!(found(&mut harness), same, "{id}");
         }
     }
 }
@@ -120,16 +131,17 @@ fn futures_are_rolled_along_the_chain() {
 fn a_snapshot_ahead_waits_until_the_live_book_is_there() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
-    assert_eq!(harness.refresh(&snapshot(13, BIDS, ASKS), 50), Waiting);
-    for (id, merged) in [(11, false), (12, false), (13, true), (14, true)] {
+    assert_eq!(harness.refresh(&snapshot(13, BIDS, ASKS), 50), WAITING);
+    let mut told = Vec::new();
+    for id in 11..=14 {
         assert_eq!(harness.feed(&diff(id, id), 50 + id), Outcome::Applied);
-        assert_eq!(harness.market.compared().is_some(), merged, "{id}");
+        if let Some(change) = harness.market.take_change(1) {
+            assert!(change.causes.contains(Cause::Refreshed));
+            told.push((change.at_ns, change.comparison.map(shown)));
+        }
     }
-    assert_eq!(
-        found(&harness),
-        "at 13: checked 4, differing 0, missing 0, extra 0"
-    );
-    assert_eq!(harness.market.take_change(1).unwrap().at_ns, 63);
+    let same = "at 13: checked 4, differing 0, missing 0, extra 0";
+    assert_eq!(told, [(63, Some(same.to_owned()))]);
     assert_eq!(harness.market.counters().refreshes, 1);
 }
 
@@ -137,10 +149,10 @@ fn a_snapshot_ahead_waits_until_the_live_book_is_there() {
 fn a_snapshot_inside_the_ids_of_a_diff_is_rolled_to_its_end() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
-    assert_eq!(harness.refresh(&snapshot(12, BIDS, ASKS), 50), Waiting);
+    assert_eq!(harness.refresh(&snapshot(12, BIDS, ASKS), 50), WAITING);
     harness.feed(&diff(11, 14).with(&[("97", "5")], &[("103", "6")]), 51);
     assert_eq!(
-        found(&harness),
+        found(&mut harness),
         "at 14: checked 6, differing 0, missing 0, extra 0"
     );
     assert_eq!(
@@ -158,10 +170,10 @@ fn prices_that_were_wrong_are_right_again_and_counted_on_both_sides() {
     harness.market.begin_refresh();
     assert_eq!(
         harness.refresh(&snapshot(10, true_bids, true_asks), 50),
-        Merged
+        MERGED
     );
     assert_eq!(
-        found(&harness),
+        found(&mut harness),
         "at 10: checked 7, differing 2, missing 2, extra 1"
     );
     assert_eq!(
@@ -172,8 +184,7 @@ fn prices_that_were_wrong_are_right_again_and_counted_on_both_sides() {
         harness.counts(),
         "applied 1, snapshots 1, refreshes 1, corrections 5"
     );
-    let change = harness.market.take_change(1).unwrap();
-    assert_eq!(change.at_ns, 50);
+    assert_eq!(harness.causes(), "", "the call itself tells");
 }
 
 #[test]
@@ -181,13 +192,13 @@ fn only_a_synced_book_can_begin_to_refresh() {
     let nothing = || snapshot(10, &[], &[]);
     let mut harness = spot();
     assert!(!harness.market.begin_refresh());
-    assert_eq!(harness.refresh(&nothing(), 1), NotLive);
+    assert_eq!(harness.refresh(&nothing(), 1), NOT_LIVE);
     harness.load(&nothing().before_live(), 2);
     assert!(!harness.market.begin_refresh());
     harness.load(&nothing(), 3);
     assert!(harness.market.begin_refresh());
-    assert_eq!(harness.refresh(&nothing(), 4), Merged);
-    assert_eq!(harness.refresh(&nothing(), 5), NotLive);
+    assert_eq!(harness.refresh(&nothing(), 4), MERGED);
+    assert_eq!(harness.refresh(&nothing(), 5), NOT_LIVE);
     harness.market.resync("asked for", 6);
     assert!(!harness.market.begin_refresh());
 }
@@ -216,7 +227,7 @@ fn a_refresh_ends_with_whatever_ends_the_book_it_looks_after() {
             ),
         }
         let late = harness.refresh(&snapshot(20, BIDS, ASKS), 50);
-        assert_eq!(late, NotLive, "{end}");
+        assert_eq!(late, NOT_LIVE, "{end}");
     }
 }
 
@@ -224,11 +235,11 @@ fn a_refresh_ends_with_whatever_ends_the_book_it_looks_after() {
 fn a_waiting_snapshot_is_forgotten_with_a_gap() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
-    assert_eq!(harness.refresh(&snapshot(13, &[], &[]), 4), Waiting);
+    assert_eq!(harness.refresh(&snapshot(13, &[], &[]), 4), WAITING);
     harness.market.resync("asked for", 5);
     harness.load(&snapshot(12, BIDS, ASKS), 6);
     harness.feed(&diff(13, 13), 7);
-    assert_eq!(found(&harness), "nothing");
+    assert_eq!(found(&mut harness), "nothing");
 }
 
 #[test]
@@ -236,13 +247,13 @@ fn an_old_diff_is_not_kept_for_a_refresh() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
     assert_eq!(harness.feed(&diff(9, 10), 4), Outcome::Stale);
-    assert_eq!(harness.refresh(&snapshot(10, BIDS, ASKS), 5), Merged);
+    assert_eq!(harness.refresh(&snapshot(10, BIDS, ASKS), 5), MERGED);
 }
 
 #[test]
 fn a_refresh_keeps_as_much_as_the_buffer_holds_and_is_given_up_beyond_it() {
     let bytes = diff(11, 11).frame().len();
-    for (room, outcome) in [(2 * bytes, Merged), (2 * bytes - 1, NotLive)] {
+    for (room, outcome) in [(2 * bytes, MERGED), (2 * bytes - 1, NOT_LIVE)] {
         let mut harness =
             MarketHarness::new(Continuity::Contiguous, room).synced_at(10, BIDS, ASKS);
         harness.market.begin_refresh();
@@ -263,7 +274,7 @@ fn a_merge_may_cross_a_book_and_heal_it() {
         harness.status_info(),
         "crossed since 50: best bid 101.5 at or above best ask 101"
     );
-    assert_eq!(harness.causes(), "crossed, refreshed");
+    assert_eq!(harness.causes(), "crossed");
     assert!(harness.market.begin_refresh());
     harness.refresh(&snapshot(10, BIDS, ASKS), 60);
     assert_eq!(harness.status_info(), "synced since 60: ");
@@ -273,15 +284,15 @@ fn a_merge_may_cross_a_book_and_heal_it() {
 fn where_no_diff_comes_an_equal_futures_book_is_merged_whatever_its_id() {
     let mut harness = futures().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
-    assert_eq!(harness.refresh(&snapshot(25, BIDS, ASKS), 4), Waiting);
-    assert!(harness.market.settle_refresh(50));
+    assert_eq!(harness.refresh(&snapshot(25, BIDS, ASKS), 4), WAITING);
+    assert_eq!(harness.settle(50), MERGED);
     assert_eq!(
-        found(&harness),
+        found(&mut harness),
         "at 10: checked 4, differing 0, missing 0, extra 0"
     );
     assert_eq!(
         (harness.id(), harness.causes()),
-        ("10".into(), "refreshed".into())
+        ("10".into(), String::new())
     );
 }
 
@@ -290,11 +301,11 @@ fn where_no_diff_comes_another_book_is_refused() {
     for (bids, asks) in [(&BIDS[..1], ASKS), (BIDS, &ASKS[..1])] {
         let mut harness = futures().synced_at(10, BIDS, ASKS);
         harness.market.begin_refresh();
-        assert_eq!(harness.refresh(&snapshot(25, bids, asks), 4), Waiting);
-        assert!(!harness.market.settle_refresh(50));
-        assert_eq!(found(&harness), "nothing");
+        assert_eq!(harness.refresh(&snapshot(25, bids, asks), 4), WAITING);
+        assert_eq!(harness.settle(50), OTHER_BOOK);
+        assert_eq!(found(&mut harness), "nothing");
         assert_eq!(harness.book(), "99 x 1, 98 x 2 | 101 x 1, 102 x 2");
-        assert!(harness.market.settle_refresh(51), "it was dropped");
+        assert_eq!(harness.settle(51), NONE_WAITING, "it was dropped");
     }
 }
 
@@ -302,27 +313,34 @@ fn where_no_diff_comes_another_book_is_refused() {
 fn ids_of_a_symbol_alone_do_not_grow_without_a_change() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
-    assert_eq!(harness.refresh(&snapshot(11, BIDS, ASKS), 4), Waiting);
-    assert!(!harness.market.settle_refresh(50));
-    assert_eq!(found(&harness), "nothing");
+    assert_eq!(harness.refresh(&snapshot(11, BIDS, ASKS), 4), WAITING);
+    assert_eq!(harness.settle(50), OTHER_BOOK);
+    assert_eq!(found(&mut harness), "nothing");
 }
 
 #[test]
 fn where_no_snapshot_waits_there_is_nothing_to_settle() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
-    assert!(harness.market.settle_refresh(50));
+    assert_eq!(harness.settle(50), NONE_WAITING);
     harness.market.begin_refresh();
-    assert!(harness.market.settle_refresh(51));
-    assert_eq!(found(&harness), "nothing");
+    assert_eq!(harness.settle(51), NONE_WAITING);
+    assert_eq!(found(&mut harness), "nothing");
 }
 
 #[test]
 fn the_outcomes_of_a_refresh_are_words() {
+    use RefreshOutcome::{Merged, NoneWaiting, NotLive, OtherBook, TooOld, Waiting};
+    let nothing = Comparison {
+        update_id: 1,
+        tally: Tally::default(),
+    };
     for (outcome, word) in [
-        (Merged, "merged"),
-        (Waiting, "waiting"),
-        (TooOld, "too_old"),
-        (NotLive, "not_live"),
+        (Merged(nothing), MERGED),
+        (Waiting, WAITING),
+        (TooOld, TOO_OLD),
+        (NotLive, NOT_LIVE),
+        (OtherBook, OTHER_BOOK),
+        (NoneWaiting, NONE_WAITING),
     ] {
         assert_eq!(outcome.as_str(), word);
     }

@@ -5,7 +5,7 @@
 use depthcache_book::codec::json;
 use depthcache_book::events::Causes;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
-use depthcache_book::market::refresh::RefreshOutcome;
+use depthcache_book::market::refresh::Comparison;
 use depthcache_book::market::sequence::{Continuity, Ids, SnapshotTime};
 use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
@@ -154,6 +154,8 @@ impl Snapshot {
 /// A market and what a test asks of it.
 pub struct MarketHarness {
     pub market: Market,
+    /// What the last refresh found that was merged at once.
+    pub compared: Option<Comparison>,
 }
 
 /// A market whose ids are contiguous.
@@ -175,6 +177,7 @@ impl MarketHarness {
         };
         MarketHarness {
             market: Market::new("binance.com", Some("BTCUSDT"), config),
+            compared: None,
         }
     }
 
@@ -208,10 +211,19 @@ impl MarketHarness {
         taken.expect("a snapshot of this market")
     }
 
-    pub fn refresh(&mut self, snapshot: &Snapshot, at_ns: i64) -> RefreshOutcome {
-        self.market
+    pub fn refresh(&mut self, snapshot: &Snapshot, at_ns: i64) -> &'static str {
+        let outcome = self
+            .market
             .refresh(&snapshot.scanned(), snapshot.limit, at_ns, snapshot.made)
-            .expect("a snapshot of this market")
+            .expect("a snapshot of this market");
+        self.compared = outcome.comparison().or(self.compared);
+        outcome.as_str()
+    }
+
+    pub fn settle(&mut self, at_ns: i64) -> &'static str {
+        let outcome = self.market.settle_refresh(at_ns);
+        self.compared = outcome.comparison().or(self.compared);
+        outcome.as_str()
     }
 
     /// Status, since when, and why: `synced since 2: `.

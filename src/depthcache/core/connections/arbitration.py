@@ -128,8 +128,8 @@ class Arbitration:
         return self._context.guard(f"market {self.subscriber.market}", where, now_ns)
 
     def _nothing_heard(self) -> bool:
-        lines = self._context.router.lines(self.subscriber.market) if self.subscriber.takes_diffs else []
-        return all(heard_ns is None for _, _, heard_ns in lines)
+        lines = self._context.router.feeds(self.subscriber.market) if self.subscriber.takes_diffs else []
+        return all(line.heard_ns is None for line in lines)
 
 
 class Feed:

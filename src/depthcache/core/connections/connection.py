@@ -86,7 +86,7 @@ class ConnectionSlot:
         """When the last sign of life came, 0 for never."""
         if self.connection is None:
             return self._alive_ns
-        return max(self._alive_ns, self._context.router.traffic(self.connection)[2] or 0)
+        return max(self._alive_ns, self._context.router.traffic(self.connection).last_data_ns or 0)
 
     def is_young(self, now_ns: int) -> bool:
         """Whether the connection was made a moment ago."""
@@ -96,7 +96,7 @@ class ConnectionSlot:
         """When the last diff came, 0 for never."""
         if self.connection is None:
             return 0
-        return self._context.router.traffic(self.connection)[3] or 0
+        return self._context.router.traffic(self.connection).last_diff_ns or 0
 
     # --- commands --------------------------------------------------------------------------
 

@@ -177,13 +177,12 @@ class ConnectionPool:
             return False
         if not feed.takes_diffs:
             return True
-        heard = {
-            number: (joined, heard_ns) for number, joined, heard_ns in self._context.router.lines(feed.market)
-        }
-        joined, heard_ns = heard.get(successor.connection, (False, None))
-        if heard_ns is not None:
-            return joined
-        _, before_ns = heard.get(old.connection or 0, (False, None))
+        heard = {each.connection: each for each in self._context.router.feeds(feed.market)}
+        after = heard.get(successor.connection)
+        if after is not None and after.heard_ns is not None:
+            return after.is_joined
+        before = heard.get(old.connection or 0)
+        before_ns = None if before is None else before.heard_ns
         # What the old connection brought later comes over both.
         quiet = before_ns is None or before_ns <= feed.live_ns + ARBITRATION_PATIENCE_NS
         return quiet and now_ns >= feed.live_ns + to_ns(self._context.policy.overlap_s)

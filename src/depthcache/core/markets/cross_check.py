@@ -10,17 +10,15 @@ on spot most ids never meet. Not here: comparisons with snapshots (`maintenance`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context
 from depthcache.core.timers import Timer
+from depthcache.engine import Reader
 from depthcache.errors import BookError
-
-if TYPE_CHECKING:
-    from depthcache._native import BookReader
 
 __all__ = ["CrossCheck", "Source"]
 
@@ -82,9 +80,7 @@ class _Stream:
 class CrossCheck:
     """The comparisons of one book. Order of calls: `start`, frames and timers, `stop`."""
 
-    def __init__(
-        self, context: Context, market: int, symbol: str, book: BookReader, streams: Streams
-    ) -> None:
+    def __init__(self, context: Context, market: int, symbol: str, book: Reader, streams: Streams) -> None:
         self._context, self._market, self._streams, self._book = context, market, streams, book
         lowered = symbol.translate(_LOWER)
         self.sources: dict[str, Source] = {lowered + suffix: Source() for suffix in _SUFFIXES}

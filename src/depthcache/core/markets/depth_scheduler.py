@@ -47,14 +47,16 @@ class DepthScheduler:
         self.begin(now_ns)
         self._look_for_late(now_ns)
         audits: list[tuple[float, int, Supervisor, Purpose, int]] = []
-        for market, covered, asked in self._context.router.shallow():
-            supervisor = self._markets.get(market)
+        for shallow in self._context.router.shallow():
+            supervisor = self._markets.get(shallow.market)
             if supervisor is None:
                 continue
             with self._context.guard(supervisor.owner, "on_shallow", now_ns):
-                if audit := supervisor.maintenance.on_shallow(covered, asked, now_ns):
+                if audit := supervisor.maintenance.on_shallow(
+                    shallow.covered_levels, shallow.asked_levels, now_ns
+                ):
                     urgency, purpose, limit = audit
-                    audits.append((urgency, market, supervisor, purpose, limit))
+                    audits.append((urgency, shallow.market, supervisor, purpose, limit))
         for market, supervisor in self._markets.items():
             if supervisor.maintenance.may_be_unproven(now_ns):
                 with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
@@ -69,11 +71,11 @@ class DepthScheduler:
     def _look_for_late(self, now_ns: int) -> None:
         """Tell every market how late its newest diff was, as long as that matters."""
         found = self._context.router.late(_LATE_US)
-        was_late, self._late = self._late, {market for market, _, _ in found}
-        for market, late_us, received_ns in found:
-            if supervisor := self._markets.get(market):
+        was_late, self._late = self._late, {late.market for late in found}
+        for late in found:
+            if supervisor := self._markets.get(late.market):
                 with self._context.guard(supervisor.owner, "on_late", now_ns):
-                    supervisor.late.on_late(late_us / 1e6, received_ns, now_ns)
+                    supervisor.late.on_late(late.late_us / 1e6, late.received_ns, now_ns)
         for market in was_late - self._late:
             if supervisor := self._markets.get(market):
                 with self._context.guard(supervisor.owner, "on_in_time", now_ns):

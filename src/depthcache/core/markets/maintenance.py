@@ -21,10 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from depthcache.core import reasons
-from depthcache.core.commands import RequestRefusal, TellAudit, TellTrouble
 from depthcache.core.context import Context, MarketSpec, Retry
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.snapshot_times import SnapshotClock
@@ -35,15 +33,15 @@ from depthcache.core.markets.watchdogs import (
     TooOldWatch,
     time_to_detect_ns,
 )
+from depthcache.core.notices import AuditDone, RequestRefusal, TroubleFound
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
+from depthcache.engine import Reader
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.events import Comparison, RefreshOutcome
 from depthcache.model import Status
-
-if TYPE_CHECKING:
-    from depthcache._native import BookReader
 
 __all__ = ["Maintenance"]
 
@@ -60,7 +58,7 @@ class Maintenance(Requester):
         *,
         limits: SnapshotLimits,
         scheduler: RequestScheduler,
-        book: BookReader,
+        book: Reader,
         made: SnapshotClock,
         on_dead: Callable[[int, int], None],
         on_confirmed: Callable[[int], None],
@@ -128,7 +126,7 @@ class Maintenance(Requester):
 
     def audit(self, audit: int, limit: int | None, now_ns: int) -> None:
         """Compare the book with a snapshot of that limit (None: of the depth that is wanted) as soon as it
-        can be; ends in TellAudit. Raises InvalidArgument for a limit the venue refuses."""
+        can be; ends in AuditDone. Raises InvalidArgument for a limit the venue refuses."""
         self._audits.add(audit, self._limits.for_audit(limit))
         self._ask_audit(now_ns)
 
@@ -172,9 +170,12 @@ class Maintenance(Requester):
         router.begin_refresh(market)
         made_us = self._made.between_us(None, now_ns)
         try:
-            router.refresh(market, body, limit=levels, now_ns=now_ns, made_us=made_us)
+            result = router.refresh(market, body, limit=levels, now_ns=now_ns, made_us=made_us)
         except (MalformedSnapshot, SymbolMismatch):
             router.end_refresh(market)
+            return
+        if result.comparison is not None:
+            self.on_refreshed(result.comparison, now_ns)
 
     def on_weakened(self, now_ns: int) -> None:
         """There is a reason to doubt that everything came."""
@@ -205,11 +206,8 @@ class Maintenance(Requester):
             return covered / target.thin - 1, Purpose.THIN, self._limits.at_least(2 * target.thin)
         return covered / target.wanted, Purpose.DEEPEN, target.limit
 
-    def on_refreshed(self, now_ns: int) -> None:
+    def on_refreshed(self, found: Comparison, now_ns: int) -> None:
         """The router has compared and merged a snapshot."""
-        found = self._context.router.compared(self._spec.market)
-        if found is None:
-            return
         self._overdue.end()
         pending = self._pending
         if pending is not None and pending.sent_ns is None:
@@ -218,11 +216,10 @@ class Maintenance(Requester):
             self._pending = None
         self._retry.failures = 0
         self._too_old.on_fitting()
-        wrong = sum(found[2:])
-        self.audited = not wrong
-        if wrong:
-            reason = reasons.prices_differed(wrong, found[1], found[0])
-            self._context.commands.append(TellTrouble(self._spec.market, "differs", reason))
+        self.audited = not found.wrong
+        if found.wrong:
+            reason = reasons.prices_differed(found)
+            self._context.notices.append(TroubleFound(self._spec.market, "differs", reason))
         self._interval.begin(now_ns)
         if pending is not None:
             self._limits.held = pending.limit
@@ -316,17 +313,19 @@ class Maintenance(Requester):
         router, market = self._context.router, self._spec.market
         made_us = self._made.between_us(pending.sent_ns, now_ns)
         try:
-            outcome = router.refresh(market, body, limit=pending.limit, now_ns=now_ns, made_us=made_us)
+            result = router.refresh(market, body, limit=pending.limit, now_ns=now_ns, made_us=made_us)
         except (MalformedSnapshot, SymbolMismatch):
             router.end_refresh(market)
             self._failed(now_ns)
             return
-        if outcome == "waiting":
+        if result.comparison is not None:
+            self.on_refreshed(result.comparison, now_ns)
+        elif result.outcome is RefreshOutcome.WAITING:
             self._too_old.on_fitting()
             self._overdue.begin(made_us, now_ns)
-        elif outcome == "too_old":
+        elif result.outcome is RefreshOutcome.TOO_OLD:
             self._on_too_old(pending, now_ns)
-        elif outcome != "merged":  # merged is told as a cause, with all others
+        else:
             self._failed(now_ns)
 
     def _on_too_old(self, pending: PendingRequest, now_ns: int) -> None:
@@ -344,21 +343,27 @@ class Maintenance(Requester):
 
     def _on_overdue(self, now_ns: int) -> None:
         """The snapshot is ahead, and the diff that reaches it has not come."""
-        pending, router, market = self._pending, self._context.router, self._spec.market
+        pending = self._pending
         if pending is None:
             return
         match self._overdue.look(pending.sent_ns, now_ns):
             case Progress.AWAITED:
-                return
+                pass
             case Progress.PASSED:
-                router.end_refresh(market)
-                self._failed(now_ns)
-            case Progress.MISSING if not router.settle_refresh(market, now_ns):
-                self._die(pending, now_ns)
-            case Progress.MISSING if not self._overdue.waits_once_more(now_ns):
+                self._context.router.end_refresh(self._spec.market)
                 self._failed(now_ns)
             case Progress.MISSING:
-                return
+                self._settle(pending, now_ns)
+
+    def _settle(self, pending: PendingRequest, now_ns: int) -> None:
+        """No diff will come for the snapshot that is ahead: what it shows decides."""
+        result = self._context.router.settle_refresh(self._spec.market, now_ns)
+        if result.comparison is not None:
+            self.on_refreshed(result.comparison, now_ns)
+        elif result.outcome is RefreshOutcome.OTHER_BOOK:
+            self._die(pending, now_ns)
+        elif not self._overdue.waits_once_more(now_ns):
+            self._failed(now_ns)
 
     def _die(self, pending: PendingRequest, now_ns: int) -> None:
         self._pending = None
@@ -381,8 +386,8 @@ class Maintenance(Requester):
             return
         market = self._spec.market
         if self._book.status is not Status.STALE:  # what came while it is proves nothing
-            heard_ns, _ = self._context.router.heard(market) or (0, None)
-            self._silence.on_data(heard_ns)
+            heard = self._context.router.heard(market)
+            self._silence.on_data(0 if heard is None else heard.received_ns)
         due_ns = self._silence.next_look_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.SILENCE, market, due_ns)
@@ -425,15 +430,15 @@ class _Audits:
         for each in self._waiting:
             each.limit = self._limits.allowed(each.limit)
 
-    def on_compared(self, limit: int, found: tuple[int, int, int, int, int]) -> None:
+    def on_compared(self, limit: int, found: Comparison) -> None:
         """The book was compared with a snapshot of that limit: those that want no more of it are done."""
         done = [each for each in self._waiting if each.limit <= limit]
         self._waiting = [each for each in self._waiting if each.limit > limit]
-        self._context.commands += [TellAudit(each.audit, found, "") for each in done]
+        self._context.notices += [AuditDone(each.audit, found, "") for each in done]
 
     def end_all(self, reason: str, refusal: RequestRefusal | None) -> None:
         """None of them will be done."""
-        self._context.commands += [TellAudit(each.audit, None, reason, refusal) for each in self._waiting]
+        self._context.notices += [AuditDone(each.audit, None, reason, refusal) for each in self._waiting]
         self._waiting.clear()
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from depthcache.core.commands import TellLimit
 from depthcache.core.context import Context, MarketSpec
+from depthcache.core.notices import LimitRefused
 from depthcache.core.policy import to_ns
 
 __all__ = ["DepthTarget", "SnapshotLimits"]
@@ -119,7 +119,7 @@ class SnapshotLimits:
         venue, told = self._spec.venue.name, self._context.limits_told
         if (venue, limit) not in told:
             told.add((venue, limit))
-            self._context.commands.append(TellLimit(venue, self._spec.symbol, limit, instead, reason))
+            self._context.notices.append(LimitRefused(venue, self._spec.symbol, limit, instead, reason))
         return instead
 
     # --- inside ----------------------------------------------------------------------------

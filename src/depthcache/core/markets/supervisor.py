@@ -20,8 +20,6 @@ Not here: budgets (`pacing`), connections (`streams`, `slot`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from depthcache.core import reasons
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context, MarketSpec
@@ -33,17 +31,16 @@ from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.snapshot_times import SnapshotClock
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import Bridging, Lateness, TooOldWatch
-from depthcache.core.notices import Ending, Notice
+from depthcache.core.notices import Ending, StatusChanged
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
+from depthcache.engine import Condition, Reader
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.events import MarketChange
 from depthcache.model import SnapshotOutcome, Status
-
-if TYPE_CHECKING:
-    from depthcache._native import BookReader, Condition, MarketChange
 
 __all__ = ["Supervisor"]
 
@@ -163,14 +160,14 @@ class Supervisor(Requester):
         if self.maintenance.look_for_proof(now_ns):
             self._show(now_ns)
 
-    def take_notice(self, now_ns: int) -> Notice | None:
+    def take_notice(self, now_ns: int) -> StatusChanged | None:
         """What users have not been told yet; None when that is nothing."""
         status = self._book.status
         if status == self._noticed:
             return None
         self._noticed = status
         self.uptime.on_status(status, self._book.confirmed_ns, now_ns)
-        return Notice(self.market, status, self._book.reason, now_ns, self.ending, self._refusals.near)
+        return StatusChanged(self.market, status, self._book.reason, now_ns, self.ending, self._refusals.near)
 
     # --- what its slot reports -------------------------------------------------------------
 
@@ -229,8 +226,8 @@ class Supervisor(Requester):
             self.maintenance.on_doubted(now_ns)
         if "proven" in change.causes:  # nobody was told of the doubt, if it came and went meanwhile
             self._noticed = None
-        if "refreshed" in change.causes and self._synced_ns is not None:
-            self.maintenance.on_refreshed(now_ns)
+        if change.comparison is not None and self._synced_ns is not None:
+            self.maintenance.on_refreshed(change.comparison, now_ns)
         self._decide(now_ns)
 
     def on_top(self, frame: bytes, now_ns: int) -> None:
@@ -535,7 +532,7 @@ class Supervisor(Requester):
 class _DiffStream:
     """What is known of the diff stream of one market: whether it comes, and whether it is to be believed."""
 
-    def __init__(self, context: Context, market: int, book: BookReader) -> None:
+    def __init__(self, context: Context, market: int, book: Reader) -> None:
         self._context, self._market, self._book = context, market, book
         self._has_data = False
         """Since the subscription that counts now."""
@@ -557,7 +554,7 @@ class _DiffStream:
     @property
     def heard_ns(self) -> int | None:
         """When the last diff came, on whatever connection."""
-        times = [heard_ns or 0 for _, _, heard_ns in self._context.router.lines(self._market)]
+        times = [feed.heard_ns or 0 for feed in self._context.router.feeds(self._market)]
         self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
         return self._heard_ns
 

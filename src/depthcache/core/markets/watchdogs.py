@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from depthcache.core import reasons
-from depthcache.core.commands import TellTrouble
 from depthcache.core.context import Context
 from depthcache.core.markets.snapshot_times import SnapshotClock
+from depthcache.core.notices import TroubleFound
 from depthcache.core.policy import Policy, to_ns
 from depthcache.core.timers import Timer
+from depthcache.engine import Reader
+from depthcache.events import HeardDiff
 from depthcache.exchange_figures import NODE_LAG_S
-
-if TYPE_CHECKING:
-    from depthcache._native import BookReader
 
 __all__ = [
     "Bridging",
@@ -226,7 +224,7 @@ class Lateness:
         elif self._watch.believes(late_s, received_ns):
             self._clock.late_ns = to_ns(late_s)
             if self._watch.is_to_be_told(late_s, received_ns):
-                self._context.commands.append(TellTrouble(self._market, "late", reasons.late(late_s)))
+                self._context.notices.append(TroubleFound(self._market, "late", reasons.late(late_s)))
             most_s = self._context.policy.late_s
             self._say(reasons.late_beyond(most_s) if late_s > most_s else "", now_ns)
 
@@ -245,7 +243,7 @@ class Lateness:
 class Bridging:
     """How long the diff that confirms a snapshot is waited for: on, as long as older ones come."""
 
-    def __init__(self, context: Context, market: int, book: BookReader) -> None:
+    def __init__(self, context: Context, market: int, book: Reader) -> None:
         self._context, self._market, self._book = context, market, book
         self._waits = self._stale = 0
 
@@ -257,7 +255,7 @@ class Bridging:
     def goes_on(self, now_ns: int) -> bool:
         """No diff has confirmed it: whether that is to be waited for again, because it is on its way."""
         heard = self._context.router.heard(self._market)
-        is_backlog = heard is not None and heard[0] > now_ns - to_ns(self._context.policy.bridging_s)
+        is_backlog = heard is not None and heard.received_ns > now_ns - to_ns(self._context.policy.bridging_s)
         may_be = self._book.counters["stale"] > self._stale and self._waits < _MOST_BRIDGING_WAITS
         if is_backlog or may_be:
             self._waits += 1
@@ -281,7 +279,7 @@ class Progress(Enum):
 class OverdueWatch:
     """A snapshot is ahead of its book: how long the diff that reaches it may take."""
 
-    def __init__(self, context: Context, market: int, book: BookReader, clock: SnapshotClock) -> None:
+    def __init__(self, context: Context, market: int, book: Reader, clock: SnapshotClock) -> None:
         self._context, self._market, self._book, self._clock = context, market, book, clock
         self._made_us: tuple[int, int] | None = None
         self._waits = self._stale = 0
@@ -297,18 +295,18 @@ class OverdueWatch:
 
     def look(self, sent_ns: int | None, now_ns: int) -> Progress:
         """OVERDUE is due for a snapshot whose request left at `sent_ns`."""
-        heard_ns, event_us = self._context.router.heard(self._market) or (0, None)
-        flows = heard_ns >= max(sent_ns or 0, now_ns - _LONGEST_WAIT * self._patience_ns)
+        heard = self._context.router.heard(self._market) or HeardDiff(0, None)
+        flows = heard.received_ns >= max(sent_ns or 0, now_ns - _LONGEST_WAIT * self._patience_ns)
         if not flows and self._book.counters["stale"] <= self._stale:
             return Progress.MISSING
-        if self._is_passed(event_us):
+        if self._is_passed(heard.event_time_us):
             return Progress.PASSED
         self._waits += 1
         self._wait(now_ns)
         return Progress.AWAITED
 
     def waits_once_more(self, now_ns: int) -> bool:
-        """The snapshot was merged, which is told as a cause, or dropped: wait for that word, once."""
+        """The snapshot was dropped, or merged just now, which the next events tell: wait for them, once."""
         if self._waits > _LONGEST_WAIT:
             return False
         self._waits = _LONGEST_WAIT + 1

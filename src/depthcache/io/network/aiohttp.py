@@ -230,6 +230,6 @@ class AiohttpNetwork(Network):
 
 def _heard_ns(router: FrameSink, connection: int) -> int:
     try:
-        return router.traffic(connection)[2] or 0
+        return router.traffic(connection).last_data_ns or 0
     except KeyError:
         return 0  # given up a moment ago

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from depthcache.events import Traffic
 from depthcache.foreign_text import clean
 
 __all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "FrameSink", "lacks_descriptors"]
@@ -41,11 +42,8 @@ class FrameSink(Protocol):
         """True when the router has events to take."""
         ...
 
-    def traffic(self, connection: int, /) -> tuple[int, int, int | None, int | None]:
-        """What came on a connection: frames, bytes, when the last data and the last diff were received.
-
-        Raises KeyError for a connection that is not open.
-        """
+    def traffic(self, connection: int, /) -> Traffic:
+        """What came on a connection. Raises KeyError for one that is not open."""
         ...
 
 

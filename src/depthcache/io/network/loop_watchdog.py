@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 from weakref import WeakSet, ref
 
 from depthcache._native import now_ns
+from depthcache.events import WatchTick
 
 __all__ = ["StallSink", "LoopWatchdog"]
 
@@ -43,8 +44,8 @@ class StallSink(Protocol):
     def stop_watch(self) -> None:
         """Nobody does any more."""
 
-    def tick(self) -> tuple[int, bool]:
-        """Look at the clock; how many pauses there were, and whether there are events."""
+    def tick(self) -> WatchTick:
+        """Look at the clock."""
         ...
 
 
@@ -125,19 +126,19 @@ class LoopWatchdog:
         return True
 
     def _look_at(self, router: StallSink) -> None:
-        pauses, has_events = router.tick()
-        if pauses != self._pauses:
+        tick = router.tick()
+        if tick.pauses != self._pauses:
             self._beat_ns = now_ns()  # the loop could not beat either
         since_ns = self._beat_ns
         if not self._stalled and now_ns() - since_ns > _STILL_S * 1e9:
             self._stalled = True
             router.set_stalled("the event loop that carries this book stands still", since_ns)
         with suppress(RuntimeError):  # the loop is closed in this moment
-            if pauses != self._pauses:
+            if tick.pauses != self._pauses:
                 self._loop.call_soon_threadsafe(self._on_resumed)
-            elif has_events:
+            elif tick.has_events:
                 self._loop.call_soon_threadsafe(self._on_events)
-        self._pauses = pauses
+        self._pauses = tick.pauses
 
 
 def _listen(loop_watchdog: ref[LoopWatchdog], over: threading.Event) -> None:

@@ -13,11 +13,19 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 from depthcache import logs
-from depthcache._native import Router, Transport, TransportEvent
+from depthcache._native import Router, Transport
 from depthcache.errors import ConnectionFailed, UsageError
+from depthcache.events import (
+    ConnectionAlive,
+    ConnectionClosed,
+    ConnectionOpened,
+    TransportEvent,
+    TransportResumed,
+    TransportStopped,
+)
 from depthcache.io.network.aiohttp import GOODBYE_S, AiohttpNetwork
 from depthcache.io.network.interface import Callbacks, Closed, FrameSink
 from depthcache.io.network.proxies import DIRECT, Route, proxy_for
@@ -142,29 +150,32 @@ class NativeNetwork(AiohttpNetwork):
             # The frames that came before a connection ended stand first.
             self._callbacks.on_events()
         for event in happened:
-            if event.kind == "stopped":
-                self._stopped.set_result(None)
-            elif event.kind == "resumed":
-                self._on_resumed()
-            elif not self._closed:
-                self._tell(event)
+            self._tell(event)
 
     def _tell(self, event: TransportEvent) -> None:
-        connection = event.connection
-        if event.kind == "open":
-            self._callbacks.on_open(connection)
-        elif event.kind == "alive":
-            self._callbacks.on_alive(connection)
-        else:
-            self._native.discard(connection)
-            closed = Closed(
-                event.code,
-                event.reason,
-                status=event.status,
-                retry_after=event.retry_after,
-                date=event.date,
-            )
-            self._callbacks.on_closed(connection, closed)
+        match event:
+            case TransportStopped():
+                self._stopped.set_result(None)
+            case TransportResumed():
+                self._on_resumed()
+            case ConnectionOpened() | ConnectionAlive() | ConnectionClosed() if self._closed:
+                pass
+            case ConnectionOpened():
+                self._callbacks.on_open(event.connection)
+            case ConnectionAlive():
+                self._callbacks.on_alive(event.connection)
+            case ConnectionClosed():
+                self._native.discard(event.connection)
+                closed = Closed(
+                    event.code,
+                    event.reason,
+                    status=event.status,
+                    retry_after=event.retry_after,
+                    date=event.date,
+                )
+                self._callbacks.on_closed(event.connection, closed)
+            case _:
+                assert_never(event)
 
     def _catch_up(self, late_s: float) -> None:
         """The loop was blocked, the books were not: what is waiting is told, then time goes on."""

@@ -91,7 +91,7 @@ def _lines(log: FlightLog, now_ns: int) -> Iterator[bytes]:
     offset_ns = time_ns() - now_ns
     about = {"exchange": log.book.exchange, "symbol": log.book.symbol}
     yield line(time=offset_ns, event="open", connection=1, exchange=log.book.exchange)
-    first = log.snapshot[0] if log.snapshot is not None else _place_of_book(log)
+    first = log.snapshot.after_frames if log.snapshot is not None else _place_of_book(log)
     has_book = log.snapshot is not None or log.book.last_update_id is not None
     for number, (at_ns, frame) in enumerate(log.frames):
         if has_book and number == first:
@@ -104,9 +104,9 @@ def _lines(log: FlightLog, now_ns: int) -> Iterator[bytes]:
 
 def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int) -> bytes:
     if log.snapshot is not None:
-        _, taken_ns, limit, body = log.snapshot
-        head = line(time=taken_ns + offset_ns, **about, limit=limit)
-        return head[:-1] + b',"snapshot":' + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
+        taken = log.snapshot
+        head = line(time=taken.installed_ns + offset_ns, **about, limit=taken.limit)
+        return head[:-1] + b',"snapshot":' + taken.body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
     held = _held(log)
     snapshot = {"lastUpdateId": held["last_update_id"], "bids": held["bids"], "asks": held["asks"]}
     return line(time=at_ns + offset_ns, **about, limit=None, snapshot=snapshot)
@@ -136,7 +136,7 @@ def _place_of_book(log: FlightLog) -> int:
     if held is None:
         return len(log.frames)
     for number in range(len(log.frames) - 1, -1, -1):
-        final = _final_update_id(log.frames[number][1])
+        final = _final_update_id(log.frames[number].frame)
         if final is not None and final <= held:
             return number + 1
     return 0

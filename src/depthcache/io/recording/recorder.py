@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from depthcache import logs
 from depthcache._native import now_ns
 from depthcache.errors import InvalidArgument, UsageError
+from depthcache.events import TappedLines
 from depthcache.foreign_text import clean
 from depthcache.io.network.interface import Callbacks, Closed, Failure, FrameSink, Network, Response
 from depthcache.io.recording.files import Journal, is_json, line, not_writable, place
@@ -167,7 +168,7 @@ class Recorder:
                 return
         if self._loss is not None:  # a last try: a file that tells of the loss is worth more than none
             self._retry_ns = 0
-            self._write(b"", 0)
+            self._write(TappedLines(b"", 0))
         journal, self._journal = self._journal, None
         if journal is not None:
             self._end(journal)
@@ -187,13 +188,13 @@ class Recorder:
         while not ended:
             ended = self._wish_to_stop.wait(_FLUSH_S)
             over = tuple(self._ended)  # before their last lines are taken
-            lines, lost = router.take_tapped()
+            tapped = router.take_tapped()
             try:
-                self._write(lines, lost)
+                self._write(tapped)
                 self._forget(over)
             except Exception as error:  # noqa: BLE001 - whatever it is, the recording must go on
                 logs.unexpected(where="the recorder", error=error)
-                self._on_refused(lines.count(b"\n") + lost, error)
+                self._on_refused(_count(tapped), error)
         router.stop_tap()
         if self._is_left and self._journal is not None:
             self._end(self._journal)
@@ -204,20 +205,20 @@ class Recorder:
             self._ended.discard(connection)
             self._connections.pop(connection, None)
 
-    def _write(self, lines: bytes, lost: int) -> None:
+    def _write(self, tapped: TappedLines) -> None:
         """A full disk ends neither the books nor the recording: it goes on in a new file."""
-        count = lines.count(b"\n") + lost
+        count = _count(tapped)
         if self._journal is None and now_ns() < self._retry_ns:
             self._lose(count)
             return
         try:
-            self._write_now(lines, lost)
+            self._write_now(tapped)
         except (OSError, InvalidArgument) as error:
             is_limit_of_file = getattr(error, "errno", None) == errno.EFBIG
-            if not (is_limit_of_file and self._goes_on(lines, lost)):
+            if not (is_limit_of_file and self._goes_on(tapped)):
                 self._on_refused(count, error)
 
-    def _goes_on(self, lines: bytes, lost: int) -> bool:
+    def _goes_on(self, tapped: TappedLines) -> bool:
         """Write to a new file what the present one refuses; nothing is lost then."""
         journal = self._journal
         if journal is None or not journal.written:
@@ -225,13 +226,14 @@ class Recorder:
         self._journal = None
         journal.give_up()
         try:
-            self._write_now(lines, lost)
+            self._write_now(tapped)
         except (OSError, InvalidArgument):
             return False
         return True
 
-    def _write_now(self, lines: bytes, lost: int) -> None:
+    def _write_now(self, tapped: TappedLines) -> None:
         told = self._loss
+        lines, lost = tapped
         if self._journal is None:
             self._journal = self._new_file()
             lines = b"".join(text + b"\n" for text in tuple(self._connections.values())) + lines
@@ -392,6 +394,11 @@ class RecordingNetwork(Network, Callbacks):
     def on_wake(self) -> None:
         """The time given to `wake_at` has come."""
         self._callbacks.on_wake()
+
+
+def _count(tapped: TappedLines) -> int:
+    """The lines that were written or lost."""
+    return tapped.lines.count(b"\n") + tapped.lost_frames
 
 
 def _is_plain(body: bytes) -> bool:

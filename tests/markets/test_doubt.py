@@ -194,3 +194,14 @@ def test_whoever_reads_first_after_a_sleep_marks_every_book(read: str) -> None:
     router.stop_watch()
     _pretend(20 * S, slept_ns=20 * S)
     assert router.attend(now_ns()) == 1, "nobody ticks"
+
+
+def test_a_frozen_book_stays_as_it_was_whatever_its_market_meets(rig: Watched) -> None:
+    frozen = rig.book.freeze()
+    rig.router.pause(SLEPT, 40 * S, 60 * S)
+    assert rig.book.status is Status.STALE
+    assert (frozen.status, frozen.reason) == (Status.SYNCED, "")
+    rig.router.set_stalled("the event loop stands still", 61 * S)
+    rig.router.set_condition(1, "halted", "the exchange says HALT", 62 * S)
+    assert (frozen.status, frozen.reason) == (Status.SYNCED, "")
+    assert frozen.best is not None

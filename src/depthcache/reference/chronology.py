@@ -44,6 +44,14 @@ class Chronology:
         if update.event_time_us:
             self.base = DatedId(update.final_update_id, update.event_time_us)
 
+    def on_unordered(self) -> None:
+        """A stale diff came of which nothing tells whether it is backlog."""
+        self.in_doubt = True
+
+    def on_begun_anew(self) -> None:
+        """Ids began anew: nothing is known of the new ones."""
+        self.base, self.in_doubt = None, False
+
     def on_unapplied(self, update: DepthUpdate, received_ns: int) -> None:
         """A diff was kept, or is backlog."""
         if update.event_time_us:
@@ -55,6 +63,12 @@ class Chronology:
         if unapplied is not None and (updated_ns is None or updated_ns < unapplied[0]):
             return unapplied
         return None if updated_ns is None else (updated_ns, event_time_us)
+
+    def made_ns(self, update: DepthUpdate) -> int | None:
+        """When the exchange made an update, on the clock of the receipts; None while that is not known."""
+        if not update.event_time_us or self.clock_offset_ns is None:
+            return None
+        return update.event_time_us * 1_000 - self.clock_offset_ns
 
     def base_us_of(self, update: DepthUpdate, received_ns: int, *, confirmed: bool) -> int | None:
         """When the ids up to the update's were there, at the latest."""

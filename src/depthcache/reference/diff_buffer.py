@@ -24,11 +24,12 @@ class DiffBuffer:
     def __init__(self, most_bytes: int) -> None:
         self.newest = None
         self._frames: list[tuple[bytes, int]] = []
-        self._bytes, self._most_bytes = 0, most_bytes
+        self.most_bytes: int = most_bytes
+        self._bytes = 0
 
     def is_full(self, raw: bytes) -> bool:
         """Whether one more frame is too much. A single frame never is."""
-        return bool(self._frames) and self._bytes + len(raw) > self._most_bytes
+        return bool(self._frames) and self._bytes + len(raw) > self.most_bytes
 
     def add(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
         """Keep one more."""

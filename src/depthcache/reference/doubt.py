@@ -28,13 +28,11 @@ class Doubt:
 
     detect_ns: int | None
     """The longest time without a proof while nobody judges silence; None: for ever."""
-    clock_offset_ns: int | None
-    """From the clock of the frames to the exchange's."""
     said: tuple[str, int] | None
     """Why and since when it is doubted; None while it is not."""
 
     def __init__(self) -> None:
-        self.detect_ns = self.clock_offset_ns = self.said = None
+        self.detect_ns = self.said = None
         self._paused_until_ns: int | None = None
 
     def judge(self, proven_ns: int, now_ns: int) -> bool:
@@ -50,14 +48,13 @@ class Doubt:
         self.said = (reason, since_ns if self.said is None else min(since_ns, self.said[1]))
         self._paused_until_ns = now_ns
 
-    def is_over(self, event_time_us: int, received_ns: int) -> bool:
-        """Whether an update proves the book; 0 for one without an event time."""
+    def is_over(self, made_ns: int | None, received_ns: int) -> bool:
+        """Whether an update proves the book that was made then; None: nothing tells when."""
         until_ns = self._paused_until_ns
         if self.said is None or until_ns is None:
             return self.said is not None
-        if not event_time_us or self.clock_offset_ns is None:
+        if made_ns is None:
             return received_ns >= until_ns + _BACKLOG_NS
-        made_ns = event_time_us * 1_000 - self.clock_offset_ns
         return made_ns >= until_ns - _MARGIN_NS or received_ns >= until_ns + _WAIT_NS
 
     def end(self) -> bool:

@@ -42,20 +42,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 from typing import Protocol
 
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
-from depthcache.events import Cause, Comparison, HeardDiff
+from depthcache.events import Cause, Comparison, HeardDiff, RefreshOutcome, RefreshResult
 from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference import reasons
 from depthcache.reference.arbitration import Feeds
-from depthcache.reference.book import WHOLE, BookSide
+from depthcache.reference.book import WHOLE, BookSide, Tally
 from depthcache.reference.chronology import Chronology
+from depthcache.reference.conditions import Conditions
 from depthcache.reference.diff_buffer import DiffBuffer
-from depthcache.reference.doubt import Doubt
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
-from depthcache.reference.refresh import Refresh
-from depthcache.reference.refreshing import Refreshing
+from depthcache.reference.refresh import Refresh, RolledSnapshot
 from depthcache.reference.sequence import (
     Continuity,
     SequenceCheck,
@@ -67,7 +67,7 @@ from depthcache.reference.sequence import (
 )
 from depthcache.reference.transitions import Event, follow
 
-__all__ = ["BUFFER_BYTES", "COUNTERS", "Market", "Witness", "worse"]
+__all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "Witness"]
 
 BUFFER_BYTES = 16 * 1024 * 1024
 """Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
@@ -86,12 +86,21 @@ COUNTERS = (
     "levels_changed",
 )
 
-_BADNESS = {status: rank for rank, status in enumerate(Status)}
 
+@dataclass(slots=True)
+class DepthTarget:
+    """How many complete levels a side are enough."""
 
-def worse(one: Status, other: Status) -> Status:
-    """The one that users are told."""
-    return one if _BADNESS[one] >= _BADNESS[other] else other
+    asked: int = 0
+    """The most levels that a reader asked for."""
+    levels: float = math.inf
+    """Enough …"""
+    known: int = 0
+    """… while readers ask for at most so many."""
+
+    def is_missed(self, covered: int | None) -> bool:
+        """Whether so many complete levels are too few, or readers ask for more than was known."""
+        return (covered is not None and covered < self.levels) or self.asked > self.known
 
 
 class Witness(Protocol):
@@ -107,7 +116,7 @@ class Witness(Protocol):
         """Whatever happened since the last time is over."""
 
 
-class Market(Refreshing):
+class Market:
     """One symbol. Order of calls: `on_diff` for every frame, `install` for a snapshot."""
 
     exchange: str
@@ -127,9 +136,7 @@ class Market(Refreshing):
         self.state, self.reason, self.since_ns = Status.EMPTY, reasons.NOTHING_ARRIVED, 0
         self.confirmed: bool = False
         self.crossed: tuple[str, int] | None = None
-        self.condition: tuple[Status, str, int] | None = None
-        self.stalled: tuple[Status, str, int] | None = None
-        self.doubt: Doubt = Doubt()
+        self.conditions: Conditions = Conditions()
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -137,15 +144,12 @@ class Market(Refreshing):
         self.causes: set[Cause] = set()
         self.caused_ns: int = 0
         self.kept: DiffBuffer = DiffBuffer(buffer_bytes)
-        self._most_bytes = buffer_bytes
         self.chronology: Chronology = Chronology()
         self._data_seen = False
         self.lines: Feeds = Feeds()
         self.comparison: Comparison | None = None
         """Of a snapshot that was merged when the book reached it; until it is told."""
-        self.asked = 0
-        self.enough: tuple[float, int] = (math.inf, 0)
-        """So many complete levels a side are enough while readers ask for at most so many."""
+        self.depth: DepthTarget = DepthTarget()
         self._refresh: Refresh | None = None
         self.following: Witness | None = None
         self.confirmed_ns: int | None = None
@@ -154,11 +158,7 @@ class Market(Refreshing):
 
     def status(self) -> tuple[Status, str, int]:
         """What users see: status, reason, since when."""
-        if self.condition is not None and worse(self.condition[0], self.state) is self.condition[0]:
-            return self.condition
-        if self.stalled is not None:
-            return self.stalled
-        return self.native() if self.doubt.said is None else (Status.STALE, *self.doubt.said)
+        return self.conditions.over(self.state, self.native())
 
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""
@@ -180,8 +180,7 @@ class Market(Refreshing):
 
     def is_shallow(self) -> bool:
         """Whether there are fewer complete levels than are enough, or readers ask for more than was known."""
-        covered, (levels, asked) = self.covered(), self.enough
-        return (covered is not None and covered < levels) or self.asked > asked
+        return self.depth.is_missed(self.covered())
 
     def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int, *, connection: int = 0) -> Outcome:
         """A diff of this symbol arrived; `raw` is its frame."""
@@ -205,7 +204,8 @@ class Market(Refreshing):
         if verdict is SequenceCheck.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
-            if self.doubt.is_over(update.event_time_us, received_ns):
+            made_ns = self.chronology.made_ns(update)
+            if self.conditions.doubt.is_over(made_ns, received_ns):
                 self._prove(received_ns)
             if len(self.lines) > 1:
                 self.lines.on_joined(connection, received_ns)
@@ -338,32 +338,106 @@ class Market(Refreshing):
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the state, or take it away; closed is final."""
-        if self.condition is not None and self.condition[0] is Status.CLOSED:
-            return
-        if condition is None:
-            self.condition = None
-        elif self.condition is None or self.condition[:2] != (condition, reason):
-            self.condition = (condition, reason, now_ns)
+        self.conditions.lay(condition, reason, now_ns)
 
     # --- doubt -------------------------------------------------------------------------------
 
     def judge_silence(self, now_ns: int) -> None:
         """Nobody judged silence for a while: was the book proven in time?"""
         proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=now_ns)
-        if self.state is Status.SYNCED and self.doubt.judge(proven_ns, now_ns):
+        if self.state is Status.SYNCED and self.conditions.doubt.judge(proven_ns, now_ns):
             self._on_doubted(now_ns)
 
     def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or the process paused: stale until proven."""
         if self.state is Status.SYNCED:
-            self.doubt.on_pause(reason, since_ns, now_ns)
+            self.conditions.doubt.on_pause(reason, since_ns, now_ns)
             self._on_doubted(now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still, or does so no longer (None)."""
-        if reason is None and self.stalled is not None:
+        if self.conditions.set_stalled(reason, now_ns):
             self._cause("proven", now_ns)
-        self.stalled = None if reason is None else (Status.STALE, reason, now_ns)
+
+    # --- refreshing --------------------------------------------------------------------------
+
+    def begin_refresh(self) -> bool:
+        """Keep what is applied from now on; False: the book is not live."""
+        live = self.state is Status.SYNCED
+        if live:
+            self._refresh = Refresh(self.continuity, most_bytes=self.kept.most_bytes)
+        return live
+
+    def end_refresh(self) -> None:
+        """Forget a refresh that was begun."""
+        self._refresh = None
+
+    def refresh(
+        self,
+        snapshot: DepthSnapshot,
+        *,
+        limit: int | None,
+        now_ns: int,
+        made: SnapshotTime | None = None,
+    ) -> RefreshResult:
+        """Roll a snapshot to the live book's id, compare and merge; what became of it.
+
+        `made` as for `install`. Raises SymbolMismatch, MalformedSnapshot; the refresh is over then.
+        """
+        refresh, self._refresh = self._refresh, None
+        self.check(snapshot)
+        if refresh is None or self.last_update_id is None:
+            return RefreshResult(RefreshOutcome.NOT_LIVE)
+        fresh = RolledSnapshot(snapshot, limit)
+        if not refresh.catch_up(fresh):
+            return RefreshResult(RefreshOutcome.TOO_OLD)
+        if fresh.update_id < self.last_update_id:
+            made = snapshot_time(snapshot, made)
+            if refresh.is_untouched and self.chronology.has_fallen(made, self.updated_ns):
+                self._begin_anew(now_ns)
+            return RefreshResult(RefreshOutcome.TOO_OLD)
+        if fresh.update_id > self.last_update_id:
+            refresh.fresh, self._refresh = fresh, refresh
+            return RefreshResult(RefreshOutcome.WAITING)
+        return RefreshResult(RefreshOutcome.MERGED, self._merge(fresh, now_ns))
+
+    def settle_refresh(self, now_ns: int) -> RefreshResult:
+        """No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it.
+
+        Ids that are shared by symbols grow without this one, so an equal book is merged; where too few levels
+        of both can be compared, nothing tells that it is equal.
+        """
+        refresh, self._refresh = self._refresh, None
+        if refresh is None or refresh.fresh is None:
+            return RefreshResult(RefreshOutcome.NONE_WAITING)
+        if self.continuity != "chained" or not refresh.fresh.shows(self.bids, self.asks):
+            return RefreshResult(RefreshOutcome.OTHER_BOOK)
+        return RefreshResult(RefreshOutcome.MERGED, self._merge(refresh.fresh, now_ns))
+
+    def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
+        refresh = self._refresh
+        if refresh is None:
+            return
+        if not refresh.on_applied(update, raw):
+            self._refresh = None
+        elif refresh.fresh is not None and refresh.fresh.update_id == self.last_update_id:
+            self._refresh = None
+            self.comparison = self._merge(refresh.fresh, received_ns)
+            self._cause("refreshed", received_ns)
+
+    def _merge(self, fresh: RolledSnapshot, now_ns: int) -> Comparison:
+        assert self.last_update_id is not None
+        self._on(Event.REFRESHED, now_ns)
+        held = (self.bids.levels, self.asks.levels)
+        found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
+        if held != (self.bids.levels, self.asks.levels):
+            self._note_altered()
+        self.confirmed_ns = now_ns
+        self._prove(now_ns)
+        self.counters["refreshes"] += 1
+        self.counters["corrections"] += found.wrong
+        self._check_crossed(now_ns)
+        return Comparison(self.last_update_id, *found)
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -412,7 +486,7 @@ class Market(Refreshing):
         state = follow(self.state, event)
         if state is not Status.SYNCED:
             self._refresh = None
-            self.doubt.end()
+            self.conditions.doubt.end()
         if state is not self.state:
             self.state, self.since_ns = state, now_ns
         if reason is not None:
@@ -475,13 +549,13 @@ class Market(Refreshing):
         if update.event_time_us and is_ordered:
             self.chronology.on_unapplied(update, received_ns)
         elif not self.confirmed:
-            self.chronology.in_doubt = True
+            self.chronology.on_unordered()
             if self.kept.is_full(raw):
                 self.kept.clear()
             self.kept.add(update, raw, received_ns)
 
     def _begin_anew(self, now_ns: int) -> None:
-        self.chronology.base, self.chronology.in_doubt = None, False
+        self.chronology.on_begun_anew()
         self.counters["resets"] += 1
         self._lose(Event.RESET, reasons.RESET, now_ns)
 
@@ -518,7 +592,7 @@ class Market(Refreshing):
         self._cause("doubted", now_ns)
 
     def _prove(self, now_ns: int) -> None:
-        if self.doubt.end():
+        if self.conditions.doubt.end():
             self._cause("proven", now_ns)
 
     def _cause(self, cause: Cause, now_ns: int) -> None:

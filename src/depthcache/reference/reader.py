@@ -261,7 +261,7 @@ class FrozenBook(BookReader):
         frozen.counters = market.counters.copy()
         frozen.kept = DiffBuffer(0)
         frozen.following = None
-        frozen.state, frozen.condition = market.state, market.condition
+        frozen.conditions = market.conditions.freeze()
         super().__init__(frozen, serve_stale=True)
         self._exact = reader._exact
         self._complete = True

@@ -5,18 +5,19 @@ The snapshot that was asked for then becomes a book of its own; the kept diffs b
 live one. A snapshot that is ahead waits for the live book. At one and the same id both are compared and
 merged (`book`), and the live book never leaves sync.
 
-Not here: when to refresh.
+Not here: when to refresh, and the merge (`market`).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 from depthcache.reference.book import BookSide
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.sequence import Continuity, SequenceCheck, check_sequence
 
 __all__ = ["RolledSnapshot", "Refresh"]
+
+_TELLING_LEVELS = 5
+"""So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer."""
 
 
 class RolledSnapshot:
@@ -41,13 +42,43 @@ class RolledSnapshot:
             self.update_id, self._confirmed = update.final_update_id, True
         return verdict is not SequenceCheck.GAP
 
+    def shows(self, bids: BookSide, asks: BookSide) -> bool:
+        """Whether that book agrees with it, as far as enough levels of both can be compared."""
+        return _is_same(bids, self.bids) and _is_same(asks, self.asks)
 
-@dataclass(slots=True)
+
 class Refresh:
     """A refresh on its way."""
 
-    kept: list[DepthUpdate] = field(default_factory=list)
-    """What was applied to the live book since it began, while no snapshot is there."""
-    kept_bytes: int = 0
-    fresh: RolledSnapshot | None = None
+    fresh: RolledSnapshot | None
     """The snapshot's book, once it is there and still ahead."""
+
+    def __init__(self, continuity: Continuity, *, most_bytes: int) -> None:
+        self.fresh = None
+        self._continuity: Continuity = continuity
+        self._applied: list[DepthUpdate] = []
+        self._bytes, self._most_bytes = 0, most_bytes
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was applied to the live book since it began."""
+        return not self._applied
+
+    def on_applied(self, update: DepthUpdate, raw: bytes) -> bool:
+        """A diff was applied to the live book; False where the refresh cannot go on."""
+        if self.fresh is not None:
+            return self.fresh.roll(self._continuity, update)
+        if self._applied and self._bytes + len(raw) > self._most_bytes:
+            return False
+        self._applied.append(update)
+        self._bytes += len(raw)
+        return True
+
+    def catch_up(self, fresh: RolledSnapshot) -> bool:
+        """Roll a snapshot's book by what was applied; False where updates are missing."""
+        return all(fresh.roll(self._continuity, update) for update in self._applied)
+
+
+def _is_same(own: BookSide, fresh: BookSide) -> bool:
+    found = own.compare(fresh)
+    return not found.wrong and found.checked >= min(len(fresh.levels), _TELLING_LEVELS)

@@ -179,12 +179,13 @@ class Router(engine.Router):
 
     def set_enough(self, market: int, levels: int, *, asked: int) -> None:
         """So many complete levels are enough while readers ask for at most `asked`."""
-        self._markets[market].enough = (levels, asked)
+        depth = self._markets[market].depth
+        depth.levels, depth.known = levels, asked
 
     def shallow(self) -> list[ShallowMarket]:
         """The live books that are not deep enough."""
         return [
-            ShallowMarket(number, market.covered(), market.asked)
+            ShallowMarket(number, market.covered(), market.depth.asked)
             for number, market in sorted(self._markets.items())
             if market.status()[0] is Status.SYNCED and market.is_shallow()
         ]
@@ -192,7 +193,6 @@ class Router(engine.Router):
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
         self._markets[market].chronology.clock_offset_ns = offset_ns
-        self._markets[market].doubt.clock_offset_ns = offset_ns
 
     def heard(self, market: int) -> HeardDiff | None:
         """The newest diff that was applied, kept, or is backlog; None before one."""
@@ -236,7 +236,7 @@ class Router(engine.Router):
 
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
         """A book that nothing has proven for so long is stale while nobody judges silence."""
-        self._markets[market].doubt.detect_ns = within_ns
+        self._markets[market].conditions.doubt.detect_ns = within_ns
 
     def attend(self, now_ns: int) -> int:
         """The event loop looks after its books. How many pauses there were."""

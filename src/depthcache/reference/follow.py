@@ -388,7 +388,9 @@ class Following:
     def before(self, market: Market, update: DepthUpdate) -> None:
         """An update is about to be applied: what of it is new."""
         self.changes = None
-        if market.state is Status.SYNCED and any(slot.follower.spec.mode == "every" for slot in self.slots):
+        if market.state.status is Status.SYNCED and any(
+            slot.follower.spec.mode == "every" for slot in self.slots
+        ):
             self.changes = Changes(_new(market.bids, update.bids), _new(market.asks, update.asks))
 
     def tell(self, market: Market) -> None:

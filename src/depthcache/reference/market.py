@@ -52,7 +52,6 @@ from depthcache.reference import reasons
 from depthcache.reference.arbitration import Feeds
 from depthcache.reference.book import WHOLE, BookSide, Tally
 from depthcache.reference.chronology import Chronology
-from depthcache.reference.conditions import Conditions
 from depthcache.reference.diff_buffer import DiffBuffer
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.refresh import Refresh, RolledSnapshot
@@ -65,6 +64,7 @@ from depthcache.reference.sequence import (
     looks_reset,
     snapshot_time,
 )
+from depthcache.reference.state import State
 from depthcache.reference.transitions import Event, follow
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "Witness"]
@@ -89,18 +89,18 @@ COUNTERS = (
 
 @dataclass(slots=True)
 class DepthTarget:
-    """How many complete levels a side are enough."""
+    """How deep a book has to be: before the first word no depth is enough."""
 
-    asked: int = 0
-    """The most levels that a reader asked for."""
-    levels: float = math.inf
-    """Enough …"""
-    known: int = 0
+    requested: int = 0
+    """The most levels a side that a reader asked for."""
+    enough: float = math.inf
+    """So many complete levels a side are enough …"""
+    considered: int = 0
     """… while readers ask for at most so many."""
 
     def is_missed(self, covered: int | None) -> bool:
-        """Whether so many complete levels are too few, or readers ask for more than was known."""
-        return (covered is not None and covered < self.levels) or self.asked > self.known
+        """Whether so many complete levels are too few, or readers ask for more than was considered."""
+        return (covered is not None and covered < self.enough) or self.requested > self.considered
 
 
 class Witness(Protocol):
@@ -123,9 +123,6 @@ class Market:
     symbol: str
     bids: BookSide
     asks: BookSide
-    state: Status
-    reason: str
-    since_ns: int
 
     def __init__(
         self, exchange: str, symbol: str, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
@@ -133,10 +130,8 @@ class Market:
         self.exchange, self.symbol = exchange, symbol
         self.continuity: Continuity = continuity
         self.bids, self.asks = BookSide(1), BookSide(-1)
-        self.state, self.reason, self.since_ns = Status.EMPTY, reasons.NOTHING_ARRIVED, 0
+        self.state: State = State()
         self.confirmed: bool = False
-        self.crossed: tuple[str, int] | None = None
-        self.conditions: Conditions = Conditions()
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -149,7 +144,7 @@ class Market:
         self.lines: Feeds = Feeds()
         self.comparison: Comparison | None = None
         """Of a snapshot that was merged when the book reached it; until it is told."""
-        self.depth: DepthTarget = DepthTarget()
+        self.depth_target: DepthTarget = DepthTarget()
         self._refresh: Refresh | None = None
         self.following: Witness | None = None
         self.confirmed_ns: int | None = None
@@ -158,18 +153,16 @@ class Market:
 
     def status(self) -> tuple[Status, str, int]:
         """What users see: status, reason, since when."""
-        return self.conditions.over(self.state, self.native())
+        return self.state.shown()
 
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""
-        if self.state is Status.SYNCED and self.crossed is not None:
-            return Status.CROSSED, *self.crossed
-        return self.state, self.reason, self.since_ns
+        return self.state.native()
 
     @property
     def unconfirmed(self) -> bool:
         """Synced from a snapshot alone."""
-        return self.state is Status.SYNCED and not self.confirmed
+        return self.state.status is Status.SYNCED and not self.confirmed
 
     # --- what happened -----------------------------------------------------------------------
 
@@ -180,14 +173,14 @@ class Market:
 
     def is_shallow(self) -> bool:
         """Whether there are fewer complete levels than are enough, or readers ask for more than was known."""
-        return self.depth.is_missed(self.covered())
+        return self.depth_target.is_missed(self.covered())
 
     def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int, *, connection: int = 0) -> Outcome:
         """A diff of this symbol arrived; `raw` is its frame."""
         if not self._data_seen:
             self._data_seen = True
             self._cause("first_data", received_ns)
-        if self.state in (Status.EMPTY, Status.BUFFERING):
+        if self.state.status in (Status.EMPTY, Status.BUFFERING):
             self.lines.on_kept(connection, received_ns)
             self.chronology.on_unapplied(update, received_ns)
             if self._is_of_before(update):
@@ -195,7 +188,7 @@ class Market:
                 self.kept.clear()
                 self.counters["resets"] += 1
                 self._cause("reset", received_ns)
-            reason = reasons.WAITING_FOR_SNAPSHOT if self.state is Status.EMPTY else None
+            reason = reasons.WAITING_FOR_SNAPSHOT if self.state.status is Status.EMPTY else None
             self._on(Event.KEPT, received_ns, reason)
             self._keep(update, raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
@@ -205,7 +198,7 @@ class Market:
             self._change(update, received_ns)
             self._settle(received_ns)
             made_ns = self.chronology.made_ns(update)
-            if self.conditions.doubt.is_over(made_ns, received_ns):
+            if self.state.doubt.is_over(made_ns, received_ns):
                 self._prove(received_ns)
             if len(self.lines) > 1:
                 self.lines.on_joined(connection, received_ns)
@@ -241,7 +234,7 @@ class Market:
         """A frame of this symbol could not be read: an update is missing."""
         self.counters["malformed"] += 1
         self._cause("malformed", received_ns)
-        is_lost = self.state in (Status.BRIDGING, Status.SYNCED)
+        is_lost = self.state.status in (Status.BRIDGING, Status.SYNCED)
         self._on(Event.MALFORMED, received_ns, reasons.malformed(what) if is_lost else None)
 
     # --- commands ----------------------------------------------------------------------------
@@ -263,7 +256,7 @@ class Market:
         self.check(snapshot)
         made = snapshot_time(snapshot, made)
         held = snapshot.last_update_id
-        in_doubt = self.state in (Status.BRIDGING, Status.SYNCED)
+        in_doubt = self.state.status in (Status.BRIDGING, Status.SYNCED)
         if in_doubt and self.last_update_id is not None and held < self.last_update_id:
             if not self.chronology.has_fallen(made, self.updated_ns):
                 return SnapshotOutcome.TOO_OLD
@@ -332,38 +325,38 @@ class Market:
     def remove_line(self, connection: int) -> None:
         """A connection brings no diffs any more; where others had run ahead of it, that is a gap."""
         heard_ns = self.lines.remove(connection)
-        if heard_ns is not None and self.state is Status.SYNCED:
+        if heard_ns is not None and self.state.status is Status.SYNCED:
             self.counters["gaps"] += 1
             self._lose(Event.LINE_LOST, reasons.LINE_LOST, heard_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the state, or take it away; closed is final."""
-        self.conditions.lay(condition, reason, now_ns)
+        self.state.set_condition(condition, reason, now_ns)
 
     # --- doubt -------------------------------------------------------------------------------
 
     def judge_silence(self, now_ns: int) -> None:
         """Nobody judged silence for a while: was the book proven in time?"""
         proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=now_ns)
-        if self.state is Status.SYNCED and self.conditions.doubt.judge(proven_ns, now_ns):
+        if self.state.status is Status.SYNCED and self.state.doubt.judge(proven_ns, now_ns):
             self._on_doubted(now_ns)
 
     def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or the process paused: stale until proven."""
-        if self.state is Status.SYNCED:
-            self.conditions.doubt.on_pause(reason, since_ns, now_ns)
+        if self.state.status is Status.SYNCED:
+            self.state.doubt.on_pause(reason, since_ns, now_ns)
             self._on_doubted(now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
         """Whoever brings the frames stands still, or does so no longer (None)."""
-        if self.conditions.set_stalled(reason, now_ns):
+        if self.state.set_stalled(reason, now_ns):
             self._cause("proven", now_ns)
 
     # --- refreshing --------------------------------------------------------------------------
 
     def begin_refresh(self) -> bool:
         """Keep what is applied from now on; False: the book is not live."""
-        live = self.state is Status.SYNCED
+        live = self.state.status is Status.SYNCED
         if live:
             self._refresh = Refresh(self.continuity, most_bytes=self.kept.most_bytes)
         return live
@@ -458,7 +451,7 @@ class Market:
         else:
             self.confirmed = True
             self.kept.clear()
-            if self.state is Status.BRIDGING:
+            if self.state.status is Status.BRIDGING:
                 self._sync(Event.NEXT, received_ns)
             else:
                 self._on(Event.NEXT, received_ns, "")
@@ -483,26 +476,22 @@ class Market:
 
     def _on(self, event: Event, now_ns: int, reason: str | None = None) -> None:
         """The state that follows by the table; without a reason the old one stays."""
-        state = follow(self.state, event)
-        if state is not Status.SYNCED:
+        status = follow(self.state.status, event)
+        if status is not Status.SYNCED:
             self._refresh = None
-            self.conditions.doubt.end()
-        if state is not self.state:
-            self.state, self.since_ns = state, now_ns
-        if reason is not None:
-            self.reason = reason
+        self.state.turn(status, reason, now_ns)
 
     def _check_crossed(self, now_ns: int) -> None:
         bid, ask = self.bids.best(), self.asks.best()
         crossed = bid is not None and ask is not None and bid >= ask
-        if crossed == (self.crossed is not None):
+        if crossed == self.state.is_crossed:
             return
         if bid is not None and ask is not None and bid >= ask:
             best = (self.bids.price_text(bid), self.asks.price_text(ask))
-            self.crossed = (reasons.crossed(*best), now_ns)
+            self.state.cross(reasons.crossed(*best), now_ns)
             self.counters["crossed"] += 1
         else:
-            self.crossed, self.since_ns = None, now_ns
+            self.state.cross(None, now_ns)
         self._cause("crossed" if crossed else "uncrossed", now_ns)
 
     def _gap_reason(self, update: DepthUpdate) -> str:
@@ -520,7 +509,7 @@ class Market:
         if foreign is not None:
             raise SymbolMismatch(expected=self.symbol, received=foreign)
         known = self.last_update_id if self.confirmed else None
-        if self.state is Status.BUFFERING:
+        if self.state.status is Status.BUFFERING:
             known = None if self.kept.newest is None else self.kept.newest[0]
         if not is_plausible(snapshot.last_update_id, known):
             raise MalformedSnapshot(what="lastUpdateId is far above any update id", position=0, excerpt=b"")
@@ -562,7 +551,7 @@ class Market:
     def _drop_of_before(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
         """Kept diffs with higher ids than a snapshot that was made clearly after them are of before ids
         began anew."""
-        if made is None or self.state is not Status.BUFFERING:
+        if made is None or self.state.status is not Status.BUFFERING:
             return
         in_time = self.chronology
         if self.kept.retain(
@@ -592,7 +581,7 @@ class Market:
         self._cause("doubted", now_ns)
 
     def _prove(self, now_ns: int) -> None:
-        if self.conditions.doubt.end():
+        if self.state.doubt.end():
             self._cause("proven", now_ns)
 
     def _cause(self, cause: Cause, now_ns: int) -> None:

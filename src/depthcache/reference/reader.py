@@ -193,7 +193,7 @@ def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
     """Raise when levels of the market may not be read."""
     status, reason, since_ns = market.status()
     last_known = serve_stale and market.last_update_id is not None
-    if market.crossed is None and (status is Status.SYNCED or last_known):
+    if not market.state.is_crossed and (status is Status.SYNCED or last_known):
         return
     if status is Status.CLOSED:
         raise BookClosed(exchange=market.exchange, symbol=market.symbol, reason=reason)
@@ -261,7 +261,7 @@ class FrozenBook(BookReader):
         frozen.counters = market.counters.copy()
         frozen.kept = DiffBuffer(0)
         frozen.following = None
-        frozen.conditions = market.conditions.freeze()
+        frozen.state = market.state.freeze()
         super().__init__(frozen, serve_stale=True)
         self._exact = reader._exact
         self._complete = True

@@ -179,13 +179,13 @@ class Router(engine.Router):
 
     def set_enough(self, market: int, levels: int, *, asked: int) -> None:
         """So many complete levels are enough while readers ask for at most `asked`."""
-        depth = self._markets[market].depth
-        depth.levels, depth.known = levels, asked
+        target = self._markets[market].depth_target
+        target.enough, target.considered = levels, asked
 
     def shallow(self) -> list[ShallowMarket]:
         """The live books that are not deep enough."""
         return [
-            ShallowMarket(number, market.covered(), market.depth.asked)
+            ShallowMarket(number, market.covered(), market.depth_target.requested)
             for number, market in sorted(self._markets.items())
             if market.status()[0] is Status.SYNCED and market.is_shallow()
         ]
@@ -236,7 +236,7 @@ class Router(engine.Router):
 
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
         """A book that nothing has proven for so long is stale while nobody judges silence."""
-        self._markets[market].conditions.doubt.detect_ns = within_ns
+        self._markets[market].state.doubt.detect_ns = within_ns
 
     def attend(self, now_ns: int) -> int:
         """The event loop looks after its books. How many pauses there were."""

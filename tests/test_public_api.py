@@ -417,7 +417,7 @@ async def test_a_start_that_fails_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise OSError("no more sockets")
 
-    monkeypatch.setattr("depthcache.client.client.Runner.add", fail)
+    monkeypatch.setattr("depthcache.client.client.ClientCore.add", fail)
     books = connect("binance.com", ["BTCUSDT"])
     with pytest.raises(OSError, match="no more sockets"):
         await books.__aenter__()

@@ -25,6 +25,7 @@ from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, S
 from depthcache.client.waiters import Waiting, too_late
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
+from depthcache.core.markets.uptime import Uptime
 from depthcache.core.notices import AuditDone, RequestRefusal, StatusChanged, TroubleFound
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
@@ -132,9 +133,9 @@ class Client(Generic[B]):
         """The numbers of all books; from any thread."""
         return self._markets.values()
 
-    def reconnects(self, market: int) -> tuple[int, int | None]:
-        """How often a book's connection was lost and another took its place, and when last."""
-        return self._core.reconnects(market)
+    def uptime(self, market: int) -> Uptime | None:
+        """How a book has fared; None for a market that is not there."""
+        return self._core.uptime(market)
 
     def lag(self, market: int, event_time_us: int, received_ns: int) -> Lag | None:
         """How late an update came; None while nothing is known of the exchange's clock."""

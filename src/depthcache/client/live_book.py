@@ -59,12 +59,14 @@ class LiveReader(_native.BookReader):
 
         A planned successor, before the exchange's 24 h cut, is none; a closed book has none any more.
         """
-        return self._client.reconnects(self._number)[0]
+        uptime = self._client.uptime(self._number)
+        return 0 if uptime is None else uptime.reconnects
 
     @property
     def reconnected_at(self) -> float | None:
         """When that was last: seconds of the clock `depthcache.now_ns`; None for never."""
-        at_ns = self._client.reconnects(self._number)[1]
+        uptime = self._client.uptime(self._number)
+        at_ns = None if uptime is None else uptime.reconnected_ns
         return None if at_ns is None else at_ns / 1e9
 
     @property

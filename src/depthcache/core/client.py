@@ -112,11 +112,6 @@ class ClientCore:
         supervisor = self._markets.get(market)
         return None if supervisor is None else supervisor.uptime
 
-    def reconnects(self, market: int) -> tuple[int, int | None]:
-        """How often a book's connection was lost and another took its place, and when last."""
-        uptime = self.uptime(market)
-        return (0, None) if uptime is None else (uptime.reconnects, uptime.reconnected_ns)
-
     def slots(self) -> list[ConnectionSlot]:
         """Every group of streams and its connection."""
         return [slot for streams in self._streams.values() for slot in streams.slots()]

@@ -128,8 +128,9 @@ class Arbitration:
         return self._context.guard(f"market {self.subscriber.market}", where, now_ns)
 
     def _nothing_heard(self) -> bool:
-        lines = self._context.router.feeds(self.subscriber.market) if self.subscriber.takes_diffs else []
-        return all(line.heard_ns is None for line in lines)
+        if not self.subscriber.takes_diffs:
+            return True
+        return all(feed.heard_ns is None for feed in self._context.router.feeds(self.subscriber.market))
 
 
 class Feed:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "depthcache"
-PARTS = ("cli", "core", "doctor", "io", "recording", "reference", "simulator", "venues")
+PARTS = ("cli", "compat", "core", "doctor", "io", "recording", "reference", "simulator", "venues")
 CORE = "depthcache.core"
 
 ROOMS = {

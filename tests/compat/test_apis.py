@@ -11,13 +11,13 @@ import pytest
 
 from depthcache import InvalidArgument, Settings, UnknownExchange, simulator
 from depthcache.compat.ubldc import BinanceLocalDepthCacheManager
+from depthcache.compat.ubldc.human import human_bytes, human_seconds
 from depthcache.compat.ubldc.rates import Rates
 from depthcache.compat.ubldc.rest_api import (
     AlreadyStoppedError,
     BinanceAPIException,
     BinanceRestApiManager,
 )
-from depthcache.compat.ubldc.stream_api import human_bytes, human_seconds
 
 pytestmark = pytest.mark.slow
 

@@ -6,19 +6,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from depthcache.compat.ubldc.managed import Managed
 from depthcache.compat.ubldc.rest_api import BinanceRestApiManager
 from depthcache.compat.ubldc.stream_api import StreamApi
-
-if TYPE_CHECKING:
-    from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
 
 __all__ = ["make_ubra", "make_ubwa"]
 
 
 def make_ubra(
-    manager: BinanceLocalDepthCacheManager, *, api_key: str | None = None, api_secret: str | None = None
+    manager: Managed, *, api_key: str | None = None, api_secret: str | None = None
 ) -> BinanceRestApiManager:
     """The API of UNICORN Binance REST API for a manager, with its exchange and settings."""
     return BinanceRestApiManager(
@@ -26,6 +22,6 @@ def make_ubra(
     )
 
 
-def make_ubwa(manager: BinanceLocalDepthCacheManager) -> StreamApi:
+def make_ubwa(manager: Managed) -> StreamApi:
     """The API of UNICORN Binance WebSocket API for a manager."""
     return StreamApi(manager)

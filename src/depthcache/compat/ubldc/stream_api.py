@@ -10,18 +10,17 @@ import platform
 from collections import deque
 from datetime import UTC, datetime
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import depthcache
 from depthcache import ConnectionStats, venues
+from depthcache.compat.ubldc.human import human_bytes, human_seconds
+from depthcache.compat.ubldc.managed import Managed
 from depthcache.compat.ubldc.rates import Rates
 from depthcache.pickling import OneProcess
 
-if TYPE_CHECKING:
-    from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
-
-__all__ = ["StreamApi", "human_bytes", "human_seconds"]
+__all__ = ["StreamApi"]
 
 
 _SIGNALS = ("CONNECT", "DISCONNECT", "FIRST_RECEIVED_DATA", "STOP", "STREAM_UNREPAIRABLE")
@@ -33,7 +32,7 @@ class StreamApi(OneProcess):
 
     _pickle_instead = "pickle what its methods return"
 
-    def __init__(self, manager: BinanceLocalDepthCacheManager) -> None:
+    def __init__(self, manager: Managed) -> None:
         self._manager = manager
         self._namespace: UUID = uuid4()
         self.start_time: float = time()
@@ -221,25 +220,3 @@ class StreamApi(OneProcess):
             "last_heartbeat": None if stats.quiet_s is None else time() - stats.quiet_s,
             "reconnects": max(0, stats.connects - 1),
         }
-
-
-def human_seconds(seconds: float) -> str:
-    """A span of time in words, such as `2d:3h:4m:5s`."""
-    whole = max(0, int(seconds))
-    minutes, left = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d:{hours}h:{minutes}m:{left}s"
-    if hours:
-        return f"{hours}h:{minutes}m:{left}s"
-    return f"{minutes}m:{left}s" if minutes else f"{left} seconds"
-
-
-def human_bytes(size: float) -> str:
-    """Bytes in words, in steps of 1,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1_000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1_000
-    return f"{size:.1f} TB"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from time import monotonic
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from rich.box import MARKDOWN
 from rich.console import Console, Group, RenderableType
@@ -19,10 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from depthcache import BookStats, BudgetStats, ConnectionStats, Status
-from depthcache.compat.ubldc.stream_api import human_bytes, human_seconds
-
-if TYPE_CHECKING:
-    from depthcache.compat.ubldc.manager import BinanceLocalDepthCacheManager
+from depthcache.compat.ubldc.human import human_bytes, human_seconds
+from depthcache.compat.ubldc.managed import Managed
 
 __all__ = ["print_summary", "print_summary_to_png", "summary_text"]
 
@@ -33,7 +31,7 @@ _STYLES = {Status.SYNCED: "green", Status.CLOSED: "dim"}
 
 
 def print_summary(
-    manager: BinanceLocalDepthCacheManager,
+    manager: Managed,
     *,
     add_string: str | None = None,
     footer: str | None = None,
@@ -52,7 +50,7 @@ def print_summary(
 
 
 def summary_text(
-    manager: BinanceLocalDepthCacheManager,
+    manager: Managed,
     *,
     add_string: str | None = None,
     footer: str | None = None,
@@ -65,7 +63,7 @@ def summary_text(
 
 
 def print_summary_to_png(
-    manager: BinanceLocalDepthCacheManager,
+    manager: Managed,
     *,
     print_summary_export_path: str | None = None,
     height_per_row: float = 12.5,
@@ -98,9 +96,7 @@ def _print_plain(shown: RenderableType, file: IO[str]) -> None:
     file.flush()
 
 
-def _summary(
-    manager: BinanceLocalDepthCacheManager, *, add_string: str | None, footer: str | None, title: str | None
-) -> Group:
+def _summary(manager: Managed, *, add_string: str | None, footer: str | None, title: str | None) -> Group:
     if title is not None and footer is None:
         footer = f"Powered by {manager.get_user_agent()}"
     stats = manager.stats()
@@ -119,7 +115,7 @@ def _summary(
 
 
 def _figures(
-    manager: BinanceLocalDepthCacheManager,
+    manager: Managed,
     books: Sequence[BookStats],
     connections: Sequence[ConnectionStats],
 ) -> Iterable[Text]:
@@ -145,7 +141,7 @@ def _lines(add_string: str | None) -> Iterable[Text]:
     return [Text(f" {line.removeprefix(' ')}") for line in str(add_string or "").splitlines()]
 
 
-def _connections(manager: BinanceLocalDepthCacheManager, connections: Sequence[ConnectionStats]) -> Table:
+def _connections(manager: Managed, connections: Sequence[ConnectionStats]) -> Table:
     table = _table(("stream", "state"), ("subscriptions", "frames/s", "quiet s", "frames", "connects"))
     rates = manager.get_ubwa_manager().rates
     for each in connections:
@@ -161,7 +157,7 @@ def _connections(manager: BinanceLocalDepthCacheManager, connections: Sequence[C
     return table
 
 
-def _books(manager: BinanceLocalDepthCacheManager, books: Sequence[BookStats]) -> Iterable[RenderableType]:
+def _books(manager: Managed, books: Sequence[BookStats]) -> Iterable[RenderableType]:
     rates = manager.get_ubwa_manager().rates
     figures = ("age s", "bids", "asks", "complete from", "to", "updates/s", "gaps", "resyncs")
     table = _table(("depth cache", "status"), figures)

@@ -340,6 +340,17 @@ def test_without_a_list_that_agrees_an_unknown_symbol_is_asked_for_on_and_on(
     assert last(bench, "NOUSDT").ending is Ending.UNKNOWN_SYMBOL
 
 
+def test_a_list_that_does_not_come_is_asked_again_as_often_as_every_other_request() -> None:
+    bench = Bench(policy=Policy(retry_base_s=8.0, retry_cap_s=8.0))
+    bench.exchange.unknown.add("NOUSDT")
+    bench.exchange.answer_list(503, count=100)
+    bench.add("NOUSDT")
+    bench.run(100)
+    apart_s = [after - before for before, after in pairwise(lists(bench))]
+    assert len(apart_s) > 5
+    assert all(4.0 <= each <= 8.5 for each in apart_s), apart_s
+
+
 def test_a_list_that_was_asked_before_the_refusal_agrees_with_nothing() -> None:
     bench = Bench()
     bench.exchange.market("OTHERUSDT")

@@ -120,17 +120,15 @@ def test_the_rooms_of_the_core_import_one_way() -> None:
     assert wrong_ways(graph("core")) == []
 
 
-def test_the_rooms_name_no_file_that_is_gone() -> None:
-    found = {name.removeprefix(f"{CORE}.") for name in modules()}
-    assert ROOMS.keys() - found == set()
-
-
 def test_a_planted_circle_is_found_and_shown() -> None:
     planted = graph("core")
-    planted[f"{CORE}.context"].add(f"{CORE}.supervisor")
+    context, supervisor = (
+        next(name for name in planted if name.endswith(end)) for end in (".context", ".supervisor")
+    )
+    planted[context].add(supervisor)
     shown = circle(planted)
     assert shown[0] == shown[-1]
-    assert {f"{CORE}.context", f"{CORE}.supervisor"} <= set(shown)
+    assert {context, supervisor} <= set(shown)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +142,7 @@ def test_a_planted_circle_is_found_and_shown() -> None:
     ],
 )
 def test_every_kind_of_import_counts(line: str) -> None:
-    assert imported(line, modules()) >= {f"{CORE}.link"}
+    assert imported(line, {f"{CORE}.link": None}) == {f"{CORE}.link"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 //! The structures of the Arrow C data and stream interface, field by field.
 //!
-//! Whoever owns one owns what it lends: dropping it gives that back, unless it was given back or moved
+//! The owner of one owns what it lends: dropping it gives that back, unless it was given back or moved
 //! away (`release` is null then). Not here: what is put into them (`export`).
 #![allow(
     dead_code,

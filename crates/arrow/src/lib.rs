@@ -163,7 +163,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of so many rows. Panics when a column has another length: that is a mistake of whoever
+    /// A table of so many rows. Panics when a column has another length: that is a mistake of the one who
     /// wrote it, and readers would read beyond its memory.
     pub fn new(len: usize, columns: Vec<Column>) -> Arc<Table> {
         for column in &columns {

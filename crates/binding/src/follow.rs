@@ -222,7 +222,7 @@ impl Update {
         self.item.skipped
     }
 
-    /// The book is to be begun anew from this one.
+    /// Start over from this book.
     #[getter]
     fn is_fresh(&self) -> bool {
         self.item.is_fresh

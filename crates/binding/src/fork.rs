@@ -1,7 +1,7 @@
 //! Forks: live books stay with the process whose thread feeds them.
 //!
-//! A forked child has the memory of its parent, but neither its threads nor anybody to let go of the
-//! locks they held. So a live book of the parent is closed in the child, which is told without
+//! A forked child has the memory of its parent, but not its threads, so locks they held
+//! are never released. A live book of the parent is closed in the child, which is found out without
 //! touching a lock.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 const REASON: &str =
     "this process was forked from the one whose client keeps the book; connect again";
 
-/// Where a live book belongs: its router, the forks that lay behind its process, and its names.
+/// The process that feeds a live book: its router, the forks before it, and the names of the book.
 #[derive(Clone)]
 pub struct OwnerProcess {
     books: Arc<Books>,

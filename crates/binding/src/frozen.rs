@@ -23,7 +23,7 @@ impl FrozenBook {
         Py::new(py, Self::parts(frozen, exact))
     }
 
-    /// The same for who adds to it.
+    /// The same, for subclasses.
     pub fn parts(frozen: Arc<Frozen>, exact: bool) -> PyClassInitializer<Self> {
         let reader = BookReader {
             source: Source::Frozen(frozen.clone()),

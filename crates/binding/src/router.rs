@@ -244,7 +244,7 @@ impl Router {
         events::classes(py)?.traffic(py, &traffic)
     }
 
-    /// Whoever brings the frames stands still, or does so no longer (None).
+    /// The thread that brings the frames stands still, or goes on (None).
     fn set_stalled(&self, py: Python<'_>, reason: Option<&str>, now_ns: i64) {
         py.detach(|| self.inner.set_stalled(reason, now_ns));
     }
@@ -259,18 +259,18 @@ impl Router {
         or_raise(py, self.inner.set_time_to_detect(market, within_ns))
     }
 
-    /// Somebody calls `tick` from now on.
+    /// A thread calls `tick` from now on.
     fn start_watch(&self) {
         let moment = Moment::now();
         self.inner.start_watch(moment.now_ns, moment.awake_ns);
     }
 
-    /// Nobody does any more.
+    /// No thread calls `tick` any more.
     fn stop_watch(&self) {
         self.inner.stop_watch();
     }
 
-    /// Look at the clock: pauses, and silence that nobody judges. How many pauses there were, and whether
+    /// Look at the clock: pauses, and silence that the event loop does not judge. How many pauses there were, and whether
     /// `take_events` has something to tell.
     fn tick<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let moment = Moment::now();

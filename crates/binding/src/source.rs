@@ -41,7 +41,7 @@ impl PartialEq for Source {
 impl Source {
     /// Copy something out in one consistent look.
     ///
-    /// The interpreter is kept unless somebody else holds the book: winning it back from a busy
+    /// The interpreter is kept unless another thread holds the book: winning it back from a busy
     /// program costs far more than a read.
     pub fn look<T: Send>(
         &self,
@@ -70,7 +70,7 @@ impl Source {
         py.detach(|| self.look_alone(copy))
     }
 
-    /// The same for whoever has let the interpreter go.
+    /// The same for a caller without the interpreter.
     pub fn look_alone<T>(&self, copy: impl Fn(&dyn Reading) -> T) -> T {
         match self {
             Source::Frozen(frozen) => copy(&**frozen),

@@ -48,7 +48,7 @@ impl Taker {
     }
 }
 
-/// Whether the level at a place, or (for None) the end of the side, is proven.
+/// Whether the level at an index, or (for None) the end of the side, is proven.
 fn proves(book: &dyn Reading, side: Side, index: Option<usize>) -> bool {
     match (book.complete_to(side), index) {
         (CompleteTo::Whole, _) => true,

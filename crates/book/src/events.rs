@@ -1,4 +1,4 @@
-//! What the router tells whoever decides: values, no behaviour.
+//! Events of a router, for the client's core to act on: values, no behaviour.
 
 use crate::ladder::Tally;
 use crate::status::Status;
@@ -15,7 +15,7 @@ pub enum Cause {
     Confirmed = 1 << 2,
     /// Updates are missing.
     Gap = 1 << 3,
-    /// The exchange began its ids anew.
+    /// The exchange's ids began again.
     Reset = 1 << 4,
     /// Best bid at or above best ask after a whole event.
     Crossed = 1 << 5,
@@ -27,7 +27,7 @@ pub enum Cause {
     BufferDropped = 1 << 8,
     /// A snapshot that waited was merged when the book reached it.
     Refreshed = 1 << 9,
-    /// Nothing has proven the book for long, or nobody looked for a while: it is stale until proven.
+    /// Nothing has proven the book for long, or nothing looked for a while: it is stale until proven.
     Doubted = 1 << 10,
     /// The doubt has ended: an update or a snapshot has proven the book, or its frames arrive again.
     Proven = 1 << 11,
@@ -134,7 +134,7 @@ pub struct ControlMessage {
     pub at_ns: i64,
 }
 
-/// The newest frame of a stream that somebody listens to.
+/// The newest frame of a stream that is listened to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamFrame {
     /// Where it came from.
@@ -143,7 +143,7 @@ pub struct StreamFrame {
     pub stream: String,
     /// The frame as it came, wrapper and all.
     pub frame: Vec<u8>,
-    /// How many older ones of the stream nobody took.
+    /// How many older ones of the stream were not taken.
     pub skipped: u64,
     /// When it was received.
     pub at_ns: i64,
@@ -193,7 +193,7 @@ pub enum Event {
     Market(MarketChange),
     /// A control message arrived.
     Control(ControlMessage),
-    /// A frame of a stream that somebody listens to arrived.
+    /// A frame of a stream that is listened to arrived.
     Stream(StreamFrame),
     /// Frames arrived that no market takes.
     Stray(StrayFrame),

@@ -91,7 +91,7 @@ pub struct FollowSpec {
     pub interval_ns: i64,
     /// Where those times begin.
     pub start_ns: i64,
-    /// What is told of a book that is not synced.
+    /// What an item says of a book that is not synced.
     pub on_stale: OnStale,
     /// Items kept for a consumer that does not come; the mode of every update only.
     pub most_items: usize,

@@ -1,4 +1,4 @@
-//! Names that somebody else wrote into a frame: which of them can be a symbol, and how one is shown.
+//! Names from outside, in frames: which of them can be a symbol, and how one is shown.
 
 /// Characters of a symbol; the longest live ones are options of 19 (Binance, 2025-11).
 const LONGEST: usize = 40;

@@ -210,7 +210,7 @@ impl Ladder {
         Some(self.level(key, quantity))
     }
 
-    /// The level at a place, counted from the best.
+    /// The level at an index, counted from the best.
     pub fn nth(&self, index: usize) -> Option<NumberLevel> {
         let mut found = None;
         self.for_each_in(index, index.saturating_add(1), |key, quantity| {
@@ -235,7 +235,7 @@ impl Ladder {
         }
     }
 
-    /// A copy of the levels from place `start` up to `stop` (exclusive, `usize::MAX` for all).
+    /// A copy of the levels from index `start` up to `stop` (exclusive, `usize::MAX` for all).
     ///
     /// `complete` of the answer speaks of the best `stop` levels.
     pub fn levels(&self, start: usize, stop: usize) -> LevelRun {

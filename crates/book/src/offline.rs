@@ -92,7 +92,7 @@ impl OfflineBook {
     /// Apply one frame, raw or wrapped.
     pub fn apply(&self, frame: &[u8]) -> Result<Outcome, ApplyError> {
         let done = self.apply_or_leave(frame, true);
-        done.expect("whoever waits gets the book")
+        done.expect("a caller that waits gets the book")
     }
 
     /// The same without ever waiting: None, and nothing done, while another thread holds the book.

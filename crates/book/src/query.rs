@@ -203,7 +203,7 @@ impl LevelRun {
         self.len() == 0
     }
 
-    /// The level at a place; panics outside.
+    /// The level at an index; panics outside.
     #[inline]
     pub fn get(&self, index: usize) -> NumberLevel {
         let (price, quantity) = match &self.mantissas {
@@ -340,9 +340,9 @@ pub trait Reading {
     fn best(&self) -> BestPair;
     /// How many levels the side holds.
     fn len(&self, side: Side) -> usize;
-    /// The levels from place `start` up to `stop` (exclusive, `usize::MAX` for all), best first.
+    /// The levels from index `start` up to `stop` (exclusive, `usize::MAX` for all), best first.
     ///
-    /// `complete` of the answer speaks of the best `stop` levels.
+    /// `complete` of the result speaks of the best `stop` levels.
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun;
     /// All levels of the side, best first, without a copy.
     fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_>;

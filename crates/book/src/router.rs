@@ -247,7 +247,7 @@ impl Router {
         })
     }
 
-    /// Neither to a market nor to who listens any more.
+    /// Frames of this stream go nowhere any more.
     pub fn unroute(&self, connection: u64, stream: &str) -> Result<(), RouterError> {
         self.with_connection(connection, |state| {
             state.listened.remove(stream);
@@ -372,7 +372,7 @@ impl Router {
         Some(())
     }
 
-    /// Whether somebody listens to it.
+    /// A frame that no market takes; whether it is listened to.
     #[cold]
     fn on_other(
         &self,
@@ -433,7 +433,7 @@ impl Router {
         let (mut changed, others) = self.outbox.take();
         changed.sort_unstable();
         let changes = changed.into_iter().filter_map(|market| {
-            let cell = self.market(market).ok()?; // removed since: nobody is to be told
+            let cell = self.market(market).ok()?; // removed since
             let change = cell.lock().take_change(market);
             change.map(Event::Market)
         });
@@ -453,7 +453,7 @@ impl Router {
         result
     }
 
-    /// Let a market go, and remember to tell what happened to it.
+    /// Unlock a market; what happened to it goes to its followers and into the list of changed markets.
     #[inline]
     fn release(&self, market: u64, mut held: MutexGuard<'_, Market>) {
         self.shallow_hint.note(&held);

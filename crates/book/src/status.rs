@@ -42,7 +42,7 @@ impl Status {
     }
 }
 
-/// What is laid over the native state by whoever watches connections, clocks and symbols.
+/// What is laid over the native state by the watchers of connections, clocks and symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// A watchdog doubts that data still flows.

@@ -1,4 +1,4 @@
-//! What the owner is told, and the one wake-up that tells that there is something.
+//! Events for the owner of the transport, and the one wake-up for all that wait.
 //!
 //! The queue is bounded by what the owner asked for: a connection opens once, ends once, and its
 //! signs of life are one entry until they were taken.
@@ -97,7 +97,7 @@ impl Queue {
         Ok((queue, wake_end))
     }
 
-    /// Tell one thing.
+    /// Add an event.
     pub fn push(&self, event: Event) {
         {
             let mut events = self.events.lock();

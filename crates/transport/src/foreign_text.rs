@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-/// Characters of a reason; what was written by somebody else has no end of its own.
+/// Characters of a reason; what the other side wrote has no end of its own.
 const LONGEST: usize = 300;
 
-/// What somebody else wrote, as one printable line with an end: escapes for terminals, line breaks that would
+/// What the other side wrote, as one printable line with an end: escapes for terminals, line breaks that would
 /// forge log lines and marks that turn the reading direction around are shown as what they are. User and
 /// password of a URL are left out. `depthcache.foreign_text.clean` does the same for the other networks.
 pub fn clean(text: &str) -> String {

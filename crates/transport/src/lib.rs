@@ -34,12 +34,12 @@ pub struct Tick {
     pub has_events: bool,
 }
 
-/// Who takes the messages. Called on the transport's thread, so it must not wait for anybody.
+/// Takes the messages. Called on the transport's thread, so it must not wait.
 pub trait FrameSink: Send + Sync + 'static {
     /// One whole text or binary message; true when the owner has something to look at.
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool;
 
-    /// When the last message of this connection came that was of use (it carried data that somebody takes),
+    /// When the last message of this connection came that was of use (it carried data that is taken),
     /// by the clock of `received_ns`; None before one. It is asked now and then, never for a message.
     fn heard_ns(&self, connection: u64) -> Option<i64>;
 
@@ -52,6 +52,6 @@ pub trait FrameSink: Send + Sync + 'static {
         Tick::default()
     }
 
-    /// The thread is told to stop, or ends: no tick follows.
+    /// The thread is stopped, or ends: no tick follows.
     fn on_stop(&self) {}
 }

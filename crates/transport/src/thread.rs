@@ -146,7 +146,7 @@ impl Transport {
     }
 
     fn tell(&self, command: TransportCommand) {
-        // Nobody listens once the thread has ended: then there is nothing to command either.
+        // Once the thread has ended, there is nothing to command.
         let _ = self.commands.send(command);
     }
 }
@@ -163,7 +163,7 @@ impl Drop for Transport {
 
 type CommandSenders = Rc<RefCell<HashMap<u64, UnboundedSender<Command>>>>;
 
-/// The thread's work: start connections, pass orders on, until it is told to stop.
+/// The thread's work: start connections and pass commands on, until it is stopped.
 async fn serve(
     sink: Arc<dyn FrameSink>,
     queue: Arc<Queue>,
@@ -242,7 +242,7 @@ async fn drain(
     }
 }
 
-/// One connection from its beginning to the word of its end, whatever happens in between.
+/// One connection from its beginning to the event of its end, whatever happens in between.
 async fn run_connection(
     number: u64,
     target: Target,
@@ -257,7 +257,7 @@ async fn run_connection(
     let ended = work
         .await
         .unwrap_or_else(|why| ConnectionEnd::because(format!("a mistake of this package: {why}")));
-    // The one way out of every reason, whoever wrote it.
+    // Every reason leaves through here, also those of the other side.
     let reason = foreign_text::clean(&ended.reason);
     connections.borrow_mut().remove(&number);
     sink.on_lost(number, &reason, clock::now_ns());
@@ -277,7 +277,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Whom TLS connections trust; read from the system once it is needed, and once only.
+/// The authorities that TLS connections trust; read from the system once it is needed, and once only.
 struct TrustStore {
     authorities: Option<PathBuf>,
     config: RefCell<Option<Arc<ClientConfig>>>,

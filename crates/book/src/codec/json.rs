@@ -6,7 +6,7 @@
 //! `rpiDepth` bear the same `e` on futures. Unknown keys are stepped over anywhere. Everything
 //! that is valid JSON and not a diff is `Other`, whatever the types of its keys.
 //!
-//! Not here: what is done with the numbers (`book`), or where a frame belongs (`router`).
+//! Not here: what is done with the numbers (`market`), or where a frame belongs (`router`).
 
 mod fast_path;
 mod levels;
@@ -109,7 +109,7 @@ pub fn frame<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Result<Scanned<'a>,
     frame_announced(bytes, into, |_| ())
 }
 
-/// The same; `announce` is told the stream's name before the payload is read, where the frame is written as
+/// The same; `announce` gets the stream's name before the payload is read, where the frame is written as
 /// the exchange writes it: a hint, of which nothing may follow but what is done early.
 #[inline]
 pub fn frame_announced<'a>(
@@ -200,7 +200,7 @@ fn look_at_top<'a>(
 
 /// What is known of a payload while its keys go by.
 #[derive(Default)]
-struct Seen<'a> {
+struct SeenKeys<'a> {
     is_depth_update: bool,
     symbol: Option<Cow<'a, str>>,
     first: Option<i64>,
@@ -227,7 +227,7 @@ fn payload<'a>(
         reader.skip(depth)?;
         return Ok(Body::Other);
     }
-    let mut seen = Seen::default();
+    let mut seen = SeenKeys::default();
     fast_path::first_keys(reader, depth, &mut seen, into);
     let mut another = if seen.is_depth_update {
         reader.more(b'}')?
@@ -303,7 +303,7 @@ fn known_key<'a>(
     position: usize,
     reader: &mut Reader<'a>,
     depth: usize,
-    seen: &mut Seen<'a>,
+    seen: &mut SeenKeys<'a>,
     into: &mut DepthUpdate,
 ) -> Result<(), Fault> {
     if bit == 0 {
@@ -347,7 +347,7 @@ fn known_key<'a>(
 
 /// Everything a diff must have, checked and handed over.
 #[inline]
-fn finish<'a>(seen: Seen<'a>, start: usize, into: &mut DepthUpdate) -> Result<Body<'a>, Fault> {
+fn finish<'a>(seen: SeenKeys<'a>, start: usize, into: &mut DepthUpdate) -> Result<Body<'a>, Fault> {
     let symbol = seen.symbol.ok_or(("the symbol s is missing", start))?;
     if symbol.is_empty() {
         return Err(("the symbol s is empty", start));

@@ -37,7 +37,7 @@ struct State {
     due_ns: Option<i64>,
     /// The consumer knows that there are entries.
     announced: bool,
-    /// Whoever waits is to look.
+    /// A waiting consumer has to look.
     signalled: bool,
     finished: bool,
 }

@@ -1,4 +1,4 @@
-//! One follower of one market: what it was told last, and what it has to be told.
+//! One follower of one market: what its last item said, and what the next one has to say.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::status::Status;
 #[derive(Debug)]
 pub(crate) struct ChangeSummary<'a> {
     pub status: Status,
-    /// The status is another than before.
+    /// The status is not the one before.
     pub status_changed: bool,
     /// Updates were applied.
     pub updated: bool,
@@ -44,7 +44,7 @@ pub(crate) trait FollowedBook: Reading {
     fn freeze(&self, levels: usize) -> Frozen;
 }
 
-/// What one follower was told of one market, and what it has to be told.
+/// One follower of one market.
 #[derive(Debug)]
 pub(crate) struct FollowerSlot {
     pub queue: Arc<Queue>,
@@ -91,7 +91,7 @@ impl FollowerSlot {
         self.queue.spec.mode == Mode::Every
     }
 
-    /// Something happened; true where the consumer has to be told that there is something.
+    /// Something happened; true where the consumer has to be woken.
     pub fn on_change(&mut self, market: &impl FollowedBook, summary: &ChangeSummary<'_>) -> bool {
         let synced = summary.status == Status::Synced;
         self.resumed |= summary.status_changed && synced;
@@ -122,7 +122,7 @@ impl FollowerSlot {
         self.queue.mark(self.market)
     }
 
-    /// The item of a mark; None where there is nothing to tell any more. `was_due`: it waited for a time.
+    /// The item of a mark; None where there is nothing new any more. `was_due`: it waited for a time.
     pub fn take(&mut self, market: &impl FollowedBook, was_due: bool) -> Option<Item> {
         let mark = if was_due {
             &mut self.held
@@ -139,7 +139,7 @@ impl FollowerSlot {
         (turned && self.wants_loss(market, status)).then(|| self.emit_loss(market))
     }
 
-    /// Whether a synced book is to be told though nothing was lost.
+    /// Whether a synced book is an item though nothing was lost.
     fn is_news(&self, market: &impl FollowedBook) -> bool {
         match self.queue.spec.mode {
             Mode::Every => true,
@@ -192,7 +192,7 @@ impl FollowerSlot {
         self.resumed || self.altered || self.last_item.status.is_none()
     }
 
-    /// Whether the consumer is told that the book is not synced.
+    /// Whether the consumer learns that the book is not synced.
     fn wants_loss(&self, market: &impl FollowedBook, status: Status) -> bool {
         let spec = &self.queue.spec;
         let begun = self.last_item.status.is_some();
@@ -234,7 +234,7 @@ impl FollowerSlot {
     fn book(&self, market: &impl FollowedBook) -> Item {
         let is_fresh = self.is_fresh();
         let levels = match self.queue.spec.mode {
-            Mode::Every => usize::MAX, // whoever goes on from it by changes needs all of it
+            Mode::Every => usize::MAX, // a consumer that applies changes to it needs all of it
             _ => self.queue.spec.levels,
         };
         Item {
@@ -245,7 +245,7 @@ impl FollowerSlot {
         }
     }
 
-    /// What is told of a book that is not synced.
+    /// The item of a book that is not synced.
     fn loss(&self, market: &impl FollowedBook) -> Item {
         let serves = self.queue.spec.on_stale == OnStale::Serve;
         let book: Frozen = match market.readable(serves) {

@@ -13,9 +13,9 @@
 //!
 //! Messages come sorted (best first on spot, ascending on both sides on futures, recordings of 2021
 //! to 2026), so their pairs are set a block at a time, greatest key first, in three passes: find all
-//! places, write those found, insert the others. The first two have no branch that depends on the
+//! slots, write those found, insert the others. The first two have no branch that depends on the
 //! data, so the processor overlaps the searches instead of guessing wrong at each level; and no
-//! insertion moves the place of a smaller key. A block in any other order is set pair by pair, so
+//! insertion moves the slot of a smaller key. A block in any other order is set pair by pair, so
 //! that the later entry of a key wins. Measured against other layouts in docs/concepts/ladder.md.
 //!
 //! Not here: what a key means (price, or price negated: `ladder`).
@@ -33,7 +33,7 @@ pub const CHUNK: usize = 128;
 /// Of so many chunks the fences are asked for before they are needed.
 const FETCHED: usize = 64;
 
-/// Pairs whose places are found before the first of them is set.
+/// Pairs whose slots are found before the first of them is set.
 const BLOCK: usize = 8;
 
 /// Sorted pairs of key and quantity; no key twice, no quantity zero.
@@ -43,7 +43,7 @@ pub struct Chunks<N, const CAP: usize = CHUNK> {
     chunks: Vec<Box<Chunk<N, CAP>>>,
     /// Pairs that are not tombstones.
     len: usize,
-    /// Counts changes after which places found before mean nothing.
+    /// Counts changes after which slots found before mean nothing.
     layout: usize,
     /// Counts messages, and says which chunks are looked at next for being thin together.
     compaction: compact::CompactionSchedule,
@@ -206,7 +206,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             };
         }
 
-        let (mut changed, mut new, mut thin) = (0, Picked::default(), Picked::default());
+        let (mut changed, mut new, mut thin) = (0, Picks::default(), Picks::default());
         for (number, ((key, quantity), (index, slot))) in pairs.iter().zip(&positions).enumerate() {
             let chunk = &mut *self.chunks[*index];
             let found = chunk.holds(*slot, *key);
@@ -265,7 +265,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 
     /// The chunk that owns a key (the last one whose floor is at most the key, else the first)
-    /// and the key's place in it.
+    /// and the key's slot in it.
     #[inline(always)]
     fn find(&self, key: N) -> (usize, usize) {
         let index = self.owner(key);
@@ -382,7 +382,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             .flat_map(|chunk| chunk.pairs().rev())
     }
 
-    /// Call with the pairs from place `start` up to `stop` (exclusive), counted from the greatest
+    /// Call with the pairs from index `start` up to `stop` (exclusive), counted from the greatest
     /// key down.
     pub fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(N, N)) {
         let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
@@ -466,12 +466,12 @@ fn are_sorted<N: Mantissa>(pairs: &[(N, N)], in_order: impl Fn(N, N) -> bool) ->
 
 /// Numbers of pairs of a block, picked without a branch.
 #[derive(Default)]
-struct Picked {
+struct Picks {
     numbers: [u8; BLOCK],
     count: usize,
 }
 
-impl Picked {
+impl Picks {
     #[inline(always)]
     fn pick_if(&mut self, picked: bool, number: usize) {
         self.numbers[self.count & (BLOCK - 1)] = number as u8;

@@ -1,4 +1,4 @@
-//! The connections that bring the diffs of one market: one nearly always, two while one replaces the
+//! Arbitration of the redundant feeds of one market: one connection nearly always, two while one replaces the
 //! other or where the user wants them for safety.
 //!
 //! Theory of operation. The first copy of a diff wins; the others are stale by then. A feed whose
@@ -61,7 +61,7 @@ impl Feeds {
         }
     }
 
-    /// One less. Some: a feed that is left was ahead, and nobody fills the hole before it any more;
+    /// One less. Some: a feed that is left was ahead, and nothing fills the hole before it any more;
     /// when that feed was heard last.
     pub fn remove(&mut self, connection: u64) -> Option<i64> {
         self.feeds.retain(|feed| feed.connection != connection);

@@ -1,4 +1,4 @@
-//! The diffs that are kept while a snapshot is on its way: raw frames in one piece of memory.
+//! The diffs that are buffered while a snapshot is on its way: raw frames in one piece of memory.
 //!
 //! Not here: when to keep one, and what happens when the buffer is full (`market`).
 
@@ -47,7 +47,7 @@ impl Buffer {
         self.newest.map(|(last, _)| last)
     }
 
-    /// Whether ids have begun anew since the newest diff was kept: no snapshot will ever lead to it.
+    /// Whether ids have begun again since the newest diff was kept: no snapshot will ever lead to it.
     pub fn is_of_before(&self, ids: Ids, event_time_us: i64) -> bool {
         self.newest.is_some_and(|(last, kept_us)| {
             ids.last < last && looks_reset(event_time_us, Some(kept_us))

@@ -9,8 +9,8 @@ use crate::recording::flight::{Flight, FlightLog};
 /// A market and its lock, shared by the router and all readers.
 ///
 /// The lock is held for one frame, one snapshot or one read at a time, never while waiting for
-/// anything else: whoever holds it sees both sides of one update id. Copy levels out and let it
-/// go before making objects of another language.
+/// anything else: its holder sees both sides of one update id. Copy levels out and unlock it
+/// before making objects of another language.
 #[derive(Debug)]
 pub struct MarketCell {
     market: Mutex<Market>,
@@ -45,17 +45,17 @@ impl MarketCell {
         log
     }
 
-    /// The market, when nobody else holds it.
+    /// The market, where no other thread holds it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, Market>> {
         self.market.try_lock()
     }
 
-    /// The market, as soon as nobody else holds it.
+    /// The market, as soon as no other thread holds it.
     pub fn lock(&self) -> MutexGuard<'_, Market> {
         self.market.lock()
     }
 
-    /// The market; None when somebody else holds it and nobody wants to wait.
+    /// The market; None where another thread holds it and `wait` is false.
     #[inline]
     pub(crate) fn hold(&self, wait: bool) -> Option<MutexGuard<'_, Market>> {
         if wait {

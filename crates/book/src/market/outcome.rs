@@ -7,7 +7,7 @@ pub enum Outcome {
     Applied,
     /// At or before the book's id: nothing changed, nothing is wrong.
     Stale,
-    /// No snapshot yet: the frame is kept until one is loaded.
+    /// No snapshot yet: the frame is buffered until one is loaded.
     Waiting,
     /// Updates are missing: the book stays as it is until a new snapshot.
     Gap,
@@ -44,9 +44,9 @@ pub enum SnapshotOutcome {
     Synced,
     /// Installed; the next diff decides.
     Bridging,
-    /// Older than the first kept diff: not installed, the diffs are kept.
+    /// Older than the first buffered diff: not installed, the diffs stay buffered.
     TooOld,
-    /// Installed, but the kept diffs have a hole: a newer snapshot is needed.
+    /// Installed, but the buffered diffs have a hole: a newer snapshot is needed.
     Gap,
 }
 

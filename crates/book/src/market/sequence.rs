@@ -6,7 +6,7 @@
 
 use crate::message::{DepthSnapshot, DepthUpdate};
 
-/// Older ids than held with an event time this much later: the ids began anew.
+/// Older ids than held with an event time this much later: the ids began again.
 pub const RESET_AFTER_US: i64 = 5_000_000;
 
 /// How far the book of a REST node may be behind the time it tells or answers at.
@@ -94,7 +94,7 @@ pub fn check_sequence(
     }
 }
 
-/// Whether a stale diff is no backlog but the first of ids that began anew.
+/// Whether a stale diff is no backlog but the first of ids that began again.
 ///
 /// `base_us`: when the ids up to the diff's were there, at the latest; None when that is unknown.
 pub fn looks_reset(event_time_us: i64, base_us: Option<i64>) -> bool {
@@ -120,7 +120,7 @@ pub struct SnapshotTime {
 }
 
 impl SnapshotTime {
-    /// When a snapshot was made: as whoever asked for it knows (`told`), else by its own `E` and `T`; None
+    /// When a snapshot was made: as its requester knows (`told`), else by its own `E` and `T`; None
     /// where nothing tells it.
     pub fn of(snapshot: &DepthSnapshot, told: Option<SnapshotTime>) -> Option<SnapshotTime> {
         let times = [snapshot.event_time_us, snapshot.transaction_time_us];

@@ -1,7 +1,7 @@
 //! Levels of one book or many as columns: which levels, and the columns they fill.
 //!
 //! Order: `Selection::of` or `take` while a book is held, both only copy; everything that is made of the
-//! copies afterwards, with nobody waiting. Not here: how columns are lent to others (`depthcache-arrow`).
+//! copies comes afterwards, without a lock. Not here: how columns are lent to others (`depthcache-arrow`).
 
 use std::ops::Range;
 
@@ -28,7 +28,7 @@ pub struct Selection {
 pub struct SelectedSide {
     /// The levels; `complete` tells whether every level that was asked for is proven.
     pub run: LevelRun,
-    /// The place of the first of them in the side.
+    /// The index of the first of them in the side.
     pub first: usize,
     /// How many of them, best first, lie inside the complete range.
     pub proven: usize,
@@ -83,7 +83,7 @@ pub(crate) fn is_better(side: Side, price: Number, other: Number) -> bool {
 }
 
 impl LevelRun {
-    /// The first place whose price is past a point of the side; the length where none is.
+    /// The first index whose price is past a point of the side; the length where none is.
     fn first_index(&self, is_past: impl Fn(Number) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
@@ -136,7 +136,7 @@ pub fn select_book(book: &dyn Reading, selection: &Selection) -> SelectedBook {
     }
 }
 
-/// Words and their numbers, in the order in which they came.
+/// A dictionary-encoded column of words, in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct DictionaryColumn {
     /// Each word once.
@@ -216,7 +216,7 @@ pub struct Columns {
     pub symbol: DictionaryColumn,
     /// 0 for bids, 1 for asks.
     pub side: Vec<i8>,
-    /// The place in the side, 0 for the best.
+    /// The index in the side, 0 for the best.
     pub level: Vec<i32>,
     /// Prices.
     pub price: NumberColumn,

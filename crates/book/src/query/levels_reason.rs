@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::query::{CompleteTo, LevelRun, Number, Reading, Side};
 
-/// Why levels are fewer than asked for, or not all proven. `Display` has the words: they are made when
-/// the book is let go.
+/// Why levels are fewer than asked for, or not all proven. `Display` has the words: they are made once
+/// the book is unlocked.
 #[derive(Clone, Copy, Debug)]
 pub enum LevelsReason {
     /// The whole side is known, and has no more levels than these.

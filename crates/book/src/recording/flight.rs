@@ -1,5 +1,5 @@
 //! The flight recorder of a market: its newest raw frames and the snapshot they follow, in bounded
-//! memory, for the moment in which somebody asks how the book came to be what it is.
+//! memory, to explain afterwards how the book came to be what it is.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::prefetch;
 
 /// A snapshot as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakenSnapshot {
+pub struct RecordedSnapshot {
     /// How many of the frames in the log came before it.
     pub after: usize,
     /// The limit it was asked with.
@@ -25,7 +25,7 @@ pub struct FlightLog {
     /// The newest frames, each with the time of its receipt.
     pub frames: Vec<(i64, Vec<u8>)>,
     /// The last snapshot, while no frame after it was let go.
-    pub snapshot: Option<TakenSnapshot>,
+    pub snapshot: Option<RecordedSnapshot>,
     /// The book.
     pub book: Frozen,
 }
@@ -42,7 +42,7 @@ pub struct Flight {
     most_bytes: usize,
     ring: VecDeque<u8>,
     frames: usize,
-    snapshot: Option<TakenSnapshot>,
+    snapshot: Option<RecordedSnapshot>,
 }
 
 impl Flight {
@@ -97,7 +97,7 @@ impl Flight {
     /// A snapshot was installed here.
     pub fn on_snapshot(&mut self, body: &[u8], limit: Option<usize>, at_ns: i64) {
         if self.most_bytes > 0 {
-            self.snapshot = Some(TakenSnapshot {
+            self.snapshot = Some(RecordedSnapshot {
                 after: self.frames,
                 limit,
                 at_ns,

@@ -1,6 +1,6 @@
 //! A tap on everything that a router is fed: lines of JSON for a recording, in the order of events.
 //!
-//! Frames are kept as they came. Bounded: whoever takes the lines too slowly loses frames, which are
+//! Frames are kept as they came. Bounded: a recorder that takes the lines too slowly loses frames, which are
 //! counted, and never slows the books down. Not here: files.
 
 use std::fmt::Write as _;
@@ -54,8 +54,8 @@ impl Tap {
         self.lines.extend_from_slice(b"}\n");
     }
 
-    /// One line of somebody else's, without its end. There are few of them, so they may use as much again
-    /// as the frames; snapshots must not pile up either while nobody takes the lines.
+    /// One line of the recorder's, without its end. There are few of them, so they may use as much again
+    /// as the frames; snapshots must not pile up either while no lines are taken.
     pub fn line(&mut self, line: &[u8]) {
         if self.lines.len() + line.len() > self.most_bytes.saturating_mul(2) {
             self.lost += 1;

@@ -32,7 +32,7 @@ impl Router {
         Ok(self.market(market)?.lock().feeds().to_vec())
     }
 
-    /// A connection broke: books that no other brings say so at once, before anybody decides anything.
+    /// A connection broke: books without another feed are disconnected at once, before the core decides anything.
     /// Without effect for numbers that are not open.
     pub fn on_lost(&self, connection: u64, reason: &str, now_ns: i64) {
         let routes: Vec<Route> = match self.connections.read().entries.get(&connection) {
@@ -65,7 +65,7 @@ impl Router {
             .traffic)
     }
 
-    /// Whoever brings the frames stands still: every book is stale until it says that it goes on (None).
+    /// The thread that brings the frames stands still: every book is stale until it goes on (None).
     pub fn set_stalled(&self, reason: Option<&str>, now_ns: i64) {
         for (market, cell) in &self.markets.read().entries {
             self.change(*market, cell.lock(), |held| {

@@ -12,10 +12,10 @@ use crate::message::DepthSnapshot;
 use crate::query::Reading;
 use crate::status::Status;
 
-/// Looks of which one is made whatever was noted.
+/// One of so many looks is made whatever was noted.
 const LOOKS: u32 = 8;
 
-/// Whether any market was seen that is not deep enough, so that nobody looks at hundreds for nothing.
+/// Whether any market was seen that is not deep enough, so that hundreds are not looked at for nothing.
 #[derive(Debug, Default)]
 pub(super) struct ShallowHint {
     seen: AtomicBool,
@@ -123,8 +123,8 @@ impl Router {
     /// side has inside its complete range (None: both sides are whole), and the most that a reader asked
     /// for.
     ///
-    /// Looks at all of them only when one was shallow, and at every eighth call, because nobody is told what
-    /// is read of a silent book.
+    /// Looks at all of them only when one was shallow, and at every eighth call, because reads of a silent book are no
+    /// events.
     pub fn shallow(&self) -> Vec<(u64, Option<usize>, usize)> {
         if !self.shallow_hint.is_look_due() {
             return Vec::new();

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use crate::events::{ControlMessage, Event, StrayFrame, StrayKind, StreamFrame};
 
-/// How much of a malformed frame is told.
+/// How much of a malformed frame is shown.
 const EXCERPT_BYTES: usize = 120;
 
 /// Characters of a name from outside that are kept; real streams have some 40.
@@ -18,7 +18,7 @@ const MOST_CONTROL_BYTES: usize = 32 << 20;
 /// Kinds of strays told apart between two `take_events`; more are counted without their name.
 const MOST_STRAYS: usize = 256;
 
-/// The beginning of a name that somebody else has chosen.
+/// The beginning of a name from outside.
 fn short(name: &str) -> &str {
     let end = name.char_indices().nth(MOST_OF_NAME);
     end.map_or(name, |(end, _)| &name[..end])
@@ -129,7 +129,7 @@ impl Waiting {
         }
     }
 
-    /// A frame of a stream that somebody listens to: the newest counts.
+    /// A frame of a stream that is listened to: the newest counts.
     pub fn stream(&mut self, connection: u64, stream: &str, frame: &[u8], at_ns: i64) {
         let same = |held: &&mut StreamFrame| held.connection == connection && held.stream == stream;
         match self.streams.iter_mut().find(same) {

@@ -1,8 +1,8 @@
-//! Things under numbers that are never used twice.
+//! Entries under numbers that are never used twice.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// Things under numbers that are never used twice.
+/// Entries under numbers that are never used twice.
 #[derive(Debug)]
 pub struct Registry<T> {
     pub entries: FxHashMap<u64, T>,
@@ -19,7 +19,7 @@ impl<T> Default for Registry<T> {
 }
 
 impl<T> Registry<T> {
-    /// Take up a thing; its number where that was used before.
+    /// Add an entry; an error with its number where that was used before.
     pub fn add(&mut self, number: u64, entry: T) -> Result<(), u64> {
         if !self.used.insert(number) {
             return Err(number);

@@ -1,4 +1,4 @@
-//! Watching without an event loop: silence that nobody judges, and pauses of the machine or the process.
+//! Watching without an event loop: silence that the loop does not judge, and pauses of the machine or the process.
 //!
 //! The thread that reads the sockets calls `tick` several times a second, the event loop calls `attend`
 //! whenever it looks after its books. While the loop does, its policy decides about silent books. When it
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use super::Router;
 use crate::status::Condition;
 
-/// So long after the loop looked last nobody judges silence any more: it looks every second.
+/// So long after the loop looked last it no longer judges silence: it looks every second.
 const ABSENT_NS: i64 = 3_000_000_000;
 /// A sleep that is too short to lose anything.
 const SLEPT_NS: i64 = 1_000_000_000;
@@ -30,7 +30,7 @@ const OVERDUE_NS: i64 = 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Watchdog {
     last_tick: Mutex<Option<LastTick>>,
-    /// Readers look themselves after this; `i64::MAX` where nobody ticks.
+    /// Readers look themselves after this; `i64::MAX` where no thread ticks.
     overdue_ns: AtomicI64,
     attended_ns: AtomicI64,
     pauses: AtomicU64,
@@ -54,7 +54,7 @@ impl Default for Watchdog {
 }
 
 /// What a tick found.
-enum Found {
+enum TickFinding {
     /// Neither ticks before, nor time since.
     Nothing,
     /// A pause since then, for this reason.
@@ -101,9 +101,9 @@ impl Watchdog {
     }
 
     /// Look at the time since the last tick, and act on it; readers go on only when that is done.
-    fn tick(&self, tick: LastTick, act: impl FnOnce(Found)) {
+    fn tick(&self, tick: LastTick, act: impl FnOnce(TickFinding)) {
         let mut last_tick = self.last_tick.lock();
-        act(last_tick.map_or(Found::Nothing, |before| tick.since(before)));
+        act(last_tick.map_or(TickFinding::Nothing, |before| tick.since(before)));
         if last_tick.is_some_and(|before| tick.now_ns > before.now_ns) {
             *last_tick = Some(tick);
             self.set_overdue(tick.now_ns.saturating_add(OVERDUE_NS));
@@ -112,19 +112,19 @@ impl Watchdog {
 }
 
 impl LastTick {
-    fn since(self, before: LastTick) -> Found {
+    fn since(self, before: LastTick) -> TickFinding {
         let gap_ns = self.now_ns - before.now_ns;
         let slept_ns = gap_ns - (self.awake_ns - before.awake_ns);
         if gap_ns <= 0 {
-            Found::Nothing
+            TickFinding::Nothing
         } else if slept_ns >= SLEPT_NS {
             let reason = format!("the machine slept for {}", seconds(slept_ns));
-            Found::Pause(before.now_ns, reason)
+            TickFinding::Pause(before.now_ns, reason)
         } else if gap_ns >= STOOD_STILL_NS {
             let reason = format!("this process stood still for {}", seconds(gap_ns));
-            Found::Pause(before.now_ns, reason)
+            TickFinding::Pause(before.now_ns, reason)
         } else {
-            Found::Time
+            TickFinding::Time
         }
     }
 }
@@ -161,9 +161,9 @@ impl Router {
     pub fn tick(&self, now_ns: i64, awake_ns: i64) -> (u64, bool) {
         let tick = LastTick { now_ns, awake_ns };
         self.watchdog.tick(tick, |found| match found {
-            Found::Nothing => {}
-            Found::Pause(since_ns, reason) => self.pause(&reason, since_ns, now_ns),
-            Found::Time => self.judge_silence(now_ns),
+            TickFinding::Nothing => {}
+            TickFinding::Pause(since_ns, reason) => self.pause(&reason, since_ns, now_ns),
+            TickFinding::Time => self.judge_silence(now_ns),
         });
         (self.watchdog.pauses(), self.outbox.has_events())
     }
@@ -184,7 +184,7 @@ impl Router {
         self.watchdog.pauses()
     }
 
-    /// Doubt books that nothing has proven in time, unless the event loop looks after them.
+    /// Doubt books that nothing has proven in time, unless the event loop does.
     pub fn judge_silence(&self, now_ns: i64) {
         if self.watchdog.is_attended(now_ns) {
             return;
@@ -194,7 +194,7 @@ impl Router {
         }
     }
 
-    /// The event loop has ended: nobody will look after these books again.
+    /// The event loop has ended: nothing will look after these books again.
     pub fn close(&self, reason: &str, now_ns: i64) {
         self.stop_watch();
         for (market, cell) in &self.markets.read().entries {

@@ -67,7 +67,7 @@ fn happens(harness: &mut MarketHarness, event: &str) -> &'static str {
     }
 }
 
-/// State, event; what is answered, the standing, the id, what is told, what is counted by it.
+/// State, event; the outcome, the status, the id, the causes and the counts by it.
 const TABLE: &str = "
 empty       | next           | waiting  | buffering since 50: waiting for a snapshot | -  | first_data |
 empty       | old            | waiting  | buffering since 50: waiting for a snapshot | -  | first_data |

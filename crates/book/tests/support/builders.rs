@@ -102,7 +102,7 @@ impl Diff {
     }
 }
 
-/// One snapshot with how it was asked for.
+/// One snapshot with how it was requested.
 pub struct Snapshot {
     id: i64,
     bids: String,
@@ -136,7 +136,7 @@ impl Snapshot {
         Snapshot { made, ..self }
     }
 
-    /// The same where nobody vouches that the stream was live before.
+    /// The same where the stream may not have been live before.
     pub fn before_live(self) -> Snapshot {
         let live = false;
         Snapshot { live, ..self }

@@ -1,4 +1,4 @@
-//! The one sentence: the scanner never panics, accepts exactly what the oracle accepts, and reads
+//! The scanner never panics, accepts exactly what the oracle accepts, and reads
 //! the same numbers.
 
 use depthcache_book::codec::json;

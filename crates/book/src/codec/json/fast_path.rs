@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::reader::Reader;
 use super::{
     KEY_ASKS, KEY_BIDS, KEY_EVENT, KEY_EVENT_TIME, KEY_FIRST, KEY_LAST, KEY_PREVIOUS, KEY_SYMBOL,
-    KEY_TRANSACTION_TIME, Scanned, Seen, finish, is_diff_stream, levels, microseconds, payload,
+    KEY_TRANSACTION_TIME, Scanned, SeenKeys, finish, is_diff_stream, levels, microseconds, payload,
 };
 use crate::message::{DepthUpdate, SideLevels};
 
@@ -43,7 +43,7 @@ pub fn wrapped<'a>(
 /// A diff without a wrapper, its keys in the usual order and no others.
 pub fn bare<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a>> {
     let mut reader = Reader { bytes, at: 0 };
-    let mut seen = Seen::default();
+    let mut seen = SeenKeys::default();
     first_keys(&mut reader, 1, &mut seen, into);
     if bytes.get(reader.at..) != Some(b"}") {
         return None;
@@ -58,7 +58,7 @@ pub fn bare<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a>> 
 pub fn first_keys<'a>(
     reader: &mut Reader<'a>,
     depth: usize,
-    seen: &mut Seen<'a>,
+    seen: &mut SeenKeys<'a>,
     into: &mut DepthUpdate,
 ) {
     const OPENING: &[u8] = b"{\"e\":\"depthUpdate\"";

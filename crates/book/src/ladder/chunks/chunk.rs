@@ -65,7 +65,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
     pub fn fetch_head(&self) {
         prefetch::fetch_to_write(std::slice::from_ref(&self.used));
         prefetch::fetch(&self.tops);
-        prefetch::fetch(&self.tops[RUNS - 1..]); // they seldom begin with a line
+        prefetch::fetch(&self.tops[RUNS - 1..]); // they seldom begin with a cache line
     }
 
     /// Prefetch the slots of a run.
@@ -167,7 +167,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         self.forget_from(kept);
     }
 
-    /// Sweep out the tombstones and the pairs from place `from` on; the latter.
+    /// Sweep out the tombstones and the pairs from slot `from` on; the latter.
     pub fn split_off(&mut self, from: usize) -> Box<Self> {
         self.sweep();
         let mut rest = Self::boxed();

@@ -13,7 +13,7 @@ const EVERY: u32 = 16;
 /// Chunks that are looked at together.
 const TOGETHER: usize = 5;
 
-/// Whose turn it is.
+/// When chunks are compacted next, and which.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompactionSchedule {
     messages: u32,

@@ -591,9 +591,10 @@ impl Market {
             {
                 Rolled::Merge(rolled) => RefreshOutcome::Merged(self.merge(*rolled, now_ns)),
                 Rolled::Waits => RefreshOutcome::Waiting,
-                Rolled::TooOld { unmoved } => {
+                Rolled::Gap => RefreshOutcome::TooOld,
+                Rolled::Behind => {
                     let made = SnapshotTime::of(snapshot, made);
-                    if unmoved && self.timeline.has_fallen(made, self.position.updated_ns) {
+                    if self.timeline.has_fallen(made, self.position.updated_ns) {
                         self.reset_ids(now_ns);
                     }
                     RefreshOutcome::TooOld

@@ -126,8 +126,10 @@ pub(super) enum Rolled {
     Merge(Box<RolledSnapshot>),
     /// Ahead: `on_applied` gives it back once the book reaches it.
     Waits,
-    /// Behind the book; `unmoved`: nothing was applied to the book since the refresh began.
-    TooOld { unmoved: bool },
+    /// A diff is missing between it and the buffered ones.
+    Gap,
+    /// Behind the book, to which nothing was applied since the refresh began.
+    Behind,
     /// No refresh was begun, or the book is not live.
     NotLive,
 }
@@ -176,12 +178,12 @@ impl Refresher {
                 SequenceCheck::Next if json::frame(frame, &mut update).is_ok() => {
                     rolled.apply(&update)
                 }
-                _ => return Rolled::TooOld { unmoved: false },
+                _ => return Rolled::Gap,
             }
         }
         if rolled.update_id < book_id {
-            let unmoved = refresh.buffer.iter().next().is_none();
-            return Rolled::TooOld { unmoved };
+            // Diffs in the buffer would have rolled it to the book's id.
+            return Rolled::Behind;
         }
         if rolled.update_id > book_id {
             self.running = Some(Box::new(Refresh {

@@ -4,10 +4,10 @@ use depthcache_book::events::{Cause, Comparison};
 use depthcache_book::ladder::Tally;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::market::refresh::RefreshOutcome;
-use depthcache_book::market::sequence::Continuity;
+use depthcache_book::market::sequence::{Continuity, SnapshotTime};
 use depthcache_book::query::Reading;
 
-use crate::builders::{Levels, MarketHarness, chained, diff, futures, snapshot, spot};
+use crate::builders::{Levels, MarketHarness, T, chained, diff, futures, snapshot, spot};
 
 const MERGED: &str = "merged";
 const WAITING: &str = "waiting";
@@ -368,4 +368,30 @@ fn tallies_add_up_kind_by_kind() {
     };
     assert_eq!(one + two, both);
     assert_eq!((one.wrong(), Tally::default().wrong()), (4_320, 0));
+}
+
+#[test]
+fn a_snapshot_behind_a_book_that_stood_still_shows_that_ids_began_again() {
+    let at = |us| SnapshotTime {
+        earliest_us: us,
+        latest_us: us,
+    };
+    for (later_us, moves, status_info) in [
+        (5_000_000, false, "synced since 2: "),
+        (
+            5_000_001,
+            false,
+            "buffering since 50: the exchange's update ids began anew",
+        ),
+        (5_000_001, true, "synced since 2: "),
+    ] {
+        let mut harness = spot().synced_at(10, BIDS, ASKS);
+        harness.market.begin_refresh();
+        if moves {
+            harness.feed(&diff(11, 11), 4);
+        }
+        let fallen = snapshot(5, BIDS, ASKS).made(at(T + later_us));
+        assert_eq!(harness.refresh(&fallen, 50), TooOld);
+        assert_eq!(harness.status_info(), status_info);
+    }
 }

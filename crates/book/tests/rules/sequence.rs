@@ -325,3 +325,27 @@ fn a_restart_forgets_when_ids_could_begin_anew() {
     harness.feed(&diff(15, 15).made_at(T + 60_000_000), 3);
     assert_eq!(harness.counts(), "");
 }
+
+#[test]
+fn a_time_of_the_snapshot_says_nothing_once_a_diff_has_followed_it() {
+    let mut harness = spot();
+    harness.load(&crate::builders::snapshot(10, &[], &[]), 1);
+    harness.feed(&diff(11, 11).made_at(0), 2);
+    let made = SnapshotTime {
+        earliest_us: T,
+        latest_us: T,
+    };
+    harness.market.date_snapshot(made);
+    let old = diff(5, 5).made_at(T + 5_000_001);
+    assert_eq!(harness.feed(&old, 3), Outcome::Stale);
+}
+
+#[test]
+fn under_an_undated_snapshot_older_ids_keep_their_time() {
+    let mut harness = spot().synced_at(10, &[], &[]);
+    harness.load(&crate::builders::snapshot(20, &[], &[]), 4);
+    let of_unknown_ids = diff(15, 15).made_at(T + 5_000_001);
+    assert_eq!(harness.feed(&of_unknown_ids, 5), Outcome::Stale);
+    let of_known_ids = diff(9, 9).made_at(T + 5_000_001);
+    assert_eq!(harness.feed(&of_known_ids, 6), Outcome::Gap);
+}

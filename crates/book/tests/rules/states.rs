@@ -294,3 +294,16 @@ fn lateness_is_the_exchange_time_of_the_receipt_less_the_event_time() {
     harness.feed(&diff(15, 15), 99_000_000);
     assert_eq!(harness.market.delays().sum_us, 50);
 }
+
+#[test]
+fn only_frames_that_stood_still_before_can_go_on() {
+    let mut harness = spot().synced_at(10, &[], &[]);
+    harness.market.set_stalled(None, 4);
+    assert_eq!(harness.causes(), "");
+    harness
+        .market
+        .set_stalled(Some("its thread stands still"), 5);
+    assert_eq!(harness.causes(), "");
+    harness.market.set_stalled(None, 6);
+    assert_eq!(harness.causes(), "proven");
+}

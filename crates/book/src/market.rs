@@ -6,7 +6,7 @@
 //!
 //! This file is the machine: what each input does. What it knows is kept by its parts, one file each: `state`
 //! (what the book is and why), `position` (the id it holds), `timeline` (what was held when), `buffer` (diffs
-//! that wait for a snapshot), `arbitration` (redundant feeds), `refresher` (the snapshot beside the live book),
+//! that wait for a snapshot), `arbitration` (redundant feeds), `refresh` (the snapshot beside the live book),
 //! `depth_target`, `followers` and `pending_events`. `installing` takes snapshots, `read` answers readers.
 //!
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how

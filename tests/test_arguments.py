@@ -51,7 +51,8 @@ class Refuses:
 
 def wish(**options: Any) -> Any:
     mode = options.pop("mode", "every")
-    return parse_follow_spec(mode, options.pop("levels", 5), "raise", options)  # type: ignore[arg-type]
+    given = {"interval_ms": None, "on_stale": None, "buffer": 1, "buffer_bytes": 1} | options
+    return parse_follow_spec(mode, given.pop("levels", 5), default="raise", **given)
 
 
 def connected(**options: Any) -> Any:

@@ -26,7 +26,7 @@ PUBLIC = {
     "MidPrice", "Spread", "Imbalance", "Depth", "DepthWithin", "Fill", "SizeToMove", "GroupedBook",
     "Status", "Outcome", "SnapshotOutcome",
     # following them
-    "FollowMode", "FollowOptions", "Update", "Updates", "CallbackHandle", "Changes",
+    "FollowMode", "Update", "Updates", "CallbackHandle", "Changes",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
     "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "PackageMissing",

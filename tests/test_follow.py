@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
+from inspect import Parameter
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ from depthcache import (
     SyncTimeout,
     Update,
     UsageError,
+    blocking,
     connect,
+    simulator,
 )
 from tests.support.by_hand import ByHand
 
@@ -234,7 +238,6 @@ async def test_every_n_milliseconds_is_on_the_clients_clock(exchange: list[ByHan
         ({"on_stale": "hide"}, "on_stale"),
         ({"buffer": -1}, "buffer"),
         ({"buffer_bytes": None}, "buffer_bytes"),
-        ({"depth": 5}, "depth"),
     ],
 )
 async def test_wrong_arguments_are_named(exchange: list[ByHand], arguments: Any, name: str) -> None:
@@ -249,6 +252,25 @@ async def test_wrong_arguments_are_named(exchange: list[ByHand], arguments: Any,
             with pytest.raises(InvalidArgument, match="callback"):
                 listen("print")
         assert books._client.followers._all() == []
+
+
+FOLLOWING = [
+    getattr(face, name)
+    for face in (depthcache.LiveBook, depthcache.Books, blocking.LiveBook, blocking.Books)
+    for name in ("updates", "on_update")
+] + [simulator.Pair.follow]
+
+
+@pytest.mark.parametrize("call", FOLLOWING, ids=lambda call: f"{call.__module__}.{call.__qualname__}")
+def test_every_call_that_follows_names_the_same_options_with_the_same_defaults(call: Any) -> None:
+    parameters = inspect.signature(call).parameters
+    assert {each.kind for each in parameters.values()} <= {
+        Parameter.POSITIONAL_OR_KEYWORD,
+        Parameter.KEYWORD_ONLY,
+    }
+    options = ("mode", "levels", "interval_ms", "on_stale", "buffer", "buffer_bytes")
+    assert [parameters[name].default for name in options] == ["latest", 20, None, None, 1_000, 16 << 20]
+    assert all(parameters[name].kind is Parameter.KEYWORD_ONLY for name in options[2:])
 
 
 async def test_a_book_that_ended_and_a_client_that_does_not_run_cannot_be_followed(

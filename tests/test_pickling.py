@@ -91,7 +91,7 @@ def router() -> _native.Router:
 def updates(mode: Any = "every") -> list[_native.Update[float]]:
     """A fresh item, one with changes, and one that may not be read."""
     fed = router()
-    follower = fed.follow(mode)
+    follower = fed.follow(mode, most_items=10, most_bytes=1 << 20)
     follower.add(fed, 1)
     found = [follower.take(6)]
     frame = b'{"stream":"btcusdt@depth","data":' + diff(11, 12, bids=[("99", "0"), ("99.75", "1")]) + b"}"
@@ -259,7 +259,7 @@ def made(cls: type[DepthCacheError]) -> DepthCacheError:
 def live() -> Iterator[tuple[object, str]]:
     """What belongs to one process, and what it must say of the way out."""
     fed = router()
-    follower, reader = fed.follow("latest"), fed.reader(1)
+    follower, reader = fed.follow("latest", most_items=1, most_bytes=1), fed.reader(1)
     hand_fed = book()
     native: Any = _native.BookReader.__new__
     aio, threads = (cls.__new__(cls) for cls in (depthcache.Books, blocking.Books))
@@ -287,8 +287,8 @@ def bare(cls: Any) -> object:
 
 GO_ON = {simulator.Market, simulator.SimulatedExchange}
 """Inventions that go on where they were, in the copy as well."""
-NO_INSTANCES = {simulator.Truth, depthcache.FollowOptions}
-"""A protocol; a typed dict, whose instances are plain dicts."""
+NO_INSTANCES = {simulator.Truth}
+"""A protocol."""
 
 
 def test_every_public_class_is_tried_here() -> None:
@@ -464,7 +464,7 @@ def test_an_update_that_may_not_be_read_still_may_not() -> None:
 def test_a_frozen_book_keeps_its_status_and_reason(condition: Any) -> None:
     doubted = router()
     doubted.set_condition(1, condition, "because\nof it", 9)
-    follower = doubted.follow("status", on_stale="serve")
+    follower = doubted.follow("status", on_stale="serve", most_items=1, most_bytes=1)
     follower.add(doubted, 1)
     told = follower.take(10)
     assert told is not None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from depthcache._native import BookReader, Columns, FrozenBook, Side, Update, now_ns
     from depthcache.client.aio import Books, connect
     from depthcache.client.callbacks import CallbackHandle
-    from depthcache.client.follow import FollowMode, FollowOptions, Updates
+    from depthcache.client.follow import FollowMode, Updates
     from depthcache.client.live_book import Book, LiveBook
     from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
     from depthcache.core.policy import Policy
@@ -119,7 +119,6 @@ __all__ = [
     "Stats",
     "Fill",
     "FollowMode",
-    "FollowOptions",
     "FrozenBook",
     "GroupedBook",
     "Imbalance",
@@ -195,7 +194,7 @@ _HOMES = {
         "UnreadableRecording",
         "UsageError",
     ),
-    "depthcache.client.follow": ("FollowMode", "FollowOptions", "Updates"),
+    "depthcache.client.follow": ("FollowMode", "Updates"),
     "depthcache.io.network.user_snapshots": ("SnapshotResponse", "SnapshotRequest"),
     "depthcache.client.callbacks": ("CallbackHandle",),
     "depthcache.client.metrics": ("BookStats", "BudgetStats", "ConnectionStats", "Stats"),

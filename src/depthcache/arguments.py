@@ -1,4 +1,5 @@
-"""Numbers as programs pass them: integers and floats of Python, numpy and the standard library, checked once.
+"""Arguments as programs pass them, checked once: integers and floats of Python, numpy and the standard
+library, and what a read does with a book that is not synced.
 
 Not here: numbers of the exchange (`scan`), and prices and sizes, which native code reads exactly.
 """
@@ -8,11 +9,21 @@ from __future__ import annotations
 from decimal import Decimal
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from depthcache.errors import InvalidArgument
 
-__all__ = ["is_real", "is_whole", "parse_real", "parse_seed", "parse_whole"]
+__all__ = ["OnStale", "is_real", "is_whole", "parse_on_stale", "parse_real", "parse_seed", "parse_whole"]
+
+OnStale: TypeAlias = Literal["raise", "serve", "wait"]
+"""What reading or following a book does while it is not synced."""
+
+
+def parse_on_stale(on_stale: object) -> OnStale:
+    """What reading a book does that is not synced. Raises InvalidArgument."""
+    if on_stale not in ("raise", "serve", "wait"):
+        raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise', 'serve' or 'wait'")
+    return on_stale
 
 
 def is_whole(value: object) -> bool:

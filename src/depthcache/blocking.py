@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from depthcache.io.followers import FollowSpec
     from depthcache.model import Best
 
+from depthcache.arguments import OnStale
 from depthcache.client.aio import real_network
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, ThreadCallbacks
 from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config, parse_refresh, parse_timeout
-from depthcache.client.follow import AnyMode, FollowOptions, OnStale, UpdateStream, make_follower
+from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, UpdateStream, make_follower
 from depthcache.client.live_book import LiveReader
 from depthcache.client.metrics import Stats, prometheus_text
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
@@ -210,26 +211,51 @@ class LiveBook(LiveReader):
             raise _closed(self.exchange, self.symbol) from None
 
     def updates(
-        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+        self,
+        mode: AnyMode = "latest",
+        levels: int | None = LEVELS,
+        *,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
         """Follow this book: `for update in book.updates("best"):`, as `depthcache.LiveBook.updates`."""
-        return Updates(self._client, self._follow_spec(mode, levels, options), market=self._number)
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
+        return Updates(self._client, spec, market=self._number)
 
     def on_update(
         self,
         callback: Callback,
         mode: AnyMode = "latest",
         *,
-        levels: int | None = 20,
-        **options: Unpack[FollowOptions],
+        levels: int | None = LEVELS,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
         """Call a function with each item that `updates` would give, until `close()` of what this returns.
 
-        Arguments as `depthcache.LiveBook.on_update`. All functions of one client are called on one thread
-        of it, one call after the other. An error in one is counted and logged, and changes nothing. Raises
-        InvalidArgument and BookClosed.
+        `callback`: a function of one Update; all other arguments are those of `depthcache.LiveBook.updates`.
+        All functions of one client are called on one thread of it, one call after the other. An error in one
+        is counted and logged, and changes nothing. Raises InvalidArgument and BookClosed.
         """
-        spec = self._follow_spec(mode, levels, options)
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
         return self._callbacks.call_back(self._client, spec, callback, market=self._number)
 
     def wait_synced(self, timeout: float | None = 30) -> None:
@@ -368,21 +394,49 @@ class Books(BooksBase[LiveBook]):
         return self._chosen(books) if self._entered else None
 
     def updates(
-        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+        self,
+        mode: AnyMode = "latest",
+        levels: int | None = LEVELS,
+        *,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
         """Follow all books of this client as one stream, as `depthcache.LiveBook.updates` does one."""
-        return Updates(self._client, self._follow_spec(mode, levels, options), market=None)
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
+        return Updates(self._client, spec, market=None)
 
     def on_update(
         self,
         callback: Callback,
         mode: AnyMode = "latest",
         *,
-        levels: int | None = 20,
-        **options: Unpack[FollowOptions],
+        levels: int | None = LEVELS,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
-        """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
-        spec = self._follow_spec(mode, levels, options)
+        """Call a function with each item of all books, as `depthcache.LiveBook.on_update` does for one.
+
+        `callback`: a function of one Update; all other arguments are those of `depthcache.LiveBook.updates`.
+        """
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
         return self._callbacks.call_back(self._client, spec, callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:

@@ -41,7 +41,7 @@ def rig(engine: Engine) -> Watched:
 
 
 def test_silence_that_nobody_judges_makes_a_book_stale_until_an_update_comes(rig: Watched) -> None:
-    follower = rig.router.follow("status")
+    follower = rig.router.follow("status", most_items=1, most_bytes=1)
     follower.add(rig.router, 1)
     assert follower.take(0).status is Status.SYNCED
     rig.router.judge_silence(60 * S)
@@ -149,7 +149,7 @@ def test_of_a_halted_book_the_worse_is_told_and_the_doubt_stays(rig: Watched) ->
 
 
 def test_the_end_of_the_loop_closes_every_book_and_tells_followers(rig: Watched) -> None:
-    follower = rig.router.follow("latest")
+    follower = rig.router.follow("latest", most_items=1, most_bytes=1)
     follower.add(rig.router, 1)
     assert follower.take(0).status is Status.SYNCED
     rig.router.close("the event loop ended", 5 * S)

@@ -13,6 +13,7 @@ from tests.engine import Engine, sides, snapshot
 from tests.markets.test_router import Rig
 
 Texts = list[tuple[str, str]]
+KEPT = {"most_items": 1_000, "most_bytes": 1 << 24}
 MODES = ("every", "latest", "interval", "best", "levels", "status")
 
 
@@ -26,7 +27,7 @@ class Followed(Rig):
         self.numbers: dict[int, Any] = {}
 
     def follow(self, mode: str, levels: int | None = 5, **options: Any) -> Any:
-        follower = self.router.follow(mode, levels=levels, **options)
+        follower = self.router.follow(mode, levels=levels, **(KEPT | options))
         follower.add(self.router, 1)
         self.numbers[follower.number] = follower
         return follower
@@ -450,7 +451,7 @@ def test_many_books_come_as_one_stream_in_order(engine: Engine) -> None:
     for number, symbol in ((2, "ETHUSDT"), (3, "BNBUSDT")):
         rig.router.add_market(number, "binance.com", symbol, "contiguous")
         rig.router.install_snapshot(number, snapshot(5), limit=None, live=True, now_ns=1)
-    follower = rig.router.follow("latest", levels=5)
+    follower = rig.router.follow("latest", levels=5, **KEPT)
     for number in (1, 2, 3):
         follower.add(rig.router, number)
         follower.add(rig.router, number)

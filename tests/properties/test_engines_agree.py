@@ -146,9 +146,12 @@ class Machine(RuleBasedStateMachine):
     )
     def follow(self, mode: str, on_stale: str, levels: int | None, most: int) -> None:
         pair = [
-            router.follow(mode, levels=levels, on_stale=on_stale, most_items=most, interval_ns=25, start_ns=3)
+            router.follow(
+                mode, levels=levels, on_stale=on_stale, most_items=most, most_bytes=1 << 24, interval_ns=25,
+                start_ns=3,
+            )
             for router in self.routers
-        ]
+        ]  # fmt: skip
         for follower, router in zip(pair, self.routers, strict=True):
             follower.add(router, 1)
         self.followers.append(pair)

@@ -343,7 +343,7 @@ impl Router {
     /// A follower of no market yet.
     #[pyo3(signature = (
         mode, *, levels = None, interval_ns = 0, start_ns = 0, on_stale = "raise",
-        most_items = 1_000, most_bytes = 16 << 20, announces = true
+        most_items, most_bytes, announces = true
     ))]
     #[allow(clippy::too_many_arguments)]
     fn follow(

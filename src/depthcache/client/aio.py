@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self, Unpack, overload
+from typing import Self, overload
 
+from depthcache.arguments import OnStale
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.client import Client, ClientNetwork
 from depthcache.client.config import ClientConfig, parse_config
-from depthcache.client.follow import AnyMode, FollowOptions, OnStale, Updates
+from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates
 from depthcache.client.live_book import LiveBook
 from depthcache.client.metrics import Stats, prometheus_text
 from depthcache.io.network.user_snapshots import SnapshotSource
@@ -166,7 +167,14 @@ class Books(BooksBase[LiveBook]):
         return await self._client.wait_any_synced(self._chosen(books), timeout_s=timeout)
 
     def updates(
-        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+        self,
+        mode: AnyMode = "latest",
+        levels: int | None = LEVELS,
+        *,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
         """Follow all books of this client as one stream, also those that are added while it runs.
 
@@ -174,18 +182,40 @@ class Books(BooksBase[LiveBook]):
         `update.symbol` tell whose it is. A book that ends says so in its last item; the iteration ends with
         the client.
         """
-        return Updates(self._client, self._follow_spec(mode, levels, options), market=None)
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
+        return Updates(self._client, spec, market=None)
 
     def on_update(
         self,
         callback: Callback,
         mode: AnyMode = "latest",
         *,
-        levels: int | None = 20,
-        **options: Unpack[FollowOptions],
+        levels: int | None = LEVELS,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
-        """Call a function with each item of all books: arguments as `depthcache.LiveBook.on_update`."""
-        return call_back(self._client, self._follow_spec(mode, levels, options), callback, market=None)
+        """Call a function with each item of all books, as `depthcache.LiveBook.on_update` does for one.
+
+        `callback`: a function of one Update; all other arguments are those of `depthcache.LiveBook.updates`.
+        """
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
+        return call_back(self._client, spec, callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
         """Begin one more book and return it, not synced yet; the one that is there, if it is.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 from depthcache import venues
 from depthcache._native import BookReader, Columns
 from depthcache.client.config import is_collection
-from depthcache.client.follow import AnyMode, FollowOptions, parse_follow_spec
+from depthcache.client.follow import AnyMode, parse_follow_spec
 from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from depthcache._native import Price
+    from depthcache.arguments import OnStale
     from depthcache.client.client import Client, Key
     from depthcache.io.followers import FollowSpec
 
@@ -139,8 +140,25 @@ class BooksBase(OneProcess, Generic[B]):
         synced = sum(book.status is Status.SYNCED for book in self)
         return f"<{name}: {synced} of {len(self)} synced>"
 
-    def _follow_spec(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> FollowSpec:
-        return parse_follow_spec(mode, levels, self._client.config.on_stale, options)
+    def _follow_spec(
+        self,
+        mode: AnyMode,
+        levels: int | None,
+        *,
+        interval_ms: float | None,
+        on_stale: OnStale | None,
+        buffer: int,
+        buffer_bytes: int,
+    ) -> FollowSpec:
+        return parse_follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            default=self._client.config.on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
 
     def _chosen(self, keys: object) -> list[Key] | None:
         """The keys of some books; None for all. Raises UsageError of the right kind."""

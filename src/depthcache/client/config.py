@@ -12,8 +12,7 @@ from operator import index
 from typing import Any, TypeGuard
 
 from depthcache import venues
-from depthcache.arguments import parse_real
-from depthcache.client.follow import OnStale, parse_on_stale
+from depthcache.arguments import OnStale, parse_on_stale, parse_real
 from depthcache.errors import InvalidArgument
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.settings import Settings

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Callable
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from depthcache._native import Update
-from depthcache.arguments import parse_real, parse_whole
+from depthcache.arguments import OnStale, parse_on_stale, parse_real, parse_whole
 from depthcache.engine import Follower
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.followers import Followers, FollowSpec
@@ -27,18 +27,17 @@ if TYPE_CHECKING:
 __all__ = [
     "BUFFER",
     "BUFFER_BYTES",
+    "LEVELS",
     "AnyMode",
     "FollowMode",
-    "FollowOptions",
-    "OnStale",
     "UpdateStream",
     "Updates",
     "make_follower",
-    "parse_on_stale",
     "parse_follow_spec",
 ]
 
-BUFFER, BUFFER_BYTES = 1_000, 16 * 1024 * 1024
+LEVELS, BUFFER, BUFFER_BYTES = 20, 1_000, 16 * 1024 * 1024
+"""Of every call that follows, where it says nothing else: levels a side, and what mode `every` keeps."""
 _WITHOUT_A_PAUSE = 64
 """Items given one after the other before the event loop gets its turn."""
 
@@ -66,42 +65,17 @@ class FollowMode(StrEnum):
 AnyMode: TypeAlias = FollowMode | Literal["every", "latest", "interval", "best", "levels", "status"]
 
 
-OnStale: TypeAlias = Literal["raise", "serve", "wait"]
-
-
-class FollowOptions(TypedDict, total=False):
-    """What may be said of following besides mode and levels.
-
-    Attributes:
-        interval_ms: mode `interval`: milliseconds between two items of a book, 1 or more.
-        on_stale: of a book that is not synced: `raise` gives one item whose status says so and whose levels
-            raise BookNotSynced, `serve` gives the same with the last known levels, `wait` gives none until
-            it is synced again. The default is that of `connect`.
-        buffer: mode `every`: items kept for a consumer that does not come, 1,000 by default.
-        buffer_bytes: the same in bytes, 16 MiB by default.
-    """
-
-    interval_ms: float | None
-    on_stale: OnStale | None
-    buffer: int
-    buffer_bytes: int
-
-
-def parse_on_stale(on_stale: object) -> OnStale:
-    """What reading a book does that is not synced. Raises InvalidArgument."""
-    if on_stale not in ("raise", "serve", "wait"):
-        raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise', 'serve' or 'wait'")
-    return on_stale
-
-
 def parse_follow_spec(
-    mode: AnyMode, levels: int | None, default: OnStale, options: FollowOptions
+    mode: AnyMode,
+    levels: int | None,
+    *,
+    interval_ms: float | None,
+    on_stale: OnStale | None,
+    default: OnStale,
+    buffer: int,
+    buffer_bytes: int,
 ) -> FollowSpec:
-    """Check what a consumer wants; `default`: what it gets of a book that is not synced where it says
-    nothing. Raises InvalidArgument."""
-    if unknown := options.keys() - FollowOptions.__annotations__:
-        allowed = ", ".join(FollowOptions.__annotations__)
-        raise InvalidArgument(name=min(unknown), value=options[min(unknown)], allowed=f"one of {allowed}")  # type: ignore[literal-required]
+    """Check what a consumer wants; `default`: `on_stale` where it is None. Raises InvalidArgument."""
     try:
         parsed = FollowMode(mode)
     except ValueError:
@@ -111,21 +85,14 @@ def parse_follow_spec(
     if levels is not None or least:
         allowed = f"a number of levels, {least} or more" + ("" if least else ", or None for all")
         levels = parse_whole(levels, name="levels", allowed=allowed, least=least)
-    given = {
-        "buffer": options.get("buffer", BUFFER),
-        "buffer_bytes": options.get("buffer_bytes", BUFFER_BYTES),
-    }
-    buffer = {
-        name: parse_whole(number, name=name, allowed="a number, 0 or more", least=0)
-        for name, number in given.items()
-    }
-    on_stale = options.get("on_stale")
+    allowed = "a number, 0 or more"
     return FollowSpec(
         mode=parsed.value,
         levels=levels,
-        interval_ns=_interval_ns(parsed, options.get("interval_ms")),
+        interval_ns=_interval_ns(parsed, interval_ms),
         on_stale=default if on_stale is None else parse_on_stale(on_stale),
-        **buffer,
+        buffer=parse_whole(buffer, name="buffer", allowed=allowed, least=0),
+        buffer_bytes=parse_whole(buffer_bytes, name="buffer_bytes", allowed=allowed, least=0),
     )
 
 

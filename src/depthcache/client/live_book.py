@@ -8,19 +8,13 @@ from __future__ import annotations
 from operator import index
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, cast
 
 from depthcache import _native, venues
+from depthcache.arguments import OnStale, parse_on_stale
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.config import parse_refresh
-from depthcache.client.follow import (
-    AnyMode,
-    FollowOptions,
-    OnStale,
-    Updates,
-    parse_follow_spec,
-    parse_on_stale,
-)
+from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates, parse_follow_spec
 from depthcache.errors import BookClosed, InvalidArgument
 from depthcache.model import Audit, Lag, SnapshotOutcome, Status
 
@@ -85,9 +79,26 @@ class LiveReader(_native.BookReader):
             return None
         return self._client.lag(self._number, event_time_us, received_ns)
 
-    def _follow_spec(self, mode: AnyMode, levels: int | None, options: FollowOptions) -> FollowSpec:
+    def _follow_spec(
+        self,
+        mode: AnyMode,
+        levels: int | None,
+        *,
+        interval_ms: float | None,
+        on_stale: OnStale | None,
+        buffer: int,
+        buffer_bytes: int,
+    ) -> FollowSpec:
         """Raises InvalidArgument, and BookClosed for a book that brings nothing any more."""
-        spec = parse_follow_spec(mode, levels, self._client.config.on_stale, options)
+        spec = parse_follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            default=self._client.config.on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
         if self.status is Status.CLOSED:
             raise BookClosed(exchange=self.exchange, symbol=self.symbol, reason=self.reason)
         return spec
@@ -159,7 +170,14 @@ class LiveBook(LiveReader):
         return await self._client.read_synced(self._number, self, levels, timeout_s=timeout)
 
     def updates(
-        self, mode: AnyMode = "latest", levels: int | None = 20, **options: Unpack[FollowOptions]
+        self,
+        mode: AnyMode = "latest",
+        levels: int | None = LEVELS,
+        *,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
         """Follow this book: `async for update in book.updates("best"):`. Each item is an `Update`.
 
@@ -171,31 +189,54 @@ class LiveBook(LiveReader):
             levels      the same for any of the best `levels`
             status      when the status is another
 
-        `levels`: a side in each item, None for all; fresh items of `every` hold all. Further
-        `options`: `interval_ms`, `on_stale`, `buffer`, `buffer_bytes`, as `depthcache.FollowOptions` says.
+        `levels`: a side in each item, None for all; fresh items of `every` hold all.
+        `interval_ms`: milliseconds between two items of the mode `interval`, 1 or more; only there.
+        `on_stale`: while the book is not synced, `raise` gives one item whose status says so and whose
+        levels raise BookNotSynced, `serve` the same with the last known levels, `wait` none until it is
+        synced again; None takes that of `connect`. `buffer`, `buffer_bytes`: how many items and bytes the
+        mode `every` keeps for a slow consumer.
+
         The first item comes as soon as the book is synced. A slow consumer loses states in between, which
         the next item counts in `skipped`; where `every` lost updates, the next item is `is_fresh`: a whole
         book to go on from. The last item says closed, then the iteration ends. Raises InvalidArgument, and
         BookClosed.
         """
-        return Updates(self._client, self._follow_spec(mode, levels, options), market=self._number)
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
+        return Updates(self._client, spec, market=self._number)
 
     def on_update(
         self,
         callback: Callback,
         mode: AnyMode = "latest",
         *,
-        levels: int | None = 20,
-        **options: Unpack[FollowOptions],
+        levels: int | None = LEVELS,
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
         """Call `callback`, a function or a coroutine function, with each item that `updates` would give.
 
-        `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them. It is called on the
-        event loop, one call after the other, until `close()` of what this returns, or the end of the book.
-        An error in it is counted and logged, and changes nothing. Raises InvalidArgument, BookClosed, and
-        UsageError on another event loop.
+        All other arguments are those of `depthcache.LiveBook.updates`. It is called on the event loop, one
+        call after the other, until `close()` of what this returns, or the end of the book. An error in it is
+        counted and logged, and changes nothing. Raises InvalidArgument, BookClosed, and UsageError on another
+        event loop.
         """
-        spec = self._follow_spec(mode, levels, options)
+        spec = self._follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
         return call_back(self._client, spec, callback, market=self._number)
 
     def refresh(self) -> None:

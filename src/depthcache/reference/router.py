@@ -273,8 +273,8 @@ class Router(engine.Router):
         interval_ns: int = 0,
         start_ns: int = 0,
         on_stale: str = "raise",
-        most_items: int = 1_000,
-        most_bytes: int = 16 << 20,
+        most_items: int,
+        most_bytes: int,
         announces: bool = True,
     ) -> Follower:
         """A follower of no market yet."""

@@ -25,15 +25,15 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, assert_never, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast, overload
 
 from depthcache import engine, venues
 from depthcache._native import Router
-from depthcache.arguments import parse_real, parse_seed, parse_whole
+from depthcache.arguments import OnStale, parse_real, parse_seed, parse_whole
 from depthcache.client.aio import Books
 from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config
-from depthcache.client.follow import AnyMode, FollowOptions, OnStale, UpdateStream, parse_follow_spec
+from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, UpdateStream, parse_follow_spec
 from depthcache.client.live_book import LiveBook
 from depthcache.core.client import ClientCore
 from depthcache.core.markets.cross_check import Source
@@ -269,21 +269,32 @@ class Pair(OneProcess, ExchangeControls):
     def follow(
         self,
         mode: AnyMode = "latest",
-        levels: int | None = 20,
+        levels: int | None = LEVELS,
         *,
         of: tuple[str, str] | None = None,
         on_ready: Callable[[], None] = lambda: None,
-        **options: Unpack[FollowOptions],
+        interval_ms: float | None = None,
+        on_stale: OnStale | None = None,
+        buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> UpdateStream:
         """Follow one book (`of`: exchange and symbol), or all of them.
 
-        `mode`, `levels` and `options` as `depthcache.LiveBook.updates` takes them.
+        `mode`, `levels` and the options of following as `depthcache.LiveBook.updates` takes them.
 
         `stream.take_now(pair.now_ns)` gives the next item, None while there is none. `on_ready` is called at
         the moment at which a client's consumer would be woken. Raises InvalidArgument, and KeyError for a
         book that is not there.
         """
-        spec = parse_follow_spec(mode, levels, "raise", options)
+        spec = parse_follow_spec(
+            mode,
+            levels,
+            interval_ms=interval_ms,
+            on_stale=on_stale,
+            default="raise",
+            buffer=buffer,
+            buffer_bytes=buffer_bytes,
+        )
         followers, markets = self._runner.followers, tuple(self._numbers.values())
         if of is not None:
             venue = venues.venue(of[0])

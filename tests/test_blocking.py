@@ -129,10 +129,18 @@ def test_nothing_happens_before_the_client_is_entered(exchange: FromThread) -> N
         books.wait_synced,
         lambda: books.add("X"),
         lambda: books.remove("X"),
+        lambda: list(books),
+        lambda: len(books),
+        lambda: "BTCUSDT" in books,
+        books.items,
+        books.updates,
+        lambda: books.on_update(print),
     ):
-        with pytest.raises(UsageError, match="enter"):
+        with pytest.raises(
+            UsageError, match=r"`with depthcache\.blocking.*\.start\(\)`; depthcache\.connect "
+        ):
             use()
-    assert (len(books), exchange.networks) == (0, [])
+    assert exchange.networks == []
     books.close()
 
 

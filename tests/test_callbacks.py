@@ -165,6 +165,7 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
     """The loop is closed in the middle: the coroutine is told by GeneratorExit, and must end."""
     callbacks: list[depthcache.CallbackHandle] = []
     ended: list[str] = []
+    kept: list[depthcache.Books] = []
 
     async def hang(update: Update) -> None:
         try:
@@ -174,7 +175,8 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
             raise
 
     async def step() -> Any:
-        books = await connect("binance.com", ["BTCUSDT"]).__aenter__()
+        books = await connect("binance.com", ["BTCUSDT"])
+        kept.append(books)
         listener = books.on_update(hang)
         callbacks.append(listener)
         await turns(50)
@@ -187,6 +189,7 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
         coroutine.close()
         assert (ended, callbacks[0].errors) == (["closed"], 0)
     finally:
+        loop.run_until_complete(kept[0].aclose())
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))

@@ -299,7 +299,7 @@ async def test_another_loop_is_refused_clearly(exchange: list[ByHand]) -> None:
                 for work in (
                     anext(stream),
                     books["BTCUSDT"].read(on_stale="wait"),
-                    books.wait_any_synced([]),
+                    books.wait_any_synced(books=[]),
                 ):
                     try:
                         await work
@@ -464,18 +464,19 @@ async def test_waiting_for_some_and_for_any(exchange: list[ByHand]) -> None:
         exchange[0].default = None
         exchange[0].books["ETHUSDT"] = {"lastUpdateId": 10, "bids": [["1", "1"]], "asks": []}
         assert await books.wait_any_synced(timeout=DEADLINE_S) == [books["ETHUSDT"]]
-        await books.wait_synced(["ethusdt", ("binance.com", "ETHUSDT"), books["ETHUSDT"]], timeout=DEADLINE_S)
+        chosen = ["ethusdt", ("binance.com", "ETHUSDT"), books["ETHUSDT"]]
+        assert await books.wait_synced(DEADLINE_S, books=chosen) == [books["ETHUSDT"]]
         with pytest.raises(SyncTimeout):
-            await books.wait_any_synced(["BTCUSDT", books["BNBUSDT"]], timeout=0.01)
+            await books.wait_any_synced(0.01, books=["BTCUSDT", books["BNBUSDT"]])
         with pytest.raises(SyncTimeout, match="BTCUSDT"):
-            await books.wait_synced(["BTCUSDT", "ETHUSDT"], timeout=0.01)
+            await books.wait_synced(0.01, books=["BTCUSDT", "ETHUSDT"])
         with pytest.raises(depthcache.UnknownSymbol):
-            await books.wait_synced(["NOUSDT"])
+            await books.wait_synced(books=["NOUSDT"])
         for wrong in ("BTCUSDT", 30):
             with pytest.raises(InvalidArgument):
-                await books.wait_synced(wrong)  # type: ignore[arg-type]
-        assert await books.wait_any_synced([]) == []
-        waiting = asyncio.create_task(books.wait_any_synced(["BTCUSDT", "BNBUSDT"], timeout=DEADLINE_S))
+                await books.wait_synced(books=wrong)  # type: ignore[arg-type]
+        assert await books.wait_any_synced(books=[]) == []
+        waiting = asyncio.create_task(books.wait_any_synced(DEADLINE_S, books=["BTCUSDT", "BNBUSDT"]))
         await turns()
         bnb = books["BNBUSDT"]
         books.remove("BNBUSDT")
@@ -485,7 +486,7 @@ async def test_waiting_for_some_and_for_any(exchange: list[ByHand]) -> None:
         with pytest.raises(BookClosed):
             await waiting
         with pytest.raises(depthcache.UnknownSymbol):
-            await books.wait_any_synced([bnb])
+            await books.wait_any_synced(books=[bnb])
 
 
 async def test_frozen_books_carry_the_facts_of_their_moment(exchange: list[ByHand]) -> None:

@@ -248,9 +248,9 @@ def test_a_client_that_raises_can_be_asked_to_wait(exchange: FromThread) -> None
         assert books["BTCUSDT"].freeze(1, on_stale="wait").best.bid == (1.1, 5.0)
         exchange.do(lambda network: setattr(network, "default", None))
         books.add("ETHUSDT")
-        assert books.wait_any_synced(["ETHUSDT", "BTCUSDT"], timeout=DEADLINE_S) == [books["BTCUSDT"]]
-        books.wait_synced(["BTCUSDT"], timeout=DEADLINE_S)
+        assert books.wait_any_synced(DEADLINE_S, books=["ETHUSDT", "BTCUSDT"]) == [books["BTCUSDT"]]
+        books.wait_synced(DEADLINE_S, books=["BTCUSDT"])
         with pytest.raises(SyncTimeout, match="ETHUSDT"):
-            books.wait_synced([books["ETHUSDT"]], timeout=0.01)
+            books.wait_synced(0.01, books=[books["ETHUSDT"]])
     with pytest.raises(BookClosed):
         books.wait_any_synced()

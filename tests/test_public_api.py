@@ -292,8 +292,15 @@ async def test_waiting_too_long_says_what_the_book_is_instead(exchange: list[ByH
         assert isinstance(error, TimeoutError)
         assert (error.symbol, error.exchange, error.timeout_s) == ("BTCUSDT", "binance.com", 0.01)
         assert error.status == late.status.value
-        with pytest.raises(SyncTimeout, match="1 other books are not synced either"):
-            await books.wait_synced(timeout=0.01)
+        with pytest.raises(
+            SyncTimeout, match=r"2 of 2 books are not synced after 0\.01 s: BTCUSDT on"
+        ) as both:
+            await books.wait_synced(0.01)
+        assert [each[:2] for each in both.value.books] == [
+            ("binance.com", "BTCUSDT"),
+            ("binance.com", "ETHUSDT"),
+        ]
+        assert both.value.asked == 2
         assert len(books._client._waiting) == 0
 
 
@@ -366,9 +373,21 @@ async def test_waiting_on_another_event_loop_is_refused_with_the_way_out(exchang
 
 async def test_nothing_happens_before_the_client_is_entered(exchange: list[ByHand]) -> None:
     books = connect("binance.com", ["BTCUSDT"])
-    assert (exchange, len(books), list(books), "BTCUSDT" in books) == ([], 0, [], False)
-    for use in (lambda: books["BTCUSDT"], lambda: books.add("BTCUSDT"), lambda: books.remove("BTCUSDT")):
-        with pytest.raises(UsageError, match="enter"):
+    assert exchange == []
+    for use in (
+        lambda: books["BTCUSDT"],
+        lambda: books.add("BTCUSDT"),
+        lambda: books.remove("BTCUSDT"),
+        lambda: list(books),
+        lambda: len(books),
+        lambda: "BTCUSDT" in books,
+        lambda: books.get("BTCUSDT"),
+        books.keys,
+        books.updates,
+    ):
+        with pytest.raises(
+            UsageError, match=r"`async with depthcache.*`books = await .*depthcache\.blocking"
+        ):
             use()
     with pytest.raises(UsageError, match="enter"):
         await books.wait_synced()

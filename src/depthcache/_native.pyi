@@ -71,6 +71,7 @@ __all__ = [
     "Side",
     "Transport",
     "Update",
+    "_FORKED",
     "_Probe",
     "_columns_alive",
     "_nothing",
@@ -781,6 +782,9 @@ def now_ns() -> int:
 def _pretend(passed_ns: int, *, slept_ns: int = 0) -> None:
     """For tests: let `now_ns` jump as if so much time had passed, of which the machine slept through a
     part."""
+
+_FORKED: str
+"""What is said in a forked child."""
 
 def _on_fork() -> None:
     """To be called in the child after a fork: live books of the parent are closed there."""

@@ -1,5 +1,5 @@
 """Arguments as programs pass them, checked once: integers and floats of Python, numpy and the standard
-library, and what a read does with a book that is not synced.
+library, and what a call does with books that it cannot have.
 
 Not here: numbers of the exchange (`scan`), and prices and sizes, which native code reads exactly.
 """
@@ -13,10 +13,31 @@ from typing import Any, Literal, TypeAlias
 
 from depthcache.errors import InvalidArgument
 
-__all__ = ["OnStale", "is_real", "is_whole", "parse_on_stale", "parse_real", "parse_seed", "parse_whole"]
+__all__ = [
+    "Missing",
+    "OnStale",
+    "is_real",
+    "is_whole",
+    "parse_missing",
+    "parse_on_stale",
+    "parse_real",
+    "parse_seed",
+    "parse_whole",
+]
 
 OnStale: TypeAlias = Literal["raise", "serve", "wait"]
 """What reading or following a book does while it is not synced."""
+
+
+Missing: TypeAlias = Literal["raise", "skip"]
+"""What a call over several books does with those that it cannot have."""
+
+
+def parse_missing(missing: object) -> Missing:
+    """What is done with books that are not to be had. Raises InvalidArgument."""
+    if missing not in ("raise", "skip"):
+        raise InvalidArgument(name="missing", value=missing, allowed="'raise' or 'skip'")
+    return missing
 
 
 def parse_on_stale(on_stale: object) -> OnStale:

@@ -11,28 +11,38 @@ called from any thread. Not here: anything of what the client does.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from depthcache._native import FrozenBook, Router, Update
-    from depthcache.client.client import Key
     from depthcache.io.followers import FollowSpec
     from depthcache.model import Best
 
-from depthcache.arguments import OnStale
+from depthcache.arguments import Missing, OnStale
 from depthcache.client.aio import real_network
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, ThreadCallbacks
 from depthcache.client.client import Client
-from depthcache.client.config import ClientConfig, parse_config, parse_refresh, parse_timeout
+from depthcache.client.config import (
+    BLOCKING_START,
+    ClientConfig,
+    not_started,
+    parse_config,
+    parse_refresh,
+    parse_timeout,
+    runs_once,
+)
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, UpdateStream, make_follower
 from depthcache.client.live_book import LiveReader
 from depthcache.client.metrics import Stats, prometheus_text
+from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
@@ -77,7 +87,7 @@ def connect(
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
 ) -> Books:
-    """Live books for `with`; arguments and errors are those of `depthcache.connect`."""
+    """Live books for `with`, or for `start` and `close`; arguments and errors as `depthcache.connect`."""
     asked = parse_config(
         exchange,
         symbols,
@@ -304,24 +314,49 @@ class LiveBook(LiveReader):
 
 
 class Books(BooksBase[LiveBook]):
-    """The live books of a client; made by `connect`, runs inside `with`. Any thread may use it."""
+    """The live books of a client; made by `connect`, runs inside `with`, or from `start` to `close`.
+
+    Any thread may use it. Keep it as long as you use its books: where it is garbage collected while it runs,
+    the client ends, with a ResourceWarning. A program that ends without closing it is not held up.
+    """
 
     def __init__(self, config: ClientConfig) -> None:
+        # Nothing here refers to this object: what runs on the thread must not keep it alive.
+        self._callbacks = callbacks = ThreadCallbacks(name="depthcache-callbacks")
         self._client: Client[LiveBook] = Client(
             config,
-            make_book=self._make_book,
+            make_book=lambda client, router, market: LiveBook(
+                client, router, market, thread, callbacks=callbacks
+            ),
             make_network=real_network,
+            how_to_start=BLOCKING_START,
         )
-        self._callbacks = ThreadCallbacks(name="depthcache-callbacks")
-        self._client.on_loop_ended = self._callbacks.end
-        self._thread = LoopThread(_running(self._client, self._callbacks), name="depthcache")
-        self._entered = False
+        self._client.on_loop_ended = callbacks.end
+        self._thread = thread = LoopThread(_running(self._client, callbacks), name="depthcache")
+        self._begins = Lock()
+        self._has_begun = self._is_entered = False
+
+    def start(self) -> Self:
+        """Start the client, and return it: for REPLs and notebooks, where `with` does not fit.
+
+            books = depthcache.blocking.connect("binance.com", ["BTCUSDT"]).start()
+
+        `close` ends it. A client that runs is given back as it is, and may be entered afterwards. Raises
+        UsageError for one that has ended.
+        """
+        with self._begins:
+            if self._has_begun and not self._client.is_running:
+                raise runs_once()
+            if not self._has_begun:
+                self._has_begun = True
+                self._thread.start()
+        return self
 
     def __enter__(self) -> Self:
-        if self._entered:
-            raise UsageError("a client runs once: make another with connect(…)")
-        self._entered = True
-        self._thread.start()
+        if self._is_entered:
+            raise runs_once()
+        self.start()
+        self._is_entered = True
         return self
 
     def __exit__(
@@ -359,39 +394,49 @@ class Books(BooksBase[LiveBook]):
         """
         return prometheus_text(self.stats())
 
-    def wait_synced(self, books: Iterable[AnyBook] | None = None, timeout: float | None = 30) -> None:
-        """Wait until these books are synced at the same moment; all when None, also those added meanwhile.
+    def wait_synced(
+        self,
+        timeout: float | None = 30,
+        *,
+        books: Iterable[AnyBook] | None = None,
+        missing: Missing = "raise",
+    ) -> list[LiveBook]:
+        """Wait until these books are synced at the same moment, and return them.
 
-        `books`: symbols, pairs of exchange and symbol, or books. `timeout`: seconds, None for no end.
-        Raises SyncTimeout naming a book that is late, BookClosed when one or the client is closed,
-        UnknownSymbol as soon as the exchange does not know one, and for one that is not held here.
+        Arguments and errors are those of `depthcache.Books.wait_synced`.
         """
-        keys = self._waiting_for(books, timeout)
+        parse_timeout(timeout)
+        keys, client = self._chosen(books, missing=missing), self._client
         try:
-            self._call(lambda: self._client.wait_all_synced(keys, timeout_s=timeout))
+            return self._call(lambda: client.wait_all_synced(keys, timeout_s=timeout, missing=missing))
         except LoopEnded:
-            for book in self:
-                raise _closed(book.exchange, book.symbol) from None
+            return self._ended(missing)
 
     def wait_any_synced(
-        self, books: Iterable[AnyBook] | None = None, timeout: float | None = 30
+        self,
+        timeout: float | None = 30,
+        *,
+        books: Iterable[AnyBook] | None = None,
+        missing: Missing = "raise",
     ) -> list[LiveBook]:
         """Wait until one of these books is synced, or more; returns those that are.
 
         Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
-        UnknownSymbol when all of them have ended.
+        UnknownSymbol when all of them have ended; with `missing="skip"` the list is empty instead.
         """
-        keys = self._waiting_for(books, timeout)
-        try:
-            return self._call(lambda: self._client.wait_any_synced(keys, timeout_s=timeout))
-        except LoopEnded:
-            for book in self:
-                raise _closed(book.exchange, book.symbol) from None
-            return []
-
-    def _waiting_for(self, books: object, timeout: float | None) -> list[Key] | None:
         parse_timeout(timeout)
-        return self._chosen(books) if self._entered else None
+        keys, client = self._chosen(books, missing=missing), self._client
+        try:
+            return self._call(lambda: client.wait_any_synced(keys, timeout_s=timeout, missing=missing))
+        except LoopEnded:
+            return self._ended(missing)
+
+    def _ended(self, missing: Missing) -> list[LiveBook]:
+        """What waiting comes to when nothing runs any more."""
+        for book in self:
+            if missing == "raise":
+                raise _closed(book.exchange, book.symbol) from None
+        return []
 
     def updates(
         self,
@@ -491,21 +536,41 @@ class Books(BooksBase[LiveBook]):
 
     def close(self) -> None:
         """End all books, connections and the thread; `with` does it. May be called more than once."""
-        if self._entered:
+        if self._has_begun:
             self._thread.stop()
             self._callbacks.join()
 
-    def _make_book(self, client: Client[LiveBook], router: Router, market: int) -> LiveBook:
-        return LiveBook(client, router, market, self._thread, callbacks=self._callbacks)
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        client: Client[LiveBook] | None = getattr(self, "_client", None)
+        if client is not None and client.is_forgotten:
+            client.is_abandoned = True
+            self._thread.abandon()
+            _warn(
+                f"{len(client.books)} live books are closed: their Books object was forgotten; keep it, "
+                "and close() it at the end, or use `with`",
+                ResourceWarning,
+                source=self,
+            )
+
+    if not TYPE_CHECKING:  # type checkers say that there is no such thing
+
+        async def __aenter__(self) -> NoReturn:
+            raise UsageError(f"`async with` cannot run this client: {BLOCKING_START}")
+
+        async def __aexit__(self, *_: object) -> None:
+            """Never reached; without it `async with` would not ask for the other."""
+
+        def __await__(self) -> NoReturn:
+            raise UsageError(f"`await` cannot start this client: {BLOCKING_START}")
 
     def _call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        if not self._entered:
-            raise UsageError("the client does not run yet: enter it first, with `with connect(…) as books`")
+        if not self._has_begun:
+            raise not_started(BLOCKING_START)
         return self._thread.call(work)
 
 
 def _closed(exchange: str, symbol: str) -> BookClosed:
-    return BookClosed(exchange=exchange, symbol=symbol, reason="the client was closed")
+    return BookClosed(exchange=exchange, symbol=symbol, reason=CLIENT_CLOSED)
 
 
 @asynccontextmanager

@@ -304,8 +304,8 @@ class Router(Protocol):
         interval_ns: int = 0,
         start_ns: int = 0,
         on_stale: OnStale = "raise",
-        most_items: int = 1_000,
-        most_bytes: int = ...,
+        most_items: int,
+        most_bytes: int,
         announces: bool = True,
     ) -> Follower:
         """A follower of no market yet."""

@@ -148,21 +148,41 @@ class UnknownSymbol(UsageError, LookupError):
         exchange: where it was asked for; None when the client holds several.
         reason: why it is unknown, in words; may be empty.
         near: symbols that look like it, best first.
+        books: every unknown symbol where several were asked for together, each with exchange, symbol, reason
+            and near; the first is the one above.
     """
 
     symbol: str
     exchange: str | None
     reason: str
     near: tuple[str, ...]
+    books: tuple[tuple[str | None, str, str, tuple[str, ...]], ...]
 
     def __init__(
-        self, *, symbol: str, exchange: str | None, reason: str = "", near: tuple[str, ...] = ()
+        self,
+        *,
+        symbol: str,
+        exchange: str | None,
+        reason: str = "",
+        near: tuple[str, ...] = (),
+        others: tuple[tuple[str | None, str, str, tuple[str, ...]], ...] = (),
     ) -> None:
+        """`others`: the other unknown symbols, as in `books`."""
         self.symbol, self.exchange, self.reason, self.near = symbol, exchange, reason, near
-        where = f" on {exchange}" if exchange else ""
-        why = f": {reason.removesuffix('.') if near else reason}" if reason else ""
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        super().__init__(f"unknown symbol {_shown(symbol)}{where}{why}{hint}")
+        self.books = ((exchange, symbol, reason, near), *others)
+        listed = [_unknown(*each) for each in self.books[:_BOOKS_SHOWN]]
+        if not others:
+            super().__init__(f"unknown symbol {listed[0]}")
+            return
+        more = f"; and {len(others) + 1 - len(listed):,} more" if len(others) >= len(listed) else ""
+        super().__init__(f"{len(others) + 1:,} unknown symbols: {'; '.join(listed)}{more}")
+
+
+def _unknown(exchange: str | None, symbol: str, reason: str, near: tuple[str, ...]) -> str:
+    where = f" on {exchange}" if exchange else ""
+    why = f": {reason.removesuffix('.') if near else reason}" if reason else ""
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{_shown(symbol)}{where}{why}{hint}"
 
 
 class InvalidArgument(UsageError):
@@ -437,22 +457,43 @@ class BookClosed(BookError):
 
 
 class SyncTimeout(BookError, TimeoutError):
-    """Waiting for a book to be synced took longer than allowed.
+    """Waiting for a book, or for several, to be synced took longer than allowed.
 
     Attributes:
-        exchange, symbol: the book.
+        exchange, symbol: the book; of several late ones the first.
         timeout_s: how long was waited, in seconds.
         status, reason: what the book was instead.
+        books: all that were late, each with exchange, symbol, status and reason.
+        asked: how many were waited for.
     """
 
     timeout_s: float
     status: str
     reason: str
+    books: tuple[tuple[str, str, str, str], ...]
+    asked: int
 
-    def __init__(self, *, exchange: str, symbol: str, timeout_s: float, status: str, reason: str) -> None:
-        self.timeout_s, self.status, self.reason = timeout_s, status, reason
-        super().__init__(
-            f"{symbol} on {exchange} is not synced after {timeout_s:g} s: it is {status} ({reason})",
-            exchange=exchange,
-            symbol=symbol,
-        )
+    def __init__(
+        self,
+        *,
+        exchange: str,
+        symbol: str,
+        timeout_s: float,
+        status: str,
+        reason: str,
+        others: tuple[tuple[str, str, str, str], ...] = (),
+        asked: int = 1,
+    ) -> None:
+        """`others`: the other late books, as in `books`."""
+        self.timeout_s, self.status, self.reason, self.asked = timeout_s, status, reason, asked
+        self.books = ((exchange, symbol, status, reason), *others)
+        if asked == 1:
+            text = f"{symbol} on {exchange} is not synced after {timeout_s:g} s: it is {status} ({reason})"
+        else:
+            listed = [f"{each[1]} on {each[0]} is {each[2]} ({each[3]})" for each in self.books]
+            more = f" and {len(listed) - _BOOKS_SHOWN:,} more" if len(listed) > _BOOKS_SHOWN else ""
+            text = (
+                f"{len(listed):,} of {asked:,} books are not synced after {timeout_s:g} s: "
+                f'{", ".join(listed[:_BOOKS_SHOWN])}{more}; missing="skip" goes on with the others'
+            )
+        super().__init__(text, exchange=exchange, symbol=symbol)

@@ -286,6 +286,51 @@ ENDINGS = {
         0,
         "",
     ),
+    "awaited, and closed": (
+        """
+        async def main():
+            books = await depthcache.connect(*wanted, settings=settings)
+            await books.wait_synced()
+            await books.aclose()
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "awaited, and forgotten": (
+        """
+        import logging, warnings
+        warnings.simplefilter("ignore"); logging.disable()  # that is said, rightly
+        async def main():
+            books = await depthcache.connect(*wanted, settings=settings)
+            await books.wait_synced()
+        asyncio.run(main()); server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "started on a thread, and closed": (
+        """
+        books = blocking.connect(*wanted, settings=settings).start()
+        books.wait_synced()
+        books.close()
+        server.close(); print("done")
+        """,
+        0,
+        "",
+    ),
+    "started on a thread, and forgotten before the end": (
+        """
+        import warnings
+        warnings.simplefilter("ignore")  # that is said, rightly
+        books = blocking.connect(*wanted, settings=settings).start()
+        books.wait_synced()
+        del books
+        print("done")
+        """,
+        0,
+        "",
+    ),
     "without having been closed before the loop was": (
         """
         import logging, warnings

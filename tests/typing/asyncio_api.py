@@ -37,8 +37,11 @@ from depthcache.recording import RecordingFile
 async def one_exchange() -> None:
     async with depthcache.connect("binance.com", ["BTCUSDT"], depth=500, on_stale="serve") as books:
         assert_type(books, Books)
-        assert_type(await books.wait_synced(timeout=30), None)
-        assert_type(await books.wait_synced(None), None)
+        assert_type(await books.wait_synced(30), list[LiveBook])
+        assert_type(books.get("BTCUSDT"), LiveBook | None)
+        for symbol, book in books.items():
+            assert_type(book, LiveBook)
+            print(symbol.lower())
         book = books["BTCUSDT"]
         assert_type(book, LiveBook)
         assert_type(await book.wait_synced(), None)
@@ -135,7 +138,8 @@ async def following(books: Books) -> None:
         assert_type(stream.held_bytes, int)
     assert_type(book.on_update(print, "latest", levels=1), CallbackHandle)
     assert_type(await book.read(20, on_stale="wait", timeout=1), FrozenBook)
-    assert_type(await books.wait_synced(["BTCUSDT", ("binance.com", "ETHUSDT"), book]), None)
+    found = await books.wait_synced(books=["BTCUSDT", ("binance.com", "ETHUSDT"), book], missing="skip")
+    assert_type(found, list[LiveBook])
     assert_type(await books.wait_any_synced(), list[LiveBook])
 
 

@@ -47,11 +47,11 @@ from depthcache import (
 def threads() -> None:
     with blocking.connect("binance.com", ["BTCUSDT"]) as books:
         assert_type(books, blocking.Books)
-        assert_type(books.wait_synced(timeout=30), None)
+        assert_type(books.wait_synced(30), list[blocking.LiveBook])
         book = books["BTCUSDT"]
         assert_type(book, blocking.LiveBook)
         assert_type(book.read(5, on_stale="wait", timeout=None), depthcache.FrozenBook)
-        assert_type(books.wait_any_synced([book]), list[blocking.LiveBook])
+        assert_type(books.wait_any_synced(books=[book]), list[blocking.LiveBook])
         assert_type(books.on_update(print, "status"), depthcache.CallbackHandle)
         for update in book.updates("levels", 5):
             assert_type(update, depthcache.Update)

@@ -6,7 +6,7 @@ use depthcache_book::events::{Comparison, Event, MarketChange};
 use depthcache_book::market::arbitration::Feed;
 use depthcache_book::market::delays::Delays;
 use depthcache_book::market::refresh::RefreshOutcome;
-use depthcache_book::recording::flight::TakenSnapshot;
+use depthcache_book::recording::flight::RecordedSnapshot;
 use depthcache_book::router::Traffic;
 use depthcache_transport::Event as TransportEvent;
 use pyo3::prelude::*;
@@ -306,7 +306,7 @@ impl Classes {
     pub fn flight_snapshot<'py>(
         &'py self,
         py: Python<'py>,
-        taken: &TakenSnapshot,
+        taken: &RecordedSnapshot,
     ) -> PyResult<Bound<'py, PyAny>> {
         let body = PyBytes::new(py, &taken.body);
         tuple!(

@@ -16,8 +16,9 @@ use pyo3::prelude::*;
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-const REASON: &str =
-    "this process was forked from the one whose client keeps the book; connect again";
+/// What is said in a forked child, of books and by every call.
+pub const FORKED: &str =
+    "this process was forked from the one in which the client lives: connect again after a fork";
 
 /// The process that feeds a live book: its router, the forks before it, and the names of the book.
 #[derive(Clone)]
@@ -69,7 +70,7 @@ impl OwnerProcess {
             buffer_bytes: 0,
         };
         let mut market = Market::new(&self.exchange, Some(&self.symbol), config);
-        market.set_condition(Some(Condition::Closed), REASON, 0);
+        market.set_condition(Some(Condition::Closed), FORKED, 0);
         market
     }
 }

@@ -47,9 +47,10 @@ mod _native {
     #[pymodule_export]
     use crate::fork::_on_fork;
 
-    /// The clock begins where `time.monotonic_ns` is.
+    /// The words for forks; and the clock begins where `time.monotonic_ns` is.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("_FORKED", crate::fork::FORKED)?;
         let read = module.py().import("time")?.getattr("monotonic_ns")?;
         depthcache_transport::clock::align(|| read.call0()?.extract())
     }

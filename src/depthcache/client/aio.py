@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
-from typing import Self, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from depthcache.arguments import OnStale
+from depthcache.arguments import Missing, OnStale
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.client import Client, ClientNetwork
-from depthcache.client.config import ClientConfig, parse_config
+from depthcache.client.config import ASYNC_START, ClientConfig, parse_config, runs_once
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates
 from depthcache.client.live_book import LiveBook
 from depthcache.client.metrics import Stats, prometheus_text
+from depthcache.errors import UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.settings import Settings
@@ -61,7 +63,8 @@ def connect(
             await books.wait_synced()
             print(books["BTCUSDT"].best)
 
-    Nothing is opened before the `async with`. Wrong arguments are raised here, at once.
+    Without a block: `books = await depthcache.connect(…)`, and `await books.aclose()` at the end. Nothing is
+    opened before either. Wrong arguments are raised here, at once.
 
     Args:
         exchange: an exchange name, or a mapping of exchange names to symbols.
@@ -95,22 +98,44 @@ def connect(
 
 
 class Books(BooksBase[LiveBook]):
-    """The live books of a client; made by `connect`, runs inside `async with`.
+    """The live books of a client; made by `connect`, runs inside `async with`, or from `await` to `aclose`.
 
     `books["BTCUSDT"]` or `books["binance.com", "BTCUSDT"]` is a LiveBook, a loop runs over the books,
-    `in` and `len` work. All methods belong to the event loop that entered it; the books themselves
-    may be read from any thread. After the end reads raise BookClosed.
+    `keys`, `values`, `items`, `get`, `in` and `len` work. All methods belong to the event loop that started
+    it; the books themselves may be read from any thread. After the end reads raise BookClosed.
+
+    Keep it as long as you use its books: where it is garbage collected while it runs, the client ends, with a
+    ResourceWarning.
     """
 
     def __init__(self, config: ClientConfig, *, client: Client[LiveBook] | None = None) -> None:
-        """`parse_config`: the checked arguments of `connect`. `client`: one that runs elsewhere than on the
-        real network; made here when None."""
+        """`config`: the checked arguments of `connect`. `client`: one that runs elsewhere than on the real
+        network; made here when None."""
         if client is None:
             client = Client(config, make_book=LiveBook, make_network=real_network)
         self._client = client
+        self._is_entered = False
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Start the client: `books = await depthcache.connect(…)`; `await books.aclose()` ends it.
+
+        A client that runs is given back as it is, and may be entered afterwards. Raises UsageError for one
+        that has ended, and on another event loop.
+        """
+        return self._start().__await__()
+
+    async def _start(self) -> Self:
+        if self._client.is_running:
+            self._client.check_loop()
+        else:
+            await self._client.start()
+        return self
 
     async def __aenter__(self) -> Self:
-        await self._client.start()
+        if self._is_entered:
+            raise runs_once()
+        await self._start()
+        self._is_entered = True
         return self
 
     async def __aexit__(
@@ -143,28 +168,41 @@ class Books(BooksBase[LiveBook]):
 
     async def wait_synced(
         self,
-        books: Iterable[AnyBook] | None = None,
         timeout: float | None = 30,  # noqa: ASYNC109
-    ) -> None:
-        """Wait until these books are synced at the same moment; all when None, also those added meanwhile.
+        *,
+        books: Iterable[AnyBook] | None = None,
+        missing: Missing = "raise",
+    ) -> list[LiveBook]:
+        """Wait until these books are synced at the same moment, and return them.
 
-        `books`: symbols, pairs of exchange and symbol, or books. `timeout`: seconds, None for no end.
-        Raises SyncTimeout naming a book that is late, BookClosed when one or the client is closed,
-        UnknownSymbol as soon as the exchange does not know one, and for one that is not held here.
+        `timeout`: seconds, None for no end. `books`: symbols, pairs of exchange and symbol, or books; all
+        when None, also those added meanwhile. `missing`: what happens when one of them is not to be had:
+
+            raise   SyncTimeout, which names all that are late; UnknownSymbol, as soon as one is not held here
+                    or the exchange does not list it, which names all of those; BookClosed when one, or the
+                    client, is closed
+            skip    the others are waited for; those that are synced are returned, at the latest after
+                    `timeout`
+
+        Raises InvalidArgument and UnknownExchange in any case.
         """
-        await self._client.wait_all_synced(self._chosen(books), timeout_s=timeout)
+        chosen = self._chosen(books, missing=missing)
+        return await self._client.wait_all_synced(chosen, timeout_s=timeout, missing=missing)
 
     async def wait_any_synced(
         self,
-        books: Iterable[AnyBook] | None = None,
         timeout: float | None = 30,  # noqa: ASYNC109
+        *,
+        books: Iterable[AnyBook] | None = None,
+        missing: Missing = "raise",
     ) -> list[LiveBook]:
         """Wait until one of these books is synced, or more; returns those that are.
 
         Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
-        UnknownSymbol when all of them have ended.
+        UnknownSymbol when all of them have ended; with `missing="skip"` the list is empty instead.
         """
-        return await self._client.wait_any_synced(self._chosen(books), timeout_s=timeout)
+        chosen = self._chosen(books, missing=missing)
+        return await self._client.wait_any_synced(chosen, timeout_s=timeout, missing=missing)
 
     def updates(
         self,
@@ -245,6 +283,25 @@ class Books(BooksBase[LiveBook]):
     async def aclose(self) -> None:
         """End all books and connections; `async with` does it. May be called more than once."""
         await self._client.aclose()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        client: Client[LiveBook] | None = getattr(self, "_client", None)
+        if client is not None and client.is_forgotten:
+            client.abandon()
+            _warn(
+                f"{len(client.books)} live books are closed: their Books object was forgotten; keep it, "
+                "and `await books.aclose()` at the end, or use `async with`",
+                ResourceWarning,
+                source=self,
+            )
+
+    if not TYPE_CHECKING:  # type checkers say that there is no such thing
+
+        def __enter__(self) -> NoReturn:
+            raise UsageError(f"`with` cannot run this client: {ASYNC_START}")
+
+        def __exit__(self, *_: object) -> None:
+            """Never reached; without it `with` would not ask for the other."""
 
 
 def real_network(settings: Settings) -> ClientNetwork:

@@ -6,15 +6,18 @@ the way to ask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from depthcache import venues
 from depthcache._native import BookReader, Columns
-from depthcache.client.config import is_collection
+from depthcache.arguments import Missing, parse_missing
+from depthcache.client.config import is_collection, not_started
 from depthcache.client.follow import AnyMode, parse_follow_spec
-from depthcache.errors import InvalidArgument, UnknownSymbol, UsageError
+from depthcache.client.waiters import all_unknown
+from depthcache.errors import InvalidArgument, UnknownExchange, UnknownSymbol, UsageError
 from depthcache.model import Status
 from depthcache.pickling import OneProcess
 
@@ -35,6 +38,7 @@ AnyBook: TypeAlias = str | tuple[str, str] | BookReader
 """How a book of a client is named: by symbol, by exchange and symbol, or by itself."""
 
 B = TypeVar("B", bound=BookReader)
+D = TypeVar("D")
 
 
 class BooksBase(OneProcess, Generic[B]):
@@ -48,12 +52,45 @@ class BooksBase(OneProcess, Generic[B]):
         """The book of `"BTCUSDT"`, or of `"binance.com-futures", "BTCUSDT"`; any case.
 
         Raises UnknownSymbol (a LookupError) for a symbol this client does not hold, and for one that
-        it holds on several exchanges; UnknownExchange for an exchange that does not exist.
+        it holds on several exchanges, unless `connect` named one of them for all symbols: then that one is
+        meant. Raises UnknownExchange for an exchange that does not exist.
         """
         return self._client.books[self._find(key)]
 
+    def get(self, key: str | tuple[str, str], default: D | None = None) -> B | D | None:
+        """The same, or `default` for a `key` that is not held; a symbol that is held on several exchanges
+        raises UnknownSymbol here, too."""
+        self._check_started()
+        try:
+            found = self._look_up(*_parts(key))
+        except UnknownExchange:
+            found = None
+        return default if found is None else self._client.books[found]
+
+    def keys(self) -> KeysView[Any]:
+        """The keys of all books, as `books[key]` takes them, in the order in which they were added.
+
+        After `connect("binance.com", …)` the key of a book is its symbol, `"BTCUSDT"`; after
+        `connect({"binance.com": …, …})` it is the pair `("binance.com", "BTCUSDT")`, also with a single
+        exchange. Books that are added later have the same kind of key; only one of another exchange than
+        the one that `connect` named has the pair. The key of a book never changes.
+
+        This and `values` and `items` show the books of this moment.
+        """
+        return self._by_key().keys()
+
+    def values(self) -> ValuesView[B]:
+        """All books, as a loop over the client itself gives them."""
+        return self._by_key().values()
+
+    def items(self) -> ItemsView[Any, B]:
+        """Every key with its book: `for symbol, book in books.items():`. For the keys see
+        `depthcache.Books.keys`."""
+        return self._by_key().items()
+
     def __contains__(self, key: object) -> bool:
         """Whether that symbol, pair of exchange and symbol, or book is held."""
+        self._check_started()
         if isinstance(key, BookReader):
             return any(key is book for book in self)
         try:
@@ -63,10 +100,12 @@ class BooksBase(OneProcess, Generic[B]):
 
     def __iter__(self) -> Iterator[B]:
         """The books (not their names), in the order they were added."""
+        self._check_started()
         return iter(tuple(self._client.books.values()))
 
     def __len__(self) -> int:
         """How many books are held."""
+        self._check_started()
         return len(self._client.books)
 
     def to_arrow(
@@ -160,39 +199,75 @@ class BooksBase(OneProcess, Generic[B]):
             buffer_bytes=buffer_bytes,
         )
 
-    def _chosen(self, keys: object) -> list[Key] | None:
-        """The keys of some books; None for all. Raises UsageError of the right kind."""
+    def _ipython_key_completions_(self) -> list[Any]:
+        """What `books["` offers in IPython and notebooks: keys, and symbols that mean one book."""
+        if not self._client.started:
+            return []
+        keys = list(self.keys())
+        counts = Counter(symbol for _, symbol in self._client.books)
+        return [*keys, *(symbol for symbol, count in counts.items() if count == 1 and symbol not in keys)]
+
+    def _by_key(self) -> dict[Any, B]:
+        self._check_started()
+        home = self._client.config.home
+        return {
+            symbol if exchange == home else (exchange, symbol): book
+            for (exchange, symbol), book in self._client.books.items()
+        }
+
+    def _chosen(self, keys: object, *, missing: Missing) -> list[Key] | None:
+        """The keys of some books; None for all. Raises UsageError of the right kind; with `skip` not for
+        symbols that are not held."""
+        parse_missing(missing)
+        self._check_started()
         if keys is None:
             return None
         if not is_collection(keys):
             allowed = "a list of symbols, of (exchange, symbol), or of books; None for all"
             raise InvalidArgument(name="books", value=keys, allowed=allowed)
-        return [self._key(each) for each in keys]
-
-    def _key(self, wanted: object) -> Key:
-        if isinstance(wanted, BookReader):
-            return self._find((wanted.exchange, wanted.symbol))
-        return self._find(wanted)
+        found: list[Key] = []
+        unknown: list[UnknownSymbol] = []
+        for each in keys:
+            exchange, symbol = _parts(each)
+            key = self._look_up(exchange, symbol)
+            if key is None:
+                unknown.append(self._unknown(exchange, symbol))
+            else:
+                found.append(key)
+        if unknown and missing == "raise":
+            raise all_unknown(unknown)
+        return found
 
     def _find(self, key: object) -> Key:
         """The one key that is meant. Raises UsageError of the right kind."""
         exchange, symbol = _parts(key)
         self._check_started()
+        found = self._look_up(exchange, symbol)
+        if found is None:
+            raise self._unknown(exchange, symbol)
+        return found
+
+    def _look_up(self, exchange: str | None, symbol: str) -> Key | None:
+        """The one key that is meant, None where it is not held. Raises UnknownExchange, and UnknownSymbol for
+        a symbol that may mean several."""
         found = self._matches(exchange, symbol)
-        if len(found) == 1:
-            return found[0]
-        if found:
+        if len(found) > 1:
+            found = [each for each in found if each[0] == self._client.config.home] or found
+        if len(found) > 1:
             ways = " or ".join(f"books[{name!r}, {held!r}]" for name, held in found)
             raise UnknownSymbol(symbol=symbol, exchange=None, reason=f"held on several exchanges; ask {ways}")
+        return found[0] if found else None
+
+    def _unknown(self, exchange: str | None, symbol: str) -> UnknownSymbol:
         held = dict.fromkeys(each[1] for each in self._client.books)
         near = get_close_matches(symbol.upper(), held, n=3)
-        raise UnknownSymbol(
+        return UnknownSymbol(
             symbol=symbol, exchange=exchange, reason="this client does not hold it", near=tuple(near)
         )
 
     def _check_started(self) -> None:
         if not self._client.started:
-            raise UsageError("there are no books yet: enter the client first, with `async with` or `with`")
+            raise not_started(self._client.how_to_start)
 
     def _matches(self, exchange: str | None, symbol: str) -> list[Key]:
         """All keys that may be meant. Raises UnknownExchange."""
@@ -208,6 +283,8 @@ def _parts(key: object) -> tuple[str | None, str]:
     match key:
         case str():
             return None, key
+        case BookReader():
+            return key.exchange, key.symbol
         case (str() as exchange, str() as symbol):
             return exchange, symbol
         case _:

@@ -201,11 +201,12 @@ class ThreadCallbacks:
         self, client: Client[Any], spec: FollowSpec, callback: Callback, *, market: int | None
     ) -> CallbackHandle:
         """Call back from now on."""
+        # First: where it raises, no thread is left that nobody would end.
+        listener = _ThreadCallback(client, spec, parse_callback(callback), market=market, ready=self._ready)
         with self._lock:
             if self._thread is None and not self._ended:
                 self._thread = OwnThread(target=self._run, name=self._name, daemon=False)
                 self._thread.start()
-        listener = _ThreadCallback(client, spec, parse_callback(callback), market=market, ready=self._ready)
         self._ready.put(listener)
         return listener
 

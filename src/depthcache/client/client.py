@@ -18,20 +18,22 @@ from typing import Any, Generic, Protocol, TypeVar, assert_never
 
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
-from depthcache.arguments import parse_real
+from depthcache.arguments import Missing, parse_real
 from depthcache.client.callbacks import CALLBACK_DRAIN_S
-from depthcache.client.config import ClientConfig, parse_timeout
+from depthcache.client.config import ASYNC_START, ClientConfig, not_started, parse_timeout, runs_once
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.client.waiters import Waiting, too_late
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.notices import AuditDone, RequestRefusal, StatusChanged, TroubleFound
+from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
 from depthcache.events import DelayHistogram, HeardDiff
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.followers import Followers
+from depthcache.io.forks import HomeProcess
 from depthcache.io.network.interface import Network, lacks_descriptors
 from depthcache.io.network.user_snapshots import OwnSnapshots, start_on_thread
 from depthcache.io.recording.flight_dumps import FlightDumps, write_flight_dump
@@ -52,6 +54,7 @@ Key = tuple[str, str]
 
 B = TypeVar("B", bound=BookReader)
 _BETWEEN_AUDITS_S = 20.0
+_ABANDONED = "the Books object was garbage collected: keep it for as long as you use its books"
 
 
 class ClientNetwork(Network, Protocol):
@@ -73,10 +76,12 @@ class Client(Generic[B]):
         random: Callable[[], float] = random.random,
         budgets: Callable[[], Budgets] = shared_budgets,
         start_call: Callable[[Callable[[], None]], None] = start_on_thread,
+        how_to_start: str = ASYNC_START,
     ) -> None:
         """`random`: numbers from 0.0 to 1.0, for pauses. `budgets`: those of its address. `start_call`:
-        begins a call of the snapshot source."""
-        self.config = config
+        begins a call of the snapshot source. `how_to_start`: what errors say to who uses the client before it
+        runs."""
+        self.config, self.how_to_start = config, how_to_start
         self._random, self._budgets, self._start_call = random, budgets, start_call
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
@@ -92,6 +97,8 @@ class Client(Generic[B]):
         self._savings: set[asyncio.Future[None]] = set()
         self._kept: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.is_abandoned = False
+        """Whether what the user held of it was garbage collected while it ran."""
         self.on_loop_ended: Callable[[], None] = lambda: None
         """What to do besides when the event loop has ended before the client was closed; on any thread."""
 
@@ -108,6 +115,11 @@ class Client(Generic[B]):
         return self._runner.unexpected if hasattr(self, "_runner") else ()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.started and not self._closed
+
+    @property
     def recording(self) -> RecordingFile | None:
         """The file of what this client hears; None when nothing is recorded."""
         return None if self._recorder is None else self._recorder.recording
@@ -119,14 +131,14 @@ class Client(Generic[B]):
     def now_ns(self) -> int:
         """The clock that stamps everything in this client; only while it runs."""
         if self._network is None:
-            raise _not_started()
+            raise not_started(self.how_to_start)
         return self._network.now_ns()
 
     @property
     def followers(self) -> Followers:
         """Who follows which books. Raises UsageError before the client runs."""
         if not self.started:
-            raise _not_started()
+            raise not_started(self.how_to_start)
         return self._runner.followers
 
     def markets(self) -> Iterable[int]:
@@ -253,7 +265,7 @@ class Client(Generic[B]):
                 found: Audit = await done
                 return found
         except TimeoutError:
-            raise too_late([book], timeout_s or 0.0) from None
+            raise too_late([book], timeout_s or 0.0, asked=1) from None
         except _AuditFailed as failed:
             if (refusal := failed.refusal) is not None:
                 raise RequestRejected(
@@ -295,7 +307,7 @@ class Client(Generic[B]):
         """Open the network and begin all books that were asked for. Raises NetworkError where the process
         has no file descriptor left."""
         if self.started or self._closed:
-            raise UsageError("a client runs once: make another with connect(…)")
+            raise runs_once()
         try:
             await self._start()
         except OSError as error:
@@ -304,7 +316,7 @@ class Client(Generic[B]):
             raise
 
     async def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._home = asyncio.get_running_loop(), HomeProcess()
         self._network = self._make_network(self.config.settings)
         try:
             if self.config.snapshots is not None:
@@ -342,9 +354,9 @@ class Client(Generic[B]):
         BookClosed once the client is closed."""
         venue, parsed = self.config.book(exchange, symbol)
         if self._network is None:
-            raise _not_started()
+            raise not_started(self.how_to_start)
         if self._closed:
-            raise BookClosed(exchange=venue.name, symbol=parsed, reason="the client is closed")
+            raise BookClosed(exchange=venue.name, symbol=parsed, reason=CLIENT_CLOSED)
         key = (venue.name, parsed)
         book = self.books.get(key)
         if book is not None and book.status is not Status.CLOSED:
@@ -372,11 +384,22 @@ class Client(Generic[B]):
             self._closed = True
             return
         self._closed = True
-        self._runner.close()
+        self._runner.close(_ABANDONED if self.is_abandoned else CLIENT_CLOSED)
         try:
             await self._end()
         finally:
             await self._end_kept()
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether it runs, in this process: asked when nobody holds what the user got of it any more."""
+        return self.is_running and self._home.is_here
+
+    def abandon(self) -> None:
+        """Close it soon. For a garbage collection, on any thread and in the middle of anything."""
+        self.is_abandoned = True
+        with suppress(RuntimeError):  # the loop is closed: its end closes the client
+            self._loop.call_soon_threadsafe(lambda: self.keep(self.aclose()))
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine beside the client, until it ends or the client does."""
@@ -387,7 +410,7 @@ class Client(Generic[B]):
     def check_loop(self) -> None:
         """Raises UsageError anywhere but on the event loop of this client."""
         if not self.started:
-            raise _not_started()
+            raise not_started(self.how_to_start)
         try:
             here = asyncio.get_running_loop()
         except RuntimeError:
@@ -407,17 +430,21 @@ class Client(Generic[B]):
         """A frozen book as soon as it is synced. Raises what `wait_synced` raises."""
         return await self._waiting.read(market, book, levels, timeout_s=timeout_s)
 
-    async def wait_all_synced(self, keys: Sequence[Key] | None, *, timeout_s: float | None) -> None:
+    async def wait_all_synced(
+        self, keys: Sequence[Key] | None, *, timeout_s: float | None, missing: Missing
+    ) -> list[B]:
         """Until these books are synced at the same moment; None for all, also those added meanwhile."""
-        await self._waiting.until_synced(self._finder(keys), timeout_s=timeout_s)
+        return await self._waiting.until_synced(self._finder(keys), timeout_s=timeout_s, missing=missing)
 
-    async def wait_any_synced(self, keys: Sequence[Key] | None, *, timeout_s: float | None) -> list[B]:
+    async def wait_any_synced(
+        self, keys: Sequence[Key] | None, *, timeout_s: float | None, missing: Missing
+    ) -> list[B]:
         """Until one of these books is synced, or more; those that are, none where none was meant."""
-        return await self._waiting.until_any(self._finder(keys), timeout_s=timeout_s)
+        return await self._waiting.until_any(self._finder(keys), timeout_s=timeout_s, missing=missing)
 
     def _finder(self, keys: Sequence[Key] | None) -> Callable[[], Mapping[int, B]]:
         if not self.started:
-            raise _not_started()
+            raise not_started(self.how_to_start)
         if keys is None:
             return lambda: {self._markets[key]: book for key, book in self.books.items()}
         chosen = {self._markets[key]: self.books[key] for key in keys}
@@ -528,7 +555,3 @@ class _AuditFailed(Exception):
     def __init__(self, reason: str, refusal: RequestRefusal | None) -> None:
         super().__init__(reason)
         self.refusal = refusal
-
-
-def _not_started() -> UsageError:
-    return UsageError("the client does not run yet: enter it first, with `async with connect(…)` or `with`")

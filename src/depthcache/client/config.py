@@ -13,14 +13,44 @@ from typing import Any, TypeGuard
 
 from depthcache import venues
 from depthcache.arguments import OnStale, parse_on_stale, parse_real
-from depthcache.errors import InvalidArgument
+from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
-__all__ = ["ClientConfig", "is_collection", "parse_refresh", "parse_timeout", "parse_config"]
+__all__ = [
+    "ASYNC_START",
+    "BLOCKING_START",
+    "ClientConfig",
+    "is_collection",
+    "not_started",
+    "parse_refresh",
+    "parse_timeout",
+    "runs_once",
+    "parse_config",
+]
 
 _LONGEST_S = 1e9
+
+ASYNC_START = (
+    "enter it with `async with depthcache.connect(…) as books`, or start it with "
+    "`books = await depthcache.connect(…)`; depthcache.blocking.connect serves programs without asyncio"
+)
+BLOCKING_START = (
+    "enter it with `with depthcache.blocking.connect(…) as books`, or start it with "
+    "`books = depthcache.blocking.connect(…).start()`; depthcache.connect serves asyncio"
+)
+"""The ways to a running client, as errors name them."""
+
+
+def not_started(how_to_start: str) -> UsageError:
+    """What is raised by the use of a client that does not run yet."""
+    return UsageError(f"the client does not run yet: {how_to_start}")
+
+
+def runs_once() -> UsageError:
+    """What is raised by starting a client that has ended, or entering it twice."""
+    return UsageError("a client runs once: make another with connect(…)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +61,8 @@ class ClientConfig:
     """Each once, in the order asked for."""
     venues: tuple[Venue, ...]
     """Also those without a symbol yet."""
+    home: str | None
+    """The exchange that was named for all symbols: a symbol alone means its book; None for a mapping."""
     depth: int
     speed_ms: int | None
     on_stale: OnStale
@@ -109,6 +141,7 @@ def parse_config(
     return ClientConfig(
         books=tuple(books.values()),
         venues=tuple(exchanges_by_url.values()),
+        home=None if isinstance(exchange, Mapping) else next(iter(exchanges_by_url)),
         depth=index(depth),
         speed_ms=None if speed_ms is None else index(speed_ms),
         on_stale=parse_on_stale(on_stale),
@@ -127,7 +160,10 @@ def parse_timeout(timeout: float | None) -> float | None:
     """Seconds to wait at most; None waits without end. Raises InvalidArgument."""
     if timeout is None:
         return None
-    return parse_real(timeout, name="timeout", allowed="seconds, 0 or more, or None", least=0)
+    allowed = "seconds, 0 or more, or None for no end"
+    if is_collection(timeout):
+        allowed += "; which books is said by name: books=[…]"
+    return parse_real(timeout, name="timeout", allowed=allowed, least=0)
 
 
 def parse_refresh(seconds: float | None) -> float | None:

@@ -14,12 +14,13 @@ from typing import TypeVar
 
 from depthcache import venues
 from depthcache._native import BookReader, FrozenBook
+from depthcache.arguments import Missing
 from depthcache.client.config import parse_timeout
 from depthcache.core.notices import Ending, StatusChanged
 from depthcache.errors import BookClosed, BookNotSynced, SyncTimeout, UnknownSymbol
 from depthcache.model import Status
 
-__all__ = ["Waiting", "too_late"]
+__all__ = ["Waiting", "all_unknown", "too_late"]
 
 B = TypeVar("B", bound=BookReader)
 
@@ -68,35 +69,41 @@ class Waiting:
             self._endings[notice.market] = notice
 
     async def until_synced(
-        self, find: Callable[[], Mapping[int, BookReader]], *, timeout_s: float | None
-    ) -> None:
-        """Until all are synced at the same moment. Raises SyncTimeout, BookClosed or UnknownSymbol."""
+        self, find: Callable[[], Mapping[int, B]], *, timeout_s: float | None, missing: Missing = "raise"
+    ) -> list[B]:
+        """Until all are synced at the same moment; returns those that are. Raises SyncTimeout, BookClosed or
+        UnknownSymbol; with `skip` nothing: what has ended is not waited for, what is late is left out."""
         timeout_s = parse_timeout(timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
-                while pending := self._pending(books := find()):
+                while pending := self._pending(books := find(), missing):
                     await self._until_notice(frozenset(books), pending)
         except TimeoutError:
-            late = [book for book in find().values() if book.status is not Status.SYNCED]
-            if late:
-                raise too_late(late, timeout_s or 0.0) from None
+            books = find()
+            late = [book for book in books.values() if book.status is not Status.SYNCED]
+            if late and missing == "raise":
+                raise too_late(late, timeout_s or 0.0, asked=len(books)) from None
+        return _synced(books)
 
-    async def until_any(self, find: Callable[[], Mapping[int, B]], *, timeout_s: float | None) -> list[B]:
+    async def until_any(
+        self, find: Callable[[], Mapping[int, B]], *, timeout_s: float | None, missing: Missing = "raise"
+    ) -> list[B]:
         """Until one or more are synced; those that are, none where none is meant. Raises SyncTimeout, and
-        BookClosed or UnknownSymbol when all of them have ended."""
+        BookClosed or UnknownSymbol when all of them have ended; with `skip` nothing."""
         timeout_s = parse_timeout(timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 while not (synced := _synced(books := find())):
                     alive = {market for market, book in books.items() if book.status is not Status.CLOSED}
                     if not alive:
-                        self._pending(books)  # raises why
+                        if missing == "raise":
+                            self._raise_ended(books)
                         return []
                     await self._until_notice(frozenset(alive), set(), looks_itself=True)
         except TimeoutError:
             synced = _synced(books := find())
-            if not synced:
-                raise too_late(list(books.values()), timeout_s or 0.0) from None
+            if not synced and missing == "raise":
+                raise too_late(list(books.values()), timeout_s or 0.0, asked=len(books)) from None
         return synced
 
     async def read(
@@ -112,8 +119,12 @@ class Waiting:
             left_s = None if ends_at is None else max(0.0, ends_at - time())
             await self.until_synced(lambda: {market: book}, timeout_s=left_s)
 
-    def _pending(self, books: Mapping[int, BookReader]) -> set[int]:
-        return {market for market, book in books.items() if not self._is_synced(market, book)}
+    def _pending(self, books: Mapping[int, BookReader], missing: Missing) -> set[int]:
+        """Those that are not synced and may be."""
+        if missing == "raise":
+            self._raise_ended(books)
+        done = (Status.SYNCED, Status.CLOSED)
+        return {market for market, book in books.items() if book.status not in done}
 
     async def _until_notice(
         self, concerned: frozenset[int], pending: set[int], *, looks_itself: bool = False
@@ -127,14 +138,28 @@ class Waiting:
         finally:
             del self._waiters[waiter]
 
-    def _is_synced(self, market: int, book: BookReader) -> bool:
-        status = book.status
-        if status is Status.CLOSED:
-            told = self._endings.get(market)
-            if told is not None and told.ending is Ending.UNKNOWN_SYMBOL:
-                raise _unknown(book, told.near)
-            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
-        return status is Status.SYNCED
+    def _raise_ended(self, books: Mapping[int, BookReader]) -> None:
+        """Raises UnknownSymbol, which names all that are unknown, or BookClosed, if any has ended."""
+        ended = {market: book for market, book in books.items() if book.status is Status.CLOSED}
+        if not ended:
+            return
+        told = [(book, self._endings.get(market)) for market, book in ended.items()]
+        unknown = [
+            _unknown(book, notice.near)
+            for book, notice in told
+            if notice is not None and notice.ending is Ending.UNKNOWN_SYMBOL
+        ]
+        if unknown:
+            raise all_unknown(unknown)
+        book = told[0][0]
+        raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
+
+
+def all_unknown(errors: Sequence[UnknownSymbol]) -> UnknownSymbol:
+    """One error that names the symbols of all."""
+    first, *others = (each for error in errors for each in error.books)
+    exchange, symbol, reason, near = first
+    return UnknownSymbol(symbol=symbol, exchange=exchange, reason=reason, near=near, others=tuple(others))
 
 
 def _unknown(book: BookReader, near: tuple[str, ...]) -> UnknownSymbol:
@@ -152,16 +177,18 @@ def _synced(books: Mapping[int, B]) -> list[B]:
     return [book for book in books.values() if book.status is Status.SYNCED]
 
 
-def too_late(late: Sequence[BookReader], timeout_s: float) -> SyncTimeout:
-    """What is raised when books were not synced in time; the first is named."""
-    first = late[0]
-    reason = first.reason or "no reason is known"
-    if len(late) > 1:
-        reason = f"{reason}; {len(late) - 1:,} other books are not synced either"
+def too_late(late: Sequence[BookReader], timeout_s: float, *, asked: int) -> SyncTimeout:
+    """What is raised when these of `asked` books were not synced in time."""
+    facts = [
+        (book.exchange, book.symbol, book.status.value, book.reason or "no reason is known") for book in late
+    ]
+    exchange, symbol, status, reason = facts[0]
     return SyncTimeout(
-        exchange=first.exchange,
-        symbol=first.symbol,
+        exchange=exchange,
+        symbol=symbol,
         timeout_s=timeout_s,
-        status=first.status.value,
+        status=status,
         reason=reason,
+        others=tuple(facts[1:]),
+        asked=asked,
     )

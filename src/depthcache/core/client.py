@@ -235,7 +235,7 @@ class ClientCore:
         cross_check.stop(now_ns)
         return cross_check.sources
 
-    def close(self, now_ns: int) -> None:
+    def close(self, now_ns: int, reason: str = reasons.CLIENT_CLOSED) -> None:
         """Give up every book and every connection; nothing comes after this."""
         if self._closed:
             return
@@ -245,7 +245,7 @@ class ClientCore:
         self._streams.clear()
         for supervisor in self._markets.values():
             with self._context.guard(supervisor.owner, "end", now_ns):
-                self._let_go(supervisor, Ending.SHUTDOWN, reasons.CLIENT_CLOSED, now_ns)
+                self._let_go(supervisor, Ending.SHUTDOWN, reason, now_ns)
         self._markets.clear()
 
     # --- what happened ---------------------------------------------------------------------

@@ -7,7 +7,6 @@ clock. Any thread may call. Not here: how a consumer waits (`follow`), and what 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from threading import Lock
 
 from depthcache.engine import Follower, Mode, OnStale, Router
 from depthcache.errors import UsageError
+from depthcache.io.forks import HomeProcess
 
 __all__ = ["Followers", "FollowSpec"]
 
@@ -60,7 +60,7 @@ class Followers:
 
     def attach(self, router: Router, now_ns: Callable[[], int]) -> None:
         """The router whose books are followed, and the client's clock."""
-        self._router, self._now_ns, self._process = router, now_ns, os.getpid()
+        self._router, self._now_ns, self._home = router, now_ns, HomeProcess()
 
     def follow(
         self,
@@ -77,8 +77,7 @@ class Followers:
         end. Without `announces` at the end only: then somebody waits with `Follower.wait`. Raises UsageError
         in a forked process, where nothing brings anything.
         """
-        if os.getpid() != self._process:
-            raise UsageError("a client lives in the process that made it: connect again after a fork")
+        self._home.check()
         follower = self._router.follow(
             spec.mode,
             levels=spec.levels,

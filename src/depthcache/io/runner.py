@@ -25,6 +25,7 @@ from depthcache.core.notices import (
     StatusChanged,
     TroubleFound,
 )
+from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.engine import Router
 from depthcache.events import CoreEvent, Event, FollowerReady
 from depthcache.io.followers import Followers
@@ -80,9 +81,9 @@ class Runner(Callbacks):
         self._settle()
         return result
 
-    def close(self) -> None:
+    def close(self, reason: str = CLIENT_CLOSED) -> None:
         """End everything for good; what the network still reports afterwards changes nothing."""
-        self._guarded("close", lambda: self._core.close(self._network.now_ns()))
+        self._guarded("close", lambda: self._core.close(self._network.now_ns(), reason))
         self.followers.end()
         self._settle()
 

@@ -10,7 +10,6 @@ threads first.) Not here: what runs on the loop.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from depthcache.errors import NetworkError, UsageError
+from depthcache.io.forks import HomeProcess
 from depthcache.io.network.interface import lacks_descriptors
 
 __all__ = ["LoopEnded", "LoopThread", "OwnThread"]
@@ -43,7 +43,7 @@ class LoopThread:
     def __init__(self, resource: AbstractAsyncContextManager[object], *, name: str) -> None:
         self._resource = resource
         self._thread = OwnThread(target=self._run, name=name, daemon=False)
-        self._process = os.getpid()
+        self._home = HomeProcess()
         self._begun: Future[None] = Future()
         self._lock = threading.Lock()
         self._calls: set[Future[Any]] = set()
@@ -66,8 +66,7 @@ class LoopThread:
     def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         """Begin a coroutine on the loop; cancelling the future ends it. Raises LoopEnded where the loop has
         ended; the future does where the loop ends before it is done."""
-        if os.getpid() != self._process:
-            raise UsageError("a client lives in the process that made it: connect again after a fork")
+        self._home.check()
         future: Future[T] = Future()
         with self._lock:
             if self._loop is None or self._ended or not self._thread.is_alive():
@@ -93,7 +92,7 @@ class LoopThread:
 
         Raises what leaving raised, once.
         """
-        if os.getpid() != self._process:
+        if not self._home.is_here:
             return  # after a fork: the thread is the parent's
         with self._lock:
             self._stopping = True
@@ -104,6 +103,13 @@ class LoopThread:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def abandon(self) -> None:
+        """Let the thread end by itself. For a garbage collection in the middle of anything: takes no lock."""
+        self._stopping = True
+        if self._loop is not None and self._wish_to_stop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._wish_to_stop.set)
 
     # --- on the thread ------------------------------------------------------------------------
 

@@ -185,7 +185,7 @@ class LocalBooks:
             if self.stopped.is_set():
                 raise DepthCacheAlreadyStopped(new[0].lower())
             if not self.running_since:
-                self._books.__enter__()
+                self._books.start()
                 self.running_since = time.time()
             made = {}
             for symbol, book in zip(new, self._books.add_all(new), strict=True):

@@ -26,6 +26,7 @@ from depthcache.events import (
     TransportResumed,
     TransportStopped,
 )
+from depthcache.io.forks import forked
 from depthcache.io.network.aiohttp import GOODBYE_S, AiohttpNetwork
 from depthcache.io.network.interface import Callbacks, Closed, FrameSink
 from depthcache.io.network.proxies import DIRECT, Route, proxy_for
@@ -101,7 +102,7 @@ class NativeNetwork(AiohttpNetwork):
 
     def _running(self) -> Transport | None:
         if self._transport is not None and self._transport.is_foreign:
-            raise UsageError("a client lives in the process that made it: connect again after a fork")
+            raise forked()
         return self._transport
 
     def _way(self, url: str) -> Route | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_the_public_names_are_these_and_no_others() -> None:
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(depthcache, name) is not None
     assert name in dir(depthcache)
+
+
+MODULES = (
+    "depthcache",
+    *(f"depthcache.{name}" for name in (*depthcache._MODULES, "venues", "reference", "compat.ubldc")),
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_module_lists_its_public_names_alone(name: str) -> None:
+    module = import_module(name)
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, each) for each in module.__all__)
 
 
 def test_every_error_is_public() -> None:

@@ -583,3 +583,7 @@ async def _running(client: Client[LiveBook], callbacks: ThreadCallbacks) -> Asyn
             await client.aclose()
         finally:
             callbacks.end()
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

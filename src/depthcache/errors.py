@@ -497,3 +497,7 @@ class SyncTimeout(BookError, TimeoutError):
                 f'{", ".join(listed[:_BOOKS_SHOWN])}{more}; missing="skip" goes on with the others'
             )
         super().__init__(text, exchange=exchange, symbol=symbol)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -284,3 +284,7 @@ def _response(url: str, got: Response, begun_ns: int) -> RestResponse:
 def _rejected(response: RestResponse) -> RequestRejected:
     code, text = error_in(response.body)
     return RequestRejected(url=response.url, status=response.status, code=code, text=text)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -70,3 +70,7 @@ async def _all_of(findings: AsyncIterator[Finding], host: Host) -> AsyncIterator
         host.can_go_on = False
         advice = "the exchange, or something in between, sends what nobody expects; please report this"
         yield Finding("doctor", Severity.FAIL, describe_error(error), advice)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -11,3 +11,7 @@ from depthcache.reference.reader import Book, BookReader, FrozenBook
 from depthcache.reference.router import Router
 
 __all__ = ["Book", "BookReader", "FrozenBook", "Router"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

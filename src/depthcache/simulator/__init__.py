@@ -33,3 +33,7 @@ __all__ = [
     "differences",
     "serve",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -24,3 +24,7 @@ __all__ = [
     "venue",
     "with_endpoints",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

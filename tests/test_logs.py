@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
 from depthcache import logs
+from depthcache.foreign_text import host_of
 
 
 def test_of_one_kind_a_hundred_lines_are_written_and_the_rest_is_counted(
@@ -30,15 +33,45 @@ def test_of_one_kind_a_hundred_lines_are_written_and_the_rest_is_counted(
 def test_one_kind_does_not_silence_another(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "_CONNECTIONS", logs._Limited())
+    monkeypatch.setattr(logs, "_CONNECTIONS", logs._Limited(quiet=True))
     monkeypatch.setattr(logs, "_REQUESTS", logs._Limited())
     caplog.set_level(logging.INFO, logger="depthcache")
     for number in range(500):
-        logs.connection_open(connection=number)
-    logs.request_failed(request=1, reason="HTTP 503")
-    assert "request 1 failed: HTTP 503" in caplog.text
+        logs.connection_open(connection=number, host="x")
+    logs.request_failed(request=1, host="api.binance.com", reason="HTTP 503")
+    assert "request 1 to api.binance.com failed: HTTP 503" in caplog.text
 
 
-def test_a_program_without_logging_hears_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    logs.book_status(exchange="binance.com", symbol="BTCUSDT", status="synced", reason="")
-    assert capfd.readouterr() == ("", "")
+def test_a_program_without_logging_hears_nothing_of_books_and_connections() -> None:
+    """Python itself would write warnings to stderr, where nothing is set up."""
+    code = (
+        "from depthcache import logs\n"
+        "logs.book_lost(exchange='x', symbol='S', status='stale', reason='why')\n"
+        "logs.book_ended(exchange='x', symbol='S', reason='why')\n"
+        "logs.connection_failed(connection=1, host='x', reason='why')\n"
+        "logs.connection_broke(connection=1, host='x', code=None, reason='why')\n"
+        "logs.request_failed(request=1, host='x', reason='why')\n"
+    )
+    begin = "import logging; logging.basicConfig()\n"
+    told = [
+        subprocess.run([sys.executable, "-c", each + code], capture_output=True, text=True, check=True)
+        for each in ("", begin)
+    ]
+    assert (told[0].stdout, told[0].stderr) == ("", "")
+    assert [line.split(":")[0] for line in told[1].stderr.splitlines()] == ["WARNING"] * 5
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("wss://stream.binance.com:9443/stream?streams=btcusdt@depth", "stream.binance.com:9443"),
+        ("https://user:secret@api.binance.com/api/v3/depth?symbol=BTCUSDT&key=secret", "api.binance.com"),
+        ("https://user:se/cr?et@api.binance.com/x", ""),
+        ("http://[::1]:80/secret#secret", "[::1]:80"),
+        ("https://a\x1b[31mb/x", "a\\x1b[31mb"),
+        ("secret", ""),
+        ("", ""),
+    ],
+)
+def test_of_a_url_a_line_tells_the_host_alone(url: str, host: str) -> None:
+    assert host_of(url) == host

@@ -86,8 +86,8 @@ Every command takes the [settings of the environment](settings.md). What each pr
 LOGS = """# Log lines
 
 Every line comes from the logger `depthcache`. What a program must react to is an exception or a status,
-never a line, so everything that can happen in good order is INFO, and a program without logging hears
-nothing. To see them:
+never a line. Loss of sync and failures of the network are WARNING, with the host and the reason; recovery
+is INFO. A program that sets up no logging hears nothing of books and connections. To see everything:
 
 ```python
 import logging

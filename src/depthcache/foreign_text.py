@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import cast
 
-__all__ = ["MOST_CHARACTERS", "clean", "escaped", "json_line", "without_credentials"]
+__all__ = ["MOST_CHARACTERS", "clean", "escaped", "host_of", "json_line", "without_credentials"]
 
 MOST_CHARACTERS = 300
 """Of one text from outside in a reason or a log line."""
@@ -20,6 +20,7 @@ _SPACES = re.compile(r"[ \t\n\r\v\f]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 _MISSPELLED_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"<>]*@")
 """With what should have been escaped in them."""
+_HOST_AND_PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
 _SURROGATE_BYTES = range(0xDC80, 0xDD00)
 """How Python decodes bytes that are no text (PEP 383)."""
 
@@ -59,6 +60,13 @@ def json_line(text: str) -> str:
 def without_credentials(text: str) -> str:
     """What a user gave, without user and password in whatever looks like a URL, however they are spelled."""
     return _MISSPELLED_CREDENTIALS.sub("…@", text)
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, with its port where one is named: what a log line may tell of it, for a path and a
+    query may hold secrets, as user and password do. Empty for what has none."""
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+    return clean(authority) if _HOST_AND_PORT.fullmatch(authority) else ""
 
 
 def _json_escape(character: str) -> str:

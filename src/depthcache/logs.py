@@ -1,10 +1,12 @@
 """Every log line of this package: one named function each, on the logger `depthcache`.
 
-What a program must react to is an exception or a status, never a line here. So everything that
-can happen in good order is INFO or DEBUG, and a program that sets up no logging hears nothing; only a
-mistake of this package itself, or of a callback of the program, is an ERROR. Nothing here is called for a
-frame or a read. Hundreds of books that lose one connection would say the same hundreds of times: of each
-kind, a hundred lines in ten seconds are written, and how many were not.
+What a program must react to is an exception or a status, never a line here. A book that loses sync, a
+connection that breaks or cannot be made, and a request without a usable response are a WARNING with the host
+and the reason; the recovery is INFO, like everything that happens in good order. A mistake of this package
+itself, or of a callback of the program, is an ERROR. A program that sets up no logging hears nothing of books
+and connections. Nothing here is called for a frame or a read. Hundreds of books that lose one connection
+would say the same hundreds of times: of each kind, a hundred lines in ten seconds are written, and how many
+were not.
 """
 
 from __future__ import annotations
@@ -15,11 +17,16 @@ from threading import Lock
 from time import monotonic
 
 __all__ = [
+    "book_ended",
     "book_late",
+    "book_lost",
+    "book_recovered",
     "book_status",
     "callback_failed",
     "client_of_simulator_failed",
+    "connection_broke",
     "connection_closed",
+    "connection_failed",
     "connection_open",
     "flight_dump_saved",
     "limit_refused",
@@ -39,14 +46,17 @@ _MOST, _WINDOW_S = 100, 10.0
 
 
 class _Limited:
-    """Lines of one kind: at most so many in a window; what was left out is counted and told."""
+    """Lines of one kind: at most so many in a window; what was left out is counted and told.
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._lock, self._most = Lock(), most
+    `quiet`: only for programs that set up logging; Python would show warnings of all others on stderr.
+    """
+
+    def __init__(self, most: int = _MOST, *, quiet: bool = False) -> None:
+        self._lock, self._most, self._quiet = Lock(), most, quiet
         self._began = self._written = self._left_out = 0.0
 
     def write(self, level: int, text: str, *values: object, error: BaseException | None = None) -> None:
-        if not _LOGGER.isEnabledFor(level):
+        if not _LOGGER.isEnabledFor(level) or (self._quiet and not _LOGGER.hasHandlers()):
             return
         with self._lock:
             now = monotonic()
@@ -69,15 +79,30 @@ def _write(level: int, text: str, *values: object, error: BaseException | None =
         _LOGGER.log(level, text, *values, exc_info=error)
 
 
-_BOOKS, _CONNECTIONS, _REQUESTS, _FLIGHTS, _SOURCES = (_Limited() for _ in range(5))
-_CALLBACKS, _RARE, _SIMULATOR = (_Limited() for _ in range(3))
+_BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quiet=True) for _ in range(5))
+_LIMITS, _FLIGHTS, _SOURCES, _CALLBACKS, _RARE, _SIMULATOR = (_Limited() for _ in range(6))
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
 """Of one place and kind in ten seconds: each comes with its traceback."""
 
 
+def book_lost(*, exchange: str, symbol: str, status: str, reason: str) -> None:
+    """A book was synced and is not any more; it heals by itself."""
+    _LOST_BOOKS.write(logging.WARNING, "%s on %s lost sync and is %s: %s", symbol, exchange, status, reason)
+
+
+def book_recovered(*, exchange: str, symbol: str, after_s: float) -> None:
+    """A book that had lost sync is synced again."""
+    _BOOKS.write(logging.INFO, "%s on %s is synced again after %.1f s", symbol, exchange, after_s)
+
+
+def book_ended(*, exchange: str, symbol: str, reason: str) -> None:
+    """The exchange does not know the symbol, or no longer: the book is closed for good."""
+    _LOST_BOOKS.write(logging.WARNING, "%s on %s is closed for good: %s", symbol, exchange, reason)
+
+
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
-    """A book has another status."""
+    """A book has another status: on its way to its first sync or back to it, or closed by the program."""
     _BOOKS.write(logging.INFO, "%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
 
 
@@ -100,24 +125,38 @@ def client_of_simulator_failed(*, did: str, error: Exception) -> None:
     _SIMULATOR.write(logging.ERROR, "the embedded exchange goes on, but could not serve %s", did, error=error)
 
 
-def connection_open(*, connection: int) -> None:
+def connection_open(*, connection: int, host: str) -> None:
     """A WebSocket is open."""
-    _CONNECTIONS.write(logging.INFO, "connection %d is open", connection)
+    _CONNECTIONS.write(logging.INFO, "connection %d to %s is open", connection, host)
 
 
-def connection_closed(*, connection: int, code: int | None, reason: str) -> None:
-    """A WebSocket ended, or could not be opened."""
-    _CONNECTIONS.write(logging.INFO, "connection %d is closed (code %s): %s", connection, code, reason)
+def connection_closed(*, connection: int, host: str) -> None:
+    """A WebSocket is closed, as this client wanted."""
+    _CONNECTIONS.write(logging.INFO, "connection %d to %s is closed", connection, host)
 
 
-def request_failed(*, request: int, reason: str) -> None:
-    """A snapshot request got no response, or none with status 200."""
-    _REQUESTS.write(logging.INFO, "request %d failed: %s", request, reason)
+def connection_broke(*, connection: int, host: str, code: int | None, reason: str) -> None:
+    """A WebSocket ended that was open and needed; another is opened."""
+    _LOST_CONNECTIONS.write(
+        logging.WARNING, "connection %d to %s broke (code %s): %s", connection, host, code, reason
+    )
+
+
+def connection_failed(*, connection: int, host: str, reason: str) -> None:
+    """A WebSocket could not be opened: no such name, refused, no response in time; it is tried again."""
+    _LOST_CONNECTIONS.write(
+        logging.WARNING, "connection %d to %s could not be opened: %s", connection, host, reason
+    )
+
+
+def request_failed(*, request: int, host: str, reason: str) -> None:
+    """A request got no response, or none with status 200; what is needed of it is asked again."""
+    _REQUESTS.write(logging.WARNING, "request %d to %s failed: %s", request, host, reason)
 
 
 def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:
     """The exchange refuses a snapshot limit that it documents. Called once per exchange and limit."""
-    _REQUESTS.write(
+    _LIMITS.write(
         logging.WARNING,
         "%s refuses snapshots of %d levels for %s, %d are asked instead: %s",
         exchange,

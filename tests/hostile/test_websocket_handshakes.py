@@ -206,7 +206,7 @@ async def test_rubbish_right_behind_the_handshake(frames: bytes, listening: List
 
 def test_a_connection_is_closed_in_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="depthcache"):
-        logs.connection_closed(connection=1, code=None, reason=Closed(None, ESCAPES * 1_000).reason)
+        logs.connection_failed(connection=1, host="x", reason=Closed(None, ESCAPES * 1_000).reason)
     (line,) = caplog.messages
     assert line.isprintable()
     assert len(line) < MOST + 60

@@ -26,7 +26,7 @@ from depthcache.client.waiters import Waiting, too_late
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.markets.uptime import Uptime
-from depthcache.core.notices import AuditDone, RequestRefusal, StatusChanged, TroubleFound
+from depthcache.core.notices import AuditDone, Ending, RequestRefusal, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
@@ -91,6 +91,9 @@ class Client(Generic[B]):
         self._audits: dict[int, asyncio.Future[Audit]] = {}
         self._audit_numbers = count(1)
         self._waiting = Waiting(self.check_loop)
+        self._synced: set[int] = set()
+        self._lost: dict[int, int] = {}
+        """Books that were synced and are not, and since when; both as users were told."""
         self._network: ClientNetwork | None = None
         self._recorder: Recorder | None = None
         self._flights: FlightDumps | None = None
@@ -375,6 +378,8 @@ class Client(Generic[B]):
         market = self._markets[key]
         self._markets = {each: number for each, number in self._markets.items() if each != key}
         self.books = {each: book for each, book in self.books.items() if each != key}
+        self._synced.discard(market)
+        self._lost.pop(market, None)
         if not self._closed:
             self._runner.call_core(lambda core, now_ns: core.remove(market, now_ns))
 
@@ -544,9 +549,23 @@ class Client(Generic[B]):
                 exchange, symbol = named
                 status, reason = notice.status.value, notice.reason
                 self._recorder.note("status", exchange=exchange, symbol=symbol, status=status, reason=reason)
-            logs.book_status(
-                exchange=named[0], symbol=named[1], status=notice.status.value, reason=notice.reason
-            )
+            self._log(notice, *named)
+
+    def _log(self, notice: StatusChanged, exchange: str, symbol: str) -> None:
+        status, reason = notice.status, notice.reason
+        lost_ns = self._lost.get(notice.market)
+        if status is Status.SYNCED and lost_ns is not None:
+            del self._lost[notice.market]
+            after_s = (notice.at_ns - lost_ns) / 1e9
+            logs.book_recovered(exchange=exchange, symbol=symbol, after_s=after_s)
+        elif notice.ending in (Ending.UNKNOWN_SYMBOL, Ending.DELISTED):
+            logs.book_ended(exchange=exchange, symbol=symbol, reason=reason)
+        elif notice.market in self._synced and status not in (Status.SYNCED, Status.CLOSED):
+            self._lost[notice.market] = notice.at_ns
+            logs.book_lost(exchange=exchange, symbol=symbol, status=status.value, reason=reason)
+        else:
+            logs.book_status(exchange=exchange, symbol=symbol, status=status.value, reason=reason)
+        (self._synced.add if status is Status.SYNCED else self._synced.discard)(notice.market)
 
 
 class _AuditFailed(Exception):

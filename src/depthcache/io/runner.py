@@ -13,6 +13,7 @@ client goes on: what the core waits for is answered, with a failure where there 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, assert_never
 
 from depthcache import logs
@@ -28,6 +29,7 @@ from depthcache.core.notices import (
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.engine import Router
 from depthcache.events import CoreEvent, Event, FollowerReady
+from depthcache.foreign_text import host_of
 from depthcache.io.followers import Followers
 from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response
 
@@ -43,6 +45,16 @@ BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone
 
 _OK = 200
 _LOOP_ENDED = "the event loop ended before the client was closed"
+
+
+@dataclass(slots=True)
+class _Connection:
+    """What log lines tell of a connection."""
+
+    host: str
+    is_open: bool = False
+    is_closing: bool = False
+    """This client wanted its end."""
 
 
 class Runner(Callbacks):
@@ -62,6 +74,8 @@ class Runner(Callbacks):
         self._settling = False
         self._pauses = 0
         self._wake_at_ns: int | None = None
+        self._connections: dict[int, _Connection] = {}
+        self._request_hosts: dict[int, str] = {}
         self._reported: set[tuple[str, type[Exception]]] = set()
         self.followers: Followers = Followers()
         self.followers.attach(router, network.now_ns)
@@ -91,12 +105,22 @@ class Runner(Callbacks):
 
     def on_open(self, connection: int) -> None:
         """A connection can be used."""
-        logs.connection_open(connection=connection)
+        known = self._connections.setdefault(connection, _Connection(""))
+        known.is_open = True
+        logs.connection_open(connection=connection, host=known.host)
         self._tell("on_open", lambda: self._core.on_open(connection, self._network.now_ns()))
 
     def on_closed(self, connection: int, closed: Closed) -> None:
         """A connection ended or could not be made."""
-        logs.connection_closed(connection=connection, code=closed.code, reason=closed.reason)
+        known = self._connections.pop(connection, _Connection(""))
+        if known.is_closing:
+            logs.connection_closed(connection=connection, host=known.host)
+        elif known.is_open:
+            logs.connection_broke(
+                connection=connection, host=known.host, code=closed.code, reason=closed.reason
+            )
+        else:
+            logs.connection_failed(connection=connection, host=known.host, reason=closed.reason)
         self._tell(
             "on_closed",
             lambda: self._core.on_closed(
@@ -116,14 +140,15 @@ class Runner(Callbacks):
 
     def on_response(self, request: int, response: Response | Failure) -> None:
         """A request ended."""
+        host = self._request_hosts.pop(request, "")
         if isinstance(response, Failure):
             reason = response.reason
-            logs.request_failed(request=request, reason=reason)
+            logs.request_failed(request=request, host=host, reason=reason)
             self._tell("on_failure", lambda: self._core.on_failure(request, reason, self._network.now_ns()))
             return
         status, headers, body = response.status, response.headers, response.body
         if status != _OK:
-            logs.request_failed(request=request, reason=f"HTTP {status}")
+            logs.request_failed(request=request, host=host, reason=f"HTTP {status}")
         self._tell(
             "on_response",
             lambda: self._core.on_response(request, status, headers, body, self._network.now_ns()),
@@ -208,6 +233,8 @@ class Runner(Callbacks):
             case OpenConnection(connection, url):
                 self._open(connection, url)
             case CloseConnection(connection):
+                if known := self._connections.get(connection):
+                    known.is_closing = True
                 self._network.close(connection)
             case Send(connection, text):
                 self._network.send(connection, text)
@@ -238,18 +265,22 @@ class Runner(Callbacks):
         self._wake_at_ns = at_ns
 
     def _open(self, connection: int, url: str) -> None:
+        self._connections[connection] = _Connection(host_of(url))
         try:
             self._network.open(connection, url)
         except Exception as error:  # noqa: BLE001 - the core waits for a response, whatever it is
             self._report("a command", error)
+            self._connections.pop(connection, None)
             closed = Closed(None, f"{type(error).__name__}: {error}")
             self._core.on_closed(connection, None, closed.reason, self._network.now_ns())
 
     def _fetch(self, request: int, url: str, timeout_s: float) -> None:
+        self._request_hosts[request] = host_of(url)
         try:
             self._network.fetch(request, url, timeout_s=timeout_s)
         except Exception as error:  # noqa: BLE001 - as above
             self._report("a command", error)
+            self._request_hosts.pop(request, None)
             failure = Failure(f"{type(error).__name__}: {error}")
             self._core.on_failure(request, failure.reason, self._network.now_ns())
 

@@ -71,8 +71,8 @@ class ScriptedCore:
     def remove(self, market: int, now_ns: int) -> None:
         self._called("remove", market, now_ns)
 
-    def close(self, now_ns: int) -> None:
-        self._called("close", now_ns)
+    def close(self, now_ns: int, reason: str) -> None:
+        self._called("close", now_ns, reason)
 
     def on_open(self, connection: int, now_ns: int) -> None:
         self._called("on_open", connection, now_ns)

@@ -61,7 +61,7 @@ def test_everything_that_happens_reaches_the_core_with_the_time_of_the_network(s
         ("on_closed", 5, 1001, "going away", 2_000, None, None, None),
         ("on_wake", 2_000),
         ("remove", 1, 2_000),
-        ("close", 2_000),
+        ("close", 2_000, "the client was closed"),
     ]
 
 
@@ -199,17 +199,37 @@ def test_wrong_arguments_are_the_callers_and_reach_the_caller(stage: Stage) -> N
         remove(stage.runner)
 
 
-def test_expected_things_are_no_warnings(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_trouble_is_a_warning_and_what_was_wanted_is_none(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "depthcache")
-    stage.runner.on_open(1)
+    stage.core.commands = [
+        OpenConnection(1, "wss://stream.x:9443/stream?key=secret"),
+        OpenConnection(2, "wss://stream.x/stream"),
+        OpenConnection(3, "wss://stream.x/stream"),
+        Fetch(1, "https://user:secret@api.x/depth?symbol=S", 9.0),
+        Fetch(2, "https://api.x/depth?symbol=S", 9.0),
+        Fetch(3, "https://api.x/depth?symbol=S", 9.0),
+    ]
+    stage.runner.on_wake()
     stage.runner.on_closed(1, Closed(None, "refused"))
+    stage.runner.on_open(2)
+    stage.runner.on_closed(2, Closed(1006, "cut"))
+    stage.runner.on_open(3)
+    stage.core.commands = [CloseConnection(3)]
+    stage.runner.on_wake()
+    stage.runner.on_closed(3, Closed(1000, "closed by this client"))
     stage.runner.on_response(1, Failure("timed out"))
     stage.runner.on_response(2, Response(429, {}, b""))
+    stage.runner.on_response(3, Response(200, {}, b""))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "connection 1 is open"),
-        ("INFO", "connection 1 is closed (code None): refused"),
-        ("INFO", "request 1 failed: timed out"),
-        ("INFO", "request 2 failed: HTTP 429"),
+        ("WARNING", "connection 1 to stream.x:9443 could not be opened: refused"),
+        ("INFO", "connection 2 to stream.x is open"),
+        ("WARNING", "connection 2 to stream.x broke (code 1006): cut"),
+        ("INFO", "connection 3 to stream.x is open"),
+        ("INFO", "connection 3 to stream.x is closed"),
+        ("WARNING", "request 1 to api.x failed: timed out"),
+        ("WARNING", "request 2 to api.x failed: HTTP 429"),
     ]
 
 

@@ -24,21 +24,19 @@ from depthcache import logs
 from depthcache._native import Update
 from depthcache.client.follow import Updates, UpdateStream, make_follower
 from depthcache.errors import InvalidArgument
-from depthcache.io.followers import FollowSpec
+from depthcache.io.followers import CALLBACK_DRAIN_S, FollowSpec
 from depthcache.io.thread import OwnThread
 from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from depthcache.client.client import Client
 
-__all__ = ["CALLBACK_DRAIN_S", "Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_callback"]
+__all__ = ["Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_callback"]
 
 Callback: TypeAlias = Callable[[Update], object]
 
 _AT_ONCE = 64
 """Items of one listener before others get their turn."""
-CALLBACK_DRAIN_S = 5.0
-"""How long the end of a client waits for a callback that is running."""
 
 
 def parse_callback(callback: object) -> Callback:

@@ -19,7 +19,6 @@ from typing import Any, Generic, Protocol, TypeVar, assert_never
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
 from depthcache.arguments import Missing, parse_real
-from depthcache.client.callbacks import CALLBACK_DRAIN_S
 from depthcache.client.config import ASYNC_START, ClientConfig, not_started, parse_timeout, runs_once
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.client.waiters import Waiting, too_late
@@ -32,7 +31,7 @@ from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
 from depthcache.events import DelayHistogram, HeardDiff
 from depthcache.io.budgets import shared_budgets
-from depthcache.io.followers import Followers
+from depthcache.io.followers import CALLBACK_DRAIN_S, Followers
 from depthcache.io.forks import HomeProcess
 from depthcache.io.network.interface import Network, lacks_descriptors
 from depthcache.io.network.user_snapshots import OwnSnapshots, start_on_thread

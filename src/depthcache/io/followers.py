@@ -17,7 +17,10 @@ from depthcache.engine import Follower, Mode, OnStale, Router
 from depthcache.errors import UsageError
 from depthcache.io.forks import HomeProcess
 
-__all__ = ["Followers", "FollowSpec"]
+__all__ = ["CALLBACK_DRAIN_S", "FollowSpec", "Followers"]
+
+CALLBACK_DRAIN_S = 5.0
+"""How long the end of a client waits for a callback that is running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

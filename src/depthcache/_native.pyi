@@ -9,7 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
-from typing import TYPE_CHECKING, Generic, Literal, Never, Self, SupportsIndex, TypeAlias, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Final,
+    Generic,
+    Literal,
+    Never,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    final,
+    overload,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -614,6 +625,9 @@ class Router:
     `feed` says so, `take_events`. Market ids and connection numbers are the caller's small
     integers and are never used twice.
     """
+
+    ARBITRATION_PATIENCE_NS: Final[int]
+    """How long another connection may take to bring the diffs that one lacks, as nothing else comes."""
 
     def __new__(
         cls, *, control_capacity: int = ..., buffer_bytes: int = ..., flight_bytes: int = ...

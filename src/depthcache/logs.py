@@ -178,9 +178,9 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
 
 
-def loop_ended() -> None:
+def loop_ended(*, reason: str) -> None:
     """The event loop of a client ended before the client was closed."""
-    _LOGGER.info("the event loop ended before the client was closed: its books are closed now")
+    _LOGGER.info("the books of a client are closed: %s", reason)
 
 
 def resumed() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from depthcache import BookClosed, BookNotSynced, MalformedSnapshot, SnapshotOutcome, Status
-from tests.engine import Engine, diff, encode, load, payload, snapshot, wrapped
+from tests.engine import NAMES, Engine, diff, encode, load, payload, snapshot, wrapped
 
 STREAM = "btcusdt@depth@100ms"
 
@@ -462,3 +462,9 @@ def test_events_are_values(rig: Rig) -> None:
     assert "first_data" in repr(event)
     with pytest.raises(AttributeError):
         event.market = 5
+
+
+def test_both_engines_give_another_line_the_same_patience() -> None:
+    """The core asks its router for it, and has no figure of its own."""
+    patience = {load(name).Router.ARBITRATION_PATIENCE_NS for name in NAMES}
+    assert patience == {1_500_000_000}

@@ -35,6 +35,10 @@ fn or_raise<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
 
 #[pymethods]
 impl Router {
+    /// How long another line may take to fill a hole.
+    #[classattr]
+    const ARBITRATION_PATIENCE_NS: i64 = depthcache_book::market::arbitration::PATIENCE_NS;
+
     fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
         let instead = "pickle router.reader(market).freeze()";
         Err(crate::errors::not_portable("a router", instead))

@@ -168,7 +168,7 @@ class Runner(Callbacks):
 
     def on_loop_ended(self) -> None:
         """Nothing looks after these books any more: they are closed, and who waits for them is told."""
-        logs.loop_ended()
+        logs.loop_ended(reason=_LOOP_ENDED)
         self._router.close(_LOOP_ENDED, self._network.now_ns())
         self.followers.end()
         self._guarded("the end of the loop", self._on_end)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from depthcache import engine
 from depthcache.errors import MalformedFrame
@@ -33,6 +33,7 @@ from depthcache.events import (
     Traffic,
 )
 from depthcache.model import SnapshotOutcome, Status
+from depthcache.reference.arbitration import PATIENCE_NS
 from depthcache.reference.follow import Follower, FollowSpec
 from depthcache.reference.market import BUFFER_BYTES, Market
 from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
@@ -83,6 +84,8 @@ class _Pending:
 
 class Router(engine.Router):
     """Markets by number, connections by number, streams by name."""
+
+    ARBITRATION_PATIENCE_NS: Final[int] = PATIENCE_NS
 
     def __init__(self, *, control_capacity: int = CONTROL_CAPACITY, buffer_bytes: int = BUFFER_BYTES) -> None:
         self._capacity, self._buffer_bytes = control_capacity, buffer_bytes

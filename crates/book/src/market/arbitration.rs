@@ -10,7 +10,7 @@
 
 /// How long another feed may take to fill a hole, as nothing else comes: streams send once a second at
 /// the slowest.
-const PATIENCE_NS: i64 = 1_500_000_000;
+pub const PATIENCE_NS: i64 = 1_500_000_000;
 
 /// One connection of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! The connections of a market: who is joined, who is ahead, and when a hole is a gap.
 
-use depthcache_book::market::arbitration::Feeds;
+use depthcache_book::market::arbitration::{Feeds, PATIENCE_NS};
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::Reading;
 
 use crate::builders::{MarketHarness, diff, snapshot, spot};
-
-const PATIENCE_NS: i64 = 1_500_000_000;
 
 /// `1 heard 5 joined, 2 heard - apart`.
 fn told(feeds: &[depthcache_book::market::arbitration::Feed]) -> String {

@@ -26,7 +26,8 @@ __all__ = ["StallSink", "LoopWatchdog"]
 
 _BEAT_S = 0.5
 _LOOK_S = 0.25
-_STILL_S = 1.5
+_STILL_S = 3 * _BEAT_S
+"""So long without a beat is no delay any more."""
 _CATCH_UP_S = 0.1
 """What waited in the sockets is read before books count as fresh again."""
 

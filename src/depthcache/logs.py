@@ -203,10 +203,10 @@ def recording_resumed(*, path: str, lost: int) -> None:
     _LOGGER.warning("the recording goes on in %s; %d lines were lost before", path, lost)
 
 
-def not_native(*, url: str, proxy: str) -> None:
+def not_native(*, host: str, proxy: str) -> None:
     """A connection is made by aiohttp, because the native transport does not know such proxies."""
     _RARE.write(
-        logging.INFO, "%s is reached by aiohttp: the native transport cannot use the proxy %s", url, proxy
+        logging.INFO, "%s is reached by aiohttp: the native transport cannot use the proxy %s", host, proxy
     )
 
 

@@ -26,6 +26,7 @@ from depthcache.events import (
     TransportResumed,
     TransportStopped,
 )
+from depthcache.foreign_text import host_of
 from depthcache.io.forks import forked
 from depthcache.io.network.aiohttp import GOODBYE_S, AiohttpNetwork
 from depthcache.io.network.interface import Callbacks, Closed, FrameSink
@@ -112,7 +113,7 @@ class NativeNetwork(AiohttpNetwork):
         except (ConnectionFailed, ValueError):
             return None
         if route.proxy is not None and route.proxy.kind == "https":
-            logs.not_native(url=url, proxy=str(route.proxy))
+            logs.not_native(host=host_of(url), proxy=str(route.proxy))
             return None
         return route
 

@@ -97,7 +97,8 @@ async def test_a_forgotten_client_is_closed_with_a_warning(exchange: list[ByHand
     await book.wait_synced(DEADLINE_S)
     with pytest.warns(ResourceWarning, match=r"1 live books are closed.*aclose\(\)"):
         del books
-    *_, last = [update async for update in book.updates("status")]
+    async with asyncio.timeout(DEADLINE_S):
+        *_, last = [update async for update in book.updates("status")]
     assert last.status is Status.CLOSED
     assert "Books object was garbage collected" in last.reason
     assert exchange[0].closed

@@ -494,8 +494,8 @@ async def test_frozen_books_carry_the_facts_of_their_moment(exchange: list[ByHan
         book = books["BTCUSDT"]
         await book.wait_synced(DEADLINE_S)
         frozen = book.freeze()
-        assert (frozen.updated_at, book.updated_at) == (None, None)
-        assert frozen.confirmed_at == book.confirmed_at is not None
+        assert frozen.updated_ns == book.updated_ns == frozen.confirmed_ns is not None
+        assert frozen.updated_at == book.updated_at is not None
         exchange[0].diff("BTCUSDT", 11, 11, bids=[["1.15", "1"]])
         frozen = book.freeze()
         assert frozen.updated_at == book.updated_at == frozen.confirmed_at is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -87,18 +88,19 @@ async def test_lag_and_the_times_of_the_last_update_and_proof_are_those_of_the_b
     with simulator.serve(seed=4) as server:
         async with depthcache.connect("binance.com", ["BTCUSDT"], settings=server.settings) as books:
             book = books["BTCUSDT"]
-            assert (book.updated_at, book.confirmed_at, book.lag) == (None, None, None)
+            times = (book.updated_ns, book.updated_at, book.confirmed_ns, book.confirmed_at, book.event_time)
+            assert (times, book.lag) == ((None,) * 5, None)
             while book.lag is None:  # noqa: ASYNC110 - the exchange's clock is asked first
                 await asyncio.sleep(0)
-            updated_at, confirmed_at, lag, now = (
+            updated_at, confirmed_ns, lag, now = (
                 book.updated_at,
-                book.confirmed_at,
+                book.confirmed_ns,
                 book.lag,
-                depthcache.now_ns() / 1e9,
+                depthcache.now_ns(),
             )
             assert updated_at is not None
-            assert confirmed_at is not None
-            assert 0 <= now - updated_at < 60
-            assert 0 <= now - confirmed_at < 60
+            assert confirmed_ns is not None
+            assert abs(datetime.now(UTC) - updated_at) < timedelta(seconds=60)
+            assert 0 <= now - confirmed_ns < 60 * SECOND
             assert -1 < lag.seconds < 60
             assert 0 < lag.error < 60

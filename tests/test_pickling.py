@@ -26,6 +26,7 @@ import pytest
 
 import depthcache
 from depthcache import (
+    BookEmpty,
     BookNotSynced,
     DepthCacheError,
     InvalidArgument,
@@ -222,6 +223,9 @@ FACTS_OF_ERRORS: dict[str, Any] = {
     "books": (model.MissingBook("binance.com", "BTCUSDT", Status.STALE, "silent"),),
     "asked": 3,
     "timeout_s": 1.5,
+    "side": "asks",
+    "age_s": 3.2,
+    "max_age_s": 0.5,
     "market": "btcusdt",
     "rejected": RequestRejected(url="u", status=400, code=-1, text="t"),
 }
@@ -509,7 +513,8 @@ def use(value: Any) -> None:
         try:
             list(value.exact.bids), list(value.asks), value.exact.fill("sell", base=1), value.depth_within(50)
             value.to_arrow(exact=True), value.grouped(1), value.complete_to, value.freeze(1), value.spread
-        except BookNotSynced:
+            value.since_at, value.updated_at, value.confirmed_at, value.event_time  # noqa: B018
+        except (BookNotSynced, BookEmpty):
             pass
 
 

@@ -1,11 +1,13 @@
 """Types and documentation of the native part: bytes in, correct books out; and the sockets they come from.
 
 Times called `*_ns` are the caller's monotonic clock in nanoseconds, `now_ns` in live clients (virtual in
-tests); times called `*_us` are the exchange's clock in microseconds since 1970. Every call keeps the
-interpreter lock except snapshots and bulk exports; a book's lock is waited for without it.
+tests); times called `*_at` are the system's clock as datetimes in UTC; `event_time` and times called `*_us`
+(microseconds since 1970) are the exchange's clock. Every call keeps the interpreter lock except snapshots and
+bulk exports; a book's lock is waited for without it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
@@ -40,7 +42,6 @@ from depthcache.events import (
     TappedLines,
     Traffic,
     TransportEvent,
-    UpdateTimes,
     WatchTick,
 )
 from depthcache.model import (
@@ -57,13 +58,11 @@ from depthcache.model import (
     Integers,
     Level,
     Levels,
-    MidPrice,
     MissingBook,
     N_co,
     Outcome,
     SizeToMove,
     SnapshotOutcome,
-    Spread,
     Status,
 )
 
@@ -149,15 +148,22 @@ class BookReader(Generic[N_co]):
     """The reading surface shared by live books, frozen books and `Book`.
 
     Reads of levels raise `BookNotSynced` (or `BookClosed`) unless the status is `synced` or the
-    reader serves stale data. `status`, `reason`, `since_ns`, `complete_to`, `coverage`,
-    `last_update_id` and `repr` never raise.
+    reader serves stale data, and `BookTooOld` where a `max_age` was given. `status`, `reason`, the times,
+    `complete_to`, `coverage`, `last_update_id` and `repr` never raise.
+
+    Three clocks, told apart by names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations and
+    ages; `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`) is
+    the exchange's clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book`
+    without a network, which no clock stamps).
 
     A `BookReader` has floats; `BookReader[Decimal]` is what `exact` returns, and a function that takes
     `BookReader[float | Decimal]` takes both. Subclasses in Python are welcome: `BookReader(router, market)`
     reads a market of a router.
     """
 
-    def __new__(cls, router: Router, market: int, *, serve_stale: bool = False) -> Self: ...
+    def __new__(
+        cls, router: Router, market: int, *, serve_stale: bool = False, max_age_s: float | None = None
+    ) -> Self: ...
     @property
     def exchange(self) -> str:
         """The exchange name, such as `binance.com-futures`."""
@@ -172,7 +178,10 @@ class BookReader(Generic[N_co]):
         """Why the status is what it is; empty when synced and confirmed."""
     @property
     def since_ns(self) -> int:
-        """Since when the status is what it is."""
+        """Since when the status is what it is, on the clock `depthcache.now_ns`."""
+    @property
+    def since_at(self) -> datetime | None:
+        """The same on the system's clock, in UTC."""
     @property
     def unconfirmed(self) -> bool:
         """Synced from a snapshot alone; the next diff decides."""
@@ -181,32 +190,46 @@ class BookReader(Generic[N_co]):
         """`u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one."""
     @property
     def event_time_us(self) -> int | None:
-        """`E` of the last applied diff."""
-    @property
-    def updated_ns(self) -> int | None:
-        """When the last applied frame was received."""
-    @property
-    def updated_at(self) -> float | None:
-        """When the last applied update was received: seconds of the clock `depthcache.now_ns`; None before
-        one."""
-    @property
-    def confirmed_ns(self) -> int | None:
-        """When the book was last proven to be the exchange's: by an update, or by a comparison."""
-    @property
-    def confirmed_at(self) -> float | None:
-        """The last proof that this is the exchange's book: an update, or a comparison with a snapshot.
+        """When the exchange made what the book is, on its clock, in microseconds since 1970.
 
-        Seconds of the clock `depthcache.now_ns`; None before one. A quiet live book is compared every 45 s.
+        `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots tell
+        none, and theirs is the latest time at which they can have been made: when they were received, by the
+        estimate of the exchange's clock, or by the system's clock for the first seconds of a client. None
+        before a snapshot, and where a hand-fed message tells no time.
         """
     @property
-    def _times(self) -> UpdateTimes:
-        """`event_time_us` and `updated_ns` of one update."""
+    def event_time(self) -> datetime | None:
+        """The same as a datetime in UTC."""
+    @property
+    def updated_ns(self) -> int | None:
+        """When the last applied update was received, on the clock `depthcache.now_ns`; before one, when the
+        snapshot was. None before that."""
+    @property
+    def updated_at(self) -> datetime | None:
+        """The same on the system's clock, in UTC. Also None for a `Book` without a network."""
+    @property
+    def confirmed_ns(self) -> int | None:
+        """When the book was last proven to be the exchange's: by an update, or by a comparison.
+
+        On the clock `depthcache.now_ns`; None before a snapshot. A quiet live book is compared every 45 s.
+        """
+    @property
+    def confirmed_at(self) -> datetime | None:
+        """The same on the system's clock, in UTC. Also None for a `Book` without a network."""
+    def _wall_time(self, at_ns: int) -> datetime | None:
+        """A time of the book's clock on the system's clock, in UTC; None where no clock stamps it."""
     @property
     def best(self) -> Best[N_co]:
         """Both best levels of one update id, in one read; None for a side without levels.
 
-        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
+        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, BookTooOld.
         """
+    @property
+    def best_bid(self) -> Level[N_co]:
+        """The highest bid. Raises BookEmpty where there is none, and what `best` raises."""
+    @property
+    def best_ask(self) -> Level[N_co]:
+        """The lowest ask. Raises BookEmpty where there is none, and what `best` raises."""
     @property
     def bids(self) -> Side[N_co]:
         """The buyers' side, highest price first."""
@@ -225,13 +248,24 @@ class BookReader(Generic[N_co]):
 
         Of a subclass made in Python it is the native class below it.
         """
-    def freeze(self, levels: int | None = None, *, on_stale: OnStale | None = None) -> FrozenBook[N_co]:
+    def no_older_than(self, seconds: float) -> BookReader[N_co]:
+        """The same book, whose reads raise BookTooOld while its last update is older than `seconds`.
+
+        `book.no_older_than(0.5).best`. Composes with `exact`; infinity takes any age. Its age counts from the
+        receipt of the last update, or of the snapshot before one. A frozen book is a constant and gets no
+        older, and a `Book` without a network has no clock: both return themselves. Of a subclass made in
+        Python it is the native class below it. Raises InvalidArgument for seconds that are not above 0.
+        """
+    def freeze(
+        self, levels: int | None = None, *, on_stale: OnStale | None = None, max_age: float | None = None
+    ) -> FrozenBook[N_co]:
         """Both sides of one update id, best `levels` a side (all when None), as a constant.
 
         `on_stale`: `serve` takes the last known book where it is not synced, `raise` and `wait` raise
         BookNotSynced (a call that returns at once cannot wait); None does as all reads of this book.
-        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, InvalidArgument
-        for another word or for levels below 0.
+        `max_age`: how old its last update may be now, in seconds, as for `no_older_than`; None does as all
+        reads of this book. Raises BookNotSynced while the book cannot be trusted, BookClosed once it is
+        closed, BookTooOld, InvalidArgument for another word or for levels below 0.
         """
     def to_numpy(
         self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
@@ -289,22 +323,25 @@ class BookReader(Generic[N_co]):
         Raises PackageMissing (an ImportError) without polars.
         """
     @property
-    def mid(self) -> MidPrice[N_co]:
-        """(best bid + best ask) / 2, in the quote asset. Raises BookNotSynced, BookClosed."""
+    def mid(self) -> N_co:
+        """(best bid + best ask) / 2, in the quote asset: a number.
+
+        Whether the best levels are proven: `complete` of a `freeze(1)`. Raises BookEmpty where a side has no
+        level, BookNotSynced, BookClosed, BookTooOld; so do the next three.
+        """
     @property
-    def microprice(self) -> MidPrice[N_co]:
+    def microprice(self) -> N_co:
         """(ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
 
         The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
         calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
-        Raises BookNotSynced, BookClosed.
         """
     @property
-    def spread(self) -> Spread[N_co]:
-        """Best ask - best bid: in the quote asset, and in basis points of the mid.
-
-        Raises BookNotSynced, BookClosed.
-        """
+    def spread(self) -> N_co:
+        """Best ask - best bid, in the quote asset."""
+    @property
+    def spread_bps(self) -> N_co:
+        """The spread in basis points of the mid: 10,000 * spread / mid."""
     def imbalance(self, levels: int | None = None, *, bps: Amount | None = None) -> Imbalance[N_co]:
         """(B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
 
@@ -370,6 +407,8 @@ class FrozenBook(BookReader[N_co]):
     @property
     def exact(self) -> FrozenBook[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends."""
+    def no_older_than(self, seconds: float) -> Self:
+        """This book itself: a constant gets no older. Raises InvalidArgument."""
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
@@ -459,6 +498,8 @@ class Book(BookReader[N_co]):
     @property
     def exact(self) -> Book[Decimal]:
         """The same book with `Decimal` numbers at the width the exchange sends."""
+    def no_older_than(self, seconds: float) -> Self:
+        """This book itself: no clock stamps what you feed it. Raises InvalidArgument."""
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
@@ -492,8 +533,8 @@ class Columns:
     | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
     | proven | bool | whether the level lies inside the complete range |
     | update_id | int64 | the id to which the book had come |
-    | event_time | timestamp[us, UTC] | `E` of the last applied diff; missing before one |
-    | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before one |
+    | event_time | timestamp[us, UTC] | when the exchange made it; missing where nothing tells it |
+    | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before a snapshot |
     | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
 
     Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
@@ -720,9 +761,14 @@ class Router:
     def heard(self, market: int) -> HeardDiff | None:
         """The newest diff that was applied, kept, or is backlog (at or before the held id, and not of ids
         that began anew); None before one."""
+    def last_diff(self, market: int) -> HeardDiff | None:
+        """The last diff that was applied since the snapshot; None before one."""
     def late(self, most_us: int) -> list[LateMarket]:
         """The markets whose newest diff was more than `most_us` late when it came; none of those whose
         `set_clock_offset` was not called."""
+    def set_virtual_time(self, now_ns: int, wall_ns: int) -> None:
+        """It is `now_ns` on a virtual clock, and `wall_ns` nanoseconds since 1970 on the system's: no other
+        clock counts for readers of this router from now on."""
     def delays(self, market: int) -> DelayHistogram:
         """How late updates arrived; nothing is counted before `set_clock_offset`."""
     def start_tap(self, most_bytes: int, offset_ns: int) -> None:

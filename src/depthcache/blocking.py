@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from depthcache._native import FrozenBook, Router, Update
     from depthcache.io.followers import FollowSpec
-    from depthcache.model import Best
+    from depthcache.model import Best, Level
 
 from depthcache.arguments import Missing, OnStale
 from depthcache.client.aio import real_network
@@ -63,6 +63,7 @@ def connect(
     *,
     depth: int = 100,
     on_stale: OnStale = "raise",
+    max_age: float | None = None,
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -73,6 +74,7 @@ def connect(
     *,
     depth: int = 100,
     on_stale: OnStale = "raise",
+    max_age: float | None = None,
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -83,6 +85,7 @@ def connect(
     *,
     depth: int = 100,
     on_stale: OnStale = "raise",
+    max_age: float | None = None,
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -93,6 +96,7 @@ def connect(
         symbols,
         depth=depth,
         on_stale=on_stale,
+        max_age=max_age,
         speed_ms=speed_ms,
         settings=settings,
         snapshots=snapshots,
@@ -158,8 +162,9 @@ class LiveBook(LiveReader):
     """The live book of one market, as `depthcache.LiveBook`, with blocking calls.
 
     Two separate reads are two moments; for values that belong together use `best` or one `freeze`. With
-    `on_stale="wait"` the reads `best`, `freeze` and `read` wait until the book is synced, for 30 s (`read`:
-    `timeout`), then raise SyncTimeout; sides cannot wait and raise BookNotSynced.
+    `on_stale="wait"` the reads `best`, `best_bid`, `best_ask`, `mid`, `microprice`, `spread`, `spread_bps`,
+    `freeze` and `read` wait until the book is synced, for 30 s (`read`: `timeout`), then raise SyncTimeout;
+    sides cannot wait and raise BookNotSynced. No read waits for a younger book (`max_age`).
     """
 
     _thread: LoopThread
@@ -184,38 +189,93 @@ class LiveBook(LiveReader):
         """Both best levels of one update id."""
         try:
             return super().best
-        except BookNotSynced:
-            if not self._waits(None):
-                raise
-        return self.read(1).best
+        except BookNotSynced as error:
+            return self._synced_top(error).best
 
-    def freeze(self, levels: int | None = None, *, on_stale: OnStale | None = None) -> FrozenBook:
+    @property
+    def best_bid(self) -> Level:
+        """The highest bid. Raises BookEmpty where there is none, and what `best` raises."""
+        try:
+            return super().best_bid
+        except BookNotSynced as error:
+            return self._synced_top(error).best_bid
+
+    @property
+    def best_ask(self) -> Level:
+        """The lowest ask. Raises BookEmpty where there is none, and what `best` raises."""
+        try:
+            return super().best_ask
+        except BookNotSynced as error:
+            return self._synced_top(error).best_ask
+
+    @property
+    def mid(self) -> float:
+        """(best bid + best ask) / 2, in the quote asset, as `depthcache.BookReader.mid`."""
+        try:
+            return super().mid
+        except BookNotSynced as error:
+            return self._synced_top(error).mid
+
+    @property
+    def microprice(self) -> float:
+        """The mid weighted by the quantities of the other side, as `depthcache.BookReader.microprice`."""
+        try:
+            return super().microprice
+        except BookNotSynced as error:
+            return self._synced_top(error).microprice
+
+    @property
+    def spread(self) -> float:
+        """Best ask - best bid, in the quote asset."""
+        try:
+            return super().spread
+        except BookNotSynced as error:
+            return self._synced_top(error).spread
+
+    @property
+    def spread_bps(self) -> float:
+        """The spread in basis points of the mid: 10,000 * spread / mid."""
+        try:
+            return super().spread_bps
+        except BookNotSynced as error:
+            return self._synced_top(error).spread_bps
+
+    def _synced_top(self, error: BookNotSynced) -> FrozenBook:
+        """The best levels once the book is synced, where reads wait for that; else raises the error."""
+        if not self._waits(None):
+            raise error
+        return self.read(1)
+
+    def freeze(
+        self, levels: int | None = None, *, on_stale: OnStale | None = None, max_age: float | None = None
+    ) -> FrozenBook:
         """Both sides of one update id, best `levels` a side (all when None), as a constant.
 
         `on_stale`: `raise` BookNotSynced, `serve` the last known book, or `wait` for up to 30 s; None takes
-        that of `connect`. Raises SyncTimeout.
+        that of `connect`. `max_age`: seconds, as for `depthcache.BookReader.freeze`. Raises SyncTimeout.
         """
-        return self.read(levels, on_stale=on_stale)
+        return self.read(levels, on_stale=on_stale, max_age=max_age)
 
     def read(
         self,
         levels: int | None = None,
         *,
         on_stale: OnStale | None = None,
+        max_age: float | None = None,
         timeout: float | None = 30,
     ) -> FrozenBook:
         """As `depthcache.LiveBook.read`; `timeout`: seconds to wait at most, None for no end."""
         waits = self._waits(on_stale)
         parse_timeout(timeout)
         try:
-            return super().freeze(levels, on_stale=on_stale)
+            return super().freeze(levels, on_stale=on_stale, max_age=max_age)
         except BookNotSynced:
             if not waits:
                 raise
-        client = self._client
+        client, book = self._client, self._aged(max_age)
         try:
             return self._thread.call(
-                lambda: client.read_synced(self._number, self, levels, timeout_s=timeout)
+                lambda: client.read_synced(self._number, book, levels, timeout_s=timeout)
             )
         except LoopEnded:
             raise _closed(self.exchange, self.symbol) from None

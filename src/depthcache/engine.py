@@ -73,7 +73,7 @@ class Reader(Protocol):
 
     @property
     def updated_ns(self) -> int | None:
-        """When the last applied update was received; None before one."""
+        """When the last applied update was received, or the snapshot before one; None before that."""
 
     @property
     def confirmed_ns(self) -> int | None:
@@ -234,6 +234,9 @@ class Router(Protocol):
     def heard(self, market: int, /) -> HeardDiff | None:
         """The newest diff that was applied, kept, or is backlog; None before one."""
 
+    def last_diff(self, market: int, /) -> HeardDiff | None:
+        """The last diff that was applied since the snapshot; None before one."""
+
     def late(self, most_us: int, /) -> Sequence[LateMarket]:
         """The markets whose newest diff was more than `most_us` late when it came."""
         ...
@@ -271,6 +274,12 @@ class Router(Protocol):
     def take_events(self) -> Sequence[Event]:
         """What happened since the last call."""
         ...
+
+    # --- time ------------------------------------------------------------------------------------------
+
+    def set_virtual_time(self, now_ns: int, wall_ns: int, /) -> None:
+        """It is that time on a virtual clock, and on the system's, since 1970: no other clock counts for
+        readers from now on."""
 
     # --- watching without an event loop ----------------------------------------------------------------
 

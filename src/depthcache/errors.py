@@ -20,6 +20,8 @@
         ├── BookNotSynced                the book cannot be trusted right now
         │   └── BooksNotSynced           ... some of several that were asked for together
         ├── BookClosed                   the book or its client is closed for good
+        ├── BookTooOld                   its last update is older than `max_age` allows
+        ├── BookEmpty                    a side that was asked for has no level
         └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
 
 Stats are attributes (keyword-only in the constructors); the message is built from them and
@@ -37,8 +39,10 @@ from depthcache.pickling import attributes, bare, deep, is_same, portable
 
 __all__ = [
     "BookClosed",
+    "BookEmpty",
     "BookError",
     "BookNotSynced",
+    "BookTooOld",
     "BooksNotSynced",
     "ConnectionFailed",
     "DepthCacheError",
@@ -454,6 +458,50 @@ class BookClosed(BookError):
     def __init__(self, *, exchange: str, symbol: str, reason: str) -> None:
         self.reason = reason
         super().__init__(f"{symbol} on {exchange} is closed: {reason}", exchange=exchange, symbol=symbol)
+
+
+class BookTooOld(BookError):
+    """The last update of the book was received longer ago than `max_age` allows; the book itself is synced.
+
+    A quiet market has an old book that is right: `status` says whether it can be trusted.
+
+    Attributes:
+        exchange, symbol: the book.
+        age_s: how long ago its last update (or its snapshot, before the first) was received, in seconds.
+        max_age_s: what was allowed, in seconds.
+    """
+
+    age_s: float
+    max_age_s: float
+
+    def __init__(self, *, exchange: str, symbol: str, age_s: float, max_age_s: float) -> None:
+        self.age_s, self.max_age_s = age_s, max_age_s
+        super().__init__(
+            f"{symbol} on {exchange} is {age_s:.3f} s old, max_age is {max_age_s:g} s: no update came since; "
+            "it can be read again after its next update, or with a larger max_age",
+            exchange=exchange,
+            symbol=symbol,
+        )
+
+
+class BookEmpty(BookError):
+    """A side of the book has no level, so there is no best price of it; the book can be read all the same.
+
+    Attributes:
+        exchange, symbol: the book.
+        side: `bids` or `asks`.
+    """
+
+    side: str
+
+    def __init__(self, *, exchange: str, symbol: str, side: str) -> None:
+        self.side = side
+        super().__init__(
+            f"{symbol} on {exchange} has no {side}: `best` has None there, and `{side}` is empty, "
+            "until an update brings a level",
+            exchange=exchange,
+            symbol=symbol,
+        )
 
 
 class SyncTimeout(BookError, TimeoutError):

@@ -40,7 +40,6 @@ __all__ = [
     "TransportEvent",
     "TransportResumed",
     "TransportStopped",
-    "UpdateTimes",
     "WatchTick",
 ]
 
@@ -152,7 +151,7 @@ class Traffic(NamedTuple):
 
 
 class HeardDiff(NamedTuple):
-    """The newest diff of a market, whether or not it was applied.
+    """The newest diff of a market, or the last one that was applied.
 
     Attributes:
         received_ns: when it was received.
@@ -161,18 +160,6 @@ class HeardDiff(NamedTuple):
 
     received_ns: int
     event_time_us: int | None
-
-
-class UpdateTimes(NamedTuple):
-    """Both times of the last applied update.
-
-    Attributes:
-        event_time_us: the exchange's event time; None before one.
-        updated_ns: when it was received; None before one.
-    """
-
-    event_time_us: int | None
-    updated_ns: int | None
 
 
 class LateMarket(NamedTuple):

@@ -43,12 +43,10 @@ __all__ = [
     "Lag",
     "Level",
     "Levels",
-    "MidPrice",
     "MissingBook",
     "Outcome",
     "SizeToMove",
     "SnapshotOutcome",
-    "Spread",
     "Status",
 ]
 
@@ -275,36 +273,6 @@ class Levels(list[Level[N]], Generic[N]):
     def reason(self) -> str:
         """Why there are fewer levels than were asked for, or why not all are proven; empty otherwise."""
         return getattr(self, "_reason", "")
-
-
-class MidPrice(NamedTuple, Generic[N_co]):
-    """A price between the best bid and the best ask.
-
-    Attributes:
-        price: in the quote asset; None where a side is empty.
-        complete: whether both best levels are proven.
-        update_id: the id of the book.
-    """
-
-    price: N_co | None
-    complete: bool
-    update_id: int
-
-
-class Spread(NamedTuple, Generic[N_co]):
-    """How far the best ask is from the best bid.
-
-    Attributes:
-        absolute: in the quote asset; None where a side is empty.
-        bps: in basis points of the mid; None where a side is empty.
-        complete: whether both best levels are proven.
-        update_id: the id of the book.
-    """
-
-    absolute: N_co | None
-    bps: N_co | None
-    complete: bool
-    update_id: int
 
 
 class Imbalance(NamedTuple, Generic[N_co]):

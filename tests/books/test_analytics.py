@@ -12,23 +12,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import depthcache
-from depthcache import BookNotSynced, InvalidArgument, _native
+from depthcache import BookEmpty, BookNotSynced, InvalidArgument, _native
 from tests.captures.directories import Golden, golden, needs_captures
-from tests.engine import Engine, diff, snapshot
+from tests.engine import Engine, diff, load, snapshot
 from tests.support import analytics as slow
 
 Rows = list[tuple[str, str]]
+COIN_M = "binance.com-coin_futures"
 
 
 def close(found: Any, expected: Fraction | None, *, exactly: bool) -> bool:
-    """Sums are the nearest float, or the very number; quotients are as near as two roundings leave them."""
+    """Floats are the nearest one, sums the very number; quotients that are Decimals have 34 digits."""
     if found is None or expected is None:
         return found is None and expected is None
     if isinstance(found, Decimal):
         return abs(Fraction(found) - expected) <= (0 if exactly else abs(expected) / 10**33)
-    if exactly:
-        return bool(found == float(expected))
-    return math.isclose(found, float(expected), rel_tol=1e-15, abs_tol=5e-324)
+    return bool(found == float(expected))
 
 
 class NoMoney:
@@ -54,11 +53,7 @@ def compare(book: Any, truth: slow.Book, size: Fraction, bps: Fraction, levels: 
     contracts = "coin_futures" in book.exchange
     money: dict[str, Any] = {"quote": NoMoney()} if contracts else {}
     update_id, given_bps, given_size = book.last_update_id, as_decimal(bps), as_decimal(size)
-    top = {"complete": slow.top_is_proven(truth), "update_id": update_id}
-    same(book.mid, {"price": slow.mid(truth), **top}, set())
-    same(book.microprice, {"price": slow.microprice(truth), **top}, {"price"})
-    absolute, in_bps = slow.spread(truth)
-    same(book.spread, {"absolute": absolute, "bps": in_bps, **top}, {"bps"})
+    check_top(book, truth)
     ways: list[tuple[dict[str, Any], dict[str, Any]]]
     ways = [({"levels": levels}, {"levels": levels}), ({"bps": given_bps}, {"bps": bps})]
     for arguments, true_arguments in ways:
@@ -74,10 +69,14 @@ def compare(book: Any, truth: slow.Book, size: Fraction, bps: Fraction, levels: 
     for side in ("buy", "sell"):
         rounded = {"average", "slippage_bps"}
         of_base = slow.fill(truth, side, base=size, contracts=contracts) | {"update_id": update_id} | money
-        same(book.fill(side, base=given_size), of_base, rounded)
+        own_fill = book.fill(side, base=given_size)
+        same(own_fill, of_base, rounded)
+        check_average(own_fill, book.best, side)
         if not contracts:
             of_quote = slow.fill(truth, side, quote=size) | {"update_id": update_id}
-            same(book.fill(side, quote=given_size), of_quote, rounded | {"base"})
+            own_fill = book.fill(side, quote=given_size)
+            same(own_fill, of_quote, rounded | {"base"})
+            check_average(own_fill, book.best, side)
         moved = slow.size_to_move(truth, side, bps) | {"update_id": update_id} | money
         same(book.size_to_move(side, given_bps), moved, set())
     found = book.grouped(group, levels)
@@ -95,6 +94,40 @@ def compare(book: Any, truth: slow.Book, size: Fraction, bps: Fraction, levels: 
         fitting = own_side.up_to_value(given_size)
         assert (fitting.complete, fitting.update_id) == (complete, update_id)
         check_levels(fitting, worth)
+
+
+def check_top(book: Any, truth: slow.Book) -> None:
+    """Plain numbers of the best levels, or BookEmpty with the side that has none."""
+    absolute, in_bps = slow.spread(truth)
+    expected = {
+        "mid": (slow.mid(truth), True), "microprice": (slow.microprice(truth), False),
+        "spread": (absolute, True), "spread_bps": (in_bps, False),
+    }  # fmt: skip
+    sides = {"bids": truth.bids.rows, "asks": truth.asks.rows}
+    empty = [side for side, rows in sides.items() if not rows]
+    for name, (value, exactly) in expected.items():
+        if empty:
+            with pytest.raises(BookEmpty) as raised:
+                getattr(book, name)
+            assert raised.value.side == empty[0]
+        else:
+            assert close(getattr(book, name), value, exactly=exactly), name
+    for name, side in (("best_bid", "bids"), ("best_ask", "asks")):
+        if side in empty:
+            with pytest.raises(BookEmpty) as raised:
+                getattr(book, name)
+            assert (raised.value.symbol, raised.value.side) == (book.symbol, side)
+        else:
+            assert getattr(book, name) == getattr(book, side)[0]
+    if not empty:
+        assert book.best_bid.price <= book.microprice <= book.best_ask.price
+
+
+def check_average(fill: Any, best: Any, side: str) -> None:
+    """An average is never outside the prices that were touched."""
+    if fill.average is not None:
+        first = best.ask.price if side == "buy" else best.bid.price
+        assert min(first, fill.worst) <= fill.average <= max(first, fill.worst)
 
 
 def check_levels(found: Any, expected: slow.Rows) -> None:
@@ -119,7 +152,7 @@ def numbers(most: int, decimals: int) -> st.SearchStrategy[Decimal]:
 
 
 @st.composite
-def books(draw: Any) -> Any:
+def books(draw: Any, exchange: str = "binance.com") -> Any:
     """Prices in order, cut in two; the best `shown` levels of each side are proven."""
     most, price_decimals = draw(st.sampled_from([(1, 0), (2, 2), (5, 2), (3, 8), (20, 18)]))
     quantity_most, quantity_decimals = draw(st.sampled_from([(1, 0), (3, 3), (9, 8), (20, 18)]))
@@ -128,7 +161,7 @@ def books(draw: Any) -> Any:
     rows = [(format(price, "f"), format(draw(quantity), "f")) for price in prices]
     cut, shown = draw(st.integers(0, len(rows))), draw(st.integers(1, 15))
     bids, asks = rows[:cut][::-1], rows[cut:]
-    book = _native.Book("binance.com", "BTCUSDT", "contiguous")
+    book = _native.Book(exchange, "BTCUSDT", "contiguous")
     book.load_snapshot(snapshot(10, bids[:shown], asks[:shown]), limit=shown if draw(st.booleans()) else None)
     book.apply(diff(11, 12, bids[shown:], asks[shown:]))
     return book
@@ -159,6 +192,63 @@ def test_what_moves_the_price_is_what_a_fill_takes(book: Any, bps: Decimal, side
     if moved.base and moved.base < 10**20:
         filled = book.exact.fill(side, base=moved.base)
         assert (filled.levels, filled.quote, filled.unfilled) == (moved.levels, moved.quote, 0)
+
+
+@pytest.mark.slow
+@given(
+    book=books("binance.com-coin_futures"), size=sizes, bps=distances, levels=st.integers(1, 16),
+    group=groups, exact=st.booleans(),
+)  # fmt: skip
+def test_every_analytic_of_contracts_is_what_fractions_give(
+    book: Any, size: Decimal, bps: Decimal, levels: int, group: Decimal, exact: bool
+) -> None:
+    compare(book.exact if exact else book, slow.Book.of(book), Fraction(size), Fraction(bps), levels, group)
+
+
+@given(
+    price=numbers(6, 2),
+    held=numbers(3, 5),
+    size=numbers(3, 5),
+    exchange=st.sampled_from(["binance.com", COIN_M]),
+)
+@example(price=Decimal("61837.63"), held=Decimal(3), size=Decimal("0.00007"), exchange="binance.com")
+def test_the_average_of_one_level_is_its_price(
+    price: Decimal, held: Decimal, size: Decimal, exchange: str
+) -> None:
+    """To the last bit: an average of floats was one bit beside it in one of twenty."""
+    made = _native.Book(exchange, "BTCUSDT", "contiguous")
+    made.load_snapshot(snapshot(10, [], [(format(price, "f"), format(held, "f"))]))
+    assert made.fill("buy", base=size).average == float(price)
+    assert made.exact.fill("buy", base=size).average == price
+
+
+@given(prices=st.lists(numbers(20, 18), min_size=2, max_size=5, unique=True), held=numbers(20, 18))
+def test_an_average_of_more_digits_than_decimals_keep_stays_between_the_prices(
+    prices: list[Decimal], held: Decimal
+) -> None:
+    rows = [(format(price, "f"), format(held, "f")) for price in sorted(prices)]
+    for exchange in ("binance.com", COIN_M):
+        made = _native.Book(exchange, "BTCUSDT", "contiguous").exact
+        made.load_snapshot(snapshot(10, [], rows))
+        for count in (1, len(rows)):
+            size = min(Decimal("9" * 19), held * count)
+            check_average(made.fill("buy", base=size), made.best, "buy")
+
+
+@given(bid=numbers(5, 3), more=numbers(4, 3), quantities=st.tuples(numbers(3, 5), numbers(3, 5)))
+def test_both_engines_give_the_same_numbers_of_the_best_levels(
+    bid: Decimal, more: Decimal, quantities: tuple[Decimal, Decimal]
+) -> None:
+    body = snapshot(10, [(str(bid), str(quantities[0]))], [(str(bid + more), str(quantities[1]))])
+    told = []
+    for name in ("native", "reference"):
+        made = load(name).book()
+        made.load_snapshot(body, limit=1)
+        check_top(made, slow.Book.of(made))
+        check_top(made.exact, slow.Book.of(made))
+        names = ("mid", "microprice", "spread", "spread_bps", "best_bid", "best_ask")
+        told.append([getattr(each, name) for each in (made, made.exact) for name in names])
+    assert told[0] == told[1]
 
 
 # --- recorded books -------------------------------------------------------------------------
@@ -213,9 +303,10 @@ def reader(request: Any) -> Any:
 
 
 def test_numbers_by_hand(reader: Any) -> None:
-    assert reader.mid == (100.0, True, 10)
-    assert reader.spread == (2.0, 200.0, True, 10)
-    assert reader.microprice.price == (101 * 2 + 99 * 1) / 3
+    assert (reader.mid, reader.spread, reader.spread_bps) == (100.0, 2.0, 200.0)
+    assert reader.mid * 1.001 == 100.1
+    assert reader.microprice == (101 * 2 + 99 * 1) / 3
+    assert (reader.best_bid, reader.best_ask) == ((99.0, 2.0), (101.0, 1.0))
     assert reader.imbalance() == (1 / 3, 2.0, 1.0, True, 10)
     assert reader.imbalance(2) == ((3 - 4) / 7, 3.0, 4.0, True, 10)
     assert reader.imbalance(bps=100).ratio == 1 / 3
@@ -239,22 +330,24 @@ def test_numbers_by_hand(reader: Any) -> None:
 
 def test_exact_books_give_decimals(reader: Any) -> None:
     exact = reader.exact
-    assert str(exact.mid.price) == "100.00"
-    assert exact.spread.absolute == Decimal(2)
+    assert str(exact.mid) == "100.00"
+    assert (exact.spread, exact.spread_bps) == (Decimal(2), Decimal(200))
+    assert str(exact.best_ask) == "Level(price=Decimal('101'), quantity=Decimal('1'))"
     assert exact.fill("buy", base=Decimal("1.1")).quote == Decimal("111.2")
-    assert str(exact.microprice.price) == "100.3333333333333333333333333333333"
+    assert str(exact.microprice) == "100.3333333333333333333333333333333"
     assert exact.grouped("0.4").bids[0] == (Decimal("98.8"), Decimal(2))
     with localcontext() as context:
         context.prec = 3
-        assert str(exact.microprice.price) == "100.3333333333333333333333333333333"
+        assert str(exact.microprice) == "100.3333333333333333333333333333333"
 
 
-def test_an_empty_side_gives_none_and_says_whether_that_is_proven() -> None:
+def test_an_empty_side_gives_none_or_says_so_and_whether_that_is_proven() -> None:
     for limit, proven in ((1000, True), (None, False)):
         made = book(asks=[], limit=limit)
-        assert made.mid == (None, proven, 10)
-        assert made.spread == (None, None, proven, 10)
-        assert made.microprice.price is None
+        for name in ("mid", "spread", "spread_bps", "microprice", "best_ask"):
+            with pytest.raises(BookEmpty, match="BTCUSDT on binance.com has no asks"):
+                getattr(made, name)
+        assert made.best_bid == (99.0, 2.0)
         assert made.imbalance(1) == (1.0, 2.0, 0.0, proven, 10)
         assert made.imbalance(bps=5).ratio is None
         assert made.depth_within(5).mid is None
@@ -293,9 +386,8 @@ def test_what_runs_past_the_complete_range_says_so() -> None:
     assert not made.bids.up_to_value(700).complete
     beyond = book(limit=3)
     beyond.apply(diff(11, 11, [("99", "0"), ("98.5", "0"), ("97", "0"), ("90", "1")]))
-    assert beyond.mid == (95.5, False, 11)
+    assert (beyond.mid, beyond.freeze(1).complete) == (95.5, False)
     assert not beyond.depth_within(600).asks.complete  # 101.23 lies inside the range, the mid does not
-    assert not beyond.spread.complete
 
 
 def test_a_level_at_the_very_distance_is_near_and_is_where_the_price_stops() -> None:
@@ -389,7 +481,8 @@ def test_a_float_means_its_shortest_text() -> None:
 def test_books_that_cannot_be_read_say_why() -> None:
     made = depthcache.Book("binance.com", "BTCUSDT")
     for read in (
-        lambda: made.mid, lambda: made.spread, lambda: made.microprice, lambda: made.imbalance(),
+        lambda: made.mid, lambda: made.spread, lambda: made.spread_bps, lambda: made.microprice,
+        lambda: made.best_bid, lambda: made.best_ask, lambda: made.imbalance(),
         lambda: made.depth_within(1), lambda: made.fill("buy", base=1), lambda: made.size_to_move("buy", 1),
         lambda: made.grouped(1), lambda: made.bids.up_to_value(1),
     ):  # fmt: skip
@@ -404,8 +497,6 @@ def test_books_that_cannot_be_read_say_why() -> None:
 @example(held=3, asked=5, limit=3)
 @example(held=3, asked=5, limit=8)
 def test_asking_n_levels_gives_n_levels_or_a_reason(held: int, asked: int, limit: int | None) -> None:
-    from tests.engine import load
-
     for name in ("native", "reference"):
         check_n_levels(load(name), held, asked, limit)
 

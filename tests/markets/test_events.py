@@ -22,7 +22,6 @@ from depthcache.events import (
     StrayFrame,
     StreamFrame,
     Traffic,
-    UpdateTimes,
 )
 from depthcache.model import Status
 from tests.engine import Engine, encode, payload, snapshot, wrapped
@@ -142,9 +141,9 @@ def test_what_the_router_is_asked_has_names(rig: Rig) -> None:
     assert router.late(1) == [LateMarket(market=1, late_us=3_000_000, received_ns=at_ns)]
     assert [type(late) for late in router.late(1)] == [LateMarket]
     assert router.shallow() == [ShallowMarket(market=1, covered_levels=1, asked_levels=0)]
-    assert rig.book._times == UpdateTimes(event_time_us=1_000, updated_ns=at_ns)
-    told = (router.traffic(7), router.feeds(1)[0], router.heard(1), router.shallow()[0], rig.book._times)
-    assert [type(each) for each in told] == [Traffic, FeedInfo, HeardDiff, ShallowMarket, UpdateTimes]
+    assert router.last_diff(1) == HeardDiff(received_ns=at_ns, event_time_us=1_000)
+    told = (router.traffic(7), router.feeds(1)[0], router.last_diff(1), router.shallow()[0])
+    assert [type(each) for each in told] == [Traffic, FeedInfo, HeardDiff, ShallowMarket]
 
 
 def test_only_the_native_router_counts_taps_and_times_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -488,12 +489,12 @@ def test_an_item_is_a_frozen_book_with_the_facts_of_its_moment(rig: Followed) ->
     at_ns, item = rig.now_ns, rig.take_one(follower)
     rig.move([("99.5", "1")])
     assert item.best.bid == (99.0, 1.0)
-    assert (item.updated_ns, item.updated_at, item.confirmed_at) == (at_ns, at_ns / 1e9, at_ns / 1e9)
-    assert item.event_time_us == 1_700_000_000_000_000
+    assert (item.updated_ns, item.confirmed_ns, item.event_time_us) == (at_ns, at_ns, 1_700_000_000_000_000)
+    assert item.updated_at == item.confirmed_at == datetime(2026, 9, 21, 14, 13, 20, at_ns // 1_000, UTC)
     assert (len(item.bids), item.complete_to.bids, item.complete) == (1, 99.0, True)
     assert item.counters["applied"] == 2
     frozen = rig.book.freeze(5)
-    assert (frozen.updated_at, frozen.confirmed_at) == (rig.now_ns / 1e9, rig.now_ns / 1e9)
+    assert (frozen.updated_ns, frozen.confirmed_ns) == (rig.now_ns, rig.now_ns)
 
 
 def test_a_fresh_item_of_every_update_holds_all_levels(rig: Followed) -> None:

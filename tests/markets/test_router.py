@@ -10,6 +10,8 @@ from depthcache import BookClosed, BookNotSynced, MalformedSnapshot, SnapshotOut
 from tests.engine import NAMES, Engine, diff, encode, load, payload, snapshot, wrapped
 
 STREAM = "btcusdt@depth@100ms"
+WALL_NS = 1_790_000_000 * 10**9
+"""The system's clock at time 0: 2026-09-21 14:13:20 UTC."""
 
 
 class Rig:
@@ -18,6 +20,7 @@ class Rig:
     def __init__(self, engine: Engine, continuity: str = "contiguous", **options: Any) -> None:
         self.engine = engine
         self.router = engine.Router(**options)
+        self.router.set_virtual_time(0, WALL_NS)
         self.router.add_market(1, "binance.com", "BTCUSDT", continuity)
         self.router.open_connection(7)
         self.router.route(7, STREAM, 1)

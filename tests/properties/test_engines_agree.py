@@ -96,6 +96,8 @@ class Machine(RuleBasedStateMachine):
     def begin(self, continuity: str, buffer: int) -> None:
         self.continuity = continuity
         self.routers = [engine.Router(buffer_bytes=buffer) for engine in self.engines]
+        for router in self.routers:
+            router.set_virtual_time(0, 1_790_000_000 * 10**9)
         self.books = [
             engine.book(continuity, symbol=None, exchange="binance.com", buffer_bytes=buffer)
             for engine in self.engines

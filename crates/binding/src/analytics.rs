@@ -5,7 +5,7 @@
 pub mod contracts;
 
 use depthcache_book::analytics::{
-    self, Amount, Depth, Exact, GroupedSide, Imbalance, MidPrice, Taker, Value,
+    self, Amount, Depth, EmptySide, Exact, GroupedSide, Imbalance, OfBest, Taker, Value,
 };
 use depthcache_book::query::{Number, Reading, Side};
 use pyo3::prelude::*;
@@ -53,11 +53,23 @@ impl<'py> Writer<'py> {
                 let (numerator, denominator) = (self.exact(numerator)?, self.exact(denominator)?);
                 classes(self.py)?.quotient(self.py, numerator, denominator)
             }
-            Value::Ratio(numerator, denominator) => {
-                let quotient = numerator.to_f64() / denominator.to_f64();
-                Ok(PyFloat::new(self.py, quotient).into_any())
+            Value::Ratio(..) => Ok(PyFloat::new(self.py, value.to_f64()).into_any()),
+        }
+    }
+
+    /// A mean of numbers from `low` to `high`: rounded, it does not leave them. The nearest float never does;
+    /// a Decimal of 34 digits could, where prices have more.
+    fn between(self, value: &Value, [low, high]: &[Exact; 2]) -> ObjectResult<'py> {
+        let found = self.value(value)?;
+        if self.exact {
+            for (edge, is_beyond) in [(low, "__lt__"), (high, "__gt__")] {
+                let edge = self.exact(edge)?;
+                if found.call_method1(is_beyond, (&edge,))?.is_truthy()? {
+                    return Ok(edge);
+                }
             }
         }
+        Ok(found)
     }
 
     fn maybe(self, value: &Option<Value>) -> ObjectResult<'py> {
@@ -86,15 +98,6 @@ impl<'py> Writer<'py> {
             .import("depthcache.model")?
             .getattr(class)?
             .call1(PyTuple::new(self.py, fields)?)
-    }
-
-    fn mid_price(self, found: &MidPrice) -> ObjectResult<'py> {
-        let fields = [
-            self.maybe(&found.price)?,
-            self.flag(found.complete),
-            self.whole(found.update_id)?,
-        ];
-        self.tuple("MidPrice", fields)
     }
 
     /// An amount of the quote asset; not a number where a book counts contracts.
@@ -126,26 +129,37 @@ fn read<T: Send>(
     request: &ReadRequest,
     compute: impl Fn(&dyn Reading) -> T + Send + Sync,
 ) -> PyResult<T> {
-    request.source.read(to.py, request.serve_stale, compute)
+    request.source.read(to.py, request.policy, compute)
+}
+
+/// What the best levels give, or `BookEmpty`.
+pub fn of_best<T: Send>(
+    py: Python<'_>,
+    request: &ReadRequest,
+    compute: impl Fn(&dyn Reading) -> OfBest<T> + Send + Sync,
+) -> PyResult<T> {
+    let found = request.source.read(py, request.policy, compute)?;
+    found.map_err(|EmptySide(side)| {
+        let (exchange, symbol) = request.source.names(py);
+        errors::empty(py, &exchange, &symbol, side)
+    })
 }
 
 pub fn mid<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    to.mid_price(&read(to, request, analytics::mid)?)
+    to.value(&of_best(to.py, request, analytics::mid)?)
 }
 
 pub fn microprice<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    to.mid_price(&read(to, request, analytics::microprice)?)
+    let (value, edges) = of_best(to.py, request, analytics::microprice)?;
+    to.between(&value, &edges)
 }
 
 pub fn spread<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    let found = read(to, request, analytics::spread)?;
-    let fields = [
-        to.maybe(&found.absolute)?,
-        to.maybe(&found.bps)?,
-        to.flag(found.complete),
-        to.whole(found.update_id)?,
-    ];
-    to.tuple("Spread", fields)
+    to.value(&of_best(to.py, request, analytics::spread)?)
+}
+
+pub fn spread_bps<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
+    to.value(&of_best(to.py, request, analytics::spread_bps)?)
 }
 
 pub fn imbalance<'py>(
@@ -222,24 +236,34 @@ pub fn fill<'py>(
         }
     };
     let in_contracts = contracts::are_contracts(to.py, &request.source);
-    let (found, touched, mid) = read(to, request, |book| {
+    let (mut found, touched, mid) = read(to, request, |book| {
         let found = analytics::fill(book, taker, amount);
         let most = if in_contracts { found.levels } else { 0 };
         let touched: Vec<_> = book.walk(taker.side()).take(most).collect();
-        (found, touched, analytics::mid(book).price)
+        (found, touched, analytics::exact_mid(book))
     })?;
-    let base = to.value(&found.base)?;
-    let [average, slippage_bps] = if in_contracts {
-        let sign = if taker == Taker::Buy { 1 } else { -1 };
-        contracts::average(to, &touched, &found.base, mid.as_ref(), sign)?
-    } else {
-        [to.maybe(&found.average)?, to.maybe(&found.slippage_bps)?]
+    if let (true, Value::Exact(base)) = (in_contracts, &found.base) {
+        (found.average, found.slippage_bps) =
+            match analytics::average_of_contracts(&touched, base, mid.as_ref(), taker) {
+                Some((average, slippage_bps)) => (Some(average), slippage_bps),
+                None => (None, None),
+            };
+    }
+    let average = match (&found.average, found.first, &found.worst) {
+        (Some(average), Some(first), Some(Value::Exact(worst))) => {
+            let edges = match taker {
+                Taker::Buy => [first, worst.clone()],
+                Taker::Sell => [worst.clone(), first],
+            };
+            to.between(average, &edges)?
+        }
+        (average, ..) => to.maybe(average)?,
     };
     let fields = [
         average,
         to.maybe(&found.worst)?,
-        slippage_bps,
-        base,
+        to.maybe(&found.slippage_bps)?,
+        to.value(&found.base)?,
         to.money(request, || to.value(&found.quote))?,
         to.value(&found.unfilled)?,
         to.whole(found.levels as i64)?,

@@ -136,3 +136,16 @@ fn limit(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Number
         Some(ParsedNumber::Negative) | None => Err(errors::invalid(name, value, PRICE)),
     }
 }
+
+/// The oldest book that a reader takes, in nanoseconds, of seconds above 0; None for infinity.
+pub fn max_age(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    let seconds = match value.is_instance_of::<PyBool>() {
+        true => None,
+        false => value.extract::<f64>().ok().filter(|seconds| *seconds > 0.0),
+    };
+    match seconds {
+        Some(f64::INFINITY) => Ok(None),
+        Some(seconds) => Ok(Some((seconds * 1e9) as i64)),
+        None => Err(errors::invalid(name, value, "seconds above 0")),
+    }
+}

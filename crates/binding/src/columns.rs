@@ -12,7 +12,7 @@ use depthcache_book::query::columns::{
     select_book,
 };
 use depthcache_book::query::{LevelRun, Side as Which};
-use depthcache_book::status::{NotReadable, Status};
+use depthcache_book::status::{NotReadable, Refusal, Status};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 
@@ -31,9 +31,10 @@ pub struct Columns {
 }
 
 impl ReadRequest {
-    fn select(&self, selection: &Selection) -> Result<SelectedBook, NotReadable> {
+    fn select(&self, selection: &Selection) -> Result<SelectedBook, Refusal> {
         self.source.look_alone(|book| {
-            book.readable(self.serve_stale)
+            self.source
+                .check(book, self.policy)
                 .map(|()| select_book(book, selection))
         })
     }
@@ -108,7 +109,9 @@ pub fn side(
     selection: &Selection,
 ) -> PyResult<LevelRun> {
     let copied = request.source.look_long(py, |book| {
-        book.readable(request.serve_stale)
+        request
+            .source
+            .check(book, request.policy)
             .map(|()| selection.of(book, which).run)
     });
     request.source.or_raise(py, copied)
@@ -206,24 +209,25 @@ impl Columns {
                 .map(|book| book.select(&selection))
                 .collect()
         });
-        let (mut whole, mut missing, mut worst) = (Vec::new(), Vec::new(), None);
+        let (mut whole, mut missing, mut worst) = (
+            Vec::new(),
+            Vec::new(),
+            None::<(u8, String, String, Refusal)>,
+        );
         for (book, selected) in requests.iter().zip(selected) {
             match selected {
                 Ok(selected) => whole.push(selected),
                 Err(why) => {
                     let (exchange, symbol) = book.source.names(py);
                     missing.push(classes(py)?.missing_book(py, &exchange, &symbol, &why)?);
-                    let may_heal = why.status != Status::Closed;
-                    if worst.is_none()
-                        || (may_heal
-                            && !matches!(&worst, Some((_, _, NotReadable { status, .. })) if *status != Status::Closed))
-                    {
-                        worst = Some((exchange, symbol, why));
+                    let rank = rank(&why);
+                    if worst.as_ref().is_none_or(|(held, ..)| rank > *held) {
+                        worst = Some((rank, exchange, symbol, why));
                     }
                 }
             }
         }
-        if let (false, Some((exchange, symbol, why))) = (skips, &worst) {
+        if let (false, Some((_, exchange, symbol, why))) = (skips, &worst) {
             let first = (exchange.as_str(), symbol.as_str(), why);
             return Err(errors::not_all_readable(
                 py,
@@ -354,6 +358,19 @@ impl Columns {
             self.table.len(),
             names.join(", ")
         ))
+    }
+}
+
+/// Which of several refusals is told: the first that waiting heals, before those of books that are only too
+/// old, before those of books that are closed.
+fn rank(why: &Refusal) -> u8 {
+    match why {
+        Refusal::NotReadable(NotReadable {
+            status: Status::Closed,
+            ..
+        }) => 0,
+        Refusal::TooOld(_) => 1,
+        Refusal::NotReadable(_) => 2,
     }
 }
 

@@ -1,8 +1,9 @@
 //! The errors of `depthcache.errors`, built with their facts; the texts are made there.
 
 use depthcache_book::codec::json::Malformed;
+use depthcache_book::query::Side;
 use depthcache_book::router::RouterError;
-use depthcache_book::status::{NotReadable, Status};
+use depthcache_book::status::{NotReadable, Refusal, Status, TooOld};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -21,6 +22,43 @@ fn error(py: Python<'_>, class: &str, facts: PyResult<Bound<'_, PyDict>>) -> PyE
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,
     }
+}
+
+/// Why a read was refused: `BookNotSynced`, `BookClosed` or `BookTooOld`.
+pub fn refused(py: Python<'_>, exchange: &str, symbol: &str, why: &Refusal) -> PyErr {
+    match why {
+        Refusal::NotReadable(why) => not_readable(py, exchange, symbol, why),
+        Refusal::TooOld(why) => too_old(py, exchange, symbol, *why),
+    }
+}
+
+/// `BookTooOld`.
+fn too_old(py: Python<'_>, exchange: &str, symbol: &str, why: TooOld) -> PyErr {
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("exchange", exchange)?;
+        facts.set_item("symbol", symbol)?;
+        facts.set_item("age_s", why.age_ns as f64 / 1e9)?;
+        facts.set_item("max_age_s", why.max_age_ns as f64 / 1e9)?;
+        Ok(facts)
+    };
+    error(py, "BookTooOld", facts())
+}
+
+/// `BookEmpty`.
+pub fn empty(py: Python<'_>, exchange: &str, symbol: &str, side: Side) -> PyErr {
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("exchange", exchange)?;
+        facts.set_item("symbol", symbol)?;
+        let side = match side {
+            Side::Bids => "bids",
+            Side::Asks => "asks",
+        };
+        facts.set_item("side", side)?;
+        Ok(facts)
+    };
+    error(py, "BookEmpty", facts())
 }
 
 /// `BookNotSynced`, or `BookClosed` when the book will not come back.
@@ -96,17 +134,18 @@ pub fn not_portable(what: &str, instead: &str) -> PyErr {
     ))
 }
 
-/// `BooksNotSynced`, or `BookClosed` where none of them will come back.
+/// `BooksNotSynced`; `BookTooOld` where they are only too old, `BookClosed` where none of them will come back.
 pub fn not_all_readable(
     py: Python<'_>,
     missing: &[Bound<'_, PyAny>],
     asked: usize,
-    first: (&str, &str, &NotReadable),
+    first: (&str, &str, &Refusal),
 ) -> PyErr {
     let (exchange, symbol, why) = first;
-    if why.status == Status::Closed {
-        return not_readable(py, exchange, symbol, why);
-    }
+    let why = match why {
+        Refusal::NotReadable(why) if why.status != Status::Closed => why,
+        other => return refused(py, exchange, symbol, other),
+    };
     let facts = || {
         let facts = PyDict::new(py);
         facts.set_item("books", PyTuple::new(py, missing)?)?;

@@ -63,7 +63,6 @@ classes! {
     traffic: "Traffic",
     transport_resumed: "TransportResumed",
     transport_stopped: "TransportStopped",
-    update_times: "UpdateTimes",
     watch_tick: "WatchTick",
 }
 
@@ -230,15 +229,6 @@ impl Classes {
         (received_ns, event_time_us): (i64, Option<i64>),
     ) -> PyResult<Bound<'py, PyAny>> {
         tuple!(py, self.heard_diff, received_ns, event_time_us)
-    }
-
-    /// An `UpdateTimes`.
-    pub fn update_times<'py>(
-        &'py self,
-        py: Python<'py>,
-        (event_time_us, updated_ns): (Option<i64>, Option<i64>),
-    ) -> PyResult<Bound<'py, PyAny>> {
-        tuple!(py, self.update_times, event_time_us, updated_ns)
     }
 
     /// A `LateMarket`.

@@ -59,6 +59,13 @@ impl OwnerProcess {
     fn tick(&self) {
         let moment = Moment::now();
         self.books.tick(moment.now_ns, moment.awake_ns);
+        read_wall(&self.books);
+    }
+
+    /// Now, on the clock that stamps the book.
+    #[inline]
+    pub fn now_ns(&self) -> i64 {
+        self.books.timebase().now_ns(clock::now_ns)
     }
 
     /// What there is to read of the book elsewhere.
@@ -73,6 +80,11 @@ impl OwnerProcess {
         market.set_condition(Some(Condition::Closed), FORKED, 0);
         market
     }
+}
+
+/// Tell books what the system's clock shows.
+pub fn read_wall(books: &Books) {
+    books.timebase().on_wall(clock::now_ns(), clock::wall_ns());
 }
 
 /// To be called in the child after every fork.

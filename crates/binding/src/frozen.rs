@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use depthcache_book::frozen::Frozen;
+use depthcache_book::query::ReadPolicy;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
@@ -27,7 +28,10 @@ impl FrozenBook {
     pub fn parts(frozen: Arc<Frozen>, exact: bool) -> PyClassInitializer<Self> {
         let reader = BookReader {
             source: Source::Frozen(frozen.clone()),
-            serve_stale: true,
+            policy: ReadPolicy {
+                serve_stale: true,
+                max_age_ns: None,
+            },
             exact,
         };
         PyClassInitializer::from(reader).add_subclass(Self { frozen })

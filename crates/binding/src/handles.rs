@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use depthcache_book::market::MarketCell;
+use depthcache_book::query::ReadPolicy;
 use depthcache_book::router::Router as Inner;
 use pyo3::prelude::*;
 
@@ -33,7 +34,7 @@ impl Router {
 #[pyclass(frozen, subclass, module = "depthcache._native")]
 pub struct BookReader {
     pub(crate) source: Source,
-    pub(crate) serve_stale: bool,
+    pub(crate) policy: ReadPolicy,
     pub(crate) exact: bool,
 }
 
@@ -42,7 +43,10 @@ impl BookReader {
     pub fn offline(cell: Arc<MarketCell>, exact: bool, serve_stale: bool) -> Self {
         Self {
             source: Source::Offline(cell),
-            serve_stale,
+            policy: ReadPolicy {
+                serve_stale,
+                max_age_ns: None,
+            },
             exact,
         }
     }
@@ -51,7 +55,7 @@ impl BookReader {
     pub fn request(&self) -> ReadRequest {
         ReadRequest {
             source: self.source.clone(),
-            serve_stale: self.serve_stale,
+            policy: self.policy,
         }
     }
 

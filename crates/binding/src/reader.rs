@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use depthcache_book::analytics::best_of;
 use depthcache_book::follow::OnStale;
-use depthcache_book::query::{Reading, Side as Which};
+use depthcache_book::query::{ReadPolicy, Reading, Side as Which};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
@@ -11,7 +12,6 @@ use crate::analytics::{self, Writer};
 use crate::arguments;
 use crate::columns::{self, Columns};
 use crate::errors;
-use crate::events;
 use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
@@ -31,16 +31,37 @@ impl BookReader {
     fn side(&self, which: Which) -> Side {
         Side {
             source: self.source.clone(),
-            serve_stale: self.serve_stale,
+            policy: self.policy,
             exact: self.exact,
             which,
+        }
+    }
+
+    fn best_of<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
+        let request = self.request();
+        let level = analytics::of_best(py, &request, move |book| best_of(book, which))?;
+        classes(py)?.level(py, level, self.exact)
+    }
+
+    /// A time of the book on the system's clock.
+    fn at<'py>(
+        &self,
+        py: Python<'py>,
+        time_ns: impl Fn(&dyn Reading) -> Option<i64> + Send + Sync,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let wall_ns = self.source.look(py, |book| {
+            Some(time_ns(book)?.saturating_add(book.wall_offset_ns()?))
+        });
+        match wall_ns {
+            Some(ns) => classes(py)?.datetime(py, ns.div_euclid(1_000)),
+            None => Ok(None),
         }
     }
 
     fn made_exact(&self) -> Self {
         Self {
             source: self.source.clone(),
-            serve_stale: self.serve_stale,
+            policy: self.policy,
             exact: true,
         }
     }
@@ -49,14 +70,27 @@ impl BookReader {
 #[pymethods]
 impl BookReader {
     #[new]
-    #[pyo3(signature = (router, market, *, serve_stale = false))]
-    pub fn new(py: Python<'_>, router: &Router, market: u64, serve_stale: bool) -> PyResult<Self> {
+    #[pyo3(signature = (router, market, *, serve_stale = false, max_age_s = None))]
+    pub fn new(
+        py: Python<'_>,
+        router: &Router,
+        market: u64,
+        serve_stale: bool,
+        max_age_s: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let max_age_ns = match max_age_s {
+            None => None,
+            Some(seconds) => arguments::max_age("max_age_s", seconds)?,
+        };
         let cell = router.cell(py, market)?;
         let (exchange, symbol) = Source::Offline(cell.clone()).names(py);
         let owner = Arc::new(OwnerProcess::current(router.inner(), exchange, symbol));
         Ok(Self {
             source: Source::Live(cell, owner),
-            serve_stale,
+            policy: ReadPolicy {
+                serve_stale,
+                max_age_ns,
+            },
             exact: false,
         })
     }
@@ -98,8 +132,22 @@ impl BookReader {
     }
 
     #[getter]
+    fn since_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.at(py, |book| Some(book.status_info().since_ns))
+    }
+
+    #[getter]
     fn event_time_us(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.event_time_us())
+    }
+
+    #[getter]
+    fn event_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let made_us = self.source.look(py, |book| book.event_time_us());
+        match made_us {
+            Some(us) => classes(py)?.datetime(py, us),
+            None => Ok(None),
+        }
     }
 
     #[getter]
@@ -108,8 +156,8 @@ impl BookReader {
     }
 
     #[getter]
-    fn updated_at(&self, py: Python<'_>) -> Option<f64> {
-        self.updated_ns(py).map(|at_ns| at_ns as f64 / 1e9)
+    fn updated_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.at(py, |book| book.updated_ns())
     }
 
     #[getter]
@@ -118,23 +166,28 @@ impl BookReader {
     }
 
     #[getter]
-    fn confirmed_at(&self, py: Python<'_>) -> Option<f64> {
-        self.confirmed_ns(py).map(|at_ns| at_ns as f64 / 1e9)
+    fn confirmed_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.at(py, |book| book.confirmed_ns())
     }
 
-    /// Event time and receipt of the same update.
-    #[getter]
-    fn _times<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let times = self
-            .source
-            .look(py, |book| (book.event_time_us(), book.updated_ns()));
-        events::classes(py)?.update_times(py, times)
+    fn _wall_time<'py>(&self, py: Python<'py>, at_ns: i64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.at(py, |_| Some(at_ns))
     }
 
     #[getter]
     fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let pair = self.source.read(py, self.serve_stale, |book| book.best())?;
+        let pair = self.source.read(py, self.policy, |book| book.best())?;
         classes(py)?.best(py, pair, self.exact)
+    }
+
+    #[getter]
+    fn best_bid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.best_of(py, Which::Bids)
+    }
+
+    #[getter]
+    fn best_ask<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.best_of(py, Which::Asks)
     }
 
     #[getter]
@@ -168,6 +221,24 @@ impl BookReader {
         self.made_exact()
     }
 
+    fn no_older_than(slf: &Bound<'_, Self>, seconds: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let max_age_ns = arguments::max_age("seconds", seconds)?;
+        let book = slf.get();
+        if !matches!(book.source, Source::Live(..)) {
+            return Ok(slf.clone().into_any().unbind());
+        }
+        let policy = ReadPolicy {
+            max_age_ns,
+            ..book.policy
+        };
+        let view = Self {
+            source: book.source.clone(),
+            policy,
+            exact: book.exact,
+        };
+        Ok(Bound::new(slf.py(), view)?.into_any().unbind())
+    }
+
     /// For annotations such as `BookReader[Decimal]`, which mean nothing when programs run.
     #[classmethod]
     fn __class_getitem__(
@@ -178,17 +249,18 @@ impl BookReader {
     }
 
     /// Both sides of one update id, best `levels` a side (all when None), as a constant.
-    #[pyo3(signature = (levels = None, *, on_stale = None))]
+    #[pyo3(signature = (levels = None, *, on_stale = None, max_age = None))]
     fn freeze(
         &self,
         py: Python<'_>,
         levels: Option<&Bound<'_, PyAny>>,
         on_stale: Option<&str>,
+        max_age: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<FrozenBook>> {
         let levels = arguments::levels("levels", levels)?;
         let stop = levels.unwrap_or(usize::MAX);
         let serve_stale = match on_stale.map(|word| (word, OnStale::parse(word))) {
-            None => self.serve_stale,
+            None => self.policy.serve_stale,
             Some((_, Some(policy))) => policy == OnStale::Serve,
             Some((word, None)) => {
                 let allowed = "'raise', 'serve', 'wait' or None";
@@ -196,22 +268,29 @@ impl BookReader {
                 return Err(errors::invalid("on_stale", &word, allowed));
             }
         };
+        let given_ns = max_age.map(|age| arguments::max_age("max_age", age));
+        let policy = ReadPolicy {
+            serve_stale,
+            max_age_ns: match &self.source {
+                Source::Live(..) => given_ns.transpose()?.unwrap_or(self.policy.max_age_ns),
+                Source::Offline(_) | Source::Frozen(_) => given_ns.transpose()?.and(None),
+            },
+        };
+        let check = |book: &dyn Reading| self.source.check(book, policy);
         let frozen = match &self.source {
-            Source::Frozen(frozen) => frozen.readable(serve_stale).map(|()| frozen.freeze(stop)),
+            Source::Frozen(frozen) => check(&**frozen).map(|()| frozen.freeze(stop)),
             Source::Live(_, owner) if !owner.is_current() => {
                 let market = owner.closed();
-                market.readable(serve_stale).map(|()| market.freeze(stop))
+                check(&market).map(|()| market.freeze(stop))
             }
             Source::Offline(cell) | Source::Live(cell, _) => {
                 self.source.look_at_clock();
                 let copy = || {
                     let market = cell.lock();
-                    market.readable(serve_stale).map(|()| market.freeze(stop))
+                    check(&*market).map(|()| market.freeze(stop))
                 };
                 match (levels, cell.try_lock()) {
-                    (Some(_), Some(market)) => {
-                        market.readable(serve_stale).map(|()| market.freeze(stop))
-                    }
+                    (Some(_), Some(market)) => check(&*market).map(|()| market.freeze(stop)),
                     (_, guard) => {
                         drop(guard);
                         py.detach(copy)
@@ -299,6 +378,11 @@ impl BookReader {
     #[getter]
     fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread(self.writer(py), &self.request())
+    }
+
+    #[getter]
+    fn spread_bps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        analytics::spread_bps(self.writer(py), &self.request())
     }
 
     #[pyo3(signature = (levels = None, *, bps = None))]

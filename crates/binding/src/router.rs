@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::follow::{Follower, follow_spec};
+use crate::fork::read_wall;
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
 use crate::offline::parse_rules;
@@ -49,9 +50,9 @@ impl Router {
         *, control_capacity = CONTROL_CAPACITY, buffer_bytes = BUFFER_BYTES, flight_bytes = FLIGHT_BYTES
     ))]
     fn new(control_capacity: usize, buffer_bytes: usize, flight_bytes: usize) -> Self {
-        Self {
-            inner: Arc::new(Inner::new(control_capacity, buffer_bytes, flight_bytes)),
-        }
+        let inner = Arc::new(Inner::new(control_capacity, buffer_bytes, flight_bytes));
+        read_wall(&inner);
+        Self { inner }
     }
 
     #[pyo3(signature = (market, exchange, symbol, continuity, *, inverse = false))]
@@ -80,7 +81,7 @@ impl Router {
 
     #[pyo3(signature = (market, *, serve_stale = false))]
     fn reader(&self, py: Python<'_>, market: u64, serve_stale: bool) -> PyResult<BookReader> {
-        BookReader::new(py, self, market, serve_stale)
+        BookReader::new(py, self, market, serve_stale, None)
     }
 
     fn open_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
@@ -190,6 +191,18 @@ impl Router {
         heard.map(|heard| made.heard_diff(py, heard)).transpose()
     }
 
+    /// When the last diff was received that a market applied, and its event time.
+    fn last_diff<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let last = or_raise(py, self.inner.last_diff(market))?;
+        let made = events::classes(py)?;
+        last.map(|last| made.heard_diff(py, last)).transpose()
+    }
+
+    /// It is that time on a virtual clock.
+    fn set_virtual_time(&self, now_ns: i64, wall_ns: i64) {
+        self.inner.timebase().set_virtual(now_ns, wall_ns);
+    }
+
     /// The snapshot that is held was made between these times.
     fn date_snapshot(&self, py: Python<'_>, market: u64, made_us: (i64, i64)) -> PyResult<()> {
         let (earliest_us, latest_us) = made_us;
@@ -278,6 +291,7 @@ impl Router {
     /// `take_events` has something to tell.
     fn tick<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let moment = Moment::now();
+        read_wall(&self.inner);
         let tick = self.inner.tick(moment.now_ns, moment.awake_ns);
         events::classes(py)?.watch_tick(py, tick)
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use depthcache_book::analytics::up_to_value;
-use depthcache_book::query::Side as Which;
 use depthcache_book::query::levels_reason;
+use depthcache_book::query::{ReadPolicy, Side as Which};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PySlice, PyType};
@@ -23,7 +23,7 @@ use crate::values::{self, ReadLevels, classes};
 #[pyclass(frozen, sequence, module = "depthcache._native")]
 pub struct Side {
     pub source: Source,
-    pub serve_stale: bool,
+    pub policy: ReadPolicy,
     pub exact: bool,
     pub which: Which,
 }
@@ -42,7 +42,7 @@ impl Side {
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let which = self.which;
         self.source
-            .read(py, self.serve_stale, move |book| book.len(which))
+            .read(py, self.policy, move |book| book.len(which))
     }
 
     fn __getitem__<'py>(
@@ -58,7 +58,7 @@ impl Side {
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
         let which = self.which;
-        let run = self.source.read(py, self.serve_stale, move |book| {
+        let run = self.source.read(py, self.policy, move |book| {
             book.levels(which, 0, usize::MAX)
         })?;
         classes(py)?
@@ -104,7 +104,7 @@ impl Side {
     ) -> PyResult<Bound<'py, PyAny>> {
         contracts::check_quote(&self.source, quote)?;
         let (which, amount) = (self.which, analytics::value(quote)?);
-        let found = self.source.read(py, self.serve_stale, move |book| {
+        let found = self.source.read(py, self.policy, move |book| {
             let fitting = up_to_value(book, which, amount);
             let mut run = book.levels(which, 0, fitting.levels);
             run.complete = fitting.complete;
@@ -159,7 +159,7 @@ impl Side {
     fn request(&self) -> ReadRequest {
         ReadRequest {
             source: self.source.clone(),
-            serve_stale: self.serve_stale,
+            policy: self.policy,
         }
     }
 
@@ -172,7 +172,7 @@ impl Side {
             }
         })?;
         let which = self.which;
-        let found = self.source.read(py, self.serve_stale, move |book| {
+        let found = self.source.read(py, self.policy, move |book| {
             let start = match usize::try_from(index) {
                 Ok(start) => start,
                 Err(_) => book.len(which).checked_sub(index.unsigned_abs())?,
@@ -209,7 +209,7 @@ impl Side {
     /// The levels from a place on, and what is to be said of them.
     fn look(&self, py: Python<'_>, start: usize, stop: usize) -> PyResult<ReadLevels> {
         let which = self.which;
-        self.source.read(py, self.serve_stale, move |book| {
+        self.source.read(py, self.policy, move |book| {
             let run = book.levels(which, start, stop);
             ReadLevels {
                 reason: levels_reason::of_levels(book, which, stop, &run),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use depthcache_book::frozen::Frozen;
 use depthcache_book::market::MarketCell;
-use depthcache_book::query::Reading;
-use depthcache_book::status::NotReadable;
+use depthcache_book::query::{ReadPolicy, Reading};
+use depthcache_book::status::Refusal;
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -94,18 +94,32 @@ impl Source {
     pub fn read<T: Send>(
         &self,
         py: Python<'_>,
-        serve_stale: bool,
+        policy: ReadPolicy,
         copy: impl Fn(&dyn Reading) -> T + Send + Sync,
     ) -> PyResult<T> {
-        let result = self.look(py, |book| book.readable(serve_stale).map(|()| copy(book)));
+        let result = self.look(py, |book| self.check(book, policy).map(|()| copy(book)));
         self.or_raise(py, result)
     }
 
+    /// Whether the levels of the book, which is this one, may be read.
+    #[inline]
+    pub fn check(&self, book: &(impl Reading + ?Sized), policy: ReadPolicy) -> Result<(), Refusal> {
+        policy.check(book, || self.now_ns())
+    }
+
+    /// Now, on the clock that stamps the book; 0 where none does.
+    fn now_ns(&self) -> i64 {
+        match self {
+            Source::Live(_, owner) => owner.now_ns(),
+            Source::Offline(_) | Source::Frozen(_) => 0,
+        }
+    }
+
     /// What was read, or the Python error of why it may not be.
-    pub fn or_raise<T>(&self, py: Python<'_>, result: Result<T, NotReadable>) -> PyResult<T> {
+    pub fn or_raise<T>(&self, py: Python<'_>, result: Result<T, Refusal>) -> PyResult<T> {
         result.map_err(|why| {
             let (exchange, symbol) = self.names(py);
-            errors::not_readable(py, &exchange, &symbol, &why)
+            errors::refused(py, &exchange, &symbol, &why)
         })
     }
 
@@ -123,5 +137,5 @@ impl Source {
 /// A book to be read.
 pub struct ReadRequest {
     pub source: Source,
-    pub serve_stale: bool,
+    pub policy: ReadPolicy,
 }

@@ -15,6 +15,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::events;
+use crate::fork::read_wall;
 use crate::handles::Router;
 
 /// Kind, host, port, and user with password.
@@ -38,6 +39,7 @@ impl FrameSink for RouterSink {
 
     fn on_tick(&self, moment: Moment) -> Tick {
         let (pauses, has_events) = self.0.tick(moment.now_ns, moment.awake_ns);
+        read_wall(&self.0);
         Tick { pauses, has_events }
     }
 

@@ -5,7 +5,7 @@
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::query::levels_reason::LevelsReason;
 use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel};
-use depthcache_book::status::{NotReadable, Status};
+use depthcache_book::status::{Refusal, Status};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyType};
@@ -26,6 +26,9 @@ pub struct Classes {
     missing_book: Py<PyType>,
     decimal: Py<PyType>,
     context: Py<PyAny>,
+    /// `datetime.timedelta`, and the beginning of 1970 in UTC.
+    duration: Py<PyAny>,
+    epoch: Py<PyAny>,
     statuses: Py<PyDict>,
     /// In the order of the variants of `Outcome`.
     outcomes: [Py<PyAny>; Outcome::ALL.len()],
@@ -79,6 +82,8 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
                 .getattr("Context")?
                 .call1((QUOTIENT_DIGITS,))?
                 .unbind(),
+            duration: py.import("datetime")?.getattr("timedelta")?.unbind(),
+            epoch: epoch(py)?.unbind(),
             statuses: members(&model, "Status")?,
             outcomes: ordered.try_into().expect("one of each variant"),
             snapshot_outcomes: members(&model, "SnapshotOutcome")?,
@@ -97,6 +102,17 @@ pub fn members(module: &Bound<'_, PyModule>, name: &str) -> PyResult<Py<PyDict>>
 }
 
 impl Classes {
+    /// A time in microseconds since 1970 as an aware `datetime` in UTC; None for years that it does not have.
+    pub fn datetime<'py>(&self, py: Python<'py>, us: i64) -> PyResult<Option<Bound<'py, PyAny>>> {
+        const YEARS_1_TO_9999: std::ops::Range<i64> =
+            -62_135_596_800_000_000..253_402_300_800_000_000;
+        if !YEARS_1_TO_9999.contains(&us) {
+            return Ok(None);
+        }
+        let since = self.duration.bind(py).call1((0, 0, us))?;
+        self.epoch.bind(py).add(since).map(Some)
+    }
+
     /// The member of `Status`.
     pub fn status<'py>(&self, py: Python<'py>, status: Status) -> PyResult<Bound<'py, PyAny>> {
         self.statuses.bind(py).as_any().get_item(status.as_str())
@@ -261,11 +277,6 @@ impl Classes {
         ])
     }
 
-    /// The context of quotients of Decimals.
-    pub fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.context.bind(py)
-    }
-
     /// `decimal.Decimal`.
     pub fn decimal<'py>(&self, py: Python<'py>) -> &Bound<'py, PyType> {
         self.decimal.bind(py)
@@ -296,13 +307,21 @@ impl Classes {
         py: Python<'py>,
         exchange: &str,
         symbol: &str,
-        why: &NotReadable,
+        why: &Refusal,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let (status, reason) = match why {
+            Refusal::NotReadable(why) => (why.status, why.reason.clone()),
+            Refusal::TooOld(why) => {
+                let [age_s, most_s] = [why.age_ns, why.max_age_ns].map(|ns| ns as f64 / 1e9);
+                let reason = format!("{age_s:.3} s old, max_age is {most_s} s");
+                (Status::Synced, reason)
+            }
+        };
         TupleMaker::<4>::new(self.missing_book.bind(py))?.make([
             PyString::new(py, exchange).into_any(),
             PyString::new(py, symbol).into_any(),
-            self.status(py, why.status)?,
-            PyString::new(py, &why.reason).into_any(),
+            self.status(py, status)?,
+            PyString::new(py, &reason).into_any(),
         ])
     }
 
@@ -363,6 +382,14 @@ impl NumberWriter<'_> {
             self.number(py, level.quantity)?,
         ])
     }
+}
+
+fn epoch(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let module = py.import("datetime")?;
+    let utc = module.getattr("timezone")?.getattr("utc")?;
+    module
+        .getattr("datetime")?
+        .call_method1("fromtimestamp", (0, utc))
 }
 
 /// A text that is the same object every time.

@@ -9,6 +9,7 @@
 //! quantity counts contracts, whose value the book does not know: `base` is contracts there, and `quote`
 //! (price times contracts) no amount of money; prices, ratios and basis points are right as they are.
 
+mod contracts;
 mod depth;
 mod exact;
 mod fill;
@@ -17,6 +18,7 @@ mod impact;
 mod top;
 mod value;
 
+pub use contracts::average_of_contracts;
 pub use depth::{
     Depth, DepthWithin, Imbalance, depth_within, imbalance_of_levels, imbalance_within,
 };
@@ -24,7 +26,7 @@ pub use exact::{Exact, Value};
 pub use fill::{Amount, Fill, fill};
 pub use grouped::{Group, GroupedSide, grouped};
 pub use impact::{SizeToMove, size_to_move};
-pub use top::{MidPrice, Spread, microprice, mid, spread};
+pub use top::{EmptySide, OfBest, best_of, exact_mid, microprice, mid, spread, spread_bps};
 pub use value::{UpToValue, up_to_value};
 
 use crate::query::{CompleteTo, Reading, Side};

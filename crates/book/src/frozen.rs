@@ -11,6 +11,7 @@ use rustc_hash::FxBuildHasher;
 use crate::counters::Counters;
 use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Reading, Side};
 use crate::status::{NotReadable, Status, StatusInfo};
+use crate::timebase::WallOffset;
 
 /// What a copy says of the moment in which it was made.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub(crate) struct FrozenHeader {
     pub event_time_us: Option<i64>,
     pub updated_ns: Option<i64>,
     pub confirmed_ns: Option<i64>,
+    pub wall_offset_ns: WallOffset,
     pub counters: Counters,
 }
 
@@ -219,6 +221,10 @@ impl Reading for Frozen {
 
     fn updated_ns(&self) -> Option<i64> {
         self.header.updated_ns
+    }
+
+    fn wall_offset_ns(&self) -> Option<i64> {
+        self.header.wall_offset_ns.0
     }
 
     fn confirmed_ns(&self) -> Option<i64> {

@@ -32,3 +32,4 @@ mod foreign_text;
 mod mantissa;
 pub mod prefetch;
 pub mod status;
+pub mod timebase;

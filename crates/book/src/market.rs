@@ -41,6 +41,7 @@ use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::query::Side;
 use crate::status::{Condition, Status};
+use crate::timebase::Timebase;
 use arbitration::{Feed, Feeds};
 use buffer::Buffer;
 use delays::Delays;
@@ -116,6 +117,8 @@ pub struct Market {
     counters: Counters,
     events: PendingEvents,
     followers: Followers,
+    /// The clocks of its router; None for a book that is fed by hand.
+    timebase: Option<Arc<Timebase>>,
     _counted: prefetch::CountedMarket,
 }
 
@@ -139,8 +142,22 @@ impl Market {
             counters: Counters::default(),
             events: PendingEvents::default(),
             followers: Followers::default(),
+            timebase: None,
             _counted: prefetch::CountedMarket::default(),
         }
+    }
+
+    /// The same, whose times are those of these clocks.
+    pub fn timed_by(self, timebase: Arc<Timebase>) -> Market {
+        Market {
+            timebase: Some(timebase),
+            ..self
+        }
+    }
+
+    /// When the last applied diff was received, and its event time; None for a book of a snapshot alone.
+    pub fn last_diff(&self) -> Option<(i64, Option<i64>)> {
+        self.position.last_diff()
     }
 
     /// Whether a diff names this market; the first one gives its name to a market without one.
@@ -534,6 +551,7 @@ impl Market {
     /// The snapshot that is held, and no diff after it, was made between these times: known only now.
     pub fn date_snapshot(&mut self, made: SnapshotTime) {
         if let Some(update_id) = self.position.snapshot_id() {
+            self.position.date_snapshot(made.latest_us);
             self.timeline.date_snapshot(update_id, made);
         }
     }

@@ -6,7 +6,7 @@ pub mod levels_reason;
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::Level;
-use crate::status::{NotReadable, StatusInfo};
+use crate::status::{NotReadable, Refusal, StatusInfo, TooOld};
 
 /// Which side of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,10 +330,13 @@ pub trait Reading {
     fn unconfirmed(&self) -> bool;
     /// `u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one.
     fn last_update_id(&self) -> Option<i64>;
-    /// `E` of the last applied diff.
+    /// When the exchange made what the book is: `E` of the last applied diff, or the time of the snapshot; where
+    /// they tell none, when it was received, by the system's clock.
     fn event_time_us(&self) -> Option<i64>;
-    /// When the last applied frame was received.
+    /// When the last applied frame was received, or the snapshot where there is none after it.
     fn updated_ns(&self) -> Option<i64>;
+    /// From the clock of the frames to nanoseconds since 1970 on the system's clock; None without a clock.
+    fn wall_offset_ns(&self) -> Option<i64>;
     /// When the book was last proven to be the exchange's: by an applied frame, or by a comparison.
     fn confirmed_ns(&self) -> Option<i64>;
     /// Both best levels.
@@ -354,4 +357,37 @@ pub trait Reading {
     fn counters(&self) -> Counters;
     /// Bytes of memory that levels and kept diffs take, without the allocator's own.
     fn memory_bytes(&self) -> usize;
+}
+
+/// What a reader takes, beside a synced book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadPolicy {
+    /// The last known book, too.
+    pub serve_stale: bool,
+    /// Only a book whose last update was received so lately.
+    pub max_age_ns: Option<i64>,
+}
+
+impl ReadPolicy {
+    /// Whether the levels of a book may be read; `now_ns` is called only where its age counts.
+    #[inline]
+    pub fn check(
+        &self,
+        book: &(impl Reading + ?Sized),
+        now_ns: impl FnOnce() -> i64,
+    ) -> Result<(), Refusal> {
+        book.readable(self.serve_stale)?;
+        match self.max_age_ns {
+            None => Ok(()),
+            Some(max_age_ns) => check_age(book.updated_ns(), now_ns(), max_age_ns),
+        }
+    }
+}
+
+fn check_age(updated_ns: Option<i64>, now_ns: i64, max_age_ns: i64) -> Result<(), Refusal> {
+    let age_ns = updated_ns.map_or(i64::MAX, |at_ns| now_ns.saturating_sub(at_ns));
+    if age_ns <= max_age_ns {
+        return Ok(());
+    }
+    Err(Refusal::TooOld(TooOld { age_ns, max_age_ns }))
 }

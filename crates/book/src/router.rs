@@ -35,6 +35,7 @@ use crate::market::{Market, MarketCell, MarketConfig, Rules};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::status::Condition;
+use crate::timebase::Timebase;
 use maintenance::ShallowHint;
 use outbox::Outbox;
 use recording::TapSwitch;
@@ -72,6 +73,7 @@ pub struct Router {
     followers: AtomicU64,
     shallow_hint: ShallowHint,
     watchdog: Watchdog,
+    timebase: Arc<Timebase>,
 }
 
 /// One connection: where its streams go, and room for the frame being read.
@@ -104,7 +106,13 @@ impl Router {
             followers: AtomicU64::new(0),
             shallow_hint: ShallowHint::default(),
             watchdog: Watchdog::default(),
+            timebase: Arc::default(),
         }
+    }
+
+    /// What time it is for readers.
+    pub fn timebase(&self) -> &Timebase {
+        &self.timebase
     }
 
     // --- markets ------------------------------------------------------------------------------
@@ -124,7 +132,7 @@ impl Router {
             buffer_bytes: self.buffer_bytes,
         };
         let cell = Arc::new(MarketCell::new(
-            Market::new(exchange, Some(symbol), config),
+            Market::new(exchange, Some(symbol), config).timed_by(self.timebase.clone()),
             self.flight_bytes,
         ));
         self.markets

@@ -99,3 +99,27 @@ pub struct NotReadable {
     /// Since when, on the caller's monotonic clock.
     pub since_ns: i64,
 }
+
+/// The last update of a book is older than its reader takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooOld {
+    /// How long ago it was received.
+    pub age_ns: i64,
+    /// What the reader takes.
+    pub max_age_ns: i64,
+}
+
+/// Why a reader gets no levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The book cannot be trusted.
+    NotReadable(NotReadable),
+    /// It can, and is too old for this reader.
+    TooOld(TooOld),
+}
+
+impl From<NotReadable> for Refusal {
+    fn from(why: NotReadable) -> Refusal {
+        Refusal::NotReadable(why)
+    }
+}

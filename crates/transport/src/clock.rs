@@ -67,6 +67,14 @@ pub fn align<E>(mut read: impl FnMut() -> Result<i64, E>) -> Result<(), E> {
     Ok(())
 }
 
+/// Nanoseconds since 1970 on the system's clock, which people and `ntpd` set.
+pub fn wall_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
+}
+
 fn awake_ns() -> i64 {
     system::awake_ns().saturating_add(AWAKE_SHIFT_NS.load(Ordering::Relaxed))
 }

@@ -33,6 +33,7 @@ def connect(
     *,
     depth: int = 100,
     on_stale: OnStale = "raise",
+    max_age: float | None = None,
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -43,6 +44,7 @@ def connect(
     *,
     depth: int = 100,
     on_stale: OnStale = "raise",
+    max_age: float | None = None,
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -53,6 +55,7 @@ def connect(
     *,
     depth: int = 100,
     on_stale: OnStale = "raise",
+    max_age: float | None = None,
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
@@ -73,6 +76,9 @@ def connect(
         on_stale: what reading a book does that is not synced: `raise` BookNotSynced, `serve` the last
             known book, whose `status` then tells what it is, or `wait` until it is synced. Waiting is for
             `await book.read()` and for following; whatever returns at once raises BookNotSynced then, too.
+        max_age: in seconds; reads of a book whose last update was received longer ago raise BookTooOld,
+            though it is synced. `book.no_older_than(seconds)` does so for single reads. None: any age; a
+            quiet market has an old book that is right.
         speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
         settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
         snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
@@ -90,6 +96,7 @@ def connect(
         symbols,
         depth=depth,
         on_stale=on_stale,
+        max_age=max_age,
         speed_ms=speed_ms,
         settings=settings,
         snapshots=snapshots,

@@ -165,6 +165,14 @@ class Client(Generic[B]):
         except KeyError:
             return None
 
+    def last_diff(self, market: int) -> HeardDiff | None:
+        """The last diff that was applied to a book since its snapshot; None before one and for a book that is
+        closed."""
+        try:
+            return self._router.last_diff(market)
+        except KeyError:
+            return None
+
     def stats(self) -> Stats:
         """What operators want to know, now."""
         if self._network is None or self._closed:

@@ -68,6 +68,7 @@ class ClientConfig:
     on_stale: OnStale
     settings: Settings
     snapshots: SnapshotSource | None = None
+    max_age_s: float | None = None
 
     def exchanges_by_url(self) -> dict[str, str]:
         """Base URL to exchange name of every exchange, for records of what came from where.
@@ -120,6 +121,7 @@ def parse_config(
     speed_ms: int | None,
     settings: Settings | None,
     snapshots: SnapshotSource | None = None,
+    max_age: float | None = None,
 ) -> ClientConfig:
     """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
     if settings is None:
@@ -147,6 +149,7 @@ def parse_config(
         on_stale=parse_on_stale(on_stale),
         settings=settings,
         snapshots=snapshots,
+        max_age_s=parse_max_age(max_age),
     )
 
 
@@ -164,6 +167,13 @@ def parse_timeout(timeout: float | None) -> float | None:
     if is_collection(timeout):
         allowed += "; which books is said by name: books=[…]"
     return parse_real(timeout, name="timeout", allowed=allowed, least=0)
+
+
+def parse_max_age(seconds: float | None) -> float | None:
+    """The oldest book that reads take; None for any. Raises InvalidArgument."""
+    if seconds is None:
+        return None
+    return parse_real(seconds, name="max_age", allowed="seconds above 0, or None", least=5e-324)
 
 
 def parse_refresh(seconds: float | None) -> float | None:

@@ -5,6 +5,7 @@ All reading is native; this file adds only what needs Python: waiting, age, and 
 
 from __future__ import annotations
 
+from datetime import datetime
 from operator import index
 from os import PathLike
 from pathlib import Path
@@ -34,13 +35,15 @@ class LiveReader(_native.BookReader):
 
     def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
-        self = super().__new__(cls, router, market, serve_stale=client.config.on_stale == "serve")
+        wanted = client.config
+        serve_stale = wanted.on_stale == "serve"
+        self = super().__new__(cls, router, market, serve_stale=serve_stale, max_age_s=wanted.max_age_s)
         self._client, self._number = client, market
         return self
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last applied update was received; None before the first.
+        """Seconds since the last applied update was received, or the snapshot before one; None before that.
 
         A quiet market has an old book that is right; `status` says whether it can be trusted.
         """
@@ -57,11 +60,16 @@ class LiveReader(_native.BookReader):
         return 0 if uptime is None else uptime.reconnects
 
     @property
-    def reconnected_at(self) -> float | None:
-        """When that was last: seconds of the clock `depthcache.now_ns`; None for never."""
+    def reconnected_ns(self) -> int | None:
+        """When that was last, on the clock `depthcache.now_ns`; None for never."""
         uptime = self._client.uptime(self._number)
-        at_ns = None if uptime is None else uptime.reconnected_ns
-        return None if at_ns is None else at_ns / 1e9
+        return None if uptime is None else uptime.reconnected_ns
+
+    @property
+    def reconnected_at(self) -> datetime | None:
+        """The same on the system's clock, in UTC."""
+        at_ns = self.reconnected_ns
+        return None if at_ns is None else self._wall_time(at_ns)
 
     @property
     def lag(self) -> Lag | None:
@@ -71,13 +79,10 @@ class LiveReader(_native.BookReader):
         meanwhile. Steps of the system's clock change nothing. None before the first diff, and for the first
         seconds of a client, until the exchange was asked for its time.
         """
-        times = self._times
-        event_time_us, received_ns = times.event_time_us, times.updated_ns
-        if received_ns is None and (heard := self._client.heard(self._number)) is not None:
-            event_time_us, received_ns = heard.event_time_us, heard.received_ns
-        if event_time_us is None or received_ns is None:
+        heard = self._client.last_diff(self._number) or self._client.heard(self._number)
+        if heard is None or heard.event_time_us is None:
             return None
-        return self._client.lag(self._number, event_time_us, received_ns)
+        return self._client.lag(self._number, heard.event_time_us, heard.received_ns)
 
     def _follow_spec(
         self,
@@ -102,6 +107,10 @@ class LiveReader(_native.BookReader):
         if self.status is Status.CLOSED:
             raise BookClosed(exchange=self.exchange, symbol=self.symbol, reason=self.reason)
         return spec
+
+    def _aged(self, max_age: float | None) -> _native.BookReader:
+        """This book, read at such an age at most; None for that of `connect`. Raises InvalidArgument."""
+        return self if max_age is None else self.no_older_than(max_age)
 
     def _waits(self, on_stale: OnStale | None) -> bool:
         """Whether a read waits for the book. Raises InvalidArgument."""
@@ -142,7 +151,8 @@ class LiveBook(LiveReader):
     Reads of levels raise BookNotSynced while the book cannot be trusted, and BookClosed once it was
     removed or its client is closed (only `read` waits until it is synced); `status`, `reason`, `since_ns`,
     `age`, `complete_to`, `coverage`, `last_update_id` and `repr` never raise. With `on_stale="serve"` the
-    last known book is read instead, and `status` tells that it is not the present.
+    last known book is read instead, and `status` tells that it is not the present. With `max_age` of
+    `connect`, or through `no_older_than`, they raise BookTooOld while the last update is too long ago.
     """
 
     async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
@@ -158,16 +168,19 @@ class LiveBook(LiveReader):
         levels: int | None = None,
         *,
         on_stale: OnStale | None = None,
+        max_age: float | None = None,
         timeout: float | None = 30,  # noqa: ASYNC109
     ) -> FrozenBook:
         """As `freeze` of `levels` a side; with `on_stale="wait"` it waits until the book is synced.
 
-        `on_stale`: None takes that of `connect`. `timeout`: seconds to wait, None for no end. Raises
-        SyncTimeout, and what `wait_synced` and `freeze` raise.
+        `on_stale`: None takes that of `connect`. `max_age`: as for `freeze`; it does not wait for a younger
+        book, but raises BookTooOld. `timeout`: seconds to wait, None for no end. Raises SyncTimeout, and
+        what `wait_synced` and `freeze` raise.
         """
+        book = self._aged(max_age)
         if not self._waits(on_stale):
-            return self.freeze(levels, on_stale=on_stale)
-        return await self._client.read_synced(self._number, self, levels, timeout_s=timeout)
+            return book.freeze(levels, on_stale=on_stale)
+        return await self._client.read_synced(self._number, book, levels, timeout_s=timeout)
 
     def updates(
         self,

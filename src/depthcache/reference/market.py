@@ -65,6 +65,7 @@ from depthcache.reference.sequence import (
     snapshot_time,
 )
 from depthcache.reference.state import State
+from depthcache.reference.timebase import Timebase
 from depthcache.reference.transitions import Event, follow
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "Witness"]
@@ -148,6 +149,12 @@ class Market:
         self._refresh: Refresh | None = None
         self.following: Witness | None = None
         self.confirmed_ns: int | None = None
+        self.installed_ns: int | None = None
+        """When the snapshot was received of which the book is made."""
+        self.snapshot_us: int | None = None
+        """When it was made, on the exchange's clock; None where nothing tells it."""
+        self.timebase: Timebase | None = None
+        """The clocks of its router; None for a book that is fed by hand."""
 
     # --- getters -----------------------------------------------------------------------------
 
@@ -158,6 +165,22 @@ class Market:
     def native(self) -> tuple[Status, str, int]:
         """The state of the machine, why, and since when, conditions aside."""
         return self.state.native()
+
+    def last_diff(self) -> HeardDiff | None:
+        """The last diff that was applied since the snapshot; None before one."""
+        return None if self.updated_ns is None else HeardDiff(self.updated_ns, self.event_time_us)
+
+    def read_updated_ns(self) -> int | None:
+        """When what the book is was received: the last applied diff, or the snapshot before one."""
+        return self.installed_ns if self.updated_ns is None else self.updated_ns
+
+    def read_event_time_us(self) -> int | None:
+        """When the exchange made it; where nothing tells it, when it was received, by the system's clock."""
+        told = self.snapshot_us if self.updated_ns is None else self.event_time_us
+        updated_ns = self.read_updated_ns()
+        if told is not None or updated_ns is None or self.timebase is None:
+            return told
+        return (updated_ns + self.timebase.wall_offset_ns) // 1_000
 
     @property
     def unconfirmed(self) -> bool:
@@ -283,6 +306,9 @@ class Market:
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
         self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
+        told = None if made is None else made.latest_us
+        self.snapshot_us = snapshot.event_time_us or snapshot.transaction_time_us or told
+        self.installed_ns = now_ns
         self.confirmed = False
         self.chronology.on_installed(held, made)
         self._check_crossed(now_ns)
@@ -531,6 +557,7 @@ class Market:
     def date_snapshot(self, made: SnapshotTime) -> None:
         """The snapshot that is held, and no diff after it, was made between these times: known only now."""
         if not self.confirmed and self.last_update_id is not None:
+            self.snapshot_us = self.snapshot_us or made.latest_us
             self.chronology.on_dated(self.last_update_id, made)
 
     def _on_stale(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:

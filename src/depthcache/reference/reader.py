@@ -1,21 +1,23 @@
 """What users read of a market: the twin of the native BookReader, FrozenBook and Book.
 
 A read is refused unless the book can be trusted; what says how far it can be trusted never fails.
-Not here: how the book came to be (`market`); arrays, columns and analytics, which are native alone and have
-their slow twins in the tests.
+Not here: how the book came to be (`market`); arrays, columns and analytics of more than the best levels: they
+are native alone and have their slow twins in the tests.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from fractions import Fraction
 from operator import index
 from sys import maxsize
 from typing import Any, cast
 
-from depthcache.arguments import parse_whole
-from depthcache.errors import BookClosed, BookNotSynced, MalformedFrame, SymbolMismatch
-from depthcache.events import UpdateTimes
+from depthcache.arguments import parse_real, parse_whole
+from depthcache.errors import BookClosed, BookEmpty, BookNotSynced, BookTooOld, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
 from depthcache.reference import reasons
@@ -28,15 +30,28 @@ from depthcache.reference.sequence import Continuity, SnapshotTime
 
 __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusable"]
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_QUOTIENTS = Context(prec=34)
+_SUM_DIGITS = 80
+"""More than any sum or half of prices has."""
+
 
 class BookReader(OneProcess):
     """The reading surface of a market."""
 
     _pickle_instead = "pickle book.freeze(), a constant copy of the book"
 
-    def __init__(self, source: Any, market: Any = None, *, serve_stale: bool = False) -> None:
+    def __init__(
+        self,
+        source: Any,
+        market: Any = None,
+        *,
+        serve_stale: bool = False,
+        max_age_s: float | None = None,
+    ) -> None:
         self._market: Market = source if isinstance(source, Market) else source.market(market)
         self._serve_stale = serve_stale
+        self._max_age_ns = None if max_age_s is None else _parsed_age("max_age_s", max_age_s)
         self._exact = False
 
     # --- what never raises -------------------------------------------------------------------
@@ -77,19 +92,30 @@ class BookReader(OneProcess):
         return self._market.last_update_id
 
     @property
+    def since_at(self) -> datetime | None:
+        """The same on the system's clock."""
+        return self._at(self.since_ns)
+
+    @property
     def event_time_us(self) -> int | None:
-        """`E` of the last applied diff."""
-        return self._market.event_time_us
+        """When the exchange made what the book is."""
+        return self._market.read_event_time_us()
+
+    @property
+    def event_time(self) -> datetime | None:
+        """The same as a datetime."""
+        made_us = self.event_time_us
+        return None if made_us is None else _datetime(made_us)
 
     @property
     def updated_ns(self) -> int | None:
-        """When the last applied frame was received."""
-        return self._market.updated_ns
+        """When it was received."""
+        return self._market.read_updated_ns()
 
     @property
-    def updated_at(self) -> float | None:
-        """The same in seconds."""
-        return None if self._market.updated_ns is None else self._market.updated_ns / 1e9
+    def updated_at(self) -> datetime | None:
+        """The same on the system's clock."""
+        return self._at(self.updated_ns)
 
     @property
     def confirmed_ns(self) -> int | None:
@@ -98,14 +124,14 @@ class BookReader(OneProcess):
         return max((at_ns for at_ns in proofs if at_ns is not None), default=None)
 
     @property
-    def confirmed_at(self) -> float | None:
-        """The same in seconds."""
-        return None if self.confirmed_ns is None else self.confirmed_ns / 1e9
+    def confirmed_at(self) -> datetime | None:
+        """The same on the system's clock."""
+        return self._at(self.confirmed_ns)
 
-    @property
-    def _times(self) -> UpdateTimes:
-        """Event time and receipt of the same update."""
-        return UpdateTimes(self._market.event_time_us, self._market.updated_ns)
+    def _at(self, at_ns: int | None) -> datetime | None:
+        if at_ns is None or self._market.timebase is None:
+            return None
+        return _datetime((at_ns + self._market.timebase.wall_offset_ns) // 1_000)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -154,6 +180,62 @@ class BookReader(OneProcess):
         return Best(bids[0] if bids else None, asks[0] if asks else None, cast("int", self.last_update_id))
 
     @property
+    def best_bid(self) -> Level[float | Decimal]:
+        """The highest bid."""
+        return self._best_of("bids")
+
+    @property
+    def best_ask(self) -> Level[float | Decimal]:
+        """The lowest ask."""
+        return self._best_of("asks")
+
+    def _best_of(self, side: str) -> Level[float | Decimal]:
+        bid, ask, _ = self.best
+        found = bid if side == "bids" else ask
+        if found is None:
+            raise BookEmpty(exchange=self.exchange, symbol=self.symbol, side=side)
+        return found
+
+    @property
+    def mid(self) -> float | Decimal:
+        """(best bid + best ask) / 2."""
+        bid, ask = self._tops()
+        return self._rounded((bid[0] + ask[0]) / 2)
+
+    @property
+    def microprice(self) -> float | Decimal:
+        """The mid weighted by the quantities of the other side."""
+        bid, ask = self._tops()
+        found = self._rounded((ask[0] * bid[1] + bid[0] * ask[1]) / (bid[1] + ask[1]))
+        return min(max(found, self.best_bid.price), self.best_ask.price)
+
+    @property
+    def spread(self) -> float | Decimal:
+        """Best ask - best bid."""
+        bid, ask = self._tops()
+        return self._rounded(ask[0] - bid[0])
+
+    @property
+    def spread_bps(self) -> float | Decimal:
+        """The same in basis points of the mid."""
+        bid, ask = self._tops()
+        return self._rounded(20_000 * (ask[0] - bid[0]) / (bid[0] + ask[0]))
+
+    def _tops(self) -> list[tuple[Fraction, Fraction]]:
+        exact = self.exact
+        return [(Fraction(top.price), Fraction(top.quantity)) for top in (exact.best_bid, exact.best_ask)]
+
+    def _rounded(self, number: Fraction) -> float | Decimal:
+        """The nearest float, or a Decimal of 34 digits; of more where it is a plain sum."""
+        if not self._exact:
+            return float(number)
+        divide = Context(prec=_SUM_DIGITS).divide
+        found = divide(Decimal(number.numerator), Decimal(number.denominator))
+        if Fraction(found) == number:
+            return found
+        return _QUOTIENTS.divide(Decimal(number.numerator), Decimal(number.denominator))
+
+    @property
     def bids(self) -> Side:
         """Bids, highest first."""
         return Side(self, self._market.bids)
@@ -170,15 +252,29 @@ class BookReader(OneProcess):
         twin.__dict__.update(self.__dict__, _exact=True)
         return twin
 
-    def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:
+    def no_older_than(self, seconds: float) -> BookReader:
+        """The same, refusing to be read while the last update is older."""
+        max_age_ns = _parsed_age("seconds", seconds)
+        if self._market.timebase is None:
+            return self
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _max_age_ns=max_age_ns)
+        return twin
+
+    def freeze(
+        self, levels: int | None = None, *, on_stale: str | None = None, max_age: float | None = None
+    ) -> FrozenBook:
         """A constant copy of the best levels."""
         levels = _parsed(levels)
+        max_age_ns = self._max_age_ns if max_age is None else _parsed_age("max_age", max_age)
         serves = self._serve_stale if on_stale is None else on_stale == "serve"
         refuse_unusable(self._market, serve_stale=serves)
+        refuse_too_old(self._market, max_age_ns)
         return FrozenBook(self, levels)
 
     def _check(self) -> None:
         refuse_unusable(self._market, serve_stale=self._serve_stale)
+        refuse_too_old(self._market, self._max_age_ns)
 
     def _levels(self, side: BookSide, count: int | None = None) -> list[Level[float | Decimal]]:
         if self._exact:
@@ -200,6 +296,18 @@ def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
     raise BookNotSynced(
         exchange=market.exchange, symbol=market.symbol, status=status.value, reason=reason, since_ns=since_ns
     )
+
+
+def refuse_too_old(market: Market, max_age_ns: float | None) -> None:
+    """Raise when the last update was received longer ago than that; a book without a clock has no age."""
+    updated_ns = market.read_updated_ns()
+    if max_age_ns is None or market.timebase is None or updated_ns is None:
+        return
+    age_ns = market.timebase.now_ns() - updated_ns
+    if age_ns > max_age_ns:
+        raise BookTooOld(
+            exchange=market.exchange, symbol=market.symbol, age_s=age_ns / 1e9, max_age_s=max_age_ns / 1e9
+        )
 
 
 class Side:
@@ -295,14 +403,28 @@ class FrozenBook(BookReader):
     def _told(self) -> tuple[object, ...]:
         """All that can be read of it."""
         market = self._market
-        facts = (self.exchange, self.symbol, market.status(), self.unconfirmed, self._times, self._complete)
+        times = (self.event_time_us, self.updated_ns)
+        facts = (self.exchange, self.symbol, market.status(), self.unconfirmed, times, self._complete)
         held = [(side.sorted(), side.bound) for side in (market.bids, market.asks)]
         ids = (self.last_update_id, self.confirmed_ns, self._exact)
         return (*facts, self.counters, self.coverage, *held, *ids)
 
-    def freeze(self, levels: int | None = None, *, on_stale: str | None = None) -> FrozenBook:  # noqa: ARG002
+    def no_older_than(self, seconds: float) -> FrozenBook:
+        """Itself: a constant gets no older."""
+        _parsed_age("seconds", seconds)
+        return self
+
+    def freeze(
+        self,
+        levels: int | None = None,
+        *,
+        on_stale: str | None = None,  # noqa: ARG002
+        max_age: float | None = None,
+    ) -> FrozenBook:
         """A smaller copy."""
         levels = _parsed(levels)
+        if max_age is not None:
+            _parsed_age("max_age", max_age)
         self._check()
         return FrozenBook(self, levels)
 
@@ -374,3 +496,15 @@ def _parsed(levels: int | None) -> int | None:
         return None
     allowed = "a whole number, 0 or more, or None for all"
     return parse_whole(levels, name="levels", allowed=allowed, least=0, most=10**30)
+
+
+def _parsed_age(name: str, seconds: float) -> float:
+    parsed = parse_real(seconds, name=name, allowed="seconds above 0", least=5e-324)
+    return math.inf if parsed == math.inf else int(parsed * 1e9)
+
+
+def _datetime(us: int) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=us)
+    except OverflowError:
+        return None  # no year that a datetime has

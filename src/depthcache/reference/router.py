@@ -40,6 +40,7 @@ from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
 from depthcache.reference.names import shown
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
 from depthcache.reference.sequence import Continuity, SnapshotTime
+from depthcache.reference.timebase import Timebase
 
 __all__ = ["Router"]
 
@@ -98,6 +99,7 @@ class Router(engine.Router):
         self._pending = _Pending()
         self._followers = self._pauses = 0
         self._attended_ns: float = -math.inf
+        self._timebase = Timebase()
 
     # --- markets -----------------------------------------------------------------------------
 
@@ -114,7 +116,9 @@ class Router(engine.Router):
         if market in self._used_markets:
             raise ValueError(f"the market number {market} was used before")
         self._used_markets.add(market)
-        self._markets[market] = Market(exchange, symbol, continuity, buffer_bytes=self._buffer_bytes)
+        made = Market(exchange, symbol, continuity, buffer_bytes=self._buffer_bytes)
+        made.timebase = self._timebase
+        self._markets[market] = made
 
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Forget it; its readers say closed."""
@@ -200,6 +204,14 @@ class Router(engine.Router):
     def heard(self, market: int) -> HeardDiff | None:
         """The newest diff that was applied, kept, or is backlog; None before one."""
         return self._markets[market].heard()
+
+    def last_diff(self, market: int) -> HeardDiff | None:
+        """The last diff that was applied since the snapshot; None before one."""
+        return self._markets[market].last_diff()
+
+    def set_virtual_time(self, now_ns: int, wall_ns: int) -> None:
+        """It is that time on a virtual clock."""
+        self._timebase.set_virtual(now_ns, wall_ns)
 
     def late(self, most_us: int) -> list[LateMarket]:
         """The markets whose newest diff was more than so late when it came."""

@@ -126,6 +126,11 @@ class SimulatedExchange(Exchange):
         return self._running_market(self._served(venue), symbol).market
 
     @property
+    def epoch_ms(self) -> int:
+        """The exchange's clock at time 0, in milliseconds since 1970."""
+        return self._epoch_ms
+
+    @property
     def now_ns(self) -> int:
         """The time to which everything has happened."""
         return self._now_ns

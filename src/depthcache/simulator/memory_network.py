@@ -29,12 +29,14 @@ class MemoryNetwork(Network):
         *,
         latency_ns: int = 20_000_000,
         now_ns: int = 0,
+        wall_ns: int = 0,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """`latency_ns`: how long anything takes from one end to the other. `on_end`: called by `aclose`."""
+        """`latency_ns`: how long anything takes from one end to the other. `wall_ns`: what the system's clock
+        shows at time 0, in nanoseconds since 1970. `on_end`: called by `aclose`."""
         self._exchange: Final = exchange
         self._latency_ns = latency_ns
-        self._now_ns = now_ns
+        self._now_ns, self._wall_ns = now_ns, wall_ns
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._sessions: dict[int, Session] = {}
@@ -65,6 +67,7 @@ class MemoryNetwork(Network):
     def step(self, now_ns: int) -> None:
         """Let everything of that moment happen; moments must not be left out (`next_ns`)."""
         self._now_ns = max(self._now_ns, now_ns)
+        self._tell_time()
         self._exchange.advance(self._now_ns)
         self.collect()
         while self._due and self._due[0][0] <= self._now_ns:
@@ -102,6 +105,7 @@ class MemoryNetwork(Network):
 
     def awake(self, began_ns: int) -> None:
         """The machine wakes up, having slept since then."""
+        self._tell_time()
         seconds = (self._now_ns - began_ns) / _S_NS
         self._router.pause(f"the machine slept for {seconds:g} s", began_ns, self._now_ns)
 
@@ -111,10 +115,14 @@ class MemoryNetwork(Network):
         """Called once before anything else."""
         self._router: Any = router
         self._feed, self._callbacks = router.feed, callbacks
+        self._tell_time()
 
     def now_ns(self) -> int:
         """The virtual clock."""
         return self._now_ns
+
+    def _tell_time(self) -> None:
+        self._router.set_virtual_time(self._now_ns, self._wall_ns + self._now_ns)
 
     def open(self, connection: int, url: str) -> None:
         """Connect."""

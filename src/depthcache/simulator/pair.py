@@ -99,7 +99,11 @@ class Pair(OneProcess, ExchangeControls):
         self._router: engine.Router = Router() if router is None else router
         latency_ns = parse_whole(latency_ns, name="latency_ns", allowed="nanoseconds, 0 or more", least=0)
         self._timeline = Timeline(
-            exchange, latency_ns=latency_ns, now_ns=exchange.now_ns, after_step=self._after_step
+            exchange,
+            latency_ns=latency_ns,
+            now_ns=exchange.now_ns,
+            wall_ns=exchange.epoch_ms * 1_000_000,
+            after_step=self._after_step,
         )
         self._network = self._timeline.join()
         self._clients: list[Client[LiveBook]] = []
@@ -145,6 +149,7 @@ class Pair(OneProcess, ExchangeControls):
         *,
         depth: int = 100,
         on_stale: OnStale = "raise",
+        max_age: float | None = None,
         speed_ms: int | None = None,
         settings: Settings | None = None,
         snapshots: SnapshotSource | None = None,
@@ -156,6 +161,7 @@ class Pair(OneProcess, ExchangeControls):
         *,
         depth: int = 100,
         on_stale: OnStale = "raise",
+        max_age: float | None = None,
         speed_ms: int | None = None,
         settings: Settings | None = None,
         snapshots: SnapshotSource | None = None,
@@ -167,14 +173,15 @@ class Pair(OneProcess, ExchangeControls):
         *,
         depth: int = 100,
         on_stale: OnStale = "raise",
+        max_age: float | None = None,
         speed_ms: int | None = None,
         settings: Settings | None = None,
         snapshots: SnapshotSource | None = None,
     ) -> Books:
         """Live books of this exchange: the `Books` of `depthcache.connect`, in virtual time.
 
-        `exchange`, `symbols`, `depth`, `on_stale` and `speed_ms` as `depthcache.connect` takes them. Enter
-        the books in a coroutine that `run` runs. What differs: `settings` None is the policy of this pair,
+        `exchange`, `symbols`, `depth`, `on_stale`, `max_age` and `speed_ms` as `depthcache.connect` takes them.
+        Enter the books in a coroutine that `run` runs. What differs: `settings` None is the policy of this pair,
         not the environment; endpoints, proxies and transport of given settings do not matter here.
         `snapshots`: called on the event loop, and takes no virtual time.
 
@@ -190,6 +197,7 @@ class Pair(OneProcess, ExchangeControls):
             symbols,
             depth=depth,
             on_stale=on_stale,
+            max_age=max_age,
             speed_ms=speed_ms,
             settings=settings,
             snapshots=snapshots,

@@ -20,13 +20,19 @@ class Timeline:
     """Order of calls: `join` for each client, then `step` from one `next_ns` to the next."""
 
     def __init__(
-        self, exchange: Exchange, *, latency_ns: int, now_ns: int, after_step: Callable[[], None]
+        self,
+        exchange: Exchange,
+        *,
+        latency_ns: int,
+        now_ns: int,
+        wall_ns: int,
+        after_step: Callable[[], None],
     ) -> None:
-        """`latency_ns`: how long every message takes one way. `after_step`: called after everything that
-        happened at one moment."""
+        """`latency_ns`: how long every message takes one way. `wall_ns`: what the system's clock shows at time
+        0, in nanoseconds since 1970. `after_step`: called after everything that happened at one moment."""
         self.now_ns: int = now_ns
         self._exchange: Final = exchange
-        self._latency_ns, self._after_step = latency_ns, after_step
+        self._latency_ns, self._wall_ns, self._after_step = latency_ns, wall_ns, after_step
         self._networks: list[MemoryNetwork] = []
 
     @property
@@ -46,7 +52,13 @@ class Timeline:
             self._networks.remove(network)
             on_end()
 
-        network = MemoryNetwork(self._exchange, latency_ns=self._latency_ns, now_ns=self.now_ns, on_end=leave)
+        network = MemoryNetwork(
+            self._exchange,
+            latency_ns=self._latency_ns,
+            now_ns=self.now_ns,
+            wall_ns=self._wall_ns,
+            on_end=leave,
+        )
         self._networks.append(network)
         return network
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, BigUint};
 
 use crate::query::Number;
 
@@ -89,6 +89,26 @@ impl Exact {
             .expect("digits and an exponent are a number")
     }
 
+    /// The nearest float of a quotient, ties to even: rounded once, whatever the width of both.
+    fn quotient_to_f64(&self, divisor: &Exact) -> f64 {
+        /// Bits of a quotient that `as f64` rounds right, with what is cut off below them in the last one.
+        const KEPT_BITS: i64 = 66;
+        let scale = self.scale.max(divisor.scale);
+        let (above, below) = (self.at(scale), divisor.at(scale));
+        let is_negative = (above < BigInt::ZERO) != (below < BigInt::ZERO);
+        let (above, below) = (above.into_parts().1, below.into_parts().1);
+        let shift = KEPT_BITS - above.bits() as i64 + below.bits() as i64;
+        let (above, below) = match u64::try_from(shift) {
+            Ok(shift) => (above << shift, below),
+            Err(_) => (above, below << shift.unsigned_abs()),
+        };
+        let (whole, rest) = (&above / &below, &above % &below);
+        let cut = u128::from(rest != BigUint::ZERO);
+        let whole = u128::try_from(whole).expect("one bit more than are kept, at most");
+        let nearest = (whole | cut) as f64 * 2f64.powi(-shift as i32);
+        if is_negative { -nearest } else { nearest }
+    }
+
     fn at(&self, scale: u32) -> BigInt {
         &self.digits * power_of_ten(scale - self.scale)
     }
@@ -127,6 +147,14 @@ impl Value {
     /// A quotient; None where it would be of 0.
     pub fn ratio(numerator: Exact, denominator: Exact) -> Option<Value> {
         (!denominator.is_zero()).then_some(Value::Ratio(numerator, denominator))
+    }
+
+    /// The nearest float.
+    pub fn to_f64(&self) -> f64 {
+        match self {
+            Value::Exact(number) => number.to_f64(),
+            Value::Ratio(numerator, denominator) => numerator.quotient_to_f64(denominator),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! `complete`: every level that was touched is proven; where the book was not enough, the whole side is known.
 
 use super::exact::{Bound, Exact, Total, Value};
-use super::top::{BPS, exact_mid};
+use super::top::{BPS, best_of, exact_mid};
 use super::{Taker, proves};
 use crate::mantissa::power_of_ten;
 use crate::query::{Number, Reading};
@@ -27,6 +27,8 @@ pub enum Amount {
 pub struct Fill {
     /// quote / base; None where nothing is filled.
     pub average: Option<Value>,
+    /// The price of the first level that was touched, between which and `worst` the average lies.
+    pub first: Option<Exact>,
     /// The price of the last level that was touched.
     pub worst: Option<Value>,
     /// How much worse than the mid; None where there is no mid or nothing is filled.
@@ -80,6 +82,7 @@ pub fn fill(book: &dyn Reading, taker: Taker, amount: Amount) -> Fill {
     });
     Fill {
         average: Value::ratio(paid, numerator),
+        first: best_of(book, side).ok().map(|best| best.price.into()),
         worst: worst.map(|price| Value::Exact(price.into())),
         slippage_bps,
         base,

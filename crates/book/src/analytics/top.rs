@@ -8,87 +8,77 @@
 //!   side: more bids draw it to the ask. This is what is commonly called so. Stoikov, "The micro-price: a
 //!   high-frequency estimator of future prices", Quantitative Finance 18(12), 2018, calls this one the
 //!   weighted mid and gives his name to an estimator fitted to a market's history, which no book can know.
-//!
-//! `complete`: both best levels are proven.
 
 use super::exact::{Exact, Value};
-use super::proves_top;
-use crate::query::{NumberLevel, Reading};
+use crate::query::{NumberLevel, Reading, Side};
 
-/// A price between the best bid and the best ask.
-#[derive(Clone, Debug)]
-pub struct MidPrice {
-    /// None where a side is empty.
-    pub price: Option<Value>,
-    /// Whether both best levels are proven.
-    pub complete: bool,
-    /// The id of the book.
-    pub update_id: i64,
-}
+/// A side that has no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmptySide(pub Side);
 
-/// How far the best ask is from the best bid.
-#[derive(Clone, Debug)]
-pub struct Spread {
-    /// In the quote asset; None where a side is empty.
-    pub absolute: Option<Value>,
-    /// In basis points of the mid.
-    pub bps: Option<Value>,
-    /// Whether both best levels are proven.
-    pub complete: bool,
-    /// The id of the book.
-    pub update_id: i64,
-}
+/// What the best levels give, or which side has none.
+pub type OfBest<T> = Result<T, EmptySide>;
 
 /// Basis points of one.
 pub const BPS: i64 = 10_000;
 
-fn both(book: &dyn Reading) -> Option<(NumberLevel, NumberLevel)> {
+/// The best level of a side.
+pub fn best_of(book: &dyn Reading, side: Side) -> OfBest<NumberLevel> {
     let best = book.best();
-    best.bid.zip(best.ask)
+    let found = match side {
+        Side::Bids => best.bid,
+        Side::Asks => best.ask,
+    };
+    found.ok_or(EmptySide(side))
+}
+
+fn both(book: &dyn Reading) -> OfBest<(NumberLevel, NumberLevel)> {
+    Ok((best_of(book, Side::Bids)?, best_of(book, Side::Asks)?))
 }
 
 /// The exact mid; None where a side is empty.
 pub fn exact_mid(book: &dyn Reading) -> Option<Exact> {
-    let (bid, ask) = both(book)?;
-    Some(Exact::from(bid.price).plus(&ask.price.into()).half())
+    let (bid, ask) = both(book).ok()?;
+    Some(middle(bid, ask))
 }
 
-fn between(book: &dyn Reading, price: Option<Value>) -> MidPrice {
-    MidPrice {
-        price,
-        complete: proves_top(book),
-        update_id: book.best().update_id,
-    }
+fn middle(bid: NumberLevel, ask: NumberLevel) -> Exact {
+    Exact::from(bid.price).plus(&ask.price.into()).half()
+}
+
+fn distance(bid: NumberLevel, ask: NumberLevel) -> Exact {
+    Exact::from(ask.price).minus(&bid.price.into())
+}
+
+/// A quotient; 0 where it would be of 0, which no book that can be read has.
+fn ratio(numerator: Exact, denominator: Exact) -> Value {
+    Value::ratio(numerator, denominator).unwrap_or(Value::Exact(Exact::whole(0)))
 }
 
 /// The middle between the best prices.
-pub fn mid(book: &dyn Reading) -> MidPrice {
-    between(book, exact_mid(book).map(Value::Exact))
+pub fn mid(book: &dyn Reading) -> OfBest<Value> {
+    let (bid, ask) = both(book)?;
+    Ok(Value::Exact(middle(bid, ask)))
 }
 
-/// The mid weighted by the best quantities.
-pub fn microprice(book: &dyn Reading) -> MidPrice {
-    let weighted = both(book).and_then(|(bid, ask)| {
-        let (bids, asks) = (Exact::from(bid.quantity), Exact::from(ask.quantity));
-        let sum = Exact::from(ask.price)
-            .times(&bids)
-            .plus(&Exact::from(bid.price).times(&asks));
-        Value::ratio(sum, bids.plus(&asks))
-    });
-    between(book, weighted)
+/// The mid weighted by the best quantities, and both best prices, between which it lies.
+pub fn microprice(book: &dyn Reading) -> OfBest<(Value, [Exact; 2])> {
+    let (bid, ask) = both(book)?;
+    let (bids, asks) = (Exact::from(bid.quantity), Exact::from(ask.quantity));
+    let (low, high) = (Exact::from(bid.price), Exact::from(ask.price));
+    let sum = high.times(&bids).plus(&low.times(&asks));
+    Ok((ratio(sum, bids.plus(&asks)), [low, high]))
 }
 
-/// The distance of the best prices.
-pub fn spread(book: &dyn Reading) -> Spread {
-    let absolute = both(book).map(|(bid, ask)| Exact::from(ask.price).minus(&bid.price.into()));
-    let bps = absolute
-        .as_ref()
-        .zip(exact_mid(book))
-        .and_then(|(spread, mid)| Value::ratio(spread.times(&Exact::whole(BPS)), mid));
-    Spread {
-        absolute: absolute.map(Value::Exact),
-        bps,
-        complete: proves_top(book),
-        update_id: book.best().update_id,
-    }
+/// The distance of the best prices, in the quote asset.
+pub fn spread(book: &dyn Reading) -> OfBest<Value> {
+    let (bid, ask) = both(book)?;
+    Ok(Value::Exact(distance(bid, ask)))
+}
+
+/// The same in basis points of the mid.
+pub fn spread_bps(book: &dyn Reading) -> OfBest<Value> {
+    let (bid, ask) = both(book)?;
+    let in_bps = distance(bid, ask).times(&Exact::whole(BPS));
+    Ok(ratio(in_bps, middle(bid, ask)))
 }

@@ -11,6 +11,7 @@ use crate::mantissa::power_of_ten;
 use crate::message::{Level, MAX_INTEGER_DIGITS, MAX_SCALE};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, Side};
 use crate::status::{NotReadable, Status};
+use crate::timebase::WallOffset;
 
 /// The version of the bytes; another one is refused.
 const VERSION: u8 = 2;
@@ -154,6 +155,7 @@ impl Writer {
             header.event_time_us,
             header.updated_ns,
             header.confirmed_ns,
+            header.wall_offset_ns.0,
         ];
         times.into_iter().for_each(|time| self.optional(time));
         let counts = header.counters.named();
@@ -281,6 +283,7 @@ impl<'a> Reader<'a> {
             event_time_us: self.optional()?,
             updated_ns: self.optional()?,
             confirmed_ns: self.optional()?,
+            wall_offset_ns: WallOffset(self.optional()?),
             counters: self.counters()?,
         })
     }

@@ -76,7 +76,11 @@ impl Market {
         self.followers.note_altered();
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
-        self.position.on_installed(snapshot_id);
+        let snapshot_us = snapshot
+            .event_time_us
+            .or(snapshot.transaction_time_us)
+            .or(made.map(|made| made.latest_us));
+        self.position.on_installed(snapshot_id, now_ns, snapshot_us);
         self.timeline.on_installed(snapshot_id, made);
         self.check_crossed(now_ns);
         let counted = self.counters.stale;

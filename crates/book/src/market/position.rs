@@ -16,6 +16,10 @@ pub(super) struct Position {
     pub updated_ns: Option<i64>,
     /// When a snapshot last proved the book.
     pub confirmed_ns: Option<i64>,
+    /// When the snapshot was received of which the book is made.
+    installed_ns: Option<i64>,
+    /// When it was made, on the exchange's clock; None where nothing tells it.
+    snapshot_us: Option<i64>,
 }
 
 impl Position {
@@ -34,10 +38,34 @@ impl Position {
     }
 
     /// A snapshot replaced the book.
-    pub fn on_installed(&mut self, update_id: i64) {
+    pub fn on_installed(&mut self, update_id: i64, now_ns: i64, snapshot_us: Option<i64>) {
         self.update_id = Some(update_id);
         (self.event_time_us, self.updated_ns) = (None, None);
+        (self.installed_ns, self.snapshot_us) = (Some(now_ns), snapshot_us);
         self.confirmed = false;
+    }
+
+    /// The snapshot that is held was made then, unless it told a time itself.
+    pub fn date_snapshot(&mut self, made_us: i64) {
+        self.snapshot_us.get_or_insert(made_us);
+    }
+
+    /// When what the book is was received: the last applied diff, or the snapshot before one.
+    pub fn received_ns(&self) -> Option<i64> {
+        self.updated_ns.or(self.installed_ns)
+    }
+
+    /// When the exchange made it, on its clock; None where nothing tells it.
+    pub fn made_us(&self) -> Option<i64> {
+        match self.updated_ns {
+            Some(_) => self.event_time_us,
+            None => self.snapshot_us,
+        }
+    }
+
+    /// When the last applied diff was received, and its event time; None before one.
+    pub fn last_diff(&self) -> Option<(i64, Option<i64>)> {
+        Some((self.updated_ns?, self.event_time_us))
     }
 
     /// When the book was last proven, by an applied diff or by a snapshot.

@@ -9,6 +9,7 @@ use crate::ladder::Ladder;
 use crate::message::DepthUpdate;
 use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
 use crate::status::{NotReadable, StatusInfo};
+use crate::timebase::WallOffset;
 
 impl Market {
     /// Prefetch what an update is going to need of both sides (`prefetch`): each step needs what the one before it
@@ -40,9 +41,10 @@ impl Market {
             since_ns: info.since_ns,
             unconfirmed: self.unconfirmed(),
             last_update_id: self.position.update_id,
-            event_time_us: self.position.event_time_us,
-            updated_ns: self.position.updated_ns,
+            event_time_us: self.event_time_us(),
+            updated_ns: self.updated_ns(),
             confirmed_ns: self.position.proven_ns(),
+            wall_offset_ns: WallOffset(self.wall_offset_ns()),
             counters: self.counters,
         };
         Frozen::new(
@@ -104,11 +106,17 @@ impl Reading for Market {
     }
 
     fn event_time_us(&self) -> Option<i64> {
-        self.position.event_time_us
+        self.position.made_us().or_else(|| {
+            Some((self.updated_ns()?.saturating_add(self.wall_offset_ns()?)).div_euclid(1_000))
+        })
     }
 
     fn updated_ns(&self) -> Option<i64> {
-        self.position.updated_ns
+        self.position.received_ns()
+    }
+
+    fn wall_offset_ns(&self) -> Option<i64> {
+        self.timebase.as_ref()?.wall_offset_ns()
     }
 
     fn confirmed_ns(&self) -> Option<i64> {

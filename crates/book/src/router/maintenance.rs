@@ -79,6 +79,11 @@ impl Router {
         Ok(self.market(market)?.lock().heard())
     }
 
+    /// When the last diff was received that a market applied, and its event time.
+    pub fn last_diff(&self, market: u64) -> Result<Option<(i64, Option<i64>)>, RouterError> {
+        Ok(self.market(market)?.lock().last_diff())
+    }
+
     /// The markets whose newest diff was more than so late when it came, how late in microseconds, and when it
     /// came.
     pub fn late(&self, most_us: i64) -> Vec<(u64, i64, i64)> {

@@ -121,8 +121,13 @@ fn a_snapshot_alone_forgets_everything_of_the_book_before_it() {
     assert_eq!(harness.market.updated_ns(), Some(3));
     assert!(harness.market.event_time_us().is_some());
     harness.load(&snapshot(20, &[("98", "1")], &[]), 4);
-    assert_eq!(harness.market.updated_ns(), None);
-    assert_eq!(harness.market.event_time_us(), None);
+    assert_eq!(harness.market.last_diff(), None);
+    assert_eq!(
+        harness.market.updated_ns(),
+        Some(4),
+        "it counts from the snapshot"
+    );
+    assert_eq!(harness.market.event_time_us(), None, "nothing tells it");
     assert_eq!(harness.book(), "98 x 1 | ");
     assert!(harness.market.unconfirmed());
 }

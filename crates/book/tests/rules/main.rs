@@ -16,3 +16,4 @@ mod reading;
 mod refresh;
 mod sequence;
 mod states;
+mod times;

@@ -45,13 +45,13 @@ class Stamp:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: tuple[float, float] | None = None
+        self._known: tuple[int, float] | None = None
 
-    def of(self, at: float | None) -> float | None:
+    def of(self, at_ns: int | None) -> float | None:
         """Seconds since 1970; what was known before for None."""
         known = self._known
-        if at is not None and (known is None or known[0] != at):
-            known = self._known = (at, time.time() - now_ns() / 1e9 + at)
+        if at_ns is not None and (known is None or known[0] != at_ns):
+            known = self._known = (at_ns, time.time() - (now_ns() - at_ns) / 1e9)
         return None if known is None else known[1]
 
 
@@ -93,7 +93,7 @@ class Cache:
     @property
     def last_update_ms(self) -> int | None:
         """When the last update, or comparison with a snapshot, was received: system time."""
-        at = self._updated.of(self.book.confirmed_at)
+        at = self._updated.of(self.book.confirmed_ns)
         return None if at is None else round(at * 1000)
 
     @property
@@ -104,14 +104,14 @@ class Cache:
     @property
     def restarted_at(self) -> float | None:
         """When that was last: system time in seconds; None for never."""
-        return self._restarted.of(self.book.reconnected_at)
+        return self._restarted.of(self.book.reconnected_ns)
 
     def end(self) -> None:
         """Keep how it is: there will be no book any more."""
         if not self._ended:
             self._restarts, self._was_synced = self.restarts, self.is_synced
-            self._updated.of(self.book.confirmed_at)
-            self._restarted.of(self.book.reconnected_at)
+            self._updated.of(self.book.confirmed_ns)
+            self._restarted.of(self.book.reconnected_ns)
             self._ended = True
 
     def read(self, side: str, limit_count: int | None, threshold_volume: float | None) -> list[list[float]]:

@@ -284,7 +284,7 @@ class Maintenance(Requester):
         """Whether nothing has proven the book within its time to detect, and comparing it fails."""
         if not self._fails_to_compare(now_ns):
             return False
-        proven_ns = max(self._book.updated_ns or 0, self._book.confirmed_ns or 0)
+        proven_ns = self._book.confirmed_ns or 0
         return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._spec.venue.snapshot_lag_s)
 
     def _ask(self, purpose: Purpose, limit: int, now_ns: int) -> None:
@@ -330,7 +330,8 @@ class Maintenance(Requester):
 
     def _on_too_old(self, pending: PendingRequest, now_ns: int) -> None:
         """A node behind shows an older book; where no diff comes either, the book's own ids are in doubt."""
-        last_ns = self._book.updated_ns or 0
+        applied = self._context.router.last_diff(self._spec.market)
+        last_ns = 0 if applied is None else applied.received_ns
         self._too_old.on_book(last_ns)
         is_silent = last_ns < (pending.sent_ns or pending.asked_ns) - to_ns(self._context.policy.first_data_s)
         if self._too_old.on_too_old(now_ns):

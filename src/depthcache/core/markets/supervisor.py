@@ -73,7 +73,7 @@ class Supervisor(Requester):
         self.uptime: Uptime = Uptime()
         self._context, self._listing = context, listing
         self._book = context.router.reader(market, serve_stale=True)
-        self._diffs = _DiffStream(context, market, self._book)
+        self._diffs = _DiffStream(context, market)
         self.limits: SnapshotLimits = SnapshotLimits(context, spec)
         self.clock: SnapshotClock = SnapshotClock(context, spec)
         self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
@@ -482,7 +482,7 @@ class Supervisor(Requester):
         self.look_for_proof(now_ns)
         self._leave_bootstrap(now_ns)
         self._clear_of_doubt(now_ns)
-        if (self._book.updated_ns or 0) < now_ns - to_ns(self._context.policy.silence_s):
+        if self._diffs.applied_ns < now_ns - to_ns(self._context.policy.silence_s):
             self._listing.look(now_ns)  # silent and right: perhaps it does not trade
 
     def _hear(self, now_ns: int) -> None:
@@ -532,8 +532,8 @@ class Supervisor(Requester):
 class _DiffStream:
     """What is known of the diff stream of one market: whether it comes, and whether it is to be believed."""
 
-    def __init__(self, context: Context, market: int, book: Reader) -> None:
-        self._context, self._market, self._book = context, market, book
+    def __init__(self, context: Context, market: int) -> None:
+        self._context, self._market = context, market
         self._has_data = False
         """Since the subscription that counts now."""
         self._heard_ns: int | None = None
@@ -555,8 +555,14 @@ class _DiffStream:
     def heard_ns(self) -> int | None:
         """When the last diff came, on whatever connection."""
         times = [feed.heard_ns or 0 for feed in self._context.router.feeds(self._market)]
-        self._heard_ns = max(*times, self._book.updated_ns or 0, self._heard_ns or 0) or None
+        self._heard_ns = max(*times, self.applied_ns, self._heard_ns or 0) or None
         return self._heard_ns
+
+    @property
+    def applied_ns(self) -> int:
+        """When the last diff was received that was applied since the snapshot; 0 before one."""
+        applied = self._context.router.last_diff(self._market)
+        return 0 if applied is None else applied.received_ns
 
     def on_live(self, now_ns: int) -> None:
         """It comes from now on; after strikes only data, or patience, makes it count."""

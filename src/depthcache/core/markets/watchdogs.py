@@ -125,11 +125,11 @@ class TooOldWatch:
         self._since_ns = self._book_ns = 0
         self._doubts = self.tries = 0
 
-    def on_book(self, updated_ns: int) -> None:
+    def on_book(self, applied_ns: int) -> None:
         """When the book's last diff came: one that came since the last snapshot ends what was counted."""
-        if updated_ns != self._book_ns:
+        if applied_ns != self._book_ns:
             self._doubts = self.tries = 0
-            self._book_ns = updated_ns
+            self._book_ns = applied_ns
 
     def on_fitting(self) -> None:
         """A snapshot was young enough."""

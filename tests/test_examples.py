@@ -25,7 +25,7 @@ PRINTS = {
     "follow_modes": r"([\w ,]+:\n(  id \d+, skipped \d+, changed (-|\d+)\n){3}){5}",
     "imbalance_signal": r"(\d+: imbalance [+-]\d\.\d\d, signal [+-]\d\.\d\d (up|down|-)\n){10}",
     "many_books": r"4 books synced after .* s\n(\w+: \d+\.\d\d basis points\n){4}",
-    "offline_book": r"(?s)waiting .*\nsynced\napplied .*\nstale .*\ngap .*\n.*: a newer snapshot",
+    "offline_book": r"(?s)waiting .*\nsynced\napplied .*\nold .*\ngap .*\n.*: a newer snapshot",
     "record_and_verify": r"BTCUSDT: [1-9]\d+ updates applied, 0 gaps, last update id \d+\nright\n",
     "several_exchanges": r"(?s)(binance.com\S* \w+: Level.*\n){4}<LiveBook BTCUSDT on binance.com-futures",
     "slippage_monitor": r"((buy|sell) [\d,]+: \d+\.\d\d bp, average \d+\.\d\d.*\n){18}",

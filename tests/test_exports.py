@@ -17,14 +17,14 @@ PUBLIC = {
     "connect", "blocking", "Books", "LiveBook", "Settings", "Endpoints", "Policy",
     "SnapshotResponse", "SnapshotRequest",
     # books without a network
-    "Book", "APPLIED", "STALE", "WAITING", "GAP", "IGNORED",
+    "Book", "APPLIED", "OLD", "WAITING", "GAP", "IGNORED",
     # what is known of live books
     "Audit", "Lag", "now_ns", "Stats", "BookStats", "BudgetStats", "ConnectionStats",
     # what is read
     "BookReader", "FrozenBook", "Side", "Level", "Levels", "Integers", "Best", "CompleteTo", "Coverage",
     "BookArrays", "BookIntegers", "Columns", "MissingBook",
     # what is computed
-    "MidPrice", "Spread", "Imbalance", "Depth", "DepthWithin", "Fill", "SizeToMove", "GroupedBook",
+    "Imbalance", "Depth", "DepthWithin", "Fill", "SizeToMove", "GroupedBook",
     "Status", "Outcome", "SnapshotOutcome",
     # following them
     "FollowMode", "Update", "Updates", "CallbackHandle", "Changes",
@@ -77,7 +77,7 @@ def test_what_does_not_exist_says_so() -> None:
 
 def test_the_words_of_apply_are_the_outcomes() -> None:
     outcomes = {
-        depthcache.APPLIED, depthcache.STALE, depthcache.WAITING, depthcache.GAP, depthcache.IGNORED
+        depthcache.APPLIED, depthcache.OLD, depthcache.WAITING, depthcache.GAP, depthcache.IGNORED
     }  # fmt: skip
     assert outcomes == set(depthcache.Outcome)
 

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from depthcache.venues import Endpoints
 
     APPLIED: Final = Outcome.APPLIED
-    STALE: Final = Outcome.STALE
+    OLD: Final = Outcome.OLD
     WAITING: Final = Outcome.WAITING
     GAP: Final = Outcome.GAP
     IGNORED: Final = Outcome.IGNORED
@@ -90,7 +90,7 @@ __all__ = [
     "APPLIED",
     "GAP",
     "IGNORED",
-    "STALE",
+    "OLD",
     "WAITING",
     "Audit",
     "Best",
@@ -229,7 +229,7 @@ _HOMES = {
 }
 """Where each public name is made."""
 
-_OUTCOMES = ("APPLIED", "STALE", "WAITING", "GAP", "IGNORED")
+_OUTCOMES = ("APPLIED", "OLD", "WAITING", "GAP", "IGNORED")
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

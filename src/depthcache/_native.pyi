@@ -381,7 +381,7 @@ class BookReader(Generic[N_co]):
     def counters(self) -> dict[str, int]:
         """What happened to the book since it was made; counts only grow.
 
-        `applied`: diffs applied. `stale`: diffs older than the book, dropped. `gaps`: holes in the ids.
+        `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
         `resets`: ids that began anew. `crossed`: best prices that touched or crossed. `malformed`: frames
         that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
         `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:

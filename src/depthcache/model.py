@@ -427,7 +427,7 @@ class Outcome(StrEnum):
 
     APPLIED = "applied"
     """The book moved to the frame's final update id."""
-    STALE = "stale"
+    OLD = "old"
     """At or before the book's id: nothing changed, nothing is wrong."""
     WAITING = "waiting"
     """No snapshot yet: the frame is kept until one is loaded."""

@@ -345,7 +345,7 @@ def test_an_empty_side_gives_none_or_says_so_and_whether_that_is_proven() -> Non
     for limit, proven in ((1000, True), (None, False)):
         made = book(asks=[], limit=limit)
         for name in ("mid", "spread", "spread_bps", "microprice", "best_ask"):
-            with pytest.raises(BookEmpty, match="BTCUSDT on binance.com has no asks"):
+            with pytest.raises(BookEmpty, match=r"BTCUSDT on binance\.com has no asks"):
                 getattr(made, name)
         assert made.best_bid == (99.0, 2.0)
         assert made.imbalance(1) == (1.0, 2.0, 0.0, proven, 10)

@@ -12,7 +12,7 @@ from tests.engine import Engine, diff, facts, sides, snapshot
 
 T = 1_700_000_000_000
 """Milliseconds on the exchange's clock."""
-STALE, APPLIED, GAP = Outcome.STALE, Outcome.APPLIED, Outcome.GAP
+OLD, APPLIED, GAP = Outcome.OLD, Outcome.APPLIED, Outcome.GAP
 FAMILIES = ("contiguous", "chained")
 
 
@@ -29,16 +29,16 @@ def held(book: Any) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("continuity", FAMILIES)
 @pytest.mark.parametrize("apart_ms", [0, 5_000, 5_001, 60_000, 3_600_000])
-def test_backlog_is_stale_however_late_it_comes_and_however_far_it_is_apart(
+def test_backlog_is_old_however_late_it_comes_and_however_far_it_is_apart(
     engine: Engine, continuity: str, apart_ms: int
 ) -> None:
     book = engine.book(continuity)
     book.load_snapshot(snapshot(1_000), limit=100)
     frames = [at(continuity, 900, T), at(continuity, 950, T + apart_ms)]
-    assert [book.apply(frame) for frame in frames] == [STALE, STALE]
+    assert [book.apply(frame) for frame in frames] == [OLD, OLD]
     assert book.apply(at(continuity, 1_005, T + apart_ms + 100, first=951)) == APPLIED
     assert (book.status, book.counters["resets"], book.counters["gaps"]) == (Status.SYNCED, 0, 0)
-    assert book.counters["stale"] == 2
+    assert book.counters["old"] == 2
 
 
 @pytest.mark.parametrize("times", [{"E": T + 8_000, "T": T + 7_990}, {"T": T + 8_000}])
@@ -54,7 +54,7 @@ def test_diffs_of_before_the_snapshot_by_its_own_time_are_backlog(
 
 
 @pytest.mark.parametrize("how", ["body", "argument"])
-@pytest.mark.parametrize(("later_ms", "outcome"), [(5_000, STALE), (5_001, GAP)])
+@pytest.mark.parametrize(("later_ms", "outcome"), [(5_000, OLD), (5_001, GAP)])
 def test_an_old_id_clearly_after_the_snapshot_means_that_ids_began_anew(
     engine: Engine, how: str, later_ms: int, outcome: Outcome
 ) -> None:
@@ -83,8 +83,8 @@ def test_what_was_applied_last_is_the_base_up_to_its_id(engine: Engine) -> None:
     assert book.apply(at("contiguous", 11, T)) == APPLIED
     for number in (12, 13, 14):
         assert book.apply(at("contiguous", number, None)) == APPLIED
-    assert book.apply(at("contiguous", 13, T + 60_000)) == STALE  # nothing tells when id 13 was there
-    assert book.apply(at("contiguous", 11, T + 5_000)) == STALE
+    assert book.apply(at("contiguous", 13, T + 60_000)) == OLD  # nothing tells when id 13 was there
+    assert book.apply(at("contiguous", 11, T + 5_000)) == OLD
     assert book.apply(at("contiguous", 11, T + 5_001)) == GAP
 
 
@@ -95,11 +95,11 @@ def test_where_nothing_tells_the_order_a_second_snapshot_decides_by_whether_its_
     book = engine.book(continuity)
     book.load_snapshot(snapshot(1_000), limit=100)
     for number in (3, 4, 5):
-        assert book.apply(at(continuity, number, T + 6_000 * number)) == STALE
+        assert book.apply(at(continuity, number, T + 6_000 * number)) == OLD
     assert (book.status, book.last_update_id) == (Status.SYNCED, 1_000)
     assert book.load_snapshot(snapshot(4, [("90", "1")]), limit=100) == SnapshotOutcome.SYNCED
     assert (book.last_update_id, sides(book)[0]) == (5, [("98", "2"), ("90", "1")])
-    assert (book.counters["resets"], book.counters["stale"]) == (1, 3)
+    assert (book.counters["resets"], book.counters["old"]) == (1, 3)
     assert book.apply(at(continuity, 6, T + 36_000)) == APPLIED
 
 
@@ -107,7 +107,7 @@ def test_where_nothing_tells_the_order_a_second_snapshot_decides_by_whether_its_
 def test_the_same_doubt_ends_with_the_diff_that_bridges(engine: Engine, continuity: str) -> None:
     book = engine.book(continuity)
     book.load_snapshot(snapshot(1_000))
-    assert book.apply(at(continuity, 900, T)) == STALE
+    assert book.apply(at(continuity, 900, T)) == OLD
     assert book.apply(at(continuity, 1_005, T + 100, first=901)) == APPLIED
     before = held(book)
     assert book.load_snapshot(snapshot(950)) == SnapshotOutcome.TOO_OLD
@@ -206,8 +206,8 @@ def test_a_recorded_day_with_a_snapshot_again_and_again_is_never_read_wrongly(en
         (900, 1_008, 1_010, APPLIED),  # the ids between belong to other symbols
         (1_005, 1_007, 1_010, APPLIED),
         (1_006, 1_007, 1_010, GAP),
-        (900, 901, 1_005, STALE),
-        (900, 901, 1_004, STALE),
+        (900, 901, 1_005, OLD),
+        (900, 901, 1_004, OLD),
     ],
 )
 def test_a_chain_may_overlap_what_is_held_and_leave_no_hole(
@@ -310,7 +310,7 @@ def test_a_diff_of_known_ids_leaves_no_doubt_after_a_snapshot_without_a_time(
     for number in range(101, 111):
         assert book.apply(at(continuity, number, T + number)) == APPLIED
     assert book.load_snapshot(snapshot(110), limit=100) != SnapshotOutcome.TOO_OLD
-    assert book.apply(at(continuity, 105, T + 105)) == STALE
+    assert book.apply(at(continuity, 105, T + 105)) == OLD
     before = held(book)
     assert book.load_snapshot(snapshot(103), limit=100) == SnapshotOutcome.TOO_OLD
     assert held(book) == before

@@ -256,5 +256,5 @@ def test_counters_count(engine: Engine) -> None:
     book.apply(diff(11, 11))
     book.apply(diff(20, 20))
     counters = book.counters
-    wanted = {"applied": 1, "stale": 1, "gaps": 1, "snapshots": 1, "levels_changed": 3, "malformed": 0}
+    wanted = {"applied": 1, "old": 1, "gaps": 1, "snapshots": 1, "levels_changed": 3, "malformed": 0}
     assert {name: counters[name] for name in wanted} == wanted

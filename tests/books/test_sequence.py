@@ -10,9 +10,9 @@ from tests.engine import Engine, diff, encode, facts, payload, sides, snapshot, 
 L = 10
 
 CONTIGUOUS = [
-    (9, 9, Outcome.STALE),
-    (1, 10, Outcome.STALE),
-    (10, 10, Outcome.STALE),
+    (9, 9, Outcome.OLD),
+    (1, 10, Outcome.OLD),
+    (10, 10, Outcome.OLD),
     (5, 11, Outcome.APPLIED),
     (10, 11, Outcome.APPLIED),
     (11, 11, Outcome.APPLIED),
@@ -21,7 +21,7 @@ CONTIGUOUS = [
     (12, 20, Outcome.GAP),
 ]
 CHAINED = [  # (pu, U, u)
-    (3, 4, 9, Outcome.STALE),
+    (3, 4, 9, Outcome.OLD),
     (3, 4, 10, Outcome.APPLIED),
     (9, 10, 10, Outcome.APPLIED),
     (5, 7, 14, Outcome.APPLIED),
@@ -63,8 +63,8 @@ def test_futures_borders_of_the_first_diff_after_a_snapshot(
 @pytest.mark.parametrize(
     ("previous", "first", "last", "outcome"),
     [
-        (3, 4, 9, Outcome.STALE),
-        (9, 10, 10, Outcome.STALE),
+        (3, 4, 9, Outcome.OLD),
+        (9, 10, 10, Outcome.OLD),
         (10, 13, 15, Outcome.APPLIED),
         (9, 10, 15, Outcome.APPLIED),
         (11, 13, 15, Outcome.GAP),
@@ -89,7 +89,7 @@ def test_a_snapshot_id_in_the_hole_between_two_diffs_is_bridged_by_the_chain(eng
     assert book.apply(diff(95, 100, pu=90)) == Outcome.WAITING
     assert book.apply(diff(140, 150, pu=100)) == Outcome.WAITING
     assert book.load_snapshot(snapshot(120)) == SnapshotOutcome.SYNCED
-    assert (book.last_update_id, book.counters["applied"], book.counters["stale"]) == (150, 1, 1)
+    assert (book.last_update_id, book.counters["applied"], book.counters["old"]) == (150, 1, 1)
 
 
 def test_before_a_snapshot_diffs_wait_and_nothing_is_there(engine: Engine) -> None:
@@ -105,7 +105,7 @@ def test_kept_diffs_are_applied_with_the_snapshot(engine: Engine) -> None:
     assert book.load_snapshot(snapshot(10)) == SnapshotOutcome.SYNCED
     assert (book.last_update_id, book.unconfirmed) == (12, False)
     assert sides(book)[0] == [("99", "1"), ("90", "12")]
-    assert book.counters["stale"] == 3
+    assert book.counters["old"] == 3
 
 
 @pytest.mark.parametrize(("continuity", "more"), [("contiguous", {}), ("chained", {"pu": 11})])
@@ -147,7 +147,7 @@ def test_overlaps_and_duplicates_are_harmless(engine: Engine) -> None:
     book = engine.loaded(last=10)
     one = diff(8, 12, [("98", "2")])
     assert book.apply(one) == Outcome.APPLIED
-    assert book.apply(one) == Outcome.STALE
+    assert book.apply(one) == Outcome.OLD
     assert book.apply(diff(12, 13, [("98", "3")])) == Outcome.APPLIED
     assert sides(book)[0] == [("99", "1"), ("98", "3")]
 
@@ -162,7 +162,7 @@ def test_a_snapshot_alone_is_unconfirmed_until_a_diff_bridges_it(engine: Engine)
     assert (book.unconfirmed, book.reason) == (False, "")
 
 
-@pytest.mark.parametrize(("later_ms", "outcome"), [(5_000, Outcome.STALE), (5_001, Outcome.GAP)])
+@pytest.mark.parametrize(("later_ms", "outcome"), [(5_000, Outcome.OLD), (5_001, Outcome.GAP)])
 def test_old_ids_more_than_five_seconds_later_are_ids_that_began_anew(
     engine: Engine, later_ms: int, outcome: Outcome
 ) -> None:
@@ -187,10 +187,10 @@ def test_kept_diffs_of_before_ids_began_anew_do_not_stand_in_the_way_of_every_sn
     assert book.load_snapshot(snapshot(3)) == (SnapshotOutcome.SYNCED if anew else SnapshotOutcome.TOO_OLD)
 
 
-def test_stale_diffs_right_after_a_snapshot_are_no_reset_however_old_the_book_was(engine: Engine) -> None:
+def test_old_diffs_right_after_a_snapshot_are_no_reset_however_old_the_book_was(engine: Engine) -> None:
     book = engine.loaded(last=1_000)
     for number in (1, 2, 3):
-        assert book.apply(diff(number, number, E=1_800_000_000_000 + number)) == Outcome.STALE
+        assert book.apply(diff(number, number, E=1_800_000_000_000 + number)) == Outcome.OLD
 
 
 def test_times_in_microseconds_and_milliseconds_mean_the_same(engine: Engine) -> None:

@@ -253,7 +253,7 @@ def test_what_a_snapshot_makes_old_is_dropped_behind_a_gap_too(rig: Rig) -> None
         rig.feed(first, last)
     assert rig.install(96, live=False) is SnapshotOutcome.GAP
     counters = rig.book.counters
-    assert (counters["applied"], counters["gaps"], counters["stale"]) == (1, 1, 1)
+    assert (counters["applied"], counters["gaps"], counters["old"]) == (1, 1, 1)
 
 
 # --- conditions -------------------------------------------------------------------------------------

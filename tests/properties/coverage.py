@@ -55,7 +55,7 @@ def watched() -> Iterator[Visits]:
         return check_sequence(continuity, held_id, update, confirmed=confirmed)
 
     def resetting(update: DepthUpdate, base_time_us: int | None) -> bool:
-        visits.borders["both", "stale", since(update, base_time_us)] += 1
+        visits.borders["both", "old", since(update, base_time_us)] += 1
         return looks_reset(update, base_time_us)
 
     def installing(self: market.Market, snapshot: Any, **options: Any) -> SnapshotOutcome:
@@ -95,7 +95,7 @@ def where(continuity: str, held_id: int, update: DepthUpdate) -> str:
 
 
 def since(update: DepthUpdate, base_time_us: int | None) -> str:
-    """How much later than the base a stale update is."""
+    """How much later than the base an old update is."""
     if base_time_us is None:
         return "no base"
     later_us = update.event_time_us - base_time_us - RESET_AFTER_US

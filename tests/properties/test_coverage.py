@@ -35,7 +35,7 @@ ALWAYS: frozenset[Border] = frozenset(
     | {("chained", phase, name) for phase in ("kept", "confirmed") for name in ON_FUTURES}
     | {("chained", "unconfirmed", name) for name in ON_FUTURES if name != "pu == id + 1"}
     | {("chained", "kept", IN_A_HOLE)}
-    | {("both", "stale", name) for name in ("no base", "E < base + 5 s", "E == base + 5 s", "E > base + 5 s")}
+    | {("both", "old", name) for name in ("no base", "E < base + 5 s", "E == base + 5 s", "E > base + 5 s")}
 )
 """Borders that a few hundred schedules are sure to visit; others are only counted."""
 

@@ -74,9 +74,9 @@ def allows_one_lost_id(continuity: Any, held_id: int, update: Any, *, confirmed:
     return verdict
 
 
-def applies_stale_ones(*args: Any, **kwargs: Any) -> SequenceCheck:
+def applies_old_ones(*args: Any, **kwargs: Any) -> SequenceCheck:
     verdict = check_sequence(*args, **kwargs)
-    return SequenceCheck.NEXT if verdict is SequenceCheck.STALE else verdict
+    return SequenceCheck.NEXT if verdict is SequenceCheck.OLD else verdict
 
 
 def forgets_deletes(side: BookSide, levels: Any, apply: Callable[..., int] = BookSide.apply) -> int:
@@ -94,7 +94,7 @@ def claims_whole_sides(
     [
         (reference_market, "check_sequence", ignores_gaps),
         (reference_market, "check_sequence", allows_one_lost_id),
-        (reference_market, "check_sequence", applies_stale_ones),
+        (reference_market, "check_sequence", applies_old_ones),
         (BookSide, "apply", forgets_deletes),
         (BookSide, "install", claims_whole_sides),
     ],

@@ -193,8 +193,8 @@ def test_a_diff_stream_leads_from_any_snapshot_to_the_truth(
     for frame in frames:
         assert frame["stream"] == name
         outcome = book.apply(json.dumps(frame, ensure_ascii=False))
-        assert outcome in (Outcome.STALE, Outcome.APPLIED)
-        assert outcome is Outcome.STALE or book.last_update_id == frame["data"]["u"]
+        assert outcome in (Outcome.OLD, Outcome.APPLIED)
+        assert outcome is Outcome.OLD or book.last_update_id == frame["data"]["u"]
     bids, asks = made.truth(venue, symbol).book_at(book.last_update_id or 0)
     assert [tuple(level) for level in book.exact.bids] == bids
     assert [tuple(level) for level in book.exact.asks] == asks

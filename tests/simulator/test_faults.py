@@ -78,9 +78,9 @@ def test_whatever_happens_to_diffs_books_are_right_and_come_back(kind: str, venu
         pair.run_for(6)
         assert pair.run_until_synced(within_s=20)
     changed = {name for name, held in book.counters.items() if held != before[name]}
-    harmless = {"applied", "levels_changed", "refreshes", "stale"}
+    harmless = {"applied", "levels_changed", "refreshes", "old"}
     expected = {
-        "drop": {"gaps"}, "duplicate": {"stale"}, "reorder": {"gaps"}, "overlap": set(),
+        "drop": {"gaps"}, "duplicate": {"old"}, "reorder": {"gaps"}, "overlap": set(),
         "corrupt": {"malformed"}, "garble": {"malformed"}, "truncate": {"malformed"}, "drip": set(),
     }[kind]  # fmt: skip
     assert expected <= changed

@@ -67,7 +67,7 @@ def test_a_late_stream_is_followed_from_the_first_snapshot(
     pair = late(place, engine, seconds)
     pair.run_for(seconds + 1)
     book = pair.book
-    assert book.counters["stale"] > 3 * (seconds - 1)  # all of the backlog
+    assert book.counters["old"] > 3 * (seconds - 1)  # all of the backlog
     pair.run_for(20)
     assert (book.status, book.unconfirmed, pair.differences()) == (Status.SYNCED, False, 0)
     counters = {name: book.counters[name] for name in ("snapshots", "refreshes", "resets", "gaps")}
@@ -149,7 +149,7 @@ def test_without_the_exchange_s_clock_a_second_snapshot_decides(engine: str) -> 
     exchange.trouble.late_streams(name, 0)
     pair.again()
     pair.run_until_synced()
-    exchange.reset_ids(*place)  # right after the first snapshot: every diff is stale
+    exchange.reset_ids(*place)  # right after the first snapshot: every diff is old
     pair.run_for(10)
     assert pair.book.counters["resets"] >= 1
     assert pair.run_until_synced(within_s=5)

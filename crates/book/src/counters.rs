@@ -6,7 +6,7 @@ pub struct Counters {
     /// Diffs that moved the book to their final update id.
     pub applied: u64,
     /// Diffs at or before the held id, dropped.
-    pub stale: u64,
+    pub old: u64,
     /// Times the id chain was broken.
     pub gaps: u64,
     /// Times the ids jumped backwards for good.
@@ -32,7 +32,7 @@ impl Counters {
     pub fn set(&mut self, name: &str, value: u64) -> Option<()> {
         let counter = match name {
             "applied" => &mut self.applied,
-            "stale" => &mut self.stale,
+            "old" => &mut self.old,
             "gaps" => &mut self.gaps,
             "resets" => &mut self.resets,
             "crossed" => &mut self.crossed,
@@ -52,7 +52,7 @@ impl Counters {
     pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("applied", self.applied),
-            ("stale", self.stale),
+            ("old", self.old),
             ("gaps", self.gaps),
             ("resets", self.resets),
             ("crossed", self.crossed),

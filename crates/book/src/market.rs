@@ -215,11 +215,11 @@ impl Market {
                         ) =>
                 {
                     self.events.on_data(received_ns);
-                    return Outcome::Stale;
+                    return Outcome::Old;
                 }
                 check => {
                     let outcome = self.on_broken(check, held, update, ids, frame, received_ns);
-                    if outcome == Outcome::Stale && self.feeds.are_many() {
+                    if outcome == Outcome::Old && self.feeds.are_many() {
                         self.feeds.on_joined(connection, received_ns);
                     }
                     return outcome;
@@ -258,7 +258,7 @@ impl Market {
         }
     }
 
-    /// A diff that does not continue the book: stale, the first of new ids, or behind a gap.
+    /// A diff that does not continue the book: old, the first of new ids, or behind a gap.
     #[cold]
     fn on_broken(
         &mut self,
@@ -270,8 +270,8 @@ impl Market {
         received_ns: i64,
     ) -> Outcome {
         self.events.on_data(received_ns);
-        if check == SequenceCheck::Stale {
-            self.counters.stale += 1;
+        if check == SequenceCheck::Old {
+            self.counters.old += 1;
             let confirmed = self.position.confirmed;
             let base_us = self
                 .timeline
@@ -283,7 +283,7 @@ impl Market {
                 } else if !confirmed {
                     self.keep_undecided(ids, update.event_time_us, frame, received_ns);
                 }
-                return Outcome::Stale;
+                return Outcome::Old;
             }
             self.buffer.clear();
             self.reset_ids(received_ns);
@@ -451,7 +451,7 @@ impl Market {
         self.buffer.push(ids, event_time_us, frame, now_ns);
     }
 
-    /// Nothing tells whether a stale diff is backlog: the next snapshot decides, and may need it.
+    /// Nothing tells whether an old diff is backlog: the next snapshot decides, and may need it.
     fn keep_undecided(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], received_ns: i64) {
         self.timeline.on_undecided();
         if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {

@@ -70,7 +70,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
         return books.recording  # what the end has lost is in it, too
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
-        diffs = sum(book.counters["applied"] + book.counters["stale"] for book in books)
+        diffs = sum(book.counters["applied"] + book.counters["old"] for book in books)
         gaps = sum(book.counters["gaps"] for book in books)
         return f"{synced} of {len(books)} books synced, {diffs:,} diffs, {gaps:,} gaps"
 

@@ -98,7 +98,7 @@ def _print_table(report: Report) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("symbol", no_wrap=True)
     table.add_column("venue")
-    for heading in ("snapshot id", "diffs", "stale", "applied", "gaps", "final id", "bids", "asks"):
+    for heading in ("snapshot id", "diffs", "old", "applied", "gaps", "final id", "bids", "asks"):
         table.add_column(heading, justify="right")
     table.add_column("best bid", justify="right")
     table.add_column("best ask", justify="right")

@@ -305,7 +305,7 @@ class Book(_native.Book):
 
         book = depthcache.Book("binance.com")
         book.load_snapshot(body, limit=1000)
-        book.apply(frame)        # APPLIED, STALE, WAITING, GAP or IGNORED
+        book.apply(frame)        # APPLIED, OLD, WAITING, GAP or IGNORED
 
     After GAP, and before the first snapshot, reads of levels raise BookNotSynced until `load_snapshot`
     brings a snapshot that fits; diffs are kept meanwhile. `on_stale="serve"` reads the last known book

@@ -1,6 +1,6 @@
 """The connections that bring the diffs of one market: one nearly always, two in transition or for safety.
 
-Theory of operation. Whichever brings a diff first, wins; the other's is stale by then. A line whose diffs
+Theory of operation. Whichever brings a diff first, wins; the other's is old by then. A line whose diffs
 continue what the book holds is joined. A diff that leaves a hole means that its line is ahead of the
 others, or that it has lost something: while another line is joined, that one is given time to fill the
 hole, and the diff is dropped. Only where no other line can help is the hole a gap.

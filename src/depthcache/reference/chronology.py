@@ -17,7 +17,7 @@ class Chronology:
     base: DatedId | None
     """The snapshot's id and time, then id and event time of each applied diff; None while that is unknown."""
     in_doubt: bool
-    """Stale diffs came of which nothing tells whether they are backlog."""
+    """Old diffs came of which nothing tells whether they are backlog."""
     clock_offset_ns: int | None
     """From the clock of the receipts to the exchange's; None while it is not known."""
 
@@ -45,7 +45,7 @@ class Chronology:
             self.base = DatedId(update.final_update_id, update.event_time_us)
 
     def on_unordered(self) -> None:
-        """A stale diff came of which nothing tells whether it is backlog."""
+        """An old diff came of which nothing tells whether it is backlog."""
         self.in_doubt = True
 
     def on_begun_anew(self) -> None:

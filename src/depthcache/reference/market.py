@@ -24,7 +24,7 @@ only as stale.
 
 Ids began anew where a diff at or before the held id was made clearly after the book was there
 (`sequence`: the order in time). What the book held when is its *base*: the snapshot's id and time,
-then id and event time of each applied diff. A stale diff without a base or without an event time
+then id and event time of each applied diff. An old diff without a base or without an event time
 leaves the book *in doubt* until a diff is applied, and is kept. The next snapshot decides: a lower id
 than the held one means that ids began anew, where the snapshot is clearly younger than the base, or
 where the book is in doubt. Any other snapshot with a lower id is an older one: it changes nothing
@@ -75,7 +75,7 @@ BUFFER_BYTES = 16 * 1024 * 1024
 
 COUNTERS = (
     "applied",
-    "stale",
+    "old",
     "gaps",
     "resets",
     "crossed",
@@ -234,16 +234,16 @@ class Market:
             and self.lines.on_ahead(connection, received_ns, self.updated_ns)
         ):
             self._on(Event.AHEAD, received_ns)
-            return Outcome.STALE
-        if verdict is SequenceCheck.STALE:
-            self.counters["stale"] += 1
+            return Outcome.OLD
+        if verdict is SequenceCheck.OLD:
+            self.counters["old"] += 1
             base_us = self.chronology.base_us_of(update, received_ns, confirmed=self.confirmed)
             if not looks_reset(update, base_us):
-                self._on(Event.STALE, received_ns)
-                self._on_stale(update, raw, received_ns, is_ordered=base_us is not None)
+                self._on(Event.OLD, received_ns)
+                self._on_old(update, raw, received_ns, is_ordered=base_us is not None)
                 if many:
                     self.lines.on_joined(connection, received_ns)
-                return Outcome.STALE
+                return Outcome.OLD
             self.kept.clear()
             self._begin_anew(received_ns)
         else:
@@ -291,7 +291,7 @@ class Market:
         fresh = [
             kept
             for kept in waiting
-            if check_sequence(self.continuity, held, kept[0], confirmed=False) is not SequenceCheck.STALE
+            if check_sequence(self.continuity, held, kept[0], confirmed=False) is not SequenceCheck.OLD
         ]
         if fresh and check_sequence(self.continuity, held, fresh[0][0], confirmed=False) is SequenceCheck.GAP:
             self._on(Event.TOO_OLD, now_ns)
@@ -301,7 +301,7 @@ class Market:
         self.lines.on_installed()
         self._note_altered()
         if not in_doubt:  # those in doubt were counted as they came
-            self.counters["stale"] += len(waiting) - len(fresh)
+            self.counters["old"] += len(waiting) - len(fresh)
         self.kept.clear()
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
@@ -320,8 +320,8 @@ class Market:
                 for later, raw, kept_ns in fresh[number:]:
                     self._keep(later, raw, kept_ns)
                 return SnapshotOutcome.GAP
-            if verdict is SequenceCheck.STALE:
-                self.counters["stale"] += 1
+            if verdict is SequenceCheck.OLD:
+                self.counters["old"] += 1
             else:
                 self._change(update, received_ns)
                 self.confirmed = True
@@ -560,8 +560,8 @@ class Market:
             self.snapshot_us = self.snapshot_us or made.latest_us
             self.chronology.on_dated(self.last_update_id, made)
 
-    def _on_stale(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:
-        """A stale update is backlog, or of an order that is not known."""
+    def _on_old(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:
+        """An old update is backlog, or of an order that is not known."""
         if update.event_time_us and is_ordered:
             self.chronology.on_unapplied(update, received_ns)
         elif not self.confirmed:

@@ -76,7 +76,7 @@ LARGEST_JUMP = 10**12
 class SequenceCheck(Enum):
     """What an update is to a book that holds an id."""
 
-    STALE = "stale"  #  all of it is in the book already
+    OLD = "old"  #    all of it is in the book already
     NEXT = "next"  #    it continues, or bridges, what the book holds
     GAP = "gap"  #      updates between the book and it are missing
 
@@ -97,7 +97,7 @@ def check_sequence(
 def judge_contiguous(held_id: int, update: DepthUpdate) -> SequenceCheck:
     """Spot, US, TR: ids are the symbol's own, without holes. Overlaps are harmless."""
     if update.final_update_id <= held_id:
-        return SequenceCheck.STALE
+        return SequenceCheck.OLD
     if update.first_update_id > held_id + 1:
         return SequenceCheck.GAP
     return SequenceCheck.NEXT
@@ -107,14 +107,14 @@ def judge_chained(held_id: int, update: DepthUpdate, *, confirmed: bool) -> Sequ
     """Futures, options: ids are shared between symbols, only `pu` tells what came before."""
     assert update.previous_final_update_id is not None  # the market refuses chained diffs without pu
     if update.final_update_id < held_id or (confirmed and update.final_update_id == held_id):
-        return SequenceCheck.STALE
+        return SequenceCheck.OLD
     if update.previous_final_update_id > held_id:
         return SequenceCheck.GAP
     return SequenceCheck.NEXT
 
 
 def looks_reset(update: DepthUpdate, base_time_us: int | None) -> bool:
-    """Whether a stale update is no backlog but the first of ids that began anew.
+    """Whether an old update is no backlog but the first of ids that began anew.
 
     `base_time_us`: when the ids up to the update's were there, at the latest; None when that is unknown.
     """

@@ -23,7 +23,7 @@ class Event(Enum):
     DROPPED = "there is no room for another diff: the kept ones are dropped"
     ANEW = "ids began anew: the kept diffs are dropped"
     NEXT = "a diff continues the book"
-    STALE = "all of a diff is in the book already"
+    OLD = "all of a diff is in the book already"
     AHEAD = "a diff leaves a hole that another line may fill"
     GAP = "updates between the book and a diff are missing"
     RESET = "a diff or a snapshot has an older id and is clearly younger: ids began anew"
@@ -59,7 +59,7 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (_BUFFERING, Event.RESYNC): _BUFFERING,
         (_BUFFERING, Event.RESTART): _BUFFERING,
         (_BRIDGING, Event.NEXT): _SYNCED,
-        (_BRIDGING, Event.STALE): _BRIDGING,
+        (_BRIDGING, Event.OLD): _BRIDGING,
         (_BRIDGING, Event.AHEAD): _BRIDGING,
         (_BRIDGING, Event.GAP): _BUFFERING,
         (_BRIDGING, Event.RESET): _BUFFERING,
@@ -69,7 +69,7 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (_BRIDGING, Event.RESYNC): _BUFFERING,
         (_BRIDGING, Event.RESTART): _BUFFERING,
         (_SYNCED, Event.NEXT): _SYNCED,
-        (_SYNCED, Event.STALE): _SYNCED,
+        (_SYNCED, Event.OLD): _SYNCED,
         (_SYNCED, Event.AHEAD): _SYNCED,
         (_SYNCED, Event.GAP): _BUFFERING,
         (_SYNCED, Event.RESET): _BUFFERING,

@@ -1,7 +1,7 @@
 //! Arbitration of the redundant feeds of one market: one connection nearly always, two while one replaces the
 //! other or where the user wants them for safety.
 //!
-//! Theory of operation. The first copy of a diff wins; the others are stale by then. A feed whose
+//! Theory of operation. Whichever brings a diff first, wins; the other's is old by then. A line whose
 //! diffs continue what the book holds is joined. A diff that leaves a hole means that its feed is ahead
 //! of the others, or that it has lost something: while another feed is joined, that one is given time to
 //! fill the hole, and the diff is dropped. Only where no other feed can help is the hole a gap.

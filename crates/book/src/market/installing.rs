@@ -83,10 +83,10 @@ impl Market {
         self.position.on_installed(snapshot_id, now_ns, snapshot_us);
         self.timeline.on_installed(snapshot_id, made);
         self.check_crossed(now_ns);
-        let counted = self.counters.stale;
+        let counted = self.counters.old;
         let whole = self.replay(snapshot_id, now_ns);
         if was_live {
-            self.counters.stale = counted; // those in doubt were counted as they came
+            self.counters.old = counted; // those in doubt were counted as they came
         }
         if !whole {
             return Ok(SnapshotOutcome::Gap);
@@ -109,7 +109,7 @@ impl Market {
         let diffs = self.buffer.iter();
         let mut checks =
             diffs.map(|(diff, _)| check_sequence(continuity, snapshot_id, diff.ids, false));
-        let first = checks.find(|check| *check != SequenceCheck::Stale);
+        let first = checks.find(|check| *check != SequenceCheck::Old);
         first == Some(SequenceCheck::Gap)
     }
 
@@ -135,12 +135,12 @@ impl Market {
         for (diff, frame) in buffer.iter() {
             let held = self.position.update_id.unwrap_or(snapshot_id);
             let before = check_sequence(self.config.continuity, snapshot_id, diff.ids, false);
-            if !whole && before != SequenceCheck::Stale {
+            if !whole && before != SequenceCheck::Old {
                 self.keep(diff.ids, diff.event_time_us, frame, diff.received_ns);
                 continue;
             }
             match self.position.check(self.config.continuity, held, diff.ids) {
-                SequenceCheck::Stale => self.counters.stale += 1,
+                SequenceCheck::Old => self.counters.old += 1,
                 SequenceCheck::Next => {
                     // It was read before it was buffered: the same bytes are read the same way.
                     if json::frame(frame, &mut update).is_ok() {

@@ -6,7 +6,7 @@ pub enum Outcome {
     /// The book moved to the frame's final update id.
     Applied,
     /// At or before the book's id: nothing changed, nothing is wrong.
-    Stale,
+    Old,
     /// No snapshot yet: the frame is buffered until one is loaded.
     Waiting,
     /// Updates are missing: the book stays as it is until a new snapshot.
@@ -19,7 +19,7 @@ impl Outcome {
     /// Every outcome, in the order of the variants.
     pub const ALL: [Outcome; 5] = [
         Outcome::Applied,
-        Outcome::Stale,
+        Outcome::Old,
         Outcome::Waiting,
         Outcome::Gap,
         Outcome::Ignored,
@@ -29,7 +29,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Applied => "applied",
-            Outcome::Stale => "stale",
+            Outcome::Old => "old",
             Outcome::Waiting => "waiting",
             Outcome::Gap => "gap",
             Outcome::Ignored => "ignored",

@@ -173,7 +173,7 @@ impl Refresher {
         let mut update = DepthUpdate::default();
         for (diff, frame) in refresh.buffer.iter() {
             match rolled.check(continuity, diff.ids) {
-                SequenceCheck::Stale => {}
+                SequenceCheck::Old => {}
                 // It was read before it was buffered: the same bytes are read the same way.
                 SequenceCheck::Next if json::frame(frame, &mut update).is_ok() => {
                     rolled.apply(&update)
@@ -217,7 +217,7 @@ impl Refresher {
             return None;
         };
         match rolled.check(config.continuity, ids) {
-            SequenceCheck::Stale => {}
+            SequenceCheck::Old => {}
             SequenceCheck::Next => rolled.apply(update),
             SequenceCheck::Gap => return None,
         }

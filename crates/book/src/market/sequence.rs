@@ -66,7 +66,7 @@ impl Ids {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SequenceCheck {
     /// All of it is in the book already.
-    Stale,
+    Old,
     /// It continues, or bridges, what the book holds.
     Next,
     /// Updates between the book and it are missing.
@@ -86,7 +86,7 @@ pub fn check_sequence(
 ) -> SequenceCheck {
     let bridges_at_its_end = continuity == Continuity::Chained && !confirmed;
     if ids.last < held || (ids.last == held && !bridges_at_its_end) {
-        SequenceCheck::Stale
+        SequenceCheck::Old
     } else if ids.follows > held {
         SequenceCheck::Gap
     } else {
@@ -94,7 +94,7 @@ pub fn check_sequence(
     }
 }
 
-/// Whether a stale diff is no backlog but the first of ids that began again.
+/// Whether an old diff is no backlog but the first of ids that began again.
 ///
 /// `base_us`: when the ids up to the diff's were there, at the latest; None when that is unknown.
 pub fn looks_reset(event_time_us: i64, base_us: Option<i64>) -> bool {

@@ -12,7 +12,7 @@ use crate::message::DepthUpdate;
 pub(super) struct Timeline {
     /// What the book held when: the snapshot, then the last applied diff that told its time.
     base: Option<DatedId>,
-    /// Stale diffs came that may be backlog or not; they are kept, the next snapshot decides.
+    /// Old diffs came that may be backlog or not; they are kept, the next snapshot decides.
     in_doubt: bool,
     /// When the newest diff that was kept, or is backlog, was received, and its event time.
     unapplied: Option<(i64, i64)>,
@@ -44,7 +44,7 @@ impl Timeline {
         }
     }
 
-    /// A stale diff came that may be backlog or the first of new ids.
+    /// An old diff came that may be backlog or the first of new ids.
     pub fn on_undecided(&mut self) {
         self.in_doubt = true;
     }

@@ -192,20 +192,20 @@ fn the_first_to_bring_a_diff_wins_and_both_are_joined() {
         told(harness.market.feeds()),
         "1 heard 3 joined, 2 heard 4 joined"
     );
-    assert_eq!(harness.feed_over(1, &diff(11, 11), 5), Outcome::Stale);
+    assert_eq!(harness.feed_over(1, &diff(11, 11), 5), Outcome::Old);
     assert_eq!(harness.feed_over(1, &diff(12, 12), 6), Outcome::Applied);
-    assert_eq!(harness.feed_over(2, &diff(12, 12), 7), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(12, 12), 7), Outcome::Old);
     assert_eq!(
         told(harness.market.feeds()),
         "1 heard 6 joined, 2 heard 7 joined"
     );
-    assert_eq!(harness.counts(), "applied 3, stale 2, snapshots 1");
+    assert_eq!(harness.counts(), "applied 3, old 2, snapshots 1");
 }
 
 #[test]
 fn a_feed_that_brings_an_old_diff_is_joined() {
     let mut harness = two_feeds();
-    assert_eq!(harness.feed_over(2, &diff(10, 10), 4), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(10, 10), 4), Outcome::Old);
     assert_eq!(
         told(harness.market.feeds()),
         "1 heard 3 joined, 2 heard 4 joined"
@@ -215,7 +215,7 @@ fn a_feed_that_brings_an_old_diff_is_joined() {
 #[test]
 fn a_feed_ahead_of_the_others_is_waited_for_and_its_diff_dropped() {
     let mut harness = two_feeds();
-    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Old);
     assert_eq!(told(harness.market.feeds()), "1 heard 3 joined, 2 heard 4");
     assert_eq!(harness.status_info(), "synced since 2: ");
     for id in 11..=13 {
@@ -227,12 +227,9 @@ fn a_feed_ahead_of_the_others_is_waited_for_and_its_diff_dropped() {
 #[test]
 fn a_hole_that_nobody_fills_in_time_is_a_gap() {
     let mut harness = two_feeds();
-    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Old);
     let late = 4 + PATIENCE_NS;
-    assert_eq!(
-        harness.feed_over(2, &diff(14, 14), late - 1),
-        Outcome::Stale
-    );
+    assert_eq!(harness.feed_over(2, &diff(14, 14), late - 1), Outcome::Old);
     assert_eq!(harness.feed_over(2, &diff(15, 15), late), Outcome::Gap);
     assert_eq!(
         harness.status_info(),
@@ -243,10 +240,10 @@ fn a_hole_that_nobody_fills_in_time_is_a_gap() {
 #[test]
 fn a_hole_is_waited_for_as_long_as_the_book_moves() {
     let mut harness = two_feeds();
-    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Old);
     assert_eq!(harness.feed_over(1, &diff(11, 11), 5), Outcome::Applied);
     let late = 4 + 2 * PATIENCE_NS;
-    assert_eq!(harness.feed_over(2, &diff(14, 14), late), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(14, 14), late), Outcome::Old);
 }
 
 #[test]
@@ -256,7 +253,7 @@ fn data_that_only_runs_ahead_is_data_all_the_same() {
     harness.load(&snapshot(10, &[], &[]), 2);
     harness.market.add_feed(2);
     harness.causes();
-    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Stale);
+    assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Old);
     assert_eq!(harness.causes(), "first_data");
 }
 
@@ -332,7 +329,7 @@ fn what_several_feeds_bring_is_sorted_for_the_snapshot() {
         (harness.id(), harness.book()),
         ("13".into(), "13 x 1, 12 x 1, 11 x 1 | ".into())
     );
-    assert_eq!(harness.market.counters().stale, 1);
+    assert_eq!(harness.market.counters().old, 1);
     assert_eq!(
         told(harness.market.feeds()),
         "1 heard 13 joined, 2 heard 12 joined"

@@ -103,7 +103,7 @@ fn kept_diffs_are_replayed_in_order_and_old_ones_counted() {
     assert_eq!(harness.causes(), "synced, confirmed");
     assert_eq!(
         harness.counts(),
-        "applied 2, stale 3, snapshots 1, levels_changed 2"
+        "applied 2, old 3, snapshots 1, levels_changed 2"
     );
     assert_eq!(harness.market.updated_ns(), Some(12));
     // Nothing of it is kept for the next snapshot.
@@ -145,7 +145,7 @@ fn a_duplicate_among_the_kept_diffs_changes_nothing() {
     );
     assert_eq!(
         harness.counts(),
-        "applied 2, stale 1, snapshots 1, levels_changed 2"
+        "applied 2, old 1, snapshots 1, levels_changed 2"
     );
 }
 

@@ -161,7 +161,7 @@ fn outcomes_are_words() {
         .iter()
         .map(|outcome| outcome.as_str())
         .collect();
-    assert_eq!(words, ["applied", "stale", "waiting", "gap", "ignored"]);
+    assert_eq!(words, ["applied", "old", "waiting", "gap", "ignored"]);
     use SnapshotOutcome::{Bridging, Gap, Synced, TooOld};
     let words = [Synced, Bridging, TooOld, Gap].map(SnapshotOutcome::as_str);
     assert_eq!(words, ["synced", "bridging", "too_old", "gap"]);

@@ -246,7 +246,7 @@ fn a_waiting_snapshot_is_forgotten_with_a_gap() {
 fn an_old_diff_is_not_kept_for_a_refresh() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
-    assert_eq!(harness.feed(&diff(9, 10), 4), Outcome::Stale);
+    assert_eq!(harness.feed(&diff(9, 10), 4), Outcome::Old);
     assert_eq!(harness.refresh(&snapshot(10, BIDS, ASKS), 5), MERGED);
 }
 

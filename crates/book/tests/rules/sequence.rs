@@ -8,16 +8,16 @@ use depthcache_book::market::sequence::{
 use crate::builders::{T, chained, diff, futures, spot};
 
 use Continuity::{Chained, Contiguous};
-use SequenceCheck::{Gap, Next, Stale};
+use SequenceCheck::{Gap, Next, Old};
 
 const HELD: i64 = 10;
 
 #[test]
 fn contiguous_ids_are_judged_alike_before_and_after_the_first_diff() {
     for (first, last, check) in [
-        (9, 9, Stale),
-        (1, 10, Stale),
-        (10, 10, Stale),
+        (9, 9, Old),
+        (1, 10, Old),
+        (10, 10, Old),
         (5, 11, Next),
         (10, 11, Next),
         (11, 11, Next),
@@ -36,10 +36,10 @@ fn contiguous_ids_are_judged_alike_before_and_after_the_first_diff() {
 #[test]
 fn chained_ids_bridge_a_snapshot_at_its_very_id_and_are_old_there_afterwards() {
     for (follows, last, at_first, afterwards) in [
-        (3, 9, Stale, Stale),
-        (8, 9, Stale, Stale),
-        (3, 10, Next, Stale),
-        (9, 10, Next, Stale),
+        (3, 9, Old, Old),
+        (8, 9, Old, Old),
+        (3, 10, Next, Old),
+        (9, 10, Next, Old),
         (9, 11, Next, Next),
         (5, 14, Next, Next),
         (10, 11, Next, Next),
@@ -61,7 +61,7 @@ fn contiguous_verdicts_say_which_updates_a_book_lacks() {
                 let brings_news = (first..=last).any(|id| id > held);
                 let leaves_a_hole = (held + 1..first).count() > 0;
                 let meant = match (brings_news, leaves_a_hole) {
-                    (false, _) => Stale,
+                    (false, _) => Old,
                     (true, true) => Gap,
                     (true, false) => Next,
                 };
@@ -100,7 +100,7 @@ fn a_chain_is_followed_from_a_snapshot_of_any_id_and_every_lost_diff_is_a_gap() 
                 // A diff that ends at the snapshot's id holds nothing new: its loss is none.
                 let nothing_lost = lost == needed && CHAIN[needed].2 == snapshot_id;
                 let meant = match () {
-                    () if number < needed => Outcome::Stale,
+                    () if number < needed => Outcome::Old,
                     () if ended_there || nothing_lost => Outcome::Applied,
                     () => Outcome::Gap,
                 };
@@ -151,15 +151,15 @@ fn an_old_diff_five_seconds_after_the_last_is_a_duplicate_and_a_microsecond_late
     for (later_us, outcome, status_info, counts) in [
         (
             5_000_000,
-            Outcome::Stale,
+            Outcome::Old,
             "synced since 2: ",
-            "applied 1, stale 1, snapshots 1",
+            "applied 1, old 1, snapshots 1",
         ),
         (
             5_000_001,
             Outcome::Gap,
             "buffering since 50: the exchange's update ids began anew",
-            "applied 1, stale 1, resets 1, snapshots 1",
+            "applied 1, old 1, resets 1, snapshots 1",
         ),
     ] {
         let mut harness = spot().synced_at(10, &[], &[]);
@@ -190,20 +190,17 @@ fn without_the_time_of_the_snapshot_old_diffs_are_no_reset_however_far_they_are_
     let mut harness = spot();
     harness.load(&crate::builders::snapshot(10, &[], &[]), 1);
     for event_us in [0, T, T + 5_000_001, T + 3_600_000_000] {
-        assert_eq!(
-            harness.feed(&diff(5, 5).made_at(event_us), 2),
-            Outcome::Stale
-        );
+        assert_eq!(harness.feed(&diff(5, 5).made_at(event_us), 2), Outcome::Old);
     }
     assert_eq!(harness.feed(&diff(6, 11).made_at(T), 3), Outcome::Applied);
-    assert_eq!(harness.counts(), "applied 1, stale 4, snapshots 1");
+    assert_eq!(harness.counts(), "applied 1, old 4, snapshots 1");
 }
 
 #[test]
 fn with_it_an_old_diff_clearly_after_the_snapshot_is_one() {
     for (later_us, outcome) in [
-        (0, Outcome::Stale),
-        (5_000_000, Outcome::Stale),
+        (0, Outcome::Old),
+        (5_000_000, Outcome::Old),
         (5_000_001, Outcome::Gap),
     ] {
         let mut harness = spot();
@@ -226,7 +223,7 @@ fn a_time_that_is_known_later_counts_as_one_that_was_known_at_once() {
     let mut harness = spot();
     harness.load(&crate::builders::snapshot(10, &[], &[]), 1);
     let old = diff(5, 5).made_at(T + 5_000_001);
-    assert_eq!(harness.feed(&old, 2), Outcome::Stale);
+    assert_eq!(harness.feed(&old, 2), Outcome::Old);
     let made = SnapshotTime {
         earliest_us: T,
         latest_us: T,
@@ -264,7 +261,7 @@ fn a_snapshot_forgets_the_base_of_the_book_before_it() {
     let mut harness = spot().synced_at(10, &[], &[]);
     harness.load(&crate::builders::snapshot(20, &[], &[]), 4);
     let old = diff(15, 15).made_at(T + 60_000_000);
-    assert_eq!(harness.feed(&old, 5), Outcome::Stale);
+    assert_eq!(harness.feed(&old, 5), Outcome::Old);
 }
 
 #[test]
@@ -337,7 +334,7 @@ fn a_time_of_the_snapshot_says_nothing_once_a_diff_has_followed_it() {
     };
     harness.market.date_snapshot(made);
     let old = diff(5, 5).made_at(T + 5_000_001);
-    assert_eq!(harness.feed(&old, 3), Outcome::Stale);
+    assert_eq!(harness.feed(&old, 3), Outcome::Old);
 }
 
 #[test]
@@ -345,7 +342,7 @@ fn under_an_undated_snapshot_older_ids_keep_their_time() {
     let mut harness = spot().synced_at(10, &[], &[]);
     harness.load(&crate::builders::snapshot(20, &[], &[]), 4);
     let of_unknown_ids = diff(15, 15).made_at(T + 5_000_001);
-    assert_eq!(harness.feed(&of_unknown_ids, 5), Outcome::Stale);
+    assert_eq!(harness.feed(&of_unknown_ids, 5), Outcome::Old);
     let of_known_ids = diff(9, 9).made_at(T + 5_000_001);
     assert_eq!(harness.feed(&of_known_ids, 6), Outcome::Gap);
 }

@@ -87,14 +87,14 @@ waiting     | reset          | waiting  | buffering since 1: waiting for a snaps
 waiting     | malformed      |          | buffering since 1: waiting for a snapshot  | -  | malformed  | malformed
 waiting     | resync         |          | buffering since 1: asked for               | -  |            |
 waiting     | restart        |          | buffering since 1: a new connection        | -  |            |
-waiting     | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | stale, snapshots
-waiting     | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | stale, snapshots
+waiting     | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | old, snapshots
+waiting     | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | old, snapshots
 waiting     | old snapshot   | too_old  | buffering since 1: waiting for a snapshot  | -  |            |
 
 bridging    | next           | applied  | synced since 50:                           | 12 | first_data, synced, confirmed | applied
-bridging    | old            | stale    | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | stale
+bridging    | old            | old      | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | old
 bridging    | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | first_data, gap | gaps
-bridging    | reset          | stale    | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | stale
+bridging    | reset          | old      | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | old
 bridging    | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
 bridging    | resync         |          | buffering since 50: asked for              | 10 |            |
 bridging    | restart        |          | buffering since 50: a new connection       | 10 |            |
@@ -103,9 +103,9 @@ bridging    | early snapshot | bridging | bridging since 2: waiting for the diff
 bridging    | old snapshot   | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 10 | synced | snapshots
 
 unconfirmed | next           | applied  | synced since 2:                            | 12 | first_data, confirmed | applied
-unconfirmed | old            | stale    | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | first_data | stale
+unconfirmed | old            | old      | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | first_data | old
 unconfirmed | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | first_data, gap | gaps
-unconfirmed | reset          | stale    | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | first_data | stale
+unconfirmed | reset          | old      | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | first_data | old
 unconfirmed | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
 unconfirmed | resync         |          | buffering since 50: asked for              | 10 |            |
 unconfirmed | restart        |          | buffering since 50: a new connection       | 10 |            |
@@ -114,9 +114,9 @@ unconfirmed | early snapshot | bridging | bridging since 50: waiting for the dif
 unconfirmed | old snapshot   | synced   | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | synced | snapshots
 
 synced      | next           | applied  | synced since 2:                            | 12 |            | applied
-synced      | old            | stale    | synced since 2:                            | 10 |            | stale
+synced      | old            | old      | synced since 2:                            | 10 |            | old
 synced      | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | gap | gaps
-synced      | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | stale, resets
+synced      | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | old, resets
 synced      | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
 synced      | resync         |          | buffering since 50: asked for              | 10 |            |
 synced      | restart        |          | buffering since 50: a new connection       | 10 |            |
@@ -125,9 +125,9 @@ synced      | early snapshot | bridging | bridging since 50: waiting for the dif
 synced      | old snapshot   | synced   | synced since 2: from a snapshot, not confirmed by a diff yet   | 10 | synced | snapshots
 
 crossed     | next           | applied  | crossed since 4: best bid 101 at or above best ask 101 | 12 | | applied
-crossed     | old            | stale    | crossed since 4: best bid 101 at or above best ask 101 | 10 | | stale
+crossed     | old            | old      | crossed since 4: best bid 101 at or above best ask 101 | 10 | | old
 crossed     | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | gap | gaps
-crossed     | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | stale, resets
+crossed     | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | old, resets
 crossed     | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
 crossed     | resync         |          | buffering since 50: asked for              | 10 |            |
 crossed     | restart        |          | buffering since 50: a new connection       | 10 |            |
@@ -142,8 +142,8 @@ broken      | reset          | gap      | buffering since 4: a gap: the book hol
 broken      | malformed      |          | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | malformed | malformed
 broken      | resync         |          | buffering since 4: asked for               | 10 |            |
 broken      | restart        |          | buffering since 4: a new connection        | 10 |            |
-broken      | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | stale, snapshots
-broken      | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | stale, snapshots
+broken      | snapshot       | synced   | synced since 50: from a snapshot, not confirmed by a diff yet  | 20 | synced | old, snapshots
+broken      | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | old, snapshots
 broken      | old snapshot   | too_old  | buffering since 4: a gap: the book holds 10, the next diff follows 11 | 10 | |
 ";
 

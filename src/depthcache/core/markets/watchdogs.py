@@ -245,7 +245,7 @@ class Bridging:
 
     def __init__(self, context: Context, market: int, book: Reader) -> None:
         self._context, self._market, self._book = context, market, book
-        self._waits = self._stale = 0
+        self._waits = self._old = 0
 
     def begin(self, now_ns: int) -> None:
         """The snapshot is installed."""
@@ -256,14 +256,14 @@ class Bridging:
         """No diff has confirmed it: whether that is to be waited for again, because it is on its way."""
         heard = self._context.router.heard(self._market)
         is_backlog = heard is not None and heard.received_ns > now_ns - to_ns(self._context.policy.bridging_s)
-        may_be = self._book.counters["stale"] > self._stale and self._waits < _MOST_BRIDGING_WAITS
+        may_be = self._book.counters["old"] > self._old and self._waits < _MOST_BRIDGING_WAITS
         if is_backlog or may_be:
             self._waits += 1
             self._wait(now_ns)
         return is_backlog or may_be
 
     def _wait(self, now_ns: int) -> None:
-        self._stale = self._book.counters["stale"]
+        self._old = self._book.counters["old"]
         due_ns = now_ns + to_ns(self._context.policy.bridging_s)
         self._context.deadlines.set(Timer.BRIDGING, self._market, due_ns)
 
@@ -282,7 +282,7 @@ class OverdueWatch:
     def __init__(self, context: Context, market: int, book: Reader, clock: SnapshotClock) -> None:
         self._context, self._market, self._book, self._clock = context, market, book, clock
         self._made_us: tuple[int, int] | None = None
-        self._waits = self._stale = 0
+        self._waits = self._old = 0
 
     def begin(self, made_us: tuple[int, int] | None, now_ns: int) -> None:
         """A snapshot is ahead that was made between these times; None where they are not known."""
@@ -297,7 +297,7 @@ class OverdueWatch:
         """OVERDUE is due for a snapshot whose request left at `sent_ns`."""
         heard = self._context.router.heard(self._market) or HeardDiff(0, None)
         flows = heard.received_ns >= max(sent_ns or 0, now_ns - _LONGEST_WAIT * self._patience_ns)
-        if not flows and self._book.counters["stale"] <= self._stale:
+        if not flows and self._book.counters["old"] <= self._old:
             return Progress.MISSING
         if self._is_passed(heard.event_time_us):
             return Progress.PASSED
@@ -318,7 +318,7 @@ class OverdueWatch:
         return to_ns(self._context.policy.overdue_s) + self._clock.late_ns
 
     def _wait(self, now_ns: int) -> None:
-        self._stale = self._book.counters["stale"]
+        self._old = self._book.counters["old"]
         self._context.deadlines.set(Timer.OVERDUE, self._market, now_ns + self._patience_ns)
 
     def _is_passed(self, event_us: int | None) -> bool:

@@ -10,6 +10,7 @@ import ast
 import builtins
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import blocking, doctor, errors, recording, rest, simulator
+from depthcache import _native, blocking, doctor, errors, recording, rest, simulator
 
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "src" / "depthcache" / "_native.pyi"
@@ -92,18 +93,31 @@ def parameters(function: Any) -> tuple[str, ...]:
     )
 
 
+def is_native(cls: type) -> bool:
+    return vars(_native).get(cls.__name__) is cls
+
+
+@cache
+def definition(cls: type) -> ast.ClassDef:
+    """The class in its file, which is not where it says that it is."""
+    for module in [each for name, each in sys.modules.items() if name.startswith("depthcache")]:
+        if vars(module).get(cls.__name__) is cls and module.__file__ is not None:
+            tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+                    return node
+    raise LookupError(cls)
+
+
 def fields_of(cls: type) -> tuple[str, ...]:
     """The fields of a dataclass or a named tuple that have no words of their own below them."""
     names = getattr(cls, "__dataclass_fields__", None) or getattr(cls, "_fields", ())
     with_words: set[str] = set()
     for base in cls.__mro__:
-        if not base.__module__.startswith("depthcache") or base.__module__.endswith("_native"):
+        if not base.__module__.startswith("depthcache") or is_native(base):
             continue
-        [body] = [
-            node.body for node in ast.parse(inspect.getsource(base).lstrip()).body if hasattr(node, "body")
-        ]
         waiting: list[str] = []
-        for node in body:
+        for node in definition(base).body:
             if isinstance(node, ast.AnnAssign | ast.Assign):
                 targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
                 waiting += [target.id for target in targets if isinstance(target, ast.Name)]
@@ -126,7 +140,7 @@ def members(name: str, cls: type) -> Iterator[Documented]:
         definer = next(base for base in cls.__mro__ if member in vars(base))
         value = vars(definer)[member]
         place = f"{name}.{member}"
-        if definer.__module__.endswith("_native"):
+        if is_native(definer):
             yield Documented(
                 place, stub_text(definer.__name__, member), stub_parameters(definer.__name__, member)
             )
@@ -149,7 +163,7 @@ def vars_of(cls: type) -> set[str]:
 
 
 def class_and_members(name: str, cls: type) -> Iterator[Documented]:
-    native = cls.__module__.endswith("_native")
+    native = is_native(cls)
     text = stub_text(cls.__name__) if native else own(cls)
     made_by = next((vars(cls)[each] for each in ("__init__", "__new__") if each in vars(cls)), None)
     asked: tuple[str, ...] = fields_of(cls) if not native else ()
@@ -173,7 +187,7 @@ def class_and_members(name: str, cls: type) -> Iterator[Documented]:
 
 
 def neighbours(cls: type) -> list[tuple[ast.stmt, ast.stmt | None]]:
-    [body] = [node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef)]
+    body = definition(cls).body
     return list(zip(body, [*body[1:], None], strict=True))
 
 

@@ -33,7 +33,7 @@ PUBLIC = {
     "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "PackageMissing",
     "ExchangeError", "MalformedMessage",
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
-    "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "SyncTimeout",
+    "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools
     "doctor", "recording", "rest", "simulator",
 }  # fmt: skip

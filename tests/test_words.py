@@ -38,6 +38,8 @@ EVERY = [
     errors.BookNotSynced(**STATE),
     errors.BooksNotSynced(books=(("binance.com", "BTCUSDT", "stale", "no diff came"),) * 7, asked=9, **STATE),
     errors.BookClosed(**BOOK, reason="removed"),
+    errors.BookTooOld(**BOOK, age_s=3.2, max_age_s=0.5),
+    errors.BookEmpty(**BOOK, side="asks"),
     errors.SyncTimeout(**BOOK, timeout_s=3.0, status="stale", reason="no diff came"),
 ]  # fmt: skip
 

@@ -35,6 +35,7 @@ from pathlib import PurePath
 from typing import Any, Self
 
 from depthcache.foreign_text import clean, escaped, without_credentials
+from depthcache.naming import publish
 from depthcache.pickling import attributes, bare, deep, is_same, portable
 
 __all__ = [
@@ -545,6 +546,34 @@ class SyncTimeout(BookError, TimeoutError):
                 f'{", ".join(listed[:_BOOKS_SHOWN])}{more}; missing="skip" goes on with the others'
             )
         super().__init__(text, exchange=exchange, symbol=symbol)
+
+
+publish(
+    "depthcache",
+    BookClosed,
+    BookEmpty,
+    BookError,
+    BookNotSynced,
+    BookTooOld,
+    BooksNotSynced,
+    ConnectionFailed,
+    DepthCacheError,
+    ExchangeError,
+    InvalidArgument,
+    MalformedFrame,
+    MalformedMessage,
+    MalformedSnapshot,
+    NetworkError,
+    NumberTooWide,
+    PackageMissing,
+    RequestRejected,
+    SymbolMismatch,
+    SyncTimeout,
+    UnknownExchange,
+    UnknownSymbol,
+    UnreadableRecording,
+    UsageError,
+)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
+from depthcache.naming import publish
 from depthcache.pickling import FixedMapping
 
 if TYPE_CHECKING:
@@ -448,3 +449,29 @@ class SnapshotOutcome(StrEnum):
     """Older than the first kept diff: not installed, the diffs are kept."""
     GAP = "gap"
     """Installed, but the kept diffs have a hole: a newer snapshot is needed."""
+
+
+publish(
+    "depthcache",
+    Audit,
+    Best,
+    BookArrays,
+    BookIntegers,
+    Changes,
+    CompleteTo,
+    Coverage,
+    Depth,
+    DepthWithin,
+    Fill,
+    GroupedBook,
+    Imbalance,
+    Integers,
+    Lag,
+    Level,
+    Levels,
+    MissingBook,
+    Outcome,
+    SizeToMove,
+    SnapshotOutcome,
+    Status,
+)

@@ -18,6 +18,7 @@ from depthcache import venues
 from depthcache.arguments import parse_whole
 from depthcache.core.policy import Policy
 from depthcache.errors import InvalidArgument
+from depthcache.naming import publish
 from depthcache.pickling import FixedMapping
 from depthcache.settings_sources import FILE_VARIABLE, from_file, from_variables
 from depthcache.venues import Endpoints, Venue
@@ -156,3 +157,6 @@ def _authorities(file: object) -> str | None:
     except OSError as error:
         raise InvalidArgument(name="ca_file", value=path, allowed=f"{allowed} ({error})") from None
     return path
+
+
+publish("depthcache", Settings)

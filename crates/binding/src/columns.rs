@@ -24,7 +24,7 @@ use crate::{arguments, errors, portable, raw};
 const MISSING: &str = "'raise' or 'skip'";
 
 /// Levels of one book or many as columns.
-#[pyclass(frozen, module = "depthcache._native")]
+#[pyclass(frozen, module = "depthcache")]
 pub struct Columns {
     table: Arc<Table>,
     missing: Py<PyTuple>,

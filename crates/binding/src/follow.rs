@@ -190,7 +190,7 @@ pub fn follow_spec(
 }
 
 /// A book that a follower was told of: a frozen book, and what lies between it and the one before.
-#[pyclass(frozen, extends = FrozenBook, module = "depthcache._native")]
+#[pyclass(frozen, extends = FrozenBook, module = "depthcache")]
 pub struct Update {
     item: Arc<Item>,
     exact: bool,

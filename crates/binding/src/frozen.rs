@@ -14,7 +14,7 @@ use crate::portable;
 use crate::source::Source;
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
-#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
+#[pyclass(frozen, subclass, extends = BookReader, module = "depthcache")]
 pub struct FrozenBook {
     frozen: Arc<Frozen>,
 }

@@ -31,7 +31,7 @@ impl Router {
 }
 
 /// The reading surface shared by live books, frozen books and `Book`.
-#[pyclass(frozen, subclass, module = "depthcache._native")]
+#[pyclass(frozen, subclass, module = "depthcache")]
 pub struct BookReader {
     pub(crate) source: Source,
     pub(crate) policy: ReadPolicy,

@@ -20,7 +20,7 @@ use crate::source::{ReadRequest, Source};
 use crate::values::{self, ReadLevels, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.
-#[pyclass(frozen, sequence, module = "depthcache._native")]
+#[pyclass(frozen, sequence, module = "depthcache")]
 pub struct Side {
     pub source: Source,
     pub policy: ReadPolicy,

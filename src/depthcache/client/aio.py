@@ -21,6 +21,7 @@ from depthcache.client.metrics import Stats, prometheus_text
 from depthcache.errors import UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
+from depthcache.naming import publish
 from depthcache.settings import Settings
 
 __all__ = ["Books", "connect", "real_network"]
@@ -321,3 +322,6 @@ def real_network(settings: Settings) -> ClientNetwork:
     from depthcache.io.network.native import NativeNetwork
 
     return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
+
+
+publish("depthcache", Books, connect)

@@ -173,7 +173,7 @@ class BooksBase(OneProcess, Generic[B]):
         return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_polars()
 
     def __repr__(self) -> str:
-        name = f"{type(self).__module__.replace('.caches', '')}.{type(self).__name__}"
+        name = f"{type(self).__module__}.{type(self).__name__}"
         if not self._client.started:
             return f"<{name}: not entered yet>"
         synced = sum(book.status is Status.SYNCED for book in self)

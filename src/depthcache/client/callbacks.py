@@ -26,6 +26,7 @@ from depthcache.client.follow import Updates, UpdateStream, make_follower
 from depthcache.errors import InvalidArgument
 from depthcache.io.followers import CALLBACK_DRAIN_S, FollowSpec
 from depthcache.io.thread import OwnThread
+from depthcache.naming import publish
 from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
@@ -263,3 +264,6 @@ class _ThreadCallback(CallbackHandle):
                 return False
             self._call(update)
         return True
+
+
+publish("depthcache", CallbackHandle)

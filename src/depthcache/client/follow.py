@@ -19,6 +19,7 @@ from depthcache.engine import Follower
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.followers import Followers, FollowSpec
 from depthcache.model import Status
+from depthcache.naming import publish
 from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
@@ -245,3 +246,10 @@ class Updates(UpdateStream):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+publish(
+    "depthcache",
+    FollowMode,
+    Updates,
+)

@@ -18,6 +18,7 @@ from depthcache.client.config import parse_refresh
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates, parse_follow_spec
 from depthcache.errors import BookClosed, InvalidArgument
 from depthcache.model import Audit, Lag, SnapshotOutcome, Status
+from depthcache.naming import publish
 
 if TYPE_CHECKING:
     from depthcache._native import Frame, FrozenBook, Router
@@ -367,3 +368,6 @@ def _whole(value: object) -> int:
         return index(cast("SupportsIndex", value))
     except TypeError:
         return 0
+
+
+publish("depthcache", Book, LiveBook)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthcache.errors import PackageMissing
 from depthcache.model import CompleteTo, Status
+from depthcache.naming import publish
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -255,3 +256,12 @@ def _buckets(counts: tuple[int, ...], bounds_s: tuple[float, ...]) -> list[tuple
         seen += count
         buckets.append((str(bound_s), float(seen)))
     return [*buckets, ("+Inf", float(sum(counts)))]
+
+
+publish(
+    "depthcache",
+    BookStats,
+    BudgetStats,
+    ConnectionStats,
+    Stats,
+)

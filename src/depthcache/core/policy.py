@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument
+from depthcache.naming import publish
 
 __all__ = ["Policy", "backoff_ns", "to_ns"]
 
@@ -138,3 +139,6 @@ def backoff_ns(attempt: int, base_s: float, cap_s: float, random: float) -> int:
     `random` is a number in [0, 1).
     """
     return to_ns(min(cap_s, base_s * 2.0 ** min(attempt, 30)) * (0.5 + random / 2))
+
+
+publish("depthcache", Policy)

@@ -19,6 +19,7 @@ from depthcache.doctor.wire import examine_book, examine_streams
 from depthcache.errors import UsageError
 from depthcache.io.network.http import describe_error
 from depthcache.io.network.sessions import Sessions
+from depthcache.naming import publish
 from depthcache.settings import Settings
 
 __all__ = ["Finding", "Report", "Severity", "examine", "findings"]
@@ -70,6 +71,14 @@ async def _all_of(findings: AsyncIterator[Finding], host: Host) -> AsyncIterator
         host.can_go_on = False
         advice = "the exchange, or something in between, sends what nobody expects; please report this"
         yield Finding("doctor", Severity.FAIL, describe_error(error), advice)
+
+
+publish(
+    "depthcache.doctor",
+    Finding,
+    Report,
+    Severity,
+)
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,7 @@ a book and judges the outcome. Formats are recognised by themselves. Not here: w
 from __future__ import annotations
 
 from depthcache.io.recording.recording_file import RecordingFile
+from depthcache.naming import publish
 from depthcache.recording.problems import Problem, Problems
 from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.reading import read
@@ -43,6 +44,26 @@ __all__ = [
     "read",
     "verify",
 ]
+
+publish(
+    "depthcache.recording",
+    RecordedResponse,
+    Break,
+    Diff,
+    Frame,
+    HeldBook,
+    SourcePosition,
+    Problem,
+    Problems,
+    Progress,
+    RecordingFile,
+    Report,
+    Row,
+    RecordedSnapshot,
+    Ticker,
+    read,
+    verify,
+)
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ Not here: anything that live books need.
 from __future__ import annotations
 
 from depthcache.simulator.controls import ExchangeControls
+from depthcache.naming import publish
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.market import Market
@@ -33,6 +34,21 @@ __all__ = [
     "differences",
     "serve",
 ]
+
+publish(
+    "depthcache.simulator",
+    ExchangeControls,
+    Faults,
+    Market,
+    Pair,
+    Profile,
+    RecordedExchange,
+    Server,
+    SimulatedExchange,
+    Truth,
+    differences,
+    serve,
+)
 
 
 def __dir__() -> list[str]:

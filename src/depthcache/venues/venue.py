@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from depthcache.arguments import is_whole, parse_whole
 from depthcache.errors import InvalidArgument
+from depthcache.naming import publish
 
 __all__ = ["Continuity", "Endpoints", "Environment", "Family", "RangeBasis", "Venue"]
 
@@ -210,3 +211,6 @@ class Venue:
     def time_url(self) -> str:
         """URL of the exchange's clock."""
         return self.endpoints.rest + self.time_path
+
+
+publish("depthcache", Endpoints)

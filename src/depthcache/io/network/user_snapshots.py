@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 from depthcache import logs
 from depthcache.errors import RequestRejected
 from depthcache.io.network.interface import Callbacks, Failure, FrameSink, Network, Response
+from depthcache.naming import publish
 
 __all__ = ["OwnSnapshots", "SnapshotResponse", "SnapshotRequest", "SnapshotSource", "start_on_thread"]
 
@@ -212,3 +213,6 @@ def _response(
         return Failure(f"the snapshot source returned a {type(body).__name__}, neither a body nor None")
     headers = {} if used is None else {"x-mbx-used-weight-1m": str(used)}
     return Response(_OK, headers, bytes(body))
+
+
+publish("depthcache", SnapshotResponse, SnapshotRequest)

@@ -8,6 +8,8 @@ import inspect
 import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +73,25 @@ def test_every_python_block_runs_against_the_embedded_exchange(
         asyncio.run(run())
     else:
         exec(compiled, namespace)  # noqa: S102
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_readme_pass_a_strict_type_checker(tmp_path: Path) -> None:
+    """What is shown first is what is copied first: no read in it may be None."""
+    pytest.importorskip("mypy")
+    shown = [
+        match["code"]
+        for match in BLOCK.finditer((ROOT / "README.md").read_text("utf-8"))
+        if match["language"] == "python"
+    ]
+    assert len(shown) > 5
+    files = []
+    for number, code in enumerate(shown):
+        files.append(tmp_path / f"block_{number}.py")
+        files[-1].write_text(code, "utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--strict", *map(str, files)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_every_block_is_of_a_language_that_is_checked_here() -> None:

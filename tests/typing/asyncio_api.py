@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
@@ -35,7 +36,9 @@ from depthcache.recording import RecordingFile
 
 
 async def one_exchange() -> None:
-    async with depthcache.connect("binance.com", ["BTCUSDT"], depth=500, on_stale="serve") as books:
+    async with depthcache.connect(
+        "binance.com", ["BTCUSDT"], depth=500, on_stale="serve", max_age=5
+    ) as books:
         assert_type(books, Books)
         assert_type(await books.wait_synced(30), list[LiveBook])
         assert_type(books.get("BTCUSDT"), LiveBook | None)
@@ -94,13 +97,23 @@ def reads(book: LiveBook) -> None:
     assert_type(book.coverage.bids, int)
     assert_type(book.lag, Lag | None)
     assert_type(book.age, float | None)
-    assert_type(book.confirmed_at, float | None)
+    assert_type(book.updated_ns, int | None)
+    assert_type(book.updated_at, datetime | None)
+    assert_type(book.confirmed_at, datetime | None)
+    assert_type(book.reconnected_at, datetime | None)
+    assert_type(book.event_time, datetime | None)
     assert_type(book.last_update_id, int | None)
     assert_type(book.reason, str)
     assert_type(book.counters, dict[str, int])
-    assert_type(book.mid.price, float | None)
-    assert_type(book.spread.bps, float | None)
-    assert_type(book.exact.mid.price, Decimal | None)
+    assert_type(book.mid * 1.001, float)
+    assert_type(book.spread_bps, float)
+    assert_type(book.exact.mid, Decimal)
+    assert_type(book.best_bid, Level)
+    assert_type(book.best_ask.price, float)
+    assert_type(book.exact.best_ask, Level[Decimal])
+    assert_type(book.no_older_than(0.5), BookReader)
+    assert_type(book.no_older_than(0.5).exact.best_bid.price, Decimal)
+    assert_type(book.freeze(5, max_age=1).no_older_than(1), FrozenBook)
     assert_type(book.depth_within(10).bids.quote, float)
     assert_type(book.fill("buy", base=1.0).average, float | None)
     for level in book.asks:
@@ -131,13 +144,13 @@ async def following(books: Books) -> None:
         assert_type(update.is_fresh, bool)
         assert_type(update.changes, Changes | None)
         assert_type(update.exact, Update[Decimal])
-        assert_type(update.updated_at, float | None)
+        assert_type(update.updated_at, datetime | None)
         any_book(update)
     async with books.updates("every", None) as stream:
         assert_type(await anext(stream), Update)
         assert_type(stream.held_bytes, int)
     assert_type(book.on_update(print, "latest", levels=1), CallbackHandle)
-    assert_type(await book.read(20, on_stale="wait", timeout=1), FrozenBook)
+    assert_type(await book.read(20, on_stale="wait", max_age=0.5, timeout=1), FrozenBook)
     found = await books.wait_synced(books=["BTCUSDT", ("binance.com", "ETHUSDT"), book], missing="skip")
     assert_type(found, list[LiveBook])
     assert_type(await books.wait_any_synced(), list[LiveBook])

@@ -27,14 +27,12 @@ from depthcache import (
     Integers,
     InvalidArgument,
     Levels,
-    MidPrice,
     MissingBook,
     Outcome,
     Policy,
     Settings,
     SizeToMove,
     SnapshotOutcome,
-    Spread,
     Stats,
     Status,
     blocking,
@@ -50,7 +48,9 @@ def threads() -> None:
         assert_type(books.wait_synced(30), list[blocking.LiveBook])
         book = books["BTCUSDT"]
         assert_type(book, blocking.LiveBook)
-        assert_type(book.read(5, on_stale="wait", timeout=None), depthcache.FrozenBook)
+        assert_type(book.read(5, on_stale="wait", max_age=1, timeout=None), depthcache.FrozenBook)
+        assert_type(book.best_bid.price + book.best_ask.price, float)
+        assert_type(book.mid - book.microprice, float)
         assert_type(books.wait_any_synced(books=[book]), list[blocking.LiveBook])
         assert_type(books.on_update(print, "status"), depthcache.CallbackHandle)
         for update in book.updates("levels", 5):
@@ -92,10 +92,11 @@ def columns(book: Book) -> None:
 
 
 def analytics(book: Book) -> None:
-    assert_type(book.mid, MidPrice)
-    assert_type(book.mid.price, float | None)
-    assert_type(book.microprice.complete, bool)
-    assert_type(book.spread, Spread)
+    assert_type(book.mid, float)
+    assert_type(book.microprice, float)
+    assert_type(book.spread, float)
+    assert_type(book.exact.spread_bps, Decimal)
+    assert_type(book.no_older_than(1), Book)
     assert_type(book.imbalance(5), Imbalance)
     assert_type(book.imbalance(bps=Decimal("0.5")), Imbalance)
     assert_type(book.depth_within(10).bids, Depth)

@@ -23,7 +23,27 @@ use crate::{arguments, errors, portable, raw};
 
 const MISSING: &str = "'raise' or 'skip'";
 
-/// Levels of one book or many as columns.
+/// Levels of one book or of many as columns, one row a level; constant, and never an object a level.
+///
+/// `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows stand book by book, bids before
+/// asks, best first; each book is read at one update id, in one moment of its own.
+///
+/// | column | type | what it says |
+/// |---|---|---|
+/// | exchange, symbol | dictionary of text | the book |
+/// | side | dictionary of text | `bid` or `ask` |
+/// | level | int32 | the place in its side, 0 for the best |
+/// | price | float64 or decimal128(38, 18) | in the quote asset |
+/// | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
+/// | proven | bool | whether the level lies inside the complete range |
+/// | update_id | int64 | the id to which the book had come |
+/// | event_time | timestamp[us, UTC] | when the exchange made it; missing where nothing tells it |
+/// | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before a snapshot |
+/// | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
+///
+/// Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
+/// `__arrow_c_array__`, `__arrow_c_stream__`): `pyarrow.table(columns)`, `polars.DataFrame(columns)`,
+/// `duckdb.from_arrow(columns)`. They share its memory, which lives as long as anybody uses it.
 #[pyclass(frozen, module = "depthcache")]
 pub struct Columns {
     table: Arc<Table>,
@@ -284,20 +304,26 @@ impl Columns {
         PyTuple::new(py, self.table.columns().iter().map(name))
     }
 
-    /// The books that were left out.
+    /// The books that were left out, and why.
     #[getter]
     fn missing(&self, py: Python<'_>) -> Py<PyTuple> {
         self.missing.clone_ref(py)
     }
 
+    /// One array a column, by its name. Numbers are shared with this object and read-only; texts are
+    /// fixed-width, times are datetime64[us] in UTC with NaT for missing ones, `updated_ns` has -1 there.
+    /// Exact numbers cannot be had so: raises InvalidArgument.
     fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         converted(slf, "to_numpy")
     }
 
+    /// A DataFrame of its own: texts are categories, `event_time` datetime64[us, UTC], `updated_ns` Int64,
+    /// exact numbers decimal128 of pyarrow. Raises PackageMissing (an ImportError).
     fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         converted(slf, "to_pandas")
     }
 
+    /// A DataFrame over the same memory. Raises PackageMissing (an ImportError).
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         converted(slf, "to_polars")
     }

@@ -21,7 +21,7 @@ use crate::values::classes;
 /// So long a wait may keep Ctrl-C from being noticed.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// One consumer's view of some markets of a router.
+/// One consumer's view of some markets of a router; made by `Router.follow`.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct Follower {
     /// Always there but while it is dropped.
@@ -58,7 +58,7 @@ impl Follower {
         self.inner.as_ref().map_or(0, Inner::number)
     }
 
-    /// Follow a market of the router, too.
+    /// Follow a market, too; what there is of it already is not announced. Raises KeyError.
     fn add(&self, py: Python<'_>, router: &Router, market: u64) -> PyResult<()> {
         let cell = router.cell(py, market)?;
         if let Some(inner) = self.here() {
@@ -67,7 +67,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Follow a market no longer.
+    /// Follow a market no longer; what was kept of it is still given.
     fn remove(&self, py: Python<'_>, market: u64) {
         if let Some(inner) = self.here() {
             py.detach(|| inner.remove(market));
@@ -90,7 +90,7 @@ impl Follower {
             .transpose()
     }
 
-    /// Wait without the interpreter until there may be something, `timeout_s` seconds at most.
+    /// Wait without the interpreter until there may be something. Ctrl-C is noticed within 0.1 s.
     fn wait(&self, py: Python<'_>, timeout_s: f64) -> PyResult<()> {
         let mut left = Duration::try_from_secs_f64(timeout_s.max(0.0)).unwrap_or(Duration::MAX);
         while let Some(inner) = self.here() {
@@ -136,19 +136,19 @@ impl Follower {
         Err(errors::not_portable("a follower", instead))
     }
 
-    /// How many markets are followed.
+    /// How many markets are followed; one whose end was told is left.
     #[getter]
     fn markets(&self) -> usize {
         self.here().map_or(0, Inner::markets)
     }
 
-    /// Items that wait for the consumer.
+    /// Items that wait for the consumer (mode `every`).
     #[getter]
     fn held_items(&self) -> usize {
         self.here().map_or(0, |inner| inner.held().0)
     }
 
-    /// Their bytes.
+    /// Their bytes, about.
     #[getter]
     fn held_bytes(&self) -> usize {
         self.here().map_or(0, |inner| inner.held().1)
@@ -189,7 +189,12 @@ pub fn follow_spec(
     })
 }
 
-/// A book that a follower was told of: a frozen book, and what lies between it and the one before.
+/// A book as following tells it: a frozen book, and what lies between it and the item before.
+///
+/// Where `status` is not `synced` the item tells of a loss of sync: reads of its levels raise
+/// BookNotSynced (BookClosed for the last item of all), or give the last known levels with
+/// `on_stale="serve"`. Each update of a book is brought by one item that is not fresh, or counted in
+/// `skipped` of the next one: never both.
 #[pyclass(frozen, extends = FrozenBook, module = "depthcache")]
 pub struct Update {
     item: Arc<Item>,
@@ -216,19 +221,21 @@ impl Update {
         ))
     }
 
-    /// Updates of this book since the last item that no item brought.
+    /// Updates of this book since its last item that no item brought.
     #[getter]
     fn skipped(&self) -> u64 {
         self.item.skipped
     }
 
-    /// Start over from this book.
+    /// Begin anew from this book: the first item, after a loss of sync, after a snapshot that changed held levels,
+    /// or after updates were lost because nobody came for them (mode `every`).
     #[getter]
     fn is_fresh(&self) -> bool {
         self.item.is_fresh
     }
 
-    /// The levels that this update changed; None where it is not one update.
+    /// Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
+    /// or tells of a loss of sync, and in all other modes.
     #[getter]
     fn changes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(changes) = &self.item.changes else {
@@ -241,6 +248,7 @@ impl Update {
             .map(Some)
     }
 
+    /// The same item with `Decimal` numbers at the width the exchange sends, its changes, too.
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Self::create(py, self.item.clone(), true)

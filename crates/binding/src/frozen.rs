@@ -14,6 +14,8 @@ use crate::portable;
 use crate::source::Source;
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
+///
+/// It pickles with every digit, and is equal to a copy with the same facts, numbers and exactness.
 #[pyclass(frozen, subclass, extends = BookReader, module = "depthcache")]
 pub struct FrozenBook {
     frozen: Arc<Frozen>,
@@ -57,6 +59,7 @@ impl FrozenBook {
         self.frozen.complete()
     }
 
+    /// The same book with `Decimal` numbers at the width the exchange sends.
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Self::create(py, self.frozen.clone(), true)

@@ -46,12 +46,18 @@ impl Book {
         Ok(Self::create(Arc::new(book), false, serve_stale))
     }
 
+    /// The same book with `Decimal` numbers at the width the exchange sends.
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Py::new(py, Self::create(self.book.clone(), true, self.serve_stale))
     }
 
     /// Install the bytes of a REST depth answer asked with `limit` (None: unknown).
+    ///
+    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
+    /// Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept
+    /// diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is
+    /// changed then.
     #[pyo3(signature = (body, *, limit = None, latest_us = None))]
     fn load_snapshot<'py>(
         &self,
@@ -68,6 +74,9 @@ impl Book {
     }
 
     /// Apply one WebSocket frame, raw or wrapped.
+    ///
+    /// Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` diffs are kept, and
+    /// reads raise BookNotSynced, until `load_snapshot` brings a newer snapshot.
     fn apply<'py>(
         &self,
         py: Python<'py>,

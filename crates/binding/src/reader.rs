@@ -95,52 +95,67 @@ impl BookReader {
         })
     }
 
+    /// The exchange name, such as `binance.com-futures`.
     #[getter]
     fn exchange(&self, py: Python<'_>) -> String {
         self.source.names(py).0
     }
 
+    /// The symbol as the exchange spells it, such as `BTCUSDT`.
     #[getter]
     fn symbol(&self, py: Python<'_>) -> String {
         self.source.names(py).1
     }
 
+    /// What the book is now, in one word; only `synced` can be trusted.
     #[getter]
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         classes(py)?.status(py, self.source.look(py, |book| book.status_info().status))
     }
 
+    /// Why the status is what it is; empty when synced and confirmed.
     #[getter]
     fn reason(&self, py: Python<'_>) -> String {
         self.source
             .look(py, |book| book.status_info().reason.to_owned())
     }
 
+    /// Since when the status is what it is, on the clock `depthcache.now_ns`.
     #[getter]
     fn since_ns(&self, py: Python<'_>) -> i64 {
         self.source.look(py, |book| book.status_info().since_ns)
     }
 
+    /// Synced from a snapshot alone; the next diff decides.
     #[getter]
     fn unconfirmed(&self, py: Python<'_>) -> bool {
         self.source.look(py, |book| book.unconfirmed())
     }
 
+    /// `u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one.
     #[getter]
     fn last_update_id(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.last_update_id())
     }
 
+    /// The same on the system's clock, in UTC.
     #[getter]
     fn since_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| Some(book.status_info().since_ns))
     }
 
+    /// When the exchange made what the book is, on its clock, in microseconds since 1970.
+    ///
+    /// `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots tell
+    /// none, and theirs is the latest time at which they can have been made: when they were received, by the
+    /// estimate of the exchange's clock, or by the system's clock for the first seconds of a client. None
+    /// before a snapshot, and where a hand-fed message tells no time.
     #[getter]
     fn event_time_us(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.event_time_us())
     }
 
+    /// The same as a datetime in UTC.
     #[getter]
     fn event_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let made_us = self.source.look(py, |book| book.event_time_us());
@@ -150,56 +165,72 @@ impl BookReader {
         }
     }
 
+    /// When the last applied update was received, on the clock `depthcache.now_ns`; before one, when the
+    /// snapshot was. None before that.
     #[getter]
     fn updated_ns(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.updated_ns())
     }
 
+    /// The same on the system's clock, in UTC. Also None for a `Book` without a network.
     #[getter]
     fn updated_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| book.updated_ns())
     }
 
+    /// When the book was last proven to be the exchange's: by an update, or by a comparison.
+    ///
+    /// On the clock `depthcache.now_ns`; None before a snapshot. A quiet live book is compared every 45 s.
     #[getter]
     fn confirmed_ns(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.confirmed_ns())
     }
 
+    /// The same on the system's clock, in UTC. Also None for a `Book` without a network.
     #[getter]
     fn confirmed_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| book.confirmed_ns())
     }
 
+    /// A time of the book's clock on the system's clock, in UTC; None where no clock stamps it.
     fn _wall_time<'py>(&self, py: Python<'py>, at_ns: i64) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |_| Some(at_ns))
     }
 
+    /// Both best levels of one update id, in one read; None for a side without levels.
+    ///
+    /// Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, BookTooOld.
     #[getter]
     fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let pair = self.source.read(py, self.policy, |book| book.best())?;
         classes(py)?.best(py, pair, self.exact)
     }
 
+    /// The highest bid. Raises BookEmpty where there is none, and what `best` raises.
     #[getter]
     fn best_bid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.best_of(py, Which::Bids)
     }
 
+    /// The lowest ask. Raises BookEmpty where there is none, and what `best` raises.
     #[getter]
     fn best_ask<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.best_of(py, Which::Asks)
     }
 
+    /// The buyers' side, highest price first.
     #[getter]
     fn bids(&self) -> Side {
         self.side(Which::Bids)
     }
 
+    /// The sellers' side, lowest price first.
     #[getter]
     fn asks(&self) -> Side {
         self.side(Which::Asks)
     }
 
+    /// The price of each side as far as which the book is proven to be complete.
     #[getter]
     fn complete_to<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (bids, asks) = self.source.look(py, |book| {
@@ -208,6 +239,7 @@ impl BookReader {
         classes(py)?.complete_to(py, bids, asks, self.exact)
     }
 
+    /// How many held levels of each side lie inside the complete range.
     #[getter]
     fn coverage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (bids, asks) = self.source.look(py, |book| {
@@ -216,11 +248,20 @@ impl BookReader {
         classes(py)?.coverage(py, bids, asks)
     }
 
+    /// The same book with `Decimal` numbers at the width the exchange sends.
+    ///
+    /// Of a subclass made in Python it is the native class below it.
     #[getter]
     fn exact(&self) -> Self {
         self.made_exact()
     }
 
+    /// The same book, whose reads raise BookTooOld while its last update is older than `seconds`.
+    ///
+    /// `book.no_older_than(0.5).best`. Composes with `exact`; infinity takes any age. Its age counts from the
+    /// receipt of the last update, or of the snapshot before one. A frozen book is a constant and gets no
+    /// older, and a `Book` without a network has no clock: both return themselves. Of a subclass made in
+    /// Python it is the native class below it. Raises InvalidArgument for seconds that are not above 0.
     fn no_older_than(slf: &Bound<'_, Self>, seconds: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let max_age_ns = arguments::max_age("seconds", seconds)?;
         let book = slf.get();
@@ -249,6 +290,12 @@ impl BookReader {
     }
 
     /// Both sides of one update id, best `levels` a side (all when None), as a constant.
+    ///
+    /// `on_stale`: `serve` takes the last known book where it is not synced, `raise` and `wait` raise
+    /// BookNotSynced (a call that returns at once cannot wait); None does as all reads of this book.
+    /// `max_age`: how old its last update may be now, in seconds, as for `no_older_than`; None does as all
+    /// reads of this book. Raises BookNotSynced while the book cannot be trusted, BookClosed once it is
+    /// closed, BookTooOld, InvalidArgument for another word or for levels below 0.
     #[pyo3(signature = (levels = None, *, on_stale = None, max_age = None))]
     fn freeze(
         &self,
@@ -302,6 +349,13 @@ impl BookReader {
         FrozenBook::create(py, Arc::new(frozen), self.exact)
     }
 
+    /// Both sides of one update id as float64 arrays of shape (levels, 2), the caller's own.
+    ///
+    /// `levels`: the best so many of each side, all when None. `low`, `high`: only prices in between,
+    /// both inclusive; `levels` then counts from the best of those. Column 0 is the price in the quote
+    /// asset, column 1 the quantity (base asset, or contracts on COIN-M), each the float nearest to what
+    /// the exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is
+    /// released while they are made.
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,
@@ -314,6 +368,9 @@ impl BookReader {
         columns::arrays(py, &self.request(), &selection, false)
     }
 
+    /// The same levels as exact int64, each side with its decimals.
+    ///
+    /// Arguments as `depthcache.BookReader.to_numpy`. Raises NumberTooWide when one does not fit.
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
     fn to_integers<'py>(
         &self,
@@ -326,6 +383,10 @@ impl BookReader {
         columns::arrays(py, &self.request(), &selection, true)
     }
 
+    /// The same levels as columns that every Arrow library takes without a copy: `Columns`.
+    ///
+    /// `levels`, `low`, `high`: which, as for `to_numpy`. `exact`: prices and quantities as
+    /// decimal128(38, 18) instead of float64; always so of an exact book.
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
     fn to_arrow(
         &self,
@@ -339,6 +400,9 @@ impl BookReader {
         columns::of_book(py, &self.request(), &selection, exact || self.exact)
     }
 
+    /// The same as a DataFrame of pandas, with arguments as `depthcache.BookReader.to_arrow`.
+    ///
+    /// Raises PackageMissing (an ImportError) without pandas.
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
     fn to_pandas<'py>(
         &self,
@@ -352,6 +416,9 @@ impl BookReader {
         columns::converted(&Bound::new(py, columns)?, "to_pandas")
     }
 
+    /// The same as a DataFrame of polars, with arguments as `depthcache.BookReader.to_arrow`.
+    ///
+    /// Raises PackageMissing (an ImportError) without polars.
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
     fn to_polars<'py>(
         &self,
@@ -365,26 +432,41 @@ impl BookReader {
         columns::converted(&Bound::new(py, columns)?, "to_polars")
     }
 
+    /// (best bid + best ask) / 2, in the quote asset: a number.
+    ///
+    /// Whether the best levels are proven: `complete` of a `freeze(1)`. Raises BookEmpty where a side has no
+    /// level, BookNotSynced, BookClosed, BookTooOld; so do the next three.
     #[getter]
     fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::mid(self.writer(py), &self.request())
     }
 
+    /// (ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
+    ///
+    /// The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
+    /// calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
     #[getter]
     fn microprice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::microprice(self.writer(py), &self.request())
     }
 
+    /// Best ask - best bid, in the quote asset.
     #[getter]
     fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread(self.writer(py), &self.request())
     }
 
+    /// The spread in basis points of the mid: 10,000 * spread / mid.
     #[getter]
     fn spread_bps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread_bps(self.writer(py), &self.request())
     }
 
+    /// (B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
+    ///
+    /// Of the best `levels` of each side (the best one when neither is given), or of all levels at most
+    /// `bps` basis points from the mid. Cartea, Jaimungal, Penalva (2015), chapter 12. Raises
+    /// InvalidArgument, BookNotSynced, BookClosed.
     #[pyo3(signature = (levels = None, *, bps = None))]
     fn imbalance<'py>(
         &self,
@@ -395,6 +477,9 @@ impl BookReader {
         analytics::imbalance(self.writer(py), &self.request(), levels, bps)
     }
 
+    /// What rests at most `bps` basis points from the mid, both ends inclusive: base and quote, per side.
+    ///
+    /// Raises InvalidArgument, BookNotSynced, BookClosed.
     fn depth_within<'py>(
         &self,
         py: Python<'py>,
@@ -403,6 +488,12 @@ impl BookReader {
         analytics::depth_within(self.writer(py), &self.request(), bps)
     }
 
+    /// What a market order would get: average and worst price, slippage against the mid, what is left.
+    ///
+    /// `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
+    /// quote asset (`quote`), one of them; it is above 0. On COIN-M `base` counts contracts and `quote` is
+    /// refused, because a book does not know what a contract is worth. Fees are no part of it. Raises
+    /// InvalidArgument, BookNotSynced, BookClosed.
     #[pyo3(signature = (side, *, base = None, quote = None))]
     fn fill<'py>(
         &self,
@@ -414,6 +505,10 @@ impl BookReader {
         analytics::fill(self.writer(py), &self.request(), side, base, quote)
     }
 
+    /// How much a market order must take until the best price of its side has moved by `bps` basis points.
+    ///
+    /// `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best *
+    /// (1 - bps / 10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
     fn size_to_move<'py>(
         &self,
         py: Python<'py>,
@@ -423,6 +518,11 @@ impl BookReader {
         analytics::size_to_move(self.writer(py), &self.request(), side, bps)
     }
 
+    /// The best `levels` groups of each side (all when None), at multiples of `size`.
+    ///
+    /// Bids count at the multiple at or below their price, asks at the one at or above. Groups that hold
+    /// nothing are left out. `size` is exact: a float counts as the text that `repr` writes. Raises
+    /// InvalidArgument, BookNotSynced, BookClosed.
     #[pyo3(signature = (size, levels = None))]
     fn grouped<'py>(
         &self,
@@ -433,7 +533,13 @@ impl BookReader {
         analytics::grouped(self.writer(py), &self.request(), size, levels)
     }
 
-    /// Monotonic counts since the book was made.
+    /// What happened to the book since it was made; counts only grow.
+    ///
+    /// `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
+    /// `resets`: ids that began anew. `crossed`: best prices that touched or crossed. `malformed`: frames
+    /// that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
+    /// `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
+    /// prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counts = PyDict::new(py);
@@ -443,6 +549,10 @@ impl BookReader {
         Ok(counts)
     }
 
+    /// Bytes of memory that the levels of both sides and the kept diffs take.
+    ///
+    /// 16 bytes a level, and the room that makes changing them cheap; without the flight recorder and
+    /// without what the allocator adds.
     #[getter]
     fn memory_bytes(&self, py: Python<'_>) -> usize {
         self.source.look(py, |book| book.memory_bytes())

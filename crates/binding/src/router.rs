@@ -21,7 +21,7 @@ use crate::offline::parse_rules;
 use crate::values::classes;
 use crate::{errors, events, input};
 
-/// What the flight recorder of a market holds.
+/// What the flight recorder of a market holds, and the book at the same moment.
 #[pyclass(frozen, get_all, module = "depthcache._native")]
 pub struct FlightLog {
     frames: Py<PyList>,
@@ -55,6 +55,7 @@ impl Router {
         Self { inner }
     }
 
+    /// Begin an empty market under a number of the caller's.
     #[pyo3(signature = (market, exchange, symbol, continuity, *, inverse = false))]
     fn add_market(
         &self,
@@ -69,6 +70,7 @@ impl Router {
         or_raise(py, self.inner.add_market(market, exchange, symbol, rules))
     }
 
+    /// Forget the market; its readers say `closed` from now on.
     fn remove_market(
         &self,
         py: Python<'_>,
@@ -79,27 +81,34 @@ impl Router {
         or_raise(py, self.inner.remove_market(market, reason, now_ns))
     }
 
+    /// Another reader of a market; `serve_stale`: it reads the last known book, too.
     #[pyo3(signature = (market, *, serve_stale = false))]
     fn reader(&self, py: Python<'_>, market: u64, serve_stale: bool) -> PyResult<BookReader> {
         BookReader::new(py, self, market, serve_stale, None)
     }
 
+    /// Frames of this number are wrapped (`{"stream":…,"data":…}`) from now on.
     fn open_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
         or_raise(py, self.inner.open_connection(connection))
     }
 
+    /// Forget the connection and its routes; frames of it are ignored from now on.
     fn close_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
         or_raise(py, self.inner.close_connection(connection))
     }
 
+    /// Frames of this stream go to this market. Several connections may bring one market: whichever
+    /// brings a diff first, wins; a hole is a gap only where no other can fill it.
     fn route(&self, py: Python<'_>, connection: u64, stream: &str, market: u64) -> PyResult<()> {
         or_raise(py, self.inner.route(connection, stream, market))
     }
 
+    /// Neither to a market nor to who listens any more.
     fn unroute(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         or_raise(py, self.inner.unroute(connection, stream))
     }
 
+    /// Take one frame to its book; True when `take_events` has something to tell.
     fn feed(
         &self,
         py: Python<'_>,
@@ -115,11 +124,16 @@ impl Router {
         }
     }
 
+    /// What happened since the last call.
     fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         listed(py, self.inner.take_events(), |event| made.event(py, event))
     }
 
+    /// Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
+    /// data had arrived, before the snapshot was requested. `made_us`: between which times it was made, on
+    /// the exchange's clock (0 for an earliest time that is not known); None for what its body tells. Raises
+    /// MalformedSnapshot, SymbolMismatch; nothing is changed then.
     #[pyo3(signature = (market, body, *, limit, live, now_ns, made_us = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn install_snapshot<'py>(
@@ -142,7 +156,8 @@ impl Router {
         }
     }
 
-    /// Keep what is applied to a live book from now on; false: it is not live.
+    /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked
+    /// for; False: it is not live (synced or crossed).
     fn begin_refresh(&self, py: Python<'_>, market: u64) -> PyResult<bool> {
         or_raise(py, self.inner.begin_refresh(market))
     }
@@ -152,7 +167,15 @@ impl Router {
         or_raise(py, self.inner.end_refresh(market))
     }
 
-    /// Compare a live book with a snapshot and merge it.
+    /// Roll a snapshot asked with `limit` to the live book's id, compare both, merge; what was found.
+    ///
+    /// The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those of the book
+    /// stay; the complete range becomes the wider of both, or, where they differed inside both, the snapshot's
+    /// alone. `MERGED`: done, with its comparison. `WAITING`: the snapshot is ahead and is merged when the book
+    /// reaches it, which a `MarketChange` tells (cause `refreshed`). `TOO_OLD`: it is behind the book, or, where it
+    /// is clearly younger, the ids began anew, and the book has lost its place (cause `reset`). `NOT_LIVE`: there
+    /// is no live book, or no refresh was begun. `made_us` as for `install_snapshot`. Raises MalformedSnapshot,
+    /// SymbolMismatch; the refresh is over then.
     #[pyo3(signature = (market, body, *, limit, now_ns, made_us = None))]
     fn refresh<'py>(
         &self,
@@ -184,26 +207,29 @@ impl Router {
         events::classes(py)?.refresh_result(py, outcome)
     }
 
-    /// When the newest diff of a market came, and its event time.
+    /// The newest diff that was applied, kept, or is backlog (at or before the held id, and not of ids that began
+    /// anew); None before one.
     fn heard<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let heard = or_raise(py, self.inner.heard(market))?;
         let made = events::classes(py)?;
         heard.map(|heard| made.heard_diff(py, heard)).transpose()
     }
 
-    /// When the last diff was received that a market applied, and its event time.
+    /// The last diff that was applied since the snapshot; None before one.
     fn last_diff<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let last = or_raise(py, self.inner.last_diff(market))?;
         let made = events::classes(py)?;
         last.map(|last| made.heard_diff(py, last)).transpose()
     }
 
-    /// It is that time on a virtual clock.
+    /// It is `now_ns` on a virtual clock, and `wall_ns` nanoseconds since 1970 on the system's: no other
+    /// clock counts for readers of this router from now on.
     fn set_virtual_time(&self, now_ns: i64, wall_ns: i64) {
         self.inner.timebase().set_virtual(now_ns, wall_ns);
     }
 
-    /// The snapshot that is held was made between these times.
+    /// The snapshot that is held, and no diff after it, was made between these times: known only now.
+    /// Without effect where its time was known.
     fn date_snapshot(&self, py: Python<'_>, market: u64, made_us: (i64, i64)) -> PyResult<()> {
         let (earliest_us, latest_us) = made_us;
         let made = SnapshotTime {
@@ -213,13 +239,15 @@ impl Router {
         or_raise(py, self.inner.date_snapshot(market, made))
     }
 
-    /// The markets whose newest diff was more than so late, how late, and when it came.
+    /// The markets whose newest diff was more than `most_us` late when it came; none of those whose
+    /// `set_clock_offset` was not called.
     fn late<'py>(&self, py: Python<'py>, most_us: i64) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         let late = py.detach(|| self.inner.late(most_us));
         listed(py, late, |market| made.late_market(py, market))
     }
 
+    /// From the clock of the frames to the exchange's, for `delays` and `late`.
     fn set_clock_offset(
         &self,
         py: Python<'_>,
@@ -229,18 +257,21 @@ impl Router {
         or_raise(py, self.inner.set_clock_offset(market, offset_ns))
     }
 
-    /// How late updates arrived: counts by powers of two of a microsecond, and their sum.
+    /// How late updates arrived; nothing is counted before `set_clock_offset`.
     fn delays<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Bound<'py, PyAny>> {
         let delays = self.cell(py, market)?.lock().delays();
         events::classes(py)?.delay_histogram(py, &delays)
     }
 
+    /// So many complete levels a side are enough while readers ask for at most `asked`; before this
+    /// call no number is. Raises KeyError for a market that is not there.
     #[pyo3(signature = (market, levels, *, asked))]
     fn set_enough(&self, py: Python<'_>, market: u64, levels: usize, asked: usize) -> PyResult<()> {
         or_raise(py, self.inner.set_depth_target(market, levels, asked))
     }
 
-    /// The live books that are not deep enough.
+    /// The live books that have fewer complete levels than are enough, or of which readers ask for more than
+    /// `set_enough` was told.
     fn shallow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         listed(py, self.inner.shallow(), |market| {
@@ -261,12 +292,14 @@ impl Router {
         events::classes(py)?.traffic(py, &traffic)
     }
 
-    /// The thread that brings the frames stands still, or goes on (None).
+    /// Whoever brings the frames stands still: every book that is there is stale for that reason, unless it is
+    /// worse; None: it goes on.
     fn set_stalled(&self, py: Python<'_>, reason: Option<&str>, now_ns: i64) {
         py.detach(|| self.inner.set_stalled(reason, now_ns));
     }
 
-    /// While the event loop does not judge silence, a book without proof for this long is stale.
+    /// A book that no update and no comparison has proven for so long is stale, until one does, while the
+    /// event loop does not `attend`; None: never. Raises KeyError.
     fn set_time_to_detect(
         &self,
         py: Python<'_>,
@@ -276,19 +309,19 @@ impl Router {
         or_raise(py, self.inner.set_time_to_detect(market, within_ns))
     }
 
-    /// A thread calls `tick` from now on.
+    /// Somebody calls `tick` several times a second from now on; the native transport does itself.
     fn start_watch(&self) {
         let moment = Moment::now();
         self.inner.start_watch(moment.now_ns, moment.awake_ns);
     }
 
-    /// No thread calls `tick` any more.
+    /// Nobody does any more.
     fn stop_watch(&self) {
         self.inner.stop_watch();
     }
 
-    /// Look at the clock: pauses, and silence that the event loop does not judge. How many pauses there were, and whether
-    /// `take_events` has something to tell.
+    /// Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else `judge_silence`.
+    /// Readers of live books tick themselves when nobody has for a second.
     fn tick<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let moment = Moment::now();
         read_wall(&self.inner);
@@ -296,31 +329,35 @@ impl Router {
         events::classes(py)?.watch_tick(py, tick)
     }
 
-    /// The machine or the process paused: every book is stale until proven.
+    /// The machine or the process paused for that time: every synced book is stale until an update that
+    /// was made afterwards, or a snapshot, proves it.
     fn pause(&self, reason: &str, since_ns: i64, now_ns: i64) {
         self.inner.pause(reason, since_ns, now_ns);
     }
 
-    /// The event loop looks after its books. How many pauses there were.
+    /// The event loop looks after its books at that time. How many pauses there were.
     fn attend(&self, now_ns: i64) -> u64 {
         self.inner.attend(now_ns)
     }
 
-    /// Doubt books that nothing has proven in time, unless the event loop looks after them.
+    /// Doubt books that nothing has proven in time, unless the event loop attended within 3 s (cause
+    /// `doubted`; `proven` ends it).
     fn judge_silence(&self, now_ns: i64) {
         self.inner.judge_silence(now_ns);
     }
 
-    /// Close every book for good.
+    /// The event loop has ended: every book is closed for good.
     fn close(&self, reason: &str, now_ns: i64) {
         self.inner.close(reason, now_ns);
     }
 
+    /// Frames of this stream, which no market takes, come as `StreamFrame`, the newest each time.
     fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         or_raise(py, self.inner.listen(connection, stream))
     }
 
-    /// Keep every frame for `take_tapped`, at most `most_bytes` of them.
+    /// Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
+    /// counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970.
     fn start_tap(&self, most_bytes: usize, offset_ns: i64) {
         self.inner.start_tap(Tap::new(most_bytes, offset_ns));
     }
@@ -330,19 +367,19 @@ impl Router {
         self.inner.stop_tap();
     }
 
-    /// Put a line of the recorder's own between the frames.
+    /// Put a line of the recorder's own, without its end, between the frames.
     fn tap_line(&self, line: &[u8]) {
         self.inner.tap_line(line);
     }
 
-    /// The lines since the last call, and how many frames were lost after them.
+    /// What was kept since the last call.
     fn take_tapped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let made = events::classes(py)?;
         let (lines, lost) = py.detach(|| self.inner.take_tapped());
         made.tapped_lines(py, &lines, lost)
     }
 
-    /// What the flight recorder of a market holds: frames, the last snapshot, the book.
+    /// What the flight recorder of a market holds now.
     fn flight_log(&self, py: Python<'_>, market: u64) -> PyResult<FlightLog> {
         let cell = self.cell(py, market)?;
         let log = py.detach(|| cell.flight_log());
@@ -388,14 +425,17 @@ impl Router {
         Ok(Follower::new(self.inner.follower(spec), self.inner.clone()))
     }
 
+    /// Back to buffering (kept diffs and old levels stay): the book needs a new snapshot.
     fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
         or_raise(py, self.inner.resync(market, reason, now_ns))
     }
 
+    /// Back to buffering with an empty buffer: the diffs will come from a new connection.
     fn restart(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
         or_raise(py, self.inner.restart(market, reason, now_ns))
     }
 
+    /// Lay a condition over the native state, or take it away (None).
     fn set_condition(
         &self,
         py: Python<'_>,

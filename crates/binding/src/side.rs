@@ -20,6 +20,9 @@ use crate::source::{ReadRequest, Source};
 use crate::values::{self, ReadLevels, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.
+///
+/// `side[:20]` reads twenty levels, whatever the book holds. A loop runs over the levels as they
+/// were when it began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
 #[pyclass(frozen, sequence, module = "depthcache")]
 pub struct Side {
     pub source: Source,
@@ -67,6 +70,13 @@ impl Side {
     }
 
     /// The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
+    ///
+    /// `low`, `high`: only prices in between, both inclusive; `n` then counts from the best of those.
+    ///
+    /// Column 0 is the price in the quote asset, column 1 the quantity (base asset, or contracts
+    /// on COIN-M), each the float nearest to what the exchange sent, also from an exact book. Row
+    /// 0 is the best level. The array is the caller's own and holds no reference to the book.
+    /// The interpreter lock is released while it is made.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,
@@ -82,7 +92,10 @@ impl Side {
         )
     }
 
-    /// The same as exact integers, with the decimals of both columns.
+    /// The same levels as exact integers, for counting without rounding; `n`, `low` and `high` as there.
+    ///
+    /// Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
+    /// Decimals always can be had. The interpreter lock is released while it is made.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_integers<'py>(
         &self,
@@ -96,7 +109,11 @@ impl Side {
         columns::integers(py, &self.source, &run)
     }
 
-    /// The best levels that are worth up to an amount of the quote asset.
+    /// The best levels that together are worth at most `quote`, in price times quantity; the best always.
+    ///
+    /// The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
+    /// does; here the sums are exact. Refused on COIN-M, where quantities are contracts. Raises
+    /// InvalidArgument, BookNotSynced, BookClosed.
     fn up_to_value<'py>(
         &self,
         py: Python<'py>,

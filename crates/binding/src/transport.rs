@@ -48,9 +48,7 @@ impl FrameSink for RouterSink {
     }
 }
 
-/// Only for benchmarks: how late frames are, from the time their sender put into them as their event time
-/// (`"E":`, in µs of the monotonic clock) to the moment in which their book can be read. Without books it is
-/// the bare receiver.
+/// Only for benchmarks: how late the frames of a `Transport` are, by their event time (monotonic µs).
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct _Probe {
     delays_ns: Arc<Mutex<Vec<i64>>>,
@@ -158,7 +156,7 @@ impl Transport {
         Ok(Self { inner })
     }
 
-    /// File descriptor (Windows: handle) of a socket that becomes readable when events are waiting.
+    /// File descriptor of a socket that becomes readable when events wait; the caller's to close.
     fn wake_socket(&self) -> PyResult<u64> {
         let end = self.inner.wake_end().try_clone();
         let end = end.map_err(|why| os_error(&why, &why.to_string()))?;
@@ -169,11 +167,14 @@ impl Transport {
         number.map_err(|why| PyOSError::new_err(why.to_string()))
     }
 
+    /// Whether this process was forked from the one whose thread this is.
     #[getter]
     fn is_foreign(&self) -> bool {
         self.inner.is_foreign()
     }
 
+    /// Connect; ends in the event `open`, or in `closed`. `proxy`: kind (http or socks5), host, port,
+    /// and user with password. Raises ValueError for another kind.
     #[pyo3(signature = (connection, url, *, proxy = None))]
     fn open(&self, connection: u64, url: String, proxy: Option<ProxyArgument>) -> PyResult<()> {
         let proxy = proxy
@@ -199,10 +200,12 @@ impl Transport {
         Ok(())
     }
 
+    /// Send one text message; without effect when the connection is gone.
     fn send(&self, connection: u64, text: String) {
         self.inner.send(connection, text);
     }
 
+    /// Say goodbye; ends in the event `closed`.
     fn close(&self, connection: u64) {
         self.inner.close(connection);
     }
@@ -215,11 +218,13 @@ impl Transport {
             .collect()
     }
 
+    /// Say goodbye everywhere, cut what is not done by then, end the thread; returns at once.
     fn stop(&self, goodbye_s: f64) -> PyResult<()> {
         self.inner.stop(seconds("goodbye_s", goodbye_s)?);
         Ok(())
     }
 
+    /// Wait for the end of the thread, after `stop`.
     fn join(&self, py: Python<'_>) {
         py.detach(|| self.inner.join());
     }

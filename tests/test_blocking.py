@@ -10,6 +10,9 @@ import pytest
 import depthcache
 from depthcache import (
     BookClosed,
+    BookEmpty,
+    BookNotSynced,
+    BookTooOld,
     InvalidArgument,
     Status,
     SyncTimeout,
@@ -247,3 +250,45 @@ def test_a_client_may_be_closed_by_another_thread_than_entered_it(exchange: From
     closer.start()
     closer.join(DEADLINE_S)
     assert books["BTCUSDT"].status is Status.CLOSED
+
+
+# --- best prices, and how old they may be -----------------------------------------------------
+
+
+def test_best_prices_are_levels_and_numbers_or_say_which_side_is_empty(exchange: FromThread) -> None:
+    with connect("binance.com", ["BTCUSDT"]) as books:
+        book = books["BTCUSDT"]
+        book.wait_synced(timeout=DEADLINE_S)
+        assert book.best_bid == (1.1, 5.0)
+        for name in ("best_ask", "mid", "spread", "spread_bps", "microprice"):
+            with pytest.raises(BookEmpty, match="has no asks") as raised:
+                getattr(book, name)
+            assert (raised.value.exchange, raised.value.symbol) == ("binance.com", "BTCUSDT")
+        exchange.do(lambda network: network.diff("BTCUSDT", 11, 12, asks=[["1.2", "5"]]))
+        assert (book.best_ask, book.mid, book.microprice) == ((1.2, 5.0), 1.15, 1.15)
+        assert (round(book.spread, 9), round(book.spread_bps, 6)) == (0.1, 869.565217)
+
+
+def test_best_prices_wait_where_reads_do(exchange: FromThread) -> None:
+    names = ("best", "best_bid", "best_ask", "mid", "spread", "spread_bps", "microprice")
+    exchange.default = {"lastUpdateId": 10, "bids": [["1.1", "5"]], "asks": [["1.2", "5"]]}
+    for name in names:
+        with connect("binance.com", ["BTCUSDT"], on_stale="wait") as books:
+            assert getattr(books["BTCUSDT"], name) is not None
+    exchange.default = None
+    with connect("binance.com", ["BTCUSDT"]) as books:
+        for name in names:
+            with pytest.raises(BookNotSynced):
+                getattr(books["BTCUSDT"], name)
+
+
+def test_no_read_waits_for_a_younger_book(exchange: FromThread) -> None:
+    with connect("binance.com", ["BTCUSDT"], on_stale="wait", max_age=2) as books:
+        book = books["BTCUSDT"]
+        book.wait_synced(timeout=DEADLINE_S)
+        assert book.updated_ns is not None
+        books._client._router.set_virtual_time(book.updated_ns + 3_000_000_000, 0)
+        for read in (lambda: book.best, lambda: book.best_bid, book.freeze, lambda: book.read(timeout=None)):
+            with pytest.raises(BookTooOld, match=r"3\.000 s old, max_age is 2 s"):
+                read()
+        assert book.read(max_age=4).best == book.freeze(max_age=4).best == book.no_older_than(5).best

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import pickle
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import depthcache
 from depthcache import (
     BookClosed,
     BookNotSynced,
+    BookTooOld,
     InvalidArgument,
     Status,
     SyncTimeout,
@@ -478,6 +480,70 @@ async def test_a_client_that_is_gone_leaves_no_objects_behind(exchange: list[ByH
     await asyncio.sleep(0)
     gc.collect()
     assert [each for each in gc.get_objects() if isinstance(each, depthcache.LiveBook)] == []
+
+
+# --- how old a book may be ------------------------------------------------------------------
+
+
+def grow_old(books: Any, book: Any, seconds: float) -> None:
+    """Let the clock of the readers show that so many seconds have passed since the last update."""
+    books._client._router.set_virtual_time(book.updated_ns + round(seconds * 1e9), 0)
+
+
+async def test_reads_of_books_refuse_an_age_that_connect_does_not_allow(exchange: list[ByHand]) -> None:
+    async with connect("binance.com", ["BTCUSDT"], max_age=2) as books:
+        book = books["BTCUSDT"]
+        await book.wait_synced(timeout=DEADLINE_S)
+        grow_old(books, book, 2)
+        assert (await book.read(1)).best == book.best == ((1.1, 5.0), (1.2, 7.0), 10)
+        grow_old(books, book, 2.5)
+        reads = (
+            lambda: book.best_bid, lambda: book.mid, lambda: book.bids[0], book.freeze, book.to_numpy,
+            books.to_arrow, lambda: book.exact.best,
+        )  # fmt: skip
+        for read in reads:
+            with pytest.raises(BookTooOld) as raised:
+                read()
+            assert (raised.value.age_s, raised.value.max_age_s) == (2.5, 2.0)
+        for on_stale in ("raise", "serve", "wait"):
+            with pytest.raises(BookTooOld):
+                await book.read(on_stale=on_stale, timeout=None)
+        assert book.status is Status.SYNCED
+        assert book.freeze(max_age=3).best == (await book.read(max_age=3)).best
+        assert book.no_older_than(float("inf")).best.update_id == 10
+
+
+async def test_without_an_age_a_book_of_any_age_is_read(exchange: list[ByHand]) -> None:
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        book = books["BTCUSDT"]
+        await book.wait_synced(timeout=DEADLINE_S)
+        grow_old(books, book, 1e6)
+        assert book.best.update_id == 10
+        for read in (lambda: book.freeze(max_age=1), lambda: book.no_older_than(1).best):
+            with pytest.raises(BookTooOld):
+                read()
+        with pytest.raises(BookTooOld):
+            await book.read(max_age=1)
+
+
+@pytest.mark.parametrize("max_age", [0, -1, True, "1", float("nan")], ids=repr)
+def test_an_age_that_is_none_is_refused_at_once(max_age: Any) -> None:
+    for make in (depthcache.connect, depthcache.blocking.connect):
+        with pytest.raises(InvalidArgument, match="max_age"):
+            make("binance.com", ["BTCUSDT"], max_age=max_age)
+
+
+async def test_times_of_a_synced_book_are_never_none(exchange: list[ByHand]) -> None:
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        book = books["BTCUSDT"]
+        before = datetime.now(UTC)
+        await book.wait_synced(timeout=DEADLINE_S)
+        assert book.unconfirmed
+        for at in (book.updated_at, book.confirmed_at, book.event_time, book.since_at):
+            assert at is not None
+            assert abs(at - before) < timedelta(minutes=1)
+        assert book.reconnected_ns is book.reconnected_at is None
+        assert book.age is not None
 
 
 # --- what never raises ----------------------------------------------------------------------

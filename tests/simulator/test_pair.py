@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from depthcache import Status, reference
+from depthcache import BookTooOld, Status, reference
 from depthcache.simulator import TINY, Faults, Pair, SimulatedExchange
 
 MARKETS = {"binance.com": {"BTCUSDT": TINY, "ETHUSDT": TINY}, "binance.com-futures": {"BTCUSDT": TINY}}
@@ -70,6 +71,26 @@ def test_differences_are_seen(engine: str) -> None:
     assert price is not None
     market._book[0][price] += 1  # the truth is another one
     assert made.differences() == 1
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_ages_and_dates_are_those_of_the_virtual_clock(engine: str) -> None:
+    made = pair(router=None if engine == "native" else reference.Router())
+    book = made.add("binance.com", "BTCUSDT")
+    assert made.run_until_synced()
+    made.run_for(3)
+    began = datetime.fromtimestamp(made.exchange.epoch_ms / 1_000, UTC)
+    assert book.updated_ns is not None
+    assert book.updated_at == began + timedelta(microseconds=book.updated_ns // 1_000)
+    assert book.event_time is not None
+    assert abs(book.updated_at - book.event_time) < timedelta(seconds=1)
+    assert book.no_older_than(2).best == book.best
+    made.hold()
+    made.exchange.cut(made.now_ns)
+    made.run_for(5)
+    with pytest.raises(BookTooOld) as raised:
+        book.no_older_than(2).best  # noqa: B018
+    assert raised.value.age_s == pytest.approx((made.now_ns - book.updated_ns) / 1e9)
 
 
 def test_notices_tell_what_happened() -> None:

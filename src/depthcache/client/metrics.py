@@ -31,7 +31,7 @@ class BookStats:
         exchange, symbol: which book.
         status: what it is now.
         counters: as `LiveBook.counters`.
-        age_s: since the last applied update, None before one.
+        age_s: since the last applied update, or the snapshot before one; None before that.
         confirmed_s: since the last proof that the book is right, None before one.
         levels: complete levels a side, bids and asks.
         complete_to: how deep it is proven, as `LiveBook.complete_to`.

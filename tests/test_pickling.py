@@ -222,6 +222,7 @@ FACTS_OF_ERRORS: dict[str, Any] = {
     "since_ns": 5,
     "books": (model.MissingBook("binance.com", "BTCUSDT", Status.STALE, "silent"),),
     "asked": 3,
+    "others": (("binance.com", "ETHUSDT", "stale", ("silent",)),),
     "timeout_s": 1.5,
     "side": "asks",
     "age_s": 3.2,
@@ -291,8 +292,8 @@ def bare(cls: Any) -> object:
 
 GO_ON = {simulator.Market, simulator.SimulatedExchange}
 """Inventions that go on where they were, in the copy as well."""
-NO_INSTANCES = {simulator.Truth}
-"""A protocol."""
+NO_INSTANCES = {simulator.Truth, simulator.ExchangeControls}
+"""A protocol, and what pairs and servers have in common."""
 
 
 def test_every_public_class_is_tried_here() -> None:

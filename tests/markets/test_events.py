@@ -46,7 +46,7 @@ def taken(rig: Rig) -> Any:
 
 
 def test_each_event_is_of_the_one_class_for_it_whatever_engine_tells_it(rig: Rig) -> None:
-    follower = rig.router.follow("latest")
+    follower = rig.router.follow("latest", most_items=1, most_bytes=1)
     follower.add(rig.router, 1)
     while follower.take(0) is not None:
         pass

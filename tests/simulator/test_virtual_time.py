@@ -28,7 +28,7 @@ from depthcache import (
     UsageError,
     simulator,
 )
-from depthcache.client.callbacks import Listener
+from depthcache.client.callbacks import CallbackHandle
 from depthcache.client.client import Client
 from depthcache.client.follow import Updates
 from depthcache.client.live_book import LiveBook
@@ -460,7 +460,7 @@ def test_connect_takes_what_the_real_one_takes() -> None:
     ]
 
 
-@pytest.mark.parametrize("cls", [Client, LiveBook, Listener, Updates, Waiting, depthcache.Books])
+@pytest.mark.parametrize("cls", [Client, LiveBook, CallbackHandle, Updates, Waiting, depthcache.Books])
 def test_what_users_wait_for_knows_no_clock_but_that_of_its_network_and_its_loop(cls: type) -> None:
     module = inspect.getmodule(cls)
     assert module is not None

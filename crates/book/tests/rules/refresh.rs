@@ -391,7 +391,7 @@ fn a_snapshot_behind_a_book_that_stood_still_shows_that_ids_began_again() {
             harness.feed(&diff(11, 11), 4);
         }
         let fallen = snapshot(5, BIDS, ASKS).made(at(T + later_us));
-        assert_eq!(harness.refresh(&fallen, 50), TooOld);
+        assert_eq!(harness.refresh(&fallen, 50), TOO_OLD);
         assert_eq!(harness.status_info(), status_info);
     }
 }

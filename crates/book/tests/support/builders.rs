@@ -3,9 +3,8 @@
 //! What a market says is given back as short text, so that a test can be a table.
 
 use depthcache_book::codec::json;
-use depthcache_book::events::Causes;
+use depthcache_book::events::{Causes, Comparison};
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
-use depthcache_book::market::refresh::Comparison;
 use depthcache_book::market::sequence::{Continuity, Ids, SnapshotTime};
 use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};

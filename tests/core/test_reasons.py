@@ -46,7 +46,7 @@ def test_no_part_words_a_reason_of_its_own(path: Path) -> None:
 
 def test_one_file_chooses_snapshot_limits() -> None:
     found = {path.name: chosen for path in FILES if (chosen := limits_chosen(path.read_text("utf-8")))}
-    assert found.pop("limits.py") == LIMITS
+    assert found.pop("snapshot_limits.py") == LIMITS
     assert found == {"client.py": {"snapshot_limit"}}, "the client refuses a depth that costs too much"
 
 

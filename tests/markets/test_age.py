@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from depthcache import BookClosed, BookNotSynced, BookTooOld, InvalidArgument, Status, _native
+from depthcache import BookClosed, BookNotSynced, BookTooOld, InvalidArgument, Status, _native, reference
 from tests.engine import Engine, diff, snapshot
 from tests.markets.test_router import WALL_NS, Rig
 
@@ -131,8 +131,19 @@ def test_both_engines_offer_the_same_times(rig: Timed) -> None:
     assert all(hasattr(_native.BookReader, name) for name in vars(type(rig.book)) if not name.startswith("_"))
 
 
-def test_on_the_systems_own_clock_times_are_those_of_now(engine: Engine) -> None:
-    router = engine.Router()
+def test_the_reference_knows_no_time_but_what_it_was_told() -> None:
+    router = reference.Router()
+    router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
+    router.install_snapshot(1, snapshot(10), limit=None, live=True, now_ns=_native.now_ns())
+    book = router.reader(1)
+    assert (book.updated_at, book.event_time) == (None, None)
+    assert book.no_older_than(1e-9).best.bid == (99.0, 1.0)
+    router.set_virtual_time(book.updated_ns or 0, WALL_NS)
+    assert book.updated_at == datetime.fromtimestamp(WALL_NS / 1e9, UTC)
+
+
+def test_on_the_systems_own_clock_times_are_those_of_now() -> None:
+    router = _native.Router()
     router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
     book, before = router.reader(1), datetime.now(UTC)
     router.install_snapshot(1, snapshot(10), limit=None, live=True, now_ns=_native.now_ns())

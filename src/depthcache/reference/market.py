@@ -177,10 +177,9 @@ class Market:
     def read_event_time_us(self) -> int | None:
         """When the exchange made it; where nothing tells it, when it was received, by the system's clock."""
         told = self.snapshot_us if self.updated_ns is None else self.event_time_us
-        updated_ns = self.read_updated_ns()
-        if told is not None or updated_ns is None or self.timebase is None:
+        if told is not None or self.timebase is None:
             return told
-        return (updated_ns + self.timebase.wall_offset_ns) // 1_000
+        return self.timebase.wall_us(self.read_updated_ns())
 
     @property
     def unconfirmed(self) -> bool:

@@ -129,9 +129,9 @@ class BookReader(OneProcess):
         return self._at(self.confirmed_ns)
 
     def _at(self, at_ns: int | None) -> datetime | None:
-        if at_ns is None or self._market.timebase is None:
-            return None
-        return _datetime((at_ns + self._market.timebase.wall_offset_ns) // 1_000)
+        timebase = self._market.timebase
+        at_us = None if timebase is None else timebase.wall_us(at_ns)
+        return None if at_us is None else _datetime(at_us)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -301,9 +301,10 @@ def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
 def refuse_too_old(market: Market, max_age_ns: float | None) -> None:
     """Raise when the last update was received longer ago than that; a book without a clock has no age."""
     updated_ns = market.read_updated_ns()
-    if max_age_ns is None or market.timebase is None or updated_ns is None:
+    now_ns = None if market.timebase is None else market.timebase.now_ns
+    if max_age_ns is None or now_ns is None or updated_ns is None:
         return
-    age_ns = market.timebase.now_ns() - updated_ns
+    age_ns = now_ns - updated_ns
     if age_ns > max_age_ns:
         raise BookTooOld(
             exchange=market.exchange, symbol=market.symbol, age_s=age_ns / 1e9, max_age_s=max_age_ns / 1e9

@@ -30,12 +30,12 @@ PUBLIC = {
     "FollowMode", "Update", "Updates", "CallbackHandle", "Changes",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
-    "UnreadableRecording", "SymbolMismatch", "NumberTooWide", "PackageMissing",
+    "UnreadableRecording", "UnreadableMessage", "UnsupportedSchema", "SymbolMismatch", "NumberTooWide", "PackageMissing",
     "ExchangeError", "MalformedMessage",
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
     "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools
-    "doctor", "recording", "rest", "simulator",
+    "doctor", "recording", "rest", "simulator", "wire",
 }  # fmt: skip
 
 BLOCKING = {"Books", "LiveBook", "Updates", "connect"}

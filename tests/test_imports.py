@@ -21,6 +21,7 @@ PUBLIC = frozenset(
         "client.follow",
         "client.live_book",
         "client.metrics",
+        "wire",
         "rest",
         "settings",
         "logs",
@@ -49,11 +50,12 @@ RULES: dict[str, frozenset[str]] = {
     "reference": frozenset(
         {"arguments", "engine", "errors", "events", "exchange_figures", "model", "pickling"}
     ),
+    "wire": frozenset({"_native", "errors", "model"}),
     "core": frozenset(
         {"venues.venue", "arguments", "engine", "errors", "events", "exchange_figures", "model"}
     ),
     "logs": frozenset({"errors", "model", "core.notices"}),
-    "io": frozenset({"core", "venues", "engine", "errors", "events", "model", "_native", "logs"}),
+    "io": frozenset({"core", "venues", "engine", "errors", "events", "model", "_native", "logs", "wire"}),
     "simulator": frozenset({"arguments", "io", "reference", "pickling"}) | OUTER,
     "recording": frozenset({"io", "reference"}) | OUTER,
     "doctor": frozenset({"arguments", "io", "core.requests.bodies", "core.requests.responses"}) | OUTER,
@@ -185,6 +187,9 @@ def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
         ("compat", "from depthcache._native import Book"),
         ("errors", "from depthcache.model import Status"),
         ("model", "from depthcache.errors import BookError"),
+        ("wire", "from depthcache.venues.venue import Venue"),
+        ("wire", "from depthcache.reference.reader import FrozenBook"),
+        ("reference", "from depthcache.wire import encode"),
         ("_native", "from depthcache.venues.venue import Venue"),
     ],
 )

@@ -8,7 +8,7 @@ python="$env/bin/python"
 say() { printf '\n== %s\n' "$*"; }
 
 say "native tests"
-cargo test --locked -q -p depthcache-arrow -p depthcache-book
+cargo test --locked -q -p depthcache-arrow -p depthcache-book -p depthcache-wire
 
 tools/environment.sh "$env" test rivals
 export TESTED_WHEEL=1

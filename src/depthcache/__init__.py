@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from depthcache import recording as recording
     from depthcache import rest as rest
     from depthcache import simulator as simulator
+    from depthcache import wire as wire
     from depthcache._native import BookReader, Columns, FrozenBook, Side, Update, now_ns
     from depthcache.client.aio import Books, connect
     from depthcache.client.callbacks import CallbackHandle
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
         SyncTimeout,
         UnknownExchange,
         UnknownSymbol,
+        UnreadableMessage,
         UnreadableRecording,
+        UnsupportedSchema,
         UsageError,
     )
     from depthcache.io.network.user_snapshots import SnapshotRequest, SnapshotResponse
@@ -152,7 +155,9 @@ __all__ = [
     "SyncTimeout",
     "UnknownExchange",
     "UnknownSymbol",
+    "UnreadableMessage",
     "UnreadableRecording",
+    "UnsupportedSchema",
     "Update",
     "Updates",
     "UsageError",
@@ -163,9 +168,10 @@ __all__ = [
     "recording",
     "rest",
     "simulator",
+    "wire",
 ]
 
-_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator")
+_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator", "wire")
 
 _HOMES = {
     "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update", "now_ns"),
@@ -193,7 +199,9 @@ _HOMES = {
         "SyncTimeout",
         "UnknownExchange",
         "UnknownSymbol",
+        "UnreadableMessage",
         "UnreadableRecording",
+        "UnsupportedSchema",
         "UsageError",
     ),
     "depthcache.client.follow": ("FollowMode", "Updates"),

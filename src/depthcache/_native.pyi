@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from os import PathLike
 from typing import (
     TYPE_CHECKING,
+    Any,
     Final,
     Generic,
     Literal,
@@ -84,12 +85,18 @@ __all__ = [
     "_FORKED",
     "_Probe",
     "_columns_alive",
+    "_decoded",
+    "_depth_snapshot",
+    "_encoded_best",
+    "_encoded_status",
+    "_level_lines",
     "_nothing",
     "_on_fork",
     "_pretend",
     "_restored_book",
     "_restored_columns",
     "_restored_update",
+    "_texts_snapshot",
     "now_ns",
 ]
 
@@ -412,6 +419,14 @@ class FrozenBook(BookReader[N_co]):
     @property
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
+    def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
+        """The book as plain values that any JSON library takes: the message that `to_json` writes.
+
+        Levels are `[price, quantity]`, floats, or text with every digit of an exact book. Keys, units and
+        what stands for infinity: `depthcache.wire`. `counters`: whether `counters` is there.
+        """
+    def to_json(self, *, counters: bool = False) -> bytes:
+        """The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`."""
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object) -> Self: ...
 
@@ -859,6 +874,30 @@ def _restored_update(
 
 def _restored_columns(state: bytes, missing: tuple[MissingBook, ...]) -> Columns:
     """The columns of a pickled state. Raises InvalidArgument for bytes that are none."""
+
+def _encoded_best(book: BookReader[float | Decimal]) -> bytes:
+    """Both best levels as a message of `depthcache.wire`. Raises BookNotSynced, BookClosed."""
+
+def _encoded_status(book: BookReader[float | Decimal]) -> bytes:
+    """The status as a message of `depthcache.wire`."""
+
+def _decoded(
+    message: Frame,
+) -> FrozenBook | Update | dict[str, Any]:
+    """A message of `depthcache.wire`; a dict of facts for `best` and `status`. Raises UnreadableMessage,
+    UnsupportedSchema."""
+
+def _depth_snapshot(book: FrozenBook[float | Decimal], head: tuple[str, str, int, int, int]) -> bytes:
+    """A frozen book as a REST depth response. `head`: family, symbol, update id, `E`, `T`. Raises ValueError
+    for another family."""
+
+def _texts_snapshot(
+    bids: Sequence[Sequence[str]], asks: Sequence[Sequence[str]], head: tuple[str, str, int, int, int]
+) -> bytes:
+    """The same of prices and quantities as text. Raises ValueError for what is no number."""
+
+def _level_lines(book: FrozenBook[float | Decimal]) -> bytes:
+    """A frozen book as lines of text."""
 
 def _columns_alive() -> tuple[int, int]:
     """For tests of leaks: tables of columns, and structures lent to Arrow libraries, that are alive."""

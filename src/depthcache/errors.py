@@ -6,6 +6,8 @@
     │   ├── UnknownSymbol (LookupError)  the exchange, or this client, has no such symbol
     │   ├── InvalidArgument              a value outside what is allowed
     │   ├── UnreadableRecording          a file that is no recording
+    │   ├── UnreadableMessage            bytes that are no message of `depthcache.wire`
+    │   │   └── UnsupportedSchema        ... of another version of its schema
     │   ├── SymbolMismatch               a frame of another symbol than the book's
     │   ├── NumberTooWide                int64 asked of numbers that do not fit it
     │   └── PackageMissing (ImportError) an optional package that is not installed
@@ -60,7 +62,9 @@ __all__ = [
     "SyncTimeout",
     "UnknownExchange",
     "UnknownSymbol",
+    "UnreadableMessage",
     "UnreadableRecording",
+    "UnsupportedSchema",
     "UsageError",
 ]
 
@@ -225,6 +229,39 @@ class UnreadableRecording(UsageError):
         self.path, self.line, self.reason = path, line, reason
         place = escaped(str(path)) if line is None else f"{escaped(str(path))}:{line}"
         super().__init__(f"cannot read {place}: {clean(reason)}")
+
+
+class UnreadableMessage(UsageError):
+    """Bytes given to `depthcache.wire.decode` that are no message of it.
+
+    Attributes:
+        what: what is wrong, in words.
+        excerpt: the first bytes.
+    """
+
+    what: str
+    excerpt: bytes
+
+    def __init__(self, *, what: str, excerpt: bytes) -> None:
+        self.what, self.excerpt = what, excerpt
+        super().__init__(f"not a message of depthcache: {clean(what)}; it begins with {_shown(excerpt)}")
+
+
+class UnsupportedSchema(UnreadableMessage):
+    """A message of another version of the schema: its writer and its reader are of different releases.
+
+    Attributes:
+        received: the version of the message.
+        supported: the version that this release reads and writes.
+    """
+
+    received: int
+    supported: int
+
+    def __init__(self, *, received: int, supported: int, excerpt: bytes) -> None:
+        self.received, self.supported = received, supported
+        what = f"its schema is {received}, this release reads schema {supported}"
+        super().__init__(what=what, excerpt=excerpt)
 
 
 class SymbolMismatch(UsageError):
@@ -571,7 +608,9 @@ publish(
     SyncTimeout,
     UnknownExchange,
     UnknownSymbol,
+    UnreadableMessage,
     UnreadableRecording,
+    UnsupportedSchema,
     UsageError,
 )
 

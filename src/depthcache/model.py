@@ -66,6 +66,17 @@ def _is_same(one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
+def _plain(number: float | Decimal) -> float | str:
+    return format(number, "f") if isinstance(number, Decimal) else number
+
+
+def compact_json(value: object) -> bytes:
+    """JSON in UTF-8 without spaces. Raises ValueError for infinity and what else JSON cannot hold."""
+    import json  # where it is needed: the native module loads this file for every program
+
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 class Audit(NamedTuple):
     """A book compared with a snapshot of the exchange at one update id, inside the range both prove.
 
@@ -131,6 +142,18 @@ class Best(NamedTuple, Generic[N_co]):
     ask: Level[N_co] | None
     update_id: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold: `bid` and `ask` (`[price, quantity]`, None for an empty side), `update_id`.
+
+        Floats stay floats, Decimals become their exact text.
+        """
+        bid, ask = (None if side is None else [_plain(number) for number in side] for side in self[:2])
+        return {"bid": bid, "ask": ask, "update_id": self.update_id}
+
+    def to_json(self) -> bytes:
+        """The same as compact JSON in UTF-8."""
+        return compact_json(self.to_dict())
+
 
 class CompleteTo(NamedTuple, Generic[N_co]):
     """The price down to (bids) and up to (asks) which the book is provably complete, inclusive.
@@ -145,6 +168,16 @@ class CompleteTo(NamedTuple, Generic[N_co]):
 
     bids: N_co | None
     asks: N_co | None
+
+    def to_dict(self) -> dict[str, float | str | None]:
+        """What JSON can hold: `bids` and `asks`, each a price, `"all"` for a side that is known as a whole,
+        None for one of which nothing is proven. Floats stay floats, Decimals become their exact text.
+        """
+        edges = {"bids": 0, "asks": float("inf")}
+        return {
+            name: price if price is None else "all" if price == edges[name] else _plain(price)
+            for name, price in self._asdict().items()
+        }
 
 
 class Coverage(NamedTuple):

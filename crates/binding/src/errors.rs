@@ -4,6 +4,7 @@ use depthcache_book::codec::json::Malformed;
 use depthcache_book::query::Side;
 use depthcache_book::router::RouterError;
 use depthcache_book::status::{NotReadable, Refusal, Status, TooOld};
+use depthcache_wire::{BadMessage, SCHEMA};
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -117,6 +118,28 @@ pub fn invalid(name: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
         Ok(facts)
     };
     error(py, "InvalidArgument", facts())
+}
+
+/// `UnreadableMessage`, or `UnsupportedSchema` of another version.
+pub fn bad_message(py: Python<'_>, why: &BadMessage, bytes: &[u8]) -> PyErr {
+    let facts = || {
+        let facts = PyDict::new(py);
+        let excerpt = PyBytes::new(py, &bytes[..bytes.len().min(EXCERPT_BYTES)]);
+        facts.set_item("excerpt", excerpt)?;
+        match why {
+            BadMessage::Schema(schema) => {
+                facts.set_item("received", schema)?;
+                facts.set_item("supported", SCHEMA)?;
+            }
+            BadMessage::Malformed(what) => facts.set_item("what", what)?,
+        }
+        Ok(facts)
+    };
+    let class = match why {
+        BadMessage::Schema(_) => "UnsupportedSchema",
+        BadMessage::Malformed(_) => "UnreadableMessage",
+    };
+    error(py, class, facts())
 }
 
 /// `InvalidArgument` for bytes that are no pickled value of this package.

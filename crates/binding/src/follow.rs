@@ -17,6 +17,7 @@ use crate::frozen::{self, FrozenBook};
 use crate::handles::Router;
 use crate::portable;
 use crate::values::classes;
+use crate::wire;
 
 /// So long a wait may keep Ctrl-C from being noticed.
 const SLICE: Duration = Duration::from_millis(100);
@@ -254,11 +255,21 @@ impl Update {
         Self::create(py, self.item.clone(), true)
     }
 
+    #[pyo3(signature = (*, counters = false))]
+    fn to_json<'py>(&self, py: Python<'py>, counters: bool) -> Bound<'py, PyBytes> {
+        wire::update(py, &self.item, wire::options(self.exact, counters))
+    }
+
+    #[pyo3(signature = (*, counters = false))]
+    fn to_dict<'py>(&self, py: Python<'py>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
+        wire::parsed(&self.to_json(py, counters))
+    }
+
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {
         let item = self.item.clone();
         let (book, changes) = py.detach(move || {
             let changes = item.changes.as_ref().map(|runs| runs_to_bytes(runs));
-            (item.book.to_bytes(), changes)
+            (item.book.to_bytes(wire::clock_offset_ns()), changes)
         });
         let flag = |flag| PyBool::new(py, flag).to_owned().into_any();
         let arguments = [

@@ -12,6 +12,7 @@ use crate::errors;
 use crate::handles::BookReader;
 use crate::portable;
 use crate::source::Source;
+use crate::wire;
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
 ///
@@ -22,6 +23,10 @@ pub struct FrozenBook {
 }
 
 impl FrozenBook {
+    pub fn frozen(&self) -> &Arc<Frozen> {
+        &self.frozen
+    }
+
     pub fn create(py: Python<'_>, frozen: Arc<Frozen>, exact: bool) -> PyResult<Py<Self>> {
         Py::new(py, Self::parts(frozen, exact))
     }
@@ -65,11 +70,22 @@ impl FrozenBook {
         Self::create(py, self.frozen.clone(), true)
     }
 
+    #[pyo3(signature = (*, counters = false))]
+    fn to_json<'py>(slf: &Bound<'py, Self>, counters: bool) -> Bound<'py, PyBytes> {
+        let options = wire::options(slf.as_super().get().exact, counters);
+        wire::book(slf.py(), &slf.get().frozen, options)
+    }
+
+    #[pyo3(signature = (*, counters = false))]
+    fn to_dict<'py>(slf: &Bound<'py, Self>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
+        wire::parsed(&Self::to_json(slf, counters))
+    }
+
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<portable::Reduced<'py>> {
         let (py, exact) = (slf.py(), slf.as_super().get().exact);
         let state = py.detach({
             let frozen = slf.get().frozen.clone();
-            move || frozen.to_bytes()
+            move || frozen.to_bytes(wire::clock_offset_ns())
         });
         let exact = PyBool::new(py, exact).to_owned().into_any();
         let state = PyBytes::new(py, &state).into_any();

@@ -19,6 +19,7 @@ mod side;
 mod source;
 mod transport;
 mod values;
+mod wire;
 
 use pyo3::prelude::*;
 
@@ -46,6 +47,11 @@ mod _native {
 
     #[pymodule_export]
     use crate::fork::_on_fork;
+
+    #[pymodule_export]
+    use crate::wire::{
+        _decoded, _depth_snapshot, _encoded_best, _encoded_status, _level_lines, _texts_snapshot,
+    };
 
     /// The words for forks; and the clock begins where `time.monotonic_ns` is.
     #[pymodule_init]

@@ -1,5 +1,6 @@
 //! A constant copy of a book: both sides of one update id.
 
+pub mod parts;
 pub mod portable;
 
 use std::hash::BuildHasher;
@@ -96,12 +97,11 @@ impl FrozenSide {
 impl PartialEq for FrozenSide {
     /// The same numbers, whatever their scales.
     fn eq(&self, other: &FrozenSide) -> bool {
-        let header = |side: &FrozenSide| (side.run.complete, side.coverage);
         let edges = match (self.complete_to, other.complete_to) {
             (CompleteTo::Price(one), CompleteTo::Price(two)) => one.is_same(two),
             (one, two) => one == two,
         };
-        edges && header(self) == header(other) && self.run.is_same(&other.run)
+        edges && self.coverage == other.coverage && self.run.is_same(&other.run)
     }
 }
 
@@ -109,13 +109,52 @@ impl PartialEq for FrozenSide {
 ///
 /// It is as honest as the book about what it does not hold: where levels were left out, its
 /// complete range ends at the last level it has.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Frozen {
     header: Arc<FrozenHeader>,
     bids: FrozenSide,
     asks: FrozenSide,
     /// Why its levels may not be read.
     refused: Option<Box<NotReadable>>,
+    clock: Clock,
+}
+
+/// Which clock the times of a frozen book were read from (`since_ns`, `updated_ns`, `confirmed_ns`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The clock of this process.
+    Own,
+    /// That of another process, which this many nanoseconds turn into nanoseconds since 1970.
+    Other(i64),
+    /// None: the book was fed by hand.
+    Unknown,
+}
+
+impl Clock {
+    /// What turns its times into nanoseconds since 1970; `own_ns` does for this process.
+    pub fn offset_ns(self, own_ns: i64) -> Option<i64> {
+        match self {
+            Clock::Own => Some(own_ns),
+            Clock::Other(offset_ns) => Some(offset_ns),
+            Clock::Unknown => None,
+        }
+    }
+
+    /// The clock of an offset that another process told.
+    pub fn of_offset(offset_ns: Option<i64>) -> Clock {
+        offset_ns.map_or(Clock::Unknown, Clock::Other)
+    }
+}
+
+impl PartialEq for Frozen {
+    /// The same facts and numbers; the clock says only how to read the times.
+    fn eq(&self, other: &Frozen) -> bool {
+        self.header == other.header
+            && self.complete() == other.complete()
+            && self.bids == other.bids
+            && self.asks == other.asks
+            && self.refused == other.refused
+    }
 }
 
 impl Frozen {
@@ -125,11 +164,27 @@ impl Frozen {
             bids,
             asks,
             refused: None,
+            clock: Clock::Own,
         }
     }
 
+    /// The same with times of another clock.
+    pub fn with_clock(self, clock: Clock) -> Frozen {
+        Frozen { clock, ..self }
+    }
+
+    /// Which clock its times were read from.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// All levels it holds of a side, best first.
+    pub fn run(&self, side: Side) -> &LevelRun {
+        &self.side(side).run
+    }
+
     /// The same, telling why its levels may not be read.
-    pub(crate) fn refused(self, why: NotReadable) -> Frozen {
+    pub fn refused(self, why: NotReadable) -> Frozen {
         Frozen {
             refused: Some(Box::new(why)),
             ..self
@@ -165,6 +220,7 @@ impl Frozen {
             bids: self.bids.freeze(levels),
             asks: self.asks.freeze(levels),
             refused: self.refused.clone(),
+            clock: self.clock,
         }
     }
 

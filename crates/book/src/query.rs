@@ -64,6 +64,12 @@ impl Number {
         at(self) >= at(other)
     }
 
+    /// Append the number's text at its scale, as the exchange writes it: `61837.63000000`.
+    #[inline]
+    pub fn append_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(Text::of(self).as_bytes());
+    }
+
     /// Whether both are the same number, whatever their scales.
     #[inline]
     pub fn is_same(self, other: Number) -> bool {
@@ -138,8 +144,12 @@ impl Text {
         self.bytes[self.start] = byte;
     }
 
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
     fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[self.start..]).expect("ASCII")
+        std::str::from_utf8(self.as_bytes()).expect("ASCII")
     }
 }
 
@@ -190,6 +200,42 @@ pub struct LevelRun {
 }
 
 impl LevelRun {
+    /// A run of levels as they are written one by one, brought to the widest scale among them.
+    ///
+    /// Numbers are those that the scanner admits: below 10^20, at most 18 decimals.
+    pub fn of(levels: &[NumberLevel], complete: bool) -> LevelRun {
+        let widest = |number: fn(&NumberLevel) -> Number| {
+            let scales = levels.iter().map(|level| number(level).scale);
+            scales.max().unwrap_or_default()
+        };
+        let (price_scale, quantity_scale) =
+            (widest(|level| level.price), widest(|level| level.quantity));
+        let at = |number: Number, scale: u8| number.mantissa * power_of_ten(scale - number.scale);
+        let wide: Vec<Level<i128>> = levels
+            .iter()
+            .map(|level| Level {
+                price: at(level.price, price_scale),
+                quantity: at(level.quantity, quantity_scale),
+            })
+            .collect();
+        let narrow = |level: &Level<i128>| {
+            Some(Level {
+                price: level.price.try_into().ok()?,
+                quantity: level.quantity.try_into().ok()?,
+            })
+        };
+        let mantissas = match wide.iter().map(narrow).collect() {
+            Some(levels) => Mantissas::Narrow(levels),
+            None => Mantissas::Wide(wide),
+        };
+        LevelRun {
+            price_scale,
+            quantity_scale,
+            mantissas,
+            complete,
+        }
+    }
+
     /// How many levels there are.
     pub fn len(&self) -> usize {
         match &self.mantissas {
@@ -226,7 +272,7 @@ impl LevelRun {
     }
 
     /// All levels.
-    pub fn iter(&self) -> impl Iterator<Item = NumberLevel> + '_ {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = NumberLevel> + '_ {
         (0..self.len()).map(|index| self.get(index))
     }
 

@@ -26,6 +26,26 @@ pub enum Status {
 }
 
 impl Status {
+    /// Each of them, worst last.
+    pub const ALL: [Status; 9] = [
+        Status::Synced,
+        Status::Crossed,
+        Status::Bridging,
+        Status::Buffering,
+        Status::Empty,
+        Status::Stale,
+        Status::Halted,
+        Status::Disconnected,
+        Status::Closed,
+    ];
+
+    /// The status of that word, if there is one.
+    pub fn parse(word: &str) -> Option<Status> {
+        Status::ALL
+            .into_iter()
+            .find(|status| status.as_str() == word)
+    }
+
     /// The word users see.
     pub fn as_str(self) -> &'static str {
         match self {

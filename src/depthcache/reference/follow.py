@@ -26,6 +26,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from depthcache.model import Changes, Level, Status
+from depthcache.reference import wire
 from depthcache.reference.book import BookSide, at_width
 from depthcache.reference.market import Market
 from depthcache.reference.messages import DepthUpdate, Number
@@ -82,6 +83,10 @@ class Update(FrozenBook):
         if self._changes is None or self._exact:
             return self._changes
         return Changes(*([Level(float(p), float(q)) for p, q in side] for side in self._changes))
+
+    def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
+        """As a message of the schema."""
+        return wire.update(self, counters=counters)
 
     def held_bytes(self) -> int:
         """About what it takes to keep it."""

@@ -20,7 +20,7 @@ from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import BookClosed, BookEmpty, BookNotSynced, BookTooOld, MalformedFrame, SymbolMismatch
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
-from depthcache.reference import reasons
+from depthcache.reference import reasons, wire
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
 from depthcache.reference.diff_buffer import DiffBuffer
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
@@ -389,6 +389,14 @@ class FrozenBook(BookReader):
     def complete(self) -> bool:
         """Whether every level asked for is proven on both sides."""
         return self._complete
+
+    def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
+        """As a message of the schema."""
+        return wire.book(self, counters=counters)
+
+    def to_json(self, *, counters: bool = False) -> bytes:
+        """The same as JSON."""
+        return wire.text(self.to_dict(counters=counters))
 
     def __reduce__(self) -> Any:
         return bare, (type(self),), vars(self)

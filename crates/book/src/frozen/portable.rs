@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Frozen, FrozenHeader, FrozenSide};
+use super::{Clock, Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::{Level, MAX_INTEGER_DIGITS, MAX_SCALE};
@@ -22,22 +22,10 @@ pub struct BadState(pub &'static str);
 
 type Read<T> = Result<T, BadState>;
 
-/// Each at its number.
-const STATUSES: [Status; 9] = [
-    Status::Synced,
-    Status::Crossed,
-    Status::Bridging,
-    Status::Buffering,
-    Status::Empty,
-    Status::Stale,
-    Status::Halted,
-    Status::Disconnected,
-    Status::Closed,
-];
-
 impl Frozen {
-    /// The book as bytes: every fact, every digit.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The book as bytes: every fact, every digit. `own_offset_ns` turns times of this process into
+    /// nanoseconds since 1970.
+    pub fn to_bytes(&self, own_offset_ns: i64) -> Vec<u8> {
         let mut writer = Writer(vec![VERSION]);
         writer.header(&self.header);
         writer.side(&self.bids);
@@ -51,6 +39,7 @@ impl Frozen {
                 writer.integer(why.since_ns);
             }
         }
+        writer.optional(self.clock.offset_ns(own_offset_ns));
         writer.0
     }
 
@@ -67,12 +56,14 @@ impl Frozen {
                 since_ns: reader.integer()?,
             })),
         };
+        let clock = Clock::of_offset(reader.optional()?);
         reader.end()?;
         Ok(Frozen {
             header,
             bids,
             asks,
             refused,
+            clock,
         })
     }
 }
@@ -127,7 +118,7 @@ impl Writer {
     }
 
     fn status(&mut self, status: Status) {
-        // A new status needs a number of its own here, and its place in `STATUSES`.
+        // A new status needs a number of its own here, and its place in `Status::ALL`.
         self.byte(match status {
             Status::Synced => 0,
             Status::Crossed => 1,
@@ -264,7 +255,7 @@ impl<'a> Reader<'a> {
 
     fn status(&mut self) -> Read<Status> {
         let code = self.byte()?;
-        let found = STATUSES.get(usize::from(code));
+        let found = Status::ALL.get(usize::from(code));
         found.copied().ok_or(BadState("a status is unknown"))
     }
 
@@ -365,7 +356,7 @@ fn halves<N>(level: &[u8], number: impl Fn(&[u8]) -> N) -> Level<N> {
 }
 
 /// A mantissa that the scanner could have let through, at a scale that is allowed.
-fn fitting(mantissa: i128, scale: u8) -> Read<i128> {
+pub(super) fn fitting(mantissa: i128, scale: u8) -> Read<i128> {
     let end = 10i128.pow(MAX_INTEGER_DIGITS) * power_of_ten(scale);
     match mantissa {
         0.. if mantissa < end => Ok(mantissa),
@@ -373,7 +364,7 @@ fn fitting(mantissa: i128, scale: u8) -> Read<i128> {
     }
 }
 
-fn check(run: &LevelRun, side: Side, may_be_gone: bool) -> Read<()> {
+pub(super) fn check(run: &LevelRun, side: Side, may_be_gone: bool) -> Read<()> {
     let mut before = None;
     for level in run.iter() {
         let price = fitting(level.price.mantissa, run.price_scale)?;

@@ -1,0 +1,166 @@
+//! A frozen book made of its parts: what a decoder brings, checked as a whole.
+//!
+//! Reads rely on the order of levels and on the complete range, so parts that contradict each other are an
+//! error, never a book.
+
+use std::sync::Arc;
+
+use super::portable::{BadState, check, fitting};
+use super::{Clock, Frozen, FrozenHeader, FrozenSide};
+use crate::counters::Counters;
+use crate::query::{CompleteTo, LevelRun, NumberLevel, Side};
+use crate::status::{NotReadable, Status};
+use crate::timebase::WallOffset;
+
+/// What a book says of itself, without levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The exchange's name.
+    pub exchange: String,
+    /// The symbol; None where an offline book has not seen one.
+    pub symbol: Option<String>,
+    /// What the book is, in one word.
+    pub status: Status,
+    /// Why.
+    pub reason: String,
+    /// Since when, on `clock`.
+    pub since_ns: i64,
+    /// Synced from a snapshot alone.
+    pub unconfirmed: bool,
+    /// The id that the book has reached; None before a snapshot.
+    pub last_update_id: Option<i64>,
+    /// `E` of the last applied diff, in microseconds.
+    pub event_time_us: Option<i64>,
+    /// When the last applied frame was received, on `clock`.
+    pub updated_ns: Option<i64>,
+    /// When the book was last proven to be the exchange's, on `clock`.
+    pub confirmed_ns: Option<i64>,
+    /// Which clock that is.
+    pub clock: Clock,
+}
+
+/// One side of a book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SideParts {
+    /// Best first.
+    pub levels: Vec<NumberLevel>,
+    /// How far the side is proven.
+    pub complete_to: CompleteTo,
+    /// How many of the levels lie inside the complete range.
+    pub coverage: usize,
+}
+
+/// A whole book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// All but the levels.
+    pub head: Head,
+    /// What the book has lived through.
+    pub counters: Counters,
+    /// Whether every level that was asked for is proven on both sides.
+    pub complete: bool,
+    /// Whether levels may be read; without, `status` and `reason` say why not and the sides are empty.
+    pub readable: bool,
+    /// The buyers' side.
+    pub bids: SideParts,
+    /// The sellers' side.
+    pub asks: SideParts,
+}
+
+impl Frozen {
+    /// The book of these parts, or what is wrong with them.
+    pub fn from_parts(parts: Parts) -> Result<Frozen, BadState> {
+        let Parts { head, complete, .. } = parts;
+        if parts.readable && head.last_update_id.is_none() {
+            return Err(BadState("a book that can be read has an update id"));
+        }
+        let refused = (!parts.readable).then(|| NotReadable {
+            status: head.status,
+            reason: head.reason.clone(),
+            since_ns: head.since_ns,
+        });
+        if refused
+            .as_ref()
+            .is_some_and(|why| why.status == Status::Synced)
+        {
+            return Err(BadState("a synced book has levels"));
+        }
+        let bids = side(Side::Bids, &parts.bids, complete)?;
+        let asks = side(Side::Asks, &parts.asks, complete)?;
+        if !parts.readable && bids.run.len() + asks.run.len() > 0 {
+            return Err(BadState("a book that cannot be read has no levels"));
+        }
+        Ok(Frozen {
+            bids,
+            asks,
+            refused: refused.map(Box::new),
+            clock: head.clock,
+            header: Arc::new(FrozenHeader {
+                exchange: head.exchange.into(),
+                symbol: head.symbol.map(Into::into),
+                inverse: false,
+                status: head.status,
+                reason: head.reason.into(),
+                since_ns: head.since_ns,
+                unconfirmed: head.unconfirmed,
+                last_update_id: head.last_update_id,
+                event_time_us: head.event_time_us,
+                updated_ns: head.updated_ns,
+                confirmed_ns: head.confirmed_ns,
+                wall_offset_ns: WallOffset(None),
+                counters: parts.counters,
+            }),
+        })
+    }
+}
+
+/// Levels that one update changed, best first; a quantity may be zero.
+pub fn changed(which: Side, levels: &[NumberLevel]) -> Result<LevelRun, BadState> {
+    run(which, levels, false, true)
+}
+
+fn side(which: Side, parts: &SideParts, complete: bool) -> Result<FrozenSide, BadState> {
+    let run = run(which, &parts.levels, complete, false)?;
+    let is_proven = |level: &NumberLevel| match (parts.complete_to, which) {
+        (CompleteTo::Nothing, _) => false,
+        (CompleteTo::Whole, _) => true,
+        (CompleteTo::Price(edge), Side::Bids) => level.price.is_at_least(edge),
+        (CompleteTo::Price(edge), Side::Asks) => edge.is_at_least(level.price),
+    };
+    if let CompleteTo::Price(edge) = parts.complete_to {
+        fitting(edge.mantissa, edge.scale)?;
+    }
+    let coverage = parts.levels.iter().filter(|level| is_proven(level)).count();
+    if coverage != parts.coverage {
+        return Err(BadState(
+            "coverage is not the number of levels in the complete range",
+        ));
+    }
+    if complete && parts.complete_to != CompleteTo::Whole && coverage < run.len() {
+        return Err(BadState(
+            "a level beyond the complete range is not complete",
+        ));
+    }
+    Ok(FrozenSide {
+        run,
+        complete_to: parts.complete_to,
+        coverage,
+    })
+}
+
+fn run(
+    which: Side,
+    levels: &[NumberLevel],
+    complete: bool,
+    may_be_gone: bool,
+) -> Result<LevelRun, BadState> {
+    for number in levels
+        .iter()
+        .flat_map(|level| [level.price, level.quantity])
+    {
+        fitting(number.mantissa, number.scale)?;
+    }
+    let run = LevelRun::of(levels, complete);
+    check(&run, which, may_be_gone)?;
+    Ok(run)
+}

@@ -1,0 +1,160 @@
+//! The messages of the schema: a book, an update, the best prices, a status.
+//!
+//! Books are copied out of their market first (`Market::freeze`): nothing is written while a book's lock is
+//! held.
+
+use depthcache_book::follow::Item;
+use depthcache_book::frozen::{Clock, Frozen};
+use depthcache_book::query::{BestPair, CompleteTo, NumberLevel, Reading, Side};
+
+use crate::SCHEMA;
+use crate::writer::{Object, level, levels, null, number};
+
+/// How prices and quantities are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// As text, with every digit that the exchange sends: `"61837.63000000"`.
+    Text,
+    /// As the nearest float: `61837.63`.
+    Float,
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Prices and quantities.
+    pub numbers: Numbers,
+    /// Whether a book tells its counters.
+    pub counters: bool,
+    /// What turns times of this process's clock into nanoseconds since 1970.
+    pub clock_offset_ns: i64,
+}
+
+/// A message of the type `book`.
+pub fn book(out: &mut Vec<u8>, book: &Frozen, options: &Options) {
+    let mut message = begin(out, "book");
+    head(&mut message, book, book.clock(), options);
+    body(&mut message, book, options);
+    message.end();
+}
+
+/// A message of the type `update`.
+pub fn update(out: &mut Vec<u8>, item: &Item, options: &Options) {
+    let mut message = begin(out, "update");
+    head(&mut message, &*item.book, item.book.clock(), options);
+    message
+        .key("skipped")
+        .extend_from_slice(item.skipped.to_string().as_bytes());
+    message.flag("is_fresh", item.is_fresh);
+    match &item.changes {
+        None => message.null("changes"),
+        Some(changes) => {
+            let mut changed = message.object("changes");
+            levels(changed.key("bids"), changes.0.iter(), options.numbers);
+            levels(changed.key("asks"), changes.1.iter(), options.numbers);
+            changed.end();
+        }
+    }
+    body(&mut message, &item.book, options);
+    message.end();
+}
+
+/// A message of the type `best`; `pair` is None where the book cannot be read.
+pub fn best(
+    out: &mut Vec<u8>,
+    book: &dyn Reading,
+    pair: Option<BestPair>,
+    clock: Clock,
+    options: &Options,
+) {
+    let mut message = begin(out, "best");
+    head(&mut message, book, clock, options);
+    match pair {
+        None => message.null("best"),
+        Some(pair) => {
+            let mut both = message.object("best");
+            for (key, side) in [("bid", pair.bid), ("ask", pair.ask)] {
+                optional_level(both.key(key), side, options.numbers);
+            }
+            both.integer("update_id", pair.update_id);
+            both.end();
+        }
+    }
+    message.end();
+}
+
+/// A message of the type `status`.
+pub fn status(out: &mut Vec<u8>, book: &dyn Reading, clock: Clock, options: &Options) {
+    let mut message = begin(out, "status");
+    head(&mut message, book, clock, options);
+    message.end();
+}
+
+fn begin<'a>(out: &'a mut Vec<u8>, kind: &str) -> Object<'a> {
+    let mut message = Object::begin(out);
+    message.integer("schema", SCHEMA.into());
+    message.text("type", kind);
+    message
+}
+
+fn head(message: &mut Object<'_>, book: &dyn Reading, clock: Clock, options: &Options) {
+    let offset_ns = clock.offset_ns(options.clock_offset_ns);
+    let since_1970_us =
+        |at_ns: Option<i64>| Some(at_ns?.saturating_add(offset_ns?).div_euclid(1_000));
+    let status_info = book.status_info();
+    message.text("exchange", book.exchange());
+    message.text("symbol", book.symbol().unwrap_or_default());
+    message.text("status", status_info.status.as_str());
+    message.text("reason", status_info.reason);
+    message.integer("since_ns", status_info.since_ns);
+    message.optional("since_time_us", since_1970_us(Some(status_info.since_ns)));
+    message.flag("unconfirmed", book.unconfirmed());
+    message.optional("last_update_id", book.last_update_id());
+    message.optional("event_time_us", book.event_time_us());
+    message.optional("updated_ns", book.updated_ns());
+    message.optional("received_time_us", since_1970_us(book.updated_ns()));
+    message.optional("confirmed_ns", book.confirmed_ns());
+    message.optional("confirmed_time_us", since_1970_us(book.confirmed_ns()));
+}
+
+fn body(message: &mut Object<'_>, book: &Frozen, options: &Options) {
+    const SIDES: [(&str, Side); 2] = [("bids", Side::Bids), ("asks", Side::Asks)];
+    message.flag("complete", book.complete());
+    let mut edges = message.object("complete_to");
+    for (key, side) in SIDES {
+        match book.complete_to(side) {
+            CompleteTo::Nothing => edges.null(key),
+            CompleteTo::Price(price) => number(edges.key(key), price, options.numbers),
+            CompleteTo::Whole => edges.text(key, "all"),
+        }
+    }
+    edges.end();
+    let mut coverage = message.object("coverage");
+    for (key, side) in SIDES {
+        coverage.integer(key, book.coverage(side) as i64);
+    }
+    coverage.end();
+    let is_readable = book.readable(true).is_ok();
+    for (key, side) in SIDES {
+        match is_readable {
+            true => levels(message.key(key), book.run(side).iter(), options.numbers),
+            false => message.null(key),
+        }
+    }
+    if options.counters {
+        let mut counters = message.object("counters");
+        for (name, count) in book.counters().named() {
+            counters
+                .key(name)
+                .extend_from_slice(count.to_string().as_bytes());
+        }
+        counters.end();
+    }
+}
+
+fn optional_level(out: &mut Vec<u8>, side: Option<NumberLevel>, numbers: Numbers) {
+    match side {
+        Some(found) => level(out, found, numbers),
+        None => null(out),
+    }
+}

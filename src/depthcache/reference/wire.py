@@ -1,0 +1,92 @@
+"""A frozen book as a message of `depthcache.wire`: the readable twin of `crates/wire/src/encode.rs`.
+
+Keys in the order in which the native encoder writes them. The reference has no clock, so times since 1970 are
+unknown, as they are of a native book that is fed by hand. Not here: reading messages, which is native alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from depthcache.reference.book import WHOLE, BookSide, at_width
+
+if TYPE_CHECKING:
+    from depthcache.reference.reader import FrozenBook
+
+__all__ = ["SCHEMA", "book", "text", "update"]
+
+SCHEMA = 1
+
+
+def book(frozen: FrozenBook, *, counters: bool) -> dict[str, Any]:
+    """A message of the type `book`."""
+    return _head(frozen, "book") | _body(frozen, readable=True, counters=counters)
+
+
+def update(frozen: Any, *, counters: bool) -> dict[str, Any]:
+    """A message of the type `update`."""
+    changes = None
+    if frozen.changes is not None:
+        bids, asks = (
+            [[_number(frozen, number) for number in level] for level in side] for side in frozen.changes
+        )
+        changes = {"bids": bids, "asks": asks}
+    own = {"skipped": frozen.skipped, "is_fresh": frozen.is_fresh, "changes": changes}
+    return _head(frozen, "update") | own | _body(frozen, readable=frozen._refused is None, counters=counters)
+
+
+def text(message: dict[str, Any]) -> bytes:
+    """A message as JSON."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _head(frozen: FrozenBook, kind: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "type": kind,
+        "exchange": frozen.exchange,
+        "symbol": frozen.symbol,
+        "status": frozen.status.value,
+        "reason": frozen.reason,
+        "since_ns": frozen.since_ns,
+        "since_time_us": None,
+        "unconfirmed": frozen.unconfirmed,
+        "last_update_id": frozen.last_update_id,
+        "event_time_us": frozen.event_time_us,
+        "updated_ns": frozen.updated_ns,
+        "received_time_us": None,
+        "confirmed_ns": frozen.confirmed_ns,
+        "confirmed_time_us": None,
+    }
+
+
+def _body(frozen: FrozenBook, *, readable: bool, counters: bool) -> dict[str, Any]:
+    sides = {"bids": frozen._market.bids, "asks": frozen._market.asks}
+    held = {name: _levels(frozen, side) if readable else None for name, side in sides.items()}
+    return {
+        "complete": frozen.complete,
+        "complete_to": {name: _edge(frozen, side) for name, side in sides.items()},
+        "coverage": frozen.coverage._asdict(),
+        **held,
+        **({"counters": frozen.counters} if counters else {}),
+    }
+
+
+def _edge(frozen: FrozenBook, side: BookSide) -> object:
+    if side.bound is WHOLE and frozen.last_update_id is not None:
+        return "all"
+    if not isinstance(side.bound, Decimal):
+        return None
+    return _number(frozen, at_width(side.bound, side.price_scale))
+
+
+def _levels(frozen: FrozenBook, side: BookSide) -> list[list[object]]:
+    levels: Iterable[Any] = frozen._levels(side)
+    return [[_number(frozen, price), _number(frozen, quantity)] for price, quantity in levels]
+
+
+def _number(frozen: FrozenBook, number: Any) -> object:
+    return format(number, "f") if frozen._exact else float(number)

@@ -1,0 +1,252 @@
+"""Books as JSON, and back: what a web page, another program or a file gets of a book.
+
+    message = wire.encode(book, 20)            # compact JSON, exact text: {"schema":1,"type":"book",…}
+    frozen = wire.decode(message)              # a FrozenBook again, equal to the one that was written
+
+A message says of which version of the schema it is; `decode` refuses another one (`UnsupportedSchema`).
+Within a version keys may be added, never changed. All messages begin with the same head:
+
+- `schema`, `type`: 1; `book`, `update`, `best` or `status`.
+- `exchange`, `symbol`: which book; the symbol is empty where an offline book has not seen one.
+- `status`, `reason`: a value of `Status`; why, empty while the book is synced and confirmed.
+- `since_ns`, `since_time_us`: since when the status is what it is.
+- `unconfirmed`: synced from a snapshot alone.
+- `last_update_id`: the id that the book has reached; null before a snapshot.
+- `event_time_us`: when the exchange made the last applied diff; null before one.
+- `updated_ns`, `received_time_us`: when that diff was received; null before one.
+- `confirmed_ns`, `confirmed_time_us`: when the book was last proven to be the exchange's; null before that.
+
+Times in `_us` are microseconds since 1970, `event_time_us` by the exchange's clock, the others by the
+writer's; null where they are not known (a `Book`, which is fed by hand). Times in `_ns` are nanoseconds of
+the writer's monotonic clock (`now_ns`): only differences between messages of one process mean anything.
+
+A `status` is no more than the head. A `best` goes on with `best`: `bid` and `ask` (`[price, quantity]`, null
+for an empty side) and `update_id`; null where the book cannot be read. A `book` goes on with:
+
+- `complete`: whether every level that was asked for is proven on both sides.
+- `complete_to`: `bids` and `asks`, each the price as far as which the side is proven; `"all"` where the whole
+  side is known, null where nothing of it is proven.
+- `coverage`: `bids` and `asks`, how many of the levels lie inside the complete range.
+- `bids`, `asks`: `[[price, quantity], …]`, best first; null where the book cannot be read
+  (`status` says why).
+- `counters`: as `BookReader.counters`, on request.
+
+An `update` has `skipped`, `is_fresh` and `changes` (null, or `bids` and `asks`, where quantity zero means
+that the level is gone) between the head and these.
+
+Prices and quantities are text with every digit that the exchange sends (`"61837.63000000"`). `to_json()` and
+`to_dict()` of a book that is not exact write them as floats. Infinity and NaN never occur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeAlias
+
+from depthcache._native import (
+    BookReader,
+    FrozenBook,
+    Update,
+    _decoded,
+    _depth_snapshot,
+    _encoded_best,
+    _encoded_status,
+    _level_lines,
+    _texts_snapshot,
+)
+from depthcache.errors import InvalidArgument
+from depthcache.model import Best, Level, Status
+
+__all__ = [
+    "SCHEMA",
+    "BookBest",
+    "BookStatus",
+    "Family",
+    "decode",
+    "depth_snapshot",
+    "depth_snapshot_of",
+    "encode",
+    "encode_best",
+    "encode_status",
+    "level_lines",
+]
+
+SCHEMA: Final = 1
+"""The version of the messages that this release writes and reads."""
+
+Family: TypeAlias = Literal["spot", "linear", "inverse", "options"]
+"""Whose shape a depth snapshot has: spot, USD-M futures, COIN-M futures, options."""
+
+_FAMILIES = ("spot", "linear", "inverse", "options")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookStatus:
+    """What a message of the type `status` says of a book: the head that all messages have.
+
+    Attributes:
+        exchange, symbol: the book.
+        status: what it is.
+        reason: why.
+        since_ns, since_time_us: since when.
+        unconfirmed: synced from a snapshot alone.
+        last_update_id: the id that the book has reached, None before a snapshot.
+        event_time_us: when the exchange made the last applied diff, None before one.
+        updated_ns, received_time_us: when that diff was received, None before one.
+        confirmed_ns, confirmed_time_us: when the book was last proven to be the exchange's.
+    """
+
+    exchange: str
+    symbol: str
+    status: Status
+    reason: str
+    since_ns: int
+    since_time_us: int | None
+    unconfirmed: bool
+    last_update_id: int | None
+    event_time_us: int | None
+    updated_ns: int | None
+    received_time_us: int | None
+    confirmed_ns: int | None
+    confirmed_time_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookBest(BookStatus):
+    """What a message of the type `best` says of a book.
+
+    Attributes:
+        best: both best levels, exact; None where the book could not be read.
+    """
+
+    best: Best[Decimal] | None
+
+
+def encode(
+    book: BookReader[Any],
+    levels: int | None = None,
+    *,
+    counters: bool = True,
+) -> bytes:
+    """A book of any kind as a message, with every digit; an `Update` as an update.
+
+    `levels`: the best so many of each side, all when None; an update with fewer levels becomes a book.
+    `counters`: whether its counters are written. A live book is frozen first, so both sides are of one update
+    id. `decode` makes an equal book of it, if its counters are there. Raises BookNotSynced, BookClosed,
+    InvalidArgument.
+    """
+    message: bytes = _frozen(book, levels).exact.to_json(counters=counters)
+    return message
+
+
+def encode_best(book: BookReader[Any]) -> bytes:
+    """The best prices of a book as a message of the type `best`, with every digit.
+
+    Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
+    """
+    return _encoded_best(book)
+
+
+def encode_status(book: BookReader[Any]) -> bytes:
+    """The head of a book as a message of the type `status`. Never raises for what the book is."""
+    return _encoded_status(book)
+
+
+def decode(message: bytes | bytearray | memoryview | str) -> FrozenBook | Update | BookBest | BookStatus:
+    """What a message says: a `FrozenBook` or an `Update` equal to the one that was written, with every digit
+    (`exact`), its complete range, its status and its times; for `best` and `status` the value of that name.
+
+    Reading levels of a book that could not be read raises BookNotSynced (or BookClosed), as it did there.
+    Raises UnsupportedSchema for a message of another version; UnreadableMessage for everything else that is
+    no message, and for one that was written with floats, which may have lost digits (`to_json` of a book that
+    is not exact); TypeError for what is no bytes.
+    """
+    decoded = _decoded(message)
+    if not isinstance(decoded, dict):
+        return decoded
+    return BookBest(**decoded) if "best" in decoded else BookStatus(**decoded)
+
+
+def depth_snapshot(
+    book: BookReader[Any],
+    levels: int | None = None,
+    *,
+    family: Family,
+    event_time_ms: int = 0,
+    transaction_time_ms: int | None = None,
+    update_id: int | None = None,
+) -> bytes:
+    """A book as the body of the exchange's own depth response: `{"lastUpdateId":…,"bids":[["…","…"],…],…}`.
+
+    `levels`: of each side, all when None. `family`: whose keys it has. `event_time_ms`,
+    `transaction_time_ms`: `E` and `T` of families that have them, milliseconds since 1970; the second is the
+    first when None.
+    `update_id`: another `lastUpdateId` than the book's. Raises BookNotSynced, BookClosed, InvalidArgument.
+    """
+    frozen = _frozen(book, levels)
+    wanted = frozen.last_update_id if update_id is None else update_id
+    times = (event_time_ms, event_time_ms if transaction_time_ms is None else transaction_time_ms)
+    head = _head(family, frozen.symbol, wanted, times)
+    if isinstance(frozen, FrozenBook):
+        return _depth_snapshot(frozen, head)
+    bids, asks = (_texts(side) for side in (frozen.exact.bids, frozen.exact.asks))
+    return _texts_snapshot(bids, asks, head)
+
+
+def depth_snapshot_of(
+    bids: Iterable[Level[Decimal] | Sequence[str]],
+    asks: Iterable[Level[Decimal] | Sequence[str]],
+    *,
+    family: Family,
+    update_id: int,
+    symbol: str = "",
+    event_time_ms: int = 0,
+    transaction_time_ms: int | None = None,
+) -> bytes:
+    """The same of levels that are no book's, best first, each number at the width that it has.
+
+    `bids`, `asks`: pairs of price and quantity, Decimals or their texts. `symbol`: for COIN-M, which repeats
+    it. `update_id`: `lastUpdateId`. `family`, `event_time_ms`, `transaction_time_ms`: as
+    `depthcache.wire.depth_snapshot` takes them. Raises InvalidArgument, and ValueError for a text that is no
+    price or quantity.
+    """
+    times = (event_time_ms, event_time_ms if transaction_time_ms is None else transaction_time_ms)
+    return _texts_snapshot(_texts(bids), _texts(asks), _head(family, symbol, update_id, times))
+
+
+def level_lines(book: BookReader[Any], levels: int | None = None) -> bytes:
+    r"""A book as text to compare or to hash: `b PRICE QUANTITY\n` for each bid, then `a …` for each ask.
+
+    Best first, numbers at the width that the exchange sends. `levels`: of each side, all when None. Raises
+    BookNotSynced, BookClosed, InvalidArgument.
+    """
+    frozen = _frozen(book, levels)
+    if isinstance(frozen, FrozenBook):
+        return _level_lines(frozen)
+    sides = (("b", frozen.exact.bids), ("a", frozen.exact.asks))
+    return "".join(
+        f"{letter} {' '.join(level)}\n" for letter, side in sides for level in _texts(side)
+    ).encode()
+
+
+def _frozen(book: Any, levels: int | None) -> Any:
+    """The book as it is if it is a frozen one (of either engine) and all of it is wanted."""
+    return book if levels is None and hasattr(book, "to_json") else book.freeze(levels)
+
+
+def _head(
+    family: str, symbol: str, update_id: int | None, times_ms: tuple[int, int]
+) -> tuple[str, str, int, int, int]:
+    if family not in _FAMILIES:
+        raise InvalidArgument(name="family", value=family, allowed=", ".join(map(repr, _FAMILIES)))
+    return (family, symbol, update_id or 0, *times_ms)
+
+
+def _texts(levels: Iterable[Any]) -> list[tuple[str, str]]:
+    return [(_text(price), _text(quantity)) for price, quantity in levels]
+
+
+def _text(number: Decimal | str) -> str:
+    return number if isinstance(number, str) else format(number, "f")

@@ -1,0 +1,338 @@
+"""Books as JSON: both engines write the same, every digit comes back, and every JSON library takes it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import depthcache
+from depthcache import Best, BookClosed, BookNotSynced, InvalidArgument, Level, Status, wire
+from depthcache.errors import UnreadableMessage, UnsupportedSchema
+from tests.engine import NAMES, Engine, diff, load, snapshot
+
+WIDE = ("99.5", "12345678901234567890.123456789012345678")
+BIDS, ASKS = [WIDE, ("99", "1.50")], [("100.5", "2"), ("101", "0.00000001")]
+CLOCKED = {"since_time_us", "received_time_us", "confirmed_time_us"}
+"""The reference has no clock."""
+
+
+def fed(engine: Engine, *, limit: int | None = 1000) -> Any:
+    book = engine.book(symbol="BTCUSDT", exchange="binance.com")
+    book.load_snapshot(snapshot(10, BIDS, ASKS), limit=limit)
+    book.apply(diff(11, 12, bids=[("99", "4")], asks=[("102.25", "1e-3")]))
+    return book
+
+
+def routed(engine: Engine) -> Any:
+    router = engine.Router()
+    router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
+    router.open_connection(1)
+    router.route(1, "btcusdt@depth", 1)
+    router.install_snapshot(1, snapshot(10, BIDS, ASKS), limit=1000, live=True, now_ns=depthcache.now_ns())
+    return router
+
+
+def told(engine: Engine) -> list[Any]:
+    """A fresh update, one with changes, and one of a book that cannot be read."""
+    router = routed(engine)
+    follower = router.follow("every", levels=1)
+    follower.add(router, 1)
+    found = [follower.take(0)]
+    frame = b'{"stream":"btcusdt@depth","data":' + diff(11, 12, bids=[("99", "0"), ("99.75", "1")]) + b"}"
+    router.feed(1, frame, 7)
+    found.append(follower.take(0))
+    router.set_condition(1, "halted", 'the "exchange"\nhalted it é', 9)
+    found.append(follower.take(0))
+    return found
+
+
+def frozen_books(engine: Engine) -> Iterator[Any]:
+    for limit in (1000, 2, None):
+        for levels in (None, 1, 0, 5):
+            yield fed(engine, limit=limit).freeze(levels)
+    empty = engine.book(symbol=None)
+    empty.load_snapshot(snapshot(10, (), ()), limit=None)
+    yield empty.freeze()
+    serving = fed(engine)
+    serving.apply(diff(20, 21))  # a gap
+    yield serving.freeze(2, on_stale="serve")
+    yield from told(engine)
+
+
+def without_clock(message: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key not in CLOCKED}
+
+
+def test_both_engines_write_the_same_books_and_updates() -> None:
+    pairs = list(zip(*(frozen_books(load(name)) for name in NAMES), strict=True))
+    assert len(pairs) == 17
+    for native, reference in pairs:
+        for one, two in ((native, reference), (native.exact, reference.exact)):
+            found, expected = (without_clock(each.to_dict(counters=True)) for each in (one, two))
+            for message in (found, expected):
+                if message["type"] == "update":
+                    del message["since_ns"], message["updated_ns"], message["confirmed_ns"]
+            assert found == expected
+            assert list(found) == list(expected)
+
+
+def test_a_book_fed_by_hand_is_written_byte_for_byte_the_same_by_both_engines() -> None:
+    native, reference = (fed(load(name)).freeze().exact.to_json() for name in NAMES)
+    assert native == reference
+    assert native == (
+        b'{"schema":1,"type":"book","exchange":"binance.com","symbol":"BTCUSDT","status":"synced","reason":"",'
+        b'"since_ns":0,"since_time_us":null,"unconfirmed":false,"last_update_id":12,'
+        b'"event_time_us":1700000000000000,"updated_ns":0,"received_time_us":null,"confirmed_ns":0,'
+        b'"confirmed_time_us":null,"complete":true,"complete_to":{"bids":"all","asks":"all"},'
+        b'"coverage":{"bids":2,"asks":3},'
+        b'"bids":[["99.5","12345678901234567890.123456789012345678"],["99.0","4.000000000000000000"]],'
+        b'"asks":[["100.50","2.00000000"],["101.00","0.00000001"],["102.25","0.00100000"]]}'
+    )
+
+
+def test_dicts_and_json_agree_and_every_library_takes_them(engine: Engine) -> None:
+    for book in frozen_books(engine):
+        for view in (book, book.exact):
+            message, text = view.to_dict(), view.to_json()
+            assert json.loads(text) == message
+            assert json.loads(json.dumps(message, allow_nan=False)) == message
+            assert msgspec.json.decode(msgspec.json.encode(message)) == message
+            assert text == msgspec.json.format(text, indent=-1)
+            assert type(message["status"]) is str
+
+
+def test_web_frameworks_take_the_dicts_as_they_are(engine: Engine) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    orjson = pytest.importorskip("orjson")
+    for book in frozen_books(engine):
+        message = book.to_dict()
+        assert orjson.loads(orjson.dumps(message)) == message
+        assert pydantic.TypeAdapter(dict[str, Any]).dump_python(message, mode="json") == message
+
+
+def test_floats_equal_those_of_the_book_and_texts_those_of_its_decimals(engine: Engine) -> None:
+    book = fed(engine).freeze()
+    assert book.to_dict()["asks"] == [[100.5, 2.0], [101.0, 1e-8], [102.25, 0.001]]
+    assert book.to_dict()["bids"] == [list(level) for level in book.bids]
+    assert {type(number) for level in book.to_dict()["bids"] for number in level} == {float}
+    texts = [[format(price, "f"), format(quantity, "f")] for price, quantity in book.exact.asks]
+    assert book.exact.to_dict()["asks"] == texts
+
+
+def test_what_is_proven_is_told_without_infinity(engine: Engine) -> None:
+    edges = {limit: fed(engine, limit=limit).freeze().to_dict()["complete_to"] for limit in (1000, 2)}
+    assert edges == {1000: {"bids": "all", "asks": "all"}, 2: {"bids": 99.0, "asks": 101.0}}
+    empty = engine.book()
+    empty.load_snapshot(snapshot(10, (), ()), limit=None)
+    assert empty.freeze().to_dict()["complete_to"] == {"bids": None, "asks": None}
+    assert fed(engine, limit=2).freeze().exact.to_dict()["complete_to"] == {"bids": "99.0", "asks": "101.00"}
+    assert [book.complete_to.to_dict() for book in (fed(engine), fed(engine, limit=2), empty)] == [
+        {"bids": "all", "asks": "all"},
+        {"bids": 99.0, "asks": 101.0},
+        {"bids": None, "asks": None},
+    ]
+
+
+def test_every_frozen_book_and_update_comes_back_equal() -> None:
+    for frozen in frozen_books(load("native")):
+        message = wire.encode(frozen)
+        again: Any = wire.decode(message)
+        assert type(again) is type(frozen)
+        assert again == frozen
+        assert again.exact == frozen.exact
+        assert (again.status, again.reason, again._times) == (frozen.status, frozen.reason, frozen._times)
+        assert (again.complete_to, again.coverage) == (frozen.complete_to, frozen.coverage)
+        assert wire.encode(again) == message
+        for given_as in (str, bytearray, memoryview):
+            assert wire.decode(message.decode() if given_as is str else given_as(message)) == frozen
+
+
+def test_counters_are_written_on_request_alone() -> None:
+    frozen = fed(load("native")).freeze()
+    assert "counters" not in frozen.to_dict()
+    assert frozen.to_dict(counters=True)["counters"] == frozen.counters
+    without: Any = wire.decode(wire.encode(frozen, counters=False))
+    assert set(without.counters.values()) == {0}
+
+
+def test_a_book_that_cannot_be_read_says_why_on_the_other_side() -> None:
+    lost = told(load("native"))[2]
+    message = lost.to_dict()
+    assert (message["bids"], message["asks"], message["status"]) == (None, None, "halted")
+    again: Any = wire.decode(wire.encode(lost))
+    with pytest.raises(BookNotSynced, match="halted it") as raised:
+        again.best  # noqa: B018
+    assert raised.value.symbol == "BTCUSDT"
+    router = routed(load("native"))
+    router.close("closed", 5)
+    with pytest.raises(BookClosed):
+        wire.encode(router.reader(1), 5)
+
+
+def test_live_books_are_written_at_one_id_and_as_deep_as_asked() -> None:
+    reader = routed(load("native")).reader(1)
+    message = json.loads(wire.encode(reader, 1))
+    assert message["bids"] == [list(WIDE)]
+    assert message["complete_to"] == {"bids": "99.5", "asks": "100.5"}
+    assert "counters" in message
+
+
+def test_the_best_prices_and_the_status_are_messages_of_their_own() -> None:
+    book = fed(load("native"))
+    found = wire.decode(wire.encode_best(book))
+    assert isinstance(found, wire.BookBest)
+    assert found.best == book.exact.best
+    assert json.loads(wire.encode_best(book))["best"] == book.exact.best.to_dict()
+    status = wire.decode(wire.encode_status(book))
+    assert type(status) is wire.BookStatus
+    assert (status.status, status.last_update_id, status.received_time_us) == (Status.SYNCED, 12, None)
+    book.apply(diff(20, 21))
+    lost = wire.decode(wire.encode_status(book))
+    assert isinstance(lost, wire.BookStatus)
+    assert (lost.status, lost.reason) == (book.status, book.reason)
+    with pytest.raises(BookNotSynced):
+        wire.encode_best(book)
+
+
+def test_wall_times_are_those_of_the_process_that_received(engine: Engine) -> None:
+    if engine.name == "reference":
+        assert routed(engine).reader(1).freeze().to_dict()["since_time_us"] is None
+        return
+    frozen = routed(engine).reader(1).freeze()
+    message = frozen.to_dict()
+    assert abs(message["confirmed_time_us"] - time.time_ns() // 1_000) < 60_000_000
+    assert message["since_time_us"] - message["since_ns"] // 1_000 == (
+        message["confirmed_time_us"] - message["confirmed_ns"] // 1_000
+    )
+    elsewhere = json.loads(wire.encode(frozen))
+    for key in ("since_time_us", "confirmed_time_us"):
+        elsewhere[key] += 5_000_000
+    again: Any = wire.decode(json.dumps(elsewhere))
+    assert again == frozen
+    for copy in (again, pickle.loads(pickle.dumps(again)), again.freeze(1)):  # noqa: S301
+        assert copy.to_dict()["confirmed_time_us"] == elsewhere["confirmed_time_us"]
+
+
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (b"", "EOF"),
+        (b"[1]", "invalid"),
+        (b'{"schema":1,"type":"trade"}', "missing field"),
+        (b"\xff\xfe", "expected value"),
+    ],
+)
+def test_what_is_no_message_is_refused_in_words(message: bytes, what: str) -> None:
+    with pytest.raises(UnreadableMessage, match=what) as raised:
+        wire.decode(message)
+    assert raised.value.excerpt == message
+
+
+def test_a_book_of_floats_is_refused_because_digits_may_be_lost() -> None:
+    frozen = fed(load("native")).freeze()
+    with pytest.raises(UnreadableMessage, match="is no text: only text has every digit"):
+        wire.decode(frozen.to_json())
+
+
+def test_another_schema_is_refused_by_its_number() -> None:
+    message = wire.encode(fed(load("native"))).replace(b'"schema":1', b'"schema":7')
+    with pytest.raises(UnsupportedSchema, match="its schema is 7, this release reads schema 1") as raised:
+        wire.decode(message)
+    assert (raised.value.received, raised.value.supported) == (7, wire.SCHEMA)
+    with pytest.raises(TypeError, match="message must be bytes"):
+        wire.decode(5)  # type: ignore[arg-type]
+
+
+def test_no_change_of_a_byte_makes_a_book_that_cannot_be_used() -> None:
+    message = wire.encode(fed(load("native"), limit=2), counters=False)
+    for place in range(len(message)):
+        for byte in b'0"x,]':
+            try:
+                found: Any = wire.decode(message[:place] + bytes([byte]) + message[place + 1 :])
+            except UnreadableMessage:
+                continue
+            repr(found), hash(found), found.exact.bids[:], found.coverage, found.to_json(), found.spread
+
+
+def test_best_is_a_dict_and_json_by_itself() -> None:
+    assert Best(Level(1.5, 2.0), None, 7).to_dict() == {"bid": [1.5, 2.0], "ask": None, "update_id": 7}
+    exact = Best(Level(Decimal("1.50"), Decimal("1E-8")), None, 7)
+    assert exact.to_json() == b'{"bid":["1.50","0.00000001"],"ask":null,"update_id":7}'
+
+
+FAMILIES = {
+    "spot": '{"lastUpdateId":12,%s}',
+    "linear": '{"lastUpdateId":12,"E":9,"T":8,%s}',
+    "inverse": '{"lastUpdateId":12,"symbol":"BTCUSDT","pair":"BTCUSDT","E":9,"T":8,%s}',
+    "options": '{%s,"T":8,"lastUpdateId":12}',
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_book_is_written_as_the_exchange_writes_it(engine: Engine, family: Any) -> None:
+    book = fed(engine)
+    times: dict[str, Any] = {"event_time_ms": 9, "transaction_time_ms": 8}
+    body = wire.depth_snapshot(book, 1, family=family, **times)
+    levels = '"bids":[["99.5","12345678901234567890.123456789012345678"]],"asks":[["100.50","2.00000000"]]'
+    assert body.decode() == FAMILIES[family] % levels
+    exact = book.freeze(1).exact
+    plain = wire.depth_snapshot_of(
+        exact.bids, exact.asks, family=family, update_id=12, symbol="BTCUSDT", **times
+    )
+    assert plain == body
+    again = engine.book()
+    again.load_snapshot(wire.depth_snapshot(book, family=family, update_id=20), limit=1000)
+    assert (again.last_update_id, again.exact.bids[:], again.exact.asks[:]) == (
+        20,
+        book.exact.bids[:],
+        book.exact.asks[:],
+    )
+    with pytest.raises(InvalidArgument, match="family"):
+        wire.depth_snapshot(book, family="swap")  # type: ignore[arg-type]
+
+
+def test_plain_levels_keep_their_own_width_and_nonsense_is_refused() -> None:
+    body = wire.depth_snapshot_of([("1.10", "2")], [("1.2", "0.30")], family="spot", update_id=1)
+    assert body == b'{"lastUpdateId":1,"bids":[["1.10","2"]],"asks":[["1.2","0.30"]]}'
+    with pytest.raises(ValueError, match="no price or quantity"):
+        wire.depth_snapshot_of([("NaN", "2")], [], family="spot", update_id=1)
+
+
+def test_lines_are_one_a_level(engine: Engine) -> None:
+    assert wire.level_lines(fed(engine), 1) == (
+        b"b 99.5 12345678901234567890.123456789012345678\na 100.50 2.00000000\n"
+    )
+
+
+NUMBERS = st.integers(1, 10**23).map(lambda mantissa: Decimal(mantissa).scaleb(-8))
+SIDES = st.dictionaries(NUMBERS, NUMBERS, max_size=6)
+
+
+@settings(max_examples=40)
+@given(bids=SIDES, asks=SIDES, limit=st.none() | st.integers(1, 7), levels=st.none() | st.integers(0, 7))
+def test_any_book_is_what_json_and_decimal_say_and_comes_back(
+    bids: dict[Decimal, Decimal], asks: dict[Decimal, Decimal], limit: int | None, levels: int | None
+) -> None:
+    book = depthcache.Book("binance.com", "BTCUSDT")
+    top = max(bids, default=Decimal(0))
+    sides = (sorted(bids.items(), reverse=True), sorted((top + p, q) for p, q in asks.items()))
+    book.load_snapshot(
+        snapshot(10, *([(format(p, "f"), format(q, "f")) for p, q in s] for s in sides)), limit=limit
+    )
+    frozen = book.freeze(levels)
+    for view in (frozen, frozen.exact):
+        parsed = json.loads(view.to_json(), parse_constant=pytest.fail)
+        assert parsed == view.to_dict()
+    exact = json.loads(frozen.exact.to_json())
+    for name, side in (("bids", frozen.exact.bids), ("asks", frozen.exact.asks)):
+        assert exact[name] == [[format(price, "f"), format(quantity, "f")] for price, quantity in side]
+    assert wire.decode(wire.encode(frozen)) == frozen

@@ -45,6 +45,7 @@ from depthcache import (
     rest,
     simulator,
     venues,
+    wire,
 )
 from depthcache.client import metrics
 from depthcache.compat import ubldc
@@ -64,6 +65,7 @@ MODULES: tuple[ModuleType, ...] = (
     rest,
     simulator,
     venues,
+    wire,
     ubldc,
     rest_api,
 )
@@ -150,6 +152,8 @@ def values() -> Iterator[object]:
     connection, budget = (filled(cls) for cls in (metrics.ConnectionStats, metrics.BudgetStats))
     yield from (facts_of_a_book, connection, budget)
     yield metrics.Stats(books=(facts_of_a_book,), connections=(connection,), budgets=(budget,))
+    yield from (wire.decode(wire.encode_best(made)), wire.decode(wire.encode_status(made)))
+    yield from (wire.decode(wire.encode(frozen)), wire.decode(wire.encode(updates()[1])))
     finding = doctor.Finding("clock", doctor.Severity.WARN, "3 s late", "set it")
     yield from (finding, doctor.Report(exchange="binance.com", findings=(finding,)))
     about = recording.Diff("BTCUSDT", 1, 2, None, 3, "spot")
@@ -227,6 +231,7 @@ FACTS_OF_ERRORS: dict[str, Any] = {
     "side": "asks",
     "age_s": 3.2,
     "max_age_s": 0.5,
+    "supported": 1,
     "market": "btcusdt",
     "rejected": RequestRejected(url="u", status=400, code=-1, text="t"),
 }
@@ -274,6 +279,7 @@ def live() -> Iterator[tuple[object, str]]:
     yield from ((each, "freeze()") for each in (reader.bids, hand_fed.asks, fed))
     yield from ((each, "updates") for each in (follower, *map(bare, (depthcache.Updates, blocking.Updates))))
     yield bare(depthcache.CallbackHandle), "updates"
+    yield bare(metrics.Collector), "collector()"
     yield bare(rest.Rest), "settings"
     yield bare(simulator.Server), "settings"
     yield bare(simulator.Pair), "frozen"

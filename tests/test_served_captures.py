@@ -14,7 +14,7 @@ import pytest
 
 import depthcache
 from depthcache import simulator
-from depthcache.recording.digest import level_texts, sha256_of
+from depthcache.recording.digest import sha256_of
 from depthcache.recording.origin import venue_of_origin
 from tests.captures.directories import Golden, golden, needs_captures
 
@@ -55,16 +55,16 @@ async def until(book: depthcache.LiveBook, update_id: int) -> None:
 
 
 def judge(book: depthcache.LiveBook, row: dict[str, Any]) -> None:
-    exact = book.freeze().exact
-    bids, asks = exact.bids[:], exact.asks[:]
+    frozen = book.freeze()
+    best = frozen.exact.best.to_dict()
     found = {
-        "final_u": exact.last_update_id,
-        "final_bids": len(bids),
-        "final_asks": len(asks),
-        "best_bid": level_texts(bids[0]),
-        "best_ask": level_texts(asks[0]),
-        "sha256_top20": sha256_of(bids, asks, levels=20),
-        "sha256_full": sha256_of(bids, asks),
+        "final_u": frozen.last_update_id,
+        "final_bids": len(frozen.bids),
+        "final_asks": len(frozen.asks),
+        "best_bid": best["bid"],
+        "best_ask": best["ask"],
+        "sha256_top20": sha256_of(frozen, levels=20),
+        "sha256_full": sha256_of(frozen),
         "applied": book.counters["applied"],
         "gaps": book.counters["gaps"],
         "snapshots": book.counters["snapshots"],

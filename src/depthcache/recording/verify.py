@@ -28,7 +28,7 @@ from depthcache.errors import (
     SymbolMismatch,
 )
 from depthcache.model import Best, Outcome, SnapshotOutcome
-from depthcache.recording.digest import level_texts, sha256_of
+from depthcache.recording.digest import sha256_of
 from depthcache.recording.oracle import Oracle
 from depthcache.recording.origin import LIKE_SPOT, origin_of_exchange, venue_of_origin
 from depthcache.recording.problems import Problems
@@ -491,12 +491,11 @@ class _Replay:
         row.final_u = book.last_update_id
         if row.final_u is None or _best(book) is None:
             return row
-        exact = book.freeze(on_stale="serve").exact
-        bids, asks = exact.bids[:], exact.asks[:]
-        row.final_bids, row.final_asks = len(bids), len(asks)
-        row.best_bid = level_texts(bids[0]) if bids else None
-        row.best_ask = level_texts(asks[0]) if asks else None
-        row.sha256_full, row.sha256_top20 = sha256_of(bids, asks), sha256_of(bids, asks, levels=20)
+        frozen = book.freeze(on_stale="serve")
+        best = frozen.exact.best.to_dict()
+        row.final_bids, row.final_asks = len(frozen.bids), len(frozen.asks)
+        row.best_bid, row.best_ask = best["bid"], best["ask"]
+        row.sha256_full, row.sha256_top20 = sha256_of(frozen), sha256_of(frozen, levels=20)
         return row
 
     def _fresh_book(self) -> ReplayBook:

@@ -7,12 +7,12 @@ when what is played (`recorded`).
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
 
+from depthcache import wire
 from depthcache.client.live_book import Book
 from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot
 from depthcache.model import Level, Outcome
@@ -66,25 +66,23 @@ class RebuiltBook:
 
     def body(self, limit: int, *, time_ms: int) -> bytes | None:
         """The depth response of `limit` levels a side; None while the book cannot be shown."""
-        update_id, exact = self._book.last_update_id, self._book.exact
-        if update_id is None:
+        if self._book.last_update_id is None:
             return None
         try:
-            bids, asks = exact.bids[:limit], exact.asks[:limit]
+            return wire.depth_snapshot(self._book, limit, family=self._venue.family, event_time_ms=time_ms)
         except BookNotSynced:  # the exchange's own messages cross the book for a moment
             return None
-        return snapshot_body(self._venue, self._symbol, update_id, bids, asks, time_ms=time_ms)
 
     def _as_before(self, diff: Diff) -> bytes:
         """What is held, said to be the book right before that diff."""
         before = diff.previous_final_update_id
         if before is None or self._venue.continuity == "contiguous":
             before = diff.first_update_id - 1
-        bids: list[Level[Decimal]] = []
-        asks: list[Level[Decimal]] = []
-        with suppress(BookNotSynced):
-            bids, asks = self._book.exact.bids[:], self._book.exact.asks[:]
-        return snapshot_body(self._venue, self._symbol, max(before, 0), bids, asks, time_ms=0)
+        update_id = max(before, 0)
+        try:
+            return wire.depth_snapshot(self._book, family=self._venue.family, update_id=update_id)
+        except BookNotSynced:
+            return snapshot_body(self._venue, self._symbol, update_id, [], [], time_ms=0)
 
     def _unknown_limit(self, body: bytes) -> int:
         """The smallest limit of the venue that the recorded levels fit in."""
@@ -103,16 +101,7 @@ def snapshot_body(
     *,
     time_ms: int,
 ) -> bytes:
-    """A depth response with the keys and their order of that venue (spot docs 2026-07-21; USD-M measured
-    2026-10-07; COIN-M and options docs 2026-05-28)."""
-    is_options = venue.family == "options"
-    message: dict[str, object] = {} if is_options else {"lastUpdateId": update_id}
-    if venue.family in ("linear", "inverse"):
-        if venue.family == "inverse":
-            message |= {"symbol": symbol, "pair": symbol.partition("_")[0]}
-        message |= {"E": time_ms, "T": time_ms}
-    for name, side in (("bids", bids), ("asks", asks)):
-        message[name] = [[format(price, "f"), format(quantity, "f")] for price, quantity in side]
-    if is_options:
-        message |= {"T": time_ms, "lastUpdateId": update_id}
-    return json.dumps(message, separators=(",", ":")).encode()
+    """A depth response of that venue: of levels that are no book's, best first."""
+    return wire.depth_snapshot_of(
+        bids, asks, family=venue.family, update_id=update_id, symbol=symbol, event_time_ms=time_ms
+    )

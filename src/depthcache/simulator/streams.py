@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
+from depthcache import wire
 from depthcache.simulator.market import ASKS, BIDS, Change, Market, decimal_text
 from depthcache.venues import Venue
 
@@ -100,16 +101,15 @@ def snapshot(
     time_ms: int,
 ) -> bytes:
     """The body of a depth snapshot of these levels, best first."""
-    if venue.family == "options":  # this order: options docs, "Order Book", 2026-05-28
-        levels: dict[str, object] = {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
-        return _json(levels | {"T": time_ms, "lastUpdateId": update_id}).encode()
-    message: dict[str, object] = {"lastUpdateId": update_id}
-    if venue.family == "inverse":
-        message |= {"symbol": symbol, "pair": _pair(symbol)}
-    if venue.family != "spot":
-        message |= {"E": time_ms, "T": time_ms - _TRANSACTION_BEFORE_EVENT_MS}
-    message |= {"bids": _texts(market, sides[BIDS]), "asks": _texts(market, sides[ASKS])}
-    return _json(message).encode()
+    return wire.depth_snapshot_of(
+        _texts(market, sides[BIDS]),
+        _texts(market, sides[ASKS]),
+        family=venue.family,
+        update_id=update_id,
+        symbol=symbol,
+        event_time_ms=time_ms,
+        transaction_time_ms=time_ms if venue.family == "options" else time_ms - _TRANSACTION_BEFORE_EVENT_MS,
+    )
 
 
 def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_ms: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING
 
-from depthcache import logs
+from depthcache import logs, wire
 from depthcache._native import now_ns
 from depthcache.errors import InvalidArgument
 from depthcache.io.recording.files import Journal, is_json, line, not_writable, place
@@ -107,9 +107,8 @@ def _snapshot(log: FlightLog, about: dict[str, str], at_ns: int, offset_ns: int)
         taken = log.snapshot
         head = line(time=taken.installed_ns + offset_ns, **about, limit=taken.limit)
         return head[:-1] + b',"snapshot":' + taken.body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}"
-    held = _held(log)
-    snapshot = {"lastUpdateId": held["last_update_id"], "bids": held["bids"], "asks": held["asks"]}
-    return line(time=at_ns + offset_ns, **about, limit=None, snapshot=snapshot)
+    head = line(time=at_ns + offset_ns, **about, limit=None)
+    return head[:-1] + b',"snapshot":' + wire.depth_snapshot(log.book, family="spot") + b"}"
 
 
 def _frame(frame: bytes, time_ns: int) -> bytes:
@@ -121,13 +120,8 @@ def _frame(frame: bytes, time_ns: int) -> bytes:
 
 def _held(log: FlightLog) -> dict[str, object]:
     """The book as it is held, prices and quantities as texts."""
-    book = log.book.exact
-    bids, asks = book.bids[:], book.asks[:]
-    return {
-        "last_update_id": book.last_update_id,
-        "bids": [[format(price, "f"), format(quantity, "f")] for price, quantity in bids],
-        "asks": [[format(price, "f"), format(quantity, "f")] for price, quantity in asks],
-    }
+    message = log.book.exact.to_dict()
+    return {name: message[name] for name in ("last_update_id", "bids", "asks")}
 
 
 def _place_of_book(log: FlightLog) -> int:

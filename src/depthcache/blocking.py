@@ -41,7 +41,7 @@ from depthcache.client.config import (
 )
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, UpdateStream, make_follower
 from depthcache.client.live_book import LiveReader
-from depthcache.client.metrics import Stats, prometheus_text
+from depthcache.client.metrics import Collector, Stats, prometheus_text
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
@@ -453,6 +453,13 @@ class Books(BooksBase[LiveBook]):
         without it.
         """
         return prometheus_text(self.stats())
+
+    def collector(self) -> Collector:
+        """The same for prometheus_client, read at each scrape: `REGISTRY.register(books.collector())`.
+
+        Needs the package prometheus-client; raises PackageMissing without it.
+        """
+        return Collector(self.stats)
 
     def wait_synced(
         self,

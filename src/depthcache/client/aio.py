@@ -17,7 +17,7 @@ from depthcache.client.client import Client, ClientNetwork
 from depthcache.client.config import ASYNC_START, ClientConfig, parse_config, runs_once
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates
 from depthcache.client.live_book import LiveBook
-from depthcache.client.metrics import Stats, prometheus_text
+from depthcache.client.metrics import SCRAPE_TIMEOUT_S, Collector, Stats, prometheus_text
 from depthcache.errors import UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
@@ -173,6 +173,15 @@ class Books(BooksBase[LiveBook]):
         without it.
         """
         return prometheus_text(self._client.stats())
+
+    def collector(self) -> Collector:
+        """The same for prometheus_client, read at each scrape: `REGISTRY.register(books.collector())`.
+
+        A scrape on another thread waits for the event loop, at most 5 s; then it raises TimeoutError and
+        Prometheus sees the program as down. Needs the package prometheus-client; raises PackageMissing
+        without it.
+        """
+        return Collector(lambda: self._client.stats_from_any_thread(SCRAPE_TIMEOUT_S))
 
     async def wait_synced(
         self,

@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -198,6 +199,33 @@ class Client(Generic[B]):
                 for scheduler in self._core.schedulers()
             ),
         )
+
+    def stats_from_any_thread(self, timeout_s: float) -> Stats:
+        """The same on another thread than the event loop's. Raises TimeoutError where the loop is held for
+        longer than that."""
+        if self._network is None or self._closed or _running_loop() is self._loop:
+            return self.stats()
+        found: Future[Stats] = Future()
+
+        def read() -> None:
+            try:
+                found.set_result(self.stats())
+            except BaseException as error:
+                found.set_exception(error)
+                raise
+
+        try:
+            self._loop.call_soon_threadsafe(read)
+        except RuntimeError:  # the loop has ended
+            return Stats(books=(), connections=(), budgets=())
+        try:
+            return found.result(timeout_s)
+        except TimeoutError:
+            if self._closed:
+                return self.stats()
+            raise TimeoutError(
+                f"the event loop of the client was held for more than {timeout_s:g} s"
+            ) from None
 
     def _book_stats(self, market: int, book: BookReader, now_ns: int) -> BookStats:
         updated_ns, confirmed_ns = book.updated_ns, book.confirmed_ns
@@ -423,11 +451,7 @@ class Client(Generic[B]):
         """Raises UsageError anywhere but on the event loop of this client."""
         if not self.started:
             raise not_started(self.how_to_start)
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if here is not self._loop:
+        if _running_loop() is not self._loop:
             raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
 
     # --- waiting ------------------------------------------------------------------------------
@@ -581,3 +605,10 @@ class _AuditFailed(Exception):
     def __init__(self, reason: str, refusal: RequestRefusal | None) -> None:
         super().__init__(reason)
         self.refusal = refusal
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

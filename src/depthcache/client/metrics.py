@@ -6,25 +6,67 @@ Not here: the counting.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from depthcache.errors import PackageMissing
-from depthcache.model import CompleteTo, Status
+from depthcache.model import CompleteTo, Coverage, Status, compact_json
 from depthcache.naming import publish
+from depthcache.pickling import OneProcess
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = ["BookStats", "BudgetStats", "ConnectionStats", "Stats", "prometheus_text"]
+__all__ = ["BookStats", "BudgetStats", "Collector", "ConnectionStats", "Stats", "prometheus_text"]
 
 _DELAY_BUCKETS_S = tuple(2**power / 1e6 for power in range(27))
 _REQUEST_BUCKETS_S = tuple(2**power / 1e3 for power in range(17))
+SCRAPE_TIMEOUT_S = 5.0
+"""How long a scrape waits for an event loop; Prometheus gives up after 10 s by default."""
+
+
+_COUNTERS = (
+    "applied", "stale", "gaps", "resets", "crossed", "malformed", "dropped_buffers", "snapshots", "refreshes",
+    "corrections", "levels_changed", "losses", "reconnects", "detect_seconds", "recover_seconds",
+)  # fmt: skip
+"""Of a book: what `LiveBook.counters` counts, and what becomes of it while it is lost."""
+
+
+class _Jsonable:
+    """What statistics have in common: plain values for whoever writes JSON."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every attribute by its name, in what JSON can hold: numbers, text, lists and dicts, None.
+
+        `complete_to` is as `depthcache.CompleteTo.to_dict` gives it: never infinity.
+        """
+        values: Any = self
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(values)}
+
+    def to_json(self) -> bytes:
+        """The same as compact JSON in UTF-8."""
+        return compact_json(self.to_dict())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Jsonable | CompleteTo):
+        return value.to_dict()
+    if isinstance(value, Coverage):
+        return value._asdict()
+    if isinstance(value, Status):
+        return value.value
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return dict(value) if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookStats:
+class BookStats(_Jsonable):
     """One book. Times in seconds; counts since the book was made.
 
     Attributes:
@@ -62,7 +104,7 @@ class BookStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionStats:
+class ConnectionStats(_Jsonable):
     """One group of streams and the connection that carries it now.
 
     Attributes:
@@ -89,7 +131,7 @@ class ConnectionStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetStats:
+class BudgetStats(_Jsonable):
     """One weight budget.
 
     Attributes:
@@ -117,7 +159,7 @@ class BudgetStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
+class Stats(_Jsonable):
     """A client at one moment; all empty before it runs and after its end.
 
     Attributes:
@@ -131,24 +173,55 @@ class Stats:
     budgets: tuple[BudgetStats, ...]
 
 
+class Collector(OneProcess):
+    """The statistics of one client for prometheus_client, read at each scrape.
+
+    `prometheus_client.REGISTRY.register(books.collector())`, and `unregister` when it is not wanted any more.
+    Scrapes may come from any thread. Before the client runs, after its end and in a forked child there is
+    nothing to tell. One registry takes the collector of one client.
+    """
+
+    _pickle_instead = "ask a client of the other process for its own with collector()"
+
+    def __init__(self, read: Callable[[], Stats]) -> None:
+        """`read`: returns the statistics, on the thread of the scrape. Raises PackageMissing without the
+        package prometheus-client."""
+        _check_package("a collector of Prometheus")
+        self._read = read
+        self._process = os.getpid()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric families at this moment; none where no client runs."""
+        stats = self._read() if os.getpid() == self._process else Stats(books=(), connections=(), budgets=())
+        if stats.books or stats.connections or stats.budgets:
+            yield from _metrics(stats)
+
+    def describe(self) -> Iterator[Metric]:
+        """All families without a value: a registry wants to know their names."""
+        yield from _metrics(Stats(books=(), connections=(), budgets=()))
+
+
 def prometheus_text(stats: Stats) -> str:
     """The facts in the text format of Prometheus, for a page of one's own or a text file collector.
 
     Needs the package prometheus-client. Raises PackageMissing without it.
     """
-    try:
-        from prometheus_client import generate_latest
-        from prometheus_client.registry import CollectorRegistry
-    except ModuleNotFoundError:
-        raise PackageMissing(package="prometheus-client", wanted_for="the text of Prometheus") from None
+    _check_package("the text of Prometheus")
+    from prometheus_client import generate_latest
+    from prometheus_client.registry import CollectorRegistry
 
-    class Collector:
-        def collect(self) -> Iterable[Metric]:
+    class Fixed:
+        def collect(self) -> Iterator[Metric]:
             return _metrics(stats)
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector())
+    registry.register(Fixed())
     return generate_latest(registry).decode()
+
+
+def _check_package(wanted_for: str) -> None:
+    if find_spec("prometheus_client") is None:
+        raise PackageMissing(package="prometheus-client", wanted_for=wanted_for)
 
 
 def _metrics(stats: Stats) -> Iterator[Metric]:
@@ -164,6 +237,8 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
         "depthcache_book_delay_seconds", "From the exchange's event time to receipt", labels=names
     )
     counts: dict[str, Any] = {}
+    for name in _COUNTERS:
+        _counter(counts, f"depthcache_book_{name}", names)
     for book in stats.books:
         labels = [book.exchange, book.symbol]
         status.add_metric(labels, float(book.status is Status.SYNCED))
@@ -195,6 +270,8 @@ def _of_connections(stats: Stats) -> Iterator[Metric]:
         "quiet": GaugeMetricFamily("depthcache_connection_quiet_seconds", "Without any sign", labels=names),
     }
     counts: dict[str, Any] = {}
+    for name in ("frames", "received_bytes", "connects"):
+        _counter(counts, f"depthcache_connection_{name}", names)
     for each in stats.connections:
         labels = [each.exchange, str(each.number)]
         gauges["open"].add_metric(labels, float(each.is_open))

@@ -26,6 +26,8 @@ EVERY = [
     errors.UnknownSymbol(symbol="X", exchange="binance.com", reason="it does not know it", near=("XY", "XZ")),
     errors.InvalidArgument(name="depth", value=0, allowed="1 to 5,000"),
     errors.UnreadableRecording(path=Path("a.jsonl"), line=None, reason="it is empty"),
+    errors.UnreadableMessage(what="its type is 'trade'", excerpt=b"{}"),
+    errors.UnsupportedSchema(received=2, supported=1, excerpt=b"{}"),
     errors.UnreadableRecording(path=Path("a.jsonl"), line=3, reason="it is no JSON"),
     errors.SymbolMismatch(expected="A", received="B"),
     errors.NumberTooWide(symbol="A", scale=8),

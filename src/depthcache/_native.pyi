@@ -456,6 +456,14 @@ class Update(FrozenBook[N_co]):
     def changes(self) -> Changes[N_co] | None:
         """Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
         or tells of a loss of sync, and in all other modes."""
+    def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
+        """The item as plain values that any JSON library takes: the message that `to_json` writes.
+
+        The book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None where the levels may not be
+        read. `counters`: as for `FrozenBook.to_dict`.
+        """
+    def to_json(self, *, counters: bool = False) -> bytes:
+        """The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`."""
 
 @final
 class Follower:

@@ -253,6 +253,7 @@ class UnsupportedSchema(UnreadableMessage):
     Attributes:
         received: the version of the message.
         supported: the version that this release reads and writes.
+        excerpt: the first bytes.
     """
 
     received: int

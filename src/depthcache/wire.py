@@ -118,6 +118,9 @@ class BookBest(BookStatus):
     """What a message of the type `best` says of a book.
 
     Attributes:
+        exchange, symbol, status, reason, since_ns, since_time_us, unconfirmed, last_update_id: as in
+            `BookStatus`.
+        event_time_us, updated_ns, received_time_us, confirmed_ns, confirmed_time_us: as there.
         best: both best levels, exact; None where the book could not be read.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import depthcache
 from depthcache import (
@@ -32,6 +32,7 @@ from depthcache import (
     Update,
     Updates,
 )
+from depthcache.client.metrics import Collector
 from depthcache.recording import RecordingFile
 
 
@@ -73,6 +74,8 @@ async def stats(books: Books) -> None:
     assert_type(found.books[0].age_s, float | None)
     assert_type(found.books[0].counters["gaps"], int)
     assert_type(books.prometheus(), str)
+    assert_type(books.collector(), Collector)
+    assert_type(found.to_json(), bytes)
 
 
 def reads(book: LiveBook) -> None:
@@ -125,6 +128,9 @@ def reads(book: LiveBook) -> None:
 
 def frozen(book: LiveBook) -> None:
     constant = book.freeze(20)
+    assert_type(constant.exact.to_json(counters=True), bytes)
+    assert_type(depthcache.wire.encode(constant), bytes)
+    assert_type(book.best.to_dict()["update_id"], Any)
     assert_type(constant, FrozenBook)
     assert_type(constant.complete, bool)
     assert_type(constant.exact, FrozenBook[Decimal])

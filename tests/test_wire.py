@@ -172,6 +172,9 @@ def test_a_book_that_cannot_be_read_says_why_on_the_other_side() -> None:
     with pytest.raises(BookNotSynced, match="halted it") as raised:
         again.best  # noqa: B018
     assert raised.value.symbol == "BTCUSDT"
+    for written in (wire.level_lines, lambda book: wire.depth_snapshot(book, family="spot")):
+        with pytest.raises(BookNotSynced):
+            written(lost)
     router = routed(load("native"))
     router.close("closed", 5)
     with pytest.raises(BookClosed):

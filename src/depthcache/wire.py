@@ -43,7 +43,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from depthcache._native import (
     BookReader,
@@ -140,8 +140,9 @@ def encode(
     id. `decode` makes an equal book of it, if its counters are there. Raises BookNotSynced, BookClosed,
     InvalidArgument.
     """
-    message: bytes = _frozen(book, levels).exact.to_json(counters=counters)
-    return message
+    is_frozen = hasattr(book, "to_json")  # of either engine
+    frozen: FrozenBook[Any] = cast("Any", book) if is_frozen and levels is None else book.freeze(levels)
+    return frozen.exact.to_json(counters=counters)
 
 
 def encode_best(book: BookReader[Any]) -> bytes:
@@ -185,14 +186,14 @@ def depth_snapshot(
 
     `levels`: of each side, all when None. `family`: whose keys it has. `event_time_ms`,
     `transaction_time_ms`: `E` and `T` of families that have them, milliseconds since 1970; the second is the
-    first when None.
-    `update_id`: another `lastUpdateId` than the book's. Raises BookNotSynced, BookClosed, InvalidArgument.
+    first when None. `update_id`: another `lastUpdateId` than the book's. Raises
+    BookNotSynced, BookClosed, InvalidArgument.
     """
-    frozen = _frozen(book, levels)
+    frozen = book.freeze(levels)
     wanted = frozen.last_update_id if update_id is None else update_id
     times = (event_time_ms, event_time_ms if transaction_time_ms is None else transaction_time_ms)
     head = _head(family, frozen.symbol, wanted, times)
-    if isinstance(frozen, FrozenBook):
+    if _is_native(frozen):
         return _depth_snapshot(frozen, head)
     bids, asks = (_texts(side) for side in (frozen.exact.bids, frozen.exact.asks))
     return _texts_snapshot(bids, asks, head)
@@ -225,8 +226,8 @@ def level_lines(book: BookReader[Any], levels: int | None = None) -> bytes:
     Best first, numbers at the width that the exchange sends. `levels`: of each side, all when None. Raises
     BookNotSynced, BookClosed, InvalidArgument.
     """
-    frozen = _frozen(book, levels)
-    if isinstance(frozen, FrozenBook):
+    frozen = book.freeze(levels)
+    if _is_native(frozen):
         return _level_lines(frozen)
     sides = (("b", frozen.exact.bids), ("a", frozen.exact.asks))
     return "".join(
@@ -234,9 +235,8 @@ def level_lines(book: BookReader[Any], levels: int | None = None) -> bytes:
     ).encode()
 
 
-def _frozen(book: Any, levels: int | None) -> Any:
-    """The book as it is if it is a frozen one (of either engine) and all of it is wanted."""
-    return book if levels is None and hasattr(book, "to_json") else book.freeze(levels)
+def _is_native(frozen: object) -> bool:
+    return isinstance(frozen, FrozenBook)
 
 
 def _head(

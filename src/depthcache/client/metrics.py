@@ -7,10 +7,10 @@ Not here: the counting.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from depthcache.errors import PackageMissing
 from depthcache.model import CompleteTo, Coverage, Status, compact_json
@@ -60,9 +60,9 @@ def _plain(value: Any) -> Any:
         return value._asdict()
     if isinstance(value, Status):
         return value.value
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    return dict(value) if isinstance(value, dict) else value
+    if isinstance(value, tuple):
+        return [_plain(each) for each in cast("Sequence[Any]", value)]
+    return dict(cast("dict[str, int]", value)) if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

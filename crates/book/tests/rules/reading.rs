@@ -145,6 +145,7 @@ fn conditions_and_states_are_words() {
     );
     for (status, word) in ordered {
         assert_eq!(status.as_str(), word);
+        assert_eq!(Status::parse(word), Some(status));
         let condition = Condition::parse(word);
         let laid_over = status >= Stale;
         assert_eq!(condition.is_some(), laid_over, "{word}");
@@ -153,6 +154,7 @@ fn conditions_and_states_are_words() {
         }
     }
     assert_eq!(Condition::parse("HALTED"), None);
+    assert_eq!(Status::parse("HALTED"), None);
 }
 
 #[test]

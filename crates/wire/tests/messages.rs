@@ -144,6 +144,22 @@ fn every_book_comes_back_equal_and_is_written_the_same_again() {
 }
 
 #[test]
+fn numbers_of_other_widths_are_the_same_numbers() {
+    let frozen = market(Some(3), BIDS, ASKS).freeze(usize::MAX);
+    let mut written = text(|out| book(out, &frozen, &TEXT));
+    for (from, to) in [
+        (r#""2.00000000""#, r#""2""#),
+        (r#""99.00""#, r#""99""#),
+        (r#""102.0""#, r#""102.000""#),
+        (r#""7.00000000""#, r#""0.7e1""#),
+    ] {
+        assert!(written.contains(from), "{from} in {written}");
+        written = written.replace(from, to);
+    }
+    assert_eq!(decoded(&written), frozen);
+}
+
+#[test]
 fn a_book_that_cannot_be_read_has_no_levels_and_still_none_when_it_comes_back() {
     let mut market = market(Some(3), BIDS, ASKS);
     market.set_condition(Some(Condition::Halted), "the exchange halted it", 9_000);

@@ -52,23 +52,43 @@ pub fn options(exact: bool, counters: bool) -> Options {
     }
 }
 
-fn written<'py>(py: Python<'py>, write: impl FnOnce(&mut Vec<u8>) + Send) -> Bound<'py, PyBytes> {
-    let out = py.detach(|| {
+/// Up to so many levels are written and read with the interpreter held: winning it back from a busy program
+/// costs far more.
+const MOST_HELD_LEVELS: usize = 200;
+/// The same as bytes.
+const MOST_HELD_BYTES: usize = 40 * MOST_HELD_LEVELS;
+
+fn written<'py>(
+    py: Python<'py>,
+    levels: usize,
+    write: impl FnOnce(&mut Vec<u8>) + Send,
+) -> Bound<'py, PyBytes> {
+    let write = || {
         let mut out = Vec::new();
         write(&mut out);
         out
-    });
+    };
+    let out = match levels <= MOST_HELD_LEVELS {
+        true => write(),
+        false => py.detach(write),
+    };
     PyBytes::new(py, &out)
+}
+
+fn count(frozen: &Frozen) -> usize {
+    frozen.run(Side::Bids).len() + frozen.run(Side::Asks).len()
 }
 
 /// A book as a message.
 pub fn book<'py>(py: Python<'py>, frozen: &Arc<Frozen>, options: Options) -> Bound<'py, PyBytes> {
-    written(py, |out| wire::book(out, frozen, &options))
+    written(py, count(frozen), |out| wire::book(out, frozen, &options))
 }
 
 /// An update as a message.
 pub fn update<'py>(py: Python<'py>, item: &Arc<Item>, options: Options) -> Bound<'py, PyBytes> {
-    written(py, |out| wire::update(out, item, &options))
+    written(py, count(&item.book), |out| {
+        wire::update(out, item, &options)
+    })
 }
 
 /// A message as Python's `json` reads it.
@@ -116,7 +136,7 @@ pub fn _depth_snapshot<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let frozen = book.frozen();
     let head = snapshot_head(&head)?;
-    Ok(written(py, |out| {
+    Ok(written(py, count(frozen), |out| {
         let (bids, asks) = (frozen.run(Side::Bids), frozen.run(Side::Asks));
         wire::depth_snapshot(out, &head, bids.iter(), asks.iter());
     }))
@@ -135,7 +155,7 @@ pub fn _texts_snapshot<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let head = snapshot_head(&head)?;
     let (bids, asks) = (levels(&bids)?, levels(&asks)?);
-    Ok(written(py, |out| {
+    Ok(written(py, bids.len() + asks.len(), |out| {
         wire::depth_snapshot(out, &head, bids.into_iter(), asks.into_iter());
     }))
 }
@@ -175,7 +195,7 @@ fn levels(texts: &Texts) -> PyResult<Vec<NumberLevel>> {
 #[pyfunction]
 pub fn _level_lines<'py>(py: Python<'py>, book: &FrozenBook) -> Bound<'py, PyBytes> {
     let frozen = book.frozen();
-    written(py, |out| {
+    written(py, count(frozen), |out| {
         wire::level_lines(out, frozen.run(Side::Bids), frozen.run(Side::Asks))
     })
 }
@@ -185,7 +205,10 @@ pub fn _level_lines<'py>(py: Python<'py>, book: &FrozenBook) -> Bound<'py, PyByt
 #[pyfunction]
 pub fn _decoded<'py>(py: Python<'py>, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let bytes = input::bytes(message, "message")?;
-    let decoded = py.detach(|| wire::decode(&bytes));
+    let decoded = match bytes.len() <= MOST_HELD_BYTES {
+        true => wire::decode(&bytes),
+        false => py.detach(|| wire::decode(&bytes)),
+    };
     match decoded.map_err(|why| errors::bad_message(py, &why, &bytes))? {
         Decoded::Book(frozen) => Ok(FrozenBook::create(py, Arc::new(frozen), false)?
             .into_bound(py)

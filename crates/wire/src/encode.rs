@@ -1,7 +1,7 @@
 //! The messages of the schema: a book, an update, the best prices, a status.
 //!
-//! Books are copied out of their market first (`Market::freeze`): nothing is written while a book's lock is
-//! held.
+//! Books are copied out of their market first (`Market::freeze`), so that no list of levels is written while a
+//! book's lock is held.
 
 use depthcache_book::follow::Item;
 use depthcache_book::frozen::{Clock, Frozen};

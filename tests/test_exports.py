@@ -30,8 +30,8 @@ PUBLIC = {
     "FollowMode", "Update", "Updates", "CallbackHandle", "Changes",
     # what can go wrong
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
-    "UnreadableRecording", "UnreadableMessage", "UnsupportedSchema", "SymbolMismatch", "NumberTooWide", "PackageMissing",
-    "ExchangeError", "MalformedMessage",
+    "UnreadableRecording", "UnreadableMessage", "UnsupportedSchema", "SymbolMismatch", "NumberTooWide",
+    "PackageMissing", "ExchangeError", "MalformedMessage",
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
     "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools

@@ -420,10 +420,10 @@ class FrozenBook(BookReader[N_co]):
     def complete(self) -> bool:
         """Whether every level asked of `freeze` is proven on both sides."""
     def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
-        """The book as plain values that any JSON library takes: the message that `to_json` writes.
+        """The book as plain dicts, lists, numbers and text: the message that `to_json` encodes.
 
-        Levels are `[price, quantity]`, floats, or text with every digit of an exact book. Keys, units and
-        what stands for infinity: `depthcache.wire`. `counters`: whether `counters` is there.
+        Levels are `[price, quantity]`: floats, or text with every digit for an exact book. `depthcache.wire`
+        describes keys and units. `counters`: whether to include the counters.
         """
     def to_json(self, *, counters: bool = False) -> bytes:
         """The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`."""
@@ -457,7 +457,7 @@ class Update(FrozenBook[N_co]):
         """Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
         or tells of a loss of sync, and in all other modes."""
     def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
-        """The item as plain values that any JSON library takes: the message that `to_json` writes.
+        """The item as plain dicts, lists, numbers and text: the message that `to_json` encodes.
 
         The book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None where the levels may not be
         read. `counters`: as for `FrozenBook.to_dict`.

@@ -455,9 +455,9 @@ class Books(BooksBase[LiveBook]):
         return prometheus_text(self.stats())
 
     def collector(self) -> Collector:
-        """The same for prometheus_client, read at each scrape: `REGISTRY.register(books.collector())`.
+        """The same for a registry of prometheus_client: `REGISTRY.register(books.collector())`.
 
-        Needs the package prometheus-client; raises PackageMissing without it.
+        It reads at each scrape. Needs the package prometheus-client; raises PackageMissing without it.
         """
         return Collector(self.stats)
 

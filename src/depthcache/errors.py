@@ -6,7 +6,7 @@
     │   ├── UnknownSymbol (LookupError)  the exchange, or this client, has no such symbol
     │   ├── InvalidArgument              a value outside what is allowed
     │   ├── UnreadableRecording          a file that is no recording
-    │   ├── UnreadableMessage            bytes that are no message of `depthcache.wire`
+    │   ├── UnreadableMessage            bytes that are not a `depthcache.wire` message
     │   │   └── UnsupportedSchema        ... of another version of its schema
     │   ├── SymbolMismatch               a frame of another symbol than the book's
     │   ├── NumberTooWide                int64 asked of numbers that do not fit it
@@ -232,7 +232,7 @@ class UnreadableRecording(UsageError):
 
 
 class UnreadableMessage(UsageError):
-    """Bytes given to `depthcache.wire.decode` that are no message of it.
+    """Bytes that `depthcache.wire.decode` cannot read: not a message, or one that contradicts itself.
 
     Attributes:
         what: what is wrong, in words.
@@ -244,11 +244,11 @@ class UnreadableMessage(UsageError):
 
     def __init__(self, *, what: str, excerpt: bytes) -> None:
         self.what, self.excerpt = what, excerpt
-        super().__init__(f"not a message of depthcache: {clean(what)}; it begins with {_shown(excerpt)}")
+        super().__init__(f"not a depthcache message: {clean(what)}; it begins with {_shown(excerpt)}")
 
 
 class UnsupportedSchema(UnreadableMessage):
-    """A message of another version of the schema: its writer and its reader are of different releases.
+    """A message with another schema version: another release wrote it.
 
     Attributes:
         received: the version of the message.

@@ -71,7 +71,7 @@ def _plain(number: float | Decimal) -> float | str:
 
 
 def compact_json(value: object) -> bytes:
-    """JSON in UTF-8 without spaces. Raises ValueError for infinity and what else JSON cannot hold."""
+    """JSON in UTF-8 without spaces. Raises ValueError for infinity and NaN."""
     import json  # where it is needed: the native module loads this file for every program
 
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
@@ -143,7 +143,7 @@ class Best(NamedTuple, Generic[N_co]):
     update_id: int
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON can hold: `bid` and `ask` (`[price, quantity]`, None for an empty side), `update_id`.
+        """Plain values: `bid` and `ask` (`[price, quantity]`, None for an empty side), and `update_id`.
 
         Floats stay floats, Decimals become their exact text.
         """
@@ -170,8 +170,8 @@ class CompleteTo(NamedTuple, Generic[N_co]):
     asks: N_co | None
 
     def to_dict(self) -> dict[str, float | str | None]:
-        """What JSON can hold: `bids` and `asks`, each a price, `"all"` for a side that is known as a whole,
-        None for one of which nothing is proven. Floats stay floats, Decimals become their exact text.
+        """Plain values: `bids` and `asks`, each a price, `"all"` if the whole side is known, None if nothing
+        of it is proven. Floats stay floats, Decimals become their exact text.
         """
         edges = {"bids": 0, "asks": float("inf")}
         return {

@@ -1,41 +1,43 @@
-"""Books as JSON, and back: what a web page, another program or a file gets of a book.
+"""Books as JSON, and back: for web pages, other programs and files.
 
     message = wire.encode(book, 20)            # compact JSON, exact text: {"schema":1,"type":"book",…}
-    frozen = wire.decode(message)              # a FrozenBook again, equal to the one that was written
+    frozen = wire.decode(message)              # a FrozenBook again, equal to the original
 
-A message says of which version of the schema it is; `decode` refuses another one (`UnsupportedSchema`).
-Within a version keys may be added, never changed. All messages begin with the same head:
+Each message carries the version of its schema; `decode` rejects any other version (`UnsupportedSchema`).
+Within a version, keys may be added but never changed. Every message begins with the same head:
 
 - `schema`, `type`: 1; `book`, `update`, `best` or `status`.
-- `exchange`, `symbol`: which book; the symbol is empty where an offline book has not seen one.
-- `status`, `reason`: a value of `Status`; why, empty while the book is synced and confirmed.
-- `since_ns`, `since_time_us`: since when the status is what it is.
-- `unconfirmed`: synced from a snapshot alone.
+- `exchange`, `symbol`: the book; the symbol is empty until an offline book has seen one.
+- `status`, `reason`: a value of `Status`, and why; the reason is empty while the book is synced and
+  confirmed.
+- `since_ns`, `since_time_us`: when the status began.
+- `unconfirmed`: whether the book is synced from a snapshot alone.
 - `last_update_id`: the id that the book has reached; null before a snapshot.
 - `event_time_us`: when the exchange made the last applied diff; null before one.
 - `updated_ns`, `received_time_us`: when that diff was received; null before one.
 - `confirmed_ns`, `confirmed_time_us`: when the book was last proven to be the exchange's; null before that.
 
-Times in `_us` are microseconds since 1970, `event_time_us` by the exchange's clock, the others by the
-writer's; null where they are not known (a `Book`, which is fed by hand). Times in `_ns` are nanoseconds of
-the writer's monotonic clock (`now_ns`): only differences between messages of one process mean anything.
+Times in `_us` are microseconds since 1970: `event_time_us` on the exchange's clock, the others on the
+writer's; the latter are null for a `Book` that you feed yourself. Times in `_ns` are nanoseconds of the
+writer's monotonic clock (`now_ns`); compare them only with times of the same process.
 
-A `status` is no more than the head. A `best` goes on with `best`: `bid` and `ask` (`[price, quantity]`, null
-for an empty side) and `update_id`; null where the book cannot be read. A `book` goes on with:
+A `status` message is the head alone. A `best` message adds `best`: `bid` and `ask` (`[price, quantity]`,
+null for an empty side) and `update_id`; `best` is null while the book cannot be read. A `book` message
+adds:
 
-- `complete`: whether every level that was asked for is proven on both sides.
-- `complete_to`: `bids` and `asks`, each the price as far as which the side is proven; `"all"` where the whole
-  side is known, null where nothing of it is proven.
+- `complete`: whether every requested level is proven on both sides.
+- `complete_to`: `bids` and `asks`, each the price to which the side is proven complete; `"all"` if the
+  whole side is known, null if nothing of it is proven.
 - `coverage`: `bids` and `asks`, how many of the levels lie inside the complete range.
-- `bids`, `asks`: `[[price, quantity], …]`, best first; null where the book cannot be read
-  (`status` says why).
-- `counters`: as `BookReader.counters`, on request.
+- `bids`, `asks`: `[[price, quantity], …]`, best first; null while the book cannot be read (`status` says
+  why).
+- `counters`: as `BookReader.counters`; only on request.
 
-An `update` has `skipped`, `is_fresh` and `changes` (null, or `bids` and `asks`, where quantity zero means
-that the level is gone) between the head and these.
+An `update` message has `skipped`, `is_fresh` and `changes` (null, or `bids` and `asks`; quantity zero
+deletes the level) between the head and the keys of a `book`.
 
 Prices and quantities are text with every digit that the exchange sends (`"61837.63000000"`). `to_json()` and
-`to_dict()` of a book that is not exact write them as floats. Infinity and NaN never occur.
+`to_dict()` of a book that is not exact write floats instead. Infinity and NaN never occur.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ _FAMILIES = ("spot", "linear", "inverse", "options")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookStatus:
-    """What a message of the type `status` says of a book: the head that all messages have.
+    """A decoded `status` message: the head that all messages share.
 
     Attributes:
         exchange, symbol: the book.
@@ -115,13 +117,13 @@ class BookStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookBest(BookStatus):
-    """What a message of the type `best` says of a book.
+    """A decoded `best` message.
 
     Attributes:
         exchange, symbol, status, reason, since_ns, since_time_us, unconfirmed, last_update_id: as in
             `BookStatus`.
         event_time_us, updated_ns, received_time_us, confirmed_ns, confirmed_time_us: as there.
-        best: both best levels, exact; None where the book could not be read.
+        best: both best levels, exact; None if the book could not be read.
     """
 
     best: Best[Decimal] | None
@@ -133,11 +135,11 @@ def encode(
     *,
     counters: bool = True,
 ) -> bytes:
-    """A book of any kind as a message, with every digit; an `Update` as an update.
+    """Encode a book of any kind with every digit; an `Update` becomes an `update` message.
 
-    `levels`: the best so many of each side, all when None; an update with fewer levels becomes a book.
-    `counters`: whether its counters are written. A live book is frozen first, so both sides are of one update
-    id. `decode` makes an equal book of it, if its counters are there. Raises BookNotSynced, BookClosed,
+    `levels`: the best so many of each side, all when None; an update with fewer levels becomes a `book`
+    message. `counters`: whether to write its counters; `decode` needs them to make an equal book. A live
+    book is frozen first, so both sides belong to one update id. Raises BookNotSynced, BookClosed,
     InvalidArgument.
     """
     is_frozen = hasattr(book, "to_json")  # of either engine
@@ -146,7 +148,7 @@ def encode(
 
 
 def encode_best(book: BookReader[Any]) -> bytes:
-    """The best prices of a book as a message of the type `best`, with every digit.
+    """Encode the best prices of a book as a `best` message, with every digit.
 
     Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
     """
@@ -154,18 +156,19 @@ def encode_best(book: BookReader[Any]) -> bytes:
 
 
 def encode_status(book: BookReader[Any]) -> bytes:
-    """The head of a book as a message of the type `status`. Never raises for what the book is."""
+    """Encode the state of a book as a `status` message; works in every state."""
     return _encoded_status(book)
 
 
 def decode(message: bytes | bytearray | memoryview | str) -> FrozenBook | Update | BookBest | BookStatus:
-    """What a message says: a `FrozenBook` or an `Update` equal to the one that was written, with every digit
-    (`exact`), its complete range, its status and its times; for `best` and `status` the value of that name.
+    """Decode a message.
 
-    Reading levels of a book that could not be read raises BookNotSynced (or BookClosed), as it did there.
-    Raises UnsupportedSchema for a message of another version; UnreadableMessage for everything else that is
-    no message, and for one that was written with floats, which may have lost digits (`to_json` of a book that
-    is not exact); TypeError for what is no bytes.
+    Returns a `FrozenBook` or an `Update` equal to the original, with every digit (`exact`), its complete
+    range, status and times; a `BookBest` or a `BookStatus` for messages of those types. Levels of a book
+    that could not be read raise BookNotSynced (or BookClosed), as the original does. Raises
+    UnsupportedSchema for another version; UnreadableMessage for anything else that is not a message, and
+    for a message with floats, which may have lost digits (`to_json` of a book that is not exact); TypeError
+    for another type.
     """
     decoded = _decoded(message)
     if not isinstance(decoded, dict):
@@ -182,11 +185,11 @@ def depth_snapshot(
     transaction_time_ms: int | None = None,
     update_id: int | None = None,
 ) -> bytes:
-    """A book as the body of the exchange's own depth response: `{"lastUpdateId":…,"bids":[["…","…"],…],…}`.
+    """Encode a book as the exchange's own depth response: `{"lastUpdateId":…,"bids":[["…","…"],…],…}`.
 
-    `levels`: of each side, all when None. `family`: whose keys it has. `event_time_ms`,
+    `levels`: of each side, all when None. `family`: whose keys to write. `event_time_ms`,
     `transaction_time_ms`: `E` and `T` of families that have them, milliseconds since 1970; the second is the
-    first when None. `update_id`: another `lastUpdateId` than the book's. Raises
+    first when None. `update_id`: `lastUpdateId`, the book's own when None. Raises
     BookNotSynced, BookClosed, InvalidArgument.
     """
     frozen = book.freeze(levels)
@@ -209,19 +212,19 @@ def depth_snapshot_of(
     event_time_ms: int = 0,
     transaction_time_ms: int | None = None,
 ) -> bytes:
-    """The same of levels that are no book's, best first, each number at the width that it has.
+    """Encode levels that belong to no book in the same way, best first, each number at its own width.
 
     `bids`, `asks`: pairs of price and quantity, Decimals or their texts. `symbol`: for COIN-M, which repeats
     it. `update_id`: `lastUpdateId`. `family`, `event_time_ms`, `transaction_time_ms`: as
-    `depthcache.wire.depth_snapshot` takes them. Raises InvalidArgument, and ValueError for a text that is no
-    price or quantity.
+    `depthcache.wire.depth_snapshot` takes them. Raises InvalidArgument, and ValueError for text that is not
+    a price or quantity.
     """
     times = (event_time_ms, event_time_ms if transaction_time_ms is None else transaction_time_ms)
     return _texts_snapshot(_texts(bids), _texts(asks), _head(family, symbol, update_id, times))
 
 
 def level_lines(book: BookReader[Any], levels: int | None = None) -> bytes:
-    r"""A book as text to compare or to hash: `b PRICE QUANTITY\n` for each bid, then `a …` for each ask.
+    r"""Encode a book as text to compare or hash: `b PRICE QUANTITY\n` for each bid, then `a …` for each ask.
 
     Best first, numbers at the width that the exchange sends. `levels`: of each side, all when None. Raises
     BookNotSynced, BookClosed, InvalidArgument.

@@ -175,11 +175,11 @@ class Books(BooksBase[LiveBook]):
         return prometheus_text(self._client.stats())
 
     def collector(self) -> Collector:
-        """The same for prometheus_client, read at each scrape: `REGISTRY.register(books.collector())`.
+        """The same for a registry of prometheus_client: `REGISTRY.register(books.collector())`.
 
-        A scrape on another thread waits for the event loop, at most 5 s; then it raises TimeoutError and
-        Prometheus sees the program as down. Needs the package prometheus-client; raises PackageMissing
-        without it.
+        It reads at each scrape. A scrape on another thread waits for the event loop; after 5 s it raises
+        TimeoutError, and Prometheus reports the program as down. Needs the package prometheus-client;
+        raises PackageMissing without it.
         """
         return Collector(lambda: self._client.stats_from_any_thread(SCRAPE_TIMEOUT_S))
 

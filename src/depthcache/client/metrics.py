@@ -36,14 +36,14 @@ _COUNTERS = (
 
 
 class _Jsonable:
-    """What statistics have in common: plain values for whoever writes JSON."""
+    """Base of the statistics: their values as JSON."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every attribute by its name, in what JSON can hold: numbers, text, lists and dicts, None.
+        """Every attribute by its name as plain dicts, lists, numbers, text and None.
 
-        `complete_to` is as `depthcache.CompleteTo.to_dict` gives it: never infinity.
+        `complete_to` is that of `depthcache.CompleteTo.to_dict`, so infinity never occurs.
         """
         values: Any = self
         return {each.name: _plain(getattr(self, each.name)) for each in fields(values)}
@@ -176,9 +176,9 @@ class Stats(_Jsonable):
 class Collector(OneProcess):
     """The statistics of one client for prometheus_client, read at each scrape.
 
-    `prometheus_client.REGISTRY.register(books.collector())`, and `unregister` when it is not wanted any more.
-    Scrapes may come from any thread. Before the client runs, after its end and in a forked child there is
-    nothing to tell. One registry takes the collector of one client.
+    Register it with `prometheus_client.REGISTRY.register(books.collector())`; `unregister` removes it. Any
+    thread may scrape. Before the client runs, after it is closed and in a forked child it yields nothing. A
+    registry accepts the collector of one client.
     """
 
     _pickle_instead = "ask a client of the other process for its own with collector()"
@@ -191,13 +191,13 @@ class Collector(OneProcess):
         self._process = os.getpid()
 
     def collect(self) -> Iterator[Metric]:
-        """The metric families at this moment; none where no client runs."""
+        """The metric families now; none while the client does not run."""
         stats = self._read() if os.getpid() == self._process else Stats(books=(), connections=(), budgets=())
         if stats.books or stats.connections or stats.budgets:
             yield from _metrics(stats)
 
     def describe(self) -> Iterator[Metric]:
-        """All families without a value: a registry wants to know their names."""
+        """All families without samples, for the registry to learn their names."""
         yield from _metrics(Stats(books=(), connections=(), budgets=()))
 
 

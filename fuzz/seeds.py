@@ -1,6 +1,6 @@
-"""Write the frames and snapshots that fuzzing starts from: one of every shape on the wire.
+"""Write the frames, snapshots and messages that fuzzing starts from: one of every shape.
 
-python3 fuzz/seeds.py FOLDER       makes FOLDER/frame and FOLDER/snapshot
+python3 fuzz/seeds.py FOLDER       makes FOLDER/frame, FOLDER/snapshot and FOLDER/message
 """
 
 from __future__ import annotations
@@ -35,10 +35,32 @@ SNAPSHOTS = (
 )
 
 
+HEAD = (
+    '"exchange":"binance.com","symbol":"BTCUSDT","status":"synced","reason":"","since_ns":5,"since_time_us":9,'
+    '"unconfirmed":false,"last_update_id":12,"event_time_us":7,"updated_ns":6,"confirmed_ns":6'
+)
+BODY = (
+    '"complete":false,"complete_to":{"bids":"all","asks":"2.50"},"coverage":{"bids":1,"asks":1},'
+    '"bids":[["1.50","12345678901234567890.123456789012345678"]],"asks":[["2.50","1"],["3.00","2"]]'
+)
+LOST = (
+    '"complete":true,"complete_to":{"bids":null,"asks":null},"coverage":{"bids":0,"asks":0},'
+    '"bids":null,"asks":null'
+)
+CHANGES = '"skipped":3,"is_fresh":false,"changes":{"bids":[["1.50","0"]],"asks":[]}'
+MESSAGES = (
+    f'{{"schema":1,"type":"book",{HEAD},{BODY},"counters":{{"applied":4}}}}',
+    f'{{"schema":1,"type":"update",{HEAD},{CHANGES},{BODY}}}',
+    f'{{"schema":1,"type":"book",{HEAD.replace("synced", "stale")},{LOST}}}',
+    f'{{"schema":1,"type":"best",{HEAD},"best":{{"bid":["1.5","2"],"ask":null,"update_id":12}}}}',
+    f'{{"schema":1,"type":"status",{HEAD}}}',
+)
+
+
 def main() -> None:
     """Write one file a seed."""
     folder = Path(sys.argv[1])
-    for name, seeds in (("frame", FRAMES), ("snapshot", SNAPSHOTS)):
+    for name, seeds in (("frame", FRAMES), ("snapshot", SNAPSHOTS), ("message", MESSAGES)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
             (folder / name / f"seed-{number}").write_text(seed, "utf-8")

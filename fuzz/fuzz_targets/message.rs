@@ -1,0 +1,26 @@
+//! Decoding never panics, and whatever it accepts is written and read back as the same message.
+#![no_main]
+
+use depthcache_wire::{Decoded, Numbers, Options, book, decode, update};
+
+const OPTIONS: Options = Options {
+    numbers: Numbers::Text,
+    counters: true,
+    clock_offset_ns: 0,
+};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let write = |decoded: &Decoded| {
+        let mut out = Vec::new();
+        match decoded {
+            Decoded::Book(frozen) => book(&mut out, frozen, &OPTIONS),
+            Decoded::Update(item) => update(&mut out, item, &OPTIONS),
+            Decoded::Best(..) | Decoded::Status(_) => return None,
+        }
+        Some(out)
+    };
+    if let Some(message) = decode(bytes).ok().as_ref().and_then(write) {
+        let again = decode(&message).expect("what was written can be read");
+        assert_eq!(write(&again), Some(message));
+    }
+});

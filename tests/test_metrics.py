@@ -177,7 +177,7 @@ def families_of(registry: CollectorRegistry) -> dict[str, Metric]:
 
 
 def test_a_registry_reads_at_each_scrape_the_families_of_the_text() -> None:
-    told = [some_stats(age_s=1.0), some_facts(age_s=2.0)]
+    told = [some_stats(age_s=1.0), some_stats(age_s=2.0)]
     registry = CollectorRegistry(auto_describe=True)
     collector = metrics.Collector(lambda: told[0])
     registry.register(collector)

@@ -6,7 +6,6 @@ use depthcache_wire::{Decoded, Numbers, Options, book, decode, update};
 const OPTIONS: Options = Options {
     numbers: Numbers::Text,
     counters: true,
-    clock_offset_ns: 0,
 };
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

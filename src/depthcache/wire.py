@@ -8,13 +8,14 @@ Within a version, keys may be added but never changed. Every message begins with
 
 - `schema`, `type`: 1; `book`, `update`, `best` or `status`.
 - `exchange`, `symbol`: the book; the symbol is empty until an offline book has seen one.
+- `inverse`: whether quantities count contracts of a fixed value in the quote asset (COIN-M).
 - `status`, `reason`: a value of `Status`, and why; the reason is empty while the book is synced and
   confirmed.
 - `since_ns`, `since_time_us`: when the status began.
 - `unconfirmed`: whether the book is synced from a snapshot alone.
 - `last_update_id`: the id that the book has reached; null before a snapshot.
-- `event_time_us`: when the exchange made the last applied diff; null before one.
-- `updated_ns`, `received_time_us`: when that diff was received; null before one.
+- `event_time_us`: when the exchange made the last applied diff, or the snapshot before one.
+- `updated_ns`, `received_time_us`: when that diff or snapshot was received; null before a snapshot.
 - `confirmed_ns`, `confirmed_time_us`: when the book was last proven to be the exchange's; null before that.
 
 Times in `_us` are microseconds since 1970: `event_time_us` on the exchange's clock, the others on the
@@ -90,18 +91,20 @@ class BookStatus:
 
     Attributes:
         exchange, symbol: the book.
+        inverse: whether quantities count contracts of a fixed value in the quote asset.
         status: what it is.
         reason: why.
         since_ns, since_time_us: since when.
         unconfirmed: synced from a snapshot alone.
         last_update_id: the id that the book has reached, None before a snapshot.
-        event_time_us: when the exchange made the last applied diff, None before one.
-        updated_ns, received_time_us: when that diff was received, None before one.
+        event_time_us: when the exchange made the last applied diff, or the snapshot before one.
+        updated_ns, received_time_us: when that was received, None before a snapshot.
         confirmed_ns, confirmed_time_us: when the book was last proven to be the exchange's.
     """
 
     exchange: str
     symbol: str
+    inverse: bool
     status: Status
     reason: str
     since_ns: int
@@ -120,7 +123,7 @@ class BookBest(BookStatus):
     """A decoded `best` message.
 
     Attributes:
-        exchange, symbol, status, reason, since_ns, since_time_us, unconfirmed, last_update_id: as in
+        exchange, symbol, inverse, status, reason, since_ns, since_time_us, unconfirmed, last_update_id: as in
             `BookStatus`.
         event_time_us, updated_ns, received_time_us, confirmed_ns, confirmed_time_us: as there.
         best: both best levels, exact; None if the book could not be read.
@@ -256,3 +259,7 @@ def _texts(levels: Iterable[Any]) -> list[tuple[str, str]]:
 
 def _text(number: Decimal | str) -> str:
     return number if isinstance(number, str) else format(number, "f")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -138,7 +138,8 @@ def test_the_reference_knows_no_time_but_what_it_was_told() -> None:
     book = router.reader(1)
     assert (book.updated_at, book.event_time) == (None, None)
     assert book.no_older_than(1e-9).best.bid == (99.0, 1.0)
-    router.set_virtual_time(book.updated_ns or 0, WALL_NS)
+    router.install_snapshot(1, snapshot(11), limit=None, live=True, now_ns=5_000)
+    router.set_virtual_time(5_000, WALL_NS)
     assert book.updated_at == datetime.fromtimestamp(WALL_NS / 1e9, UTC)
 
 

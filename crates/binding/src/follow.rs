@@ -255,11 +255,16 @@ impl Update {
         Self::create(py, self.item.clone(), true)
     }
 
+    /// The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_json<'py>(&self, py: Python<'py>, counters: bool) -> Bound<'py, PyBytes> {
         wire::update(py, &self.item, wire::options(self.exact, counters))
     }
 
+    /// The item as plain dicts, lists, numbers and text: the message that `to_json` encodes.
+    ///
+    /// The book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None where the levels may not be read.
+    /// `counters`: as for `FrozenBook.to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_dict<'py>(&self, py: Python<'py>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
         wire::parsed(&self.to_json(py, counters))
@@ -269,7 +274,7 @@ impl Update {
         let item = self.item.clone();
         let (book, changes) = py.detach(move || {
             let changes = item.changes.as_ref().map(|runs| runs_to_bytes(runs));
-            (item.book.to_bytes(wire::clock_offset_ns()), changes)
+            (item.book.to_bytes(), changes)
         });
         let flag = |flag| PyBool::new(py, flag).to_owned().into_any();
         let arguments = [

@@ -70,12 +70,17 @@ impl FrozenBook {
         Self::create(py, self.frozen.clone(), true)
     }
 
+    /// The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_json<'py>(slf: &Bound<'py, Self>, counters: bool) -> Bound<'py, PyBytes> {
         let options = wire::options(slf.as_super().get().exact, counters);
         wire::book(slf.py(), &slf.get().frozen, options)
     }
 
+    /// The book as plain dicts, lists, numbers and text: the message that `to_json` encodes.
+    ///
+    /// Levels are `[price, quantity]`: floats, or text with every digit for an exact book. `depthcache.wire`
+    /// describes keys and units. `counters`: whether to include the counters.
     #[pyo3(signature = (*, counters = false))]
     fn to_dict<'py>(slf: &Bound<'py, Self>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
         wire::parsed(&Self::to_json(slf, counters))
@@ -85,7 +90,7 @@ impl FrozenBook {
         let (py, exact) = (slf.py(), slf.as_super().get().exact);
         let state = py.detach({
             let frozen = slf.get().frozen.clone();
-            move || frozen.to_bytes(wire::clock_offset_ns())
+            move || frozen.to_bytes()
         });
         let exact = PyBool::new(py, exact).to_owned().into_any();
         let state = PyBytes::new(py, &state).into_any();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use depthcache_book::analytics::best_of;
 use depthcache_book::follow::OnStale;
-use depthcache_book::frozen::Clock;
 use depthcache_book::query::{ReadPolicy, Reading, Side as Which};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
@@ -347,10 +346,6 @@ impl BookReader {
             }
         };
         let frozen = self.source.or_raise(py, frozen)?;
-        let frozen = match self.source {
-            Source::Offline(_) => frozen.with_clock(Clock::Unknown),
-            Source::Live(..) | Source::Frozen(_) => frozen,
-        };
         FrozenBook::create(py, Arc::new(frozen), self.exact)
     }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use depthcache_book::frozen::{Clock, Frozen};
+use depthcache_book::frozen::Frozen;
 use depthcache_book::market::MarketCell;
 use depthcache_book::query::{ReadPolicy, Reading};
 use depthcache_book::status::Refusal;
@@ -121,15 +121,6 @@ impl Source {
             let (exchange, symbol) = self.names(py);
             errors::refused(py, &exchange, &symbol, &why)
         })
-    }
-
-    /// Which clock its times are of.
-    pub fn clock(&self) -> Clock {
-        match self {
-            Source::Offline(_) => Clock::Unknown,
-            Source::Live(..) => Clock::Own,
-            Source::Frozen(frozen) => frozen.clock(),
-        }
     }
 
     /// The names of exchange and symbol; the symbol is empty while it is not known.

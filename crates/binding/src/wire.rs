@@ -1,15 +1,12 @@
 //! Books as JSON, and back, for Python. Not here: what is written (`depthcache_wire`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use depthcache_book::codec::json;
 use depthcache_book::follow::Item;
 use depthcache_book::frozen::Frozen;
 use depthcache_book::frozen::parts::Head;
 use depthcache_book::query::{Number, NumberLevel, Side};
-use depthcache_transport::clock;
 use depthcache_wire::{self as wire, Decoded, DepthSnapshot, Family, Numbers, Options};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,37 +15,15 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::errors;
 use crate::follow::Update;
 use crate::frozen::FrozenBook;
-use crate::input;
 use crate::handles::BookReader;
+use crate::input;
 use crate::values::classes;
-
-/// What turns times of the clock of this package into nanoseconds since 1970.
-///
-/// Kept until the system's clock has moved by a millisecond against it, so that one book is written the same
-/// way twice; whole microseconds, so that it can be told from the times that it made.
-pub fn clock_offset_ns() -> i64 {
-    const NOT_READ: i64 = i64::MIN;
-    const MOST_NS: u64 = 1_000_000;
-    static HELD_NS: AtomicI64 = AtomicI64::new(NOT_READ);
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let wall_ns = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
-    let offset_ns = (wall_ns - clock::now_ns()).div_euclid(1_000) * 1_000;
-    let held_ns = HELD_NS.load(Ordering::Relaxed);
-    if held_ns != NOT_READ && held_ns.abs_diff(offset_ns) < MOST_NS {
-        return held_ns;
-    }
-    HELD_NS.store(offset_ns, Ordering::Relaxed);
-    offset_ns
-}
 
 /// How a reader writes: text from an exact one, floats from others.
 pub fn options(exact: bool, counters: bool) -> Options {
     Options {
         numbers: if exact { Numbers::Text } else { Numbers::Float },
         counters,
-        clock_offset_ns: clock_offset_ns(),
     }
 }
 
@@ -103,10 +78,10 @@ pub fn parsed<'py>(message: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>>
 /// The best prices of a book as a message, in text.
 #[pyfunction]
 pub fn _encoded_best<'py>(py: Python<'py>, book: &BookReader) -> PyResult<Bound<'py, PyBytes>> {
-    let (clock, options) = (book.source.clock(), options(true, false));
+    let options = options(true, false);
     let out = book.source.read(py, book.policy, |book| {
         let mut out = Vec::new();
-        wire::best(&mut out, book, Some(book.best()), clock, &options);
+        wire::best(&mut out, book, Some(book.best()), &options);
         out
     })?;
     Ok(PyBytes::new(py, &out))
@@ -115,10 +90,9 @@ pub fn _encoded_best<'py>(py: Python<'py>, book: &BookReader) -> PyResult<Bound<
 /// The status of a book as a message.
 #[pyfunction]
 pub fn _encoded_status<'py>(py: Python<'py>, book: &BookReader) -> Bound<'py, PyBytes> {
-    let (clock, options) = (book.source.clock(), options(true, false));
     let out = book.source.look(py, |book| {
         let mut out = Vec::new();
-        wire::status(&mut out, book, clock, &options);
+        wire::status(&mut out, book);
         out
     });
     PyBytes::new(py, &out)
@@ -230,12 +204,13 @@ pub fn _decoded<'py>(py: Python<'py>, message: &Bound<'py, PyAny>) -> PyResult<B
 }
 
 fn facts<'py>(py: Python<'py>, head: &Head) -> PyResult<Bound<'py, PyDict>> {
-    let offset_ns = head.clock.offset_ns(0);
+    let offset_ns = head.wall_offset_ns;
     let since_1970_us =
         |at_ns: Option<i64>| Some(at_ns?.saturating_add(offset_ns?).div_euclid(1_000));
     let facts = PyDict::new(py);
     facts.set_item("exchange", &head.exchange)?;
     facts.set_item("symbol", head.symbol.as_deref().unwrap_or_default())?;
+    facts.set_item("inverse", head.inverse)?;
     facts.set_item("status", classes(py)?.status(py, head.status)?)?;
     facts.set_item("reason", &head.reason)?;
     facts.set_item("since_ns", head.since_ns)?;

@@ -116,38 +116,10 @@ pub struct Frozen {
     asks: FrozenSide,
     /// Why its levels may not be read.
     refused: Option<Box<NotReadable>>,
-    clock: Clock,
-}
-
-/// Which clock the times of a frozen book were read from (`since_ns`, `updated_ns`, `confirmed_ns`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// The clock of this process.
-    Own,
-    /// That of another process, which this many nanoseconds turn into nanoseconds since 1970.
-    Other(i64),
-    /// None: the book was fed by hand.
-    Unknown,
-}
-
-impl Clock {
-    /// What turns its times into nanoseconds since 1970; `own_ns` does for this process.
-    pub fn offset_ns(self, own_ns: i64) -> Option<i64> {
-        match self {
-            Clock::Own => Some(own_ns),
-            Clock::Other(offset_ns) => Some(offset_ns),
-            Clock::Unknown => None,
-        }
-    }
-
-    /// The clock of an offset that another process told.
-    pub fn of_offset(offset_ns: Option<i64>) -> Clock {
-        offset_ns.map_or(Clock::Unknown, Clock::Other)
-    }
 }
 
 impl PartialEq for Frozen {
-    /// The same facts and numbers; the clock says only how to read the times.
+    /// The same facts and numbers.
     fn eq(&self, other: &Frozen) -> bool {
         self.header == other.header
             && self.complete() == other.complete()
@@ -164,18 +136,7 @@ impl Frozen {
             bids,
             asks,
             refused: None,
-            clock: Clock::Own,
         }
-    }
-
-    /// The same with times of another clock.
-    pub fn with_clock(self, clock: Clock) -> Frozen {
-        Frozen { clock, ..self }
-    }
-
-    /// Which clock its times were read from.
-    pub fn clock(&self) -> Clock {
-        self.clock
     }
 
     /// All levels it holds of a side, best first.
@@ -220,7 +181,6 @@ impl Frozen {
             bids: self.bids.freeze(levels),
             asks: self.asks.freeze(levels),
             refused: self.refused.clone(),
-            clock: self.clock,
         }
     }
 

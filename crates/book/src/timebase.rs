@@ -40,7 +40,7 @@ impl Timebase {
     /// clock counts.
     pub fn set_virtual(&self, now_ns: i64, wall_ns: i64) {
         self.wall_offset_ns
-            .store(wall_ns.saturating_sub(now_ns), Ordering::Relaxed);
+            .store(offset_ns(now_ns, wall_ns), Ordering::Relaxed);
         self.virtual_ns.store(now_ns, Ordering::Relaxed);
     }
 
@@ -51,7 +51,7 @@ impl Timebase {
         }
         let (held_ns, offset_ns) = (
             self.wall_offset_ns.load(Ordering::Relaxed),
-            wall_ns.saturating_sub(now_ns),
+            offset_ns(now_ns, wall_ns),
         );
         if held_ns == UNKNOWN || held_ns.abs_diff(offset_ns) >= SAME_NS.unsigned_abs() {
             self.wall_offset_ns.store(offset_ns, Ordering::Relaxed);
@@ -65,6 +65,11 @@ impl Timebase {
             offset_ns => Some(offset_ns),
         }
     }
+}
+
+/// Between two readings, in whole microseconds: it can be told from a time of both clocks.
+fn offset_ns(now_ns: i64, wall_ns: i64) -> i64 {
+    wall_ns.saturating_sub(now_ns).div_euclid(1_000) * 1_000
 }
 
 /// An offset of clocks that a frozen book holds: it makes no two of them different.

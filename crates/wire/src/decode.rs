@@ -9,9 +9,9 @@ use std::sync::Arc;
 use depthcache_book::codec::json;
 use depthcache_book::counters::Counters;
 use depthcache_book::follow::Item;
+use depthcache_book::frozen::Frozen;
 use depthcache_book::frozen::parts::{Head, Parts, SideParts, changed};
 use depthcache_book::frozen::portable::BadState;
-use depthcache_book::frozen::{Clock, Frozen};
 use depthcache_book::query::{BestPair, CompleteTo, Number, NumberLevel, Side};
 use depthcache_book::status::Status;
 use serde::Deserialize;
@@ -88,6 +88,7 @@ struct Message<'a> {
     exchange: Cow<'a, str>,
     #[serde(borrow)]
     symbol: Cow<'a, str>,
+    inverse: bool,
     #[serde(borrow)]
     status: Cow<'a, str>,
     #[serde(borrow)]
@@ -145,6 +146,7 @@ impl Message<'_> {
         Ok(Head {
             exchange: self.exchange.to_string(),
             symbol: (!self.symbol.is_empty()).then(|| self.symbol.to_string()),
+            inverse: self.inverse,
             status,
             reason: self.reason.to_string(),
             since_ns: self.since_ns,
@@ -153,7 +155,7 @@ impl Message<'_> {
             event_time_us: self.event_time_us,
             updated_ns: self.updated_ns,
             confirmed_ns: self.confirmed_ns,
-            clock: Clock::of_offset(offset_ns),
+            wall_offset_ns: offset_ns,
         })
     }
 

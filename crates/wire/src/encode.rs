@@ -4,7 +4,7 @@
 //! book's lock is held.
 
 use depthcache_book::follow::Item;
-use depthcache_book::frozen::{Clock, Frozen};
+use depthcache_book::frozen::Frozen;
 use depthcache_book::query::{BestPair, CompleteTo, NumberLevel, Reading, Side};
 
 use crate::SCHEMA;
@@ -26,14 +26,12 @@ pub struct Options {
     pub numbers: Numbers,
     /// Whether a book tells its counters.
     pub counters: bool,
-    /// What turns times of this process's clock into nanoseconds since 1970.
-    pub clock_offset_ns: i64,
 }
 
 /// A message of the type `book`.
 pub fn book(out: &mut Vec<u8>, book: &Frozen, options: &Options) {
     let mut message = begin(out, "book");
-    head(&mut message, book, book.clock(), options);
+    head(&mut message, book);
     body(&mut message, book, options);
     message.end();
 }
@@ -41,7 +39,7 @@ pub fn book(out: &mut Vec<u8>, book: &Frozen, options: &Options) {
 /// A message of the type `update`.
 pub fn update(out: &mut Vec<u8>, item: &Item, options: &Options) {
     let mut message = begin(out, "update");
-    head(&mut message, &*item.book, item.book.clock(), options);
+    head(&mut message, &*item.book);
     message
         .key("skipped")
         .extend_from_slice(item.skipped.to_string().as_bytes());
@@ -60,15 +58,9 @@ pub fn update(out: &mut Vec<u8>, item: &Item, options: &Options) {
 }
 
 /// A message of the type `best`; `pair` is None where the book cannot be read.
-pub fn best(
-    out: &mut Vec<u8>,
-    book: &dyn Reading,
-    pair: Option<BestPair>,
-    clock: Clock,
-    options: &Options,
-) {
+pub fn best(out: &mut Vec<u8>, book: &dyn Reading, pair: Option<BestPair>, options: &Options) {
     let mut message = begin(out, "best");
-    head(&mut message, book, clock, options);
+    head(&mut message, book);
     match pair {
         None => message.null("best"),
         Some(pair) => {
@@ -84,9 +76,9 @@ pub fn best(
 }
 
 /// A message of the type `status`.
-pub fn status(out: &mut Vec<u8>, book: &dyn Reading, clock: Clock, options: &Options) {
+pub fn status(out: &mut Vec<u8>, book: &dyn Reading) {
     let mut message = begin(out, "status");
-    head(&mut message, book, clock, options);
+    head(&mut message, book);
     message.end();
 }
 
@@ -97,13 +89,14 @@ fn begin<'a>(out: &'a mut Vec<u8>, kind: &str) -> Object<'a> {
     message
 }
 
-fn head(message: &mut Object<'_>, book: &dyn Reading, clock: Clock, options: &Options) {
-    let offset_ns = clock.offset_ns(options.clock_offset_ns);
+fn head(message: &mut Object<'_>, book: &dyn Reading) {
+    let offset_ns = book.wall_offset_ns();
     let since_1970_us =
         |at_ns: Option<i64>| Some(at_ns?.saturating_add(offset_ns?).div_euclid(1_000));
     let status_info = book.status_info();
     message.text("exchange", book.exchange());
     message.text("symbol", book.symbol().unwrap_or_default());
+    message.flag("inverse", book.inverse());
     message.text("status", status_info.status.as_str());
     message.text("reason", status_info.reason);
     message.integer("since_ns", status_info.since_ns);

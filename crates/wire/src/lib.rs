@@ -3,7 +3,7 @@
 //! Pure: no I/O, no clock, no Python, no `unsafe`. Everything is appended to a buffer of the caller's, in
 //! one pass, without spaces.
 //!
-//! **Schema 1.** A message is one object with `schema`, `type` and the head of its book: `exchange`, `symbol`,
+//! **Schema 1.** A message is one object with `schema`, `type` and the head of its book: `exchange`, `symbol`, `inverse`,
 //! `status`, `reason`, `since_ns`, `since_time_us`, `unconfirmed`, `last_update_id`, `event_time_us`,
 //! `updated_ns`, `received_time_us`, `confirmed_ns`, `confirmed_time_us`. Times in `_ns` are of the writer's
 //! monotonic clock, times in `_us` are microseconds since 1970, `null` where they are not known. Then, by

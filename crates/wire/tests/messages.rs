@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use depthcache_book::codec::json;
 use depthcache_book::follow::Item;
-use depthcache_book::frozen::{Clock, Frozen};
+use depthcache_book::frozen::Frozen;
 use depthcache_book::market::sequence::Continuity;
 use depthcache_book::market::{Market, MarketConfig};
 use depthcache_book::message::DepthSnapshot as Snapshot;
 use depthcache_book::query::{LevelRun, Number, NumberLevel, Reading, Side};
 use depthcache_book::status::{Condition, Status};
+use depthcache_book::timebase::Timebase;
 use depthcache_wire::{
     BadMessage, Decoded, DepthSnapshot, Family, Numbers, Options, SCHEMA, best, book, decode,
     depth_snapshot, level_lines, status, update,
@@ -18,7 +19,6 @@ use depthcache_wire::{
 const TEXT: Options = Options {
     numbers: Numbers::Text,
     counters: true,
-    clock_offset_ns: 1_764_000_000_000_000_000,
 };
 
 const BIDS: &[(&str, &str)] = &[
@@ -27,7 +27,14 @@ const BIDS: &[(&str, &str)] = &[
 ];
 const ASKS: &[(&str, &str)] = &[("100.5", "2"), ("101", "0.00000001"), ("102", "7")];
 
+/// A market of a client whose clock began at that time.
 fn market(limit: Option<usize>, bids: &[(&str, &str)], asks: &[(&str, &str)]) -> Market {
+    let clocks = Timebase::default();
+    clocks.on_wall(0, 1_764_000_000_000_000_000);
+    by_hand(limit, bids, asks).timed_by(Arc::new(clocks))
+}
+
+fn by_hand(limit: Option<usize>, bids: &[(&str, &str)], asks: &[(&str, &str)]) -> Market {
     let list = |levels: &[(&str, &str)]| {
         let pairs: Vec<_> = levels
             .iter()
@@ -42,11 +49,12 @@ fn market(limit: Option<usize>, bids: &[(&str, &str)], asks: &[(&str, &str)]) ->
     );
     let mut snapshot = Snapshot::default();
     json::snapshot(body.as_bytes(), &mut snapshot).unwrap();
-    let terms = MarketConfig {
+    let config = MarketConfig {
         continuity: Continuity::Contiguous,
+        inverse: false,
         buffer_bytes: 1_000,
     };
-    let mut market = Market::new("binance.com", Some("BTCUSDT"), terms);
+    let mut market = Market::new("binance.com", Some("BTCUSDT"), config);
     market.install(&snapshot, limit, true, 5_000, None).unwrap();
     market
 }
@@ -77,10 +85,11 @@ fn item(book: Frozen, changes: Option<(LevelRun, LevelRun)>) -> Item {
 fn a_book_is_written_with_every_digit_and_no_spaces() {
     let frozen = market(Some(3), BIDS, ASKS).freeze(usize::MAX);
     let expected = concat!(
-        r#"{"schema":1,"type":"book","exchange":"binance.com","symbol":"BTCUSDT","status":"synced","#,
+        r#"{"schema":1,"type":"book","exchange":"binance.com","symbol":"BTCUSDT","inverse":false,"#,
+        r#""status":"synced","#,
         r#""reason":"from a snapshot, not confirmed by a diff yet","since_ns":5000,"#,
-        r#""since_time_us":1764000000000005,"unconfirmed":true,"last_update_id":10,"event_time_us":null,"#,
-        r#""updated_ns":null,"received_time_us":null,"confirmed_ns":5000,"#,
+        r#""since_time_us":1764000000000005,"unconfirmed":true,"last_update_id":10,"event_time_us":1764000000000005,"#,
+        r#""updated_ns":5000,"received_time_us":1764000000000005,"confirmed_ns":5000,"#,
         r#""confirmed_time_us":1764000000000005,"complete":false,"complete_to":{"bids":"all","asks":"102.0"},"coverage":{"bids":2,"asks":3},"#,
         r#""bids":[["99.50","12345678901234567890.123456789012345678"],["99.00","1.500000000000000000"]],"#,
         r#""asks":[["100.5","2.00000000"],["101.0","0.00000001"],["102.0","7.00000000"]],"counters":{"#,
@@ -96,7 +105,6 @@ fn floats_are_the_nearest_ones_and_stay_floats() {
     let options = Options {
         numbers: Numbers::Float,
         counters: false,
-        ..TEXT
     };
     let written = text(|out| book(out, &frozen, &options));
     let levels = r#""bids":[[99.0,92233720368.54776]],"asks":[[100.5,2.0],[101.0,1e-8]]}"#;
@@ -114,6 +122,8 @@ fn every_book_comes_back_equal_and_is_written_the_same_again() {
         "silent for \"60\" s\n\u{1}\u{2028}é",
         9_000,
     );
+    let early = Timebase::default();
+    early.on_wall(9_000, 4_000);
     let books = [
         one.freeze(usize::MAX),
         one.freeze(1),
@@ -124,18 +134,16 @@ fn every_book_comes_back_equal_and_is_written_the_same_again() {
         bounded.freeze(3),
         unknown.freeze(5),
         held.freeze(usize::MAX),
-        one.freeze(2).with_clock(Clock::Unknown),
-        one.freeze(2).with_clock(Clock::Other(-5_000)),
+        by_hand(Some(3), BIDS, ASKS).freeze(2),
+        by_hand(Some(3), BIDS, ASKS)
+            .timed_by(Arc::new(early))
+            .freeze(2),
     ];
     for frozen in books {
         let written = text(|out| book(out, &frozen, &TEXT));
         let again = decoded(&written);
         assert_eq!(again, frozen, "{written}");
-        let elsewhere = Options {
-            clock_offset_ns: 77,
-            ..TEXT
-        };
-        assert_eq!(text(|out| book(out, &again, &elsewhere)), written);
+        assert_eq!(text(|out| book(out, &again, &TEXT)), written);
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&written).unwrap()["schema"],
             SCHEMA
@@ -199,20 +207,20 @@ fn changes_come_back_with_the_levels_that_are_gone() {
 #[test]
 fn best_and_status_tell_the_head_alone() {
     let market = market(Some(3), BIDS, &[]);
-    let told = text(|out| best(out, &market, Some(market.best()), Clock::Own, &TEXT));
+    let told = text(|out| best(out, &market, Some(market.best()), &TEXT));
     let pair = r#""best":{"bid":["99.50","12345678901234567890.123456789012345678"],"ask":null,"update_id":10}}"#;
     assert!(told.ends_with(pair), "{told}");
     let Decoded::Best(head, Some(pair)) = decode(told.as_bytes()).unwrap() else {
         panic!("the best prices were expected");
     };
     assert_eq!((head.status, pair), (Status::Synced, market.best()));
-    let unreadable = text(|out| best(out, &market, None, Clock::Own, &TEXT));
+    let unreadable = text(|out| best(out, &market, None, &TEXT));
     assert!(unreadable.ends_with(r#""best":null}"#), "{unreadable}");
     assert!(matches!(
         decode(unreadable.as_bytes()),
         Ok(Decoded::Best(_, None))
     ));
-    let told = text(|out| status(out, &market, Clock::Own, &TEXT));
+    let told = text(|out| status(out, &market));
     assert!(matches!(decode(told.as_bytes()), Ok(Decoded::Status(again)) if again == head));
 }
 

@@ -29,7 +29,7 @@ SCRAPE_TIMEOUT_S = 5.0
 
 
 _COUNTERS = (
-    "applied", "stale", "gaps", "resets", "crossed", "malformed", "dropped_buffers", "snapshots", "refreshes",
+    "applied", "old", "gaps", "resets", "crossed", "malformed", "dropped_buffers", "snapshots", "refreshes",
     "corrections", "levels_changed", "losses", "reconnects", "detect_seconds", "recover_seconds",
 )  # fmt: skip
 """Of a book: what `LiveBook.counters` counts, and what becomes of it while it is lost."""

@@ -126,10 +126,18 @@ class Market:
     asks: BookSide
 
     def __init__(
-        self, exchange: str, symbol: str, continuity: Continuity, *, buffer_bytes: int = BUFFER_BYTES
+        self,
+        exchange: str,
+        symbol: str,
+        continuity: Continuity,
+        *,
+        inverse: bool = False,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.exchange, self.symbol = exchange, symbol
         self.continuity: Continuity = continuity
+        self.inverse: bool = inverse
+        """Quantities count contracts of a fixed value in the quote asset."""
         self.bids, self.asks = BookSide(1), BookSide(-1)
         self.state: State = State()
         self.confirmed: bool = False

@@ -129,9 +129,13 @@ class BookReader(OneProcess):
         return self._at(self.confirmed_ns)
 
     def _at(self, at_ns: int | None) -> datetime | None:
-        timebase = self._market.timebase
-        at_us = None if timebase is None else timebase.wall_us(at_ns)
+        at_us = self._wall_us(at_ns)
         return None if at_us is None else _datetime(at_us)
+
+    def _wall_us(self, at_ns: int | None) -> int | None:
+        """A time of the book on the system's clock, in microseconds since 1970."""
+        timebase = self._market.timebase
+        return None if timebase is None else timebase.wall_us(at_ns)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -450,11 +454,11 @@ class Book(BookReader):
         symbol: str | None,
         continuity: Continuity,
         *,
-        inverse: bool = False,  # noqa: ARG002 - analytics are native alone
+        inverse: bool = False,
         buffer_bytes: int = BUFFER_BYTES,
         serve_stale: bool = False,
     ) -> None:
-        market = Market(exchange, symbol or "", continuity, buffer_bytes=buffer_bytes)
+        market = Market(exchange, symbol or "", continuity, inverse=inverse, buffer_bytes=buffer_bytes)
         super().__init__(market, serve_stale=serve_stale)
 
     def load_snapshot(

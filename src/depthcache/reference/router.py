@@ -110,13 +110,13 @@ class Router(engine.Router):
         symbol: str,
         continuity: Continuity,
         *,
-        inverse: bool = False,  # noqa: ARG002 - analytics are native alone
+        inverse: bool = False,
     ) -> None:
         """A new market under a number never used before."""
         if market in self._used_markets:
             raise ValueError(f"the market number {market} was used before")
         self._used_markets.add(market)
-        made = Market(exchange, symbol, continuity, buffer_bytes=self._buffer_bytes)
+        made = Market(exchange, symbol, continuity, inverse=inverse, buffer_bytes=self._buffer_bytes)
         made.timebase = self._timebase
         self._markets[market] = made
 

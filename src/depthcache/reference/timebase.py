@@ -19,7 +19,7 @@ class Timebase:
 
     def set_virtual(self, now_ns: int, wall_ns: int) -> None:
         """It is that time on a virtual clock."""
-        self.now_ns, self.wall_offset_ns = now_ns, wall_ns - now_ns
+        self.now_ns, self.wall_offset_ns = now_ns, (wall_ns - now_ns) // 1_000 * 1_000
 
     def wall_us(self, at_ns: int | None) -> int | None:
         """A time of the clock of the frames, in microseconds since 1970."""

@@ -1,7 +1,6 @@
 """A frozen book as a message of `depthcache.wire`: the readable twin of `crates/wire/src/encode.rs`.
 
-Keys in the order in which the native encoder writes them. The reference has no clock, so times since 1970 are
-unknown, as they are of a native book that is fed by hand. Not here: reading messages, which is native alone.
+Keys in the order in which the native encoder writes them. Not here: reading messages, which is native alone.
 """
 
 from __future__ import annotations
@@ -49,17 +48,18 @@ def _head(frozen: FrozenBook, kind: str) -> dict[str, Any]:
         "type": kind,
         "exchange": frozen.exchange,
         "symbol": frozen.symbol,
+        "inverse": frozen._market.inverse,
         "status": frozen.status.value,
         "reason": frozen.reason,
         "since_ns": frozen.since_ns,
-        "since_time_us": None,
+        "since_time_us": frozen._wall_us(frozen.since_ns),
         "unconfirmed": frozen.unconfirmed,
         "last_update_id": frozen.last_update_id,
         "event_time_us": frozen.event_time_us,
         "updated_ns": frozen.updated_ns,
-        "received_time_us": None,
+        "received_time_us": frozen._wall_us(frozen.updated_ns),
         "confirmed_ns": frozen.confirmed_ns,
-        "confirmed_time_us": None,
+        "confirmed_time_us": frozen._wall_us(frozen.confirmed_ns),
     }
 
 

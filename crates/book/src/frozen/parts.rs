@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::portable::{BadState, check, fitting};
-use super::{Clock, Frozen, FrozenHeader, FrozenSide};
+use super::{Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
 use crate::query::{CompleteTo, LevelRun, NumberLevel, Side};
 use crate::status::{NotReadable, Status};
@@ -19,24 +19,26 @@ pub struct Head {
     pub exchange: String,
     /// The symbol; None where an offline book has not seen one.
     pub symbol: Option<String>,
+    /// Whether quantities count contracts of a fixed value in the quote asset.
+    pub inverse: bool,
     /// What the book is, in one word.
     pub status: Status,
     /// Why.
     pub reason: String,
-    /// Since when, on `clock`.
+    /// Since when, on the monotonic clock of the process that had the book.
     pub since_ns: i64,
     /// Synced from a snapshot alone.
     pub unconfirmed: bool,
     /// The id that the book has reached; None before a snapshot.
     pub last_update_id: Option<i64>,
-    /// `E` of the last applied diff, in microseconds.
+    /// When the exchange made what the book is, in microseconds since 1970.
     pub event_time_us: Option<i64>,
-    /// When the last applied frame was received, on `clock`.
+    /// When it was received, on the same clock as `since_ns`.
     pub updated_ns: Option<i64>,
-    /// When the book was last proven to be the exchange's, on `clock`.
+    /// When the book was last proven to be the exchange's, likewise.
     pub confirmed_ns: Option<i64>,
-    /// Which clock that is.
-    pub clock: Clock,
+    /// From that clock to nanoseconds since 1970 on the system's; None where it is not known.
+    pub wall_offset_ns: Option<i64>,
 }
 
 /// One side of a book.
@@ -94,11 +96,10 @@ impl Frozen {
             bids,
             asks,
             refused: refused.map(Box::new),
-            clock: head.clock,
             header: Arc::new(FrozenHeader {
                 exchange: head.exchange.into(),
                 symbol: head.symbol.map(Into::into),
-                inverse: false,
+                inverse: head.inverse,
                 status: head.status,
                 reason: head.reason.into(),
                 since_ns: head.since_ns,
@@ -107,7 +108,7 @@ impl Frozen {
                 event_time_us: head.event_time_us,
                 updated_ns: head.updated_ns,
                 confirmed_ns: head.confirmed_ns,
-                wall_offset_ns: WallOffset(None),
+                wall_offset_ns: WallOffset(head.wall_offset_ns),
                 counters: parts.counters,
             }),
         })

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Clock, Frozen, FrozenHeader, FrozenSide};
+use super::{Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::{Level, MAX_INTEGER_DIGITS, MAX_SCALE};
@@ -23,9 +23,8 @@ pub struct BadState(pub &'static str);
 type Read<T> = Result<T, BadState>;
 
 impl Frozen {
-    /// The book as bytes: every fact, every digit. `own_offset_ns` turns times of this process into
-    /// nanoseconds since 1970.
-    pub fn to_bytes(&self, own_offset_ns: i64) -> Vec<u8> {
+    /// The book as bytes: every fact, every digit.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer(vec![VERSION]);
         writer.header(&self.header);
         writer.side(&self.bids);
@@ -39,7 +38,6 @@ impl Frozen {
                 writer.integer(why.since_ns);
             }
         }
-        writer.optional(self.clock.offset_ns(own_offset_ns));
         writer.0
     }
 
@@ -56,14 +54,12 @@ impl Frozen {
                 since_ns: reader.integer()?,
             })),
         };
-        let clock = Clock::of_offset(reader.optional()?);
         reader.end()?;
         Ok(Frozen {
             header,
             bids,
             asks,
             refused,
-            clock,
         })
     }
 }

@@ -388,10 +388,8 @@ def test_while_the_list_is_awaited_an_unknown_symbol_is_not_asked_for_again() ->
     assert len(bench.asked("NOUSDT")) == 1
 
 
-def test_a_book_that_the_stream_of_best_levels_began_stays_when_requests_are_refused() -> None:
-    bench = Bench(policy=Policy(bootstrap_from_depth20=True))
-    bench.exchange.ticks("BTCUSDT", every_s=0.1)
-    refuse(bench, "BTCUSDT", -1121, times=6)
+def bring_best_levels(bench: Bench) -> None:
+    """The stream of the best levels tells what the exchange has, ten times a second."""
 
     def top() -> None:
         market = bench.exchange.market("BTCUSDT")
@@ -403,11 +401,43 @@ def test_a_book_that_the_stream_of_best_levels_began_stays_when_requests_are_ref
         bench.after(SECOND // 10, top)
 
     bench.after(SECOND, top)
+
+
+def test_a_book_that_the_stream_of_best_levels_began_stays_when_requests_are_refused() -> None:
+    bench = Bench(policy=Policy(bootstrap_from_depth20=True))
+    bench.exchange.ticks("BTCUSDT", every_s=0.1)
+    refuse(bench, "BTCUSDT", -1121, times=6)
+    bring_best_levels(bench)
     bench.add("BTCUSDT")
     bench.run(120.03)
     assert bench.status("BTCUSDT") is Status.SYNCED
     assert bench.follows("BTCUSDT")
     assert bench.seen("BTCUSDT")[-1] is Status.SYNCED
+
+
+def test_the_stream_of_best_levels_is_left_at_once_by_a_book_that_begins_with_more() -> None:
+    bench = Bench(policy=Policy(bootstrap_from_depth20=True))
+    bench.exchange.ticks("BTCUSDT", every_s=0.1)
+    bench.add("BTCUSDT")
+    bench.run(5.03)
+    assert bench.status("BTCUSDT") is Status.SYNCED
+    assert bench.subscribe_names("UNSUBSCRIBE") == ["btcusdt@depth20@100ms"]
+
+
+def test_the_stream_of_best_levels_is_left_when_a_snapshot_has_brought_more_and_not_before() -> None:
+    bench = Bench(policy=Policy(bootstrap_from_depth20=True))
+    bench.exchange.ticks("BTCUSDT", every_s=0.1)
+    bench.exchange.refuses_all = lambda: (503, {}, b"")
+    bring_best_levels(bench)
+    bench.add("BTCUSDT")
+    bench.run(60.03)
+    assert bench.status("BTCUSDT") is Status.SYNCED
+    assert bench.subscribe_names("UNSUBSCRIBE") == []
+    bench.exchange.refuses_all = lambda: None
+    audit(bench)
+    bench.run(40.03)
+    assert bench.subscribe_names("UNSUBSCRIBE") == ["btcusdt@depth20@100ms"]
+    assert bench.follows("BTCUSDT")
 
 
 @EVERY

@@ -157,8 +157,8 @@ class Faulty:
 @pytest.mark.parametrize(
     "name",
     ["set_condition", "resync", "restart", "install_snapshot", "refresh", "begin_refresh", "end_refresh",
-     "settle_refresh", "compared", "set_enough", "route", "unroute", "open_connection", "close_connection",
-     "traffic", "lines", "shallow", "set_clock_offset"],
+     "settle_refresh", "heard", "set_enough", "route", "unroute", "open_connection", "close_connection",
+     "traffic", "feeds", "shallow", "set_clock_offset"],
 )  # fmt: skip
 def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int) -> None:
     bench = Bench(policy=Policy(listing_s=30, clock_s=20, refresh_s=30))

@@ -25,6 +25,7 @@ from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, S
 from depthcache.client.waiters import Waiting, too_late
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
+from depthcache.core.markets.cross_check import Source
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.notices import AuditDone, Ending, RequestRefusal, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
@@ -329,11 +330,7 @@ class Client(Generic[B]):
                 with suppress(RequestRejected):  # one refused snapshot says nothing about the book
                     found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
         finally:
-            sources = (
-                {}
-                if self._closed
-                else self._runner.call_core(lambda core, now_ns: core.end_cross_check(market, now_ns))
-            )
+            sources = {} if self._closed else self._end_cross_check(market)
         named = {"rest": (len(found), 0)}
         named |= {name.partition("@")[2]: (each.compared, each.skipped) for name, each in sources.items()}
         parts = [each[1:5] for each in found]
@@ -532,6 +529,9 @@ class Client(Generic[B]):
         if self._recorder is not None:
             self._recorder.close()
         self.on_loop_ended()
+
+    def _end_cross_check(self, market: int) -> dict[str, Source]:
+        return self._runner.call_core(lambda core, now_ns: core.end_cross_check(market, now_ns))
 
     def _ask_audit(self, market: int, number: int, limit: int) -> None:
         self._runner.call_core(lambda core, now_ns: core.audit(market, number, limit, now_ns))

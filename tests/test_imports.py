@@ -58,7 +58,7 @@ RULES: dict[str, frozenset[str]] = {
     "io": frozenset({"core", "venues", "engine", "errors", "events", "model", "_native", "logs", "wire"}),
     "simulator": frozenset({"arguments", "io", "reference", "pickling"}) | OUTER,
     "recording": frozenset({"io", "reference"}) | OUTER,
-    "doctor": frozenset({"arguments", "io", "core.requests.bodies", "core.requests.responses"}) | OUTER,
+    "doctor": frozenset({"arguments", "io", "core.bodies", "core.requests.responses"}) | OUTER,
     "cli": OUTER | {"doctor"},
     "web": OUTER,
     "cluster": OUTER,

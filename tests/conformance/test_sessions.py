@@ -14,7 +14,7 @@ from depthcache.io.network.interface import Failure, Network, Response
 from depthcache.simulator.http_server import HttpServer
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
 from depthcache.simulator.memory_network import MemoryNetwork
-from tests.support.peers import NETWORKS, Listener
+from tests.support.peers import NETWORKS, NetworkLog
 
 VENUE = "binance.com"
 
@@ -78,7 +78,7 @@ class Script(Exchange):
 @dataclass
 class Stage:
     network: Network
-    listener: Listener
+    listener: NetworkLog
     websocket: str
     rest: str
 
@@ -94,7 +94,7 @@ class Stage:
 
 @asynccontextmanager
 async def playing(transport: str, exchange: Script) -> AsyncIterator[Stage]:
-    listener = Listener()
+    listener = NetworkLog()
     if transport == "memory":
         ends = venues.venue(VENUE).endpoints
         memory = MemoryNetwork(exchange)

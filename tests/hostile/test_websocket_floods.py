@@ -27,7 +27,7 @@ from tests.hostile.socket_peer import (
     frame,
     peer,
 )
-from tests.support.peers import NETWORKS, Listener, Listening
+from tests.support.peers import NETWORKS, NetworkLog, Listening
 from tests.support.peers import listening as _listening
 
 LONGER_S = float(os.environ.get("HOSTILE_S", "0"))
@@ -226,7 +226,7 @@ async def test_deep_and_absurd_messages_are_strays(listening: Listening) -> None
 
 async def test_control_messages_that_nobody_takes_are_bounded_in_bytes() -> None:
     """The loop is busy, the peer sends replies of a megabyte."""
-    listener = Listener()
+    listener = NetworkLog()
     text = b'{"id":"%s"}' % (b"x" * 1_000_000)
     growth = Growth()
     for _ in range(200):

@@ -30,7 +30,7 @@ NETWORKS: dict[str, type[AiohttpNetwork]] = {"native": NativeNetwork, "aiohttp":
 
 
 @dataclass
-class Listener:
+class NetworkLog:
     """Remembers everything that a network reports, and wakes who waits."""
 
     opened: list[int] = field(default_factory=list)
@@ -104,15 +104,15 @@ class Listener:
 class Listening(Protocol):
     """Opens a network with a listener, closed at the end."""
 
-    def __call__(self, **options: Any) -> AbstractAsyncContextManager[tuple[AiohttpNetwork, Listener]]: ...
+    def __call__(self, **options: Any) -> AbstractAsyncContextManager[tuple[AiohttpNetwork, NetworkLog]]: ...
 
 
 @asynccontextmanager
 async def listening(
     transport: str = "native", **options: Any
-) -> AsyncIterator[tuple[AiohttpNetwork, Listener]]:
+) -> AsyncIterator[tuple[AiohttpNetwork, NetworkLog]]:
     """A network of that transport with a listener, closed at the end."""
-    network, listener = NETWORKS[transport](**options), Listener()
+    network, listener = NETWORKS[transport](**options), NetworkLog()
     network.attach(listener.router, listener)
     try:
         yield network, listener

@@ -17,7 +17,7 @@ import pytest
 import depthcache
 from depthcache import InvalidArgument, UnknownExchange, simulator, venues
 from depthcache.core.requests.budget import Budgets
-from depthcache.doctor.finding import Verdict
+from depthcache.doctor.finding import Severity
 from depthcache.doctor.wire import examine_book
 from depthcache.model import Status
 from depthcache.recording import verify
@@ -209,7 +209,7 @@ async def test_recording_verify_facts_and_metrics_name_it(server: simulator.Serv
 async def test_the_doctor_compares_as_many_levels_as_it_gives(server: simulator.Server) -> None:
     host: Any = SimpleNamespace(venue=server.settings.venue(NAME), symbol="1000ABC")
     findings = [each async for each in examine_book(host, server.settings)]
-    assert [each.verdict for each in findings] == [Verdict.OK]
+    assert [each.severity for each in findings] == [Severity.OK]
 
 
 @pytest.mark.usefixtures("nova")

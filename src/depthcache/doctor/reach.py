@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from depthcache import venues
-from depthcache.core.requests.bodies import UnreadableBody, listed_in, time_in
+from depthcache.core.bodies import UnreadableBody, listed_in, time_in
 from depthcache.core.requests.responses import used_weight
 from depthcache.doctor.finding import Finding, Severity
 from depthcache.errors import ConnectionFailed, InvalidArgument

@@ -12,7 +12,7 @@ from typing import Any, cast
 import aiohttp
 from aiohttp import WSMsgType
 
-from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
+from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.doctor.finding import Finding, Severity
 from depthcache.doctor.reach import Host
 from depthcache.errors import DepthCacheError

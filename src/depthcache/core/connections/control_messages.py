@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
+from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.foreign_text import clean
 
 __all__ = ["Reply", "Shutdown", "read_reply"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
-from depthcache.core.requests.bodies import UnreadableBody, time_in
+from depthcache.core.bodies import UnreadableBody, time_in
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer

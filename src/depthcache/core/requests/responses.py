@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any, cast
 
 from depthcache.core import reasons
-from depthcache.core.requests.bodies import UnreadableBody, read_json, whole
+from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.core.requests.retry_after import stop_seconds
 from depthcache.foreign_text import clean
 

@@ -21,6 +21,7 @@ PUBLIC = frozenset(
         "client.follow",
         "client.live_book",
         "client.metrics",
+        "offline",
         "wire",
         "rest",
         "settings",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from depthcache.client.aio import Books, connect
     from depthcache.client.callbacks import CallbackHandle
     from depthcache.client.follow import FollowMode, Updates
-    from depthcache.client.live_book import Book, LiveBook
+    from depthcache.client.live_book import LiveBook
     from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
     from depthcache.core.policy import Policy
     from depthcache.errors import (
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         SnapshotOutcome,
         Status,
     )
+    from depthcache.offline import Book
     from depthcache.settings import Settings
     from depthcache.venues import Endpoints
 
@@ -233,7 +234,8 @@ _HOMES = {
     ),
     "depthcache.settings": ("Settings",),
     "depthcache.venues": ("Endpoints",),
-    "depthcache.client.live_book": ("Book", "LiveBook"),
+    "depthcache.client.live_book": ("LiveBook",),
+    "depthcache.offline": ("Book",),
 }
 """Where each public name is made."""
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from depthcache.model import Best, Level
 
 from depthcache.arguments import Missing, OnStale
-from depthcache.client.aio import real_network
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, ThreadCallbacks
 from depthcache.client.client import Client
@@ -44,6 +43,7 @@ from depthcache.client.live_book import LiveReader
 from depthcache.client.metrics import Collector, Stats, prometheus_text
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.errors import BookClosed, BookNotSynced, UsageError
+from depthcache.io.network.select import real_network
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.io.thread import LoopEnded, LoopThread
@@ -367,7 +367,7 @@ class LiveBook(LiveReader):
         limit, client = self._audit_limit(levels), self._client
         try:
             return self._thread.call(
-                lambda: client.audit_for(self._number, self, limit, seconds=seconds, timeout_s=timeout)
+                lambda: client.audit(self._number, self, limit, seconds=seconds, timeout_s=timeout)
             )
         except LoopEnded:
             raise _closed(self.exchange, self.symbol) from None

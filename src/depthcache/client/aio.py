@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 from depthcache.arguments import Missing, OnStale
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
-from depthcache.client.client import Client, ClientNetwork
+from depthcache.client.client import Client
 from depthcache.client.config import ASYNC_START, ClientConfig, parse_config, runs_once
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates
 from depthcache.client.live_book import LiveBook
 from depthcache.client.metrics import SCRAPE_TIMEOUT_S, Collector, Stats, prometheus_text
 from depthcache.errors import UsageError
+from depthcache.io.network.select import real_network
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.naming import publish
 from depthcache.settings import Settings
 
-__all__ = ["Books", "connect", "real_network"]
+__all__ = ["Books", "connect"]
 
 
 @overload
@@ -319,18 +320,6 @@ class Books(BooksBase[LiveBook]):
 
         def __exit__(self, *_: object) -> None:
             """Never reached; without it `with` would not ask for the other."""
-
-
-def real_network(settings: Settings) -> ClientNetwork:
-    """The network that users get; for the running event loop."""
-    # Imported here: programs that only replay bytes do not pay for it.
-    if settings.transport == "aiohttp":
-        from depthcache.io.network.aiohttp import AiohttpNetwork
-
-        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
-    from depthcache.io.network.native import NativeNetwork
-
-    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
 
 
 publish("depthcache", Books, connect)

@@ -1,8 +1,8 @@
-"""One running client: router, core, runner and network put together, and who waits for what.
+"""One running client: router, core, runner and network put together.
 
-Both APIs (`caches` for asyncio, `blocking` for threads) are thin views of this. It lives on one
-event loop: everything but `books` is called there. Not here: any decision about books (core), and
-what users see (caches, blocking, view).
+Both APIs (`aio` for asyncio, `blocking` for threads) are thin views of this. It lives on one event loop:
+everything but `books` is called there. Not here: any decision about books (core), who waits for what
+(`waiters`, `audits`), and what users see (`aio`, `blocking`, `live_book`).
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, assert_never
+from typing import Any, Generic, TypeVar, assert_never
 
 from depthcache import logs
 from depthcache._native import BookReader, FrozenBook, Router, _on_fork
-from depthcache.arguments import Missing, parse_real
-from depthcache.client.config import ASYNC_START, ClientConfig, not_started, parse_timeout, runs_once
+from depthcache.arguments import Missing
+from depthcache.client.audits import Audits
+from depthcache.client.config import ASYNC_START, ClientConfig, not_started, runs_once
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
-from depthcache.client.waiters import Waiting, too_late
+from depthcache.client.waiters import Waiting
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
-from depthcache.core.markets.cross_check import Source
 from depthcache.core.markets.uptime import Uptime
-from depthcache.core.notices import AuditDone, Ending, RequestRefusal, StatusChanged, TroubleFound
+from depthcache.core.notices import AuditDone, Ending, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
-from depthcache.errors import BookClosed, NetworkError, RequestRejected, UsageError
+from depthcache.errors import BookClosed, NetworkError, UsageError
 from depthcache.events import DelayHistogram, HeardDiff
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.followers import CALLBACK_DRAIN_S, Followers
 from depthcache.io.forks import HomeProcess
-from depthcache.io.network.interface import Network, lacks_descriptors
+from depthcache.io.network.interface import ClosableNetwork, lacks_descriptors
 from depthcache.io.network.user_snapshots import OwnSnapshots, start_on_thread
 from depthcache.io.recording.flight_dumps import FlightDumps, write_flight_dump
 from depthcache.io.recording.recorder import Recorder, RecordingNetwork
@@ -45,7 +44,7 @@ from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
-__all__ = ["Client", "ClientNetwork", "Key"]
+__all__ = ["Client", "Key"]
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_on_fork)
@@ -54,15 +53,7 @@ Key = tuple[str, str]
 """Exchange name and symbol, as the exchange spells it."""
 
 B = TypeVar("B", bound=BookReader)
-_BETWEEN_AUDITS_S = 20.0
 _ABANDONED = "the Books object was garbage collected: keep it for as long as you use its books"
-
-
-class ClientNetwork(Network, Protocol):
-    """A network that can be closed."""
-
-    async def aclose(self) -> None:
-        """Leave nothing behind; nothing is reported once it began."""
 
 
 class Client(Generic[B]):
@@ -73,7 +64,7 @@ class Client(Generic[B]):
         config: ClientConfig,
         *,
         make_book: Callable[[Client[B], Router, int], B],
-        make_network: Callable[[Settings], ClientNetwork],
+        make_network: Callable[[Settings], ClosableNetwork],
         random: Callable[[], float] = random.random,
         budgets: Callable[[], Budgets] = shared_budgets,
         start_call: Callable[[Callable[[], None]], None] = start_on_thread,
@@ -89,13 +80,12 @@ class Client(Generic[B]):
         self._make_book, self._make_network = make_book, make_network
         self._markets: Mapping[Key, int] = {}
         """Replaced as a whole, too."""
-        self._audits: dict[int, asyncio.Future[Audit]] = {}
-        self._audit_numbers = count(1)
+        self._audits = Audits(lambda call: self._runner.call_core(call), is_closed=lambda: self._closed)
         self._waiting = Waiting(self.check_loop)
         self._synced: set[int] = set()
         self._lost: dict[int, int] = {}
         """Books that were synced and are not, and since when; both as users were told."""
-        self._network: ClientNetwork | None = None
+        self._network: ClosableNetwork | None = None
         self._recorder: Recorder | None = None
         self._flights: FlightDumps | None = None
         self._savings: set[asyncio.Future[None]] = set()
@@ -274,7 +264,7 @@ class Client(Generic[B]):
         """Merge a snapshot of that limit into a book, when its turn comes; nobody waits for it."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
-            self._ask_audit(market, next(self._audit_numbers), limit)
+            self._audits.begin(market, limit)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
         """How often a book is refreshed; None for what the policy says, 0 for never."""
@@ -289,54 +279,13 @@ class Client(Generic[B]):
             reason = "asked for by the application"
             self._runner.call_core(lambda core, now_ns: core.resync(market, reason, now_ns))
 
-    async def audit(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
-        """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed and
-        RequestRejected."""
-        timeout_s = parse_timeout(timeout_s)
-        if self._closed or book.status is Status.CLOSED:
-            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
-        self.check_loop()
-        number = next(self._audit_numbers)
-        done = self._audits[number] = self._loop.create_future()
-        try:
-            self._ask_audit(market, number, limit)
-            async with asyncio.timeout(timeout_s):
-                found: Audit = await done
-                return found
-        except TimeoutError:
-            raise too_late([book], timeout_s or 0.0, asked=1) from None
-        except _AuditFailed as failed:
-            if (refusal := failed.refusal) is not None:
-                raise RequestRejected(
-                    url=refusal.url, status=refusal.status, code=refusal.code, text=refusal.text
-                ) from None
-            raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=str(failed)) from None
-        finally:
-            self._audits.pop(number, None)
-
-    async def audit_for(
+    async def audit(
         self, market: int, book: BookReader, limit: int, *, seconds: float, timeout_s: float | None
     ) -> Audit:
-        """The same for some time, with the exchange's other streams besides. Raises the same."""
-        seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
-        first = await self.audit(market, book, limit, timeout_s=timeout_s)
-        if seconds <= 0:
-            return first
-        self._runner.call_core(lambda core, now_ns: core.start_cross_check(market, now_ns))
-        found, ends_at = [first], self._loop.time() + seconds
-        try:
-            while (left_s := ends_at - self._loop.time()) > 0:
-                await asyncio.sleep(min(left_s, _BETWEEN_AUDITS_S))
-                with suppress(RequestRejected):  # one refused snapshot says nothing about the book
-                    found.append(await self.audit(market, book, limit, timeout_s=timeout_s))
-        finally:
-            sources = {} if self._closed else self._end_cross_check(market)
-        named = {"rest": (len(found), 0)}
-        named |= {name.partition("@")[2]: (each.compared, each.skipped) for name, each in sources.items()}
-        parts = [each[1:5] for each in found]
-        parts += [(each.checked, each.differing, each.missing, each.extra) for each in sources.values()]
-        checked, differing, missing, extra = map(sum, zip(*parts, strict=True))
-        return Audit(found[-1].update_id, checked, differing, missing, extra, named)
+        """As `client.audits.Audits.for_some_time`; 0 `seconds`: once."""
+        if self.is_running:
+            self.check_loop()
+        return await self._audits.for_some_time(market, book, limit, seconds=seconds, timeout_s=timeout_s)
 
     async def start(self) -> None:
         """Open the network and begin all books that were asked for. Raises NetworkError where the process
@@ -530,12 +479,6 @@ class Client(Generic[B]):
             self._recorder.close()
         self.on_loop_ended()
 
-    def _end_cross_check(self, market: int) -> dict[str, Source]:
-        return self._runner.call_core(lambda core, now_ns: core.end_cross_check(market, now_ns))
-
-    def _ask_audit(self, market: int, number: int, limit: int) -> None:
-        self._runner.call_core(lambda core, now_ns: core.audit(market, number, limit, now_ns))
-
     def _on_notice(self, notice: BookNotice) -> None:
         match notice:
             case StatusChanged():
@@ -543,18 +486,9 @@ class Client(Generic[B]):
             case TroubleFound():
                 self._on_trouble(notice)
             case AuditDone():
-                self._on_audit(notice)
+                self._audits.on_done(notice)
             case _:
                 assert_never(notice)
-
-    def _on_audit(self, told: AuditDone) -> None:
-        done = self._audits.get(told.audit)
-        if done is None or done.done():
-            return
-        if told.found is None:
-            done.set_exception(_AuditFailed(told.reason, told.refusal))
-        else:
-            done.set_result(Audit(*told.found))
 
     def _on_trouble(self, trouble: TroubleFound) -> None:
         key = next((key for key, market in self._markets.items() if market == trouble.market), None)
@@ -597,14 +531,6 @@ class Client(Generic[B]):
         else:
             logs.book_status(exchange=exchange, symbol=symbol, status=status.value, reason=reason)
         (self._synced.add if status is Status.SYNCED else self._synced.discard)(notice.market)
-
-
-class _AuditFailed(Exception):
-    """There will be no comparison: the exchange refused it, or the book ended."""
-
-    def __init__(self, reason: str, refusal: RequestRefusal | None) -> None:
-        super().__init__(reason)
-        self.refusal = refusal
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

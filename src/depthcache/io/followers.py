@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from threading import Lock
 
 from depthcache.engine import Follower, Mode, OnStale, Router
-from depthcache.errors import UsageError
 from depthcache.io.forks import HomeProcess
 
 __all__ = ["CALLBACK_DRAIN_S", "FollowSpec", "Followers"]

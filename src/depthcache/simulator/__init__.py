@@ -8,8 +8,8 @@ Not here: anything that live books need.
 
 from __future__ import annotations
 
-from depthcache.simulator.controls import ExchangeControls
 from depthcache.naming import publish
+from depthcache.simulator.controls import ExchangeControls
 from depthcache.simulator.exchange import SimulatedExchange
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.market import Market

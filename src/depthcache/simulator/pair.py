@@ -180,9 +180,9 @@ class Pair(OneProcess, ExchangeControls):
     ) -> Books:
         """Live books of this exchange: the `Books` of `depthcache.connect`, in virtual time.
 
-        `exchange`, `symbols`, `depth`, `on_stale`, `max_age` and `speed_ms` as `depthcache.connect` takes them.
-        Enter the books in a coroutine that `run` runs. What differs: `settings` None is the policy of this pair,
-        not the environment; endpoints, proxies and transport of given settings do not matter here.
+        `exchange`, `symbols`, `depth`, `on_stale`, `max_age` and `speed_ms` as `depthcache.connect` takes
+        them. Enter the books in a coroutine that `run` runs. What differs: `settings` None is the policy of
+        this pair, not the environment; endpoints, proxies and transport of given settings do not matter.
         `snapshots`: called on the event loop, and takes no virtual time.
 
         Raises what `depthcache.connect` raises, InvalidArgument for an exchange that is not simulated here,

@@ -13,9 +13,9 @@ from decimal import Decimal
 import msgspec
 
 from depthcache import wire
-from depthcache.client.live_book import Book
 from depthcache.errors import BookNotSynced, MalformedFrame, MalformedSnapshot
 from depthcache.model import Level, Outcome
+from depthcache.offline import Book
 from depthcache.recording.records import Diff, RecordedSnapshot
 from depthcache.venues import Venue
 

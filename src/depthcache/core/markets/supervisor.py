@@ -37,7 +37,7 @@ from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer
-from depthcache.engine import Condition, Reader
+from depthcache.engine import Condition
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.events import MarketChange
 from depthcache.model import SnapshotOutcome, Status

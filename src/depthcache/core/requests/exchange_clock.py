@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from depthcache.core.bodies import UnreadableBody, time_in
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
-from depthcache.core.bodies import UnreadableBody, time_in
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer

@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Protocol
 
+from depthcache.core.bodies import UnreadableBody, listed_in
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
-from depthcache.core.bodies import UnreadableBody, listed_in
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.timers import Timer

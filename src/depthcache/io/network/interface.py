@@ -20,7 +20,16 @@ from typing import Protocol
 from depthcache.events import Traffic
 from depthcache.foreign_text import clean
 
-__all__ = ["Callbacks", "Closed", "Failure", "Network", "Response", "FrameSink", "lacks_descriptors"]
+__all__ = [
+    "Callbacks",
+    "ClosableNetwork",
+    "Closed",
+    "Failure",
+    "FrameSink",
+    "Network",
+    "Response",
+    "lacks_descriptors",
+]
 
 _LONGEST_HEADER = 8_190
 """Characters: what HTTP clients take (aiohttp 3.14)."""
@@ -146,3 +155,10 @@ class Network(Protocol):
 
     def wake_at(self, at_ns: int | None) -> None:
         """Replace the one pending wake-up; None takes it away."""
+
+
+class ClosableNetwork(Network, Protocol):
+    """A network that has an end."""
+
+    async def aclose(self) -> None:
+        """Leave nothing behind; nothing is reported once it began."""

@@ -12,12 +12,12 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Thread
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qs
 
 from depthcache import logs
 from depthcache.errors import RequestRejected
-from depthcache.io.network.interface import Callbacks, Failure, FrameSink, Network, Response
+from depthcache.io.network.interface import Callbacks, ClosableNetwork, Failure, FrameSink, Network, Response
 from depthcache.naming import publish
 
 __all__ = ["OwnSnapshots", "SnapshotResponse", "SnapshotRequest", "SnapshotSource", "start_on_thread"]
@@ -61,16 +61,12 @@ SnapshotSource: TypeAlias = Callable[
 ]
 
 
-class _ClosableNetwork(Network, Protocol):
-    async def aclose(self) -> None: ...
-
-
 class OwnSnapshots(Network):
     """`places`: URL of the snapshots, without a query, to exchange name. Lives on the running event loop."""
 
     def __init__(
         self,
-        inner: _ClosableNetwork,
+        inner: ClosableNetwork,
         source: SnapshotSource,
         places: Mapping[str, str],
         *,

@@ -1,0 +1,41 @@
+"""Which network a client gets: the native one, or that of aiohttp."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Literal, Protocol
+
+from depthcache.io.network.interface import ClosableNetwork
+
+__all__ = ["NetworkSettings", "real_network"]
+
+
+class NetworkSettings(Protocol):
+    """What of `depthcache.Settings` a network is made from."""
+
+    @property
+    def transport(self) -> Literal["native", "aiohttp"]:
+        """Who reads the sockets."""
+        ...
+
+    @property
+    def proxies(self) -> bool:
+        """Whether the proxies of the environment are used."""
+        ...
+
+    @property
+    def ca_file(self) -> str | PathLike[str] | None:
+        """The certificates to trust; None for the system's."""
+        ...
+
+
+def real_network(settings: NetworkSettings) -> ClosableNetwork:
+    """The network that users get; for the running event loop."""
+    # Imported here: programs that only replay bytes do not pay for it.
+    if settings.transport == "aiohttp":
+        from depthcache.io.network.aiohttp import AiohttpNetwork
+
+        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
+    from depthcache.io.network.native import NativeNetwork
+
+    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)

@@ -660,11 +660,11 @@ class Transport:
     def send(self, connection: int, text: str) -> None:
         """Send one text message; without effect when the connection is gone."""
     def close(self, connection: int) -> None:
-        """Say goodbye; ends in the event `closed`."""
+        """Send a close frame; ends in the event `closed`."""
     def take_events(self) -> list[TransportEvent]:
         """What happened since the last call. What the router has to tell is looked at afterwards."""
     def stop(self, close_timeout_s: float) -> None:
-        """Say goodbye everywhere, cut what is not done by then, end the thread; returns at once."""
+        """Send close frames everywhere, cut what is not done by then, end the thread; returns at once."""
     def join(self) -> None:
         """Wait for the end of the thread, after `stop`."""
 
@@ -773,12 +773,12 @@ class Router:
     def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
         """No diff came for a snapshot that waits. `MERGED`: it shows an equal book, of a venue whose ids
         are shared. `OTHER_BOOK`: it shows another one and is dropped. `NONE_WAITING`."""
-    def set_enough(self, market: int, levels: int, *, asked: int) -> None:
-        """So many complete levels a side are enough while readers ask for at most `asked`; before this
+    def set_depth_target(self, market: int, levels: int, *, requested: int) -> None:
+        """So many complete levels a side are enough while readers ask for at most `requested`; before this
         call no number is. Raises KeyError for a market that is not there."""
     def shallow(self) -> list[ShallowMarket]:
         """The live books that have fewer complete levels than are enough, or of which readers ask for
-        more than `set_enough` was told."""
+        more than `set_depth_target` was told."""
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's, for `delays` and `late`."""
     def heard(self, market: int) -> HeardDiff | None:

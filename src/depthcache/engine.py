@@ -221,8 +221,8 @@ class Router(Protocol):
 
     # --- depth and lateness ----------------------------------------------------------------------------
 
-    def set_enough(self, market: int, levels: int, /, *, asked: int) -> None:
-        """So many complete levels a side are enough while readers ask for at most `asked`."""
+    def set_depth_target(self, market: int, levels: int, /, *, requested: int) -> None:
+        """So many complete levels a side are enough while readers ask for at most `requested`."""
 
     def shallow(self) -> Sequence[ShallowMarket]:
         """The live books that are not deep enough."""

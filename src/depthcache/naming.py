@@ -23,7 +23,7 @@ def publish(module: str, *names: Callable[..., Any]) -> None:
 def _resolve(cls: Any) -> None:
     """Annotations as types: as texts they are looked up in the module that the class names, where the names
     of its file are not."""
-    texts: dict[str, str] = cls.__dict__.get("__annotations__", {})
+    texts: dict[str, str] = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - its own alone
     if not texts or hasattr(cls, "__required_keys__"):  # a TypedDict remembers its own module
         return
     try:

@@ -78,7 +78,7 @@ def free_port() -> Iterator[int]:
 
 def at_peace(wire: Wire) -> None:
     wire.shake()
-    wire.until_goodbye()
+    wire.until_close_frame()
 
 
 def has_ipv6() -> bool:

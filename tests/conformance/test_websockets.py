@@ -74,7 +74,7 @@ async def test_the_close_code_and_reason_of_the_exchange_are_reported(
         assert closed.reason == (reason or "closed by the exchange without a reason")
 
 
-async def test_a_connection_that_breaks_without_a_goodbye_has_no_code(listening: Listening) -> None:
+async def test_a_connection_that_breaks_without_a_close_frame_has_no_code(listening: Listening) -> None:
     async def talk(socket: web.WebSocketResponse) -> None:
         assert socket._req is not None
         assert socket._req.transport is not None

@@ -157,7 +157,7 @@ class Faulty:
 @pytest.mark.parametrize(
     "name",
     ["set_condition", "resync", "restart", "install_snapshot", "refresh", "begin_refresh", "end_refresh",
-     "settle_refresh", "heard", "set_enough", "route", "unroute", "open_connection", "close_connection",
+     "settle_refresh", "heard", "set_depth_target", "route", "unroute", "open_connection", "close_connection",
      "traffic", "feeds", "shallow", "set_clock_offset"],
 )  # fmt: skip
 def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int) -> None:

@@ -25,8 +25,8 @@ class Told:
 
     enough: list[tuple[int, int]] = field(default_factory=list)
 
-    def set_enough(self, _market: int, levels: int, *, asked: int) -> None:
-        self.enough.append((levels, asked))
+    def set_depth_target(self, _market: int, levels: int, *, requested: int) -> None:
+        self.enough.append((levels, requested))
 
 
 def limits(depth: int, *, venue: Any = SPOT, **choices: Any) -> tuple[SnapshotLimits, Context, Told]:

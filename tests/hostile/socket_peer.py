@@ -97,8 +97,8 @@ class Wire:
         while self.raw.recv(65_536):
             pass
 
-    def until_goodbye(self) -> None:
-        """Read until the client says goodbye."""
+    def until_close_frame(self) -> None:
+        """Read until the client sends a close frame."""
         while self.receive()[0] != CLOSE:
             pass
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from depthcache.core.bodies import UnreadableBody, listed_in, read_json, time_in
 from depthcache.core.connections.control_messages import read_reply
 from depthcache.core.notices import FaultCaught
-from depthcache.core.bodies import UnreadableBody, listed_in, read_json, time_in
 from depthcache.core.requests.responses import classify_response, error_in
 from depthcache.model import Status
 from tests.core.harness import FUTURES, SPOT, Bench

@@ -27,7 +27,7 @@ from tests.hostile.socket_peer import (
     frame,
     peer,
 )
-from tests.support.peers import NETWORKS, NetworkLog, Listening
+from tests.support.peers import NETWORKS, Listening, NetworkLog
 from tests.support.peers import listening as _listening
 
 LONGER_S = float(os.environ.get("HOSTILE_S", "0"))
@@ -171,7 +171,7 @@ async def test_twenty_thousand_frames_of_no_use_cost_little_time_and_few_events(
 
     def act(wire: Wire) -> None:
         wire.send(burst)
-        wire.until_goodbye()
+        wire.until_close_frame()
 
     with peer(shaken(act)) as host:
         async with listening() as (network, listener):
@@ -189,7 +189,7 @@ async def test_names_from_outside_are_cut_before_they_are_kept(listening: Listen
 
     def act(wire: Wire) -> None:
         wire.send(long, frame(TEXT, b'{"id":1}'))
-        wire.until_goodbye()
+        wire.until_close_frame()
 
     with peer(shaken(act)) as host:
         async with listening() as (network, listener):
@@ -212,7 +212,7 @@ async def test_deep_and_absurd_messages_are_strays(listening: Listening) -> None
 
     def act(wire: Wire) -> None:
         wire.send(*(frame(TEXT, text) for text in absurd), frame(TEXT, b'{"id":1}'))
-        wire.until_goodbye()
+        wire.until_close_frame()
 
     with peer(shaken(act)) as host:
         async with listening() as (network, listener):

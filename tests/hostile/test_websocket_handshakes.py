@@ -112,7 +112,7 @@ async def test_a_refusal_without_such_headers_has_none_and_its_body_may_come_lat
 async def test_a_connection_that_was_open_tells_no_status(listening: Listening) -> None:
     def script(wire: Wire) -> None:
         wire.shake(frame(CLOSE, struct.pack(">H", 1001)))
-        wire.until_goodbye()
+        wire.until_close_frame()
 
     closed = await ending(listening, script)
     assert (closed.status, closed.retry_after, closed.date) == (None, None, None)
@@ -174,10 +174,10 @@ CLOSES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("what", CLOSES)
-async def test_an_odd_goodbye_ends_the_connection_in_one_line(what: str, listening: Listening) -> None:
+async def test_an_odd_close_frame_ends_the_connection_in_one_line(what: str, listening: Listening) -> None:
     def script(wire: Wire) -> None:
         wire.shake(frame(CLOSE, CLOSES[what]))
-        wire.until_goodbye()
+        wire.until_close_frame()
 
     closed = await ending(listening, script)
     assert closed.code is None or 1000 <= closed.code < 5000
@@ -199,7 +199,7 @@ async def test_an_odd_goodbye_ends_the_connection_in_one_line(what: str, listeni
 async def test_rubbish_right_behind_the_handshake(frames: bytes, listening: Listening) -> None:
     def script(wire: Wire) -> None:
         wire.shake(frames + frame(CLOSE, struct.pack(">H", 1000)))
-        wire.until_goodbye()
+        wire.until_close_frame()
 
     await ending(listening, script)
 

@@ -122,7 +122,7 @@ def test_what_waits_for_nothing_is_settled_as_such(rig: Rig) -> None:
 def test_what_the_router_is_asked_has_names(rig: Rig) -> None:
     router = rig.router
     router.set_clock_offset(1, 0)
-    router.set_enough(1, 5, asked=0)
+    router.set_depth_target(1, 5, requested=0)
     router.open_connection(8)
     router.route(8, STREAM, 1)
     frame = wrapped(payload(12, 12, E=1), STREAM)

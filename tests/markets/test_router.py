@@ -212,7 +212,7 @@ def test_a_book_is_told_of_once_it_has_fewer_complete_levels_than_are_enough(rig
     rig.feed(11, 11)
     rig.install(limit=3, bids=[("99", "1"), ("98", "1"), ("97", "1")], asks=[("101", "1"), ("102", "1")])
     assert rig.router.shallow() == [(1, 3, 0)], "no number is enough before one is set"
-    rig.router.set_enough(1, 3, asked=0)
+    rig.router.set_depth_target(1, 3, requested=0)
     assert rig.router.shallow() == []
     rig.feed(12, 12, [("99", "0")])
     assert rig.router.shallow() == rig.router.shallow() == [(1, 2, 0)]
@@ -224,14 +224,14 @@ def test_a_book_is_told_of_once_it_has_fewer_complete_levels_than_are_enough(rig
 
 def test_a_silent_book_that_is_read_deeper_is_told_of_soon_and_one_with_diffs_at_once() -> None:
     rig = Rig(load("native")).synced()
-    rig.router.set_enough(1, 0, asked=2)
+    rig.router.set_depth_target(1, 0, requested=2)
     for _ in range(8):
         assert rig.router.shallow() == []
     rig.book.freeze(2)
     assert [rig.router.shallow() for _ in range(8)] == [[]] * 8
     rig.book.freeze(3)
     assert [(1, 1, 3)] in [rig.router.shallow() for _ in range(8)]
-    rig.router.set_enough(1, 0, asked=3)
+    rig.router.set_depth_target(1, 0, requested=3)
     rig.router.shallow()
     rig.book.freeze(4)
     rig.feed(12, 12)

@@ -104,7 +104,7 @@ class Machine(RuleBasedStateMachine):
         ]
         for router in self.routers:
             router.add_market(1, "binance.com", "BTCUSDT", continuity)
-            router.set_enough(1, 3, asked=_MANY)
+            router.set_depth_target(1, 3, requested=_MANY)
             router.open_connection(1)
             router.route(1, STREAM, 1)
             router.listen(1, TOP)
@@ -240,8 +240,8 @@ class Machine(RuleBasedStateMachine):
         self.both(lambda router: router.refresh(1, body, limit=limit, now_ns=self.now_ns))
 
     @rule(enough=st.sampled_from([0, 1, 2, 3, 100]))
-    def set_enough(self, enough: int) -> None:
-        self.both(lambda router: router.set_enough(1, enough, asked=_MANY))
+    def set_depth_target(self, enough: int) -> None:
+        self.both(lambda router: router.set_depth_target(1, enough, requested=_MANY))
 
     @rule()
     def settle_refresh(self) -> None:

@@ -410,7 +410,7 @@ def test_a_thousand_connections_are_served_or_refused_and_nobody_is_hurt() -> No
 
 
 @pytest.mark.slow
-def test_a_client_that_reads_nothing_not_even_the_goodbye_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_nothing_not_even_the_close_frame_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("depthcache.simulator.http_server._CLOSE_S", 0.05)
     exchange = Scripted()
     with Server(exchange, buffer_bytes=1_000_000) as server, closing(shaken(server)) as line:

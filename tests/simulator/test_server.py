@@ -299,7 +299,7 @@ def say(line: socket.socket, text: str) -> None:
     line.sendall(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text.encode())
 
 
-def test_a_cut_is_a_reset_without_a_goodbye() -> None:
+def test_a_cut_is_a_reset_without_a_close_frame() -> None:
     exchange = Scripted()
     with Server(exchange) as server, raw_socket(server) as line:
         say(line, "cut:")
@@ -372,7 +372,7 @@ async def test_a_paced_exchange_gives_up_on_a_client_that_reads_nothing(
 # --- the end of the server --------------------------------------------------------------------
 
 
-async def test_closing_says_goodbye_to_everybody(http: ClientSession) -> None:
+async def test_closing_sends_a_close_frame_to_everybody(http: ClientSession) -> None:
     with Server(Scripted()) as server:
         lines = [await http.ws_connect(server.url + "/ws") for _ in range(3)]
         closing = asyncio.create_task(asyncio.to_thread(server.close))
@@ -385,7 +385,7 @@ async def test_closing_says_goodbye_to_everybody(http: ClientSession) -> None:
             await http.get(server.url + "/api/v3/ping")
 
 
-def test_a_client_that_ignores_the_goodbye_does_not_hold_it_up() -> None:
+def test_a_client_that_ignores_the_close_frame_does_not_hold_it_up() -> None:
     server = Server(Scripted())
     with raw_socket(server):
         begun_ns = monotonic_ns()

@@ -263,15 +263,21 @@ impl Router {
         events::classes(py)?.delay_histogram(py, &delays)
     }
 
-    /// So many complete levels a side are enough while readers ask for at most `asked`; before this
+    /// So many complete levels a side are enough while readers ask for at most `requested`; before this
     /// call no number is. Raises KeyError for a market that is not there.
-    #[pyo3(signature = (market, levels, *, asked))]
-    fn set_enough(&self, py: Python<'_>, market: u64, levels: usize, asked: usize) -> PyResult<()> {
-        or_raise(py, self.inner.set_depth_target(market, levels, asked))
+    #[pyo3(signature = (market, levels, *, requested))]
+    fn set_depth_target(
+        &self,
+        py: Python<'_>,
+        market: u64,
+        levels: usize,
+        requested: usize,
+    ) -> PyResult<()> {
+        or_raise(py, self.inner.set_depth_target(market, levels, requested))
     }
 
     /// The live books that have fewer complete levels than are enough, or of which readers ask for more than
-    /// `set_enough` was told.
+    /// `set_depth_target` was told.
     fn shallow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         listed(py, self.inner.shallow(), |market| {

@@ -205,7 +205,7 @@ impl Transport {
         self.inner.send(connection, text);
     }
 
-    /// Say goodbye; ends in the event `closed`.
+    /// Send a close frame; ends in the event `closed`.
     fn close(&self, connection: u64) {
         self.inner.close(connection);
     }
@@ -218,9 +218,10 @@ impl Transport {
             .collect()
     }
 
-    /// Say goodbye everywhere, cut what is not done by then, end the thread; returns at once.
-    fn stop(&self, goodbye_s: f64) -> PyResult<()> {
-        self.inner.stop(seconds("goodbye_s", goodbye_s)?);
+    /// Send close frames everywhere, cut what is not done by then, end the thread; returns at once.
+    fn stop(&self, close_timeout_s: f64) -> PyResult<()> {
+        self.inner
+            .stop(seconds("close_timeout_s", close_timeout_s)?);
         Ok(())
     }
 

@@ -105,7 +105,10 @@ pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         | Error::ConnectionClosed
         | Error::AlreadyClosed => {
-            return (None, "the connection broke without a goodbye".to_owned());
+            return (
+                None,
+                "the connection broke without a close frame".to_owned(),
+            );
         }
         Error::Io(why) => return (None, io(why)),
         Error::WriteBufferFull(_) => {

@@ -351,11 +351,11 @@ class Market:
 
     # --- connections -------------------------------------------------------------------------
 
-    def add_line(self, connection: int) -> None:
+    def add_feed(self, connection: int) -> None:
         """One more connection brings diffs."""
         self.lines.add(connection, self.updated_ns)
 
-    def remove_line(self, connection: int) -> None:
+    def remove_feed(self, connection: int) -> None:
         """A connection brings no diffs any more; where others had run ahead of it, that is a gap."""
         heard_ns = self.lines.remove(connection)
         if heard_ns is not None and self.state.status is Status.SYNCED:

@@ -184,10 +184,10 @@ class Router(engine.Router):
         _tell(self._markets[market])
         return result
 
-    def set_enough(self, market: int, levels: int, *, asked: int) -> None:
-        """So many complete levels are enough while readers ask for at most `asked`."""
+    def set_depth_target(self, market: int, levels: int, *, requested: int) -> None:
+        """So many complete levels are enough while readers ask for at most `requested`."""
         target = self._markets[market].depth_target
-        target.enough, target.considered = levels, asked
+        target.enough, target.considered = levels, requested
 
     def shallow(self) -> list[ShallowMarket]:
         """The live books that are not deep enough."""
@@ -316,7 +316,7 @@ class Router(engine.Router):
     def close_connection(self, connection: int) -> None:
         """Frames of this number are ignored from now on."""
         for number in set(self._connections.pop(connection).values()):
-            self._markets[number].remove_line(connection)
+            self._markets[number].remove_feed(connection)
             _tell(self._markets[number])
         self._listened = {each for each in self._listened if each[0] != connection}
 
@@ -325,7 +325,7 @@ class Router(engine.Router):
         if market not in self._markets:
             raise KeyError(f"no market {market}")
         self._connections[connection][stream] = market
-        self._markets[market].add_line(connection)
+        self._markets[market].add_feed(connection)
 
     def listen(self, connection: int, stream: str) -> None:
         """Hand out the newest frame of a stream as it is, where no market takes it."""
@@ -344,7 +344,7 @@ class Router(engine.Router):
         self._listened.discard((connection, stream))
         number = self._connections[connection].pop(stream, None)
         if number is not None:
-            self._markets[number].remove_line(connection)
+            self._markets[number].remove_feed(connection)
             _tell(self._markets[number])
 
     # --- frames ------------------------------------------------------------------------------

@@ -331,7 +331,7 @@ class _Outbox:
             self._closer = asyncio.get_running_loop().create_task(self._close(close))
 
     async def end(self) -> None:
-        """The client is gone, or being said goodbye to; returns when nothing is left."""
+        """The client is gone, or being closed; returns when nothing is left."""
         if self._sender is not None:
             self._sender.cancel()
         if self._closer is not None:
@@ -369,7 +369,7 @@ class _Outbox:
         self.waiting_bytes = 0
 
     async def _close(self, close: Close) -> None:
-        """Say goodbye; a client that takes no notice of it is cut."""
+        """Send a close frame; a client that takes no notice of it is cut."""
         reason = close.reason.encode("utf-8", "replace")[:_LONGEST_REASON]
         with suppress(aiohttp.ClientError, OSError, TimeoutError, RuntimeError):
             async with asyncio.timeout(2 * _CLOSE_S):
@@ -396,7 +396,7 @@ class _Outbox:
 
 
 def _reset(transport: asyncio.Transport | None) -> None:
-    """No goodbye, not even TCP's: the peer gets a reset."""
+    """No close frame, not even TCP's: the peer gets a reset."""
     if transport is not None:
         raw = transport.get_extra_info("socket")
         with suppress(OSError):

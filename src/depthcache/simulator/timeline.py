@@ -29,7 +29,8 @@ class Timeline:
         after_step: Callable[[], None],
     ) -> None:
         """`latency_ns`: how long every message takes one way. `wall_ns`: what the system's clock shows at
-        time 0, in nanoseconds since 1970. `after_step`: called after everything that happened at one moment."""
+        time 0, in nanoseconds since 1970. `after_step`: called after everything that happened at one
+        moment."""
         self.now_ns: int = now_ns
         self._exchange: Final = exchange
         self._latency_ns, self._wall_ns, self._after_step = latency_ns, wall_ns, after_step

@@ -133,7 +133,7 @@ class SnapshotLimits:
 
     def _aim(self, asked: int) -> None:
         self.target = target = self._target(asked)
-        self._context.router.set_enough(self._spec.market, target.enough, asked=target.asked)
+        self._context.router.set_depth_target(self._spec.market, target.enough, requested=target.asked)
 
     def _target(self, asked: int) -> DepthTarget:
         venue = self._spec.venue

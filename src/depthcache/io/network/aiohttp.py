@@ -27,7 +27,7 @@ allowed); one that is dead is known as such 10 s after it died."""
 CONNECT_S = 15.0
 """How long making a WebSocket may take: SYNs are sent after 0, 1, 3 and 7 s (Linux), and the reason is known
 before the core gives the connection up (`Policy.connect_timeout_s`)."""
-GOODBYE_S = 3.0
+CLOSE_TIMEOUT_S = 3.0
 """How long closing may take in all before connections are cut."""
 _LATE_NS = 200_000_000
 """A wake-up that comes this late tells that the loop was blocked."""
@@ -192,7 +192,7 @@ class AiohttpNetwork(Network):
     # --- the end ------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Say goodbye on every connection, give up every request, leave nothing behind.
+        """Send a close frame on every connection, give up every request, leave nothing behind.
 
         Bounded: after a few seconds connections are cut. Nothing is reported after it began.
         """
@@ -202,14 +202,14 @@ class AiohttpNetwork(Network):
             self._loop_watchdog.stop()
             self._loop_watchdog = None
         try:
-            await self._end_all(timeout_s=GOODBYE_S, cut=False)
+            await self._end_all(timeout_s=CLOSE_TIMEOUT_S, cut=False)
         finally:
             await self._end_all(timeout_s=None, cut=True)
             await self._sessions.aclose()
             await asyncio.sleep(0)  # transports close their sockets one step later
 
     def _on_loop_ended(self) -> None:
-        """On another thread, when no loop is left that could say goodbye."""
+        """On another thread, when no loop is left that could send a close frame."""
         if self._closed:
             return
         self._closed = True
@@ -219,7 +219,7 @@ class AiohttpNetwork(Network):
         self._sessions.abandon()
 
     async def _end_all(self, *, timeout_s: float | None, cut: bool) -> None:
-        """Cancel all work and wait for it. `cut`: also what is already saying goodbye."""
+        """Cancel all work and wait for it. `cut`: also what is already closing."""
         work: list[_Work] = [*self._requests.values(), *(task for _, task in self._sockets.values())]
         for task in work:
             if cut or not task.cancelling():

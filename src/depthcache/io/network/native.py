@@ -28,7 +28,7 @@ from depthcache.events import (
 )
 from depthcache.foreign_text import host_of
 from depthcache.io.forks import forked
-from depthcache.io.network.aiohttp import GOODBYE_S, AiohttpNetwork
+from depthcache.io.network.aiohttp import CLOSE_TIMEOUT_S, AiohttpNetwork
 from depthcache.io.network.interface import Callbacks, Closed, FrameSink
 from depthcache.io.network.proxies import DIRECT, Route, proxy_for
 
@@ -188,7 +188,7 @@ class NativeNetwork(AiohttpNetwork):
     # --- the end ------------------------------------------------------------------------------
 
     def _on_loop_ended(self) -> None:
-        """On another thread, when no loop is left: connections say goodbye natively."""
+        """On another thread, when no loop is left: connections send a close frame natively."""
         transport, self._transport = self._transport, None
         super()._on_loop_ended()
         if transport is not None:
@@ -197,7 +197,7 @@ class NativeNetwork(AiohttpNetwork):
             self._bell.close()
 
     async def aclose(self) -> None:
-        """Say goodbye on every connection, give up every request, leave nothing behind.
+        """Send a close frame on every connection, give up every request, leave nothing behind.
 
         Bounded: after a few seconds connections are cut. Nothing is reported after it began.
         """
@@ -205,7 +205,7 @@ class NativeNetwork(AiohttpNetwork):
         if transport is None:
             await super().aclose()
             return
-        transport.stop(GOODBYE_S)
+        transport.stop(CLOSE_TIMEOUT_S)
         try:
             await super().aclose()
             # Where the loop itself ends, whoever listened is gone, and nobody will tell.

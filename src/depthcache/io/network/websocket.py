@@ -110,7 +110,7 @@ class WebSocket:
             _cut(self._wire)
 
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
-        """Connect and read until the end, which is returned; when cancelled it says goodbye first."""
+        """Connect and read until the end, which is returned; when cancelled it sends a close frame first."""
         socket = await self._connect(sessions, use_proxies=use_proxies)
         if isinstance(socket, Closed):
             return socket
@@ -288,5 +288,5 @@ def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | 
     if isinstance(data, aiohttp.WebSocketError):
         return Closed(int(data.code), f"broken WebSocket data: {data}")
     error = data if isinstance(data, BaseException) else socket.exception()
-    lost = describe_error(error) if error is not None else "the connection broke without a goodbye"
+    lost = describe_error(error) if error is not None else "the connection broke without a close frame"
     return Closed(None if socket.close_code == _ABNORMAL else socket.close_code, lost)

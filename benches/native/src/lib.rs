@@ -1,4 +1,4 @@
-//! Made-up frames of real shape for counting instructions: the same for ever.
+//! Synthetic frames of realistic shape for counting instructions, the same in every run.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use std::fmt::Write;
 pub const LEVELS: u64 = 2_000;
 
 /// A small generator of numbers (xorshift).
-pub struct Dice(u64);
+pub struct Generator(u64);
 
-impl Dice {
+impl Generator {
     /// The next number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
@@ -43,18 +43,18 @@ pub enum Shape {
 
 /// Diffs of about twice `a_side` levels, sorted as the venue sorts them.
 pub fn diffs(shape: Shape, count: u64, levels: u64, a_side: usize) -> Vec<Vec<u8>> {
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut generator = Generator(0x9E37_79B9_7F4A_7C15);
     (0..count)
-        .map(|number| diff(shape, &mut dice, number + 2, levels, a_side))
+        .map(|number| diff(shape, &mut generator, number + 2, levels, a_side))
         .collect()
 }
 
-fn diff(shape: Shape, dice: &mut Dice, id: u64, levels: u64, a_side: usize) -> Vec<u8> {
+fn diff(shape: Shape, generator: &mut Generator, id: u64, levels: u64, a_side: usize) -> Vec<u8> {
     let mut side = |ask: bool| {
         let mut ranks: Vec<u64> = (0..a_side)
             .map(|_| {
-                let near = dice.below(3) > 0;
-                dice.below(if near { levels / 10 } else { levels })
+                let near = generator.below(3) > 0;
+                generator.below(if near { levels / 10 } else { levels })
             })
             .collect();
         ranks.sort_unstable();
@@ -64,8 +64,12 @@ fn diff(shape: Shape, dice: &mut Dice, id: u64, levels: u64, a_side: usize) -> V
         }
         let mut text = String::new();
         for rank in ranks {
-            let kept = dice.below(10) > 2;
-            let quantity = if kept { dice.below(100_000_000) } else { 0 };
+            let kept = generator.below(10) > 2;
+            let quantity = if kept {
+                generator.below(100_000_000)
+            } else {
+                0
+            };
             let comma = if text.is_empty() { "" } else { "," };
             let price = price(ask, rank);
             match shape {

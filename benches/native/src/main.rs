@@ -1,7 +1,7 @@
-//! One layer of the native book, as often as it says: `depthcache-instructions LAYER`.
+//! Runs one layer of the native book and prints the number of operations: `depthcache-instructions LAYER`.
 //!
-//! Without an argument it names the layers. What is to be counted happens inside `measured`, where
-//! `benches/instructions.py` switches valgrind's counting on.
+//! Without an argument it lists the layers. Valgrind counts only inside `measured`, where
+//! `benches/instructions.py` switches it on.
 
 use std::hint::black_box;
 
@@ -30,7 +30,7 @@ const LAYERS: [&str; 12] = [
     "top 1,000 as floats",
 ];
 
-/// Counted, everything else is not.
+/// The part that valgrind counts.
 #[inline(never)]
 fn measured(work: &mut dyn FnMut()) {
     work();
@@ -43,7 +43,7 @@ fn main() {
     }
 }
 
-/// How many operations were done.
+/// The number of operations done.
 fn run(layer: &str) -> u64 {
     match layer {
         "scan spot" => scanned(Shape::Spot, 23),
@@ -118,7 +118,7 @@ fn framed(levels: u64) -> u64 {
     FRAMES
 }
 
-/// Of a book that has lived.
+/// Reads of a book with a history of updates.
 fn read(look: impl Fn(&OfflineBook)) -> u64 {
     let book = book(2_000);
     for frame in diffs(Shape::Spot, FRAMES, 2_000, 23) {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import errors, logs
+from depthcache import errors, logs, settings_sources
 from depthcache.client import metrics
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.model import Status
@@ -38,6 +38,20 @@ def test_the_page_is_what_the_programs_say_themselves(name: str) -> None:
     written, said = (REFERENCE / name).read_text("utf-8"), TOOL.PAGES[name]()
     # Words, not spaces: versions of the library that formats help differ in where they break lines.
     assert written.split() == said.split(), "run tools/reference_pages.py"
+
+
+def test_the_settings_page_shows_a_file_that_can_be_read(tmp_path: Path) -> None:
+    [block] = re.findall(r"```toml\n(.*?)```", (REFERENCE / "settings.md").read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "settings.toml"
+    file.write_text(block, "utf-8")
+    assert depthcache.Settings.from_toml(file).policy != depthcache.Policy()
+
+
+def test_every_variable_on_the_settings_page_is_that_of_its_setting() -> None:
+    page = (REFERENCE / "settings.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*?\| `(DEPTHCACHE_\w+)` \|", page, re.MULTILINE)
+    assert len(rows) > len(fields(depthcache.Policy))
+    assert [row for row in rows if row[1] != settings_sources.variable_of(row[0])] == []
 
 
 def test_every_log_line_is_on_its_page() -> None:

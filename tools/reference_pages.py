@@ -38,7 +38,7 @@ transport = "aiohttp"
 
 [policy]
 share = 0.25
-seed = true
+bootstrap_from_depth20 = true
 
 [endpoints."binance.com"]
 rest = "http://127.0.0.1:9000/binance.com"
@@ -57,7 +57,7 @@ allowed.
 | `transport` | `"native"` | `DEPTHCACHE_TRANSPORT` | `native`, or `aiohttp` on the event loop. |
 | `ca_file` | none | `DEPTHCACHE_CA_FILE` | PEM file of the authorities to trust instead of the system's. |
 | `record_to` | none | `DEPTHCACHE_RECORD_TO` | Folder for a file with everything the client hears. |
-| `flight_dumps_to` | none | `DEPTHCACHE_FLIGHT_TO` | Folder for what led to trouble. |
+| `flight_dumps_to` | none | `DEPTHCACHE_FLIGHT_DUMPS_TO` | Folder for what led to trouble. |
 | `flight_bytes` | `65536` | `DEPTHCACHE_FLIGHT_BYTES` | How much of its newest frames a book remembers. |
 
 ## The policy: how patient and how greedy the client is

@@ -1,4 +1,4 @@
-"""What operators watch: facts of books, connections and weight budgets, as values and for Prometheus."""
+"""What operators watch: stats of books, connections and weight budgets, as values and for Prometheus."""
 
 import asyncio
 

@@ -21,7 +21,7 @@ PRINTS = {
     ),
     "depth_table": r"(?s)BTCUSDT at update id \d+\n.*the 10 levels are proven to be complete\n",
     "stats": r"(?s)BTCUSDT: synced, .*ETHUSDT: synced, .*weight of .* of 3000 .*depthcache_book_synced",
-    "flight_dump": r"Snapshot|Diff|Frame",
+    "flight_dump": r"RecordedSnapshot|Diff|Frame",
     "follow_modes": r"([\w ,]+:\n(  id \d+, skipped \d+, changed (-|\d+)\n){3}){5}",
     "imbalance_signal": r"(\d+: imbalance [+-]\d\.\d\d, signal [+-]\d\.\d\d (up|down|-)\n){10}",
     "many_books": r"4 books synced after .* s\n(\w+: \d+\.\d\d basis points\n){4}",

@@ -18,7 +18,10 @@ def readers() -> list[engine.Reader]:
 
 
 def followers() -> list[engine.Follower]:
-    return [_native.Router().follow("latest"), reference.Router().follow("latest")]
+    return [
+        _native.Router().follow("latest", most_items=1, most_bytes=1),
+        reference.Router().follow("latest", most_items=1, most_bytes=1),
+    ]
 
 
 def both_tell_the_same_events() -> None:

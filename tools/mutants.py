@@ -1,6 +1,6 @@
 """Change the native book in every small way, and look whether its tests notice.
 
-    python3 tools/mutants.py [FILE…]       only these files of .cargo/mutants.toml: ladder/chunks.rs market/read.rs
+    python3 tools/mutants.py [FILE…]   only these of .cargo/mutants.toml: ladder/chunks.rs market/read.rs
 
 Mutants that may live stand in the table of docs/concepts/mutants.md, each with how many there are of it
 and a reason. Any other that lives is an error, and so is one on the list that is noticed or gone: the

@@ -1,9 +1,9 @@
-"""Run every benchmark: a table with figures, bars and verdicts; build/bench.json and drawings.
+"""Run every benchmark: a table of figures and thresholds, build/bench.json and charts.
 
 make bench          or   python -m benches [--rounds 5] [--only frames]
 
-A run of some sections prints them and draws into build/plots; a whole one also writes BENCHMARKS.md and draws
-into docs/concepts/measured.
+A run of some sections prints them and writes charts to build/plots; a complete run also writes BENCHMARKS.md
+and the charts of docs/concepts/measured.
 """
 
 from __future__ import annotations
@@ -44,185 +44,187 @@ from benches.report import CAVEATS, MOST_SECONDS, Report, Section, machine, prin
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
-DRAWN = ROOT / "docs" / "concepts" / "measured"
+DRAWINGS = ROOT / "docs" / "concepts" / "measured"
 MOST_SERVED_ROUNDS = 3
 MOST_LONG_ROUNDS = 2
-"""So that a whole run takes ten minutes."""
-FIRST = next(iter(captures.WANTED))
+"""Keep a complete run within ten minutes."""
+FIRST = next(iter(captures.RECORDINGS))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the run was asked for."""
+class Options:
+    """What was asked for on the command line."""
 
     rounds: int
     burst_s: float
     old_library: Future[float] | None
-    """Its start, which goes on beside the first sections."""
+    """How long it takes to start: measured in the background of the first sections."""
 
     @property
     def served_rounds(self) -> int:
-        """Rounds of what needs seconds each."""
+        """Rounds of sections that take seconds each."""
         return min(self.rounds, MOST_SERVED_ROUNDS)
 
     @property
     def long_rounds(self) -> int:
-        """Rounds of what needs many contestants for seconds each."""
+        """Rounds of sections with many contestants, each of which takes seconds."""
         return min(self.rounds, MOST_LONG_ROUNDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a section comes about. `recorded`: it needs the recordings."""
+    """How to run a section. `recorded`: it needs the recordings."""
 
     title: str
     about: str
     unit: str
-    run: Callable[[Asked], list[Row]]
+    run: Callable[[Options], list[Row]]
     recorded: bool = True
 
 
-# Books of any size are timed first, while the heap is as fresh as it is for a client that just started: after
-# 150 MB of recordings and other people's books the 30,000 levels lie scattered, and their misses show.
+# Books of any size are timed first, on a heap as fresh as that of a client that just started: after 150 MB of
+# recordings and the books of other clients, the 30,000 levels are scattered and cost more cache misses.
 SECTIONS = {
     "layers": Plan(
         "Instructions by layer",
         "Counted by valgrind, per operation: the same on any machine with the same compiler.",
-        "of what is stored",
+        "of the stored count",
         lambda _: layers.run(),
         recorded=False,
     ),
     "depth": Plan(
         "Books of any size",
-        "One update of a book of 30,000 levels a side against one of 1,000; invented frames of real shape.",
+        "One update of a book of 30,000 levels a side against one of 1,000, on synthetic frames.",
         "ratio",
-        lambda asked: depth.run(rounds=asked.rounds),
+        lambda options: depth.run(rounds=options.rounds),
         recorded=False,
     ),
     "columns": Plan(
         "Levels as columns",
-        "A side of a book handed to numpy and Arrow, against numpy's copy of as many numbers.",
+        "Both sides of a book exported to numpy and Arrow, against a numpy copy of the same size.",
         "times numpy's copy",
         lambda _: columns.run(),
         recorded=False,
     ),
     "following": Plan(
         "Following",
-        "What following 500 books costs an update, with a consumer that never comes and with a prompt one.",
+        "What following 500 books adds to the cost of an update, with an idle and with a prompt consumer.",
         "empty native calls",
-        lambda asked: following.run(rounds=asked.rounds),
+        lambda options: following.run(rounds=options.rounds),
         recorded=False,
     ),
     "frames": Plan(
         "Raw frames to an applied book",
         "`Book.apply` of every frame of a recorded day. orjson only parses: it holds no book.",
         "of the rival's CPU",
-        lambda asked: frames.run([captures.load(title) for title in captures.WANTED], rounds=asked.rounds),
+        lambda options: frames.run(
+            [captures.load(title) for title in captures.RECORDINGS], rounds=options.rounds
+        ),
     ),
     "reads": Plan(
         "Reads",
-        "One read of a book of thousands of levels, in units of a native call that does nothing.",
+        "One read of a book of thousands of levels, in units of an empty native call.",
         "empty native calls",
         lambda _: reads.run(captures.load(FIRST)),
     ),
     "readers": Plan(
         "Reads while the feed runs",
-        "Frames are applied by a thread that needs no interpreter, while threads of Python read.",
+        "A native thread applies frames without the interpreter lock, while Python threads read.",
         "of the time without readers",
-        lambda asked: readers.run(rounds=asked.served_rounds),
+        lambda options: readers.run(rounds=options.served_rounds),
     ),
     "memory": Plan(
         "Memory",
-        "What levels take, in units of 16 bytes a level: two numbers of 64 bits.",
+        "Memory per level, in units of 16 bytes: two 64-bit numbers.",
         "of the level data",
         lambda _: memory.run(),
         recorded=False,
     ),
     "startup": Plan(
         "Start",
-        "CPU time of a fresh interpreter that imports, in units of one that does nothing.",
+        "CPU time of a fresh interpreter that imports the package, in units of one that does nothing.",
         "bare interpreters",
         lambda _: startup.run(),
         recorded=False,
     ),
     "unicorn": Plan(
         "From nothing to 20 synced markets",
-        "UNICORN Binance Local Depth Cache and the drop-in, one after the other, each in a process of its "
-        "own, on the embedded exchange 20 ms away; wall time. The old library waits two minutes for it, "
-        "beside the sections before this one.",
+        "UNICORN Binance Local Depth Cache and the drop-in, each in its own process, against the embedded "
+        "exchange with a round trip of 20 ms; wall time. The old library takes two minutes, so it runs in "
+        "the background of the earlier sections.",
         "of the old library's time",
-        lambda asked: unicorn.run(asked.old_library or unicorn.begin(), rounds=asked.served_rounds),
+        lambda options: unicorn.run(options.old_library or unicorn.begin(), rounds=options.served_rounds),
         recorded=False,
     ),
     "freshness": Plan(
         "How late is a book?",
-        "From the sending of a frame by the embedded exchange, in a process of its own over loopback, to the "
-        "moment in which its book can be read: p50 / p99 / p99.9. The bare receiver has the same sockets, "
-        "TLS and WebSockets, and no books. Main thread: idle, a loop in pure Python, sorts of 75 ms.",
+        "From the moment the embedded exchange (its own process, over loopback) sends a frame until the "
+        "updated book can be read: p50 / p99 / p99.9. The bare receiver has the same sockets, TLS and "
+        "WebSockets, but no books. Main thread: idle, a pure-Python loop, or 75 ms sorts.",
         "ms",
-        lambda asked: freshness.run(rounds=asked.served_rounds),
+        lambda options: freshness.run(rounds=options.served_rounds),
     ),
-    "processor": Plan(
+    "cpu": Plan(
         "What does a received frame cost?",
-        "CPU time of whole processes, all threads, sockets and TLS included, per frame.",
+        "CPU time per frame of the whole process: all threads, sockets and TLS included.",
         "of the other's CPU",
-        lambda asked: cpu.run(rounds=asked.long_rounds),
+        lambda options: cpu.run(rounds=options.long_rounds),
     ),
-    "crowd": Plan(
+    "many_books": Plan(
         "500 books",
         "The embedded exchange serves 500 symbols, three fifths of them thin, at 5,000 frames and about "
-        "100,000 level updates a second; then ten times as fast, or as fast as it can.",
+        "100,000 level updates a second; then a burst at ten times that rate, or as fast as it can.",
         "ratio",
-        lambda asked: many_books.run(rounds=asked.served_rounds, burst_s=asked.burst_s),
+        lambda options: many_books.run(rounds=options.served_rounds, burst_s=options.burst_s),
     ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, write; 1 when a bar was not reached."""
+    """Run, print, write; 1 when a threshold was missed."""
     parser = argparse.ArgumentParser(prog="python -m benches")
     parser.add_argument("--rounds", type=int, default=5, help="rounds per benchmark (default 5)")
     parser.add_argument(
-        "--burst", type=float, default=5.0, help="seconds of the burst of 500 books (default 5)"
+        "--burst", type=float, default=5.0, help="seconds of the burst for 500 books (default 5)"
     )
     parser.add_argument(
         "--only", choices=SECTIONS, action="append", help="this section alone; may be repeated"
     )
-    wanted = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     console = Console(width=160, highlight=False)
-    facts = {
+    environment = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "depthcache": f"{depthcache.__version__}, Python {platform.python_version()}",
         "rivals": rivals.versions(),
         "machine": machine(),
     }
-    for name, value in facts.items():
+    for name, value in environment.items():
         console.print(f"{name}: {value}")
     console.print(CAVEATS, end="\n\n")
     sections: list[Section] = []
     begin = time.monotonic()
-    chosen = wanted.only or list(SECTIONS)
-    asked = Asked(wanted.rounds, wanted.burst, unicorn.begin() if "unicorn" in chosen else None)
+    chosen = parsed.only or list(SECTIONS)
+    options = Options(parsed.rounds, parsed.burst, unicorn.begin() if "unicorn" in chosen else None)
     for name in chosen:
         plan = SECTIONS[name]
         if plan.recorded and not captures.available():
             console.print(f"{plan.title}: the recorded market data (../shared/captures) is not there")
             continue
         begin_section = time.monotonic()
-        rows = plan.run(asked)
+        rows = plan.run(options)
         seconds = time.monotonic() - begin_section
         sections.append(Section(name, plan.title, plan.about, plan.unit, rows, seconds))
         print_section(console, sections[-1])
-    report = Report(facts, sections, time.monotonic() - begin)
+    report = Report(environment, sections, time.monotonic() - begin)
     whole = len(sections) == len(SECTIONS)
     report.write(BUILD, ROOT / "BENCHMARKS.md" if whole else None)
     try:
-        plots.draw({"sections": report.plain()}, DRAWN if whole else BUILD / "plots")
+        plots.draw({"sections": report.plain()}, DRAWINGS if whole else BUILD / "plots")
     except ImportError as missing:
-        console.print(f"nothing is drawn: {missing}")
+        console.print(f"no charts were drawn: {missing}")
     console.print(report.summary)
     if report.seconds > MOST_SECONDS:
-        console.print(f"longer than the {MOST_SECONDS} s that a run may take")
+        console.print(f"the run exceeded its limit of {MOST_SECONDS} s")
     console.print("repeat with: make bench")
     return 1 if report.missed else 0
 

@@ -1,6 +1,6 @@
-"""The recorded frames that the benchmarks use, in memory: snapshot, diffs, what must come out.
+"""The recorded frames of the benchmarks, in memory: snapshot, diffs, expected result.
 
-The recordings stand outside the repository; without them the benchmarks that need them say so.
+The recordings live outside the repository; benchmarks that need them are skipped without them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GOLDEN = CAPTURES / "golden" / "golden.json"
 class Capture:
     """One symbol of one recording.
 
-    `before` are the diffs that came before the snapshot, `after` those behind it; both raw.
+    `before`: the raw diffs received before the snapshot; `after`: those received after it.
     """
 
     title: str
@@ -33,7 +33,7 @@ class Capture:
     final_levels: tuple[int, int]
 
 
-WANTED = {
+RECORDINGS = {
     "spot BTCUSDT 2024-08": ("binance.com", "hftbacktest/spot/btcusdt_20240808.gz"),
     "USD-M ETHUSDT 2024-08": ("binance.com-futures", "hftbacktest/usdm/ethusdt_20240808.gz"),
     "COIN-M BTCUSD_PERP 2024-08": ("binance.com-coin_futures", "hftbacktest/cm/btcusd_perp_20240808.gz"),
@@ -42,13 +42,13 @@ WANTED = {
 
 
 def available() -> bool:
-    """Whether the recordings are there."""
+    """Whether the recordings exist."""
     return GOLDEN.is_file()
 
 
 def load(title: str) -> Capture:
-    """Read one recording whole."""
-    exchange, first = WANTED[title]
+    """Read a whole recording."""
+    exchange, first = RECORDINGS[title]
     golden = next(row for row in json.loads(GOLDEN.read_bytes())["captures"] if row["files"][0] == first)
     before: list[bytes] = []
     after: list[bytes] = []
@@ -76,5 +76,5 @@ def load(title: str) -> Capture:
 
 
 def shortened(capture: Capture, diffs: int) -> Capture:
-    """The same recording with its first diffs alone: what must come out at the end is not known then."""
+    """The first diffs of a recording; its expected result no longer applies."""
     return replace(capture, after=capture.after[:diffs])

@@ -1,4 +1,4 @@
-"""Levels as columns, as multiples of numpy copying as many bytes, which is what any export costs at least."""
+"""Levels as columns, as multiples of a numpy copy of the same size: the least that any export costs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def run() -> list[Row]:
 def book(symbol: str, levels: int) -> depthcache.Book:
     """A book with that many levels a side, a cent apart."""
     middle = 10 * levels
-    bids = ",".join(f'["{(middle - place) / 100:.2f}","1.50000"]' for place in range(levels))
-    asks = ",".join(f'["{(middle + 1 + place) / 100:.2f}","2.50000"]' for place in range(levels))
+    bids = ",".join(f'["{(middle - rank) / 100:.2f}","1.50000"]' for rank in range(levels))
+    asks = ",".join(f'["{(middle + 1 + rank) / 100:.2f}","2.50000"]' for rank in range(levels))
     made = depthcache.Book("binance.com", symbol)
     made.load_snapshot(f'{{"lastUpdateId":10,"bids":[{bids}],"asks":[{asks}]}}')
     return made

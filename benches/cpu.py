@@ -1,8 +1,8 @@
-"""What a frame costs a whole program: CPU time of its process, all threads, sockets and TLS included.
+"""What a frame costs a whole program: CPU time of its process, including all threads, sockets and TLS.
 
-Each contestant is a process of its own on the same served recording, first at an exact rate, then as
-fast as it reads. Every frame carries one update id, so what a client has taken in is told by its id.
-python-binance, ccxt and cryptofeed run unchanged but for their addresses.
+Each contestant runs in its own process on the same served recording, first at an exact rate, then as fast as
+it reads. Every frame carries one update id, so the id of a book counts the frames applied. python-binance,
+ccxt and cryptofeed run unchanged except for their addresses.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ RATE = 5_000
 SECONDS = 2.0
 WARM_S = 0.5
 DEADLINE_S = 10.0
-MOST_OF_BARE = 1.3
-"""What the client may cost when paced, in units of the bare receiver."""
+MAX_OF_BARE = 1.3
+"""Threshold of the client's cost when paced, in units of the bare receiver."""
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-"""How the rivals are told whom to trust."""
+"""Variables that make the rivals trust the exchange's certificate."""
 BARE, OURS = "bare receiver", "depthcache"
 
-Counted = Callable[[], int]
+FrameCount = Callable[[], int]
 
 
 # --- one contestant, in its own process -----------------------------------------------------------
 
 
 @asynccontextmanager
-async def bare(place: paced.Place) -> AsyncIterator[Counted]:
+async def bare(endpoint: paced.Endpoint) -> AsyncIterator[FrameCount]:
     """The transport without books."""
-    with freshness.bare(place) as take:
+    with freshness.bare(endpoint) as take:
         count = 0
 
         def counted() -> int:
@@ -51,28 +51,28 @@ async def bare(place: paced.Place) -> AsyncIterator[Counted]:
 
 
 @asynccontextmanager
-async def depthcache(place: paced.Place) -> AsyncIterator[Counted]:
-    """The client as its users have it."""
+async def depthcache(endpoint: paced.Endpoint) -> AsyncIterator[FrameCount]:
+    """The client with default settings."""
     import depthcache
 
-    wanted = depthcache.connect(paced.VENUE, [paced.SYMBOL], depth=1000, settings=place.settings)
-    async with wanted as books:
+    connecting = depthcache.connect(paced.VENUE, [paced.SYMBOL], depth=1000, settings=endpoint.settings)
+    async with connecting as books:
         book = books[paced.SYMBOL]
         await book.wait_synced(timeout=DEADLINE_S)
         yield lambda: book.last_update_id or 0
 
 
 @asynccontextmanager
-async def python_binance(place: paced.Place) -> AsyncIterator[Counted]:
+async def python_binance(endpoint: paced.Endpoint) -> AsyncIterator[FrameCount]:
     """Its DepthCacheManager."""
     from binance import AsyncClient, BinanceSocketManager
     from binance.ws.depthcache import DepthCacheManager
 
     client = AsyncClient()
-    client.API_URL = place.rest + "/api"
-    # Its queue of 100 overflows where it is slower than the stream; then it would measure restarts.
+    client.API_URL = endpoint.rest + "/api"
+    # When it is slower than the stream, its queue of 100 overflows, and this would measure restarts.
     sockets = BinanceSocketManager(client, max_queue_size=10**9)
-    sockets.STREAM_URL = place.websocket + "/"
+    sockets.STREAM_URL = endpoint.websocket + "/"
     held = DepthCacheManager(client, paced.SYMBOL, bm=sockets, limit=1000, ws_interval=100)
     try:
         async with held as manager, _reading(manager.recv):
@@ -82,18 +82,18 @@ async def python_binance(place: paced.Place) -> AsyncIterator[Counted]:
 
 
 @asynccontextmanager
-async def ccxt(place: paced.Place) -> AsyncIterator[Counted]:
+async def ccxt(endpoint: paced.Endpoint) -> AsyncIterator[FrameCount]:
     """Its watchOrderBook."""
     import ccxt.pro
     import certifi
 
-    if place.ca_file is not None:
-        authorities = place.ca_file
+    if endpoint.ca_file is not None:
+        authorities = endpoint.ca_file
         certifi.where = lambda: authorities
     client = ccxt.pro.binance({"options": {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False}})
     addresses = client.urls["api"]
-    addresses["public"] = place.rest + "/api/v3"
-    addresses["ws"] |= {"spot": place.websocket + "/ws"}
+    addresses["public"] = endpoint.rest + "/api/v3"
+    addresses["ws"] |= {"spot": endpoint.websocket + "/ws"}
     try:
         async with _reading(lambda: client.watch_order_book("BTC/USDT", 1000)):
             yield lambda: client.orderbooks["BTC/USDT"]["nonce"] if client.orderbooks else 0
@@ -102,14 +102,14 @@ async def ccxt(place: paced.Place) -> AsyncIterator[Counted]:
 
 
 @asynccontextmanager
-async def cryptofeed(place: paced.Place) -> AsyncIterator[Counted]:
+async def cryptofeed(endpoint: paced.Endpoint) -> AsyncIterator[FrameCount]:
     """Its FeedHandler with L2_BOOK."""
     from cryptofeed import FeedHandler
     from cryptofeed.defines import L2_BOOK
     from cryptofeed.exchanges import Binance
 
-    Binance.websocket_endpoints[0].address = place.websocket
-    Binance.rest_endpoints[0].address = place.rest
+    Binance.websocket_endpoints[0].address = endpoint.websocket
+    Binance.rest_endpoints[0].address = endpoint.rest
     held = 0
 
     async def on_book(book: Any, _: float) -> None:
@@ -136,7 +136,7 @@ CONTESTANTS = {
 
 @asynccontextmanager
 async def _reading(read: Callable[[], Any]) -> AsyncIterator[None]:
-    """Call it again and again, as a program would that uses every update."""
+    """Call it in a loop, as a program that uses every update would."""
 
     async def forever() -> None:
         while True:
@@ -150,11 +150,11 @@ async def _reading(read: Callable[[], Any]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def measure_one(contestant: str, place: paced.Place, seconds: float) -> dict[str, float]:
-    """Frames taken in, and the CPU seconds they took."""
+async def measure_one(contestant: str, endpoint: paced.Endpoint, seconds: float) -> dict[str, float]:
+    """Frames received, and the CPU seconds they took."""
     async with AsyncExitStack() as stack:
         async with asyncio.timeout(DEADLINE_S):
-            counted = await stack.enter_async_context(CONTESTANTS[contestant](place))
+            counted = await stack.enter_async_context(CONTESTANTS[contestant](endpoint))
             while not counted():
                 await asyncio.sleep(0.05)
         await asyncio.sleep(WARM_S)
@@ -172,7 +172,7 @@ def _cpu_s() -> float:
 
 
 def run(*, rounds: int, seconds: float = SECONDS) -> list[Row]:
-    """One row per contestant and pace, and the ratios to them."""
+    """One row per contestant and pace, and our ratio to each."""
     return [
         *rows_of(f"plain, paced at {RATE:,}/s", [BARE, OURS], RATE, rounds, seconds, tls=False),
         *rows_of(f"TLS, paced at {RATE:,}/s", list(CONTESTANTS), RATE, rounds, seconds, tls=True),
@@ -187,12 +187,12 @@ def rows_of(
     costs: dict[str, list[float]] = {name: [] for name in names}
     speeds: dict[str, list[float]] = {name: [] for name in names}
     missing: dict[str, str] = {}
-    with paced.serving(rate=rate, tls=tls) as place:
+    with paced.serving(rate=rate, tls=tls) as endpoint:
         for _ in range(rounds):
             for name in names:
                 if name in missing:
                     continue
-                measured = in_its_own_process(name, place, seconds)
+                measured = in_its_own_process(name, endpoint, seconds)
                 if isinstance(measured, str):
                     missing[name] = measured
                     continue
@@ -205,7 +205,7 @@ def rows_of(
             continue
         speed = statistics.median(speeds[name])
         rows.append(Row(f"{title}: {name}", f"{statistics.median(costs[name]):.1f} us at {speed:,.0f}/s"))
-    against = {name: MOST_OF_BARE if name == BARE and rate is not None else None for name in names}
+    against = {name: MAX_OF_BARE if name == BARE and rate is not None else None for name in names}
     for name in names:
         if name != OURS and name not in missing and OURS not in missing:
             ratios = [ours / theirs for ours, theirs in zip(costs[OURS], costs[name], strict=True)]
@@ -213,10 +213,10 @@ def rows_of(
     return rows
 
 
-def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[str, float] | str:
-    """What was measured, or why nothing was."""
-    command = paced.contestant("benches.cpu", name, place, seconds)
-    trusted = {} if place.ca_file is None else dict.fromkeys(_AUTHORITIES, place.ca_file)
+def in_its_own_process(name: str, endpoint: paced.Endpoint, seconds: float) -> dict[str, float] | str:
+    """The measurement, or the reason why there is none."""
+    command = paced.contestant("benches.cpu", name, endpoint, seconds)
+    trusted = {} if endpoint.ca_file is None else dict.fromkeys(_AUTHORITIES, endpoint.ca_file)
     try:
         response = subprocess.run(
             command,
@@ -231,13 +231,13 @@ def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[st
     if response.returncode:
         return response.stderr.strip().rpartition("\n")[2][:80] or f"exit code {response.returncode}"
     measured: dict[str, float] = json.loads(response.stdout.strip().rpartition("\n")[2])
-    return measured if measured["frames"] > 0 else "it took in no frames"
+    return measured if measured["frames"] > 0 else "it received no frames"
 
 
 def main() -> None:
     """One contestant; prints JSON."""
-    wanted = paced.wanted_of("benches.cpu", CONTESTANTS, SECONDS)
-    print(json.dumps(asyncio.run(measure_one(*wanted))), flush=True)
+    options = paced.parse_contestant("benches.cpu", CONTESTANTS, SECONDS)
+    print(json.dumps(asyncio.run(measure_one(*options))), flush=True)
 
 
 if __name__ == "__main__":

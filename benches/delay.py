@@ -1,6 +1,6 @@
-"""A way with a length: a TCP proxy on loopback that delivers every byte half a round trip later.
+"""Network latency: a TCP proxy on loopback that delivers every byte half a round trip later.
 
-A new connection waits one round trip more, as its handshake would. Not here: loss, bandwidth.
+A new connection waits one extra round trip, as its handshake would. Not here: loss, bandwidth.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 256 * 1024
 
 @contextmanager
 def delayed(port: int, *, round_trip_s: float) -> Iterator[int]:
-    """A port that leads to `port` in so much time there and back."""
+    """A port that forwards to `port` with this round trip time."""
     made: list[int] = []
     thread = LoopThread(_serving(port, round_trip_s, made), name="delay")
     thread.start()
@@ -42,8 +42,8 @@ async def _serving(port: int, round_trip_s: float, made: list[int]) -> AsyncIter
         try:
             await asyncio.sleep(round_trip_s)
             there, back = await asyncio.open_connection(HOST, port)
-            ways = ((reader, back), (there, writer))
-            await asyncio.gather(*(_pump(*way, round_trip_s / 2) for way in ways))
+            directions = ((reader, back), (there, writer))
+            await asyncio.gather(*(_pump(*each, round_trip_s / 2) for each in directions))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -61,13 +61,13 @@ async def _serving(port: int, round_trip_s: float, made: list[int]) -> AsyncIter
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
-    """Bytes of one direction, each as late as the others, however many are on their way."""
+    """Forward one direction; every byte has the same delay, however many are in flight."""
     loop = asyncio.get_running_loop()
-    on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    in_flight: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
     async def deliver() -> None:
         while True:
-            at, chunk = await on_the_way.get()
+            at, chunk = await in_flight.get()
             await asyncio.sleep(max(0.0, at - loop.time()))
             if not chunk:
                 return
@@ -77,8 +77,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dela
     delivering = asyncio.create_task(deliver())
     with suppress(OSError):
         while chunk := await reader.read(_CHUNK_BYTES):
-            on_the_way.put_nowait((loop.time() + delay_s, chunk))
-    on_the_way.put_nowait((loop.time() + delay_s, b""))
+            in_flight.put_nowait((loop.time() + delay_s, chunk))
+    in_flight.put_nowait((loop.time() + delay_s, b""))
     with suppress(OSError, asyncio.CancelledError):
         await delivering
     writer.close()

@@ -1,8 +1,8 @@
-"""Cost per update at 30,000 levels a side against 1,000, on made-up frames of real shape.
+"""Cost per update at 30,000 levels a side against 1,000, on synthetic frames of realistic shape.
 
-Both books see frames of 46 levels: two thirds of the updates near the best price (log-normal, as
-measured on real data), one third anywhere in the book. Touches delete prices and bring them back,
-so that the books about keep their size.
+Both books get frames of 46 levels: two thirds of the updates are near the best price (log-normal, as
+measured on real data), one third anywhere in the book. Updates delete prices and restore them, so the
+books roughly keep their size.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LEVELS_A_FRAME = 46
 FRAMES = 6_000
 MID = 6_000_000
 TICKS_BETWEEN_LEVELS = 11
-BAR = 1.5
+THRESHOLD = 1.5
 
 KEPT = 0.65
-"""A touched price is deleted 4 times of 10 and brought back by the next touch: 29 % are away at last."""
+"""An update deletes its price 4 times in 10, and the next one restores it: in the end 29 % are absent."""
 
 
 def text(ticks: int) -> str:
@@ -43,23 +43,25 @@ def snapshot(size: int) -> bytes:
 
 def frames(size: int) -> list[bytes]:
     """Diffs that hold the size."""
-    dice = random.Random(size)
+    generator = random.Random(size)
     absent: set[tuple[bool, int]] = set()
     made = []
     for number in range(FRAMES):
         sides: tuple[dict[int, str], dict[int, str]] = ({}, {})
         for _ in range(LEVELS_A_FRAME):
-            ask = dice.random() < 0.5
-            near = dice.random() < 2 / 3
-            rank = min(int(dice.lognormvariate(4.5, 1.2)), size - 1) if near else dice.randrange(size)
+            ask = generator.random() < 0.5
+            near = generator.random() < 2 / 3
+            rank = (
+                min(int(generator.lognormvariate(4.5, 1.2)), size - 1) if near else generator.randrange(size)
+            )
             if (ask, rank) in absent:
                 absent.discard((ask, rank))
                 quantity = "2.50000000"
-            elif dice.random() < 0.4 and rank:
+            elif generator.random() < 0.4 and rank:
                 absent.add((ask, rank))
                 quantity = "0.00000000"
             else:
-                quantity = f"{dice.randrange(1, 10**6)}.25000000"
+                quantity = f"{generator.randrange(1, 10**6)}.25000000"
             sides[ask][rank] = quantity
         bids, asks = (
             ",".join(f'["{price(ask, rank)}","{quantity}"]' for rank, quantity in sorted(side.items()))
@@ -74,7 +76,7 @@ def frames(size: int) -> list[bytes]:
 
 
 def contestant(size: int) -> Callable[[], Piece]:
-    """A book of one size that goes through its own frames; the frames handed in only count them."""
+    """A book of one size that applies its own frames; the frames passed in only count them."""
     body, diffs = snapshot(size), frames(size)
 
     def make() -> Piece:
@@ -103,6 +105,6 @@ def run(*, rounds: int) -> list[Row]:
             "an update at 30,000 levels a side against 1,000",
             f"{large:.0f} ns against {small:.0f} ns (scanning included)",
             ratio(results, str(SIZES[1]), str(SIZES[0])),
-            BAR,
+            THRESHOLD,
         )
     ]

@@ -1,8 +1,8 @@
-"""Minutes at full pace: nothing is lost, nothing leaks, and the book is the exchange's all the time.
+"""Minutes at full rate: no frame is lost, nothing leaks, and the book always equals the exchange's.
 
-The paced exchange over TLS sends 5,000 recorded frames a second to a client as users have it. Every
-ten seconds the best levels are compared with those of the exchange at the same update id (its states
-repeat, so they can be replayed), and memory, threads and file descriptors are looked at.
+The paced exchange sends 5,000 recorded frames a second over TLS to a client with default settings. Every ten
+seconds, this compares the best levels with those of the exchange at the same update id (its states repeat, so
+they can be replayed) and checks memory, threads and file descriptors.
 
 make endurance          or   python -m benches.endurance [--minutes 10] [--transport native]
 """
@@ -22,9 +22,9 @@ import depthcache
 from benches import captures, paced
 
 RATE = 5_000
-LOOK_S = 10.0
+CHECK_S = 10.0
 WARM_S = 30.0
-"""Before this, memory may still grow to its working size."""
+"""Until then, memory may grow to its working size."""
 LEVELS = 500
 MOST_GROWTH_MIB = 8.0
 
@@ -53,15 +53,15 @@ def levels(book: depthcache.Book | depthcache.FrozenBook) -> tuple[list[object],
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the process holds."""
+class Usage:
+    """The resources of the process."""
 
     mib: float
     threads: int
     descriptors: int
 
     @classmethod
-    def now(cls) -> Look:
+    def now(cls) -> Usage:
         """Read from /proc."""
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         mib = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -72,26 +72,26 @@ class Look:
 
 
 def run(minutes: float, transport: str) -> list[str]:
-    """What was wrong, a sentence each."""
+    """The faults found, a sentence each."""
     faults: list[str] = []
     truth = Truth()
-    with paced.serving(rate=RATE, tls=True) as place:
-        settings = replace(place.settings, transport=transport)  # type: ignore[arg-type]
+    with paced.serving(rate=RATE, tls=True) as endpoint:
+        settings = replace(endpoint.settings, transport=transport)  # type: ignore[arg-type]
         with depthcache.blocking.connect(paced.VENUE, [paced.SYMBOL], depth=5000, settings=settings) as books:
             books.wait_synced(timeout=30)
             book = books[paced.SYMBOL]
             begin_s, first_id = time.monotonic(), book.last_update_id or 0
             applied = book.counters["applied"]
-            settled: Look | None = None
+            settled: Usage | None = None
             while (passed_s := time.monotonic() - begin_s) < 60 * minutes:
-                time.sleep(min(LOOK_S, 60 * minutes - passed_s))
+                time.sleep(min(CHECK_S, 60 * minutes - passed_s))
                 frozen = book.freeze()
                 if levels(frozen) != truth.best(frozen.last_update_id or 0):
                     faults.append(f"after {passed_s:.0f} s the book is not the exchange's")
-                look = Look.now()
-                settled = look if settled is None and passed_s >= WARM_S else settled
+                usage = Usage.now()
+                settled = usage if settled is None and passed_s >= WARM_S else settled
                 frames = (frozen.last_update_id or 0) - first_id
-                print(f"{passed_s + LOOK_S:5.0f} s  {frames:>9,} frames  {look}", flush=True)
+                print(f"{passed_s + CHECK_S:5.0f} s  {frames:>9,} frames  {usage}", flush=True)
             counters = book.counters
             moved = (book.last_update_id or 0) - first_id
             faults += [
@@ -102,12 +102,12 @@ def run(minutes: float, transport: str) -> list[str]:
             if moved < 0.98 * RATE * 60 * minutes:
                 faults.append(f"only {moved:,} frames in {minutes} minutes")
             if settled is not None:
-                faults += leaks(settled, Look.now())
+                faults += leaks(settled, Usage.now())
     return faults
 
 
-def leaks(before: Look, after: Look) -> list[str]:
-    """What is more than it was."""
+def leaks(before: Usage, after: Usage) -> list[str]:
+    """What grew."""
     found = []
     if after.mib > before.mib + MOST_GROWTH_MIB:
         found.append(f"memory grew from {before.mib:.1f} to {after.mib:.1f} MiB")
@@ -121,12 +121,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benches.endurance")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--transport", choices=("native", "aiohttp"), default="native")
-    wanted = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     if not captures.available():
         print("the recorded market data (../shared/captures) is not there")
         return 2
-    faults = run(wanted.minutes, wanted.transport)
-    print("\n".join(faults) or f"{wanted.minutes:g} minutes at {RATE:,}/s: nothing lost, wrong or leaked")
+    faults = run(options.minutes, options.transport)
+    print("\n".join(faults) or f"{options.minutes:g} minutes at {RATE:,}/s: nothing lost, wrong or leaked")
     return 1 if faults else 0
 
 

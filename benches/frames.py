@@ -9,11 +9,11 @@ from benches import rivals
 from benches.captures import Capture
 from benches.measure import Piece, Row, median, ratio, take_turns
 
-# What each capture must reach: of orjson.loads, of python-binance, of ccxt.
+# Thresholds: of the CPU time of orjson.loads, python-binance and ccxt.
 OF_PARSING = 0.5
 OF_PARSING_SMALL = 0.6
-"""Where a frame has two levels, most of it is not levels."""
-BARS = {"python-binance": 1 / 8, "ccxt": 1 / 20}
+"""For frames of two levels: most of their bytes are not levels."""
+THRESHOLDS = {"python-binance": 1 / 8, "ccxt": 1 / 20}
 SMALL = "spot NEXOUSDT 2024-07"
 WITH_CLIENTS = ("spot BTCUSDT 2024-08", "USD-M ETHUSDT 2024-08")
 OURS = "depthcache Book.apply"
@@ -44,20 +44,20 @@ def ours(capture: Capture) -> Callable[[], Piece]:
 
 
 def assert_golden(capture: Capture) -> None:
-    """The final book is the one the recording's expected results name."""
+    """Raise unless the final book is the expected one of the recording."""
     book = fresh_book(capture)
     outcomes = {book.apply(frame) for frame in capture.after}
     exact = book.exact
     best = exact.best
-    facts = (
+    found = (
         best.update_id,
         tuple(format(number, "f") for number in best.bid or ()),
         tuple(format(number, "f") for number in best.ask or ()),
         (len(exact.bids), len(exact.asks)),
     )
-    wanted = (capture.final_update_id, capture.best_bid, capture.best_ask, capture.final_levels)
-    if facts != wanted or depthcache.GAP in outcomes:
-        raise AssertionError(f"{capture.title}: the book came out as {facts}, expected {wanted}")
+    expected = (capture.final_update_id, capture.best_bid, capture.best_ask, capture.final_levels)
+    if found != expected or depthcache.GAP in outcomes:
+        raise AssertionError(f"{capture.title}: the book came out as {found}, expected {expected}")
 
 
 def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
@@ -66,7 +66,7 @@ def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
     for capture in captures:
         assert_golden(capture)
         contestants = {OURS: ours(capture), "orjson.loads": rivals.orjson_loads(capture)}
-        bars = BARS | {"orjson.loads": OF_PARSING_SMALL if capture.title == SMALL else OF_PARSING}
+        thresholds = THRESHOLDS | {"orjson.loads": OF_PARSING_SMALL if capture.title == SMALL else OF_PARSING}
         missing = {}
         if capture.title in WITH_CLIENTS:
             clients = {"python-binance": rivals.python_binance, "ccxt": rivals.ccxt}
@@ -82,7 +82,7 @@ def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
                 f"{capture.title}: against {rival}",
                 f"{median(results, rival) / 1000:.2f} us a frame",
                 ratio(results, OURS, rival),
-                bars[rival],
+                thresholds[rival],
             )
             for rival in list(contestants)[1:]
         )

@@ -1,8 +1,8 @@
-"""How late a book is: from the sending of a frame to the moment in which its book can be read.
+"""How late a book is: the time from sending a frame until the updated book can be read.
 
-Three contestants on the same served recording, each in a process of its own: the bare native receiver
-(sockets, TLS and WebSocket, no books), the client on the native transport, the client on aiohttp; while
-the main thread is idle, runs pure Python, or sorts. They take turns; figures are medians over rounds.
+Three contestants take turns on the same served recording, each in its own process: the bare native receiver
+(sockets, TLS and WebSocket, no books), the client on the native transport, and the client on aiohttp. The
+main thread is idle, runs pure Python, or sorts. Figures are medians over rounds.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ SECONDS = 1.0
 WARM_S = 0.5
 CONTESTANTS = ("bare", "native", "aiohttp")
 MOST_ABOVE_MS = 0.1
-"""What the native client's p99 may be above the bare receiver's."""
+"""Threshold of the native client's p99 above the bare receiver's."""
 MOST_MS = 2.0
-"""What its p99.9 may be."""
+"""Threshold of its p99.9."""
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
-Taken = Callable[[], list[int]]
+TakeDelays = Callable[[], list[int]]
 
 
 # --- one contestant, in its own process -----------------------------------------------------------
 
 
 @contextmanager
-def bare(place: paced.Place) -> Iterator[Taken]:
+def bare(endpoint: paced.Endpoint) -> Iterator[TakeDelays]:
     """The transport without books."""
     probe = _native._Probe()
-    transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=place.ca_file, _probe=probe)
+    transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=endpoint.ca_file, _probe=probe)
     stream = f"{paced.SYMBOL.lower()}@depth@100ms"
-    transport.open(1, f"{place.websocket}/stream?streams={stream}")
+    transport.open(1, f"{endpoint.websocket}/stream?streams={stream}")
     try:
         yield probe.take_delays_ns
     finally:
@@ -57,17 +57,17 @@ def bare(place: paced.Place) -> Iterator[Taken]:
 
 
 @contextmanager
-def native(place: paced.Place) -> Iterator[Taken]:
-    """The client as users have it."""
+def native(endpoint: paced.Endpoint) -> Iterator[TakeDelays]:
+    """The client with default settings."""
     probe = _native._Probe()
-    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[misc,assignment]
-    with client(place, "native"):
+    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[assignment,attr-defined]
+    with client(endpoint, "native"):
         yield probe.take_delays_ns
 
 
 @contextmanager
-def aiohttp(place: paced.Place) -> Iterator[Taken]:
-    """The client on the event loop of its thread."""
+def aiohttp(endpoint: paced.Endpoint) -> Iterator[TakeDelays]:
+    """The client on the aiohttp transport."""
     delays: list[int] = []
     attach = aiohttp_network.AiohttpNetwork.attach
 
@@ -77,12 +77,12 @@ def aiohttp(place: paced.Place) -> Iterator[Taken]:
             self.traffic = router.traffic
 
         def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
-            told = self._feed(connection, frame, received_ns)
+            has_events = self._feed(connection, frame, received_ns)
             read_ns = time.monotonic_ns()
             sent_us = frame.partition(b'"E":')[2].partition(b",")[0]
             if sent_us.isdigit():
                 delays.append(read_ns - 1_000 * int(sent_us))
-            return told
+            return has_events
 
     def attach_probed(
         self: aiohttp_network.AiohttpNetwork, router: _native.Router, callbacks: Callbacks
@@ -95,25 +95,25 @@ def aiohttp(place: paced.Place) -> Iterator[Taken]:
         return taken
 
     aiohttp_network.AiohttpNetwork.attach = attach_probed  # type: ignore[method-assign,assignment]
-    with client(place, "aiohttp"):
+    with client(endpoint, "aiohttp"):
         yield take
 
 
 @contextmanager
-def client(place: paced.Place, transport: str) -> Iterator[depthcache.blocking.Books]:
+def client(endpoint: paced.Endpoint, transport: str) -> Iterator[depthcache.blocking.Books]:
     """A synced client."""
     from dataclasses import replace
 
-    settings = replace(place.settings, transport=transport)  # type: ignore[arg-type]
+    settings = replace(endpoint.settings, transport=transport)  # type: ignore[arg-type]
     with depthcache.blocking.connect(paced.VENUE, [paced.SYMBOL], depth=1000, settings=settings) as books:
         books.wait_synced(timeout=30)
         yield books
 
 
-def measure_one(contestant: str, place: paced.Place, seconds: float) -> dict[str, list[float]]:
+def measure_one(contestant: str, endpoint: paced.Endpoint, seconds: float) -> dict[str, list[float]]:
     """Percentiles in milliseconds under each load."""
     kinds = {"bare": bare, "native": native, "aiohttp": aiohttp}
-    with kinds[contestant](place) as take:
+    with kinds[contestant](endpoint) as take:
         time.sleep(WARM_S)
         measured = {}
         for load, run in LOADS.items():
@@ -135,26 +135,26 @@ def run(*, rounds: int, seconds: float = SECONDS) -> list[Row]:
     rows: list[Row] = []
     for tls, rate in CONDITIONS:
         results: dict[str, list[dict[str, list[float]]]] = {name: [] for name in CONTESTANTS}
-        with paced.serving(rate=rate, tls=tls) as place:
+        with paced.serving(rate=rate, tls=tls) as endpoint:
             for _ in range(rounds):
                 for name in CONTESTANTS:
-                    results[name].append(in_its_own_process(name, place, seconds))
+                    results[name].append(in_its_own_process(name, endpoint, seconds))
         for load in LOADS:
             title = f"{'TLS' if tls else 'plain'}, {rate:,}/s, {load}"
             rows += rows_of(title, {name: [each[load] for each in results[name]] for name in results})
     return rows
 
 
-def in_its_own_process(name: str, place: paced.Place, seconds: float) -> dict[str, list[float]]:
+def in_its_own_process(name: str, endpoint: paced.Endpoint, seconds: float) -> dict[str, list[float]]:
     """Percentiles of one contestant under each load."""
-    command = paced.contestant("benches.freshness", name, place, seconds)
+    command = paced.contestant("benches.freshness", name, endpoint, seconds)
     response = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
     measured: dict[str, list[float]] = json.loads(response.stdout)
     return measured
 
 
 def rows_of(title: str, results: dict[str, list[list[float]]]) -> list[Row]:
-    """The rows of one condition: a line of figures a contestant, and the bars of the native client."""
+    """The rows of one condition: one per contestant, and the thresholds of the native client."""
     medians = {
         name: [statistics.median(values) for values in zip(*rounds, strict=True)]
         for name, rounds in results.items()
@@ -162,7 +162,7 @@ def rows_of(title: str, results: dict[str, list[list[float]]]) -> list[Row]:
     rows = [
         Row(
             f"{title}: {name}",
-            "no frame in time"
+            "no frames"
             if values[0] == inf
             else " / ".join(f"{value:.3f}" if value < 10 else f"{value:.0f}" for value in values) + " ms",
         )
@@ -176,8 +176,8 @@ def rows_of(title: str, results: dict[str, list[list[float]]]) -> list[Row]:
 
 def main() -> None:
     """One contestant; prints JSON."""
-    wanted = paced.wanted_of("benches.freshness", CONTESTANTS, SECONDS)
-    print(json.dumps(measure_one(*wanted)))
+    options = paced.parse_contestant("benches.freshness", CONTESTANTS, SECONDS)
+    print(json.dumps(measure_one(*options)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Count the instructions of each layer of the native book, and compare with the stored counts.
+"""Count the instructions of each layer of the native book, and compare them with the stored counts.
 
     python3 -m benches.instructions [--store]
 
-Counted by valgrind, so the figures are the same on any machine, however busy. They depend on the
-compiler: the stored counts name theirs, and with another one nothing is compared. Needs valgrind
-and cargo, nothing of Python but its standard library. Not here: times.
+Valgrind counts, so the figures are the same on any machine under any load. They depend on the compiler: the
+stored counts name theirs, and with another compiler nothing is compared. Needs valgrind, cargo and Python's
+standard library.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _PROGRAM = "depthcache-instructions"
 
 
 class Unable(Exception):
-    """Nothing can be counted or compared here; the message says why."""
+    """Counting or comparing is not possible here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Instructions per operation of each layer, as a compiler made them."""
+    """Instructions per operation of each layer, with the compiler that built it."""
 
     toolchain: str
     layers: Mapping[str, int]
 
     @classmethod
     def stored(cls) -> Counts:
-        """What the repository says."""
+        """The counts stored in the repository."""
         found = json.loads(STORED.read_text("utf-8"))
         return cls(found["toolchain"], found["layers"])
 
     def store(self) -> None:
-        """Let the repository say this from now on."""
+        """Store these counts in the repository."""
         text = json.dumps({"toolchain": self.toolchain, "layers": dict(self.layers)}, indent=2)
         STORED.write_text(text + "\n", "utf-8")
 
@@ -75,7 +75,7 @@ def count() -> Counts:
 
 
 def worse(counted: Counts, stored: Counts) -> list[str]:
-    """A sentence for each layer that costs more than the tolerance allows, or is not stored."""
+    """A sentence for each layer that exceeds the tolerance or has no stored count."""
     sentences = []
     for layer, now in counted.layers.items():
         before = stored.layers.get(layer)
@@ -87,13 +87,13 @@ def worse(counted: Counts, stored: Counts) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the counts beside the stored ones; 1 when a layer has become dearer."""
+    """Print the counts beside the stored ones; 1 when a layer became more expensive."""
     parser = argparse.ArgumentParser(prog="python3 -m benches.instructions")
     parser.add_argument("--store", action="store_true", help="make these counts the stored ones")
-    wanted = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     stored = Counts.stored() if STORED.exists() else Counts("", {})
     try:
-        if stored.toolchain not in {"", toolchain()} and not wanted.store:
+        if stored.toolchain not in {"", toolchain()} and not options.store:
             raise Unable(f"not compared: counted with {stored.toolchain}, here is {toolchain()}")
         counted = count()
     except (Unable, FileNotFoundError) as why:
@@ -103,11 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for layer, now in counted.layers.items():
         before = stored.layers.get(layer)
         print(f"  {layer:22} {now:>9,}" + (f"   {now / before - 1:+.1%}" if before else ""))
-    if wanted.store:
+    if options.store:
         counted.store()
         return 0
     faults = worse(counted, stored)
-    print("\n".join(faults) or f"none is more than {TOLERANCE:.0%} above what is stored")
+    print("\n".join(faults) or f"no layer is more than {TOLERANCE:.0%} above its stored count")
     return 1 if faults else 0
 
 

@@ -7,14 +7,14 @@ from benches.measure import Row
 
 
 def run() -> list[Row]:
-    """One row per layer; one that says why where nothing can be counted."""
+    """One row per layer, or one that says why nothing was counted."""
     stored = instructions.Counts.stored()
     try:
         counted = instructions.count()
     except (instructions.Unable, FileNotFoundError) as why:
         return [Row("instructions", f"not counted: {why}")]
-    bar = 1 + instructions.TOLERANCE if counted.toolchain == stored.toolchain else None
+    threshold = 1 + instructions.TOLERANCE if counted.toolchain == stored.toolchain else None
     return [
-        Row(layer, f"{now:,}", now / stored.layers[layer] if layer in stored.layers else None, bar)
+        Row(layer, f"{now:,}", now / stored.layers[layer] if layer in stored.layers else None, threshold)
         for layer, now in counted.layers.items()
     ]

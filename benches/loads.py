@@ -1,5 +1,5 @@
-"""What a program does on its main thread while books are kept: nothing, pure Python, or sorts that
-hold the interpreter for tens of milliseconds."""
+"""Loads of the main thread while books are live: nothing, pure Python, or sorts that hold the interpreter
+lock for tens of milliseconds."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def pure(seconds: float) -> None:
 
 
 def sorts(seconds: float) -> None:
-    """`sorted` of so many floats that one call holds the interpreter for 75 ms, again and again."""
-    dice = random.Random(1)
-    numbers = [dice.random() for _ in range(100_000)]
+    """`sorted` in a loop, of so many floats that each call holds the interpreter lock for 75 ms."""
+    generator = random.Random(1)
+    numbers = [generator.random() for _ in range(100_000)]
     begin = time.perf_counter()
     sorted(numbers)
     numbers *= max(1, round(_SORT_S / (time.perf_counter() - begin)))
-    dice.shuffle(numbers)
+    generator.shuffle(numbers)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         sorted(numbers)

@@ -1,9 +1,9 @@
-"""500 books at once: what they cost, how late they are, and a burst of ten times the traffic.
+"""500 books at once: their cost, their latency, and a burst of ten times the traffic.
 
-The exchange, in a process of its own, serves 500 symbols over loopback: two fifths play the recorded day of
-spot BTCUSDT (46 levels a frame), the others that of NEXOUSDT (2), each there and back again; 5,000 frames and
-about 100,000 level updates a second together. Compared with the bare native receiver of the same streams,
-which has no books. Each contestant is a process of its own.
+The exchange runs in its own process and serves 500 symbols over loopback: two fifths play the recorded day of
+spot BTCUSDT (46 levels a frame), the others that of NEXOUSDT (2), each forwards and then backwards; together
+5,000 frames and about 100,000 level updates a second. The comparison is with the bare native receiver of the
+same streams, which has no books. Each contestant runs in its own process.
 
     python -m benches.many_books --serve --rate 5000      the exchange alone
 """
@@ -25,17 +25,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 import depthcache
 from benches import captures, paced
-from benches.cpu import MOST_OF_BARE, _cpu_s
+from benches.cpu import MAX_OF_BARE, _cpu_s
 from benches.measure import Row
 from depthcache import _native, venues
 from depthcache.io.network import native as native_network
 from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
-from depthcache.simulator.interface import Exchange, HttpAnswer, Session
-from depthcache.simulator.listing import Listed, exchange_info
+from depthcache.simulator.interface import Exchange, HttpResponse, Session
+from depthcache.simulator.listing import ListedSymbol, exchange_info
 from depthcache.simulator.profiles import SPOT_BTC
 from depthcache.simulator.rebuilt import snapshot_body
-from depthcache.simulator.recorded_session import Listener, diff_stream
+from depthcache.simulator.recorded_session import RecordedSession, diff_stream
 from depthcache.simulator.server import Server
 
 BOOKS = 500
@@ -51,7 +51,7 @@ MOST_ABOVE_MS = 0.1
 MOST_DRAIN_S = 1.0
 BUSY = ("spot BTCUSDT 2024-08", 2)
 THIN = ("spot NEXOUSDT 2024-07", 3)
-"""A recording, and how many of five symbols play it."""
+"""A recording, and how many out of five symbols play it."""
 MOST_DIFFS = 3_000
 SYMBOLS = tuple(f"S{number:03}USDT" for number in range(BOOKS))
 CONTESTANTS = ("bare", "books")
@@ -60,15 +60,15 @@ CONTESTANTS = ("bare", "books")
 # --- the exchange -----------------------------------------------------------------------------------
 
 
-class CrowdExchange(Exchange):
-    """500 symbols, one frame after the other."""
+class ManyBooksExchange(Exchange):
+    """500 symbols in turn, a frame each."""
 
     def __init__(self, *, rate: int) -> None:
         self._venue = venues.venue(paced.VENUE)
         self.rate = rate
         self._number = 0
         self._due_ns: int | None = None
-        self._listeners: list[paced.StampingListener] = []
+        self._sessions: list[paced.StampingSession] = []
         played = {}
         for title, _ in (BUSY, THIN):
             capture = captures.load(title)
@@ -88,8 +88,8 @@ class CrowdExchange(Exchange):
         """All."""
         return SYMBOLS
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
-        """Snapshot, exchangeInfo, time, ping; and the rate, which the benchmark sets."""
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
+        """Snapshot, exchangeInfo, time, ping; and the rate, set by the benchmark."""
         parts, time_ms = urlsplit(target), time_ns() // 1_000_000
         asked = dict(parse_qsl(parts.query))
         if parts.path == "/rate":
@@ -97,23 +97,25 @@ class CrowdExchange(Exchange):
             return responses.ok(json.dumps({"sent": self._number}).encode())
         if parts.path == self._venue.depth_path:
             question = responses.depth_question(self._venue, asked)
-            if isinstance(question, HttpAnswer):
+            if isinstance(question, HttpResponse):
                 return question
             return responses.ok(self._snapshot(*question, time_ms))
         if parts.path == self._venue.exchange_info_path:
-            info = exchange_info(self._venue, dict.fromkeys(SYMBOLS, Listed(SPOT_BTC)), time_ms)
+            info = exchange_info(self._venue, dict.fromkeys(SYMBOLS, ListedSymbol(SPOT_BTC)), time_ms)
             return responses.ok(json.dumps(info).encode())
         return responses.time(time_ms)
 
-    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> Session | HttpResponse:
         """A connection."""
         parsed = parse_target(target, self._venue)
         if parsed is None:
             return responses.no_such_path()
-        listener = paced.StampingListener(self._venue, parsed, self._on_change)
-        self._listeners.append(listener)
-        self._on_change(listener, now_ns)
-        return listener
+        session = paced.StampingSession(self._venue, parsed, self._on_change)
+        self._sessions.append(session)
+        self._on_change(session, now_ns)
+        return session
 
     def advance(self, now_ns: int) -> None:
         """Send what is due."""
@@ -123,21 +125,21 @@ class CrowdExchange(Exchange):
             self._due_ns += 1_000_000_000 // self.rate
             self._send()
         if self._due_ns is not None and self._due_ns < now_ns - 100_000_000:
-            self._due_ns = now_ns  # slower than asked for: what was not sent is not made up for
+            self._due_ns = now_ns  # too slow for the rate: skip what was not sent
 
     def next_ns(self) -> int | None:
         """When the next frame is due."""
         return self._due_ns
 
-    def _on_change(self, listener: Listener, now_ns: int) -> None:
-        self._listeners = [each for each in self._listeners if each.is_open]
-        if not any(each.is_listening for each in self._listeners):
+    def _on_change(self, session: RecordedSession, now_ns: int) -> None:
+        self._sessions = [each for each in self._sessions if each.is_open]
+        if not any(each.is_listening for each in self._sessions):
             self._due_ns = None
         elif self._due_ns is None:
             self._due_ns = now_ns
 
     def _applied(self, index: int) -> int:
-        """How many diffs of a symbol were sent."""
+        """The number of diffs sent for a symbol."""
         return self._number // BOOKS + (1 if index < self._number % BOOKS else 0)
 
     def _send(self) -> None:
@@ -150,8 +152,8 @@ class CrowdExchange(Exchange):
             f'{{"e":"depthUpdate","E":{time_ns() // 1_000_000},"s":"{SYMBOLS[index]}",'
             f'"U":{number},"u":{number},{sides}'
         )
-        for listener in self._listeners:
-            listener.on_data(self._keys[index], payload)
+        for session in self._sessions:
+            session.on_data(self._keys[index], payload)
 
     def _snapshot(self, symbol: str, limit: int, time_ms: int) -> bytes:
         index = self._index[symbol]
@@ -170,20 +172,20 @@ class CrowdExchange(Exchange):
 def serve(rate: int) -> None:
     """Until stdin ends."""
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    with Server(CrowdExchange(rate=rate)) as server:
+    with Server(ManyBooksExchange(rate=rate)) as server:
         print(json.dumps({"url": server.url, "ca_file": None}), flush=True)
         sys.stdin.read()
 
 
 @contextmanager
-def serving() -> Iterator[paced.Place]:
-    """A fresh one."""
+def serving() -> Iterator[paced.Endpoint]:
+    """Start a new exchange."""
     command = [sys.executable, "-m", "benches.many_books", "--serve", "--rate", str(RATE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stdin is None:
-            raise AssertionError("a pipe was asked for")
+            raise AssertionError("the process has no pipes")
         try:
-            yield paced.Place(**json.loads(process.stdout.readline()))
+            yield paced.Endpoint(**json.loads(process.stdout.readline()))
         finally:
             process.stdin.close()
             process.wait(30)
@@ -193,16 +195,16 @@ def serving() -> Iterator[paced.Place]:
 
 
 @contextmanager
-def bare(place: paced.Place) -> Iterator[_native._Probe]:
-    """The transport without books, on as many connections as the client has."""
+def bare(endpoint: paced.Endpoint) -> Iterator[_native._Probe]:
+    """The transport without books, on as many connections as the client uses."""
     probe = _native._Probe()
-    transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=place.ca_file, _probe=probe)
+    transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=endpoint.ca_file, _probe=probe)
     groups = [
         SYMBOLS[start : start + STREAMS_A_CONNECTION] for start in range(0, BOOKS, STREAMS_A_CONNECTION)
     ]
     for number, group in enumerate(groups, 1):
         streams = "/".join(f"{symbol.lower()}@depth@100ms" for symbol in group)
-        transport.open(number, f"{place.websocket}/stream?streams={streams}")
+        transport.open(number, f"{endpoint.websocket}/stream?streams={streams}")
     try:
         yield probe
     finally:
@@ -212,12 +214,12 @@ def bare(place: paced.Place) -> Iterator[_native._Probe]:
 
 
 @contextmanager
-def books(place: paced.Place) -> Iterator[_native._Probe]:
-    """The client as users have it."""
+def books(endpoint: paced.Endpoint) -> Iterator[_native._Probe]:
+    """The client with default settings."""
     probe = _native._Probe()
-    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[misc,assignment]
-    wanted = depthcache.blocking.connect(paced.VENUE, SYMBOLS, depth=DEPTH, settings=place.settings)
-    with wanted as all_books:
+    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[assignment,attr-defined]
+    connecting = depthcache.blocking.connect(paced.VENUE, SYMBOLS, depth=DEPTH, settings=endpoint.settings)
+    with connecting as all_books:
         all_books.wait_synced(timeout=DEADLINE_S)
         yield probe
         lost = sum(book.counters["gaps"] for book in all_books)
@@ -226,10 +228,12 @@ def books(place: paced.Place) -> Iterator[_native._Probe]:
             raise AssertionError(f"{lost} gaps, {unsynced} books not synced")
 
 
-def measure_one(contestant: str, place: paced.Place, seconds: float, burst_s: float) -> dict[str, float]:
-    """Start, cost and lateness at an even rate; then the burst and what is left of it."""
+def measure_one(
+    contestant: str, endpoint: paced.Endpoint, seconds: float, burst_s: float
+) -> dict[str, float]:
+    """Start, cost and latency at a constant rate; then the burst and the time to drain it."""
     begin = time.monotonic()
-    with {"bare": bare, "books": books}[contestant](place) as probe:
+    with {"bare": bare, "books": books}[contestant](endpoint) as probe:
         start_s = time.monotonic() - begin
         time.sleep(SETTLE_S)
         probe.take_delays_ns()
@@ -237,9 +241,9 @@ def measure_one(contestant: str, place: paced.Place, seconds: float, burst_s: fl
         time.sleep(seconds)
         spent_s, delays = _cpu_s() - before_s, sorted(probe.take_delays_ns())
         even = delays[int(0.99 * len(delays))] / 1e6
-        set_rate(place, RATE * BURST)
+        set_rate(endpoint, RATE * BURST)
         time.sleep(burst_s)
-        set_rate(place, RATE)
+        set_rate(endpoint, RATE)
         taken, ended = len(probe.take_delays_ns()), time.monotonic()
         while not (late := probe.take_delays_ns()) or sorted(late)[len(late) // 2] > 5e6:
             if time.monotonic() - ended > DEADLINE_S:
@@ -259,11 +263,11 @@ def measure_one(contestant: str, place: paced.Place, seconds: float, burst_s: fl
         }
 
 
-def set_rate(place: paced.Place, frames: int) -> None:
-    """Tell the exchange how fast to send."""
+def set_rate(endpoint: paced.Endpoint, frames: int) -> None:
+    """Set the rate of the exchange."""
     from urllib.request import urlopen
 
-    with urlopen(f"{place.rest}/rate?frames={frames}", timeout=30) as response:  # noqa: S310 - loopback
+    with urlopen(f"{endpoint.rest}/rate?frames={frames}", timeout=30) as response:  # noqa: S310 - loopback
         response.read()
 
 
@@ -271,12 +275,12 @@ def set_rate(place: paced.Place, frames: int) -> None:
 
 
 def run(*, rounds: int, burst_s: float) -> list[Row]:
-    """What 500 books cost above receiving their frames."""
+    """What 500 books cost on top of receiving their frames."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
     for _ in range(rounds):
         for name in CONTESTANTS:
-            with serving() as place:
-                command = paced.contestant("benches.many_books", name, place, SECONDS)
+            with serving() as endpoint:
+                command = paced.contestant("benches.many_books", name, endpoint, SECONDS)
                 command += ["--burst", str(burst_s)]
                 response = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
             if response.returncode:
@@ -296,7 +300,7 @@ def run(*, rounds: int, burst_s: float) -> list[Row]:
             f"CPU {at} against the bare receiver",
             f"{ours['cpu_us']:.1f} us against {receiver['cpu_us']:.1f} us a frame",
             _ratio(found, "cpu_us"),
-            MOST_OF_BARE,
+            MAX_OF_BARE,
         ),
         Row(
             "p99 from sent to readable above the bare receiver's, in ms",
@@ -306,9 +310,9 @@ def run(*, rounds: int, burst_s: float) -> list[Row]:
         ),
         Row(
             f"a burst of {burst_s:.0f} s",
-            f"{ours['burst']:,.0f}/s taken in, {receiver['burst']:,.0f}/s by the bare receiver",
+            f"{ours['burst']:,.0f}/s received, {receiver['burst']:,.0f}/s by the bare receiver",
         ),
-        Row("seconds until it had drained", f"{ours['drain_s']:.2f} s", ours["drain_s"], MOST_DRAIN_S),
+        Row("seconds to drain the burst", f"{ours['drain_s']:.2f} s", ours["drain_s"], MOST_DRAIN_S),
         Row(
             "p99 after the burst, against before",
             f"{ours['p99_after_ms']:.3f} ms against {ours['p99_ms']:.3f} ms",
@@ -322,7 +326,7 @@ def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _ratio(found: dict[str, list[dict[str, float]]], name: str) -> float:
-    """Of what was measured one after the other: the machine's mood is then the same for both."""
+    """Of neighbouring measurements, so that the load of the machine is the same for both."""
     pairs = zip(found["books"], found["bare"], strict=True)
     return statistics.median(ours[name] / theirs[name] for ours, theirs in pairs)
 
@@ -337,12 +341,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ca-file")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--burst", type=float, default=5.0)
-    wanted = parser.parse_args(arguments)
-    if wanted.serve:
-        serve(wanted.rate)
+    options = parser.parse_args(arguments)
+    if options.serve:
+        serve(options.rate)
         return
-    place = paced.Place(wanted.url, wanted.ca_file)
-    print(json.dumps(measure_one(wanted.contestant, place, wanted.seconds, wanted.burst)))
+    endpoint = paced.Endpoint(options.url, options.ca_file)
+    print(json.dumps(measure_one(options.contestant, endpoint, options.seconds, options.burst)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Timing that survives a noisy machine: contestants take turns on the same small pieces of work.
+"""Timing for noisy machines: contestants take turns on the same small pieces of work.
 
-CPU time of the thread, not wall time; the figure of a contestant is the median over rounds of
-its sum over all pieces, and ratios are made within a round.
+Times are CPU time of the thread, not wall time. The figure of a contestant is the median over rounds of
+its sum over all pieces; ratios are computed within a round.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Piece = Callable[[Sequence[bytes]], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the report: a figure, and what it must reach."""
+    """One row of the report: a figure, and the threshold its ratio must meet."""
 
     what: str
     figure: str
     ratio: float | None = None
-    bar: float | None = None
+    threshold: float | None = None
 
     @property
-    def verdict(self) -> str:
-        """Whether the bar was reached, in one word."""
-        if self.ratio is None or self.bar is None:
+    def result(self) -> str:
+        """`met` or `MISSED`; empty without a threshold."""
+        if self.ratio is None or self.threshold is None:
             return ""
-        return "reached" if self.ratio <= self.bar else "NOT REACHED"
+        return "met" if self.ratio <= self.threshold else "MISSED"
 
 
 @contextmanager
@@ -49,8 +49,8 @@ def take_turns(
 ) -> list[dict[str, float]]:
     """CPU nanoseconds per frame of each contestant, one dict a round.
 
-    Each contestant is made anew for every round; within a round all of them go through the
-    frames in the same order, a piece at a time, in turns.
+    Each round creates every contestant afresh; within a round all of them take the same frames in the same
+    order, a piece at a time, in turns.
     """
     results = []
     for _ in range(rounds):
@@ -80,7 +80,7 @@ def ratio(results: list[dict[str, float]], name: str, against: str) -> float:
 def call_cost(
     functions: dict[str, Callable[[], object]], *, calls: int, rounds: int = 15
 ) -> dict[str, float]:
-    """Nanoseconds per call of each function, loop overhead taken away; medians over rounds in turns."""
+    """Nanoseconds per call of each function, without loop overhead; medians over rounds, in turns."""
     spent: dict[str, list[float]] = {name: [] for name in functions}
     empty: list[float] = []
     with quiet():

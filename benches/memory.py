@@ -1,4 +1,4 @@
-"""What levels take in memory: after a snapshot, after thousands of diffs, and five hundred books of them."""
+"""Memory of levels: after a snapshot, after thousands of diffs, and for 500 books."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST = 1.6
 
 
 def run() -> list[Row]:
-    """One row per size, and one for all books of a client together, as the system counts them."""
+    """One row per size, and one for the resident memory of 500 books."""
     rows = []
     for size in SIZES:
         book = book_of(size)
@@ -33,7 +33,7 @@ def run() -> list[Row]:
 
 
 def many() -> Row:
-    """Resident memory of 500 books, objects and the allocator's own included, in a process without a past."""
+    """Resident memory of 500 books in a fresh process, including objects and the allocator's overhead."""
     command = [sys.executable, "-m", "benches.memory"]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     needed = NUMBERS * 2 * A_SIDE * BOOKS
@@ -49,7 +49,7 @@ def book_of(size: int) -> depthcache.Book:
 
 
 def row(what: str, book: depthcache.Book) -> Row:
-    """What the book says of itself."""
+    """The memory that the book reports."""
     needed = NUMBERS * (len(book.bids) + len(book.asks))
     return Row(what, f"{book.memory_bytes / 1024:,.0f} KiB", book.memory_bytes / needed, MOST)
 

@@ -1,6 +1,6 @@
-"""The old library in an environment of its own, and programs (`twins/`) that run under either library.
+"""The old library in its own environment, and programs (`twins/`) that run on either library.
 
-Not here: what is compared (`startup`, and the tests in tests/rivals).
+Not here: what is compared (`unicorn`, and the tests in tests/rivals).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def python_of_the_old_library() -> str:
 
 
 class Program:
-    """A program in a process of its own, which tells what it sees line by line."""
+    """A program in its own process, which prints JSON lines."""
 
     def __init__(self, python: str, script: str, *arguments: str) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -54,7 +54,7 @@ class Program:
         )
 
     def run(self, on_ask: Callable[[str], None]) -> None:
-        """Until it ends; what it asks for is done before it goes on."""
+        """Read its lines until it ends. Each `ask` calls `on_ask`, then lets it continue."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -79,25 +79,25 @@ class Program:
 
 
 def run_both(
-    script: str, places: tuple[str, str], do: Callable[[str], None] = lambda _: None, *arguments: str
+    script: str, urls: tuple[str, str], do: Callable[[str], None] = lambda _: None, *arguments: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """What the lines of a program are under the old library and under the drop-in, run side by side.
+    """The lines of a program on the old library and on the drop-in, run side by side.
 
-    `places`: REST and WebSocket URL of an embedded exchange. Raises NotInstalled.
+    `urls`: REST and WebSocket URL of an embedded exchange. Raises NotInstalled.
     """
     pythons = {"old": python_of_the_old_library(), "new": sys.executable}
-    programs = {name: Program(python, script, name, *places, *arguments) for name, python in pythons.items()}
+    programs = {name: Program(python, script, name, *urls, *arguments) for name, python in pythons.items()}
     run_together(programs, do)
     return {name: program.lines for name, program in programs.items()}
 
 
-def places_of(server: simulator.Server) -> tuple[str, str]:
-    """Where the old library finds spot: it knows no prefix."""
+def urls_of(server: simulator.Server) -> tuple[str, str]:
+    """REST and WebSocket URL of spot for the old library, which takes no path prefix."""
     return server.url, server.url.replace("http", "ws", 1)
 
 
 def run_together(programs: dict[str, Program], do: Callable[[str], None]) -> None:
-    """Run programs side by side; what all ask for together is done once."""
+    """Run programs side by side; what all of them ask for is done once."""
     barrier = Barrier(len(programs))
     errors: list[BaseException] = []
 
@@ -109,7 +109,7 @@ def run_together(programs: dict[str, Program], do: Callable[[str], None]) -> Non
 
         try:
             program.run(on_ask)
-        except BaseException as error:  # noqa: BLE001 - raised by who started the threads
+        except BaseException as error:  # noqa: BLE001 - raised below
             errors.append(error)
         finally:
             barrier.abort()

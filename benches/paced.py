@@ -1,11 +1,11 @@
-"""The embedded exchange in a process of its own: a recorded market at an exact rate, without an end.
+"""The embedded exchange in its own process: a recorded market at an exact rate, for as long as needed.
 
-The diffs of one recorded day are played forwards, then their inverses backwards, and so on: the book
-goes through the recorded states again and again and is never another. Every frame carries one update
-id and, as its event time, the moment in which it was sent (`"E":`, in µs of the monotonic clock): so it has
-the shape of the exchange's frames, and no client pays for the measuring.
+It plays the diffs of one recorded day forwards, then their inverses backwards, and so on, so the book cycles
+through the recorded states. Every frame carries one update id, and its event time (`"E":`) is the moment it
+was sent, in µs of the monotonic clock. Frames keep the shape of the exchange's, so clients do no work for the
+measurement.
 
-    with serving(rate=5000, tls=False) as place: …      or   python -m benches.paced --rate 5000
+    with serving(rate=5000, tls=False) as endpoint: …      or   python -m benches.paced --rate 5000
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from benches import captures
 from depthcache import venues
 from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
-from depthcache.simulator.interface import Exchange, HttpAnswer, Sent, Session, Text
-from depthcache.simulator.listing import Listed, exchange_info
+from depthcache.simulator.interface import Exchange, HttpResponse, Sent, Session, Text
+from depthcache.simulator.listing import ListedSymbol, exchange_info
 from depthcache.simulator.profiles import SPOT_BTC
 from depthcache.simulator.rebuilt import snapshot_body
-from depthcache.simulator.recorded_session import Listener, diff_stream
+from depthcache.simulator.recorded_session import RecordedSession, diff_stream
 from depthcache.simulator.server import Server
 
 VENUE = "binance.com"
@@ -46,48 +46,50 @@ MOST_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where it is served. `ca_file`: whom to trust, with TLS."""
+class Endpoint:
+    """The address of the served exchange. `ca_file`: the certificate authority to trust, with TLS."""
 
     url: str
     ca_file: str | None
 
     @property
     def rest(self) -> str:
-        """Base of requests."""
+        """Base URL of REST requests."""
         return f"{self.url}/{VENUE}"
 
     @property
     def websocket(self) -> str:
-        """Base of connections."""
+        """Base URL of WebSocket connections."""
         return self.rest.replace("http", "ws", 1)
 
     @property
     def settings(self) -> depthcache.Settings:
-        """For a client of this package."""
+        """Settings of a depthcache client."""
         endpoints = depthcache.Endpoints(rest=self.rest, websocket=self.websocket)
         return depthcache.Settings(endpoints={VENUE: endpoints}, proxies=False, ca_file=self.ca_file)
 
 
 @contextmanager
-def serving(*, rate: int | None, tls: bool) -> Iterator[Place]:
-    """A fresh one; `rate` in frames a second, None as fast as its slowest client reads."""
+def serving(*, rate: int | None, tls: bool) -> Iterator[Endpoint]:
+    """Start a new exchange. `rate`: frames a second; None sends as fast as its slowest client reads."""
     command = [sys.executable, "-m", "benches.paced", *(["--tls"] if tls else [])]
     command += [] if rate is None else ["--rate", str(rate)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stdin is None:
-            raise AssertionError("a pipe was asked for")
+            raise AssertionError("the process has no pipes")
         try:
-            yield Place(**json.loads(process.stdout.readline()))
+            yield Endpoint(**json.loads(process.stdout.readline()))
         finally:
             process.stdin.close()
             process.wait(30)
 
 
 class StampedText(Text):
-    """A text that says when it was taken."""
+    """A text stamped with the time at which it is sent."""
 
     __slots__ = ("_head", "_tail")
+    _head: str
+    _tail: str
 
     def __init__(self, text: str) -> None:
         head, key, rest = text.partition('"E":')
@@ -96,16 +98,16 @@ class StampedText(Text):
         object.__setattr__(self, "drip_ns", 0)
 
     @property
-    def text(self) -> str:  # type: ignore[override]
+    def text(self) -> str:
         """The frame, sent now."""
         return f"{self._head}{monotonic_ns() // 1_000}{self._tail}"
 
 
-class StampingListener(Listener):
-    """A client whose diffs are stamped."""
+class StampingSession(RecordedSession):
+    """A session whose diffs are stamped."""
 
     def take(self) -> list[Sent]:
-        """What is to be sent now, in order."""
+        """The frames to send now, in order."""
         return [
             StampedText(each.text) if isinstance(each, Text) and '"depthUpdate"' in each.text[:100] else each
             for each in super().take()
@@ -113,7 +115,7 @@ class StampingListener(Listener):
 
 
 class PacedExchange(Exchange):
-    """One symbol. `rate`: frames a second; None sends whenever there is room."""
+    """One symbol. `rate`: frames a second; None sends whenever the buffers allow it."""
 
     def __init__(self, *, rate: int | None) -> None:
         capture = captures.load(RECORDING)
@@ -124,7 +126,7 @@ class PacedExchange(Exchange):
         self._every_ns = 0 if rate is None else 1_000_000_000 // rate
         self._next_id = FIRST_ID + 1
         self._due_ns: int | None = None
-        self._listeners: list[StampingListener] = []
+        self._sessions: list[StampingSession] = []
         self._key = diff_stream(SYMBOL)
 
     def venues(self) -> tuple[str, ...]:
@@ -135,28 +137,30 @@ class PacedExchange(Exchange):
         """One."""
         return (SYMBOL,)
 
-    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpAnswer:
+    def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
         """Snapshot, exchangeInfo, time, ping."""
         parts, time_ms = urlsplit(target), time_ns() // 1_000_000
         if parts.path == self._venue.depth_path:
             question = responses.depth_question(self._venue, dict(parse_qsl(parts.query)))
-            if isinstance(question, HttpAnswer):
+            if isinstance(question, HttpResponse):
                 return question
             return responses.ok(self._snapshot(question[1], time_ms))
         if parts.path == self._venue.exchange_info_path:
-            info = exchange_info(self._venue, {SYMBOL: Listed(SPOT_BTC)}, time_ms)
+            info = exchange_info(self._venue, {SYMBOL: ListedSymbol(SPOT_BTC)}, time_ms)
             return responses.ok(orjson.dumps(info))
         return responses.time(time_ms)
 
-    def accept(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> Session | HttpAnswer:
+    def accept(
+        self, venue: str, target: str, now_ns: int, *, client: str = "client"
+    ) -> Session | HttpResponse:
         """A connection."""
         parsed = parse_target(target, self._venue)
         if parsed is None:
             return responses.no_such_path()
-        listener = StampingListener(self._venue, parsed, self._on_change)
-        self._listeners.append(listener)
-        self._on_change(listener, now_ns)
-        return listener
+        session = StampingSession(self._venue, parsed, self._on_change)
+        self._sessions.append(session)
+        self._on_change(session, now_ns)
+        return session
 
     def advance(self, now_ns: int) -> None:
         """Send what is due."""
@@ -170,10 +174,9 @@ class PacedExchange(Exchange):
         """When the next frame is due."""
         return self._due_ns
 
-    def _on_change(self, listener: Listener, now_ns: int) -> None:
-        self._listeners = [each for each in self._listeners if each.is_open]
-        wanted = any(each.is_listening for each in self._listeners)
-        if not wanted:
+    def _on_change(self, session: RecordedSession, now_ns: int) -> None:
+        self._sessions = [each for each in self._sessions if each.is_open]
+        if not any(each.is_listening for each in self._sessions):
             self._due_ns = None
         elif self._due_ns is None:
             self._due_ns = now_ns
@@ -186,13 +189,14 @@ class PacedExchange(Exchange):
         )
         payload += sides
         self._book.apply(payload)
-        for listener in self._listeners:
-            listener.on_data(self._key, payload)
+        for session in self._sessions:
+            session.on_data(self._key, payload)
 
     def _snapshot(self, limit: int, time_ms: int) -> bytes:
         book = self._book.exact
         bids, asks = list(book.bids[:limit]), list(book.asks[:limit])
-        return snapshot_body(self._venue, SYMBOL, book.last_update_id, bids, asks, time_ms=time_ms)
+        update_id = self._next_id - 1
+        return snapshot_body(self._venue, SYMBOL, update_id, bids, asks, time_ms=time_ms)
 
 
 Levels = Sequence[Sequence[str]]
@@ -201,7 +205,8 @@ Levels = Sequence[Sequence[str]]
 def start_of(capture: captures.Capture, update_id: int) -> bytes:
     """The recorded snapshot under another update id."""
     body = orjson.loads(capture.snapshot)
-    return orjson.dumps({"lastUpdateId": update_id, "bids": body["bids"], "asks": body["asks"]})
+    changed: bytes = orjson.dumps({"lastUpdateId": update_id, "bids": body["bids"], "asks": body["asks"]})
+    return changed
 
 
 def there_and_back(capture: captures.Capture) -> list[str]:
@@ -217,7 +222,7 @@ def there_and_back(capture: captures.Capture) -> list[str]:
         there.append(_sides(data["b"], data["a"]))
         inverse: dict[str, Levels] = {}
         for side in ("b", "a"):
-            # A price may stand twice in one message; the last counts, both ways.
+            # A price may occur twice in one message; the last one counts, in both directions.
             before = {price: held[side].get(price, "0.00000000") for price, _ in data[side]}
             inverse[side] = list(before.items())
             for price, quantity in data[side]:
@@ -230,39 +235,41 @@ def _sides(bids: Levels, asks: Levels) -> str:
     return f'"b":{orjson.dumps(bids).decode()},"a":{orjson.dumps(asks).decode()}}}'
 
 
-def contestant(module: str, name: str, place: Place, seconds: float) -> list[str]:
+def contestant(module: str, name: str, endpoint: Endpoint, seconds: float) -> list[str]:
     """The command that runs one contestant of a benchmark in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", module, "--as", name, "--url", place.url]
+    command = [sys.executable, "-W", "ignore", "-m", module, "--as", name, "--url", endpoint.url]
     return [
         *command,
         "--seconds",
         str(seconds),
-        *([] if place.ca_file is None else ["--ca-file", place.ca_file]),
+        *([] if endpoint.ca_file is None else ["--ca-file", endpoint.ca_file]),
     ]
 
 
-def wanted_of(module: str, names: Collection[str], default_s: float) -> tuple[str, Place, float]:
-    """What `contestant` asked for: the name, the place, the seconds."""
+def parse_contestant(module: str, names: Collection[str], default_s: float) -> tuple[str, Endpoint, float]:
+    """The arguments that `contestant` passes: name, endpoint, seconds."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}")
     parser.add_argument("--as", dest="contestant", choices=names, required=True)
     parser.add_argument("--url", required=True)
     parser.add_argument("--ca-file")
     parser.add_argument("--seconds", type=float, default=default_s)
-    wanted = parser.parse_args()
-    return wanted.contestant, Place(wanted.url, wanted.ca_file), wanted.seconds
+    options = parser.parse_args()
+    return options.contestant, Endpoint(options.url, options.ca_file), options.seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until stdin ends."""
     parser = argparse.ArgumentParser(prog="python -m benches.paced")
-    parser.add_argument("--rate", type=int, help="frames a second; without it as fast as the client reads")
+    parser.add_argument(
+        "--rate", type=int, help="frames a second; the default is as fast as the client reads"
+    )
     parser.add_argument("--tls", action="store_true")
-    wanted = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients leave without reading everything
-    exchange = PacedExchange(rate=wanted.rate)
+    exchange = PacedExchange(rate=options.rate)
     with tempfile.TemporaryDirectory() as folder:
         context, ca_file = None, None
-        if wanted.tls:
+        if options.tls:
             import trustme
 
             authority = trustme.CA()
@@ -270,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             authority.issue_cert("127.0.0.1").configure_cert(context)
             ca_file = str(Path(folder) / "authority.pem")
             authority.cert_pem.write_to_path(ca_file)
-        with Server(exchange, paced=wanted.rate is None, tls=context, ca_file=ca_file) as server:
+        with Server(exchange, paced=options.rate is None, tls=context, ca_file=ca_file) as server:
             print(json.dumps({"url": server.url, "ca_file": ca_file}), flush=True)
             sys.stdin.read()
 

@@ -1,9 +1,9 @@
-"""The ratios of a run as drawings: one SVG a section, bars on a logarithmic axis, what is wanted as a mark.
+"""The ratios of a run as charts: one SVG per section, bars on a logarithmic axis, thresholds as marks.
 
     python -m benches.plots          draws build/bench.json again, into build/plots
 
-A whole run draws into docs/concepts/measured, for docs/concepts/measured.md. The same figures give the same
-files. Needs matplotlib, which `make bench` installs; where it is missing nothing is drawn, and that is said.
+A complete run draws into docs/concepts/measured, for docs/concepts/measured.md. The same figures give the
+same files. Needs matplotlib, which `make bench` installs; without it, the run says that no charts were drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BUILD = Path(__file__).parents[1] / "build"
 
 
 def draw(found: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw every section that has ratios; the files."""
+    """Draw every section that has ratios; return the files."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -30,15 +30,17 @@ def draw(found: dict[str, Any], folder: Path) -> list[Path]:
         if not rows:
             continue
         figure, axes = plt.subplots(figsize=(9, 1 + 0.3 * len(rows)))
-        places = range(len(rows))
-        missed = [row["verdict"] == "NOT REACHED" for row in rows]
-        axes.barh(places, [row["ratio"] for row in rows], color=["C3" if bad else "C0" for bad in missed])
-        bars = [(place, row["bar"]) for place, row in zip(places, rows, strict=True) if row["bar"]]
-        axes.scatter([bar for _, bar in bars], [place for place, _ in bars], marker="|", color="k", s=120)
-        axes.set_yticks(places, [row["what"] for row in rows], fontsize=7)
+        positions = range(len(rows))
+        missed = [row["result"] == "MISSED" for row in rows]
+        axes.barh(positions, [row["ratio"] for row in rows], color=["C3" if bad else "C0" for bad in missed])
+        marked = [(row["threshold"], at) for at, row in zip(positions, rows, strict=True) if row["threshold"]]
+        axes.scatter(
+            [threshold for threshold, _ in marked], [at for _, at in marked], marker="|", color="k", s=120
+        )
+        axes.set_yticks(positions, [row["what"] for row in rows], fontsize=7)
         axes.invert_yaxis()
         axes.set_xscale("log")
-        axes.set_xlabel(f"{section['unit']} (| what is wanted)")
+        axes.set_xlabel(f"{section['unit']} (| threshold)")
         axes.set_title(section["title"])
         file = folder / f"{name}.svg"
         figure.savefig(file, bbox_inches="tight", metadata={"Date": None})

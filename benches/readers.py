@@ -1,8 +1,8 @@
-"""Whether readers slow the feed: eight threads of Python read without a pause while frames arrive.
+"""Whether readers slow the feed: eight Python threads read without a pause while frames arrive.
 
-The paced exchange sends 5,000 frames a second to a client as users have it. Compared is what its native
-thread spends on a frame, with and without readers, in turns: its CPU time, so that the readers' own hunger
-for the two cores does not count as the feed's. How late the book is beside them stands there, too.
+The paced exchange sends 5,000 frames a second to a client with default settings. With and without readers, in
+turns, this compares the CPU time that the native thread spends on a frame, which leaves out the competition
+for cores. It also reports how late the book is with readers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import statistics
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import depthcache
@@ -22,21 +23,20 @@ from depthcache.io.network import native as native_network
 RATE = 5_000
 THREADS = 8
 SECONDS = 2.0
-BAR = 1.1
+THRESHOLD = 1.1
 FEED = "depthcache-io"
-"""What the native thread is called by the system."""
+"""The system's name of the native thread."""
 
 
 def run(*, rounds: int) -> list[Row]:
-    """What a frame costs the feed with readers and without."""
+    """What a frame costs the feed with and without readers."""
     costs: dict[bool, list[float]] = {False: [], True: []}
     late: dict[bool, list[float]] = {False: [], True: []}
     reads = 0
     probe = _native._Probe()
-    whole = native_network.Transport
-    native_network.Transport = lambda *args, **kwargs: _native.Transport(*args, _probe=probe, **kwargs)  # type: ignore[misc,assignment]
+    native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[assignment,attr-defined]
     try:
-        with paced.serving(rate=RATE, tls=False) as place, freshness.client(place, "native") as books:
+        with paced.serving(rate=RATE, tls=False) as endpoint, freshness.client(endpoint, "native") as books:
             book = books[paced.SYMBOL]
             for _ in range(rounds):
                 for reading in (False, True):
@@ -47,32 +47,32 @@ def run(*, rounds: int) -> list[Row]:
                         time.sleep(SECONDS)
                         spent_s, delays = feed_s() - before_s, sorted(probe.take_delays_ns())
                     if not delays:
-                        raise AssertionError("no frame arrived: nothing can be said of the feed")
+                        raise AssertionError("no frames arrived: the feed cannot be measured")
                     costs[reading].append(spent_s / len(delays) * 1e6)
                     late[reading].append(delays[int(0.99 * len(delays))] / 1e6)
                     reads += readers.count
     finally:
-        native_network.Transport = whole  # type: ignore[misc]
+        native_network.Transport = _native.Transport  # type: ignore[attr-defined]
     ratios = [with_readers / without for without, with_readers in zip(costs[False], costs[True], strict=True)]
     alone, beside = statistics.median(costs[False]), statistics.median(costs[True])
     return [
         Row(
-            f"the feed beside {THREADS} reading threads",
+            f"the feed with {THREADS} reading threads",
             f"{beside:.1f} us a frame against {alone:.1f} us alone",
             statistics.median(ratios),
-            BAR,
+            THRESHOLD,
         ),
         Row(
             "how late the book is (p99)",
             f"{statistics.median(late[True]):.3f} ms against {statistics.median(late[False]):.3f} ms alone",
         ),
-        Row("reads meanwhile", f"{reads / rounds / SECONDS / 1000:,.0f} thousand a second"),
+        Row("reads during the feed", f"{reads / rounds / SECONDS / 1000:,.0f} thousand a second"),
         scaling.row(),
     ]
 
 
 class Readers:
-    """Threads that read best and freeze(20), again and again."""
+    """Threads that read best and freeze(20) in a loop."""
 
     def __init__(self, book: depthcache.BookReader | depthcache.blocking.LiveBook, threads: int) -> None:
         self._book, self._stop = book, threading.Event()

@@ -1,7 +1,7 @@
-"""Other people's clients, driven by their own code on the same bytes, without their network.
+"""Other clients, running their own code on the same bytes, without their network.
 
-Each takes the raw frame, as its socket loop does: parse (with orjson, which both use when it is
-installed), then its own handler. Their versions stand in the report.
+Each takes the raw frame, as its socket loop does: it parses (with orjson, which both use when it is
+installed), then calls its own handler. The report names their versions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from depthcache import venues
 
 
 def versions() -> str:
-    """Name and version of everything compared with."""
+    """Names and versions of the other clients."""
     names = ("orjson", "python-binance", "ccxt", "cryptofeed")
     return ", ".join(f"{name} {_version(name)}" for name in names)
 
@@ -27,7 +27,7 @@ def _version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return "is not installed"
+        return "(not installed)"
 
 
 def orjson_loads(_: Capture) -> Callable[[], Piece]:

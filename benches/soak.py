@@ -1,10 +1,10 @@
-"""Trouble without end on real sockets: cuts, gaps, books that come and go; then nothing may be left of it.
+"""Continuous trouble on real sockets: cuts, gaps, books removed and added; nothing may be left behind.
 
     python -m benches.soak --resyncs 10000 --cycles 1000
 
-200 books on the embedded exchange. Every few seconds connections break or updates are lost, so that every
-book needs a new snapshot, within the exchange's own weight limits; in between books come and go.
-Caveat: the exchange lives in the same process, with a bounded memory of its own.
+200 books on the embedded exchange. Every few seconds connections break or updates are lost, so every book
+needs a new snapshot within the weight limits of the exchange; in between, books are removed and added again.
+Caveat: the exchange runs in the same process; its memory is bounded.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _FLAT = 0.05
 
 
 @dataclass
-class Seen:
-    """What the run has shown so far."""
+class Progress:
+    """The figures of the run so far."""
 
     resyncs: int = 0
     cycles: int = 0
@@ -39,7 +39,7 @@ class Seen:
 
 
 def memory_bytes() -> int:
-    """What the process holds, after the collector was here."""
+    """Resident memory after a garbage collection."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE
 
@@ -53,10 +53,12 @@ def world() -> simulator.SimulatedExchange:
     return simulator.SimulatedExchange({SPOT: names, FUTURES: dict(names)}, seed=1, history=200)
 
 
-async def run(resyncs: int, cycles: int) -> Seen:
-    seen = Seen()
+async def run(resyncs: int, cycles: int) -> Progress:
+    progress = Progress()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: seen.unretrieved.append(str(context.get("message"))))
+    loop.set_exception_handler(
+        lambda _loop, context: progress.unretrieved.append(str(context.get("message")))
+    )
     exchange = world()
     with simulator.Server(exchange) as server:
         policy = Policy(share=0.9, relapse_base_s=0.1, relapse_cap_s=0.2, refresh_s=0.0)
@@ -66,17 +68,17 @@ async def run(resyncs: int, cycles: int) -> Seen:
             await books.wait_synced(timeout=120)
             gone = 0  # resyncs of books that were removed
             number = 0
-            while seen.resyncs < resyncs or seen.cycles < cycles:
+            while progress.resyncs < resyncs or progress.cycles < cycles:
                 number += 1
                 _trouble(server, exchange, number)
-                gone += await _change_minds(books, seen, min(cycles - seen.cycles, 20))
+                gone += await _remove_and_add(books, progress, min(cycles - progress.cycles, 20))
                 await asyncio.sleep(0.2)
                 await books.wait_synced(timeout=120)
-                seen.resyncs = gone + sum(book.counters["snapshots"] for book in books) - len(books)
-                seen.memory.append(memory_bytes())
+                progress.resyncs = gone + sum(book.counters["snapshots"] for book in books) - len(books)
+                progress.memory.append(memory_bytes())
                 print(
-                    f"{seen.resyncs:,} resyncs, {seen.cycles:,} books gone and back, "
-                    f"{seen.memory[-1] / 2**20:.1f} MiB",
+                    f"{progress.resyncs:,} resyncs, {progress.cycles:,} books removed and added, "
+                    f"{progress.memory[-1] / 2**20:.1f} MiB",
                     flush=True,
                 )
             wrong = sum(
@@ -84,11 +86,11 @@ async def run(resyncs: int, cycles: int) -> Seen:
             )
             assert wrong == 0, f"{wrong} wrong levels"
     assert exchange.breaches == [], exchange.breaches[:3]
-    return seen
+    return progress
 
 
 def _trouble(server: simulator.Server, exchange: Any, number: int) -> None:
-    """Every other time all connections break, else every book loses an update."""
+    """In turns: all connections break, or every book loses an update."""
 
     def cut() -> None:
         exchange.cut(exchange.now_ns)
@@ -101,15 +103,15 @@ def _trouble(server: simulator.Server, exchange: Any, number: int) -> None:
     server.on_exchange(cut if number % 2 else lose)
 
 
-async def _change_minds(books: depthcache.Books, seen: Seen, count: int) -> int:
-    """Remove books and add them again; how many resyncs go with them."""
+async def _remove_and_add(books: depthcache.Books, progress: Progress, count: int) -> int:
+    """Remove books and add them again; return the resyncs that their counters lose."""
     gone = 0
     for _ in range(max(0, count)):
-        symbol = f"S{seen.cycles % BOOKS}USDT"
+        symbol = f"S{progress.cycles % BOOKS}USDT"
         gone += books[SPOT, symbol].counters["snapshots"] - 1
         books.remove(symbol, SPOT)
         books.add(symbol, SPOT)
-        seen.cycles += 1
+        progress.cycles += 1
         await asyncio.sleep(0)
     return gone
 
@@ -122,14 +124,14 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=1_000)
     chosen = parser.parse_args()
     threads, files = threading.active_count(), _files()
-    seen = asyncio.run(run(chosen.resyncs, chosen.cycles))
-    warm = seen.memory[int(len(seen.memory) * _WARM)]
-    growth = max(seen.memory[int(len(seen.memory) * _WARM) :]) / warm - 1
+    progress = asyncio.run(run(chosen.resyncs, chosen.cycles))
+    warm = progress.memory[int(len(progress.memory) * _WARM)]
+    growth = max(progress.memory[int(len(progress.memory) * _WARM) :]) / warm - 1
     left = (threading.active_count() - threads, _files() - files)
-    print(f"memory after warm-up: {growth:+.1%} at most (bar {_FLAT:.0%})")
-    print(f"left behind: {left[0]} threads, {left[1]} files; unretrieved: {len(seen.unretrieved)}")
-    good = growth <= _FLAT and left == (0, 0) and not seen.unretrieved
-    print("ok" if good else f"NOT REACHED {seen.unretrieved[:2]}")
+    print(f"memory after warm-up: {growth:+.1%} at most (threshold {_FLAT:.0%})")
+    print(f"left behind: {left[0]} threads, {left[1]} files; unretrieved: {len(progress.unretrieved)}")
+    good = growth <= _FLAT and left == (0, 0) and not progress.unretrieved
+    print("ok" if good else f"MISSED {progress.unretrieved[:2]}")
     return 0 if good else 1
 
 

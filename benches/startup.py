@@ -1,4 +1,4 @@
-"""CPU time of fresh interpreters: one that does nothing, and those that import the package, in turns."""
+"""CPU time of fresh interpreters, in turns: one that does nothing, and those that import the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from benches.measure import Row
 
 ROUNDS = 15
-BAR = 5.0
+THRESHOLD = 5.0
 BARE = "nothing"
 PROGRAMS = {
     BARE: "pass",
@@ -18,7 +18,7 @@ PROGRAMS = {
     "… and make a Book": "import depthcache; depthcache.Book('binance.com')",
     "… and a live client": "import depthcache; depthcache.blocking.connect",
 }
-BARRED = "import depthcache"
+WITH_THRESHOLD = "import depthcache"
 
 
 def cpu_s(code: str) -> float:
@@ -43,7 +43,7 @@ def run() -> list[Row]:
             name,
             f"{statistics.median(values) * 1000:.0f} ms",
             statistics.median(values) / bare,
-            BAR if name == BARRED else None,
+            THRESHOLD if name == WITH_THRESHOLD else None,
         )
         for name, values in spent.items()
     ]

@@ -1,12 +1,13 @@
-"""What a run of the benchmarks writes down: everything that was found, and first what was not reached."""
+"""What a run of the benchmarks writes: every figure, and first the missed thresholds."""
 
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 from benches.measure import Row
-from benches.report import Report, Section
+from benches.report import Report, Section, machine
 
 GOOD = Row("a read", "10 ns", 0.4, 0.5)
 BAD = Row("a start", "9 s", 12.5, 5.0)
@@ -18,16 +19,16 @@ REPORT = Report(
 )
 
 
-def test_what_was_not_reached_stands_before_the_tables() -> None:
+def test_missed_thresholds_come_before_the_tables() -> None:
     text = REPORT.as_markdown()
-    assert "2 bars, 1 not reached; the run took 2 s." in text
-    assert text.index("- a start: 12.5 where at most 5.000 is wanted") < text.index("## Reads")
+    assert "2 thresholds, 1 missed; the run took 2 s." in text
+    assert text.index("- a start: 12.5, threshold 5.000") < text.index("## Reads")
 
 
-def test_every_row_is_in_the_document_with_its_verdict() -> None:
+def test_every_row_is_in_the_document_with_its_result() -> None:
     text = REPORT.as_markdown()
-    assert "| a read | 10 ns | 0.400 | 0.500 | reached |" in text
-    assert "| a start | 9 s | 12.5 | 5.000 | NOT REACHED |" in text
+    assert "| a read | 10 ns | 0.400 | 0.500 | met |" in text
+    assert "| a start | 9 s | 12.5 | 5.000 | MISSED |" in text
     assert "| a rival | not measured: not installed |  |  |  |" in text
     assert "- machine: two cores" in text
 
@@ -35,7 +36,7 @@ def test_every_row_is_in_the_document_with_its_verdict() -> None:
 def test_machines_read_the_same_figures(tmp_path: Path) -> None:
     REPORT.write(tmp_path, None)
     found = json.loads((tmp_path / "bench.json").read_text("utf-8"))
-    assert found["facts"] == {"machine": "two cores"}
+    assert found["environment"] == {"machine": "two cores"}
     assert [row["ratio"] for row in found["sections"]["reads"]["rows"]] == [0.4, 12.5, None]
     assert found["sections"]["reads"]["unit"] == "of nothing"
 
@@ -46,3 +47,7 @@ def test_a_run_of_some_sections_leaves_the_document_alone(tmp_path: Path) -> Non
     document = tmp_path / "BENCHMARKS.md"
     REPORT.write(tmp_path, document)
     assert document.read_text("utf-8") == REPORT.as_markdown()
+
+
+def test_the_machine_is_named() -> None:
+    assert f"cores, {platform.system()} {platform.machine()}" in machine()

@@ -1,7 +1,7 @@
-"""Either library on the embedded exchange, and how their programs talk to whoever started them.
+"""Either library on the embedded exchange, and how its program talks to the process that started it.
 
-Only the standard library and the library asked for: these programs run in environments of their own.
-What a program prints as JSON lines is heard; `ask` waits for a line. Not here: what they do.
+These programs run in their own environments, so they import only the standard library and the library asked
+for. The starting process reads their JSON lines; `ask` waits for a line in return.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def library(name: str, rest: str, websocket: str) -> Any:
 
 
 def old(rest: str, websocket: str) -> Any:
-    """The old library, its hard-wired hosts redirected in this process alone."""
+    """The old library, with its hard-wired hosts redirected in this process."""
     import requests
 
     send = requests.Session.request
@@ -32,11 +32,11 @@ def old(rest: str, websocket: str) -> Any:
     def redirected(self: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
         host = url.split("/")[2]
         response = send(self, method, url.replace(f"https://{host}", rest), *arguments, **options)
-        # Binance sends this header, too, and the old library needs it.
+        # Binance also sends this header, and the old library needs it.
         response.headers.setdefault("x-mbx-used-weight", response.headers.get("x-mbx-used-weight-1m", "1"))
         return response
 
-    requests.Session.request = redirected  # type: ignore[method-assign]
+    requests.Session.request = redirected
     import unicorn_binance_local_depth_cache.manager as library
 
     made = library.BinanceWebSocketApiManager
@@ -49,10 +49,10 @@ def new(rest: str, websocket: str) -> Any:
     import depthcache
     from depthcache.compat.ubldc import manager as library
 
-    ends = depthcache.Endpoints(rest=f"{rest}/binance.com", websocket=f"{websocket}/binance.com")
-    settings = depthcache.Settings(endpoints={"binance.com": ends}, proxies=False)
+    endpoints = depthcache.Endpoints(rest=f"{rest}/binance.com", websocket=f"{websocket}/binance.com")
+    settings = depthcache.Settings(endpoints={"binance.com": endpoints}, proxies=False)
     made = library.BinanceLocalDepthCacheManager
-    library.BinanceLocalDepthCacheManager = functools.partial(made, settings=settings)  # type: ignore[misc]
+    library.BinanceLocalDepthCacheManager = functools.partial(made, settings=settings)  # type: ignore[assignment]
     return library
 
 
@@ -66,7 +66,7 @@ def ask(what: str) -> None:
 
 
 def until(condition: Callable[[], Any]) -> float | None:
-    """Seconds until that came true; None for never."""
+    """Seconds until the condition is true; None after the deadline."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > DEADLINE_S:

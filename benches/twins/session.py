@@ -1,8 +1,8 @@
-"""One scripted session of a program of the old library, run by the old library or by the drop-in.
+"""One scripted session of a program of the old library, on the old library or the drop-in.
 
     python session.py old|new REST_URL WEBSOCKET_URL
 
-Each step is told with its result. Not here: what the results should be.
+It prints each step with its result. Not here: the expected results.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ THRESHOLDS = (0, -1, 1, 1_000, 5_000, 20_000, 100_000)
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What a call gives, or the kind and text of what it raises."""
+    """The result of a call, or the type and text of its exception."""
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - what is raised is a result
+    except Exception as error:  # noqa: BLE001 - an exception is a result
         return f"{type(error).__name__}: {error}"
 
 
@@ -62,7 +62,7 @@ def session(module: Any) -> None:
     timed("all synced", synced)
 
     ask("stand still")
-    time.sleep(2.5)  # what is on its way arrives; the streams send once a second
+    time.sleep(2.5)  # frames in flight arrive; the streams send once a second
     for limit in LIMITS:
         step(f"asks, limit {limit}", lambda limit=limit: manager.get_asks("BTCUSDT", limit_count=limit))  # type: ignore[misc]
         step(f"bids, limit {limit}", lambda limit=limit: manager.get_bids("BTCUSDT", limit_count=limit))  # type: ignore[misc]

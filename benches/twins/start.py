@@ -1,4 +1,4 @@
-"""From nothing to all markets in sync: how long it takes with either library.
+"""How long either library takes from nothing to all markets in sync.
 
 python start.py old|new REST_URL WEBSOCKET_URL MARKET…
 """

@@ -1,4 +1,4 @@
-"""Best prices of a book at a round price, with the update id they are of, as soon as one is seen twice.
+"""Best prices of a book at a round price, each with its update id, sampled while the id does not change.
 
 python straddle.py old|new REST_URL WEBSOCKET_URL
 """
@@ -19,7 +19,7 @@ def main() -> None:
     until(lambda: manager.is_depth_cache_synchronized("BTCUSDT"))
     seen = 0
     for _ in range(SAMPLES):
-        until(lambda seen=seen: manager.depth_caches["btcusdt"]["last_update_id"] not in (None, seen))  # type: ignore[misc]
+        until(lambda seen=seen: manager.depth_caches["btcusdt"]["last_update_id"] not in (None, seen))
         time.sleep(0.2)  # the stream sends once a second: the update is whole
         seen = manager.depth_caches["btcusdt"]["last_update_id"]
         synchronized = manager.is_depth_cache_synchronized("BTCUSDT")

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from benches.old_library import NotInstalled, places_of, run_both
+from benches.old_library import NotInstalled, run_both, urls_of
 from depthcache import simulator
 
 pytestmark = [pytest.mark.rivals, pytest.mark.slow]
@@ -61,7 +61,7 @@ def both(
     script: str, server: simulator.Server, do: Callable[[str], None] = lambda _: None
 ) -> dict[str, list[dict[str, Any]]]:
     try:
-        return run_both(script, places_of(server), do)
+        return run_both(script, urls_of(server), do)
     except NotInstalled as error:
         pytest.skip(str(error))
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from pathlib import Path
+
+import pytest
 
 from benches.measure import Row
 from benches.report import Report, Section, machine
 
+ROOT = Path(__file__).parents[1]
 GOOD = Row("a read", "10 ns", 0.4, 0.5)
 BAD = Row("a start", "9 s", 12.5, 5.0)
 PLAIN = Row("a rival", "not measured: not installed")
@@ -51,3 +55,16 @@ def test_a_run_of_some_sections_leaves_the_document_alone(tmp_path: Path) -> Non
 
 def test_the_machine_is_named() -> None:
     assert f"cores, {platform.system()} {platform.machine()}" in machine()
+
+
+def test_the_document_and_the_charts_are_of_the_sections_that_there_are() -> None:
+    pytest.importorskip("orjson")
+    from benches.__main__ import SECTIONS
+
+    document = (ROOT / "BENCHMARKS.md").read_text("utf-8")
+    titles = re.findall(r"^## (.*)$", document, re.MULTILINE)
+    assert titles == [*(plan.title for plan in SECTIONS.values()), "How to repeat"]
+    charts = ROOT / "docs" / "concepts" / "measured"
+    shown = re.findall(r"\(measured/(\w+)\.svg\)", charts.with_suffix(".md").read_text("utf-8"))
+    assert sorted(shown) == sorted(path.stem for path in charts.iterdir())
+    assert set(shown) <= set(SECTIONS)

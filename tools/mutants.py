@@ -1,10 +1,9 @@
-"""Change the native book in every small way, and look whether its tests notice.
+"""Change the native book in every small way, and check that its tests notice.
 
     python3 tools/mutants.py [FILE…]   only these of .cargo/mutants.toml: ladder/chunks.rs market/read.rs
 
-Mutants that may live stand in the table of docs/concepts/mutants.md, each with how many there are of it
-and a reason. Any other that lives is an error, and so is one on the list that is noticed or gone: the
-list stays true.
+The table of docs/concepts/mutants.md lists the mutants that may live, each with its count and a reason. Any
+other that lives is an error, and so is one on the list that is noticed or gone.
 
 Not here: the tests (`crates/book/tests`), which files are changed (`.cargo/mutants.toml`), and how
 hundreds of mutants become one build (`switched`).
@@ -94,7 +93,7 @@ def judged(tool: str, mutants: list[Mutant]) -> Counter[tuple[str, str, str]]:
         ends += zip((mutant["name"] for mutant in built.numbers.values()), outcomes, strict=True)
         ends += [(mutant["name"], "broken") for mutant in built.broken]
     if one_by_one:
-        say(f"and {len(one_by_one)} that stand outside of bodies, one by one\n")
+        say(f"and {len(one_by_one)} outside of function bodies, one by one\n")
         ends += slowly(tool, one_by_one)
     found: Counter[tuple[str, str, str]] = Counter()
     for name, end in ends:
@@ -125,7 +124,7 @@ def listed() -> Counter[tuple[str, str]]:
 
 
 def table(found: Counter[tuple[str, str, str]]) -> str:
-    """Counts for each file, and all together, as they stand in docs/concepts/mutants.md."""
+    """Counts for each file, and all together, as in docs/concepts/mutants.md."""
     lines = ["| file | noticed | alive | do not compile |", "|---|---:|---:|---:|"]
     files = sorted({file for file, _, _ in found})
     for name, among in [*((file, {file}) for file in files), ("all", set(files))]:

@@ -78,7 +78,7 @@ COMMANDS = """# Commands
 | 1 | the answer is "no": a book came out wrong, a check failed |
 | 2 | it could not be done: wrong arguments, or an error, in one line on stderr |
 | 130 | interrupted before there was an answer |
-| 141 | whoever read the output went away |
+| 141 | the reader of the output closed the pipe |
 
 Every command takes the [settings of the environment](settings.md). What each prints for `--help`:
 """
@@ -95,7 +95,7 @@ import logging
 logging.basicConfig(level=logging.INFO)
 ```
 
-Of each kind at most a hundred lines are written in ten seconds; how many were left out is told.
+At most a hundred lines of each kind are written in ten seconds; a later line counts those left out.
 
 | level | line | meaning |
 |---|---|---|
@@ -124,7 +124,7 @@ the names most like it.
 
 
 def meanings() -> dict[str, str]:
-    """Setting to its docstring; one docstring may stand below several settings."""
+    """Setting to its docstring; several settings may share the docstring below them."""
     found: dict[str, str] = {}
     waiting: list[str] = []
     tree = ast.parse(inspect.getsource(policy))

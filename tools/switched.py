@@ -1,6 +1,6 @@
 """All mutants of a crate in one build: each a copy of its function's body behind a number.
 
-cargo-mutants builds anew for each mutant, an hour and more for hundreds. Here the body of a function
+cargo-mutants builds once per mutant, which takes over an hour for hundreds. Here the body of a function
 becomes a `match` on a number that the environment sets (`MUTANT=17`), with one arm a mutant, so one build
 and one run of the tests a mutant are enough. Mutants that do not compile are found by the compiler's own
 errors and left out.
@@ -51,7 +51,7 @@ class Build:
     tests: list[Path]
     """The test programs, in the order in which they are asked."""
     numbers: dict[int, Mutant]
-    """Behind which number each mutant stands."""
+    """The mutant behind each number."""
     broken: list[Mutant] = field(default_factory=list)
     """Those that do not compile."""
 
@@ -105,7 +105,7 @@ def _copy(root: Path, tree: Path) -> None:
 
 
 def _write(root: Path, tree: Path, mutants: dict[int, Mutant]) -> dict[tuple[str, int], int]:
-    """Write the sources with all bodies; which mutant stands on which line of which file."""
+    """Write the sources with all bodies; return which mutant is on which line of which file."""
     files: defaultdict[str, list[int]] = defaultdict(list)
     for number, mutant in mutants.items():
         files[mutant["file"]].append(number)
@@ -173,7 +173,7 @@ def _span(place: dict[str, Any], source: str) -> tuple[int, int]:
 
 
 def _body(source: str, start: int, end: int) -> int:
-    """Where the brace stands that opens the body of the function that begins at `start`."""
+    """The position of the brace that opens the body of the function beginning at `start`."""
     before = _BEFORE_SIGNATURE.match(source, start)
     depth = 0
     for at in range(before.end() if before else start, end):

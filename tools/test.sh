@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole suite against the installed wheel, cheapest failures first.
-#   tools/test.sh FOLDER       (the environment is made anew in FOLDER)
+#   tools/test.sh FOLDER       (creates the environment in FOLDER)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 env=$1

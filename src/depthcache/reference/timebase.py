@@ -15,7 +15,7 @@ class Timebase:
         self.now_ns: int | None = None
         """Now, on the clock of the frames; None while nobody told it: books have no age then."""
         self.wall_offset_ns: int | None = None
-        """From that clock to nanoseconds since 1970 on the system's; None likewise: books have no dates then."""
+        """From that clock to nanoseconds since 1970 on the system's; None: books have no dates."""
 
     def set_virtual(self, now_ns: int, wall_ns: int) -> None:
         """It is that time on a virtual clock."""

@@ -8,20 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from depthcache.reference.book import WHOLE, BookSide, at_width
-
-if TYPE_CHECKING:
-    from depthcache.reference.reader import FrozenBook
 
 __all__ = ["SCHEMA", "book", "text", "update"]
 
 SCHEMA = 1
 
 
-def book(frozen: FrozenBook, *, counters: bool) -> dict[str, Any]:
-    """A message of the type `book`."""
+def book(frozen: Any, *, counters: bool) -> dict[str, Any]:
+    """A message of the type `book`: of a `reader.FrozenBook`."""
     return _head(frozen, "book") | _body(frozen, readable=True, counters=counters)
 
 
@@ -42,7 +39,7 @@ def text(message: dict[str, Any]) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _head(frozen: FrozenBook, kind: str) -> dict[str, Any]:
+def _head(frozen: Any, kind: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "type": kind,
@@ -63,7 +60,7 @@ def _head(frozen: FrozenBook, kind: str) -> dict[str, Any]:
     }
 
 
-def _body(frozen: FrozenBook, *, readable: bool, counters: bool) -> dict[str, Any]:
+def _body(frozen: Any, *, readable: bool, counters: bool) -> dict[str, Any]:
     sides = {"bids": frozen._market.bids, "asks": frozen._market.asks}
     held = {name: _levels(frozen, side) if readable else None for name, side in sides.items()}
     return {
@@ -75,7 +72,7 @@ def _body(frozen: FrozenBook, *, readable: bool, counters: bool) -> dict[str, An
     }
 
 
-def _edge(frozen: FrozenBook, side: BookSide) -> object:
+def _edge(frozen: Any, side: BookSide) -> object:
     if side.bound is WHOLE and frozen.last_update_id is not None:
         return "all"
     if not isinstance(side.bound, Decimal):
@@ -83,10 +80,10 @@ def _edge(frozen: FrozenBook, side: BookSide) -> object:
     return _number(frozen, at_width(side.bound, side.price_scale))
 
 
-def _levels(frozen: FrozenBook, side: BookSide) -> list[list[object]]:
+def _levels(frozen: Any, side: BookSide) -> list[list[object]]:
     levels: Iterable[Any] = frozen._levels(side)
     return [[_number(frozen, price), _number(frozen, quantity)] for price, quantity in levels]
 
 
-def _number(frozen: FrozenBook, number: Any) -> object:
+def _number(frozen: Any, number: Any) -> object:
     return format(number, "f") if frozen._exact else float(number)

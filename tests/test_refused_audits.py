@@ -9,7 +9,7 @@ import pytest
 
 import depthcache
 from depthcache import RequestRejected, blocking, simulator
-from depthcache.client import client
+from depthcache.client import audits
 from depthcache.simulator import TINY, Server, SimulatedExchange
 
 SPOT = "binance.com"
@@ -52,7 +52,7 @@ def test_it_raises_the_same_where_calls_block(server: Server) -> None:
 
 
 async def test_one_refusal_does_not_end_a_long_audit(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BETWEEN_AUDITS_S", 0.02)
+    monkeypatch.setattr(audits, "_BETWEEN_AUDITS_S", 0.02)
     async with depthcache.connect(SPOT, ["S0USDT"], settings=server.settings) as books:
         await books.wait_synced()
         [book] = books

@@ -15,9 +15,9 @@ use crate::errors;
 use crate::fork::OwnerProcess;
 use crate::frozen::{self, FrozenBook};
 use crate::handles::Router;
+use crate::messages;
 use crate::portable;
 use crate::values::classes;
-use crate::wire;
 
 /// So long a wait may keep Ctrl-C from being noticed.
 const SLICE: Duration = Duration::from_millis(100);
@@ -258,7 +258,7 @@ impl Update {
     /// The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_json<'py>(&self, py: Python<'py>, counters: bool) -> Bound<'py, PyBytes> {
-        wire::update(py, &self.item, wire::options(self.exact, counters))
+        messages::update(py, &self.item, messages::options(self.exact, counters))
     }
 
     /// The item as plain dicts, lists, numbers and text: the message that `to_json` encodes.
@@ -267,7 +267,7 @@ impl Update {
     /// `counters`: as for `FrozenBook.to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_dict<'py>(&self, py: Python<'py>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
-        wire::parsed(&self.to_json(py, counters))
+        messages::parsed(&self.to_json(py, counters))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {

@@ -10,9 +10,9 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
 
 use crate::errors;
 use crate::handles::BookReader;
+use crate::messages;
 use crate::portable;
 use crate::source::Source;
-use crate::wire;
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
 ///
@@ -73,8 +73,8 @@ impl FrozenBook {
     /// The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_json<'py>(slf: &Bound<'py, Self>, counters: bool) -> Bound<'py, PyBytes> {
-        let options = wire::options(slf.as_super().get().exact, counters);
-        wire::book(slf.py(), &slf.get().frozen, options)
+        let options = messages::options(slf.as_super().get().exact, counters);
+        messages::book(slf.py(), &slf.get().frozen, options)
     }
 
     /// The book as plain dicts, lists, numbers and text: the message that `to_json` encodes.
@@ -83,7 +83,7 @@ impl FrozenBook {
     /// describes keys and units. `counters`: whether to include the counters.
     #[pyo3(signature = (*, counters = false))]
     fn to_dict<'py>(slf: &Bound<'py, Self>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
-        wire::parsed(&Self::to_json(slf, counters))
+        messages::parsed(&Self::to_json(slf, counters))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<portable::Reduced<'py>> {

@@ -10,6 +10,7 @@ mod fork;
 mod frozen;
 mod handles;
 mod input;
+mod messages;
 mod offline;
 mod portable;
 mod raw;

@@ -1,13 +1,11 @@
-//! Books as JSON, and back, for Python. Not here: what is written (`depthcache_wire`).
+//! The functions of `depthcache.wire`. Not here: what is written (`depthcache_wire`).
 
 use std::sync::Arc;
 
 use depthcache_book::codec::json;
-use depthcache_book::follow::Item;
-use depthcache_book::frozen::Frozen;
 use depthcache_book::frozen::parts::Head;
 use depthcache_book::query::{Number, NumberLevel, Side};
-use depthcache_wire::{self as wire, Decoded, DepthSnapshot, Family, Numbers, Options};
+use depthcache_wire::{self as wire, Decoded, DepthSnapshot, Family};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -17,63 +15,8 @@ use crate::follow::Update;
 use crate::frozen::FrozenBook;
 use crate::handles::BookReader;
 use crate::input;
+use crate::messages::{MOST_HELD_BYTES, count, options, written};
 use crate::values::classes;
-
-/// How a reader writes: text from an exact one, floats from others.
-pub fn options(exact: bool, counters: bool) -> Options {
-    Options {
-        numbers: if exact { Numbers::Text } else { Numbers::Float },
-        counters,
-    }
-}
-
-/// Up to so many levels are written and read with the interpreter held: winning it back from a busy program
-/// costs far more.
-const MOST_HELD_LEVELS: usize = 200;
-/// The same as bytes.
-const MOST_HELD_BYTES: usize = 40 * MOST_HELD_LEVELS;
-
-fn written<'py>(
-    py: Python<'py>,
-    levels: usize,
-    write: impl FnOnce(&mut Vec<u8>) + Send,
-) -> Bound<'py, PyBytes> {
-    let write = || {
-        let mut out = Vec::new();
-        write(&mut out);
-        out
-    };
-    let out = match levels <= MOST_HELD_LEVELS {
-        true => write(),
-        false => py.detach(write),
-    };
-    PyBytes::new(py, &out)
-}
-
-fn count(frozen: &Frozen) -> usize {
-    frozen.run(Side::Bids).len() + frozen.run(Side::Asks).len()
-}
-
-/// A book as a message.
-pub fn book<'py>(py: Python<'py>, frozen: &Arc<Frozen>, options: Options) -> Bound<'py, PyBytes> {
-    written(py, count(frozen), |out| wire::book(out, frozen, &options))
-}
-
-/// An update as a message.
-pub fn update<'py>(py: Python<'py>, item: &Arc<Item>, options: Options) -> Bound<'py, PyBytes> {
-    written(py, count(&item.book), |out| {
-        wire::update(out, item, &options)
-    })
-}
-
-/// A message as Python's `json` reads it.
-pub fn parsed<'py>(message: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
-    message
-        .py()
-        .import("json")?
-        .getattr("loads")?
-        .call1((message,))
-}
 
 /// The best prices of a book as a message, in text.
 #[pyfunction]

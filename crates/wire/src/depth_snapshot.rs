@@ -2,8 +2,7 @@
 
 use depthcache_book::query::NumberLevel;
 
-use crate::encode::Numbers;
-use crate::writer::{Object, levels};
+use crate::writer::{Numbers, Object, levels};
 
 /// Whose keys, and in which order: spot docs 2026-07-21; USD-M measured 2026-10-07; COIN-M and options docs
 /// 2026-05-28.

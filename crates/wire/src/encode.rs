@@ -8,16 +8,7 @@ use depthcache_book::frozen::Frozen;
 use depthcache_book::query::{BestPair, CompleteTo, NumberLevel, Reading, Side};
 
 use crate::SCHEMA;
-use crate::writer::{Object, level, levels, null, number};
-
-/// How prices and quantities are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbers {
-    /// As text, with every digit that the exchange sends: `"61837.63000000"`.
-    Text,
-    /// As the nearest float: `61837.63`.
-    Float,
-}
+use crate::writer::{Numbers, Object, level, levels, null, number};
 
 /// How a message is written.
 #[derive(Clone, Copy, Debug)]

@@ -30,8 +30,9 @@ mod writer;
 
 pub use decode::{BadMessage, Decoded, decode};
 pub use depth_snapshot::{DepthSnapshot, Family, depth_snapshot};
-pub use encode::{Numbers, Options, best, book, status, update};
+pub use encode::{Options, best, book, status, update};
 pub use lines::level_lines;
+pub use writer::Numbers;
 
 /// The version of the messages. A reader refuses another one.
 pub const SCHEMA: u32 = 1;

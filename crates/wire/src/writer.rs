@@ -2,7 +2,14 @@
 
 use depthcache_book::query::{Number, NumberLevel};
 
-use crate::encode::Numbers;
+/// How prices and quantities are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// As text, with every digit that the exchange sends: `"61837.63000000"`.
+    Text,
+    /// As the nearest float: `61837.63`.
+    Float,
+}
 
 /// An object that is being written; `end` closes it.
 pub struct Object<'a> {

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from depthcache.core.markets.snapshot_times import SnapshotClock
+from depthcache.core.markets.snapshot_clock import SnapshotClock
 from depthcache.core.requests.exchange_clock import Estimate
 from depthcache.settings import Settings
 from depthcache.venues import Endpoints, Venue

@@ -51,8 +51,7 @@ from depthcache.model import Outcome, SnapshotOutcome, Status
 from depthcache.reference import reasons
 from depthcache.reference.arbitration import Feeds
 from depthcache.reference.book import WHOLE, BookSide, Tally
-from depthcache.reference.chronology import Chronology
-from depthcache.reference.diff_buffer import DiffBuffer
+from depthcache.reference.buffer import Buffer
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.refresh import Refresh, RolledSnapshot
 from depthcache.reference.sequence import (
@@ -66,6 +65,7 @@ from depthcache.reference.sequence import (
 )
 from depthcache.reference.state import State
 from depthcache.reference.timebase import Timebase
+from depthcache.reference.timeline import Timeline
 from depthcache.reference.transitions import Event, follow
 
 __all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "Witness"]
@@ -147,8 +147,8 @@ class Market:
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.causes: set[Cause] = set()
         self.caused_ns: int = 0
-        self.kept: DiffBuffer = DiffBuffer(buffer_bytes)
-        self.chronology: Chronology = Chronology()
+        self.buffer: Buffer = Buffer(buffer_bytes)
+        self.timeline: Timeline = Timeline()
         self._data_seen = False
         self.lines: Feeds = Feeds()
         self.comparison: Comparison | None = None
@@ -212,10 +212,10 @@ class Market:
             self._cause("first_data", received_ns)
         if self.state.status in (Status.EMPTY, Status.BUFFERING):
             self.lines.on_kept(connection, received_ns)
-            self.chronology.on_unapplied(update, received_ns)
+            self.timeline.on_unapplied(update, received_ns)
             if self._is_of_before(update):
                 self._on(Event.ANEW, received_ns)
-                self.kept.clear()
+                self.buffer.clear()
                 self.counters["resets"] += 1
                 self._cause("reset", received_ns)
             reason = reasons.WAITING_FOR_SNAPSHOT if self.state.status is Status.EMPTY else None
@@ -227,7 +227,7 @@ class Market:
         if verdict is SequenceCheck.NEXT:
             self._change(update, received_ns)
             self._settle(received_ns)
-            made_ns = self.chronology.made_ns(update)
+            made_ns = self.timeline.made_ns(update)
             if self.state.doubt.is_over(made_ns, received_ns):
                 self._prove(received_ns)
             if len(self.lines) > 1:
@@ -244,17 +244,17 @@ class Market:
             return Outcome.OLD
         if verdict is SequenceCheck.OLD:
             self.counters["old"] += 1
-            base_us = self.chronology.base_us_of(update, received_ns, confirmed=self.confirmed)
+            base_us = self.timeline.base_us_of(update, received_ns, confirmed=self.confirmed)
             if not looks_reset(update, base_us):
                 self._on(Event.OLD, received_ns)
                 self._on_old(update, raw, received_ns, is_ordered=base_us is not None)
                 if many:
                     self.lines.on_joined(connection, received_ns)
                 return Outcome.OLD
-            self.kept.clear()
+            self.buffer.clear()
             self._begin_anew(received_ns)
         else:
-            self.kept.clear()
+            self.buffer.clear()
             self.counters["gaps"] += 1
             self._lose(Event.GAP, self._gap_reason(update), received_ns)
         self._keep(update, raw, received_ns)
@@ -288,13 +288,13 @@ class Market:
         held = snapshot.last_update_id
         in_doubt = self.state.status in (Status.BRIDGING, Status.SYNCED)
         if in_doubt and self.last_update_id is not None and held < self.last_update_id:
-            if not self.chronology.has_fallen(made, self.updated_ns):
+            if not self.timeline.has_fallen(made, self.updated_ns):
                 return SnapshotOutcome.TOO_OLD
             self._begin_anew(now_ns)
         self._drop_of_before(held, made, now_ns)
         if len(self.lines) > 1:
-            self.kept.sort()
-        waiting = self.kept.all()
+            self.buffer.sort()
+        waiting = self.buffer.all()
         fresh = [
             kept
             for kept in waiting
@@ -309,7 +309,7 @@ class Market:
         self._note_altered()
         if not in_doubt:  # those in doubt were counted as they came
             self.counters["old"] += len(waiting) - len(fresh)
-        self.kept.clear()
+        self.buffer.clear()
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
         self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
@@ -317,7 +317,7 @@ class Market:
         self.snapshot_us = snapshot.event_time_us or snapshot.transaction_time_us or told
         self.installed_ns = now_ns
         self.confirmed = False
-        self.chronology.on_installed(held, made)
+        self.timeline.on_installed(held, made)
         self._check_crossed(now_ns)
         for number, (update, _, received_ns) in enumerate(fresh):
             verdict = check_sequence(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
@@ -345,7 +345,7 @@ class Market:
 
     def restart(self, reason: str, now_ns: int) -> None:
         """The diffs will come from a new connection: kept ones are of no use."""
-        self.kept.clear()
+        self.buffer.clear()
         self._data_seen = False
         self._on(Event.RESTART, now_ns, reason)
 
@@ -391,7 +391,7 @@ class Market:
         """Keep what is applied from now on; False: the book is not live."""
         live = self.state.status is Status.SYNCED
         if live:
-            self._refresh = Refresh(self.continuity, most_bytes=self.kept.most_bytes)
+            self._refresh = Refresh(self.continuity, most_bytes=self.buffer.most_bytes)
         return live
 
     def end_refresh(self) -> None:
@@ -419,7 +419,7 @@ class Market:
             return RefreshResult(RefreshOutcome.TOO_OLD)
         if fresh.update_id < self.last_update_id:
             made = snapshot_time(snapshot, made)
-            if refresh.is_untouched and self.chronology.has_fallen(made, self.updated_ns):
+            if refresh.is_untouched and self.timeline.has_fallen(made, self.updated_ns):
                 self._begin_anew(now_ns)
             return RefreshResult(RefreshOutcome.TOO_OLD)
         if fresh.update_id > self.last_update_id:
@@ -475,7 +475,7 @@ class Market:
         self.counters["applied"] += 1
         self.last_update_id, self.updated_ns = update.final_update_id, received_ns
         self.event_time_us = update.event_time_us or None
-        self.chronology.on_applied(update)
+        self.timeline.on_applied(update)
 
     def _settle(self, received_ns: int) -> None:
         """After an update of a live book: it confirms the snapshot, and may cross the book."""
@@ -483,7 +483,7 @@ class Market:
             self._on(Event.NEXT, received_ns)
         else:
             self.confirmed = True
-            self.kept.clear()
+            self.buffer.clear()
             if self.state.status is Status.BRIDGING:
                 self._sync(Event.NEXT, received_ns)
             else:
@@ -543,7 +543,7 @@ class Market:
             raise SymbolMismatch(expected=self.symbol, received=foreign)
         known = self.last_update_id if self.confirmed else None
         if self.state.status is Status.BUFFERING:
-            known = None if self.kept.newest is None else self.kept.newest[0]
+            known = None if self.buffer.newest is None else self.buffer.newest[0]
         if not is_plausible(snapshot.last_update_id, known):
             raise MalformedSnapshot(what="lastUpdateId is far above any update id", position=0, excerpt=b"")
 
@@ -551,12 +551,12 @@ class Market:
 
     def heard(self) -> HeardDiff | None:
         """The newest diff that was applied, kept, or is backlog; None before one."""
-        heard = self.chronology.heard(self.updated_ns, self.event_time_us)
+        heard = self.timeline.heard(self.updated_ns, self.event_time_us)
         return None if heard is None else HeardDiff(*heard)
 
     def late_us(self) -> int | None:
         """How late that diff was; None while the exchange's clock or its event time is not known."""
-        heard, offset_ns = self.heard(), self.chronology.clock_offset_ns
+        heard, offset_ns = self.heard(), self.timeline.clock_offset_ns
         if heard is None or heard.event_time_us is None or offset_ns is None:
             return None
         return (heard.received_ns + offset_ns) // 1_000 - heard.event_time_us
@@ -565,20 +565,20 @@ class Market:
         """The snapshot that is held, and no diff after it, was made between these times: known only now."""
         if not self.confirmed and self.last_update_id is not None:
             self.snapshot_us = self.snapshot_us or made.latest_us
-            self.chronology.on_dated(self.last_update_id, made)
+            self.timeline.on_dated(self.last_update_id, made)
 
     def _on_old(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:
         """An old update is backlog, or of an order that is not known."""
         if update.event_time_us and is_ordered:
-            self.chronology.on_unapplied(update, received_ns)
+            self.timeline.on_unapplied(update, received_ns)
         elif not self.confirmed:
-            self.chronology.on_unordered()
-            if self.kept.is_full(raw):
-                self.kept.clear()
-            self.kept.add(update, raw, received_ns)
+            self.timeline.on_unordered()
+            if self.buffer.is_full(raw):
+                self.buffer.clear()
+            self.buffer.add(update, raw, received_ns)
 
     def _begin_anew(self, now_ns: int) -> None:
-        self.chronology.on_begun_anew()
+        self.timeline.on_begun_anew()
         self.counters["resets"] += 1
         self._lose(Event.RESET, reasons.RESET, now_ns)
 
@@ -587,8 +587,8 @@ class Market:
         began anew."""
         if made is None or self.state.status is not Status.BUFFERING:
             return
-        in_time = self.chronology
-        if self.kept.retain(
+        in_time = self.timeline
+        if self.buffer.retain(
             lambda each: (
                 each[0].final_update_id <= snapshot_id or not in_time.is_of_before(each[0], each[2], made)
             )
@@ -599,16 +599,16 @@ class Market:
 
     def _is_of_before(self, update: DepthUpdate) -> bool:
         """Ids have begun anew since the newest diff was kept: no snapshot will ever lead to it."""
-        newest = self.kept.newest
+        newest = self.buffer.newest
         return newest is not None and update.final_update_id < newest[0] and looks_reset(update, newest[1])
 
     def _keep(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
-        if self.kept.is_full(raw):
+        if self.buffer.is_full(raw):
             self._on(Event.DROPPED, now_ns)
-            self.kept.clear()
+            self.buffer.clear()
             self.counters["dropped_buffers"] += 1
             self._cause("buffer_dropped", now_ns)
-        self.kept.add(update, raw, now_ns)
+        self.buffer.add(update, raw, now_ns)
 
     def _on_doubted(self, now_ns: int) -> None:
         self._refresh = None  # its snapshot was asked before

@@ -22,7 +22,7 @@ from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome,
 from depthcache.pickling import OneProcess, bare
 from depthcache.reference import reasons, wire
 from depthcache.reference.book import NOTHING, WHOLE, BookSide, at_width
-from depthcache.reference.diff_buffer import DiffBuffer
+from depthcache.reference.buffer import Buffer
 from depthcache.reference.market import BUFFER_BYTES, COUNTERS, Market
 from depthcache.reference.messages import DepthUpdate, parse_frame, parse_snapshot
 from depthcache.reference.names import can_be_symbol
@@ -372,7 +372,7 @@ class FrozenBook(BookReader):
         frozen.__dict__.update(market.__dict__)
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
-        frozen.kept = DiffBuffer(0)
+        frozen.kept = Buffer(0)
         frozen.following = None
         frozen.state = market.state.freeze()
         super().__init__(frozen, serve_stale=True)

@@ -199,7 +199,7 @@ class Router(engine.Router):
 
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
-        self._markets[market].chronology.clock_offset_ns = offset_ns
+        self._markets[market].timeline.clock_offset_ns = offset_ns
 
     def heard(self, market: int) -> HeardDiff | None:
         """The newest diff that was applied, kept, or is backlog; None before one."""

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 
 from depthcache.core import reasons
 from depthcache.core.context import Context, MarketSpec, Retry
+from depthcache.core.markets.snapshot_clock import SnapshotClock
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
-from depthcache.core.markets.snapshot_times import SnapshotClock
 from depthcache.core.markets.watchdogs import (
     OverdueWatch,
     Progress,

@@ -27,8 +27,8 @@ from depthcache.core.markets.bootstrap import Bootstrap
 from depthcache.core.markets.maintenance import Maintenance
 from depthcache.core.markets.pauses import Pauses
 from depthcache.core.markets.refusals import Refusals
+from depthcache.core.markets.snapshot_clock import SnapshotClock
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
-from depthcache.core.markets.snapshot_times import SnapshotClock
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import Bridging, Lateness, TooOldWatch
 from depthcache.core.notices import Ending, StatusChanged

@@ -12,7 +12,7 @@ from enum import Enum
 
 from depthcache.core import reasons
 from depthcache.core.context import Context
-from depthcache.core.markets.snapshot_times import SnapshotClock
+from depthcache.core.markets.snapshot_clock import SnapshotClock
 from depthcache.core.notices import TroubleFound
 from depthcache.core.policy import Policy, to_ns
 from depthcache.core.timers import Timer

@@ -8,10 +8,10 @@ from __future__ import annotations
 from depthcache.reference.messages import DepthUpdate
 from depthcache.reference.sequence import RESET_AFTER_US, DatedId, SnapshotTime
 
-__all__ = ["Chronology"]
+__all__ = ["Timeline"]
 
 
-class Chronology:
+class Timeline:
     """The order in time of one market: its book's base, whether it is in doubt, and when diffs came."""
 
     base: DatedId | None

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from depthcache.reference.messages import DepthUpdate, parse_frame
 
-__all__ = ["DiffBuffer"]
+__all__ = ["Buffer"]
 
 Waiting = tuple[DepthUpdate, bytes, int]
 """An update, its frame, and when that was received."""
 
 
-class DiffBuffer:
+class Buffer:
     """Raw frames in the order of their arrival, bounded by bytes."""
 
     newest: tuple[int, int] | None

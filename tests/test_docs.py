@@ -20,6 +20,7 @@ import depthcache
 from depthcache import errors
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "depthcache"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -243,14 +244,12 @@ def test_every_test_that_a_document_names_exists() -> None:
     assert missing == []
 
 
-def test_the_glossary_explains_every_word_of_the_architecture() -> None:
-    words = (ROOT / "ARCHITECTURE.md").read_text("utf-8").split("## Words", 1)[1].split("\n## ", 1)[0]
+def test_the_glossary_is_sorted_and_names_files_that_are_there() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
-    explained = {
-        word for row in re.findall(r"^\| ([^|]+) \|", glossary, re.MULTILINE) for word in row.split(", ")
-    }
-    terms = re.sub(r"\([^)]*\)|`[^`]*`|\*", "", words).replace("Binance's own, spelled out:", "")
-    for phrase in re.split(r"[;,.]\s", " ".join(terms.split())):
-        name = phrase.split(" = ")[0].split(" with ")[0].strip()
-        if name and "is said" not in name and "of depth" not in name and name != "both":
-            assert name in explained, name
+    for table in glossary.split("## Inside"):
+        words = [row.casefold() for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)][1:]
+        assert words == sorted(words)
+    named = re.findall(r"`([\w/]+(?:\.py|\.rs|/))`", glossary)
+    assert len(named) > 10
+    missing = [name for name in named if not any((root / name).exists() for root in (ROOT, PACKAGE))]
+    assert missing == []

@@ -372,7 +372,7 @@ class FrozenBook(BookReader):
         frozen.__dict__.update(market.__dict__)
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
-        frozen.kept = Buffer(0)
+        frozen.buffer = Buffer(0)
         frozen.following = None
         frozen.state = market.state.freeze()
         super().__init__(frozen, serve_stale=True)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 import depthcache
 from depthcache import simulator
+from depthcache.io import budgets
 from tests import engine as engines
 from tests.support.by_hand import ByHand
 
@@ -31,6 +32,12 @@ def pytest_report_header() -> str:
 def engine(request: Any) -> engines.Engine:
     """Each engine in turn."""
     return engines.load(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _budgets_of_a_fresh_process() -> None:
+    """The connects of all tests together are more than one address may make in five minutes."""
+    budgets._forget()
 
 
 @pytest.fixture(scope="session")

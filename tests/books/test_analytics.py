@@ -161,7 +161,7 @@ def books(draw: Any, exchange: str = "binance.com") -> Any:
     rows = [(format(price, "f"), format(draw(quantity), "f")) for price in prices]
     cut, shown = draw(st.integers(0, len(rows))), draw(st.integers(1, 15))
     bids, asks = rows[:cut][::-1], rows[cut:]
-    book = _native.Book(exchange, "BTCUSDT", "contiguous")
+    book = _native.Book(exchange, "BTCUSDT", "contiguous", inverse=exchange == COIN_M)
     book.load_snapshot(snapshot(10, bids[:shown], asks[:shown]), limit=shown if draw(st.booleans()) else None)
     book.apply(diff(11, 12, bids[shown:], asks[shown:]))
     return book
@@ -196,7 +196,7 @@ def test_what_moves_the_price_is_what_a_fill_takes(book: Any, bps: Decimal, side
 
 @pytest.mark.slow
 @given(
-    book=books("binance.com-coin_futures"), size=sizes, bps=distances, levels=st.integers(1, 16),
+    book=books(COIN_M), size=sizes, bps=distances, levels=st.integers(1, 16),
     group=groups, exact=st.booleans(),
 )  # fmt: skip
 def test_every_analytic_of_contracts_is_what_fractions_give(
@@ -216,7 +216,7 @@ def test_the_average_of_one_level_is_its_price(
     price: Decimal, held: Decimal, size: Decimal, exchange: str
 ) -> None:
     """To the last bit: an average of floats was one bit beside it in one of twenty."""
-    made = _native.Book(exchange, "BTCUSDT", "contiguous")
+    made = _native.Book(exchange, "BTCUSDT", "contiguous", inverse=exchange == COIN_M)
     made.load_snapshot(snapshot(10, [], [(format(price, "f"), format(held, "f"))]))
     assert made.fill("buy", base=size).average == float(price)
     assert made.exact.fill("buy", base=size).average == price
@@ -228,7 +228,7 @@ def test_an_average_of_more_digits_than_decimals_keep_stays_between_the_prices(
 ) -> None:
     rows = [(format(price, "f"), format(held, "f")) for price in sorted(prices)]
     for exchange in ("binance.com", COIN_M):
-        made = _native.Book(exchange, "BTCUSDT", "contiguous").exact
+        made = _native.Book(exchange, "BTCUSDT", "contiguous", inverse=exchange == COIN_M).exact
         made.load_snapshot(snapshot(10, [], rows))
         for count in (1, len(rows)):
             size = min(Decimal("9" * 19), held * count)

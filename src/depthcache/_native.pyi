@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "_FORKED",
     "Book",
     "BookReader",
     "Columns",
@@ -82,7 +83,6 @@ __all__ = [
     "Side",
     "Transport",
     "Update",
-    "_FORKED",
     "_Probe",
     "_columns_alive",
     "_decoded",

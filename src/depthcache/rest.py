@@ -35,7 +35,7 @@ from depthcache.settings import Settings
 if TYPE_CHECKING:
     from depthcache.io.network.sessions import Sessions
 
-__all__ = ["RestResponse", "Rest"]
+__all__ = ["Rest", "RestResponse"]
 
 T = TypeVar("T")
 _Work = Callable[[], Coroutine[Any, Any, T]]

@@ -24,10 +24,10 @@ __all__ = [
     "ClientConfig",
     "is_collection",
     "not_started",
+    "parse_config",
     "parse_refresh",
     "parse_timeout",
     "runs_once",
-    "parse_config",
 ]
 
 _LONGEST_S = 1e9

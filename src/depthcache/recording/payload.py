@@ -19,7 +19,7 @@ from depthcache.recording.envelope import TextError
 from depthcache.recording.origin import origin_of_payload
 from depthcache.recording.records import Diff, Ticker
 
-__all__ = ["TextError", "SnapshotHead", "Text", "parse"]
+__all__ = ["SnapshotHead", "Text", "TextError", "parse"]
 
 _FOUR_NUMBERS = re.compile(r"\d+(?:\.\d+)?(?: \d+(?:\.\d+)?){3}", re.ASCII)
 _KINDS = {"1": 1, "2": 2}

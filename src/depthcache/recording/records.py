@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 __all__ = [
-    "RecordedResponse",
     "Break",
     "Diff",
     "Frame",
     "HeldBook",
-    "SourcePosition",
     "Record",
+    "RecordedResponse",
     "RecordedSnapshot",
+    "SourcePosition",
     "Ticker",
 ]
 

@@ -32,7 +32,7 @@ from depthcache.reference.market import Market
 from depthcache.reference.messages import DepthUpdate, Number
 from depthcache.reference.reader import BookReader, FrozenBook, refuse_unusable
 
-__all__ = ["Follower", "Following", "MarketSource", "Update", "FollowSpec"]
+__all__ = ["FollowSpec", "Follower", "Following", "MarketSource", "Update"]
 
 _ITEM_BYTES, _LEVEL_BYTES = 512, 64
 

@@ -14,7 +14,7 @@ from depthcache.reference.book import BookSide
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.sequence import Continuity, SequenceCheck, check_sequence
 
-__all__ = ["RolledSnapshot", "Refresh"]
+__all__ = ["Refresh", "RolledSnapshot"]
 
 _TELLING_LEVELS = 5
 """So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer."""

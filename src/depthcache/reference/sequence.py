@@ -48,10 +48,10 @@ __all__ = [
     "RESET_AFTER_US",
     "Continuity",
     "DatedId",
-    "SnapshotTime",
     "SequenceCheck",
-    "is_plausible",
+    "SnapshotTime",
     "check_sequence",
+    "is_plausible",
     "looks_reset",
     "snapshot_time",
 ]

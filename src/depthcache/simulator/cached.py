@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from depthcache.simulator.market import ASKS, BIDS, Market
 
-__all__ = ["CachedSnapshots", "Levels", "CachedSnapshot"]
+__all__ = ["CachedSnapshot", "CachedSnapshots", "Levels"]
 
 Levels: TypeAlias = tuple[list[tuple[int, int]], list[tuple[int, int]]]
 

@@ -34,7 +34,7 @@ from depthcache.simulator import responses
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
 from depthcache.venues import Family
 
-__all__ = ["HOST", "HttpServer", "Deflate"]
+__all__ = ["HOST", "Deflate", "HttpServer"]
 
 T = TypeVar("T")
 

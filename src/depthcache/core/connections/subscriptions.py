@@ -23,7 +23,7 @@ from enum import Enum
 from depthcache.core.connections.arbitration import Feed
 from depthcache.core.context import Context
 
-__all__ = ["Message", "SubscriptionState", "Subscription", "Subscriptions"]
+__all__ = ["Message", "Subscription", "SubscriptionState", "Subscriptions"]
 
 _LONGEST_MESSAGE = 7_000
 """Bytes of names in one message: frames above about 8,000 characters broke connections

@@ -21,7 +21,7 @@ from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requeste
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["ListingSubscriber", "ExchangeInfoPoller", "Trading"]
+__all__ = ["ExchangeInfoPoller", "ListingSubscriber", "Trading"]
 
 _ON = frozenset({"TRADING", "CANCEL_ONLY"})
 """Spot docs, enums, 2026-07-21: with CANCEL_ONLY the book still changes."""

@@ -28,9 +28,9 @@ from depthcache.foreign_text import clean
 __all__ = [
     "ClassifiedResponse",
     "ResponseAction",
-    "error_in",
-    "classify_response",
     "classify_handshake",
+    "classify_response",
+    "error_in",
     "used_weight",
 ]
 

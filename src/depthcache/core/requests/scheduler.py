@@ -25,7 +25,7 @@ from depthcache.core.requests.responses import ClassifiedResponse
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["Requester", "RequestScheduler", "Purpose", "PendingRequest"]
+__all__ = ["PendingRequest", "Purpose", "RequestScheduler", "Requester"]
 
 _MINUTE_NS = 60_000_000_000
 _MS_NS = 1_000_000

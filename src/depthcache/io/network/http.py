@@ -17,7 +17,7 @@ from depthcache.io.network.interface import Failure, Response, lacks_descriptors
 from depthcache.io.network.proxies import DIRECT, proxy_for
 from depthcache.io.network.sessions import Sessions, noting_addresses, route_arguments
 
-__all__ = ["fetch", "describe_error"]
+__all__ = ["describe_error", "fetch"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """The largest real answers are snapshots of 5,000 levels a side, about 320 kB."""

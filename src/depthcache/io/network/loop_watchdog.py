@@ -22,7 +22,7 @@ from weakref import WeakSet, ref
 from depthcache._native import now_ns
 from depthcache.events import WatchTick
 
-__all__ = ["StallSink", "LoopWatchdog"]
+__all__ = ["LoopWatchdog", "StallSink"]
 
 _BEAT_S = 0.5
 _LOOK_S = 0.25

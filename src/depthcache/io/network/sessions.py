@@ -21,7 +21,7 @@ from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
 from depthcache.io.network.proxies import Proxy, Route
 
-__all__ = ["Sessions", "RouteArguments", "noting_addresses", "route_arguments"]
+__all__ = ["RouteArguments", "Sessions", "noting_addresses", "route_arguments"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

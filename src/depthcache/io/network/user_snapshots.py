@@ -20,7 +20,7 @@ from depthcache.errors import RequestRejected
 from depthcache.io.network.interface import Callbacks, ClosableNetwork, Failure, FrameSink, Network, Response
 from depthcache.naming import publish
 
-__all__ = ["OwnSnapshots", "SnapshotResponse", "SnapshotRequest", "SnapshotSource", "start_on_thread"]
+__all__ = ["OwnSnapshots", "SnapshotRequest", "SnapshotResponse", "SnapshotSource", "start_on_thread"]
 
 _MOST_CALLS = 64
 """Calls that have not returned; a source that hangs this often is not called again until one does."""

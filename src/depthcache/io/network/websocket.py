@@ -30,7 +30,7 @@ from depthcache.io.network.interface import Closed
 from depthcache.io.network.proxies import DIRECT, proxy_for
 from depthcache.io.network.sessions import Sessions, noting_addresses, route_arguments
 
-__all__ = ["WebSocketHandler", "WebSocket"]
+__all__ = ["WebSocket", "WebSocketHandler"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from depthcache.errors import InvalidArgument
-from depthcache.recording import Diff, Frame, Problems, read
+from depthcache.recording import Diff, Frame, Problems, read, verify
 from tests.recording import make
 
 NS = 1_700_000_000_000_000_000
@@ -33,6 +33,13 @@ def test_lines_with_times_are_merged_by_time_over_all_files(tmp_path: Path) -> N
     one = make.write(tmp_path / "one", [at(1, 1), at(4, 4)])
     two = make.write(tmp_path / "two", [at(2, 2), at(3, 3), at(5, 5)], compressed=True)
     assert ids(one, two) == ids(two, one) == [1, 2, 3, 4, 5]
+
+
+def test_one_path_is_enough(tmp_path: Path) -> None:
+    one = make.write(tmp_path / "one", [at(1, 1), at(2, 2)])
+    for path in (one, str(one)):
+        assert len(list(read(path, Problems()))) == 2
+        assert verify(path).rows == verify([path]).rows
 
 
 def test_units_and_formats_of_times_do_not_matter_for_the_merging(tmp_path: Path) -> None:

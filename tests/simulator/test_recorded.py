@@ -99,7 +99,7 @@ def test_a_stream_in_the_url_starts_the_play(tmp_path: Path) -> None:
 
 
 def test_frames_keep_their_distances_divided_by_the_speed(tmp_path: Path) -> None:
-    client = Client(RecordedExchange([simple(tmp_path)[0]], speed=4), "/ws/abcusdt@depth")
+    client = Client(RecordedExchange(simple(tmp_path)[0], speed=4), "/ws/abcusdt@depth")
     client.run(1.1)
     assert client.ids() == [11, 12, 13, 14, 15]
 

@@ -24,7 +24,7 @@ from depthcache.recording.progress import OnProgress, Progress
 from depthcache.recording.records import Diff, Frame, HeldBook, Record, RecordedSnapshot
 from depthcache.venues.symbols import parse_symbol
 
-__all__ = ["read"]
+__all__ = ["as_paths", "read"]
 
 _LOOK_AHEAD = 5_000
 _LOOK_BACK = 1_000
@@ -32,14 +32,19 @@ _LOOK_BACK = 1_000
 
 
 def read(
-    paths: Sequence[str | PathLike[str]], problems: Problems, *, on_progress: OnProgress | None = None
+    paths: Sequence[str | PathLike[str]] | str | PathLike[str],
+    problems: Problems,
+    *,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[Record]:
-    """Every record of the files at `paths`. A file without times keeps its place between the others.
+    """Every record of the files at `paths`, which may be one path.
 
-    A file that is given twice is read once. Lines that cannot be used, and those of symbols that cannot
-    exist, go to `problems` while reading goes on. `on_progress` is called after every piece of a file.
+    A file without times keeps its place between the others, and one that is given twice is read once.
+    Lines that cannot be used, and those of symbols that cannot exist, go to `problems` while reading goes
+    on. `on_progress` is called after every piece of a file.
     Raises UnreadableRecording at once for files that are no recordings, InvalidArgument for no file.
     """
+    paths = as_paths(paths)
     if not paths:
         raise InvalidArgument(name="files", value=[], allowed="at least one recording")
     files = _different(paths, problems)
@@ -49,6 +54,11 @@ def read(
         for path in files
     ]
     return _usable(_located(chain.from_iterable(_runs(streams))), problems)
+
+
+def as_paths(paths: Sequence[str | PathLike[str]] | str | PathLike[str]) -> list[str | PathLike[str]]:
+    """One path, or several, as a list."""
+    return [paths] if isinstance(paths, str | PathLike) else list(paths)
 
 
 def _different(paths: Sequence[str | PathLike[str]], problems: Problems) -> list[Path]:

@@ -33,7 +33,7 @@ from depthcache.recording.oracle import Oracle
 from depthcache.recording.origin import LIKE_SPOT, origin_of_exchange, venue_of_origin
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress
-from depthcache.recording.reading import read
+from depthcache.recording.reading import as_paths, read
 from depthcache.recording.records import Break, Diff, Frame, HeldBook, Record, RecordedSnapshot, Ticker
 
 __all__ = ["NewBook", "Report", "Row", "verify"]
@@ -161,7 +161,7 @@ class Report:
 
 
 def verify(
-    paths: Sequence[str | PathLike[str]],
+    paths: Sequence[str | PathLike[str]] | str | PathLike[str],
     *,
     exchange: str | None = None,
     new_book: NewBook | None = None,
@@ -170,7 +170,7 @@ def verify(
     """Replay recordings and report on every symbol that has diffs or a snapshot.
 
     Args:
-        paths: the files; merged by their receive times.
+        paths: the files, or one of them; merged by their receive times.
         exchange: whose rules to follow (an exchange name or spot, usdm, coinm, us, tr); by
             default what the recorded host, else what the payloads tell.
         new_book: makes the books; `depthcache.Book` by default.
@@ -180,7 +180,7 @@ def verify(
     """
     origin = None if exchange is None else origin_of_exchange(exchange)
     make = new_book or _public_book()
-    files = list(paths)
+    files = as_paths(paths)
     report = _verify(files, origin, {}, make, on_progress)
     moved = {} if origin else _named_elsewhere(report.rows)
     return _verify(files, origin, moved, make, on_progress) if moved else report

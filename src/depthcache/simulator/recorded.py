@@ -31,6 +31,7 @@ from depthcache.errors import UnreadableRecording
 from depthcache.pickling import OneProcess
 from depthcache.recording import Diff, Frame, Problems, Record, RecordedSnapshot, Ticker, read
 from depthcache.recording.origin import origin_of_exchange
+from depthcache.recording.reading import as_paths
 from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpResponse, Session, split_target
@@ -68,10 +69,14 @@ class RecordedExchange(OneProcess, Exchange):
     _pickle_instead = "make one of the same files there"
 
     def __init__(
-        self, files: Sequence[str | PathLike[str]], *, speed: float = 1.0, exchange: str | None = None
+        self,
+        files: Sequence[str | PathLike[str]] | str | PathLike[str],
+        *,
+        speed: float = 1.0,
+        exchange: str | None = None,
     ) -> None:
-        """`files`: the recordings. `speed`: 1 as recorded, 10 ten times as fast, infinity without pauses.
-        `exchange`: which one it was, where the recording does not tell.
+        """`files`: the recordings, or one of them. `speed`: 1 as recorded, 10 ten times as fast, infinity
+        without pauses. `exchange`: which one it was, where the recording does not tell.
 
         Raises UnreadableRecording, UnknownExchange, InvalidArgument.
         """
@@ -80,7 +85,8 @@ class RecordedExchange(OneProcess, Exchange):
             origin_of_exchange(exchange)  # refuses exchanges that recordings are not read of
         self.problems: Problems = Problems()
         """Lines that could not be used, as far as the play has read."""
-        records = read(files, self.problems)
+        paths = as_paths(files)
+        records = read(paths, self.problems)
         self._index = RecordingIndex(None if exchange is None else venues.venue(exchange))
         self._listeners: list[RecordedSession] = []
         self._pings: dict[int, int] = {}
@@ -88,7 +94,7 @@ class RecordedExchange(OneProcess, Exchange):
         self._held_since_ns: int | None = None
         self._play = Playback(self._index.meet(records), speed=speed, ahead=_AHEAD)
         if not self._index.venues:
-            raise UnreadableRecording(path=Path(files[0]), line=None, reason="it begins without market data")
+            raise UnreadableRecording(path=Path(paths[0]), line=None, reason="it begins without market data")
         first_ns = next((each.time_ns for each in self._play.ahead() if each.time_ns is not None), 0)
         self._clock_ms = first_ns // 1_000_000
 

@@ -195,7 +195,7 @@ def serve(
     port: int = 0,
     *,
     symbols: Symbols | None = None,
-    files: Sequence[str | PathLike[str]] = (),
+    files: Sequence[str | PathLike[str]] | str | PathLike[str] = (),
     speed: float = 1.0,
     exchange: str | None = None,
     tls: ssl.SSLContext | bool | None = None,
@@ -207,7 +207,7 @@ def serve(
         seed: of the invented markets; the same seed, the same markets. None draws one.
         port: where; 0 takes any free port.
         symbols: exchange names and their symbols; by default the usual ones of every venue.
-        files: recordings to serve instead of an invented market.
+        files: recordings, or one of them, to serve instead of an invented market.
         speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
         exchange: of recordings that do not tell which exchange they are of.
         tls: certificate and key of the server, for https and wss; True makes a certificate for loopback

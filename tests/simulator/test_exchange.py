@@ -57,6 +57,12 @@ def data(sent: list[Any]) -> list[Any]:
     return [json.loads(each.text) for each in sent if isinstance(each, Text)]
 
 
+@pytest.mark.parametrize("symbols", [["BTCUSDT"], "binance.com", {SPOT: "BTCUSDT"}, {SPOT: 5}])
+def test_symbols_without_an_exchange_or_a_list_are_named(symbols: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"invalid symbols .* \{'binance.com': \['BTCUSDT'\]\}"):
+        SimulatedExchange(symbols)
+
+
 # --- REST -------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,15 @@ from depthcache.simulator.commands import parse_target
 from depthcache.simulator.faults import Faults
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, split_target
 from depthcache.simulator.limits import Breaches, Limits
-from depthcache.simulator.listing import ListedSymbol, check_status, check_tick, leader, leaders, profiles
+from depthcache.simulator.listing import (
+    ListedSymbol,
+    check_status,
+    check_symbols,
+    check_tick,
+    leader,
+    leaders,
+    profiles,
+)
 from depthcache.simulator.market import Ids, Market
 from depthcache.simulator.profiles import Profile, profile_of
 from depthcache.simulator.running_market import LateMessage, Phase, RunningMarket, RunningStream
@@ -93,7 +101,9 @@ class SimulatedExchange(Exchange):
         """By the leader of the venues that have the same books, as are places."""
         self._leaders: dict[str, str] = {}
         self._venues: dict[str, Venue] = {}
-        for name, given in (symbols if symbols is not None else dict.fromkeys(leaders(), ())).items():
+        for name, given in (
+            dict.fromkeys(leaders(), ()) if symbols is None else check_symbols(symbols)
+        ).items():
             venue = venues.venue(name)
             self._venues[venue.name] = venue
             self._leaders[venue.name] = leader(venue)

@@ -21,7 +21,16 @@ from depthcache.simulator.market import decimal_text
 from depthcache.simulator.profiles import PROFILES, Profile, profile_of
 from depthcache.venues import Family, Venue
 
-__all__ = ["ListedSymbol", "check_status", "check_tick", "exchange_info", "leader", "leaders", "profiles"]
+__all__ = [
+    "ListedSymbol",
+    "check_status",
+    "check_symbols",
+    "check_tick",
+    "exchange_info",
+    "leader",
+    "leaders",
+    "profiles",
+]
 
 _FAR_FUTURE_MS = 4_133_404_800_000
 _LISTED_MS = 1_569_398_400_000
@@ -67,7 +76,23 @@ def profiles(
         return dict(PROFILES[kind])
     if isinstance(given, Mapping):
         return dict(cast("Mapping[str, Profile]", given))
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise _unusable(given)
     return {symbol: profile_of(kind, symbol) for symbol in given}
+
+
+def check_symbols(
+    symbols: Mapping[str, Iterable[str] | Mapping[str, Profile]],
+) -> Mapping[str, Iterable[str] | Mapping[str, Profile]]:
+    """The symbols of a simulated exchange, by exchange name. Raises InvalidArgument for anything else."""
+    if not isinstance(symbols, Mapping):
+        raise _unusable(symbols)
+    return symbols
+
+
+def _unusable(symbols: object) -> InvalidArgument:
+    allowed = "exchange names with their symbols, such as {'binance.com': ['BTCUSDT']}"
+    return InvalidArgument(name="symbols", value=symbols, allowed=allowed)
 
 
 def check_status(status: str) -> str:

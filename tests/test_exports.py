@@ -35,7 +35,7 @@ PUBLIC = {
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
     "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools
-    "doctor", "recording", "rest", "simulator", "wire",
+    "doctor", "recording", "rest", "simulator", "venues", "wire",
 }  # fmt: skip
 
 BLOCKING = {"Books", "LiveBook", "Updates", "connect"}
@@ -55,7 +55,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 MODULES = (
     "depthcache",
-    *(f"depthcache.{name}" for name in (*depthcache._MODULES, "venues", "reference", "compat.ubldc")),
+    *(f"depthcache.{name}" for name in (*depthcache._MODULES, "reference", "compat.ubldc")),
 )
 
 

@@ -16,7 +16,7 @@ import pytest
 import depthcache
 from depthcache import naming
 
-MODULES = ("depthcache", "blocking", "doctor", "recording", "rest", "simulator")
+MODULES = ("depthcache", "blocking", "doctor", "recording", "rest", "simulator", "venues")
 
 
 def public_classes() -> list[tuple[str, type]]:

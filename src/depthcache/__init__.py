@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from depthcache import recording as recording
     from depthcache import rest as rest
     from depthcache import simulator as simulator
+    from depthcache import venues as venues
     from depthcache import wire as wire
     from depthcache._native import BookReader, Columns, FrozenBook, Side, Update, now_ns
     from depthcache.client.aio import Books, connect
@@ -169,10 +170,11 @@ __all__ = [
     "recording",
     "rest",
     "simulator",
+    "venues",
     "wire",
 ]
 
-_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator", "wire")
+_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator", "venues", "wire")
 
 _HOMES = {
     "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update", "now_ns"),

@@ -1,29 +1,19 @@
-"""What is known of every exchange: one venue a file, found by name in the registry.
+"""What is known of every exchange, by name, and how to add one of your own.
 
-Not here: anything that talks to a venue.
+Nothing in here talks to an exchange.
 """
 
 from __future__ import annotations
 
-from depthcache.venues.endpoints import parse_endpoints, with_endpoints
+from depthcache.venues.endpoints import parse_endpoints as parse_endpoints
+from depthcache.venues.endpoints import with_endpoints as with_endpoints
 from depthcache.venues.registry import names, of_family, register, venue
-from depthcache.venues.spellings import meant
-from depthcache.venues.symbols import parse_symbol
-from depthcache.venues.venue import Endpoints, Family, Venue
+from depthcache.venues.spellings import meant as meant
+from depthcache.venues.symbols import parse_symbol as parse_symbol
+from depthcache.venues.venue import Endpoints as Endpoints
+from depthcache.venues.venue import Family, Venue
 
-__all__ = [
-    "Endpoints",
-    "Family",
-    "Venue",
-    "meant",
-    "names",
-    "of_family",
-    "parse_endpoints",
-    "parse_symbol",
-    "register",
-    "venue",
-    "with_endpoints",
-]
+__all__ = ["Family", "Venue", "names", "of_family", "register", "venue"]
 
 
 def __dir__() -> list[str]:

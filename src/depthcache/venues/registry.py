@@ -91,7 +91,7 @@ _PORTFOLIO_MARGIN_HINT = (
 
 
 def venue(name: str) -> Venue:
-    """The venue of an exchange name or alias.
+    """The venue of an exchange `name` or alias.
 
     Raises UnknownExchange with the names most like it, or with what to use instead.
     """
@@ -105,10 +105,10 @@ def venue(name: str) -> Venue:
 
 
 def register(venue: Venue) -> None:
-    """Add a venue for this process: every part of the package knows it by its name from then on.
+    """Add `venue` for this process: from then on every part of the package takes its name and aliases.
 
-    Venues of this package are in `_VENUES`. Raises InvalidArgument where a venue has its name or one of
-    its aliases.
+    `dataclasses.replace` makes one of a venue that exists. Raises InvalidArgument where another venue has
+    the name or one of the aliases.
     """
     for name in (venue.name, *venue.aliases):
         if name in _by_name:
@@ -117,8 +117,8 @@ def register(venue: Venue) -> None:
 
 
 def of_family(family: Family, *environments: Environment) -> Venue:
-    """The first venue of a family (that of binance.com) in the first of these environments that has one,
-    else in production."""
+    """The first venue of a `family` (that of binance.com) in the first of these `environments` that has
+    one, else in production."""
     return next(
         each
         for environment in (*environments, "production")

@@ -46,10 +46,26 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Venue:
-    """The facts of one exchange name.
+    """Everything this package knows about one exchange name: hosts, paths, limits, rules, family.
 
     Every number carries its source and date in the file that makes the value. Two values of one name are
     the same venue: one reached elsewhere, or with smaller limits, equals the one it was made from.
+
+    Attributes:
+        name, aliases: what `connect` takes; the aliases mean the same venue.
+        endpoints: base URLs of requests and streams.
+        environment: `production`, `testnet` or `demo`.
+        range_evidence: what `range_basis` rests on, in words.
+        depth_path, exchange_info_path, time_path, ping_path: paths of the REST requests, such as
+            `/api/v3/depth`.
+        exchange_info_weight: request weight of exchangeInfo.
+        weight_per_minute: request weight that the exchange allows one address per minute.
+        streams_per_connection: streams that one WebSocket carries.
+        messages_per_second: control messages that one WebSocket may send.
+        names_per_message: streams that one SUBSCRIBE message may name.
+        connects_per_5_minutes: WebSockets that one address may open.
+        ping_interval_s: seconds between two pings of the exchange.
+        connection_lifetime_s: seconds after which the exchange ends a WebSocket.
     """
 
     name: str
@@ -123,7 +139,7 @@ class Venue:
     # --- streams ---------------------------------------------------------------------------
 
     def stream(self, symbol: str, speed_ms: int | None = None) -> str:
-        """Name of the diff depth stream of a symbol (ASCII letters lowered, others kept).
+        """Name of the diff depth stream of `symbol` (ASCII letters lowered, others kept), at `speed_ms`.
 
         Raises InvalidArgument for a speed that the venue does not serve.
         """
@@ -144,14 +160,14 @@ class Venue:
         return self.endpoints.websocket + self.stream_route
 
     def top(self, symbol: str) -> str | None:
-        """Name of the stream that brings the best levels, each time those of one diff's last update id;
+        """Name of the stream of the best levels of `symbol`, always those of one diff's last update id;
         None where the venue has none of which that is known."""
         return None if self.top_stream is None else symbol.translate(_LOWER) + self.top_stream
 
     # --- snapshots -------------------------------------------------------------------------
 
     def snapshot_limit(self, depth: int) -> int:
-        """The limit to ask when the user needs `depth` complete levels.
+        """The snapshot limit to request for `depth` complete levels.
 
         A quarter more than that, up to 1,000, because the price moves on (spot BTCUSDT: with 100 levels
         the best ask left the window on 406 of 901 ticks in 90 s, measured 2026-08-24); above 1,000 as
@@ -170,7 +186,7 @@ class Venue:
         return max(limit for limit in self.depth_limits if limit <= tier)
 
     def served_limit(self, limit: int) -> int:
-        """The most levels a side that a snapshot asked with `limit` can bring.
+        """The most levels a side that a snapshot of `limit` can have.
 
         Raises InvalidArgument for a limit the venue refuses; spot cuts larger ones to its maximum.
         """
@@ -184,19 +200,19 @@ class Venue:
         raise InvalidArgument(name="limit", value=limit, allowed=f"{listed} on {self.name}")
 
     def snapshot_weight(self, limit: int) -> int:
-        """What a snapshot of that limit costs. Raises InvalidArgument as `served_limit` does."""
+        """The request weight of a snapshot of `limit`. Raises InvalidArgument as `served_limit` does."""
         served = self.served_limit(limit)
         return next(weight for largest, weight in self.depth_weights if largest >= served)
 
     def snapshot_url(self, symbol: str, limit: int) -> str:
-        """URL of a depth snapshot; non-ASCII letters are percent-encoded as UTF-8."""
+        """URL of a depth snapshot of `symbol` with `limit` levels; letters beyond ASCII are percent-encoded."""
         self.served_limit(limit)
         return f"{self.endpoints.rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
 
     # --- other questions -------------------------------------------------------------------
 
     def exchange_info_url(self, symbols: Sequence[str] = ()) -> str:
-        """URL of what is listed, of these symbols alone where the venue can tell them apart.
+        """URL of the list of symbols; of these `symbols` alone where the venue can select them.
 
         One unknown name among them makes spot refuse the whole question (-1121). A list too long for a
         URL asks for everything, as an empty one does.
@@ -214,3 +230,4 @@ class Venue:
 
 
 publish("depthcache", Endpoints)
+publish("depthcache.venues", Venue)

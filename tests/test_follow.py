@@ -332,6 +332,7 @@ async def test_a_callback_gets_what_updates_would_give_until_it_is_closed(exchan
         await turns()
         assert seen == [10, 11, 12]
         assert (listener.calls, listener.errors, listener.is_closed) == (3, 0, False)
+        assert repr(listener) == "<depthcache.CallbackHandle: listening, 3 calls, 0 errors>"
         listener.close()
         listener.close()
         exchange[0].diff("BTCUSDT", 13, 13, bids=[["1.15", "1"]])

@@ -73,9 +73,9 @@ def test_a_wrong_number_of_levels_is_named(engine: engines.Engine, levels: Any) 
 
 
 def test_a_client_that_was_not_entered_says_so_when_it_is_shown() -> None:
-    assert repr(depthcache.connect("binance.com", ["BTCUSDT"])) == "<depthcache.Books: not entered yet>"
+    assert repr(depthcache.connect("binance.com", ["BTCUSDT"])) == "<depthcache.Books: not started yet>"
     assert (
-        repr(blocking.connect("binance.com", ["BTCUSDT"])) == "<depthcache.blocking.Books: not entered yet>"
+        repr(blocking.connect("binance.com", ["BTCUSDT"])) == "<depthcache.blocking.Books: not started yet>"
     )
 
 

@@ -557,7 +557,7 @@ async def test_what_says_how_far_a_book_can_be_trusted_never_raises(exchange: li
         return repr(book)
 
     books = connect("binance.com", ["BTCUSDT"])
-    assert repr(books) == "<depthcache.Books: not entered yet>"
+    assert repr(books) == "<depthcache.Books: not started yet>"
     async with books:
         book = books["BTCUSDT"]
         assert "empty" in look(book)

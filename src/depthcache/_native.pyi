@@ -188,7 +188,7 @@ class BookReader(Generic[N_co]):
         """Since when the status is what it is, on the clock `depthcache.now_ns`."""
     @property
     def since_at(self) -> datetime | None:
-        """The same on the system's clock, in UTC."""
+        """`since_ns` as a datetime of the system's clock, in UTC."""
     @property
     def unconfirmed(self) -> bool:
         """Synced from a snapshot alone; the next diff decides."""
@@ -206,14 +206,14 @@ class BookReader(Generic[N_co]):
         """
     @property
     def event_time(self) -> datetime | None:
-        """The same as a datetime in UTC."""
+        """`event_time_us` as a datetime in UTC, of the exchange's clock."""
     @property
     def updated_ns(self) -> int | None:
         """When the last applied update was received, on the clock `depthcache.now_ns`; before one, when the
         snapshot was. None before that."""
     @property
     def updated_at(self) -> datetime | None:
-        """The same on the system's clock, in UTC. Also None for a `Book` without a network."""
+        """`updated_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network."""
     @property
     def confirmed_ns(self) -> int | None:
         """When the book was last proven to be the exchange's: by an update, or by a comparison.
@@ -222,7 +222,7 @@ class BookReader(Generic[N_co]):
         """
     @property
     def confirmed_at(self) -> datetime | None:
-        """The same on the system's clock, in UTC. Also None for a `Book` without a network."""
+        """`confirmed_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network."""
     def _wall_time(self, at_ns: int) -> datetime | None:
         """A time of the book's clock on the system's clock, in UTC; None where no clock stamps it."""
     @property
@@ -334,7 +334,7 @@ class BookReader(Generic[N_co]):
         """(best bid + best ask) / 2, in the quote asset: a number.
 
         Whether the best levels are proven: `complete` of a `freeze(1)`. Raises BookEmpty where a side has no
-        level, BookNotSynced, BookClosed, BookTooOld; so do the next three.
+        level, BookNotSynced, BookClosed, BookTooOld.
         """
     @property
     def microprice(self) -> N_co:
@@ -342,13 +342,14 @@ class BookReader(Generic[N_co]):
 
         The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
         calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
+        Raises what `mid` raises.
         """
     @property
     def spread(self) -> N_co:
-        """Best ask - best bid, in the quote asset."""
+        """Best ask - best bid, in the quote asset. Raises what `mid` raises."""
     @property
     def spread_bps(self) -> N_co:
-        """The spread in basis points of the mid: 10,000 * spread / mid."""
+        """The spread in basis points of the mid: 10,000 * spread / mid. Raises what `mid` raises."""
     def imbalance(self, levels: int | None = None, *, bps: Amount | None = None) -> Imbalance[N_co]:
         """(B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
 

@@ -138,7 +138,7 @@ impl BookReader {
         self.source.look(py, |book| book.last_update_id())
     }
 
-    /// The same on the system's clock, in UTC.
+    /// `since_ns` as a datetime of the system's clock, in UTC.
     #[getter]
     fn since_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| Some(book.status_info().since_ns))
@@ -155,7 +155,7 @@ impl BookReader {
         self.source.look(py, |book| book.event_time_us())
     }
 
-    /// The same as a datetime in UTC.
+    /// `event_time_us` as a datetime in UTC, of the exchange's clock.
     #[getter]
     fn event_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let made_us = self.source.look(py, |book| book.event_time_us());
@@ -172,7 +172,7 @@ impl BookReader {
         self.source.look(py, |book| book.updated_ns())
     }
 
-    /// The same on the system's clock, in UTC. Also None for a `Book` without a network.
+    /// `updated_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network.
     #[getter]
     fn updated_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| book.updated_ns())
@@ -186,7 +186,7 @@ impl BookReader {
         self.source.look(py, |book| book.confirmed_ns())
     }
 
-    /// The same on the system's clock, in UTC. Also None for a `Book` without a network.
+    /// `confirmed_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network.
     #[getter]
     fn confirmed_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| book.confirmed_ns())
@@ -435,7 +435,7 @@ impl BookReader {
     /// (best bid + best ask) / 2, in the quote asset: a number.
     ///
     /// Whether the best levels are proven: `complete` of a `freeze(1)`. Raises BookEmpty where a side has no
-    /// level, BookNotSynced, BookClosed, BookTooOld; so do the next three.
+    /// level, BookNotSynced, BookClosed, BookTooOld.
     #[getter]
     fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::mid(self.writer(py), &self.request())
@@ -445,18 +445,19 @@ impl BookReader {
     ///
     /// The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
     /// calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
+    /// Raises what `mid` raises.
     #[getter]
     fn microprice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::microprice(self.writer(py), &self.request())
     }
 
-    /// Best ask - best bid, in the quote asset.
+    /// Best ask - best bid, in the quote asset. Raises what `mid` raises.
     #[getter]
     fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread(self.writer(py), &self.request())
     }
 
-    /// The spread in basis points of the mid: 10,000 * spread / mid.
+    /// The spread in basis points of the mid: 10,000 * spread / mid. Raises what `mid` raises.
     #[getter]
     fn spread_bps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread_bps(self.writer(py), &self.request())

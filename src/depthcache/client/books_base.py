@@ -175,7 +175,7 @@ class BooksBase(OneProcess, Generic[B]):
     def __repr__(self) -> str:
         name = f"{type(self).__module__}.{type(self).__name__}"
         if not self._client.started:
-            return f"<{name}: not entered yet>"
+            return f"<{name}: not started yet>"
         synced = sum(book.status is Status.SYNCED for book in self)
         return f"<{name}: {synced} of {len(self)} synced>"
 

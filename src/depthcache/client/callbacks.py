@@ -90,7 +90,7 @@ class CallbackHandle(OneProcess):
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "listening"
-        return f"<{type(self).__name__}: {state}, {self.calls} calls, {self.errors} errors>"
+        return f"<depthcache.CallbackHandle: {state}, {self.calls} calls, {self.errors} errors>"
 
     def _call(self, update: Update) -> object:
         self.calls += 1

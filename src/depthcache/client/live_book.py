@@ -67,7 +67,7 @@ class LiveReader(_native.BookReader):
 
     @property
     def reconnected_at(self) -> datetime | None:
-        """The same on the system's clock, in UTC."""
+        """`reconnected_ns` as a datetime of the system's clock, in UTC."""
         at_ns = self.reconnected_ns
         return None if at_ns is None else self._wall_time(at_ns)
 

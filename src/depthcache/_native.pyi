@@ -390,7 +390,7 @@ class BookReader(Generic[N_co]):
         """What happened to the book since it was made; counts only grow.
 
         `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
-        `resets`: ids that began anew. `crossed`: best prices that touched or crossed. `malformed`: frames
+        `resets`: restarts of the ids. `crossed`: best prices that touched or crossed. `malformed`: frames
         that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
         `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
         prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
@@ -407,7 +407,7 @@ class BookReader(Generic[N_co]):
 class FrozenBook(BookReader[N_co]):
     """A constant copy of a book: the same reading surface, never changing, any thread.
 
-    It pickles with every digit, and is equal to a copy with the same facts, numbers and exactness.
+    It pickles with every digit, and is equal to a copy with the same state, numbers and exactness.
     """
 
     def __new__(cls, *args: Never, **kwargs: Never) -> Self:
@@ -433,9 +433,9 @@ class FrozenBook(BookReader[N_co]):
 
 @final
 class Update(FrozenBook[N_co]):
-    """A book as following tells it: a frozen book, and what lies between it and the item before.
+    """One item of a followed book: a frozen book, and what lies between it and the item before.
 
-    Where `status` is not `synced` the item tells of a loss of sync: reads of its levels raise
+    Where `status` is not `synced` the item reports a loss of sync: reads of its levels raise
     BookNotSynced (BookClosed for the last item of all), or give the last known levels with
     `on_stale="serve"`. Each update of a book is brought by one item that is not fresh, or counted in
     `skipped` of the next one: never both.
@@ -451,12 +451,12 @@ class Update(FrozenBook[N_co]):
         """Updates of this book since its last item that no item brought."""
     @property
     def is_fresh(self) -> bool:
-        """Begin anew from this book: the first item, after a loss of sync, after a snapshot that changed
-        held levels, or after updates were lost because nobody came for them (mode `every`)."""
+        """Start over from this book: the first item, after a loss of sync, after a snapshot that changed
+        held levels, or after updates were lost because the consumer was too slow (mode `every`)."""
     @property
     def changes(self) -> Changes[N_co] | None:
         """Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
-        or tells of a loss of sync, and in all other modes."""
+        or reports a loss of sync, and in all other modes."""
     def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
         """The item as plain dicts, lists, numbers and text: the message that `to_json` encodes.
 
@@ -527,7 +527,7 @@ class Book(BookReader[N_co]):
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install the bytes of a REST depth answer asked with `limit` (None: unknown).
+        """Install the bytes of a REST depth response to `limit` (None: unknown).
 
         `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
         Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept
@@ -545,7 +545,7 @@ class Book(BookReader[N_co]):
 class Columns:
     """Levels of one book or of many as columns, one row a level; constant, and never an object a level.
 
-    `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows stand book by book, bids before
+    `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows come book by book, bids before
     asks, best first; each book is read at one update id, in one moment of its own.
 
     | column | type | what it says |
@@ -563,7 +563,7 @@ class Columns:
 
     Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
     `__arrow_c_array__`, `__arrow_c_stream__`): `pyarrow.table(columns)`, `polars.DataFrame(columns)`,
-    `duckdb.from_arrow(columns)`. They share its memory, which lives as long as anybody uses it.
+    `duckdb.from_arrow(columns)`. They share its memory, which lives as long as any of them uses it.
     """
 
     def __new__(

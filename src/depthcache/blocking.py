@@ -351,7 +351,7 @@ class LiveBook(LiveReader):
         self._do(lambda: self._client.refresh_every(self._number, parsed))
 
     def resync(self) -> None:
-        """Give the book up and build it anew; returns at once. As `depthcache.LiveBook.resync`."""
+        """Drop the book and rebuild it; returns at once. As `depthcache.LiveBook.resync`."""
         self._do(lambda: self._client.resync(self._number))
 
     def _do(self, act: Callable[[], None]) -> None:

@@ -20,10 +20,10 @@
     │   └── ConnectionFailed             a connection could not be made or broke
     └── BookError                        the state of a book
         ├── BookNotSynced                the book cannot be trusted right now
-        │   └── BooksNotSynced           ... some of several that were asked for together
+        │   └── BooksNotSynced           ... some of several that were read together
         ├── BookClosed                   the book or its client is closed for good
         ├── BookTooOld                   its last update is older than `max_age` allows
-        ├── BookEmpty                    a side that was asked for has no level
+        ├── BookEmpty                    a side has no level, so no best price
         └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
 
 Stats are attributes (keyword-only in the constructors); the message is built from them and
@@ -87,8 +87,8 @@ def _begin(value: object) -> str:
 class DepthCacheError(Exception):
     """Base of every error raised by depthcache.
 
-    Errors of one class with the same text and facts are equal. They pickle, with their notes and without
-    their cause and traceback; a fact that pickle cannot carry over arrives as its `repr`.
+    Errors of one class with the same text and attributes are equal. They pickle, with their notes and without
+    their cause and traceback; an attribute that pickle cannot carry over arrives as its `repr`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -153,11 +153,11 @@ class UnknownSymbol(UsageError, LookupError):
     """The exchange, or this client, has no such symbol.
 
     Attributes:
-        symbol: the symbol as asked for.
-        exchange: where it was asked for; None when the client holds several.
+        symbol: the symbol as given.
+        exchange: where it was looked up; None when the client holds several.
         reason: why it is unknown, in words; may be empty.
         near: symbols that look like it, best first.
-        books: every unknown symbol where several were asked for together, each with exchange, symbol, reason
+        books: every unknown symbol where several were waited for, each with exchange, symbol, reason
             and near; the first is the one above.
     """
 
@@ -285,7 +285,7 @@ class SymbolMismatch(UsageError):
 
 
 class NumberTooWide(UsageError):
-    """Integers of 64 bits were asked for and a number of the book does not fit.
+    """A number of the book does not fit into the integers of 64 bits that a call returns.
 
     Attributes:
         symbol: the book.
@@ -303,11 +303,11 @@ class NumberTooWide(UsageError):
 
 
 class PackageMissing(UsageError, ImportError):
-    """Something was asked for that needs a package which depthcache does not bring along.
+    """The call needs a package that is an optional dependency of depthcache.
 
     Attributes:
         package: its name.
-        wanted_for: what was asked for.
+        wanted_for: the call that needs it.
     """
 
     package: str
@@ -322,7 +322,7 @@ class PackageMissing(UsageError, ImportError):
 
 
 class ExchangeError(DepthCacheError):
-    """The exchange answered with something that cannot be used."""
+    """The exchange sent something that cannot be used."""
 
 
 class MalformedMessage(ExchangeError):
@@ -363,10 +363,10 @@ class MalformedSnapshot(MalformedMessage):
 
 
 class RequestRejected(ExchangeError):
-    """The exchange answered a request with an error.
+    """The exchange rejected a request.
 
     Attributes:
-        url: what was asked.
+        url: the URL of the request.
         status: the HTTP status.
         code: Binance's own code (`-1121` and the like), None where the body has none.
         text: Binance's own message, or the start of a body that is not JSON.
@@ -410,7 +410,7 @@ class ConnectionFailed(NetworkError):
 
 
 class BookError(DepthCacheError):
-    """The state of a book forbids what was asked. `message` is what it says.
+    """The state of the book does not allow the call; `message` says why.
 
     Attributes:
         exchange, symbol: the book.
@@ -449,11 +449,11 @@ class BookNotSynced(BookError):
 
 
 class BooksNotSynced(BookNotSynced):
-    """Several books were asked for together and some cannot be trusted right now.
+    """Some of several books that were read together cannot be trusted right now.
 
     Attributes:
         books: all of those, each with exchange, symbol, status and reason.
-        asked: how many were asked for.
+        asked: how many were to be read.
         exchange, symbol, status, reason, since_ns: of the first of them.
     """
 

@@ -230,8 +230,8 @@ class BookArrays(NamedTuple):
 
     Attributes:
         bids, asks: float64 arrays of shape (levels, 2), the caller's own; column 0 prices, 1 quantities,
-            row 0 the best that was asked for.
-        complete: whether every level asked for is proven on both sides.
+            row 0 the best of the requested levels.
+        complete: whether every requested level is proven on both sides.
         update_id: the id to which both belong.
     """
 
@@ -255,7 +255,7 @@ class BookIntegers(NamedTuple):
 
     Attributes:
         bids, asks: `Integers`, each side with its own decimals.
-        complete: whether every level asked for is proven on both sides.
+        complete: whether every requested level is proven on both sides.
         update_id: the id to which both belong.
     """
 
@@ -275,7 +275,7 @@ class BookIntegers(NamedTuple):
 
 
 class MissingBook(NamedTuple):
-    """A book that was asked for together with others and could not be read.
+    """A book that was to be read together with others and could not be.
 
     Attributes:
         exchange, symbol: the book.
@@ -293,7 +293,7 @@ class Levels(list[Level[N]], Generic[N]):
     """A list of levels, best price first, that knows whether it is the whole truth.
 
     Attributes:
-        complete: True when every level asked for is proven: the levels lie inside the complete
+        complete: True when every requested level is proven: the levels lie inside the complete
             range, or the whole side is known.
         update_id: the id of the book to which the levels belong.
     """
@@ -305,7 +305,7 @@ class Levels(list[Level[N]], Generic[N]):
 
     @property
     def reason(self) -> str:
-        """Why there are fewer levels than were asked for, or why not all are proven; empty otherwise."""
+        """Why there are fewer levels than requested, or why not all are proven; empty otherwise."""
         return getattr(self, "_reason", "")
 
 
@@ -429,7 +429,7 @@ class GroupedBook(NamedTuple, Generic[N_co]):
 
     @property
     def complete(self) -> bool:
-        """Whether every group that was asked for is proven on both sides."""
+        """Whether every requested group is proven on both sides."""
         return self.bids.complete and self.asks.complete
 
 

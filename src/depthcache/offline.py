@@ -51,18 +51,18 @@ class Book(_native.Book):
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install the bytes of a REST depth response, its `body`, that was asked with `limit`.
+        """Install the bytes of a REST depth response, its `body`, to a request with `limit`.
 
         The limit decides how deep the book is complete: fewer levels than it show the whole side.
         None: unknown. A limit above the exchange's maximum counts as the maximum where the exchange
         cuts it (spot). Kept diffs newer than the snapshot are applied at once.
 
         `latest_us`: when the response came, in microseconds since 1970 on the exchange's clock. Spot bodies
-        tell no time, and without one old diffs that arrive late cannot be told from ids that began anew
+        tell no time, and without one old diffs that arrive late cannot be told from restarted ids
         before the first diff was applied; futures bodies have `E` and `T`.
 
         An older snapshot changes nothing (`TOO_OLD`): one with a lower id than a synced book's, or, after
-        GAP, one that leaves a hole before the kept diffs. A lower id is taken where ids began anew: when
+        GAP, one that leaves a hole before the kept diffs. A lower id is taken where ids restarted: when
         `apply` has said so (GAP, and the kept diffs continue the snapshot); when the snapshot was made
         clearly after what the book holds; or when every diff since the last snapshot was at or before it and
         nothing tells their order in time. The same id replaces the levels.

@@ -48,7 +48,7 @@ class RestResponse:
     """An HTTP response.
 
     Attributes:
-        url: what was asked.
+        url: the URL of the request.
         status: the HTTP status.
         headers: header names are lower case.
         body: as it came.

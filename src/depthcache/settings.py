@@ -105,7 +105,7 @@ class Settings:
     def from_toml(cls, path: str | PathLike[str], **others: Any) -> Settings:
         """The settings of the TOML file at `path`, and `others` as given.
 
-        Keys are the names of the settings, those of the policy stand in the table `[policy]`, hosts in
+        Keys are the names of the settings, those of the policy are in the table `[policy]`, hosts in
         `[endpoints."binance.com"]`.
 
         Raises InvalidArgument, naming file, key, value and what is allowed.

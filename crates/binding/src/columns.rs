@@ -25,7 +25,7 @@ const MISSING: &str = "'raise' or 'skip'";
 
 /// Levels of one book or of many as columns, one row a level; constant, and never an object a level.
 ///
-/// `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows stand book by book, bids before
+/// `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows come book by book, bids before
 /// asks, best first; each book is read at one update id, in one moment of its own.
 ///
 /// | column | type | what it says |
@@ -43,7 +43,7 @@ const MISSING: &str = "'raise' or 'skip'";
 ///
 /// Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
 /// `__arrow_c_array__`, `__arrow_c_stream__`): `pyarrow.table(columns)`, `polars.DataFrame(columns)`,
-/// `duckdb.from_arrow(columns)`. They share its memory, which lives as long as anybody uses it.
+/// `duckdb.from_arrow(columns)`. They share its memory, which lives as long as any of them uses it.
 #[pyclass(frozen, module = "depthcache")]
 pub struct Columns {
     table: Arc<Table>,

@@ -190,9 +190,9 @@ pub fn follow_spec(
     })
 }
 
-/// A book as following tells it: a frozen book, and what lies between it and the item before.
+/// One item of a followed book: a frozen book, and what lies between it and the item before.
 ///
-/// Where `status` is not `synced` the item tells of a loss of sync: reads of its levels raise
+/// Where `status` is not `synced` the item reports a loss of sync: reads of its levels raise
 /// BookNotSynced (BookClosed for the last item of all), or give the last known levels with
 /// `on_stale="serve"`. Each update of a book is brought by one item that is not fresh, or counted in
 /// `skipped` of the next one: never both.
@@ -228,15 +228,15 @@ impl Update {
         self.item.skipped
     }
 
-    /// Begin anew from this book: the first item, after a loss of sync, after a snapshot that changed held levels,
-    /// or after updates were lost because nobody came for them (mode `every`).
+    /// Start over from this book: the first item, after a loss of sync, after a snapshot that changed held levels,
+    /// or after updates were lost because the consumer was too slow (mode `every`).
     #[getter]
     fn is_fresh(&self) -> bool {
         self.item.is_fresh
     }
 
     /// Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
-    /// or tells of a loss of sync, and in all other modes.
+    /// or reports a loss of sync, and in all other modes.
     #[getter]
     fn changes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(changes) = &self.item.changes else {

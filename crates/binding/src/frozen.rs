@@ -16,7 +16,7 @@ use crate::source::Source;
 
 /// A constant copy of a book: the same reading surface, never changing, any thread.
 ///
-/// It pickles with every digit, and is equal to a copy with the same facts, numbers and exactness.
+/// It pickles with every digit, and is equal to a copy with the same state, numbers and exactness.
 #[pyclass(frozen, subclass, extends = BookReader, module = "depthcache")]
 pub struct FrozenBook {
     frozen: Arc<Frozen>,

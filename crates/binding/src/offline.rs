@@ -52,7 +52,7 @@ impl Book {
         Py::new(py, Self::create(self.book.clone(), true, self.serve_stale))
     }
 
-    /// Install the bytes of a REST depth answer asked with `limit` (None: unknown).
+    /// Install the bytes of a REST depth response to `limit` (None: unknown).
     ///
     /// `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
     /// Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept

@@ -537,7 +537,7 @@ impl BookReader {
     /// What happened to the book since it was made; counts only grow.
     ///
     /// `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
-    /// `resets`: ids that began anew. `crossed`: best prices that touched or crossed. `malformed`: frames
+    /// `resets`: restarts of the ids. `crossed`: best prices that touched or crossed. `malformed`: frames
     /// that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
     /// `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
     /// prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.

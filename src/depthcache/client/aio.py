@@ -87,7 +87,7 @@ def connect(
             a SnapshotRequest on a thread of its own, for each snapshot that the weight budget allows. It
             returns the body (bytes, text or the parsed mapping) or a Snapshot; or None, and the client asks
             the exchange itself. Raising RequestRejected counts as that response of the exchange, any other
-            exception as no response; both are asked again where that makes sense.
+            exception as no response; both are retried where that makes sense.
 
     Raises:
         UnknownExchange: with the names most like it.

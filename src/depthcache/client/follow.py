@@ -56,11 +56,11 @@ class FollowMode(StrEnum):
     INTERVAL = "interval"
     """The newest book at fixed times (`interval_ms`), if any level changed."""
     BEST = "best"
-    """The newest book, when a best price or its quantity is another than last told."""
+    """The newest book, when the best price or size changes."""
     LEVELS = "levels"
-    """The newest book, when one of the best `levels` is another than last told."""
+    """The newest book, when one of the best `levels` changes."""
     STATUS = "status"
-    """When the status is another."""
+    """When the status changes."""
 
 
 AnyMode: TypeAlias = FollowMode | Literal["every", "latest", "interval", "best", "levels", "status"]

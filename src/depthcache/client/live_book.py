@@ -77,7 +77,7 @@ class LiveReader(_native.BookReader):
 
         Before the first update of a book that waits for one, it is how late the diffs are that come
         meanwhile. Steps of the system's clock change nothing. None before the first diff, and for the first
-        seconds of a client, until the exchange was asked for its time.
+        seconds of a client, until the exchange has told its time.
         """
         heard = self._client.last_diff(self._number) or self._client.heard(self._number)
         if heard is None or heard.event_time_us is None:
@@ -198,9 +198,9 @@ class LiveBook(LiveReader):
             latest      with the newest book, when any level changed
             every       for every update, with the levels it changed (`update.changes`)
             interval    with the newest book at most every `interval_ms`, if any level changed
-            best        with the newest book, when a best price or its quantity is another than last told
+            best        with the newest book, when the best price or size changes
             levels      the same for any of the best `levels`
-            status      when the status is another
+            status      when the status changes
 
         `levels`: a side in each item, None for all; fresh items of `every` hold all.
         `interval_ms`: milliseconds between two items of the mode `interval`, 1 or more; only there.
@@ -269,7 +269,7 @@ class LiveBook(LiveReader):
         self._client.refresh_every(self._number, parse_refresh(seconds))
 
     def resync(self) -> None:
-        """Give the book up and build it anew from a new snapshot; returns at once.
+        """Drop the book and rebuild it from a new snapshot; returns at once.
 
         It cannot be read until that has come. Hardly ever needed: a book that lost its place does this by
         itself, and `refresh` corrects prices without it. Nothing for a closed book.

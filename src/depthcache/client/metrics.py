@@ -141,8 +141,8 @@ class BudgetStats(_Jsonable):
         used: what this process has used in the last minute.
         counted: what the exchange counted last, all programs of the address together; None if unknown.
         waiting, in_flight: requests of this client.
-        stopped_s: for so long nobody may ask, 0.0 otherwise.
-        times: how many answers came within 2**i milliseconds, each counted once in the smallest such i.
+        stopped_s: seconds until requests may be sent again, 0.0 while they may.
+        times: how many responses came within 2**i milliseconds, each counted once in the smallest such i.
         times_sum_s: all of these times together.
     """
 

@@ -36,7 +36,7 @@ class Finding:
         measured: what was seen, in words and numbers.
         advice: what to do; empty where nothing is wrong.
 
-    What was measured was often written by somebody else: all texts are cleaned here.
+    What was measured often comes from outside: all texts are cleaned here.
     """
 
     check: str
@@ -54,7 +54,7 @@ class Report:
     """All findings of one exchange.
 
     Attributes:
-        exchange: its name as asked for.
+        exchange: its name as given.
         findings: in the order in which they were made.
     """
 

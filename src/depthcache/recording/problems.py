@@ -21,7 +21,7 @@ class Problem:
     """One line that could not be used.
 
     Attributes:
-        position: where it stands.
+        position: where it is.
         what: why it could not be used, in words.
         excerpt: its first 60 characters.
     """
@@ -47,7 +47,7 @@ class Problems:
         self.notes: list[str] = []
 
     def add(self, position: SourcePosition, what: str, line: bytes = b"") -> None:
-        """Count one problem: `what` is wrong at that `position`, and `line` is what stands there."""
+        """Count one problem: `what` is wrong at that `position`, and `line` is what is there."""
         self.total += 1
         if len(self.first) < _KEPT:
             excerpt = line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")

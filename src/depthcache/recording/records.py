@@ -23,7 +23,7 @@ __all__ = [
 
 
 class SourcePosition(NamedTuple):
-    """Where something stands in a recording.
+    """Where something is in a recording.
 
     Attributes:
         file: the path of the file.
@@ -87,13 +87,13 @@ class Frame(NamedTuple):
 
 
 class RecordedSnapshot(NamedTuple):
-    """One answer of a depth endpoint.
+    """One response of a depth endpoint.
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it stands in the recording.
-        body: the answer as it was received.
-        last_update_id: the id that stands in it.
+        position: where it is in the recording.
+        body: the response as it was received.
+        last_update_id: the id in it.
         venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
     """
 
@@ -107,17 +107,17 @@ class RecordedSnapshot(NamedTuple):
     """The limit as asked, None where the recording does not tell."""
     venue: str | None
     requested_ns: int | None = None
-    """When it was asked for, on the same clock as `time_ns`; None: not recorded."""
+    """When it was requested, on the same clock as `time_ns`; None: not recorded."""
 
 
 class RecordedResponse(NamedTuple):
-    """One answer of any other REST endpoint, such as exchangeInfo.
+    """One response of any other REST endpoint, such as exchangeInfo.
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it stands in the recording.
-        url: what was asked.
-        body: the answer as it was received.
+        position: where it is in the recording.
+        url: the URL of the request.
+        body: the response as it was received.
         venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
     """
 
@@ -129,11 +129,11 @@ class RecordedResponse(NamedTuple):
 
 
 class Break(NamedTuple):
-    """The recording itself tells that frames are missing here.
+    """The recording itself says that frames are missing here.
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it stands in the recording.
+        position: where it is in the recording.
         reason: why, in words.
     """
 
@@ -153,7 +153,7 @@ class HeldBook(NamedTuple):
 
     Attributes:
         time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it stands in the recording.
+        position: where it is in the recording.
         symbol: as the exchange spells it.
         venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
         last_update_id: the id of the book, None before its first snapshot.

@@ -76,7 +76,7 @@ class ExchangeControls:
         self._command(lambda made: made.announce_shutdown(made.now_ns))
 
     def refuse_connects(self, seconds: float, *, status: int = 503, retry_after: bool = False) -> None:
-        """For so many `seconds` handshakes are answered with that HTTP `status`; 0 ends it.
+        """For so many `seconds` handshakes get that HTTP `status`; 0 ends it.
 
         `retry_after`: with a Retry-After of the seconds that are left.
         """
@@ -86,7 +86,7 @@ class ExchangeControls:
         )
 
     def reset_connects(self, seconds: float) -> None:
-        """For so many `seconds` handshakes are not answered: the connection is reset; 0 ends it."""
+        """For so many `seconds` handshakes get no response: the connection is reset; 0 ends it."""
         seconds = _seconds(seconds)
         self._command(lambda made: made.trouble.reset_connects(seconds, made.now_ns))
 
@@ -145,7 +145,7 @@ class ExchangeControls:
         self._on_exchanges(exchange, lambda made, name: made.trouble.delay_replies(name, seconds))
 
     def refuse_subscribes(self, count: int = 1, *, exchange: str | None = None) -> None:
-        """The next `count` SUBSCRIBEs (of an `exchange`) are answered with an error, and nothing is
+        """The next `count` SUBSCRIBEs (of an `exchange`) get an error, and nothing is
         subscribed."""
         count = _count(count)
         self._on_exchanges(exchange, lambda made, name: made.trouble.refuse_subscribes(name, count))
@@ -153,7 +153,7 @@ class ExchangeControls:
     # --- requests -----------------------------------------------------------------------------
 
     def ban(self, seconds: float, *, exchange: str | None = None) -> None:
-        """For so many `seconds` every request (of an `exchange`) is answered with 418 and Retry-After; 0 ends
+        """For so many `seconds` every request (of an `exchange`) gets 418 and Retry-After; 0 ends
         it. Exchanges that count their weight together are banned together."""
         self._refuse(
             seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.ban(name, seconds, now_ns)
@@ -169,7 +169,7 @@ class ExchangeControls:
 
     def forbid(self, seconds: float, *, exchange: str | None = None) -> None:
         """As `ban`, for so many `seconds` at an `exchange`, with 403 and a page of HTML, as the firewall in
-        front of the exchange answers."""
+        front of the exchange responds."""
         self._refuse(
             seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.forbid(name, seconds, now_ns)
         )
@@ -183,7 +183,7 @@ class ExchangeControls:
         )
 
     def outage(self, seconds: float, *, exchange: str | None = None) -> None:
-        """For so many `seconds` every request (of an `exchange`) is answered with 503, and no new connection
+        """For so many `seconds` every request (of an `exchange`) gets 503, and no new connection
         can be made; open ones stay, so `cut` them for a whole outage. 0 ends it."""
         self._refuse(
             seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.outage(name, seconds, now_ns)

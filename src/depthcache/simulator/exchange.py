@@ -81,7 +81,7 @@ class SimulatedExchange(Exchange):
         lifetime_s: float | None = None,
         evicts_beyond: int | None = None,
     ) -> None:
-        """`symbols`: None serves every venue with the usual ones, and any symbol that is asked for. `seed`:
+        """`symbols`: None serves every venue with the usual ones, and any symbol a client requests. `seed`:
         the same, the same markets. `faults`: by chance. `epoch_ms`: the exchange's clock at time 0.
         `history`: single changes of a market for which the truth is remembered. `lifetime_s`: of a
         connection, the venue's 24 hours when None. `evicts_beyond`: levels beyond that rank vanish from

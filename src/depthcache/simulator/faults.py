@@ -33,9 +33,9 @@ class Faults:
         cut: the connection breaks without a close frame instead of it.
         drip: its bytes come one by one, within `late_ns`; in memory it comes late by that.
         mute: a subscription is acknowledged and brings nothing.
-        unsubscribable: a SUBSCRIBE is answered with an error, and nothing is subscribed.
-        refuse: a handshake is answered with 503.
-        reset: it is not answered at all: the connection is reset.
+        unsubscribable: a SUBSCRIBE gets an error, and nothing is subscribed.
+        refuse: a handshake gets 503.
+        reset: it gets no response: the connection is reset.
         silent: the stream of it brings nothing any more, though pings go on.
         half_open: the connection is dead from then on, and nobody says so.
         close: it is closed with 1000, 1001, 1008 or 1011 in turn (1006 is `cut`).
@@ -43,8 +43,8 @@ class Faults:
         corrupt, truncate: the message is no valid JSON any more.
         garble: it is valid JSON, and a diff's last id is none.
         late_ack: the reply to a control message comes up to `late_ns` late, after data.
-        html: a snapshot request is answered with 502 and a page of HTML.
-        fail: a snapshot request is answered with 503.
+        html: a snapshot request gets 502 and a page of HTML.
+        fail: a snapshot request gets 503.
         refused: it is refused with 400 (or with an error under 200), as by a node that does not know the
             symbol, takes it for one that does not trade, or refuses the limit.
         slow: a snapshot arrives up to `late_ns` late.
@@ -52,9 +52,9 @@ class Faults:
         burst: events of a market come ten times as fast, for up to `late_ns`, as all of these:
         still: nothing happens in it, as in a BREAK that nobody announced.
         no_bids, no_asks: one side of it is empty.
-        crossed: somebody bids as much as the best ask, or more.
+        crossed: a trader bids as much as the best ask, or more.
         huge: one event of it sets 500 to 1,000 levels.
-        new_ids: its update ids begin anew far below, as at the reset of a testnet.
+        new_ids: its update ids restart far below, as at the reset of a testnet.
         from_ns, until_ns: faults happen in between, on the exchange's clock.
     """
 

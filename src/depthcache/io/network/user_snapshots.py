@@ -32,8 +32,8 @@ class SnapshotRequest(NamedTuple):
 
     Attributes:
         exchange, symbol: of which book, as `LiveBook` spells them.
-        limit: levels a side; the answer must have been asked with exactly this one, because a shorter
-            answer proves that there are no more levels.
+        limit: levels a side; the response must be to exactly this limit, because a shorter
+            response proves that there are no more levels.
         timeout_s: a response that takes longer is not waited for.
     """
 

@@ -8,7 +8,7 @@ with blocking.connect("binance.com", ["BTCUSDT"]) as books:
     signal, seen = 0.0, 0
     for update in books["BTCUSDT"].updates("levels", LEVELS):
         if update.status is not Status.SYNCED:
-            signal = 0.0  # a book that was lost begins anew
+            signal = 0.0  # a book that lost sync starts over
             continue
         ratio = update.imbalance(LEVELS).ratio
         if ratio is None:  # both sides are empty

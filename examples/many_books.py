@@ -11,15 +11,11 @@ SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "NEXOUSDT"]  # hundreds work in the 
 async def main() -> None:
     began = time.monotonic()
     async with depthcache.connect("binance.com", SYMBOLS, depth=20) as books:
-        await books.wait_synced(timeout=120)
-        print(f"{len(books)} books synced after {time.monotonic() - began:.1f} s")
-        spreads: dict[str, float] = {}
-        for book in books:
-            bid, ask, _ = book.best
-            if bid and ask:
-                spreads[book.symbol] = 1 - bid.price / ask.price
+        synced = await books.wait_synced(timeout=120, missing="skip")  # those that do not come are left out
+        print(f"{len(synced)} books synced after {time.monotonic() - began:.1f} s")
+        spreads = {book.symbol: book.spread_bps for book in synced}
         for symbol, spread in sorted(spreads.items(), key=lambda item: -item[1]):
-            print(f"{symbol}: {spread * 1e4:.2f} basis points")
+            print(f"{symbol}: {spread:.2f} basis points")
 
 
 asyncio.run(main())

@@ -16,7 +16,7 @@ async def main() -> None:
         await books.wait_synced(timeout=60)
         for book in books:
             print(f"{book.exchange} {book.symbol}: {book.best.bid} {book.best.ask}")
-        # A symbol of several exchanges is asked for with its exchange.
+        # A symbol of several exchanges needs its exchange.
         print(books["binance.com-futures", "BTCUSDT"])
 
 

@@ -5,12 +5,6 @@ import asyncio
 import depthcache
 
 
-def middle(book: depthcache.BookReader) -> float | None:
-    """Half way between the best bid and ask; None while a side is empty."""
-    bid, ask, _ = book.best
-    return None if bid is None or ask is None else (bid.price + ask.price) / 2
-
-
 async def main() -> None:
     wanted = {"binance.com": ["BTCUSDT"], "binance.com-futures": ["BTCUSDT"]}
     async with depthcache.connect(wanted) as books:
@@ -18,12 +12,11 @@ async def main() -> None:
         spot, futures = books["binance.com", "BTCUSDT"], books["binance.com-futures", "BTCUSDT"]
         for _ in range(5):
             try:
-                low, high = middle(spot), middle(futures)
-            except depthcache.BookNotSynced as error:
-                print(error.reason)  # it heals by itself
+                low, high = spot.mid, futures.mid
+            except depthcache.BookError as error:
+                print(error)  # a loss of sync heals by itself; a side may be empty for a moment
             else:
-                if low and high:
-                    print(f"spot {low:.2f}, futures {high:.2f}, spread {(high / low - 1) * 1e4:+.1f} bp")
+                print(f"spot {low:.2f}, futures {high:.2f}, spread {(high / low - 1) * 1e4:+.1f} bp")
             await asyncio.sleep(0.2)
 
 

@@ -14,7 +14,7 @@ async def main() -> None:
         for budget in stats.budgets:
             print(f"weight of {budget.pool}: {budget.used} of {budget.most} in this minute")
         if any(book.status is not depthcache.Status.SYNCED for book in stats.books):
-            print("somebody should look")  # or let Prometheus read this text
+            print("look at these books")  # or let Prometheus alert: books.collector(), books.prometheus()
         print(next(line for line in books.prometheus().splitlines() if line.startswith("depthcache_book")))
 
 

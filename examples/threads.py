@@ -1,4 +1,4 @@
-"""Live books in a program without asyncio: any number of threads read them, and nobody waits for anybody."""
+"""Live books in a program without asyncio: any number of threads read them, and none waits for another."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -7,14 +7,12 @@ import depthcache
 
 async def main() -> None:
     async with depthcache.connect("binance.com", ["BTCUSDT", "ETHUSDT", "BNBUSDT"]) as books:
-        waiting = {asyncio.create_task(book.wait_synced(timeout=60)): book for book in books}
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        print("first:", ", ".join(waiting[task].symbol for task in done))
+        first = await books.wait_any_synced(60, books=["BTCUSDT", "ETHUSDT"])
+        print("first:", ", ".join(book.symbol for book in first))
 
         await books.wait_synced(timeout=60)
         print("all:", ", ".join(book.symbol for book in books))
 
-        await asyncio.gather(*waiting)
         late = books.add("NEXOUSDT")
         try:
             await late.wait_synced(timeout=0)
@@ -22,6 +20,10 @@ async def main() -> None:
             print(f"not yet: {error.symbol} is {error.status} ({error.reason})")
         await late.wait_synced()
         print("then:", late.symbol)
+
+        books.add("NOSUCHUSDT")
+        synced = await books.wait_synced(60, missing="skip")  # unknown, closed and late books are left out
+        print("synced:", ", ".join(book.symbol for book in synced))
 
 
 asyncio.run(main())

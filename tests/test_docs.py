@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import depthcache
-from depthcache import errors
+from depthcache import errors, simulator
+from depthcache.venues import registry
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "depthcache"
@@ -63,6 +64,7 @@ def test_every_python_block_runs_against_the_embedded_exchange(
     code: str, served_by_the_embedded_exchange: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))  # a block may register a venue
     compiled = compile(code, "block", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     namespace: dict[str, object] = {"__name__": "block"}
     if compiled.co_flags & inspect.CO_COROUTINE:
@@ -151,6 +153,18 @@ def test_every_toml_block_is_a_file_of_settings(tmp_path: Path) -> None:
         path = tmp_path / "settings.toml"
         path.write_text(block, "utf-8")
         depthcache.Settings.from_toml(path)
+
+
+def test_every_method_of_the_table_of_troubles_is_one() -> None:
+    page = (ROOT / "docs" / "how-to" / "test-your-program.md").read_text("utf-8")
+    rows = page[page.index("| trouble | method |") :].splitlines()
+    for row in rows:
+        on_pair, on_server = "(a pair only)" in row, "on a server also" in row
+        for name in re.findall(r"`(?:pair\.)?(\w+)\(", row):
+            if not on_server:
+                assert hasattr(simulator.Pair, name), name
+            if not on_pair:
+                assert hasattr(simulator.Server, name), name
 
 
 def test_every_page_of_the_site_stands_in_its_menu_once() -> None:

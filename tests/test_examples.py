@@ -32,7 +32,8 @@ PRINTS = {
     "spot_futures_spread": r"(spot \d+\.\d\d, futures \d+\.\d\d, spread .* bp\n){5}",
     "strategy_test": r"[1-9]\d+ quotes, [1-9]\d* pauses in 30\d virtual seconds\n",
     "threads": r"(\w+: \d+% of the quantity is bid\n){3}",
-    "wait_for_books": r"first: .*\nall: BTCUSDT, ETHUSDT, BNBUSDT\nnot yet: NEXOUSDT is .*\nthen: NEXOUSDT\n",
+    "wait_for_books": r"first: .*\nall: BTCUSDT, ETHUSDT, BNBUSDT\nnot yet: NEXOUSDT is .*\nthen: NEXOUSDT\n"
+    r"synced: BTCUSDT, ETHUSDT, BNBUSDT, NEXOUSDT\n",
 }
 
 

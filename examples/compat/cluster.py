@@ -14,9 +14,9 @@ async def main() -> None:
         cluster = ubldc.cluster
         assert cluster is not None
         print(await cluster.create_depthcaches_async(exchange=exchange, markets=markets, desired_quantity=2))
-        answers = await asyncio.gather(*(cluster.get_asks_async(exchange, each, 3) for each in markets))
-        for market, answer in zip(markets, answers, strict=True):
-            print(market, answer.get("asks") or f"{answer.get('error_id')}: {answer}")
+        responses = await asyncio.gather(*(cluster.get_asks_async(exchange, each, 3) for each in markets))
+        for market, response in zip(markets, responses, strict=True):
+            print(market, response.get("asks") or f"{response.get('error_id')}: {response}")
         for market in markets:
             print(await cluster.stop_depthcache_async(exchange=exchange, market=market))
 

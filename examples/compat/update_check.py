@@ -10,4 +10,4 @@ with BinanceLocalDepthCacheManager() as ubldc:
             print(f"source: {release['tarball_url']}, notes: {release['html_url']}")
             print(release["body"][:200])
     else:
-        print(f"{ubldc.get_user_agent()} is the newest, or nobody could be asked")
+        print(f"{ubldc.get_user_agent()} is the newest, or the index could not be reached")

@@ -205,7 +205,7 @@ class Venue:
         return next(weight for largest, weight in self.depth_weights if largest >= served)
 
     def snapshot_url(self, symbol: str, limit: int) -> str:
-        """URL of a depth snapshot of `symbol` with `limit` levels; letters beyond ASCII are percent-encoded."""
+        """URL of a depth snapshot of `symbol` with `limit` levels; non-ASCII letters are escaped."""
         self.served_limit(limit)
         return f"{self.endpoints.rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
 

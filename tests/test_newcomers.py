@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import depthcache
 from depthcache import blocking
 from depthcache.cli import cli
+from depthcache.client.config import parse_timeout
 from depthcache.errors import InvalidArgument, PackageMissing, UnknownExchange
 from tests import engine as engines
 from tests.cli.programs import running
@@ -70,6 +72,17 @@ def test_a_wrong_number_of_levels_is_named(engine: engines.Engine, levels: Any) 
     for reader in (book, book.freeze()):
         with pytest.raises(InvalidArgument, match="invalid levels"):
             reader.freeze(levels)
+
+
+def test_a_book_without_a_network_is_not_told_to_wait_alone(engine: engines.Engine) -> None:
+    with pytest.raises(depthcache.BookNotSynced, match=r"load_snapshot\(\) restores a Book"):
+        engine.book().best  # noqa: B018
+
+
+@pytest.mark.parametrize("given", [["BTCUSDT"], SimpleNamespace(symbol="BTCUSDT")])
+def test_books_in_the_place_of_the_timeout_are_answered_with_the_name(given: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"invalid timeout .*: books=\[…\]"):
+        parse_timeout(given)
 
 
 def test_a_client_that_was_not_entered_says_so_when_it_is_shown() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import depthcache
-from depthcache import RequestRejected, blocking, simulator
+from depthcache import InvalidArgument, RequestRejected, blocking, simulator
 from depthcache.client import audits
 from depthcache.simulator import TINY, Server, SimulatedExchange
 
@@ -43,6 +43,8 @@ async def test_it_raises_what_the_exchange_said(server: Server, code: int) -> No
 
 def test_it_raises_the_same_where_calls_block(server: Server) -> None:
     with blocking.connect(SPOT, ["S0USDT"], settings=server.settings) as books:
+        with pytest.raises(InvalidArgument, match="invalid levels 5001: allowed is 1 to 5,000"):
+            books["S0USDT"].audit(5_001)
         books.wait_synced()
         [book] = books
         refuse(server, -1121)

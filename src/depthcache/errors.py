@@ -442,7 +442,8 @@ class BookNotSynced(BookError):
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
             f"{symbol} on {exchange} is {status}, not synced: {reason}; "
-            f'wait_synced() waits for it, on_stale="serve" reads the last known book',
+            f"wait_synced() waits for a live book, load_snapshot() restores a Book, "
+            f'on_stale="serve" reads the last known book',
             exchange=exchange,
             symbol=symbol,
         )

@@ -185,7 +185,7 @@ impl Side {
             if error.is_instance_of::<pyo3::exceptions::PyOverflowError>(py) {
                 PyIndexError::new_err("level out of range")
             } else {
-                PyTypeError::new_err("levels are named by integers or slices")
+                PyTypeError::new_err("levels are indexed by integers or slices")
             }
         })?;
         let which = self.which;

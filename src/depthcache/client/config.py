@@ -164,8 +164,8 @@ def parse_timeout(timeout: float | None) -> float | None:
     if timeout is None:
         return None
     allowed = "seconds, 0 or more, or None for no end"
-    if is_collection(timeout):
-        allowed += "; which books is said by name: books=[…]"
+    if is_collection(timeout) or hasattr(timeout, "symbol"):
+        allowed += "; books have a name of their own: books=[…]"
     return parse_real(timeout, name="timeout", allowed=allowed, least=0)
 
 

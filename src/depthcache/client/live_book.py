@@ -15,7 +15,7 @@ from depthcache.arguments import OnStale, parse_on_stale
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.config import parse_refresh
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates, parse_follow_spec
-from depthcache.errors import BookClosed
+from depthcache.errors import BookClosed, InvalidArgument
 from depthcache.model import Audit, Lag, Status
 from depthcache.naming import publish
 
@@ -120,7 +120,12 @@ class LiveReader(_native.BookReader):
     def _audit_limit(self, levels: int | None) -> int:
         """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
         venue = self._client.config.settings.venue(self.exchange)
-        return venue.snapshot_limit(self._client.config.depth if levels is None else levels)
+        if levels is None:
+            return venue.snapshot_limit(self._client.config.depth)
+        try:
+            return venue.snapshot_limit(levels)
+        except InvalidArgument as error:
+            raise InvalidArgument(name="levels", value=levels, allowed=error.allowed) from None
 
     def save_flight_dump(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
         """Write the newest raw frames of this book, its snapshot and the book itself to a new file at `path`.

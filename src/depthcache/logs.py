@@ -150,7 +150,7 @@ def connection_failed(*, connection: int, host: str, reason: str) -> None:
 
 
 def request_failed(*, request: int, host: str, reason: str) -> None:
-    """A request got no response, or none with status 200; what is needed of it is asked again."""
+    """A request got no response, or none with status 200; it is retried where it is still needed."""
     _REQUESTS.write(logging.WARNING, "request %d to %s failed: %s", request, host, reason)
 
 
@@ -190,11 +190,13 @@ def resumed() -> None:
 
 def flight_dump_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was written to a file."""
-    _FLIGHTS.write(logging.INFO, "the flight of %s on %s is saved to %s: %s", symbol, exchange, path, reason)
+    _FLIGHTS.write(
+        logging.INFO, "the flight dump of %s on %s is saved to %s: %s", symbol, exchange, path, reason
+    )
 
 
 def not_written(*, path: str, error: Exception) -> None:
-    """A recording or a flight could not be written, such as to a full disk."""
+    """A recording or a flight dump could not be written, such as to a full disk."""
     _RARE.write(logging.ERROR, "%s could not be written, the client goes on: %s", path, error)
 
 

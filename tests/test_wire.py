@@ -286,6 +286,103 @@ def test_no_change_of_a_byte_makes_a_book_that_cannot_be_used() -> None:
             repr(found), hash(found), found.exact.bids[:], found.coverage, found.to_json(), found.spread
 
 
+def spoiled(message: bytes, keys: str, value: Any = None) -> bytes:
+    """The message with another value at a key such as `best/bid/0`; without the key where there is none."""
+    found = json.loads(message)
+    *outer, last = keys.split("/")
+    place = found
+    for key in outer:
+        place = place[int(key) if key.isdecimal() else key]
+    if value is None:
+        del place[last]
+    else:
+        place[int(last) if last.isdecimal() else last] = value
+    return json.dumps(found).encode()
+
+
+NULLABLE = ("since_time_us", "last_update_id", "event_time_us", "updated_ns", "confirmed_ns")
+CONTRADICTIONS = [
+    *(("book", key, None, "missing field") for key in NULLABLE),
+    *(("status", key, None, "missing field") for key in NULLABLE),
+    ("book", "complete_to/asks", None, "missing field"),
+    ("book", "bids/0/0", "0", "a price is zero"),
+    ("book", "bids/0/0", "100.50", "does not cross"),
+    ("book", "bids/0/0", "200", "does not cross"),
+    ("book", "complete_to/bids", "0.00", "a price is zero"),
+    ("book", "coverage", [2, 3], "expected an object"),
+    ("book", "complete_to", ["1", "200"], "expected an object"),
+    ("book", "last_update_id", -1, "below zero"),
+    ("book", "symbol", "BTC\x1b[2J", "its symbol cannot be one"),
+    ("book", "symbol", "A" * 41, "its symbol cannot be one"),
+    ("book", "exchange", "binance\x1b[2J.com", "its exchange cannot be one"),
+    ("book", "exchange", "", "its exchange cannot be one"),
+    ("best", "best", None, "best is missing"),
+    ("best", "best/ask", None, "missing field"),
+    ("best", "best", [["1", "1"], ["2", "1"], 12], "expected an object"),
+    ("best", "best/update_id", 11, "another update id"),
+    ("best", "best/bid/0", "100.5", "does not cross"),
+    ("best", "best/bid/0", "0", "a price is zero"),
+    ("best", "best/bid/1", "0", "no quantity"),
+    ("best", "exchange", "\x7f", "its exchange cannot be one"),
+    ("status", "last_update_id", -1, "below zero"),
+    ("update", "changes", None, "changes is missing"),
+    ("update", "changes", [[], []], "expected an object"),
+    ("update", "changes/bids/0/0", "0", "a price is zero"),
+    ("update", "is_fresh", True, "no changes"),
+]
+
+
+@pytest.mark.parametrize(("kind", "keys", "value", "what"), CONTRADICTIONS)
+def test_a_message_that_contradicts_itself_is_refused(kind: str, keys: str, value: Any, what: str) -> None:
+    engine = load("native")
+    message = {
+        "book": lambda: wire.encode(fed(engine)),
+        "best": lambda: wire.encode_best(fed(engine)),
+        "status": lambda: wire.encode_status(fed(engine)),
+        "update": lambda: wire.encode(told(engine)[1]),
+    }[kind]()
+    wire.decode(message)
+    with pytest.raises(UnreadableMessage, match=what):
+        wire.decode(spoiled(message, keys, value))
+
+
+def test_a_list_of_the_values_of_a_message_is_none() -> None:
+    head = [1, "status", "binance.com", "BTCUSDT", False, "stale", "why", 0, None, False, 1, None, 0, None]
+    with pytest.raises(UnreadableMessage, match="expected an object"):
+        wire.decode(json.dumps(head + [None] * 10))
+    with pytest.raises(UnreadableMessage, match="expected an object"):
+        wire.decode(b" [7]")
+
+
+def test_a_best_message_of_a_synced_book_has_levels_and_of_another_need_not() -> None:
+    message = json.loads(wire.encode_best(fed(load("native")))) | {"best": None}
+    with pytest.raises(UnreadableMessage, match="a synced book has best levels"):
+        wire.decode(json.dumps(message))
+    found: Any = wire.decode(json.dumps(message | {"status": "stale", "reason": "why"}))
+    assert (found.status, found.best) == (Status.STALE, None)
+    status = json.loads(wire.encode_status(fed(load("native")))) | {"last_update_id": None}
+    with pytest.raises(UnreadableMessage, match="a synced book has an update id"):
+        wire.decode(json.dumps(status))
+
+
+NOTHING = {"coverage": {"bids": 0, "asks": 0}, "complete": False}
+
+
+def test_a_reason_from_elsewhere_cannot_write_to_the_terminal() -> None:
+    message = json.loads(wire.encode(fed(load("native"))))
+    reason = "a\n\x1b[2J\u202eé b"
+    found: Any = wire.decode(
+        json.dumps(message | {"status": "stale", "reason": reason, "bids": None, "asks": None} | NOTHING)
+    )
+    assert found.reason == reason
+    with pytest.raises(BookNotSynced) as raised:
+        _ = found.best
+    for shown in (repr(found), str(raised.value)):
+        assert "[2Jé b" not in shown
+        assert "é b" in shown
+        assert not {"\n", "\x1b", "\u202e"} & set(shown)
+
+
 def test_best_is_a_dict_and_json_by_itself() -> None:
     assert Best(Level(1.5, 2.0), None, 7).to_dict() == {"bid": [1.5, 2.0], "ask": None, "update_id": 7}
     exact = Best(Level(Decimal("1.50"), Decimal("1E-8")), None, 7)

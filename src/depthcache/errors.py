@@ -441,7 +441,7 @@ class BookNotSynced(BookError):
     def __init__(self, *, exchange: str, symbol: str, status: str, reason: str, since_ns: int) -> None:
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
-            f"{symbol} on {exchange} is {status}, not synced: {reason}; "
+            f"{symbol} on {exchange} is {status}, not synced: {clean(reason)}; "
             f"wait_synced() waits for a live book, load_snapshot() restores a Book, "
             f'on_stale="serve" reads the last known book',
             exchange=exchange,
@@ -497,7 +497,9 @@ class BookClosed(BookError):
 
     def __init__(self, *, exchange: str, symbol: str, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"{symbol} on {exchange} is closed: {reason}", exchange=exchange, symbol=symbol)
+        super().__init__(
+            f"{symbol} on {exchange} is closed: {clean(reason)}", exchange=exchange, symbol=symbol
+        )
 
 
 class BookTooOld(BookError):

@@ -169,7 +169,8 @@ def decode(message: bytes | bytearray | memoryview | str) -> FrozenBook | Update
     Returns a `FrozenBook` or an `Update` equal to the original, with every digit (`exact`), its complete
     range, status and times; a `BookBest` or a `BookStatus` for messages of those types. Levels of a book
     that could not be read raise BookNotSynced (or BookClosed), as the original does. Raises
-    UnsupportedSchema for another version; UnreadableMessage for anything else that is not a message, and
+    UnsupportedSchema for another version; UnreadableMessage for anything else that is not a message, such as
+    one that lacks a key or contradicts itself (a synced book that crosses, a price of zero), and
     for a message with floats, which may have lost digits (`to_json` of a book that is not exact); TypeError
     for another type.
     """

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use depthcache_book::analytics::best_of;
 use depthcache_book::follow::OnStale;
+use depthcache_book::foreign_text::printable;
 use depthcache_book::query::{ReadPolicy, Reading, Side as Which};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
@@ -582,7 +583,7 @@ fn describe(book: &dyn Reading) -> String {
         status_info.status.as_str()
     );
     if !status_info.reason.is_empty() {
-        facts += &format!(" ({})", status_info.reason);
+        facts += &format!(" ({})", printable(status_info.reason));
     }
     if let Some(id) = book.last_update_id() {
         let price = |which| match book.levels(which, 0, 1) {

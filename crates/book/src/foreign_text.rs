@@ -1,5 +1,7 @@
 //! Names from outside, in frames: which of them can be a symbol, and how one is shown.
 
+use std::borrow::Cow;
+
 /// Characters of a symbol; the longest live ones are options of 19 (Binance, 2025-11).
 const LONGEST: usize = 40;
 
@@ -33,6 +35,22 @@ fn is_no_name(letter: char) -> bool {
     NO_NAMES
         .iter()
         .any(|(first, last)| (*first..=*last).contains(&number))
+}
+
+/// A text in which nothing moves a cursor or turns the direction of reading: what does is shown as an escape.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_hidden = |letter| letter != ' ' && is_no_name(letter);
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match is_hidden(letter) {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// A name in quotes, as a reason shows it: escaped, and cut where it is too long for a name.

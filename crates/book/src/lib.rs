@@ -28,7 +28,7 @@ pub mod recording;
 
 // Words and numbers that all of them use.
 pub mod counters;
-mod foreign_text;
+pub mod foreign_text;
 mod mantissa;
 pub mod prefetch;
 pub mod status;

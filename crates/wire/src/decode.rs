@@ -10,11 +10,12 @@ use depthcache_book::codec::json;
 use depthcache_book::counters::Counters;
 use depthcache_book::follow::Item;
 use depthcache_book::frozen::Frozen;
-use depthcache_book::frozen::parts::{Head, Parts, SideParts, changed};
+use depthcache_book::frozen::parts::{Head, Parts, SideParts, best_level, changed};
 use depthcache_book::frozen::portable::BadState;
 use depthcache_book::query::{BestPair, CompleteTo, Number, NumberLevel, Side};
 use depthcache_book::status::Status;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::SCHEMA;
@@ -55,6 +56,9 @@ type Read<T> = Result<T, BadMessage>;
 
 /// Read one message.
 pub fn decode(bytes: &[u8]) -> Read<Decoded> {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(malformed(NO_OBJECT));
+    }
     let message: Message<'_> = serde_json::from_slice(bytes).map_err(|why| {
         // A message of another schema may be written in any way: tell of that first.
         match serde_json::from_slice::<Envelope>(bytes) {
@@ -68,10 +72,43 @@ pub fn decode(bytes: &[u8]) -> Read<Decoded> {
     match &*message.kind {
         "book" => Ok(Decoded::Book(Frozen::from_parts(message.parts()?)?)),
         "update" => message.update().map(Decoded::Update),
-        "best" => Ok(Decoded::Best(message.head()?, message.best()?)),
+        "best" => {
+            let head = message.head()?;
+            let pair = message.best(&head)?;
+            Ok(Decoded::Best(head, pair))
+        }
         "status" => message.head().map(Decoded::Status),
         other => Err(malformed(format!("its type is {other:?}"))),
     }
+}
+
+const NO_OBJECT: &str = "invalid type: a list, expected an object";
+
+/// An object: serde itself also takes a list of the values in the order of their keys.
+struct Keyed<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Keyed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = <&RawValue>::deserialize(deserializer)?;
+        if written.get().starts_with('[') {
+            return Err(D::Error::custom(NO_OBJECT));
+        }
+        serde_json::from_str(written.get())
+            .map(Keyed)
+            .map_err(D::Error::custom)
+    }
+}
+
+/// A value that may be null, but not be left out, as serde allows.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
+}
+
+/// The same of a key that not every type of message has; None where it is left out.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -94,33 +131,41 @@ struct Message<'a> {
     #[serde(borrow)]
     reason: Cow<'a, str>,
     since_ns: i64,
+    #[serde(deserialize_with = "present")]
     since_time_us: Option<i64>,
     unconfirmed: bool,
+    #[serde(deserialize_with = "present")]
     last_update_id: Option<i64>,
+    #[serde(deserialize_with = "present")]
     event_time_us: Option<i64>,
+    #[serde(deserialize_with = "present")]
     updated_ns: Option<i64>,
+    #[serde(deserialize_with = "present")]
     confirmed_ns: Option<i64>,
     complete: Option<bool>,
     #[serde(borrow)]
-    complete_to: Option<Both<Option<&'a RawValue>>>,
-    coverage: Option<Both<usize>>,
-    #[serde(borrow)]
-    bids: Option<Vec<Level<'a>>>,
-    #[serde(borrow)]
-    asks: Option<Vec<Level<'a>>>,
+    complete_to: Option<Keyed<Both<Option<&'a RawValue>>>>,
+    coverage: Option<Keyed<Both<usize>>>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    bids: Option<Option<Vec<Level<'a>>>>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    asks: Option<Option<Vec<Level<'a>>>>,
     #[serde(borrow)]
     counters: Option<std::collections::HashMap<Cow<'a, str>, u64>>,
     skipped: Option<u64>,
     is_fresh: Option<bool>,
-    #[serde(borrow)]
-    changes: Option<Both<Vec<Level<'a>>>>,
-    #[serde(borrow)]
-    best: Option<Best<'a>>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    changes: Option<Option<Keyed<Both<Vec<Level<'a>>>>>>,
+    #[serde(borrow, default, deserialize_with = "some")]
+    best: Option<Option<Keyed<Best<'a>>>>,
 }
 
 #[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
 struct Both<T> {
+    #[serde(deserialize_with = "present")]
     bids: T,
+    #[serde(deserialize_with = "present")]
     asks: T,
 }
 
@@ -128,9 +173,9 @@ type Level<'a> = [&'a RawValue; 2];
 
 #[derive(Deserialize)]
 struct Best<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "present")]
     bid: Option<Level<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "present")]
     ask: Option<Level<'a>>,
     update_id: i64,
 }
@@ -143,7 +188,7 @@ impl Message<'_> {
             let whole_us = self.since_ns.div_euclid(1_000);
             time_us.checked_sub(whole_us)?.checked_mul(1_000)
         });
-        Ok(Head {
+        let head = Head {
             exchange: self.exchange.to_string(),
             symbol: (!self.symbol.is_empty()).then(|| self.symbol.to_string()),
             inverse: self.inverse,
@@ -156,17 +201,21 @@ impl Message<'_> {
             updated_ns: self.updated_ns,
             confirmed_ns: self.confirmed_ns,
             wall_offset_ns: offset_ns,
-        })
+        };
+        head.check()?;
+        Ok(head)
     }
 
     fn parts(&self) -> Read<Parts> {
-        let readable = match (&self.bids, &self.asks) {
+        let bids = wanted("bids", self.bids.as_ref())?;
+        let asks = wanted("asks", self.asks.as_ref())?;
+        let readable = match (bids, asks) {
             (Some(_), Some(_)) => true,
             (None, None) => false,
             _ => return Err(malformed("one side is null, the other is not")),
         };
-        let edges = wanted("complete_to", self.complete_to.as_ref())?;
-        let coverage = wanted("coverage", self.coverage.as_ref())?;
+        let Keyed(edges) = wanted("complete_to", self.complete_to.as_ref())?;
+        let Keyed(coverage) = wanted("coverage", self.coverage.as_ref())?;
         let side = |held: &Option<Vec<Level<'_>>>, edge: Option<&RawValue>, coverage| {
             Ok::<_, BadMessage>(SideParts {
                 levels: levels(held.as_deref().unwrap_or_default())?,
@@ -179,8 +228,8 @@ impl Message<'_> {
             counters: self.counters()?,
             complete: *wanted("complete", self.complete.as_ref())?,
             readable,
-            bids: side(&self.bids, edges.bids, coverage.bids)?,
-            asks: side(&self.asks, edges.asks, coverage.asks)?,
+            bids: side(bids, edges.bids, coverage.bids)?,
+            asks: side(asks, edges.asks, coverage.asks)?,
         })
     }
 
@@ -194,29 +243,44 @@ impl Message<'_> {
     }
 
     fn update(&self) -> Read<Item> {
-        let changes = match &self.changes {
+        let changes = match wanted("changes", self.changes.as_ref())? {
             None => None,
-            Some(changes) => Some(Arc::new((
+            Some(Keyed(changes)) => Some(Arc::new((
                 changed(Side::Bids, &levels(&changes.bids)?)?,
                 changed(Side::Asks, &levels(&changes.asks)?)?,
             ))),
         };
+        let is_fresh = *wanted("is_fresh", self.is_fresh.as_ref())?;
+        if is_fresh && changes.is_some() {
+            return Err(malformed("a fresh update has no changes"));
+        }
         Ok(Item {
             book: Arc::new(Frozen::from_parts(self.parts()?)?),
             skipped: *wanted("skipped", self.skipped.as_ref())?,
-            is_fresh: *wanted("is_fresh", self.is_fresh.as_ref())?,
+            is_fresh,
             changes,
         })
     }
 
-    fn best(&self) -> Read<Option<BestPair>> {
-        let Some(best) = &self.best else {
-            return Ok(None);
+    fn best(&self, head: &Head) -> Read<Option<BestPair>> {
+        let Some(Keyed(best)) = wanted("best", self.best.as_ref())? else {
+            return match head.status {
+                Status::Synced => Err(malformed("a synced book has best levels")),
+                _ => Ok(None),
+            };
         };
-        let one = |side: &Option<Level<'_>>| side.as_ref().map(level).transpose();
+        if head.last_update_id != Some(best.update_id) {
+            return Err(malformed("its best levels have another update id"));
+        }
+        let one = |which, side: &Option<Level<'_>>| match side {
+            None => Ok::<_, BadMessage>(None),
+            Some(found) => Ok(Some(best_level(which, level(found)?)?)),
+        };
+        let (bid, ask) = (one(Side::Bids, &best.bid)?, one(Side::Asks, &best.ask)?);
+        head.check_best(bid.as_ref(), ask.as_ref())?;
         Ok(Some(BestPair {
-            bid: one(&best.bid)?,
-            ask: one(&best.ask)?,
+            bid,
+            ask,
             update_id: best.update_id,
         }))
     }

@@ -214,7 +214,9 @@ fn best_and_status_tell_the_head_alone() {
         panic!("the best prices were expected");
     };
     assert_eq!((head.status, pair), (Status::Synced, market.best()));
-    let unreadable = text(|out| best(out, &market, None, &TEXT));
+    let mut halted = by_hand(Some(3), BIDS, &[]);
+    halted.set_condition(Some(Condition::Halted), "the exchange halted it", 9_000);
+    let unreadable = text(|out| best(out, &halted, None, &TEXT));
     assert!(unreadable.ends_with(r#""best":null}"#), "{unreadable}");
     assert!(matches!(
         decode(unreadable.as_bytes()),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::portable::{BadState, check, fitting};
 use super::{Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
+use crate::foreign_text::can_be_symbol;
 use crate::query::{CompleteTo, LevelRun, NumberLevel, Side};
 use crate::status::{NotReadable, Status};
 use crate::timebase::WallOffset;
@@ -69,12 +70,50 @@ pub struct Parts {
     pub asks: SideParts,
 }
 
+impl Head {
+    /// Whether names can be names and the update id one of an exchange.
+    pub fn check(&self) -> Result<(), BadState> {
+        if !self.symbol.as_deref().is_none_or(can_be_symbol) {
+            return Err(BadState("its symbol cannot be one"));
+        }
+        if self.exchange.is_empty() || self.exchange.contains(char::is_control) {
+            return Err(BadState("its exchange cannot be one"));
+        }
+        match self.last_update_id {
+            Some(..0) => Err(BadState("its update id is below zero")),
+            None if self.status == Status::Synced => {
+                Err(BadState("a synced book has an update id"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether these can be the best levels of this book.
+    pub fn check_best(
+        &self,
+        bid: Option<&NumberLevel>,
+        ask: Option<&NumberLevel>,
+    ) -> Result<(), BadState> {
+        match (bid, ask) {
+            (Some(bid), Some(ask))
+                if self.status == Status::Synced && bid.price.is_at_least(ask.price) =>
+            {
+                Err(BadState("a synced book does not cross"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Frozen {
     /// The book of these parts, or what is wrong with them.
     pub fn from_parts(parts: Parts) -> Result<Frozen, BadState> {
         let Parts { head, complete, .. } = parts;
-        if parts.readable && head.last_update_id.is_none() {
-            return Err(BadState("a book that can be read has an update id"));
+        head.check()?;
+        if parts.readable && (head.last_update_id.is_none() || head.updated_ns.is_none()) {
+            return Err(BadState(
+                "a book that can be read has an update id, received at some time",
+            ));
         }
         let refused = (!parts.readable).then(|| NotReadable {
             status: head.status,
@@ -89,6 +128,7 @@ impl Frozen {
         }
         let bids = side(Side::Bids, &parts.bids, complete)?;
         let asks = side(Side::Asks, &parts.asks, complete)?;
+        head.check_best(parts.bids.levels.first(), parts.asks.levels.first())?;
         if !parts.readable && bids.run.len() + asks.run.len() > 0 {
             return Err(BadState("a book that cannot be read has no levels"));
         }
@@ -115,6 +155,11 @@ impl Frozen {
     }
 }
 
+/// A best level by itself.
+pub fn best_level(which: Side, level: NumberLevel) -> Result<NumberLevel, BadState> {
+    run(which, &[level], true, false).map(|_| level)
+}
+
 /// Levels that one update changed, best first; a quantity may be zero.
 pub fn changed(which: Side, levels: &[NumberLevel]) -> Result<LevelRun, BadState> {
     run(which, levels, false, true)
@@ -128,8 +173,10 @@ fn side(which: Side, parts: &SideParts, complete: bool) -> Result<FrozenSide, Ba
         (CompleteTo::Price(edge), Side::Bids) => level.price.is_at_least(edge),
         (CompleteTo::Price(edge), Side::Asks) => edge.is_at_least(level.price),
     };
-    if let CompleteTo::Price(edge) = parts.complete_to {
-        fitting(edge.mantissa, edge.scale)?;
+    if let CompleteTo::Price(edge) = parts.complete_to
+        && fitting(edge.mantissa, edge.scale)? == 0
+    {
+        return Err(BadState("a price is zero"));
     }
     let coverage = parts.levels.iter().filter(|level| is_proven(level)).count();
     if coverage != parts.coverage {

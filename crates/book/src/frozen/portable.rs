@@ -364,6 +364,9 @@ pub(super) fn check(run: &LevelRun, side: Side, may_be_gone: bool) -> Read<()> {
     let mut before = None;
     for level in run.iter() {
         let price = fitting(level.price.mantissa, run.price_scale)?;
+        if price == 0 {
+            return Err(BadState("a price is zero"));
+        }
         let quantity = fitting(level.quantity.mantissa, run.quantity_scale)?;
         if quantity == 0 && !may_be_gone {
             return Err(BadState("a level has no quantity"));

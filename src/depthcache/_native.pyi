@@ -441,7 +441,7 @@ class Update(FrozenBook[N_co]):
     `skipped` of the next one: never both.
     """
 
-    def __new__(cls, *args: Never, **kwargs: Never) -> Never:
+    def __new__(cls, *args: Never, **kwargs: Never) -> Self:
         """Raises TypeError: an update comes from following a book."""
     @property
     def exact(self) -> Update[Decimal]:

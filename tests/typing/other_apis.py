@@ -39,6 +39,7 @@ from depthcache import (
     doctor,
     recording,
     simulator,
+    wire,
 )
 
 
@@ -175,3 +176,15 @@ def trouble(exchange: simulator.ExchangeControls) -> None:
     exchange.next_diffs("BTCUSDT", "explode")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     exchange.ban(30, "binance.com")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     exchange.halt()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def messages(book: depthcache.LiveBook) -> None:
+    found = wire.decode(wire.encode(book))
+    if isinstance(found, depthcache.Update):
+        assert_type(found.skipped, int)
+    elif isinstance(found, depthcache.FrozenBook):
+        assert_type(found, depthcache.FrozenBook)
+    elif isinstance(found, wire.BookBest):
+        assert_type(found.best, depthcache.Best[Decimal] | None)
+    else:
+        assert_type(found, wire.BookStatus)

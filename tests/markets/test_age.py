@@ -275,7 +275,19 @@ def test_a_book_without_a_clock_is_never_too_old(engine: Engine) -> None:
     assert book.freeze(max_age=1e-9).best.update_id == 10
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), True, "1", [1]], ids=repr)
+@pytest.mark.parametrize("seconds", [1e11, 1e300, 1.7e308, 10**300, float("inf")])
+def test_an_age_of_ages_takes_every_book(engine: Engine, seconds: Any) -> None:
+    rig = Timed(engine).at(1)
+    rig.synced()
+    for book in (rig.book, rig.at(60).book):
+        assert book.no_older_than(seconds).best.bid == (99.0, 1.0)
+        assert book.freeze(max_age=seconds).best.bid == (99.0, 1.0)
+        assert book.freeze().freeze(max_age=seconds).best.bid == (99.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, -1, float("nan"), True, "1", [1], pytest.param(10**400, id="10**400")], ids=repr
+)
 def test_seconds_that_are_none_are_refused(engine: Engine, seconds: Any) -> None:
     rig = Timed(engine).at(1)
     rig.synced()

@@ -17,7 +17,15 @@ from sys import maxsize
 from typing import Any, cast
 
 from depthcache.arguments import parse_real, parse_whole
-from depthcache.errors import BookClosed, BookEmpty, BookNotSynced, BookTooOld, MalformedFrame, SymbolMismatch
+from depthcache.errors import (
+    BookClosed,
+    BookEmpty,
+    BookNotSynced,
+    BookTooOld,
+    InvalidArgument,
+    MalformedFrame,
+    SymbolMismatch,
+)
 from depthcache.model import Best, CompleteTo, Coverage, Level, Levels, Outcome, SnapshotOutcome, Status
 from depthcache.pickling import OneProcess, bare
 from depthcache.reference import reasons, wire
@@ -513,7 +521,11 @@ def _parsed(levels: int | None) -> int | None:
 
 def _parsed_age(name: str, seconds: float) -> float:
     parsed = parse_real(seconds, name=name, allowed="seconds above 0", least=5e-324)
-    return math.inf if parsed == math.inf else int(parsed * 1e9)
+    try:
+        age_ns = float(parsed) * 1e9
+    except OverflowError:  # an integer beyond every float
+        raise InvalidArgument(name=name, value=seconds, allowed="seconds above 0") from None
+    return math.inf if parsed == math.inf else min(int(min(age_ns, 2.0**63)), 2**63 - 1)
 
 
 def _datetime(us: int) -> datetime | None:

@@ -195,6 +195,35 @@ def test_connections_end_and_come_back_in_virtual_time(how: str) -> None:
     assert made.exchange.connects == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "options"),
+    [
+        ("ban", (float("inf"),), {}),
+        ("outage", (1e308,), {}),
+        ("slow_responses", (float("inf"),), {}),
+        ("lag_streams", (float("nan"),), {}),
+        ("burst", ("BTCUSDT", 1), {"times": float("nan")}),
+        ("burst", ("BTCUSDT", 1), {"times": 0}),
+        ("burst", ("BTCUSDT", 1), {"times": float("inf")}),
+        ("refuse_connects", (3,), {"status": "503"}),
+        ("refuse_connects", (3,), {"status": 42}),
+        ("refuse_snapshots", ("BTCUSDT", "-1121"), {}),
+        ("refuse_snapshots", ("BTCUSDT", -1121), {"status": None}),
+        ("refuse_snapshots", ("BTCUSDT", -1121), {"message": 3}),
+        ("close_all", (1000, 3), {}),
+        ("close_all", (1000, "é" * 62), {}),
+    ],
+)
+def test_values_that_cannot_work_are_refused_at_once(
+    name: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    made = Pair(served())
+    exchange = {} if name == "refuse_connects" else {"exchange": SPOT}
+    with pytest.raises(InvalidArgument):
+        getattr(made, name)(*arguments, **options, **exchange)
+    made.run_for(1)
+
+
 def test_what_is_named_wrongly_is_said() -> None:
     made = Pair(served())
     with pytest.raises(UnknownSymbol, match=r"name one, exchange='binance.com' or exchange='binance.com-f"):
@@ -297,6 +326,7 @@ def test_a_recording_says_that_it_is_served_as_it_was(tmp_path: Path) -> None:
     with simulator.Server(RecordedExchange([writer.write(tmp_path / "a.txt")])) as server:
         for name, each in controls().items():
             takes = inspect.signature(each).parameters.values()
-            given = {one.name: values[one.name] for one in takes if one.name in values}
+            needed = [one.name for one in takes if one.default is inspect.Parameter.empty]
+            given = {needs: values[needs] for needs in needed if needs in values}
             with pytest.raises(UsageError, match="a recording is served as it was"):
                 getattr(server, name)(**given)

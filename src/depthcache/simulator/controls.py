@@ -20,6 +20,8 @@ from depthcache.simulator.profiles import Profile
 __all__ = ["ExchangeControls", "MessageFault"]
 
 T = TypeVar("T")
+_MOST_REASON_BYTES = 123
+"""RFC 6455: 125 bytes of a control frame, without the two of the code."""
 
 MessageFault: TypeAlias = Literal[
     "drop", "duplicate", "reorder", "overlap", "corrupt", "garble", "truncate", "drip"
@@ -54,6 +56,9 @@ class ExchangeControls:
         """Close every connection (of an `exchange`) with a close frame of that `code` and `reason`; 1006
         closes without one."""
         code = parse_whole(code, name="code", allowed="1000 to 4999", least=1_000, most=4_999)
+        if not isinstance(reason, str) or len(reason.encode(errors="replace")) > _MOST_REASON_BYTES:
+            allowed = f"text of at most {_MOST_REASON_BYTES} bytes, as a close frame carries"
+            raise InvalidArgument(name="reason", value=reason, allowed=allowed)
 
         def close(made: SimulatedExchange) -> None:
             for name in _exchanges(made, exchange):
@@ -80,7 +85,7 @@ class ExchangeControls:
 
         `retry_after`: with a Retry-After of the seconds that are left.
         """
-        seconds = _seconds(seconds)
+        seconds, status = _seconds(seconds), _http_status(status)
         self._command(
             lambda made: made.trouble.refuse_connects(seconds, made.now_ns, status=status, told=retry_after)
         )
@@ -201,7 +206,10 @@ class ExchangeControls:
     ) -> None:
         """The next `count` depth requests of a `symbol` (of an `exchange`) are refused with that error
         `code`, `message` (the exchange's own when empty) and HTTP `status`."""
-        count = _count(count)
+        count, status = _count(count), _http_status(status)
+        code = parse_whole(code, name="code", allowed="a whole number such as -1121", least=-(2**31))
+        if not isinstance(message, str):
+            raise InvalidArgument(name="message", value=message, allowed="text")
         self._on_market(
             symbol,
             exchange,
@@ -278,6 +286,7 @@ class ExchangeControls:
     def burst(self, symbol: str, seconds: float, *, times: float = 10.0, exchange: str | None = None) -> None:
         """For so many `seconds` the market of a `symbol` (of an `exchange`) moves `times` as fast."""
         seconds = _seconds(seconds)
+        times = parse_real(times, name="times", allowed="0.001 to 1,000,000", least=0.001, most=1e6)
         self._on_market(
             symbol,
             exchange,
@@ -393,7 +402,12 @@ def _spelled(symbol: str, exchange: str) -> str | None:
 
 
 def _seconds(seconds: float) -> float:
-    return parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
+    allowed = "seconds, 0 or more, up to 1,000,000,000"
+    return parse_real(seconds, name="seconds", allowed=allowed, least=0, most=1e9)
+
+
+def _http_status(status: int) -> int:
+    return parse_whole(status, name="status", allowed="an HTTP status, 100 to 599", least=100, most=599)
 
 
 def _count(count: int, *, name: str = "count") -> int:

@@ -141,7 +141,7 @@ def act(pair: Pair, dice: random.Random, ends: list[Callable[[], None]]) -> None
             pair.remove(*key)
             add(pair, venue, symbol, speed_ms)
         case "prove":
-            pair.prove(*key)
+            pair.start_cross_check(*key)
             ends.append(lambda: key in pair.books and bool(pair.end_cross_check(*key)))
         case "cut":
             exchange.cut(pair.now_ns)

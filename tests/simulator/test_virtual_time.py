@@ -476,3 +476,54 @@ def test_what_users_wait_for_knows_no_clock_but_that_of_its_network_and_its_loop
 def test_a_pair_is_controlled_as_a_server_is() -> None:
     assert issubclass(Pair, ExchangeControls)
     assert issubclass(simulator.Server, ExchangeControls)
+
+
+# --- how long, and what went wrong -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e300, -1, "3", None, True])
+def test_a_time_that_cannot_go_by_is_refused_and_the_clock_stays(seconds: Any) -> None:
+    made = pair()
+    ways: list[Callable[[], object]] = [
+        lambda: made.run_for(seconds),
+        lambda: made.sleep(seconds),
+        lambda: made.run_until(seconds),
+        lambda: made.run_until_synced(within_s=seconds),
+    ]
+    for way in ways:
+        with pytest.raises(InvalidArgument):
+            way()
+    assert made.now_ns == 0
+    made.run_for(1)
+    made.run_until(5)
+    assert made.now_ns == 1_000_000_000
+
+
+@pytest.mark.parametrize("within_s", [float("nan"), -1, "3"])
+def test_a_coroutine_that_is_not_run_is_closed(within_s: Any, recwarn: pytest.WarningsRecorder) -> None:
+    main = asyncio.sleep(1)
+    with pytest.raises(InvalidArgument):
+        pair().run(main, within_s=within_s)
+    assert main.cr_frame is None
+    assert not recwarn
+
+
+@pytest.mark.parametrize("within_s", [float("inf"), 1e308, 10**400])
+def test_a_run_may_have_no_end(within_s: float) -> None:
+    made = pair()
+    made.run(asyncio.sleep(100 * HOUR_S), within_s=within_s)
+    assert made.now_ns == 100 * HOUR_S * 10**9
+
+
+def test_troubles_of_connected_books_are_listed() -> None:
+    made = pair()
+
+    async def strategy() -> None:
+        async with made.connect({SPOT: ["ETHUSDT", "BTCUSDT"]}) as books:
+            await books.wait_synced()
+            made.next_diffs("BTCUSDT", "drop", exchange=SPOT)
+            await asyncio.sleep(10)
+            assert books["BTCUSDT"].counters["gaps"] == 1
+
+    made.run(strategy())
+    assert [(each.market, each.cause) for each in made.troubles] == [(2, "gap")]

@@ -95,6 +95,8 @@ class Client(Generic[B]):
         """Whether what the user held of it was garbage collected while it ran."""
         self.on_loop_ended: Callable[[], None] = lambda: None
         """What to do besides when the event loop has ended before the client was closed; on any thread."""
+        self.on_trouble: Callable[[TroubleFound], None] = lambda _: None
+        """What to do besides when a book of it is in trouble."""
 
     # --- getters ------------------------------------------------------------------------------
 
@@ -495,6 +497,7 @@ class Client(Generic[B]):
         if key is None:
             return
         exchange, symbol = key
+        self.on_trouble(trouble)
         if trouble.cause == "late":
             logs.book_late(exchange=exchange, symbol=symbol, reason=trouble.reason)
         if self._recorder is not None:

@@ -63,6 +63,7 @@ __all__ = ["Pair"]
 T = TypeVar("T")
 
 _S_NS = 1_000_000_000
+_LONGEST_S = 1e9
 _LIBRARIES = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
 
 
@@ -111,7 +112,10 @@ class Pair(OneProcess, ExchangeControls):
         self.audits: list[AuditDone] = []
         """Every audit that was asked for and is done."""
         self.troubles: list[TroubleFound] = []
-        """Every time that a book lost its place, crossed, was wrong or was late."""
+        """Every time that a book of `add` or of `connect` lost its place, crossed, was wrong or was late.
+
+        `market` counts the books of one client, in the order in which they were added, from 1.
+        """
         self._seed, self._policy = parse_seed(seed), policy or Policy()
         self._budgets = Budgets() if budgets is None else budgets
         self._client_numbers = count(1)
@@ -211,18 +215,24 @@ class Pair(OneProcess, ExchangeControls):
         Inside, `asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the virtual clock, which stands
         still while any task is ready and while threads of `asyncio.to_thread` are at work. The same seeds
         give the same run. Books that are still open at the end are closed, other tasks cancelled. What
-        `main` raises is raised here; Ctrl-C cancels it and raises KeyboardInterrupt.
+        `main` raises is raised here; Ctrl-C cancels it and raises KeyboardInterrupt. `within_s`: infinity for
+        no end.
 
         Raises UsageError when nothing can happen any more and `main` still waits, and when it has not ended
         `within_s` virtual seconds; both say where it waits. Also inside another event loop.
         """
         if not inspect.iscoroutine(main):
             raise InvalidArgument(name="main", value=main, allowed="a coroutine: pair.run(strategy())")
-        within_s = parse_real(within_s, name="within_s", allowed="seconds, more than 0", least=1e-9)
+        try:
+            within_s = parse_real(within_s, name="within_s", allowed="seconds, more than 0", least=1e-9)
+        except InvalidArgument:
+            main.close()
+            raise
+        ends_ns = None if within_s > _LONGEST_S else self.now_ns + round(within_s * _S_NS)
         if _is_in_event_loop():
             main.close()
             raise UsageError("pair.run runs an event loop of its own: call it from a plain function")
-        run = _Run(self._timeline, main, self.now_ns + round(within_s * _S_NS))
+        run = _Run(self._timeline, main, ends_ns)
         try:
             with asyncio.Runner(loop_factory=lambda: self._make_loop(run)) as runner:
                 result: T = runner.run(self._run(main))
@@ -263,7 +273,7 @@ class Pair(OneProcess, ExchangeControls):
         number, audit = self._number(exchange, symbol), len(self.audits) + 1
         self._runner.call_core(lambda core, now_ns: core.audit(number, audit, limit, now_ns))
 
-    def prove(self, exchange: str, symbol: str) -> None:
+    def start_cross_check(self, exchange: str, symbol: str) -> None:
         """Compare the book of that exchange and symbol with its partial depth and bookTicker, until
         `end_cross_check`."""
         number = self._number(exchange, symbol)
@@ -316,8 +326,9 @@ class Pair(OneProcess, ExchangeControls):
         return self.exchange.truth(exchange, symbol)
 
     def run_for(self, seconds: float) -> None:
-        """Let so many seconds go by. In a coroutine of `run`, await `asyncio.sleep` instead."""
-        self.run_until(self.now_ns + round(seconds * _S_NS))
+        """Let so many seconds go by. In a coroutine of `run`, await `asyncio.sleep` instead. Raises
+        InvalidArgument."""
+        self.run_until(self.now_ns + _parsed_ns(seconds, "seconds"))
 
     def hold(self) -> None:
         """The event loop of the books of `add` stands still until `release`; they go on as with the native
@@ -334,11 +345,16 @@ class Pair(OneProcess, ExchangeControls):
         What the exchange sends meanwhile is read on waking; with `half_open` the connections of before bring
         nothing any more, and nobody says so.
         """
+        _parsed_ns(seconds, "seconds")
         self._timeline.sleep(seconds, half_open=half_open)
 
     def run_until(self, until_ns: int) -> None:
-        """Let time go by until the clock shows `until_ns`. Raises UsageError in a coroutine of `run`."""
+        """Let time go by until the clock shows `until_ns`; nothing where it is past that.
+
+        Raises UsageError in a coroutine of `run`, and InvalidArgument.
+        """
         self._check_outside()
+        until_ns = parse_whole(until_ns, name="until_ns", allowed="nanoseconds, 0 or more", least=0)
         while (next_ns := self._timeline.next_ns()) is not None and next_ns <= until_ns:
             self._timeline.step(next_ns)
         self._timeline.step(until_ns)
@@ -347,7 +363,7 @@ class Pair(OneProcess, ExchangeControls):
         """Let time go by until all books are synced, or for `within_s` seconds; whether they are. Raises
         UsageError in a coroutine of `run`: await `books.wait_synced()` there."""
         self._check_outside()
-        until_ns = self.now_ns + round(within_s * _S_NS)
+        until_ns = self.now_ns + _parsed_ns(within_s, "within_s")
         while not self.is_synced():
             next_ns = self._timeline.next_ns()
             if next_ns is None or next_ns > until_ns:
@@ -394,6 +410,7 @@ class Pair(OneProcess, ExchangeControls):
             budgets=lambda: self._budgets,
             start_call=lambda call: call(),
         )
+        client.on_trouble = self.troubles.append
         return client
 
     def _join(self, client: Client[LiveBook]) -> MemoryNetwork:
@@ -453,9 +470,9 @@ class Pair(OneProcess, ExchangeControls):
 class _Run:
     """The clock of one `run`, as its event loop sees it."""
 
-    def __init__(self, timeline: Timeline, main: Coroutine[Any, Any, Any], ends_ns: int) -> None:
-        self._timeline, self._main = timeline, main
-        self._ends_ns: int | None = ends_ns
+    def __init__(self, timeline: Timeline, main: Coroutine[Any, Any, Any], ends_ns: int | None) -> None:
+        """`ends_ns`: when it is given up; None for never."""
+        self._timeline, self._main, self._ends_ns = timeline, main, ends_ns
 
     @property
     def now_ns(self) -> int:
@@ -484,6 +501,11 @@ class _Run:
                 place = f"; the coroutine waits in {code.co_name}, {code.co_filename}, line {frame.f_lineno}"
             inner = getattr(inner, "cr_await", None)
         return place
+
+
+def _parsed_ns(seconds: float, name: str) -> int:
+    allowed = "seconds, 0 or more, up to 1,000,000,000"
+    return round(parse_real(seconds, name=name, allowed=allowed, least=0, most=_LONGEST_S) * _S_NS)
 
 
 def _is_in_event_loop() -> bool:

@@ -245,3 +245,13 @@ def test_a_look_at_a_halted_market_that_raises_is_told_once_and_looked_at_again(
     bench.exchange.tick("BTCUSDT")
     bench.run(1)
     assert bench.status("BTCUSDT") is Status.SYNCED
+
+
+def test_a_slot_that_raises_gets_a_new_connection_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    plant(monkeypatch, ConnectionSlot, "_on_reply", 1)
+    bench.add("BTCUSDT")
+    bench.run(3)  # the awaited reply would be missed after 10 s
+    (slot,) = bench.core.slots()
+    assert slot.connects == 2
+    assert bench.status("BTCUSDT") is Status.SYNCED

@@ -448,7 +448,7 @@ class ClientCore:
         kind, _, name = owner.partition(" ")
         if kind == "market" and (supervisor := self._markets.get(int(name))):
             supervisor.recover(now_ns)
-        elif kind == "link":
+        elif kind == "slot":
             for streams in self._streams.values():
                 streams.recover(int(name), now_ns)
         elif kind == "listing" and (listing := self._listings.get(name)):
@@ -499,5 +499,5 @@ def _owner_of(timer: Timer, owner: int | str) -> str:
     """Who is to recover when the handler of a deadline raises."""
     if timer is Timer.RECOVER:
         return str(owner)
-    kind = _KINDS.get(timer, "link" if timer in _CONNECTION_TIMERS else "market")
+    kind = _KINDS.get(timer, "slot" if timer in _CONNECTION_TIMERS else "market")
     return f"{kind} {owner}"

@@ -184,16 +184,41 @@ def test_every_page_of_the_site_stands_in_its_menu_once() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
-    slots = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text("utf-8"))
-    assert [link for link in slots if not (document.parent / link).exists()] == []
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text("utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def missing_files(row: str) -> list[str]:
+    """The files of a row of the table that do not exist; a bare name belongs to the directory before it."""
+    missing, folder = [], None
+    for word in re.findall(r"`([^`]*)`", row):
+        if re.match(r"(src|crates|tests|docs|benches|fuzz|tools)/|zensical\.toml", word):
+            path = ROOT / word
+            folder = path if word.endswith("/") else path.parent
+        elif re.search(r"\.(py|pyi|rs|md|json|toml)$", word):
+            path = (folder or ROOT) / word
+        else:
+            continue
+        if not path.exists():
+            missing.append(word)
+    return missing
 
 
 def test_every_path_in_the_table_of_places_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
-    table = text.split("## Where is", 1)[1].split("\n## ", 1)[0]
-    paths = re.findall(r"`((?:src|crates|tests|docs|benches|fuzz|tools)/[^`]*|zensical\.toml)`", table)
-    assert len(paths) > 10
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+    rows = text.split("## Where is", 1)[1].split("\n## ", 1)[0].splitlines()
+    assert len(rows) > 10
+    assert [name for row in rows for name in missing_files(row)] == []
+
+
+def test_a_missing_path_and_a_missing_bare_name_are_noticed() -> None:
+    assert missing_files("| what? | `src/depthcache/gone.py`, `errors.py`, `lost.py` |") == [
+        "src/depthcache/gone.py",
+        "lost.py",
+    ]
+    assert missing_files(
+        "| what? | `src/depthcache/simulator/`: `server.py`, `served.py`; `Venue.family` |"
+    ) == ["served.py"]
 
 
 def test_every_make_command_in_the_documents_exists() -> None:

@@ -61,7 +61,7 @@ async def run(resyncs: int, cycles: int) -> Progress:
     )
     exchange = world()
     with simulator.Server(exchange) as server:
-        policy = Policy(share=0.9, relapse_base_s=0.1, relapse_cap_s=0.2, refresh_s=0.0)
+        policy = Policy(limit_share=0.9, relapse_base_s=0.1, relapse_cap_s=0.2, refresh_s=0.0)
         settings = Settings(endpoints=server.settings.endpoints, proxies=False, policy=policy)
         symbols = {name: [f"S{number}USDT" for number in range(BOOKS)] for name in (SPOT, FUTURES)}
         async with depthcache.connect(symbols, depth=40, settings=settings) as books:

@@ -49,7 +49,7 @@ class Refuses:
         raise OverflowError
 
 
-def wish(**options: Any) -> Any:
+def follow_spec(**options: Any) -> Any:
     mode = options.pop("mode", "every")
     given = {"interval_ms": None, "on_stale": None, "buffer": 1, "buffer_bytes": 1} | options
     return parse_follow_spec(mode, given.pop("levels", 5), default="raise", **given)
@@ -74,9 +74,9 @@ WHOLE: dict[str, tuple[Callable[[Any], Any], int]] = {
     "levels of columns": (lambda n: depthcache.Columns([book()], n), 1),
     "levels of imbalance": (lambda n: book().imbalance(n), 1),
     "levels of grouped": (lambda n: book().grouped(10, n), 1),
-    "levels of updates": (lambda n: wish(levels=n).levels, 5),
-    "buffer of updates": (lambda n: wish(buffer=n).buffer, 5),
-    "buffer_bytes of updates": (lambda n: wish(buffer_bytes=n).buffer_bytes, 5_000),
+    "levels of updates": (lambda n: follow_spec(levels=n).levels, 5),
+    "buffer of updates": (lambda n: follow_spec(buffer=n).buffer, 5),
+    "buffer_bytes of updates": (lambda n: follow_spec(buffer_bytes=n).buffer_bytes, 5_000),
     "flight_bytes": (lambda n: Settings(flight_bytes=n), 1024),
     "requests_in_flight": (lambda n: Policy(requests_in_flight=n), 5),
     "streams_per_connection": (lambda n: Policy(streams_per_connection=n), 5),
@@ -98,8 +98,8 @@ WHOLE: dict[str, tuple[Callable[[Any], Any], int]] = {
 REAL: dict[str, tuple[Callable[[Any], Any], float]] = {
     "timeout": (parse_timeout, 2.5),
     "refresh": (parse_refresh, 2.5),
-    "interval_ms": (lambda n: wish(mode="interval", interval_ms=n).interval_ns, 2.5),
-    "share": (lambda n: Policy(share=n), 0.5),
+    "interval_ms": (lambda n: follow_spec(mode="interval", interval_ms=n).interval_ns, 2.5),
+    "limit_share": (lambda n: Policy(limit_share=n), 0.5),
     "silence_s": (lambda n: to_ns(Policy(silence_s=n).silence_s), 2.5),
     "refresh_s": (lambda n: Policy(refresh_s=n), 0.0),
     "chance": (lambda n: simulator.Faults(drop=n), 0.5),

@@ -56,7 +56,7 @@ TABLE: list[tuple[str, Callable[[], object], type[Exception], tuple[str, ...]]] 
     ("limit 0", lambda: book().load_snapshot(BODY, limit=0), InvalidArgument, ("limit", "0")),
     ("limit -1", lambda: book().load_snapshot(BODY, limit=-1), InvalidArgument, ("limit", "-1")),
     ("limit 7", lambda: depthcache.Book("binance.com-futures").load_snapshot(BODY, limit=7), InvalidArgument, ("7", "1000")),
-    ("share", lambda: Policy(share=0), InvalidArgument, ("share", "0")),
+    ("limit_share", lambda: Policy(limit_share=0), InvalidArgument, ("limit_share", "0")),
     # URLs
     ("no scheme", lambda: Settings(endpoints={"binance.com": Endpoints(rest="x", websocket="ws://h")}), InvalidArgument, ("REST", "'x'")),
     ("wrong scheme", lambda: Settings(endpoints={"binance.com": Endpoints(rest="http://h", websocket="http://h")}), InvalidArgument, ("ws",)),

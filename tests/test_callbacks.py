@@ -153,9 +153,9 @@ async def test_a_callback_that_waits_ends_with_its_client(
             began.set()
             await asyncio.Event().wait()
 
-        listener = books.on_update(hang)
+        handle = books.on_update(hang)
         await asyncio.wait_for(began.wait(), DEADLINE_S)
-    assert (listener.is_closed, listener.errors) == (True, 0)
+    assert (handle.is_closed, handle.errors) == (True, 0)
     assert told(caplog, asyncio.CancelledError) == []
 
 
@@ -177,8 +177,8 @@ def test_a_callback_that_waits_ends_with_its_event_loop(
     async def step() -> Any:
         books = await connect("binance.com", ["BTCUSDT"])
         kept.append(books)
-        listener = books.on_update(hang)
-        callbacks.append(listener)
+        handle = books.on_update(hang)
+        callbacks.append(handle)
         await turns(50)
         [work] = [task for task in asyncio.all_tasks() if "work" in repr(task.get_coro())]
         return work.get_coro()

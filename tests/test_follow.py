@@ -325,20 +325,20 @@ async def test_a_callback_gets_what_updates_would_give_until_it_is_closed(exchan
     seen: list[int | None] = []
     async with connect("binance.com", ["BTCUSDT"]) as books:
         book = books["BTCUSDT"]
-        listener = book.on_update(lambda update: seen.append(update.last_update_id), FollowMode.EVERY)
+        handle = book.on_update(lambda update: seen.append(update.last_update_id), FollowMode.EVERY)
         await book.wait_synced(DEADLINE_S)
         for number in (11, 12):
             exchange[0].diff("BTCUSDT", number, number, bids=[["1.15", str(number)]])
         await turns()
         assert seen == [10, 11, 12]
-        assert (listener.calls, listener.errors, listener.is_closed) == (3, 0, False)
-        assert repr(listener) == "<depthcache.CallbackHandle: listening, 3 calls, 0 errors>"
-        listener.close()
-        listener.close()
+        assert (handle.calls, handle.errors, handle.is_closed) == (3, 0, False)
+        assert repr(handle) == "<depthcache.CallbackHandle: listening, 3 calls, 0 errors>"
+        handle.close()
+        handle.close()
         exchange[0].diff("BTCUSDT", 13, 13, bids=[["1.15", "1"]])
         await turns()
         assert seen == [10, 11, 12]
-        assert listener.is_closed
+        assert handle.is_closed
 
 
 async def test_a_callback_that_raises_is_counted_logged_and_called_again(

@@ -178,17 +178,17 @@ def test_a_callback_that_raises_or_blocks_changes_nothing_for_books(
 
     with connect("binance.com", ["BTCUSDT"]) as books:
         book = books["BTCUSDT"]
-        listener = book.on_update(block)
+        handle = book.on_update(block)
         assert blocked.wait(DEADLINE_S)
         for number in range(11, 111):
             move(exchange, number)
         assert (book.status, book.last_update_id) == (Status.SYNCED, 110)
         assert book.best.bid == (1.15, 110.0)
         go_on.set()
-        wait_until(lambda: listener.errors == 2)
+        wait_until(lambda: handle.errors == 2)
         assert seen == [(10, 0), (110, 99)]
         move(exchange, 111)
-        wait_until(lambda: listener.errors == 3)
+        wait_until(lambda: handle.errors == 3)
     assert sum("the callback" in record.message for record in caplog.records) == 4
 
 

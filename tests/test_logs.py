@@ -25,7 +25,7 @@ def test_of_one_kind_a_hundred_lines_are_written_and_the_rest_is_counted(
     now += 10.0
     logs.book_status(exchange="binance.com", symbol="LATE", status="stale", reason="why")
     assert [record.getMessage() for record in caplog.records[100:]] == [
-        "400 more lines of the next kind were left out",
+        "400 similar lines were suppressed",
         "LATE on binance.com is stale: why",
     ]
 

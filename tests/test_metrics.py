@@ -55,12 +55,12 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
     assert {each.exchange for each in stats.connections} == {"binance.com", "binance.com-futures"}
     assert all(each.is_open and each.frames and each.received_bytes for each in stats.connections)
     assert sum(each.streams for each in stats.connections) == 3
-    assert [(budget.limit, budget.most) for budget in stats.budgets] == [(6000, 3000), (2400, 1200)]
+    assert [(budget.limit, budget.allowed) for budget in stats.budgets] == [(6000, 3000), (2400, 1200)]
     for each in stats.connections:
         carried = [book for book in stats.books if book.exchange == each.exchange]
         assert sum(each.delays) == sum(sum(book.delays) for book in carried) > 0
         assert each.delays_sum_s == pytest.approx(sum(book.delays_sum_s for book in carried))
-    assert all(budget.counted for budget in stats.budgets)
+    assert all(budget.exchange_used for budget in stats.budgets)
     assert all(sum(budget.times) >= 1 and budget.times_sum_s > 0 for budget in stats.budgets)
     families = {family.name: family for family in text_string_to_metric_families(text)}
     synced = families["depthcache_book_synced"].samples

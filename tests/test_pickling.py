@@ -175,7 +175,7 @@ def values() -> Iterator[object]:
 
 
 def settings() -> Iterator[object]:
-    policy = Policy(share=0.25, bootstrap_from_depth20=True)
+    policy = Policy(limit_share=0.25, bootstrap_from_depth20=True)
     assert type(policy) is CorePolicy
     yield from (policy, venues.Endpoints("https://gateway", "wss://gateway"), Settings())
     endpoints = {"binance.com": venues.Endpoints("https://gateway", "wss://gateway")}

@@ -91,7 +91,7 @@ async def test_what_does_not_fit_the_share_is_refused_in_words_without_a_request
         return web.json_response({})
 
     async with serving({"/x": response}) as host:
-        with Rest(at(host, policy=Policy(share=0.01))) as rest:  # 60 of 6,000
+        with Rest(at(host, policy=Policy(limit_share=0.01))) as rest:  # 60 of 6,000
             await rest.ask_async("binance.com", "/x", weight=50)
             with pytest.raises(ConnectionFailed, match="budget has no room"):
                 await rest.ask_async("binance.com", "/x", weight=50, timeout=5)

@@ -80,7 +80,7 @@ def test_wrong_settings_are_refused_by_their_name(arguments: dict[str, object], 
 @pytest.mark.parametrize("share", [0, -1, 1.5, True, "0.5", float("nan"), None])
 def test_a_share_that_cannot_work_is_refused(share: object) -> None:
     with pytest.raises(InvalidArgument, match="share"):
-        Settings(policy=Policy(share=share))  # type: ignore[arg-type]
+        Settings(policy=Policy(limit_share=share))  # type: ignore[arg-type]
 
 
 def test_an_unknown_exchange_in_the_settings_is_refused_with_near_names() -> None:

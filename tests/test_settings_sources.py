@@ -69,10 +69,12 @@ def test_hosts_stand_in_tables_by_exchange(tmp_path: Path) -> None:
 
 
 def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
-    path = written(tmp_path, 'transport = "aiohttp"\n[policy]\nshare = 0.25\nbootstrap_from_depth20 = true\n')
-    given = {"DEPTHCACHE_SETTINGS": str(path), "DEPTHCACHE_SHARE": "0.75"}
+    path = written(
+        tmp_path, 'transport = "aiohttp"\n[policy]\nlimit_share = 0.25\nbootstrap_from_depth20 = true\n'
+    )
+    given = {"DEPTHCACHE_SETTINGS": str(path), "DEPTHCACHE_LIMIT_SHARE": "0.75"}
     settings = Settings.from_environment(given)
-    assert (settings.policy.share, settings.policy.bootstrap_from_depth20, settings.transport) == (
+    assert (settings.policy.limit_share, settings.policy.bootstrap_from_depth20, settings.transport) == (
         0.75,
         True,
         "aiohttp",
@@ -83,13 +85,13 @@ def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "text", "words"),
     [
-        ("DEPTHCACHE_SHARE", "half", "a number"),
-        ("DEPTHCACHE_SHARE", "2", "above 0, at most 1"),
-        ("DEPTHCACHE_SHARE", "nan", "above 0, at most 1"),
+        ("DEPTHCACHE_LIMIT_SHARE", "half", "a number"),
+        ("DEPTHCACHE_LIMIT_SHARE", "2", "above 0, at most 1"),
+        ("DEPTHCACHE_LIMIT_SHARE", "nan", "above 0, at most 1"),
         ("DEPTHCACHE_BOOTSTRAP_FROM_DEPTH20", "maybe", "true or false"),
         ("DEPTHCACHE_REQUESTS_IN_FLIGHT", "2.5", "a whole number"),
         ("DEPTHCACHE_TRANSPORT", "pigeon", "'native' or 'aiohttp'"),
-        ("DEPTHCACHE_SHAER", "0.5", "did you mean DEPTHCACHE_SHARE"),
+        ("DEPTHCACHE_LIMIT_SHAER", "0.5", "did you mean DEPTHCACHE_LIMIT_SHARE"),
         ("DEPTHCACHE_SETTINGS", "/no/such/file.toml", "a TOML file"),
     ],
 )
@@ -102,10 +104,10 @@ def test_a_wrong_variable_is_refused_with_what_is_allowed(variable: str, text: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("share = 0.5\n", "no setting of this name"),
+        ("limit_share = 0.5\n", "no setting of this name"),
         ("transprot = 'native'\n", "did you mean transport"),
-        ("[policy]\nshaer = 0.5\n", "did you mean share"),
-        ("[policy]\nshare = 'half'\n", "share in"),
+        ("[policy]\nlimit_shaer = 0.5\n", "did you mean limit_share"),
+        ("[policy]\nlimit_share = 'half'\n", "limit_share in"),
         ("policy = 5\n", "a table"),
         ("[endpoints.'binance.com']\nrset = 'http://h'\n", "did you mean rest"),
         ("[endpoints.'binance.com']\nrest = 5\n", "endpoints.'binance.com' in"),

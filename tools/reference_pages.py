@@ -26,7 +26,7 @@ One object, three sources; [Settings and environment](../how-to/settings.md) sho
 ```python
 import depthcache
 
-settings = depthcache.Settings(policy=depthcache.Policy(share=0.25), transport="aiohttp")
+settings = depthcache.Settings(policy=depthcache.Policy(limit_share=0.25), transport="aiohttp")
 ```
 
 From the environment, as every `connect` without `settings=` does: each setting has a variable, `DEPTHCACHE_`
@@ -37,7 +37,7 @@ and its name in capitals. From a TOML file, with `Settings.from_toml(path)`, or 
 transport = "aiohttp"
 
 [policy]
-share = 0.25
+limit_share = 0.25
 bootstrap_from_depth20 = true
 
 [endpoints."binance.com"]
@@ -95,7 +95,7 @@ import logging
 logging.basicConfig(level=logging.INFO)
 ```
 
-At most a hundred lines of each kind are written in ten seconds; a later line counts those left out.
+At most a hundred lines of each kind are written in ten seconds; a later line counts those suppressed.
 
 | level | line | meaning |
 |---|---|---|

@@ -2,11 +2,11 @@
 
 What a program must react to is an exception or a status, never a line here. A book that loses sync, a
 connection that breaks or cannot be made, and a request without a usable response are a WARNING with the host
-and the reason; the recovery is INFO, like everything that happens in good order. A mistake of this package
-itself, or of a callback of the program, is an ERROR. A program that sets up no logging hears nothing of books
-and connections. Nothing here is called for a frame or a read. Hundreds of books that lose one connection
-would say the same hundreds of times: of each kind, a hundred lines in ten seconds are written, and how many
-were not.
+and the reason; the recovery is INFO, like everything that happens in good order. An internal error of this
+package, or an exception in a callback of the program, is an ERROR. Without any logging set up, a program sees
+no lines about books and connections. No line is written per frame or read. When hundreds of books lose one
+connection, at most a hundred lines of each kind are written in ten seconds, then one with the number that was
+suppressed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MOST, _WINDOW_S = 100, 10.0
 
 
 class _Limited:
-    """Lines of one kind: at most so many in a window; what was left out is counted and told.
+    """Lines of one kind: at most so many in a window; suppressed ones are counted and reported.
 
     `quiet`: only for programs that set up logging; Python would show warnings of all others on stderr.
     """
@@ -69,7 +69,7 @@ class _Limited:
                 self._left_out += 1
                 return
         if left_out:
-            _write(level, "%d more lines of the next kind were left out", left_out)
+            _write(level, "%d similar lines were suppressed", left_out)
         _write(level, text, *values, error=error)
 
 
@@ -131,26 +131,26 @@ def connection_open(*, connection: int, host: str) -> None:
 
 
 def connection_closed(*, connection: int, host: str) -> None:
-    """A WebSocket is closed, as this client wanted."""
+    """A WebSocket was closed by this client."""
     _CONNECTIONS.write(logging.INFO, "connection %d to %s is closed", connection, host)
 
 
 def connection_broke(*, connection: int, host: str, code: int | None, reason: str) -> None:
-    """A WebSocket ended that was open and needed; another is opened."""
+    """An open WebSocket that was still needed ended; another is opened."""
     _LOST_CONNECTIONS.write(
         logging.WARNING, "connection %d to %s broke (code %s): %s", connection, host, code, reason
     )
 
 
 def connection_failed(*, connection: int, host: str, reason: str) -> None:
-    """A WebSocket could not be opened: no such name, refused, no response in time; it is tried again."""
+    """A WebSocket could not be opened: no such name, refused, no response in time; it will be retried."""
     _LOST_CONNECTIONS.write(
         logging.WARNING, "connection %d to %s could not be opened: %s", connection, host, reason
     )
 
 
 def request_failed(*, request: int, host: str, reason: str) -> None:
-    """A request got no response, or none with status 200; it is retried where it is still needed."""
+    """A request got no response, or none with status 200; what is still needed is requested again."""
     _REQUESTS.write(logging.WARNING, "request %d to %s failed: %s", request, host, reason)
 
 
@@ -158,7 +158,7 @@ def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reaso
     """The exchange refuses a snapshot limit that it documents. Called once per exchange and limit."""
     _LIMITS.write(
         logging.WARNING,
-        "%s refuses snapshots of %d levels for %s, %d are asked instead: %s",
+        "%s refuses snapshots of %d levels for %s; requesting %d instead: %s",
         exchange,
         limit,
         symbol,
@@ -173,7 +173,7 @@ def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
 
 
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
-    """The event loop that carries the client stood still."""
+    """The event loop that carries the client was blocked."""
     meant = "books were late by as much" if books_were_late else "books were not touched by it"
     _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
 
@@ -184,15 +184,13 @@ def loop_ended(*, reason: str) -> None:
 
 
 def resumed() -> None:
-    """The machine slept, or the process stood still."""
+    """The machine slept, or the process was suspended."""
     _LOGGER.info("the machine or this process paused: books are stale until they are proven again")
 
 
 def flight_dump_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was written to a file."""
-    _FLIGHTS.write(
-        logging.INFO, "the flight dump of %s on %s is saved to %s: %s", symbol, exchange, path, reason
-    )
+    _FLIGHTS.write(logging.INFO, "flight dump of %s on %s saved to %s: %s", symbol, exchange, path, reason)
 
 
 def not_written(*, path: str, error: Exception) -> None:
@@ -213,7 +211,7 @@ def not_native(*, host: str, proxy: str) -> None:
 
 
 def unexpected(*, where: str, error: BaseException) -> None:
-    """A mistake of this package; the client goes on. Of each place and kind of error a few at once."""
+    """An internal error; the client goes on. Lines are limited per place and kind of error."""
     limited = _MISTAKES.setdefault((where, type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
         logging.ERROR, "unexpected error in %s; the client goes on; please report this", where, error=error

@@ -39,7 +39,7 @@ class Settings:
     Attributes:
         endpoints: other hosts by exchange name: a gateway, a mirror, the embedded exchange.
             Exchanges that are not named are reached at Binance.
-        policy: how patient and how greedy the client is, e.g. `Policy(share=0.25)` for a quarter
+        policy: how patient and how greedy the client is, e.g. `Policy(limit_share=0.25)` for a quarter
             of the exchange's request weight (default: half).
         proxies: whether HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
         transport: `native` (WebSockets on a thread that never waits for Python, so that books stay
@@ -105,7 +105,7 @@ class Settings:
     def from_toml(cls, path: str | PathLike[str], **others: Any) -> Settings:
         """The settings of the TOML file at `path`, and `others` as given.
 
-        Keys are the names of the settings, those of the policy are in the table `[policy]`, hosts in
+        Keys are the names of the settings, those of the policy in the table `[policy]`, hosts in
         `[endpoints."binance.com"]`.
 
         Raises InvalidArgument, naming file, key, value and what is allowed.

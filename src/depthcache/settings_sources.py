@@ -1,8 +1,8 @@
 """Where settings come from besides code: environment variables and a TOML file.
 
-One name a setting, everywhere: `share` is an argument of Policy, a key of the table `[policy]`, and the
-variable DEPTHCACHE_SHARE. Everything given is checked: a value that cannot work, and a name that does not
-exist, are refused with the place they stand at. Not here: what a setting means (`settings`, `policy`).
+One name per setting, everywhere: limit_share is an argument of Policy, a key of the table `[policy]`, and the
+variable DEPTHCACHE_LIMIT_SHARE. Everything is checked: impossible values and unknown names are refused with
+their source. Not here: what a setting means (`settings`, `core.policy`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     transport = "aiohttp"
 
     [policy]
-    share = 0.25
+    limit_share = 0.25
 
     [endpoints."binance.com"]
     rest = "http://127.0.0.1:9000/binance.com"

@@ -122,7 +122,7 @@ def test_a_disk_that_takes_nothing_more_is_told_everywhere(server: Server, tmp_p
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of the system")
 @pytest.mark.parametrize("most", [6, 8, 10])
 def test_too_few_file_descriptors_are_one_line(server: Server, tmp_path: Path, most: int) -> None:
-    """For a recording, for the thread of the connections, for the bell between them."""
+    """For a recording, for the thread of the connections, for the wake socket between them."""
     first = (
         "import resource, aiohttp, depthcache.cli.record, depthcache.client.client, depthcache.client.aio\n"
     )

@@ -298,7 +298,7 @@ def test_d20_the_weight_of_the_exchange_itself_is_kept(make: Makes, server: Any)
     assert "binance.com" in budget.pool
     assert budget.limit == 2_400
     assert budget.used >= 20
-    assert budget.counted is not None
+    assert budget.exchange_used is not None
 
 
 @pytest.mark.slow

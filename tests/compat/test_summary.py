@@ -59,15 +59,15 @@ class _Invented:
 
 
 def invented(*books: BookStats) -> Any:
-    link = ConnectionStats(
+    connection = ConnectionStats(
         exchange="binance.com", number=1, streams=len(books), is_open=False, frames=0, received_bytes=0,
         quiet_s=None, connects=2, delays=(), delays_sum_s=0.0,
     )  # fmt: skip
     budget = BudgetStats(
-        pool="binance.com spot", limit=6000, most=3000, used=70, counted=None, waiting=1, in_flight=2,
-        stopped_s=4.0, times=(), times_sum_s=0.0,
+        pool="binance.com spot", limit=6000, allowed=3000, used=70, exchange_used=None, waiting=1,
+        in_flight=2, stopped_s=4.0, times=(), times_sum_s=0.0,
     )  # fmt: skip
-    return _Invented(Stats(books=books, connections=(link,), budgets=(budget,)))
+    return _Invented(Stats(books=books, connections=(connection,), budgets=(budget,)))
 
 
 def book(symbol: str, status: Status = Status.SYNCED, age_s: float | None = 0.5) -> BookStats:

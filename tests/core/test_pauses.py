@@ -63,7 +63,7 @@ def test_a_snapshot_that_was_asked_before_the_pause_is_asked_again() -> None:
     pause(bench, 20)
     bench.run(3)
     assert bench.status("BTCUSDT") is Status.BUFFERING
-    assert "asked before the machine or this process paused" in bench.book("BTCUSDT").reason
+    assert "requested before the machine or this process paused" in bench.book("BTCUSDT").reason
     bench.run_until(bench.all_synced, within_s=REST_S + 5)
     assert len(bench.asked("BTCUSDT")) == 2
 
@@ -77,7 +77,7 @@ def test_an_answer_that_a_held_loop_reads_far_too_late_is_asked_again() -> None:
     bench.now_ns += 80 * SECOND
     bench.report(lambda: bench.core.on_response(request, 200, {}, body, bench.now_ns))
     assert bench.status("BTCUSDT") is not Status.SYNCED
-    assert "80 s after it was asked" in bench.book("BTCUSDT").reason
+    assert "80 s after the request" in bench.book("BTCUSDT").reason
     bench.run_until(bench.all_synced, within_s=10)
 
 

@@ -151,7 +151,7 @@ def test_withdrawn_wishes_are_never_sent() -> None:
 
 
 def test_the_weight_in_any_minute_stays_under_the_share_however_fast_the_answers_come() -> None:
-    bench = Bench(policy=Policy(share=0.2))
+    bench = Bench(policy=Policy(limit_share=0.2))
     bench.exchange.rest_delay_ns = 2_000_000
     bench.add(*(f"S{number}USDT" for number in range(300)))
     bench.run_until(bench.all_synced, within_s=301)
@@ -160,7 +160,7 @@ def test_the_weight_in_any_minute_stays_under_the_share_however_fast_the_answers
 
 
 def test_the_rolling_minute_lets_the_next_request_go_as_soon_as_it_may() -> None:
-    bench = Bench(policy=Policy(share=0.01))  # 60 in a minute: 12 snapshots of 5
+    bench = Bench(policy=Policy(limit_share=0.01))  # 60 in a minute: 12 snapshots of 5
     bench.add(*(f"S{number}USDT" for number in range(13)), depth=50)
     bench.run(3)
     assert len(bench.exchange.requests) == 12
@@ -312,7 +312,7 @@ def test_1500_symbols_start_cold_within_the_budget_and_as_fast_as_it_allows() ->
 
 @pytest.mark.slow
 def test_a_mass_reconnect_of_1500_symbols_keeps_every_limit() -> None:
-    bench = Bench(random=random.Random(2).random, policy=Policy(share=0.9))
+    bench = Bench(random=random.Random(2).random, policy=Policy(limit_share=0.9))
     bench.exchange.rest_delay_ns = 20_000_000
     symbols = [f"S{number}USDT" for number in range(1500)]
     bench.add(*symbols)
@@ -330,7 +330,7 @@ def test_whatever_fails_the_weight_of_any_minute_stays_under_the_share(
     chance: random.Random, markets: int
 ) -> None:
     """For any mix of responses, failures and broken connections, no 60 s hold more than the share."""
-    bench = Bench(random=chance.random, policy=Policy(share=0.25))
+    bench = Bench(random=chance.random, policy=Policy(limit_share=0.25))
 
     def trouble() -> tuple[int, dict[str, str], bytes] | str | None:
         dice = chance.random()

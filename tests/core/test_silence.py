@@ -268,5 +268,5 @@ def test_a_silent_book_that_cannot_be_compared_either_is_stale_in_time(code: int
 )
 def test_event_times_of_another_clock_are_no_lateness(late_s: float, believed: bool) -> None:
     watch = LateWatch()
-    assert not watch.believes(late_s, 10 * SECOND)  # one diff tells nothing
-    assert watch.believes(late_s, 15 * SECOND) is believed
+    assert not watch.accepts_sample(late_s, 10 * SECOND)  # one diff tells nothing
+    assert watch.accepts_sample(late_s, 15 * SECOND) is believed

@@ -118,7 +118,7 @@ def test_wrong_arguments_raise_before_anything_is_done(depth: int, speed_ms: int
 
 
 def test_a_depth_that_costs_more_than_the_whole_budget_is_refused() -> None:
-    bench = Bench(policy=Policy(share=0.02))
+    bench = Bench(policy=Policy(limit_share=0.02))
     with pytest.raises(InvalidArgument, match="at most 120 weight"):
         bench.core.add(SPOT, "BTCUSDT", depth=5000, now_ns=bench.now_ns)
     bench.add("BTCUSDT", depth=1000)

@@ -71,10 +71,10 @@ def test_pauses_double_up_to_the_cap_and_half_of_them_is_jitter() -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        {"share": 0.0},
-        {"share": 1.01},
-        {"share": -1},
-        {"ceiling": 2},
+        {"limit_share": 0.0},
+        {"limit_share": 1.01},
+        {"limit_share": -1},
+        {"limit_ceiling": 2},
         {"renew_at": 1.5},
         {"silence_s": 0},
         {"silence_s": float("nan")},

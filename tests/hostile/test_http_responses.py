@@ -100,7 +100,7 @@ def settings_of(exchange: simulator.Server, place: str, case: str, transport: st
     """An exchange whose first depth response is hostile."""
     ends = exchange.settings.endpoints["binance.com"]
     rest = f"http://{place}/{case}~{transport}/depth/1/binance.com"
-    policy = Policy(share=1.0, ceiling=1.0, retry_base_s=0.05, snapshot_timeout_s=1.0)
+    policy = Policy(limit_share=1.0, limit_ceiling=1.0, retry_base_s=0.05, snapshot_timeout_s=1.0)
     return Settings(
         endpoints={"binance.com": Endpoints(rest=rest, websocket=ends.websocket)},
         policy=policy,

@@ -87,7 +87,7 @@ def too_many(*_: object, **__: object) -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-async def test_a_client_without_its_bell_ends_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_without_its_wake_socket_ends_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native_network.socket, "socket", too_many)
     before = threading.active_count()
     with pytest.raises(NetworkError, match=WORDS):

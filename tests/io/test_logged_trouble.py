@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("transport", ["native", 
 Transport: TypeAlias = Literal["native", "aiohttp"]
 DEADLINE_S = 30
 SPOT = "binance.com"
-IMPATIENT = Policy(retry_base_s=0.05, retry_cap_s=0.1, connect_base_s=0.05, connect_cap_s=0.1, share=1.0)
+IMPATIENT = Policy(
+    retry_base_s=0.05, retry_cap_s=0.1, connect_base_s=0.05, connect_cap_s=0.1, limit_share=1.0
+)
 
 
 class Heard(logging.Handler):

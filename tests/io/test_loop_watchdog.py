@@ -34,9 +34,9 @@ async def test_a_loop_that_stands_still_is_noticed_where_it_carries_frames(
             seen = stand_still(book, seconds=3.0)
             stale = [reason for status, reason in seen if status == "stale"]
             assert bool(stale) is notices
-            assert all("stands still" in reason for reason in stale)
+            assert all("is blocked" in reason for reason in stale)
             if notices:
-                with pytest.raises(depthcache.BookNotSynced, match="stands still"):
+                with pytest.raises(depthcache.BookNotSynced, match="is blocked"):
                     _ = book.best
             async with asyncio.timeout(10):
                 while book.status != "synced":  # noqa: ASYNC110 - the book is looked at as a user would

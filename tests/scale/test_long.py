@@ -70,10 +70,10 @@ def test_a_thousand_books_that_come_and_go_leave_nothing_behind() -> None:
         context = core._context
         return (
             len(core._markets),
-            len(context.carriers),
+            len(context.slots_by_connection),
             len(context.touched),
             sum(scheduler.waiting + scheduler.in_flight for scheduler in core.schedulers()),
-            sum(len(link.subscriptions) for link in core.slots()),
+            sum(len(slot.subscriptions) for slot in core.slots()),
             sum(len(listing._watchers) for listing in core._listings.values()),
         )
 

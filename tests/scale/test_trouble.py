@@ -344,7 +344,7 @@ def test_clients_of_one_process_share_one_budget() -> None:
     symbols = {SPOT: {f"S{number}USDT": TINY for number in range(60)}}
     exchange = SimulatedExchange(symbols, seed=5, history=500)
     budgets = Budgets()
-    pairs = [Pair(exchange, policy=Policy(share=0.05), budgets=budgets) for _ in range(2)]
+    pairs = [Pair(exchange, policy=Policy(limit_share=0.05), budgets=budgets) for _ in range(2)]
     for pair in pairs:
         for number in range(60):
             pair.add(SPOT, f"S{number}USDT")

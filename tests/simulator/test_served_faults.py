@@ -23,7 +23,7 @@ DEADLINE_S = 60
 SYMBOLS = {"binance.com": ["BTCUSDT", "ETHUSDT"], "binance.com-futures": ["BTCUSDT"]}
 IMPATIENT = Policy(
     relapse_base_s=0.05, relapse_cap_s=0.1, retry_base_s=0.05, retry_cap_s=0.1, too_old_base_s=0.05,
-    too_old_cap_s=0.1, connect_base_s=0.05, connect_cap_s=0.1, share=1.0, crossed_s=0.1,
+    too_old_cap_s=0.1, connect_base_s=0.05, connect_cap_s=0.1, limit_share=1.0, crossed_s=0.1,
 )  # fmt: skip
 
 

@@ -111,11 +111,11 @@ def analytics(book: Book) -> None:
 def settings() -> None:
     chosen = Settings(
         endpoints={"binance.com": Endpoints(rest="http://127.0.0.1:1", websocket="ws://127.0.0.1:1")},
-        policy=Policy(share=0.25),
+        policy=Policy(limit_share=0.25),
         transport="aiohttp",
         record_to="data",
     )
-    assert_type(chosen.policy.share, float)
+    assert_type(chosen.policy.limit_share, float)
     assert_type(Settings.from_environment(record_to="data"), Settings)
     assert_type(Settings.from_toml("settings.toml"), Settings)
     depthcache.connect("binance.com", ["BTCUSDT"], settings=chosen)

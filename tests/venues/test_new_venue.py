@@ -195,7 +195,7 @@ async def test_recording_verify_facts_and_metrics_name_it(server: simulator.Serv
             break
         facts, text, path = books.stats(), books.prometheus(), books.recording
     assert [book.exchange for book in facts.books] == [NAME]
-    assert {link.exchange for link in facts.connections} == {NAME}
+    assert {connection.exchange for connection in facts.connections} == {NAME}
     assert [(budget.pool.split()[0], budget.limit) for budget in facts.budgets] == [("nova", 321)]
     assert f'exchange="{NAME}"' in text
     assert path is not None

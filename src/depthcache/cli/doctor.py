@@ -25,8 +25,8 @@ def doctor(exchange: str, symbol: str | None, seconds: float, as_json: bool) -> 
     """What to run first on a new host: can books be kept from here?
 
     Looks at DNS, TLS, clock, REST, weight, region, streams and a whole book, and says for each what was
-    measured and what to do. Points marked info are facts of the exchange that nobody knows in advance. The
-    exit code is 1 when a check failed.
+    measured and what to do. Points marked info are facts about the exchange that cannot be known in advance.
+    The exit code is 1 when a check failed.
 
     \b
     depthcache doctor

@@ -28,7 +28,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self._happened = False
-        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         """Its `put` may interrupt its own `get` (docs of `queue`), where an Event would deadlock."""
         self._times = 0
         self._before: dict[signal.Signals, Any] = {}
@@ -57,7 +57,7 @@ class Interrupt:
         """Until somebody asks the command to end."""
         while not self._happened:
             with suppress(Empty):
-                self._bell.get(timeout=_LOOK_S)
+                self._wake.get(timeout=_LOOK_S)
 
     async def wait_async(self, timeout_s: float) -> bool:
         """The same for at most `timeout_s`, on an event loop; whether it has happened."""
@@ -74,7 +74,7 @@ class Interrupt:
         if self._times > _MOST_IN_ORDER and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._happened = True
-        self._bell.put(None)
+        self._wake.put(None)
         if self._waiting is not None:
             loop, event = self._waiting
             with suppress(RuntimeError):  # the loop has ended by itself

@@ -84,9 +84,9 @@ def connect(
         speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
         settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
         snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
-            a SnapshotRequest on a thread of its own, for each snapshot that the weight budget allows. It
-            returns the body (bytes, text or the parsed mapping) or a Snapshot; or None, and the client asks
-            the exchange itself. Raising RequestRejected counts as that response of the exchange, any other
+            a SnapshotRequest on its own thread, for each snapshot that the weight budget allows. It returns
+            the body (bytes, text or the parsed mapping) or a `SnapshotResponse`; for None the client asks the
+            exchange itself. Raising RequestRejected counts as that response of the exchange, any other
             exception as no response; both are retried where that makes sense.
 
     Raises:

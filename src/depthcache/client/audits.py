@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from depthcache._native import BookReader
 from depthcache.arguments import parse_real
 from depthcache.client.config import parse_timeout
-from depthcache.client.waiters import too_late
+from depthcache.client.waiters import sync_timeout
 from depthcache.core.client import ClientCore
 from depthcache.core.markets.cross_check import Source
 from depthcache.core.notices import AuditDone, RequestRefusal
@@ -42,7 +42,7 @@ class Audits:
         self._awaited: dict[int, asyncio.Future[Audit]] = {}
 
     def begin(self, market: int, limit: int) -> None:
-        """Merge a snapshot of that limit into a book when its turn comes; nobody waits for it."""
+        """Merge a snapshot of that limit into a book when its turn comes; the result is not reported."""
         self._ask(market, next(self._numbers), limit)
 
     async def once(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
@@ -59,7 +59,7 @@ class Audits:
                 found: Audit = await done
                 return found
         except TimeoutError:
-            raise too_late([book], timeout_s or 0.0, asked=1) from None
+            raise sync_timeout([book], timeout_s or 0.0, asked=1) from None
         except _AuditFailed as failed:
             if (refusal := failed.refusal) is not None:
                 raise RequestRejected(

@@ -122,7 +122,7 @@ class BooksBase(OneProcess, Generic[B]):
         Each book is read at one update id, the books one after another. `low`, `high`: only prices in
         between. `exact`: decimal128 instead of float64. `missing`: what books do that cannot be read:
         `raise` BooksNotSynced, which names them all (BookClosed where none will come back), or `skip`:
-        they are left out and are in `.missing`. With `on_stale="serve"` the last known books are there
+        they are left out and listed in `.missing`. With `on_stale="serve"` the last known books are there
         and `status` tells what they are. Raises InvalidArgument.
         """
         self._check_started()

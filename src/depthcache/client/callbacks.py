@@ -37,7 +37,7 @@ __all__ = ["Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_
 Callback: TypeAlias = Callable[[Update], object]
 
 _AT_ONCE = 64
-"""Items of one listener before others get their turn."""
+"""Items of one handle before others get their turn."""
 
 
 def parse_callback(callback: object) -> Callback:
@@ -135,9 +135,9 @@ def call_back(
     """
     client.check_loop()
     parsed = parse_callback(callback)
-    listener = _LoopCallback(Updates(client, spec, market=market), parsed)
-    client.keep(listener.work())
-    return listener
+    handle = _LoopCallback(Updates(client, spec, market=market), parsed)
+    client.keep(handle.work())
+    return handle
 
 
 def _take_exception(task: asyncio.Task[Any]) -> None:
@@ -201,13 +201,13 @@ class ThreadCallbacks:
     ) -> CallbackHandle:
         """Call back from now on."""
         # First: where it raises, no thread is left that nobody would end.
-        listener = _ThreadCallback(client, spec, parse_callback(callback), market=market, ready=self._ready)
+        handle = _ThreadCallback(client, spec, parse_callback(callback), market=market, ready=self._ready)
         with self._lock:
             if self._thread is None and not self._ended:
                 self._thread = OwnThread(target=self._run, name=self._name, daemon=False)
                 self._thread.start()
-        self._ready.put(listener)
-        return listener
+        self._ready.put(handle)
+        return handle
 
     def end(self) -> None:
         """The client has ended: what is there is still told, then the thread ends."""
@@ -223,19 +223,19 @@ class ThreadCallbacks:
     def _run(self) -> None:
         ending = False
         while not (ending and self._ready.empty()):
-            listener = self._ready.get()
-            if listener is None:
+            handle = self._ready.get()
+            if handle is None:
                 ending = True
-            elif self._drain(listener):
-                self._ready.put(listener)
+            elif self._drain(handle):
+                self._ready.put(handle)
 
     @staticmethod
-    def _drain(listener: _ThreadCallback) -> bool:
+    def _drain(handle: _ThreadCallback) -> bool:
         try:
-            return listener.drain()
+            return handle.drain()
         except BaseException as error:  # noqa: BLE001 - the other callbacks must live on
             logs.unexpected(where="a callback's stream", error=error)
-            listener.close()
+            handle.close()
             return False
 
 

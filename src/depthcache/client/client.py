@@ -88,8 +88,8 @@ class Client(Generic[B]):
         self._network: ClosableNetwork | None = None
         self._recorder: Recorder | None = None
         self._flights: FlightDumps | None = None
-        self._savings: set[asyncio.Future[None]] = set()
-        self._kept: set[asyncio.Task[None]] = set()
+        self._pending_dumps: set[asyncio.Future[None]] = set()
+        self._callback_tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self.is_abandoned = False
         """Whether what the user held of it was garbage collected while it ran."""
@@ -180,9 +180,9 @@ class Client(Generic[B]):
                 BudgetStats(
                     pool=scheduler.pool.strip(),
                     limit=scheduler.budget.limit,
-                    most=scheduler.most,
+                    allowed=scheduler.most,
                     used=scheduler.budget.used(now_ns),
-                    counted=scheduler.budget.counted,
+                    exchange_used=scheduler.budget.counted,
                     waiting=scheduler.waiting,
                     in_flight=scheduler.in_flight,
                     stopped_s=max(0, scheduler.budget.stopped_until_ns - now_ns) / 1e9,
@@ -244,7 +244,7 @@ class Client(Generic[B]):
 
     def _connection_stats(self, slot: ConnectionSlot, now_ns: int) -> ConnectionStats:
         came = None if slot.connection is None else self._router.traffic(slot.connection)
-        life_ns = slot.last_life_ns()
+        life_ns = slot.last_alive_ns()
         carried = [feed.market for _, feed in slot.subscriptions.subscribers() if feed.takes_diffs]
         delays = [self._router.delays(market) for market in carried]
         return ConnectionStats(
@@ -263,7 +263,7 @@ class Client(Generic[B]):
     # --- commands -----------------------------------------------------------------------------
 
     def refresh(self, market: int, limit: int) -> None:
-        """Merge a snapshot of that limit into a book, when its turn comes; nobody waits for it."""
+        """Merge a snapshot of that limit into a book, when its turn comes; the result is not reported."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
             self._audits.begin(market, limit)
@@ -275,7 +275,7 @@ class Client(Generic[B]):
             self._runner.call_core(lambda core, _: core.refresh_every(market, seconds))
 
     def resync(self, market: int) -> None:
-        """Give a book up and build it anew from a new snapshot."""
+        """Discard a book and rebuild it from a new snapshot."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
             reason = "asked for by the application"
@@ -313,7 +313,7 @@ class Client(Generic[B]):
                     start=self._start_call,
                 )
             self._router = Router(flight_bytes=self.config.settings.flight_bytes)
-            self._keep_record()
+            self._start_recording()
             self._core = ClientCore(
                 self._router,
                 random=self._random,
@@ -376,11 +376,11 @@ class Client(Generic[B]):
         try:
             await self._end()
         finally:
-            await self._end_kept()
+            await self._end_callbacks()
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether it runs, in this process: asked when nobody holds what the user got of it any more."""
+        """Whether it runs, in this process: checked when the user's last reference to it is gone."""
         return self.is_running and self._home.is_here
 
     def abandon(self) -> None:
@@ -392,8 +392,8 @@ class Client(Generic[B]):
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine beside the client, until it ends or the client does."""
         task = self._loop.create_task(work)
-        self._kept.add(task)
-        task.add_done_callback(self._kept.discard)
+        self._callback_tasks.add(task)
+        task.add_done_callback(self._callback_tasks.discard)
 
     def check_loop(self) -> None:
         """Raises UsageError anywhere but on the event loop of this client."""
@@ -436,9 +436,9 @@ class Client(Generic[B]):
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _end_kept(self) -> None:
+    async def _end_callbacks(self) -> None:
         """Let callbacks hear of the end, then end them, too."""
-        kept = self._kept - {asyncio.current_task()}
+        kept = self._callback_tasks - {asyncio.current_task()}
         if kept:
             _, late = await asyncio.wait(kept, timeout=CALLBACK_DRAIN_S)
             for task in late:
@@ -458,7 +458,7 @@ class Client(Generic[B]):
         self._runner.followers.on_market(market)
         return book
 
-    def _keep_record(self) -> None:
+    def _start_recording(self) -> None:
         settings = self.config.settings
         if settings.record_to is not None:
             self._recorder = Recorder(settings.record_to, self.config.exchanges_by_url())
@@ -469,8 +469,8 @@ class Client(Generic[B]):
         """Close the network, then finish the files."""
         if self._network is not None:
             await self._network.aclose()
-        if self._savings:
-            await asyncio.wait(self._savings)
+        if self._pending_dumps:
+            await asyncio.wait(self._pending_dumps)
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
 
@@ -506,8 +506,8 @@ class Client(Generic[B]):
             log = self._router.flight_log(trouble.market)
             reason = trouble.reason or trouble.cause
             saving = self._loop.run_in_executor(None, self._flights.save, log, reason)
-            self._savings.add(saving)
-            saving.add_done_callback(self._savings.discard)
+            self._pending_dumps.add(saving)
+            saving.add_done_callback(self._pending_dumps.discard)
 
     def _on_status(self, notice: StatusChanged) -> None:
         self._waiting.on_notice(notice)

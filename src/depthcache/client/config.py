@@ -132,18 +132,18 @@ def parse_config(
         allowed = "a callable that takes a SnapshotRequest, or None"
         raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
     books: dict[tuple[str, str], tuple[Venue, str]] = {}
-    exchanges_by_url: dict[str, Venue] = {}
+    venues_by_name: dict[str, Venue] = {}
     for name, listed in _by_exchange(exchange, symbols):
         venue = settings.venue(name)
         _check_for(venue, depth, speed_ms, settings)
-        exchanges_by_url.setdefault(venue.name, venue)
+        venues_by_name.setdefault(venue.name, venue)
         for text in _listed(listed):
             symbol = venues.parse_symbol(text, venue)
             books.setdefault((venue.name, symbol), (venue, symbol))
     return ClientConfig(
         books=tuple(books.values()),
-        venues=tuple(exchanges_by_url.values()),
-        home=None if isinstance(exchange, Mapping) else next(iter(exchanges_by_url)),
+        venues=tuple(venues_by_name.values()),
+        home=None if isinstance(exchange, Mapping) else next(iter(venues_by_name)),
         depth=index(depth),
         speed_ms=None if speed_ms is None else index(speed_ms),
         on_stale=parse_on_stale(on_stale),
@@ -154,7 +154,7 @@ def parse_config(
 
 
 def is_collection(value: object) -> TypeGuard[Iterable[Any]]:
-    """Whether somebody gave several things, one by one."""
+    """Whether several things were given, one by one."""
     # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
@@ -188,7 +188,7 @@ def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Setting
     """Depth and speed are rules of the venue, so a list without a symbol is checked, too."""
     limit = venue.snapshot_limit(depth)
     venue.stream("", speed_ms)
-    budget = int(venue.weight_per_minute * settings.policy.share)
+    budget = int(venue.weight_per_minute * settings.policy.limit_share)
     if venue.snapshot_weight(limit) > budget:
         allowed = f"what costs at most {budget} weight, the share of this client on {venue.name}"
         raise InvalidArgument(name="depth", value=depth, allowed=allowed)
@@ -209,7 +209,7 @@ def _by_exchange(
 
 
 def _may_be_symbols(value: object) -> bool:
-    """Whether somebody gave symbols where the exchange should be."""
+    """Whether symbols were given in the place of the exchange."""
     return isinstance(value, list | tuple | set) or (
         isinstance(value, str) and value.isalnum() and value.isupper()
     )

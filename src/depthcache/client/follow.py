@@ -1,8 +1,8 @@
-"""Following books: when there is something, and the stream of it for an event loop.
+"""Following books: the modes, and the stream of items for an event loop.
 
-The work is native: a follower sits on the books, and whoever holds one tells it, whatever its consumer
-does. Here it gets a consumer. `blocking` has the twin for threads, `listen` the callbacks. Not here: what
-is told when (`crates/book/src/follow.rs`, readable in `reference/follow.py`).
+A native follower marks what changed in its books, whatever its consumer does; this file adds the consumer.
+`blocking` has the twin for threads, `callbacks` the callbacks. Not here: which item is produced when
+(`crates/book/src/follow.rs`, readable in `reference/follow.py`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class FollowMode(StrEnum):
     BEST = "best"
     """The newest book, when the best price or size changes."""
     LEVELS = "levels"
-    """The newest book, when one of the best `levels` changes."""
+    """The newest book, when any of the best `levels` changes."""
     STATUS = "status"
     """When the status changes."""
 
@@ -175,7 +175,7 @@ class UpdateStream(OneProcess):
 
 
 class _Signal:
-    """Somebody on an event loop waits until told."""
+    """A waiter on an event loop."""
 
     def __init__(self) -> None:
         self.waiting: asyncio.Future[None] | None = None

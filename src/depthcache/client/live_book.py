@@ -35,9 +35,9 @@ class LiveReader(_native.BookReader):
 
     def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
         """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
-        wanted = client.config
-        serve_stale = wanted.on_stale == "serve"
-        self = super().__new__(cls, router, market, serve_stale=serve_stale, max_age_s=wanted.max_age_s)
+        config = client.config
+        serve_stale = config.on_stale == "serve"
+        self = super().__new__(cls, router, market, serve_stale=serve_stale, max_age_s=config.max_age_s)
         self._client, self._number = client, market
         return self
 
@@ -114,8 +114,8 @@ class LiveReader(_native.BookReader):
 
     def _waits(self, on_stale: OnStale | None) -> bool:
         """Whether a read waits for the book. Raises InvalidArgument."""
-        wanted = self._client.config.on_stale
-        return (wanted if on_stale is None else parse_on_stale(on_stale)) == "wait"
+        default = self._client.config.on_stale
+        return (default if on_stale is None else parse_on_stale(on_stale)) == "wait"
 
     def _audit_limit(self, levels: int | None) -> int:
         """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
@@ -274,7 +274,7 @@ class LiveBook(LiveReader):
         self._client.refresh_every(self._number, parse_refresh(seconds))
 
     def resync(self) -> None:
-        """Drop the book and rebuild it from a new snapshot; returns at once.
+        """Discard the book and rebuild it from a new snapshot; returns at once.
 
         It cannot be read until that has come. Hardly ever needed: a book that lost its place does this by
         itself, and `refresh` corrects prices without it. Nothing for a closed book.

@@ -1,6 +1,6 @@
 """What operators want to know of a client: books, connections and budgets, as values and for Prometheus.
 
-Everything is counted where it happens, natively for what happens often, and read only when somebody asks.
+Everything is counted where it happens, natively for what happens often, and read only on request.
 Not here: the counting.
 """
 
@@ -80,7 +80,7 @@ class BookStats(_Jsonable):
         in_sync: part of the time since it was first synced in which it was.
         losses: how often it was lost.
         reconnects: how often the connection that carries it was lost and another took its place.
-        detect_s, recover_s: of all losses together: from the last proof to the word, from the word to sync.
+        detect_s, recover_s: total time to detect losses, total time to recover from them.
         delays: how many updates came at most 2**i microseconds after the exchange's event time, by an
             estimate of its clock, each counted once in the smallest such i.
         delays_sum_s: all of them together.
@@ -137,20 +137,21 @@ class BudgetStats(_Jsonable):
     Attributes:
         pool: its name: the exchanges that share one limit share one pool.
         limit: the exchange's, a minute.
-        most: what this client may use in any minute.
+        allowed: what this client may use in any minute.
         used: what this process has used in the last minute.
-        counted: what the exchange counted last, all programs of the address together; None if unknown.
+        exchange_used: the exchange's own last count, which includes other programs behind the address; None
+            if unknown.
         waiting, in_flight: requests of this client.
-        stopped_s: seconds until requests may be sent again, 0.0 while they may.
+        stopped_s: seconds until requests resume; 0.0 while they are not stopped.
         times: how many responses came within 2**i milliseconds, each counted once in the smallest such i.
         times_sum_s: all of these times together.
     """
 
     pool: str
     limit: int
-    most: int
+    allowed: int
     used: int
-    counted: int | None
+    exchange_used: int | None
     waiting: int
     in_flight: int
     stopped_s: float
@@ -202,7 +203,7 @@ class Collector(OneProcess):
 
 
 def prometheus_text(stats: Stats) -> str:
-    """The facts in the text format of Prometheus, for a page of one's own or a text file collector.
+    """The statistics in the Prometheus text format, for a page of your own or a text file collector.
 
     Needs the package prometheus-client. Raises PackageMissing without it.
     """
@@ -291,14 +292,15 @@ def _of_budgets(stats: Stats) -> Iterator[Metric]:
     yield _request_times(stats)
     for name, words in (
         ("limit", "Weight a minute, by the exchange"),
-        ("most", "Weight a minute that this client may use"),
+        ("allowed", "Weight a minute that this client may use"),
         ("used", "Weight of this process in the last minute"),
-        ("counted", "Weight that the exchange counted last"),
-        ("waiting", "Requests in line"),
-        ("in_flight", "Requests on their way"),
-        ("stopped_s", "Seconds until anybody may ask again"),
+        ("exchange_used", "Weight that the exchange counted last, all programs of the address together"),
+        ("waiting", "Requests queued"),
+        ("in_flight", "Requests in flight"),
+        ("stopped_s", "Seconds until requests resume"),
     ):
-        family = GaugeMetricFamily(f"depthcache_budget_{name}", words, labels=["pool"])
+        metric = "stopped_seconds" if name == "stopped_s" else name
+        family = GaugeMetricFamily(f"depthcache_budget_{metric}", words, labels=["pool"])
         for budget in stats.budgets:
             value = getattr(budget, name)
             if value is not None:
@@ -309,7 +311,7 @@ def _of_budgets(stats: Stats) -> Iterator[Metric]:
 def _request_times(stats: Stats) -> Metric:
     from prometheus_client.core import HistogramMetricFamily
 
-    words = "From sending a request to its answer"
+    words = "From sending a request to its response"
     family = HistogramMetricFamily("depthcache_budget_request_seconds", words, labels=["pool"])
     for budget in stats.budgets:
         family.add_metric([budget.pool], _buckets(budget.times, _REQUEST_BUCKETS_S), budget.times_sum_s)

@@ -1,6 +1,6 @@
 """Waiting until books are synced: one, some, all, or any of them.
 
-Whoever waits is told by the notices of the core and looks again, so nothing is polled. Not here: following
+The core's notices wake each waiter, which then checks again, so nothing is polled. Not here: following
 books (`follow`), and which books there are (`client`).
 """
 
@@ -20,20 +20,20 @@ from depthcache.core.notices import Ending, StatusChanged
 from depthcache.errors import BookClosed, BookNotSynced, SyncTimeout, UnknownSymbol
 from depthcache.model import Status
 
-__all__ = ["Waiting", "all_unknown", "too_late"]
+__all__ = ["Waiting", "all_unknown", "sync_timeout"]
 
 B = TypeVar("B", bound=BookReader)
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Somebody waits until all `pending` markets are synced, or any of its markets has ended; with
-    `looks_itself` until anything happened to one of them."""
+    """Waits until all `pending` markets are synced or one of `concerned` has ended; with `any_notice`
+    until any of them has another status."""
 
     concerned: frozenset[int]
     pending: set[int]
     done: asyncio.Future[None]
-    looks_itself: bool = False
+    any_notice: bool = False
 
     def on_notice(self, notice: StatusChanged) -> None:
         if notice.market not in self.concerned:
@@ -42,19 +42,19 @@ class _Waiter:
             self.pending.discard(notice.market)
         else:
             self.pending.add(notice.market)
-        enough = self.looks_itself or not self.pending or notice.status is Status.CLOSED
+        enough = self.any_notice or not self.pending or notice.status is Status.CLOSED
         if enough and not self.done.done():
             self.done.set_result(None)
 
 
 class Waiting:
-    """Who waits in a client. `find` gives the books meant, by number, whenever somebody looks again."""
+    """Who waits in a client. `find` returns the books meant, by number, each time a waiter checks."""
 
     def __init__(self, check_loop: Callable[[], None]) -> None:
         """`check_loop` raises UsageError anywhere but on the client's event loop."""
         self._check_loop = check_loop
         self._waiters: dict[_Waiter, None] = {}
-        """In the order in which they came, which is that in which they are told."""
+        """In the order of arrival, which is the order in which they are woken."""
         self._endings: dict[int, StatusChanged] = {}
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class Waiting:
             books = find()
             late = [book for book in books.values() if book.status is not Status.SYNCED]
             if late and missing == "raise":
-                raise too_late(late, timeout_s or 0.0, asked=len(books)) from None
+                raise sync_timeout(late, timeout_s or 0.0, asked=len(books)) from None
         return _synced(books)
 
     async def until_any(
@@ -99,11 +99,11 @@ class Waiting:
                         if missing == "raise":
                             self._raise_ended(books)
                         return []
-                    await self._until_notice(frozenset(alive), set(), looks_itself=True)
+                    await self._until_notice(frozenset(alive), set(), any_notice=True)
         except TimeoutError:
             synced = _synced(books := find())
             if not synced and missing == "raise":
-                raise too_late(list(books.values()), timeout_s or 0.0, asked=len(books)) from None
+                raise sync_timeout(list(books.values()), timeout_s or 0.0, asked=len(books)) from None
         return synced
 
     async def read(
@@ -127,11 +127,11 @@ class Waiting:
         return {market for market, book in books.items() if book.status not in done}
 
     async def _until_notice(
-        self, concerned: frozenset[int], pending: set[int], *, looks_itself: bool = False
+        self, concerned: frozenset[int], pending: set[int], *, any_notice: bool = False
     ) -> None:
         self._check_loop()
         done = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(concerned, pending, done, looks_itself)
+        waiter = _Waiter(concerned, pending, done, any_notice)
         self._waiters[waiter] = None
         try:
             await waiter.done
@@ -177,7 +177,7 @@ def _synced(books: Mapping[int, B]) -> list[B]:
     return [book for book in books.values() if book.status is Status.SYNCED]
 
 
-def too_late(late: Sequence[BookReader], timeout_s: float, *, asked: int) -> SyncTimeout:
+def sync_timeout(late: Sequence[BookReader], timeout_s: float, *, asked: int) -> SyncTimeout:
     """What is raised when these of `asked` books were not synced in time."""
     facts = [
         (book.exchange, book.symbol, book.status.value, book.reason or "no reason is known") for book in late

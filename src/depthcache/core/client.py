@@ -2,8 +2,9 @@
 
 Time is an argument, randomness is an argument, effects are returned. The runner around it performs
 the commands and reports what happened. Not here: any decision; each part has its own file:
-`supervisor` (one market), `pacing` (requests), `streams`, `slot` and `subscriptions` (connections),
-`watchdogs` (silence), `responses` and `replies` (what the exchange means).
+`markets.supervisor` (one market), `requests.scheduler` (requests), `connections.streams`,
+`connections.connection` and `connections.subscriptions` (connections), `markets.watchdogs` (silence),
+`requests.responses` and `connections.control_messages` (what the exchange means).
 """
 
 from __future__ import annotations
@@ -214,7 +215,7 @@ class ClientCore:
         self._supervisor(market).maintenance.refresh_every(seconds)
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
-        """Give a book up and build it anew from a new snapshot. Raises UnknownSymbol."""
+        """Discard a book and rebuild it from a new snapshot. Raises UnknownSymbol."""
         self._supervisor(market).resync(reason, now_ns)
         self._collect_notices(now_ns)
 
@@ -279,7 +280,7 @@ class ClientCore:
     def on_alive(self, connection: int, now_ns: int) -> None:
         """A connection has answered a ping of this side."""
         if slot := self._context.slots_by_connection.get(connection):
-            self._hear(slot, now_ns)
+            self._on_alive(slot, now_ns)
 
     def on_response(
         self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
@@ -370,7 +371,7 @@ class ClientCore:
         if sent_ns < self._resumed_ns:
             return reasons.ASKED_BEFORE_PAUSE
         if now_ns - sent_ns > to_ns(2 * self.policy.snapshot_timeout_s):
-            return reasons.answer_read_late((now_ns - sent_ns) / 1e9)
+            return reasons.response_read_late((now_ns - sent_ns) / 1e9)
         return ""
 
     def _supervisor(self, market: int) -> Supervisor:
@@ -401,7 +402,7 @@ class ClientCore:
         slot = self._context.slots_by_connection.get(came.connection)
         if slot is None:
             return
-        self._hear(slot, now_ns)
+        self._on_alive(slot, now_ns)
         if supervisor := self._tops.get((slot.venue.name, came.stream)):
             with self._context.guard(supervisor.owner, "on_top", now_ns):
                 supervisor.on_top(came.frame, now_ns)
@@ -418,7 +419,7 @@ class ClientCore:
             with self._context.guard(slot.owner, "reconnect", now_ns):
                 slot.reconnect(reasons.TOO_MANY_CONTROL_MESSAGES, now_ns)
 
-    def _hear(self, slot: ConnectionHandler, now_ns: int) -> None:
+    def _on_alive(self, slot: ConnectionHandler, now_ns: int) -> None:
         with self._context.guard(slot.owner, "on_alive", now_ns):
             slot.on_alive(now_ns)
 
@@ -437,7 +438,7 @@ class ClientCore:
         elif timer in (Timer.LISTING, Timer.HALTED):
             self._listings[str(owner)].on_timer(timer, now_ns)
         elif timer is Timer.RESPONSE:
-            self.on_failure(int(owner), reasons.ANSWER_NEVER_REPORTED, now_ns)
+            self.on_failure(int(owner), reasons.RESPONSE_NEVER_REPORTED, now_ns)
         elif timer in _CONNECTION_TIMERS:
             any(streams.on_timer(timer, int(owner), now_ns) for streams in self._streams.values())
         elif supervisor := self._markets.get(int(owner)):

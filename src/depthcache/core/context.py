@@ -56,7 +56,7 @@ class MarketSpec:
 
 
 class NoticeSource(Protocol):
-    """What has a status that users are told of: the supervisor of a market."""
+    """What has a status that users see: the supervisor of a market."""
 
     owner: str
     """As for `Context.guard`."""

@@ -1,6 +1,6 @@
 """How patient and how greedy the client is: every number of the core that a user may choose.
 
-Stats about venues stand in their files; here are choices, each with its reason.
+Facts about venues live in their own files; these are choices, each with its reason.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from depthcache.naming import publish
 
 __all__ = ["Policy", "backoff_ns", "to_ns"]
 
-_FRACTIONS = frozenset({"share", "ceiling", "checks", "reserve", "renew_at"})
+_FRACTIONS = frozenset({"limit_share", "limit_ceiling", "silence_check_share", "reserve", "renew_at"})
 _MAY_BE_ZERO = frozenset({"reserve", "refresh_s"})
 
 
@@ -24,16 +24,16 @@ class Policy:
     Raises InvalidArgument for numbers that cannot work.
     """
 
-    share: float = 0.5
+    limit_share: float = 0.5
     """Part of the venue's limits (request weight, connects, messages) this client may use; the
     rest is left to other programs behind the same address, and to pongs."""
-    ceiling: float = 0.9
+    limit_ceiling: float = 0.9
     """Part of the weight limit at which requests stop when the exchange's own count, which
     includes other programs, reaches it."""
-    checks: float = 0.2
-    """Part of the share that looking after silent books may use."""
+    silence_check_share: float = 0.2
+    """Part of `limit_share` that comparing silent books with the exchange may use."""
     reserve: float = 0.1
-    """Part of the share that making books deeper leaves to books in need."""
+    """Part of `limit_share` that deepening books leaves to books in need."""
     requests_in_flight: int = 24
     """Most requests on their way at once, per weight budget."""
     streams_per_connection: int = 200
@@ -98,8 +98,8 @@ class Policy:
     """A connection that does not answer a control message this long is replaced."""
     quiet_connection_s: float = 8.0
     """A connection on which nothing at all arrived this long is asked for a sign of life."""
-    life_s: float = 5.0
-    """A connection that gives none within this is replaced."""
+    liveness_timeout_s: float = 5.0
+    """A connection that gives no sign of life within this time is replaced."""
     renew_at: float = 0.95
     """Part of the venue's connection lifetime after which a connection is replaced."""
     overlap_s: float = 3.0

@@ -10,7 +10,7 @@ from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.events import Comparison
 
 __all__ = [
-    "ANSWER_NEVER_REPORTED",
+    "RESPONSE_NEVER_REPORTED",
     "ASKED_BEFORE_PAUSE",
     "AWAITING_DATA",
     "CLIENT_CLOSED",
@@ -21,13 +21,13 @@ __all__ = [
     "NOT_CONFIRMED",
     "NOT_OPENED",
     "NO_SUCH_MARKET",
-    "OWN_MISTAKE_WITH_BOOK",
-    "OWN_MISTAKE_WITH_CONNECTION",
+    "INTERNAL_ERROR_WITH_BOOK",
+    "INTERNAL_ERROR_WITH_CONNECTION",
     "REMOVED",
     "SNAPSHOT_TOO_OLD",
     "STREAM_MOVES",
     "TOO_MANY_CONTROL_MESSAGES",
-    "answer_read_late",
+    "response_read_late",
     "connection_closed",
     "connection_silent",
     "connection_without_data",
@@ -56,7 +56,7 @@ __all__ = [
 REMOVED = "removed by the application"
 CLIENT_CLOSED = "the client was closed"
 NO_SUCH_MARKET = "no market has this number"
-OWN_MISTAKE_WITH_BOOK = "this client made a mistake with the book"
+INTERNAL_ERROR_WITH_BOOK = "internal error while handling the book"
 AWAITING_DATA = "subscribed again; it brought nothing before, so data is awaited"
 MOVED_ON = "the exchange's book moved on, and no diff came"
 NOT_COMPARABLE = "no diff comes, and comparing the book fails"
@@ -86,14 +86,14 @@ def prices_differed(found: Comparison) -> str:
 
 # --- snapshots -----------------------------------------------------------------------------
 
-SNAPSHOT_TOO_OLD = "the snapshot is older than the kept diffs; a younger one is asked"
-ANSWER_NEVER_REPORTED = "the network never reported an answer"
-ASKED_BEFORE_PAUSE = "it was asked before the machine or this process paused"
+SNAPSHOT_TOO_OLD = "the snapshot is older than the kept diffs; a newer one is requested"
+RESPONSE_NEVER_REPORTED = "the network never reported a response"
+ASKED_BEFORE_PAUSE = "it was requested before the machine or this process paused"
 
 
-def answer_read_late(after_s: float) -> str:
-    """An answer tells of the past."""
-    return f"its response was read {after_s:.0f} s after it was asked"
+def response_read_late(after_s: float) -> str:
+    """A response was read too late to prove anything."""
+    return f"its response was read {after_s:.0f} s after the request"
 
 
 def malformed_snapshot(what: str) -> str:
@@ -102,18 +102,18 @@ def malformed_snapshot(what: str) -> str:
 
 
 def requests_stopped(reason: str) -> str:
-    """The whole budget stands."""
+    """The whole budget is stopped."""
     return f"requests are stopped: {reason}"
 
 
 def snapshot_failed(reason: str) -> str:
     """A request failed."""
-    return f"the snapshot failed and is asked again: {reason}"
+    return f"the snapshot request failed and will be retried: {reason}"
 
 
 def snapshot_refused(reason: str) -> str:
     """The exchange refused a snapshot because the symbol does not trade."""
-    return f"the snapshot is refused and asked again: {reason}"
+    return f"the snapshot was refused and will be retried: {reason}"
 
 
 def refused_for_audit(reason: str) -> str:
@@ -138,7 +138,7 @@ def list_awaited(reason: str) -> str:
 
 def listed_again(reason: str) -> str:
     """The list has the symbol whose snapshot was refused."""
-    return f"it is listed, and its snapshot is asked again: {reason}"
+    return f"it is listed, and its snapshot will be requested again: {reason}"
 
 
 def not_trading(reason: str) -> str:
@@ -163,7 +163,7 @@ def unknown_symbol(refused: str) -> str:
 
 def not_listed(refused: str) -> str:
     """A symbol that lived is gone from the list."""
-    return "the exchange does not list it any more" + (f": {refused}" if refused else "")
+    return "the exchange no longer lists it" + (f": {refused}" if refused else "")
 
 
 # --- connections ---------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def not_listed(refused: str) -> str:
 CONNECTION_GONE = "the connection is gone"
 CONNECTION_NEW = "the connection is new"
 NOT_OPENED = "the connection did not open in time"
-OWN_MISTAKE_WITH_CONNECTION = "this client made a mistake with the connection"
+INTERNAL_ERROR_WITH_CONNECTION = "internal error while handling the connection"
 STREAM_MOVES = "the stream moves to another connection"
 TOO_MANY_CONTROL_MESSAGES = "more control messages than can be kept"
 

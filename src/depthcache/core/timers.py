@@ -1,6 +1,6 @@
 """Deadlines as data: which there are, and which is next. No clock: time is an argument.
 
-Whoever waits sets a deadline under its own number; the client hands each one that is due to its
+Each part sets deadlines under its own number; the client hands each one that is due to its
 owner. Setting one again replaces it.
 """
 
@@ -10,9 +10,9 @@ import heapq
 from enum import Enum
 from typing import TypeAlias
 
-__all__ = ["Deadlines", "SlotOwner", "Timer"]
+__all__ = ["Deadlines", "TimerOwner", "Timer"]
 
-SlotOwner: TypeAlias = int | str
+TimerOwner: TypeAlias = int | str
 """A market id, a slot number, a request number or the name of a weight budget or venue: what the timer
 says."""
 
@@ -70,10 +70,10 @@ class Deadlines:
     __slots__ = ("_heap", "_pending")
 
     def __init__(self) -> None:
-        self._pending: dict[tuple[Timer, SlotOwner], int] = {}
-        self._heap: list[tuple[int, str, str, tuple[Timer, SlotOwner]]] = []
+        self._pending: dict[tuple[Timer, TimerOwner], int] = {}
+        self._heap: list[tuple[int, str, str, tuple[Timer, TimerOwner]]] = []
 
-    def set(self, timer: Timer, owner: SlotOwner, at_ns: int) -> None:
+    def set(self, timer: Timer, owner: TimerOwner, at_ns: int) -> None:
         """Wake `owner` at that time; replaces an earlier deadline of the same kind."""
         key = (timer, owner)
         if self._pending.get(key) != at_ns:
@@ -82,12 +82,12 @@ class Deadlines:
         if len(self._heap) > 64 + 4 * len(self._pending):
             self._rebuild()
 
-    def clear(self, owner: SlotOwner, *timers: Timer) -> None:
+    def clear(self, owner: TimerOwner, *timers: Timer) -> None:
         """Forget deadlines of an owner, pending or not."""
         for timer in timers:
             self._pending.pop((timer, owner), None)
 
-    def pending(self, timer: Timer, owner: SlotOwner) -> int | None:
+    def pending(self, timer: Timer, owner: TimerOwner) -> int | None:
         """When that deadline is, None where there is none."""
         return self._pending.get((timer, owner))
 
@@ -98,7 +98,7 @@ class Deadlines:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def take_due(self, now_ns: int) -> tuple[Timer, SlotOwner] | None:
+    def take_due(self, now_ns: int) -> tuple[Timer, TimerOwner] | None:
         """The earliest deadline that is due, forgotten by this; None when none is due."""
         at_ns = self.next_ns()
         if at_ns is None or at_ns > now_ns:

@@ -1,4 +1,4 @@
-"""A recording as an exchange: its frames and snapshots, served to whoever asks, at their distances.
+"""A recording as an exchange: its frames and snapshots, served to any client, at their original intervals.
 
 The play starts with the first stream that is subscribed. Each client gets the frames of the streams it
 named. The first snapshot request of a symbol gets the recorded body, to the byte; later ones the book
@@ -13,8 +13,8 @@ the book of the recording, however slow or fast it is:
 
 A recording knows no more levels than it shows: a larger limit is refused, and what was beyond the first
 snapshot is in the rebuilt book only as far as diffs have told. At the end of the recording connections
-stay open and quiet. Sans-I/O but for reading the files. Not here: sockets (`server`), what is due when
-(`playback`), one client (`listener`), the answers' form (`answers`).
+stay open and quiet. Sans-I/O but for reading the files. Not here: sockets (`http_server`), what is due when
+(`playback`), one client (`recorded_session`), the form of responses (`responses`).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class RecordedExchange(OneProcess, Exchange):
         paths = as_paths(files)
         records = read(paths, self.problems)
         self._index = RecordingIndex(None if exchange is None else venues.venue(exchange))
-        self._listeners: list[RecordedSession] = []
+        self._sessions: list[RecordedSession] = []
         self._pings: dict[int, int] = {}
         self._weights = responses.Weights()
         self._held_since_ns: int | None = None
@@ -149,17 +149,17 @@ class RecordedExchange(OneProcess, Exchange):
         parsed = parse_target(target, served)
         if parsed is None:
             return responses.no_such_path()
-        listener = RecordedSession(served, parsed, self._on_change)
-        self._listeners.append(listener)
-        self._pings[id(listener)] = now_ns + _ping_ns(listener)
-        self._on_change(listener, now_ns)
-        return listener
+        session = RecordedSession(served, parsed, self._on_change)
+        self._sessions.append(session)
+        self._pings[id(session)] = now_ns + _ping_ns(session)
+        self._on_change(session, now_ns)
+        return session
 
-    def _on_change(self, listener: RecordedSession, now_ns: int) -> None:
-        if not listener.is_open:
-            self._listeners = [each for each in self._listeners if each is not listener]
-            self._pings.pop(id(listener), None)
-        elif listener.is_listening and not self._play.is_started:
+    def _on_change(self, session: RecordedSession, now_ns: int) -> None:
+        if not session.is_open:
+            self._sessions = [each for each in self._sessions if each is not session]
+            self._pings.pop(id(session), None)
+        elif session.is_listening and not self._play.is_started:
             self._play.start(now_ns)
         self._go_on(now_ns)
 
@@ -230,7 +230,7 @@ class RecordedExchange(OneProcess, Exchange):
 
     def _is_wanted(self, position: VenueIndex, name: str) -> bool:
         key = diff_stream(name)
-        return any(each.venue.name == position.venue.name and each.wants(key) for each in self._listeners)
+        return any(each.venue.name == position.venue.name and each.wants(key) for each in self._sessions)
 
     def _skip_to(self, snapshot: RecordedSnapshot, now_ns: int) -> None:
         if self._play.find(lambda record: record is snapshot) is None:
@@ -262,7 +262,7 @@ class RecordedExchange(OneProcess, Exchange):
             return  # the same diffs at another speed
         payload = _payload(frame)
         heard = [
-            each.on_data(key, payload) for each in self._listeners if each.venue.name == position.venue.name
+            each.on_data(key, payload) for each in self._sessions if each.venue.name == position.venue.name
         ]
         if symbol is not None and isinstance(about, Diff):
             symbol.has_diffs = True
@@ -272,11 +272,11 @@ class RecordedExchange(OneProcess, Exchange):
                 symbol.unasked += 1
 
     def _send_pings(self, now_ns: int) -> None:
-        for listener in self._listeners:
-            if self._pings[id(listener)] <= now_ns:
+        for session in self._sessions:
+            if self._pings[id(session)] <= now_ns:
                 # The payload is a time in milliseconds, 13 digits (measured 2026-08-24 and 2026-10-07).
-                listener.on_time_to_ping(f"{self._clock_ms:013d}".encode())
-                self._pings[id(listener)] = now_ns + _ping_ns(listener)
+                session.on_time_to_ping(f"{self._clock_ms:013d}".encode())
+                self._pings[id(session)] = now_ns + _ping_ns(session)
 
 
 def _key(frame: Frame) -> StreamKey | None:
@@ -294,5 +294,5 @@ def _payload(frame: Frame) -> str:
     return payload.decode("utf-8", "replace")
 
 
-def _ping_ns(listener: RecordedSession) -> int:
-    return round(listener.venue.ping_interval_s * 1e9)
+def _ping_ns(session: RecordedSession) -> int:
+    return round(session.venue.ping_interval_s * 1e9)

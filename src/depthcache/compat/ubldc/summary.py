@@ -186,7 +186,7 @@ def _budgets(budgets: Sequence[BudgetStats]) -> Table:
     names = ("limit", "allowed", "used", "counted", "waiting", "in flight", "stopped s")
     table = _table(("weight a minute",), names)
     for each in budgets:
-        figures = (each.limit, each.most, each.used, each.counted, each.waiting, each.in_flight)
+        figures = (each.limit, each.allowed, each.used, each.exchange_used, each.waiting, each.in_flight)
         shown = ["-" if figure is None else str(figure) for figure in figures]
         table.add_row(each.pool, *shown, _number(each.stopped_s))
     return table

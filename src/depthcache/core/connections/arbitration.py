@@ -1,9 +1,9 @@
 """How one stream comes over several connections, as its subscriber sees it: one that is live, or none.
 
 A stream has one feed for each connection that carries it: one nearly always, two while a connection is
-replaced or where the user wants two. The subscriber is told when the first feed is there and when the
-last is gone; what happens in between to one of several concerns nobody, because the book takes the first
-arrival of each diff. Not here: which connection carries which stream (`pool`).
+replaced or where the user wants two. The subscriber hears when the first feed arrives and when the
+last is gone; what happens to one of several feeds in between is not reported, because the book takes the
+first copy of each diff. Not here: which connection carries which stream (`pool`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Arbitration", "Feed", "Subscriber"]
 
 
 class Subscriber(Protocol):
-    """Who wants a stream (a market's supervisor, or its bootstrap)."""
+    """A consumer of a stream: a market's supervisor, or its bootstrap."""
 
     @property
     def market(self) -> int:
@@ -80,7 +80,7 @@ class Arbitration:
             self._feeds.remove(feed)
 
     def doubt(self) -> None:
-        """What counted as live is to prove itself anew."""
+        """What counted as live must prove itself again."""
         self._live = False
         for feed in self._feeds:
             feed.live_ns = None

@@ -1,4 +1,4 @@
-"""A slot: a group of streams and the one connection that carries them now.
+"""A connection slot: a group of streams and the one connection that carries them now.
 
 Theory of operation. A slot wants to be connected as long as it has streams. Connections come and go
 under it, each with a number of its own; when one is gone, for whatever reason, the next is tried
@@ -74,7 +74,7 @@ class ConnectionSlot:
 
     @property
     def owner(self) -> str:
-        """As `pacing.Requester.owner`."""
+        """As `requests.scheduler.Requester.owner`."""
         return f"slot {self.number}"
 
     @property
@@ -82,7 +82,7 @@ class ConnectionSlot:
         """Whether frames can come."""
         return self._opened_ns is not None
 
-    def last_life_ns(self) -> int:
+    def last_alive_ns(self) -> int:
         """When the last sign of life came, 0 for never."""
         if self.connection is None:
             return self._alive_ns
@@ -109,22 +109,22 @@ class ConnectionSlot:
             self._attach(name, subscriber, now_ns)
             if live:
                 subscriber.on_live(now_ns)
-            self._talk(now_ns)
+            self._send_next(now_ns)
 
     def remove(self, name: str, now_ns: int) -> None:
         """Carry a stream no longer."""
         if self.is_open and self.connection is not None:
             self._context.router.unroute(self.connection, name)
         self.subscriptions.remove(name)
-        self._talk(now_ns)
+        self._send_next(now_ns)
 
-    def renew(self, name: str, now_ns: int) -> None:
+    def resubscribe(self, name: str, now_ns: int) -> None:
         """Leave a stream and subscribe it again."""
-        self.subscriptions.renew(name)
-        self._talk(now_ns)
+        self.subscriptions.resubscribe(name)
+        self._send_next(now_ns)
 
-    def renew_in(self, seconds: float, now_ns: int) -> None:
-        """Look for a successor again after that time."""
+    def schedule_handover(self, seconds: float, now_ns: int) -> None:
+        """Ask the pool for a successor after that time."""
         if self.is_open:
             self._context.deadlines.set(Timer.RENEW, self.number, now_ns + to_ns(seconds))
 
@@ -132,19 +132,19 @@ class ConnectionSlot:
         """Give up the connection and make another."""
         if self.connection is not None:
             self._context.commands.append(CloseConnection(self.connection))
-            self._go_down(reason, now_ns)
+            self._on_lost(reason, now_ns)
 
     def recover(self, now_ns: int) -> None:
         """Something raised on the way: the one state that is known for sure is a new connection."""
         if self.connection is not None:
-            self.reconnect(reasons.OWN_MISTAKE_WITH_CONNECTION, now_ns)
+            self.reconnect(reasons.INTERNAL_ERROR_WITH_CONNECTION, now_ns)
         else:
             self.go_on(now_ns)
 
     def go_on(self, now_ns: int) -> None:
         """Connect or say what is to be said, unless that is on its way."""
         if self.connection is not None:
-            self._talk(now_ns)
+            self._send_next(now_ns)
         elif len(self.subscriptions) and not self._waits_to_connect():
             self._connect(now_ns)
 
@@ -171,7 +171,7 @@ class ConnectionSlot:
         deadlines.set(Timer.LIFE, self.number, now_ns + self._quiet_ns())
         for name, subscriber in self.subscriptions.subscribers():
             self._attach(name, subscriber, now_ns)
-        self._talk(now_ns)
+        self._send_next(now_ns)
 
     def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
         """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
@@ -183,14 +183,14 @@ class ConnectionSlot:
         if code == _POLICY_CLOSE:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
         told = reasons.connection_closed(reason, was_open=self.is_open, code=code, held_s=held_s)
-        self._go_down(told, now_ns)
+        self._on_lost(told, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
         """A ping of this side was answered, or something arrived that was waited for and is no diff."""
         self._alive_ns = max(self._alive_ns, now_ns)
 
     def on_control(self, payload: bytes, now_ns: int) -> None:
-        """A control message arrived. What nobody waits for is no sign of life."""
+        """A control message arrived. An unsolicited one is no sign of life."""
         message = read_reply(payload)
         if isinstance(message, Shutdown):
             self.on_alive(now_ns)
@@ -210,15 +210,15 @@ class ConnectionSlot:
             case Timer.OPENING:
                 self.reconnect(reasons.NOT_OPENED, now_ns)
             case Timer.MESSAGE:
-                self._talk(now_ns)
+                self._send_next(now_ns)
             case Timer.REPLY:
                 self._on_no_reply(now_ns)
             case Timer.LIFE:
-                self._look_for_life(now_ns)
+                self._check_liveness(now_ns)
             case Timer.RENEW:
                 self._owner.on_end_of_life(self, now_ns)
             case _:
-                pass  # of somebody else
+                pass  # not a slot timer
 
     # --- connections -----------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class ConnectionSlot:
 
     def _connect(self, now_ns: int) -> None:
         context = self._context
-        free_at_ns = self._budget.take_connect(context.policy.share, now_ns)
+        free_at_ns = self._budget.take_connect(context.policy.limit_share, now_ns)
         if free_at_ns > now_ns:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
@@ -240,7 +240,7 @@ class ConnectionSlot:
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
         context.commands.append(OpenConnection(connection, self.venue.stream_url()))
 
-    def _go_down(self, reason: str, now_ns: int) -> None:
+    def _on_lost(self, reason: str, now_ns: int) -> None:
         policy = self._context.policy
         was_open_ns = 0 if self._opened_ns is None else now_ns - self._opened_ns
         if was_open_ns >= to_ns(policy.stable_s):
@@ -249,7 +249,7 @@ class ConnectionSlot:
         self._context.deadlines.clear(self.number, *_TIMERS)
         pause_ns = self._context.backoff_ns(self._attempt, policy.connect_base_s, policy.connect_cap_s)
         self._attempt += 1
-        # What heals is armed before anybody is told.
+        # Arm the recovery before reporting the loss.
         self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
         self.subscriptions.on_down()
         for _, subscriber in self.subscriptions.subscribers():
@@ -275,7 +275,7 @@ class ConnectionSlot:
 
     # --- messages --------------------------------------------------------------------------
 
-    def _talk(self, now_ns: int) -> None:
+    def _send_next(self, now_ns: int) -> None:
         """Send the next message if there is one and the pace allows it."""
         if not self.is_open or self.subscriptions.awaiting is not None:
             return
@@ -297,11 +297,11 @@ class ConnectionSlot:
             return
         self._context.commands.append(Send(self.connection, message.text))
         # Pongs count, too, so messages keep to the share and never come in bursts.
-        pace = max(self.venue.messages_per_second * policy.share, 0.1)
+        pace = max(self.venue.messages_per_second * policy.limit_share, 0.1)
         self._next_message_ns = now_ns + to_ns(1.0 / pace)
         self._context.deadlines.clear(self.number, Timer.MESSAGE)
         asked_for_life = message.method == "LIST_SUBSCRIPTIONS"
-        patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
+        patience_s = policy.liveness_timeout_s if asked_for_life else policy.reply_timeout_s
         self._context.deadlines.set(Timer.REPLY, self.number, now_ns + to_ns(patience_s))
 
     def _on_reply(self, reply: Reply, now_ns: int) -> None:
@@ -320,7 +320,7 @@ class ConnectionSlot:
             names = self.subscriptions.on_refused(reasons.stream_refused(code, text), now_ns)
             if code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)
-        self._talk(now_ns)
+        self._send_next(now_ns)
 
     def _on_no_reply(self, now_ns: int) -> None:
         awaited = self.subscriptions.awaiting
@@ -328,13 +328,13 @@ class ConnectionSlot:
             return
         asked_for_life = awaited.method == "LIST_SUBSCRIPTIONS"
         policy = self._context.policy
-        patience_s = policy.life_s if asked_for_life else policy.reply_timeout_s
+        patience_s = policy.liveness_timeout_s if asked_for_life else policy.reply_timeout_s
         timeout_ns = to_ns(patience_s)
         if self.subscriptions.proven(awaited) or (
-            asked_for_life and self.last_life_ns() > now_ns - timeout_ns
+            asked_for_life and self.last_alive_ns() > now_ns - timeout_ns
         ):
             self.subscriptions.on_done(now_ns)
-            self._talk(now_ns)
+            self._send_next(now_ns)
             return
         method = None if asked_for_life else awaited.method
         self.reconnect(reasons.connection_silent(method, patience_s), now_ns)
@@ -345,8 +345,8 @@ class ConnectionSlot:
         """How long nothing at all may arrive before a sign of life is asked for."""
         return to_ns(self._context.policy.quiet_connection_s)
 
-    def _look_for_life(self, now_ns: int) -> None:
-        quiet_since_ns = self.last_life_ns()
+    def _check_liveness(self, now_ns: int) -> None:
+        quiet_since_ns = self.last_alive_ns()
         due_ns = quiet_since_ns + self._quiet_ns()
         if due_ns > now_ns:
             self._context.deadlines.set(Timer.LIFE, self.number, due_ns)

@@ -7,7 +7,7 @@ successor: a second slot with the same streams, which takes over when all of the
 it as well, so that no book loses its place. A successor that does not get there is given up, and another
 is tried while the old connection lives.
 
-Not here: how a slot stays connected (`slot`), what subscribers hear of several slots (`arbitration`).
+Not here: how a slot stays connected (`connection`), what subscribers hear of several slots (`arbitration`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ConnectionPool:
         self._capacity = min(venue.streams_per_connection, context.policy.streams_per_connection)
         self._most = venue.streams_per_connection
         self._slots: dict[int, ConnectionSlot] = {}
-        self._homes: dict[str, ConnectionSlot] = {}
+        self._slot_of: dict[str, ConnectionSlot] = {}
         self._arbitrations: dict[str, Arbitration] = {}
         self._handovers: dict[int, _Handover] = {}
 
@@ -65,49 +65,51 @@ class ConnectionPool:
     def add(self, arbitration: Arbitration, now_ns: int) -> None:
         """Carry a stream from now on."""
         self._arbitrations[arbitration.name] = arbitration
-        self._settle(arbitration, now_ns, besides=None)
+        self._assign(arbitration, now_ns, besides=None)
 
     def remove(self, name: str, now_ns: int) -> None:
         """Carry a stream no longer."""
         self._arbitrations.pop(name, None)
         for slot in self._slots_of(name):
             self._leave(slot, name, now_ns)
-        self._homes.pop(name, None)
+        self._slot_of.pop(name, None)
 
     def shut(self) -> None:
         """Close every connection for good."""
         for slot in self._slots.values():
             slot.shut()
         self._slots.clear()
-        self._homes.clear()
+        self._slot_of.clear()
         self._arbitrations.clear()
         self._handovers.clear()
 
-    def doubt(self, name: str, *, strikes: int, silent_since_ns: int, reason: str, now_ns: int) -> None:
-        """A stream brings nothing although it should, for the `strikes`-th time in a row.
+    def on_silent_stream(
+        self, name: str, *, attempt: int, silent_since_ns: int, reason: str, now_ns: int
+    ) -> None:
+        """A stream brings nothing although it should, for the `attempt`-th time in a row.
 
         A connection that brings nothing at all is replaced; otherwise its other books are good and
         keep it: the stream is subscribed again, the second time on another connection.
         """
-        slot = self._homes.get(name)
+        slot = self._slot_of.get(name)
         if slot is None:
             return
         if slot.last_data_ns() < silent_since_ns:
             for _, feed in slot.subscriptions.subscribers():
                 feed.on_doubted()
             slot.reconnect(reasons.connection_without_data(reason), now_ns)
-        elif strikes == 2:
+        elif attempt == 2:
             self._move(name, now_ns)
         else:
-            slot.renew(name, now_ns)
+            slot.resubscribe(name, now_ns)
 
-    def resettle(self, name: str, now_ns: int) -> None:
+    def reassign(self, name: str, now_ns: int) -> None:
         """Something raised while a stream came or moved: it is to have a place that is on its way."""
-        arbitration, slot = self._arbitrations.get(name), self._homes.get(name)
+        arbitration, slot = self._arbitrations.get(name), self._slot_of.get(name)
         if slot is not None and slot.number in self._slots and name in slot.subscriptions:
             slot.go_on(now_ns)
         elif arbitration is not None:
-            self._settle(arbitration, now_ns, besides=None)
+            self._assign(arbitration, now_ns, besides=None)
 
     def recover(self, number: int, now_ns: int) -> None:
         """A slot raised: let it begin again, and a handover go on."""
@@ -122,7 +124,7 @@ class ConnectionPool:
 
     def on_data(self, name: str, now_ns: int) -> None:
         """The first frame of a stream arrived."""
-        slot = self._homes.get(name)
+        slot = self._slot_of.get(name)
         if slot is not None:
             slot.on_data(name, now_ns)
 
@@ -132,7 +134,7 @@ class ConnectionPool:
         self._most = max(1, min(self._most, held if held else len(names) // 2))
         self._capacity = min(self._capacity, self._most)
         for name in names if held else names[self._most :]:
-            if self._homes.get(name) is slot:
+            if self._slot_of.get(name) is slot:
                 self._move(name, now_ns)
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
@@ -141,7 +143,7 @@ class ConnectionPool:
         if busy or slot.number not in self._slots:
             return
         if slot.is_young(now_ns):
-            slot.renew_in(_SOON_S, now_ns)
+            slot.schedule_handover(_SOON_S, now_ns)
             return
         successor = self._make_slot()
         self._handovers[successor.number] = _Handover(slot, now_ns)
@@ -191,8 +193,8 @@ class ConnectionPool:
         self._handovers.pop(successor.number, None)
         self._context.deadlines.clear(successor.number, Timer.OVERLAP)
         for name, feed in _streams(handover.old):
-            if self._homes.get(name) is handover.old:
-                self._homes[name] = successor
+            if self._slot_of.get(name) is handover.old:
+                self._slot_of[name] = successor
             feed.drop()
         handover.old.shut()
         self._slots.pop(handover.old.number, None)
@@ -203,19 +205,19 @@ class ConnectionPool:
             feed.drop()
         successor.shut()
         self._slots.pop(successor.number, None)
-        handover.old.renew_in(_AGAIN_S, now_ns)
+        handover.old.schedule_handover(_AGAIN_S, now_ns)
 
     def _look_again(self, successor: ConnectionSlot, now_ns: int) -> None:
         self._context.deadlines.set(Timer.OVERLAP, successor.number, now_ns + _LOOK_NS)
 
     # --- places ----------------------------------------------------------------------------
 
-    def _settle(self, arbitration: Arbitration, now_ns: int, *, besides: ConnectionSlot | None) -> None:
+    def _assign(self, arbitration: Arbitration, now_ns: int, *, besides: ConnectionSlot | None) -> None:
         diffs = arbitration.subscriber.takes_diffs
         slot = next((each for each in self._slots.values() if self._fits(each, besides, diffs=diffs)), None)
         if slot is None:
             slot = self._make_slot()
-        self._homes[arbitration.name] = slot
+        self._slot_of[arbitration.name] = slot
         slot.add(arbitration.name, arbitration.feed(), now_ns)
 
     def _fits(self, slot: ConnectionSlot, besides: ConnectionSlot | None, *, diffs: bool) -> bool:
@@ -232,12 +234,12 @@ class ConnectionPool:
         return slot
 
     def _move(self, name: str, now_ns: int) -> None:
-        before = self._homes.pop(name)
+        before = self._slot_of.pop(name)
         for subscribed, feed in before.subscriptions.subscribers():
             if subscribed == name:
                 feed.on_disconnected(reasons.STREAM_MOVES, now_ns)
         self._leave(before, name, now_ns)
-        self._settle(self._arbitrations[name], now_ns, besides=before)
+        self._assign(self._arbitrations[name], now_ns, besides=before)
 
     def _leave(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
         for subscribed, feed in _streams(slot):

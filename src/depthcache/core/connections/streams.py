@@ -1,7 +1,7 @@
 """Which streams a venue is to send, and over how many connections each: the facade of all slots.
 
 One pool of connections carries every stream once; where the user wants it, a second pool carries every
-stream again. Not here: places and successors (`pool`), connections (`slot`).
+stream again. Not here: places and successors (`pool`), connections (`connection`).
 """
 
 from __future__ import annotations
@@ -57,18 +57,22 @@ class Streams:
             pool.shut()
         self._arbitrations.clear()
 
-    def doubt(self, name: str, *, strikes: int, silent_since_ns: int, reason: str, now_ns: int) -> None:
-        """A stream brings nothing although it should, for the `strikes`-th time in a row."""
+    def on_silent_stream(
+        self, name: str, *, attempt: int, silent_since_ns: int, reason: str, now_ns: int
+    ) -> None:
+        """A stream brings nothing although it should, for the `attempt`-th time in a row."""
         if name in self._arbitrations:
             self._arbitrations[name].doubt()
         for pool in self._pools:
-            pool.doubt(name, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns)
+            pool.on_silent_stream(
+                name, attempt=attempt, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns
+            )
 
     def retell(self, name: str, now_ns: int) -> None:
         """The subscriber of a stream is to be told again whether it comes, and it is to have its places."""
         if name in self._arbitrations:
             for pool in self._pools:
-                pool.resettle(name, now_ns)
+                pool.reassign(name, now_ns)
             self._arbitrations[name].retell(now_ns)
 
     def recover(self, number: int, now_ns: int) -> None:

@@ -1,16 +1,16 @@
 """Which streams a connection carries, and the next control message that brings it nearer to that.
 
-Theory of operation. Each stream has a place; messages are made from places, so whatever happens in
+Theory of operation. Each stream has a state; messages are made from states, so whatever happens in
 between, the next message is right, and nothing is subscribed twice on one connection:
 
     WANTED --SUBSCRIBE sent--> ASKED --reply or data--> HELD --UNSUBSCRIBE sent--> LEAVING --reply--> gone
        ^------- refused ---------'                                                    '--> WANTED (renewed)
 
-One message is on its way at a time. A refused batch is halved until the stream that spoils it stands
+One message is on its way at a time. A refused batch is halved until the refused stream is
 alone; a stream refused alone is tried again later and later. Data may come before the reply (ccxt
 issue 6672), and proves more: it makes a stream HELD, too.
 
-Not here: connections and time limits (`slot`), how many streams a connection may carry (`streams`).
+Not here: connections and time limits (`connection`), how many streams a connection may carry (`streams`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Subscription:
     subscriber: Feed | None
     together: int
     """The most names a message with this one may have."""
-    place: SubscriptionState = SubscriptionState.WANTED
+    state: SubscriptionState = SubscriptionState.WANTED
     renew: bool = False
     refusals: int = 0
     not_before_ns: int = 0
@@ -88,7 +88,7 @@ class Subscriptions:
         return name in self._streams
 
     def subscribers(self) -> list[tuple[str, Feed]]:
-        """Every stream somebody wants, and who."""
+        """Every wanted stream with its subscriber."""
         return [(name, each.subscriber) for name, each in self._streams.items() if each.subscriber]
 
     def diffs(self) -> int:
@@ -100,14 +100,14 @@ class Subscriptions:
     def held(self) -> int:
         """How many streams the exchange has accepted on this connection."""
         return sum(
-            each.place in (SubscriptionState.HELD, SubscriptionState.LEAVING)
+            each.state in (SubscriptionState.HELD, SubscriptionState.LEAVING)
             for each in self._streams.values()
         )
 
     def proven(self, message: Message) -> bool:
         """Whether data has already shown that a SUBSCRIBE worked in full."""
-        places = (self._streams[name].place for name in message.names if name in self._streams)
-        return message.method == "SUBSCRIBE" and all(place is not SubscriptionState.ASKED for place in places)
+        states = (self._streams[name].state for name in message.names if name in self._streams)
+        return message.method == "SUBSCRIBE" and all(state is not SubscriptionState.ASKED for state in states)
 
     # --- commands --------------------------------------------------------------------------
 
@@ -118,28 +118,28 @@ class Subscriptions:
             self._streams[name] = Subscription(name, subscriber, self._names_per_message)
             return False
         stream.subscriber = subscriber
-        return stream.place is SubscriptionState.HELD and not stream.renew
+        return stream.state is SubscriptionState.HELD and not stream.renew
 
     def remove(self, name: str) -> None:
         """Want a stream no longer; it leaves with the next messages."""
         stream = self._streams[name]
         stream.subscriber = None
-        if stream.place is SubscriptionState.WANTED:
+        if stream.state is SubscriptionState.WANTED:
             del self._streams[name]
 
-    def renew(self, name: str) -> None:
+    def resubscribe(self, name: str) -> None:
         """Leave a stream and subscribe it again."""
         stream = self._streams[name]
-        stream.renew = stream.place is SubscriptionState.HELD
+        stream.renew = stream.state is SubscriptionState.HELD
 
     # --- what happened ---------------------------------------------------------------------
 
     def on_down(self) -> None:
-        """The connection is gone: everything wanted is wanted anew, the rest forgotten."""
+        """The connection is gone: wanted streams must be subscribed again, the rest is forgotten."""
         self.awaiting = None
         self._streams = {name: each for name, each in self._streams.items() if each.subscriber}
         for stream in self._streams.values():
-            stream.place, stream.renew = SubscriptionState.WANTED, False
+            stream.state, stream.renew = SubscriptionState.WANTED, False
 
     def on_data(self, name: str, now_ns: int) -> None:
         """The first diff of a stream arrived."""
@@ -147,10 +147,10 @@ class Subscriptions:
         if (
             stream is None
             or stream.renew
-            or stream.place not in (SubscriptionState.ASKED, SubscriptionState.HELD)
+            or stream.state not in (SubscriptionState.ASKED, SubscriptionState.HELD)
         ):
             return
-        stream.place = SubscriptionState.HELD
+        stream.state = SubscriptionState.HELD
         if stream.subscriber:
             stream.subscriber.on_live(now_ns)
 
@@ -174,7 +174,7 @@ class Subscriptions:
             return ()
         asked = [self._streams[name] for name in message.names if self._is_asked(name)]
         for stream in asked:
-            stream.place = SubscriptionState.WANTED
+            stream.state = SubscriptionState.WANTED
             stream.together = max(1, len(message.names) // 2)
             if len(message.names) == 1:
                 self._put_off(stream, reason, now_ns)
@@ -188,13 +188,13 @@ class Subscriptions:
         if self.awaiting is not None:
             return None
         streams = self._streams.values()
-        leaving = [each for each in streams if each.place is SubscriptionState.HELD and not _stays(each)]
+        leaving = [each for each in streams if each.state is SubscriptionState.HELD and not _stays(each)]
         if leaving:
             return self._send("UNSUBSCRIBE", self._batch(leaving), SubscriptionState.LEAVING)
         coming = [
             each
             for each in streams
-            if each.place is SubscriptionState.WANTED and each.not_before_ns <= now_ns
+            if each.state is SubscriptionState.WANTED and each.not_before_ns <= now_ns
         ]
         if coming:
             return self._send("SUBSCRIBE", self._batch(coming), SubscriptionState.ASKED)
@@ -207,16 +207,16 @@ class Subscriptions:
     def next_retry_ns(self) -> int | None:
         """When the next stream that was refused may be tried again."""
         wanted = (
-            each.not_before_ns for each in self._streams.values() if each.place is SubscriptionState.WANTED
+            each.not_before_ns for each in self._streams.values() if each.state is SubscriptionState.WANTED
         )
         return min(wanted, default=None)
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _send(self, method: str, streams: Iterable[Subscription], place: SubscriptionState) -> Message:
+    def _send(self, method: str, streams: Iterable[Subscription], state: SubscriptionState) -> Message:
         names: list[str] = []
         for stream in streams:
-            stream.place = place
+            stream.state = state
             names.append(stream.name)
         self._numbers += 1
         self.awaiting = Message(self._numbers, method, tuple(names))
@@ -237,7 +237,7 @@ class Subscriptions:
     def _subscribed(self, names: Iterable[str], now_ns: int) -> None:
         news = [self._streams[name] for name in names if self._is_asked(name)]
         for stream in news:
-            stream.place, stream.refusals, stream.together = (
+            stream.state, stream.refusals, stream.together = (
                 SubscriptionState.HELD,
                 0,
                 self._names_per_message,
@@ -249,8 +249,8 @@ class Subscriptions:
     def _unsubscribed(self, names: Iterable[str]) -> None:
         for name in names:
             stream = self._streams.get(name)
-            if stream is not None and stream.place is SubscriptionState.LEAVING:
-                stream.place, stream.renew = SubscriptionState.WANTED, False
+            if stream is not None and stream.state is SubscriptionState.LEAVING:
+                stream.state, stream.renew = SubscriptionState.WANTED, False
         self._forget_unwanted(names)
 
     def _put_off(self, stream: Subscription, reason: str, now_ns: int) -> None:
@@ -263,12 +263,12 @@ class Subscriptions:
 
     def _is_asked(self, name: str) -> bool:
         stream = self._streams.get(name)
-        return stream is not None and stream.place is SubscriptionState.ASKED
+        return stream is not None and stream.state is SubscriptionState.ASKED
 
     def _forget_unwanted(self, names: Iterable[str]) -> None:
         for name in names:
             stream = self._streams.get(name)
-            if stream is not None and stream.place is SubscriptionState.WANTED and stream.subscriber is None:
+            if stream is not None and stream.state is SubscriptionState.WANTED and stream.subscriber is None:
                 del self._streams[name]
 
 

@@ -51,7 +51,7 @@ class _Held:
 
 
 class _Stream:
-    """One of the streams; whether it comes is nobody's trouble but the audit's."""
+    """One of the streams; whether it arrives matters to the audit alone."""
 
     takes_diffs = False
 

@@ -1,6 +1,7 @@
 """Which live books are to be asked for next, which are late or unproven: looked at every second.
 
-The shallowest come first. Not here: what a book needs (`maintenance`), who may go first (`pacing`).
+The shallowest come first. Not here: what a book needs (`maintenance`), which request goes first
+(`requests.scheduler`).
 """
 
 from __future__ import annotations

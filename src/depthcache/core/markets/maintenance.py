@@ -6,15 +6,16 @@ Theory of operation. Every response is a snapshot that the book rolls to its own
 - silent: nothing came for long. A snapshot at the book's own id proves that it is right; one that is
   ahead, and no diff for it, that the stream is dead.
 - thin: fewer complete levels than a bad second takes away. Comes before everything but lost books.
-- shallow: fewer complete levels than the user wants, or than somebody reads. When nobody else waits.
-- due: the interval of refreshing is over; asked: somebody wants an audit.
+- shallow: fewer complete levels than the user wants, or than are read. Only when no other request waits.
+- due: the interval of refreshing is over; asked: an audit was requested.
 
 A refused request is evidence for others to weigh (`on_refused`); here it is asked again, each time later, and
 a refused limit gives way to the next smaller one. Audits that wait for it end with the exchange's words.
 
 Prices that were wrong are trouble: an update was lost that no id missed. They are right again, and the
-complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), who may go
-first (`pacing`), which books are looked at (`depth_scheduler`), how many levels are enough (`limits`).
+complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), which
+request goes first (`requests.scheduler`), which books are looked at (`depth_scheduler`), how many levels are
+enough (`snapshot_limits`).
 """
 
 from __future__ import annotations
@@ -404,7 +405,7 @@ class Maintenance(Requester):
 
 @dataclass(slots=True)
 class _Audit:
-    """An audit somebody waits for."""
+    """An audit with a waiter."""
 
     audit: int
     limit: int

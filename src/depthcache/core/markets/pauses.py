@@ -1,7 +1,8 @@
 """When the next first snapshot of one market may be asked: at once, or after a pause that grows.
 
 Failed and refused requests, snapshots that are too old and books that lose their place again and again wait,
-each by its own rule. Not here: the weight budget (`pacing`), what a snapshot is asked for (`supervisor`).
+each by its own rule. Not here: the weight budget (`requests.scheduler`), what a snapshot is
+asked for (`supervisor`).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Pauses:
         self.not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
 
     def on_wish(self) -> None:
-        """Somebody wants the book built again: that it loses its place now is no relapse."""
+        """A requested rebuild: losing its place now is no relapse."""
         self._is_wish = True
 
     def on_relapse(self, synced_ns: int | None, now_ns: int) -> bool:

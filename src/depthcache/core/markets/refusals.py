@@ -6,7 +6,7 @@ exchange lag, and one that does not know a fresh listing yet refuses its snapsho
 exchangeInfo. So a symbol ends only when a list that was asked after the refusal agrees, and a book that has
 lived needs the same word several times; while its diffs chain it needs it for a minute.
 
-Not here: what is asked when (`listing`), what an end does (`supervisor`).
+Not here: what is asked when (`requests.exchange_info`), what an end does (`supervisor`).
 """
 
 from __future__ import annotations
@@ -99,15 +99,16 @@ class Refusals:
         status: str,
         near: tuple[str, ...],
         *,
-        life: tuple[bool, int | None],
+        was_synced: bool,
+        heard_ns: int | None,
         asked_ns: int,
         now_ns: int,
     ) -> tuple[tuple[Ending, str] | None, str]:
         """The list came, asked at `asked_ns`: the market's end, where it is one, and what to say of it.
 
-        `life`: whether the book was synced once, and when its last diff came.
+        `was_synced`: the book was synced once. `heard_ns`: when its last diff came; None for never.
         """
-        self.near, (was_synced, heard_ns) = near, life
+        self.near = near
         if trading not in (Trading.GONE, Trading.ENDED):
             words = reasons.listed_again(self.refused) if self.refused else ""
             self._on_listed(trading, status, heard_ns, now_ns)

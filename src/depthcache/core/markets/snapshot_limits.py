@@ -1,11 +1,11 @@
 """Which snapshot limit to ask for one market now, and how many complete levels are enough for it.
 
-The venue knows which limits there are and what they cost. Which of them is asked follows from the depth that
-the user wants, from what somebody reads, and from what the exchange refused: a refused limit is replaced by
-the next smaller one, and asked again after an hour, because one refusal is no fact about the venue.
+The venue knows which limits there are and what they cost. The limit follows from the depth that the
+user wants, from the levels that are read, and from what the exchange refused: a refused limit is replaced by
+the next smaller one and tried again after an hour, because one refusal proves nothing about the venue.
 
-Not here: when to ask (`supervisor`, `maintenance`), what a refusal looks like (`responses`), whether there is
-room for the full limit at once (`pacing`).
+Not here: when to ask (`supervisor`, `maintenance`), what a refusal looks like (`requests.responses`), whether
+there is room for the full limit at once (`requests.scheduler`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORGOTTEN_NS = to_ns(3_600.0)
 
 @dataclass(frozen=True, slots=True)
 class DepthTarget:
-    """What a book needs of which somebody reads `asked` levels: kept, because it is asked every second."""
+    """What a book needs whose readers take `asked` levels; cached, because it is needed every second."""
 
     asked: int
     wanted: int
@@ -105,7 +105,7 @@ class SnapshotLimits:
             self._aim(self.target.asked)
 
     def on_read(self, asked: int) -> None:
-        """Somebody reads so many levels."""
+        """Readers take so many levels."""
         if asked != self.target.asked:
             self._aim(asked)
 

@@ -13,9 +13,9 @@ the supervisor decides on its status alone, never on the order in which causes c
   in time because comparing it fails.
 - a refused snapshot is one response, weighed against diffs and the list of symbols (`refusals`): only where
   they agree is the market closed, alone, or halted; otherwise it is asked again.
-- not live: nothing to do. The way back is the connection's business (`slot`).
+- not live: nothing to do. The connection comes back by itself (`connections.connection`).
 
-Not here: budgets (`pacing`), connections (`streams`, `slot`).
+Not here: budgets (`requests.scheduler`), connections (`connections.streams`, `connections.connection`).
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Supervisor(Requester):
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._pending: PendingRequest | None = None
         self._ended_because = ""
-        self._native = Status.EMPTY
-        """What the book itself says, conditions aside."""
+        self._machine_state = Status.EMPTY
+        """What the market machine says, conditions aside."""
         self._noticed: Status | None = Status.EMPTY
         """What users were told last."""
         self._synced_ns: int | None = None
@@ -120,7 +120,7 @@ class Supervisor(Requester):
     def recover(self, now_ns: int) -> None:
         """Something of this market raised: arm whatever it waits for, from what the book itself says."""
         if self.ending:
-            self._lay("closed", self._ended_because, now_ns)
+            self._set_condition("closed", self._ended_because, now_ns)
             self.streams.remove(self.stream, now_ns)
             self._listing.forget(self)
             return
@@ -129,9 +129,9 @@ class Supervisor(Requester):
         self.streams.retell(self.stream, now_ns)
         self._show(now_ns)
         if (status := self._book.status) not in _OF_THE_BOOK:  # a condition hides what it is: begin again
-            self._context.router.resync(self.market, reasons.OWN_MISTAKE_WITH_BOOK, now_ns)
+            self._context.router.resync(self.market, reasons.INTERNAL_ERROR_WITH_BOOK, now_ns)
             status = Status.BUFFERING
-        self._native, self._synced_ns = Status.EMPTY, None
+        self._machine_state, self._synced_ns = Status.EMPTY, None
         self._become(Status(status), now_ns)
         if self.is_doubted:
             self._listing.look(now_ns, whole=True)
@@ -147,11 +147,11 @@ class Supervisor(Requester):
         if self.bootstrap is not None:
             self.bootstrap.stop(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
-        self._lay("closed", reason, now_ns)
+        self._set_condition("closed", reason, now_ns)
 
     def resync(self, reason: str, now_ns: int) -> None:
-        """Build the book anew, where that is not on its way already; at once, for a wish is no relapse."""
-        if self._diffs.live and self._native not in _WITHOUT_SNAPSHOT:
+        """Rebuild the book unless that is already under way; at once, for a request is no relapse."""
+        if self._diffs.live and self._machine_state not in _WITHOUT_SNAPSHOT:
             self._pauses.on_wish()
             self._resync(reason, now_ns)
 
@@ -208,7 +208,7 @@ class Supervisor(Requester):
         """The exchange refuses the stream: perhaps the symbol does not exist."""
         if self.ending:
             return
-        self._explain(reason, now_ns)
+        self._set_reason(reason, now_ns)
         if self._pending is None:
             self._ask(Purpose.CHECK, self.limits.cheapest, now_ns)
 
@@ -220,11 +220,11 @@ class Supervisor(Requester):
             return
         self._context.touched[self.market] = self
         if not change.causes.isdisjoint(("first_data", "confirmed")):
-            self._hear(now_ns)
+            self._on_data(now_ns)
         self._become(Status(change.status), now_ns)
         if "doubted" in change.causes:
             self.maintenance.on_doubted(now_ns)
-        if "proven" in change.causes:  # nobody was told of the doubt, if it came and went meanwhile
+        if "proven" in change.causes:  # a doubt that came and went meanwhile was never reported
             self._noticed = None
         if change.comparison is not None and self._synced_ns is not None:
             self.maintenance.on_refreshed(change.comparison, now_ns)
@@ -235,9 +235,11 @@ class Supervisor(Requester):
         if self.bootstrap is None or self.ending or not self._diffs.live:
             return
         body = self.bootstrap.body(frame)
-        if self._native is Status.SYNCED and self._book.status is not Status.STALE:  # it may be of before
+        if (
+            self._machine_state is Status.SYNCED and self._book.status is not Status.STALE
+        ):  # it may be of before
             self.maintenance.heal(body, self.venue.top_levels, now_ns)
-        if self._native not in _WITHOUT_SNAPSHOT:
+        if self._machine_state not in _WITHOUT_SNAPSHOT:
             return
         try:
             outcome = self.clock.install(
@@ -275,7 +277,7 @@ class Supervisor(Requester):
             case ResponseAction.INSTALL:
                 self._install(pending, body, now_ns)
             case ResponseAction.STOP:
-                self._explain(reasons.requests_stopped(response.reason), now_ns)
+                self._set_reason(reasons.requests_stopped(response.reason), now_ns)
             case ResponseAction.RETRY:
                 self._failed(pending, response.reason, now_ns)
         self._decide(now_ns)
@@ -292,9 +294,11 @@ class Supervisor(Requester):
         match timer:
             case Timer.SNAPSHOT | Timer.BOOTSTRAP:
                 self._decide(now_ns)
-            case Timer.CROSSED if self._native is Status.CROSSED and not self.is_halted:
+            case Timer.CROSSED if self._machine_state is Status.CROSSED and not self.is_halted:
                 self._resync(reasons.crossed_for(self._context.policy.crossed_s), now_ns)
-            case Timer.BRIDGING if self._native is Status.BRIDGING and not self._bridging.goes_on(now_ns):
+            case Timer.BRIDGING if self._machine_state is Status.BRIDGING and not self._bridging.goes_on(
+                now_ns
+            ):
                 self._resync(reasons.NOT_CONFIRMED, now_ns)
             case Timer.SILENCE | Timer.OVERDUE if self._diffs.live:
                 self.maintenance.on_timer(timer, now_ns)
@@ -307,14 +311,19 @@ class Supervisor(Requester):
         """The exchange told what it lists, asked at `asked_ns`."""
         if self.ending or trading is Trading.UNTOLD:
             return
-        life = (self._was_synced, self.heard_ns)
         end, words = self._refusals.on_list(
-            trading, status, near, life=life, asked_ns=asked_ns, now_ns=now_ns
+            trading,
+            status,
+            near,
+            was_synced=self._was_synced,
+            heard_ns=self.heard_ns,
+            asked_ns=asked_ns,
+            now_ns=now_ns,
         )
         if end is not None:
             self._close(*end, now_ns)
             return
-        self._explain(words, now_ns)
+        self._set_reason(words, now_ns)
         self._show(now_ns)
         self._decide(now_ns)
 
@@ -322,7 +331,7 @@ class Supervisor(Requester):
 
     def _decide(self, now_ns: int) -> None:
         """Ask for a snapshot if one is needed and may be asked; the one place that does."""
-        if not self._diffs.live or self._native not in _WITHOUT_SNAPSHOT:
+        if not self._diffs.live or self._machine_state not in _WITHOUT_SNAPSHOT:
             return
         if self._pending is not None:
             if self._pending.purpose is not Purpose.CHECK:
@@ -340,7 +349,7 @@ class Supervisor(Requester):
 
     def _become(self, status: Status, now_ns: int) -> None:
         """Take note of the book's own state, and of what it means to have left another."""
-        before, self._native = self._native, status
+        before, self._machine_state = self._machine_state, status
         deadlines, policy = self._context.deadlines, self._context.policy
         if status is not Status.CROSSED:
             deadlines.clear(self.market, Timer.CROSSED)
@@ -390,7 +399,7 @@ class Supervisor(Requester):
         self.scheduler.need(self.market, self.limits.weight)
         if self.bootstrap is not None:
             self.bootstrap.start(now_ns)
-        self._native = Status.BUFFERING
+        self._machine_state = Status.BUFFERING
         self._diffs.start_over()
         self._synced_ns = None
         self._pauses.clear()
@@ -433,18 +442,18 @@ class Supervisor(Requester):
         """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
         self._pauses.on_too_old(self._too_old.tries, now_ns)
         reason = reasons.SNAPSHOT_TOO_OLD
-        self._explain(reason, now_ns)
+        self._set_reason(reason, now_ns)
         if doubts := self._too_old.on_too_old(now_ns):
             since_ns = now_ns - to_ns(self._context.policy.silence_s)
-            self.streams.doubt(
-                self.stream, strikes=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
+            self.streams.on_silent_stream(
+                self.stream, attempt=doubts, silent_since_ns=since_ns, reason=reason, now_ns=now_ns
             )
 
     def _failed(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
         if pending.purpose is Purpose.CHECK:
             return
         self._pauses.on_failed(now_ns)
-        self._explain(reasons.snapshot_failed(reason), now_ns)
+        self._set_reason(reasons.snapshot_failed(reason), now_ns)
 
     def _on_refusal(self, response: ClassifiedResponse, now_ns: int) -> None:
         """A snapshot was refused because of the symbol: one response, to be weighed against others."""
@@ -453,7 +462,7 @@ class Supervisor(Requester):
         is_live, is_unknown = self._synced_ns is not None, response.action is ResponseAction.UNKNOWN
         words = self._refusals.on_refused(response, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
         self._show(now_ns)
-        self._explain(words, now_ns)
+        self._set_reason(words, now_ns)
         if not (is_unknown and words):  # the list is on its way already
             self._listing.look(now_ns, whole=is_unknown)
 
@@ -471,8 +480,8 @@ class Supervisor(Requester):
         self._diffs.doubt = reason
         self._show(now_ns)
         self._listing.look(now_ns)
-        self.streams.doubt(
-            self.stream, strikes=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns
+        self.streams.on_silent_stream(
+            self.stream, attempt=strikes, silent_since_ns=silent_since_ns, reason=reason, now_ns=now_ns
         )
         self._diffs.strikes = strikes
 
@@ -485,7 +494,7 @@ class Supervisor(Requester):
         if self._diffs.applied_ns < now_ns - to_ns(self._context.policy.silence_s):
             self._listing.look(now_ns)  # silent and right: perhaps it does not trade
 
-    def _hear(self, now_ns: int) -> None:
+    def _on_data(self, now_ns: int) -> None:
         """Data came: whatever doubt there was is over."""
         self._diffs.on_data(now_ns)
         if self._refusals.on_diff(now_ns):
@@ -501,26 +510,26 @@ class Supervisor(Requester):
     # --- what users see --------------------------------------------------------------------
 
     def _show(self, now_ns: int) -> None:
-        """Lay the worst of what is known over the book, or nothing."""
+        """Set the worst condition that is known, or none."""
         if self._diffs.down:
-            self._lay("disconnected", self._diffs.down, now_ns)
+            self._set_condition("disconnected", self._diffs.down, now_ns)
         elif self.is_halted:
-            self._lay("halted", self._refusals.halted, now_ns)
+            self._set_condition("halted", self._refusals.halted, now_ns)
             self._listing.on_halted(now_ns)
         elif reason := self._diffs.doubt or self.maintenance.unproven or self.late.reason:
-            self._lay("stale", reason, now_ns)
+            self._set_condition("stale", reason, now_ns)
         else:
-            self._lay(None, "", now_ns)
+            self._set_condition(None, "", now_ns)
 
-    def _lay(self, condition: Condition | None, reason: str, now_ns: int) -> None:
+    def _set_condition(self, condition: Condition | None, reason: str, now_ns: int) -> None:
         self._context.router.set_condition(self.market, condition, reason, now_ns)
         self._context.touched[self.market] = self
 
-    def _explain(self, reason: str, now_ns: int) -> None:
-        """Let users read why a book that waits for its snapshot still waits."""
-        if self._native in _WITHOUT_SNAPSHOT and reason:
+    def _set_reason(self, reason: str, now_ns: int) -> None:
+        """Say why a book without a snapshot still waits for one; `resync` of such a book sets its reason."""
+        if self._machine_state in _WITHOUT_SNAPSHOT and reason:
             self._context.router.resync(self.market, reason, now_ns)
-            self._native = Status.BUFFERING
+            self._machine_state = Status.BUFFERING
             self._context.touched[self.market] = self
 
     def _close(self, ending: Ending, reason: str, now_ns: int) -> None:

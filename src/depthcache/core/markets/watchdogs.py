@@ -2,7 +2,7 @@
 
 Depth streams are silent when nothing changes, so silence alone proves nothing; a small snapshot does, when
 it is compared with the book (`maintenance`). Each watch says when to look and what a look means. Not here:
-what follows from it (`supervisor`, `maintenance`), silence of whole connections (`slot`).
+what follows from it (`supervisor`, `maintenance`), silence of whole connections (`connections.connection`).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _MOST_WAITS = 30
 """So often it is waited for where times are not known."""
 _PASSED_US = 5_000_000
 """Diffs this much younger than a snapshot hold all that it shows."""
-_ANSWERED_S = 15.0
-"""How long the comparison of a silent book may take, with its turn in the line of requests."""
+_COMPARE_TIMEOUT_S = 15.0
+"""How long the comparison of a silent book may take, including its time in the queue."""
 
 
 def time_to_detect_ns(policy: Policy, lag_s: float) -> int:
@@ -60,7 +60,7 @@ def time_to_detect_ns(policy: Policy, lag_s: float) -> int:
     `lag_s`: how old snapshots of the venue may be. Without an event loop that compares, a book that nothing
     has proven for so long is stale.
     """
-    return to_ns(max(policy.silence_s, policy.silence_cap_s) + _ANSWERED_S + 4 * lag_s)
+    return to_ns(max(policy.silence_s, policy.silence_cap_s) + _COMPARE_TIMEOUT_S + 4 * lag_s)
 
 
 class SilenceWatch:
@@ -161,7 +161,7 @@ class LateWatch:
         self._since_ns: int | None = None
         self._told = False
 
-    def believes(self, late_s: float, received_ns: int) -> bool:
+    def accepts_sample(self, late_s: float, received_ns: int) -> bool:
         """The newest diff was so late when it was received: whether its event time can be believed. True
         once for each diff that is far enough from the last."""
         if late_s > _ANOTHER_CLOCK_S:
@@ -177,7 +177,7 @@ class LateWatch:
         self._mark = (received_ns, made_ns)
         return gained_ns >= _LEAST_PROGRESS * passed_ns
 
-    def is_to_be_told(self, late_s: float, received_ns: int) -> bool:
+    def should_report(self, late_s: float, received_ns: int) -> bool:
         """Whether the book has been late for so long that it is worth a word: true once."""
         if late_s < _TOLD_S:
             self._since_ns, self._told = None, False
@@ -221,9 +221,9 @@ class Lateness:
         """The newest diff was late when it came at `received_ns`. Told every second as long as it is so."""
         if received_ns <= self._proven_ns:
             self.on_in_time(now_ns)  # the book was compared since: it is right whatever that diff was
-        elif self._watch.believes(late_s, received_ns):
+        elif self._watch.accepts_sample(late_s, received_ns):
             self._clock.late_ns = to_ns(late_s)
-            if self._watch.is_to_be_told(late_s, received_ns):
+            if self._watch.should_report(late_s, received_ns):
                 self._context.notices.append(TroubleFound(self._market, "late", reasons.late(late_s)))
             most_s = self._context.policy.late_s
             self._say(reasons.late_beyond(most_s) if late_s > most_s else "", now_ns)

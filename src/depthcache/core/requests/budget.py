@@ -1,4 +1,4 @@
-"""What one address may ask of one exchange: request weight and connects, shared by whoever asks.
+"""What one address may ask of one exchange: request weight and connects, shared by all clients of a process.
 
 Theory of operation. The exchange counts the weight of all programs behind one address per minute of its
 own clock. Without trusting that clock, this is safe: at most a share of the limit in ANY 60 seconds,
@@ -6,16 +6,16 @@ where a request counts from its sending until 60 s after its response. (The exch
 answered. So two requests that it counts within one minute are never separated by more than 60 s here,
 whatever the network delays.)
 
-The exchange's own count, in the headers, includes other programs: when it reaches `ceiling` of the
-limit, requests stop until that minute must be over. 429, 418, 403, 451 and Retry-After stop everybody
-for as long as told. After any stop one request goes alone; its answer opens the rest.
+The exchange's own count, in the headers, includes other programs: when it reaches `limit_ceiling` of the
+limit, requests stop until that minute must be over. 429, 418, 403, 451 and Retry-After stop every
+client for the time they name. After any stop one request goes alone; its response releases the rest.
 
 A ban is of an address: 418 and 429 stop requests and connects alike, whichever of both was refused. Any
 other refusal of a handshake that names a time, 403 and 451 stop connects alone, because streams and REST are
 served by different hosts. After a stop, connects go one by one until one is open.
 
-Several clients of a process may share a budget, each with a share of its own; whoever shares it between
-threads hands in a lock. Not here: who may go first (`pacing`).
+Several clients of a process may share a budget, each with a share of its own; sharing it between
+threads requires a lock (`guard`). Not here: which request goes first (`scheduler`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LONGEST_CONNECT_GUESS_S = 300.0
 """… and those of connects alone to five minutes: that is as far as connects are counted."""
 _CLOCK_DOUBT_NS = 1_000_000_000
 """A minute of the exchange's clock is over so much after it should be."""
-_ABSURD = 10
+_IMPLAUSIBLE_FACTOR = 10
 """Times the limit: an address is banned long before it has used so much, so such a count is none."""
 _OTHERS_NS = 250_000_000
 """How long to wait where only a response to another client makes room."""
@@ -181,7 +181,7 @@ class Budget:
         with self._guard:
             self._land(weight, now_ns)
             used = used_weight(headers)
-            if used is not None and used <= _ABSURD * self.limit:
+            if used is not None and used <= _IMPLAUSIBLE_FACTOR * self.limit:
                 self._counted, self._sent_since_counted = (used, now_ns), 0
             if response.action is ResponseAction.STOP:
                 self._stop(response, now_ns)
@@ -225,10 +225,10 @@ class Budget:
             return now_ns + _OTHERS_NS
         if self._counted is not None:
             used, counted_ns = self._counted
-            if used + self._sent_since_counted + weight > self.limit * policy.ceiling:
+            if used + self._sent_since_counted + weight > self.limit * policy.limit_ceiling:
                 self._alone = True
                 return self._minute_over_ns(counted_ns)
-        at_ns = self._weight.free_at(weight + reserve, self.most(policy.share), now_ns)
+        at_ns = self._weight.free_at(weight + reserve, self.most(policy.limit_share), now_ns)
         return now_ns + _OTHERS_NS if at_ns is None else at_ns
 
     def _minute_over_ns(self, counted_ns: int) -> int:

@@ -3,7 +3,7 @@
 The list is asked now and then, and when there is a reason: a silent book, a symbol that the exchange does
 not know, a diff of a symbol that is listed as halted. Its status words are an open set (spot docs 2026-07-21,
 futures docs 2026-05-28): what is not known to mean trading or the end counts as halted. Not here: what a
-market makes of it (`supervisor`).
+market makes of it (`markets.supervisor`).
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class ResponseAction(Enum):
 
     INSTALL = "install"  # it may be a snapshot
     RETRY = "retry"  #     ask again later
-    STOP = "stop"  #       nobody may ask for a while
+    STOP = "stop"  #       no request may leave for a while
     UNKNOWN = "unknown"  # whoever answered does not know the symbol
     IDLE = "idle"  #       the symbol does not trade now
     LIMIT = "limit"  #     fewer levels may be asked

@@ -1,10 +1,10 @@
-"""Which request goes next: lines of requests in front of one weight budget.
+"""Which request goes next: queues of requests in front of one weight budget.
 
-Waiting requests stand in one line per purpose, first come, first served; the lines take turns, books in
-trouble most often, and no line waits for ever. Making books deeper waits until nobody else does, and
-leaves a reserve for those that lose their levels meanwhile; looking whether silent books still are right
-may cost only a part of the budget. What a first snapshot costs is decided when it is sent: the cheapest
-one that brings a usable book where many wait, the depth that is wanted where the budget has room.
+Requests queue per purpose, first in, first out; weighted round-robin, which favours books in trouble,
+prevents starvation. Deepening books waits until every other queue is empty, and leaves a reserve for books
+that lose levels meanwhile; comparing silent books may use only a part of the budget. The limit of a first
+snapshot is chosen when it is sent: the cheapest that gives a usable book while many wait, the requested
+depth when the budget has room.
 
 Not here: how much may be asked at all (`budget`), what the requests are for.
 """
@@ -78,7 +78,7 @@ class Requester(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """One wish for a request, from waiting in line to its response."""
+    """A request, from queued to answered."""
 
     requester: Requester
     venue: Venue
@@ -88,7 +88,7 @@ class PendingRequest:
     limit: int = 0
     """Of a snapshot."""
     deep_limit: int | None = None
-    """Asked instead where the budget has room for everybody."""
+    """Asked instead where the budget has room for all."""
     url: str = ""
     """Of anything else."""
     cost: int = 1
@@ -107,14 +107,14 @@ class PendingRequest:
 
 
 class RequestScheduler:
-    """The lines of one client before one budget. Order of calls: `ask`, then `on_response` or `on_failure`
+    """The queues of one client before one budget. Order of calls: `ask`, then `on_response` or `on_failure`
     for what was sent."""
 
     def __init__(self, context: Context, pool: str, budget: Budget) -> None:
         self.pool = pool
         self.budget = budget
         self._context = context
-        self._lines: dict[Purpose, deque[PendingRequest]] = {purpose: deque() for purpose in Purpose}
+        self._queues: dict[Purpose, deque[PendingRequest]] = {purpose: deque() for purpose in Purpose}
         self._turn = 0
         self._in_flight: dict[int, PendingRequest] = {}
         self._checks = Allowance(_MINUTE_NS)
@@ -131,12 +131,12 @@ class RequestScheduler:
     @property
     def most(self) -> int:
         """Weight this client may use in any 60 s."""
-        return self.budget.most(self._context.policy.share)
+        return self.budget.most(self._context.policy.limit_share)
 
     @property
     def waiting(self) -> int:
-        """Tickets in line."""
-        return sum(not pending.withdrawn for line in self._lines.values() for pending in line)
+        """Requests in the queue."""
+        return sum(not pending.withdrawn for queue in self._queues.values() for pending in queue)
 
     @property
     def in_flight(self) -> int:
@@ -146,8 +146,8 @@ class RequestScheduler:
     # --- commands --------------------------------------------------------------------------
 
     def ask(self, pending: PendingRequest, now_ns: int) -> None:
-        """Put a request in line; it is sent as soon as the budget allows."""
-        self._lines[pending.purpose].append(pending)
+        """Queue a request; it is sent as soon as the budget allows."""
+        self._queues[pending.purpose].append(pending)
         self._send_what_may_go(now_ns)
 
     def withdraw(self, pending: PendingRequest) -> None:
@@ -192,7 +192,7 @@ class RequestScheduler:
         return request in self._in_flight
 
     def requester_of(self, request: int) -> str:
-        """Whose request that is; itself where it is nobody's."""
+        """Whose request that is; its own where the request is unknown."""
         pending = self._in_flight.get(request)
         return self.owner if pending is None else pending.requester.owner
 
@@ -207,12 +207,12 @@ class RequestScheduler:
         deadlines, policy = self._context.deadlines, self._context.policy
         again_ns: int | None = None
         barred: set[Purpose] = set()
-        while (pending := self._first_in_line(barred)) is not None:
+        while (pending := self._next(barred)) is not None:
             if len(self._in_flight) >= policy.requests_in_flight:
                 break  # an answer makes room, not time
             try:
                 at_ns = self._take(pending, now_ns)
-            except Exception as error:  # noqa: BLE001 - who stands behind it must not wait for ever
+            except Exception as error:  # noqa: BLE001 - what is queued behind it must still be sent
                 self.withdraw(pending)
                 self._context.on_fault(pending.requester.owner, "a request", error, now_ns)
                 continue
@@ -236,7 +236,9 @@ class RequestScheduler:
             pending.limit = pending.deep_limit
         weight, reserve = pending.weight, 0
         if pending.purpose is Purpose.CHECK:
-            checks_ns = self._checks.free_at(weight, max(weight, int(self.most * policy.checks)), now_ns)
+            checks_ns = self._checks.free_at(
+                weight, max(weight, int(self.most * policy.silence_check_share)), now_ns
+            )
             if checks_ns is None or checks_ns > now_ns:
                 return checks_ns or now_ns + _MINUTE_NS
         elif pending.purpose is Purpose.DEEPEN:
@@ -248,12 +250,12 @@ class RequestScheduler:
         return at_ns
 
     def _is_roomy(self, now_ns: int) -> bool:
-        """Whether everybody without a book could have one at once at the depth that is wanted, twice."""
+        """Whether every book without a snapshot could have one now at its full depth, twice."""
         return 2 * self._needed <= self.most - self.budget.used(now_ns)
 
     def _send(self, pending: PendingRequest, now_ns: int) -> None:
         context = self._context
-        self._lines[pending.purpose].popleft()
+        self._queues[pending.purpose].popleft()
         if pending.purpose is not Purpose.DEEPEN:
             self._turn = (self._turn + 1) % len(_TURNS)
         request = next(context.request_numbers)
@@ -264,9 +266,9 @@ class RequestScheduler:
         pending.requester.on_sent(pending, now_ns)
         context.commands.append(Fetch(request, pending.target, timeout_s))
 
-    def _first_in_line(self, barred: set[Purpose]) -> PendingRequest | None:
-        """Who is next: the first line with somebody in it, from the current turn on; last, who only
-        wants to be deeper."""
+    def _next(self, barred: set[Purpose]) -> PendingRequest | None:
+        """The next request: of the first queue that has one, from the current turn on; deepening comes
+        last."""
         for step in range(len(_TURNS)):
             turn = (self._turn + step) % len(_TURNS)
             if _TURNS[turn] not in barred and (pending := self._head(_TURNS[turn])):
@@ -275,10 +277,10 @@ class RequestScheduler:
         return None if Purpose.DEEPEN in barred else self._head(Purpose.DEEPEN)
 
     def _head(self, purpose: Purpose) -> PendingRequest | None:
-        line = self._lines[purpose]
-        while line and line[0].withdrawn:
-            line.popleft()
-        return line[0] if line else None
+        queue = self._queues[purpose]
+        while queue and queue[0].withdrawn:
+            queue.popleft()
+        return queue[0] if queue else None
 
     def _landed(self, request: int, now_ns: int) -> PendingRequest | None:
         pending = self._in_flight.pop(request, None)

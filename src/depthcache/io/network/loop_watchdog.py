@@ -1,12 +1,12 @@
 """Does the event loop go on? A thread of its own looks, because nothing that runs on the loop can tell.
 
-Where frames come over the loop, books are only as fresh as it is: the loop beats twice a second, and when
-it stands still, every book is stale, for readers on other threads and for whoever stopped the loop, until
-it goes on and has read what waited. There the thread also looks at the clock (`Router.tick`), which the
+Where frames come over the loop, books are only as fresh as it is: the loop beats twice a second, and while
+it is blocked every book is stale, for readers on other threads and for the code that blocks it, until it
+goes on and has read what waited. There the thread also looks at the clock (`Router.tick`), which the
 native transport does itself. Its frames do not wait for the loop.
 
-Whatever brings the frames: when the loop has ended before its client was closed, nobody will look after
-the books again, and they are closed. Not here: why it stood still or ended.
+With every transport: when the loop has ended before its client was closed, nothing maintains the books any
+more, and they are closed. Not here: why it was blocked or ended.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class StallSink(Protocol):
         """Every book is stale for that reason; None: not any more."""
 
     def start_watch(self) -> None:
-        """Somebody ticks from now on."""
+        """A ticker runs from now on."""
 
     def stop_watch(self) -> None:
-        """Nobody does any more."""
+        """No ticker runs any more."""
 
     def tick(self) -> WatchTick:
         """Look at the clock."""
@@ -133,7 +133,7 @@ class LoopWatchdog:
         since_ns = self._beat_ns
         if not self._stalled and now_ns() - since_ns > _STILL_S * 1e9:
             self._stalled = True
-            router.set_stalled("the event loop that carries this book stands still", since_ns)
+            router.set_stalled("the event loop that carries this book is blocked", since_ns)
         with suppress(RuntimeError):  # the loop is closed in this moment
             if tick.pauses != self._pauses:
                 self._loop.call_soon_threadsafe(self._on_resumed)

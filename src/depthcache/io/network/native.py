@@ -35,9 +35,9 @@ from depthcache.io.network.proxies import DIRECT, Route, proxy_for
 __all__ = ["NativeNetwork"]
 
 _AGAIN_S = 0.1
-_GOODBYE_WITHOUT_LOOP_S = 1.0
-_RINGS = 4096
-"""Bytes taken from the bell at once; each wake-up is one."""
+_CLOSE_WITHOUT_LOOP_S = 1.0
+_DRAIN_BYTES = 4096
+"""Bytes drained per read; one per wake-up."""
 
 
 class NativeNetwork(AiohttpNetwork):
@@ -63,13 +63,13 @@ class NativeNetwork(AiohttpNetwork):
             _addresses=self._addresses,
         )
         try:
-            self._bell = socket.socket(fileno=transport.wake_socket())
+            self._wake_socket = socket.socket(fileno=transport.wake_socket())
         except OSError:  # too few file descriptors
             transport.stop(0)
             transport.join()
             raise
         self._transport = transport
-        self._bell.setblocking(False)
+        self._wake_socket.setblocking(False)
         self._stopped = self._loop.create_future()
         self._hearing = self._begin_to_hear()
 
@@ -77,7 +77,7 @@ class NativeNetwork(AiohttpNetwork):
 
     def open(self, connection: int, url: str) -> None:
         """Connect; ends in `on_open`, or in `on_closed` when it fails."""
-        transport, route = self._running(), self._way(url)
+        transport, route = self._running(), self._route(url)
         if transport is None or route is None:
             super().open(connection, url)
             return
@@ -106,8 +106,8 @@ class NativeNetwork(AiohttpNetwork):
             raise forked()
         return self._transport
 
-    def _way(self, url: str) -> Route | None:
-        """The way of a connection; None where aiohttp has to go it, or to say why it cannot."""
+    def _route(self, url: str) -> Route | None:
+        """The route of a connection; None where aiohttp has to make it, or to say why it cannot."""
         try:
             route = proxy_for(url) if self._use_proxies else DIRECT
         except (ConnectionFailed, ValueError):
@@ -140,10 +140,10 @@ class NativeNetwork(AiohttpNetwork):
 
     async def _hear(self) -> None:
         while not self._stopped.done():
-            await self._loop.sock_recv(self._bell, _RINGS)
+            await self._loop.sock_recv(self._wake_socket, _DRAIN_BYTES)
             try:
                 self._take()
-            except Exception as error:  # noqa: BLE001 - whoever raised, the next event must be heard
+            except Exception as error:  # noqa: BLE001 - the next event must still be handled
                 logs.unexpected(where="the native network", error=error)
 
     def _take(self) -> None:
@@ -192,9 +192,9 @@ class NativeNetwork(AiohttpNetwork):
         transport, self._transport = self._transport, None
         super()._on_loop_ended()
         if transport is not None:
-            transport.stop(_GOODBYE_WITHOUT_LOOP_S)
+            transport.stop(_CLOSE_WITHOUT_LOOP_S)
             transport.join()
-            self._bell.close()
+            self._wake_socket.close()
 
     async def aclose(self) -> None:
         """Send a close frame on every connection, give up every request, leave nothing behind.
@@ -208,7 +208,7 @@ class NativeNetwork(AiohttpNetwork):
         transport.stop(CLOSE_TIMEOUT_S)
         try:
             await super().aclose()
-            # Where the loop itself ends, whoever listened is gone, and nobody will tell.
+            # Where the loop itself ends, the listening task ends first and `_stopped` is never set.
             await asyncio.wait((self._stopped, self._hearing), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._transport = None  # closing again finds nothing to close
@@ -217,4 +217,4 @@ class NativeNetwork(AiohttpNetwork):
             self._hearing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._hearing
-            self._bell.close()
+            self._wake_socket.close()

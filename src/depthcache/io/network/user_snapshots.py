@@ -1,4 +1,4 @@
-"""Snapshots that the user brings: a callable of his own stands in for the client's request.
+"""Snapshots from the user: a callable replaces the client's own snapshot requests.
 
 A network between the runner and the real one: requests for snapshots go to the callable, each on a thread
 of its own, everything else goes on. What the callable does can neither stop the event loop nor the end of
@@ -62,18 +62,21 @@ SnapshotSource: TypeAlias = Callable[
 
 
 class OwnSnapshots(Network):
-    """`places`: URL of the snapshots, without a query, to exchange name. Lives on the running event loop."""
+    """A network whose snapshot requests go to the user's callable."""
 
     def __init__(
         self,
         inner: ClosableNetwork,
         source: SnapshotSource,
-        places: Mapping[str, str],
+        exchanges_by_url: Mapping[str, str],
         *,
         start: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """`start`: begins a call of the source; `start_on_thread` when None."""
-        self._inner, self._source, self._places = inner, source, places
+        """Make it on the running event loop.
+
+        `exchanges_by_url`: URL of the snapshots, without a query, to exchange name. `start`: begins a call
+        of the source; `start_on_thread` when None."""
+        self._inner, self._source, self._exchanges_by_url = inner, source, exchanges_by_url
         self._start = start or start_on_thread
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,11 +110,11 @@ class OwnSnapshots(Network):
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
         """GET, or what the user has instead."""
-        wish = self._wish(url, timeout_s)
-        if wish is None:
+        wanted = self._parse_request(url, timeout_s)
+        if wanted is None:
             self._inner.fetch(request, url, timeout_s=timeout_s)
             return
-        task = self._loop.create_task(self._ask(request, url, wish))
+        task = self._loop.create_task(self._ask(request, url, wanted))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -126,48 +129,48 @@ class OwnSnapshots(Network):
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _wish(self, url: str, timeout_s: float) -> SnapshotRequest | None:
-        place, _, query = url.partition("?")
-        exchange = self._places.get(place)
+    def _parse_request(self, url: str, timeout_s: float) -> SnapshotRequest | None:
+        base_url, _, query = url.partition("?")
+        exchange = self._exchanges_by_url.get(base_url)
         if exchange is None:
             return None
         values = parse_qs(query)
         return SnapshotRequest(exchange, values["symbol"][0], int(values["limit"][0]), timeout_s)
 
-    async def _ask(self, request: int, url: str, wish: SnapshotRequest) -> None:
-        response = await self._response(wish)
+    async def _ask(self, number: int, url: str, request: SnapshotRequest) -> None:
+        response = await self._response(request)
         if self._closed:
             return
         if response is None:
-            self._inner.fetch(request, url, timeout_s=wish.timeout_s)
+            self._inner.fetch(number, url, timeout_s=request.timeout_s)
         else:
-            self._callbacks.on_response(request, response)
+            self._callbacks.on_response(number, response)
 
-    async def _response(self, wish: SnapshotRequest) -> Response | Failure | None:
+    async def _response(self, request: SnapshotRequest) -> Response | Failure | None:
         if self._calls >= _MOST_CALLS:
             return Failure(f"{self._calls} calls of the snapshot source have not returned")
         done: asyncio.Future[Response | Failure | None] = self._loop.create_future()
         try:
             self._calls += 1
-            self._start(lambda: self._call(wish, done))
+            self._start(lambda: self._call(request, done))
         except RuntimeError as error:  # the system has no thread left
             self._calls -= 1
             return Failure(f"the snapshot source could not be called: {error}")
         try:
-            async with asyncio.timeout(wish.timeout_s):
+            async with asyncio.timeout(request.timeout_s):
                 return await done
         except TimeoutError:
-            return Failure(f"the snapshot source gave no response within {wish.timeout_s:g} s")
+            return Failure(f"the snapshot source gave no response within {request.timeout_s:g} s")
 
-    def _call(self, wish: SnapshotRequest, done: asyncio.Future[Response | Failure | None]) -> None:
+    def _call(self, request: SnapshotRequest, done: asyncio.Future[Response | Failure | None]) -> None:
         """On a thread of its own."""
         try:
-            response = _response(self._source(wish))
+            response = _response(self._source(request))
         except RequestRejected as error:
             body = json.dumps({"code": error.code, "msg": error.text}).encode()
             response = Response(error.status, {}, body)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the books must live on
-            logs.snapshot_source_failed(symbol=wish.symbol, error=error)
+            logs.snapshot_source_failed(symbol=request.symbol, error=error)
             response = Failure(f"the snapshot source raised {_describe_error(error)}")
         with suppress(RuntimeError):  # the loop ended meanwhile
             self._loop.call_soon_threadsafe(self._returned, done, response)

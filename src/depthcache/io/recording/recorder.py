@@ -58,10 +58,12 @@ class _Loss:
 class Recorder:
     """The files of one client, one at a time. Order of calls: `start`, then anything, then `close`."""
 
-    def __init__(self, folder: str | PathLike[str], places: Mapping[str, str]) -> None:
-        """`places`: base URL to exchange name. Raises InvalidArgument for a folder that cannot be used."""
+    def __init__(self, folder: str | PathLike[str], exchanges_by_url: Mapping[str, str]) -> None:
+        """`exchanges_by_url`: base URL to exchange name.
+
+        Raises InvalidArgument for a folder that cannot be used."""
         self._folder = Path(folder)
-        self._places = dict(sorted(places.items(), key=lambda each: -len(each[0])))
+        self._exchanges_by_url = dict(sorted(exchanges_by_url.items(), key=lambda each: -len(each[0])))
         self._offset_ns = time_ns() - now_ns()
         self._files: tuple[Path, ...] = ()
         self._connections: dict[int, bytes] = {}
@@ -148,7 +150,7 @@ class Recorder:
 
     def exchange(self, url: str) -> str | None:
         """The exchange that is reached at a URL."""
-        return next((name for base, name in self._places.items() if url.startswith(base)), None)
+        return next((name for base, name in self._exchanges_by_url.items() if url.startswith(base)), None)
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970, on a clock that never jumps after the start."""

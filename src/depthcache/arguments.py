@@ -1,7 +1,8 @@
 """Arguments as programs pass them, checked once: integers and floats of Python, numpy and the standard
 library, and what a call does with books that it cannot have.
 
-Not here: numbers of the exchange (`scan`), and prices and sizes, which native code reads exactly.
+Not here: numbers of the exchange (the scanner, `crates/book/src/codec/json.rs`), and prices and sizes, which
+native code reads exactly.
 """
 
 from __future__ import annotations

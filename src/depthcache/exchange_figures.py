@@ -1,6 +1,6 @@
 """How fast and how late the exchange is: figures that the core and the books both rely on.
 
-Figures of one venue stand in its file (`venues`), choices in `core.policy`. The native engine has those that
+Figures of one venue live in its file (`venues`), choices in `core.policy`. The native engine has those that
 it needs, too; a test compares them.
 """
 

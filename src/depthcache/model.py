@@ -1,7 +1,7 @@
 """The small values that users hold in their hands: levels, the best prices, status words.
 
 They are plain and immutable; the native side builds the tuples of this file itself. Not here:
-anything that reads a book (`view`) or does something.
+anything that reads a book (`client.live_book`) or does something.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions beside live books, over REST: to an exchange within the weight budget, or to anybody.
+"""REST requests beside live books: to an exchange within the weight budget, or to any other server.
 
     with depthcache.rest.Rest() as rest:
         answer = http.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
@@ -141,7 +141,7 @@ class Rest(OneProcess):
         count = shared_budgets().of(self.settings.venue(exchange)).count
         return None if count is None else (count[0], (now_ns() - count[1]) / 1e9)
 
-    # --- questions to anybody --------------------------------------------------------------
+    # --- requests to other servers --------------------------------------------------------
 
     def fetch(
         self,

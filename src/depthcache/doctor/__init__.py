@@ -69,7 +69,7 @@ async def _all_of(findings: AsyncIterator[Finding], host: Host) -> AsyncIterator
         raise  # the caller's
     except Exception as error:  # noqa: BLE001 - whatever a peer sends, the doctor says what is wrong
         host.can_go_on = False
-        advice = "the exchange, or something in between, sends what nobody expects; please report this"
+        advice = "the exchange, or something in between, sends unexpected data; please report this"
         yield Finding("doctor", Severity.FAIL, describe_error(error), advice)
 
 

@@ -23,7 +23,7 @@ class Severity(StrEnum):
     FAIL = "fail"
     """Books cannot work like this."""
     INFO = "info"
-    """A fact that nobody knows in advance; never wrong."""
+    """A fact about the exchange that cannot be known in advance; never a fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""What nobody could find out in advance: open points of the protocol, asked of the exchange itself.
+"""Open points of the protocol that only the exchange itself can answer.
 
-Each is a fact for whoever maintains the venues' files; none of them is ever wrong. (Open as of 2026-11-22.)
+Each answer is a fact for the maintainers of the venues' files, never a fault. (Open as of 2026-11-22.)
 """
 
 from __future__ import annotations

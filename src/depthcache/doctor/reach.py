@@ -201,7 +201,7 @@ async def _examine_listing(host: Host, symbol: str | None) -> AsyncIterator[Find
         return
     status = rows[chosen]
     severity = Severity.OK if status == "TRADING" else Severity.WARN
-    advice = "" if severity is Severity.OK else "its book may stand still: choose another with --symbol"
+    advice = "" if severity is Severity.OK else "its book may not change: choose another with --symbol"
     yield Finding("symbol", severity, f"{chosen} is {status}; {len(rows):,} listed", advice)
 
 

@@ -1,6 +1,6 @@
 """The budgets that all clients of this process share: the exchange counts by address, not by client.
 
-Not here: what a budget allows (`core.budget`).
+Not here: what a budget allows (`core.requests.budget`).
 """
 
 from __future__ import annotations

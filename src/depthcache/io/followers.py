@@ -2,7 +2,7 @@
 
 The native followers do the work; this knows which consumer waits for which, adds books that begin later
 to those that follow all, and keeps the times at which a follower with an interval is due, on the client's
-clock. Any thread may call. Not here: how a consumer waits (`follow`), and what it is told (native).
+clock. Any thread may call. Not here: how a consumer waits (`client.follow`), and what it is told (native).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FollowSpec:
         mode: when there is an item.
         levels: a side in each item; None for all.
         interval_ns: between two items of a book in the mode `interval`.
-        on_stale: what is told of a book that is not synced.
+        on_stale: what a book that is not synced yields.
         buffer, buffer_bytes: items and bytes kept for a consumer that does not come (mode `every`).
     """
 

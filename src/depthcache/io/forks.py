@@ -1,7 +1,7 @@
-"""The process in which a client lives.
+"""Fork detection: refuse clients and books in a child process.
 
-A forked child has the memory of its parent, but not its threads: nothing there brings anything, and locks
-that they held are never let go. Books are told natively (`crates/binding/src/fork.rs`), with the same words.
+A forked child has the memory of its parent, but not its threads: nothing updates its books, and locks that
+those threads held are never released. Books raise the same error natively (`crates/binding/src/fork.rs`).
 """
 
 from __future__ import annotations

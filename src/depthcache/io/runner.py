@@ -6,7 +6,7 @@ same code runs on aiohttp and on a virtual clock. It decides nothing.
 Each thing that happens takes the same way: tell the core, then settle. Settling takes the router's
 events, the core's commands and its notices, until there are none left, and sets the one wake-up.
 Whoever is called from within may call back: what that brings is settled by the loop already
-running. An error in the core, the network or a listener is logged each time, a few of a kind at once, and the
+running. An error in the core, the network or a callback is logged each time, a few of a kind at once, and the
 client goes on: what the core waits for is answered, with a failure where there is nothing else.
 """
 
@@ -167,7 +167,7 @@ class Runner(Callbacks):
         self._tell("on_wake", lambda: self._core.on_wake(self._network.now_ns()))
 
     def on_loop_ended(self) -> None:
-        """Nothing looks after these books any more: they are closed, and who waits for them is told."""
+        """Nothing maintains these books any more: close them and wake all waiters."""
         logs.loop_ended(reason=_LOOP_ENDED)
         self._router.close(_LOOP_ENDED, self._network.now_ns())
         self.followers.end()

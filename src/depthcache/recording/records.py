@@ -101,7 +101,7 @@ class RecordedSnapshot(NamedTuple):
     position: SourcePosition
     body: bytes
     symbol: str | None
-    """None only inside the readers; whoever gets records from `read` gets a symbol."""
+    """None only inside the readers; records from `read` always have a symbol."""
     last_update_id: int
     limit: int | None
     """The limit as asked, None where the recording does not tell."""

@@ -2,7 +2,7 @@
 
 trustme makes it, an optional package (`pip install depthcache[tls]`): nothing but a simulator needs one. The
 private key lives in memory (trustme hands it to OpenSSL in a file that it deletes at once); the authority's
-certificate stands in a temporary file, for clients to trust, until it is removed or the program ends.
+certificate is in a temporary file, for clients to trust, until it is removed or the program ends.
 """
 
 from __future__ import annotations

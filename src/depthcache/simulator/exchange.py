@@ -3,10 +3,10 @@ request.
 
     exchange = SimulatedExchange({"binance.com": ["BTCUSDT"], "binance.com-futures": ["ETHUSDT"]}, seed=1)
 
-Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move when
-somebody first asks for it. Everything that happens is decided by the seed and the times it is asked at.
-Not here: how a market moves (`market`, `running`), what messages look like (`streams`), what requests are
-answered (`rest`), what is refused (`limits`, `answers`).
+Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move with
+the first request for it. The seed and the times of the calls decide everything that happens.
+Not here: how a market moves (`market`, `running_market`), what messages look like (`streams`), how requests
+are answered (`rest`), what is refused (`limits`, `responses`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _FIRST_IDS = {
     "options": 4_640_000,
 }
 _LEAST_TO_BEGIN_ANEW = 1_000_000
-"""Ids below this do not begin anew by chance: the new ones would soon be those of before."""
+"""Ids below this do not restart by chance: the new ones would soon be those of before."""
 _NO_CLOSE_FRAME = 1006
 _ID_STEPS = {"spot": 1, "linear": 130, "inverse": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
@@ -231,7 +231,7 @@ class SimulatedExchange(Exchange):
             session.end(Cut(), now_ns)
 
     def half_open(self, now_ns: int, venue: str | None = None) -> None:
-        """Every connection (of a venue) is dead: nothing comes through any more, and nobody says so."""
+        """Every connection (of a venue) is dead: nothing comes through any more, and no close is sent."""
         for session in self._sessions_of(venue):
             session.die()
 
@@ -320,9 +320,9 @@ class SimulatedExchange(Exchange):
         self._running_market(self._served(venue), symbol).huge = levels
 
     def reset_ids(self, venue: str, symbol: str) -> None:
-        """Update ids begin anew, a thousandth of what they were, as when a testnet is reset (about monthly,
+        """Update ids restart at a thousandth of what they were, as when a testnet is reset (about monthly,
         unannounced; spot testnet docs, 2026-07). Snapshots, streams and the truth follow; ids of before are
-        still known to the truth. Where symbols share their ids, all of them begin anew. Raises
+        still known to the truth. Where symbols share their ids, all of them restart. Raises
         UnknownExchange, KeyError.
         """
         ids = self._running_market(self._served(venue), symbol).market.ids

@@ -6,7 +6,7 @@
 Every chance is that of one message, one request, one handshake, or one event of a market. From `until_ns` on
 nothing goes wrong any more, so that a test can ask whether all books come back. Each can be had on command,
 too (`trouble`, and the exchange's own methods). Not here: what a fault looks like to the client (`sessions`,
-`running`, `exchange`).
+`running_market`, `exchange`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Faults:
         refuse: a handshake gets 503.
         reset: it gets no response: the connection is reset.
         silent: the stream of it brings nothing any more, though pings go on.
-        half_open: the connection is dead from then on, and nobody says so.
+        half_open: the connection is dead from then on, without a close.
         close: it is closed with 1000, 1001, 1008 or 1011 in turn (1006 is `cut`).
         shutdown: its end is announced (and does not come by that).
         corrupt, truncate: the message is no valid JSON any more.
@@ -50,9 +50,9 @@ class Faults:
         slow: a snapshot arrives up to `late_ns` late.
         lagging: a snapshot is up to `lag_changes` single changes old, as from a server behind.
         burst: events of a market come ten times as fast, for up to `late_ns`, as all of these:
-        still: nothing happens in it, as in a BREAK that nobody announced.
+        still: nothing happens in it, as in an unannounced BREAK.
         no_bids, no_asks: one side of it is empty.
-        crossed: a trader bids as much as the best ask, or more.
+        crossed: a bid at or above the best ask appears.
         huge: one event of it sets 500 to 1,000 levels.
         new_ids: its update ids restart far below, as at the reset of a testnet.
         from_ns, until_ns: faults happen in between, on the exchange's clock.

@@ -6,7 +6,7 @@ moves the exchange, from its own `next_ns`; what its sessions want sent goes to 
 connection.
 A client that does not read is closed (1008) when its queue is full; a recording is told to wait for
 its readers instead (`paced`). What a socket can do wrong is done here: resets instead of responses, frames
-that come in pieces, compression that nobody asked for, a port that does not listen. Not here: what is said
+that come in pieces, compression that was not negotiated, a port that does not listen. Not here: what is said
 (the exchange), threads and settings (`server`).
 """
 

@@ -1,9 +1,9 @@
-"""What every embedded exchange offers to whoever carries its bytes: an invented market or a recording.
+"""What every embedded exchange offers to its transport: an invented market or a recording.
 
 Sans-I/O: time is an argument (`now_ns`, any monotonic clock, never going back), everything an
-exchange sends is returned. The carriers are `server` (real sockets) and `pair` (virtual clock).
+exchange sends is returned. The transports are `server` (real sockets) and `pair` (virtual clock).
 `target` is path and query as the venue itself would see them ("/api/v3/depth?symbol=BTCUSDT"):
-carriers take the "/<exchange name>" in front of it away.
+transports take the "/<exchange name>" in front of it away.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Session(Protocol):
     """One WebSocket connection, as the exchange holds it."""
 
     is_dead: bool
-    """Half open: carriers let nothing through, not even their own answers to pings."""
+    """Half open: transports let nothing through, not even their own answers to pings."""
 
     def on_text(self, text: str, now_ns: int) -> None:
         """The client sent a text frame."""
@@ -75,7 +75,7 @@ class Session(Protocol):
         """The client answered a ping."""
 
     def on_ping(self, payload: bytes, now_ns: int) -> None:
-        """The client pinged; carriers answer it themselves, this counts it."""
+        """The client pinged; transports answer it themselves, this counts it."""
 
     def on_close(self, now_ns: int) -> None:
         """The client is gone."""

@@ -1,6 +1,6 @@
 """Request weight as the exchange counts it: per address and pool, in minutes of the clock.
 
-Above the budget requests are answered with 429 and Retry-After, whoever goes on is banned (418), each
+Above the budget requests are answered with 429 and Retry-After, an address that goes on is banned (418), each
 time for longer (spot docs, rest-api "Limits", 2026-07-21; both futures venues share one pool since
 2026-06-30). Not here: what a request costs (the venue).
 """

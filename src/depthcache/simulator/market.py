@@ -9,7 +9,7 @@ earlier id is the present one walked backwards.
 
 Prices and quantities are integers at the profile's decimals. The book never crosses: what would
 cross takes away the other side's levels first, as a trade does. What a test orders otherwise (a side that
-stays empty, a crossed book, hundreds of levels at once, ids that begin anew) begins with the next event and
+stays empty, a crossed book, hundreds of levels at once, ids that restart) begins with the next event and
 is remembered like anything else, so the truth stays exact. Not here: messages, time.
 """
 
@@ -33,7 +33,7 @@ BIDS, ASKS = 0, 1
 
 _REMEMBERED_PRICES = 200
 _ERAS = 8
-"""So many times ids may begin anew until the time before is forgotten."""
+"""So many times ids may restart until the time before is forgotten."""
 _STAYS_EMPTY = 0.8
 """How likely the next change leaves an empty side alone, while the other one holds anything."""
 
@@ -49,7 +49,7 @@ class Change(NamedTuple):
 
 
 class _Era(NamedTuple):
-    """What is remembered of the time before ids began anew: the book at its end, and the way back."""
+    """What is remembered of the time before ids restarted: the book at its end, and the way back."""
 
     oldest_id: int
     last_id: int
@@ -128,7 +128,7 @@ class Market:
     def sides_at(self, update_id: int) -> tuple[dict[int, int], dict[int, int]]:
         """Price to quantity of both sides right after the change of `update_id`, or of the last before it.
 
-        Where ids began anew, an id that is not one of the present ones is looked for among the earlier.
+        Where ids restarted, an id that is not one of the present ones is looked for among the earlier.
         Raises InvalidArgument for an id that is not remembered any more, or has not happened yet.
         """
         now = _Era(self._oldest_id, self.shown_id, self._book, ())
@@ -166,7 +166,7 @@ class Market:
                 self._oldest_id = self.last_update_id
 
     def on_new_ids(self, last_id: int) -> None:
-        """Ids have begun anew: from here on changes have those of the source as it is now. `last_id`: the
+        """Ids have restarted: from here on changes have those of the source as it is now. `last_id`: the
         last that the source gave before."""
         book = (dict(self._book[BIDS]), dict(self._book[ASKS]))
         self._eras.append(_Era(self._oldest_id, last_id, book, tuple(self._past)))
@@ -178,7 +178,7 @@ class Market:
         self._empty = side
 
     def keep_crossed(self, *, on: bool) -> None:
-        """`on`: with the next event somebody bids as much as the best ask or more, as the exchange's own book
+        """`on`: with the next event a bid at or above the best ask appears, as the exchange's own book
         never shows (measured 2026-09-04); nothing but quantities changes until that ends."""
         self._is_crossed = on
 

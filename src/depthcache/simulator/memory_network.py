@@ -54,7 +54,7 @@ class MemoryNetwork(Network):
     # --- the clock ------------------------------------------------------------------------------
 
     def next_ns(self) -> int | None:
-        """When the next thing happens; None when nothing will, unless somebody does something."""
+        """When the next thing happens; None when nothing is scheduled."""
         wake_ns = self._wake_ns if self._held is None else self._judge_ns
         times = [self._exchange.next_ns(), wake_ns, self._due[0][0] if self._due else None]
         return min((time for time in times if time is not None), default=None)

@@ -11,8 +11,8 @@
     pair.run(strategy())
 
 The client is the one that users run, but for its sockets: core, runner, native books, and for `connect` the
-whole asyncio API. Not here: what the exchange does (`exchange`, `faults`), how messages travel (`memory`),
-how coroutines wait in virtual time (`virtual_loop`).
+whole asyncio API. Not here: what the exchange does (`exchange`, `faults`), how messages travel
+(`memory_network`), how coroutines wait in virtual time (`virtual_loop`).
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ class Pair(OneProcess, ExchangeControls):
         self.run_until(self.now_ns + _parsed_ns(seconds, "seconds"))
 
     def hold(self) -> None:
-        """The event loop of the books of `add` stands still until `release`; they go on as with the native
+        """The event loop of the books of `add` is blocked until `release`; they go on as with the native
         transport."""
         self._network.hold()
 
@@ -343,7 +343,7 @@ class Pair(OneProcess, ExchangeControls):
         """The clients' machine sleeps for so many seconds, in which the exchange goes on.
 
         What the exchange sends meanwhile is read on waking; with `half_open` the connections of before bring
-        nothing any more, and nobody says so.
+        nothing any more, and no close is sent.
         """
         _parsed_ns(seconds, "seconds")
         self._timeline.sleep(seconds, half_open=half_open)

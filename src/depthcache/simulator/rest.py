@@ -1,6 +1,6 @@
 """What an invented exchange answers over REST: depth as it is, as a node behind sees it, as faults have it.
 
-Not here: what a request costs and who is refused (`limits`, `trouble`), words and shapes (`answers`).
+Not here: what a request costs and who is refused (`limits`, `trouble`), words and shapes (`responses`).
 """
 
 from __future__ import annotations

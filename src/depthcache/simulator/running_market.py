@@ -1,4 +1,4 @@
-"""One running market of an invented exchange: its streams, and the phases that somebody or chance ordered.
+"""One running market of an invented exchange: its streams, and the phases that a command or chance ordered.
 
 A phase begins with the market's next event and ends by itself: a burst of events, a side that stays empty, a
 crossed book. Not here: how a market moves (`market`), who listens (`exchange`), what is listed (`listing`).
@@ -37,7 +37,7 @@ class Phase(Enum):
 
 @dataclass(slots=True, eq=False)
 class RunningStream:
-    """One stream that somebody listens to."""
+    """One stream with subscribers."""
 
     name: str
     kind: str
@@ -60,7 +60,7 @@ class LateMessage:
     behind_ns: int
 
     def send(self, at_ns: int) -> None:
-        """Send it to whoever listens now."""
+        """Send it to all current subscribers."""
         for session in tuple(self.stream.listeners):
             session.send(self.stream.name, self.said, at_ns, fault=self.fault, behind_ns=self.behind_ns)
 
@@ -88,13 +88,13 @@ class RunningMarket:
             self.times = times
 
     def end(self, stream: RunningStream) -> None:
-        """Nobody listens to a stream any more."""
+        """A stream has no subscriber any more."""
         stream.is_over = True
         if self.streams.get(stream.name) is stream:
             del self.streams[stream.name]
 
     def move(self, faults: Faults | None, at_ns: int) -> list[Change]:
-        """The next event; none while the market stands still."""
+        """The next event; none while the market is still."""
         if faults is not None:
             self._by_chance(faults, at_ns)
         if self._ends:
@@ -114,7 +114,7 @@ class RunningMarket:
         return at_ns + max(1, round(self.market.profile.interval_ms * _MS_NS / times))
 
     def on_new_ids(self, last_id: int) -> None:
-        """Update ids have begun anew; `last_id` was the last one before."""
+        """Update ids have restarted; `last_id` was the last one before."""
         self.market.on_new_ids(last_id)
         for stream in self.streams.values():
             if stream.diffs is not None:

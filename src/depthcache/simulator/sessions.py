@@ -227,7 +227,7 @@ class LiveSession(Session):
             self._out.append(Text(self._commands.wrap(stream, payload)))
 
     def die(self) -> None:
-        """Nothing comes through any more, and nobody says so."""
+        """Nothing comes through any more, and no close is sent."""
         self.is_dead = True
 
     def end(self, how: Close | Cut, now_ns: int) -> None:

@@ -48,7 +48,7 @@ class Diffs:
         self._changes.extend(changes)
 
     def on_new_ids(self) -> None:
-        """Ids have begun anew: what was not sent yet never will be."""
+        """Ids have restarted: what was not sent yet never will be."""
         self._changes, self._sent = [], []
         self._sent_after = self._last_sent_id = self._market.last_update_id
 

@@ -42,7 +42,7 @@ class Timeline:
         return all(network.is_idle for network in self._networks)
 
     def next_ns(self) -> int | None:
-        """When the next thing happens; None when nothing will, unless somebody does something."""
+        """When the next thing happens; None when nothing is scheduled."""
         times = [self._exchange.next_ns(), *(network.next_ns() for network in self._networks)]
         return min((time for time in times if time is not None), default=None)
 
@@ -71,14 +71,14 @@ class Timeline:
         self._after_step()
 
     def collect(self) -> None:
-        """Send what the exchange has to say since somebody made it."""
+        """Send what the exchange has produced."""
         for network in self._networks:
             network.collect()
 
     def sleep(self, seconds: float, *, half_open: bool) -> None:
         """The machine of the clients sleeps; what is sent to it meanwhile waits in its sockets.
 
-        `half_open`: nothing comes over the connections of before any more, and nobody says so.
+        `half_open`: nothing comes over the existing connections any more, and no close is sent.
         """
         began_ns, until_ns = self.now_ns, self.now_ns + round(seconds * _S_NS)
         for network in self._networks if half_open else ():

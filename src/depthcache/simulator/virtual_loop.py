@@ -1,7 +1,7 @@
 """An asyncio event loop in virtual time: while no task is ready, the clock jumps to what happens next.
 
-`asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the clock that is given. Nothing waits in real
-time but for threads: while a call of `run_in_executor` or `to_thread` is under way, the clock stands still.
+`asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the clock that is given. Only threads
+take real time: the clock stops during a call of `run_in_executor` or `asyncio.to_thread`.
 Real sockets are refused. Not here: what happens next (`pair`).
 """
 

@@ -3,7 +3,7 @@
     from depthcache.compat.ubldc import BinanceLocalDepthCacheManager, DepthCacheOutOfSync
 
 It has the class, methods, arguments, exceptions and rules of releases 2.8 to 2.14, and the books of
-`depthcache` behind them. What differs, and why, stands in docs/how-to/coming-from-unicorn.md. Written
+`depthcache` behind them. What differs, and why, is listed in docs/how-to/coming-from-unicorn.md. Written
 from the documented behaviour; no code of the old library is used.
 """
 

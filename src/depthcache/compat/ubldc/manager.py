@@ -42,7 +42,7 @@ _NAME = "depthcache"
 class BinanceLocalDepthCacheManager(ThreadApi):
     """Depth caches of one exchange, by the interface of the old library. Any thread may use it.
 
-    Making one opens nothing: the client begins with the first cache. Differences on purpose stand in
+    Making one opens nothing: the client begins with the first cache. Intended differences are listed in
     docs/how-to/coming-from-unicorn.md.
 
     Args:
@@ -294,9 +294,9 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         return True
 
     def set_resync_request(self, market: str | None = None, unsubscribe: bool = True) -> bool:
-        """Build a cache anew from a new snapshot; it is out of sync until that has come.
+        """Rebuild a cache from a new snapshot; it is out of sync until the snapshot arrives.
 
-        Its subscription stays: nothing is gained by making it anew. Gives `unsubscribe`, as before. Raises
+        Its subscription stays: renewing it would gain nothing. Gives `unsubscribe`, as before. Raises
         InvalidArgument (a ValueError) for None, DepthCacheNotFound.
         """
         if market is None:

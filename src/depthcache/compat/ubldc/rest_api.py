@@ -188,7 +188,7 @@ class BinanceRestApiManager(OneProcess):
         `{"weight": 17, "timestamp": seconds since 1970, "status_code": 200}`.
 
         `cached`: what was counted last, without a request, also for the books of this process; None while
-        nothing was. `cached_timeout`: seconds; what is older is asked for anew.
+        nothing was. `cached_timeout`: seconds; an older value is requested again.
         """
         if cached:
             known = self._seen()

@@ -98,7 +98,7 @@ class StreamApi(OneProcess):
         return round(self.rates.of("frames", self.get_total_receives()))
 
     def get_reconnects(self) -> int:
-        """How often connections were made anew."""
+        """How often connections were replaced."""
         return sum(max(0, each.connects - 1) for each in self._manager.stats().connections)
 
     def get_exchange(self) -> str:

@@ -1,4 +1,4 @@
-"""The real network: WebSocket and HTTP through aiohttp, on the event loop of whoever made it.
+"""The real network: WebSocket and HTTP through aiohttp, on the event loop that made it.
 
 TLS is verified against the system's certificates (SSL_CERT_FILE and SSL_CERT_DIR are honoured),
 proxies come from the environment, redirects are refused, compression of WebSockets is never

@@ -3,7 +3,7 @@
 A network opens sockets, makes requests and wakes the runner; it decides nothing. Frames do not
 pass through the runner: the network gives each to `feed` of the router, on whatever thread it
 likes, and, when that returns True, calls `on_events` once. The one on a virtual clock is
-`simulator.memory`.
+`simulator.memory_network`.
 
 Everything else is called on one thread (or one virtual clock), never re-entrantly: a network reports
 the result of `open`, `fetch` and `close` in a later step, not from inside the call.
@@ -58,7 +58,7 @@ class FrameSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. What somebody else wrote into `reason` is cleaned here, for every network.
+    """Why a connection ended. Foreign text in `reason` is cleaned here, for every network.
 
     Attributes:
         code: the WebSocket close code, None where there was none.

@@ -3,7 +3,8 @@
 One file a start, only ever appended to. Every flush ends a block, so that a file whose writer was
 killed can be read up to its last flush. Where the disk refuses, the file is cut back to its last flush
 and, where there is room, ends with a line that says so. The first line says what the file is;
-`recording.formats` reads it, and describes the lines. Not here: when to write what (`recorder`, `flights`).
+`recording.formats` reads it, and describes the lines. Not here: when to write what (`recorder`,
+`flight_dumps`).
 """
 
 from __future__ import annotations

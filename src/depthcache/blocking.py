@@ -351,7 +351,7 @@ class LiveBook(LiveReader):
         self._do(lambda: self._client.refresh_every(self._number, parsed))
 
     def resync(self) -> None:
-        """Drop the book and rebuild it; returns at once. As `depthcache.LiveBook.resync`."""
+        """Discard the book and rebuild it from a new snapshot. As `depthcache.LiveBook.resync`."""
         self._do(lambda: self._client.resync(self._number))
 
     def _do(self, act: Callable[[], None]) -> None:

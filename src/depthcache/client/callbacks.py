@@ -37,7 +37,7 @@ __all__ = ["Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_
 Callback: TypeAlias = Callable[[Update], object]
 
 _AT_ONCE = 64
-"""Items of one handle before others get their turn."""
+"""Items of one callback before the others get their turn."""
 
 
 def parse_callback(callback: object) -> Callback:

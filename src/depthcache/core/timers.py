@@ -10,7 +10,7 @@ import heapq
 from enum import Enum
 from typing import TypeAlias
 
-__all__ = ["Deadlines", "TimerOwner", "Timer"]
+__all__ = ["Deadlines", "Timer", "TimerOwner"]
 
 TimerOwner: TypeAlias = int | str
 """A market id, a slot number, a request number or the name of a weight budget or venue: what the timer

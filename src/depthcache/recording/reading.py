@@ -82,7 +82,7 @@ def _size(path: Path) -> int:
 
 
 def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
-    """Without snapshots of which nobody can tell whose they are, and without symbols that cannot exist."""
+    """Without snapshots that no symbol can be assigned to, and without impossible symbols."""
     known: set[tuple[str, str | None]] = set()
     for record in stream:
         if isinstance(record, Frame) and (

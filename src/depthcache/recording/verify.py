@@ -508,7 +508,7 @@ class _Replay:
 
 
 def _is_reset(last: Diff, diff: Diff) -> bool:
-    """Whether ids began anew: the exchange made it later than the last one, and its ids lie before."""
+    """Whether ids restarted: the exchange made it later than the last one, and its ids lie before."""
     times = (last.event_time, diff.event_time)
     if times[0] is None or times[1] is None:
         return False

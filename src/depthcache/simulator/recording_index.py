@@ -32,9 +32,9 @@ class Symbol:
     has_diffs: bool = False
     """Whether diffs were played."""
     is_asked: bool = False
-    """Whether a snapshot was asked for, or nobody is waited for any more."""
+    """Whether a snapshot was requested, or no request is waited for any more."""
     is_missed: bool = False
-    """Whether a diff newer than `first` was played while nobody listened."""
+    """Whether a diff newer than `first` was played without a listener."""
     unasked: int = 0
     """Diffs newer than `first` that were played."""
 

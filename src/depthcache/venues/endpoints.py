@@ -31,7 +31,7 @@ def parse_endpoints(endpoints: Endpoints) -> Endpoints:
 
 
 def _address(url: str) -> str:
-    """Host and port, in one spelling: whoever is asked at the same address draws on the same budget."""
+    """Host and port, in one spelling: requests to the same address draw on the same budget."""
     parts = urlsplit(url)
     usual_port = 443 if parts.scheme == "https" else 80
     return f"{parts.hostname}" + ("" if parts.port in (None, usual_port) else f":{parts.port}")

@@ -20,7 +20,8 @@ HEAD = """
 import asyncio, os, resource, sys
 import depthcache
 from depthcache import Endpoints, Settings
-from depthcache.io import aiohttp_network, native_network, sessions, thread
+from depthcache.io import thread
+from depthcache.io.network import aiohttp, native, sessions
 ends = Endpoints(rest="http://127.0.0.1:1", websocket="ws://127.0.0.1:1")
 settings = Settings(endpoints={"binance.com": ends}, proxies=False, transport=sys.argv[1])
 left = int(sys.argv[2])

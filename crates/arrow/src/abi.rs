@@ -28,7 +28,7 @@ pub struct ArrowSchema {
     pub(crate) n_children: i64,
     /// The columns of a table.
     pub(crate) children: *mut *mut ArrowSchema,
-    /// What the integers of a column stand for, or null.
+    /// What the integers of a column mean, or null.
     pub(crate) dictionary: *mut ArrowSchema,
     /// Gives everything back and sets itself to null; null in what was given back or moved away.
     pub(crate) release: Option<unsafe extern "C" fn(*mut ArrowSchema)>,
@@ -54,7 +54,7 @@ pub struct ArrowArray {
     pub(crate) buffers: *mut *const c_void,
     /// The columns of a table.
     pub(crate) children: *mut *mut ArrowArray,
-    /// What the integers of a column stand for, or null.
+    /// What the integers of a column mean, or null.
     pub(crate) dictionary: *mut ArrowArray,
     /// Gives everything back and sets itself to null; null in what was given back or moved away.
     pub(crate) release: Option<unsafe extern "C" fn(*mut ArrowArray)>,

@@ -150,7 +150,7 @@ pub struct Column {
     pub values: Values,
     /// Which of them are there; None where all are.
     pub validity: Option<Bits>,
-    /// What integers stand for.
+    /// What integers mean.
     pub dictionary: Option<Texts>,
 }
 

@@ -6,13 +6,13 @@
 //! seen from one `Moment` to the next, is added. `now_ns` costs no system call where the kernel offers a
 //! vDSO.
 //!
-//! Timers of tokio and of asyncio stand still in sleep: what they wake must look at this clock again.
+//! Timers of tokio and of asyncio stop in sleep: what they wake must look at this clock again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What is added to the clock of the system (`align`, `pretend`).
 static SHIFT_NS: AtomicI64 = AtomicI64::new(0);
-/// The same for the clock that stands still in sleep (`pretend`).
+/// The same for the clock that stops in sleep (`pretend`).
 static AWAKE_SHIFT_NS: AtomicI64 = AtomicI64::new(0);
 
 /// Two readings of one moment.
@@ -20,7 +20,7 @@ static AWAKE_SHIFT_NS: AtomicI64 = AtomicI64::new(0);
 pub struct Moment {
     /// The clock of this package.
     pub now_ns: i64,
-    /// A clock that stands still in sleep, where the system has one; only differences mean anything.
+    /// A clock that stops in sleep, where the system has one; only differences mean anything.
     pub awake_ns: i64,
 }
 
@@ -85,8 +85,8 @@ pub fn pretend(passed_ns: i64, slept_ns: i64) {
     SHIFT_NS.fetch_add(passed_ns, Ordering::Relaxed);
 }
 
-/// How far the system's clock runs ahead of one that stands still in sleep: a jump was a sleep, or a
-/// step that cannot be told from one.
+/// How far the system's clock runs ahead of one that stops in sleep: a jump was a sleep, or a
+/// step that looks like one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallJump {
     ahead_ns: Option<i64>,
@@ -209,13 +209,13 @@ mod tests {
         );
         assert_eq!(jump.look(101 * S, 11 * S), 0);
         assert_eq!(jump.look(122 * S, 12 * S), 20 * S);
-        assert_eq!(jump.look(123 * S, 13 * S), 0, "told once");
+        assert_eq!(jump.look(123 * S, 13 * S), 0, "reported once");
         assert_eq!(jump.look(60 * S, 14 * S), 0, "the clock was set back");
         assert_eq!(jump.look(61 * S + S / 2, 15 * S), 0, "it was slewed");
     }
 
     #[test]
-    fn the_clock_never_goes_back_and_counts_what_it_is_told_of_sleep() {
+    fn the_clock_never_goes_back_and_counts_sleep_it_is_given() {
         let before = Moment::now();
         pretend(9_000_000_000, 7_000_000_000);
         let after = Moment::now();

@@ -97,7 +97,7 @@ enum Stream {
 pub struct ConnectError {
     /// In words for people.
     pub reason: String,
-    /// What was answered instead of the handshake, where HTTP was.
+    /// The HTTP response instead of the handshake, if there was one.
     pub refusal: Option<Refusal>,
 }
 
@@ -139,8 +139,8 @@ pub async fn connect(
             let to_proxy = addresses.dial(&proxy.host, proxy.port, deadline).await;
             let (stream, address) = to_proxy.map_err(|why| format!("through the proxy: {why}"))?;
             let tunnel = timeout_at(deadline, through(proxy, stream, host, port)).await;
-            let told = || late(address, "the proxy made no connection");
-            (tunnel.map_err(|_| told())??, address)
+            let error = || late(address, "the proxy made no connection");
+            (tunnel.map_err(|_| error())??, address)
         }
     };
     let mut doubt = DoubtOnDrop(Some((addresses, address)));
@@ -164,7 +164,7 @@ pub async fn connect(
     let result = timeout_at(deadline, handshake(uri, stream)).await;
     let result = result.map_err(|_| late(address, "the WebSocket handshake was not answered"))?;
     if !matches!(&result, Err(ConnectError { refusal: None, .. })) {
-        doubt.take_back(); // it answers, whatever it says
+        doubt.take_back(); // it answers, with any status
     }
     result
 }

@@ -363,7 +363,7 @@ impl OpenConnection {
     }
 }
 
-/// RFC 6455, 7.4.1: stands for a close frame without a code and is never sent.
+/// RFC 6455, 7.4.1: means a close frame without a code and is never sent.
 const NO_STATUS: CloseFrame = CloseFrame {
     code: CloseCode::Status,
     reason: tokio_tungstenite::tungstenite::Utf8Bytes::from_static(""),

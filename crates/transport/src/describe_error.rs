@@ -41,7 +41,7 @@ pub fn handshake(error: &Error, seen: &[u8]) -> String {
     }
 }
 
-/// An HTTP answer instead of the handshake's, and the beginning of its body.
+/// An HTTP response instead of the handshake's, and the beginning of its body.
 pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> (String, Refusal) {
     let status = answer.status();
     let headers = answer.headers();
@@ -51,7 +51,7 @@ pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> (String, Refusal) {
         }
         _ => {
             let name = status.canonical_reason().unwrap_or("without a name");
-            let told = format!(
+            let status_line = format!(
                 "the WebSocket handshake was answered with HTTP {} ({name})",
                 status.as_u16()
             );
@@ -60,8 +60,8 @@ pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> (String, Refusal) {
                 &String::from_utf8_lossy(first_chunk(body, chunked)),
                 MOST_QUOTED,
             ) {
-                text if text.is_empty() => told,
-                text => format!("{told}: {text}"),
+                text if text.is_empty() => status_line,
+                text => format!("{status_line}: {text}"),
             }
         }
     };

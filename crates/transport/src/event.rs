@@ -23,7 +23,7 @@ pub enum Event {
         code: Option<u16>,
         /// Why, in words: one line, cut and without characters that do not print.
         reason: String,
-        /// What was answered instead of the handshake, where HTTP was.
+        /// The HTTP response instead of the handshake, if there was one.
         refusal: Option<Refusal>,
     },
     /// The machine or the process paused: deadlines of the owner are to be looked at again.
@@ -32,7 +32,7 @@ pub enum Event {
     Stopped,
 }
 
-/// An HTTP answer that is none to a WebSocket handshake.
+/// An HTTP response that refuses a WebSocket handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Its status.
@@ -117,8 +117,8 @@ impl Queue {
         }
     }
 
-    /// All that happened since the last call. What the sink has to tell must be looked at
-    /// afterwards: what comes from now on wakes again.
+    /// All that happened since the last call. Take the events of the sink only
+    /// afterwards: anything that comes from now on wakes the owner again.
     pub fn take(&self) -> Vec<Event> {
         self.woken.store(false, Ordering::Release);
         std::mem::take(&mut self.events.lock())

@@ -43,7 +43,7 @@ pub trait FrameSink: Send + Sync + 'static {
     /// by the clock of `received_ns`; None before one. It is asked now and then, never for a message.
     fn heard_ns(&self, connection: u64) -> Option<i64>;
 
-    /// A connection ended, or could not be made; told before its owner can decide anything.
+    /// A connection ended, or could not be made; reported before its owner can decide anything.
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64);
 
     /// The thread goes on: called several times a second, and at once after a sleep of the machine.

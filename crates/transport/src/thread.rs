@@ -75,15 +75,15 @@ impl Transport {
             .thread_keep_alive(LOOKUP_KEEP_ALIVE)
             .thread_name("depthcache-lookup")
             .build()?;
-        let told = queue.clone();
+        let events = queue.clone();
         let thread = std::thread::Builder::new()
             .name("depthcache-io".to_owned())
             .spawn(move || {
                 let ended = sink.clone();
-                LocalSet::new().block_on(&runtime, serve(sink, told.clone(), options, inbox));
+                LocalSet::new().block_on(&runtime, serve(sink, events.clone(), options, inbox));
                 runtime.shutdown_background();
                 ended.on_stop();
-                told.push(Event::Stopped);
+                events.push(Event::Stopped);
             })?;
         Ok(Transport {
             commands,
@@ -106,20 +106,20 @@ impl Transport {
 
     /// Connect; ends in `Event::Open`, or in `Event::Closed` when it fails.
     pub fn open(&self, connection: u64, target: Target) {
-        self.tell(TransportCommand::Open(connection, target));
+        self.send_command(TransportCommand::Open(connection, target));
     }
 
     /// Send one text message; dropped when the connection is gone.
     pub fn send(&self, connection: u64, text: String) {
-        self.tell(TransportCommand::Connection(
+        self.send_command(TransportCommand::Connection(
             connection,
             Command::Send(text),
         ));
     }
 
-    /// Close it; ends in `Event::Closed`, unless that was already told.
+    /// Close it; ends in `Event::Closed`, unless that was already reported.
     pub fn close(&self, connection: u64) {
-        self.tell(TransportCommand::Connection(connection, Command::Close));
+        self.send_command(TransportCommand::Connection(connection, Command::Close));
     }
 
     /// What happened since the last call.
@@ -130,7 +130,7 @@ impl Transport {
     /// Close every connection, cut what is not done after `close_timeout`, end the thread.
     /// Returns at once; `Event::Stopped` comes last.
     pub fn stop(&self, close_timeout: Duration) {
-        self.tell(TransportCommand::Stop(close_timeout));
+        self.send_command(TransportCommand::Stop(close_timeout));
     }
 
     /// Wait for the end of the thread, after `stop`.
@@ -140,12 +140,12 @@ impl Transport {
         }
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
-            // What went wrong there was told as the end of a connection.
+            // Errors there were reported as the end of a connection.
             let _ = thread.join();
         }
     }
 
-    fn tell(&self, command: TransportCommand) {
+    fn send_command(&self, command: TransportCommand) {
         // Once the thread has ended, there is nothing to command.
         let _ = self.commands.send(command);
     }
@@ -242,7 +242,7 @@ async fn drain(
     }
 }
 
-/// One connection from its beginning to the event of its end, whatever happens in between.
+/// One connection from its beginning to the event of its end, in every case.
 async fn run_connection(
     number: u64,
     target: Target,

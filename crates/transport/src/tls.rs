@@ -28,11 +28,11 @@ pub fn config(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
 }
 
 fn from_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let told = |why: rustls::pki_types::pem::Error| format!("{}: {why}", file.display());
+    let describe = |why: rustls::pki_types::pem::Error| format!("{}: {why}", file.display());
     CertificateDer::pem_file_iter(file)
-        .map_err(told)?
+        .map_err(describe)?
         .collect::<Result<_, _>>()
-        .map_err(told)
+        .map_err(describe)
 }
 
 fn from_system() -> Result<Vec<CertificateDer<'static>>, String> {

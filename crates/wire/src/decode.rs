@@ -60,7 +60,7 @@ pub fn decode(bytes: &[u8]) -> Read<Decoded> {
         return Err(malformed(NO_OBJECT));
     }
     let message: Message<'_> = serde_json::from_slice(bytes).map_err(|why| {
-        // A message of another schema may be written in any way: tell of that first.
+        // A message of another schema may be written in any way: report that first.
         match serde_json::from_slice::<Envelope>(bytes) {
             Ok(Envelope { schema }) if schema != u64::from(SCHEMA) => BadMessage::Schema(schema),
             _ => malformed(why.to_string()),

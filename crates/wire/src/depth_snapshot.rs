@@ -40,9 +40,9 @@ pub struct DepthSnapshot<'a> {
     pub symbol: &'a str,
     /// `lastUpdateId`.
     pub update_id: i64,
-    /// `E`, in milliseconds since 1970, for families that tell it.
+    /// `E`, in milliseconds since 1970, for families that send it.
     pub event_time_ms: i64,
-    /// `T`, in milliseconds since 1970, for families that tell it.
+    /// `T`, in milliseconds since 1970, for families that send it.
     pub transaction_time_ms: i64,
 }
 

@@ -15,7 +15,7 @@ use crate::writer::{Numbers, Object, level, levels, null, number};
 pub struct Options {
     /// Prices and quantities.
     pub numbers: Numbers,
-    /// Whether a book tells its counters.
+    /// Whether a book's message has its counters.
     pub counters: bool,
 }
 

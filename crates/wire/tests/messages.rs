@@ -205,12 +205,12 @@ fn changes_come_back_with_the_levels_that_are_gone() {
 }
 
 #[test]
-fn best_and_status_tell_the_head_alone() {
+fn best_and_status_have_the_head_alone() {
     let market = market(Some(3), BIDS, &[]);
-    let told = text(|out| best(out, &market, Some(market.best()), &TEXT));
+    let encoded = text(|out| best(out, &market, Some(market.best()), &TEXT));
     let pair = r#""best":{"bid":["99.50","12345678901234567890.123456789012345678"],"ask":null,"update_id":10}}"#;
-    assert!(told.ends_with(pair), "{told}");
-    let Decoded::Best(head, Some(pair)) = decode(told.as_bytes()).unwrap() else {
+    assert!(encoded.ends_with(pair), "{encoded}");
+    let Decoded::Best(head, Some(pair)) = decode(encoded.as_bytes()).unwrap() else {
         panic!("the best prices were expected");
     };
     assert_eq!((head.status, pair), (Status::Synced, market.best()));
@@ -222,8 +222,8 @@ fn best_and_status_tell_the_head_alone() {
         decode(unreadable.as_bytes()),
         Ok(Decoded::Best(_, None))
     ));
-    let told = text(|out| status(out, &market));
-    assert!(matches!(decode(told.as_bytes()), Ok(Decoded::Status(again)) if again == head));
+    let encoded = text(|out| status(out, &market));
+    assert!(matches!(decode(encoded.as_bytes()), Ok(Decoded::Status(again)) if again == head));
 }
 
 #[test]

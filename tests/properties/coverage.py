@@ -44,15 +44,15 @@ def watched() -> Iterator[Visits]:
         visits.pairs[state, event] += 1
         return follow(state, event)
 
-    def judging(continuity: Any, held_id: int, update: DepthUpdate, *, confirmed: bool) -> SequenceCheck:
-        phase = visits.phase if visits.phase != "live" else "confirmed" if confirmed else "unconfirmed"
+    def judging(continuity: Any, held_id: int, update: DepthUpdate, *, has_diff: bool) -> SequenceCheck:
+        phase = visits.phase if visits.phase != "live" else "confirmed" if has_diff else "unconfirmed"
         visits.borders[continuity, phase, where(continuity, held_id, update)] += 1
-        return check_sequence(continuity, held_id, update, confirmed=confirmed)
+        return check_sequence(continuity, held_id, update, has_diff=has_diff)
 
-    def rolling(continuity: Any, held_id: int, update: DepthUpdate, *, confirmed: bool) -> SequenceCheck:
-        phase = "rolled, confirmed" if confirmed else "rolled"
+    def rolling(continuity: Any, held_id: int, update: DepthUpdate, *, has_diff: bool) -> SequenceCheck:
+        phase = "rolled, confirmed" if has_diff else "rolled"
         visits.borders[continuity, phase, where(continuity, held_id, update)] += 1
-        return check_sequence(continuity, held_id, update, confirmed=confirmed)
+        return check_sequence(continuity, held_id, update, has_diff=has_diff)
 
     def resetting(update: DepthUpdate, base_time_us: int | None) -> bool:
         visits.borders["both", "old", since(update, base_time_us)] += 1

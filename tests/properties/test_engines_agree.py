@@ -322,8 +322,8 @@ def test_both_engines_do_the_same() -> None:
 
 @pytest.mark.slow
 def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_too_many(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> SequenceCheck:
-        verdict = check_sequence(continuity, held_id, update, confirmed=confirmed)
+    def one_too_many(continuity: Any, held_id: int, update: Any, *, has_diff: bool) -> SequenceCheck:
+        verdict = check_sequence(continuity, held_id, update, has_diff=has_diff)
         lenient = verdict is SequenceCheck.GAP and update.first_update_id == held_id + 2
         return SequenceCheck.NEXT if lenient else verdict
 

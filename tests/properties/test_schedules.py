@@ -67,8 +67,8 @@ def ignores_gaps(*args: Any, **kwargs: Any) -> SequenceCheck:
     return SequenceCheck.NEXT if verdict is SequenceCheck.GAP else verdict
 
 
-def allows_one_lost_id(continuity: Any, held_id: int, update: Any, *, confirmed: bool) -> SequenceCheck:
-    verdict = check_sequence(continuity, held_id, update, confirmed=confirmed)
+def allows_one_lost_id(continuity: Any, held_id: int, update: Any, *, has_diff: bool) -> SequenceCheck:
+    verdict = check_sequence(continuity, held_id, update, has_diff=has_diff)
     if verdict is SequenceCheck.GAP and continuity == "contiguous" and update.first_update_id <= held_id + 8:
         return SequenceCheck.NEXT
     return verdict

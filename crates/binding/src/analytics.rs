@@ -239,7 +239,7 @@ pub fn fill<'py>(
     let (mut found, touched, mid) = read(to, request, |book| {
         let found = analytics::fill(book, taker, amount);
         let most = if in_contracts { found.levels } else { 0 };
-        let touched: Vec<_> = book.walk(taker.side()).take(most).collect();
+        let touched: Vec<_> = book.iter(taker.side()).take(most).collect();
         (found, touched, analytics::exact_mid(book))
     })?;
     if let (true, Value::Exact(base)) = (in_contracts, &found.base) {

@@ -265,7 +265,7 @@ impl Reading for Frozen {
         self.side(side).levels(start, stop)
     }
 
-    fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
+    fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
         Box::new(self.side(side).run.iter())
     }
 

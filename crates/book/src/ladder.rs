@@ -97,7 +97,7 @@ impl Ladder {
     /// Ask for the chunks of these levels.
     #[inline]
     pub fn fetch_chunks(&self, levels: &SideLevels) {
-        if let Some((chunks, keys)) = self.usual(levels) {
+        if let Some((chunks, keys)) = self.fast_path(levels) {
             chunks.fetch_chunks(keys);
         }
     }
@@ -105,19 +105,19 @@ impl Ladder {
     /// Prefetch the slots of these levels.
     #[inline]
     pub fn fetch_slots(&self, levels: &SideLevels) {
-        if let Some((chunks, keys)) = self.usual(levels) {
+        if let Some((chunks, keys)) = self.fast_path(levels) {
             chunks.fetch_slots(keys);
         }
     }
 
     /// Chunks and keys of the usual message to the usual side, which need no form but their own.
     #[inline]
-    fn usual<'a>(
+    fn fast_path<'a>(
         &'a self,
         levels: &'a SideLevels,
     ) -> Option<(&'a Chunks<i64>, impl Iterator<Item = i64> + 'a)> {
         let keys = levels.narrow.iter();
-        let keys = keys.map(|level| turn(level.price, self.side));
+        let keys = keys.map(|level| to_key(level.price, self.side));
         match &self.store {
             Store::Narrow(chunks) if levels.price_scale == self.price_scale => Some((chunks, keys)),
             _ => None,
@@ -325,7 +325,7 @@ impl Ladder {
 
     fn price(&self, key: i128) -> Number {
         Number {
-            mantissa: turn(key, self.side),
+            mantissa: to_price(key, self.side),
             scale: self.price_scale,
         }
     }
@@ -378,11 +378,17 @@ impl Store {
 
 /// A price as a key, or a key as a price.
 #[inline(always)]
-fn turn<N: Mantissa>(number: N, side: Side) -> N {
+fn to_key<N: Mantissa>(price: N, side: Side) -> N {
     match side {
-        Side::Bids => number,
-        Side::Asks => -number,
+        Side::Bids => price,
+        Side::Asks => -price,
     }
+}
+
+/// The price of a key: the same operation, which is its own inverse.
+#[inline(always)]
+fn to_price<N: Mantissa>(key: N, side: Side) -> N {
+    to_key(key, side)
 }
 
 fn fit(levels: &[Level<i64>], factors: Factors) -> bool {
@@ -406,7 +412,7 @@ fn set_narrow(
         (_, false) => chunks.set_all(levels.map(|level| {
             let pair = factors.apply(level.price, level.quantity);
             let (price, quantity) = pair.expect("looked at before");
-            (turn(price, side), quantity)
+            (to_key(price, side), quantity)
         })),
     }
 }
@@ -415,7 +421,7 @@ fn set_narrow(
 fn set_wide(chunks: &mut Chunks<i128>, levels: &SideLevels, side: Side, factors: Factors) -> usize {
     let pair = |price: i128, quantity: i128| {
         let (price, quantity) = factors.apply(price, quantity).expect(FITS);
-        (turn(price, side), quantity)
+        (to_key(price, side), quantity)
     };
     let narrow = levels
         .narrow
@@ -432,7 +438,7 @@ fn copy<N: Mantissa>(chunks: &Chunks<N>, side: Side, start: usize, stop: usize) 
     let mut levels = Vec::with_capacity(stop.min(chunks.len()).saturating_sub(start));
     chunks.for_each_in(start, stop, |key, quantity| {
         levels.push(Level {
-            price: turn(key, side),
+            price: to_price(key, side),
             quantity,
         })
     });
@@ -441,7 +447,7 @@ fn copy<N: Mantissa>(chunks: &Chunks<N>, side: Side, start: usize, stop: usize) 
 
 /// Snapshots come best first; in any other order, or with zeros, they are set like a message.
 fn load<N: Mantissa>(levels: &[Level<N>], side: Side) -> Chunks<N> {
-    let pair = |level: &Level<N>| (turn(level.price, side), level.quantity);
+    let pair = |level: &Level<N>| (to_key(level.price, side), level.quantity);
     let best_first = levels.is_sorted_by(|one, next| pair(one).0 > pair(next).0);
     if best_first && levels.iter().all(|level| level.quantity != N::ZERO) {
         return Chunks::from_ascending(levels.iter().rev().map(pair));
@@ -454,6 +460,6 @@ fn load<N: Mantissa>(levels: &[Level<N>], side: Side) -> Chunks<N> {
 fn worst_key<N: Mantissa>(levels: &[Level<N>], side: Side) -> Option<i128> {
     levels
         .iter()
-        .map(|level| turn(level.price, side).widen())
+        .map(|level| to_key(level.price, side).widen())
         .min()
 }

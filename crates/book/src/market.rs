@@ -196,7 +196,7 @@ impl Market {
                     self.apply(update, received_ns);
                     self.settle(received_ns);
                     if self.state.is_doubted() {
-                        self.prove_by(update, received_ns);
+                        self.prove_with(update, received_ns);
                     }
                     if self.feeds.are_many() {
                         self.feeds.on_joined(connection, received_ns);
@@ -218,7 +218,8 @@ impl Market {
                     return Outcome::Old;
                 }
                 check => {
-                    let outcome = self.on_broken(check, held, update, ids, frame, received_ns);
+                    let outcome =
+                        self.on_discontinuity(check, held, update, ids, frame, received_ns);
                     if outcome == Outcome::Old && self.feeds.are_many() {
                         self.feeds.on_joined(connection, received_ns);
                     }
@@ -226,11 +227,11 @@ impl Market {
                 }
             }
         }
-        self.on_early(update, ids, frame, connection, received_ns)
+        self.on_before_snapshot(update, ids, frame, connection, received_ns)
     }
 
     /// A diff before a snapshot is there.
-    fn on_early(
+    fn on_before_snapshot(
         &mut self,
         update: &DepthUpdate,
         ids: Ids,
@@ -245,12 +246,12 @@ impl Market {
         if self.state.status() == Status::Empty {
             self.enter(Status::Buffering, "waiting for a snapshot", received_ns);
         }
-        if self.buffer.is_of_before(ids, update.event_time_us) {
+        if self.buffer.precedes_reset(ids, update.event_time_us) {
             self.buffer.clear();
             self.counters.resets += 1;
             self.events.add(Cause::Reset, received_ns);
         }
-        self.keep(ids, update.event_time_us, frame, received_ns);
+        self.buffer_diff(ids, update.event_time_us, frame, received_ns);
         if self.position.update_id.is_none() {
             Outcome::Waiting
         } else {
@@ -260,7 +261,7 @@ impl Market {
 
     /// A diff that does not continue the book: old, the first of new ids, or behind a gap.
     #[cold]
-    fn on_broken(
+    fn on_discontinuity(
         &mut self,
         check: SequenceCheck,
         held: i64,
@@ -272,16 +273,14 @@ impl Market {
         self.events.on_data(received_ns);
         if check == SequenceCheck::Old {
             self.counters.old += 1;
-            let confirmed = self.position.confirmed;
-            let base_us = self
-                .timeline
-                .base_us_of(ids, update, received_ns, confirmed);
+            let has_diff = self.position.has_diff;
+            let base_us = self.timeline.base_us_of(ids, update, received_ns, has_diff);
             if !looks_reset(update.event_time_us, base_us) {
                 if update.event_time_us != 0 && base_us.is_some() {
                     self.timeline
                         .on_unapplied(update.event_time_us, received_ns);
-                } else if !confirmed {
-                    self.keep_undecided(ids, update.event_time_us, frame, received_ns);
+                } else if !has_diff {
+                    self.buffer_undecided(ids, update.event_time_us, frame, received_ns);
                 }
                 return Outcome::Old;
             }
@@ -291,7 +290,7 @@ impl Market {
             self.buffer.clear();
             self.lose_chain(held, ids, received_ns);
         }
-        self.keep(ids, update.event_time_us, frame, received_ns);
+        self.buffer_diff(ids, update.event_time_us, frame, received_ns);
         Outcome::Gap
     }
 
@@ -325,7 +324,7 @@ impl Market {
     /// After a diff was applied to a live book: it confirms the snapshot, and may cross the book.
     #[inline]
     fn settle(&mut self, received_ns: i64) {
-        if !self.position.confirmed {
+        if !self.position.has_diff {
             self.events.on_data(received_ns);
             self.confirm(received_ns);
         }
@@ -334,7 +333,7 @@ impl Market {
 
     #[cold]
     fn confirm(&mut self, received_ns: i64) {
-        self.position.confirmed = true;
+        self.position.has_diff = true;
         self.timeline.on_confirmed();
         self.buffer.clear();
         if self.state.status() == Status::Bridging {
@@ -353,12 +352,12 @@ impl Market {
             _ => false,
         };
         if crossed != self.state.is_crossed() {
-            self.turn_crossed(crossed, now_ns);
+            self.set_crossed(crossed, now_ns);
         }
     }
 
     #[cold]
-    fn turn_crossed(&mut self, crossed: bool, now_ns: i64) {
+    fn set_crossed(&mut self, crossed: bool, now_ns: i64) {
         if crossed {
             let best = |ladder: &Ladder| {
                 ladder
@@ -391,17 +390,17 @@ impl Market {
     }
 
     fn sync(&mut self, now_ns: i64) {
-        let confirmed = self.position.confirmed;
-        let reason = if confirmed {
+        let has_diff = self.position.has_diff;
+        let reason = if has_diff {
             ""
         } else {
             "from a snapshot, not confirmed by a diff yet"
         };
-        self.position.confirmed_ns = Some(now_ns);
+        self.position.compared_ns = Some(now_ns);
         self.prove(now_ns);
         self.enter(Status::Synced, reason, now_ns);
         self.events.add(Cause::Synced, now_ns);
-        if confirmed {
+        if has_diff {
             self.events.add(Cause::Confirmed, now_ns);
         }
     }
@@ -442,7 +441,7 @@ impl Market {
 
     // --- buffering ----------------------------------------------------------------------------
 
-    fn keep(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], now_ns: i64) {
+    fn buffer_diff(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], now_ns: i64) {
         if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {
             self.buffer.clear();
             self.counters.dropped_buffers += 1;
@@ -451,8 +450,8 @@ impl Market {
         self.buffer.push(ids, event_time_us, frame, now_ns);
     }
 
-    /// Nothing tells whether an old diff is backlog: the next snapshot decides, and may need it.
-    fn keep_undecided(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], received_ns: i64) {
+    /// An old diff may be backlog or not: the next snapshot decides, and may need it.
+    fn buffer_undecided(&mut self, ids: Ids, event_time_us: i64, frame: &[u8], received_ns: i64) {
         self.timeline.on_undecided();
         if self.buffer.is_full(frame.len(), self.config.buffer_bytes) {
             self.buffer.clear();
@@ -528,7 +527,7 @@ impl Market {
 
     /// An update was applied to a doubted book.
     #[cold]
-    fn prove_by(&mut self, update: &DepthUpdate, received_ns: i64) {
+    fn prove_with(&mut self, update: &DepthUpdate, received_ns: i64) {
         let made_ns = self.timeline.made_ns(update);
         if (self.state.doubt()).is_some_and(|doubt| doubt.is_over(made_ns, received_ns)) {
             self.prove(received_ns);
@@ -655,7 +654,7 @@ impl Market {
         }
         let tally = bids.tally + asks.tally;
         let update_id = self.position.update_id.unwrap_or(rolled.update_id);
-        self.position.confirmed_ns = Some(now_ns);
+        self.position.compared_ns = Some(now_ns);
         self.prove(now_ns);
         self.counters.refreshes += 1;
         self.counters.corrections += tally.wrong();
@@ -682,8 +681,8 @@ impl Market {
     }
 
     /// The fewest levels that a side has inside its complete range; None where both sides are whole.
-    pub fn covered(&self) -> Option<usize> {
-        depth_target::covered(&self.bids, &self.asks)
+    pub fn min_coverage(&self) -> Option<usize> {
+        depth_target::min_coverage(&self.bids, &self.asks)
     }
 
     // --- events -------------------------------------------------------------------------------
@@ -699,7 +698,7 @@ impl Market {
     pub fn take_change(&mut self, market: u64) -> Option<MarketChange> {
         let causes = self.events.take();
         let comparison = self.refresher.take_comparison();
-        let (status, reason) = self.state.machine();
+        let (status, reason) = self.state.machine_state();
         (!causes.is_empty()).then(|| MarketChange {
             market,
             causes,

@@ -48,7 +48,7 @@ impl Number {
             Ok(digits) if digits < EXACT_INTEGERS => {
                 digits as f64 / EXACT_POWERS[self.scale as usize]
             }
-            _ => self.far_to_f64(),
+            _ => self.to_f64_slow(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Number {
 
     /// Many digits: nearly always zeros at the end, as in a quantity of 300 million coins.
     #[cold]
-    fn far_to_f64(self) -> f64 {
+    fn to_f64_slow(self) -> f64 {
         let Number {
             mut mantissa,
             mut scale,
@@ -394,7 +394,7 @@ pub trait Reading {
     /// `complete` of the result speaks of the best `stop` levels.
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun;
     /// All levels of the side, best first, without a copy.
-    fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_>;
+    fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_>;
     /// How far the side is proven.
     fn complete_to(&self, side: Side) -> CompleteTo;
     /// How many held levels lie inside the complete range.

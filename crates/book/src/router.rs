@@ -466,7 +466,7 @@ impl Router {
     fn release(&self, market: u64, mut held: MutexGuard<'_, Market>) {
         self.shallow_hint.note(&held);
         if held.is_followed() {
-            self.tell_followers(&mut held);
+            self.notify_followers(&mut held);
         }
         if held.mark_pending() {
             drop(held);

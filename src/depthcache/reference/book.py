@@ -72,7 +72,7 @@ class BookSide:
     _sorted: list[tuple[Decimal, Decimal]] | None = None
 
     def install(self, levels: list[tuple[Number, Number]], limit: int | None) -> None:
-        """Replace everything by a snapshot that was asked with `limit`."""
+        """Replace everything by a snapshot that was requested with `limit`."""
         self.levels.clear()
         self._sorted = None
         self.price_scale = self.quantity_scale = 0

@@ -1,4 +1,4 @@
-"""The diffs that are kept as raw bytes while a snapshot is on its way, or while nothing tells their order.
+"""The diffs that are kept as raw bytes while a snapshot is on its way, or while their order is unknown.
 
 Not here: when to keep one, and what happens when there is no more room (`market`).
 """
@@ -19,7 +19,7 @@ class Buffer:
     """Raw frames in the order of their arrival, bounded by bytes."""
 
     newest: tuple[int, int] | None
-    """The greatest last id among those that tell their time, and that time."""
+    """The greatest last id among those that have an event time, and that time."""
 
     def __init__(self, most_bytes: int) -> None:
         self.newest = None
@@ -53,7 +53,7 @@ class Buffer:
         self._frames = [(raw, received_ns) for _, raw, received_ns in waiting]
 
     def retain(self, stays: Callable[[Waiting], bool]) -> bool:
-        """Keep only some of them; whether any was let go."""
+        """Keep only some of them; whether any was dropped."""
         waiting = self.all()
         staying = [each for each in waiting if stays(each)]
         if len(staying) < len(waiting):

@@ -1,18 +1,17 @@
-"""Following markets: who is told of what, bounded whatever the consumer does.
+"""Following markets: what each follower receives, in bounded memory.
 
-Theory of operation. A market tells its slots whatever happened to it before anything else happens. Most
-modes only mark the market, once until the mark was taken, and read the book when the consumer comes for
-it: a slow consumer loses states in between. `every` keeps an item for each update, bounded by count and
-bytes; where there is no room a mark takes their place, and the item made of it is a fresh book with the
-count of what was lost.
+Theory of operation. A market reports every change to its follower slots before the next input. Most modes
+conflate: they only mark the market, once until the mark is taken, and read the book when the consumer takes
+the mark, so a slow consumer loses the states in between. `every` keeps an item for each update, bounded by
+count and bytes; where there is no room a mark takes their place, and the item made of it is a fresh book
+with the count of what was lost.
 
-An item is *fresh* where the book is to be begun anew from it: the first one, after a loss of sync, after a
+An item is *fresh* where the consumer must start over from it: the first one, after a loss of sync, after a
 snapshot that changed held levels, after an overflow. Each update of a book is brought by one item that is
 not fresh, or counted in `skipped` of the next: never both.
 
-A loss of sync is told in every mode by one item, unless `on_stale` is `wait`; the end of a book is told in
-any case. Nothing is told before the book is synced for the first time, but of its status to who follows
-that.
+A loss of sync is one item in every mode, unless `on_stale` is `wait`; the end of a book is an item in any
+case. Before the book is first synced there are no items, except in the mode `status`.
 
 Not here: how a consumer waits (`io.followers`), and locks, which only the native twin needs.
 """
@@ -32,7 +31,7 @@ from depthcache.reference.market import Market
 from depthcache.reference.messages import DepthUpdate, Number
 from depthcache.reference.reader import BookReader, FrozenBook, refuse_unusable
 
-__all__ = ["FollowSpec", "Follower", "Following", "MarketSource", "Update"]
+__all__ = ["FollowSpec", "Follower", "Followers", "MarketSource", "Update"]
 
 _ITEM_BYTES, _LEVEL_BYTES = 512, 64
 
@@ -98,8 +97,8 @@ class Update(FrozenBook):
         if self._refused is not None:
             raise self._refused
 
-    def _told(self) -> tuple[object, ...]:
-        return (*super()._told(), self.skipped, self.is_fresh, self._changes, self._refused)
+    def _parts(self) -> tuple[object, ...]:
+        return (*super()._parts(), self.skipped, self.is_fresh, self._changes, self._refused)
 
 
 class Follower:
@@ -117,7 +116,7 @@ class Follower:
         self._markets: dict[int, Market] = {}
         self._entries: deque[tuple[int, Update | bool]] = deque()
         """An item, or a mark and whether it waited for a time of the interval."""
-        self._waiting: list[int] = []
+        self._deferred: list[int] = []
         self._announced = self._finished = False
         self.held_items = self.held_bytes = 0
 
@@ -129,27 +128,27 @@ class Follower:
     @property
     def is_over(self) -> bool:
         """Whether everything was given and nothing comes any more."""
-        return self._finished and not self._entries and not self._waiting
+        return self._finished and not self._entries and not self._deferred
 
     def add(self, router: MarketSource, market: int) -> None:
         """Follow a market; what is there already is not announced."""
         if market not in self._markets:
             self._markets[market] = followed = router.market(market)
-            announce, self._announce = self._announce, _tell_nobody
-            _following(followed).add(FollowerSlot(self, market, followed), followed)
+            announce, self._announce = self._announce, _ignore
+            _followers_of(followed).add(FollowerSlot(self, market, followed), followed)
             self._announce = announce
 
     def remove(self, market: int) -> None:
         """Follow it no longer."""
         followed = self._markets.pop(market, None)
         if followed is not None:
-            _following(followed).remove(self)
+            _followers_of(followed).remove(self)
 
     def take(self, now_ns: int) -> Update | None:
         """The next item; None while there is none."""
         if self.due_ns is not None and self.due_ns <= now_ns:
-            self._entries.extend((market, True) for market in self._waiting)
-            self._waiting, self.due_ns = [], None
+            self._entries.extend((market, True) for market in self._deferred)
+            self._deferred, self.due_ns = [], None
         while self._entries:
             number, entry = self._entries.popleft()
             if isinstance(entry, Update):
@@ -167,7 +166,7 @@ class Follower:
 
     def _read(self, number: int, *, was_due: bool) -> Update | None:
         market = self._markets.get(number)
-        return None if market is None else _following(market).take(self, market, was_due=was_due)
+        return None if market is None else _followers_of(market).take(self, market, was_due=was_due)
 
     def wait(self, timeout_s: float) -> None:
         """Nothing happens by itself here: there is nothing to wait for."""
@@ -182,7 +181,7 @@ class Follower:
         for market in tuple(self._markets):
             self.remove(market)
         self._entries.clear()
-        self._waiting, self.due_ns, self._finished, self._announced = [], None, True, True
+        self._deferred, self.due_ns, self._finished, self._announced = [], None, True, True
         self.held_items = self.held_bytes = 0
 
     # --- what markets do ---------------------------------------------------------------------
@@ -190,11 +189,11 @@ class Follower:
     def mark(self, market: int) -> None:
         """A market is to be read."""
         self._entries.append((market, False))
-        self._tell()
+        self._announce_once()
 
-    def hold(self, market: int, at_ns: int) -> None:
+    def defer(self, market: int, at_ns: int) -> None:
         """The same at the next time of the interval."""
-        self._waiting.append(market)
+        self._deferred.append(market)
         if self.due_ns is None:
             past = (at_ns - self.spec.start_ns) // self.spec.interval_ns
             self.due_ns = self.spec.start_ns + (past + 1) * self.spec.interval_ns
@@ -208,10 +207,10 @@ class Follower:
         self._entries.append((market, item))
         self.held_items += 1
         self.held_bytes += size
-        self._tell()
+        self._announce_once()
         return True
 
-    def _tell(self) -> None:
+    def _announce_once(self) -> None:
         if not self._announced:
             self._announced = True
             self._announce(self.number)
@@ -219,66 +218,77 @@ class Follower:
 
 @dataclass(slots=True, kw_only=True)
 class ChangeSummary:
-    """What happened to a market: another status, updates, levels changed by them or by something else."""
+    """What happened to a market since its followers were last notified."""
 
     status: Status
-    turned: bool
+    status_changed: bool
+    """The status is not the one before."""
     updated: bool = False
-    changed: bool = False
+    """Updates were applied."""
+    levels_changed: bool = False
+    """Levels changed by them."""
     altered: bool = False
+    """Levels changed by something else."""
     changes: Changes[Decimal] | None = None
 
 
+@dataclass(slots=True)
+class LastItem:
+    """What the last item said."""
+
+    applied: int
+    levels_changed: int = 0
+    status: Status | None = None
+    top: object = None
+
+
 class FollowerSlot:
-    """The place of one follower on one market."""
+    """One follower of one market."""
 
     follower: Follower
 
     def __init__(self, follower: Follower, number: int, market: Market) -> None:
         self.follower, self._number, self._follow_spec = follower, number, follower.spec
-        self._marked = self._waits = False
+        self._marked = self._deferred = False
         self._resumed = self._altered = False
         """Since the last item: sync, or items, were lost; levels changed by something else than updates."""
-        self._told_status: Status | None = None
-        self._told_applied = market.counters["applied"]
-        self._told_changed = 0
-        self._told_top: object = None
+        self._last_item = LastItem(market.counters["applied"])
 
-    def on_change(self, market: Market, what: ChangeSummary) -> None:
+    def on_change(self, market: Market, summary: ChangeSummary) -> None:
         """Something happened."""
-        synced, spec = what.status is Status.SYNCED, self._follow_spec
-        self._resumed |= what.turned and synced
-        self._altered |= what.altered
+        synced, spec = summary.status is Status.SYNCED, self._follow_spec
+        self._resumed |= summary.status_changed and synced
+        self._altered |= summary.altered
         if self._marked:
             return
         if spec.mode == "every":
-            self._keep(market, what)
-        elif what.turned and (synced or self._wants_loss(market, what.status)):
+            self._keep(market, summary)
+        elif summary.status_changed and (synced or self._wants_loss(market, summary.status)):
             self._mark()
-        elif not self._waits and synced and (what.changed or what.altered):
+        elif not self._deferred and synced and (summary.levels_changed or summary.altered):
             if spec.mode == "interval":
-                self._waits = True
-                self.follower.hold(self._number, max(market.updated_ns or 0, market.caused_ns))
+                self._deferred = True
+                self.follower.defer(self._number, max(market.updated_ns or 0, market.caused_ns))
             elif spec.mode == "latest" or (spec.mode in ("best", "levels") and self._differs(market)):
                 self._mark()
 
     def take(self, market: Market, *, was_due: bool) -> Update | None:
-        """The item of a mark; None where there is nothing to tell any more."""
+        """The item of a mark; None where there is nothing new any more."""
         if was_due:
-            self._waits = False
+            self._deferred = False
         else:
             self._marked = False
         status = market.status()[0]
-        turned = status is not self._told_status
-        if status is Status.SYNCED and (turned or self._resumed or self._is_news(market)):
-            return self._told(market, self._book(market))
-        if status is not Status.SYNCED and turned and self._wants_loss(market, status):
-            return self._told(market, self._loss(market))
+        status_changed = status is not self._last_item.status
+        if status is Status.SYNCED and (status_changed or self._resumed or self._is_news(market)):
+            return self._note_item(market, self._book(market))
+        if status is not Status.SYNCED and status_changed and self._wants_loss(market, status):
+            return self._note_item(market, self._loss(market))
         return None
 
     @property
     def _is_fresh(self) -> bool:
-        return self._resumed or self._altered or self._told_status is None
+        return self._resumed or self._altered or self._last_item.status is None
 
     def _is_news(self, market: Market) -> bool:
         match self._follow_spec.mode:
@@ -289,31 +299,31 @@ class FollowerSlot:
             case "status":
                 return False
             case _:
-                return self._altered or self._told_changed != market.counters["levels_changed"]
+                return self._altered or self._last_item.levels_changed != market.counters["levels_changed"]
 
     def _mark(self) -> None:
         self._marked = True
         self.follower.mark(self._number)
 
-    def _keep(self, market: Market, what: ChangeSummary) -> None:
+    def _keep(self, market: Market, summary: ChangeSummary) -> None:
         """Every update is an item of its own, as long as there is room."""
-        self._altered |= what.updated and what.changes is None
-        if what.status is Status.SYNCED:
-            if not (what.updated or self._is_fresh):
+        self._altered |= summary.updated and summary.changes is None
+        if summary.status is Status.SYNCED:
+            if not (summary.updated or self._is_fresh):
                 return
-            item = self._book(market) if self._is_fresh else self._book(market, what.changes)
-        elif what.turned and self._wants_loss(market, what.status):
+            item = self._book(market) if self._is_fresh else self._book(market, summary.changes)
+        elif summary.status_changed and self._wants_loss(market, summary.status):
             item = self._loss(market)
         else:
             return
         if self.follower.keep(self._number, item):
-            self._told(market, item)
+            self._note_item(market, item)
         else:
-            self._resumed |= what.status is Status.SYNCED
+            self._resumed |= summary.status is Status.SYNCED
             self._mark()
 
     def _wants_loss(self, market: Market, status: Status) -> bool:
-        spec, begun = self._follow_spec, self._told_status is not None
+        spec, begun = self._follow_spec, self._last_item.status is not None
         if status is Status.CLOSED or spec.mode == "status":
             return True
         is_known = spec.on_stale == "serve" and market.last_update_id is not None
@@ -324,13 +334,13 @@ class FollowerSlot:
         return [side.sorted()[:levels] for side in (market.bids, market.asks)]
 
     def _differs(self, market: Market) -> bool:
-        return self._told_top != self._top(market)
+        return self._last_item.top != self._top(market)
 
     def _skipped(self, market: Market, *, brings_one: bool) -> int:
-        return max(0, market.counters["applied"] - self._told_applied - brings_one)
+        return max(0, market.counters["applied"] - self._last_item.applied - brings_one)
 
     def _book(self, market: Market, changes: Changes[Decimal] | None = None) -> Update:
-        """The synced book; all of it where somebody goes on from it by changes."""
+        """The synced book; all of it where the consumer applies changes to it."""
         fresh = self._is_fresh
         every = self._follow_spec.mode == "every"
         return Update(
@@ -342,29 +352,29 @@ class FollowerSlot:
         )
 
     def _loss(self, market: Market) -> Update:
-        """What is told of a book that is not synced."""
+        """The item of a book that is not synced."""
         levels, refused = self._follow_spec.levels, None
         try:
             refuse_unusable(market, serve_stale=self._follow_spec.on_stale == "serve")
-        except Exception as error:  # noqa: BLE001 - raised to whoever reads levels
+        except Exception as error:  # noqa: BLE001 - raised when levels are read
             levels, refused = 0, error
         skipped = self._skipped(market, brings_one=False)
         return Update(market, levels=levels, skipped=skipped, is_fresh=False, refused=refused)
 
-    def _told(self, market: Market, item: Update) -> Update:
-        self._told_status = item.status
-        self._told_applied = market.counters["applied"]
-        self._told_changed = market.counters["levels_changed"]
+    def _note_item(self, market: Market, item: Update) -> Update:
+        self._last_item.status = item.status
+        self._last_item.applied = market.counters["applied"]
+        self._last_item.levels_changed = market.counters["levels_changed"]
         if item.status is Status.SYNCED:
             self._resumed = self._altered = False
             if self._follow_spec.mode in ("best", "levels"):
-                self._told_top = self._top(market)
+                self._last_item.top = self._top(market)
         return item
 
 
 @dataclass(slots=True)
-class Following:
-    """Who follows a market, and what they were shown of it."""
+class Followers:
+    """The followers of a market, and what they were last notified of."""
 
     slots: list[FollowerSlot] = field(default_factory=list)
     altered: bool = False
@@ -377,7 +387,7 @@ class Following:
         """One more."""
         if not self.slots:
             self._note(market)
-        slot.on_change(market, ChangeSummary(status=market.status()[0], turned=True))
+        slot.on_change(market, ChangeSummary(status=market.status()[0], status_changed=True))
         self.slots.append(slot)
 
     def remove(self, follower: Follower) -> None:
@@ -385,12 +395,12 @@ class Following:
         self.slots = [slot for slot in self.slots if slot.follower is not follower]
 
     def take(self, follower: Follower, market: Market, *, was_due: bool) -> Update | None:
-        """What a mark stands for now."""
+        """The item of a mark, as the market is now."""
         found = (slot for slot in self.slots if slot.follower is follower)
         slot = next(found, None)
         return None if slot is None else slot.take(market, was_due=was_due)
 
-    def before(self, market: Market, update: DepthUpdate) -> None:
+    def note_changes(self, market: Market, update: DepthUpdate) -> None:
         """An update is about to be applied: what of it is new."""
         self.changes = None
         if market.state.status is Status.SYNCED and any(
@@ -398,19 +408,19 @@ class Following:
         ):
             self.changes = Changes(_new(market.bids, update.bids), _new(market.asks, update.asks))
 
-    def tell(self, market: Market) -> None:
-        """Tell everybody what happened since the last time."""
-        what = ChangeSummary(
+    def notify(self, market: Market) -> None:
+        """Notify every slot of what happened since the last call."""
+        summary = ChangeSummary(
             status=market.status()[0],
-            turned=market.status()[0] is not self._status,
+            status_changed=market.status()[0] is not self._status,
             updated=market.counters["applied"] != self._applied,
-            changed=market.counters["levels_changed"] != self._levels_changed,
+            levels_changed=market.counters["levels_changed"] != self._levels_changed,
             altered=self.altered,
             changes=self.changes,
         )
-        if what.turned or what.updated or what.altered:
+        if summary.status_changed or summary.updated or summary.altered:
             for slot in tuple(self.slots):
-                slot.on_change(market, what)
+                slot.on_change(market, summary)
         self._note(market)
 
     def _note(self, market: Market) -> None:
@@ -420,11 +430,11 @@ class Following:
         self._levels_changed = market.counters["levels_changed"]
 
 
-def _following(market: Market) -> Following:
-    """The followers of a market; from now on it tells them."""
-    if not isinstance(market.following, Following):
-        market.following = Following()
-    return market.following
+def _followers_of(market: Market) -> Followers:
+    """The followers of a market; it notifies them from now on."""
+    if not isinstance(market.followers, Followers):
+        market.followers = Followers()
+    return market.followers
 
 
 def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level[Decimal]]:
@@ -440,5 +450,5 @@ def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level[Deci
     ]
 
 
-def _tell_nobody(_number: int) -> None:
+def _ignore(_number: int) -> None:
     pass

@@ -8,25 +8,25 @@ joined by update id:
                is older than the first kept diff allows is not installed and the diffs stay
                (TOO_OLD). Any other one is installed; kept diffs at or before it are dropped, the
                rest must follow one another. All applied: SYNCED. A hole among them: BUFFERING
-               again, with the diff behind the hole and all later ones (GAP). Where ids begin anew,
+               again, with the diff behind the hole and all later ones (GAP). Where ids are reset,
                what was kept before is dropped: no snapshot will ever lead to it. That is so where a
-               lower id has a later event time (ANEW), and where a snapshot was made clearly after
+               lower id has a later event time (BUFFER_RESET), and where a snapshot was made clearly after
                the event time of a kept diff and has a lower id.
-    BRIDGING   installed, nothing newer was kept, and nobody vouches that the stream was live
+    BRIDGING   installed, nothing newer was kept, and nothing shows that the stream was live
                before the snapshot was asked for: the next diff decides.
     SYNCED     the same, but the stream was live: nothing newer than the snapshot exists, or it
                will arrive. `unconfirmed` until the first diff; if that does not bridge, it is a gap.
 
 From BRIDGING and SYNCED: a diff that continues is applied, both sides at once; one at or before
-the held id changes nothing; a gap, a malformed frame or ids that began anew lead to BUFFERING, and
+the held id changes nothing; a gap, a malformed frame or a reset of the ids lead to BUFFERING, and
 the frame of the gap is the first kept one. The old levels stay until the next install, readable
 only as stale.
 
-Ids began anew where a diff at or before the held id was made clearly after the book was there
+The ids were reset where a diff at or before the held id was made clearly after the book was there
 (`sequence`: the order in time). What the book held when is its *base*: the snapshot's id and time,
 then id and event time of each applied diff. An old diff without a base or without an event time
 leaves the book *in doubt* until a diff is applied, and is kept. The next snapshot decides: a lower id
-than the held one means that ids began anew, where the snapshot is clearly younger than the base, or
+than the held one means that the ids were reset, where the snapshot is clearly younger than the base, or
 where the book is in doubt. Any other snapshot with a lower id is an older one: it changes nothing
 (TOO_OLD).
 
@@ -68,7 +68,7 @@ from depthcache.reference.timebase import Timebase
 from depthcache.reference.timeline import Timeline
 from depthcache.reference.transitions import Event, follow
 
-__all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "Witness"]
+__all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "MarketObserver"]
 
 BUFFER_BYTES = 16 * 1024 * 1024
 """Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
@@ -104,17 +104,17 @@ class DepthTarget:
         return (covered is not None and covered < self.enough) or self.requested > self.considered
 
 
-class Witness(Protocol):
+class MarketObserver(Protocol):
     """What watches a market change: its followers."""
 
     altered: bool
     """Levels were changed by something else than an update."""
 
-    def before(self, market: Market, update: DepthUpdate) -> None:
+    def note_changes(self, market: Market, update: DepthUpdate) -> None:
         """An update is about to be applied."""
 
-    def tell(self, market: Market) -> None:
-        """Whatever happened since the last time is over."""
+    def notify(self, market: Market) -> None:
+        """Notify the followers of what happened since the last call."""
 
 
 class Market:
@@ -140,7 +140,7 @@ class Market:
         """Quantities count contracts of a fixed value in the quote asset."""
         self.bids, self.asks = BookSide(1), BookSide(-1)
         self.state: State = State()
-        self.confirmed: bool = False
+        self.has_diff: bool = False
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
         self.updated_ns: int | None = None
@@ -150,17 +150,17 @@ class Market:
         self.buffer: Buffer = Buffer(buffer_bytes)
         self.timeline: Timeline = Timeline()
         self._data_seen = False
-        self.lines: Feeds = Feeds()
+        self.feeds: Feeds = Feeds()
         self.comparison: Comparison | None = None
-        """Of a snapshot that was merged when the book reached it; until it is told."""
+        """Of a snapshot that was merged when the book reached it; until it is taken."""
         self.depth_target: DepthTarget = DepthTarget()
         self._refresh: Refresh | None = None
-        self.following: Witness | None = None
-        self.confirmed_ns: int | None = None
+        self.followers: MarketObserver | None = None
+        self.compared_ns: int | None = None
         self.installed_ns: int | None = None
         """When the snapshot was received of which the book is made."""
         self.snapshot_us: int | None = None
-        """When it was made, on the exchange's clock; None where nothing tells it."""
+        """When it was made, on the exchange's clock; None where that is unknown."""
         self.timebase: Timebase | None = None
         """The clocks of its router; None for a book that is fed by hand."""
 
@@ -170,9 +170,9 @@ class Market:
         """What users see: status, reason, since when."""
         return self.state.shown()
 
-    def native(self) -> tuple[Status, str, int]:
-        """The state of the machine, why, and since when, conditions aside."""
-        return self.state.native()
+    def machine_state(self) -> tuple[Status, str, int]:
+        """The machine state, why, and since when, conditions aside."""
+        return self.state.machine_state()
 
     def last_diff(self) -> HeardDiff | None:
         """The last diff that was applied since the snapshot; None before one."""
@@ -183,27 +183,27 @@ class Market:
         return self.installed_ns if self.updated_ns is None else self.updated_ns
 
     def read_event_time_us(self) -> int | None:
-        """When the exchange made it; where nothing tells it, when it was received, by the system's clock."""
-        told = self.snapshot_us if self.updated_ns is None else self.event_time_us
-        if told is not None or self.timebase is None:
-            return told
+        """When the exchange made it; where that is unknown, when it was received, by the system's clock."""
+        made_us = self.snapshot_us if self.updated_ns is None else self.event_time_us
+        if made_us is not None or self.timebase is None:
+            return made_us
         return self.timebase.wall_us(self.read_updated_ns())
 
     @property
     def unconfirmed(self) -> bool:
         """Synced from a snapshot alone."""
-        return self.state.status is Status.SYNCED and not self.confirmed
+        return self.state.status is Status.SYNCED and not self.has_diff
 
     # --- what happened -----------------------------------------------------------------------
 
-    def covered(self) -> int | None:
+    def min_coverage(self) -> int | None:
         """The fewest levels that a side has inside its complete range; None where both are whole."""
         sides = [side.coverage() for side in (self.bids, self.asks) if side.bound is not WHOLE]
         return min(sides, default=None)
 
     def is_shallow(self) -> bool:
         """Whether there are fewer complete levels than are enough, or readers ask for more than was known."""
-        return self.depth_target.is_missed(self.covered())
+        return self.depth_target.is_missed(self.min_coverage())
 
     def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int, *, connection: int = 0) -> Outcome:
         """A diff of this symbol arrived; `raw` is its frame."""
@@ -211,53 +211,53 @@ class Market:
             self._data_seen = True
             self._cause("first_data", received_ns)
         if self.state.status in (Status.EMPTY, Status.BUFFERING):
-            self.lines.on_kept(connection, received_ns)
+            self.feeds.on_buffered(connection, received_ns)
             self.timeline.on_unapplied(update, received_ns)
-            if self._is_of_before(update):
-                self._on(Event.ANEW, received_ns)
+            if self._precedes_reset(update):
+                self._on(Event.BUFFER_RESET, received_ns)
                 self.buffer.clear()
                 self.counters["resets"] += 1
                 self._cause("reset", received_ns)
             reason = reasons.WAITING_FOR_SNAPSHOT if self.state.status is Status.EMPTY else None
             self._on(Event.KEPT, received_ns, reason)
-            self._keep(update, raw, received_ns)
+            self._buffer_diff(update, raw, received_ns)
             return Outcome.WAITING if self.last_update_id is None else Outcome.GAP
         assert self.last_update_id is not None
-        verdict = check_sequence(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
-        if verdict is SequenceCheck.NEXT:
-            self._change(update, received_ns)
+        check = check_sequence(self.continuity, self.last_update_id, update, has_diff=self.has_diff)
+        if check is SequenceCheck.NEXT:
+            self._apply(update, received_ns)
             self._settle(received_ns)
             made_ns = self.timeline.made_ns(update)
             if self.state.doubt.is_over(made_ns, received_ns):
                 self._prove(received_ns)
-            if len(self.lines) > 1:
-                self.lines.on_joined(connection, received_ns)
+            if len(self.feeds) > 1:
+                self.feeds.on_joined(connection, received_ns)
             self._on_refreshing(update, raw, received_ns)
             return Outcome.APPLIED
-        many = len(self.lines) > 1
+        many = len(self.feeds) > 1
         if (
-            verdict is SequenceCheck.GAP
+            check is SequenceCheck.GAP
             and many
-            and self.lines.on_ahead(connection, received_ns, self.updated_ns)
+            and self.feeds.on_ahead(connection, received_ns, self.updated_ns)
         ):
             self._on(Event.AHEAD, received_ns)
             return Outcome.OLD
-        if verdict is SequenceCheck.OLD:
+        if check is SequenceCheck.OLD:
             self.counters["old"] += 1
-            base_us = self.timeline.base_us_of(update, received_ns, confirmed=self.confirmed)
+            base_us = self.timeline.base_us_of(update, received_ns, has_diff=self.has_diff)
             if not looks_reset(update, base_us):
                 self._on(Event.OLD, received_ns)
                 self._on_old(update, raw, received_ns, is_ordered=base_us is not None)
                 if many:
-                    self.lines.on_joined(connection, received_ns)
+                    self.feeds.on_joined(connection, received_ns)
                 return Outcome.OLD
             self.buffer.clear()
-            self._begin_anew(received_ns)
+            self._reset_ids(received_ns)
         else:
             self.buffer.clear()
             self.counters["gaps"] += 1
             self._lose(Event.GAP, self._gap_reason(update), received_ns)
-        self._keep(update, raw, received_ns)
+        self._buffer_diff(update, raw, received_ns)
         return Outcome.GAP
 
     def on_malformed(self, what: str, received_ns: int) -> None:
@@ -278,10 +278,10 @@ class Market:
         now_ns: int,
         made: SnapshotTime | None = None,
     ) -> SnapshotOutcome:
-        """Take a snapshot that was asked with `limit`. Raises SymbolMismatch, MalformedSnapshot.
+        """Take a snapshot that was requested with `limit`. Raises SymbolMismatch, MalformedSnapshot.
 
         `live`: the subscription was acknowledged, or data had arrived, before it was asked for. `made`: when
-        it was made; None for what its body tells.
+        it was made; None for the time in its body.
         """
         self.check(snapshot)
         made = snapshot_time(snapshot, made)
@@ -290,22 +290,22 @@ class Market:
         if in_doubt and self.last_update_id is not None and held < self.last_update_id:
             if not self.timeline.has_fallen(made, self.updated_ns):
                 return SnapshotOutcome.TOO_OLD
-            self._begin_anew(now_ns)
-        self._drop_of_before(held, made, now_ns)
-        if len(self.lines) > 1:
+            self._reset_ids(now_ns)
+        self._drop_before_reset(held, made, now_ns)
+        if len(self.feeds) > 1:
             self.buffer.sort()
         waiting = self.buffer.all()
         fresh = [
             kept
             for kept in waiting
-            if check_sequence(self.continuity, held, kept[0], confirmed=False) is not SequenceCheck.OLD
+            if check_sequence(self.continuity, held, kept[0], has_diff=False) is not SequenceCheck.OLD
         ]
-        if fresh and check_sequence(self.continuity, held, fresh[0][0], confirmed=False) is SequenceCheck.GAP:
+        if fresh and check_sequence(self.continuity, held, fresh[0][0], has_diff=False) is SequenceCheck.GAP:
             self._on(Event.TOO_OLD, now_ns)
             return SnapshotOutcome.TOO_OLD
         self.counters["snapshots"] += 1
         self._refresh = None
-        self.lines.on_installed()
+        self.feeds.on_installed()
         self._note_altered()
         if not in_doubt:  # those in doubt were counted as they came
             self.counters["old"] += len(waiting) - len(fresh)
@@ -313,27 +313,27 @@ class Market:
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
         self.last_update_id, self.event_time_us, self.updated_ns = held, None, None
-        told = None if made is None else made.latest_us
-        self.snapshot_us = snapshot.event_time_us or snapshot.transaction_time_us or told
+        latest_us = None if made is None else made.latest_us
+        self.snapshot_us = snapshot.event_time_us or snapshot.transaction_time_us or latest_us
         self.installed_ns = now_ns
-        self.confirmed = False
+        self.has_diff = False
         self.timeline.on_installed(held, made)
         self._check_crossed(now_ns)
         for number, (update, _, received_ns) in enumerate(fresh):
-            verdict = check_sequence(self.continuity, self.last_update_id, update, confirmed=self.confirmed)
-            if verdict is SequenceCheck.GAP:
+            check = check_sequence(self.continuity, self.last_update_id, update, has_diff=self.has_diff)
+            if check is SequenceCheck.GAP:
                 self.counters["gaps"] += 1
                 self._lose(Event.HOLE, self._gap_reason(update), now_ns)
                 for later, raw, kept_ns in fresh[number:]:
-                    self._keep(later, raw, kept_ns)
+                    self._buffer_diff(later, raw, kept_ns)
                 return SnapshotOutcome.GAP
-            if verdict is SequenceCheck.OLD:
+            if check is SequenceCheck.OLD:
                 self.counters["old"] += 1
             else:
-                self._change(update, received_ns)
-                self.confirmed = True
+                self._apply(update, received_ns)
+                self.has_diff = True
                 self._check_crossed(received_ns)
-        if self.confirmed or live:
+        if self.has_diff or live:
             self._sync(Event.INSTALLED, now_ns)
             return SnapshotOutcome.SYNCED
         self._on(Event.UNPROVEN, now_ns, reasons.WAITING_FOR_BRIDGE)
@@ -353,14 +353,14 @@ class Market:
 
     def add_feed(self, connection: int) -> None:
         """One more connection brings diffs."""
-        self.lines.add(connection, self.updated_ns)
+        self.feeds.add(connection, self.updated_ns)
 
     def remove_feed(self, connection: int) -> None:
         """A connection brings no diffs any more; where others had run ahead of it, that is a gap."""
-        heard_ns = self.lines.remove(connection)
+        heard_ns = self.feeds.remove(connection)
         if heard_ns is not None and self.state.status is Status.SYNCED:
             self.counters["gaps"] += 1
-            self._lose(Event.LINE_LOST, reasons.LINE_LOST, heard_ns)
+            self._lose(Event.FEED_LOST, reasons.FEED_LOST, heard_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Lay a condition over the state, or take it away; closed is final."""
@@ -369,8 +369,8 @@ class Market:
     # --- doubt -------------------------------------------------------------------------------
 
     def judge_silence(self, now_ns: int) -> None:
-        """Nobody judged silence for a while: was the book proven in time?"""
-        proven_ns = max((at for at in (self.confirmed_ns, self.updated_ns) if at is not None), default=now_ns)
+        """Nothing judged silence for a while: whether the book was proven in time."""
+        proven_ns = max((at for at in (self.compared_ns, self.updated_ns) if at is not None), default=now_ns)
         if self.state.status is Status.SYNCED and self.state.doubt.judge(proven_ns, now_ns):
             self._on_doubted(now_ns)
 
@@ -381,7 +381,7 @@ class Market:
             self._on_doubted(now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """Whoever brings the frames stands still, or does so no longer (None)."""
+        """The frame thread stalled, or goes on (None)."""
         if self.state.set_stalled(reason, now_ns):
             self._cause("proven", now_ns)
 
@@ -414,31 +414,31 @@ class Market:
         self.check(snapshot)
         if refresh is None or self.last_update_id is None:
             return RefreshResult(RefreshOutcome.NOT_LIVE)
-        fresh = RolledSnapshot(snapshot, limit)
-        if not refresh.catch_up(fresh):
+        rolled = RolledSnapshot(snapshot, limit)
+        if not refresh.catch_up(rolled):
             return RefreshResult(RefreshOutcome.TOO_OLD)
-        if fresh.update_id < self.last_update_id:
+        if rolled.update_id < self.last_update_id:
             made = snapshot_time(snapshot, made)
             if refresh.is_untouched and self.timeline.has_fallen(made, self.updated_ns):
-                self._begin_anew(now_ns)
+                self._reset_ids(now_ns)
             return RefreshResult(RefreshOutcome.TOO_OLD)
-        if fresh.update_id > self.last_update_id:
-            refresh.fresh, self._refresh = fresh, refresh
+        if rolled.update_id > self.last_update_id:
+            refresh.rolled, self._refresh = rolled, refresh
             return RefreshResult(RefreshOutcome.WAITING)
-        return RefreshResult(RefreshOutcome.MERGED, self._merge(fresh, now_ns))
+        return RefreshResult(RefreshOutcome.MERGED, self._merge(rolled, now_ns))
 
     def settle_refresh(self, now_ns: int) -> RefreshResult:
         """No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it.
 
         Ids that are shared by symbols grow without this one, so an equal book is merged; where too few levels
-        of both can be compared, nothing tells that it is equal.
+        of both can be compared, equality is not proven.
         """
         refresh, self._refresh = self._refresh, None
-        if refresh is None or refresh.fresh is None:
+        if refresh is None or refresh.rolled is None:
             return RefreshResult(RefreshOutcome.NONE_WAITING)
-        if self.continuity != "chained" or not refresh.fresh.shows(self.bids, self.asks):
+        if self.continuity != "chained" or not refresh.rolled.agrees_with(self.bids, self.asks):
             return RefreshResult(RefreshOutcome.OTHER_BOOK)
-        return RefreshResult(RefreshOutcome.MERGED, self._merge(refresh.fresh, now_ns))
+        return RefreshResult(RefreshOutcome.MERGED, self._merge(refresh.rolled, now_ns))
 
     def _on_refreshing(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
         refresh = self._refresh
@@ -446,19 +446,19 @@ class Market:
             return
         if not refresh.on_applied(update, raw):
             self._refresh = None
-        elif refresh.fresh is not None and refresh.fresh.update_id == self.last_update_id:
+        elif refresh.rolled is not None and refresh.rolled.update_id == self.last_update_id:
             self._refresh = None
-            self.comparison = self._merge(refresh.fresh, received_ns)
+            self.comparison = self._merge(refresh.rolled, received_ns)
             self._cause("refreshed", received_ns)
 
-    def _merge(self, fresh: RolledSnapshot, now_ns: int) -> Comparison:
+    def _merge(self, rolled: RolledSnapshot, now_ns: int) -> Comparison:
         assert self.last_update_id is not None
         self._on(Event.REFRESHED, now_ns)
         held = (self.bids.levels, self.asks.levels)
-        found = Tally(*map(sum, zip(self.bids.merge(fresh.bids), self.asks.merge(fresh.asks), strict=True)))
+        found = Tally(*map(sum, zip(self.bids.merge(rolled.bids), self.asks.merge(rolled.asks), strict=True)))
         if held != (self.bids.levels, self.asks.levels):
             self._note_altered()
-        self.confirmed_ns = now_ns
+        self.compared_ns = now_ns
         self._prove(now_ns)
         self.counters["refreshes"] += 1
         self.counters["corrections"] += found.wrong
@@ -467,10 +467,10 @@ class Market:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _change(self, update: DepthUpdate, received_ns: int) -> None:
+    def _apply(self, update: DepthUpdate, received_ns: int) -> None:
         """Both sides of one update."""
-        if self.following is not None:
-            self.following.before(self, update)
+        if self.followers is not None:
+            self.followers.note_changes(self, update)
         self.counters["levels_changed"] += self.bids.apply(update.bids) + self.asks.apply(update.asks)
         self.counters["applied"] += 1
         self.last_update_id, self.updated_ns = update.final_update_id, received_ns
@@ -479,10 +479,10 @@ class Market:
 
     def _settle(self, received_ns: int) -> None:
         """After an update of a live book: it confirms the snapshot, and may cross the book."""
-        if self.confirmed:
+        if self.has_diff:
             self._on(Event.NEXT, received_ns)
         else:
-            self.confirmed = True
+            self.has_diff = True
             self.buffer.clear()
             if self.state.status is Status.BRIDGING:
                 self._sync(Event.NEXT, received_ns)
@@ -492,11 +492,11 @@ class Market:
         self._check_crossed(received_ns)
 
     def _sync(self, event: Event, now_ns: int) -> None:
-        self.confirmed_ns = now_ns
+        self.compared_ns = now_ns
         self._prove(now_ns)
-        self._on(event, now_ns, "" if self.confirmed else reasons.FROM_SNAPSHOT)
+        self._on(event, now_ns, "" if self.has_diff else reasons.FROM_SNAPSHOT)
         self._cause("synced", now_ns)
-        if self.confirmed:
+        if self.has_diff:
             self._cause("confirmed", now_ns)
 
     def _lose(self, event: Event, reason: str, now_ns: int) -> None:
@@ -504,15 +504,15 @@ class Market:
         self._on(event, now_ns, reason)
 
     def _note_altered(self) -> None:
-        if self.following is not None:
-            self.following.altered = True
+        if self.followers is not None:
+            self.followers.altered = True
 
     def _on(self, event: Event, now_ns: int, reason: str | None = None) -> None:
         """The state that follows by the table; without a reason the old one stays."""
         status = follow(self.state.status, event)
         if status is not Status.SYNCED:
             self._refresh = None
-        self.state.turn(status, reason, now_ns)
+        self.state.enter(status, reason, now_ns)
 
     def _check_crossed(self, now_ns: int) -> None:
         bid, ask = self.bids.best(), self.asks.best()
@@ -541,7 +541,7 @@ class Market:
         foreign = snapshot.foreign_to(self.symbol) if self.symbol else None
         if foreign is not None:
             raise SymbolMismatch(expected=self.symbol, received=foreign)
-        known = self.last_update_id if self.confirmed else None
+        known = self.last_update_id if self.has_diff else None
         if self.state.status is Status.BUFFERING:
             known = None if self.buffer.newest is None else self.buffer.newest[0]
         if not is_plausible(snapshot.last_update_id, known):
@@ -563,7 +563,7 @@ class Market:
 
     def date_snapshot(self, made: SnapshotTime) -> None:
         """The snapshot that is held, and no diff after it, was made between these times: known only now."""
-        if not self.confirmed and self.last_update_id is not None:
+        if not self.has_diff and self.last_update_id is not None:
             self.snapshot_us = self.snapshot_us or made.latest_us
             self.timeline.on_dated(self.last_update_id, made)
 
@@ -571,38 +571,38 @@ class Market:
         """An old update is backlog, or of an order that is not known."""
         if update.event_time_us and is_ordered:
             self.timeline.on_unapplied(update, received_ns)
-        elif not self.confirmed:
-            self.timeline.on_unordered()
+        elif not self.has_diff:
+            self.timeline.on_undecided()
             if self.buffer.is_full(raw):
                 self.buffer.clear()
             self.buffer.add(update, raw, received_ns)
 
-    def _begin_anew(self, now_ns: int) -> None:
-        self.timeline.on_begun_anew()
+    def _reset_ids(self, now_ns: int) -> None:
+        self.timeline.on_reset()
         self.counters["resets"] += 1
         self._lose(Event.RESET, reasons.RESET, now_ns)
 
-    def _drop_of_before(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
-        """Kept diffs with higher ids than a snapshot that was made clearly after them are of before ids
-        began anew."""
+    def _drop_before_reset(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
+        """Buffered diffs with higher ids than a snapshot that was made clearly after them precede a
+        reset of the ids."""
         if made is None or self.state.status is not Status.BUFFERING:
             return
         in_time = self.timeline
         if self.buffer.retain(
             lambda each: (
-                each[0].final_update_id <= snapshot_id or not in_time.is_of_before(each[0], each[2], made)
+                each[0].final_update_id <= snapshot_id or not in_time.precedes_reset(each[0], each[2], made)
             )
         ):
-            self._on(Event.ANEW, now_ns)
+            self._on(Event.BUFFER_RESET, now_ns)
             self.counters["resets"] += 1
             self._cause("reset", now_ns)
 
-    def _is_of_before(self, update: DepthUpdate) -> bool:
-        """Ids have begun anew since the newest diff was kept: no snapshot will ever lead to it."""
+    def _precedes_reset(self, update: DepthUpdate) -> bool:
+        """The ids were reset since the newest diff was buffered: no snapshot will ever lead to it."""
         newest = self.buffer.newest
         return newest is not None and update.final_update_id < newest[0] and looks_reset(update, newest[1])
 
-    def _keep(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
+    def _buffer_diff(self, update: DepthUpdate, raw: bytes, now_ns: int) -> None:
         if self.buffer.is_full(raw):
             self._on(Event.DROPPED, now_ns)
             self.buffer.clear()

@@ -74,7 +74,7 @@ class DepthUpdate:
 
 @dataclass(frozen=True, slots=True)
 class DepthSnapshot:
-    """One answer of the depth endpoint."""
+    """One response of the depth endpoint."""
 
     last_update_id: int
     bids: Side
@@ -107,7 +107,7 @@ class _Wrong(Exception):
 
 
 class _Keys(list[tuple[str, Any]]):
-    """A JSON object with every key it has, twice where it stands twice."""
+    """A JSON object with every key it has, duplicates included."""
 
     def all(self, name: str) -> list[Any]:
         return [value for key, value in self if key == name]
@@ -235,7 +235,7 @@ def _integer(value: Any) -> int:
 
 
 def _time_us(value: Any) -> int:
-    """A time in microseconds, whatever it is in on the wire; 0 for what is none."""
+    """A time in microseconds, from any unit on the wire; 0 for a value that is no time."""
     if not _is_id(value) or value >= LAST_MICROSECONDS:
         return 0
     return cast("int", value) * (1 if value >= FIRST_MICROSECONDS else 1_000)

@@ -1,4 +1,4 @@
-"""Names that somebody else wrote into a frame: which of them can be a symbol, and how one is shown."""
+"""Names in frames, which may be anything: which of them can be a symbol, and how one is shown."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class BookReader(OneProcess):
 
     @property
     def last_update_id(self) -> int | None:
-        """The id the book stands at."""
+        """The id the book holds."""
         return self._market.last_update_id
 
     @property
@@ -128,7 +128,7 @@ class BookReader(OneProcess):
     @property
     def confirmed_ns(self) -> int | None:
         """When the book was last proven to be the exchange's, by an update or by a comparison."""
-        proofs = (self._market.updated_ns, self._market.confirmed_ns)
+        proofs = (self._market.updated_ns, self._market.compared_ns)
         return max((at_ns for at_ns in proofs if at_ns is not None), default=None)
 
     @property
@@ -381,7 +381,7 @@ class FrozenBook(BookReader):
         frozen.bids, frozen.asks = market.bids.copy(), market.asks.copy()
         frozen.counters = market.counters.copy()
         frozen.buffer = Buffer(0)
-        frozen.following = None
+        frozen.followers = None
         frozen.state = market.state.freeze()
         super().__init__(frozen, serve_stale=True)
         self._exact = reader._exact
@@ -416,12 +416,12 @@ class FrozenBook(BookReader):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FrozenBook) or type(self) is not type(other):
             return False
-        return self._told() == other._told()
+        return self._parts() == other._parts()
 
     def __hash__(self) -> int:
         return hash((self.exchange, self.symbol, self.last_update_id))
 
-    def _told(self) -> tuple[object, ...]:
+    def _parts(self) -> tuple[object, ...]:
         """All that can be read of it."""
         market = self._market
         times = (self.event_time_us, self.updated_ns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "FROM_SNAPSHOT",
-    "LINE_LOST",
+    "FEED_LOST",
     "NOTHING_ARRIVED",
     "NOT_PROVEN",
     "RESET",
@@ -30,7 +30,7 @@ WAITING_FOR_SNAPSHOT = "waiting for a snapshot"
 WAITING_FOR_BRIDGE = "waiting for the diff that confirms the snapshot"
 FROM_SNAPSHOT = "from a snapshot, not confirmed by a diff yet"
 RESET = "the exchange's update ids began anew"
-LINE_LOST = "a gap: the connection that could have filled it is gone"
+FEED_LOST = "a gap: the connection that could have filled it is gone"
 
 
 def gap(held: int | None, follows: int | None) -> str:
@@ -49,7 +49,7 @@ def crossed(bid: str, ask: str) -> str:
 
 
 def silent(seconds: int) -> str:
-    """Nothing has proven the book, and nobody judges silence."""
+    """Nothing has proven the book, and nothing judges silence."""
     return f"no update for {seconds} s, and the event loop that judges silence stands still"
 
 

@@ -17,7 +17,7 @@ from depthcache.reference.sequence import Continuity, SequenceCheck, check_seque
 __all__ = ["Refresh", "RolledSnapshot"]
 
 _TELLING_LEVELS = 5
-"""So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer."""
+"""So many levels of a side must agree to show that nothing has changed; all, where a snapshot has fewer."""
 
 
 class RolledSnapshot:
@@ -31,18 +31,18 @@ class RolledSnapshot:
         self.bids.install(snapshot.bids, limit)
         self.asks.install(snapshot.asks, limit)
         self.update_id: int = snapshot.last_update_id
-        self._confirmed = False
+        self._has_diff = False
 
     def roll(self, continuity: Continuity, update: DepthUpdate) -> bool:
         """Go on by one diff; False where updates are missing before it."""
-        verdict = check_sequence(continuity, self.update_id, update, confirmed=self._confirmed)
-        if verdict is SequenceCheck.NEXT:
+        check = check_sequence(continuity, self.update_id, update, has_diff=self._has_diff)
+        if check is SequenceCheck.NEXT:
             self.bids.apply(update.bids)
             self.asks.apply(update.asks)
-            self.update_id, self._confirmed = update.final_update_id, True
-        return verdict is not SequenceCheck.GAP
+            self.update_id, self._has_diff = update.final_update_id, True
+        return check is not SequenceCheck.GAP
 
-    def shows(self, bids: BookSide, asks: BookSide) -> bool:
+    def agrees_with(self, bids: BookSide, asks: BookSide) -> bool:
         """Whether that book agrees with it, as far as enough levels of both can be compared."""
         return _is_same(bids, self.bids) and _is_same(asks, self.asks)
 
@@ -50,11 +50,11 @@ class RolledSnapshot:
 class Refresh:
     """A refresh on its way."""
 
-    fresh: RolledSnapshot | None
+    rolled: RolledSnapshot | None
     """The snapshot's book, once it is there and still ahead."""
 
     def __init__(self, continuity: Continuity, *, most_bytes: int) -> None:
-        self.fresh = None
+        self.rolled = None
         self._continuity: Continuity = continuity
         self._applied: list[DepthUpdate] = []
         self._bytes, self._most_bytes = 0, most_bytes
@@ -66,19 +66,19 @@ class Refresh:
 
     def on_applied(self, update: DepthUpdate, raw: bytes) -> bool:
         """A diff was applied to the live book; False where the refresh cannot go on."""
-        if self.fresh is not None:
-            return self.fresh.roll(self._continuity, update)
+        if self.rolled is not None:
+            return self.rolled.roll(self._continuity, update)
         if self._applied and self._bytes + len(raw) > self._most_bytes:
             return False
         self._applied.append(update)
         self._bytes += len(raw)
         return True
 
-    def catch_up(self, fresh: RolledSnapshot) -> bool:
+    def catch_up(self, rolled: RolledSnapshot) -> bool:
         """Roll a snapshot's book by what was applied; False where updates are missing."""
-        return all(fresh.roll(self._continuity, update) for update in self._applied)
+        return all(rolled.roll(self._continuity, update) for update in self._applied)
 
 
-def _is_same(own: BookSide, fresh: BookSide) -> bool:
-    found = own.compare(fresh)
-    return not found.wrong and found.checked >= min(len(fresh.levels), _TELLING_LEVELS)
+def _is_same(own: BookSide, rolled: BookSide) -> bool:
+    found = own.compare(rolled)
+    return not found.wrong and found.checked >= min(len(rolled.levels), _TELLING_LEVELS)

@@ -1,4 +1,4 @@
-"""Many markets on many connections: how a frame finds its book, and what is told of it.
+"""Many markets on many connections: how a frame finds its book, and which events come of it.
 
 Frames of live connections are wrapped and routed by their full stream name, so that a partial
 depth stream of the same symbol never reaches a diff book. What needs a decision becomes an event:
@@ -48,13 +48,13 @@ CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
 _EXCERPT_BYTES = 120
 _ABSENT_NS = 3_000_000_000
-"""So long after the loop looked last nobody judges silence any more: it looks every second."""
+"""So long after the loop last looked nothing judges silence any more: it looks every second."""
 _MOST_STRAYS = 256
 _MOST_OF_NAME = 120
 """Characters of a name from outside that are kept; real streams have some 40."""
 _MOST_CONTROL_BYTES = 32 << 20
 """Of control messages kept between two `take_events`, beside their number."""
-"""Kinds of strays told apart between two `take_events`; more are counted without their name."""
+"""Kinds of strays counted separately between two `take_events`; more are counted without their name."""
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class Router(engine.Router):
         """Forget it; its readers say closed."""
         gone = self._markets.pop(market)
         gone.set_condition(Status.CLOSED, reason, now_ns)
-        _tell(gone)
+        _notify_followers(gone)
         for routes in self._connections.values():
             for stream in [stream for stream, target in routes.items() if target == market]:
                 del routes[stream]
@@ -151,7 +151,7 @@ class Router(engine.Router):
         snapshot = parse_snapshot(as_bytes(body))
         made = None if made_us is None else SnapshotTime(*made_us)
         outcome = self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns, made=made)
-        _tell(self._markets[market])
+        _notify_followers(self._markets[market])
         return outcome
 
     def begin_refresh(self, market: int) -> bool:
@@ -175,13 +175,13 @@ class Router(engine.Router):
         snapshot = parse_snapshot(as_bytes(body))
         made = None if made_us is None else SnapshotTime(*made_us)
         result = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns, made=made)
-        _tell(self._markets[market])
+        _notify_followers(self._markets[market])
         return result
 
     def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
         """No diff came for a snapshot that waits."""
         result = self._markets[market].settle_refresh(now_ns)
-        _tell(self._markets[market])
+        _notify_followers(self._markets[market])
         return result
 
     def set_depth_target(self, market: int, levels: int, *, requested: int) -> None:
@@ -192,7 +192,7 @@ class Router(engine.Router):
     def shallow(self) -> list[ShallowMarket]:
         """The live books that are not deep enough."""
         return [
-            ShallowMarket(number, market.covered(), market.depth_target.requested)
+            ShallowMarket(number, market.min_coverage(), market.depth_target.requested)
             for number, market in sorted(self._markets.items())
             if market.status()[0] is Status.SYNCED and market.is_shallow()
         ]
@@ -229,28 +229,28 @@ class Router(engine.Router):
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, kept diffs stay."""
         self._markets[market].resync(reason, now_ns)
-        _tell(self._markets[market])
+        _notify_followers(self._markets[market])
 
     def restart(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering, nothing kept."""
         self._markets[market].restart(reason, now_ns)
-        _tell(self._markets[market])
+        _notify_followers(self._markets[market])
 
     def set_condition(self, market: int, condition: str | None, reason: str, now_ns: int) -> None:
         """Lay a condition over a market or take it away."""
         self._markets[market].set_condition(None if condition is None else Status(condition), reason, now_ns)
-        _tell(self._markets[market])
+        _notify_followers(self._markets[market])
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """Whoever brings the frames stands still, or does so no longer."""
+        """The frame source stalled, or goes on (None)."""
         for market in self._markets.values():
             market.set_stalled(reason, now_ns)
-            _tell(market)
+            _notify_followers(market)
 
     # --- watching without an event loop ------------------------------------------------------
 
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
-        """A book that nothing has proven for so long is stale while nobody judges silence."""
+        """A book that nothing has proven for so long is stale while nothing judges silence."""
         self._markets[market].state.doubt.detect_ns = within_ns
 
     def attend(self, now_ns: int) -> int:
@@ -263,20 +263,20 @@ class Router(engine.Router):
         if now_ns - self._attended_ns > _ABSENT_NS:
             for market in self._markets.values():
                 market.judge_silence(now_ns)
-                _tell(market)
+                _notify_followers(market)
 
     def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or the process paused: every book is stale until proven."""
         self._pauses += 1
         for market in self._markets.values():
             market.on_pause(reason, since_ns, now_ns)
-            _tell(market)
+            _notify_followers(market)
 
     def close(self, reason: str, now_ns: int) -> None:
         """The event loop has ended: close every book for good."""
         for market in self._markets.values():
             market.set_condition(Status.CLOSED, reason, now_ns)
-            _tell(market)
+            _notify_followers(market)
 
     # --- followers ---------------------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class Router(engine.Router):
         """Frames of this number are ignored from now on."""
         for number in set(self._connections.pop(connection).values()):
             self._markets[number].remove_feed(connection)
-            _tell(self._markets[number])
+            _notify_followers(self._markets[number])
         self._listened = {each for each in self._listened if each[0] != connection}
 
     def route(self, connection: int, stream: str, market: int) -> None:
@@ -333,7 +333,7 @@ class Router(engine.Router):
 
     def feeds(self, market: int) -> list[FeedInfo]:
         """The connections of a market."""
-        return [FeedInfo(line.connection, line.joined, line.heard_ns) for line in self._markets[market].lines]
+        return [FeedInfo(feed.connection, feed.joined, feed.heard_ns) for feed in self._markets[market].feeds]
 
     def traffic(self, connection: int) -> Traffic:
         """What came on a connection."""
@@ -345,7 +345,7 @@ class Router(engine.Router):
         number = self._connections[connection].pop(stream, None)
         if number is not None:
             self._markets[number].remove_feed(connection)
-            _tell(self._markets[number])
+            _notify_followers(self._markets[number])
 
     # --- frames ------------------------------------------------------------------------------
 
@@ -397,7 +397,7 @@ class Router(engine.Router):
             self._on_malformed(connection, number, error, at_ns)
         else:
             market.on_diff(update, raw, at_ns, connection=connection)
-            _tell(market)
+            _notify_followers(market)
 
     def _on_malformed(self, connection: int, number: int | None, error: MalformedFrame, at_ns: int) -> None:
         if number is None:
@@ -405,7 +405,7 @@ class Router(engine.Router):
             self._pending.stray(connection, "malformed", f"{error.what}: {start}", at_ns)
         else:
             self._markets[number].on_malformed(error.what, at_ns)
-            _tell(self._markets[number])
+            _notify_followers(self._markets[number])
 
     def _on_control(self, connection: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         if parsed.update is not None:
@@ -438,7 +438,7 @@ class Router(engine.Router):
             if market.causes:
                 causes, market.causes = frozenset(market.causes), set()
                 comparison, market.comparison = market.comparison, None
-                status, reason, _ = market.native()
+                status, reason, _ = market.machine_state()
                 yield MarketChange(
                     market=number,
                     causes=causes,
@@ -454,7 +454,7 @@ class Router(engine.Router):
         return markets or any((pending.control, pending.streams, pending.strays, pending.ready))
 
 
-def _tell(market: Market) -> None:
-    """Tell the followers of a market what happened to it."""
-    if market.following is not None:
-        market.following.tell(market)
+def _notify_followers(market: Market) -> None:
+    """Notify the followers of a market of what happened to it."""
+    if market.followers is not None:
+        market.followers.notify(market)

@@ -22,8 +22,8 @@ Three wordings are not taken literally:
   so applying the overlap again changes nothing: the book at `u` is the exchange's. Calling it a gap
   would cost a snapshot and prove nothing. `pu` above the held id is a gap.
 
-The order in time. Ids alone do not tell a backlog (old diffs that arrive late, however late) from ids
-that began anew (testnets, about monthly): both lie at or below the held id, both chain, both rise. Event
+The order in time. Ids alone do not distinguish a backlog (old diffs that arrive late, however late) from
+a reset of the ids (testnets, about monthly): both lie at or below the held id, both chain, both rise. Event
 times do. What a book holds up to an id was there at the event time of that id's diff; a snapshot's id
 was there when it was made. A diff of an id at or below it with an event time clearly later than that has
 new ids. Where either time is unknown nothing is concluded from diffs: a later snapshot decides, by
@@ -57,12 +57,12 @@ __all__ = [
 ]
 
 RESET_AFTER_US = 5_000_000
-"""Older ids than held, with an event time this much later: the ids began anew (testnets, monthly). A diff
+"""Older ids than held, with an event time this much later: the ids were reset (testnets, monthly). A diff
 is sent up to 1 s after the changes in it (the slowest streams); the rest is for clocks of the exchange's
 servers that differ."""
 
 NODE_LAG_US = NODE_LAG_S * 1_000_000
-"""The book of a REST node may be that far behind the time it tells."""
+"""The book of a REST node may be that far behind the time in its response."""
 
 LARGEST_PLAUSIBLE_ID = 10**15
 """Ids above it are no exchange's: USD-M, the largest, was at 1.2e13 and gained about 1e5 a second
@@ -82,16 +82,16 @@ class SequenceCheck(Enum):
 
 
 def check_sequence(
-    continuity: Continuity, held_id: int, update: DepthUpdate, *, confirmed: bool
+    continuity: Continuity, held_id: int, update: DepthUpdate, *, has_diff: bool
 ) -> SequenceCheck:
     """Judge an update against the id of a book.
 
-    `confirmed`: a diff has been applied since the snapshot, so `held_id` is the `u` of a diff and
+    `has_diff`: a diff has been applied since the snapshot, so `held_id` is the `u` of a diff and
     not the snapshot's L.
     """
     if continuity == "contiguous":
         return judge_contiguous(held_id, update)
-    return judge_chained(held_id, update, confirmed=confirmed)
+    return judge_chained(held_id, update, has_diff=has_diff)
 
 
 def judge_contiguous(held_id: int, update: DepthUpdate) -> SequenceCheck:
@@ -103,10 +103,10 @@ def judge_contiguous(held_id: int, update: DepthUpdate) -> SequenceCheck:
     return SequenceCheck.NEXT
 
 
-def judge_chained(held_id: int, update: DepthUpdate, *, confirmed: bool) -> SequenceCheck:
-    """Futures, options: ids are shared between symbols, only `pu` tells what came before."""
+def judge_chained(held_id: int, update: DepthUpdate, *, has_diff: bool) -> SequenceCheck:
+    """Futures, options: ids are shared between symbols, only `pu` says what came before."""
     assert update.previous_final_update_id is not None  # the market refuses chained diffs without pu
-    if update.final_update_id < held_id or (confirmed and update.final_update_id == held_id):
+    if update.final_update_id < held_id or (has_diff and update.final_update_id == held_id):
         return SequenceCheck.OLD
     if update.previous_final_update_id > held_id:
         return SequenceCheck.GAP
@@ -114,7 +114,7 @@ def judge_chained(held_id: int, update: DepthUpdate, *, confirmed: bool) -> Sequ
 
 
 def looks_reset(update: DepthUpdate, base_time_us: int | None) -> bool:
-    """Whether an old update is no backlog but the first of ids that began anew.
+    """Whether an old update is no backlog but the first after a reset of the ids.
 
     `base_time_us`: when the ids up to the update's were there, at the latest; None when that is unknown.
     """
@@ -147,13 +147,13 @@ class SnapshotTime:
         return self.earliest_us > held.latest_us + RESET_AFTER_US
 
 
-def snapshot_time(snapshot: DepthSnapshot, told: SnapshotTime | None = None) -> SnapshotTime | None:
-    """When a snapshot was made: as whoever asked for it knows (`told`), else by its own `E` and `T` (USD-M
-    and COIN-M have both, options `T` alone); None where nothing tells it."""
+def snapshot_time(snapshot: DepthSnapshot, known: SnapshotTime | None = None) -> SnapshotTime | None:
+    """When a snapshot was made: as its requester knows (`known`), else by its own `E` and `T` (USD-M
+    and COIN-M have both, options `T` alone); None where that is unknown."""
     times = [time for time in (snapshot.event_time_us, snapshot.transaction_time_us) if time]
     if not times:
-        return told
+        return known
     by_itself = SnapshotTime(max(0, min(times) - NODE_LAG_US), max(times))
-    if told is None:
+    if known is None:
         return by_itself
-    return SnapshotTime(told.earliest_us or by_itself.earliest_us, told.latest_us)
+    return SnapshotTime(known.earliest_us or by_itself.earliest_us, known.latest_us)

@@ -1,7 +1,7 @@
-"""What a market is and why: the state of its machine, and what is laid over it.
+"""What a market is and why: its machine state, and what is laid over it.
 
-A synced book may be crossed or in doubt; a loop that stands still and a condition from outside hide
-the machine: users see the worst of all.
+A synced book may be crossed or in doubt; a stalled frame thread and a condition from outside
+hide the machine state: users see the worst of all.
 Not here: which state follows (`transitions`), when doubt ends (`doubt`).
 """
 
@@ -19,10 +19,10 @@ _BADNESS = {status: rank for rank, status in enumerate(Status)}
 
 
 class State:
-    """The state of one market. What is told is a status, why, and since when."""
+    """The state of one market. Users see a status, why, and since when."""
 
     status: Status
-    """Of the machine."""
+    """The machine state, without `crossed`."""
     reason: str
     since_ns: int
     doubt: Doubt
@@ -41,8 +41,8 @@ class State:
         """Whether the best prices touch or cross."""
         return self._crossed is not None
 
-    def native(self) -> tuple[Status, str, int]:
-        """What the machine tells, conditions aside."""
+    def machine_state(self) -> tuple[Status, str, int]:
+        """The machine state as users see it, conditions aside."""
         if self.status is Status.SYNCED and self._crossed is not None:
             return Status.CROSSED, *self._crossed
         return self.status, self.reason, self.since_ns
@@ -54,7 +54,7 @@ class State:
             return condition
         if self._stalled is not None:
             return self._stalled
-        return self.native() if self.doubt.said is None else (Status.STALE, *self.doubt.said)
+        return self.machine_state() if self.doubt.reason is None else (Status.STALE, *self.doubt.reason)
 
     def freeze(self) -> State:
         """A copy that nothing changes."""
@@ -64,8 +64,8 @@ class State:
 
     # --- what happened -----------------------------------------------------------------------
 
-    def turn(self, status: Status, reason: str | None, now_ns: int) -> None:
-        """The machine goes on; without a reason the old one stays."""
+    def enter(self, status: Status, reason: str | None, now_ns: int) -> None:
+        """Change the machine state; without a reason the old one stays."""
         if status is not Status.SYNCED:
             self.doubt.end()
         if status is not self.status:
@@ -80,7 +80,7 @@ class State:
             self.since_ns = now_ns
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over the machine, or take it away; closed is final."""
+        """Lay a condition over the machine state, or take it away; closed is final."""
         if self._condition is not None and self._condition[0] is Status.CLOSED:
             return
         if condition is None:
@@ -89,7 +89,7 @@ class State:
             self._condition = (condition, reason, now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> bool:
-        """Whoever brings the frames stands still, or does so no longer (None); whether that has ended now."""
+        """The frame thread stalled, or goes on (None); True if it had stalled and goes on now."""
         has_ended = reason is None and self._stalled is not None
         self._stalled = None if reason is None else (Status.STALE, reason, now_ns)
         return has_ended

@@ -1,6 +1,6 @@
-"""What time it is for those who read the books of a router: its own clock, and the system's beside it.
+"""The time for readers of the books of a router: its own clock, and the system's beside it.
 
-The twin of the native `timebase`, without its look at real clocks: it knows the time that it was told.
+The twin of the native `timebase`, without its look at real clocks: it knows the time that it was given.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class Timebase:
 
     def __init__(self) -> None:
         self.now_ns: int | None = None
-        """Now, on the clock of the frames; None while nobody told it: books have no age then."""
+        """Now, on the clock of the frames; None while it is unknown: books have no age then."""
         self.wall_offset_ns: int | None = None
         """From that clock to nanoseconds since 1970 on the system's; None: books have no dates."""
 

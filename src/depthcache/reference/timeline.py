@@ -1,4 +1,4 @@
-"""What a book held when: so that backlog is told from ids that began anew (`sequence`: the order in time).
+"""What a book held when: to distinguish backlog from a reset of the ids (`sequence`: the order in time).
 
 Not here: what follows from it (`market`).
 """
@@ -17,7 +17,7 @@ class Timeline:
     base: DatedId | None
     """The snapshot's id and time, then id and event time of each applied diff; None while that is unknown."""
     in_doubt: bool
-    """Old diffs came of which nothing tells whether they are backlog."""
+    """Old diffs came that may be backlog or not."""
     clock_offset_ns: int | None
     """From the clock of the receipts to the exchange's; None while it is not known."""
 
@@ -44,12 +44,12 @@ class Timeline:
         if update.event_time_us:
             self.base = DatedId(update.final_update_id, update.event_time_us)
 
-    def on_unordered(self) -> None:
-        """An old diff came of which nothing tells whether it is backlog."""
+    def on_undecided(self) -> None:
+        """An old diff came that may be backlog or the first of new ids."""
         self.in_doubt = True
 
-    def on_begun_anew(self) -> None:
-        """Ids began anew: nothing is known of the new ones."""
+    def on_reset(self) -> None:
+        """The ids were reset: nothing is known of the new ones."""
         self.base, self.in_doubt = None, False
 
     def on_unapplied(self, update: DepthUpdate, received_ns: int) -> None:
@@ -70,22 +70,22 @@ class Timeline:
             return None
         return update.event_time_us * 1_000 - self.clock_offset_ns
 
-    def base_us_of(self, update: DepthUpdate, received_ns: int, *, confirmed: bool) -> int | None:
+    def base_us_of(self, update: DepthUpdate, received_ns: int, *, has_diff: bool) -> int | None:
         """When the ids up to the update's were there, at the latest."""
         if self.base is None or update.final_update_id > self.base.update_id:
             return None
         latest_us = self._latest_us(received_ns)
-        if not confirmed and latest_us is not None and update.event_time_us > latest_us + RESET_AFTER_US:
+        if not has_diff and latest_us is not None and update.event_time_us > latest_us + RESET_AFTER_US:
             return None  # it came before it was made: its clock is not that of the snapshot's time
         return self.base.latest_us
 
     def has_fallen(self, made: SnapshotTime | None, updated_ns: int | None) -> bool:
-        """Whether a snapshot with a lower id than the held one means that ids began anew."""
+        """Whether a snapshot with a lower id than the held one means that the ids were reset."""
         if self.in_doubt or made is None or self.base is None:
             return self.in_doubt
         return made.is_after(self._by_receipt(self.base, updated_ns))
 
-    def is_of_before(self, update: DepthUpdate, received_ns: int, made: SnapshotTime) -> bool:
+    def precedes_reset(self, update: DepthUpdate, received_ns: int, made: SnapshotTime) -> bool:
         """Whether a snapshot was made clearly after a diff."""
         held = DatedId(update.final_update_id, update.event_time_us)
         return bool(update.event_time_us) and made.is_after(self._by_receipt(held, received_ns))
@@ -97,7 +97,7 @@ class Timeline:
         return (received_ns + self.clock_offset_ns) // 1_000
 
     def _by_receipt(self, held: DatedId, received_ns: int | None) -> DatedId:
-        """The same by its receipt where that is known and later: it was there by then, whatever the clock of
-        the event times."""
+        """The same by its receipt where that is known and later: it was there by then, even if the clock
+        of the event times is off."""
         latest_us = self._latest_us(received_ns)
         return held if latest_us is None else DatedId(held.update_id, max(held.latest_us, latest_us))

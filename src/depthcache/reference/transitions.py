@@ -1,6 +1,6 @@
 """The market machine as a table: which state follows when what happens. An unknown pair raises.
 
-What each state and event means, and what is done besides, stands in `market`; the page
+What each state and event means, and what is done besides, is in `market`; the page
 docs/concepts/market-machine.md is drawn from this table. Conditions from outside and crossed prices lie over
 the states and are not here.
 """
@@ -21,14 +21,14 @@ class Event(Enum):
 
     KEPT = "a diff comes and is kept"
     DROPPED = "there is no room for another diff: the kept ones are dropped"
-    ANEW = "ids began anew: the kept diffs are dropped"
+    BUFFER_RESET = "the exchange reset its ids: the kept diffs are dropped"
     NEXT = "a diff continues the book"
     OLD = "all of a diff is in the book already"
-    AHEAD = "a diff leaves a hole that another line may fill"
+    AHEAD = "a diff leaves a hole that another feed may fill"
     GAP = "updates between the book and a diff are missing"
-    RESET = "a diff or a snapshot has an older id and is clearly younger: ids began anew"
+    RESET = "a diff or a snapshot has an older id and is clearly younger: the exchange reset its ids"
     MALFORMED = "a frame cannot be read"
-    LINE_LOST = "the line that could have filled a hole is gone"
+    FEED_LOST = "the feed that could have filled a hole is gone"
     TOO_OLD = "a snapshot is older than the kept diffs allow"
     HOLE = "a snapshot is installed, and updates among the kept diffs are missing"
     UNPROVEN = "a snapshot is installed, and nothing shows that the stream was live before"
@@ -50,7 +50,7 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (_EMPTY, Event.RESTART): _BUFFERING,
         (_BUFFERING, Event.KEPT): _BUFFERING,
         (_BUFFERING, Event.DROPPED): _BUFFERING,
-        (_BUFFERING, Event.ANEW): _BUFFERING,
+        (_BUFFERING, Event.BUFFER_RESET): _BUFFERING,
         (_BUFFERING, Event.MALFORMED): _BUFFERING,
         (_BUFFERING, Event.TOO_OLD): _BUFFERING,
         (_BUFFERING, Event.HOLE): _BUFFERING,
@@ -74,7 +74,7 @@ TRANSITIONS: Mapping[tuple[Status, Event], Status] = MappingProxyType(
         (_SYNCED, Event.GAP): _BUFFERING,
         (_SYNCED, Event.RESET): _BUFFERING,
         (_SYNCED, Event.MALFORMED): _BUFFERING,
-        (_SYNCED, Event.LINE_LOST): _BUFFERING,
+        (_SYNCED, Event.FEED_LOST): _BUFFERING,
         (_SYNCED, Event.INSTALLED): _SYNCED,
         (_SYNCED, Event.UNPROVEN): _BRIDGING,
         (_SYNCED, Event.REFRESHED): _SYNCED,
@@ -131,7 +131,7 @@ _HEAD = """# The market machine
 
 One symbol of one exchange, from nothing to a synced book and back. This page is drawn from the table in
 `src/depthcache/reference/transitions.py`, which the readable engine follows; the native one is held to it by
-the tests that both run. What the states mean stands in `src/depthcache/reference/market.py`.
+the tests that both run. What the states mean is in `src/depthcache/reference/market.py`.
 """
 _FOOT = """An empty cell is a pair that cannot be: the readable engine raises there. *: only a book without a
 network meets it. Every other pair is visited by the schedules of `tests/properties/test_coverage.py`, which

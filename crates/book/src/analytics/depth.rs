@@ -118,7 +118,7 @@ pub fn limit(from: &Exact, side: Side, bps: Number) -> Exact {
 fn near(book: &dyn Reading, side: Side, limit: &Exact) -> Depth {
     let mut edge = Edge::new(limit);
     let inside = book
-        .walk(side)
+        .iter(side)
         .take_while(|level| edge.is_within(side, level.price));
     let (base, quote, levels) = summed(inside);
     let complete = match book.complete_to(side) {

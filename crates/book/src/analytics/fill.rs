@@ -106,7 +106,7 @@ fn fill_base(book: &dyn Reading, taker: Taker, size: Number) -> Walked {
     let (mut base, mut quote, mut worst, mut levels) =
         (Total::default(), Total::default(), None, 0);
     let (mut scale, mut price_scale, mut rest) = (u32::from(size.scale), 0, size.mantissa);
-    for level in book.walk(taker.side()) {
+    for level in book.iter(taker.side()) {
         // All quantities of a side have one scale: the wider of it and the size's is that of the sums.
         let wide = level.quantity.scale.max(size.scale);
         if levels == 0 {
@@ -138,7 +138,7 @@ fn fill_quote(book: &dyn Reading, taker: Taker, size: Number) -> Walked {
         (Total::default(), Total::default(), None, 0);
     let (mut quantity_scale, mut scale, mut bound) = (0, 0, None);
     let size = Exact::from(size);
-    for level in book.walk(taker.side()) {
+    for level in book.iter(taker.side()) {
         // All levels of a side have the same scales.
         quantity_scale = u32::from(level.quantity.scale);
         scale = quantity_scale + u32::from(level.price.scale);

@@ -41,7 +41,7 @@ pub fn grouped(book: &dyn Reading, side: Side, size: Number, groups: usize) -> G
         }),
         quantity: total.exact(quantity_scale.into()),
     };
-    for level in book.walk(side) {
+    for level in book.iter(side) {
         // All prices of a side have one scale.
         scale = level.price.scale.max(size.scale);
         quantity_scale = level.quantity.scale;

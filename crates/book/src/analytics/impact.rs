@@ -38,7 +38,7 @@ pub fn size_to_move(book: &dyn Reading, taker: Taker, bps: Number) -> SizeToMove
     };
     let mut edge = best.map(|best| Edge::new(&limit(&best.price.into(), side, bps)));
     let mut next = None;
-    let taken = book.walk(side).take_while(|level| {
+    let taken = book.iter(side).take_while(|level| {
         let stays = edge
             .as_mut()
             .is_some_and(|edge| edge.is_at_or_beyond(side, level.price));

@@ -24,7 +24,7 @@ pub struct UpToValue {
 pub fn up_to_value(book: &dyn Reading, side: Side, amount: Number) -> UpToValue {
     let (mut total, mut levels, mut ended) = (Total::default(), 0, false);
     let mut bound = None;
-    for level in book.walk(side) {
+    for level in book.iter(side) {
         let before_is_zero = total.is_zero();
         total.add_product(level.price.mantissa, level.quantity.mantissa);
         // All levels of a side have the same scales.

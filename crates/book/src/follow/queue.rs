@@ -32,8 +32,8 @@ struct State {
     entries: VecDeque<(Entry, usize)>,
     items: usize,
     bytes: usize,
-    /// Marks that wait for a time of the interval, and that time.
-    held: Vec<u64>,
+    /// Marks deferred to the next time of the interval, and that time.
+    deferred: Vec<u64>,
     due_ns: Option<i64>,
     /// The consumer knows that there are entries.
     announced: bool,
@@ -59,10 +59,10 @@ impl Queue {
         self.announce(&mut state)
     }
 
-    /// The same at the next time of the interval after `at_ns`.
-    pub fn hold(&self, market: u64, at_ns: i64) -> bool {
+    /// Mark it at the next time of the interval after `at_ns`.
+    pub fn defer(&self, market: u64, at_ns: i64) -> bool {
         let mut state = self.state.lock();
-        state.held.push(market);
+        state.deferred.push(market);
         if state.due_ns.is_some() {
             return false;
         }
@@ -108,8 +108,8 @@ impl Queue {
         let mut state = self.state.lock();
         if state.due_ns.is_some_and(|due_ns| due_ns <= now_ns) {
             state.due_ns = None;
-            let held = std::mem::take(&mut state.held);
-            let marks = held.into_iter().map(|market| (Entry::Due(market), 0));
+            let deferred = std::mem::take(&mut state.deferred);
+            let marks = deferred.into_iter().map(|market| (Entry::Due(market), 0));
             state.entries.extend(marks);
         }
         let Some((entry, bytes)) = state.entries.pop_front() else {
@@ -149,7 +149,7 @@ impl Queue {
 
     pub fn is_over(&self) -> bool {
         let state = self.state.lock();
-        state.finished && state.entries.is_empty() && state.held.is_empty()
+        state.finished && state.entries.is_empty() && state.deferred.is_empty()
     }
 
     pub fn clear(&self) {

@@ -51,7 +51,7 @@ pub(crate) struct FollowerSlot {
     market: u64,
     /// The consumer has a mark of this market, or will have one at a time of the interval.
     marked: bool,
-    held: bool,
+    deferred: bool,
     /// Since the last item: sync was lost and regained, or updates that were to be items were lost …
     resumed: bool,
     /// … or levels changed by something else than updates.
@@ -79,7 +79,7 @@ impl FollowerSlot {
             queue,
             market,
             marked: false,
-            held: false,
+            deferred: false,
             resumed: false,
             altered: false,
             last_item,
@@ -106,15 +106,15 @@ impl FollowerSlot {
             self.marked = true;
             return self.queue.mark(self.market);
         }
-        if self.held || !synced || !(summary.levels_changed || summary.altered) {
+        if self.deferred || !synced || !(summary.levels_changed || summary.altered) {
             return false;
         }
         match self.queue.spec.mode {
             Mode::Latest => {}
             Mode::Best | Mode::Levels if self.differs(market) => {}
             Mode::Interval => {
-                self.held = true;
-                return self.queue.hold(self.market, summary.at_ns);
+                self.deferred = true;
+                return self.queue.defer(self.market, summary.at_ns);
             }
             _ => return false,
         }
@@ -125,18 +125,18 @@ impl FollowerSlot {
     /// The item of a mark; None where there is nothing new any more. `was_due`: it waited for a time.
     pub fn take(&mut self, market: &impl FollowedBook, was_due: bool) -> Option<Item> {
         let mark = if was_due {
-            &mut self.held
+            &mut self.deferred
         } else {
             &mut self.marked
         };
         *mark = false;
         let status = market.status_info().status;
-        let turned = self.last_item.status != Some(status);
+        let status_changed = self.last_item.status != Some(status);
         if status == Status::Synced {
-            let is_news = turned || self.resumed || self.is_news(market);
+            let is_news = status_changed || self.resumed || self.is_news(market);
             return is_news.then(|| self.emit_book(market));
         }
-        (turned && self.wants_loss(market, status)).then(|| self.emit_loss(market))
+        (status_changed && self.wants_loss(market, status)).then(|| self.emit_loss(market))
     }
 
     /// Whether a synced book is an item though nothing was lost.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{FITS, Factors, Ladder, Store, turn};
+use super::{FITS, Factors, Ladder, Store, to_key, to_price};
 use crate::mantissa::{Mantissa, power_of_ten};
 use crate::message::{Level, SideLevels};
 use crate::query::{LevelRun, Mantissas};
@@ -29,7 +29,7 @@ impl Ladder {
             .chain(wide)
             .map(|(price, quantity)| {
                 let (price, quantity) = theirs.apply(price, quantity).expect(FITS);
-                (turn(price, self.side), quantity)
+                (to_key(price, self.side), quantity)
             })
             .collect();
         pairs.reverse(); // of one price the last one stays, which now comes first
@@ -45,7 +45,7 @@ impl Ladder {
             held * ours.quantity != *quantity
         });
         let level = |(key, quantity): &(i128, i128)| Level {
-            price: turn(*key, self.side),
+            price: to_price(*key, self.side),
             quantity: *quantity,
         };
         let fits: Option<Vec<Level<i64>>> = pairs

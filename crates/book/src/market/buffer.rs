@@ -47,8 +47,8 @@ impl Buffer {
         self.newest.map(|(last, _)| last)
     }
 
-    /// Whether ids have begun again since the newest diff was kept: no snapshot will ever lead to it.
-    pub fn is_of_before(&self, ids: Ids, event_time_us: i64) -> bool {
+    /// Whether the ids were reset since the newest diff was buffered: no snapshot will ever lead to it.
+    pub fn precedes_reset(&self, ids: Ids, event_time_us: i64) -> bool {
         self.newest.is_some_and(|(last, kept_us)| {
             ids.last < last && looks_reset(event_time_us, Some(kept_us))
         })

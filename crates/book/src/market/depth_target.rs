@@ -51,7 +51,7 @@ impl DepthTarget {
 }
 
 /// The fewest levels that a side has inside its complete range; None where both sides are whole.
-pub(super) fn covered(bids: &Ladder, asks: &Ladder) -> Option<usize> {
+pub(super) fn min_coverage(bids: &Ladder, asks: &Ladder) -> Option<usize> {
     [bids, asks]
         .into_iter()
         .filter(|ladder| ladder.complete_to() != CompleteTo::Whole)

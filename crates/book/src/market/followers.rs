@@ -83,7 +83,7 @@ impl Followers {
         }
     }
 
-    fn tell(&mut self, market: &Market, at_ns: i64, mut announce: impl FnMut(u64)) {
+    fn notify(&mut self, market: &Market, at_ns: i64, mut announce: impl FnMut(u64)) {
         let Some(all) = &mut self.0 else {
             return;
         };
@@ -146,13 +146,13 @@ impl Market {
     /// Tell all followers what happened since the last call; `announce` is given the numbers of those whose
     /// consumers have to be told that there is something.
     #[cold]
-    pub(crate) fn tell_followers(&mut self, announce: impl FnMut(u64)) {
+    pub(crate) fn notify_followers(&mut self, announce: impl FnMut(u64)) {
         let caused_ns = self.events.at_ns();
         let at_ns = self
             .position
             .updated_ns
             .map_or(caused_ns, |at_ns| at_ns.max(caused_ns));
-        self.with_followers(|followers, market| followers.tell(market, at_ns, announce));
+        self.with_followers(|followers, market| followers.notify(market, at_ns, announce));
     }
 
     /// What a mark of a follower stands for now.

@@ -22,7 +22,7 @@ impl Market {
         }
         let known = match self.state.status() {
             Status::Buffering => self.buffer.newest_id(),
-            _ => self.position.update_id.filter(|_| self.position.confirmed),
+            _ => self.position.update_id.filter(|_| self.position.has_diff),
         };
         let most = known.map_or(LARGEST_PLAUSIBLE_ID, |id| {
             id.saturating_add(LARGEST_JUMP).min(LARGEST_PLAUSIBLE_ID)
@@ -63,7 +63,7 @@ impl Market {
             }
             self.reset_ids(now_ns);
         }
-        self.drop_of_before(snapshot_id, made, now_ns);
+        self.drop_before_reset(snapshot_id, made, now_ns);
         if self.feeds.are_many() {
             self.buffer.sort();
         }
@@ -91,7 +91,7 @@ impl Market {
         if !whole {
             return Ok(SnapshotOutcome::Gap);
         }
-        if self.position.confirmed || live {
+        if self.position.has_diff || live {
             self.sync(now_ns);
             return Ok(SnapshotOutcome::Synced);
         }
@@ -113,14 +113,14 @@ impl Market {
         first == Some(SequenceCheck::Gap)
     }
 
-    /// Drop buffered diffs of before ids began again.
-    fn drop_of_before(&mut self, snapshot_id: i64, made: Option<SnapshotTime>, now_ns: i64) {
+    /// Drop buffered diffs that precede a reset of the ids.
+    fn drop_before_reset(&mut self, snapshot_id: i64, made: Option<SnapshotTime>, now_ns: i64) {
         let is_buffering = self.state.status() == Status::Buffering;
         let Some(made) = made.filter(|_| is_buffering) else {
             return;
         };
         let timeline = &self.timeline;
-        let stays = |diff: &BufferedDiff| !timeline.is_of_before(diff, snapshot_id, made);
+        let stays = |diff: &BufferedDiff| !timeline.precedes_reset(diff, snapshot_id, made);
         if self.buffer.retain(stays) {
             self.counters.resets += 1;
             self.events.add(Cause::Reset, now_ns);
@@ -136,7 +136,7 @@ impl Market {
             let held = self.position.update_id.unwrap_or(snapshot_id);
             let before = check_sequence(self.config.continuity, snapshot_id, diff.ids, false);
             if !whole && before != SequenceCheck::Old {
-                self.keep(diff.ids, diff.event_time_us, frame, diff.received_ns);
+                self.buffer_diff(diff.ids, diff.event_time_us, frame, diff.received_ns);
                 continue;
             }
             match self.position.check(self.config.continuity, held, diff.ids) {
@@ -145,13 +145,13 @@ impl Market {
                     // It was read before it was buffered: the same bytes are read the same way.
                     if json::frame(frame, &mut update).is_ok() {
                         self.apply(&update, diff.received_ns);
-                        self.position.confirmed = true;
+                        self.position.has_diff = true;
                         self.check_crossed(diff.received_ns);
                     }
                 }
                 SequenceCheck::Gap => {
                     self.lose_chain(held, diff.ids, now_ns);
-                    self.keep(diff.ids, diff.event_time_us, frame, diff.received_ns);
+                    self.buffer_diff(diff.ids, diff.event_time_us, frame, diff.received_ns);
                     whole = false;
                 }
             }

@@ -9,13 +9,13 @@ pub(super) struct Position {
     /// `u` of the last applied diff, else the snapshot's id; None before a snapshot.
     pub update_id: Option<i64>,
     /// A diff was applied since the snapshot.
-    pub confirmed: bool,
+    pub has_diff: bool,
     /// `E` of the last applied diff.
     pub event_time_us: Option<i64>,
     /// When the last applied diff was received.
     pub updated_ns: Option<i64>,
-    /// When a snapshot last proved the book.
-    pub confirmed_ns: Option<i64>,
+    /// When a snapshot last proved the book: it was installed, or compared with the book.
+    pub compared_ns: Option<i64>,
     /// When the snapshot was received of which the book is made.
     installed_ns: Option<i64>,
     /// When it was made, on the exchange's clock; None where nothing tells it.
@@ -26,7 +26,7 @@ impl Position {
     /// What a diff is to a book that holds `update_id`.
     #[inline]
     pub fn check(&self, continuity: Continuity, update_id: i64, ids: Ids) -> SequenceCheck {
-        check_sequence(continuity, update_id, ids, self.confirmed)
+        check_sequence(continuity, update_id, ids, self.has_diff)
     }
 
     /// A diff was applied.
@@ -42,7 +42,7 @@ impl Position {
         self.update_id = Some(update_id);
         (self.event_time_us, self.updated_ns) = (None, None);
         (self.installed_ns, self.snapshot_us) = (Some(now_ns), snapshot_us);
-        self.confirmed = false;
+        self.has_diff = false;
     }
 
     /// The snapshot that is held was made then, unless it told a time itself.
@@ -70,11 +70,11 @@ impl Position {
 
     /// When the book was last proven, by an applied diff or by a snapshot.
     pub fn proven_ns(&self) -> Option<i64> {
-        self.confirmed_ns.max(self.updated_ns)
+        self.compared_ns.max(self.updated_ns)
     }
 
     /// The id of the snapshot that is held, while no diff has followed it.
     pub fn snapshot_id(&self) -> Option<i64> {
-        self.update_id.filter(|_| !self.confirmed)
+        self.update_id.filter(|_| !self.has_diff)
     }
 }

@@ -98,7 +98,7 @@ impl Reading for Market {
     }
 
     fn unconfirmed(&self) -> bool {
-        self.state.is_synced() && !self.position.confirmed
+        self.state.is_synced() && !self.position.has_diff
     }
 
     fn last_update_id(&self) -> Option<i64> {
@@ -141,7 +141,7 @@ impl Reading for Market {
         self.side(side).levels(start, stop)
     }
 
-    fn walk(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
+    fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {
         self.side(side).iter()
     }
 

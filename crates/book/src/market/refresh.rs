@@ -67,7 +67,7 @@ pub(super) struct RolledSnapshot {
     pub asks: Ladder,
     /// The id it stands at.
     pub update_id: i64,
-    confirmed: bool,
+    has_diff: bool,
 }
 
 impl RolledSnapshot {
@@ -77,7 +77,7 @@ impl RolledSnapshot {
             bids: Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit),
             asks: Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit),
             update_id: snapshot.last_update_id,
-            confirmed: false,
+            has_diff: false,
         }
     }
 
@@ -92,14 +92,14 @@ impl RolledSnapshot {
 
     /// Whether a diff is old to it, continues it, or leaves a hole.
     fn check(&self, continuity: Continuity, ids: Ids) -> SequenceCheck {
-        check_sequence(continuity, self.update_id, ids, self.confirmed)
+        check_sequence(continuity, self.update_id, ids, self.has_diff)
     }
 
     /// Apply a diff that continues.
     fn apply(&mut self, update: &DepthUpdate) {
         self.bids.apply(&update.bids);
         self.asks.apply(&update.asks);
-        (self.update_id, self.confirmed) = (update.final_update_id, true);
+        (self.update_id, self.has_diff) = (update.final_update_id, true);
     }
 }
 

@@ -82,9 +82,9 @@ pub fn check_sequence(
     continuity: Continuity,
     held: i64,
     ids: Ids,
-    confirmed: bool,
+    has_diff: bool,
 ) -> SequenceCheck {
-    let bridges_at_its_end = continuity == Continuity::Chained && !confirmed;
+    let bridges_at_its_end = continuity == Continuity::Chained && !has_diff;
     if ids.last < held || (ids.last == held && !bridges_at_its_end) {
         SequenceCheck::Old
     } else if ids.follows > held {
@@ -120,25 +120,25 @@ pub struct SnapshotTime {
 }
 
 impl SnapshotTime {
-    /// When a snapshot was made: as its requester knows (`told`), else by its own `E` and `T`; None
-    /// where nothing tells it.
-    pub fn of(snapshot: &DepthSnapshot, told: Option<SnapshotTime>) -> Option<SnapshotTime> {
+    /// When a snapshot was made: as its requester knows (`known`), else by its own `E` and `T`; None
+    /// where that is unknown.
+    pub fn of(snapshot: &DepthSnapshot, known: Option<SnapshotTime>) -> Option<SnapshotTime> {
         let times = [snapshot.event_time_us, snapshot.transaction_time_us];
         let times = times.into_iter().flatten();
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
-            return told;
+            return known;
         };
         let earliest_us = (first - NODE_LAG_US).max(0);
-        Some(match told {
+        Some(match known {
             None => SnapshotTime {
                 earliest_us,
                 latest_us: last,
             },
-            Some(told) if told.earliest_us == 0 => SnapshotTime {
+            Some(known) if known.earliest_us == 0 => SnapshotTime {
                 earliest_us,
-                ..told
+                ..known
             },
-            Some(told) => told,
+            Some(known) => known,
         })
     }
 

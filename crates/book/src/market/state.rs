@@ -76,8 +76,8 @@ impl State {
         self.reason.text.clear();
     }
 
-    /// The state as users call it, doubt and everything from outside aside.
-    pub fn machine(&self) -> (Status, &Reason) {
+    /// The machine state as users see it: `crossed` included; doubt and everything from outside not.
+    pub fn machine_state(&self) -> (Status, &Reason) {
         match &self.crossed {
             Some(reason) if self.is_synced() => (Status::Crossed, reason),
             _ => (self.status, &self.reason),
@@ -90,7 +90,7 @@ impl State {
             (Some((condition, reason)), _, _) => (condition.status(), reason),
             (None, Some(reason), _) => (Status::Stale, reason),
             (None, None, Some(doubt)) => (Status::Stale, doubt.reason()),
-            (None, None, None) => self.machine(),
+            (None, None, None) => self.machine_state(),
         };
         StatusInfo {
             status,

@@ -92,13 +92,13 @@ impl Timeline {
         ids: Ids,
         update: &DepthUpdate,
         received_ns: i64,
-        confirmed: bool,
+        has_diff: bool,
     ) -> Option<i64> {
         let base = self.base.filter(|base| ids.last <= base.update_id)?;
         // Where it came before it was made, its clock is not that of the snapshot's time.
         let is_early =
             |latest_us: i64| update.event_time_us > latest_us.saturating_add(RESET_AFTER_US);
-        if !confirmed && self.latest_us(Some(received_ns)).is_some_and(is_early) {
+        if !has_diff && self.latest_us(Some(received_ns)).is_some_and(is_early) {
             return None;
         }
         Some(base.latest_us)
@@ -114,7 +114,12 @@ impl Timeline {
 
     /// Whether a buffered diff is of before ids began again: its id is higher than that of a snapshot that
     /// was made clearly after it.
-    pub fn is_of_before(&self, diff: &BufferedDiff, snapshot_id: i64, made: SnapshotTime) -> bool {
+    pub fn precedes_reset(
+        &self,
+        diff: &BufferedDiff,
+        snapshot_id: i64,
+        made: SnapshotTime,
+    ) -> bool {
         let held = DatedId {
             update_id: diff.ids.last,
             latest_us: diff.event_time_us,

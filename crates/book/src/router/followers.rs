@@ -155,8 +155,8 @@ impl Router {
     }
 
     #[cold]
-    pub(super) fn tell_followers(&self, held: &mut Market) {
-        held.tell_followers(|follower| {
+    pub(super) fn notify_followers(&self, held: &mut Market) {
+        held.notify_followers(|follower| {
             self.outbox.push(|events| events.ready(follower));
         });
     }

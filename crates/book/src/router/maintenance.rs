@@ -140,8 +140,8 @@ impl Router {
             .iter()
             .filter_map(|(market, cell)| {
                 let held = cell.lock();
-                let told = held.status_info().status == Status::Synced && held.is_shallow();
-                told.then(|| (*market, held.covered(), held.depth_requested()))
+                let is_listed = held.status_info().status == Status::Synced && held.is_shallow();
+                is_listed.then(|| (*market, held.min_coverage(), held.depth_requested()))
             })
             .collect();
         drop(markets);

@@ -37,7 +37,7 @@ fn feed(router: &Router, diff: &Diff, at_ns: i64) {
 fn status_info(router: &Router) -> String {
     let cell = router.market(1).unwrap();
     let market = cell.lock();
-    let told = market.status_info();
+    let info = market.status_info();
     let readable = if market.readable(false).is_ok() {
         ""
     } else {
@@ -45,9 +45,9 @@ fn status_info(router: &Router) -> String {
     };
     format!(
         "{} since {} s: {}{readable}",
-        told.status.as_str(),
-        told.since_ns / S,
-        told.reason
+        info.status.as_str(),
+        info.since_ns / S,
+        info.reason
     )
 }
 
@@ -55,7 +55,7 @@ const SILENT: &str = "stale since 61 s: no update for 60 s, and the event loop t
                       still, not readable";
 
 #[test]
-fn silence_that_nobody_judges_makes_a_book_stale_and_an_update_heals_it() {
+fn unjudged_silence_makes_a_book_stale_and_an_update_heals_it() {
     let router = synced(S / 2);
     router.judge_silence(60 * S);
     assert_eq!(status_info(&router), "synced since 0 s: ");
@@ -90,8 +90,8 @@ fn a_market_without_a_time_to_detect_is_never_doubted() {
 }
 
 #[test]
-fn a_gap_between_two_ticks_is_a_sleep_or_a_stand_still_or_nothing() {
-    for (gap_ns, awake_ns, pauses, told) in [
+fn a_gap_between_two_ticks_is_a_sleep_or_a_pause_of_the_process_or_nothing() {
+    for (gap_ns, awake_ns, pauses, expected) in [
         (S / 4, S / 4, 0, "synced since 1 s: "),
         (9 * S / 2, 9 * S / 2, 0, "synced since 1 s: "),
         (3 * S / 4, 0, 0, "synced since 1 s: "),
@@ -120,7 +120,7 @@ fn a_gap_between_two_ticks_is_a_sleep_or_a_stand_still_or_nothing() {
         assert_eq!(router.is_overdue(|| 2 * S + gap_ns), gap_ns > S);
         let (counted, has_events) = router.tick(2 * S + gap_ns, 100 * S + awake_ns);
         assert_eq!((counted, has_events), (pauses, pauses > 0));
-        assert_eq!(status_info(&router), told);
+        assert_eq!(status_info(&router), expected);
         assert_eq!(router.attend(0), pauses);
         assert!(!router.is_overdue(|| 2 * S + gap_ns), "it was looked at");
     }
@@ -136,7 +136,7 @@ fn ticks_from_several_threads_count_a_pause_once_and_time_never_goes_back() {
     assert_eq!(router.tick(30 * S + S / 4, S / 4).0, 1);
     router.stop_watch();
     assert!(!router.is_overdue(|| i64::MAX));
-    assert_eq!(router.tick(90 * S, S / 2).0, 1, "nobody watches");
+    assert_eq!(router.tick(90 * S, S / 2).0, 1, "no watcher");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_book_that_is_not_synced_says_what_it_is_and_a_new_snapshot_ends_all_doubt()
 }
 
 #[test]
-fn both_are_told_as_causes() {
+fn both_are_reported_as_causes() {
     let router = synced(S);
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
     feed(&router, &diff(12, 12), 101 * S);

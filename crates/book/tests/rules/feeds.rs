@@ -7,13 +7,13 @@ use depthcache_book::query::Reading;
 use crate::builders::{MarketHarness, diff, snapshot, spot};
 
 /// `1 heard 5 joined, 2 heard - apart`.
-fn told(feeds: &[depthcache_book::market::arbitration::Feed]) -> String {
-    let told = feeds.iter().map(|feed| {
+fn shown(feeds: &[depthcache_book::market::arbitration::Feed]) -> String {
+    let texts = feeds.iter().map(|feed| {
         let heard = feed.heard_ns.map_or("-".to_owned(), |at| at.to_string());
         let joined = if feed.joined { " joined" } else { "" };
         format!("{} heard {heard}{joined}", feed.connection)
     });
-    told.collect::<Vec<_>>().join(", ")
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 fn of(connections: &[u64]) -> Feeds {
@@ -30,26 +30,26 @@ fn a_feed_is_there_once_and_two_are_many() {
     assert!(!feeds.are_many());
     feeds.add(1, Some(9));
     assert_eq!(
-        (told(feeds.all()), feeds.are_many()),
+        (shown(feeds.all()), feeds.are_many()),
         ("1 heard -".into(), false)
     );
     feeds.add(1, Some(9));
     assert_eq!(
-        (told(feeds.all()), feeds.are_many()),
+        (shown(feeds.all()), feeds.are_many()),
         ("1 heard -".into(), false)
     );
     feeds.add(2, Some(9));
     assert!(feeds.are_many());
     feeds.add(2, Some(9));
     feeds.add(1, Some(9));
-    assert_eq!(told(feeds.all()), "1 heard 9 joined, 2 heard -");
+    assert_eq!(shown(feeds.all()), "1 heard 9 joined, 2 heard -");
     feeds.remove(1);
     assert!(!feeds.are_many());
 }
 
 #[test]
 fn the_feed_that_was_alone_is_the_one_that_kept_the_book() {
-    for (heard, updated, told_of) in [
+    for (heard, updated, expected) in [
         (None, None, "1 heard - joined, 2 heard -"),
         (None, Some(7), "1 heard 7 joined, 2 heard -"),
         (Some(5), None, "1 heard 5 joined, 2 heard -"),
@@ -60,35 +60,35 @@ fn the_feed_that_was_alone_is_the_one_that_kept_the_book() {
             feeds.on_buffered(1, at);
         }
         feeds.add(2, updated);
-        assert_eq!(told(feeds.all()), told_of);
+        assert_eq!(shown(feeds.all()), expected);
     }
     let mut feeds = of(&[1, 2]);
     feeds.on_ahead(1, 5, None);
     feeds.add(3, Some(7));
-    assert_eq!(told(feeds.all()), "1 heard 5, 2 heard -, 3 heard -");
+    assert_eq!(shown(feeds.all()), "1 heard 5, 2 heard -, 3 heard -");
 }
 
 #[test]
 fn what_is_heard_joins_or_does_not() {
     let mut feeds = of(&[1, 2]);
     feeds.on_buffered(2, 3);
-    assert_eq!(told(feeds.all()), "1 heard - joined, 2 heard 3");
+    assert_eq!(shown(feeds.all()), "1 heard - joined, 2 heard 3");
     feeds.on_joined(2, 4);
-    assert_eq!(told(feeds.all()), "1 heard - joined, 2 heard 4 joined");
+    assert_eq!(shown(feeds.all()), "1 heard - joined, 2 heard 4 joined");
     assert!(feeds.on_ahead(2, 5, None));
-    assert_eq!(told(feeds.all()), "1 heard - joined, 2 heard 5");
+    assert_eq!(shown(feeds.all()), "1 heard - joined, 2 heard 5");
     feeds.on_buffered(9, 6);
     feeds.on_joined(9, 6);
-    assert!(!feeds.on_ahead(9, 6, None), "nobody knows that line");
-    assert_eq!(told(feeds.all()), "1 heard - joined, 2 heard 5");
+    assert!(!feeds.on_ahead(9, 6, None), "the feed is unknown");
+    assert_eq!(shown(feeds.all()), "1 heard - joined, 2 heard 5");
     feeds.on_installed();
-    assert_eq!(told(feeds.all()), "1 heard -, 2 heard 5 joined");
+    assert_eq!(shown(feeds.all()), "1 heard -, 2 heard 5 joined");
 }
 
 #[test]
 fn a_hole_is_waited_for_only_while_another_feed_is_joined() {
     let mut feeds = of(&[1, 2]);
-    assert!(!feeds.on_ahead(1, 5, Some(99)), "nobody else is joined");
+    assert!(!feeds.on_ahead(1, 5, Some(99)), "no other feed is joined");
     assert!(
         !feeds.on_ahead(2, 6, Some(99)),
         "the first one no longer is"
@@ -102,7 +102,7 @@ fn a_hole_is_waited_for_only_while_another_feed_is_joined() {
     );
     feeds.remove(1);
     feeds.on_joined(2, 11);
-    assert!(!feeds.on_ahead(2, 12, None), "nobody else is left");
+    assert!(!feeds.on_ahead(2, 12, None), "no other feed is left");
 }
 
 #[test]
@@ -127,18 +127,18 @@ fn patience_ends_unless_the_book_still_moves() {
 }
 
 #[test]
-fn patience_begins_anew_when_a_feed_has_been_joined_or_a_snapshot_came() {
-    let begin_anew: [fn(&mut Feeds); 2] = [
+fn patience_restarts_when_a_feed_has_been_joined_or_a_snapshot_came() {
+    let restarts: [fn(&mut Feeds); 2] = [
         |feeds| feeds.on_joined(2, 2_000),
         |feeds| {
             feeds.on_buffered(1, 2_000);
             feeds.on_installed();
         },
     ];
-    for begin in begin_anew {
+    for restart in restarts {
         let mut feeds = of(&[1, 2]);
         assert!(feeds.on_ahead(2, 1_000, None));
-        begin(&mut feeds);
+        restart(&mut feeds);
         assert!(feeds.on_ahead(2, 3_000 + PATIENCE_NS, None));
         assert!(!feeds.on_ahead(2, 3_000 + 2 * PATIENCE_NS, None));
     }
@@ -167,7 +167,7 @@ fn two_feeds() -> MarketHarness {
     harness.market.add_feed(1);
     let mut harness = harness.synced_at(10, &[("99", "1")], &[]);
     harness.market.add_feed(2);
-    assert_eq!(told(harness.market.feeds()), "1 heard 3 joined, 2 heard -");
+    assert_eq!(shown(harness.market.feeds()), "1 heard 3 joined, 2 heard -");
     harness
 }
 
@@ -178,10 +178,10 @@ fn with_a_single_feed_a_hole_is_a_gap_and_nothing_is_noted() {
     let mut harness = harness.synced_at(10, &[], &[]);
     harness.feed_over(1, &diff(11, 11), 4);
     harness.feed_over(1, &diff(11, 11), 5);
-    assert_eq!(told(harness.market.feeds()), "1 heard -");
+    assert_eq!(shown(harness.market.feeds()), "1 heard -");
     assert_eq!(harness.feed_over(1, &diff(13, 13), 6), Outcome::Gap);
     assert_eq!(harness.feed_over(1, &diff(14, 14), 7), Outcome::Gap);
-    assert_eq!(told(harness.market.feeds()), "1 heard 7");
+    assert_eq!(shown(harness.market.feeds()), "1 heard 7");
 }
 
 #[test]
@@ -189,14 +189,14 @@ fn the_first_to_bring_a_diff_wins_and_both_are_joined() {
     let mut harness = two_feeds();
     assert_eq!(harness.feed_over(2, &diff(11, 11), 4), Outcome::Applied);
     assert_eq!(
-        told(harness.market.feeds()),
+        shown(harness.market.feeds()),
         "1 heard 3 joined, 2 heard 4 joined"
     );
     assert_eq!(harness.feed_over(1, &diff(11, 11), 5), Outcome::Old);
     assert_eq!(harness.feed_over(1, &diff(12, 12), 6), Outcome::Applied);
     assert_eq!(harness.feed_over(2, &diff(12, 12), 7), Outcome::Old);
     assert_eq!(
-        told(harness.market.feeds()),
+        shown(harness.market.feeds()),
         "1 heard 6 joined, 2 heard 7 joined"
     );
     assert_eq!(harness.counts(), "applied 3, old 2, snapshots 1");
@@ -207,7 +207,7 @@ fn a_feed_that_brings_an_old_diff_is_joined() {
     let mut harness = two_feeds();
     assert_eq!(harness.feed_over(2, &diff(10, 10), 4), Outcome::Old);
     assert_eq!(
-        told(harness.market.feeds()),
+        shown(harness.market.feeds()),
         "1 heard 3 joined, 2 heard 4 joined"
     );
 }
@@ -216,7 +216,7 @@ fn a_feed_that_brings_an_old_diff_is_joined() {
 fn a_feed_ahead_of_the_others_is_waited_for_and_its_diff_dropped() {
     let mut harness = two_feeds();
     assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Old);
-    assert_eq!(told(harness.market.feeds()), "1 heard 3 joined, 2 heard 4");
+    assert_eq!(shown(harness.market.feeds()), "1 heard 3 joined, 2 heard 4");
     assert_eq!(harness.status_info(), "synced since 2: ");
     for id in 11..=13 {
         assert_eq!(harness.feed_over(1, &diff(id, id), 5), Outcome::Applied);
@@ -225,7 +225,7 @@ fn a_feed_ahead_of_the_others_is_waited_for_and_its_diff_dropped() {
 }
 
 #[test]
-fn a_hole_that_nobody_fills_in_time_is_a_gap() {
+fn a_hole_that_no_feed_fills_in_time_is_a_gap() {
     let mut harness = two_feeds();
     assert_eq!(harness.feed_over(2, &diff(13, 13), 4), Outcome::Old);
     let late = 4 + PATIENCE_NS;
@@ -258,11 +258,11 @@ fn data_that_only_runs_ahead_is_data_all_the_same() {
 }
 
 #[test]
-fn ids_that_began_anew_join_nobody() {
+fn a_reset_of_the_ids_joins_no_feed() {
     let mut harness = two_feeds();
-    let anew = diff(5, 5).made_at(crate::builders::T + 5_000_001);
-    assert_eq!(harness.feed_over(2, &anew, 4), Outcome::Gap);
-    assert_eq!(told(harness.market.feeds()), "1 heard 3 joined, 2 heard -");
+    let after_reset = diff(5, 5).made_at(crate::builders::T + 5_000_001);
+    assert_eq!(harness.feed_over(2, &after_reset, 4), Outcome::Gap);
+    assert_eq!(shown(harness.market.feeds()), "1 heard 3 joined, 2 heard -");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_feed_that_goes_without_a_hole_is_no_gap() {
     harness.feed_over(2, &diff(11, 11), 4);
     harness.market.remove_feed(1);
     assert_eq!(harness.status_info(), "synced since 2: ");
-    assert_eq!(told(harness.market.feeds()), "2 heard 4 joined");
+    assert_eq!(shown(harness.market.feeds()), "2 heard 4 joined");
     assert_eq!(harness.causes(), "");
 }
 
@@ -331,7 +331,7 @@ fn what_several_feeds_bring_is_sorted_for_the_snapshot() {
     );
     assert_eq!(harness.market.counters().old, 1);
     assert_eq!(
-        told(harness.market.feeds()),
+        shown(harness.market.feeds()),
         "1 heard 13 joined, 2 heard 12 joined"
     );
 }

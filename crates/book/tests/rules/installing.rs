@@ -127,7 +127,7 @@ fn a_snapshot_alone_forgets_everything_of_the_book_before_it() {
         Some(4),
         "it counts from the snapshot"
     );
-    assert_eq!(harness.market.event_time_us(), None, "nothing tells it");
+    assert_eq!(harness.market.event_time_us(), None, "no time is known");
     assert_eq!(harness.book(), "98 x 1 | ");
     assert!(harness.market.unconfirmed());
 }

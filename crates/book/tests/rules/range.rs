@@ -66,7 +66,7 @@ fn bounds_are_inclusive_and_levels_beyond_them_do_not_count() {
 }
 
 #[test]
-fn a_side_of_which_nothing_is_proven_is_complete_for_nobody() {
+fn a_side_without_a_proven_level_is_never_complete() {
     let mut nothing = Ladder::new(Bids);
     assert!(nothing.is_empty());
     nothing.apply(&levels(&[("10", "1")]));

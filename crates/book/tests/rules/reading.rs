@@ -38,9 +38,9 @@ fn only_a_synced_book_is_read_and_the_last_known_one_on_demand() {
 #[test]
 fn a_doubted_book_is_read_on_demand_only() {
     let mut halted = synced().market;
-    halted.set_condition(Some(Condition::Halted), "told", 4);
+    halted.set_condition(Some(Condition::Halted), "outside", 4);
     let mut stalled = synced().market;
-    stalled.set_stalled(Some("its thread stands still"), 4);
+    stalled.set_stalled(Some("its thread stalled"), 4);
     for market in [halted, stalled] {
         assert!(market.readable(false).is_err());
         assert!(market.readable(true).is_ok());
@@ -48,7 +48,7 @@ fn a_doubted_book_is_read_on_demand_only() {
 }
 
 #[test]
-fn whoever_cannot_read_is_told_why_and_since_when() {
+fn a_refused_read_says_why_and_since_when() {
     let mut harness = synced();
     harness.market.resync("asked for", 7);
     let refused = harness.market.readable(false).unwrap_err();
@@ -73,19 +73,14 @@ fn after_a_gap_a_book_is_read_on_demand_only() {
 fn a_condition_lies_over_a_stall_and_a_stall_over_the_state() {
     let mut harness = synced();
     assert_eq!(harness.status_info(), "synced since 2: ");
+    harness.market.set_stalled(Some("its thread stalled"), 4);
+    assert_eq!(harness.status_info(), "stale since 4: its thread stalled");
     harness
         .market
-        .set_stalled(Some("its thread stands still"), 4);
-    assert_eq!(
-        harness.status_info(),
-        "stale since 4: its thread stands still"
-    );
-    harness
-        .market
-        .set_condition(Some(Condition::Halted), "told", 5);
-    assert_eq!(harness.status_info(), "halted since 5: told");
+        .set_condition(Some(Condition::Halted), "outside", 5);
+    assert_eq!(harness.status_info(), "halted since 5: outside");
     harness.market.set_stalled(None, 6);
-    assert_eq!(harness.status_info(), "halted since 5: told");
+    assert_eq!(harness.status_info(), "halted since 5: outside");
     assert!(harness.market.readable(false).is_err());
     harness.market.set_condition(None, "", 7);
     assert_eq!(harness.status_info(), "synced since 2: ");
@@ -93,7 +88,7 @@ fn a_condition_lies_over_a_stall_and_a_stall_over_the_state() {
 }
 
 #[test]
-fn the_same_condition_keeps_its_time_and_another_word_or_reason_begins_anew() {
+fn the_same_condition_keeps_its_time_and_another_word_or_reason_restarts_it() {
     for (condition, reason, since_ns) in [
         (Condition::Stale, "one", 5),
         (Condition::Stale, "two", 9),
@@ -106,8 +101,8 @@ fn the_same_condition_keeps_its_time_and_another_word_or_reason_begins_anew() {
             .set_condition(Some(Condition::Stale), "one", 5);
         harness.market.set_condition(Some(condition), reason, 9);
         let word = condition.status().as_str();
-        let told = format!("{word} since {since_ns}: {reason}");
-        assert_eq!(harness.status_info(), told);
+        let expected = format!("{word} since {since_ns}: {reason}");
+        assert_eq!(harness.status_info(), expected);
     }
 }
 
@@ -200,7 +195,7 @@ fn a_run_of_levels_is_of_the_side_and_the_places_asked_for() {
 }
 
 #[test]
-fn coverage_is_of_each_side_and_the_market_tells_the_shallower_one() {
+fn coverage_is_of_each_side_and_the_market_has_the_shallower_one() {
     for (limit, covered, proven, coverage) in [
         (4, None, "whole | whole", (3, 2)),
         (3, Some(3), "97 | whole", (3, 2)),
@@ -208,12 +203,12 @@ fn coverage_is_of_each_side_and_the_market_tells_the_shallower_one() {
     ] {
         let mut harness = spot();
         harness.load(&snapshot(10, BIDS, ASKS).asked(Some(limit)), 1);
-        assert_eq!(harness.market.covered(), covered, "{limit}");
+        assert_eq!(harness.market.min_coverage(), covered, "{limit}");
         assert_eq!(harness.proven(), proven, "{limit}");
         let sides = [Side::Bids, Side::Asks].map(|side| harness.market.coverage(side));
         assert_eq!((sides[0], sides[1]), coverage, "{limit}");
     }
-    assert_eq!(spot().market.covered(), Some(0), "nothing is proven");
+    assert_eq!(spot().market.min_coverage(), Some(0), "nothing is proven");
 }
 
 #[test]
@@ -363,7 +358,7 @@ fn a_chained_diff_without_what_it_follows_is_refused() {
 }
 
 #[test]
-fn a_flight_log_tells_the_whole_book() {
+fn a_flight_log_shows_the_whole_book() {
     let cell = MarketCell::new(synced().market, 100);
     let log = cell.flight_log();
     assert_eq!((log.book.len(Side::Bids), log.frames.len()), (3, 0));

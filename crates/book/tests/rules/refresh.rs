@@ -19,12 +19,12 @@ const NONE_WAITING: &str = "none_waiting";
 const BIDS: Levels = &[("99", "1"), ("98", "2")];
 const ASKS: Levels = &[("101", "1"), ("102", "2")];
 
-/// What the last refresh found, as its call returned it or as the market tells it: `at 10: checked 4, …`.
+/// What the last refresh found, as its call returned it or as the market reports it: `at 10: checked 4, …`.
 fn found(harness: &mut MarketHarness) -> String {
-    let told = || harness.market.take_change(1)?.comparison;
+    let reported = || harness.market.take_change(1)?.comparison;
     harness
         .compared
-        .or_else(told)
+        .or_else(reported)
         .map_or_else(|| "nothing".to_owned(), shown)
 }
 
@@ -74,7 +74,7 @@ fn a_snapshot_is_merged_from_the_id_at_which_the_refresh_began_up_to_the_live_on
         if outcome == MERGED {
             let same = "at 15: checked 4, differing 0, missing 0, extra 0";
             assert_eq!(found(&mut harness), same, "{id}");
-            assert_eq!(harness.causes(), "", "{id}: the call itself tells");
+            assert_eq!(harness.causes(), "", "{id}: the call itself returns it");
         } else {
             assert_eq!(
                 (found(&mut harness), harness.causes()),
@@ -132,16 +132,16 @@ fn a_snapshot_ahead_waits_until_the_live_book_is_there() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     harness.market.begin_refresh();
     assert_eq!(harness.refresh(&snapshot(13, BIDS, ASKS), 50), WAITING);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for id in 11..=14 {
         assert_eq!(harness.feed(&diff(id, id), 50 + id), Outcome::Applied);
         if let Some(change) = harness.market.take_change(1) {
             assert!(change.causes.contains(Cause::Refreshed));
-            told.push((change.at_ns, change.comparison.map(shown)));
+            reported.push((change.at_ns, change.comparison.map(shown)));
         }
     }
     let same = "at 13: checked 4, differing 0, missing 0, extra 0";
-    assert_eq!(told, [(63, Some(same.to_owned()))]);
+    assert_eq!(reported, [(63, Some(same.to_owned()))]);
     assert_eq!(harness.market.counters().refreshes, 1);
 }
 
@@ -184,7 +184,7 @@ fn prices_that_were_wrong_are_right_again_and_counted_on_both_sides() {
         harness.counts(),
         "applied 1, snapshots 1, refreshes 1, corrections 5"
     );
-    assert_eq!(harness.causes(), "", "the call itself tells");
+    assert_eq!(harness.causes(), "", "the call itself returns it");
 }
 
 #[test]

@@ -26,9 +26,9 @@ fn contiguous_ids_are_judged_alike_before_and_after_the_first_diff() {
         (12, 20, Gap),
     ] {
         let ids = Ids::of(&diff(first, last).update(), Contiguous).unwrap();
-        for confirmed in [false, true] {
-            let found = check_sequence(Contiguous, HELD, ids, confirmed);
-            assert_eq!(found, check, "U={first} u={last} confirmed={confirmed}");
+        for has_diff in [false, true] {
+            let found = check_sequence(Contiguous, HELD, ids, has_diff);
+            assert_eq!(found, check, "U={first} u={last} has_diff={has_diff}");
         }
     }
 }
@@ -48,7 +48,7 @@ fn chained_ids_bridge_a_snapshot_at_its_very_id_and_are_old_there_afterwards() {
         (12, 19, Gap, Gap),
     ] {
         let ids = Ids { follows, last };
-        let found = [false, true].map(|confirmed| check_sequence(Chained, HELD, ids, confirmed));
+        let found = [false, true].map(|has_diff| check_sequence(Chained, HELD, ids, has_diff));
         assert_eq!(found, [at_first, afterwards], "pu={follows} u={last}");
     }
 }
@@ -173,10 +173,10 @@ fn an_old_diff_five_seconds_after_the_last_is_a_duplicate_and_a_microsecond_late
 }
 
 #[test]
-fn the_first_diff_of_ids_that_began_anew_is_kept_for_the_next_snapshot() {
+fn the_first_diff_of_ids_that_began_is_new_is_kept_for_the_next_snapshot() {
     let mut harness = spot().synced_at(10, &[("99", "1")], &[]);
-    let anew = diff(3, 4).made_at(T + 5_000_001);
-    harness.feed(&anew.with(&[("98", "2")], &[]), 50);
+    let after_reset = diff(3, 4).made_at(T + 5_000_001);
+    harness.feed(&after_reset.with(&[("98", "2")], &[]), 50);
     let newer = crate::builders::snapshot(2, &[("97", "3")], &[]);
     assert_eq!(harness.load(&newer, 51), SnapshotOutcome::Synced);
     assert_eq!(
@@ -233,7 +233,7 @@ fn a_time_that_is_known_later_counts_as_one_that_was_known_at_once() {
 }
 
 #[test]
-fn a_snapshot_with_a_lower_id_is_old_or_ids_began_anew() {
+fn a_snapshot_with_a_lower_id_is_old_or_ids_began_is_new() {
     let at = |us| SnapshotTime {
         earliest_us: us,
         latest_us: us,
@@ -275,8 +275,8 @@ fn a_diff_without_a_time_leaves_the_base_and_takes_the_event_time() {
     assert_eq!(harness.feed(&old, 5), Outcome::Gap);
 }
 
-/// Feed what was kept, then the last one; whether that began the ids anew.
-fn begins_anew(kept: &[(i64, i64)], (last, event_us): (i64, i64)) -> bool {
+/// Feed what was kept, then the last one; whether that was a reset.
+fn is_reset(kept: &[(i64, i64)], (last, event_us): (i64, i64)) -> bool {
     let mut harness = spot();
     for (id, event_us) in kept {
         harness.feed(&diff(*id, *id).made_at(*event_us), 1);
@@ -284,21 +284,21 @@ fn begins_anew(kept: &[(i64, i64)], (last, event_us): (i64, i64)) -> bool {
     assert_eq!(harness.counts(), "");
     harness.causes();
     harness.feed(&diff(last, last).made_at(event_us), 2);
-    let anew = harness.causes() == "reset";
-    assert_eq!(harness.counts(), if anew { "resets 1" } else { "" });
-    if anew {
+    let is_new = harness.causes() == "reset";
+    assert_eq!(harness.counts(), if is_new { "resets 1" } else { "" });
+    if is_new {
         // What was kept before is of no use: the newest diff alone decides about a snapshot.
         harness.load(&crate::builders::snapshot(last - 1, &[], &[]), 3);
         assert_eq!(harness.id(), last.to_string());
     }
-    anew
+    is_new
 }
 
 #[test]
-fn ids_that_begin_anew_while_a_book_waits_drop_what_was_kept_before() {
+fn a_reset_while_a_book_waits_drops_the_diffs_buffered_before() {
     let second = 1_000_000;
     let later = T + 5 * second + 1;
-    for (kept, newest, anew) in [
+    for (kept, newest, is_new) in [
         (vec![(20, T)], (15, later), true),
         (vec![(20, T)], (15, later - 1), false),
         (vec![(20, T)], (20, later), false),
@@ -310,12 +310,12 @@ fn ids_that_begin_anew_while_a_book_waits_drop_what_was_kept_before() {
         (vec![(18, T - second), (20, T)], (15, later - 1), false),
         (vec![(20, T), (25, 0)], (22, later), false),
     ] {
-        assert_eq!(begins_anew(&kept, newest), anew, "{kept:?} {newest:?}");
+        assert_eq!(is_reset(&kept, newest), is_new, "{kept:?} {newest:?}");
     }
 }
 
 #[test]
-fn a_restart_forgets_when_ids_could_begin_anew() {
+fn a_restart_forgets_when_ids_could_be_reset() {
     let mut harness = spot();
     harness.feed(&diff(20, 20), 1);
     harness.market.restart("a new connection", 2);

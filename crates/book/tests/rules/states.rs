@@ -7,7 +7,7 @@ use depthcache_book::status::{Condition, Status};
 
 use crate::builders::{MarketHarness, T, chained, diff, futures, rows, snapshot, spot};
 
-/// A market in a state of that name; what led there has been told.
+/// A market in a state of that name; its events have been taken.
 ///
 /// Whatever was installed or applied holds id 10, what is kept is the diff 12 to 12.
 pub fn in_state(state: &str) -> MarketHarness {
@@ -174,7 +174,7 @@ fn every_state_meets_every_event() {
 }
 
 #[test]
-fn the_first_diff_is_told_once_until_a_restart() {
+fn the_first_diff_is_reported_once_until_a_restart() {
     let mut harness = spot();
     harness.feed(&diff(1, 1), 1);
     assert_eq!(harness.causes(), "first_data");
@@ -237,7 +237,7 @@ fn a_change_is_listed_once_until_it_is_taken() {
 }
 
 #[test]
-fn a_change_tells_the_native_state_whatever_condition_lies_over_it() {
+fn a_change_has_the_machine_state_under_any_condition() {
     let mut harness = in_state("crossed");
     let halted = Some(Condition::Halted);
     harness
@@ -300,9 +300,7 @@ fn only_frames_that_stood_still_before_can_go_on() {
     let mut harness = spot().synced_at(10, &[], &[]);
     harness.market.set_stalled(None, 4);
     assert_eq!(harness.causes(), "");
-    harness
-        .market
-        .set_stalled(Some("its thread stands still"), 5);
+    harness.market.set_stalled(Some("its thread stalled"), 5);
     assert_eq!(harness.causes(), "");
     harness.market.set_stalled(None, 6);
     assert_eq!(harness.causes(), "proven");

@@ -111,7 +111,7 @@ pub struct Snapshot {
     made: Option<SnapshotTime>,
 }
 
-/// A snapshot of id `id`, asked with limit 1000 after the stream was live.
+/// A snapshot of id `id`, requested with limit 1000 after the stream was live.
 pub fn snapshot(id: i64, bids: Levels, asks: Levels) -> Snapshot {
     Snapshot {
         id,
@@ -124,7 +124,7 @@ pub fn snapshot(id: i64, bids: Levels, asks: Levels) -> Snapshot {
 }
 
 impl Snapshot {
-    /// The same asked with another limit.
+    /// The same requested with another limit.
     pub fn asked(self, limit: Option<usize>) -> Snapshot {
         Snapshot { limit, ..self }
     }

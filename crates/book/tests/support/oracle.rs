@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Any JSON value, with keys in the order and number in which they stand.
+/// Any JSON value, with keys in their order, duplicates included.
 #[derive(Clone, Debug)]
 pub enum Json {
     Null,

@@ -13,18 +13,18 @@ use crate::message::{Level, SideLevels};
 pub fn side(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     into.clear();
     let start = reader.at;
-    if let Some(end) = usual(reader.bytes, start, into) {
+    if let Some(end) = fast_path(reader.bytes, start, into) {
         reader.at = end;
         return Ok(());
     }
     into.clear();
     reader.at = start;
-    unusual(reader, depth, into)
+    slow_path(reader, depth, into)
 }
 
 /// The usual shape; `None` when anything is unusual (or wrong). Returns the byte behind it.
 #[inline]
-fn usual(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
+fn fast_path(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
     match bytes.get(start..start + 4)? {
         [b'[', b'[', b'"', _] => {}
         [b'[', b']', ..] => return Some(start + 2),
@@ -115,7 +115,7 @@ const BETWEEN_LEVELS: u64 = u64::from_le_bytes(*b"\"],[\"\0\0\0");
 const BEHIND_LEVELS: u64 = u64::from_le_bytes(*b"\"]]\0\0\0\0\0");
 
 #[cold]
-fn unusual(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
+fn slow_path(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     let mut found: Vec<(Decimal, Decimal)> = Vec::new();
     let mut another = reader.open(b'[', b']', "a side must be an array of levels")?;
     while another {

@@ -112,7 +112,7 @@ Frame: TypeAlias = bytes | bytearray | memoryview | str
 class Side(Generic[N_co]):
     """One side of a book, best price first. Each call is one atomic read of its own.
 
-    `side[:20]` reads twenty levels, whatever the book holds. A loop runs over the levels as they
+    `side[:20]` reads at most twenty levels, of a book of any size. A loop runs over the levels as they
     were when it began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
     """
 
@@ -158,9 +158,9 @@ class BookReader(Generic[N_co]):
     reader serves stale data, and `BookTooOld` where a `max_age` was given. `status`, `reason`, the times,
     `complete_to`, `coverage`, `last_update_id` and `repr` never raise.
 
-    Three clocks, told apart by names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations and
-    ages; `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`) is
-    the exchange's clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book`
+    Three clocks, each with its own names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations
+    and ages; `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`)
+    is the exchange's clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book`
     without a network, which no clock stamps).
 
     A `BookReader` has floats; `BookReader[Decimal]` is what `exact` returns, and a function that takes
@@ -199,10 +199,10 @@ class BookReader(Generic[N_co]):
     def event_time_us(self) -> int | None:
         """When the exchange made what the book is, on its clock, in microseconds since 1970.
 
-        `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots tell
+        `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots have
         none, and theirs is the latest time at which they can have been made: when they were received, by the
         estimate of the exchange's clock, or by the system's clock for the first seconds of a client. None
-        before a snapshot, and where a hand-fed message tells no time.
+        before a snapshot, and where a hand-fed message has no time.
         """
     @property
     def event_time(self) -> datetime | None:
@@ -390,10 +390,11 @@ class BookReader(Generic[N_co]):
         """What happened to the book since it was made; counts only grow.
 
         `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
-        `resets`: restarts of the ids. `crossed`: best prices that touched or crossed. `malformed`: frames
-        that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
-        `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
-        prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
+        `resets`: times the exchange reset its update ids. `crossed`: best prices that touched or crossed.
+        `malformed`: frames that could not be read. `dropped_buffers`: buffered diffs given up because there
+        was no more room. `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book.
+        `corrections`: prices that were wrong and are right again. `levels_changed`: levels set or deleted by
+        diffs.
         """
     @property
     def memory_bytes(self) -> int:
@@ -477,7 +478,7 @@ class Follower:
     def number(self) -> int: ...
     @property
     def markets(self) -> int:
-        """How many markets are followed; one whose end was told is left."""
+        """How many markets are followed; without those whose last item was taken."""
     @property
     def held_items(self) -> int:
         """Items that wait for the consumer (mode `every`)."""
@@ -527,9 +528,9 @@ class Book(BookReader[N_co]):
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install the bytes of a REST depth response to `limit` (None: unknown).
+        """Install the bytes of a REST depth response requested with `limit` (None: unknown).
 
-        `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
+        `latest_us`: when it was made at the latest, on the exchange's clock; None for the time in its body.
         Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept
         diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is
         changed then.
@@ -557,7 +558,7 @@ class Columns:
     | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
     | proven | bool | whether the level lies inside the complete range |
     | update_id | int64 | the id to which the book had come |
-    | event_time | timestamp[us, UTC] | when the exchange made it; missing where nothing tells it |
+    | event_time | timestamp[us, UTC] | when the exchange made it; missing where that is unknown |
     | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before a snapshot |
     | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
 
@@ -607,7 +608,7 @@ class Columns:
     def __arrow_c_array__(
         self, requested_schema: CapsuleType | None = None
     ) -> tuple[CapsuleType, CapsuleType]:
-        """`requested_schema` is a wish that is not fulfilled: what is lent has the types that it has."""
+        """`requested_schema` is ignored: the columns keep their types."""
     def __arrow_c_stream__(self, requested_schema: CapsuleType | None = None) -> CapsuleType:
         """One batch."""
 
@@ -663,7 +664,7 @@ class Transport:
     def close(self, connection: int) -> None:
         """Send a close frame; ends in the event `closed`."""
     def take_events(self) -> list[TransportEvent]:
-        """What happened since the last call. What the router has to tell is looked at afterwards."""
+        """What happened since the last call. Take the router's events afterwards."""
     def stop(self, close_timeout_s: float) -> None:
         """Send close frames everywhere, cut what is not done by then, end the thread; returns at once."""
     def join(self) -> None:
@@ -713,18 +714,18 @@ class Router:
     def close_connection(self, connection: int) -> None:
         """Forget the connection and its routes; frames of it are ignored from now on."""
     def route(self, connection: int, stream: str, market: int) -> None:
-        """Frames of this stream go to this market. Several connections may bring one market: whichever
-        brings a diff first, wins; a hole is a gap only where no other can fill it."""
+        """Frames of this stream go to this market. Several connections may bring one market: the
+        first copy of a diff wins; a hole is a gap only where no other can fill it."""
     def listen(self, connection: int, stream: str) -> None:
         """Frames of this stream, which no market takes, come as `StreamFrame`, the newest each time."""
     def unroute(self, connection: int, stream: str) -> None:
-        """Neither to a market nor to who listens any more."""
+        """Frames of this stream are strays again."""
     def feeds(self, market: int) -> list[FeedInfo]:
         """The connections of a market. Raises KeyError."""
     def traffic(self, connection: int) -> Traffic:
         """What came on a connection. Raises KeyError for one not open."""
     def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
-        """Take one frame to its book; True when `take_events` has something to tell.
+        """Take one frame to its book; True when `take_events` has events.
 
         Never raises for what is in the frame: malformed frames become events.
         """
@@ -740,16 +741,16 @@ class Router:
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> SnapshotOutcome:
-        """Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
+        """Install a snapshot requested with `limit`; `live`: the subscription was acknowledged, or
         data had arrived, before the snapshot was requested. `made_us`: between which times it was made, on
-        the exchange's clock (0 for an earliest time that is not known); None for what its body tells. Raises
+        the exchange's clock (0 for an earliest time that is not known); None for the time in its body. Raises
         MalformedSnapshot, SymbolMismatch; nothing is changed then."""
     def date_snapshot(self, market: int, made_us: tuple[int, int]) -> None:
         """The snapshot that is held, and no diff after it, was made between these times: known only now.
         Without effect where its time was known."""
     def begin_refresh(self, market: int) -> bool:
-        """Keep what is applied to a live book from now on, for a snapshot that is about to be asked
-        for; False: it is not live (synced or crossed)."""
+        """Keep what is applied to a live book from now on, for a snapshot that is about to be
+        requested; False: it is not live (synced or crossed)."""
     def end_refresh(self, market: int) -> None:
         """Forget a refresh that was begun."""
     def refresh(
@@ -761,16 +762,16 @@ class Router:
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> RefreshResult:
-        """Roll a snapshot asked with `limit` to the live book's id, compare both, merge; what was found.
+        """Roll a snapshot requested with `limit` to the live book's id, compare both, merge; what was found.
 
         The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those
         of the book stay; the complete range becomes the wider of both, or, where they differed inside
         both, the snapshot's alone. `MERGED`: done, with its comparison. `WAITING`: the snapshot is ahead
-        and is merged when the book reaches it, which a `MarketChange` tells (cause `refreshed`).
-        `TOO_OLD`: it is behind the book, or, where it is clearly younger, the ids began anew, and the
-        book has lost its place (cause `reset`). `NOT_LIVE`: there is no live book, or no refresh was
-        begun. `made_us` as for `install_snapshot`. Raises MalformedSnapshot, SymbolMismatch; the refresh
-        is over then."""
+        and is merged when the book reaches it, which a `MarketChange` reports (cause `refreshed`).
+        `TOO_OLD`: it is behind the book, or, where it is clearly younger, the exchange reset its update ids,
+        and the book has lost its position (cause `reset`). `NOT_LIVE`: there is no live book, or no refresh
+        was begun. `made_us` as for `install_snapshot`. Raises MalformedSnapshot, SymbolMismatch; the
+        refresh is over then."""
     def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
         """No diff came for a snapshot that waits. `MERGED`: it shows an equal book, of a venue whose ids
         are shared. `OTHER_BOOK`: it shows another one and is dropped. `NONE_WAITING`."""
@@ -778,13 +779,13 @@ class Router:
         """So many complete levels a side are enough while readers ask for at most `requested`; before this
         call no number is. Raises KeyError for a market that is not there."""
     def shallow(self) -> list[ShallowMarket]:
-        """The live books that have fewer complete levels than are enough, or of which readers ask for
-        more than `set_depth_target` was told."""
+        """The live books that have fewer complete levels than are enough, or whose readers ask for
+        more than `set_depth_target` considered."""
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
         """From the clock of the frames to the exchange's, for `delays` and `late`."""
     def heard(self, market: int) -> HeardDiff | None:
-        """The newest diff that was applied, kept, or is backlog (at or before the held id, and not of ids
-        that began anew); None before one."""
+        """The newest diff that was applied, kept, or is backlog (at or before the held id, and not after a
+        reset of the ids); None before one."""
     def last_diff(self, market: int) -> HeardDiff | None:
         """The last diff that was applied since the snapshot; None before one."""
     def late(self, most_us: int) -> list[LateMarket]:
@@ -821,20 +822,20 @@ class Router:
         """A follower of no market yet.
 
         `levels`: a side in each item, all when None. `interval_ns`, `start_ns`: times of the mode
-        `interval`. `most_items`, `most_bytes`: what is kept for a consumer that does not come (mode
-        `every`, 16 MiB). `announces`: the router tells `FollowerReady` when there is something; else
-        somebody calls `wait`. Raises ValueError.
+        `interval`. `most_items`, `most_bytes`: what is kept for a slow consumer (mode
+        `every`, 16 MiB). `announces`: the event `FollowerReady` says when there is an item; else
+        the consumer calls `wait`. Raises ValueError.
         """
     def resync(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering (kept diffs and old levels stay): the book needs a new snapshot."""
     def restart(self, market: int, reason: str, now_ns: int) -> None:
         """Back to buffering with an empty buffer: the diffs will come from a new connection."""
     def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over the native state, or take it away (None)."""
+        """Lay a condition over the machine state, or take it away (None)."""
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """Whoever brings the frames stands still: every book that is there is stale for that reason, unless
-        it is worse; None: it goes on."""
+        """The frame source stalled: every book it feeds is stale for that reason, unless its status is
+        worse; None: it goes on."""
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
         """A book that no update and no comparison has proven for so long is stale, until one does, while the
         event loop does not `attend`; None: never. Raises KeyError."""
@@ -844,12 +845,12 @@ class Router:
         """Doubt books that nothing has proven in time, unless the event loop attended within 3 s (cause
         `doubted`; `proven` ends it)."""
     def start_watch(self) -> None:
-        """Somebody calls `tick` several times a second from now on; the native transport does itself."""
+        """A thread calls `tick` several times a second from now on; the native transport does so itself."""
     def stop_watch(self) -> None:
-        """Nobody does any more."""
+        """That thread has ended."""
     def tick(self) -> WatchTick:
         """Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else
-        `judge_silence`. Readers of live books tick themselves when nobody has for a second."""
+        `judge_silence`. Readers of live books tick themselves after a second without a tick."""
     def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or the process paused for that time: every synced book is stale until an update that
         was made afterwards, or a snapshot, proves it."""

@@ -37,7 +37,7 @@ const MISSING: &str = "'raise' or 'skip'";
 /// | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
 /// | proven | bool | whether the level lies inside the complete range |
 /// | update_id | int64 | the id to which the book had come |
-/// | event_time | timestamp[us, UTC] | when the exchange made it; missing where nothing tells it |
+/// | event_time | timestamp[us, UTC] | when the exchange made it; missing where that is unknown |
 /// | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before a snapshot |
 /// | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
 ///
@@ -183,7 +183,7 @@ const SCHEMA: [(&CStr, &[&CStr]); 11] = [
     (c"status", &[c"i"]),
 ];
 
-/// The columns that `Columns.__reduce__` tells of.
+/// The columns that `Columns.__reduce__` describes.
 #[pyfunction]
 pub fn _restored_columns(
     py: Python<'_>,
@@ -351,7 +351,7 @@ impl Columns {
         PyCapsule::new_with_value(py, export::schema(&self.table), c"arrow_schema")
     }
 
-    /// What is lent has the types that it has: `requested_schema` is a wish that is not fulfilled.
+    /// `requested_schema` is ignored: the columns keep their types.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_array__<'py>(
         &self,
@@ -387,7 +387,7 @@ impl Columns {
     }
 }
 
-/// Which of several refusals is told: the first that waiting heals, before those of books that are only too
+/// Which of several refusals is raised: the first that waiting heals, before those of books that are only too
 /// old, before those of books that are closed.
 fn rank(why: &Refusal) -> u8 {
     match why {

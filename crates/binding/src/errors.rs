@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 /// How much of a malformed message goes into its error.
 const EXCERPT_BYTES: usize = 120;
 
-/// `depthcache.errors.<class>(**facts)`, or whatever went wrong while it was made.
+/// `depthcache.errors.<class>(**facts)`, or the error raised while it was made.
 fn error(py: Python<'_>, class: &str, facts: PyResult<Bound<'_, PyDict>>) -> PyErr {
     let made = facts.and_then(|facts| {
         py.import("depthcache.errors")?

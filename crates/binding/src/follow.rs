@@ -1,4 +1,4 @@
-//! `Follower` and `Update`: books told to a consumer that may be slow.
+//! `Follower` and `Update`: books followed by a consumer that may be slow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Follower {
         }
     }
 
-    /// The follower; None in a forked child, where the locks of its markets are never let go.
+    /// The follower; None in a forked child, where the locks of its markets are never released.
     fn here(&self) -> Option<&Inner> {
         self.inner.as_ref().filter(|_| self.owner.is_current())
     }
@@ -81,7 +81,7 @@ impl Follower {
             return Ok(None);
         };
         self.owner.look();
-        // The interpreter is let go only to wait, or to copy books that may be large.
+        // The interpreter is released only to wait, or to copy books that may be large.
         let item = match inner.takes_whole_books() {
             false => inner.try_take(now_ns),
             true => Err(Busy),
@@ -137,7 +137,7 @@ impl Follower {
         Err(errors::not_portable("a follower", instead))
     }
 
-    /// How many markets are followed; one whose end was told is left.
+    /// How many markets are followed; without those whose last item was taken.
     #[getter]
     fn markets(&self) -> usize {
         self.here().map_or(0, Inner::markets)
@@ -192,10 +192,9 @@ pub fn follow_spec(
 
 /// One item of a followed book: a frozen book, and what lies between it and the item before.
 ///
-/// Where `status` is not `synced` the item reports a loss of sync: reads of its levels raise
-/// BookNotSynced (BookClosed for the last item of all), or give the last known levels with
-/// `on_stale="serve"`. Each update of a book is brought by one item that is not fresh, or counted in
-/// `skipped` of the next one: never both.
+/// Where `status` is not `synced` the item reports a loss of sync: reads of its levels raise BookNotSynced
+/// (BookClosed for the last item of all), or give the last known levels with `on_stale="serve"`. Each update of a
+/// book is brought by one item that is not fresh, or counted in `skipped` of the next one: never both.
 #[pyclass(frozen, extends = FrozenBook, module = "depthcache")]
 pub struct Update {
     item: Arc<Item>,
@@ -235,8 +234,8 @@ impl Update {
         self.item.is_fresh
     }
 
-    /// Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
-    /// or reports a loss of sync, and in all other modes.
+    /// Mode `every`: the levels of both sides that this update changed; None where the item is fresh, or reports a
+    /// loss of sync, and in all other modes.
     #[getter]
     fn changes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(changes) = &self.item.changes else {
@@ -304,7 +303,7 @@ impl Update {
     }
 }
 
-/// The update that `Update.__reduce__` tells of.
+/// The update that `Update.__reduce__` describes.
 #[pyfunction]
 pub fn _restored_update(
     py: Python<'_>,

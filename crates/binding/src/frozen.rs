@@ -122,7 +122,7 @@ impl FrozenBook {
     }
 }
 
-/// The frozen book that `FrozenBook.__reduce__` tells of.
+/// The frozen book that `FrozenBook.__reduce__` describes.
 #[pyfunction]
 pub fn _restored_book(
     py: Python<'_>,

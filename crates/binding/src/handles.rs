@@ -36,10 +36,10 @@ impl Router {
 /// data, and `BookTooOld` where a `max_age` was given. `status`, `reason`, the times, `complete_to`, `coverage`,
 /// `last_update_id` and `repr` never raise.
 ///
-/// Three clocks, told apart by names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations and ages;
-/// `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`) is the exchange's
-/// clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book` without a network, which
-/// no clock stamps).
+/// Three clocks, each with its own names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations and
+/// ages; `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`) is the
+/// exchange's clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book` without a
+/// network, which no clock stamps).
 ///
 /// A `BookReader` has floats; `BookReader[Decimal]` is what `exact` returns, and a function that takes
 /// `BookReader[float | Decimal]` takes both. Subclasses in Python are welcome: `BookReader(router, market)` reads a

@@ -1,4 +1,4 @@
-//! Frozen books and updates as messages, and when the interpreter is let go for writing one.
+//! Frozen books and updates as messages, and when the interpreter is released for writing one.
 
 use std::sync::Arc;
 

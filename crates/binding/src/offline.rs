@@ -52,12 +52,11 @@ impl Book {
         Py::new(py, Self::create(self.book.clone(), true, self.serve_stale))
     }
 
-    /// Install the bytes of a REST depth response to `limit` (None: unknown).
+    /// Install the bytes of a REST depth response requested with `limit` (None: unknown).
     ///
-    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
-    /// Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept
-    /// diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is
-    /// changed then.
+    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for the time in its body. Kept
+    /// diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept diffs
+    /// allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is changed then.
     #[pyo3(signature = (body, *, limit = None, latest_us = None))]
     fn load_snapshot<'py>(
         &self,

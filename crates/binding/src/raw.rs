@@ -75,7 +75,7 @@ impl<'py, const N: usize> TupleMaker<'py, N> {
         let py = self.arguments.py();
         // SAFETY: `fields` is alive (`arguments` owns it) and has N items. `PyTuple_SetItem`
         // takes over the reference it is given, also when it fails, and refuses a tuple that
-        // somebody else holds too. `new` copies the items into a new object with references of
+        // has another reference. `new` copies the items into a new object with references of
         // their own; it returns a new reference or NULL with an error set.
         unsafe {
             for (index, field) in fields.into_iter().enumerate() {
@@ -225,7 +225,7 @@ impl Memory {
         }
     }
 
-    /// The bits that tell which values of a column are there; None where all are.
+    /// The bits of a column's validity: which values are present; None where all are.
     pub fn validity(columns: &Arc<Columns>, index: usize) -> Option<Memory> {
         let Column { validity, .. } = &columns.columns()[index];
         let (start, len) = export::bits(validity.as_ref()?);

@@ -147,10 +147,10 @@ impl BookReader {
 
     /// When the exchange made what the book is, on its clock, in microseconds since 1970.
     ///
-    /// `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots tell
-    /// none, and theirs is the latest time at which they can have been made: when they were received, by the
-    /// estimate of the exchange's clock, or by the system's clock for the first seconds of a client. None
-    /// before a snapshot, and where a hand-fed message tells no time.
+    /// `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots have none, and
+    /// theirs is the latest time at which they can have been made: when they were received, by the estimate of the
+    /// exchange's clock, or by the system's clock for the first seconds of a client. None before a snapshot, and
+    /// where a hand-fed message has no time.
     #[getter]
     fn event_time_us(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.event_time_us())
@@ -538,10 +538,10 @@ impl BookReader {
     /// What happened to the book since it was made; counts only grow.
     ///
     /// `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
-    /// `resets`: restarts of the ids. `crossed`: best prices that touched or crossed. `malformed`: frames
-    /// that could not be read. `dropped_buffers`: kept diffs given up because there was no more room.
-    /// `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book. `corrections`:
-    /// prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
+    /// `resets`: times the exchange reset its update ids. `crossed`: best prices that touched or crossed.
+    /// `malformed`: frames that could not be read. `dropped_buffers`: buffered diffs given up because there was no
+    /// more room. `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book.
+    /// `corrections`: prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counts = PyDict::new(py);
@@ -573,7 +573,7 @@ impl BookReader {
     }
 }
 
-/// What `repr` tells of a book, readable or not.
+/// The `repr` of a book, readable or not.
 fn describe(book: &dyn Reading) -> String {
     let status_info = book.status_info();
     let mut facts = format!(

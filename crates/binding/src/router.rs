@@ -97,18 +97,18 @@ impl Router {
         or_raise(py, self.inner.close_connection(connection))
     }
 
-    /// Frames of this stream go to this market. Several connections may bring one market: whichever
-    /// brings a diff first, wins; a hole is a gap only where no other can fill it.
+    /// Frames of this stream go to this market. Several connections may bring one market: the first copy
+    /// of a diff wins; a hole is a gap only where no other can fill it.
     fn route(&self, py: Python<'_>, connection: u64, stream: &str, market: u64) -> PyResult<()> {
         or_raise(py, self.inner.route(connection, stream, market))
     }
 
-    /// Neither to a market nor to who listens any more.
+    /// Frames of this stream are strays again.
     fn unroute(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         or_raise(py, self.inner.unroute(connection, stream))
     }
 
-    /// Take one frame to its book; True when `take_events` has something to tell.
+    /// Take one frame to its book; True when `take_events` has events.
     fn feed(
         &self,
         py: Python<'_>,
@@ -117,9 +117,9 @@ impl Router {
         received_ns: i64,
     ) -> PyResult<bool> {
         let bytes = input::bytes(frame, "frame")?;
-        // The interpreter is let go only to wait: winning it back from a busy program costs 5 ms.
+        // The interpreter is released only to wait: winning it back from a busy program costs 5 ms.
         match self.inner.try_feed(connection, &bytes, received_ns) {
-            Some(told) => Ok(told),
+            Some(has_events) => Ok(has_events),
             None => Ok(py.detach(|| self.inner.feed(connection, &bytes, received_ns))),
         }
     }
@@ -130,10 +130,10 @@ impl Router {
         listed(py, self.inner.take_events(), |event| made.event(py, event))
     }
 
-    /// Install a snapshot asked with `limit`; `live`: the subscription was acknowledged, or
-    /// data had arrived, before the snapshot was requested. `made_us`: between which times it was made, on
-    /// the exchange's clock (0 for an earliest time that is not known); None for what its body tells. Raises
-    /// MalformedSnapshot, SymbolMismatch; nothing is changed then.
+    /// Install a snapshot requested with `limit`; `live`: the subscription was acknowledged, or data had arrived,
+    /// before the snapshot was requested. `made_us`: between which times it was made, on the exchange's clock (0
+    /// for an earliest time that is not known); None for the time in its body. Raises MalformedSnapshot,
+    /// SymbolMismatch; nothing is changed then.
     #[pyo3(signature = (market, body, *, limit, live, now_ns, made_us = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn install_snapshot<'py>(
@@ -156,8 +156,8 @@ impl Router {
         }
     }
 
-    /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked
-    /// for; False: it is not live (synced or crossed).
+    /// Keep what is applied to a live book from now on, for a snapshot that is about to be
+    /// requested; False: it is not live (synced or crossed).
     fn begin_refresh(&self, py: Python<'_>, market: u64) -> PyResult<bool> {
         or_raise(py, self.inner.begin_refresh(market))
     }
@@ -167,15 +167,15 @@ impl Router {
         or_raise(py, self.inner.end_refresh(market))
     }
 
-    /// Roll a snapshot asked with `limit` to the live book's id, compare both, merge; what was found.
+    /// Roll a snapshot requested with `limit` to the live book's id, compare both, merge; what was found.
     ///
     /// The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those of the book
     /// stay; the complete range becomes the wider of both, or, where they differed inside both, the snapshot's
     /// alone. `MERGED`: done, with its comparison. `WAITING`: the snapshot is ahead and is merged when the book
-    /// reaches it, which a `MarketChange` tells (cause `refreshed`). `TOO_OLD`: it is behind the book, or, where it
-    /// is clearly younger, the ids began anew, and the book has lost its place (cause `reset`). `NOT_LIVE`: there
-    /// is no live book, or no refresh was begun. `made_us` as for `install_snapshot`. Raises MalformedSnapshot,
-    /// SymbolMismatch; the refresh is over then.
+    /// reaches it, which a `MarketChange` reports (cause `refreshed`). `TOO_OLD`: it is behind the book, or, where it
+    /// is clearly younger, the exchange reset its update ids, and the book has lost its position (cause `reset`).
+    /// `NOT_LIVE`: there is no live book, or no refresh was begun. `made_us` as for `install_snapshot`. Raises
+    /// MalformedSnapshot, SymbolMismatch; the refresh is over then.
     #[pyo3(signature = (market, body, *, limit, now_ns, made_us = None))]
     fn refresh<'py>(
         &self,
@@ -207,8 +207,8 @@ impl Router {
         events::classes(py)?.refresh_result(py, outcome)
     }
 
-    /// The newest diff that was applied, kept, or is backlog (at or before the held id, and not of ids that began
-    /// anew); None before one.
+    /// The newest diff that was applied, kept, or is backlog (at or before the held id, and not after a reset of
+    /// the ids); None before one.
     fn heard<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let heard = or_raise(py, self.inner.heard(market))?;
         let made = events::classes(py)?;
@@ -276,8 +276,8 @@ impl Router {
         or_raise(py, self.inner.set_depth_target(market, levels, requested))
     }
 
-    /// The live books that have fewer complete levels than are enough, or of which readers ask for more than
-    /// `set_depth_target` was told.
+    /// The live books that have fewer complete levels than are enough, or whose readers ask for more than
+    /// `set_depth_target` considered.
     fn shallow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         listed(py, self.inner.shallow(), |market| {
@@ -298,8 +298,8 @@ impl Router {
         events::classes(py)?.traffic(py, &traffic)
     }
 
-    /// Whoever brings the frames stands still: every book that is there is stale for that reason, unless it is
-    /// worse; None: it goes on.
+    /// The frame source stalled: every book it feeds is stale for that reason, unless its status is worse; None: it
+    /// goes on.
     fn set_stalled(&self, py: Python<'_>, reason: Option<&str>, now_ns: i64) {
         py.detach(|| self.inner.set_stalled(reason, now_ns));
     }
@@ -315,19 +315,19 @@ impl Router {
         or_raise(py, self.inner.set_time_to_detect(market, within_ns))
     }
 
-    /// Somebody calls `tick` several times a second from now on; the native transport does itself.
+    /// A thread calls `tick` several times a second from now on; the native transport does so itself.
     fn start_watch(&self) {
         let moment = Moment::now();
         self.inner.start_watch(moment.now_ns, moment.awake_ns);
     }
 
-    /// Nobody does any more.
+    /// That thread has ended.
     fn stop_watch(&self) {
         self.inner.stop_watch();
     }
 
     /// Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else `judge_silence`.
-    /// Readers of live books tick themselves when nobody has for a second.
+    /// Readers of live books tick themselves after a second without a tick.
     fn tick<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let moment = Moment::now();
         read_wall(&self.inner);
@@ -441,7 +441,7 @@ impl Router {
         or_raise(py, self.inner.restart(market, reason, now_ns))
     }
 
-    /// Lay a condition over the native state, or take it away (None).
+    /// Lay a condition over the machine state, or take it away (None).
     fn set_condition(
         &self,
         py: Python<'_>,

@@ -21,8 +21,8 @@ use crate::values::{self, ReadLevels, classes};
 
 /// One side of a book, best price first. Each call is one atomic read of its own.
 ///
-/// `side[:20]` reads twenty levels, whatever the book holds. A loop runs over the levels as they
-/// were when it began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
+/// `side[:20]` reads at most twenty levels, of a book of any size. A loop runs over the levels as they were when it
+/// began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
 #[pyclass(frozen, sequence, module = "depthcache")]
 pub struct Side {
     pub source: Source,

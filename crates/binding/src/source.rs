@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    /// The same for large copies: the interpreter is let go.
+    /// The same for large copies: the interpreter is released.
     pub fn look_long<T: Send>(
         &self,
         py: Python<'_>,

@@ -84,7 +84,7 @@ fn event_time(frame: &[u8]) -> Option<i64> {
 
 impl FrameSink for ProbeSink {
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
-        let told = self
+        let has_events = self
             .books
             .as_ref()
             .is_some_and(|books| books.feed(connection, frame, received_ns));
@@ -92,7 +92,7 @@ impl FrameSink for ProbeSink {
             let delay_ns = clock::now_ns() - 1_000 * sent_us;
             self.delays_ns.lock().push(delay_ns);
         }
-        told
+        has_events
     }
 
     fn heard_ns(&self, connection: u64) -> Option<i64> {

@@ -231,7 +231,7 @@ impl Classes {
         Ok(levels)
     }
 
-    /// A quotient of two Decimals, to 34 digits whatever the program's own context is.
+    /// A quotient of two Decimals, to 34 digits in any context of the program.
     pub fn quotient<'py>(
         &self,
         py: Python<'py>,

@@ -29,7 +29,7 @@ pub fn check_quote(source: &Source, value: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// What stands where an amount of quote would: not a number.
+/// The value in place of an amount of quote: not a number.
 pub fn no_amount(to: Writer<'_>) -> ObjectResult<'_> {
     let nan = PyFloat::new(to.py, f64::NAN).into_any();
     match to.exact {

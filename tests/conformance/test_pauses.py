@@ -142,5 +142,5 @@ def test_a_process_that_was_stopped_says_so_with_its_first_read() -> None:
             threading.Event().wait(5.5)  # the very thing under test: so long it does not run
             os.kill(child.pid, signal.SIGCONT)
             said = child.stdout.read().splitlines()
-    assert said[0].startswith("stale this process stood still for ")
+    assert said[0].startswith("stale this process was paused for ")
     assert said[-1] == "synced "

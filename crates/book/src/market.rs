@@ -427,7 +427,7 @@ impl Market {
         self.events.add(Cause::Reset, now_ns);
         self.enter(
             Status::Buffering,
-            "the exchange's update ids began anew",
+            "the exchange reset its update ids",
             now_ns,
         );
     }

@@ -199,11 +199,11 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             raw("[]").replace("\"E\":1", "\"E\":1,\"E\":1"),
-            "a key of the diff stands twice",
+            "a key of the diff appears twice",
         ),
         ("[]".to_owned(), "a frame must be a JSON object"),
         (String::new(), "a frame must be a JSON object"),
-        (raw("[]") + "x", "something stands behind the frame"),
+        (raw("[]") + "x", "data follows the frame"),
         (
             format!(r#"{{"x":{}{}}}"#, "[".repeat(64), "]".repeat(64)),
             "the nesting is deeper than 64",

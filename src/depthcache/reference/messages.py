@@ -119,7 +119,7 @@ class _Keys(list[tuple[str, Any]]):
     def only(self, *names: str) -> None:
         for name in names:
             if len(self.all(name)) > 1:
-                raise _Wrong(f"the key {name} stands twice")
+                raise _Wrong(f"the key {name} appears twice")
 
     def needed(self, name: str) -> Any:
         values = self.all(name)
@@ -259,7 +259,7 @@ def _load(data: bytes) -> _Keys:
             repr_of = json.dumps(value, ensure_ascii=False, default=str)
             repr_of.encode("utf-8")
     except UnicodeError:
-        raise _Wrong("the text is not UTF-8, or half of a surrogate pair stands alone") from None
+        raise _Wrong("the text is not UTF-8, or a surrogate has no partner") from None
     except ValueError as error:
         raise _Wrong(f"not JSON: {error}") from None
     if not isinstance(value, _Keys):

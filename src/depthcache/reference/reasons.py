@@ -29,7 +29,7 @@ NOTHING_ARRIVED = "nothing has arrived yet"
 WAITING_FOR_SNAPSHOT = "waiting for a snapshot"
 WAITING_FOR_BRIDGE = "waiting for the diff that confirms the snapshot"
 FROM_SNAPSHOT = "from a snapshot, not confirmed by a diff yet"
-RESET = "the exchange's update ids began anew"
+RESET = "the exchange reset its update ids"
 FEED_LOST = "a gap: the connection that could have filled it is gone"
 
 
@@ -50,7 +50,7 @@ def crossed(bid: str, ask: str) -> str:
 
 def silent(seconds: int) -> str:
     """Nothing has proven the book, and nothing judges silence."""
-    return f"no update for {seconds} s, and the event loop that judges silence stands still"
+    return f"no update for {seconds} s, and the event loop that judges silence is blocked"
 
 
 # --- levels of a read ----------------------------------------------------------------------

@@ -146,10 +146,7 @@ fn any_frame<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Result<Scanned<'a>,
     top.map_err(|fault| named(fault, &stream))?;
     reader.space();
     if reader.at != bytes.len() {
-        return Err(named(
-            ("something stands behind the frame", reader.at),
-            &stream,
-        ));
+        return Err(named(("data follows the frame", reader.at), &stream));
     }
     match (stream, data) {
         (Some(stream), Some(at)) => {
@@ -311,7 +308,7 @@ fn known_key<'a>(
     }
     if seen.keys & bit != 0 {
         seen.fault
-            .get_or_insert(("a key of the diff stands twice", position));
+            .get_or_insert(("a key of the diff appears twice", position));
     }
     seen.keys |= bit;
     match bit {
@@ -401,7 +398,7 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
             _ => 0,
         };
         if seen & bit & NEEDED != 0 {
-            return Err(("a key of the snapshot stands twice", position).into());
+            return Err(("a key of the snapshot appears twice", position).into());
         }
         seen |= bit;
         let value = reader.at;
@@ -435,7 +432,7 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
     }
     reader.space();
     if reader.at != body.len() {
-        return Err(("something stands behind the snapshot", reader.at).into());
+        return Err(("data follows the snapshot", reader.at).into());
     }
     into.last_update_id = id.ok_or(Malformed::from(("lastUpdateId is missing", 0)))?;
     if !bids {

@@ -121,7 +121,7 @@ impl LastTick {
             let reason = format!("the machine slept for {}", seconds(slept_ns));
             TickFinding::Pause(before.now_ns, reason)
         } else if gap_ns >= STOOD_STILL_NS {
-            let reason = format!("this process stood still for {}", seconds(gap_ns));
+            let reason = format!("this process was paused for {}", seconds(gap_ns));
             TickFinding::Pause(before.now_ns, reason)
         } else {
             TickFinding::Time

@@ -51,8 +51,8 @@ fn status_info(router: &Router) -> String {
     )
 }
 
-const SILENT: &str = "stale since 61 s: no update for 60 s, and the event loop that judges silence stands \
-                      still, not readable";
+const SILENT: &str = "stale since 61 s: no update for 60 s, and the event loop that judges silence is \
+                      blocked, not readable";
 
 #[test]
 fn unjudged_silence_makes_a_book_stale_and_an_update_heals_it() {
@@ -111,7 +111,7 @@ fn a_gap_between_two_ticks_is_a_sleep_or_a_pause_of_the_process_or_nothing() {
             7 * S,
             7 * S,
             1,
-            "stale since 2 s: this process stood still for 7 s, not readable",
+            "stale since 2 s: this process was paused for 7 s, not readable",
         ),
     ] {
         let router = synced(S);

@@ -381,7 +381,7 @@ fn a_snapshot_behind_a_book_that_stood_still_shows_that_ids_began_again() {
         (
             5_000_001,
             false,
-            "buffering since 50: the exchange's update ids began anew",
+            "buffering since 50: the exchange reset its update ids",
         ),
         (5_000_001, true, "synced since 2: "),
     ] {

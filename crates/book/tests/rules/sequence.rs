@@ -158,7 +158,7 @@ fn an_old_diff_five_seconds_after_the_last_is_a_duplicate_and_a_microsecond_late
         (
             5_000_001,
             Outcome::Gap,
-            "buffering since 50: the exchange's update ids began anew",
+            "buffering since 50: the exchange reset its update ids",
             "applied 1, old 1, resets 1, snapshots 1",
         ),
     ] {

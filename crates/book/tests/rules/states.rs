@@ -116,7 +116,7 @@ unconfirmed | old snapshot   | synced   | synced since 2: from a snapshot, not c
 synced      | next           | applied  | synced since 2:                            | 12 |            | applied
 synced      | old            | old      | synced since 2:                            | 10 |            | old
 synced      | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | gap | gaps
-synced      | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | old, resets
+synced      | reset          | gap      | buffering since 50: the exchange reset its update ids | 10 | reset | old, resets
 synced      | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
 synced      | resync         |          | buffering since 50: asked for              | 10 |            |
 synced      | restart        |          | buffering since 50: a new connection       | 10 |            |
@@ -127,7 +127,7 @@ synced      | old snapshot   | synced   | synced since 2: from a snapshot, not c
 crossed     | next           | applied  | crossed since 4: best bid 101 at or above best ask 101 | 12 | | applied
 crossed     | old            | old      | crossed since 4: best bid 101 at or above best ask 101 | 10 | | old
 crossed     | gap            | gap      | buffering since 50: a gap: the book holds 10, the next diff follows 12 | 10 | gap | gaps
-crossed     | reset          | gap      | buffering since 50: the exchange's update ids began anew | 10 | reset | old, resets
+crossed     | reset          | gap      | buffering since 50: the exchange reset its update ids | 10 | reset | old, resets
 crossed     | malformed      |          | buffering since 50: a malformed frame: no key | 10 | malformed | malformed
 crossed     | resync         |          | buffering since 50: asked for              | 10 |            |
 crossed     | restart        |          | buffering since 50: a new connection       | 10 |            |

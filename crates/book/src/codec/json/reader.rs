@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
             return Err(("a string has no end", start));
         };
         if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
-            return Err(("a control character stands in a string", self.at + control));
+            return Err(("a string contains a control character", self.at + control));
         }
         if rest[length] == b'\\' {
             return self.escaped(start).map(Cow::Owned);
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
                 return Err(("a string has no end", start));
             };
             if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
-                return Err(("a control character stands in a string", self.at + control));
+                return Err(("a string contains a control character", self.at + control));
             }
             value.push_str(text(&rest[..length], self.at)?);
             self.at += length + 1;
@@ -143,20 +143,20 @@ impl<'a> Reader<'a> {
                 let first = self.four_hex()?;
                 let code = if (0xD800..0xDC00).contains(&first) {
                     if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
-                        return Err(("half of a surrogate pair stands alone", position));
+                        return Err(("a surrogate has no partner", position));
                     }
                     self.at += 2;
                     let second = self.four_hex()?;
                     if !(0xDC00..0xE000).contains(&second) {
-                        return Err(("half of a surrogate pair stands alone", position));
+                        return Err(("a surrogate has no partner", position));
                     }
                     0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
                 } else {
                     first
                 };
-                char::from_u32(code).ok_or(("half of a surrogate pair stands alone", position))?
+                char::from_u32(code).ok_or(("a surrogate has no partner", position))?
             }
-            _ => return Err(("an unknown escape stands in a string", position)),
+            _ => return Err(("a string contains an unknown escape", position)),
         })
     }
 

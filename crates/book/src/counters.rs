@@ -1,4 +1,4 @@
-//! What a market has lived through, as numbers that only grow.
+//! Counters of a market; they only grow.
 
 /// Monotonic counts since the book was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Counters {
     pub old: u64,
     /// Times the id chain was broken.
     pub gaps: u64,
-    /// Times the ids jumped backwards for good.
+    /// Times the exchange reset its update ids.
     pub resets: u64,
     /// Times the book became crossed or locked.
     pub crossed: u64,

@@ -15,7 +15,7 @@ pub enum Cause {
     Confirmed = 1 << 2,
     /// Updates are missing.
     Gap = 1 << 3,
-    /// The exchange's ids began again.
+    /// The exchange reset its update ids.
     Reset = 1 << 4,
     /// Best bid at or above best ask after a whole event.
     Crossed = 1 << 5,
@@ -113,9 +113,9 @@ pub struct MarketChange {
     pub market: u64,
     /// Why.
     pub causes: Causes,
-    /// The native state now: empty, buffering, bridging, synced or crossed.
+    /// The machine state now: empty, buffering, bridging, synced or crossed.
     pub status: Status,
-    /// Why the native state is what it is; empty when synced and confirmed.
+    /// Why the machine state is what it is; empty when synced and confirmed.
     pub reason: String,
     /// When the last of the causes was received.
     pub at_ns: i64,
@@ -197,6 +197,6 @@ pub enum Event {
     Stream(StreamFrame),
     /// Frames arrived that no market takes.
     Stray(StrayFrame),
-    /// The follower of that number has something; not told again before it was found empty.
+    /// The follower of that number has items; not repeated until it was found empty.
     FollowerReady(u64),
 }

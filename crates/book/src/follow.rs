@@ -1,8 +1,8 @@
-//! Following books: what each follower receives, bounded whatever the consumer does.
+//! Following books: what each follower receives, in bounded memory.
 //!
 //! Theory of operation. A follower follows one or more markets. The thread that holds a market for a frame, a
-//! snapshot or a condition tells the market's follower slots before it releases the market; that never waits for
-//! a consumer. Most modes conflate: they only mark the market (once, until the mark is taken), and the book is
+//! snapshot or a condition notifies the market's follower slots before it releases the market; that never waits
+//! for a consumer. Most modes conflate: they only mark the market (once, until the mark is taken), and the book is
 //! read when the consumer takes the mark. Intermediate states are lost, memory never grows. The mode of every
 //! update keeps items in a ring bounded by count and bytes; where the ring is full, a mark takes the place of what
 //! does not fit, and its item is a fresh book with the count of what was lost.
@@ -97,7 +97,7 @@ pub struct FollowSpec {
     pub most_items: usize,
     /// Their bytes, at most.
     pub most_bytes: usize,
-    /// Whether the router tells when there is something (else the consumer waits with `wait`).
+    /// Whether the router announces items (else the consumer waits with `wait`).
     pub announces: bool,
 }
 

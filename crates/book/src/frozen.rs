@@ -35,7 +35,7 @@ pub(crate) struct FrozenHeader {
 /// A copy of one side: some levels and how far they are proven.
 #[derive(Clone, Debug)]
 pub struct FrozenSide {
-    /// Best first; `complete` tells whether every level asked for is proven.
+    /// Best first; `complete`: whether every requested level is proven.
     run: LevelRun,
     complete_to: CompleteTo,
     /// How many levels of the run lie inside the complete range.
@@ -95,7 +95,7 @@ impl FrozenSide {
 }
 
 impl PartialEq for FrozenSide {
-    /// The same numbers, whatever their scales.
+    /// The same numbers, at any scales.
     fn eq(&self, other: &FrozenSide) -> bool {
         let edges = match (self.complete_to, other.complete_to) {
             (CompleteTo::Price(one), CompleteTo::Price(two)) => one.is_same(two),
@@ -144,7 +144,7 @@ impl Frozen {
         &self.side(side).run
     }
 
-    /// The same, telling why its levels may not be read.
+    /// The same, with the reason why its levels may not be read.
     pub fn refused(self, why: NotReadable) -> Frozen {
         Frozen {
             refused: Some(Box::new(why)),
@@ -152,7 +152,7 @@ impl Frozen {
         }
     }
 
-    /// The same for equal books: of what is nearly always enough to tell two apart.
+    /// The same for equal books: of the fields that nearly always differ between two books.
     pub fn hash_code(&self) -> u64 {
         let FrozenHeader {
             exchange,

@@ -43,7 +43,7 @@ enum Store {
     Wide(Chunks<i128>),
 }
 
-/// What a mantissa of a message is multiplied with to stand at the side's scales.
+/// What a mantissa of a message is multiplied by to reach the side's scales.
 #[derive(Clone, Copy)]
 struct Factors {
     price: i128,
@@ -63,7 +63,7 @@ impl Ladder {
         }
     }
 
-    /// The side of a snapshot that was asked with `limit` (None: unknown).
+    /// The side of a snapshot that was requested with `limit` (None: unknown).
     pub fn from_snapshot(side: Side, levels: &SideLevels, limit: Option<usize>) -> Ladder {
         let store = if levels.wide.is_empty() {
             Store::Narrow(load(&levels.narrow, side))
@@ -110,7 +110,7 @@ impl Ladder {
         }
     }
 
-    /// Chunks and keys of the usual message to the usual side, which need no form but their own.
+    /// Chunks and keys of a message at the side's own scale, to a side of narrow numbers; None for any other.
     #[inline]
     fn fast_path<'a>(
         &'a self,
@@ -237,7 +237,7 @@ impl Ladder {
 
     /// A copy of the levels from index `start` up to `stop` (exclusive, `usize::MAX` for all).
     ///
-    /// `complete` of the answer speaks of the best `stop` levels.
+    /// `complete` of the result is about the best `stop` levels.
     pub fn levels(&self, start: usize, stop: usize) -> LevelRun {
         let mantissas = match &self.store {
             Store::Narrow(chunks) => Mantissas::Narrow(copy(chunks, self.side, start, stop)),
@@ -376,7 +376,7 @@ impl Store {
     }
 }
 
-/// A price as a key, or a key as a price.
+/// The key of a price: keys ascend towards the best level on both sides.
 #[inline(always)]
 fn to_key<N: Mantissa>(price: N, side: Side) -> N {
     match side {

@@ -4,7 +4,7 @@
 //! buffering, bridging, synced, and back to buffering after a gap, a reset or a malformed frame.
 //! Differential tests drive the two against each other.
 //!
-//! This file is the machine: what each input does. What it knows is kept by its parts, one file each: `state`
+//! This file is the machine: what each input does. Its parts hold what it knows, one file each: `state`
 //! (what the book is and why), `position` (the id it holds), `timeline` (what was held when), `buffer` (diffs
 //! that wait for a snapshot), `arbitration` (redundant feeds), `refresh` (the snapshot beside the live book),
 //! `depth_target`, `followers` and `pending_events`. `installing` takes snapshots, `read` answers readers.
@@ -419,7 +419,7 @@ impl Market {
         self.enter(Status::Buffering, gap, now_ns);
     }
 
-    /// The exchange's ids began again, below those of the book.
+    /// The exchange reset its update ids, below those of the book.
     #[cold]
     fn reset_ids(&mut self, now_ns: i64) {
         self.timeline.on_reset();
@@ -483,14 +483,14 @@ impl Market {
 
     // --- state from outside -------------------------------------------------------------------
 
-    /// The thread that brings the frames stands still, or does so no longer (None).
+    /// The frame thread stalled, or goes on (None).
     pub fn set_stalled(&mut self, reason: Option<&str>, now_ns: i64) {
         if self.state.set_stalled(reason, now_ns) {
             self.events.add(Cause::Proven, now_ns);
         }
     }
 
-    /// Lay a condition over the native state, or take it away; `Closed` is final.
+    /// Lay a condition over the machine state, or take it away; `Closed` is final.
     pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
         self.state.set_condition(condition, reason, now_ns);
     }
@@ -623,7 +623,7 @@ impl Market {
 
     /// No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it. Ids that are
     /// shared by symbols grow without this one, so an equal book is merged; where too few levels of both can
-    /// be compared, nothing tells that it is equal.
+    /// be compared, equality is not proven.
     pub fn settle_refresh(&mut self, now_ns: i64) -> RefreshOutcome {
         let Some(rolled) = self.refresher.take_waiting() else {
             return RefreshOutcome::NoneWaiting;
@@ -687,7 +687,7 @@ impl Market {
 
     // --- events -------------------------------------------------------------------------------
 
-    /// Whether there is something to tell and the market is in no list of changed ones; true once per
+    /// Whether there are causes and the market is in no list of changed ones; true once per
     /// `take_change`.
     #[inline]
     pub fn mark_pending(&mut self) -> bool {

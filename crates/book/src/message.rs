@@ -71,7 +71,7 @@ pub struct DepthUpdate {
     pub final_update_id: i64,
     /// `pu`, futures and options only.
     pub previous_final_update_id: Option<i64>,
-    /// `E` in microseconds since 1970, whatever the unit on the wire; 0 when absent.
+    /// `E` in microseconds since 1970, from any unit on the wire; 0 when absent.
     pub event_time_us: i64,
     /// `T` in microseconds since 1970, futures and options only.
     pub transaction_time_us: Option<i64>,

@@ -61,8 +61,8 @@ impl OfflineBook {
         &self.cell
     }
 
-    /// Install the bytes of a depth snapshot asked with `limit` (None: unknown), kept diffs after it.
-    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for what its body tells.
+    /// Install the bytes of a depth snapshot requested with `limit` (None: unknown), kept diffs after it.
+    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for the time in its body.
     pub fn load_snapshot(
         &self,
         body: &[u8],

@@ -24,7 +24,7 @@ pub enum Side {
 pub struct Number {
     /// The digits.
     pub mantissa: i128,
-    /// How many of them stand after the point.
+    /// How many of them are decimals.
     pub scale: u8,
 }
 
@@ -70,7 +70,7 @@ impl Number {
         out.extend_from_slice(Text::of(self).as_bytes());
     }
 
-    /// Whether both are the same number, whatever their scales.
+    /// Whether both are the same number, at any scales.
     #[inline]
     pub fn is_same(self, other: Number) -> bool {
         if self.scale == other.scale {
@@ -169,7 +169,7 @@ pub struct NumberLevel {
 }
 
 impl NumberLevel {
-    /// Whether both are the same level, whatever their scales.
+    /// Whether both are the same level, at any scales.
     #[inline]
     pub fn is_same(self, other: NumberLevel) -> bool {
         self.price.is_same(other.price) && self.quantity.is_same(other.quantity)
@@ -276,7 +276,7 @@ impl LevelRun {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Whether both hold the same levels, whatever their scales.
+    /// Whether both hold the same levels, at any scales.
     pub fn is_same(&self, other: &LevelRun) -> bool {
         let scales = |run: &LevelRun| (run.price_scale, run.quantity_scale);
         let same_width = matches!(
@@ -377,7 +377,7 @@ pub trait Reading {
     /// `u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one.
     fn last_update_id(&self) -> Option<i64>;
     /// When the exchange made what the book is: `E` of the last applied diff, or the time of the snapshot; where
-    /// they tell none, when it was received, by the system's clock.
+    /// neither has one, when it was received, by the system's clock.
     fn event_time_us(&self) -> Option<i64>;
     /// When the last applied frame was received, or the snapshot where there is none after it.
     fn updated_ns(&self) -> Option<i64>;
@@ -391,7 +391,7 @@ pub trait Reading {
     fn len(&self, side: Side) -> usize;
     /// The levels from index `start` up to `stop` (exclusive, `usize::MAX` for all), best first.
     ///
-    /// `complete` of the result speaks of the best `stop` levels.
+    /// `complete` of the result is about the best `stop` levels.
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun;
     /// All levels of the side, best first, without a copy.
     fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_>;
@@ -399,7 +399,7 @@ pub trait Reading {
     fn complete_to(&self, side: Side) -> CompleteTo;
     /// How many held levels lie inside the complete range.
     fn coverage(&self, side: Side) -> usize;
-    /// What the book has lived through.
+    /// The book's counters.
     fn counters(&self) -> Counters;
     /// Bytes of memory that levels and kept diffs take, without the allocator's own.
     fn memory_bytes(&self) -> usize;

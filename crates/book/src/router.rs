@@ -79,7 +79,7 @@ pub struct Router {
 /// One connection: where its streams go, and room for the frame being read.
 #[derive(Debug, Default)]
 struct Connection {
-    /// By stream; the names stand in the table itself.
+    /// By stream; stream names are stored inline.
     routes: FxHashMap<CompactString, Route>,
     /// Streams whose newest frame is handed out as it is.
     listened: FxHashSet<Box<str>>,
@@ -167,9 +167,9 @@ impl Router {
             .ok_or(RouterError::UnknownMarket(market))
     }
 
-    /// Install a snapshot asked with `limit` (None: unknown). `live`: the subscription was
+    /// Install a snapshot requested with `limit` (None: unknown). `live`: the subscription was
     /// acknowledged, or data had arrived, before the snapshot was requested. `made`: when it was made; None for
-    /// what its body tells.
+    /// the time in its body.
     pub fn install_snapshot(
         &self,
         market: u64,
@@ -207,7 +207,7 @@ impl Router {
         Ok(())
     }
 
-    /// Lay a condition over the native state, or take it away (None).
+    /// Lay a condition over the machine state, or take it away (None).
     pub fn set_condition(
         &self,
         market: u64,
@@ -282,7 +282,7 @@ impl Router {
 
     // --- frames -------------------------------------------------------------------------------
 
-    /// Take one frame to its book; true when `take_events` has something to tell.
+    /// Take one frame to its book; true when `take_events` has events.
     pub fn feed(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool {
         self.feed_or_leave(connection, frame, received_ns, true)
             .unwrap_or_default()

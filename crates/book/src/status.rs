@@ -1,4 +1,4 @@
-//! The words for what a book is, and the condition that is laid over the native state from outside.
+//! The words for what a book is, and the condition that is laid over the machine state from outside.
 //!
 //! Not here: when a market changes its state (`market`).
 
@@ -62,7 +62,7 @@ impl Status {
     }
 }
 
-/// What is laid over the native state by the watchers of connections, clocks and symbols.
+/// What the watchers of connections, clocks and symbols lay over the machine state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// A watchdog doubts that data still flows.
@@ -98,7 +98,7 @@ impl Condition {
     }
 }
 
-/// The one status of a book: the worse of its native state and the condition laid over it.
+/// The one status of a book: the worse of its machine state and the condition laid over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusInfo<'a> {
     /// The word.

@@ -1,8 +1,8 @@
-//! What time it is for those who read the books of a router: its own clock, and the system's beside it.
+//! The time for readers of the books of a router: its own clock, and the system's beside it.
 //!
 //! No clock is read here. The clock of the frames is the caller's, unless a virtual one is set; the system's
-//! clock is known as an offset from it, which whoever looks at both says now and then. Small differences
-//! are the time between the two readings: they change nothing, so that one time keeps one date.
+//! clock is known as an offset from it, which callers that read both clocks set from time to time. Small
+//! differences are the time between the two readings: they change nothing, so that one time keeps one date.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -67,7 +67,7 @@ impl Timebase {
     }
 }
 
-/// Between two readings, in whole microseconds: it can be told from a time of both clocks.
+/// The offset between two readings, rounded down to whole microseconds.
 fn offset_ns(now_ns: i64, wall_ns: i64) -> i64 {
     wall_ns.saturating_sub(now_ns).div_euclid(1_000) * 1_000
 }

@@ -1,6 +1,6 @@
 //! The average of contracts of a fixed value each (COIN-M): contracts / Σ (contracts / price).
 //!
-//! It is the one that the exchange reports, whatever one contract is worth.
+//! It is the one that the exchange reports, for any contract value.
 
 use super::Taker;
 use super::exact::{Exact, Value};

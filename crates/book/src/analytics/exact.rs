@@ -89,7 +89,7 @@ impl Exact {
             .expect("digits and an exponent are a number")
     }
 
-    /// The nearest float of a quotient, ties to even: rounded once, whatever the width of both.
+    /// The nearest float of a quotient, ties to even: rounded once, for any width of both.
     fn quotient_to_f64(&self, divisor: &Exact) -> f64 {
         /// Bits of a quotient that `as f64` rounds right, with what is cut off below them in the last one.
         const KEPT_BITS: i64 = 66;

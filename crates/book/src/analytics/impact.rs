@@ -4,7 +4,7 @@
 //! from the best price before: the sum of all asks with price < best (1 + x/10⁴), or of all bids with
 //! price > best (1 − x/10⁴).
 //!
-//! `complete`: the levels that are taken and the one at which the price then stands are proven; where there
+//! `complete`: the levels that are taken and the one that is then best are proven; where there
 //! is none left, the whole side is known.
 
 use super::depth::{Edge, limit, summed};
@@ -19,7 +19,7 @@ pub struct SizeToMove {
     pub base: Exact,
     /// Σ price × quantity.
     pub quote: Exact,
-    /// Where the price then stands; None where the side is empty by then.
+    /// The best price afterwards; None where the side is empty by then.
     pub price: Option<Value>,
     /// How many levels are taken.
     pub levels: usize,

@@ -1,4 +1,4 @@
-//! Of both best levels: mid, spread, microprice.
+//! Analytics of the best levels: mid, spread, microprice.
 //!
 //! With b, a the best bid and ask and q(b), q(a) their quantities:
 //!

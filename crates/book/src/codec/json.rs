@@ -4,7 +4,7 @@
 //! (a string) and `data` (an object) at its top, in any order. Its payload is a diff when its `e`
 //! is `depthUpdate` and the stream, where there is one, is a diff stream: partial depth and
 //! `rpiDepth` bear the same `e` on futures. Unknown keys are stepped over anywhere. Everything
-//! that is valid JSON and not a diff is `Other`, whatever the types of its keys.
+//! that is valid JSON and not a diff is `Other`, with keys of any type.
 //!
 //! Not here: what is done with the numbers (`market`), or where a frame belongs (`router`).
 
@@ -212,7 +212,7 @@ struct SeenKeys<'a> {
     fault: Option<Fault>,
 }
 
-/// One object that may be a diff; the reader stands at its opening brace.
+/// One object that may be a diff; the reader is at its opening brace.
 fn payload<'a>(
     reader: &mut Reader<'a>,
     may_be_diff: bool,
@@ -444,7 +444,7 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// `E` and `T` in microseconds, whatever they are in on the wire; None for what is no time.
+/// `E` and `T` in microseconds, from any unit on the wire; None for a value that is no time.
 #[inline]
 fn microseconds(time: i64) -> Option<i64> {
     match time {
@@ -454,7 +454,7 @@ fn microseconds(time: i64) -> Option<i64> {
     }
 }
 
-/// A plain integer, where one stands; nothing is read of anything else.
+/// A plain integer, if one is next; nothing else is read.
 fn usable(reader: &mut Reader<'_>) -> Option<i64> {
     let start = reader.at;
     let found = reader.integer().ok();

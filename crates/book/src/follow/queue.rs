@@ -1,4 +1,4 @@
-//! What waits for one consumer: marks, once a market, and a ring of items, bounded.
+//! The queue of one follower: marks, at most one a market, and a bounded ring of items.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Queue {
         }
     }
 
-    /// A market is to be read; true where the consumer has to be told.
+    /// Mark a market to be read; true if the consumer must be woken.
     pub fn mark(&self, market: u64) -> bool {
         let mut state = self.state.lock();
         state.entries.push_back((Entry::Marked(market), 0));

@@ -24,7 +24,7 @@ pub(crate) struct ChangeSummary<'a> {
 }
 
 impl ChangeSummary<'_> {
-    /// What a new follower is told: the status there is.
+    /// The first summary for a new follower: the current status.
     pub fn first(status: Status) -> Self {
         ChangeSummary {
             status,
@@ -91,7 +91,7 @@ impl FollowerSlot {
         self.queue.spec.mode == Mode::Every
     }
 
-    /// Something happened; true where the consumer has to be woken.
+    /// Something happened; true if the consumer must be woken.
     pub fn on_change(&mut self, market: &impl FollowedBook, summary: &ChangeSummary<'_>) -> bool {
         let synced = summary.status == Status::Synced;
         self.resumed |= summary.status_changed && synced;
@@ -192,7 +192,7 @@ impl FollowerSlot {
         self.resumed || self.altered || self.last_item.status.is_none()
     }
 
-    /// Whether the consumer learns that the book is not synced.
+    /// Whether the consumer gets an item for this loss of sync.
     fn wants_loss(&self, market: &impl FollowedBook, status: Status) -> bool {
         let spec = &self.queue.spec;
         let begun = self.last_item.status.is_some();

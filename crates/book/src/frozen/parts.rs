@@ -58,7 +58,7 @@ pub struct SideParts {
 pub struct Parts {
     /// All but the levels.
     pub head: Head,
-    /// What the book has lived through.
+    /// The book's counters.
     pub counters: Counters,
     /// Whether every level that was asked for is proven on both sides.
     pub complete: bool,

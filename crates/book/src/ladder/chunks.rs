@@ -9,7 +9,7 @@
 //!
 //! `floors[i]` is at most every key of chunk `i` and greater than every key before it: a fence, not
 //! the first key, so deleting never moves it; the fence of chunk 0 is never looked at. A change
-//! moves at most one chunk's worth of memory, whatever the number of pairs.
+//! moves at most one chunk's worth of memory, for any number of pairs.
 //!
 //! Messages come sorted (best first on spot, ascending on both sides on futures, recordings of 2021
 //! to 2026), so their pairs are set a block at a time, greatest key first, in three passes: find all
@@ -83,7 +83,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 
     /// Such pairs in chunks of `each`, one chunk at least, and their fences: the first keys, but for the
-    /// first chunk, whose fence depends on what stands before it.
+    /// first chunk, whose fence depends on the chunk before it.
     fn filled(
         pairs: impl Iterator<Item = (N, N)>,
         each: usize,

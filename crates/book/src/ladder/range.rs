@@ -16,7 +16,7 @@ pub enum Range {
 
 impl Range {
     /// The range after a snapshot with so many levels, of which `worst` has the smallest key,
-    /// asked with `limit` (None: unknown).
+    /// requested with `limit` (None: unknown).
     ///
     /// Fewer levels than asked for: the exchange had no more. Otherwise the last level is as far
     /// as the snapshot proves.

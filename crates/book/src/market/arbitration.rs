@@ -1,18 +1,18 @@
 //! Arbitration of the redundant feeds of one market: one connection nearly always, two while one replaces the
 //! other or where the user wants them for safety.
 //!
-//! Theory of operation. Whichever brings a diff first, wins; the other's is old by then. A line whose
-//! diffs continue what the book holds is joined. A diff that leaves a hole means that its feed is ahead
+//! Theory of operation. The first copy of a diff wins; the other feed's copy is old by then. A feed
+//! whose diffs continue what the book holds is joined. A diff that leaves a hole means that its feed is ahead
 //! of the others, or that it has lost something: while another feed is joined, that one is given time to
 //! fill the hole, and the diff is dropped. Only where no other feed can help is the hole a gap.
 //!
-//! Not here: with a single feed nothing of this happens (`market`).
+//! A single feed needs no arbitration: `market` skips it.
 
 /// How long another feed may take to fill a hole, as nothing else comes: streams send once a second at
 /// the slowest.
 pub const PATIENCE_NS: i64 = 1_500_000_000;
 
-/// One connection of a market.
+/// One feed of a market: a connection that brings its diffs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feed {
     /// Its number.
@@ -24,7 +24,7 @@ pub struct Feed {
     ahead_ns: Option<i64>,
 }
 
-/// All connections of a market.
+/// The feeds of a market.
 #[derive(Clone, Debug, Default)]
 pub struct Feeds {
     feeds: Vec<Feed>,
@@ -72,7 +72,7 @@ impl Feeds {
         self.feeds.iter().filter_map(ahead).max()
     }
 
-    /// A diff came that is kept: nothing is known of holes before the next snapshot.
+    /// A diff came that is buffered: nothing is known of holes before the next snapshot.
     pub fn on_buffered(&mut self, connection: u64, at_ns: i64) {
         if let Some(feed) = self.feed(connection) {
             feed.heard_ns = Some(at_ns);

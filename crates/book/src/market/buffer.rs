@@ -42,7 +42,7 @@ impl Buffer {
         });
     }
 
-    /// The greatest last id among those that tell their time.
+    /// The greatest last id among those that have an event time.
     pub fn newest_id(&self) -> Option<i64> {
         self.newest.map(|(last, _)| last)
     }
@@ -54,7 +54,7 @@ impl Buffer {
         })
     }
 
-    /// Keep only the diffs for which `stay` is true, and find the newest among them; whether one had to go.
+    /// Keep only the diffs for which `stay` is true, and find the newest among them; whether any was dropped.
     pub fn retain(&mut self, stay: impl Fn(&BufferedDiff) -> bool) -> bool {
         if self.diffs.iter().all(&stay) {
             return false;

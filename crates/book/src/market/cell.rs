@@ -32,7 +32,7 @@ impl MarketCell {
         prefetch::fetch_to_write(std::slice::from_ref(self));
     }
 
-    /// The flight recorder; used only while the market is held, so that it tells of the same moment.
+    /// The flight recorder; used only while the market is held, so that it shows the same moment.
     pub(crate) fn flight(&self) -> MutexGuard<'_, Flight> {
         self.flight.lock()
     }

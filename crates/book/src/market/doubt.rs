@@ -12,7 +12,7 @@ use super::reason::Reason;
 /// Updates so much older than the end of a pause still prove the book: the exchange's clock is known to
 /// some error, and clocks lose up to a second in a sleep.
 const MARGIN_NS: i64 = 2_000_000_000;
-/// So long after a pause every update proves the book, whatever its event time says.
+/// So long after a pause every update proves the book, regardless of its event time.
 const WAIT_NS: i64 = 10_000_000_000;
 /// The same where the exchange's clock is not known: what waited in sockets is read by then.
 const BACKLOG_NS: i64 = 1_000_000_000;

@@ -1,4 +1,4 @@
-//! The followers of a market: what happened since they were told last. The theory is in `follow`.
+//! The followers of a market: what happened since they were last notified. The theory is in `follow`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) struct Followers(Option<Box<Slots>>);
 #[derive(Debug)]
 struct Slots {
     slots: Vec<FollowerSlot>,
-    /// Status and counts when the followers were told last.
+    /// Status and counts when the followers were last notified.
     status: Status,
     applied: u64,
     levels_changed: u64,
@@ -143,8 +143,8 @@ impl Market {
         self.followers.remove(follower);
     }
 
-    /// Tell all followers what happened since the last call; `announce` is given the numbers of those whose
-    /// consumers have to be told that there is something.
+    /// Notify all followers of what happened since the last call; `announce` gets the numbers of those whose
+    /// consumers must be woken.
     #[cold]
     pub(crate) fn notify_followers(&mut self, announce: impl FnMut(u64)) {
         let caused_ns = self.events.at_ns();
@@ -155,7 +155,7 @@ impl Market {
         self.with_followers(|followers, market| followers.notify(market, at_ns, announce));
     }
 
-    /// What a mark of a follower stands for now.
+    /// The item of a follower's mark, as the market is now.
     pub(crate) fn take_item(&mut self, follower: u64, was_due: bool) -> Option<Item> {
         self.with_followers(|followers, market| followers.take_item(market, follower, was_due))
     }

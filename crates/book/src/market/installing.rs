@@ -44,7 +44,7 @@ impl Market {
     ///
     /// `live`: the subscription was acknowledged, or data had arrived, before it was requested. A
     /// snapshot older than the book, or than the first buffered diff allows, is not installed. `made`: when it
-    /// was made; None for what its body tells.
+    /// was made; None for the time in its body.
     pub fn install(
         &mut self,
         snapshot: &DepthSnapshot,

@@ -1,4 +1,4 @@
-//! Where a book stands in the chain of update ids, and how new it is.
+//! The position of a book in the chain of update ids, and how new it is.
 
 use super::sequence::{Continuity, Ids, SequenceCheck, check_sequence};
 use crate::message::DepthUpdate;
@@ -18,7 +18,7 @@ pub(super) struct Position {
     pub compared_ns: Option<i64>,
     /// When the snapshot was received of which the book is made.
     installed_ns: Option<i64>,
-    /// When it was made, on the exchange's clock; None where nothing tells it.
+    /// When it was made, on the exchange's clock; None where that is unknown.
     snapshot_us: Option<i64>,
 }
 
@@ -45,7 +45,7 @@ impl Position {
         self.has_diff = false;
     }
 
-    /// The snapshot that is held was made then, unless it told a time itself.
+    /// The snapshot that is held was made then, unless it has a time of its own.
     pub fn date_snapshot(&mut self, made_us: i64) {
         self.snapshot_us.get_or_insert(made_us);
     }
@@ -55,7 +55,7 @@ impl Position {
         self.updated_ns.or(self.installed_ns)
     }
 
-    /// When the exchange made it, on its clock; None where nothing tells it.
+    /// When the exchange made it, on its clock; None where that is unknown.
     pub fn made_us(&self) -> Option<i64> {
         match self.updated_ns {
             Some(_) => self.event_time_us,

@@ -16,7 +16,7 @@ use crate::ladder::Ladder;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::query::Side;
 
-/// So many levels of a side that agree tell that nothing has changed; all, where a snapshot has fewer.
+/// So many levels of a side must agree to show that nothing has changed; all, where a snapshot has fewer.
 const TELLING_LEVELS: usize = 5;
 
 /// What became of a snapshot that was to refresh a live book.
@@ -65,13 +65,13 @@ pub(super) struct RolledSnapshot {
     pub bids: Ladder,
     /// Its asks.
     pub asks: Ladder,
-    /// The id it stands at.
+    /// The id it holds.
     pub update_id: i64,
     has_diff: bool,
 }
 
 impl RolledSnapshot {
-    /// The book of a snapshot that was asked with `limit`.
+    /// The book of a snapshot that was requested with `limit`.
     fn new(snapshot: &DepthSnapshot, limit: Option<usize>) -> RolledSnapshot {
         RolledSnapshot {
             bids: Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit),
@@ -81,7 +81,7 @@ impl RolledSnapshot {
         }
     }
 
-    /// Whether enough levels tell that both sides are those of the live book.
+    /// Whether enough levels agree: both sides are those of the live book.
     pub fn agrees_with(&self, bids: &Ladder, asks: &Ladder) -> bool {
         let agree = |own: &Ladder, rolled: &Ladder| {
             let tally = own.compare(rolled);

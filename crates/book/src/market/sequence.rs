@@ -2,14 +2,14 @@
 //!
 //! The theory, with the exchange's own wording and its date, opens
 //! `src/depthcache/reference/sequence.py`; this is the same in Rust. Not here: what is done about a
-//! verdict (`market`).
+//! result (`market`).
 
 use crate::message::{DepthSnapshot, DepthUpdate};
 
-/// Older ids than held with an event time this much later: the ids began again.
+/// Older ids than held with an event time this much later: the ids were reset.
 pub const RESET_AFTER_US: i64 = 5_000_000;
 
-/// How far the book of a REST node may be behind the time it tells or answers at.
+/// How far the book of a REST node may lag behind the time it states, or the time of its response.
 pub const NODE_LAG_US: i64 = 30_000_000;
 
 /// Ids above it are no exchange's.
@@ -75,7 +75,7 @@ pub enum SequenceCheck {
 
 /// Judge a diff against the id of a book.
 ///
-/// `confirmed`: a diff has been applied since the snapshot, so `held` is the `u` of a diff. Before,
+/// `has_diff`: a diff has been applied since the snapshot, so `held` is the `u` of a diff. Before,
 /// it is the snapshot's own id, and a chained diff that ends exactly there is the one that bridges.
 #[inline]
 pub fn check_sequence(
@@ -94,7 +94,7 @@ pub fn check_sequence(
     }
 }
 
-/// Whether an old diff is no backlog but the first of ids that began again.
+/// Whether an old diff is no backlog but the first after a reset of the ids.
 ///
 /// `base_us`: when the ids up to the diff's were there, at the latest; None when that is unknown.
 pub fn looks_reset(event_time_us: i64, base_us: Option<i64>) -> bool {

@@ -1,7 +1,7 @@
-//! What a market is and why: the state of its machine, and what is laid over it.
+//! What a market is and why: its machine state, and what is laid over it.
 //!
 //! The machine is empty, buffering, bridging or synced. A synced book may be crossed or doubted; stalled frames
-//! and conditions from outside hide the machine. `info` is the one answer that users see.
+//! and conditions from outside hide the machine state. `info` is the one answer that users see.
 
 use super::doubt::Doubt;
 use super::reason::Reason;
@@ -10,14 +10,14 @@ use crate::status::{Condition, Status, StatusInfo};
 /// The state of a market, why, and since when.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Of the machine.
+    /// The machine state, without `crossed`.
     status: Status,
     reason: Reason,
     /// The best prices touch or cross.
     crossed: Option<Reason>,
     /// The book was right and may not be any more.
     doubt: Option<Box<Doubt>>,
-    /// The thread that brings the frames stands still.
+    /// The frame thread stalled.
     stalled: Option<Reason>,
     condition: Option<(Condition, Reason)>,
 }
@@ -34,7 +34,7 @@ impl State {
         }
     }
 
-    /// The status of the machine.
+    /// The machine state: empty, buffering, bridging or synced.
     #[inline]
     pub fn status(&self) -> Status {
         self.status
@@ -57,7 +57,7 @@ impl State {
         self.is_synced() && undoubted
     }
 
-    /// Change the state of the machine; a repeated state keeps its time.
+    /// Change the machine state; a repeated state keeps its time.
     pub fn enter(&mut self, status: Status, reason: &str, now_ns: i64) {
         if status != Status::Synced {
             self.doubt = None;
@@ -131,14 +131,14 @@ impl State {
         self.doubt.take().is_some()
     }
 
-    /// Frames stand still, or go on (None); true where they go on again.
+    /// The frame thread stalled, or goes on (None); true if it had stalled and goes on now.
     pub fn set_stalled(&mut self, reason: Option<&str>, now_ns: i64) -> bool {
         let was_stalled = self.stalled.is_some();
         self.stalled = reason.map(|reason| Reason::new(reason, now_ns));
         was_stalled && self.stalled.is_none()
     }
 
-    /// Lay a condition over the machine, or take it away; `Closed` is final.
+    /// Lay a condition over the machine state, or take it away; `Closed` is final.
     pub fn set_condition(&mut self, condition: Option<Condition>, reason: &str, now_ns: i64) {
         if let Some((held, current)) = &self.condition {
             let same = condition == Some(*held) && current.text == reason;

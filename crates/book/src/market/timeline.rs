@@ -1,4 +1,4 @@
-//! The order in time: which diffs are backlog, where ids began again, and how late updates arrive. The theory
+//! The order in time: which diffs are backlog, where ids were reset, and how late updates arrive. The theory
 //! is in `src/depthcache/reference/market.py` and `sequence.py`.
 
 use super::buffer::BufferedDiff;
@@ -10,7 +10,7 @@ use crate::message::DepthUpdate;
 /// When a book held what, by the exchange's clock as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
-    /// What the book held when: the snapshot, then the last applied diff that told its time.
+    /// What the book held when: the snapshot, then the last applied diff that has a time.
     base: Option<DatedId>,
     /// Old diffs came that may be backlog or not; they are kept, the next snapshot decides.
     in_doubt: bool,
@@ -73,7 +73,7 @@ impl Timeline {
         }
     }
 
-    /// The exchange's ids began again: nothing is known of the new ones.
+    /// The exchange reset its update ids: nothing is known of the new ones.
     pub fn on_reset(&mut self) {
         (self.base, self.in_doubt) = (None, false);
     }
@@ -104,7 +104,7 @@ impl Timeline {
         Some(base.latest_us)
     }
 
-    /// Whether a snapshot with a lower id than the held one means that ids began again.
+    /// Whether a snapshot with a lower id than the held one means that ids were reset.
     pub fn has_fallen(&self, made: Option<SnapshotTime>, updated_ns: Option<i64>) -> bool {
         let is_younger = |(made, base): (SnapshotTime, DatedId)| {
             made.is_after(self.by_receipt(base, updated_ns))
@@ -112,7 +112,7 @@ impl Timeline {
         self.in_doubt || made.zip(self.base).is_some_and(is_younger)
     }
 
-    /// Whether a buffered diff is of before ids began again: its id is higher than that of a snapshot that
+    /// Whether a buffered diff precedes a reset of the ids: its id is higher than that of a snapshot that
     /// was made clearly after it.
     pub fn precedes_reset(
         &self,
@@ -161,7 +161,7 @@ impl Timeline {
     }
 
     /// What was held at which time, by its receipt where that is known and later: it was there by then,
-    /// whatever the clock of the event times.
+    /// even if the clock of the event times is off.
     fn by_receipt(&self, held: DatedId, received_ns: Option<i64>) -> DatedId {
         let latest_us = self.latest_us(received_ns);
         DatedId {

@@ -26,7 +26,7 @@ pub struct Selection {
 /// The selected levels of one side.
 #[derive(Clone, Debug)]
 pub struct SelectedSide {
-    /// The levels; `complete` tells whether every level that was asked for is proven.
+    /// The levels; `complete`: whether every requested level is proven.
     pub run: LevelRun,
     /// The index of the first of them in the side.
     pub first: usize,

@@ -11,7 +11,7 @@ use crate::prefetch;
 pub struct RecordedSnapshot {
     /// How many of the frames in the log came before it.
     pub after: usize,
-    /// The limit it was asked with.
+    /// The limit it was requested with.
     pub limit: Option<usize>,
     /// When it was installed.
     pub at_ns: i64,
@@ -24,7 +24,7 @@ pub struct RecordedSnapshot {
 pub struct FlightLog {
     /// The newest frames, each with the time of its receipt.
     pub frames: Vec<(i64, Vec<u8>)>,
-    /// The last snapshot, while no frame after it was let go.
+    /// The last snapshot, while no frame after it was dropped.
     pub snapshot: Option<RecordedSnapshot>,
     /// The book.
     pub book: Frozen,
@@ -36,7 +36,7 @@ const HEAD: usize = 16;
 /// A ring of frames, each behind its head. Without room (0 bytes) it holds nothing.
 ///
 /// One ring for both, because with hundreds of books it lies in slow memory: a frame costs the lines it is
-/// written to, and the head of the oldest stands where the newest is going to be written.
+/// written to, and the head of the oldest is where the newest will be written.
 #[derive(Debug, Default)]
 pub struct Flight {
     most_bytes: usize,

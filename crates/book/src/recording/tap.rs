@@ -74,7 +74,7 @@ impl Tap {
     }
 }
 
-/// Whether a frame can stand in a line as it is: a JSON object on one line. Anything else could end its line
+/// Whether a frame can be written in a line as it is: a JSON object on one line. Anything else could end its line
 /// early, or say something of its own beside the frame.
 fn is_plain(frame: &[u8]) -> bool {
     memchr(b'\n', frame).is_none() && json::is_one_object(frame)

@@ -65,7 +65,7 @@ impl Router {
             .traffic)
     }
 
-    /// The thread that brings the frames stands still: every book is stale until it goes on (None).
+    /// The frame thread stalled: every book is stale until it goes on (None).
     pub fn set_stalled(&self, reason: Option<&str>, now_ns: i64) {
         for (market, cell) in &self.markets.read().entries {
             self.change(*market, cell.lock(), |held| {

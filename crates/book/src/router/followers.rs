@@ -1,4 +1,4 @@
-//! Followers: what a consumer holds, and telling the event loop that one has something. The theory is in `follow`.
+//! Followers: what a consumer holds, and how the event loop learns of its items. Theory: `follow`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

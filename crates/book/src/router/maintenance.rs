@@ -1,4 +1,4 @@
-//! Looking after live books: comparing them with snapshots, and how deep they are. The theory stands in
+//! Looking after live books: comparing them with snapshots, and how deep they are. The theory is in
 //! `refresh`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,7 +12,7 @@ use crate::message::DepthSnapshot;
 use crate::query::Reading;
 use crate::status::Status;
 
-/// One of so many looks is made whatever was noted.
+/// One in so many checks is made even if nothing was noted.
 const LOOKS: u32 = 8;
 
 /// Whether any market was seen that is not deep enough, so that hundreds are not looked at for nothing.
@@ -38,7 +38,7 @@ impl ShallowHint {
 }
 
 impl Router {
-    /// Keep what is applied to a live book from now on, for a snapshot that is about to be asked for;
+    /// Keep what is applied to a live book from now on, for a snapshot that is about to be requested;
     /// false: it is not live.
     pub fn begin_refresh(&self, market: u64) -> Result<bool, RouterError> {
         Ok(self.market(market)?.lock().begin_refresh())
@@ -50,7 +50,7 @@ impl Router {
         Ok(())
     }
 
-    /// Compare a live book with a snapshot asked with `limit` (None: unknown) and merge it.
+    /// Compare a live book with a snapshot requested with `limit` (None: unknown) and merge it.
     pub fn refresh(
         &self,
         market: u64,

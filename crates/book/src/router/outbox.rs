@@ -1,4 +1,4 @@
-//! Events that wait to be taken: bounded, whatever arrives.
+//! Events that wait to be taken, in bounded memory.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ const MOST_OF_NAME: usize = 120;
 /// Bytes of control messages kept between two `take_events`, beside their number.
 const MOST_CONTROL_BYTES: usize = 32 << 20;
 
-/// Kinds of strays told apart between two `take_events`; more are counted without their name.
+/// Kinds of strays counted separately between two `take_events`; more are counted without their name.
 const MOST_STRAYS: usize = 256;
 
 /// The beginning of a name from outside.
@@ -24,7 +24,7 @@ fn short(name: &str) -> &str {
     end.map_or(name, |(end, _)| &name[..end])
 }
 
-/// The events of a router, and one flag that tells whether there are any.
+/// The events of a router, and one flag: whether there are any.
 #[derive(Debug)]
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
@@ -100,7 +100,7 @@ impl Waiting {
         (std::mem::take(&mut self.changed), others)
     }
 
-    /// A market has something to tell. Each is listed once until it was asked.
+    /// A market has a change. Each is listed once until its change is taken.
     pub fn changed(&mut self, market: u64) {
         self.changed.push(market);
     }
@@ -160,7 +160,7 @@ impl Waiting {
         );
     }
 
-    /// One more stray. Streams are told apart by name, other kinds show their last detail.
+    /// One more stray. Streams are counted by name, other kinds show their last detail.
     pub fn stray(&mut self, connection: u64, what: StrayKind, detail: &str, at_ns: i64) {
         let by_name = what == StrayKind::UnknownStream;
         let detail = if by_name { short(detail) } else { detail };

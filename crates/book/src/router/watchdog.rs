@@ -4,8 +4,8 @@
 //! whenever it looks after its books. While the loop does, its policy decides about silent books. When it
 //! does not, a book that nothing has proven within its time to detect is stale until proven.
 //!
-//! A gap between two ticks is a pause: the machine slept (told by a clock that counts sleep and one that
-//! does not), or the process stood still. After it every book is stale until proven. Readers look at the
+//! A gap between two ticks is a pause: the machine slept (known from a clock that counts sleep and one that
+//! does not), or the process was paused. After it every book is stale until proven. Readers look at the
 //! clock first (`is_overdue`), so that a read in the first moment after a pause is a tick itself.
 //!
 //! Time is an argument. Lock: before the table of markets, which is before one market.
@@ -140,7 +140,7 @@ impl Router {
         Ok(())
     }
 
-    /// A thread ticks from now on. `awake_ns`: of a clock that stands still in sleep.
+    /// A thread ticks from now on. `awake_ns`: of a clock that stops in sleep.
     pub fn start_watch(&self, now_ns: i64, awake_ns: i64) {
         self.watchdog.start(LastTick { now_ns, awake_ns });
     }
@@ -157,7 +157,7 @@ impl Router {
     }
 
     /// Look at the time since the last tick, and at silence. How many pauses there were, and whether
-    /// `take_events` has something to tell.
+    /// `take_events` has events.
     pub fn tick(&self, now_ns: i64, awake_ns: i64) -> (u64, bool) {
         let tick = LastTick { now_ns, awake_ns };
         self.watchdog.tick(tick, |found| match found {

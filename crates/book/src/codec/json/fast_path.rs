@@ -1,6 +1,6 @@
 //! The short way through a frame that is written as the exchange writes it.
 //!
-//! Whatever is unusual is left to the long way, which takes the whole grammar; so nothing is said
+//! Any other frame takes the slow path, which covers the whole grammar; so nothing is said
 //! here of what is wrong with a frame.
 
 use std::borrow::Cow;
@@ -53,7 +53,7 @@ pub fn bare<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Option<Scanned<'a>> 
 }
 
 /// Read the first keys of a diff as long as they come as on the wire: in this order, without white
-/// space. The reader then stands behind the last value that was read, or where it stood.
+/// space. The reader is then behind the last value that was read, or where it was.
 #[inline]
 pub fn first_keys<'a>(
     reader: &mut Reader<'a>,

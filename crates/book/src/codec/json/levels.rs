@@ -8,7 +8,7 @@ use crate::codec::json::reader::{Fault, Reader};
 use crate::codec::json::shape::{AT, Window, window};
 use crate::message::{Level, SideLevels};
 
-/// Read a side; the reader stands at its opening bracket. `depth`: of the object it is in, 1 for the whole
+/// Read a side; the reader is at its opening bracket. `depth`: of the object it is in, 1 for the whole
 /// message.
 pub fn side(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     into.clear();
@@ -22,7 +22,7 @@ pub fn side(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Res
     slow_path(reader, depth, into)
 }
 
-/// The usual shape; `None` when anything is unusual (or wrong). Returns the byte behind it.
+/// The common shape; `None` for any other (or a fault). Returns the byte behind it.
 #[inline]
 fn fast_path(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
     match bytes.get(start..start + 4)? {

@@ -10,7 +10,7 @@ use crate::message::{MAX_INTEGER_DIGITS, MAX_SCALE};
 pub struct Decimal {
     /// All digits as one integer.
     pub mantissa: i128,
-    /// How many of them stand behind the dot.
+    /// How many of them are decimals.
     pub scale: u8,
 }
 

@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// A key and its colon; the reader stands at the value afterwards.
+    /// A key and its colon; the reader is at the value afterwards.
     #[inline]
     pub fn key(&mut self) -> Result<Cow<'a, str>, Fault> {
         let key = self.string()?;
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands behind a backslash.
+    /// What follows a backslash.
     fn escape(&mut self) -> Result<char, Fault> {
         let position = self.at;
         let kind = self.peek().ok_or(("a string has no end", position))?;
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// A plain integer behind a key that stands exactly so, if a comma or brace follows; else
+    /// A plain integer behind exactly this key, if a comma or brace follows; else
     /// nothing is read.
     #[inline(always)]
     pub fn integer_after(&mut self, key: &[u8]) -> Option<i64> {
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
-    /// A string without escapes behind a key and its opening quote that stand exactly so; else
+    /// A string without escapes behind exactly this key and opening quote; else
     /// nothing is read.
     #[inline(always)]
     pub fn string_after(&mut self, key: &[u8]) -> Option<&'a str> {

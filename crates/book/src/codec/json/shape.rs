@@ -1,18 +1,18 @@
 //! Reading a number by the shape that is guessed for it (`message::shape`).
 //!
-//! Not here: what a number means (`number`), what stands around it (`levels`).
+//! Not here: what a number means (`number`), the levels around it (`levels`).
 
 use super::number::{ASCII_ZEROS, no_digits, value_of};
 use crate::message::shape::{PriceShape, QuantityShape};
 
-/// Where the price stands in a window: as many bytes are before it.
+/// The offset of the price in a window.
 pub const AT: usize = 8;
 
 /// The bytes of a level and those around it: every word that a guess looks at lies inside.
 pub type Window = [u8; 72];
 
 /// Eight bytes of a window, the first in the lowest byte. Offsets are below 64: the mask only
-/// tells the compiler.
+/// shows the compiler.
 #[inline(always)]
 fn word(window: &Window, at: usize) -> u64 {
     let at = at & 63;

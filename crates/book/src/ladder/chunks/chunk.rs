@@ -9,7 +9,7 @@ const RUNS: usize = 8;
 /// How far a new key looks for a tombstone to take.
 const NEAR: usize = 8;
 
-/// In this order in memory: the head stands together.
+/// In this order in memory: the fields of the head are adjacent.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Chunk<N, const CAP: usize> {

@@ -8,8 +8,8 @@ sources of the native engine. Not here: reasons that policy gives (`core.reasons
 from __future__ import annotations
 
 __all__ = [
-    "FROM_SNAPSHOT",
     "FEED_LOST",
+    "FROM_SNAPSHOT",
     "NOTHING_ARRIVED",
     "NOT_PROVEN",
     "RESET",

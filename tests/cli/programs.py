@@ -29,6 +29,14 @@ class Program:
             assert self.process.poll() is None or line, f"ended without saying {words!r}"
         return line
 
+    def until_error(self, words: str) -> None:
+        """Read stderr up to the line with these words."""
+        assert self.process.stderr is not None
+        lines = []
+        while words not in (line := self.process.stderr.readline()):
+            lines.append(line)
+            assert line, f"ended without saying {words!r}: {''.join(lines)}"
+
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
         """Ask it to end; exit code, what is left of stdout, stderr."""
         self.process.send_signal(number)

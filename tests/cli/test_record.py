@@ -57,9 +57,7 @@ def test_until_ctrl_c_and_the_file_verifies(server: Server, tmp_path: Path) -> N
 
 def test_what_is_left_after_kill_9_is_read_and_right(server: Server, tmp_path: Path) -> None:
     with running("record", "BTCUSDT", "--out", str(tmp_path), environment=server.environment) as program:
-        assert program.process.stderr is not None
-        while "1 of 1 books synced" not in program.process.stderr.readline():
-            pass
+        program.until_error("1 of 1 books synced")
         (path,) = tmp_path.iterdir()
         while frames(path) < 5:  # what another process can read while it is written
             pass
@@ -70,7 +68,7 @@ def test_what_is_left_after_kill_9_is_read_and_right(server: Server, tmp_path: P
 
 TWICE = """
 import asyncio, signal
-from depthcache import client
+from depthcache.client import client
 close = client.Client.aclose
 async def aclose(self):
     signal.raise_signal(signal.SIGINT)
@@ -85,9 +83,7 @@ def test_a_second_ctrl_c_while_it_ends_spoils_nothing(server: Server, tmp_path: 
     environment = {**server.environment, "DEPTHCACHE_TRANSPORT": transport}
     arguments = ("record", "BTCUSDT", "--out", str(tmp_path))
     with running(*arguments, environment=environment, first=TWICE) as program:
-        assert program.process.stderr is not None
-        while "1 of 1 books synced" not in program.process.stderr.readline():
-            pass
+        program.until_error("1 of 1 books synced")
         code, out, errors = program.end()
     (path,) = tmp_path.iterdir()
     assert (code, out.strip()) == (0, str(path))
@@ -105,9 +101,7 @@ def test_a_disk_that_takes_nothing_more_is_told_everywhere(server: Server, tmp_p
     environment = {**server.environment, "PYTHONDONTWRITEBYTECODE": "1"}
     arguments = ("record", "BTCUSDT", "ETHUSDT", "--out", str(tmp_path))
     with running(*arguments, environment=environment, limits={resource.RLIMIT_FSIZE: 600}) as program:
-        assert program.process.stderr is not None
-        while "NOTHING IS WRITTEN NOW: File too large" not in program.process.stderr.readline():
-            pass
+        program.until_error("NOTHING IS WRITTEN NOW: File too large")
         code, out, errors = program.end()
     assert code == 1
     assert "depthcache: the recording is not complete, " in errors

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import depthcache
-from depthcache import BookClosed, Settings, Status, blocking, simulator
+from depthcache import BookClosed, Settings, Status, UsageError, blocking, simulator
 from depthcache._native import _pretend
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # clients are forgotten on purpose
@@ -91,6 +94,49 @@ def test_books_of_a_loop_that_has_ended_are_closed(
         books.add("BNBUSDT")
     asyncio.run(books.aclose())
     eventually(lambda: sessions(server) == 0)
+
+
+def test_a_client_is_closed_at_once_after_its_loop(settings: Settings, server: simulator.Server) -> None:
+    loop = asyncio.new_event_loop()
+    books = loop.run_until_complete(depthcache.connect(*WANTED, settings=settings).__aenter__())
+    loop.close()
+    asyncio.run(books.aclose())
+    assert [book.status for book in books] == [Status.CLOSED, Status.CLOSED]
+    asyncio.run(books.aclose())
+    eventually(lambda: sessions(server) == 0)
+
+
+async def test_another_loop_cannot_close_a_client_that_goes_on(settings: Settings) -> None:
+    books = await begin(settings)
+    with pytest.raises(UsageError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, books.aclose())
+    assert books["BTCUSDT"].status is Status.SYNCED
+    await books.aclose()
+
+
+FORGOTTEN = """
+import asyncio, depthcache
+async def main():
+    books = await depthcache.connect("binance.com", ["BTCUSDT"])
+    await books.wait_synced()
+    print(books["BTCUSDT"].status)
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_forgets_its_client_ends_without_a_word_of_sessions(
+    server: simulator.Server, transport: str
+) -> None:
+    environment = os.environ | dict(server.environment) | {"DEPTHCACHE_TRANSPORT": transport}
+    ran = subprocess.run(
+        [sys.executable, "-c", FORGOTTEN],
+        env=environment | {"PYTHONWARNINGS": "", "PYTHONDEVMODE": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("synced\n", "", 0)
 
 
 def test_whoever_follows_or_waits_hears_of_the_end(settings: Settings) -> None:

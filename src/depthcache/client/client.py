@@ -367,10 +367,15 @@ class Client(Generic[B]):
             self._runner.call_core(lambda core, now_ns: core.remove(market, now_ns))
 
     async def aclose(self) -> None:
-        """End all books and connections. May be called often and at any time."""
+        """End all books and connections. May be called often and at any time; raises UsageError on another
+        event loop while that of the client goes on."""
         if self._closed or self._network is None:
             self._closed = True
             return
+        if self._loop.is_closed():
+            await asyncio.to_thread(self._network.end_without_loop)
+            return
+        self.check_loop()
         self._closed = True
         self._runner.close(_ABANDONED if self.is_abandoned else CLIENT_CLOSED)
         try:

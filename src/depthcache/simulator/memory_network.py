@@ -154,6 +154,10 @@ class MemoryNetwork(Network):
 
     async def aclose(self) -> None:
         """End every connection at once; nothing is reported any more."""
+        self.end_without_loop()
+
+    def end_without_loop(self) -> None:
+        """The same: no loop is needed."""
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             session.on_close(self._now_ns)

@@ -208,6 +208,12 @@ class AiohttpNetwork(Network):
             await self._sessions.aclose()
             await asyncio.sleep(0)  # transports close their sockets one step later
 
+    def end_without_loop(self) -> None:
+        """What the watchdog does as soon as it notices; from any thread."""
+        if self._loop_watchdog is not None:
+            self._loop_watchdog.end_thread()
+        self._on_loop_ended()
+
     def _on_loop_ended(self) -> None:
         """On another thread, when no loop is left that could send a close frame."""
         if self._closed:

@@ -162,3 +162,6 @@ class ClosableNetwork(Network, Protocol):
 
     async def aclose(self) -> None:
         """Leave nothing behind; nothing is reported once it began."""
+
+    def end_without_loop(self) -> None:
+        """The same where the event loop is closed on which it would run; from any thread."""

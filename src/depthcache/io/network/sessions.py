@@ -72,8 +72,8 @@ class Sessions:
     """
 
     def __init__(self, ca_file: str | PathLike[str] | None) -> None:
-        self._tls = ssl.create_default_context(cafile=ca_file)
         self._held: dict[Proxy | None, aiohttp.ClientSession] = {}
+        self._tls = ssl.create_default_context(cafile=ca_file)
 
     def of(self, route: Route) -> aiohttp.ClientSession:
         """The session that takes this way."""
@@ -111,6 +111,10 @@ class Sessions:
             session.detach()
             with suppress(Exception):  # the public way needs a loop
                 connector._close(abort_ssl=True)  # type: ignore[union-attr]  # noqa: SLF001
+
+    def __del__(self) -> None:
+        """Of a client that was forgotten with its loop: aiohttp would complain of each session on stderr."""
+        self.abandon()
 
 
 def route_arguments(route: Route) -> RouteArguments:

@@ -127,6 +127,11 @@ class OwnSnapshots(Network):
             await asyncio.wait(self._tasks)
         await self._inner.aclose()
 
+    def end_without_loop(self) -> None:
+        """Of requests nobody hears any more."""
+        self._closed = True
+        self._inner.end_without_loop()
+
     # --- inside -------------------------------------------------------------------------------
 
     def _parse_request(self, url: str, timeout_s: float) -> SnapshotRequest | None:

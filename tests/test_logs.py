@@ -75,3 +75,15 @@ def test_a_program_without_logging_hears_nothing_of_books_and_connections() -> N
 )
 def test_of_a_url_a_line_tells_the_host_alone(url: str, host: str) -> None:
     assert host_of(url) == host
+
+
+def test_a_callback_that_always_raises_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def broken_callback() -> None:
+        """Never called: its name is told."""
+
+    for _ in range(50):
+        logs.callback_failed(callback=broken_callback, error=ValueError("bad"))
+    logs.callback_failed(callback=broken_callback, error=KeyError("another"))
+    logs.callback_failed(callback=print, error=ValueError("of another callback"))
+    kinds = [record.exc_info[0] for record in caplog.records if record.exc_info]
+    assert kinds == [ValueError] * 5 + [KeyError, ValueError]

@@ -80,7 +80,7 @@ def _write(level: int, text: str, *values: object, error: BaseException | None =
 
 
 _BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quiet=True) for _ in range(5))
-_LIMITS, _FLIGHTS, _SOURCES, _CALLBACKS, _RARE, _SIMULATOR = (_Limited() for _ in range(6))
+_LIMITS, _FLIGHTS, _SOURCES, _RARE, _SIMULATOR = (_Limited() for _ in range(5))
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
 """Of one place and kind in ten seconds: each comes with its traceback."""
@@ -112,10 +112,12 @@ def book_late(*, exchange: str, symbol: str, reason: str) -> None:
 
 
 def callback_failed(*, callback: object, error: BaseException) -> None:
-    """A function of the program, called with an update, raised: a bug in it; books are unaffected."""
+    """A function of the program, called with an update, raised: a bug in it; books are unaffected. Of each
+    function and kind of error five in ten seconds: each comes with its traceback."""
     name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
     kind = type(error).__name__
-    _CALLBACKS.write(
+    limited = _MISTAKES.setdefault((f"callback {name}", type(error)), _Limited(_MOST_MISTAKES))
+    limited.write(
         logging.ERROR, "the callback %s raised %s; books and callbacks go on", name, kind, error=error
     )
 

@@ -424,6 +424,11 @@ class BookError(DepthCacheError):
         super().__init__(message)
 
 
+def _named(symbol: str) -> str:
+    """The symbol of a book; an offline book has none before its first message."""
+    return symbol or "a book without a symbol"
+
+
 class BookNotSynced(BookError):
     """The book cannot be trusted right now; it heals by itself where that is possible.
 
@@ -441,7 +446,7 @@ class BookNotSynced(BookError):
     def __init__(self, *, exchange: str, symbol: str, status: str, reason: str, since_ns: int) -> None:
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
-            f"{symbol} on {exchange} is {status}, not synced: {clean(reason)}; "
+            f"{_named(symbol)} on {exchange} is {status}, not synced: {clean(reason)}; "
             f"wait_synced() waits for a live book, load_snapshot() restores a Book, "
             f'on_stale="serve" reads the last known book',
             exchange=exchange,
@@ -539,7 +544,7 @@ class BookEmpty(BookError):
     def __init__(self, *, exchange: str, symbol: str, side: str) -> None:
         self.side = side
         super().__init__(
-            f"{symbol} on {exchange} has no {side}: `best` has None there, and `{side}` is empty, "
+            f"{_named(symbol)} on {exchange} has no {side}: `best` has None there, and `{side}` is empty, "
             "until an update brings a level",
             exchange=exchange,
             symbol=symbol,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import depthcache
-from depthcache import Best, BookNotSynced, InvalidArgument, Level, Levels, Outcome, Status
+from depthcache import Best, BookEmpty, BookNotSynced, InvalidArgument, Level, Levels, Outcome, Status
 from tests.engine import Engine, diff, snapshot
 
 BIDS = [(f"{99 - i}", f"{i + 1}.5") for i in range(7)]
@@ -115,6 +115,15 @@ def test_reading_before_a_snapshot_says_why(engine: Engine) -> None:
             read()
         assert (raised.value.status, raised.value.reason) == ("buffering", "waiting for a snapshot")
         assert raised.value.since_ns == 0
+
+
+def test_errors_of_a_book_without_a_symbol_say_so(engine: Engine) -> None:
+    book = engine.book(symbol=None)
+    with pytest.raises(BookNotSynced, match=r"^a book without a symbol on x is empty, not synced"):
+        _ = book.best
+    book.load_snapshot(snapshot(10, [], []), limit=1000)
+    with pytest.raises(BookEmpty, match=r"^a book without a symbol on x has no bids"):
+        _ = book.best_bid
 
 
 def test_what_says_how_far_a_book_can_be_trusted_never_raises(engine: Engine) -> None:

@@ -96,6 +96,17 @@ def test_a_name_that_is_taken_is_refused_and_nothing_changes(name: str) -> None:
     assert venues.names() == before
 
 
+@pytest.mark.parametrize("name", ["", "two words", "red\x1b[31m", "line\nbreak", "\u202eback", 3, None])
+def test_what_cannot_be_a_name_is_refused(name: Any) -> None:
+    before = venues.names()
+    for wrong in (replace(NOVA, name=name), replace(NOVA, name="another", aliases=(name,))):
+        with pytest.raises(InvalidArgument, match="names that print"):
+            venues.register(wrong)
+    with pytest.raises(InvalidArgument, match="a Venue"):
+        venues.register(name)
+    assert venues.names() == before
+
+
 # --- arguments ----------------------------------------------------------------------------------
 
 

@@ -108,9 +108,13 @@ def register(venue: Venue) -> None:
     """Add `venue` for this process: from then on every part of the package takes its name and aliases.
 
     `dataclasses.replace` makes one of a venue that exists. Raises InvalidArgument where another venue has
-    the name or one of the aliases.
+    the name or one of the aliases, and for a name that cannot be one.
     """
+    if not isinstance(venue, Venue):
+        raise InvalidArgument(name="venue", value=venue, allowed="a Venue")
     for name in (venue.name, *venue.aliases):
+        if not isinstance(name, str) or not name or " " in name or not name.isprintable():
+            raise InvalidArgument(name="venue", value=name, allowed="names that print, without spaces")
         if name in _by_name:
             raise InvalidArgument(name="venue", value=name, allowed="names that no other venue has")
     _by_name.update(dict.fromkeys((venue.name, *venue.aliases), venue))

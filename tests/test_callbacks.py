@@ -288,3 +288,20 @@ def test_on_restart_of_the_drop_in_is_called_for_the_others_too(
     restarts._thread.join(DEADLINE_S)
     assert told == [("btcusdt", 5.0), ("ethusdt", 5.0)]
     assert sum("on_restart raised" in each.message for each in caplog.records) == 2
+
+
+def test_a_callback_of_a_client_that_has_ended_is_closed(from_thread: FromThread) -> None:
+    with connect_blocking("binance.com", ["BTCUSDT"]) as books:
+        books["BTCUSDT"].wait_synced(DEADLINE_S)
+    late = books.on_update(print)
+    assert late.is_closed
+    assert late.calls == 0
+
+
+async def test_a_callback_of_an_asyncio_client_that_has_ended_is_closed(exchange: list[ByHand]) -> None:
+    async with connect("binance.com", ["BTCUSDT"]) as books:
+        await books.wait_synced(DEADLINE_S)
+    late = books.on_update(print)
+    await turns()
+    assert late.is_closed
+    assert late.calls == 0

@@ -206,6 +206,8 @@ class ThreadCallbacks:
             if self._thread is None and not self._ended:
                 self._thread = OwnThread(target=self._run, name=self._name, daemon=False)
                 self._thread.start()
+            if self._ended:  # nothing would call it any more
+                handle.close()
         self._ready.put(handle)
         return handle
 

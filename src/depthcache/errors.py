@@ -26,7 +26,7 @@
         ├── BookEmpty                    a side has no level, so no best price
         └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
 
-Stats are attributes (keyword-only in the constructors); the message is built from them and
+Facts are attributes (keyword-only in the constructors); the message is built from them and
 says what happened, with which value, and what is allowed or happens next. Errors pickle and copy with
 all of it, subclasses of programs as well. Not here: log lines.
 """

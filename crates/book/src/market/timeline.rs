@@ -1,5 +1,5 @@
 //! The order in time: which diffs are backlog, where ids were reset, and how late updates arrive. The theory
-//! is in `src/depthcache/reference/market.py` and `sequence.py`.
+//! is in `src/depthcache/reference/timeline.py` and `sequence.py`.
 
 use super::buffer::BufferedDiff;
 use super::delays::Delays;

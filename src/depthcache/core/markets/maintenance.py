@@ -66,7 +66,7 @@ class Maintenance(Requester):
         on_refused: Callable[[ClassifiedResponse, int], None],
     ) -> None:
         """`made`: tells when snapshots were made. `on_dead(silent since, now)`: the exchange's book moved on
-        and no diff came. `on_confirmed(now)`: the book is proven right. `on_refused(answer, now)`: the
+        and no diff came. `on_confirmed(now)`: the book is proven right. `on_refused(response, now)`: the
         symbol is not known, or does not trade."""
         self.owner: str = f"market {spec.market}"
         self.unproven: str = ""

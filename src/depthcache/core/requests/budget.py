@@ -177,7 +177,7 @@ class Budget:
     def on_response(
         self, weight: int, response: ClassifiedResponse, headers: Mapping[str, str], now_ns: int
     ) -> None:
-        """An HTTP answer arrived for weight that was taken."""
+        """An HTTP response arrived for weight that was taken."""
         with self._guard:
             self._land(weight, now_ns)
             used = used_weight(headers)
@@ -189,7 +189,7 @@ class Budget:
                 self._alone, self._guesses = False, 0
 
     def on_failure(self, weight: int, now_ns: int) -> None:
-        """No answer arrived for weight that was taken."""
+        """No response arrived for weight that was taken."""
         with self._guard:
             self._land(weight, now_ns)
 

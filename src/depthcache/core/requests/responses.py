@@ -1,4 +1,4 @@
-"""What an HTTP response to a snapshot request means: one pure function from answer to verdict.
+"""What an HTTP response to a snapshot request means: one pure function from response to action.
 
 The rules, with their sources (Binance REST documentation "General info" and "Error codes", spot
 2026-07-21 and USD-M 2026-05-28):
@@ -54,7 +54,7 @@ class ResponseAction(Enum):
     INSTALL = "install"  # it may be a snapshot
     RETRY = "retry"  #     ask again later
     STOP = "stop"  #       no request may leave for a while
-    UNKNOWN = "unknown"  # whoever answered does not know the symbol
+    UNKNOWN = "unknown"  # the responding node does not know the symbol
     IDLE = "idle"  #       the symbol does not trade now
     LIMIT = "limit"  #     fewer levels may be asked
     REFUSED = "refused"  # something else about the request is refused; ask again later
@@ -62,7 +62,7 @@ class ResponseAction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedResponse:
-    """The verdict, why in words, how long to stop where the exchange said so, and what it answered."""
+    """What to do, why in words, how long to stop where the exchange said so, and what it responded."""
 
     action: ResponseAction
     reason: str = ""

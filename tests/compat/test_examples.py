@@ -26,7 +26,7 @@ SAYS = {
     "options": ["BTC-", "bids [[", "asks [["],
     "summary": ["My caches", "round 2 of 2", "Powered by depthcache_", "active streams: ['"],
     "picture": ["see pictures"],
-    "update_check": ["is the newest, or nobody could be asked"],
+    "update_check": ["is the newest, or the index could not be reached"],
     "cluster": ["'result': 'OK'", "BTCUSDT [[100.5, 1.0]", "ETHUSDT [["],
 }
 

@@ -187,4 +187,4 @@ def test_the_command_writes_json_and_exits_with_1_when_something_failed() -> Non
     assert done.returncode == 1
     report = json.loads(done.stdout)
     assert report["exchange"] == "binance.com"
-    assert {"check", "verdict", "measured", "advice"} <= report["findings"][0].keys()
+    assert {"check", "severity", "measured", "advice"} <= report["findings"][0].keys()

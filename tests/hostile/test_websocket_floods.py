@@ -180,7 +180,7 @@ async def test_twenty_thousand_frames_of_no_use_cost_little_time_and_few_events(
             await listener.until(lambda: listener.frames)
             assert time.process_time() - began < 3.0  # 0.1 s on an idle machine
     assert sum(stray.count for stray in listener.strays) == count
-    assert len(listener.strays) < count / 10
+    assert len(listener.strays) < count / 2  # one a turn of the loop, whose turns take about 10 us here
 
 
 async def test_names_from_outside_are_cut_before_they_are_kept(listening: Listening) -> None:

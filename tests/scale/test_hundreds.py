@@ -29,11 +29,11 @@ def profile(number: int) -> Profile:
     return replace(thin, interval_ms=1500 + number * 37 % 9000, levels=150 + number * 13 % 300)
 
 
-def world(*, depth: int = 100, seed: bool = False, **choices: float) -> Pair:
+def world(*, depth: int = 100, bootstrap: bool = False, **choices: float) -> Pair:
     symbols = {"binance.com": {f"S{number}USDT": profile(number) for number in range(COUNT)}}
     exchange = SimulatedExchange(symbols, seed=1, history=3_000)
     pair = Pair(
-        exchange, policy=Policy(bootstrap_from_depth20=seed, **choices), latency_ns=ROUND_TRIP_NS // 2
+        exchange, policy=Policy(bootstrap_from_depth20=bootstrap, **choices), latency_ns=ROUND_TRIP_NS // 2
     )
     for number in range(COUNT):
         pair.add("binance.com", f"S{number}USDT", depth=depth)
@@ -74,7 +74,7 @@ def test_500_spot_books_have_20_complete_levels_within_15_seconds_by_rest_at_hal
 
 @pytest.mark.slow
 def test_500_spot_books_have_20_complete_levels_within_5_seconds_with_seeding() -> None:
-    pair = world(bootstrap_from_depth20=True)
+    pair = world(bootstrap=True)
     took = next(
         at_s
         for at_s in moments(pair, step_s=0.25, until_s=60)

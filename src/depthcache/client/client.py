@@ -392,7 +392,12 @@ class Client(Generic[B]):
         """Close it soon. For a garbage collection, on any thread and in the middle of anything."""
         self.is_abandoned = True
         with suppress(RuntimeError):  # the loop is closed: its end closes the client
-            self._loop.call_soon_threadsafe(lambda: self.keep(self.aclose()))
+            self._loop.call_soon_threadsafe(self._end_abandoned)
+
+    def _end_abandoned(self) -> None:
+        if self._network is not None:  # the loop may end before `aclose` does
+            self._network.abandon_sessions()
+        self.keep(self.aclose())
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine beside the client, until it ends or the client does."""

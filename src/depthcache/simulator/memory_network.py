@@ -156,6 +156,9 @@ class MemoryNetwork(Network):
         """End every connection at once; nothing is reported any more."""
         self.end_without_loop()
 
+    def abandon_sessions(self) -> None:
+        """There are none."""
+
     def end_without_loop(self) -> None:
         """The same: no loop is needed."""
         sessions, self._sessions = self._sessions, {}

@@ -208,6 +208,10 @@ class AiohttpNetwork(Network):
             await self._sessions.aclose()
             await asyncio.sleep(0)  # transports close their sockets one step later
 
+    def abandon_sessions(self) -> None:
+        """Let go of the sockets of HTTP at once."""
+        self._sessions.abandon()
+
     def end_without_loop(self) -> None:
         """What the watchdog does as soon as it notices; from any thread."""
         if self._loop_watchdog is not None:

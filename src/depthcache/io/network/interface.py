@@ -163,5 +163,8 @@ class ClosableNetwork(Network, Protocol):
     async def aclose(self) -> None:
         """Leave nothing behind; nothing is reported once it began."""
 
+    def abandon_sessions(self) -> None:
+        """Let go of the sockets of HTTP at once; requests on their way fail."""
+
     def end_without_loop(self) -> None:
         """The same where the event loop is closed on which it would run; from any thread."""

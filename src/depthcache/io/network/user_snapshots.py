@@ -127,6 +127,10 @@ class OwnSnapshots(Network):
             await asyncio.wait(self._tasks)
         await self._inner.aclose()
 
+    def abandon_sessions(self) -> None:
+        """Those of the network inside."""
+        self._inner.abandon_sessions()
+
     def end_without_loop(self) -> None:
         """Of requests nobody hears any more."""
         self._closed = True

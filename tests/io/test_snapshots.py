@@ -45,6 +45,9 @@ class Inner:
         self.fetched.append(url)
         self.arrived.set()
 
+    def abandon_sessions(self) -> None:
+        pass
+
     async def aclose(self) -> None:
         self.closed = True
 

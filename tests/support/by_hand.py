@@ -87,6 +87,9 @@ class ByHand:
             delay_s = max(0, at_ns - now_ns()) / 1e9
             self._wake = self._loop.call_later(delay_s, self._callbacks.on_wake)
 
+    def abandon_sessions(self) -> None:
+        pass
+
     async def aclose(self) -> None:
         self.wake_at(None)
         self.closed = True

@@ -53,6 +53,7 @@ Key = tuple[str, str]
 """Exchange name and symbol, as the exchange spells it."""
 
 B = TypeVar("B", bound=BookReader)
+T = TypeVar("T")
 _ABANDONED = "the Books object was garbage collected: keep it for as long as you use its books"
 
 
@@ -80,7 +81,7 @@ class Client(Generic[B]):
         self._make_book, self._make_network = make_book, make_network
         self._markets: Mapping[Key, int] = {}
         """Replaced as a whole, too."""
-        self._audits = Audits(lambda call: self._runner.call_core(call), is_closed=lambda: self._closed)
+        self._audits = Audits(self._call_core, is_closed=lambda: self._closed)
         self._waiting = Waiting(self.check_loop)
         self._synced: set[int] = set()
         self._lost: dict[int, int] = {}
@@ -490,6 +491,9 @@ class Client(Generic[B]):
         if self._recorder is not None:
             self._recorder.close()
         self.on_loop_ended()
+
+    def _call_core(self, call: Callable[[ClientCore, int], T]) -> T:
+        return self._runner.call_core(call)
 
     def _on_notice(self, notice: BookNotice) -> None:
         match notice:

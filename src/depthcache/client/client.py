@@ -74,7 +74,8 @@ class Client(Generic[B]):
         """`random`: numbers from 0.0 to 1.0, for pauses. `budgets`: those of its address. `start_call`:
         begins a call of the snapshot source. `how_to_start`: what errors say to who uses the client before it
         runs."""
-        self.config, self.how_to_start = config, how_to_start
+        self.config: ClientConfig = config
+        self.how_to_start: str = how_to_start
         self._random, self._budgets, self._start_call = random, budgets, start_call
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
@@ -92,7 +93,7 @@ class Client(Generic[B]):
         self._pending_dumps: set[asyncio.Future[None]] = set()
         self._callback_tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-        self.is_abandoned = False
+        self.is_abandoned: bool = False
         """Whether what the user held of it was garbage collected while it ran."""
         self.on_loop_ended: Callable[[], None] = lambda: None
         """What to do besides when the event loop has ended before the client was closed; on any thread."""

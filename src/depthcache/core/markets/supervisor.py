@@ -41,6 +41,7 @@ from depthcache.engine import Condition
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
 from depthcache.events import MarketChange
 from depthcache.model import SnapshotOutcome, Status
+from depthcache.venues.venue import Venue
 
 __all__ = ["Supervisor"]
 
@@ -66,7 +67,9 @@ class Supervisor(Requester):
         market, venue = spec.market, spec.venue
         self.market: int = market
         self.owner: str = f"market {market}"
-        self.venue, self.symbol, self.stream = venue, spec.symbol, spec.stream
+        self.venue: Venue = venue
+        self.symbol: str = spec.symbol
+        self.stream: str = spec.stream
         self.scheduler = scheduler
         self.streams = streams
         self.ending: Ending | None = None

@@ -1,4 +1,4 @@
-"""The face for threads on an exchange moved by hand: the same names, from any thread, in any order."""
+"""The blocking API on an exchange moved by hand: the same names, from any thread, in any order."""
 
 from __future__ import annotations
 

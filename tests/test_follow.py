@@ -255,8 +255,8 @@ async def test_wrong_arguments_are_named(exchange: list[ByHand], arguments: Any,
 
 
 FOLLOWING = [
-    getattr(face, name)
-    for face in (depthcache.LiveBook, depthcache.Books, blocking.LiveBook, blocking.Books)
+    getattr(api, name)
+    for api in (depthcache.LiveBook, depthcache.Books, blocking.LiveBook, blocking.Books)
     for name in ("updates", "on_update")
 ] + [simulator.Pair.follow]
 

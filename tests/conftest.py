@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import depthcache
-from depthcache import simulator
+from depthcache import logs, simulator
 from depthcache.io import budgets
 from tests import engine as engines
 from tests.support.by_hand import ByHand
@@ -35,9 +35,14 @@ def engine(request: Any) -> engines.Engine:
 
 
 @pytest.fixture(autouse=True)
-def _budgets_of_a_fresh_process() -> None:
-    """The connects of all tests together are more than one address may make in five minutes."""
+def _like_a_fresh_process() -> None:
+    """The connects of all tests together are more than one address may make in five minutes, and their log
+    lines more than are written of one kind in ten seconds."""
     budgets._forget()
+    for limited in vars(logs).values():
+        if isinstance(limited, logs._Limited):
+            limited._began = limited._written = limited._left_out = 0.0
+    logs._MISTAKES.clear()
 
 
 @pytest.fixture(scope="session")

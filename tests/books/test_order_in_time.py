@@ -315,3 +315,12 @@ def test_a_diff_of_known_ids_leaves_no_doubt_after_a_snapshot_without_a_time(
     assert book.load_snapshot(snapshot(103), limit=100) == SnapshotOutcome.TOO_OLD
     assert held(book) == before
     assert book.apply(at(continuity, 111, T + 111)) == APPLIED
+
+
+def test_diffs_that_waited_in_doubt_are_counted_once(engine: Engine) -> None:
+    book = engine.book("contiguous")
+    book.load_snapshot(snapshot(100), limit=100)
+    doubtful = [at("contiguous", 100, T + 10, first=95), at("contiguous", 100, T + 20)]
+    assert [book.apply(frame) for frame in doubtful] == [OLD, OLD]
+    book.load_snapshot(snapshot(99), limit=100)
+    assert (book.counters["applied"], book.counters["old"]) == (1, 2)

@@ -328,7 +328,7 @@ class Market:
                     self._buffer_diff(later, raw, kept_ns)
                 return SnapshotOutcome.GAP
             if check is SequenceCheck.OLD:
-                self.counters["old"] += 1
+                self.counters["old"] += not in_doubt
             else:
                 self._apply(update, received_ns)
                 self.has_diff = True

@@ -41,6 +41,8 @@ class NetworkLog:
     strays: list[StrayFrame] = field(default_factory=list)
     events: int = 0
     wakes: int = 0
+    takes: bool = True
+    """Whether events are taken when the network tells of them; else they wait in the router."""
     router: Router = field(default_factory=lambda: Router(control_capacity=1_000_000))
     log: list[str] = field(default_factory=list)
     """What happened, in one word each, in its order."""
@@ -72,7 +74,7 @@ class NetworkLog:
         self._changed.set()
 
     def on_events(self) -> None:
-        taken = self.router.take_events()
+        taken = self.router.take_events() if self.takes else []
         self.events += bool(taken)
         for event in taken:
             if isinstance(event, ControlMessage):

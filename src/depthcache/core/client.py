@@ -312,7 +312,7 @@ class ClientCore:
         self._room(scheduler, now_ns)
 
     def on_events(self, events: Sequence[CoreEvent], now_ns: int) -> None:
-        """What `router.take_events()` gave, without what followers are told."""
+        """The events of `router.take_events()`, without `FollowerReady`."""
         if self._closed:
             return
         for event in events:

@@ -1,8 +1,8 @@
 """Which release of this package is the newest: asked only when a program asks, never while a manager is made.
 
-The package index is asked (PyPI's JSON, docs.pypi.org/api/json, 2026-11), and its response is told in the
-shape in which the old library told of releases on GitHub. DEPTHCACHE_RELEASES_URL names another index. Not
-here: anything that blocks without an end.
+Queries the package index (PyPI's JSON, docs.pypi.org/api/json, 2026-11) and returns its response in the
+shape in which the old library reported releases on GitHub. DEPTHCACHE_RELEASES_URL names another index. Not
+here: anything that blocks without a timeout.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Arbitration:
         return feed
 
     def drop(self, feed: Feed) -> None:
-        """A feed is not wanted any more; the subscriber is told nothing."""
+        """Drop a feed that is no longer wanted, without notifying the subscriber."""
         if feed in self._feeds:
             self._feeds.remove(feed)
 

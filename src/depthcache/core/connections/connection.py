@@ -4,7 +4,7 @@ Theory of operation. A slot wants to be connected as long as it has streams. Con
 under it, each with a number of its own; when one is gone, for whatever reason, the next is tried
 after a jittered pause that doubles up to a cap, without an end, and within the venue's limit of
 connects. A connection that is silent is asked for a sign of life before it is believed dead; one
-that does not reply is replaced. One that nears the end of its allowed life, or is told of it, gets a
+that does not reply is replaced. One near the end of its allowed life, or whose end is announced, gets a
 successor, a slot of its own, before it is given up (`pool`).
 
 All that a slot needs to know about its connection is in `connection` and `_opened_ns`: no

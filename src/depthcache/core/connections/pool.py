@@ -2,7 +2,7 @@
 
 Streams fill one slot after the other, up to the client's limit of diff streams per connection and the
 venue's limit of streams; a slot that loses its last stream is closed. Markets that a slot cannot carry, or
-that stay silent on it, move to another. A slot that nears the end of its life, or is told of it, gets a
+that stay silent on it, move to another. A slot near the end of its life, or whose end is announced, gets a
 successor: a second slot with the same streams, which takes over when all of them are known to come over
 it as well, so that no book loses its place. A successor that does not get there is given up, and another
 is tried while the old connection lives.

@@ -28,7 +28,7 @@ _SILENT_NS = to_ns(10.0)
 _APART_NS = to_ns(9.5)
 """Two lists this far apart are two responses: the list is asked every 10 s while there is doubt."""
 _MOST_LISTS = 6
-"""A list that never has a symbol whose book lives is no reason to ask for it every 10 s for ever."""
+"""Lists requested at most about a live book: one that never has its symbol must not cost weight for ever."""
 _NODES_LAG_NS = to_ns(2 * NODE_LAG_S - 5.0)
 """Twice as long as nodes lag, less the time of one list."""
 

@@ -1,7 +1,7 @@
 """When the snapshots of one market were made, on the exchange's clock.
 
 A snapshot was made between the departure of its request and the arrival of its response, by the estimate of
-the exchange's clock; where that is not known yet, the router is told when it is. Not here: what the order in
+the exchange's clock; if that is not known yet, the router gets the times later. Not here: what the order in
 time means (the router), when to ask for a snapshot (`supervisor`, `maintenance`).
 """
 

@@ -41,13 +41,13 @@ RULES: dict[str, frozenset[str]] = {
     "naming": frozenset(),
     "pickling": frozenset(),
     "errors": frozenset({"pickling"}),
-    "arguments": frozenset({"errors"}),
+    "arguments": frozenset({"errors", "model"}),
     "exchange_figures": frozenset(),
     "model": frozenset({"pickling"}),
     "events": frozenset({"model"}),
     "engine": frozenset({"events", "model"}),
     "_native": frozenset({"engine", "errors", "events", "model"}),
-    "venues": frozenset({"arguments", "errors"}),
+    "venues": frozenset({"arguments", "errors", "model"}),
     "reference": frozenset(
         {"arguments", "engine", "errors", "events", "exchange_figures", "model", "pickling"}
     ),

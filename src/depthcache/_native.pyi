@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
-from depthcache.engine import Condition, Continuity, Mode, OnStale
+from depthcache.engine import Condition, Mode
 from depthcache.events import (
     DelayHistogram,
     Event,
@@ -51,6 +51,7 @@ from depthcache.model import (
     BookIntegers,
     Changes,
     CompleteTo,
+    Continuity,
     Coverage,
     DepthWithin,
     Fill,
@@ -61,6 +62,7 @@ from depthcache.model import (
     Levels,
     MissingBook,
     N_co,
+    OnStale,
     Outcome,
     SizeToMove,
     SnapshotOutcome,

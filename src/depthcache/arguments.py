@@ -13,10 +13,10 @@ from operator import index
 from typing import Any, Literal, TypeAlias
 
 from depthcache.errors import InvalidArgument
+from depthcache.model import OnStale
 
 __all__ = [
     "Missing",
-    "OnStale",
     "is_real",
     "is_whole",
     "parse_missing",
@@ -25,10 +25,6 @@ __all__ = [
     "parse_seed",
     "parse_whole",
 ]
-
-OnStale: TypeAlias = Literal["raise", "serve", "wait"]
-"""What reading or following a book does while it is not synced."""
-
 
 Missing: TypeAlias = Literal["raise", "skip"]
 """What a call over several books does with those that it cannot have."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from depthcache.io.followers import FollowSpec
     from depthcache.model import Best, Level
 
-from depthcache.arguments import Missing, OnStale
+from depthcache.arguments import Missing
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, ThreadCallbacks
 from depthcache.client.client import Client
@@ -47,7 +47,7 @@ from depthcache.io.network.select import real_network
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.io.thread import LoopEnded, LoopThread
-from depthcache.model import Audit
+from depthcache.model import Audit, OnStale
 from depthcache.settings import Settings
 
 __all__ = ["Books", "LiveBook", "Updates", "connect"]

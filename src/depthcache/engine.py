@@ -13,31 +13,22 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
 
 from depthcache.events import Event, FeedInfo, HeardDiff, LateMarket, RefreshResult, ShallowMarket, Traffic
-from depthcache.model import SnapshotOutcome, Status
+from depthcache.model import Continuity, OnStale, SnapshotOutcome, Status
 
 __all__ = [
     "Condition",
-    "Continuity",
     "Follower",
     "FrozenLevels",
     "Mode",
-    "OnStale",
     "Reader",
     "Router",
 ]
-
-Continuity: TypeAlias = Literal["contiguous", "chained"]
-"""How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
-`chained` (`pu == previous u`: USD-M, COIN-M, options)."""
 
 Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
 """What may be laid over the state of a book from outside."""
 
 Mode: TypeAlias = Literal["every", "latest", "interval", "best", "levels", "status"]
 """When a follower is told of a book; the values of `depthcache.FollowMode`."""
-
-OnStale: TypeAlias = Literal["raise", "serve", "wait"]
-"""What is done about a book that is not synced."""
 
 
 class FrozenLevels(Protocol):

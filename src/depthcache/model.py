@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias
 
 from depthcache.naming import publish
 from depthcache.pickling import FixedMapping
@@ -34,9 +34,11 @@ __all__ = [
     "BookIntegers",
     "Changes",
     "CompleteTo",
+    "Continuity",
     "Coverage",
     "Depth",
     "DepthWithin",
+    "Family",
     "Fill",
     "GroupedBook",
     "Imbalance",
@@ -45,11 +47,22 @@ __all__ = [
     "Level",
     "Levels",
     "MissingBook",
+    "OnStale",
     "Outcome",
     "SizeToMove",
     "SnapshotOutcome",
     "Status",
 ]
+
+Continuity: TypeAlias = Literal["contiguous", "chained"]
+"""How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
+`chained` (`pu == previous u`: USD-M, COIN-M, options)."""
+
+Family: TypeAlias = Literal["spot", "linear", "inverse", "options"]
+"""What a venue trades: spot, USD-M futures, COIN-M futures, options."""
+
+OnStale: TypeAlias = Literal["raise", "serve", "wait"]
+"""What reading or following a book does while it is not synced."""
 
 
 def _same_arrays(one: tuple[object, ...], two: object) -> bool:

@@ -46,7 +46,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, cast, get_args
 
 from depthcache._native import (
     BookReader,
@@ -60,7 +60,7 @@ from depthcache._native import (
     _texts_snapshot,
 )
 from depthcache.errors import InvalidArgument
-from depthcache.model import Best, Level, Status
+from depthcache.model import Best, Family, Level, Status
 
 __all__ = [
     "SCHEMA",
@@ -79,10 +79,7 @@ __all__ = [
 SCHEMA: Final = 1
 """The version of the messages that this release writes and reads."""
 
-Family: TypeAlias = Literal["spot", "linear", "inverse", "options"]
-"""Whose shape a depth snapshot has: spot, USD-M futures, COIN-M futures, options."""
-
-_FAMILIES = ("spot", "linear", "inverse", "options")
+_FAMILIES = get_args(Family)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from depthcache.arguments import Missing, OnStale
+from depthcache.arguments import Missing
 from depthcache.client.books_base import AnyBook, BooksBase
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.client import Client
@@ -22,6 +22,7 @@ from depthcache.errors import UsageError
 from depthcache.io.network.select import real_network
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.recording.recording_file import RecordingFile
+from depthcache.model import OnStale
 from depthcache.naming import publish
 from depthcache.settings import Settings
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from depthcache._native import Price
-    from depthcache.arguments import OnStale
     from depthcache.client.client import Client, Key
     from depthcache.io.followers import FollowSpec
+    from depthcache.model import OnStale
 
 __all__ = ["AnyBook", "BooksBase"]
 

@@ -12,9 +12,10 @@ from operator import index
 from typing import Any, TypeGuard
 
 from depthcache import venues
-from depthcache.arguments import OnStale, parse_on_stale, parse_real
+from depthcache.arguments import parse_on_stale, parse_real
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
+from depthcache.model import OnStale
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 

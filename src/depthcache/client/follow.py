@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from depthcache._native import Update
-from depthcache.arguments import OnStale, parse_on_stale, parse_real, parse_whole
+from depthcache.arguments import parse_on_stale, parse_real, parse_whole
 from depthcache.engine import Follower
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.followers import Followers, FollowSpec
-from depthcache.model import Status
+from depthcache.model import OnStale, Status
 from depthcache.naming import publish
 from depthcache.pickling import OneProcess
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from depthcache import _native
-from depthcache.arguments import OnStale, parse_on_stale
+from depthcache.arguments import parse_on_stale
 from depthcache.client.callbacks import Callback, CallbackHandle, call_back
 from depthcache.client.config import parse_refresh
 from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Updates, parse_follow_spec
 from depthcache.errors import BookClosed, InvalidArgument
-from depthcache.model import Audit, Lag, Status
+from depthcache.model import Audit, Lag, OnStale, Status
 from depthcache.naming import publish
 
 if TYPE_CHECKING:

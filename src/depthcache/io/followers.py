@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
-from depthcache.engine import Follower, Mode, OnStale, Router
+from depthcache.engine import Follower, Mode, Router
 from depthcache.io.forks import HomeProcess
+from depthcache.model import OnStale
 
 __all__ = ["CALLBACK_DRAIN_S", "FollowSpec", "Followers"]
 

@@ -37,8 +37,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from depthcache.engine import Continuity
 from depthcache.exchange_figures import NODE_LAG_S
+from depthcache.model import Continuity
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 
 __all__ = [

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast, overload
 
 from depthcache import engine, venues
 from depthcache._native import Router
-from depthcache.arguments import OnStale, parse_real, parse_seed, parse_whole
+from depthcache.arguments import parse_real, parse_seed, parse_whole
 from depthcache.client.aio import Books
 from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config
@@ -43,7 +43,7 @@ from depthcache.core.requests.budget import Budgets
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.io.runner import BookNotice, Runner
-from depthcache.model import Status
+from depthcache.model import OnStale, Status
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
 from depthcache.simulator.controls import ExchangeControls

@@ -15,13 +15,12 @@ from urllib.parse import quote
 
 from depthcache.arguments import is_whole, parse_whole
 from depthcache.errors import InvalidArgument
+from depthcache.model import Continuity, Family
 from depthcache.naming import publish
 
 __all__ = ["Continuity", "Endpoints", "Environment", "Family", "RangeBasis", "Venue"]
 
-Continuity: TypeAlias = Literal["contiguous", "chained"]
 Environment: TypeAlias = Literal["production", "testnet", "demo"]
-Family: TypeAlias = Literal["spot", "linear", "inverse", "options"]
 RangeBasis: TypeAlias = Literal["documented", "unaudited"]
 
 _LONGEST_QUERY = 6_000

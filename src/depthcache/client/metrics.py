@@ -6,13 +6,13 @@ Not here: the counting.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 from depthcache.errors import PackageMissing
+from depthcache.io.forks import HomeProcess
 from depthcache.model import CompleteTo, Coverage, Status, compact_json
 from depthcache.naming import publish
 from depthcache.pickling import OneProcess
@@ -189,11 +189,11 @@ class Collector(OneProcess):
         package prometheus-client."""
         _check_package("a collector of Prometheus")
         self._read = read
-        self._process = os.getpid()
+        self._home = HomeProcess()
 
     def collect(self) -> Iterator[Metric]:
         """The metric families now; none while the client does not run."""
-        stats = self._read() if os.getpid() == self._process else Stats(books=(), connections=(), budgets=())
+        stats = self._read() if self._home.is_here else Stats(books=(), connections=(), budgets=())
         if stats.books or stats.connections or stats.budgets:
             yield from _metrics(stats)
 

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,11 @@ import pytest
 import depthcache
 from depthcache import BookClosed, Settings, Status, UsageError, blocking, simulator
 from depthcache._native import _pretend
+from tests.support.process import DEADLINE_S, eventually, native_threads
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # clients are forgotten on purpose
 
 S = 1_000_000_000
-DEADLINE_S = 20.0
 WANTED = ("binance.com", ["BTCUSDT", "ETHUSDT"])
 
 
@@ -37,21 +36,9 @@ def settings(server: simulator.Server, transport: str) -> Settings:
     return replace(server.settings, transport=transport)  # type: ignore[arg-type]
 
 
-def eventually(happened: Callable[[], object]) -> None:
-    """Look again and again, with a deadline that only a failure reaches."""
-    never, end_s = threading.Event(), time.monotonic() + DEADLINE_S
-    while not happened():
-        assert time.monotonic() < end_s
-        never.wait(0.01)
-
-
 def sessions(server: simulator.Server) -> int:
     exchange = server.exchange
     return server.on_exchange(lambda: len(exchange.sessions()))  # type: ignore[attr-defined]
-
-
-def native_threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
 
 
 async def begin(settings: Settings) -> depthcache.Books:

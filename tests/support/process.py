@@ -1,0 +1,28 @@
+"""What the system tells of this process, and waiting for it without a sleep of a fixed length."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+DEADLINE_S = 20.0
+
+
+def native_threads() -> int:
+    """Threads of the process, Python's and others."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def open_files() -> int:
+    """Descriptors of the process, sockets too."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def eventually(happened: Callable[[], object]) -> None:
+    """Look again and again, with a deadline that only a failure reaches."""
+    never, end_s = threading.Event(), time.monotonic() + DEADLINE_S
+    while not happened():
+        assert time.monotonic() < end_s
+        never.wait(0.01)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The documentation site in build/site, with an environment of its own; a broken link or a missing object is an error.
-#   tools/docs.sh       (PYTHON chooses the interpreter)
+#   tools/docs.sh [browser]     with `browser`, every page is then opened in Chromium (PYTHON chooses the interpreter)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 env=build/docs-env
@@ -13,3 +13,7 @@ if [ ! -e "$env/.installed" ] || [ pyproject.toml -nt "$env/.installed" ]; then
 fi
 NO_COLOR=1 "$env/bin/zensical" build --strict --clean
 echo "build/site/index.html"
+if [ "${1:-}" = browser ]; then
+    "$env/bin/python" -m pip install -q --group browser
+    "$env/bin/python" tools/site_in_browser.py
+fi

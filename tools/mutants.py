@@ -125,7 +125,7 @@ def listed() -> Counter[tuple[str, str]]:
 
 def table(found: Counter[tuple[str, str, str]]) -> str:
     """Counts for each file, and all together, as in docs/concepts/mutants.md."""
-    lines = ["| file | noticed | alive | do not compile |", "|---|---:|---:|---:|"]
+    lines = ["| file | noticed | survived | do not compile |", "|---|---:|---:|---:|"]
     files = sorted({file for file, _, _ in found})
     for name, among in [*((file, {file}) for file in files), ("all", set(files))]:
         noticed, hanging, alive, broken = (

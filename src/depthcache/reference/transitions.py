@@ -1,8 +1,7 @@
-"""The market machine as a table: which state follows when what happens. An unknown pair raises.
+"""The transition table of the market machine. A pair of state and event that cannot occur raises.
 
-What each state and event means, and what is done besides, is in `market`; the page
-docs/concepts/market-machine.md is drawn from this table. Conditions from outside and crossed prices lie over
-the states and are not here.
+`market` explains the states and events and acts on them; docs/concepts/market-machine.md is generated from
+this table. Not here: external conditions and crossed prices, which `state` combines with the machine state.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ __all__ = ["BY_HAND", "TRANSITIONS", "Event", "follow", "page"]
 class Event(Enum):
     """What happens to a market."""
 
-    KEPT = "a diff comes and is kept"
-    DROPPED = "there is no room for another diff: the kept ones are dropped"
-    BUFFER_RESET = "the exchange reset its ids: the kept diffs are dropped"
+    KEPT = "a diff is buffered"
+    DROPPED = "the buffer is full: the buffered diffs are dropped"
+    BUFFER_RESET = "the exchange reset its ids: the buffered diffs are dropped"
     NEXT = "a diff continues the book"
-    OLD = "all of a diff is in the book already"
+    OLD = "a diff contains nothing newer than the book"
     AHEAD = "a diff leaves a hole that another feed may fill"
     GAP = "updates between the book and a diff are missing"
-    RESET = "a diff or a snapshot has an older id and is clearly younger: the exchange reset its ids"
-    MALFORMED = "a frame cannot be read"
-    FEED_LOST = "the feed that could have filled a hole is gone"
-    TOO_OLD = "a snapshot is older than the kept diffs allow"
-    HOLE = "a snapshot is installed, and updates among the kept diffs are missing"
-    UNPROVEN = "a snapshot is installed, and nothing shows that the stream was live before"
-    INSTALLED = "a snapshot is installed, with all that was kept"
+    RESET = "a diff or a snapshot has a lower id but a clearly later time: the exchange reset its ids"
+    MALFORMED = "a frame cannot be parsed"
+    FEED_LOST = "the feed that could have filled a hole is lost"
+    TOO_OLD = "a snapshot is older than the buffered diffs allow"
+    HOLE = "a snapshot is installed, but updates among the buffered diffs are missing"
+    UNPROVEN = "a snapshot is installed, but nothing shows yet that the stream is live"
+    INSTALLED = "a snapshot is installed, and all buffered diffs are applied"
     REFRESHED = "a snapshot is compared with the live book and merged"
-    RESYNC = "a new snapshot is ordered"
-    RESTART = "the diffs will come from a new subscription"
+    RESYNC = "a new snapshot is requested"
+    RESTART = "the stream is subscribed again"
 
 
 _EMPTY, _BUFFERING, _BRIDGING, _SYNCED = Status.EMPTY, Status.BUFFERING, Status.BRIDGING, Status.SYNCED
@@ -91,19 +90,19 @@ BY_HAND = frozenset(
         (_SYNCED, Event.UNPROVEN),
     }
 )
-"""Pairs that only a book without a network can meet."""
+"""Pairs that occur only in a book without a network."""
 
 
 def follow(state: Status, event: Event) -> Status:
-    """The next state. Raises LookupError for a pair that cannot be."""
+    """The next state. Raises LookupError for a pair that cannot occur."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise LookupError(f"nothing follows when {event.value} ({event.name}) while {state.value}") from None
+        raise LookupError(f"no transition: {event.value} ({event.name}) while {state.value}") from None
 
 
 def page() -> str:
-    """The page of the documentation: the picture and the table."""
+    """The page of the documentation: diagram and table."""
     states = (_EMPTY, _BUFFERING, _BRIDGING, _SYNCED)
     arrows: dict[tuple[Status, Status], list[str]] = {}
     for (state, event), after in TRANSITIONS.items():
@@ -113,7 +112,7 @@ def page() -> str:
     for (state, after), names in arrows.items():
         if state is not after:
             lines.append(f"    {state} --> {after}: {', '.join(names)}")
-    lines += ["```", "", "| what happens | " + " | ".join(states) + " |", "|---|" + "---|" * len(states)]
+    lines += ["```", "", "| event | " + " | ".join(states) + " |", "|---|" + "---|" * len(states)]
     for event in Event:
         cells = " | ".join(_cell(state, event) for state in states)
         lines.append(f"| {event.name}: {event.value} | {cells} |")
@@ -129,11 +128,12 @@ def _cell(state: Status, event: Event) -> str:
 
 _HEAD = """# The market machine
 
-One symbol of one exchange, from nothing to a synced book and back. This page is drawn from the table in
-`src/depthcache/reference/transitions.py`, which the readable engine follows; the native one is held to it by
-the tests that both run. What the states mean is in `src/depthcache/reference/market.py`.
+Each book is a small state machine. This page is generated from the table in
+`src/depthcache/reference/transitions.py`, which the reference engine executes; the tests hold the native
+engine to the same table. [How a book stays correct](kept-right.md) explains the states and the rules.
 """
-_FOOT = """An empty cell is a pair that cannot be: the readable engine raises there. *: only a book without a
-network meets it. Every other pair is visited by the schedules of `tests/properties/test_coverage.py`, which
-fails where one is not. A condition from outside (disconnected, stale, halted, closed) and crossed prices lie
-over the states."""
+_FOOT = """An empty cell is a pair that cannot occur; the reference engine raises an error there. A pair with *
+occurs only in a book without a network. Random schedules of faults visit every other pair, and
+`tests/properties/test_coverage.py` fails if one is missed. External conditions (disconnected, stale,
+halted, closed) and crossed prices are not part of the machine: `book.status` combines them with its
+state."""

@@ -132,7 +132,7 @@ Each book is a small state machine. This page is generated from the table in
 `src/depthcache/reference/transitions.py`, which the reference engine executes; the tests hold the native
 engine to the same table. [How a book stays correct](kept-right.md) explains the states and the rules.
 """
-_FOOT = """An empty cell is a pair that cannot occur; the reference engine raises an error there. A pair with *
+_FOOT = """An empty cell is a pair that cannot occur; the reference engine raises there. A pair with *
 occurs only in a book without a network. Random schedules of faults visit every other pair, and
 `tests/properties/test_coverage.py` fails if one is missed. External conditions (disconnected, stale,
 halted, closed) and crossed prices are not part of the machine: `book.status` combines them with its

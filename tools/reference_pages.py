@@ -1,8 +1,8 @@
-"""Write the pages of docs/reference that programs tell best themselves: settings, commands, logs, exchanges.
+"""Generate the pages of docs/reference that follow from the source: settings, commands, logs, exchanges.
 
-    python tools/reference_pages.py      writes what changed
+    python tools/reference_pages.py
 
-`tests/test_reference_pages.py` fails where a page differs from what this would write.
+`tests/test_reference_pages.py` fails if a page differs from what this writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 WIDTH = 100
 SETTINGS = """# Every setting
 
-One object, three sources; [Settings and environment](../how-to/settings.md) shows them in use. In code:
+A `Settings` object has three sources: code, environment variables and a TOML file.
+[Settings and environment](../how-to/settings.md) shows them in use. In code:
 
 ```python
 import depthcache
@@ -29,9 +30,11 @@ import depthcache
 settings = depthcache.Settings(policy=depthcache.Policy(limit_share=0.25), transport="aiohttp")
 ```
 
-From the environment, as every `connect` without `settings=` does: each setting has a variable, `DEPTHCACHE_`
-and its name in capitals. From a TOML file, with `Settings.from_toml(path)`, or named by
-`DEPTHCACHE_SETTINGS`, where variables win over it:
+Without `settings=`, `connect` reads the environment. The variable of a setting is `DEPTHCACHE_` and its name
+in capitals.
+
+A TOML file is read by `Settings.from_toml(path)`, or named by the variable `DEPTHCACHE_SETTINGS`; other
+variables then override it:
 
 ```toml
 transport = "aiohttp"
@@ -45,24 +48,29 @@ rest = "http://127.0.0.1:9000/binance.com"
 websocket = "ws://127.0.0.1:9000/binance.com"
 ```
 
-A value that cannot work, or a name that does not exist, is refused with its place, the value and what is
-allowed.
+An unknown name or an unusable value raises an error with its source, the value and what is allowed.
 
 ## The client
 
 | setting | default | variable | meaning |
 |---|---|---|---|
-| `endpoints` | Binance's | `DEPTHCACHE_<EXCHANGE>_REST`, `DEPTHCACHE_<EXCHANGE>_WEBSOCKET` | Other hosts. |
-| `proxies` | `true` | `DEPTHCACHE_PROXIES` | Whether HTTPS_PROXY and its relatives are honoured. |
-| `transport` | `"native"` | `DEPTHCACHE_TRANSPORT` | `native`, or `aiohttp` on the event loop. |
-| `ca_file` | none | `DEPTHCACHE_CA_FILE` | PEM file of the authorities to trust instead of the system's. |
-| `record_to` | none | `DEPTHCACHE_RECORD_TO` | Folder for a file with everything the client hears. |
-| `flight_dumps_to` | none | `DEPTHCACHE_FLIGHT_DUMPS_TO` | Folder for what led to trouble. |
-| `flight_bytes` | `65536` | `DEPTHCACHE_FLIGHT_BYTES` | How much of its newest frames a book remembers. |
+| `endpoints` | Binance's | `DEPTHCACHE_<EXCHANGE>_REST`, `DEPTHCACHE_<EXCHANGE>_WEBSOCKET` \
+| Other hosts for an exchange. |
+| `proxies` | `true` | `DEPTHCACHE_PROXIES` | Whether HTTPS_PROXY and related variables are honoured. |
+| `transport` | `"native"` | `DEPTHCACHE_TRANSPORT` \
+| `native`: a thread reads the sockets. `aiohttp`: the event loop does. |
+| `ca_file` | none | `DEPTHCACHE_CA_FILE` \
+| PEM file of the certificate authorities to trust instead of the system's. |
+| `record_to` | none | `DEPTHCACHE_RECORD_TO` \
+| Folder for recordings of everything that the client receives. |
+| `flight_dumps_to` | none | `DEPTHCACHE_FLIGHT_DUMPS_TO` \
+| Folder for flight dumps, written on gaps, crossed books and malformed frames. |
+| `flight_bytes` | `65536` | `DEPTHCACHE_FLIGHT_BYTES` | Size of the flight recorder of each book. |
 
-## The policy: how patient and how greedy the client is
+## The policy
 
-Names that end in `_s` are seconds.
+The policy controls how long the client waits and how much of the exchange's limits it uses. Names that end in
+`_s` are in seconds.
 
 | setting | default | variable | meaning |
 |---|---|---|---|
@@ -70,24 +78,24 @@ Names that end in `_s` are seconds.
 
 COMMANDS = """# Commands
 
-`depthcache` is one program with a command for each task. Results go to stdout, everything else to stderr.
+`depthcache` has one command per task. Results go to stdout, everything else to stderr.
 
 | exit code | meaning |
 |---|---|
-| 0 | done, also after Ctrl-C where a command runs until then |
-| 1 | the answer is "no": a book came out wrong, a check failed |
-| 2 | it could not be done: wrong arguments, or an error, in one line on stderr |
-| 130 | interrupted before there was an answer |
-| 141 | the reader of the output closed the pipe |
+| 0 | success, including Ctrl-C in a command that runs until then |
+| 1 | the result is negative: a book was wrong, a check failed |
+| 2 | the command could not run: wrong arguments or an error, in one line on stderr |
+| 130 | interrupted before there was a result |
+| 141 | the reader of stdout closed the pipe |
 
-Every command takes the [settings of the environment](settings.md). What each prints for `--help`:
+Every command reads its [settings from the environment](settings.md). This is the output of `--help`:
 """
 
 LOGS = """# Log lines
 
-Every line comes from the logger `depthcache`. What a program must react to is an exception or a status,
-never a line. Loss of sync and failures of the network are WARNING, with the host and the reason; recovery
-is INFO. A program that sets up no logging hears nothing of books and connections. To see everything:
+All lines come from the logger `depthcache`. They are for people; programs should react to exceptions and
+statuses instead. Loss of sync and network failures are logged at WARNING with host and reason, recovery at
+INFO. To see everything:
 
 ```python
 import logging
@@ -95,7 +103,7 @@ import logging
 logging.basicConfig(level=logging.INFO)
 ```
 
-At most a hundred lines of each kind are written in ten seconds; a later line counts those suppressed.
+At most 100 lines of each kind are written within 10 s. A later line gives the number of suppressed ones.
 
 | level | line | meaning |
 |---|---|---|
@@ -104,19 +112,19 @@ At most a hundred lines of each kind are written in ten seconds; a later line co
 
 EXCHANGES = """# Exchanges
 
-Every market of Binance is reached by an exchange name. Margin shows the books of spot; portfolio
-margin has accounts only, and its names say what to use instead. A name that does not exist is refused with
-the names most like it.
+`connect` takes one of these names. Margin names serve the books of spot. Portfolio margin has no books of its
+own; its names raise an error that says what to use instead. An unknown name raises an error that lists
+similar ones.
 
-- *family*: what is traded: spot; futures whose quantities are in the base asset (linear, USD-M) or in
-  contracts of a fixed value in USD (inverse, COIN-M); options.
-- *weight*: what the exchange allows an address in a minute; the client uses half of it by default
+- *family*: what is traded: spot, linear futures (USD-M, quantities in the base asset), inverse futures
+  (COIN-M, quantities in contracts of a fixed USD value), or options.
+- *weight*: what the exchange allows one address per minute. The client uses half of it by default
   ([Weight budgets](../concepts/weight.md)).
-- *deepest snapshot*: levels a side. More is never proven at once, whatever `depth` asks for.
-- *speeds*: of the diff stream, in milliseconds, the default first: `connect(…, speed_ms=1000)`.
-- *ids*: how one update follows another ([How a book is kept right](../concepts/kept-right.md)).
-- *range*: whether the exchange documents that the stream carries every change at every depth. Where it does
-  not, audits show it ([The complete range](../concepts/complete-range.md)).
+- *deepest snapshot*: levels on each side. One snapshot never proves more, whatever `depth` requests.
+- *speeds*: update intervals of the stream in milliseconds, the default first: `connect(…, speed_ms=1000)`.
+- *ids*: how one update follows another ([How a book stays correct](../concepts/kept-right.md)).
+- *range*: whether the exchange documents that the stream carries every change at every depth. If it does not,
+  an audit can check it ([The complete range](../concepts/complete-range.md)).
 
 | name, also | family | weight a minute | deepest snapshot | speeds | ids | range | hosts |
 |---|---|---|---|---|---|---|---|
@@ -124,7 +132,7 @@ the names most like it.
 
 
 def meanings() -> dict[str, str]:
-    """Setting to its docstring; several settings may share the docstring below them."""
+    """Each setting with its docstring; several settings may share the docstring below them."""
     found: dict[str, str] = {}
     waiting: list[str] = []
     tree = ast.parse(inspect.getsource(policy))
@@ -139,7 +147,7 @@ def meanings() -> dict[str, str]:
 
 
 def settings_page() -> str:
-    """All settings with their defaults, variables and meanings."""
+    """Every setting with its default, variable and meaning."""
     words = meanings()
     rows: list[str] = []
     for field in fields(policy.Policy):
@@ -150,7 +158,7 @@ def settings_page() -> str:
 
 
 def help_text(name: str | None) -> str:
-    """What a command, or the whole program, prints for `--help`."""
+    """The output of `--help` for a command, or for the program."""
     context = cli.make_context("depthcache", [], resilient_parsing=True, terminal_width=WIDTH)
     if name is None:
         return cli.get_help(context)
@@ -181,7 +189,7 @@ def log_lines() -> list[tuple[str, str, str]]:
 
 
 def _text(arguments: list[ast.expr]) -> str:
-    """The text of a line with the names of its values in their places."""
+    """The text of a line with placeholders for its values."""
     text = ast.literal_eval(arguments[0])
     names = [each.id if isinstance(each, ast.Name) else "…" for each in arguments[1:]]
     return re.sub(r"%[.\d]*[a-z]", lambda _: f"<{names.pop(0)}>", text)
@@ -197,7 +205,7 @@ def logs_page() -> str:
 
 
 def exchanges_page() -> str:
-    """All exchange names with what is different about them."""
+    """Every exchange name with its properties."""
     rows: list[str] = []
     for name in venues.names():
         venue = venues.venue(name)

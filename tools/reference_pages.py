@@ -65,7 +65,7 @@ An unknown name or an unusable value raises an error with its source, the value 
 | Folder for recordings of everything that the client receives. |
 | `flight_dumps_to` | none | `DEPTHCACHE_FLIGHT_DUMPS_TO` \
 | Folder for flight dumps, written on gaps, crossed books and malformed frames. |
-| `flight_bytes` | `65536` | `DEPTHCACHE_FLIGHT_BYTES` | Size of the flight recorder of each book. |
+| `flight_bytes` | `65536` | `DEPTHCACHE_FLIGHT_BYTES` | Size of each book's flight recorder in bytes. |
 
 ## The policy
 
@@ -95,7 +95,7 @@ LOGS = """# Log lines
 
 All lines come from the logger `depthcache`. They are for people; programs should react to exceptions and
 statuses instead. Loss of sync and network failures are logged at WARNING with host and reason, recovery at
-INFO. To see everything:
+INFO. A program that configures no logging sees no lines about books and connections. To see everything:
 
 ```python
 import logging

@@ -53,12 +53,12 @@ FIRST = next(iter(captures.RECORDINGS))
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     rounds: int
     burst_s: float
     old_library: Future[float] | None
-    """How long it takes to start: measured in the background of the first sections."""
+    """Its start time, measured in the background of the first sections."""
 
     @property
     def served_rounds(self) -> int:
@@ -73,7 +73,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to run a section. `recorded`: it needs the recordings."""
+    """How to run a section. `recorded`: whether it needs the recordings."""
 
     title: str
     about: str
@@ -87,35 +87,38 @@ class Plan:
 SECTIONS = {
     "layers": Plan(
         "Instructions by layer",
-        "Counted by valgrind, per operation: the same on any machine with the same compiler.",
+        "Instructions per operation, counted by valgrind. They depend on the compiler, not on the machine.",
         "of the stored count",
         lambda _: layers.run(),
         recorded=False,
     ),
     "depth": Plan(
         "Books of any size",
-        "One update of a book of 30,000 levels a side against one of 1,000, on synthetic frames.",
+        "The cost of a level update in a book of 30,000 levels a side, against a book of 1,000. The frames "
+        "are synthetic.",
         "ratio",
         lambda options: depth.run(rounds=options.rounds),
         recorded=False,
     ),
     "columns": Plan(
         "Levels as columns",
-        "Both sides of a book exported to numpy and Arrow, against a numpy copy of the same size.",
+        "Exporting both sides of a book to numpy and Arrow, against a numpy copy of the same size.",
         "times numpy's copy",
         lambda _: columns.run(),
         recorded=False,
     ),
     "following": Plan(
         "Following",
-        "What following 500 books adds to the cost of an update, with an idle and with a prompt consumer.",
+        "What following all of 500 books adds to the cost of an update: with an idle consumer, and with "
+        "one that takes each item at once. Negative figures are noise.",
         "empty native calls",
         lambda options: following.run(rounds=options.rounds),
         recorded=False,
     ),
     "frames": Plan(
         "Raw frames to an applied book",
-        "`Book.apply` of every frame of a recorded day. orjson only parses: it holds no book.",
+        "Every frame of a recorded day, parsed and applied: `Book.apply` against the handlers of other "
+        "clients. orjson only parses and keeps no book.",
         "of the rival's CPU",
         lambda options: frames.run(
             [captures.load(title) for title in captures.RECORDINGS], rounds=options.rounds
@@ -123,19 +126,20 @@ SECTIONS = {
     ),
     "reads": Plan(
         "Reads",
-        "One read of a book of thousands of levels, in units of an empty native call.",
+        "One read of a book with thousands of levels. The unit is an empty native call.",
         "empty native calls",
         lambda _: reads.run(captures.load(FIRST)),
     ),
     "readers": Plan(
         "Reads while the feed runs",
-        "A native thread applies frames without the interpreter lock, while Python threads read.",
+        "A native thread applies frames without the interpreter lock while Python threads read the book "
+        "without a pause.",
         "of the time without readers",
         lambda options: readers.run(rounds=options.served_rounds),
     ),
     "memory": Plan(
         "Memory",
-        "Memory per level, in units of 16 bytes: two 64-bit numbers.",
+        "Memory per level. The unit is 16 bytes: a price and a quantity of 64 bits each.",
         "of the level data",
         lambda _: memory.run(),
         recorded=False,
@@ -149,31 +153,32 @@ SECTIONS = {
     ),
     "unicorn": Plan(
         "From nothing to 20 synced markets",
-        "UNICORN Binance Local Depth Cache and the drop-in, each in its own process, against the embedded "
-        "exchange with a round trip of 20 ms; wall time. The old library takes two minutes, so it runs in "
-        "the background of the earlier sections.",
+        "Wall time until 20 markets are synced, with UNICORN Binance Local Depth Cache and with the drop-in. "
+        "Each runs in its own process, against the embedded exchange with a round trip of 20 ms. The old "
+        "library takes two minutes, so it runs in the background of the earlier sections.",
         "of the old library's time",
         lambda options: unicorn.run(options.old_library or unicorn.begin(), rounds=options.served_rounds),
         recorded=False,
     ),
     "freshness": Plan(
         "How late is a book?",
-        "From the moment the embedded exchange (its own process, over loopback) sends a frame until the "
-        "updated book can be read: p50 / p99 / p99.9. The bare receiver has the same sockets, TLS and "
-        "WebSockets, but no books. Main thread: idle, a pure-Python loop, or 75 ms sorts.",
+        "The time from sending a frame until the updated book can be read: p50 / p99 / p99.9. The embedded "
+        "exchange sends over loopback, from its own process. The bare receiver has the same sockets, TLS and "
+        "WebSockets, but no books, so the difference is the cost of the books. Meanwhile the main thread is "
+        "idle, runs a pure-Python loop, or sorts for 75 ms at a time.",
         "ms",
         lambda options: freshness.run(rounds=options.served_rounds),
     ),
     "cpu": Plan(
         "What does a received frame cost?",
-        "CPU time per frame of the whole process: all threads, sockets and TLS included.",
+        "CPU time of the whole process per received frame, including all threads, sockets and TLS.",
         "of the other's CPU",
         lambda options: cpu.run(rounds=options.long_rounds),
     ),
     "many_books": Plan(
         "500 books",
         "The embedded exchange serves 500 symbols, three fifths of them thin, at 5,000 frames and about "
-        "100,000 level updates a second; then a burst at ten times that rate, or as fast as it can.",
+        "100,000 level updates a second, then a burst at ten times that rate or as fast as it can send.",
         "ratio",
         lambda options: many_books.run(rounds=options.served_rounds, burst_s=options.burst_s),
     ),
@@ -181,21 +186,21 @@ SECTIONS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, write; 1 when a threshold was missed."""
+    """Run, print and write; 1 if a threshold was missed."""
     parser = argparse.ArgumentParser(prog="python -m benches")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds per benchmark (default 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per section (default 5)")
     parser.add_argument(
         "--burst", type=float, default=5.0, help="seconds of the burst for 500 books (default 5)"
     )
     parser.add_argument(
-        "--only", choices=SECTIONS, action="append", help="this section alone; may be repeated"
+        "--only", choices=SECTIONS, action="append", help="run only this section; may be repeated"
     )
     parsed = parser.parse_args(arguments)
     console = Console(width=160, highlight=False)
     environment = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "depthcache": f"{depthcache.__version__}, Python {platform.python_version()}",
-        "rivals": rivals.versions(),
+        "compared with": rivals.versions(),
         "machine": machine(),
     }
     for name, value in environment.items():
@@ -208,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen:
         plan = SECTIONS[name]
         if plan.recorded and not captures.available():
-            console.print(f"{plan.title}: the recorded market data (../shared/captures) is not there")
+            console.print(f"{plan.title}: the recorded market data (../shared/captures) is missing")
             continue
         begin_section = time.monotonic()
         rows = plan.run(options)

@@ -1,6 +1,6 @@
 """The results of a benchmark run: a table on the console, BENCHMARKS.md, and JSON.
 
-BENCHMARKS.md is only ever written from here. Not here: measuring, charts (`plots`).
+Nothing else writes BENCHMARKS.md. Not here: measuring, charts (`plots`).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ MOST_SECONDS = 600
 """The time limit of a complete run on two cores."""
 
 CAVEATS = (
-    "The contestants take turns on the same bytes in one run; figures are medians over rounds. Times are CPU "
-    "time: of one thread where one thread does the work, of the whole process where a section says so. On a "
-    "shared machine, trust the ratios rather than the microseconds. No figure includes a real network: "
-    "everything is served over loopback. Before frames are timed, the final book is checked against the "
-    "expected one."
+    "All contestants take turns on the same bytes within one run; a figure is the median over its rounds. "
+    "Times are CPU time: of one thread where one thread does the work, of the whole process where a section "
+    "says so. Trust the ratios more than the microseconds, which depend on the machine and its load. "
+    "Everything is served over loopback, so no figure includes a real network. Before frames are timed, the "
+    "resulting book is compared with the expected one."
 )
 HOW = (
-    "`make bench` on any machine with Python and Rust; `python -m benches --only SECTION` for one section. "
-    "The recordings live outside the repository (`../shared/captures`); without them, the sections that "
-    "need them are skipped. `build/bench.json` has the figures as JSON, `docs/concepts/measured` the charts. "
-    "`make instructions` counts instructions instead of timing; `make endurance` and `make soak` test long "
-    "runs."
+    "`make bench` runs on any machine with Python and Rust, `python -m benches --only SECTION` runs one "
+    "section. The recordings are not part of the repository (`../shared/captures`); without them, the "
+    "sections that need them are skipped. The figures are also written as JSON to `build/bench.json`, and as "
+    "charts to `docs/concepts/measured`. `make instructions` counts instructions instead of time. "
+    "`make endurance` and `make soak` test long runs."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One group of figures. `unit`: the unit of the ratios. `about`: what is measured, for readers."""
+    """One group of figures. `about`: the text above its table. `unit`: of the ratios."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run. `environment`: versions and machine, name and value."""
+    """One run. `environment`: versions and machine, by name."""
 
     environment: dict[str, str]
     sections: Sequence[Section]
@@ -102,7 +102,7 @@ class Report:
         lines = [
             "# Benchmarks",
             "",
-            "Written by `make bench`, never by hand. " + CAVEATS,
+            "`make bench` writes this file. " + CAVEATS,
             "",
             *(f"- {name}: {value}" for name, value in self.environment.items()),
             "",
@@ -122,7 +122,7 @@ class Report:
             "",
             HOW,
             "",
-            "Why levels are stored in chunks: [docs/concepts/ladder.md](docs/concepts/ladder.md).",
+            "How levels are stored: [docs/concepts/ladder.md](docs/concepts/ladder.md).",
         ]
         return "\n".join(lines) + "\n"
 
@@ -140,7 +140,7 @@ def shown(row: Row) -> str:
 
 
 def number(ratio: float | None) -> str:
-    """A ratio with three decimals, or one from 10 on."""
+    """A ratio with three decimals below 10, otherwise one."""
     if ratio is None:
         return ""
     return f"{ratio:.3f}" if ratio < 10 else f"{ratio:.1f}"

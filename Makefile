@@ -1,5 +1,5 @@
-# The commands of this project. Each sets up what it needs on a fresh machine:
-# Python 3.11 or newer and Rust (cargo) are all that must be there.
+# The commands of this project. Each sets up everything it needs on a fresh machine, except
+# Python 3.11 or newer and Rust (cargo).
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --progress-bar on --group dev "maturin[zig]>=1.16,<2"
 	@touch $@
 
-dev: $(STAMP)  ## Build the native module into the source tree, for working on the code
+dev: $(STAMP)  ## Build the native module into the source tree, for development
 	$(BIN)/maturin develop --release
 
 demo: tools  ## Five live books of two venues from the embedded exchange (SECONDS=10 ends by itself)
@@ -44,16 +44,16 @@ wheel: $(STAMP)
 test: wheel  ## Build the wheel, install it in a clean environment, run the whole suite against it
 	tools/test.sh $(TEST_ENV)
 
-judges: dev  ## Let other people's clients keep books of the embedded exchange, against its truth (JUDGES=… for some)
+judges: dev  ## Check the embedded exchange with other clients (JUDGES=… for some)
 	@$(BIN)/python -m tests.rivals.judging $(JUDGES)
 
 check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 	tools/check.sh
 
-docs:  ## Build the documentation into build/site; broken links and missing objects are errors
+docs:  ## Build the documentation into build/site; a broken link is an error
 	PYTHON=$(PYTHON) tools/docs.sh
 
-bench: wheel  ## Measure, also against other people's clients, and write BENCHMARKS.md (BURST=60 for a long burst)
+bench: wheel  ## Measure, also against other clients, and write BENCHMARKS.md (BURST=60 for a long burst)
 	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python tools/clients.py
 	tools/free_threaded.sh
@@ -62,22 +62,22 @@ bench: wheel  ## Measure, also against other people's clients, and write BENCHMA
 instructions: tools  ## Count the native book's instructions with valgrind, against the stored counts (STORE=1 stores)
 	$(PYTHON) -m benches.instructions $(if $(STORE),--store)
 
-fuzz: tools  ## Fuzz the frame scanner (SECONDS=60)
+fuzz: tools  ## Fuzz the frame scanner and the message decoder (SECONDS=60)
 	fuzz/run.sh $(or $(SECONDS),60)
 
-mutants: tools  ## Change the native book in every small way: does a test notice? (FILES=… for some)
+mutants: tools  ## Plant every small bug in the native book: does a test notice? (FILES=… for some)
 	$(PYTHON) tools/mutants.py $(FILES)
 
-soak: wheel  ## 10,000 resyncs on real sockets, then the property tests with many schedules (SCHEDULES=100000)
+soak: wheel  ## 10,000 resyncs on real sockets, then random schedules of faults (SCHEDULES=100000)
 	tools/environment.sh $(TEST_ENV) test
 	$(TEST_ENV)/bin/python -m benches.soak --resyncs 10000 --cycles 1000
 	first=$${SCHEDULES_SEED:-$$(date +%s)}; echo "$(SCHEDULES) schedules of faults from seed $$first"; \
 		SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$$first HYPOTHESIS_PROFILE=soak \
 		$(TEST_ENV)/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/properties
 
-endurance: wheel  ## Minutes at 5,000 frames a second (MINUTES=10): nothing lost, wrong or leaked
+endurance: wheel  ## 5,000 frames a second for MINUTES=10: nothing lost, wrong or leaked
 	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python -m benches.endurance --minutes $(or $(MINUTES),10)
 
-clean:  ## Remove everything that was made
+clean:  ## Remove everything that was built
 	rm -rf build dist target fuzz/target $(VENV) src/depthcache/*.so

@@ -87,7 +87,7 @@ def run(minutes: float, transport: str) -> list[str]:
                 time.sleep(min(CHECK_S, 60 * minutes - passed_s))
                 frozen = book.freeze()
                 if levels(frozen) != truth.best(frozen.last_update_id or 0):
-                    faults.append(f"after {passed_s:.0f} s the book is not the exchange's")
+                    faults.append(f"after {passed_s:.0f} s the book differs from the exchange's")
                 usage = Usage.now()
                 settled = usage if settled is None and passed_s >= WARM_S else settled
                 frames = (frozen.last_update_id or 0) - first_id
@@ -112,7 +112,7 @@ def leaks(before: Usage, after: Usage) -> list[str]:
     if after.mib > before.mib + MOST_GROWTH_MIB:
         found.append(f"memory grew from {before.mib:.1f} to {after.mib:.1f} MiB")
     if (after.threads, after.descriptors) != (before.threads, before.descriptors):
-        found.append(f"it held {before}, and holds {after}")
+        found.append(f"before: {before}; after: {after}")
     return found
 
 
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--transport", choices=("native", "aiohttp"), default="native")
     options = parser.parse_args(arguments)
     if not captures.available():
-        print("the recorded market data (../shared/captures) is not there")
+        print("the recorded market data (../shared/captures) is missing")
         return 2
     faults = run(options.minutes, options.transport)
     print("\n".join(faults) or f"{options.minutes:g} minutes at {RATE:,}/s: nothing lost, wrong or leaked")

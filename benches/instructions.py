@@ -60,7 +60,7 @@ def count() -> Counts:
     """Build, and count every layer; raises `Unable` where valgrind or Rust is missing."""
     for needed in ("cargo", "valgrind"):
         if shutil.which(needed) is None:
-            raise Unable(f"{needed} is missing: no instructions are counted")
+            raise Unable(f"{needed} is missing, so no instructions are counted")
     native = ROOT / "benches" / "native"
     target = ROOT / "target" / "instructions"
     subprocess.run(
@@ -89,12 +89,12 @@ def worse(counted: Counts, stored: Counts) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the counts beside the stored ones; 1 when a layer became more expensive."""
     parser = argparse.ArgumentParser(prog="python3 -m benches.instructions")
-    parser.add_argument("--store", action="store_true", help="make these counts the stored ones")
+    parser.add_argument("--store", action="store_true", help="store these counts")
     options = parser.parse_args(arguments)
     stored = Counts.stored() if STORED.exists() else Counts("", {})
     try:
         if stored.toolchain not in {"", toolchain()} and not options.store:
-            raise Unable(f"not compared: counted with {stored.toolchain}, here is {toolchain()}")
+            raise Unable(f"not compared: counted with {toolchain()}, stored with {stored.toolchain}")
         counted = count()
     except (Unable, FileNotFoundError) as why:
         print(f"instructions: skipped, {why}")

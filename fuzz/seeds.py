@@ -1,6 +1,6 @@
-"""Write the frames, snapshots and messages that fuzzing starts from: one of every shape.
+"""Write the seed inputs of fuzzing: frames, snapshots and messages, one of every shape.
 
-python3 fuzz/seeds.py FOLDER       makes FOLDER/frame, FOLDER/snapshot and FOLDER/message
+python3 fuzz/seeds.py FOLDER       writes to FOLDER/frame, FOLDER/snapshot and FOLDER/message
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ MESSAGES = (
 
 
 def main() -> None:
-    """Write one file a seed."""
+    """Write one file per seed."""
     folder = Path(sys.argv[1])
     for name, seeds in (("frame", FRAMES), ("snapshot", SNAPSHOTS), ("message", MESSAGES)):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that judges the code without being its tests; cheapest first.
+# Every check besides the test suite, cheapest first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin

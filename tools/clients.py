@@ -1,6 +1,6 @@
-"""Install the other clients that benchmarks compare with, one by one, into the interpreter that runs this.
+"""Install the other clients for the benchmarks into the interpreter that runs this, one by one.
 
-One that cannot be installed here is named, and the benchmarks say that it was not measured.
+If one cannot be installed, this prints it, and the benchmarks report it as not measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ GROUP = "clients"
 
 
 def requirements(groups: dict[str, list[str | dict[str, str]]], name: str) -> list[str]:
-    """The requirements of a dependency group, those it includes too."""
+    """The requirements of a dependency group and of the groups it includes."""
     found = []
     for entry in groups[name]:
         found += [entry] if isinstance(entry, str) else requirements(groups, entry["include-group"])
@@ -22,7 +22,7 @@ def requirements(groups: dict[str, list[str | dict[str, str]]], name: str) -> li
 
 
 def main() -> None:
-    """Install all, and name those that cannot be."""
+    """Install all, and print those that cannot be installed."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
     for requirement in requirements(project["dependency-groups"], GROUP):
         command = [sys.executable, "-m", "pip", "install", "-q", requirement]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The documentation site in build/site, with an environment of its own; a broken link or a missing object is an error.
+# Build the documentation into build/site, in its own environment. A broken link or a missing object is an error.
 #   tools/docs.sh [browser]     with `browser`, every page is then opened in Chromium (PYTHON chooses the interpreter)
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A clean environment with the built wheel and the dependency groups named.
+# Create a clean environment with the built wheel and the given dependency groups.
 #   tools/environment.sh FOLDER GROUP…      (PYTHON chooses the interpreter)
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# An environment of an interpreter without its lock, for one row of the benchmarks; where there is none, that
-# row says so. There is no abi3 for such interpreters: the wheel is built for this one.
-#   tools/free_threaded.sh      (FREE_THREADED names the interpreter; python3.14t and newer are looked for)
+# Create an environment with a free-threaded interpreter, for one row of the benchmarks. Without such an interpreter
+# the row says so. abi3 does not cover free-threaded interpreters, so the wheel is built for this one.
+#   tools/free_threaded.sh      (FREE_THREADED names the interpreter; the default is python3.15t or python3.14t)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 env=build/free-threaded-env
@@ -15,4 +15,4 @@ for candidate in "${FREE_THREADED:-}" python3.15t python3.14t; do
         exit 0
     fi
 done
-echo "no free-threaded interpreter: not shown there (FREE_THREADED names one)"
+echo "no free-threaded interpreter found: that row is not measured (set FREE_THREADED to name one)"

@@ -1,7 +1,7 @@
-"""Licences of everything that ships inside the wheel, or is installed with it, suit MIT.
+"""Check that the licences of everything inside the wheel, or installed with it, are compatible with MIT.
 
 Reads `cargo metadata` (crates linked into the native module) and the installed metadata of the
-run-time Python dependencies. Anything not on the list below is an error that names it.
+run-time Python dependencies. A licence that is not on the list below is an error.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ CLASSIFIERS = {
 
 
 def main() -> int:
-    """Print what is not allowed; 1 when there is any."""
+    """Print dependencies whose licence is not allowed; 1 if there are any."""
     found = {**crates(), **distributions("depthcache")}
     bad = {name: licence for name, licence in found.items() if not suits(licence)}
     for name, licence in sorted(bad.items()):
-        sys.stderr.write(f"{name}: licence {licence!r} is not on the list\n")
-    sys.stdout.write(f"{len(found)} dependencies, {len(bad)} with a licence that does not suit\n")
+        sys.stderr.write(f"{name}: licence {licence!r} is not allowed\n")
+    sys.stdout.write(f"{len(found)} dependencies, {len(bad)} with a licence that is not allowed\n")
     return 1 if bad else 0
 
 
 def suits(expression: str) -> bool:
-    """Whether every AND part has an OR part that is allowed."""
+    """Whether each AND part has an allowed OR part."""
     parts = re.split(r"\s+AND\s+", expression.replace("(", "").replace(")", ""))
     return all(any(choice.strip() in ALLOWED for choice in re.split(r"\s+OR\s+|/", part)) for part in parts)
 
 
 def crates() -> dict[str, str]:
-    """Licence of each crate that is linked into the native module."""
+    """The licence of each crate linked into the native module."""
     command = [
         "cargo",
         "metadata",
@@ -81,7 +81,7 @@ def crates() -> dict[str, str]:
 
 
 def distributions(root: str) -> dict[str, str]:
-    """Licence of each Python distribution that `root` needs to run, itself included."""
+    """The licence of `root` and of each Python distribution that it needs to run."""
     found: dict[str, str] = {}
     waiting = [root]
     while waiting:
@@ -102,7 +102,7 @@ def distributions(root: str) -> dict[str, str]:
 
 
 def licence_of(facts: metadata.PackageMetadata) -> str:
-    """The licence expression, else what the classifiers say, else the free text."""
+    """The licence expression; without one, the classifier; without that, the free text."""
     if expression := facts.get("License-Expression"):
         return str(expression)
     for classifier in facts.get_all("Classifier") or []:

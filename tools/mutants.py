@@ -1,12 +1,12 @@
-"""Change the native book in every small way, and check that its tests notice.
+"""Mutation testing: change the native book in every small way, and check that a test notices.
 
-    python3 tools/mutants.py [FILE…]   only these of .cargo/mutants.toml: ladder/chunks.rs market/read.rs
+    python3 tools/mutants.py [FILE…]   only these files, such as ladder/chunks.rs market/read.rs
 
-The table of docs/concepts/mutants.md lists the mutants that may live, each with its count and a reason. Any
-other that lives is an error, and so is one on the list that is noticed or gone.
+docs/concepts/mutants.md lists the mutants that may survive, each with its count and a reason. Any other
+survivor is an error, and so is a listed one that is noticed or gone.
 
-Not here: the tests (`crates/book/tests`), which files are changed (`.cargo/mutants.toml`), and how
-hundreds of mutants become one build (`switched`).
+Not here: the tests (`crates/book/tests`), the choice of files (`.cargo/mutants.toml`), and how hundreds of
+mutants become one build (`switched`).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ WORDS = {"CaughtMutant": "noticed", "Timeout": "hanging", "MissedMutant": "alive
 
 
 def main(files: list[str]) -> int:
-    """Run, print a table of counts, name what should not be; 1 when there is any."""
+    """Run, print a table of counts and every difference from the list; 1 if there is one."""
     tool = find_tool()
     mutants = [mutant for mutant in every_mutant(tool) if not files or short(mutant["file"]) in files]
     if not mutants:
-        sys.stderr.write(f"no mutants in {', '.join(files)}: name files as in .cargo/mutants.toml\n")
+        sys.stderr.write(f"no mutants in {', '.join(files)}; name files relative to {SOURCES}\n")
         return 2
     found = judged(tool, mutants)
     say(table(found))
@@ -51,14 +51,14 @@ def main(files: list[str]) -> int:
     looked_at = {short(mutant["file"]) for mutant in mutants}
     allowed = Counter({mutant: n for mutant, n in listed().items() if mutant[0] in looked_at or not files})
     for (file, what), count in sorted((alive - allowed).items()):
-        say(f"no test notices, and docs/concepts/mutants.md does not list: {file}: {what} ({count} more)\n")
+        say(f"survived, but not listed in docs/concepts/mutants.md: {file}: {what} ({count} more)\n")
     for (file, what), count in sorted((allowed - alive - slow).items()):
-        say(f"docs/concepts/mutants.md lists what is noticed or gone: {file}: {what} ({count} too many)\n")
+        say(f"listed in docs/concepts/mutants.md, but noticed or gone: {file}: {what} ({count} too many)\n")
     return int(bool(alive - allowed or allowed - alive - slow))
 
 
 def find_tool() -> str:
-    """Where cargo-mutants is; without it, it is built into build/cargo-tools."""
+    """The path of cargo-mutants, which is built into build/cargo-tools if it is missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), str(OWN_TOOLS / "bin")])
     if found := shutil.which("cargo-mutants", path=path):
         return found
@@ -69,7 +69,7 @@ def find_tool() -> str:
 
 
 def every_mutant(tool: str) -> list[Mutant]:
-    """What cargo-mutants would change in the files of its settings."""
+    """Every change that cargo-mutants would make with its settings."""
     command = [tool, "mutants", "--list", "--json", "--package", PACKAGE]
     mutants: list[Mutant] = json.loads(
         subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
@@ -78,22 +78,22 @@ def every_mutant(tool: str) -> list[Mutant]:
 
 
 def judged(tool: str, mutants: list[Mutant]) -> Counter[tuple[str, str, str]]:
-    """How many mutants of one file and kind of change came to one end."""
+    """The number of mutants by file, change and outcome."""
     sources = {mutant["file"]: (ROOT / mutant["file"]).read_text("utf-8") for mutant in mutants}
     in_one = [mutant for mutant in mutants if switched.can_be_switched(mutant, sources[mutant["file"]])]
     one_by_one = [mutant["name"] for mutant in mutants if mutant not in in_one]
     ends: list[tuple[str, str]] = []
     if in_one:
-        say(f"building {len(in_one)} mutants at once\n")
+        say(f"building {len(in_one)} mutants in one build\n")
         built = switched.build(ROOT, ROOT / "build" / "mutants", in_one, TESTS)
         if switched.outcome(built, 0) != "alive":
-            raise SystemExit("the tests fail without any change")
+            raise SystemExit("the tests fail on unchanged code")
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             outcomes = pool.map(lambda number: switched.outcome(built, number), built.numbers)
         ends += zip((mutant["name"] for mutant in built.numbers.values()), outcomes, strict=True)
         ends += [(mutant["name"], "broken") for mutant in built.broken]
     if one_by_one:
-        say(f"and {len(one_by_one)} outside of function bodies, one by one\n")
+        say(f"running {len(one_by_one)} mutants outside function bodies, one build each\n")
         ends += slowly(tool, one_by_one)
     found: Counter[tuple[str, str, str]] = Counter()
     for name, end in ends:
@@ -103,7 +103,7 @@ def judged(tool: str, mutants: list[Mutant]) -> Counter[tuple[str, str, str]]:
 
 
 def slowly(tool: str, names: list[str]) -> list[tuple[str, str]]:
-    """What cargo-mutants itself finds, with a build a mutant."""
+    """The outcomes of mutants that cargo-mutants runs itself, with one build each."""
     wanted = [argument for name in names for argument in ("--re", f"^{re.escape(name)}$")]
     results = ROOT / "build" / "mutants.out" / "outcomes.json"
     results.unlink(missing_ok=True)
@@ -111,20 +111,20 @@ def slowly(tool: str, names: list[str]) -> list[tuple[str, str]]:
     outcomes = json.loads(results.read_text("utf-8"))["outcomes"]
     tried = [outcome for outcome in outcomes if outcome["scenario"] != "Baseline"]
     ends = [(outcome["scenario"]["Mutant"]["name"], WORDS[outcome["summary"]]) for outcome in tried]
-    wished = [end for end in ends if end[0] in names]  # it tries some that no pattern asked for
+    wished = [end for end in ends if end[0] in names]  # cargo-mutants also runs some that match no pattern
     if len(wished) != len(names):
-        raise SystemExit(f"cargo-mutants tried {len(wished)} of {len(names)}: see above")
+        raise SystemExit(f"cargo-mutants ran {len(wished)} of {len(names)} mutants: see above")
     return wished
 
 
 def listed() -> Counter[tuple[str, str]]:
-    """The mutants that may live."""
+    """The mutants that may survive, from the page."""
     rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| (\d+) \|", LIST.read_text("utf-8"), re.MULTILINE)
     return Counter({(file, what.replace("\\|", "|")): int(count) for file, what, count in rows})
 
 
 def table(found: Counter[tuple[str, str, str]]) -> str:
-    """Counts for each file, and all together, as in docs/concepts/mutants.md."""
+    """The counts per file and in total, as in docs/concepts/mutants.md."""
     lines = ["| file | noticed | survived | do not compile |", "|---|---:|---:|---:|"]
     files = sorted({file for file, _, _ in found})
     for name, among in [*((file, {file}) for file in files), ("all", set(files))]:
@@ -136,12 +136,12 @@ def table(found: Counter[tuple[str, str, str]]) -> str:
 
 
 def short(file: str) -> str:
-    """A file as this tool and docs/concepts/mutants.md name it."""
+    """The short name of a file, as in docs/concepts/mutants.md."""
     return file.removeprefix(SOURCES)
 
 
 def say(text: str) -> None:
-    """Now, whatever else writes."""
+    """Print and flush, because child processes print as well."""
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -1,11 +1,10 @@
-"""All mutants of a crate in one build: each a copy of its function's body behind a number.
+"""Compile all mutants of a crate into one build; an environment variable selects the active one.
 
 cargo-mutants builds once per mutant, which takes over an hour for hundreds. Here the body of a function
-becomes a `match` on a number that the environment sets (`MUTANT=17`), with one arm a mutant, so one build
-and one run of the tests a mutant are enough. Mutants that do not compile are found by the compiler's own
-errors and left out.
+becomes a `match` on a number from the environment (`MUTANT=17`), with one arm per mutant: one build for all,
+and one run of the tests each. Mutants that do not compile are found in the compiler's errors and left out.
 
-Not here: which mutants there are (cargo-mutants) and what it means that one lives (`mutants`).
+Not here: which mutants exist (cargo-mutants) and which may survive (`mutants`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Mutant = dict[str, Any]
 """One entry of `cargo mutants --list --json`."""
 
 LONGEST_CPU_S = 60
-"""A run of the tests takes seconds at most; one that computes for so long hangs, however busy the machine."""
+"""The tests take seconds; a run with this much CPU time hangs, however busy the machine is."""
 
 _SWITCH = """
 pub(crate) mod mutant_switch {
@@ -41,15 +40,15 @@ pub(crate) mod mutant_switch {
 _BEFORE_SIGNATURE = re.compile(r"(\s*(//[^\n]*|#\[[^\n]*\])\n)*")
 _ARM = re.compile(r"(?:(\d+)|_) => \{")
 _INLINE = re.compile(r"#\[inline[^\]]*\]")
-"""Copies of bodies with copies of bodies in them would never be compiled."""
+"""Inlined copies of bodies inside copies of bodies would never finish compiling."""
 
 
 @dataclass(slots=True)
 class Build:
-    """What was built of a crate's mutants."""
+    """One build with all mutants of a crate."""
 
     tests: list[Path]
-    """The test programs, in the order in which they are asked."""
+    """The test programs, in the order in which they run."""
     numbers: dict[int, Mutant]
     """The mutant behind each number."""
     broken: list[Mutant] = field(default_factory=list)
@@ -57,7 +56,7 @@ class Build:
 
 
 def can_be_switched(mutant: Mutant, source: str) -> bool:
-    """Whether the mutant lies in the body of a function, of which copies have one type."""
+    """Whether the mutant is in a function body, and copies of the body have the same type."""
     if mutant["function"] is None:
         return False
     start, end = _span(mutant["function"], source)
@@ -65,9 +64,9 @@ def can_be_switched(mutant: Mutant, source: str) -> bool:
 
 
 def build(root: Path, tree: Path, mutants: list[Mutant], tests: list[str]) -> Build:
-    """Copy the crates of `root` to `tree`, put every mutant behind its number and compile.
+    """Copy the crates of `root` to `tree`, insert every mutant and compile.
 
-    `tests`: names of the test programs of the crate of the mutants, its own name for unit tests.
+    `tests`: names of the crate's test programs; the name of the crate stands for its unit tests.
     """
     left = dict(enumerate(mutants, 1))
     broken: list[Mutant] = []
@@ -79,12 +78,12 @@ def build(root: Path, tree: Path, mutants: list[Mutant], tests: list[str]) -> Bu
             return Build([programs[test] for test in tests], left, broken)
         numbers = {lines[place] for places in errors for place in places if place in lines}
         if not numbers:
-            raise SystemExit(f"the tests do not compile, whatever the mutants: see {tree}")
+            raise SystemExit(f"the tests do not compile, and no mutant is the cause: see {tree}")
         broken += [left.pop(number) for number in sorted(numbers)]
 
 
 def outcome(built: Build, number: int) -> str:
-    """Ask one test program after the other: `alive`, `noticed` or `hanging`."""
+    """Run one test program after the other: `alive`, `noticed` or `hanging`."""
     environment = {**os.environ, "MUTANT": str(number)}
     limited = ["sh", "-c", f'ulimit -t {LONGEST_CPU_S} && exec "$0" -q']
     for program in built.tests:
@@ -97,7 +96,7 @@ def outcome(built: Build, number: int) -> str:
 
 
 def _copy(root: Path, tree: Path) -> None:
-    """Copy with new times: cargo would take an older file for one that has not changed."""
+    """Copy with new modification times: cargo takes an older file for an unchanged one."""
     shutil.rmtree(tree / "crates", ignore_errors=True)
     shutil.copytree(root / "crates", tree / "crates", copy_function=shutil.copy)
     for name in ("Cargo.toml", "Cargo.lock"):
@@ -105,7 +104,7 @@ def _copy(root: Path, tree: Path) -> None:
 
 
 def _write(root: Path, tree: Path, mutants: dict[int, Mutant]) -> dict[tuple[str, int], int]:
-    """Write the sources with all bodies; return which mutant is on which line of which file."""
+    """Write the sources with all bodies; return the mutant on each line of each file."""
     files: defaultdict[str, list[int]] = defaultdict(list)
     for number, mutant in mutants.items():
         files[mutant["file"]].append(number)
@@ -125,7 +124,7 @@ def _write(root: Path, tree: Path, mutants: dict[int, Mutant]) -> dict[tuple[str
 
 
 def _switched(source: str, mutants: dict[int, Mutant]) -> str:
-    """The source of a file with every body that has mutants as a `match`, an arm a line's beginning."""
+    """The source of a file in which each mutated body is a `match`; each arm starts a line."""
     bodies: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for number, mutant in mutants.items():
         start, end = _span(mutant["function"], source)
@@ -145,7 +144,7 @@ def _switched(source: str, mutants: dict[int, Mutant]) -> str:
 def _compile(
     tree: Path, package: str, tests: list[str]
 ) -> tuple[dict[str, Path], list[list[tuple[str, int]]]]:
-    """The programs, or where the errors are."""
+    """The test programs, or the positions of the compiler errors."""
     own = package.replace("-", "_")
     wanted = [word for test in tests for word in (["--lib"] if test == own else ["--test", test])]
     command = ["cargo", "test", "--profile", "mutants", "-p", package, "--no-run", "--message-format=json"]
@@ -163,7 +162,7 @@ def _compile(
 
 
 def _span(place: dict[str, Any], source: str) -> tuple[int, int]:
-    """Where something begins and ends in a source, from lines and columns that count from 1."""
+    """The offsets of a span that is given in lines and columns, both counted from 1."""
     starts = [0]
     for line in source.split("\n"):
         starts.append(starts[-1] + len(line) + 1)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite against the installed wheel, cheapest failures first.
+# Run the whole suite against the installed wheel, quick tests first.
 #   tools/test.sh FOLDER       (creates the environment in FOLDER)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ first=${SCHEDULES_SEED:-1}
 say "slow tests (schedules of faults: seeds $first to $((first + ${SCHEDULES:-5000} - 1)))"
 "$python" -m pytest -q -p no:cacheprovider -n 2 -m "slow and not rivals"
 
-say "other people's clients as judges"
+say "other clients against the embedded exchange"
 "$python" -m pytest -q -p no:cacheprovider -m rivals
 
 say "the same wheel on other interpreters"

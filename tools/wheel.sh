@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The release wheel. On Linux with glibc it is linked against glibc 2.17 (manylinux2014), so that it installs on
-# Debian 12, RHEL 8 and 9, Amazon Linux 2 and 2023, whatever the building machine runs.
+# Build the release wheel. On Linux it is linked against glibc 2.17 (manylinux2014), so it installs on Debian 12, RHEL 8
+# and 9, Amazon Linux 2 and 2023, whichever glibc the build machine has.
 #   tools/wheel.sh FOLDER_OF_MATURIN FOLDER_FOR_THE_WHEEL
 set -euo pipefail
 cd "$(dirname "$0")/.."

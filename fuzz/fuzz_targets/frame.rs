@@ -1,5 +1,5 @@
-//! The scanner never panics on a frame, accepts exactly what the oracle accepts, and reads the
-//! same numbers.
+//! The scanner never panics on a frame, accepts exactly the inputs that the oracle accepts, and
+//! reads the same numbers.
 #![no_main]
 
 #[path = "../../crates/book/tests/support/differential.rs"]

@@ -1,4 +1,4 @@
-//! Decoding never panics, and whatever it accepts is written and read back as the same message.
+//! Decoding never panics, and every accepted message survives encoding and decoding unchanged.
 #![no_main]
 
 use depthcache_wire::{Decoded, Numbers, Options, book, decode, update};
@@ -19,7 +19,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         Some(out)
     };
     if let Some(message) = decode(bytes).ok().as_ref().and_then(write) {
-        let again = decode(&message).expect("what was written can be read");
+        let again = decode(&message).expect("an encoded message can be decoded");
         assert_eq!(write(&again), Some(message));
     }
 });

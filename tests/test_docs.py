@@ -24,18 +24,33 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "depthcache"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(
+    r"(?:\n\n(?:(?!```|#)[^\n]+\n)+\n```console\n[^`]*```)?\n\n```text\n(?P<output>.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
+"""A `text` block after a `python` block is its output; the command that runs it may come between."""
+FIRST_PAGES = ("README.md", "docs/index.md", "docs/tutorial.md")
+MOST_WORDS = 650
 
 
-def blocks(language: str) -> list[object]:
-    """Every code block of a language, as a pytest parameter named after its place."""
+def blocks() -> list[object]:
+    """Every block of Python with the output that the page shows, as a parameter named after its place."""
     found = []
     for document in DOCUMENTS:
         text = document.read_text("utf-8")
         for match in BLOCK.finditer(text):
-            if match["language"] == language:
+            if match["language"] == "python":
+                shown = OUTPUT.match(text, match.end())
                 line = text.count("\n", 0, match.start()) + 1
-                found.append(pytest.param(match["code"], id=f"{document.relative_to(ROOT)}:{line}"))
+                output = shown and shown["output"]
+                found.append(pytest.param(match["code"], output, id=f"{document.relative_to(ROOT)}:{line}"))
     return found
+
+
+def shape(output: str) -> list[str]:
+    """Lines of output without what differs from run to run: numbers, their signs, the width of columns."""
+    lines = re.sub(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?", "N", output).splitlines()
+    return [" ".join(line.split()) for line in lines]
 
 
 def texts(language: str) -> list[str]:
@@ -59,10 +74,16 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize(("code", "output"), blocks())
 def test_every_python_block_runs_against_the_embedded_exchange(
-    code: str, served_by_the_embedded_exchange: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    code: str,
+    output: str | None,
+    served_by_the_embedded_exchange: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """It runs, and it prints what the page shows. Output that varies needs a sentence before its block."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))  # a block may register a venue
     compiled = compile(code, "block", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -76,15 +97,39 @@ def test_every_python_block_runs_against_the_embedded_exchange(
         asyncio.run(run())
     else:
         exec(compiled, namespace)  # noqa: S102
+    if output is not None:
+        assert shape(capsys.readouterr().out) == shape(output)
+
+
+def test_outputs_are_compared_without_their_numbers() -> None:
+    assert shape("bid 61837.63 x 1e-05\n  basis -26.39, 1,203,019\n") == ["bid N x N", "basis N, N"]
+    assert shape("synced 1\n") != shape("stale 1\n")
+
+
+def test_the_first_pages_show_the_output_of_every_program() -> None:
+    for page in FIRST_PAGES:
+        text = (ROOT / page).read_text("utf-8")
+        programs = [match for match in BLOCK.finditer(text) if match["language"] == "python"]
+        assert programs
+        assert [match["code"] for match in programs if OUTPUT.match(text, match.end()) is None] == []
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    [example] = [match["code"] for match in BLOCK.finditer(text) if match["language"] == "python"]
+    assert len([line for line in example.splitlines() if line]) <= 8
+    prose = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", BLOCK.sub("", text))
+    assert len(re.findall(r"\S*\w\S*", prose)) <= MOST_WORDS
 
 
 @pytest.mark.slow
-def test_the_blocks_of_the_readme_pass_a_strict_type_checker(tmp_path: Path) -> None:
+def test_the_blocks_of_the_first_pages_pass_a_strict_type_checker(tmp_path: Path) -> None:
     """What is shown first is what is copied first: no read in it may be None."""
     pytest.importorskip("mypy")
     shown = [
         match["code"]
-        for match in BLOCK.finditer((ROOT / "README.md").read_text("utf-8"))
+        for page in FIRST_PAGES
+        for match in BLOCK.finditer((ROOT / page).read_text("utf-8"))
         if match["language"] == "python"
     ]
     assert len(shown) > 5
@@ -136,14 +181,16 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
             case ["make", target, *_]:
                 assert target in makes
             case ["pip", "install", *packages]:
-                asked = re.findall(r"depthcache\[(\w+)\]", " ".join(packages))
+                asked = re.findall(r"(?:depthcache|\.)\[(\w+)\]", " ".join(packages))
                 assert set(asked) <= extras
             case ["export", assignment]:
                 name, _, value = assignment.partition("=")
                 if name.startswith("DEPTHCACHE_") and name != "DEPTHCACHE_SETTINGS":
                     depthcache.Settings.from_environment({name: value})
             case [program, *_]:
-                assert program in {"depthcache", "source", "python", "python3", "curl", "jupyter"}, program
+                assert program in {"depthcache", "source", "python", "python3", "curl", "sh", "jupyter"}, (
+                    program
+                )
 
 
 def test_every_toml_block_is_a_file_of_settings(tmp_path: Path) -> None:

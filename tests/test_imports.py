@@ -55,6 +55,7 @@ RULES: dict[str, frozenset[str]] = {
     "core": frozenset(
         {"venues.venue", "arguments", "engine", "errors", "events", "exchange_figures", "model"}
     ),
+    "pictures": frozenset({"arguments", "errors", "venues"}),
     "logs": frozenset({"errors", "model", "core.notices"}),
     "io": frozenset({"core", "venues", "engine", "errors", "events", "model", "_native", "logs", "wire"}),
     "simulator": frozenset({"arguments", "io", "reference", "pickling"}) | OUTER,
@@ -71,7 +72,7 @@ TOP = frozenset({path.stem for path in PACKAGE.glob("*.py")} - {"__init__"})
 SURFACE = frozenset({"core", "client", "venues", "io", "_native", "depthcache"}) | TOP
 """For the client and the files directly in the package."""
 
-RULES["client"] = SURFACE - {"blocking"}
+RULES["client"] = (SURFACE - {"blocking"}) | {"pictures"}
 
 RULES["depthcache"] = SURFACE | frozenset({"doctor", "simulator", "recording"})
 
@@ -192,6 +193,9 @@ def test_every_file_imports_only_what_its_place_allows(path: Path) -> None:
         ("wire", "from depthcache.reference.reader import FrozenBook"),
         ("reference", "from depthcache.wire import encode"),
         ("_native", "from depthcache.venues.venue import Venue"),
+        ("pictures", "from depthcache._native import BookReader"),
+        ("pictures", "from depthcache.client.live_book import LiveBook"),
+        ("core", "from depthcache.pictures.html import book_html"),
     ],
 )
 def test_a_planted_violation_is_caught(part: str, line: str) -> None:

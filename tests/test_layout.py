@@ -13,7 +13,19 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "depthcache"
 PYTHON_FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 RUST_FILES = sorted((ROOT / "crates").rglob("*.rs"))
-FOLDERS = {"cli", "client", "compat", "core", "doctor", "io", "recording", "reference", "simulator", "venues"}
+FOLDERS = {
+    "cli",
+    "client",
+    "compat",
+    "core",
+    "doctor",
+    "io",
+    "pictures",
+    "recording",
+    "reference",
+    "simulator",
+    "venues",
+}
 
 
 def tracked() -> list[str]:

@@ -72,6 +72,7 @@ from depthcache.model import (
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped, unused-ignore]
     import polars as pl
+    from matplotlib.axes import Axes
 
 __all__ = [
     "_FORKED",
@@ -151,6 +152,8 @@ class Side(Generic[N_co]):
         Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
         Decimals always can be had. The interpreter lock is released while it is made.
         """
+    def _repr_html_(self) -> str:
+        """What notebooks show: the state of the book and the best levels of this side. Never raises."""
 
 @disjoint_base
 class BookReader(Generic[N_co]):
@@ -387,6 +390,29 @@ class BookReader(Generic[N_co]):
         nothing are left out. `size` is exact: a float counts as the text that `repr` writes. Raises
         InvalidArgument, BookNotSynced, BookClosed.
         """
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        levels: int | None = None,
+        bps: float | None = None,
+        cumulative: Literal["base", "quote"] = "base",
+    ) -> Axes:
+        """Draw a depth chart of this moment with matplotlib, and return its Axes.
+
+        It shows the cumulative size by price, one step a level, and hatches what is not proven.
+
+        `ax`: the Axes to draw into; None makes a new figure with pyplot. No window opens before
+        `pyplot.show()`. `bps`: how far from the mid, in basis points; `levels`: how many levels a side. With
+        neither, it is 100 bps (1 %), or twice as far as the book is complete where that is less, and at least
+        the best 20 levels of each side. `cumulative`: `base` sums up quantities, `quote` price times
+        quantity; `quote` is refused on COIN-M. Of a one-sided book the distance counts from its best price.
+
+        Raises BookEmpty for a book without any level, BookNotSynced, BookClosed, BookTooOld, InvalidArgument,
+        and PackageMissing (an ImportError) without matplotlib.
+        """
+    def _repr_html_(self) -> str:
+        """What notebooks show: the state and the best levels of both sides. Never raises."""
     @property
     def counters(self) -> dict[str, int]:
         """What happened to the book since it was made; counts only grow.
@@ -603,6 +629,8 @@ class Columns:
         exact numbers decimal128 of pyarrow. Raises PackageMissing (an ImportError)."""
     def to_polars(self) -> pl.DataFrame:
         """A DataFrame over the same memory. Raises PackageMissing (an ImportError)."""
+    def _repr_html_(self) -> str:
+        """What notebooks show: the first rows, the types of the columns, and the books that are missing."""
     def _parts(self) -> list[tuple[str, str, Buffer, Buffer | None, list[str] | None]]: ...
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object) -> Self: ...

@@ -19,7 +19,7 @@ use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 use crate::handles::BookReader;
 use crate::source::{ReadRequest, Source};
 use crate::values::classes;
-use crate::{arguments, errors, portable, raw};
+use crate::{arguments, errors, pictures, portable, raw};
 
 const MISSING: &str = "'raise' or 'skip'";
 
@@ -296,6 +296,10 @@ impl Columns {
 
     fn __hash__(&self) -> u64 {
         self.table.len() as u64
+    }
+
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        pictures::html(slf.py(), "columns_html", (slf,))
     }
 
     /// The names of the columns.

@@ -12,6 +12,7 @@ mod handles;
 mod input;
 mod messages;
 mod offline;
+mod pictures;
 mod portable;
 mod raw;
 mod reader;

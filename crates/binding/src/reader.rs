@@ -16,6 +16,7 @@ use crate::errors;
 use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
+use crate::pictures;
 use crate::portable;
 use crate::side::Side;
 use crate::source::Source;
@@ -533,6 +534,38 @@ impl BookReader {
         levels: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         analytics::grouped(self.writer(py), &self.request(), size, levels)
+    }
+
+    /// Draw a depth chart of this moment with matplotlib, and return its Axes.
+    ///
+    /// It shows the cumulative size by price, one step a level, and hatches what is not proven.
+    ///
+    /// `ax`: the Axes to draw into; None makes a new figure with pyplot. No window opens before `pyplot.show()`. `bps`:
+    /// how far from the mid, in basis points; `levels`: how many levels a side. With neither, it is 100 bps (1 %), or
+    /// twice as far as the book is complete where that is less, and at least the best 20 levels of each side.
+    /// `cumulative`: `base` sums up quantities, `quote` price times quantity; `quote` is refused on COIN-M. Of a
+    /// one-sided book the distance counts from its best price.
+    ///
+    /// Raises BookEmpty for a book without any level, BookNotSynced, BookClosed, BookTooOld, InvalidArgument, and
+    /// PackageMissing (an ImportError) without matplotlib.
+    #[pyo3(signature = (*, ax = None, levels = None, bps = None, cumulative = "base"))]
+    fn plot<'py>(
+        slf: &Bound<'py, Self>,
+        ax: Option<&Bound<'py, PyAny>>,
+        levels: Option<&Bound<'py, PyAny>>,
+        bps: Option<&Bound<'py, PyAny>>,
+        cumulative: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = PyDict::new(slf.py());
+        options.set_item("ax", ax)?;
+        options.set_item("levels", levels)?;
+        options.set_item("bps", bps)?;
+        options.set_item("cumulative", cumulative)?;
+        pictures::depth_chart(slf.as_any(), &options)
+    }
+
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        pictures::html(slf.py(), "book_html", (slf,))
     }
 
     /// What happened to the book since it was made; counts only grow.

@@ -14,6 +14,8 @@ use crate::analytics::contracts;
 use crate::columns;
 use crate::errors;
 use crate::frozen::FrozenBook;
+use crate::handles::BookReader;
+use crate::pictures;
 use crate::portable;
 use crate::raw::unpack_slice;
 use crate::source::{ReadRequest, Source};
@@ -155,6 +157,15 @@ impl Side {
             Source::Frozen(frozen) => frozen.hash_code(),
             Source::Offline(cell) | Source::Live(cell, _) => Arc::as_ptr(cell) as u64,
         }
+    }
+
+    fn _repr_html_<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let book = BookReader {
+            source: self.source.clone(),
+            policy: self.policy,
+            exact: self.exact,
+        };
+        pictures::html(py, "side_html", (Bound::new(py, book)?, self.name()))
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

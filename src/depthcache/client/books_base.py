@@ -179,6 +179,14 @@ class BooksBase(OneProcess, Generic[B]):
         synced = sum(book.status is Status.SYNCED for book in self)
         return f"<{name}: {synced} of {len(self)} synced>"
 
+    def _repr_html_(self) -> str | None:
+        """What notebooks show: a table of the books; the `repr` of a client that was not started."""
+        if not self._client.started:
+            return None
+        from depthcache.pictures.html import books_html  # where it is needed: few programs show books
+
+        return books_html(type(self).__name__, self)
+
     def _follow_spec(
         self,
         mode: AnyMode,

@@ -1,0 +1,1 @@
+"""What books look like in notebooks (`html`) and as charts (`plot`), loaded when a book is shown."""

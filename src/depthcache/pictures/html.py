@@ -103,7 +103,7 @@ def _facts(book: Any, age_s: float | None, *, frozen: Any = None) -> str:
     if hasattr(book, "skipped"):
         facts.append(f"{book.skipped} updates skipped before it")
         facts += ["fresh"] if book.is_fresh else []
-    return f'<div style="{_FADED}">{" &middot; ".join(_text(each) for each in facts)}</div>'
+    return f'<div style="{_FADED}">{" &#183; ".join(_text(each) for each in facts)}</div>'
 
 
 def _complete_range(frozen: Any) -> str:
@@ -274,7 +274,7 @@ def columns_html(columns: Any) -> str:
     texts = [_column_texts(part, shown) for part in parts]
     types = ["text" if words is not None else _TYPES[kind] for _, kind, _, _, words in parts]
     head = "".join(
-        f'<th style="{_LEFT}">{_text(part[0])}<br><span style="{_FADED}font-weight:normal">{kind}</span></th>'
+        f'<th style="{_LEFT}">{_text(part[0])}<br/><span style="{_FADED}">{kind}</span></th>'
         for part, kind in zip(parts, types, strict=True)
     )
     rows = [

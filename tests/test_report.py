@@ -6,9 +6,11 @@ import json
 import platform
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from benches import plots
 from benches.measure import Row
 from benches.report import Report, Section, machine
 
@@ -68,3 +70,77 @@ def test_the_document_and_the_charts_are_of_the_sections_that_there_are() -> Non
     shown = re.findall(r"\(measured/(\w+)\.svg\)", charts.with_suffix(".md").read_text("utf-8"))
     assert sorted(shown) == sorted(path.stem for path in charts.iterdir())
     assert set(shown) <= set(SECTIONS)
+
+
+def a_section(name: str, *rows: Row, unit: str = "ratio") -> str:
+    """The chart of one section."""
+    section = Section(name, name.title(), "", unit, rows, 1.0)
+    report = Report({}, [section], 1.0)
+    return plots.picture(name, report.plain()[name])
+
+
+def words(svg: str) -> str:
+    """All texts of a chart, on one line."""
+    texts = ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")  # noqa: S314 - our own
+    return " ".join(text.text or "" for text in texts)
+
+
+def test_the_charts_are_those_of_the_document(tmp_path: Path) -> None:
+    # `python -m benches.plots BENCHMARKS.md` draws them.
+    document = (ROOT / "BENCHMARKS.md").read_text("utf-8")
+    stored = ROOT / "docs" / "concepts" / "measured"
+    drawn = plots.draw(plots.read(document), tmp_path)
+    assert {path.name: path.read_text("utf-8") for path in drawn} == {
+        path.name: path.read_text("utf-8") for path in stored.iterdir()
+    }
+
+
+def test_the_title_of_a_chart_is_made_of_its_figures() -> None:
+    frames = a_section(
+        "frames",
+        Row("spot: depthcache Book.apply", "4.60 us a frame"),
+        Row("spot: against orjson.loads", "11.60 us a frame", 0.396, 0.5),
+        Row("USD-M: against orjson.loads", "10 us a frame", 1.7, 0.5),
+    )
+    assert words(frames).startswith(
+        "A frame is in its book in 40% to 170% of the time in which orjson parses it"
+    )
+    assert "1 of 2 thresholds are missed: see BENCHMARKS.md." in words(frames)
+
+
+def test_a_missed_threshold_is_told_by_a_word_and_a_colour() -> None:
+    svg = a_section("new", Row("a <read>", "10 ns", 2.5, 1.0), Row("a write", "10 ns", 0.5, 1.0))
+    assert "a <read> 2.5 (missed 1) a write 0.5 " in words(svg)
+    assert svg.count('class="missed"') == svg.count('class="ours"') == 1
+    assert svg.count('class="mark"') == 2
+
+
+def test_what_was_not_measured_stays_on_the_chart_without_a_bar() -> None:
+    svg = a_section(
+        "cpu",
+        Row("TLS: depthcache", "30.2 us at 5,004/s"),
+        Row("TLS: ccxt", "not measured: not installed"),
+        Row("TLS: against bare receiver", "", 1.2, 1.3),
+    )
+    assert "ccxt: not measured: not installed" in words(svg)
+    assert svg.count("<rect") == 2  # the card and one bar
+
+
+def test_late_books_are_points_in_milliseconds() -> None:
+    rows = [
+        Row("plain, idle: bare", "0.046 / 0.582 / 0.844 ms"),
+        Row("plain, idle: native", "0.051 / 0.801 / 2.082 ms"),
+        Row("plain, idle: aiohttp", "0.372 / 810 / 816 ms"),
+        Row("plain, idle: native p99 above bare", "", 0.22, 0.1),
+    ]
+    svg = a_section("freshness", *rows)
+    assert "native at most 0.8 ms, aiohttp up to 810 ms" in words(svg)
+    assert "◆ 0.80   ▲ 810 ms" in words(svg)
+    assert "0 1 10 100" not in words(svg)
+    assert "● 0.80" in words(a_section("freshness", *rows[:3], Row("x", "", 0.1, 0.2)))
+
+
+def test_figures_of_another_form_still_make_a_chart() -> None:
+    for name in plots.CHARTS:
+        svg = a_section(name, Row("something: new", "10 furlongs", 0.5, 1.0))
+        assert "something" in words(svg)

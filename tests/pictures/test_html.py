@@ -254,11 +254,15 @@ async def test_a_forked_child_shows_that_the_book_is_the_parents(exchange: list[
 
 async def test_an_update_says_what_lies_before_it(exchange: list[ByHand]) -> None:
     async with depthcache.connect("binance.com", ["BTCUSDT"], settings=depthcache.Settings()) as books:
-        async for update in books["BTCUSDT"].updates():
-            words = Page(update._repr_html_()).words
-            assert "Update" in words
-            assert "0 updates skipped before it · fresh" in words
-            break
+        updates = books["BTCUSDT"].updates()
+        words = Page((await anext(updates))._repr_html_()).words
+        assert "Update" in words
+        assert "0 updates skipped before it · fresh" in words
+        exchange[0].default = None
+        exchange[0].diff("BTCUSDT", 15, 16)
+        lost = Page((await anext(updates))._repr_html_())
+        assert "⚠ buffering" in lost.words
+        assert lost.rows == []
 
 
 def test_columns_show_their_first_rows_with_types() -> None:

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, assert_type
 
+from matplotlib.axes import Axes
+
 import depthcache
 from depthcache import (
     Audit,
@@ -135,6 +137,7 @@ def frozen(book: LiveBook) -> None:
     assert_type(constant.complete, bool)
     assert_type(constant.exact, FrozenBook[Decimal])
     assert_type(constant.bids[:3], Levels)
+    assert_type(constant.plot(bps=10), Axes)
     assert_type(book.exact, BookReader[Decimal])
     assert_type(book.exact.best, Best[Decimal])
     assert_type(book.exact.complete_to.bids, Decimal | None)

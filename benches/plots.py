@@ -164,8 +164,9 @@ def _following(rows: Rows) -> Chart:
     bars = _timed(rows, r"(-?[\d.]+) ns$", ours="")
     title, idle, taken = "Following", _shown(bars, "idle"), _shown(bars, "taken")
     if idle and taken and bars[0].value:
-        share = max(0.0, float(idle)) / bars[0].value
-        title = f"Following 500 books adds {share:.0%} while nobody reads, {_micro(taken)} µs for an item"
+        share = float(idle) / bars[0].value
+        added = f"adds {share:.0%}" if share >= 0.01 else "costs nothing that can be measured"
+        title = f"Following 500 books {added} while nobody reads, and {_micro(taken)} µs for each item"
     return Chart(title, "ns an update, of 500 books", bars)
 
 
@@ -195,7 +196,7 @@ def _depth(rows: Rows) -> Chart:
         ),
     ]
     return Chart(
-        f"An update of a book 30 times as deep costs {deep / thin:.2f} times as much", "ns an update", bars
+        f"An update of a book 30 times as deep costs {row['ratio']:.2f} times as much", "ns an update", bars
     )
 
 

@@ -208,7 +208,7 @@ def _memory(rows: Rows) -> Chart:
 
 def _readers(rows: Rows) -> Chart:
     bars = [_ratio_bar(row, row["what"]) for row in rows if row["ratio"] is not None]
-    title = f"Eight reading threads leave a feed {bars[0].value:.2f} times its time a frame"
+    title = f"With eight reading threads a frame takes {bars[0].value:.2f} times as long"
     return Chart(title, "time, in units of the time without readers", bars)
 
 
@@ -381,7 +381,7 @@ class _Page:
 
 def _begun(title: str, about: str) -> _Page:
     page = _Page()
-    page.lines(title, "title", characters=54, step=19)
+    page.lines(title, "title", characters=52, step=19)
     page.lines(about, "about", characters=64)
     return page
 

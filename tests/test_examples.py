@@ -6,18 +6,32 @@ import importlib.util
 import json
 import re
 import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from depthcache import simulator
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MOST_LINES = 40
+MOST_LINES_OF_A_SERVICE = 64
+SERVICES = {"fastapi_service", "service"}
+"""Run until SIGTERM; the tests below talk to them."""
 PRINTS = {
     "audit": r"[1-9][\d,]* prices compared at update id \d+\nright\n",
     "best_bid_ask": r"(\d+: bid \d+\.\d\d, ask \d+\.\d\d\n){5}",
+    "chart_loop": r"3 frames drawn\n",
     "columns": (
         r"numpy: \(100, 2\) .*\npandas: \(3,\)\npolars: 60 bids\n"
         r"(duckdb: binance\.com\S* \w+ (ask|bid) [\d.]+\n){6}"
@@ -29,10 +43,15 @@ PRINTS = {
     "imbalance_signal": r"(\d+: imbalance [+-]\d\.\d\d, signal [+-]\d\.\d\d (up|down|-)\n){10}",
     "many_books": r"4 books synced after .* s\n(\w+: \d+\.\d\d basis points\n){4}",
     "offline_book": r"(?s)waiting .*\nsynced\napplied .*\nold .*\ngap .*\n.*: a newer snapshot",
+    "parquet_every_second": r"(levels/\S+\.parquet: (120|240|360) rows of [123] seconds\n)+",
+    "quoter": r"(quote \d+\.\d\d / \d+\.\d\d\n){5,}pull quotes: closed, the client was closed\n",
     "record_and_verify": r"BTCUSDT: [1-9]\d+ updates applied, 0 gaps, last update id \d+\nright\n",
     "several_exchanges": r"(?s)(binance.com\S* \w+: Level.*\n){4}<LiveBook BTCUSDT on binance.com-futures",
     "slippage_monitor": r"((buy|sell) [\d,]+: \d+\.\d\d bp, average \d+\.\d\d.*\n){18}",
+    "slippage_scan": r"(\d+) of \1 books\n(\w+: \d+\.\d\d bp.*\n)+",
     "spot_futures_spread": r"(spot \d+\.\d\d, futures \d+\.\d\d, spread .* bp\n){5}",
+    "spread_monitor": r"(\w+: (\d+\.\d\d bp|no spread, .*)\n){3,}",
+    "stale_alert": r"(\w+ has no prices: .*\n){2}(\w+ is back\n){2}",
     "strategy_test": r"[1-9]\d+ quotes, [1-9]\d* pauses in 30\d virtual seconds\n",
     "threads": r"(\w+: \d+% of the quantity is bid\n){3}",
     "wait_for_books": r"first: .*\nall: BTCUSDT, ETHUSDT, BNBUSDT\nnot yet: NEXOUSDT is .*\nthen: NEXOUSDT\n"
@@ -42,8 +61,9 @@ PRINTS = {
 
 def test_every_example_is_run_here_and_stays_short() -> None:
     found = {path.stem: path.read_text("utf-8").splitlines() for path in EXAMPLES.glob("*.py")}
-    assert found.keys() == PRINTS.keys()
-    assert [name for name, lines in found.items() if len(lines) > MOST_LINES] == []
+    assert found.keys() == PRINTS.keys() | SERVICES
+    most = dict.fromkeys(SERVICES, MOST_LINES_OF_A_SERVICE)
+    assert [name for name, lines in found.items() if len(lines) > most.get(name, MOST_LINES)] == []
 
 
 @pytest.mark.slow
@@ -56,9 +76,95 @@ def test_every_example_runs_against_the_embedded_exchange(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     printed = capsys.readouterr().out
     assert re.match(PRINTS[name], printed), printed
+
+
+@contextmanager
+def running(*command: str, says: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A service as a process of its own, and the address that it prints behind `says`; ended by SIGTERM."""
+    words = [sys.executable, "-u", *command]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if found := re.search(says + r"\D*(\d+)\s", line):
+                    yield process, f"http://127.0.0.1:{found[1]}"
+                    break
+            else:
+                pytest.fail("it ended before it served")
+        finally:
+            process.kill()
+
+
+def get(url: str) -> tuple[int, Mapping[str, str], bytes]:
+    try:
+        with urlopen(url, timeout=30) as response:  # noqa: S310
+            return response.status, response.headers, response.read()
+    except HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+@pytest.mark.slow
+def test_the_service_becomes_ready_and_ends_on_sigterm(served_by_the_embedded_exchange: None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORT", "0")
+        with running(str(EXAMPLES / "service.py"), says="serving on port") as (process, url):
+            assert get(f"{url}/healthz")[0] == 200
+            deadline = time.monotonic() + 30
+            while get(f"{url}/readyz")[0] != 200 and time.monotonic() < deadline:
+                pass
+            assert get(f"{url}/readyz")[2] == b"ready\n"
+            assert (
+                b'depthcache_book_synced{exchange="binance.com",symbol="ETHUSDT"} 1.0'
+                in get(f"{url}/metrics")[2]
+            )
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=30)[0] == "stopped\n"
+            assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_the_service_of_fastapi_serves_books_and_says_what_is_wrong() -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    with simulator.serve(seed=1) as server, pytest.MonkeyPatch.context() as patch:
+        for variable, value in server.environment.items():
+            patch.setenv(variable, value)
+        command = [
+            "-m",
+            "uvicorn",
+            "--port",
+            "0",
+            "--timeout-graceful-shutdown",
+            "1",
+            "--app-dir",
+            str(EXAMPLES),
+        ]
+        with running(*command, "fastapi_service:app", says="running on http://127.0.0.1:") as (process, url):
+            with urlopen(f"{url}/books/BTCUSDT/events", timeout=30) as events:  # noqa: S310
+                update = json.loads(events.readline().removeprefix(b"data: "))
+                assert (update["symbol"], update["status"], len(update["bids"])) == ("BTCUSDT", "synced", 10)
+                assert events.readline() == b"\n"
+                best = json.loads(get(f"{url}/books/BTCUSDT/best")[2])
+                assert best["bid"][0] < best["ask"][0]
+                status, headers, body = get(f"{url}/books/BTCUSDT?levels=2")
+                assert (status, headers["content-type"]) == (200, "application/json")
+                assert len(json.loads(body)["asks"]) == 2
+                assert get(f"{url}/books/BTCUSDT?levels=-1")[0] == 422
+                assert get(f"{url}/books/NOSUCH")[0] == 404
+                server.refuse_connects(60)
+                server.cut()
+                while update["status"] == "synced":
+                    line = events.readline()
+                    update = json.loads(line.removeprefix(b"data: ")) if line.strip() else update
+                status, headers, body = get(f"{url}/books/BTCUSDT")
+                assert (status, headers["retry-after"]) == (503, "1")
+                assert "disconnected" in json.loads(body)["detail"]
+            process.send_signal(signal.SIGTERM)
+            assert "Application shutdown complete" in process.communicate(timeout=30)[0]
 
 
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))

@@ -1,4 +1,4 @@
-"""Generate the pages of docs/reference that follow from the source: settings, commands, logs, exchanges.
+"""Generate the pages of docs/reference that follow from the source: settings, commands, logs, exchanges, statuses.
 
     python tools/reference_pages.py
 
@@ -10,12 +10,19 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from depthcache import logs, venues
 from depthcache.cli import cli
 from depthcache.core import policy
+from depthcache.core import reasons as policy_reasons
+from depthcache.errors import MalformedSnapshot, SymbolMismatch
+from depthcache.io import runner
+from depthcache.reference import reasons as book_reasons
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 WIDTH = 100
@@ -130,6 +137,23 @@ similar ones.
 |---|---|---|---|---|---|---|---|
 """
 
+REASONS = """## Reasons
+
+The texts of `book.reason`, of errors, updates and log lines, with `…` for a value. Compare statuses in your
+program, not these texts: they may change with any release.
+"""
+
+REASON_GROUPS = {
+    "the book": "Whether you can trust the book. It heals, unless you removed it or closed the client.",
+    "snapshots": "Why no snapshot has been installed yet. The client requests another one.",
+    "the symbol": "What the exchange says about it. A symbol that ended does not come back.",
+    "connections": "Why a connection or a stream was replaced. The client opens another one.",
+    "levels of a read": "Not of a book: why the levels that you read are fewer, or not all proven.",
+    "this process": "What happened to your program or its machine.",
+}
+
+THIS_PROCESS = ("the machine slept for …", "this process was paused for …", vars(runner)["_LOOP_ENDED"])
+
 
 def meanings() -> dict[str, str]:
     """Each setting with its docstring; several settings may share the docstring below them."""
@@ -220,11 +244,82 @@ def exchanges_page() -> str:
     return EXCHANGES + "".join(rows)
 
 
+class _Anything(float):
+    """A value of any kind that shows as `…`."""
+
+    def __str__(self) -> str:
+        return "…"
+
+    def __format__(self, _: str) -> str:
+        return "…"
+
+    def __floordiv__(self, _: object) -> _Anything:
+        return self
+
+
+def reason_templates(module: ModuleType) -> dict[str, dict[str, list[str]]]:
+    """Section of a module of reasons to its names, each with the texts that it gives, values as `…`."""
+    found: dict[str, dict[str, list[str]]] = {}
+    names: dict[str, list[str]] = {}
+    for line in inspect.getsource(module).splitlines():
+        if section := re.match(r"# --- ([\w ]+) -", line):
+            names = found.setdefault(section[1], {})
+        elif (reason := re.match(r"(?:def )?(\w+)(?: = |\()", line)) and reason[1] in module.__all__:
+            names[reason[1]] = list(dict.fromkeys(_texts(getattr(module, reason[1]))))
+    return found
+
+
+def _texts(reason: Any) -> Iterator[str]:
+    if isinstance(reason, str):
+        yield reason
+        return
+    chosen: list[dict[str, Any]] = [{}]
+    for name, parameter in inspect.signature(reason).parameters.items():
+        chosen = [each | {name: value} for each in chosen for value in _samples(str(parameter.annotation))]
+    for arguments in chosen:
+        yield reason(**arguments)
+
+
+def _samples(annotation: str) -> tuple[Any, ...]:
+    some = _Anything(1)
+    match annotation:
+        case "bool":
+            return True, False
+        case "Comparison":
+            return (SimpleNamespace(wrong=some, checked=some, update_id=some),)
+        case "MalformedSnapshot | SymbolMismatch":
+            other = SymbolMismatch(expected="…", received="…")
+            return MalformedSnapshot(what="…", position=0, excerpt=b""), other
+        case "str | None":
+            return some, None
+        case _:
+            return (some,)
+
+
+def statuses_page() -> str:
+    """The page as it is, with the list of all reasons at its end."""
+    written = (FOLDER / "statuses.md").read_text("utf-8").partition("## Reasons\n")[0]
+    groups: dict[str, list[str]] = {}
+    for module in (book_reasons, policy_reasons):
+        for section, names in reason_templates(module).items():
+            groups.setdefault(section, []).extend(text for texts in names.values() for text in texts)
+    groups["this process"] = list(THIS_PROCESS)
+    parts = [
+        f"\n### {title[0].upper()}{title[1:]}\n\n{words}\n\n"
+        + "".join(f"- `{text}`\n" for text in dict.fromkeys(groups.pop(title)))
+        for title, words in REASON_GROUPS.items()
+    ]
+    if groups:
+        raise LookupError(f"REASON_GROUPS does not say what these are: {', '.join(groups)}")
+    return written + REASONS + "".join(parts)
+
+
 PAGES = {
     "exchanges.md": exchanges_page,
     "settings.md": settings_page,
     "commands.md": commands_page,
     "logs.md": logs_page,
+    "statuses.md": statuses_page,
 }
 
 

@@ -151,7 +151,8 @@ def test_every_block_is_of_a_language_that_is_checked_here() -> None:
         )
     }
     # What shows no code, such as a drawing, says `text`.
-    assert used <= {"python", "console", "toml", "yaml", "text", "mermaid", ""}
+    # Units and Dockerfiles: `tests/test_deploy.py`.
+    assert used <= {"python", "console", "toml", "yaml", "text", "mermaid", "ini", "dockerfile", ""}
 
 
 def test_every_command_of_a_console_block_would_start() -> None:
@@ -176,8 +177,9 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
     extras = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     )
+    others = {"docker", "systemctl", "journalctl", "install", "kubectl", "uvicorn"}
     for words in commands():
-        match words:
+        match words[1:] if words[0] == "sudo" else words:
             case ["make", target, *_]:
                 assert target in makes
             case ["pip", "install", *packages]:
@@ -188,7 +190,9 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
                 if name.startswith("DEPTHCACHE_") and name != "DEPTHCACHE_SETTINGS":
                     depthcache.Settings.from_environment({name: value})
             case [program, *_]:
-                assert program in {"depthcache", "source", "python", "python3", "curl", "jupyter"}, program
+                assert Path(program).name in others | {
+                    "depthcache", "source", "python", "python3", "pip", "curl", "jupyter"
+                }, program  # fmt: skip
 
 
 def test_every_toml_block_is_a_file_of_settings(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import pytest
 from depthcache import simulator
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+HOW_TO = EXAMPLES.parent / "docs" / "how-to"
 MOST_LINES = 40
 MOST_LINES_OF_A_SERVICE = 64
 SERVICES = {"fastapi_service", "service"}
@@ -64,6 +65,17 @@ def test_every_example_is_run_here_and_stays_short() -> None:
     assert found.keys() == PRINTS.keys() | SERVICES
     most = dict.fromkeys(SERVICES, MOST_LINES_OF_A_SERVICE)
     assert [name for name, lines in found.items() if len(lines) > most.get(name, MOST_LINES)] == []
+
+
+def test_the_page_of_recipes_names_every_example_once() -> None:
+    page = (HOW_TO / "recipes.md").read_text("utf-8")
+    named = re.findall(r"^\|[^|]+\| `(\w+\.\w+)` \|", page, re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in EXAMPLES.iterdir() if path.is_file())
+
+
+def test_the_page_of_fastapi_shows_the_example_as_it_is() -> None:
+    program = (EXAMPLES / "fastapi_service.py").read_text("utf-8").partition("\n\n")[2]
+    assert f"```python\n{program}```\n" in (HOW_TO / "fastapi.md").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -114,6 +114,24 @@ def test_a_program_of_ones_own_keeps_what_the_image_sets() -> None:
     assert {name for name, _ in instructions(block)} == {"FROM", "COPY", "ENTRYPOINT"}
 
 
+def test_the_page_of_platforms_names_what_the_package_needs() -> None:
+    page = (ROOT / "docs" / "reference" / "platforms.md").read_text("utf-8")
+    python = PROJECT["project"]["requires-python"].removeprefix(">=")
+    rust = CARGO["workspace"]["package"]["rust-version"]
+    assert f"You need Python {python} or newer, Rust {rust} or newer" in page
+    assert "manylinux2014" in (ROOT / "tools" / "wheel.sh").read_text("utf-8"), "glibc 2.17, as the page says"
+    release = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    for built, said in {
+        "musllinux": "musl",
+        "aarch64": "arm64",
+        "macos": "macOS",
+        "windows": "Windows",
+    }.items():
+        assert (built in release, said in page) == (True, True), said
+    for interpreter in re.findall(r"3\.\d+t", release):
+        assert interpreter in page, interpreter
+
+
 # --- the unit ------------------------------------------------------------------------------
 
 
@@ -123,9 +141,9 @@ def variables() -> dict[str, str]:
 
 
 def test_the_command_of_the_unit_would_start() -> None:
-    given = variables() | {"STATE_DIRECTORY": "/var/lib/depthcache"}
+    given = variables()
     words: list[str] = []
-    for word in options(UNIT.read_text("utf-8"))["ExecStart"].split():
+    for word in options(UNIT.read_text("utf-8"))["ExecStart"].replace("%S", "/var/lib").split():
         name = word.strip("${}")
         words += (
             given.pop(name).split() if word.startswith("$") and word[1] != "{" else [given.pop(name, word)]

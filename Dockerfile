@@ -33,7 +33,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && /opt/depthcache/bin/pip install ".[prometheus]"
 
 FROM python:${PYTHON}-slim-${DEBIAN}
-RUN useradd --system --uid 10001 --no-create-home depthcache \
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin depthcache \
     && install --directory --owner=depthcache --group=depthcache /data
 COPY --from=build /opt/depthcache /opt/depthcache
 ENV PATH=/opt/depthcache/bin:$PATH \

@@ -17,7 +17,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield  # the server runs; leaving the block closes the books
 
 
-def get_book(symbol: str, request: Request) -> depthcache.LiveBook:
+async def get_book(symbol: str, request: Request) -> depthcache.LiveBook:
     books: depthcache.Books = request.app.state.books
     return books[symbol]
 

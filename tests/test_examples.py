@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import re
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from depthcache import simulator
+from depthcache.simulator import Pair, SimulatedExchange
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HOW_TO = EXAMPLES.parent / "docs" / "how-to"
@@ -177,6 +179,41 @@ def test_the_service_of_fastapi_serves_books_and_says_what_is_wrong() -> None:
                 assert "disconnected" in json.loads(body)["detail"]
             process.send_signal(signal.SIGTERM)
             assert "Application shutdown complete" in process.communicate(timeout=30)[0]
+
+
+@pytest.mark.slow
+def test_a_slow_client_of_fastapi_gets_newer_books_and_not_more_memory() -> None:
+    pytest.importorskip("fastapi")
+    app = runpy.run_path(str(EXAMPLES / "fastapi_service.py"))["app"]
+    pair = Pair(SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1), seed=1)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/books/BTCUSDT/events",
+        "headers": [],
+        "query_string": b"",
+    }
+    updates: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.Event().wait() or {}  # the client stays
+
+    async def send(message: dict[str, Any]) -> None:
+        if body := message.get("body"):
+            updates.append(json.loads(body.removeprefix(b"data: ")))
+            await asyncio.sleep(10)  # virtual seconds
+
+    async def run() -> None:
+        async with pair.connect("binance.com", ["BTCUSDT"]) as books:
+            await books.wait_synced()
+            app.state.books = books
+            with suppress(TimeoutError):
+                async with asyncio.timeout(35):
+                    await app(scope, receive, send)
+
+    pair.run(run())
+    assert len(updates) == 4
+    assert all(update["skipped"] > 50 for update in updates[1:])
 
 
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))

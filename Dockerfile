@@ -20,6 +20,7 @@ ENV CARGO_HOME=/usr/local/cargo \
     RUSTUP_HOME=/usr/local/rustup \
     PATH=/usr/local/cargo/bin:$PATH \
     CARGO_TARGET_DIR=/target \
+    PIP_CACHE_DIR=/pip \
     MATURIN_PEP517_ARGS=--locked
 WORKDIR /source
 COPY Cargo.toml Cargo.lock pyproject.toml README.md LICENSE ./
@@ -28,7 +29,7 @@ COPY src src
 # Compiled crates stay in the cache of the builder: the next build compiles only what changed.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target \
-    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=cache,target=/pip \
     python -m venv /opt/depthcache \
     && /opt/depthcache/bin/pip install ".[prometheus]"
 

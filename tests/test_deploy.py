@@ -143,7 +143,9 @@ def variables() -> dict[str, str]:
 def test_the_command_of_the_unit_would_start() -> None:
     given = variables()
     words: list[str] = []
-    for word in options(UNIT.read_text("utf-8"))["ExecStart"].replace("%S", "/var/lib").split():
+    for word in (
+        options(UNIT.read_text("utf-8"))["ExecStart"].replace("%S", "/var/lib").replace("\\", "").split()
+    ):
         name = word.strip("${}")
         words += (
             given.pop(name).split() if word.startswith("$") and word[1] != "{" else [given.pop(name, word)]

@@ -9,10 +9,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 import depthcache
 
+SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    async with depthcache.connect("binance.com", ["BTCUSDT", "ETHUSDT"], depth=100) as books:
+    async with depthcache.connect("binance.com", SYMBOLS, depth=100) as books:
         app.state.books = books
         yield  # the server runs; leaving the block closes the books
 
@@ -28,7 +30,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.exception_handler(depthcache.DepthCacheError)
 async def explain(_: Request, error: Exception) -> Response:
-    """A book out of sync heals by itself, so the caller may try again; a closed one does not."""
+    """A book out of sync heals by itself, so the caller may try again."""
     if isinstance(error, depthcache.BookClosed):
         code = 410
     elif isinstance(error, depthcache.UsageError):

@@ -1,4 +1,4 @@
-"""Generate the pages of docs/reference that follow from the source: settings, commands, logs, exchanges, statuses.
+"""Generate the pages of docs/reference that follow from the source: settings, commands, logs and others.
 
     python tools/reference_pages.py
 

@@ -19,8 +19,9 @@ HEAD = b'{"depthcache":1,"kind":"recording"}'
 class Tape:
     """Lines with rising times."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_ns: int = NS) -> None:
         self.lines = [HEAD]
+        self._start_ns = start_ns
 
     def frame(self, frame: bytes, connection: int = 1) -> Tape:
         return self._add(b'"connection":%d,"frame":%s' % (connection, frame))
@@ -36,7 +37,7 @@ class Tape:
         return self._add(json.dumps({"event": event, **values})[1:-1].encode())
 
     def _add(self, content: bytes) -> Tape:
-        self.lines.append(b'{"time":%d,%s}' % (1_700_000_000_000_000_000 + len(self.lines), content))
+        self.lines.append(b'{"time":%d,%s}' % (self._start_ns + len(self.lines), content))
         return self
 
     def report(self, new_book: NewBook, folder: Path) -> Report:
@@ -154,3 +155,28 @@ def test_the_time_of_the_request_of_a_snapshot_is_read(tmp_path: Path) -> None:
     (found,) = read([make.write(tmp_path / "file", tape.lines)], Problems())
     assert isinstance(found, RecordedSnapshot)
     assert (found.requested_ns, found.time_ns) == (NS - 7, NS + 1)
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_hole_between_two_starts_of_a_recorder_is_no_gap(
+    new_book: NewBook, tmp_path: Path, *, crashed: bool
+) -> None:
+    first = start()
+    if not crashed:
+        first.event("status", exchange="binance.com", symbol="ABCUSDT", status="closed")
+    files = [make.write(tmp_path / "1", first.lines), make.write(tmp_path / "2", restarted().lines)]
+    report = verify(files, new_book=new_book)
+    assert report.right, report.faults
+    assert (report.rows[0].gaps, report.rows[0].applied, report.breaks) == (0, 2, 1)
+
+
+def test_a_hole_inside_the_second_file_is_a_gap(new_book: NewBook, tmp_path: Path) -> None:
+    later = restarted().diff(30, 31)
+    files = [make.write(tmp_path / "1", start().lines), make.write(tmp_path / "2", later.lines)]
+    assert verify(files, new_book=new_book).rows[0].gaps == 1
+
+
+def restarted() -> Tape:
+    """A recorder that was started again a minute later."""
+    tape = Tape(NS + 60_000_000_000).event("open", connection=1, exchange="binance.com")
+    return tape.diff(20, 21).snapshot(21).diff(22, 22)

@@ -50,7 +50,7 @@ from depthcache.recording.records import (
     SourcePosition,
 )
 
-__all__ = ["records"]
+__all__ = ["RECORDING_ENDED", "records"]
 
 _LINES_TO_RECOGNISE = 5
 _HFTBACKTEST = re.compile(rb"(\d{13,19}|\d{10}\.\d+) (\{.*)", re.DOTALL)
@@ -59,6 +59,8 @@ _TARDIS_CSV = re.compile(rb"exchange,symbol,timestamp,local_timestamp\b")
 _CRYPTOFEED = re.compile(rb"(?:(\S+) (->|<-|<->) )?(\d{9,11}(?:\.\d+)?)(?:: (.*))?", re.DOTALL)
 _CONFIGURATION = b"configuration: "
 _OWN_HEAD = b'{"depthcache":'
+RECORDING_ENDED = "the recording ended"
+"""The reason of the breaks at the end of a file of this package."""
 _HEAD_BYTES = 100
 """The key of a frame stands within so many bytes of its line."""
 _NANOSECONDS = {13: 1_000_000, 16: 1_000, 19: 1}
@@ -103,6 +105,8 @@ def records(
         if file.last_line == 0:
             raise UnreadableRecording(path=path, line=damage.line + 1, reason=damage.what) from None
         problems.add(SourcePosition(path, damage.line + 1), damage.what)
+    if read_line is _depthcache:
+        yield from _ended(file)
     if lines.is_cut:
         if read_line is _depthcache:
             problems.note(f"{path} has no end: its writer was stopped; it is complete up to its last flush")
@@ -442,6 +446,13 @@ def _head(text: bytes) -> _Head:
         return _decoder.decode(text.rstrip(b",") + b"}")
     except msgspec.DecodeError as error:
         raise TextError(f"not a line of this format: {error}") from None
+
+
+def _ended(file: _File) -> Iterator[Break]:
+    """A hole between this file and the recording of a later start is no gap."""
+    position = SourcePosition(file.path, file.last_line)
+    for connection in file.origins:
+        yield Break(file.last_ns, position, connection, RECORDING_ENDED)
 
 
 def _unreadable(head: _Head, position: SourcePosition) -> Break:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from depthcache.errors import InvalidArgument
-from depthcache.recording.formats import records
+from depthcache.recording.formats import RECORDING_ENDED, records
 from depthcache.recording.origin import venue_of_origin
 from depthcache.recording.prices import priced_alike
 from depthcache.recording.problems import Problems
 from depthcache.recording.progress import OnProgress, Progress
-from depthcache.recording.records import Diff, Frame, HeldBook, Record, RecordedSnapshot
+from depthcache.recording.records import Break, Diff, Frame, HeldBook, Record, RecordedSnapshot
 from depthcache.venues.symbols import parse_symbol
 
 __all__ = ["as_paths", "read"]
@@ -53,7 +53,7 @@ def read(
         _started(_located(records(path, problems, on_progress=on_progress, progress=progress)))
         for path in files
     ]
-    return _usable(_located(chain.from_iterable(_runs(streams))), problems)
+    return _usable(_located(_joined(chain.from_iterable(_runs(streams)))), problems)
 
 
 def as_paths(paths: Sequence[str | PathLike[str]] | str | PathLike[str]) -> list[str | PathLike[str]]:
@@ -140,6 +140,19 @@ def _runs(streams: Iterable[tuple[Record | None, Iterator[Record]]]) -> Iterator
             timed = []
         yield stream
     yield heapq.merge(*timed, key=_time)
+
+
+def _joined(stream: Iterator[Record]) -> Iterator[Record]:
+    """The same records; the end of a recording is a break only if records of another file follow."""
+    ended: list[Record] = []
+    for record in stream:
+        if not isinstance(record, Break):
+            yield from ended
+            ended.clear()
+        elif record.reason is RECORDING_ENDED:
+            ended.append(record)
+            continue
+        yield record
 
 
 def _time(record: Record) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, fields
 
-from depthcache.arguments import parse_real, parse_seed
+from depthcache.arguments import parse_real, parse_seed, parse_whole
 
 __all__ = ["Faults"]
 
@@ -106,6 +106,10 @@ class Faults:
                 parsed = parse_real(value, name=each.name, allowed=allowed, least=0, most=1)
                 setattr(self, each.name, parsed)
         self.seed = parse_seed(self.seed)
+        allowed = "nanoseconds, 0 or more"
+        self.late_ns = parse_whole(self.late_ns, name="late_ns", allowed=allowed, least=0)
+        allowed = "changes, 1 or more"
+        self.lag_changes = parse_whole(self.lag_changes, name="lag_changes", allowed=allowed, least=1)
         self._generator = random.Random(self.seed)
 
     def happens(self, name: str, now_ns: int) -> bool:

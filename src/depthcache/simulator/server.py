@@ -24,6 +24,7 @@ from depthcache.settings import Settings
 from depthcache.simulator.certificate import OwnCertificate
 from depthcache.simulator.controls import ExchangeControls
 from depthcache.simulator.exchange import SimulatedExchange, Symbols
+from depthcache.simulator.faults import Faults
 from depthcache.simulator.http_server import BUFFER_BYTES, HOST, Deflate, HttpServer
 from depthcache.simulator.interface import Exchange
 from depthcache.simulator.recorded import RecordedExchange
@@ -195,6 +196,7 @@ def serve(
     port: int = 0,
     *,
     symbols: Symbols | None = None,
+    faults: Faults | None = None,
     files: Sequence[str | PathLike[str]] | str | PathLike[str] = (),
     speed: float = 1.0,
     exchange: str | None = None,
@@ -207,6 +209,7 @@ def serve(
         seed: of the invented markets; the same seed, the same markets. None draws one.
         port: where; 0 takes any free port.
         symbols: exchange names and their symbols; by default the usual ones of every venue.
+        faults: what goes wrong by chance; None: nothing.
         files: recordings, or one of them, to serve instead of an invented market.
         speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
         exchange: of recordings that do not tell which exchange they are of.
@@ -218,13 +221,15 @@ def serve(
     trustme.
     """
     if files:
-        if seed is not None or symbols is not None:
-            raise UsageError("recordings are served as they are: seed and symbols are for invented markets")
+        if seed is not None or symbols is not None or faults is not None:
+            raise UsageError(
+                "recordings are served as they are: seed, symbols and faults are for invented markets"
+            )
         recorded = RecordedExchange(files, speed=speed, exchange=exchange)
         return Server(recorded, port=port, paced=True, tls=tls, ca_file=ca_file)
     if exchange is not None:
         raise UsageError("exchange says of which exchange recordings are; name invented ones in symbols")
-    invented = SimulatedExchange(symbols, seed=_drawn() if seed is None else seed)
+    invented = SimulatedExchange(symbols, seed=_drawn() if seed is None else seed, faults=faults)
     return Server(invented, port=port, tls=tls, ca_file=ca_file)
 
 

@@ -39,7 +39,7 @@ def test_text_that_names_no_symbol_is_refused(text: str) -> None:
 
 
 def test_an_unknown_exchange_is_told_with_what_is_like_it() -> None:
-    with pytest.raises(UnknownExchange, match="did you mean 'binance.com-futures'"):
+    with pytest.raises(UnknownExchange, match=r"did you mean 'binance\.com-futures'"):
         parse_symbols(["binance.com-future:BTCUSDT"])
 
 

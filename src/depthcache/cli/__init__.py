@@ -18,8 +18,10 @@ import click
 from depthcache.cli.audit import audit
 from depthcache.cli.demo import demo
 from depthcache.cli.doctor import doctor
+from depthcache.cli.exchanges import exchanges
 from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
+from depthcache.cli.symbols import symbols
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
 from depthcache.errors import DepthCacheError, SyncTimeout
@@ -57,11 +59,13 @@ def cli(context: click.Context, debug: bool) -> None:
     depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files
     depthcache verify day1.gz day2.gz    is this recording complete, does its book come out right?
     depthcache simulate --port 9000      an exchange on this machine, for any client
+    depthcache exchanges                 the exchange names, and what they are
+    depthcache symbols binance.com usdc  the symbols of an exchange
     """
     context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
 
 
-for _command in (doctor, watch, demo, audit, record, verify, simulate):
+for _command in (doctor, watch, demo, audit, record, verify, simulate, exchanges, symbols):
     cli.add_command(_command)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from depthcache.cli.exchange_name import exchange_option
+
 if TYPE_CHECKING:
     from depthcache import Audit, LiveBook
 
@@ -19,7 +21,7 @@ _INTERRUPTED = 130
 
 @click.command(short_help="Is a live book right?")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
-@click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
+@exchange_option()
 @click.option(
     "--minutes", type=click.FloatRange(0), default=1.0, show_default=True, help="How long to go on; 0: once."
 )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from depthcache.cli.exchange_name import exchange_option
+
 if TYPE_CHECKING:
     from depthcache.doctor import Finding
 
@@ -15,7 +17,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "info": "cyan"}
 
 
 @click.command(short_help="Can books be kept from this host?")
-@click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
+@exchange_option()
 @click.option("--symbol", metavar="SYMBOL", help="Which symbol to follow; by default a busy one.")
 @click.option(
     "--seconds", type=click.FloatRange(0.5, 120), default=5.0, show_default=True, help="How long to listen."

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from depthcache.cli.exchange_name import exchange_option
+
 if TYPE_CHECKING:
     from depthcache.recording import RecordingFile
 
@@ -24,7 +26,7 @@ _TELL_S = 5.0
 @click.option(
     "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder of the files."
 )
-@click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
+@exchange_option()
 @click.option(
     "--depth", type=click.IntRange(1), default=1000, show_default=True, help="Levels a side of the snapshots."
 )

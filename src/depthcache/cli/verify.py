@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from depthcache.cli.exchange_name import EXCHANGE_NAME
 from depthcache.foreign_text import clean, escaped, json_line
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _TELL_S = 5.0
 @click.option(
     "--exchange",
     metavar="NAME",
+    type=EXCHANGE_NAME,
     help="Whose rules to follow, such as binance.com-futures; by default what the recording tells.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list with one object per symbol.")

@@ -62,6 +62,7 @@ RULES: dict[str, frozenset[str]] = {
     "recording": frozenset({"io", "reference"}) | OUTER,
     "doctor": frozenset({"arguments", "io", "core.bodies", "core.requests.responses"}) | OUTER,
     "cli": OUTER | {"doctor"},
+    "__main__": frozenset({"cli"}),
     "web": OUTER,
     "cluster": OUTER,
     "compat": OUTER | {"arguments", "pickling"},

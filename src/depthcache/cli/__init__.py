@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -21,6 +23,7 @@ from depthcache.cli.doctor import doctor
 from depthcache.cli.exchanges import exchanges
 from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
+from depthcache.cli.streams import drop, is_of_output, open_streams
 from depthcache.cli.symbols import symbols
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
@@ -33,6 +36,30 @@ _INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
 
+class _ReaderGone(Exception):
+    """The reader of the output went away. Click would end the program with 1, which means "no" here."""
+
+
+@contextmanager
+def _broken_pipes() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise _ReaderGone from None
+
+
+class _Program(click.Group):
+    """The group of all commands; broken pipes get past click."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _broken_pipes():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _broken_pipes():
+            return super().invoke(ctx)
+
+
 def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
@@ -42,7 +69,7 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
     context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
 )
@@ -69,31 +96,55 @@ for _command in (doctor, watch, demo, audit, record, verify, simulate, exchanges
     cli.add_command(_command)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; errors become one line on stderr."""
-    debug = (
-        "--debug" in (sys.argv[1:] if arguments is None else arguments) or "DEPTHCACHE_DEBUG" in os.environ
-    )
+def main(arguments: Sequence[str] | None = None, *, prog_name: str = "depthcache") -> int:
+    """Run a command and return its exit code; errors become one line on stderr.
+
+    `prog_name`: what help calls the program.
+    """
+    open_streams()
     try:
-        code = cli.main(arguments, prog_name="depthcache", standalone_mode=False)
+        code = cli.main(arguments, prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        with _on_stderr():
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output went away: nothing is left to be said, nor anyone to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (_ReaderGone, BrokenPipeError):
+        drop(sys.stdout)
         return _BROKEN_PIPE
     except (DepthCacheError, OSError) as error:
-        if debug:
+        if isinstance(error, OSError) and is_of_output(error):
+            drop(sys.stdout)
+            _tell(f"cannot write the output: {error.strerror}")
+            return 2
+        if _wants_traceback(sys.argv[1:] if arguments is None else arguments):
             raise
-        click.echo(escaped(f"depthcache: {error}{_hint(error)}"), err=True)
+        _tell(escaped(f"{error}{_hint(error)}"))
         if isinstance(error, SyncTimeout):
-            click.echo("depthcache: `depthcache doctor` finds out what is in the way", err=True)
+            _tell("`depthcache doctor` finds out what is in the way")
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _wants_traceback(arguments: Sequence[str]) -> bool:
+    """Whether `--debug` was given to us, and not to a program behind `--`."""
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--debug" in ours or "DEPTHCACHE_DEBUG" in os.environ
+
+
+def _tell(line: str) -> None:
+    with _on_stderr():
+        click.echo(f"depthcache: {line}", err=True)
+
+
+@contextmanager
+def _on_stderr() -> Generator[None]:
+    try:
+        yield
+    except OSError:  # nothing is left to say it on; the exit code says it
+        drop(sys.stderr)
 
 
 def _hint(error: Exception) -> str:

@@ -41,8 +41,9 @@ def get(url: str) -> object:
 def test_its_export_lines_lead_a_client_to_it_and_it_ends_in_order(number: int) -> None:
     with running("simulate", "--seed", "5") as program:
         environment = exports(program)
-        assert len(environment) == 12
+        assert len(environment) == 13
         settings = depthcache.Settings.from_environment(environment)
+        assert not settings.proxies  # no proxy reaches loopback
         with blocking.connect("binance.com", ["ETHUSDT"], settings=settings) as books:
             books["ETHUSDT"].wait_synced(timeout=DEADLINE_S)
             assert len(books["ETHUSDT"].bids[:100]) == 100
@@ -68,7 +69,8 @@ def test_recordings_are_served_as_their_exchange(tmp_path: Path) -> None:
     path = writer.write(tmp_path / "recording")
     with running("simulate", str(path), "--speed", "inf", "--exchange", "binance.us") as program:
         environment = exports(program)
-        assert set(environment) == {"DEPTHCACHE_BINANCE_US_REST", "DEPTHCACHE_BINANCE_US_WEBSOCKET"}
+        ends = {"DEPTHCACHE_BINANCE_US_REST", "DEPTHCACHE_BINANCE_US_WEBSOCKET"}
+        assert set(environment) == {*ends, "DEPTHCACHE_PROXIES"}
         rest = environment["DEPTHCACHE_BINANCE_US_REST"]
         assert get(f"{rest}/api/v3/depth?symbol=ABCUSDT") == json.loads(body)
         assert program.end()[0] == 0

@@ -85,7 +85,7 @@ def cli(context: click.Context, debug: bool) -> None:
     depthcache audit BTCUSDT             is a live book right? compared at the same update ids
     depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files
     depthcache verify day1.gz day2.gz    is this recording complete, does its book come out right?
-    depthcache simulate --port 9000      an exchange on this machine, for any client
+    depthcache simulate -- python my.py  a program of yours against an exchange on this machine
     depthcache exchanges                 the exchange names, and what they are
     depthcache symbols binance.com usdc  the symbols of an exchange
     """

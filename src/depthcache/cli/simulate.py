@@ -1,24 +1,64 @@
 """`depthcache simulate`: the embedded exchange as a program, for any client in any language.
 
-Only starts it and says where it is. Not here: the exchange (`simulator`).
+Starts it, says where it is, and runs a program against it where one is named. Not here: the exchange
+(`simulator`), the program's life (`program`), the file of variables (`env_file`).
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from depthcache.cli.exchange_name import EXCHANGE_NAME
+
+if TYPE_CHECKING:
+    from depthcache.simulator import Faults, Server
 
 __all__ = ["simulate"]
 
 
-@click.command(short_help="An exchange on this machine.")
+class _ProgramBehindDashes(click.Command):
+    """Everything behind the first `--` is a program with its arguments, whatever it looks like."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        program: list[str] | None = None
+        if "--" in args:
+            at = args.index("--")
+            args, program = args[:at], args[at + 1 :]
+        rest = super().parse_args(ctx, args)
+        if program == [] and not ctx.resilient_parsing:
+            ctx.fail("Missing a program behind --, such as: -- python my_program.py")
+        ctx.params["program"] = program
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- PROGRAM [ARGS]...]"]
+
+
+@click.command(cls=_ProgramBehindDashes, short_help="An exchange on this machine.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Where; by default any free port.")
-@click.option("--seed", type=int, help="The same seed, the same market; by default one is drawn.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
+@click.option("--seed", type=int, help="The same seed gives the same market; by default one is drawn.")
+@click.option(
+    "--symbols",
+    "symbols",
+    metavar="[EXCHANGE:]SYMBOL,…",
+    multiple=True,
+    help="What to trade; may be repeated. Without an exchange: on binance.com. By default a few symbols on "
+    "each production exchange.",
+)
+@click.option(
+    "--faults",
+    "faults",
+    metavar="NAME=VALUE,…",
+    help="What goes wrong, as chances from 0 to 1, such as drop=0.01,cut=0.001; `rough` is a preset.",
+)
 @click.option(
     "--speed",
     type=float,
@@ -26,46 +66,136 @@ __all__ = ["simulate"]
     show_default=True,
     help="Of recordings: 10 is ten times as fast, inf without pauses.",
 )
-@click.option("--exchange", metavar="NAME", help="Of recordings that do not tell which exchange they are of.")
-@click.option("--tls", is_flag=True, help="Serve https and wss, with a certificate that it makes.")
+@click.option(
+    "--exchange",
+    metavar="NAME",
+    type=EXCHANGE_NAME,
+    help="Of recordings that do not say which exchange they are of.",
+)
+@click.option("--tls", is_flag=True, help="Serve https and wss, with a certificate made for this run.")
+@click.option(
+    "--env-file",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Write the variables to this file while the exchange runs.",
+)
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def simulate(
-    files: Sequence[Path], port: int, seed: int | None, speed: float, exchange: str | None, *, tls: bool
+    files: Sequence[Path],
+    port: int,
+    seed: int | None,
+    symbols: Sequence[str],
+    faults: str | None,
+    speed: float,
+    exchange: str | None,
+    env_file: Path | None,
+    program: Sequence[str] | None,
+    *,
+    tls: bool,
+    quiet: bool,
 ) -> int:
-    """Run an exchange on this machine, for any client, until Ctrl-C.
+    """Run an exchange on this machine, and a program against it.
 
-    Without FILES it trades invented markets of several venues; with FILES (recordings, as `depthcache
-    verify` reads them) it plays them back: the play starts with the first subscription. The first lines on
-    stdout are `export` lines: a program of this package started with them in its environment uses this
-    exchange without a change. Other clients find every venue under the URL that is shown, followed by the
-    exchange name.
+    With a program behind --, the exchange starts first, the program runs with variables in its environment
+    that lead every client of this package to the exchange, and both end together: the exit code is the
+    program's (128 and the number of the signal that killed it, 127 where it is not found, 126 where it cannot
+    be run). Ctrl-C and SIGTERM reach the program; the exchange stays until it has ended. Exchange names that
+    are not simulated lead to the exchange, too, and get 404: nothing reaches Binance.
 
-    With --tls, for clients that take nothing but https and wss, it makes a certificate. The export lines
-    then also name the file of its authority, for this package, OpenSSL (Python, curl), requests and Node.
-    The file is deleted at the end. Needs the package trustme: pip install depthcache[tls].
+    Without a program, the exchange runs until Ctrl-C and prints the same as `export` lines. Clients of other
+    makers find every exchange under the URL that is shown, followed by the exchange name.
+
+    Without FILES, it trades invented markets. FILES are recordings, as `depthcache verify` reads them; they
+    are played from the first subscription on.
+
+    --faults takes the names of depthcache.simulator.Faults; rough stands for
+    drop=0.01,reorder=0.01,cut=0.001,lagging=0.3. Their seed is that of --seed unless seed= is among them.
+
+    --tls needs the package trustme (pip install depthcache[tls]). The variables then also name the file of
+    the authority to trust, which is deleted at the end. --env-file writes lines that `docker run --env-file`,
+    `set -a; . PATH` and systemd understand, readable for you alone, and deletes them at the end.
 
     \b
-    depthcache simulate --port 9000 --seed 1
-    depthcache simulate --tls --port 9443
-    depthcache simulate btcusdt_20240808.gz --speed 10
+    depthcache simulate -- python my_program.py
+    depthcache simulate --symbols BTCUSDT,ETHUSDT --symbols binance.com-futures:BTCUSDT -- pytest
+    depthcache simulate --faults rough --seed 7 -- python my_program.py
+    depthcache simulate btcusdt_20240808.gz --speed 10 -- python my_program.py
+    depthcache simulate --port 9000 --tls --env-file exchange.env
     """
+    from depthcache.cli.env_file import env_file as written
     from depthcache.cli.interrupt import Interrupt
-    from depthcache.foreign_text import clean
+    from depthcache.cli.program import Program
     from depthcache.simulator import serve
-    from depthcache.simulator.recorded import RecordedExchange
+    from depthcache.simulator.environment import closed_environment, without_proxies
+    from depthcache.simulator.options import parse_symbols
 
-    with (
-        Interrupt() as interrupt,
-        serve(seed=seed, port=port, files=files, speed=speed, exchange=exchange, tls=tls) as server,
-    ):
-        for name, value in server.environment.items():
-            click.echo(f"export {name}={shlex.quote(value)}")
-        for name in server.settings.endpoints:
-            symbols = ", ".join(map(clean, server.exchange.symbols(name)))
-            click.echo(f"# {server.url}/{name}: {symbols}")
-        sys.stdout.flush()
-        click.echo("Ctrl-C ends it.", err=True)
+    if seed is None and not files:
+        seed = secrets.randbelow(2**32)
+
+    def start() -> Server:
+        return serve(
+            seed,
+            port,
+            symbols=parse_symbols(symbols) if symbols else None,
+            faults=_parsed_faults(faults, seed),
+            files=files,
+            speed=speed,
+            exchange=exchange,
+            tls=tls,
+        )
+
+    if program:
+        with Program() as running, start() as server:
+            variables = closed_environment(server)
+            with written(env_file, variables):
+                if not quiet:
+                    click.echo(f"depthcache: {_running(server, seed)}", err=True)
+                code = running.run(program, {**os.environ, **variables, **without_proxies(os.environ)})
+                if not quiet:
+                    _show_problems(server)
+        return code
+    with Interrupt() as interrupt, start() as server, written(env_file, closed_environment(server)):
+        if not quiet:
+            _show_exports(server, seed)
         interrupt.wait()
-        if isinstance(server.exchange, RecordedExchange):
-            for line in server.exchange.problems.lines():
-                click.echo(f"depthcache: {line}", err=True)
+        if not quiet:
+            _show_problems(server)
     return 0
+
+
+def _parsed_faults(text: str | None, seed: int | None) -> Faults | None:
+    from depthcache.simulator.options import parse_faults
+
+    return None if text is None else parse_faults(text, seed=seed or 0)
+
+
+def _running(server: Server, seed: int | None) -> str:
+    names = ", ".join(server.settings.endpoints)
+    return f"{names} at {server.url}" + ("" if seed is None else f", seed {seed}")
+
+
+def _show_exports(server: Server, seed: int | None) -> None:
+    from depthcache.foreign_text import clean
+    from depthcache.simulator.environment import PROXIES_OFF
+
+    for name, value in (dict(server.environment) | PROXIES_OFF).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    for name in server.settings.endpoints:
+        symbols = ", ".join(map(clean, server.exchange.symbols(name)))
+        click.echo(f"# {server.url}/{name}: {symbols}")
+    if seed is not None:
+        click.echo(f"# seed {seed}")
+    click.echo("Ctrl-C ends it.", err=True)
+
+
+def _show_problems(server: Server) -> None:
+    """What could not be used of a recording, or what went wrong by chance."""
+    from depthcache.simulator import RecordedExchange, SimulatedExchange
+
+    exchange = server.exchange
+    if isinstance(exchange, RecordedExchange):
+        for line in exchange.problems.lines():
+            click.echo(f"depthcache: {line}", err=True)
+    elif isinstance(exchange, SimulatedExchange) and exchange.faults is not None:
+        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(exchange.faults.counts.items()))
+        click.echo(f"depthcache: faults: {counts or 'none'}", err=True)

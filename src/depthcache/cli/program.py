@@ -1,0 +1,109 @@
+"""Another program, run beside something of ours that must outlive it: started, told of signals, waited for.
+
+A terminal sends Ctrl-C to its whole foreground process group, so the program gets it without our help,
+however often it is pressed. A signal sent to this process alone is passed on: the first as it is, the second
+as SIGTERM, the third as SIGKILL. Only the program itself is waited for, not what it leaves running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import click
+
+from depthcache.foreign_text import escaped
+
+__all__ = ["CANNOT_RUN", "NOT_FOUND", "Program"]
+
+NOT_FOUND = 127
+CANNOT_RUN = 126
+"""Exit codes as shells have them."""
+_KILLED_BY = 128
+"""What is added to the number of the signal."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
+_SIGNALS = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
+_BY_TERMINAL = frozenset({"SIGINT", "SIGQUIT", "SIGBREAK"})
+"""What a terminal, or the console of Windows, sends to all processes in front."""
+
+
+class Program:
+    """`with Program() as program:` on the main thread, then `run`. Signals wait until it runs."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self._came: list[signal.Signals] = []
+        self._terminal = _open_terminal()
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            if (before := signal.getsignal(number)) is not signal.SIG_IGN:  # `nohup`, or `&` in a script
+                self._before[number] = before
+                signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        if self._terminal is not None:
+            os.close(self._terminal)
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a program with this `environment` and return its exit code, 128 and the number of a signal that
+        killed it. What cannot be run is said on stderr: 127 for one that is not found, 126 otherwise."""
+        if self._came:
+            return _KILLED_BY + self._came[0]
+        try:
+            process = self._process = subprocess.Popen(command, env=environment)  # noqa: S603
+        except OSError as error:
+            is_missing = isinstance(error, FileNotFoundError)
+            why = "not found" if is_missing else error.strerror or str(error)
+            click.echo(escaped(f"depthcache: cannot run {command[0]}: {why}"), err=True)
+            return NOT_FOUND if is_missing else CANNOT_RUN
+        if self._came:  # while it was started
+            self._pass_on(process)
+        code = process.wait()
+        return _KILLED_BY - code if code < 0 else code
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        came = signal.Signals(number)
+        if self._process is not None and came.name in _BY_TERMINAL and self._is_in_front():
+            return  # the program has got it, too
+        self._came.append(came)
+        if self._process is not None:
+            self._pass_on(self._process)
+
+    def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        with suppress(OSError, ValueError):  # it has ended, or Windows has no such signal
+            match len(self._came):
+                case 1:
+                    process.send_signal(self._came[0])
+                case 2:
+                    process.terminate()
+                case _:
+                    process.kill()
+
+    def _is_in_front(self) -> bool:
+        """Whether the terminal sends Ctrl-C to this process, and so to the program in the same group."""
+        if sys.platform == "win32":
+            return True
+        with suppress(OSError):
+            return self._terminal is not None and os.tcgetpgrp(self._terminal) == os.getpgrp()
+        return False
+
+
+def _open_terminal() -> int | None:
+    """The terminal that controls this process, whatever its standard streams are; None without one."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            return os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    return None

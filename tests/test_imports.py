@@ -63,6 +63,7 @@ RULES: dict[str, frozenset[str]] = {
     "doctor": frozenset({"arguments", "io", "core.bodies", "core.requests.responses"}) | OUTER,
     "cli": OUTER | {"doctor"},
     "__main__": frozenset({"cli"}),
+    "pytest_plugin": frozenset({"arguments", "errors", "simulator"}),
     "web": OUTER,
     "cluster": OUTER,
     "compat": OUTER | {"arguments", "pickling"},

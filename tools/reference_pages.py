@@ -91,11 +91,35 @@ COMMANDS = """# Commands
 |---|---|
 | 0 | success, including Ctrl-C in a command that runs until then |
 | 1 | the result is negative: a book was wrong, a check failed |
-| 2 | the command could not run: wrong arguments or an error, in one line on stderr |
+| 2 | the command could not run: wrong arguments, an error, or output that cannot be written; one line on stderr |
 | 130 | interrupted before there was a result |
 | 141 | the reader of stdout closed the pipe |
 
-Every command reads its [settings from the environment](settings.md). This is the output of `--help`:
+
+`depthcache simulate -- PROGRAM` returns the exit code of the program. `python -m depthcache` is the same as
+`depthcache`, for environments whose scripts are not on the path. Every command reads its
+[settings from the environment](settings.md).
+
+## Shell completion
+
+The shell can complete commands, options, files and exchange names. Add the line for your shell to its start-up file:
+
+```text
+# bash 4.4 or newer: ~/.bashrc
+eval "$(_DEPTHCACHE_COMPLETE=bash_source depthcache)"
+
+# zsh: ~/.zshrc, after compinit
+eval "$(_DEPTHCACHE_COMPLETE=zsh_source depthcache)"
+
+# fish: ~/.config/fish/completions/depthcache.fish
+_DEPTHCACHE_COMPLETE=fish_source depthcache | source
+```
+
+Each line starts the program once per shell. To save that time, write its output to a file and load that.
+
+## depthcache
+
+This is the output of `--help`:
 """
 
 LOGS = """# Log lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -88,13 +89,15 @@ def test_bash_itself_completes_an_exchange(tmp_path: Path) -> None:
     program = tmp_path / "depthcache"
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{CODE}' \"$@\"\n")
     program.chmod(0o755)
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text("utf-8")
+    [documented] = re.findall(r"^eval .*bash_source.*$", page, re.MULTILINE)
     script = """
-        eval "$(_DEPTHCACHE_COMPLETE=bash_source depthcache)"
         function=$(complete -p depthcache | sed 's/.*-F \\([^ ]*\\).*/\\1/')
         COMP_WORDS=(depthcache symbols binance.com-v) COMP_CWORD=2
         "$function" depthcache binance.com-v symbols
         printf '%s\\n' "${COMPREPLY[@]}"
     """
+    script = documented + script
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     ran = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["binance.com-vanilla-options", "binance.com-vanilla-options-testnet"]

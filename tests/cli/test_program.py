@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,23 @@ def test_what_nohup_ignores_stays_ignored() -> None:
         assert run("kill -HUP $PPID; exit 3") == 3
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_interrupts_no_call_of_the_main_thread_is_passed_on_at_once() -> None:
+    """As one that comes just before the call blocks, but every time: another thread gets it."""
+    ends = threading.Event()
+    other = threading.Thread(target=ends.wait)
+    other.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        script = "import os, signal, time; signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP]); "
+        script += "os.kill(os.getppid(), signal.SIGHUP); time.sleep(20)"
+        with Program() as program:
+            assert program.run([sys.executable, "-S", "-c", script], os.environ) == 128 + signal.SIGHUP
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+        ends.set()
+        other.join()
 
 
 def test_children_that_the_program_leaves_running_are_not_waited_for(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ as SIGTERM, the third as SIGKILL. Only the program itself is waited for, not wha
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -40,20 +43,28 @@ class Program:
         self._process: subprocess.Popen[bytes] | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._came: list[signal.Signals] = []
+        self._wakeup_before = -1
         self._terminal = _open_terminal()
+        self._wake, self._waker = socket.socketpair()
+        self._wake.setblocking(False)
+        self._waker.setblocking(False)
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
             if (before := signal.getsignal(number)) is not signal.SIG_IGN:  # `nohup`, or `&` in a script
                 self._before[number] = before
                 signal.signal(number, self._on_signal)
+        self._wakeup_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.set_wakeup_fd(self._wakeup_before)
         for number, before in self._before.items():
             signal.signal(number, before)
+        self._wake.close()
+        self._waker.close()
         if self._terminal is not None:
             os.close(self._terminal)
 
@@ -71,8 +82,25 @@ class Program:
             return NOT_FOUND if is_missing else CANNOT_RUN
         if self._came:  # while it was started
             self._pass_on(process)
-        code = process.wait()
+        code = self._wait(process)
         return _KILLED_BY - code if code < 0 else code
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        """Until it has ended. A signal that comes just before `waitpid` blocks would wait for the end of the
+        program: this thread waits for bytes instead, one for each signal and one for the end."""
+        ended = threading.Thread(target=self._tell_end, args=(process,), daemon=True)
+        ended.start()
+        while process.returncode is None:
+            select.select([self._wake], [], [])
+            with suppress(BlockingIOError):
+                self._wake.recv(64)
+        ended.join()
+        return process.returncode
+
+    def _tell_end(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        with suppress(BlockingIOError):  # full of bytes that wake it as well
+            self._waker.send(b"\0")
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         came = signal.Signals(number)

@@ -79,17 +79,17 @@ def test_ctrl_c_of_a_terminal_is_not_passed_on_for_the_program_has_it_already(
     assert run(script) == 5
 
 
-def test_a_signal_before_the_program_runs_keeps_it_from_running(tmp_path: Path) -> None:
+def test_a_signal_before_the_program_runs_keeps_it_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("depthcache.cli.program.subprocess.Popen", lambda *_, **__: pytest.fail("started"))
     with Program() as program:
         signal.raise_signal(signal.SIGTERM)
-        assert program.run(["touch", str(tmp_path / "ran")], os.environ) == 143
-    assert not (tmp_path / "ran").exists()
+        assert program.run(["true"], os.environ) == 143
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert run("kill -HUP $PPID; exit 3") == 3
+        assert run("kill -HUP $PPID; kill -HUP $$; exit 3") == 3
     finally:
         signal.signal(signal.SIGHUP, before)
 

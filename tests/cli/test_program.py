@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -115,3 +116,19 @@ def test_children_that_the_program_leaves_running_are_not_waited_for(tmp_path: P
     told = tmp_path / "pid"
     assert run('sleep 60 & echo $! > "$0"', str(told)) == 0
     os.kill(int(told.read_text()), signal.SIGKILL)  # it was still there
+
+
+def test_a_system_with_fewer_signals_and_no_terminals_has_it_too() -> None:
+    """As Windows: neither SIGHUP nor SIGQUIT, `/dev/tty`, process groups."""
+    code = """
+import os, signal, sys
+from depthcache.cli import main
+del signal.SIGHUP, signal.SIGQUIT, os.getpgrp, os.tcgetpgrp, os.O_NOCTTY
+sys.platform = "win32"
+sys.modules.pop("depthcache.cli.program", None)
+from depthcache.cli.program import Program, _SIGNALS
+assert [each.name for each in _SIGNALS] == ["SIGINT", "SIGTERM"]
+with Program() as program:
+    sys.exit(program.run([sys.executable, "-S", "-c", "raise SystemExit(3)"], os.environ))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 3

@@ -35,6 +35,7 @@ def run(folder: Path, code: str, *options: str, environment: dict[str, str] | No
     return ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_a_server_is_there_with_what_the_marker_says_and_gone_after_the_test(tmp_path: Path) -> None:
     told = run(
         tmp_path,
@@ -92,6 +93,7 @@ def test_all_of_it_is_undone():
     assert "5 passed" in told, told
 
 
+@pytest.mark.slow
 def test_a_pair_is_the_same_in_every_run(tmp_path: Path) -> None:
     told = run(
         tmp_path,
@@ -125,6 +127,7 @@ def test_a_coroutine(depthcache_pair):
     assert "3 passed" in told, told
 
 
+@pytest.mark.slow
 def test_a_wrong_marker_fails_its_test_in_one_line(tmp_path: Path) -> None:
     cases = {
         'symbol=["BTCUSDT"]': "invalid argument 'symbol': allowed is symbols, seed, faults; did you mean",

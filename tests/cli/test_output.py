@@ -18,9 +18,9 @@ COMMANDS = [
     ["--version"],
     ["exchanges"],
     ["exchanges", "--json"],
-    ["symbols", "binance.com"],
-    ["simulate"],
     ["verify", "--help"],
+    pytest.param(["symbols", "binance.com"], marks=pytest.mark.slow, id="symbols"),
+    pytest.param(["simulate"], marks=pytest.mark.slow, id="simulate"),
 ]
 
 
@@ -44,7 +44,7 @@ def test_a_full_disk_is_said_in_one_line(arguments: list[str], served_by_the_emb
     assert run("> /dev/full", *arguments) == (2, "", told)
 
 
-@pytest.mark.parametrize("arguments", COMMANDS[1:6], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*COMMANDS[1:4], *COMMANDS[5:]], ids=" ".join)
 def test_a_closed_stdout_is_said_in_one_line(
     arguments: list[str], served_by_the_embedded_exchange: None
 ) -> None:
@@ -52,6 +52,7 @@ def test_a_closed_stdout_is_said_in_one_line(
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+@pytest.mark.slow
 def test_unbuffered_output_and_the_script_of_completion_are_no_exceptions() -> None:
     told = "depthcache: cannot write the output: No space left on device\n"
     assert run("> /dev/full", "exchanges", environment={"PYTHONUNBUFFERED": "1"}) == (2, "", told)
@@ -71,6 +72,7 @@ def test_a_full_stderr_changes_no_exit_code() -> None:
     assert run("2> /dev/full", "symbols", "binance.con") == (2, "", "")
 
 
+@pytest.mark.slow
 def test_closed_streams_are_closed_for_a_program_too_and_no_socket_takes_their_place() -> None:
     script = '[ -e /proc/self/fd/0 ] || echo "no stdin" >&2; [ -e /proc/self/fd/1 ] || echo "no stdout" >&2'
     assert run("<&- >&-", "simulate", "--quiet", "--", "sh", "-c", script) == (0, "", "no stdin\nno stdout\n")

@@ -42,10 +42,12 @@ def test_no_exchange_name_leads_the_program_to_binance(capfd: pytest.CaptureFixt
     assert [value for value in ends.values() if not re.match(r"(http|ws)://127\.0\.0\.1:\d+/", value)] == []
 
 
+@pytest.mark.slow
 def test_what_is_not_simulated_gets_404(capfd: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-m", "depthcache", "symbols", "binance.us"]
     assert main(["simulate", "--quiet", "--symbols", "BTCUSDT", "--", *command]) == 2
-    assert re.match(r"depthcache: HTTP 404 for http://127\.0\.0\.1:\d+/", capfd.readouterr().err)
+    told = r"depthcache: HTTP 404 for http://127\.0\.0\.1:\d+/binance\.us/\S+: simulated here: binance\.com\n"
+    assert re.fullmatch(told, capfd.readouterr().err)
 
 
 def test_the_variables_win_over_those_of_before(
@@ -75,6 +77,7 @@ def test_debug_behind_the_dashes_is_no_wish_for_a_traceback(capfd: pytest.Captur
     assert capfd.readouterr().err.startswith("depthcache: unknown exchange 'binance.con': did you mean")
 
 
+@pytest.mark.slow
 def test_recordings_are_served_to_a_program_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     writer = Writer()
     writer.diff(0, 11, 12)
@@ -97,6 +100,7 @@ def test_the_env_file_is_there_while_the_program_runs(
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     options = ["--symbols", "BTCUSDT", "--faults", "fail=1,seed=3", "--seed", "1"]
     ask = "import os, sys\nfrom urllib.request import urlopen\ntry:\n    "

@@ -200,7 +200,7 @@ class HttpServer:
         target = request.raw_path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         found = _find(self._mounts, target)
         if found is None:
-            return web.Response(status=404)
+            return web.Response(status=404, text=f"simulated here: {', '.join(self._exchange.venues())}")
         if request.method not in _METHODS:
             return web.Response(status=405, headers={"Allow": ", ".join(_METHODS)})
         wants_socket = request.headers.get("Upgrade", "").lower() == "websocket"

@@ -27,7 +27,7 @@ def test_every_exchange_has_a_line_with_its_aliases_and_what_it_is(
     by_name = {line.split()[0]: line.split(maxsplit=3) for line in lines}
     assert by_name["trbinance.com"][1:] == ["binance.tr", "spot", "Binance TR spot"]
     assert by_name["binance.com-margin"][3] == "spot; the same books as binance.com"
-    assert by_name["binance.com-data"][3] == "spot; the market data of binance.com on hosts of its own"
+    assert by_name["binance.com-data"][3] == "spot; market data of binance.com on separate hosts"
     assert by_name["binance.com-futures-demo"][2:] == ["linear", "USD-M futures, demo trading"]
 
 

@@ -117,7 +117,7 @@ def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--"], "Missing a program behind --"),
+        (["--"], "Missing program after --"),
         (["--symbols", ",", "--", "true"], "invalid symbols ','"),
         (["--symbols", "binance.con:BTCUSDT", "--", "true"], "did you mean 'binance.com'"),
         (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: allowed is a chance from 0.0 to 1.0"),

@@ -90,5 +90,5 @@ def description(venue: Venue) -> str:
     if first.name != venue.name:
         return f"{words}; the same books as {first.name}"
     if mirrored := [each.name for each in every if each.data_mirror == venue.name]:
-        return f"{words}; the market data of {mirrored[0]} on hosts of its own"
+        return f"{words}; market data of {mirrored[0]} on separate hosts"
     return words

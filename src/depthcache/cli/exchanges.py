@@ -21,7 +21,7 @@ __all__ = ["exchanges"]
 def exchanges(as_json: bool) -> int:
     """List every exchange name, its aliases, and what is traded there.
 
-    These are the names that `--exchange` and `depthcache.connect` take. Nothing is asked of an exchange.
+    These are the names that `--exchange` and `depthcache.connect` take. No request is sent.
 
     \b
     depthcache exchanges

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-class _ProgramBehindDashes(click.Command):
-    """Everything behind the first `--` is a program with its arguments, whatever it looks like."""
+class _ProgramAfterDashes(click.Command):
+    """Everything after the first `--` is a program with its arguments, whatever it looks like."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         program: list[str] | None = None
@@ -33,7 +33,7 @@ class _ProgramBehindDashes(click.Command):
             args, program = args[:at], args[at + 1 :]
         rest = super().parse_args(ctx, args)
         if program == [] and not ctx.resilient_parsing:
-            ctx.fail("Missing a program behind --, such as: -- python my_program.py")
+            ctx.fail("Missing program after --, such as: -- python my_program.py")
         ctx.params["program"] = program
         return rest
 
@@ -41,7 +41,7 @@ class _ProgramBehindDashes(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- PROGRAM [ARGS]...]"]
 
 
-@click.command(cls=_ProgramBehindDashes, short_help="An exchange on this machine.")
+@click.command(cls=_ProgramAfterDashes, short_help="An exchange on this machine.")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
 @click.option("--seed", type=int, help="The same seed gives the same market; by default one is drawn.")
@@ -96,24 +96,24 @@ def simulate(
 ) -> int:
     """Run an exchange on this machine, and a program against it.
 
-    With a program behind --, the exchange starts first, the program runs with variables in its environment
-    that lead every client of this package to the exchange, and both end together: the exit code is the
-    program's (128 and the number of the signal that killed it, 127 where it is not found, 126 where it cannot
-    be run). Ctrl-C and SIGTERM reach the program; the exchange stays until it has ended. Exchange names that
-    are not simulated lead to the exchange, too, and get 404: nothing reaches Binance.
+    Put a program after --. It starts once the exchange listens, with variables in its environment that point
+    every client of this package at the exchange, and the exchange ends when the program has ended. The exit
+    code is the program's: 128 plus the signal that killed it, 127 if it was not found, 126 if it could not be
+    run. Ctrl-C and SIGTERM reach the program; the exchange stays up until then. The names of all other
+    exchanges point at this one, too, which responds with 404, so that nothing reaches Binance.
 
-    Without a program, the exchange runs until Ctrl-C and prints the same as `export` lines. Clients of other
-    makers find every exchange under the URL that is shown, followed by the exchange name.
+    Without a program, the exchange runs until Ctrl-C and prints the variables as `export` lines. Other
+    clients find each exchange under the URL shown, followed by the exchange name.
 
-    Without FILES, it trades invented markets. FILES are recordings, as `depthcache verify` reads them; they
-    are played from the first subscription on.
+    The markets are invented. FILES (recordings that `depthcache verify` reads) are played back instead,
+    starting with the first subscription.
 
-    --faults takes the names of depthcache.simulator.Faults; rough stands for
-    drop=0.01,reorder=0.01,cut=0.001,lagging=0.3. Their seed is that of --seed unless seed= is among them.
+    --faults takes the names of depthcache.simulator.Faults; `rough` is short for
+    drop=0.01,reorder=0.01,cut=0.001,lagging=0.3. The seed is that of --seed, unless seed= is given.
 
-    --tls needs the package trustme (pip install depthcache[tls]). The variables then also name the file of
-    the authority to trust, which is deleted at the end. --env-file writes lines that `docker run --env-file`,
-    `set -a; . PATH` and systemd understand, readable for you alone, and deletes them at the end.
+    --tls needs the package trustme (pip install depthcache[tls]); the variables then also name the authority
+    to trust. --env-file writes the variables in a form that `docker run --env-file`, `set -a; . PATH` and
+    systemd read; only you can read the file. Both files are deleted at the end.
 
     \b
     depthcache simulate -- python my_program.py

@@ -36,9 +36,9 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
 def symbols(exchange: str, pattern: str, as_json: bool) -> int:
     """List the symbols of EXCHANGE, all of them or those that match PATTERN.
 
-    PATTERN is a part of a symbol, or a glob for the whole of it with *, ? and [ ]; quote it, so that the
-    shell leaves it alone. Upper and lower case are the same. The columns are the symbol, its trading status,
-    base and quote asset; for futures also the kind of contract, for options underlying, side and strike.
+    PATTERN matches any part of a symbol. With *, ? or [ ] it is a glob for the whole symbol; quote it to keep
+    the shell from expanding it. Case does not matter. The columns are symbol, trading status, base and quote
+    asset; futures add the contract type, options have underlying, side and strike.
 
     \b
     depthcache symbols binance.com usdc

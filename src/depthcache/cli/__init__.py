@@ -48,7 +48,7 @@ def _broken_pipes() -> Generator[None]:
         raise _ReaderGone from None
 
 
-class _Program(click.Group):
+class _Commands(click.Group):
     """The group of all commands; broken pipes get past click."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
@@ -69,7 +69,9 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
     context.exit()
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
 )

@@ -38,9 +38,12 @@ def get(url: str) -> object:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_its_export_lines_lead_a_client_to_it_and_it_ends_in_order(number: int) -> None:
-    with running("simulate", "--seed", "5") as program:
+def test_its_export_lines_lead_a_client_to_it_and_it_ends_in_order(number: int, tmp_path: Path) -> None:
+    file = tmp_path / "exchange.env"
+    with running("simulate", "--seed", "5", "--env-file", str(file)) as program:
         environment = exports(program)
+        in_file = dict(line.split("=", 1) for line in file.read_text("utf-8").splitlines()[1:])
+        assert environment.items() <= in_file.items()
         assert len(environment) == 13
         settings = depthcache.Settings.from_environment(environment)
         assert not settings.proxies  # no proxy reaches loopback
@@ -49,6 +52,7 @@ def test_its_export_lines_lead_a_client_to_it_and_it_ends_in_order(number: int) 
             assert len(books["ETHUSDT"].bids[:100]) == 100
         code, _, errors = program.end(number)
     assert (code, errors) == (0, "Ctrl-C ends it.\n")
+    assert not file.exists()
 
 
 def test_the_same_seed_is_the_same_market() -> None:

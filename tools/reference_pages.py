@@ -95,7 +95,6 @@ COMMANDS = """# Commands
 | 130 | interrupted before there was a result |
 | 141 | the reader of stdout closed the pipe |
 
-
 `depthcache simulate -- PROGRAM` returns the exit code of the program. `python -m depthcache` is the same as
 `depthcache`, for environments whose scripts are not on the path. Every command reads its
 [settings from the environment](settings.md).

@@ -113,7 +113,7 @@ def _given(markers: Iterable[pytest.Mark]) -> dict[str, Any]:
 def _symbols(given: object) -> Mapping[str, Any] | None:
     """A mapping as `serve` takes it, or text as the command line takes it, or several of those."""
     from depthcache.errors import InvalidArgument
-    from depthcache.simulator.options import parse_symbols
+    from depthcache.simulator.texts import parse_symbols
 
     if given is None or isinstance(given, Mapping):
         return cast("Mapping[str, Any] | None", given)
@@ -133,7 +133,7 @@ def _faults(given: object, seed: int) -> Faults | None:
 
     from depthcache.errors import InvalidArgument
     from depthcache.simulator import Faults
-    from depthcache.simulator.options import parse_faults
+    from depthcache.simulator.texts import parse_faults
 
     match given:
         case None:

@@ -127,7 +127,7 @@ def simulate(
     from depthcache.cli.program import Program
     from depthcache.simulator import serve
     from depthcache.simulator.environment import closed_environment, without_proxies
-    from depthcache.simulator.options import parse_symbols
+    from depthcache.simulator.texts import parse_symbols
 
     if seed is None and not files:
         seed = secrets.randbelow(2**32)
@@ -164,7 +164,7 @@ def simulate(
 
 
 def _parsed_faults(text: str | None, seed: int | None) -> Faults | None:
-    from depthcache.simulator.options import parse_faults
+    from depthcache.simulator.texts import parse_faults
 
     return None if text is None else parse_faults(text, seed=seed or 0)
 

@@ -9,7 +9,7 @@ import pytest
 from depthcache import simulator
 from depthcache.errors import InvalidArgument, UnknownExchange
 from depthcache.simulator import Faults
-from depthcache.simulator.options import PRESETS, parse_faults, parse_symbols
+from depthcache.simulator.texts import PRESETS, parse_faults, parse_symbols
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ COMMANDS = """# Commands
 |---|---|
 | 0 | success, including Ctrl-C in a command that runs until then |
 | 1 | the result is negative: a book was wrong, a check failed |
-| 2 | the command could not run: wrong arguments, an error, or output that cannot be written; one line on stderr |
+| 2 | the command could not run: wrong arguments, an error, an unwritable stdout; one line on stderr |
 | 130 | interrupted before there was a result |
 | 141 | the reader of stdout closed the pipe |
 
@@ -101,7 +101,8 @@ COMMANDS = """# Commands
 
 ## Shell completion
 
-The shell can complete commands, options, files and exchange names. Add the line for your shell to its start-up file:
+The shell can complete commands, options, files and exchange names. Add the line for your shell to its
+start-up file:
 
 ```text
 # bash 4.4 or newer: ~/.bashrc

@@ -118,7 +118,7 @@ def test_the_first_screen_shows_every_command_whole() -> None:
 def test_without_a_network_watch_says_what_to_do() -> None:
     with running("watch", "BTCUSDT", "--seconds", "1", environment=NOWHERE) as program:
         code, _, errors = program.rest()
-    assert code == 0
+    assert code == 1
     assert "`depthcache doctor` finds out what is in the way" in errors
 
 

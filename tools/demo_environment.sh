@@ -23,5 +23,5 @@ rm -rf "$env/wheels"
 "$env/bin/maturin" build --profile demo --locked --interpreter "$env/bin/python" --out "$env/wheels"
 say "3/3 installing the package and its dependencies"
 "$env/bin/python" -m pip install --progress-bar on --force-reinstall --no-deps "$env"/wheels/depthcache-*.whl
-"$env/bin/python" -m pip install --progress-bar on "$env"/wheels/depthcache-*.whl
+"$env/bin/python" -m pip install --progress-bar on "$(echo "$env"/wheels/depthcache-*.whl)[tui]"
 mv "$started" "$stamp" # changes made during the build count as newer

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
+import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from depthcache import simulator
-from tests.cli.programs import DEADLINE_S, running
+from depthcache import simulator, wire
+from tests.cli.programs import running
 
 pytestmark = pytest.mark.slow
 
@@ -23,16 +21,33 @@ def environment() -> Iterator[dict[str, str]]:
         yield dict(server.environment)
 
 
-def test_every_book_has_its_line_until_ctrl_c(environment: dict[str, str]) -> None:
+def test_every_book_has_its_line_each_second_until_ctrl_c(environment: dict[str, str]) -> None:
     with running("watch", "btcusdt", "ETHUSDT", environment=environment) as program:
         for _ in range(2):
-            line = program.until("synced")
-            assert re.search(
-                r"(BTC|ETH)USDT +binance.com +synced +age +[\d.]+ m?s +id +\d+ +complete \d", line
+            line = program.until(" synced ")
+            assert re.match(
+                r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  (BTC|ETH)USDT +binance.com +synced ", line
             )
-            assert re.search(r"updates/s  bid [\d.]+ ask [\d.]+$", line)
+            assert re.search(r"age +[\d.]+ m?s  id +\d+  bid [\d.]+  ask [\d.]+  [\d.]+ updates/s", line)
+            assert re.search(r"complete [\d.]+ to [\d.]+, [\d,]+ x [\d,]+ levels  no gaps$", line)
         code, _, errors = program.end()
     assert (code, errors) == (0, "")
+
+
+def test_json_lines_are_messages_of_the_wire_with_a_time(environment: dict[str, str]) -> None:
+    with running("watch", "BTCUSDT", "--json", environment=environment) as program:
+        message = json.loads(program.until('"status":"synced"'))
+        code, _, errors = program.end()
+    assert (code, errors) == (0, "")
+    assert datetime.fromisoformat(message["time"]).tzinfo == UTC
+    decoded = wire.decode(json.dumps(message))
+    assert isinstance(decoded, wire.BookBest)
+    assert decoded.best is not None
+    assert message["best"]["bid"] == [f"{decoded.best.bid.price:f}", f"{decoded.best.bid.quantity:f}"]
+    assert message["last_update_id"] == decoded.best.update_id
+    assert message["updates_per_second"] >= 0
+    assert message["age_s"] >= 0
+    assert set(message["complete_to"]) == {"bids", "asks"}
 
 
 def test_it_ends_by_itself_after_its_seconds(environment: dict[str, str]) -> None:
@@ -71,29 +86,3 @@ def test_what_cannot_be_done_is_said(arguments: list[str], words: str) -> None:
     assert (code, out) == (2, "")
     assert words in errors
     assert "Traceback" not in errors
-
-
-def test_a_terminal_shows_ladders_and_keeps_the_state_lines(environment: dict[str, str]) -> None:
-    ours, theirs = pty.openpty()
-    code = "import sys; from depthcache.cli import main; sys.exit(main())"
-    arguments = ["watch", "BTCUSDT", "--levels", "5", "--seconds", "1.5"]
-    terminal = {**os.environ, **environment, "TERM": "xterm", "COLUMNS": "180", "LINES": "40"}
-    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=theirs, env=terminal) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 65_536)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        assert process.wait(DEADLINE_S) == 0
-    os.close(ours)
-    text = shown.decode()
-    assert "\x1b[?1049h" in text  # the screen was taken …
-    after = text.rsplit("\x1b[?1049l", 1)[1]  # … and given back
-    assert "spread" in text
-    assert "synced" in after
-    assert "█" not in after

@@ -22,8 +22,10 @@ _SYNC_S = 30.0
 @click.option(
     "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels a side that are shown."
 )
-def demo(seconds: float | None, seed: int | None, levels: int) -> int:
-    """Show five live books of two venues from an exchange inside this program, until Ctrl-C.
+@click.option("--plain", is_flag=True, help="Lines instead of the app, also on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines (NDJSON) instead of text.")
+def demo(seconds: float | None, seed: int | None, levels: int, *, plain: bool, as_json: bool) -> int:
+    """Show five live books of two venues from a simulated market inside this program, until q or Ctrl-C.
 
     Nothing leaves this machine: the exchange runs on loopback, with real WebSocket and HTTP. All the
     while every book is compared, level by level inside its complete range, with what the exchange
@@ -39,13 +41,22 @@ def demo(seconds: float | None, seed: int | None, levels: int) -> int:
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
-    from depthcache.cli.live import show
+    from depthcache.cli.live import View, show
     from depthcache.cli.truth import TruthChecker
 
     async def run(server: depthcache.simulator.Server) -> TruthChecker:
         async with depthcache.connect(_BOOKS, depth=max(100, levels), settings=server.settings) as books:
             judge = TruthChecker(server, books)
-            await show(books, interrupt, levels=levels, seconds=seconds, on_look=judge.look)
+            view = View(
+                levels=levels,
+                seconds=seconds,
+                plain=plain,
+                as_json=as_json,
+                banner=lambda: ("simulated market, embedded exchange", judge.progress()),
+                on_look=judge.look,
+                dumps_to=server.settings.flight_dumps_to,
+            )
+            await show(books, interrupt, view)
             if not judge.all_compared and not interrupt.has_happened:
                 await books.wait_synced(timeout=_SYNC_S)  # a run too short to sync tells nothing
             judge.compare()
@@ -53,5 +64,5 @@ def demo(seconds: float | None, seed: int | None, levels: int) -> int:
 
     with Interrupt() as interrupt, depthcache.simulator.serve(seed=seed, symbols=_BOOKS) as server:
         judge = asyncio.run(run(server))
-    click.echo(judge.summary())
+    click.echo(judge.summary(), err=as_json)
     return 1 if judge.differences else 0

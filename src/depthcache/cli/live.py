@@ -1,53 +1,117 @@
-"""Live books on a display until it is time to end: what `watch` and `demo` share.
+"""Live books on the terminal until it is time to end: what `watch` and `demo` share.
 
-All through the public API. Not here: which books (the commands), how they look (`display`).
+The terminal app where there is a terminal, lines everywhere else. All through the public API.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from depthcache import now_ns as clock_ns
-from depthcache.cli.display import display
-from depthcache.cli.state import Meter
+from depthcache.cli.plain import INTERVAL_S, Lines, json_state, print_lines, text_state
+from depthcache.cli.state import BookState, Meter, state_line
 from depthcache.model import Status
 
 if TYPE_CHECKING:
     from depthcache import Books
     from depthcache.cli.interrupt import Interrupt
 
-__all__ = ["show"]
+__all__ = ["View", "last_lines", "show"]
 
 _LOOK_S = 0.5
+_MOST_LAST_LINES = 20
 
 
-async def show(
-    books: Books,
-    interrupt: Interrupt,
-    *,
-    levels: int,
-    seconds: float | None,
-    on_look: Callable[[], None] = lambda: None,
-) -> None:
-    """Show the books until Ctrl-C, for `seconds`, or until none of them will ever be live again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How to show books.
 
-    `on_look` is called at least twice a second.
+    Attributes:
+        levels: a side, at first.
+        seconds: when to end; None for never.
+        plain: lines also on a terminal.
+        as_json: JSON instead of text; also means lines.
+        banner: what stands above the books, read for every frame.
+        on_look: called at least twice a second.
+        dumps_to: the folder of flight dumps; None for the current one.
     """
+
+    levels: int
+    seconds: float | None
+    plain: bool
+    as_json: bool
+    banner: Callable[[], tuple[str, ...]] = tuple
+    on_look: Callable[[], None] = lambda: None
+    dumps_to: str | PathLike[str] | None = None
+
+
+async def show(books: Books, interrupt: Interrupt, view: View) -> None:
+    """Show the books until Ctrl-C, for `seconds`, or until none of them will ever be live again."""
     loop = asyncio.get_running_loop()
-    end_s = math.inf if seconds is None else loop.time() + seconds
-    next_s = 0.0
+    end_s = math.inf if view.seconds is None else loop.time() + view.seconds
+
+    async def ended(wait_s: float) -> bool:
+        view.on_look()
+        if loop.time() >= end_s or all(book.status is Status.CLOSED for book in books):
+            return True
+        return await interrupt.wait_async(max(0.0, min(wait_s, end_s - loop.time())))
+
+    if view.as_json or not _has_app(view):
+        await _show_lines(books, ended, json_state if view.as_json else text_state)
+        return
+    from depthcache.cli.terminal.app import run
+    from depthcache.cli.terminal.session import Session
+
+    dumps_to = None if view.dumps_to is None else Path(view.dumps_to)
+    session = Session(books, levels=view.levels, banner=view.banner, dumps_to=dumps_to)
+    await run(session, ended)
+    for line in last_lines([meter.look(clock_ns()) for meter in session.meters]):
+        click.echo(line)
+
+
+def last_lines(states: Sequence[BookState]) -> list[str]:
+    """What stays on the normal screen: a line for each book, of many only those that are not synced."""
+    if len(states) <= _MOST_LAST_LINES:
+        return [state_line(state) for state in states]
+    others = [state for state in states if state.status is not Status.SYNCED]
+    lines = [state_line(state) for state in others[:_MOST_LAST_LINES]]
+    if len(others) > len(lines):
+        lines.append(f"… and {len(others) - len(lines):,} more that are not synced")
+    return [*lines, f"{len(states) - len(others):,} of {len(states):,} books synced"]
+
+
+async def _show_lines(books: Books, ended: Callable[[float], Awaitable[bool]], lines: Lines) -> None:
     meters = [Meter(book) for book in books]
-    with display(levels=levels) as shown:
-        while True:
-            on_look()
-            if loop.time() >= min(next_s, end_s):
-                next_s = loop.time() + shown.interval_s
-                now_ns = clock_ns()
-                shown.show([meter.look(now_ns, levels=levels) for meter in meters])
-            if loop.time() >= end_s or all(book.status is Status.CLOSED for book in books):
-                return
-            if await interrupt.wait_async(max(0.0, min(next_s, end_s, loop.time() + _LOOK_S) - loop.time())):
-                return
+    next_s, loop = 0.0, asyncio.get_running_loop()
+    while True:
+        if loop.time() >= next_s:
+            next_s = loop.time() + INTERVAL_S
+            print_lines(meters, clock_ns(), lines)
+            sys.stdout.flush()
+        if await ended(min(_LOOK_S, max(0.0, next_s - loop.time()))):
+            return
+
+
+def _has_app(view: View) -> bool:
+    """Whether the app can run here; says so where only its package is missing."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if view.plain or not is_terminal or os.environ.get("TERM", "dumb") in ("", "dumb"):
+        return False
+    if find_spec("textual") is None:
+        click.echo(
+            'depthcache: the terminal app needs Textual: pip install "depthcache[tui]"; lines until then',
+            err=True,
+        )
+        return False
+    return True

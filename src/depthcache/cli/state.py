@@ -1,7 +1,7 @@
 """What is shown of one book at one moment, and how it is read from a live book.
 
-`BookState` is a plain value; `Meter` makes one from a book and remembers the last look, because a
-rate needs two. Not here: how it looks (`ladder`), when it is shown (`display`).
+`BookState` is a plain value; `Meter` makes one from a book and remembers earlier looks, because a rate needs
+two. Both the terminal app and the plain lines use them.
 """
 
 from __future__ import annotations
@@ -9,62 +9,86 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from depthcache.errors import BookError
-from depthcache.model import CompleteTo, Coverage, Status
+from depthcache.foreign_text import clean
+from depthcache.model import Best, CompleteTo, Coverage, Status
 
-__all__ = ["BookState", "Meter", "state_line"]
+__all__ = ["BookState", "Meter", "age_text", "completeness", "gap_text", "plain", "state_line"]
 
 _RATE_OVER_NS = 3_000_000_000
 """Updates per second are a mean over the last three seconds."""
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookState:
-    """One book at one moment. `frozen` is None while the book cannot be read."""
+    """One book at one moment; texts of the exchange are safe to print."""
 
     exchange: str
     symbol: str
     status: Status
     reason: str
+    since_at: datetime | None
+    """Since when the status is what it is, in UTC."""
     age_s: float | None
     """Seconds since the last applied update was received; None before one."""
     update_id: int | None
-    complete_to: CompleteTo
+    best: Best[Decimal] | None
+    """None while the book cannot be read."""
+    complete_to: CompleteTo[Decimal]
     coverage: Coverage
     updates_per_second: float
-    frozen: Any
-    """A FrozenBook with exact numbers."""
+    gaps: int
+    gap_s: float | None
+    """Seconds since the last gap was noticed; None where none was."""
+
+    @property
+    def spread_bps(self) -> float | None:
+        """The spread in basis points of the mid; None where a side is empty or the book cannot be read."""
+        if self.best is None or self.best.bid is None or self.best.ask is None:
+            return None
+        bid, ask = self.best.bid.price, self.best.ask.price
+        return float(20_000 * (ask - bid) / (ask + bid))
 
 
 class Meter:
     """Looks at one book; keep it as long as the book."""
 
     def __init__(self, book: Any) -> None:
-        self._book = book
+        self.book = book
+        self._exact: Any = book.exact
         self._looks: deque[tuple[int, int]] = deque()
+        self._gaps = 0
+        self._gap_ns: int | None = None
 
-    def look(self, now_ns: int, *, levels: int) -> BookState:
-        """The state now, with the best `levels` a side; `now_ns` on the client's monotonic clock."""
-        book = self._book
+    def look(self, now_ns: int) -> BookState:
+        """The state now; `now_ns` on the client's monotonic clock."""
+        book, counters = self.book, self.book.counters
+        updated_ns, gaps = book.updated_ns, counters["gaps"]
+        if gaps != self._gaps:
+            self._gaps, self._gap_ns = gaps, now_ns
         try:
-            frozen = book.freeze(levels).exact
+            best = self._exact.best
         except BookError:
-            frozen = None
-        shown = book if frozen is None else frozen
-        updated_ns = book.updated_ns
+            best = None
         return BookState(
             exchange=book.exchange,
-            symbol=book.symbol,
+            symbol=clean(book.symbol),
             status=book.status,
-            reason=book.reason,
+            reason=clean(book.reason),
+            since_at=book.since_at,
             age_s=None if updated_ns is None else max(0.0, (now_ns - updated_ns) / 1e9),
-            update_id=shown.last_update_id,
-            complete_to=book.complete_to,
+            update_id=book.last_update_id,
+            best=best,
+            complete_to=self._exact.complete_to,
             coverage=book.coverage,
-            updates_per_second=self._rate(now_ns, book.counters["applied"]),
-            frozen=frozen,
+            updates_per_second=self._rate(now_ns, counters["applied"]),
+            gaps=gaps,
+            gap_s=None if self._gap_ns is None else (now_ns - self._gap_ns) / 1e9,
         )
 
     def _rate(self, now_ns: int, applied: int) -> float:
@@ -76,33 +100,64 @@ class Meter:
 
 
 def state_line(state: BookState) -> str:
-    """One line of text: who, status, age, update id, how far complete, updates per second, and why."""
-    parts = [
-        f"{state.symbol:<12}",
-        f"{state.exchange:<19}",
-        f"{state.status:<12}",
-        f"age {_age(state.age_s):>7}",
-        f"id {'-' if state.update_id is None else state.update_id:>14}",
-        f"complete {_completeness(state)}",
-        f"{state.updates_per_second:.1f} updates/s",
-    ]
+    """One line of text: which book, its status and why, then the figures. Nothing is cut."""
+    parts = [f"{state.symbol:<12}", f"{state.exchange:<19}", f"{state.status:<12}"]
     if state.reason:
-        parts.append(state.reason)
+        parts.append(f"({state.reason})")
+    parts += [
+        f"age {age_text(state.age_s):>7}",
+        f"id {'-' if state.update_id is None else state.update_id:>14}",
+        *_best(state.best),
+        f"{state.updates_per_second:.1f} updates/s",
+        f"complete {completeness(state)}",
+        gap_text(state),
+    ]
     return "  ".join(parts)
 
 
-def _age(age_s: float | None) -> str:
+def age_text(age_s: float | None) -> str:
+    """How long ago, in at most 7 characters."""
     if age_s is None:
         return "-"
-    return f"{age_s * 1000:.0f} ms" if age_s < 1 else f"{age_s:.1f} s"
+    if age_s < 1:
+        return f"{min(999, age_s * 1000):.0f} ms"
+    if age_s < 2 * _MINUTE_S:
+        return f"{age_s:.1f} s"
+    if age_s < 2 * _HOUR_S:
+        return f"{age_s // _MINUTE_S:.0f} min"
+    return f"{age_s // _HOUR_S:.0f} h" if age_s < 2 * _DAY_S else f"{age_s // _DAY_S:.0f} d"
 
 
-def _completeness(state: BookState) -> str:
+def gap_text(state: BookState) -> str:
+    """How many gaps there were, and when the last one was."""
+    if not state.gaps:
+        return "no gaps"
+    count = "1 gap" if state.gaps == 1 else f"{state.gaps:,} gaps"
+    return f"{count}, last {age_text(state.gap_s)} ago"
+
+
+def completeness(state: BookState) -> str:
+    """The complete range as prices, and how many levels lie inside it."""
     bids, asks = state.complete_to
     if bids is None and asks is None:
         return "-"
+    levels = f"{state.coverage.bids:,} x {state.coverage.asks:,} levels"
     if bids == 0 and asks is not None and math.isinf(asks):
-        return f"whole book, {state.coverage.bids:,} x {state.coverage.asks:,} levels"
-    low = "-" if bids is None else "0" if bids == 0 else f"{bids:.12g}"
-    high = "-" if asks is None else "all" if math.isinf(asks) else f"{asks:.12g}"
-    return f"{low} to {high}, {state.coverage.bids:,} x {state.coverage.asks:,} levels"
+        return f"whole book, {levels}"
+    low = "-" if bids is None else "0" if bids == 0 else plain(bids)
+    high = "-" if asks is None else "all" if math.isinf(asks) else plain(asks)
+    return f"{low} to {high}, {levels}"
+
+
+def plain(number: Decimal) -> str:
+    """A number exactly, without zeros that say nothing."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _best(best: Best[Decimal] | None) -> tuple[str, ...]:
+    if best is None:
+        return ()
+    bid = "-" if best.bid is None else plain(best.bid.price)
+    ask = "-" if best.ask is None else plain(best.ask.price)
+    return (f"bid {bid}", f"ask {ask}")

@@ -31,6 +31,8 @@ class TruthChecker:
         self._compared: set[int] = set()
         self.differences: int = 0
         """Levels that differed, over all comparisons."""
+        self.comparisons: int = 0
+        """Books that were compared, over all rounds."""
 
     @property
     def all_compared(self) -> bool:
@@ -53,6 +55,11 @@ class TruthChecker:
             except BookError:
                 continue  # it says itself that it cannot be trusted now
             self._compared.add(number)
+            self.comparisons += 1
+
+    def progress(self) -> str:
+        """What came out so far, in a few words."""
+        return f"{self.comparisons:,} comparisons with the truth, differences: {self.differences}"
 
     def summary(self) -> str:
         """The outcome in one line."""

@@ -21,38 +21,56 @@ __all__ = ["watch"]
     help="Levels a side that are kept complete; by default 100, or as many as are shown.",
 )
 @click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
+@click.option("--plain", is_flag=True, help="Lines instead of the app, also on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines (NDJSON) instead of text.")
 def watch(
-    symbols: Sequence[str], exchange: str, levels: int, depth: int | None, seconds: float | None
+    symbols: Sequence[str],
+    exchange: str,
+    levels: int,
+    depth: int | None,
+    seconds: float | None,
+    *,
+    plain: bool,
+    as_json: bool,
 ) -> int:
-    """Show live order books: a ladder and a state line for each, until Ctrl-C.
+    """Show live order books until q or Ctrl-C: a ladder, the state of the book, and a list of all books.
 
-    The state line says what a book is (synced, or why not), how old its last update is, its update id, how
-    far it is complete, and how many updates come a second. Where stdout is no terminal, plain lines
-    come once a second.
+    The state says first what a book is (synced, or why not), then how old its last update is, its update id,
+    how many updates come a second, how far it is complete, and when the last gap was. Press ? for the keys.
+
+    Where stdin or stdout is no terminal, one line a book comes each second, with the time. So it does with
+    --plain, and as JSON with --json. The app needs the package textual: pip install "depthcache[tui]".
 
     \b
     depthcache watch BTCUSDT ETHUSDT
     depthcache watch BTCUSDT --exchange binance.com-futures --levels 10
+    depthcache watch BTCUSDT --json
+
+    Exit code 0: done. 1: no book ever came. 2: no such symbol, or it could not be done.
     """
     import asyncio
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
-    from depthcache.cli.live import show
+    from depthcache.cli.live import View, show
 
-    def was_synced(book: depthcache.LiveBook) -> bool:
-        return book.last_update_id is not None
+    settings = depthcache.Settings.from_environment()
+    wanted = depthcache.connect(
+        exchange, list(symbols), depth=depth or max(100, levels), on_stale="serve", settings=settings
+    )
+    view = View(
+        levels=levels, seconds=seconds, plain=plain, as_json=as_json, dumps_to=settings.flight_dumps_to
+    )
 
-    wanted = depthcache.connect(exchange, list(symbols), depth=depth or max(100, levels), on_stale="serve")
-
-    async def run() -> None:
+    async def run() -> int:
         async with wanted as books:
-            await show(books, interrupt, levels=levels, seconds=seconds)
+            await show(books, interrupt, view)
             if all(book.status is depthcache.Status.CLOSED for book in books):
                 await books.wait_synced(timeout=0)  # raises why
-            if not any(map(was_synced, books)):
-                click.echo("no book ever came: `depthcache doctor` finds out what is in the way", err=True)
+            if any(book.last_update_id is not None for book in books):
+                return 0
+            click.echo("no book ever came: `depthcache doctor` finds out what is in the way", err=True)
+            return 1
 
     with Interrupt() as interrupt:
-        asyncio.run(run())
-    return 0
+        return asyncio.run(run())

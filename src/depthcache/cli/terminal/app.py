@@ -1,0 +1,228 @@
+"""The app on a real terminal: keys to the session, changed lines to the screen. The only file with Textual.
+
+One widget draws all lines itself and has only those drawn again that changed; there is no animation and no
+layout to compute. Colours are those of the terminal's own palette, so light and dark terminals look right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from depthcache.cli.terminal.drawing import picture
+from depthcache.cli.terminal.lines import Line
+from depthcache.cli.terminal.session import Session
+
+__all__ = ["STYLES", "TerminalApp", "run", "style_of"]
+
+FRAME_S = 0.1
+_WHEEL_LINES = 3
+
+STYLES = {
+    "title": "reverse bold",
+    "title-note": "reverse bold",
+    "banner": "bold",
+    "heading": "dim",
+    "rule": "dim",
+    "label": "dim",
+    "figure": "",
+    "note": "italic",
+    "bold": "bold",
+    "key": "bold",
+    "good": "green",
+    "waiting": "yellow",
+    "bad": "red bold",
+    "reason": "bold",
+    "chip-good": "green reverse bold",
+    "chip-waiting": "yellow reverse bold",
+    "chip-bad": "red reverse bold",
+    "chip-frozen": "blue reverse bold",
+    "ask": "red",
+    "bid": "green",
+    "ask-bar": "red dim",
+    "bid-bar": "green dim",
+    "ask-hot3": "red reverse",
+    "ask-hot2": "red bold",
+    "ask-hot1": "red",
+    "bid-hot3": "green reverse",
+    "bid-hot2": "green bold",
+    "bid-hot1": "green",
+    "size": "",
+    "total": "dim",
+    "faded": "dim",
+    "spread": "bold",
+    "selected": "reverse",
+}
+"""Every style by its name: attributes and colours of the terminal's own palette only."""
+
+
+@lru_cache(maxsize=256)
+def style_of(names: str) -> Style:
+    """The style of a name, or of several with spaces between them."""
+    return sum((Style.parse(STYLES[name]) for name in names.split()), Style())
+
+
+class _Screen(Widget):
+    """All lines of the picture. Only changed ones are drawn again."""
+
+    DEFAULT_CSS = "_Screen { width: 100%; height: 100%; }"
+    can_focus = False
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._lines: list[Line] = []
+        self._strips: list[Strip] = []
+
+    def draw(self) -> None:
+        """Bring the screen up to date."""
+        width, height = self.size
+        lines = picture(self._session, width, height)
+        if len(lines) != len(self._lines):
+            self._lines, self._strips = lines, [_strip(line, width) for line in lines]
+            self.refresh()
+            return
+        changed = [at for at, line in enumerate(lines) if line != self._lines[at]]
+        for at in changed:
+            self._lines[at] = lines[at]
+            self._strips[at] = _strip(lines[at], width)
+        if changed:
+            self.refresh(*(Region(0, at, width, 1) for at in changed))
+
+    def render_line(self, y: int) -> Strip:
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+
+    def on_resize(self, _: events.Resize) -> None:
+        self._lines = []
+        self.draw()
+
+
+def _strip(line: Line, width: int) -> Strip:
+    return Strip([Segment(text, style_of(style)) for text, style in line], width)
+
+
+class TerminalApp(App[None]):
+    """Runs until `exit`; `run` below says when that is."""
+
+    CSS = "Screen { overflow: hidden; }"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(name, f"press('{name}')", priority=True, show=False)
+        for name in ("ctrl+c", "ctrl+q", "ctrl+z", "tab", "shift+tab", "enter", "escape")
+    ]
+
+    def __init__(
+        self, session: Session, *, title: str = "depthcache", driver: type[Driver] | None = None
+    ) -> None:
+        super().__init__(ansi_color=True, driver_class=driver)
+        self.title = title
+        self.session = session
+        self._canvas = _Screen(session)
+
+    def compose(self) -> ComposeResult:
+        """The one widget."""
+        yield self._canvas
+
+    def frame(self) -> None:
+        """Read the books and draw what changed."""
+        self.session.frame()
+        self._canvas.draw()
+
+    def action_press(self, name: str) -> None:
+        """A key that Textual would take for itself."""
+        self.press_key(name, None)
+
+    def on_key(self, event: events.Key) -> None:
+        """Any other key."""
+        event.stop()
+        self.press_key(event.key, event.character)
+
+    def press_key(self, name: str, character: str | None) -> None:
+        """Do what a key does, and show it at once."""
+        match self.session.press(name, character):
+            case "quit":
+                self.exit()
+            case "suspend":
+                self.action_suspend_process()
+            case _:
+                self._canvas.draw()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Some lines down."""
+        self._scroll(event, _WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Some lines up."""
+        self._scroll(event, -_WHEEL_LINES)
+
+    def _scroll(self, event: events.MouseEvent, lines: int) -> None:
+        event.stop()
+        self.session.scroll(lines)
+        self._canvas.draw()
+
+
+async def run(session: Session, ended: Callable[[float], Awaitable[bool]]) -> None:
+    """Show the session until the user quits, the terminal goes away, or `ended` is true.
+
+    `ended` is awaited between frames with the seconds to wait at most.
+    """
+    app = TerminalApp(session, driver=_driver())
+
+    async def frames() -> None:
+        while app.is_running:
+            app.frame()
+            if await ended(FRAME_S) or _is_gone():
+                break
+        app.exit()
+
+    def begin() -> None:
+        tasks.append(asyncio.get_running_loop().create_task(frames()))
+
+    tasks: list[asyncio.Task[None]] = []
+    app.call_later(begin)
+    try:
+        await app.run_async()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await session.aclose()
+
+
+def _is_gone() -> bool:
+    """Whether the terminal was closed, though nobody told this process."""
+    if sys.platform == "win32" or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1, 0)
+    return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+def _driver() -> type[Driver] | None:
+    """Textual's driver for this system, writing to stdout: stderr may be a file."""
+    if os.name != "posix":
+        return None
+    from textual.drivers.linux_driver import LinuxDriver
+
+    class StdoutDriver(LinuxDriver):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            if sys.__stdout__ is not None:
+                self._file = sys.__stdout__
+
+    return StdoutDriver

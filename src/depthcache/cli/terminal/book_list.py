@@ -1,0 +1,151 @@
+"""The list of all books: filtered, sorted, as wide as there is room. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from depthcache.cli.state import BookState, age_text
+from depthcache.cli.terminal.lines import Line, cells, fill, fit
+from depthcache.model import Status
+
+__all__ = ["MARKS", "SORTS", "bps_text", "list_lines", "matches", "sort_key", "status_style"]
+
+_ORDER = {status: number for number, status in enumerate(Status)}
+MARKS = {Status.SYNCED: "●", Status.CLOSED: "✕"}
+_OTHER_MARK = "○"
+_ON_THE_WAY = (Status.BRIDGING, Status.BUFFERING, Status.EMPTY)
+_STATUS_WIDTH = max(len(status) for status in Status)
+
+SORTS: dict[str, Callable[[BookState], tuple[float, str, str]]] = {
+    "symbol": lambda state: (0.0, state.symbol, state.exchange),
+    "status": lambda state: (-_ORDER[state.status], state.symbol, state.exchange),
+    "age": lambda state: (-_number(state.age_s, math.inf), state.symbol, state.exchange),
+    "updates/s": lambda state: (-state.updates_per_second, state.symbol, state.exchange),
+    "spread": lambda state: (-_number(state.spread_bps, -1.0), state.symbol, state.exchange),
+}
+"""Each order by its name: worst, oldest, busiest, widest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    width: int
+    text: Callable[[BookState], str]
+
+
+_FIELDS = (
+    _Field("age", 7, lambda state: age_text(state.age_s)),
+    _Field("updates/s", 9, lambda state: f"{state.updates_per_second:.1f}"),
+    _Field("spread", 10, lambda state: bps_text(state.spread_bps)),
+    _Field("gaps", 6, lambda state: f"{state.gaps:,}"),
+    _Field("update id", 15, lambda state: "-" if state.update_id is None else str(state.update_id)),
+)
+"""In the order in which they find room."""
+
+
+def sort_key(name: str) -> Callable[[BookState], tuple[float, str, str]]:
+    """The order of that name."""
+    return SORTS[name]
+
+
+def matches(state: BookState, pattern: str) -> bool:
+    """Whether symbol, exchange or status contain the pattern, in any case."""
+    wanted = pattern.casefold()
+    return any(wanted in text.casefold() for text in (state.symbol, state.exchange, state.status))
+
+
+def status_style(status: Status) -> str:
+    """The name of a style: good, on the way, or bad."""
+    if status is Status.SYNCED:
+        return "good"
+    return "waiting" if status in _ON_THE_WAY else "bad"
+
+
+def list_lines(
+    states: Sequence[BookState], selected: int, width: int, height: int, *, headings: Sequence[str]
+) -> list[Line]:
+    """A heading and the books around the selected one. `headings`: the first that has room is taken.
+
+    A book that is not synced shows its status and why in the place of its figures.
+    """
+    if height <= 0 or width <= 0:
+        return []
+    symbol, exchange, is_short = _names(states, width)
+    names = 2 + symbol + (exchange + 2 if exchange else 0)
+    fields, used = [], names
+    for field in _FIELDS:
+        if used + field.width + 2 <= width:
+            fields.append(field)
+            used += field.width + 2
+    heading = next((text for text in headings if cells(text) <= names), headings[-1])
+    head = fit(heading, names) + "".join(f"  {field.name:>{field.width}}" for field in fields)
+    lines: list[Line] = [fill(((head, "heading"),), width)]
+    first = _first(selected, len(states), height - 1)
+    for number, state in enumerate(states[first : first + height - 1], first):
+        name = (_short(state.exchange) if is_short else state.exchange) if exchange else ""
+        style = "selected" if number == selected else ""
+        lines.append(_line(state, fields, (symbol, exchange, width), exchange=name, style=style))
+    return lines
+
+
+def _names(states: Sequence[BookState], width: int) -> tuple[int, int, bool]:
+    """Cells for symbols and for exchanges (0: not shown), and whether exchanges are shortened."""
+    symbol = min(max((cells(state.symbol) for state in states), default=6), max(6, width // 2))
+    exchanges = {state.exchange for state in states}
+    full = max(map(cells, exchanges), default=0)
+    short = max((cells(_short(name)) for name in exchanges), default=0)
+    age = _FIELDS[0].width + 2
+    if len(exchanges) > 1 or width > 90:
+        if 2 + symbol + 2 + full + age <= width * 2 // 3:
+            return symbol, full, False
+        if 2 + symbol + 2 + short <= width:
+            return symbol, short, True
+    return symbol, 0, False
+
+
+def _short(exchange: str) -> str:
+    """What tells the exchanges of Binance apart: `com`, `futures`, `us`."""
+    return exchange.removeprefix("binance.com-").removeprefix("binance.")
+
+
+def _line(
+    state: BookState,
+    fields: Sequence[_Field],
+    widths: tuple[int, int, int],
+    *,
+    exchange: str,
+    style: str,
+) -> Line:
+    symbol, exchange_width, width = widths
+    kind = status_style(state.status)
+    line: list[tuple[str, str]] = [
+        (MARKS.get(state.status, _OTHER_MARK) + " ", style or kind),
+        (fit(state.symbol, symbol), style),
+    ]
+    if exchange_width:
+        line.append(("  " + fit(exchange, exchange_width), style or "label"))
+    room = width - 2 - symbol - (exchange_width + 2 if exchange_width else 0) - 2
+    if state.status is not Status.SYNCED:
+        words = f"{state.status}: {state.reason}" if state.reason else str(state.status)
+        line.append(("  " + fit(words, room), style or kind))
+    else:
+        line.append(("".join(f"  {field.text(state):>{field.width}}" for field in fields), style))
+    return fill(tuple(line), width, style)
+
+
+def _first(selected: int, count: int, room: int) -> int:
+    """The first shown book: the selected one stays in the middle where the list is longer than its place."""
+    return min(max(0, selected - room // 2), max(0, count - room))
+
+
+def bps_text(spread: float | None) -> str:
+    """A spread in basis points, short and not 0 while it is not."""
+    if spread is None:
+        return "-"
+    return f"{spread:,.{0 if spread >= 1_000 else 2 if spread >= 0.1 else 4}f} bp"
+
+
+def _number(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

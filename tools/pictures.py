@@ -1,0 +1,128 @@
+"""Draw the pictures of the documentation that show the program itself.
+
+    python tools/pictures.py terminal       docs/pictures/terminal.svg: the terminal app
+
+Each picture comes from a simulated market in virtual time: the same seed, the same picture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+from depthcache.cli.terminal.app import style_of
+from depthcache.cli.terminal.drawing import picture
+from depthcache.cli.terminal.lines import Line
+from depthcache.cli.terminal.session import Session
+from depthcache.simulator import Pair, SimulatedExchange
+
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+BOOKS = {
+    "binance.com": ["BTCUSDT", "ETHUSDT", "NEXOUSDT"],
+    "binance.com-futures": ["BTCUSDT", "ETHUSDT"],
+}
+SEED = 11
+SECONDS = 70
+WIDTH, HEIGHT = 112, 34
+THEME = TerminalTheme(
+    (24, 28, 34),
+    (214, 219, 226),
+    [
+        (44, 50, 60), (232, 104, 98), (92, 190, 128), (222, 178, 88),
+        (92, 154, 232), (188, 134, 222), (92, 186, 196), (214, 219, 226),
+    ],
+)  # fmt: skip
+_FRAME = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
+<title>The terminal app: the ladder of BTCUSDT, the list of books, the depth near the mid</title>
+<style>
+.{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width; }}
+.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
+{styles}
+</style>
+<defs><clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" /></clipPath>
+{lines}</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">{matrix}</g>
+</g>
+</svg>
+"""
+
+
+def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequence[str] = ()) -> list[Line]:
+    """The screen after so many seconds of the simulated market; `keys` are pressed at their end."""
+    pair = Pair(SimulatedExchange(BOOKS, seed=SEED), seed=SEED)
+
+    async def look() -> list[Line]:
+        async with pair.connect(BOOKS, depth=100, on_stale="serve") as books:
+            await books.wait_synced()
+            session = Session(
+                books,
+                levels=20,
+                clock_ns=lambda: pair.now_ns,
+                wall=lambda: datetime.now(UTC),
+            )
+            for tenth in range(10 * seconds):
+                session.frame()
+                await asyncio.sleep(0.1)
+                if tenth == 10 * seconds - 2:
+                    for key in keys:
+                        session.press(key)
+            return picture(session, width, height)
+
+    return pair.run(look())
+
+
+def to_svg(lines: Sequence[Line], *, title: str = "depthcache watch") -> str:
+    """Lines of one width as a picture of a terminal, readable on white and dark pages."""
+    width = sum(len(text) for text, _ in lines[0])
+    console = Console(
+        record=True,
+        width=width,
+        height=len(lines),
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+    )
+    for line in lines:
+        console.print(
+            Text.assemble(*((text, style_of(style)) for text, style in line)), no_wrap=True, crop=True
+        )
+    return console.export_svg(title=title, theme=THEME, code_format=_FRAME, unique_id="terminal")
+
+
+def terminal() -> None:
+    """docs/pictures/terminal.svg."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / "terminal.svg").write_text(to_svg(session_lines(WIDTH, HEIGHT)), "utf-8")
+
+
+DRAW = {"terminal": terminal}
+
+
+def main(names: Sequence[str]) -> int:
+    """Draw the named pictures, all without a name."""
+    unknown = [name for name in names if name not in DRAW]
+    if unknown:
+        sys.stderr.write(f"no such picture: {', '.join(unknown)}; there are {', '.join(DRAW)}\n")
+        return 2
+    for name in names or DRAW:
+        DRAW[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

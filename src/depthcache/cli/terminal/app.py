@@ -176,17 +176,18 @@ class TerminalApp(App[None]):
         self._canvas.draw()
 
 
-async def run(session: Session, ended: Callable[[float], Awaitable[bool]]) -> None:
+async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, headless: bool = False) -> None:
     """Show the session until the user quits, the terminal goes away, or `ended` is true.
 
-    `ended` is awaited between frames with the seconds to wait at most.
+    `ended` is awaited between frames with the seconds to wait at most. `headless`: without a terminal, for
+    tests.
     """
-    app = TerminalApp(session, driver=_driver())
+    app = TerminalApp(session, driver=None if headless else _driver())
 
     async def frames() -> None:
         while app.is_running:
             app.frame()
-            if await ended(FRAME_S) or _is_gone():
+            if await ended(FRAME_S) or (not headless and _is_gone()):
                 break
         app.exit()
 
@@ -196,7 +197,7 @@ async def run(session: Session, ended: Callable[[float], Awaitable[bool]]) -> No
     tasks: list[asyncio.Task[None]] = []
     app.call_later(begin)
     try:
-        await app.run_async()
+        await app.run_async(headless=headless)
     finally:
         for task in tasks:
             task.cancel()

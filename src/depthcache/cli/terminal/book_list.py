@@ -16,7 +16,8 @@ _ORDER = {status: number for number, status in enumerate(Status)}
 MARKS = {Status.SYNCED: "●", Status.CLOSED: "✕"}
 _OTHER_MARK = "○"
 _ON_THE_WAY = (Status.BRIDGING, Status.BUFFERING, Status.EMPTY)
-_STATUS_WIDTH = max(len(status) for status in Status)
+_LEAST_NAMES = 16
+_WIDE = 72
 
 SORTS: dict[str, Callable[[BookState], tuple[float, str, str]]] = {
     "symbol": lambda state: (0.0, state.symbol, state.exchange),
@@ -37,7 +38,7 @@ class _Field:
 
 _FIELDS = (
     _Field("age", 7, lambda state: age_text(state.age_s)),
-    _Field("updates/s", 9, lambda state: f"{state.updates_per_second:.1f}"),
+    _Field("updates/s", 10, lambda state: f"{state.updates_per_second:.1f}"),
     _Field("spread", 10, lambda state: bps_text(state.spread_bps)),
     _Field("gaps", 6, lambda state: f"{state.gaps:,}"),
     _Field("update id", 15, lambda state: "-" if state.update_id is None else str(state.update_id)),
@@ -64,9 +65,16 @@ def status_style(status: Status) -> str:
 
 
 def list_lines(
-    states: Sequence[BookState], selected: int, width: int, height: int, *, headings: Sequence[str]
+    states: Sequence[BookState],
+    selected: int,
+    width: int,
+    height: int,
+    *,
+    headings: Sequence[str],
+    sort: str,
 ) -> list[Line]:
     """A heading and the books around the selected one. `headings`: the first that has room is taken.
+    `sort`: the column that is marked.
 
     A book that is not synced shows its status and why in the place of its figures.
     """
@@ -80,7 +88,10 @@ def list_lines(
             fields.append(field)
             used += field.width + 2
     heading = next((text for text in headings if cells(text) <= names), headings[-1])
-    head = fit(heading, names) + "".join(f"  {field.name:>{field.width}}" for field in fields)
+    marked = {field.name: "↓" if field.name == sort else "" for field in fields}
+    head = fit(heading, names) + "".join(
+        f"  {marked[field.name] + field.name:>{field.width}}" for field in fields
+    )
     lines: list[Line] = [fill(((head, "heading"),), width)]
     first = _first(selected, len(states), height - 1)
     for number, state in enumerate(states[first : first + height - 1], first):
@@ -92,7 +103,8 @@ def list_lines(
 
 def _names(states: Sequence[BookState], width: int) -> tuple[int, int, bool]:
     """Cells for symbols and for exchanges (0: not shown), and whether exchanges are shortened."""
-    symbol = min(max((cells(state.symbol) for state in states), default=6), max(6, width // 2))
+    least = _LEAST_NAMES if width > _WIDE else 6
+    symbol = min(max([least, *(cells(state.symbol) for state in states)]), max(6, width // 2))
     exchanges = {state.exchange for state in states}
     full = max(map(cells, exchanges), default=0)
     short = max((cells(_short(name)) for name in exchanges), default=0)

@@ -47,8 +47,6 @@ def _title_style(at: int) -> str:
 
 def _head(session: Session, width: int, height: int) -> list[Line]:
     banner = session.banner()
-    if not session.meters:
-        return [(("depthcache", "title"),), *flow([((text, "label"),) for text in banner], width)]
     title, rest = _title(session, width, banner)
     lines = [title]
     if rest:
@@ -112,10 +110,12 @@ def _list(session: Session, width: int, height: int) -> list[Line]:
     selected = session.order.index(session.current) if session.current in session.order else -1
     synced = sum(state.status is Status.SYNCED for state in session.states)
     count = f"{synced}/{len(session.states)}"
-    headings = [f"{count} synced, by {session.sort}", f"{count} synced", count]
+    headings = [f"{count} synced", count]
+    if session.sort == "status":
+        headings = [f"{count} synced, worst first", "worst first"]
     if session.pattern:
-        headings = [f"“{session.pattern}”, by {session.sort}", f"“{session.pattern}”"]
-    return list_lines(shown, selected, width, height, headings=headings)
+        headings = [f"“{session.pattern}”"]
+    return list_lines(shown, selected, width, height, headings=headings, sort=session.sort)
 
 
 def _ladder_and_more(session: Session, width: int, room: int, height: int) -> list[Line]:

@@ -56,6 +56,8 @@ def beside(left: Line, right: Line, *, left_width: int) -> Line:
 
 def wrap(text: str, width: int, *, most: int) -> list[str]:
     """A text on up to `most` lines of `width` cells, broken at spaces where it can be."""
+    if width < 2:
+        return [fit(text, width)]
     lines: list[str] = []
     rest = text
     while rest and len(lines) < most - 1 and cells(rest) > width:

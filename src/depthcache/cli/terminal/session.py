@@ -20,7 +20,7 @@ from depthcache.cli.terminal.book_list import SORTS, matches, sort_key
 from depthcache.cli.terminal.depth import DepthHistory
 from depthcache.cli.terminal.keys import action_of
 from depthcache.cli.terminal.ladder import Ladder
-from depthcache.errors import BookError, DepthCacheError
+from depthcache.errors import BookError, DepthCacheError, SyncTimeout
 from depthcache.foreign_text import clean
 from depthcache.model import Audit
 
@@ -297,13 +297,14 @@ class Session:
         shown = self._selected
         if shown.held is not None:
             shown.held = None
-        elif shown.frozen is None:
+            self._look()
+            return
+        self.states[self.current] = self.meters[self.current].look(self._clock_ns())
+        self._look()
+        if shown.frozen is None:
             self._say("nothing to freeze: no book has come yet", "bad")
         else:
-            self.states[self.current] = self.meters[self.current].look(self._clock_ns())
-            self._look()
             shown.held = Held(shown.frozen, self.states[self.current], self._wall())
-        self._look()
 
     def _do_audit(self) -> None:
         book, name = self._book, self.state.symbol
@@ -315,6 +316,8 @@ class Session:
     async def _audit(self, book: Any, name: str) -> None:
         try:
             found = await book.audit()
+        except SyncTimeout as error:
+            self._say(f"audit of {name}: no snapshot came within {error.timeout_s:.0f} s", "bad")
         except DepthCacheError as error:
             self._say(f"audit of {name}: {clean(error)}", "bad")
         else:

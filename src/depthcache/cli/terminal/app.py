@@ -7,12 +7,17 @@ layout to compute. Colours are those of the terminal's own palette, so light and
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
+import signal
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, ClassVar
+from types import FrameType
+from typing import Any, ClassVar, TextIO
 
 from rich.segment import Segment
 from rich.style import Style
@@ -185,33 +190,96 @@ async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, he
     app = TerminalApp(session, driver=None if headless else _driver())
 
     async def frames() -> None:
-        while app.is_running:
-            app.frame()
-            if await ended(FRAME_S) or (not headless and _is_gone()):
-                break
-        app.exit()
+        try:
+            while app.is_running:
+                app.frame()
+                if await ended(FRAME_S) or (not headless and _is_gone()):
+                    return
+        finally:
+            app.exit()
 
     def begin() -> None:
         tasks.append(asyncio.get_running_loop().create_task(frames()))
 
     tasks: list[asyncio.Task[None]] = []
     app.call_later(begin)
-    try:
-        await app.run_async(headless=headless)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await session.aclose()
+    with _hangup(app), _logs_beside_the_screen():
+        try:
+            await app.run_async(headless=headless)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            await session.aclose()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
 def _is_gone() -> bool:
     """Whether the terminal was closed, though nobody told this process."""
-    if sys.platform == "win32" or not hasattr(select, "poll"):
+    if sys.platform == "win32" or not hasattr(select, "poll") or sys.__stdout__ is None:
         return False
     poll = select.poll()
-    poll.register(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1, 0)
+    poll.register(sys.__stdout__.fileno(), 0)
     return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+@contextmanager
+def _hangup(app: TerminalApp) -> Iterator[None]:
+    """SIGHUP ends the process as it always does, but only after the terminal is as it was."""
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGHUP)
+    if before != signal.SIG_DFL:  # somebody else decides, `nohup` for one
+        yield
+        return
+    happened: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        happened.append(number)
+        loop.call_soon_threadsafe(app.exit)
+
+    signal.signal(signal.SIGHUP, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        if happened:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+
+@contextmanager
+def _logs_beside_the_screen() -> Iterator[None]:
+    """Log lines go to stderr where that is a file; on the screen they would only leave holes."""
+    usual = logging.lastResort
+    if sys.__stderr__ is not None and not sys.__stderr__.isatty():
+        logging.lastResort = logging.StreamHandler(sys.__stderr__)
+        logging.lastResort.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.lastResort = usual
+
+
+class _Output:
+    """Stdout, for a thread that has nobody to tell when the terminal is gone: `_is_gone` notices that."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
 
 def _driver() -> type[Driver] | None:
@@ -224,6 +292,10 @@ def _driver() -> type[Driver] | None:
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             if sys.__stdout__ is not None:
-                self._file = sys.__stdout__
+                self._file: Any = _Output(sys.__stdout__)
+
+        def run_input_thread(self) -> None:
+            with suppress(OSError):  # the terminal is gone
+                super().run_input_thread()
 
     return StdoutDriver

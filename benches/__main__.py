@@ -37,6 +37,7 @@ from benches import (
     reads,
     rivals,
     startup,
+    terminal,
     unicorn,
 )
 from benches.measure import Row
@@ -149,6 +150,14 @@ SECTIONS = {
         "CPU time of a fresh interpreter that imports the package, in units of one that does nothing.",
         "bare interpreters",
         lambda _: startup.run(),
+        recorded=False,
+    ),
+    "terminal": Plan(
+        "The terminal app",
+        "CPU time that `depthcache watch` adds to a client with five books of the embedded exchange, in a "
+        "terminal of 120 by 40 that is drawn ten times a second.",
+        "of a core",
+        lambda options: terminal.run(rounds=options.long_rounds),
         recorded=False,
     ),
     "unicorn": Plan(

@@ -26,12 +26,12 @@ from depthcache.simulator import Pair, SimulatedExchange
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 BOOKS = {
-    "binance.com": ["BTCUSDT", "ETHUSDT", "NEXOUSDT"],
-    "binance.com-futures": ["BTCUSDT", "ETHUSDT"],
+    "binance.com": ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "NEXOUSDT"],
+    "binance.com-futures": ["BTCUSDT", "ETHUSDT", "SOLUSDT"],
 }
 SEED = 11
 SECONDS = 70
-WIDTH, HEIGHT = 112, 34
+WIDTH, HEIGHT = 118, 34
 THEME = TerminalTheme(
     (24, 28, 34),
     (214, 219, 226),
@@ -77,7 +77,7 @@ def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequ
             for tenth in range(10 * seconds):
                 session.frame()
                 await asyncio.sleep(0.1)
-                if tenth == 10 * seconds - 2:
+                if tenth == 10 * seconds - 8:
                     for key in keys:
                         session.press(key)
             return picture(session, width, height)
@@ -107,7 +107,7 @@ def to_svg(lines: Sequence[Line], *, title: str = "depthcache watch") -> str:
 def terminal() -> None:
     """docs/pictures/terminal.svg."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    (PICTURES / "terminal.svg").write_text(to_svg(session_lines(WIDTH, HEIGHT)), "utf-8")
+    (PICTURES / "terminal.svg").write_text(to_svg(session_lines(WIDTH, HEIGHT, keys=["plus"] * 3)), "utf-8")
 
 
 DRAW = {"terminal": terminal}

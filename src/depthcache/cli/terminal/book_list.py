@@ -39,7 +39,7 @@ class _Field:
 _FIELDS = (
     _Field("age", 7, lambda state: age_text(state.age_s)),
     _Field("updates/s", 10, lambda state: f"{state.updates_per_second:.1f}"),
-    _Field("spread", 10, lambda state: bps_text(state.spread_bps)),
+    _Field("spread", 9, lambda state: bps_text(state.spread_bps)),
     _Field("gaps", 6, lambda state: f"{state.gaps:,}"),
     _Field("update id", 15, lambda state: "-" if state.update_id is None else str(state.update_id)),
 )
@@ -84,9 +84,10 @@ def list_lines(
     names = 2 + symbol + (exchange + 2 if exchange else 0)
     fields, used = [], names
     for field in _FIELDS:
-        if used + field.width + 2 <= width:
-            fields.append(field)
-            used += field.width + 2
+        used += field.width + 2
+        if used > width:
+            break
+        fields.append(field)
     heading = next((text for text in headings if cells(text) <= names), headings[-1])
     marked = {field.name: "↓" if field.name == sort else "" for field in fields}
     head = fit(heading, names) + "".join(

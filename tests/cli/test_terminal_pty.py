@@ -189,7 +189,7 @@ def test_a_suspended_app_gives_the_terminal_back_and_comes_again(environment: di
     with terminal("watch", "BTCUSDT", environment=environment) as shown:
         shown.until("SYNCED")
         shown.type(b"\x1a")
-        shown.read(lambda: os.waitid(os.P_PID, shown.process.pid, os.WSTOPPED | os.WNOHANG) is not None)
+        shown.read(lambda: os.waitpid(shown.process.pid, os.WUNTRACED | os.WNOHANG)[0] != 0)
         assert shown.is_as_before()
         taken = shown.raw.count(TAKEN)
         shown.process.send_signal(signal.SIGCONT)

@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import FrameType
@@ -226,7 +226,7 @@ def _is_gone() -> bool:
 
 
 @contextmanager
-def _hangup(app: TerminalApp) -> Iterator[None]:
+def _hangup(app: TerminalApp) -> Generator[None]:
     """SIGHUP ends the process as it always does, but only after the terminal is as it was."""
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield
@@ -252,7 +252,7 @@ def _hangup(app: TerminalApp) -> Iterator[None]:
 
 
 @contextmanager
-def _logs_beside_the_screen() -> Iterator[None]:
+def _logs_beside_the_screen() -> Generator[None]:
     """Log lines go to stderr where that is a file; on the screen they would only leave holes."""
     usual = logging.lastResort
     if sys.__stderr__ is not None and not sys.__stderr__.isatty():
@@ -289,8 +289,8 @@ def _driver() -> type[Driver] | None:
     from textual.drivers.linux_driver import LinuxDriver
 
     class StdoutDriver(LinuxDriver):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
+        def __init__(self, app: App[Any], **options: Any) -> None:
+            super().__init__(app, **options)  # pyright: ignore[reportUnknownMemberType]
             if sys.__stdout__ is not None:
                 self._file: Any = _Output(sys.__stdout__)
 

@@ -82,7 +82,8 @@ def list_lines(
         return []
     symbol, exchange, is_short = _names(states, width)
     names = 2 + symbol + (exchange + 2 if exchange else 0)
-    fields, used = [], names
+    fields: list[_Field] = []
+    used = names
     for field in _FIELDS:
         used += field.width + 2
         if used > width:

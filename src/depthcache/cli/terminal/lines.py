@@ -36,7 +36,8 @@ def fit(text: str, width: int) -> str:
 
 def fill(line: Line, width: int, style: str = "") -> Line:
     """A line in exactly `width` cells: spaces after it, or cut without a mark."""
-    room, parts = width, []
+    room = width
+    parts: list[Span] = []
     for text, name in line:
         taken = cells(text)
         if taken > room:

@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 
 from depthcache import Audit, Books
 from depthcache.cli.terminal.app import STYLES, TerminalApp, run, style_of
+from depthcache.cli.terminal.app import _driver as app_driver
 from depthcache.cli.terminal.session import Session
 from depthcache.simulator import TINY, Pair, SimulatedExchange
 from tests.cli.shown import AT, Claims, book, press, session
@@ -305,9 +306,30 @@ async def test_it_ends_when_the_command_does() -> None:
         await asyncio.sleep(0)
         return len(looks) > 2
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20) as limit:
         await run(session([book()]), ended, headless=True)
     assert len(looks) == 3
+    assert not limit.expired()
+
+
+async def test_an_error_while_drawing_ends_the_app_and_is_raised() -> None:
+    async def ended(_wait_s: float) -> bool:
+        raise OSError("a disk is full")
+
+    async with asyncio.timeout(20) as limit:
+        with pytest.raises(OSError, match="a disk is full"):
+            await run(session([book()]), ended, headless=True)
+    assert not limit.expired()
+
+
+def test_input_from_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_driver: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    linux_driver = pytest.importorskip("textual.drivers.linux_driver")
+    monkeypatch.setattr(linux_driver.LinuxDriver, "run_input_thread", gone)
+    driver: Any = app_driver()
+    driver.run_input_thread(object.__new__(driver))
 
 
 @pytest.mark.slow

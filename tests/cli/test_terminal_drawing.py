@@ -153,6 +153,12 @@ def test_levels_that_only_come_into_view_are_not_marked() -> None:
     press(shown, "right_square_bracket", "right_square_bracket")
     shown.frame()
     assert "-hot" not in str(picture(shown, 80, 40))
+    made = book()
+    shown = session([made], levels=2)
+    made.apply(diff(11, 11, bids=[(BIDS[0][0], "0")]))
+    shown.frame()
+    assert [line.split()[1] for line in rows(screen(shown))][2:] == ["61837.62", "61837.60"]
+    assert "-hot" not in str(picture(shown, 80, 24))
 
 
 def test_columns_keep_their_width_when_numbers_get_shorter() -> None:
@@ -211,6 +217,13 @@ def test_a_book_that_is_not_the_present_is_faded_whole() -> None:
     }
     assert styles <= {"faded", "", "title"}
     assert "STALE  no diff came for 30 s" in "\n".join(screen(shown))
+
+
+def test_a_book_that_lost_its_place_before_it_was_looked_at_shows_its_last_levels() -> None:
+    made = book()
+    made.apply(diff(20, 21))
+    assert made.status is not Status.SYNCED
+    assert len(rows(screen(session([made])))) == 5
 
 
 def test_a_gap_says_when_it_was() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -298,8 +299,9 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch, variable: str) ->
     show(work)
 
 
-async def test_it_ends_when_the_command_does() -> None:
+async def test_it_ends_when_the_command_does_and_leaves_no_handler_behind() -> None:
     looks = []
+    handlers = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT)]
 
     async def ended(wait_s: float) -> bool:
         looks.append(wait_s)
@@ -310,6 +312,9 @@ async def test_it_ends_when_the_command_does() -> None:
         await run(session([book()]), ended, headless=True)
     assert len(looks) == 3
     assert not limit.expired()
+    assert handlers == [
+        signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT)
+    ]
 
 
 async def test_an_error_while_drawing_ends_the_app_and_is_raised() -> None:

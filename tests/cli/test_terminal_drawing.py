@@ -170,6 +170,15 @@ def test_columns_keep_their_width_when_numbers_get_shorter() -> None:
     assert rows(screen(shown))[-1] == before
 
 
+def test_columns_keep_their_width_when_the_levels_are_grouped() -> None:
+    shown = session([book("BTCUSDT", MANY_BIDS, MANY_ASKS)])
+    before = rows(screen(shown, 60, 24))[0]
+    press(shown, *["plus"] * 6)
+    after = rows(screen(shown, 60, 24))[0]
+    assert after.split()[1] == "101"
+    assert len(after[:12].rstrip()) == len(before[:12].rstrip())
+
+
 def test_groups_are_multiples_of_the_tick_and_the_true_spread_stays() -> None:
     shown = session([book("BTCUSDT", MANY_BIDS, MANY_ASKS)])
     assert "group 0.01  20 levels" in "\n".join(screen(shown))

@@ -105,17 +105,11 @@ def terminal(
     environment: Mapping[str, str],
     size: tuple[int, int] = (80, 24),
     code: str = CODE,
-    is_controlling: bool = True,
     errors: Path | None = None,
 ) -> Iterator[Terminal]:
+    """Not as its controlling terminal: the system drops unread output when the owner of one ends."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-
-    def own_session() -> None:
-        os.setsid()
-        if is_controlling:
-            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-
     own = {**os.environ, "TERM": "xterm-256color", **environment}
     for name in ("COLUMNS", "LINES", *(() if "NO_COLOR" in environment else ("NO_COLOR",))):
         own.pop(name, None)
@@ -127,7 +121,7 @@ def terminal(
             stdout=theirs,
             stderr=stderr,
             env=own,
-            preexec_fn=own_session,
+            start_new_session=True,
         ) as process,
     ):
         try:
@@ -149,7 +143,7 @@ def levels(lines: list[str]) -> list[tuple[Decimal, Decimal, Decimal]]:
     return found
 
 
-def test_at_80_by_24_prices_are_whole_and_add_up_and_ctrl_c_gives_the_terminal_back(
+def test_prices_are_whole_and_add_up_at_every_size_and_ctrl_c_gives_the_terminal_back(
     environment: dict[str, str],
 ) -> None:
     with terminal("watch", "BTCUSDT", "ETHUSDT", environment=environment) as shown:
@@ -169,6 +163,11 @@ def test_at_80_by_24_prices_are_whole_and_add_up_and_ctrl_c_gives_the_terminal_b
             sum((size for _, size, _ in bids[: number + 1]), Decimal(0)) for number in range(len(bids))
         ]
         assert "…" not in "".join(line.split("│")[0] for line in shown.lines)
+        shown.resize(120, 40)
+        shown.read(lambda: "dump" in shown.lines[39])
+        shown.resize(40, 10)
+        shown.read(lambda: "quit" in shown.lines[9])
+        assert "…" not in "".join(shown.lines)
         shown.type(b"\x03")
         assert shown.rest() == 0
         assert shown.is_as_before()
@@ -177,15 +176,9 @@ def test_at_80_by_24_prices_are_whole_and_add_up_and_ctrl_c_gives_the_terminal_b
     assert "Traceback" not in shown.raw.decode()
 
 
-def test_a_supervisor_that_ends_it_gives_the_terminal_back(environment: dict[str, str]) -> None:
-    with terminal("watch", "BTCUSDT", environment=environment) as shown:
-        shown.until("SYNCED")
-        shown.process.send_signal(signal.SIGTERM)
-        assert shown.rest() == 0
-        assert shown.is_as_before()
-
-
-def test_a_suspended_app_gives_the_terminal_back_and_comes_again(environment: dict[str, str]) -> None:
+def test_a_suspended_app_gives_the_terminal_back_and_comes_again_until_a_supervisor_ends_it(
+    environment: dict[str, str],
+) -> None:
     with terminal("watch", "BTCUSDT", environment=environment) as shown:
         shown.until("SYNCED")
         shown.type(b"\x1a")
@@ -194,7 +187,7 @@ def test_a_suspended_app_gives_the_terminal_back_and_comes_again(environment: di
         taken = shown.raw.count(TAKEN)
         shown.process.send_signal(signal.SIGCONT)
         shown.read(lambda: shown.raw.count(TAKEN) > taken)
-        shown.type(b"q")
+        shown.process.send_signal(signal.SIGTERM)
         assert shown.rest() == 0
         assert shown.is_as_before()
 
@@ -207,31 +200,16 @@ def test_a_hangup_ends_the_program_after_the_terminal_is_as_it_was(environment: 
         assert shown.is_as_before()
 
 
-@pytest.mark.parametrize("is_controlling", [True, False])
 def test_a_terminal_that_goes_away_ends_the_program_without_a_traceback(
-    environment: dict[str, str], is_controlling: bool, tmp_path: Path
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
     errors = tmp_path / "errors"
-    with terminal(
-        "watch", "BTCUSDT", environment=environment, is_controlling=is_controlling, errors=errors
-    ) as shown:
+    with terminal("watch", "BTCUSDT", environment=environment, errors=errors) as shown:
         shown.until("SYNCED")
         shown.hang_up()
         shown.process.wait(DEADLINE_S)
     assert "Traceback" not in errors.read_text("utf-8")
     assert errors.read_text("utf-8").count("\n") <= 1
-
-
-def test_a_resized_terminal_is_filled(environment: dict[str, str]) -> None:
-    with terminal("watch", "BTCUSDT", environment=environment) as shown:
-        shown.until("SYNCED")
-        shown.resize(120, 40)
-        shown.read(lambda: "dump" in shown.lines[39])
-        shown.resize(40, 10)
-        shown.read(lambda: "quit" in shown.lines[9])
-        assert "…" not in "".join(shown.lines)
-        shown.type(b"q")
-        assert shown.rest() == 0
 
 
 def test_without_textual_one_line_says_so_and_lines_follow(environment: dict[str, str]) -> None:

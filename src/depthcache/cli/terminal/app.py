@@ -203,7 +203,7 @@ async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, he
 
     tasks: list[asyncio.Task[None]] = []
     app.call_later(begin)
-    with _hangup(app), _logs_beside_the_screen():
+    with _signals(app), _logs_beside_the_screen():
         try:
             await app.run_async(headless=headless)
         finally:
@@ -226,15 +226,14 @@ def _is_gone() -> bool:
 
 
 @contextmanager
-def _hangup(app: TerminalApp) -> Generator[None]:
-    """SIGHUP ends the process as it always does, but only after the terminal is as it was."""
+def _signals(app: TerminalApp) -> Generator[None]:
+    """SIGHUP ends the process as it always does, but only after the terminal is as it was. All handlers that
+    Textual sets are gone afterwards: a SIGCONT would take the screen again."""
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGHUP)
-    if before != signal.SIG_DFL:  # somebody else decides, `nohup` for one
-        yield
-        return
+    numbers = (signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
+    before = {number: signal.getsignal(number) for number in numbers}
     happened: list[int] = []
     loop = asyncio.get_running_loop()
 
@@ -242,11 +241,13 @@ def _hangup(app: TerminalApp) -> Generator[None]:
         happened.append(number)
         loop.call_soon_threadsafe(app.exit)
 
-    signal.signal(signal.SIGHUP, end)
+    if before[signal.SIGHUP] == signal.SIG_DFL:  # else somebody else decides, `nohup` for one
+        signal.signal(signal.SIGHUP, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if happened:
             os.kill(os.getpid(), signal.SIGHUP)
 

@@ -84,7 +84,8 @@ class Ladder:
         self._best: Best[Decimal] = Best(None, None, 0)
         self._bids: list[_Row] = []
         self._asks: list[_Row] = []
-        self._new_columns()
+        self._price, self._size, self._total = Column(), Column(), Column()
+        self._scale, self._too_large = Decimal(1), _FRAMES_TO_SHRINK
 
     # --- what keys do -------------------------------------------------------------------------
 
@@ -98,7 +99,8 @@ class Ladder:
         if frozen is not None:
             self.tick = _tick(frozen, self.tick)
         self._step = min(max(0, self._step + steps), len(MULTIPLES) - 1)
-        self._new_columns()
+        for column in (self._price, self._size, self._total):
+            column.forget_decimals()
         self._forget_changes()
         self.offset = 0
 
@@ -223,10 +225,6 @@ class Ladder:
         return ((figures, "spread"), (f" {rule}" if rule else "", "rule"))
 
     # --- what must not jump, and what fades -----------------------------------------------------
-
-    def _new_columns(self) -> None:
-        self._price, self._size, self._total = Column(), Column(), Column()
-        self._scale, self._too_large = Decimal(1), _FRAMES_TO_SHRINK
 
     def _rescale(self, rows: Iterable[_Row]) -> None:
         """The largest visible size fills most of a bar; a scale that became too large stays a while."""

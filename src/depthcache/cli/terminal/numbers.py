@@ -21,7 +21,10 @@ ROUNDED_WIDTH = 7
 
 
 class Column:
-    """A column of numbers: all with as many decimals and in as many cells as the widest one so far."""
+    """A column of numbers: all with as many decimals and in as many cells as the widest one so far.
+
+    The cells only grow, also where `forget_decimals` starts over with other numbers.
+    """
 
     def __init__(self) -> None:
         self.decimals = 0
@@ -39,6 +42,10 @@ class Column:
                 decimals = max(decimals, len(fraction.rstrip("0")))
         self.decimals, self._whole = decimals, whole
         self.width = max(self.width, whole + (decimals + 1 if decimals else 0))
+
+    def forget_decimals(self) -> None:
+        """Show as few decimals again as the numbers to come need."""
+        self.decimals, self._whole = 0, 1
 
     def text(self, number: Decimal) -> str:
         """The number in exactly `width` cells; `grow` must have seen it."""

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from depthcache.cli.terminal.app import style_of
 from depthcache.cli.terminal.drawing import picture
-from depthcache.cli.terminal.lines import Line
+from depthcache.cli.terminal.lines import Line, width_of
 from depthcache.cli.terminal.session import Session
 from depthcache.simulator import Pair, SimulatedExchange
 
@@ -87,7 +87,7 @@ def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequ
 
 def to_svg(lines: Sequence[Line], *, title: str = "depthcache watch") -> str:
     """Lines of one width as a picture of a terminal, readable on white and dark pages."""
-    width = sum(len(text) for text, _ in lines[0])
+    width = width_of(lines[0])
     console = Console(
         record=True,
         width=width,

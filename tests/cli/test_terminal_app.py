@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from depthcache import Audit, Books
-from depthcache.cli.terminal.app import STYLES, TerminalApp, run, style_of
+from depthcache.cli.terminal.app import STYLES, Output, TerminalApp, run, style_of
 from depthcache.cli.terminal.app import _driver as app_driver
 from depthcache.cli.terminal.session import Session
 from depthcache.simulator import TINY, Pair, SimulatedExchange
@@ -327,13 +328,44 @@ async def test_an_error_while_drawing_ends_the_app_and_is_raised() -> None:
     assert not limit.expired()
 
 
+async def test_nothing_is_drawn_while_the_terminal_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("depthcache.cli.terminal.app._STUCK_S", -1.0)
+    taking, done = threading.Event(), threading.Event()
+
+    class Stalled:
+        def write(self, _: str) -> None:
+            taking.set()
+            done.wait(20)
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    stalled: Any = Stalled()
+    output = Output(stalled)
+    app = TerminalApp(session([book()]), output=output)
+    drawn: list[int] = []
+    monkeypatch.setattr(app._canvas, "draw", lambda: drawn.append(1))
+    app.frame()
+    writer = threading.Thread(target=output.write, args=("x",))
+    writer.start()
+    taking.wait(20)
+    assert output.is_stuck
+    app.frame()
+    assert len(drawn) == 1
+    done.set()
+    writer.join(20)
+    app.frame()
+    assert len(drawn) == 2
+    output.flush()  # that nobody is there any more is no error
+
+
 def test_input_from_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(_driver: object) -> None:
         raise OSError(5, "Input/output error")
 
     linux_driver = pytest.importorskip("textual.drivers.linux_driver")
     monkeypatch.setattr(linux_driver.LinuxDriver, "run_input_thread", gone)
-    driver: Any = app_driver()
+    driver: Any = app_driver(Output(sys.stdout))
     driver.run_input_thread(object.__new__(driver))
 
 

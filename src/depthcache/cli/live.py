@@ -75,7 +75,8 @@ async def show(books: Books, interrupt: Interrupt, view: View) -> None:
 
     dumps_to = None if view.dumps_to is None else Path(view.dumps_to)
     session = Session(books, levels=view.levels, banner=view.banner, dumps_to=dumps_to)
-    await run(session, ended)
+    if not await run(session, ended):
+        return  # nobody would read it
     for line in last_lines([meter.look(clock_ns()) for meter in session.meters]):
         click.echo(line)
 
@@ -106,7 +107,8 @@ async def _show_lines(books: Books, ended: Callable[[float], Awaitable[bool]], l
 def _has_app(view: View) -> bool:
     """Whether the app can run here; says so where only its package is missing."""
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    if view.plain or not is_terminal or os.environ.get("TERM", "dumb") in ("", "dumb"):
+    kind = os.environ.get("TERM", "" if os.name == "posix" else "windows")
+    if view.plain or not is_terminal or kind in ("", "dumb"):
         return False
     if find_spec("textual") is None:
         click.echo(

@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -33,10 +34,13 @@ from depthcache.cli.terminal.drawing import picture
 from depthcache.cli.terminal.lines import Line
 from depthcache.cli.terminal.session import Session
 
-__all__ = ["STYLES", "TerminalApp", "run", "style_of"]
+__all__ = ["STYLES", "Output", "TerminalApp", "run", "style_of"]
 
 FRAME_S = 0.1
 _WHEEL_LINES = 3
+_STUCK_S = 0.5
+_CLOSE_S = 2.0
+"""How long the end waits for a terminal that takes nothing."""
 
 STYLES = {
     "title": "reverse bold",
@@ -131,12 +135,12 @@ class TerminalApp(App[None]):
         for name in ("ctrl+c", "ctrl+q", "ctrl+z", "tab", "shift+tab", "enter", "escape")
     ]
 
-    def __init__(
-        self, session: Session, *, title: str = "depthcache", driver: type[Driver] | None = None
-    ) -> None:
-        super().__init__(ansi_color=True, driver_class=driver)
-        self.title = title
+    def __init__(self, session: Session, *, output: Output | None = None) -> None:
+        """`output`: where the terminal is; None leaves that to Textual."""
+        super().__init__(ansi_color=True, driver_class=None if output is None else _driver(output))
+        self.title = "depthcache"
         self.session = session
+        self._output = output
         self._canvas = _Screen(session)
 
     def compose(self) -> ComposeResult:
@@ -146,7 +150,12 @@ class TerminalApp(App[None]):
     def frame(self) -> None:
         """Read the books and draw what changed."""
         self.session.frame()
-        self._canvas.draw()
+        self._draw()
+
+    def _draw(self) -> None:
+        """Nothing while the terminal takes nothing: what waits for it would hold up the event loop."""
+        if self._output is None or not self._output.is_stuck:
+            self._canvas.draw()
 
     def action_press(self, name: str) -> None:
         """A key that Textual would take for itself."""
@@ -165,7 +174,7 @@ class TerminalApp(App[None]):
             case "suspend":
                 self.action_suspend_process()
             case _:
-                self._canvas.draw()
+                self._draw()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Some lines down."""
@@ -178,16 +187,17 @@ class TerminalApp(App[None]):
     def _scroll(self, event: events.MouseEvent, lines: int) -> None:
         event.stop()
         self.session.scroll(lines)
-        self._canvas.draw()
+        self._draw()
 
 
-async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, headless: bool = False) -> None:
+async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, headless: bool = False) -> bool:
     """Show the session until the user quits, the terminal goes away, or `ended` is true.
 
     `ended` is awaited between frames with the seconds to wait at most. `headless`: without a terminal, for
-    tests.
+    tests. Returns whether the terminal still takes text.
     """
-    app = TerminalApp(session, driver=None if headless else _driver())
+    output = None if headless or os.name != "posix" or sys.__stdout__ is None else Output(sys.__stdout__)
+    app = TerminalApp(session, output=output)
 
     async def frames() -> None:
         try:
@@ -214,6 +224,7 @@ async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, he
     for result in results:
         if isinstance(result, Exception):
             raise result
+    return headless or not (_is_gone() or (output is not None and output.is_stuck))
 
 
 def _is_gone() -> bool:
@@ -265,38 +276,60 @@ def _logs_beside_the_screen() -> Generator[None]:
         logging.lastResort = usual
 
 
-class _Output:
-    """Stdout, for a thread that has nobody to tell when the terminal is gone: `_is_gone` notices that."""
+class Output:
+    """Stdout as Textual's writing thread sees it. Nobody waits for a terminal that takes nothing."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
+        self._began_s: float | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the terminal has taken nothing for a while: a stalled connection, a stopped pager."""
+        began_s = self._began_s
+        return began_s is not None and time.monotonic() - began_s > _STUCK_S
 
     def write(self, text: str) -> None:
-        with suppress(OSError):
+        """Write; a terminal that is gone is noticed elsewhere (`_is_gone`)."""
+        with self._taking():
             self._file.write(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        """As `write`."""
+        with self._taking():
             self._file.flush()
 
     def fileno(self) -> int:
+        """Of the terminal."""
         return self._file.fileno()
 
+    @contextmanager
+    def _taking(self) -> Generator[None]:
+        self._began_s = time.monotonic()
+        try:
+            yield
+        except OSError:
+            pass
+        finally:
+            self._began_s = None
 
-def _driver() -> type[Driver] | None:
+
+def _driver(output: Output) -> type[Driver]:
     """Textual's driver for this system, writing to stdout: stderr may be a file."""
-    if os.name != "posix":
-        return None
     from textual.drivers.linux_driver import LinuxDriver
 
     class StdoutDriver(LinuxDriver):
         def __init__(self, app: App[Any], **options: Any) -> None:
             super().__init__(app, **options)  # pyright: ignore[reportUnknownMemberType]
-            if sys.__stdout__ is not None:
-                self._file: Any = _Output(sys.__stdout__)
+            self._file: Any = output
 
         def run_input_thread(self) -> None:
             with suppress(OSError):  # the terminal is gone
                 super().run_input_thread()
+
+        def close(self) -> None:
+            closing = threading.Thread(target=super().close, daemon=True)
+            closing.start()
+            closing.join(_CLOSE_S)
 
     return StdoutDriver

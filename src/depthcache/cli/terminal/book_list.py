@@ -16,7 +16,7 @@ _ORDER = {status: number for number, status in enumerate(Status)}
 MARKS = {Status.SYNCED: "●", Status.CLOSED: "✕"}
 _OTHER_MARK = "○"
 _ON_THE_WAY = (Status.BRIDGING, Status.BUFFERING, Status.EMPTY)
-_LEAST_NAMES = 16
+_LEAST_NAMES, _LEAST_SYMBOL = 16, 8
 _WIDE = 72
 
 SORTS: dict[str, Callable[[BookState], tuple[float, str, str]]] = {
@@ -105,7 +105,7 @@ def list_lines(
 
 def _names(states: Sequence[BookState], width: int) -> tuple[int, int, bool]:
     """Cells for symbols and for exchanges (0: not shown), and whether exchanges are shortened."""
-    least = _LEAST_NAMES if width > _WIDE else 6
+    least = _LEAST_NAMES if width > _WIDE else _LEAST_SYMBOL
     symbol = min(max([least, *(cells(state.symbol) for state in states)]), max(6, width // 2))
     exchanges = {state.exchange for state in states}
     full = max(map(cells, exchanges), default=0)

@@ -18,7 +18,7 @@ _MOST_LIST = 72
 _RULES_FROM = 22
 """Lines from which there is room for rules between the parts."""
 _DEPTH_FROM = 18
-_STATUS_LINES_FROM = ((20, 4), (14, 2), (0, 1))
+_STATUS_LINES_FROM = ((20, 4), (14, 3), (9, 2), (0, 1))
 
 
 def picture(session: Session, width: int, height: int) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from decimal import Decimal
@@ -44,6 +45,15 @@ def test_a_run_of_no_time_still_compares_every_book() -> None:
         code, out, _ = program.rest()
     assert code == 0
     assert LAST.fullmatch(out.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_json_is_alone_on_stdout() -> None:
+    with running("demo", "--seconds", "0", "--seed", "1", "--json") as program:
+        code, out, errors = program.rest()
+    assert code == 0
+    assert {json.loads(line)["type"] for line in out.splitlines()} == {"best"}
+    assert LAST.fullmatch(errors.strip())
 
 
 @pytest.mark.slow
@@ -107,6 +117,7 @@ def test_levels_that_differ_inside_the_complete_range_are_counted(
     assert not judge.all_compared
     judge.compare()
     assert (judge.differences, judge.all_compared) == (different, True)
+    assert judge.progress() == f"1 comparisons with the truth, differences: {different}"
     assert market.asked == [("binance.com", "BTCUSDT"), 10]
     assert judge.summary() == f"1 books, 0 updates, 0 gaps, 0 resyncs, differences: {different}"
     judge.compare()

@@ -24,7 +24,7 @@ from depthcache.errors import BookError, DepthCacheError, SyncTimeout
 from depthcache.foreign_text import clean
 from depthcache.model import Audit
 
-__all__ = ["Held", "Session"]
+__all__ = ["FrozenView", "Session"]
 
 _SLOW_NS = 1_000_000_000
 """The list, and what rests near the mid, are read this often."""
@@ -35,7 +35,7 @@ LADDER, LIST, HELP = "ladder", "list", "help"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class FrozenView:
     """A book that was frozen on the screen."""
 
     book: Any
@@ -51,7 +51,7 @@ class _Shown:
     history: DepthHistory = field(default_factory=DepthHistory)
     widths: dict[str, int] = field(default_factory=dict)
     """Of the figures of its state."""
-    held: Held | None = None
+    held: FrozenView | None = None
     frozen: Any = None
     """Its newest frozen book with exact numbers; None before one."""
 
@@ -304,7 +304,7 @@ class Session:
         if shown.frozen is None:
             self._say("nothing to freeze: no book has come yet", "bad")
         else:
-            shown.held = Held(shown.frozen, self.states[self.current], self._wall())
+            shown.held = FrozenView(shown.frozen, self.states[self.current], self._wall())
 
     def _do_audit(self) -> None:
         book, name = self._book, self.state.symbol

@@ -296,6 +296,7 @@ def test_every_cell_of_a_notebook_runs_in_order(
     # Not with a kernel: the cells are plain Python, and that they run is what can break.
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
+    pyplot.close("all")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for cell in cells(notebook):

@@ -90,7 +90,7 @@ COMMANDS = """# Commands
 | exit code | meaning |
 |---|---|
 | 0 | success, including Ctrl-C in a command that runs until then |
-| 1 | the result is negative: a book was wrong, a check failed |
+| 1 | the result is negative: a book was wrong or none ever came, a check failed |
 | 2 | the command could not run: wrong arguments, an error, an unwritable stdout; one line on stderr |
 | 130 | interrupted before there was a result |
 | 141 | the reader of stdout closed the pipe |

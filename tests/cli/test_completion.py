@@ -69,7 +69,7 @@ def test_every_option_and_argument_that_names_an_exchange_has_the_type() -> None
         (name, each.type)
         for name, command in cli.commands.items()
         for each in command.params
-        if each.name == "exchange" and name != "watch"
+        if each.name == "exchange"
     ]
     assert len(named) >= 6
     assert [name for name, kind in named if kind is not EXCHANGE_NAME] == []

@@ -1,9 +1,9 @@
 """The command line: one group, one file a command. Only parses and reports; never decides.
 
-Every command imports what it needs when it runs, so that `depthcache --help` stays fast. Results
-go to stdout, everything else to stderr. Exit codes: 0 done (also after Ctrl-C where a command runs
-until then), 1 the response is "no" (a book came out wrong), 2 it could not be done, 130 interrupted
-before there was a response, 141 the reader of the output went away.
+Every command imports what it needs when it runs, so that `depthcache --help` stays fast. Results go to
+stdout, everything else to stderr. Exit codes: 0 done (also after Ctrl-C in a command that runs until
+then), 1 the result is negative (a book came out wrong, or none ever came), 2 it could not be done, 130
+interrupted before there was a result, 141 the reader of the output went away.
 """
 
 from __future__ import annotations

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import click
 
+from depthcache.cli.exchange_name import exchange_option
+
 __all__ = ["watch"]
 
 
 @click.command(short_help="Live order books in the terminal.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
-@click.option("--exchange", metavar="NAME", default="binance.com", show_default=True)
+@exchange_option()
 @click.option(
     "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels a side that are shown."
 )

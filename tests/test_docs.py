@@ -155,6 +155,14 @@ def test_every_block_is_of_a_language_that_is_checked_here() -> None:
     assert used <= {"python", "console", "toml", "yaml", "text", "mermaid", "ini", "dockerfile", ""}
 
 
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
+def test_code_is_no_wider_than_a_page_of_the_site(document: Path) -> None:
+    """108 columns fit into a window of 1440 px (docs/assets/site.css); output of programs wraps."""
+    blocks = re.finditer(r"^```(\w*)[^\n]*\n(.*?)^```$", document.read_text("utf-8"), re.M | re.S)
+    lines = [line for block in blocks if block[1] != "text" for line in block[2].splitlines()]
+    assert [line for line in lines if len(line) > 108] == []
+
+
 def test_every_command_of_a_console_block_would_start() -> None:
     from depthcache.cli import cli
 

@@ -35,7 +35,7 @@ def book(**more: Any) -> depthcache.Book:
 TABLE: list[tuple[str, Callable[[], object], type[Exception], tuple[str, ...]]] = [
     # exchange names
     ("misspelled", lambda: depthcache.connect("binance.con", ["BTCUSDT"]), UnknownExchange, ("binance.con", "binance.com")),
-    ("empty exchange", lambda: depthcache.connect("", ["BTCUSDT"]), UnknownExchange, ("known are",)),
+    ("empty exchange", lambda: depthcache.connect("", ["BTCUSDT"]), UnknownExchange, ("known exchanges: ",)),
     ("exchange in capitals", lambda: depthcache.Book("BINANCE.COM"), UnknownExchange, ("binance.com",)),
     ("no text", lambda: depthcache.connect(5, ["BTCUSDT"]), UsageError, ("5",)),  # type: ignore[call-overload]
     ("of a mapping", lambda: depthcache.connect({"kraken": ["BTCUSDT"]}), UnknownExchange, ("kraken",)),
@@ -64,7 +64,7 @@ TABLE: list[tuple[str, Callable[[], object], type[Exception], tuple[str, ...]]] 
     ("exchange", lambda: Settings(endpoints={"nope": Endpoints(rest="http://h", websocket="ws://h")}), UnknownExchange, ("nope",)),
     ("variable", lambda: Settings.from_environment({"DEPTHCACHE_BINANCE_COM_RES": "http://h"}), InvalidArgument, ("DEPTHCACHE_BINANCE_COM_REST",)),
     # bytes
-    ("frame", lambda: book().apply(b"{"), MalformedFrame, ("nothing was changed",)),
+    ("frame", lambda: book().apply(b"{"), MalformedFrame, ("the book is unchanged",)),
     ("no frame", lambda: book().apply(5), TypeError, ("frame",)),  # type: ignore[arg-type]
     ("snapshot", lambda: book().load_snapshot(b"<html>"), MalformedSnapshot, ("<html>",)),
     ("error body", lambda: book().load_snapshot(b'{"code":-1121,"msg":"x"}'), MalformedSnapshot, ("-1121",)),

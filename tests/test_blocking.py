@@ -78,7 +78,7 @@ def test_books_are_added_found_and_removed(exchange: FromThread) -> None:
             books.remove("ETHUSDT")
         with pytest.raises(UnknownSymbol):
             books["ETHUSDT"]
-        with pytest.raises(InvalidArgument, match="name one"):
+        with pytest.raises(InvalidArgument, match="invalid exchange None: expected"):
             books.add("BNBUSDT")
         with pytest.raises(UnknownExchange):
             books.add("BNBUSDT", "binance.con")
@@ -140,7 +140,7 @@ def test_nothing_happens_before_the_client_is_entered(exchange: FromThread) -> N
         lambda: books.on_update(print),
     ):
         with pytest.raises(
-            UsageError, match=r"`with depthcache\.blocking.*\.start\(\)`; depthcache\.connect "
+            UsageError, match=r"`with depthcache\.blocking.*\.start\(\)`; with asyncio, use depthcache\.connect"
         ):
             use()
     assert exchange.networks == []

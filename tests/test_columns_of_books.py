@@ -63,7 +63,7 @@ async def test_lost_books_are_raised_skipped_or_served(exchange: list[ByHand]) -
 
 
 def test_before_the_client_runs_there_are_no_columns() -> None:
-    with pytest.raises(UsageError, match="does not run yet"):
+    with pytest.raises(UsageError, match="is not running yet"):
         connect("binance.com", ["BTCUSDT"]).to_arrow()
 
 

@@ -95,7 +95,7 @@ async def test_a_forgotten_client_is_closed_with_a_warning(exchange: list[ByHand
     books = await connect()
     book = books["BTCUSDT"]
     await book.wait_synced(DEADLINE_S)
-    with pytest.warns(ResourceWarning, match=r"1 live books are closed.*aclose\(\)"):
+    with pytest.warns(ResourceWarning, match=r"1 live books were closed.*aclose\(\)"):
         del books
     async with asyncio.timeout(DEADLINE_S):
         *_, last = [update async for update in book.updates("status")]
@@ -191,7 +191,7 @@ def test_a_forgotten_blocking_client_ends_by_itself_with_a_warning(from_thread: 
     books.on_update(lambda update: seen.append(update.status), "status")
     book.wait_synced(DEADLINE_S)
     threads = [each for each in threading.enumerate() if each.name.startswith("depthcache")]
-    with pytest.warns(ResourceWarning, match=r"1 live books are closed.*close\(\)"):
+    with pytest.warns(ResourceWarning, match=r"1 live books were closed.*close\(\)"):
         del books
     for thread in threads:
         thread.join(DEADLINE_S)

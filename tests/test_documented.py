@@ -39,7 +39,7 @@ ERRORS = {
 }
 LOOKS_LIKE_AN_ERROR = re.compile(r"\b[A-Z][a-z]+(?:[A-Z]\w*)+\b|\b[A-Z]\w*(?:Error|Timeout|Exception)\b")
 RAISES = re.compile(r"\bRaises?:?\s(.*?)(?:\.\s|\.$|\n\n|$)", re.DOTALL)
-SEE = re.compile(r"(?:[Aa]s|those of|what) `(depthcache(?:\.\w+)+)`")
+SEE = re.compile(r"(?:[Aa]s(?: for)?|those of|what)\s+`(depthcache(?:\.\w+)+)`")
 
 
 @dataclass(frozen=True)

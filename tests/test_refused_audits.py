@@ -43,7 +43,7 @@ async def test_it_raises_what_the_exchange_said(server: Server, code: int) -> No
 
 def test_it_raises_the_same_where_calls_block(server: Server) -> None:
     with blocking.connect(SPOT, ["S0USDT"], settings=server.settings) as books:
-        with pytest.raises(InvalidArgument, match="invalid levels 5001: allowed is 1 to 5,000"):
+        with pytest.raises(InvalidArgument, match="invalid levels 5001: expected 1 to 5,000"):
             books["S0USDT"].audit(5_001)
         books.wait_synced()
         [book] = books

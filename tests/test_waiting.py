@@ -56,7 +56,7 @@ def test_many_late_or_unknown_books_are_counted_in_the_message() -> None:
     assert str(error).startswith(
         "9 of 12 books are not synced after 3 s: S0 on binance.com is empty (why), S1"
     )
-    assert "S4 on binance.com is empty (why) and 4 more; missing=" in str(error)
+    assert "S4 on binance.com is empty (why) and 4 more; pass missing=" in str(error)
     unknown = tuple((SPOT, f"S{number}", "it is not listed", ()) for number in range(8))
     error = UnknownSymbol(symbol="S", exchange=SPOT, near=("T",), others=unknown)
     assert str(error).startswith(

@@ -268,7 +268,7 @@ def test_a_book_of_floats_is_refused_because_digits_may_be_lost() -> None:
 
 def test_another_schema_is_refused_by_its_number() -> None:
     message = wire.encode(fed(load("native"))).replace(b'"schema":1', b'"schema":7')
-    with pytest.raises(UnsupportedSchema, match="its schema is 7, this release reads schema 1") as raised:
+    with pytest.raises(UnsupportedSchema, match="schema version 7, but this release reads version 1") as raised:
         wire.decode(message)
     assert (raised.value.received, raised.value.supported) == (7, wire.SCHEMA)
     with pytest.raises(TypeError, match="message must be bytes"):

@@ -1,12 +1,11 @@
-"""The same live books for programs without an event loop: `blocking.connect`, from any thread.
+"""The blocking API: live books for threads, without an event loop of your own.
 
     with depthcache.blocking.connect("binance.com", ["BTCUSDT"]) as books:
         book = books["BTCUSDT"]
         book.wait_synced(timeout=30)
         print(book.best)
 
-Every name is that of the asyncio API. The client runs on a thread of its own; all methods may be
-called from any thread. Not here: anything of what the client does.
+All names are those of the asyncio API. The client runs on its own thread; any thread may call any method.
 """
 
 from __future__ import annotations
@@ -90,7 +89,10 @@ def connect(
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
 ) -> Books:
-    """Live books for `with`, or for `start` and `close`; arguments and errors as `depthcache.connect`."""
+    """Create a client for use with `with`, or with `start` and `close`.
+
+    Arguments and errors are those of `depthcache.connect`.
+    """
     asked = parse_config(
         exchange,
         symbols,
@@ -105,16 +107,19 @@ def connect(
 
 
 class Updates(UpdateStream):
-    """The items of one book, or of many, as they come: `for update in book.updates():`.
+    """The items of one book or of all books: `for update in book.updates():`.
 
-    The thread that iterates waits natively: neither the interpreter nor the client's loop is kept from
-    their work, and Ctrl-C is noticed within 0.1 s. Leaving the loop in any way loses nothing and hurts
-    nothing: the next `for` goes on where this one stopped. `close()` (from any thread), `with` or forgetting
-    the object ends it. One thread at a time.
+    The iterating thread waits natively: it holds neither the interpreter lock nor the client's loop, and
+    reacts to Ctrl-C within 0.1 s. You can leave the loop at any point without losing items; the next `for`
+    continues there. To end it, call `close()` (from any thread), use `with`, or drop the last reference. Only
+    one thread at a time may iterate.
     """
 
     def __init__(self, client: Client[Any], spec: FollowSpec, *, market: int | None) -> None:
-        """Made by `updates` of a book or of books: a `spec`, and the number of a `market`, None for all."""
+        """Created by `updates` of a book or client.
+
+        `spec`: what to follow. `market`: the number of the book; None for all books.
+        """
         self._client = client
         follower = make_follower(client, spec, _nobody_waits, market=market, announces=False)
         super().__init__(client.followers, follower, is_single=market is not None)
@@ -123,14 +128,17 @@ class Updates(UpdateStream):
         return self
 
     def __next__(self) -> Update:
-        """The next item. Ends after the item that says closed, and with the client."""
+        """Wait for the next item. Iteration ends after an item with status `closed`, or with the client."""
         update = self.take(timeout=None)
         if update is None:
             raise StopIteration
         return update
 
     def take(self, *, timeout: float | None = 0) -> Update | None:
-        """The next item; None where none comes within `timeout` seconds (None: no end), or none any more."""
+        """Wait for the next item, at most `timeout` seconds (None: indefinitely; 0: return immediately).
+
+        Returns None on timeout, or once iteration has ended.
+        """
         timeout_s = parse_timeout(timeout)
         client, follower = self._client, self._follower
         ends_ns = None if timeout_s is None else client.now_ns() + round(timeout_s * 1e9)
@@ -159,12 +167,13 @@ def _nobody_waits() -> None:
 
 
 class LiveBook(LiveReader):
-    """The live book of one market, as `depthcache.LiveBook`, with blocking calls.
+    """The live book of one market, like `depthcache.LiveBook`, with blocking calls.
 
-    Two separate reads are two moments; for values that belong together use `best` or one `freeze`. With
-    `on_stale="wait"` the reads `best`, `best_bid`, `best_ask`, `mid`, `microprice`, `spread`, `spread_bps`,
-    `freeze` and `read` wait until the book is synced, for 30 s (`read`: `timeout`), then raise SyncTimeout;
-    sides cannot wait and raise BookNotSynced. No read waits for a younger book (`max_age`).
+    Separate reads are not atomic: for values that belong together, use `best` or one `freeze`. With
+    `on_stale="wait"`, `best`, `best_bid`, `best_ask`, `mid`, `microprice`, `spread`, `spread_bps`, `freeze`
+    and `read` wait up to 30 s (`read`: `timeout`) until the book is synced, then raise SyncTimeout. Sides
+    cannot wait; they raise BookNotSynced. A book that exceeds `max_age` raises BookTooOld at once; reads do
+    not wait for a newer update.
     """
 
     _thread: LoopThread
@@ -179,14 +188,14 @@ class LiveBook(LiveReader):
         *,
         callbacks: ThreadCallbacks,
     ) -> Self:
-        """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
+        """Created by a client: use `books["BTCUSDT"]` or `books.add("BTCUSDT")`."""
         self = super().__new__(cls, client, router, market)
         self._thread, self._callbacks = thread, callbacks
         return self
 
     @property
     def best(self) -> Best:
-        """Both best levels of one update id."""
+        """The best bid and best ask at one update id."""
         try:
             return super().best
         except BookNotSynced as error:
@@ -194,7 +203,7 @@ class LiveBook(LiveReader):
 
     @property
     def best_bid(self) -> Level:
-        """The highest bid. Raises BookEmpty where there is none, and what `best` raises."""
+        """The highest bid. Raises BookEmpty if there are no bids, and whatever `best` raises."""
         try:
             return super().best_bid
         except BookNotSynced as error:
@@ -202,7 +211,7 @@ class LiveBook(LiveReader):
 
     @property
     def best_ask(self) -> Level:
-        """The lowest ask. Raises BookEmpty where there is none, and what `best` raises."""
+        """The lowest ask. Raises BookEmpty if there are no asks, and whatever `best` raises."""
         try:
             return super().best_ask
         except BookNotSynced as error:
@@ -210,7 +219,7 @@ class LiveBook(LiveReader):
 
     @property
     def mid(self) -> float:
-        """(best bid + best ask) / 2, in the quote asset, as `depthcache.BookReader.mid`."""
+        """(best bid + best ask) / 2, in the quote asset; see `depthcache.BookReader.mid`."""
         try:
             return super().mid
         except BookNotSynced as error:
@@ -218,7 +227,7 @@ class LiveBook(LiveReader):
 
     @property
     def microprice(self) -> float:
-        """The mid weighted by the quantities of the other side, as `depthcache.BookReader.microprice`."""
+        """The mid weighted by the quantity on the other side; see `depthcache.BookReader.microprice`."""
         try:
             return super().microprice
         except BookNotSynced as error:
@@ -241,7 +250,7 @@ class LiveBook(LiveReader):
             return self._synced_top(error).spread_bps
 
     def _synced_top(self, error: BookNotSynced) -> FrozenBook:
-        """The best levels once the book is synced, where reads wait for that; else raises the error."""
+        """Wait for the book if its reads wait, and return the best levels; otherwise raise the error."""
         if not self._waits(None):
             raise error
         return self.read(1)
@@ -249,10 +258,11 @@ class LiveBook(LiveReader):
     def freeze(
         self, levels: int | None = None, *, on_stale: OnStale | None = None, max_age: float | None = None
     ) -> FrozenBook:
-        """Both sides of one update id, best `levels` a side (all when None), as a constant.
+        """Copy the best `levels` of each side (None for all) at one update id into a constant book.
 
-        `on_stale`: `raise` BookNotSynced, `serve` the last known book, or `wait` for up to 30 s; None takes
-        that of `connect`. `max_age`: seconds, as for `depthcache.BookReader.freeze`. Raises SyncTimeout.
+        `on_stale`: `raise` BookNotSynced, `serve` the last known book, or `wait` up to 30 s; None uses that
+        of `connect`. `max_age`: in seconds, as for `depthcache.BookReader.freeze`. Raises SyncTimeout, and
+        whatever `depthcache.BookReader.freeze` raises.
         """
         return self.read(levels, on_stale=on_stale, max_age=max_age)
 
@@ -264,7 +274,10 @@ class LiveBook(LiveReader):
         max_age: float | None = None,
         timeout: float | None = 30,
     ) -> FrozenBook:
-        """As `depthcache.LiveBook.read`; `timeout`: seconds to wait at most, None for no end."""
+        """Freeze the book as `depthcache.LiveBook.read` does; same arguments.
+
+        `timeout`: the longest wait for sync, in seconds; None waits indefinitely.
+        """
         waits = self._waits(on_stale)
         parse_timeout(timeout)
         try:
@@ -290,7 +303,10 @@ class LiveBook(LiveReader):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
-        """Follow this book: `for update in book.updates("best"):`, as `depthcache.LiveBook.updates`."""
+        """Follow this book: `for update in book.updates("best"):`.
+
+        Arguments and items are those of `depthcache.LiveBook.updates`.
+        """
         spec = self._follow_spec(
             mode,
             levels,
@@ -312,11 +328,12 @@ class LiveBook(LiveReader):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
-        """Call a function with each item that `updates` would give, until `close()` of what this returns.
+        """Call `callback` with each item that `updates` would yield, until you `close()` the returned handle.
 
-        `callback`: a function of one Update; all other arguments are those of `depthcache.LiveBook.updates`.
-        All functions of one client are called on one thread of it, one call after the other. An error in one
-        is counted and logged, and changes nothing. Raises InvalidArgument and BookClosed.
+        `callback`: a function that takes one `Update`. All other arguments are those of
+        `depthcache.LiveBook.updates`. All callbacks of one client run on the same thread, one call at a time.
+        An exception in a callback is counted and logged; following continues. Raises InvalidArgument and
+        BookClosed.
         """
         spec = self._follow_spec(
             mode,
@@ -329,10 +346,10 @@ class LiveBook(LiveReader):
         return self._callbacks.call_back(self._client, spec, callback, market=self._number)
 
     def wait_synced(self, timeout: float | None = 30) -> None:
-        """Wait until the book is synced; at once where it is.
+        """Wait until the book is synced; return immediately if it already is.
 
-        `timeout`: seconds, None for no end. Raises SyncTimeout, BookClosed when the book or its client
-        is closed, UnknownSymbol when the exchange does not know the symbol.
+        `timeout`: in seconds; None waits indefinitely. Raises SyncTimeout, BookClosed if the book or its
+        client is closed, and UnknownSymbol if the exchange does not know the symbol.
         """
         parse_timeout(timeout)
         try:
@@ -341,17 +358,17 @@ class LiveBook(LiveReader):
             raise _closed(self.exchange, self.symbol) from None
 
     def refresh(self) -> None:
-        """Have a snapshot merged into this book; returns at once. As `depthcache.LiveBook.refresh`."""
+        """Schedule a refresh of this book and return immediately, as `depthcache.LiveBook.refresh` does."""
         limit = self._audit_limit(None)
         self._do(lambda: self._client.refresh(self._number, limit))
 
     def refresh_every(self, seconds: float | None) -> None:
-        """Have that done by itself every so many `seconds`. As `depthcache.LiveBook.refresh_every`."""
+        """Set the interval of automatic refreshes in `seconds`; see `depthcache.LiveBook.refresh_every`."""
         parsed = parse_refresh(seconds)
         self._do(lambda: self._client.refresh_every(self._number, parsed))
 
     def resync(self) -> None:
-        """Discard the book and rebuild it from a new snapshot. As `depthcache.LiveBook.resync`."""
+        """Discard the book and rebuild it from a new snapshot, as `depthcache.LiveBook.resync` does."""
         self._do(lambda: self._client.resync(self._number))
 
     def _do(self, act: Callable[[], None]) -> None:
@@ -362,7 +379,10 @@ class LiveBook(LiveReader):
             self._thread.call(do)
 
     def audit(self, levels: int | None = None, *, seconds: float = 0.0, timeout: float | None = 60) -> Audit:
-        """Compare this book with the exchange at the same update id, as `depthcache.LiveBook.audit`."""
+        """Compare this book with a snapshot of the exchange.
+
+        Arguments, results and errors are those of `depthcache.LiveBook.audit`.
+        """
         parse_timeout(timeout)
         limit, client = self._audit_limit(levels), self._client
         try:
@@ -374,14 +394,15 @@ class LiveBook(LiveReader):
 
 
 class Books(BooksBase[LiveBook]):
-    """The live books of a client; made by `connect`, runs inside `with`, or from `start` to `close`.
+    """The live books of a client, created by `connect`; runs inside `with`, or from `start` to `close`.
 
-    Any thread may use it. Keep it as long as you use its books: where it is garbage collected while it runs,
-    the client ends, with a ResourceWarning. A program that ends without closing it is not held up.
+    Any thread may use it. Keep a reference to it while you use its books: if it is garbage collected while
+    running, the client ends with a ResourceWarning. A client that is still running does not delay the exit of
+    the program.
     """
 
     def __init__(self, config: ClientConfig) -> None:
-        # Nothing here refers to this object: what runs on the thread must not keep it alive.
+        # The thread must not hold a reference to this object, or it would never be garbage collected.
         self._callbacks = callbacks = ThreadCallbacks(name="depthcache-callbacks")
         self._client: Client[LiveBook] = Client(
             config,
@@ -397,12 +418,12 @@ class Books(BooksBase[LiveBook]):
         self._has_begun = self._is_entered = False
 
     def start(self) -> Self:
-        """Start the client, and return it: for REPLs and notebooks, where `with` does not fit.
+        """Start the client and return it, for REPLs and notebooks where `with` is inconvenient.
 
             books = depthcache.blocking.connect("binance.com", ["BTCUSDT"]).start()
 
-        `close` ends it. A client that runs is given back as it is, and may be entered afterwards. Raises
-        UsageError for one that has ended.
+        `close` ends it. Returns a running client unchanged; you can still enter it with `with`. Raises
+        UsageError if the client has ended.
         """
         with self._begins:
             if self._has_begun and not self._client.is_running:
@@ -429,14 +450,15 @@ class Books(BooksBase[LiveBook]):
 
     @property
     def recording(self) -> RecordingFile | None:
-        """The file to which everything is recorded, with `Settings(record_to=…)`; None without.
+        """The file to which `Settings(record_to=…)` records everything; None without that setting.
 
-        A path; it also says how many lines were lost (`lost`) and why nothing is written now (`error`).
+        It is a path with two further attributes: `lost` counts lines that were lost, `error` is why nothing
+        is being written.
         """
         return self._client.recording
 
     def stats(self) -> Stats:
-        """Counters, ages and delays of every book, connection and weight budget, at this moment."""
+        """Return the counters, ages and delays of all books, connections and weight budgets."""
 
         async def read() -> Stats:
             return self._client.stats()
@@ -447,7 +469,7 @@ class Books(BooksBase[LiveBook]):
             return Stats(books=(), connections=(), budgets=())
 
     def prometheus(self) -> str:
-        """The same in the text format of Prometheus.
+        """Return the statistics in the Prometheus text format.
 
         Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
         without it.
@@ -455,9 +477,10 @@ class Books(BooksBase[LiveBook]):
         return prometheus_text(self.stats())
 
     def collector(self) -> Collector:
-        """The same for a registry of prometheus_client: `REGISTRY.register(books.collector())`.
+        """Create a collector for prometheus_client: `REGISTRY.register(books.collector())`.
 
-        It reads at each scrape. Needs the package prometheus-client; raises PackageMissing without it.
+        It reads the statistics at each scrape. Needs the package prometheus-client; raises PackageMissing
+        without it.
         """
         return Collector(self.stats)
 
@@ -468,7 +491,7 @@ class Books(BooksBase[LiveBook]):
         books: Iterable[AnyBook] | None = None,
         missing: Missing = "raise",
     ) -> list[LiveBook]:
-        """Wait until these books are synced at the same moment, and return them.
+        """Wait until all of these books are synced at the same moment, and return them.
 
         Arguments and errors are those of `depthcache.Books.wait_synced`.
         """
@@ -486,10 +509,11 @@ class Books(BooksBase[LiveBook]):
         books: Iterable[AnyBook] | None = None,
         missing: Missing = "raise",
     ) -> list[LiveBook]:
-        """Wait until one of these books is synced, or more; returns those that are.
+        """Wait until at least one of these books is synced, and return all that are.
 
-        Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
-        UnknownSymbol when all of them have ended; with `missing="skip"` the list is empty instead.
+        Arguments as for `depthcache.Books.wait_synced`. Raises SyncTimeout if none synced in time, and
+        BookClosed or UnknownSymbol if all of them are closed; with `missing="skip"` the list is empty
+        instead.
         """
         parse_timeout(timeout)
         keys, client = self._chosen(books, missing=missing), self._client
@@ -499,7 +523,7 @@ class Books(BooksBase[LiveBook]):
             return self._ended(missing)
 
     def _ended(self, missing: Missing) -> list[LiveBook]:
-        """What waiting comes to when nothing runs any more."""
+        """The result of waiting after the client's thread has ended."""
         for book in self:
             if missing == "raise":
                 raise _closed(book.exchange, book.symbol) from None
@@ -515,7 +539,10 @@ class Books(BooksBase[LiveBook]):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
-        """Follow all books of this client as one stream, as `depthcache.LiveBook.updates` does one."""
+        """Follow all books of this client as one stream, including books added later.
+
+        Arguments and items are those of `depthcache.LiveBook.updates`.
+        """
         spec = self._follow_spec(
             mode,
             levels,
@@ -537,9 +564,10 @@ class Books(BooksBase[LiveBook]):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
-        """Call a function with each item of all books, as `depthcache.LiveBook.on_update` does for one.
+        """Call `callback` with each item of all books, as `depthcache.LiveBook.on_update` does for one book.
 
-        `callback`: a function of one Update; all other arguments are those of `depthcache.LiveBook.updates`.
+        `callback`: a function that takes one `Update`. All other arguments are those of
+        `depthcache.LiveBook.updates`.
         """
         spec = self._follow_spec(
             mode,
@@ -552,10 +580,11 @@ class Books(BooksBase[LiveBook]):
         return self._callbacks.call_back(self._client, spec, callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
-        """Begin one more book and return it, not synced yet; the one that is there, if it is.
+        """Add a book and return it, not synced yet; return the existing one if the client already has it.
 
-        `symbol`: in any case. `exchange` may be left out while the client has exactly one. Raises
-        UnknownExchange, InvalidArgument, and BookClosed once the client is closed.
+        A closed book, such as one that was delisted, is replaced by a new one. `symbol`: in any case.
+        `exchange`: may be omitted if the client has exactly one. Raises UnknownExchange, InvalidArgument, and
+        BookClosed after the client was closed.
         """
         venue, parsed = self._client.config.book(exchange, symbol)
 
@@ -568,11 +597,12 @@ class Books(BooksBase[LiveBook]):
             raise _closed(venue.name, parsed) from None
 
     def add_all(self, symbols: Iterable[str], exchange: str | None = None) -> list[LiveBook]:
-        """Begin several books in one step, or none of them; those that are there go on.
+        """Add several books in one step and return them: all of them, or none on an error.
 
-        `symbols`: as for `connect`. `exchange` may be left out while the client has exactly one. One step
-        subscribes them together, which adding one after the other does not. Raises UnknownExchange,
-        InvalidArgument, and BookClosed once the client is closed.
+        `symbols`: as for `connect`; books that the client already has are returned as they are. `exchange`:
+        may be omitted if the client has exactly one. One call subscribes all books together, which separate
+        calls of `add` do not. Raises UnknownExchange, InvalidArgument, and BookClosed after the client was
+        closed.
         """
         several = self._client.config.several(exchange, symbols)
 
@@ -587,10 +617,10 @@ class Books(BooksBase[LiveBook]):
             return []
 
     def remove(self, symbol: str, exchange: str | None = None) -> None:
-        """End a book for good; reading it raises BookClosed from now on.
+        """Remove a book and close it for good; from now on its reads raise BookClosed.
 
-        `symbol`, `exchange`: which book; the exchange may be left out where only one holds the symbol.
-        Raises UnknownSymbol for a book that is not held, UnknownExchange.
+        `symbol`, `exchange`: the book; the exchange may be omitted if only one has the symbol. Raises
+        UnknownSymbol if this client does not have the book, and UnknownExchange.
         """
 
         async def remove() -> None:
@@ -598,11 +628,14 @@ class Books(BooksBase[LiveBook]):
 
         try:
             self._call(remove)
-        except LoopEnded:  # nothing runs any more: what is left is the name
+        except LoopEnded:  # the loop has ended, so this thread may remove the name itself
             self._client.remove(self._find(symbol if exchange is None else (exchange, symbol)))
 
     def close(self) -> None:
-        """End all books, connections and the thread; `with` does it. May be called more than once."""
+        """Close all books and connections and end the thread; `with` does this for you.
+
+        May be called more than once.
+        """
         if self._has_begun:
             self._thread.stop()
             self._callbacks.join()
@@ -613,19 +646,19 @@ class Books(BooksBase[LiveBook]):
             client.is_abandoned = True
             self._thread.abandon()
             _warn(
-                f"{len(client.books)} live books are closed: their Books object was forgotten; keep it, "
-                "and close() it at the end, or use `with`",
+                f"{len(client.books)} live books were closed: their Books object was garbage collected; "
+                "keep a reference to it and call `books.close()`, or use `with`",
                 ResourceWarning,
                 source=self,
             )
 
-    if not TYPE_CHECKING:  # type checkers say that there is no such thing
+    if not TYPE_CHECKING:  # so that type checkers reject `async with` and `await`
 
         async def __aenter__(self) -> NoReturn:
             raise UsageError(f"`async with` cannot run this client: {BLOCKING_START}")
 
         async def __aexit__(self, *_: object) -> None:
-            """Never reached; without it `async with` would not ask for the other."""
+            """Never called; `async with` needs it to get as far as `__aenter__`."""
 
         def __await__(self) -> NoReturn:
             raise UsageError(f"`await` cannot start this client: {BLOCKING_START}")

@@ -1,34 +1,34 @@
-"""Every error that depthcache raises, in one tree, split by who is at fault.
+"""All errors that depthcache raises, in one hierarchy, grouped by cause.
 
     DepthCacheError
-    ├── UsageError (ValueError)          the caller: an argument or a setting
-    │   ├── UnknownExchange              no such exchange name
-    │   ├── UnknownSymbol (LookupError)  the exchange, or this client, has no such symbol
-    │   ├── InvalidArgument              a value outside what is allowed
-    │   ├── UnreadableRecording          a file that is no recording
+    ├── UsageError (ValueError)          the caller: an invalid argument or setting
+    │   ├── UnknownExchange              no exchange has this name
+    │   ├── UnknownSymbol (LookupError)  the exchange or this client does not have the symbol
+    │   ├── InvalidArgument              a value outside the allowed range or type
+    │   ├── UnreadableRecording          a file that is not a readable recording
     │   ├── UnreadableMessage            bytes that are not a `depthcache.wire` message
-    │   │   └── UnsupportedSchema        ... of another version of its schema
-    │   ├── SymbolMismatch               a frame of another symbol than the book's
-    │   ├── NumberTooWide                int64 asked of numbers that do not fit it
-    │   └── PackageMissing (ImportError) an optional package that is not installed
-    ├── ExchangeError                    the exchange: what it sent
-    │   ├── MalformedMessage             bytes that are not what the protocol says
-    │   │   ├── MalformedFrame           ... of a WebSocket frame
-    │   │   └── MalformedSnapshot        ... of a depth snapshot
-    │   └── RequestRejected              an HTTP response that is an error
-    ├── NetworkError                     the network: nothing usable arrived
-    │   └── ConnectionFailed             a connection could not be made or broke
+    │   │   └── UnsupportedSchema        a message with a different schema version
+    │   ├── SymbolMismatch               a message for a different symbol than the book's
+    │   ├── NumberTooWide                a number that does not fit into int64
+    │   └── PackageMissing (ImportError) an optional dependency that is not installed
+    ├── ExchangeError                    the exchange: it sent something unusable
+    │   ├── MalformedMessage             bytes that violate the protocol
+    │   │   ├── MalformedFrame           a malformed WebSocket frame
+    │   │   └── MalformedSnapshot        a malformed depth snapshot
+    │   └── RequestRejected              an HTTP error response
+    ├── NetworkError                     the network: no usable response
+    │   └── ConnectionFailed             a connection failed or was lost
     └── BookError                        the state of a book
         ├── BookNotSynced                the book cannot be trusted right now
-        │   └── BooksNotSynced           ... some of several that were read together
+        │   └── BooksNotSynced           at least one of several books cannot be trusted right now
         ├── BookClosed                   the book or its client is closed for good
-        ├── BookTooOld                   its last update is older than `max_age` allows
-        ├── BookEmpty                    a side has no level, so no best price
-        └── SyncTimeout (TimeoutError)   waiting for sync took longer than allowed
+        ├── BookTooOld                   the last update is older than `max_age` allows
+        ├── BookEmpty                    a side has no levels and therefore no best price
+        └── SyncTimeout (TimeoutError)   a book did not sync within the timeout
 
-Facts are attributes (keyword-only in the constructors); the message is built from them and
-says what happened, with which value, and what is allowed or happens next. Errors pickle and copy with
-all of it, subclasses of programs as well. Not here: log lines.
+Constructors take keyword arguments only and store them as attributes. The message states what went wrong,
+the value, and what is allowed or happens next. Errors, including your own subclasses, keep their message and
+attributes when they are pickled or copied.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _LONGEST_VALUE = 200
 
 
 def _shown(value: object) -> str:
-    """What a caller gave, as one line without passwords and without end."""
+    """Format a caller's value as one line of limited length, without credentials."""
     return clean(without_credentials(_begin(value)), most=_LONGEST_VALUE)
 
 
@@ -85,10 +85,10 @@ def _begin(value: object) -> str:
 
 
 class DepthCacheError(Exception):
-    """Base of every error raised by depthcache.
+    """Base class of all errors raised by depthcache.
 
-    Errors of one class with the same text and attributes are equal. They pickle, with their notes and without
-    their cause and traceback; an attribute that pickle cannot carry over arrives as its `repr`.
+    Two errors are equal if their class, message and attributes are equal. Pickling keeps notes but not the
+    cause or traceback; an attribute that cannot be pickled is replaced by its `repr`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,17 +122,17 @@ class DepthCacheError(Exception):
 
 
 class UsageError(DepthCacheError, ValueError):
-    """The caller passed something that cannot work."""
+    """The caller passed an invalid argument or used the API incorrectly."""
 
 
 class UnknownExchange(UsageError):
-    """No exchange of that name.
+    """No exchange has this name.
 
     Attributes:
-        name: the name as given.
-        known: all names that exist.
-        near: the names that look most like it, best first.
-        hint: what to use instead, in words, where the name is known to mean something else.
+        name: the name that was passed.
+        known: all exchange names.
+        near: the most similar names, best match first.
+        hint: what to use instead, if the name is a known alias for something else; otherwise empty.
     """
 
     name: str
@@ -146,19 +146,20 @@ class UnknownExchange(UsageError):
         self.name, self.known, self.near, self.hint = name, known, near, hint
         likely = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         instead = f"{hint}; " if hint else ""
-        super().__init__(f"unknown exchange {_shown(name)}: {instead}{likely}known are {', '.join(known)}")
+        text = f"unknown exchange {_shown(name)}: {instead}{likely}known exchanges: {', '.join(known)}"
+        super().__init__(text)
 
 
 class UnknownSymbol(UsageError, LookupError):
-    """The exchange, or this client, has no such symbol.
+    """The exchange, or this client, does not have the symbol.
 
     Attributes:
-        symbol: the symbol as given.
-        exchange: where it was looked up; None when the client holds several.
-        reason: why it is unknown, in words; may be empty.
-        near: symbols that look like it, best first.
-        books: every unknown symbol where several were waited for, each with exchange, symbol, reason
-            and near; the first is the one above.
+        symbol: the symbol that was passed.
+        exchange: the exchange that was searched; None if no single exchange was named.
+        reason: why the symbol is unknown; may be empty.
+        near: similar symbols, best match first.
+        books: all unknown symbols of a call that names several, each as (exchange, symbol, reason, near). The
+            first entry holds the attributes above.
     """
 
     symbol: str
@@ -176,7 +177,7 @@ class UnknownSymbol(UsageError, LookupError):
         near: tuple[str, ...] = (),
         others: tuple[tuple[str | None, str, str, tuple[str, ...]], ...] = (),
     ) -> None:
-        """`others`: the other unknown symbols, as in `books`."""
+        """`others`: further unknown symbols, in the format of `books`."""
         self.symbol, self.exchange, self.reason, self.near = symbol, exchange, reason, near
         self.books = ((exchange, symbol, reason, near), *others)
         listed = [_unknown(*each) for each in self.books[:_BOOKS_SHOWN]]
@@ -195,12 +196,12 @@ def _unknown(exchange: str | None, symbol: str, reason: str, near: tuple[str, ..
 
 
 class InvalidArgument(UsageError):
-    """A value outside what is allowed.
+    """An argument or setting has a value that is not allowed.
 
     Attributes:
         name: the argument or setting.
-        value: what was given.
-        allowed: what is allowed, in words.
+        value: the value that was passed.
+        allowed: a description of the allowed values.
     """
 
     name: str
@@ -209,16 +210,16 @@ class InvalidArgument(UsageError):
 
     def __init__(self, *, name: str, value: object, allowed: str) -> None:
         self.name, self.value, self.allowed = name, value, allowed
-        super().__init__(f"invalid {name} {_shown(value)}: allowed is {allowed}")
+        super().__init__(f"invalid {name} {_shown(value)}: expected {allowed}")
 
 
 class UnreadableRecording(UsageError):
-    """A file that cannot be read, or that is no recording of a format known here.
+    """A file cannot be read, or is not a recording in a supported format.
 
     Attributes:
         path: the file.
-        line: where reading stopped, counted from 1; None when nothing was read.
-        reason: why, in words.
+        line: the line at which reading stopped, counted from 1; None if nothing was read.
+        reason: why it cannot be read.
     """
 
     path: PurePath
@@ -232,11 +233,11 @@ class UnreadableRecording(UsageError):
 
 
 class UnreadableMessage(UsageError):
-    """Bytes that `depthcache.wire.decode` cannot read: not a message, or one that contradicts itself.
+    """Bytes that `depthcache.wire.decode` cannot read: not a message, or an inconsistent one.
 
     Attributes:
-        what: what is wrong, in words.
-        excerpt: the first bytes.
+        what: what is wrong.
+        excerpt: the first bytes of the message.
     """
 
     what: str
@@ -244,16 +245,16 @@ class UnreadableMessage(UsageError):
 
     def __init__(self, *, what: str, excerpt: bytes) -> None:
         self.what, self.excerpt = what, excerpt
-        super().__init__(f"not a depthcache message: {clean(what)}; it begins with {_shown(excerpt)}")
+        super().__init__(f"not a depthcache message: {clean(what)}; starts with {_shown(excerpt)}")
 
 
 class UnsupportedSchema(UnreadableMessage):
-    """A message with another schema version: another release wrote it.
+    """A message has a schema version that this release does not support.
 
     Attributes:
-        received: the version of the message.
-        supported: the version that this release reads and writes.
-        excerpt: the first bytes.
+        received: the schema version of the message.
+        supported: the schema version that this release reads and writes.
+        excerpt: the first bytes of the message.
     """
 
     received: int
@@ -261,16 +262,16 @@ class UnsupportedSchema(UnreadableMessage):
 
     def __init__(self, *, received: int, supported: int, excerpt: bytes) -> None:
         self.received, self.supported = received, supported
-        what = f"its schema is {received}, this release reads schema {supported}"
+        what = f"schema version {received}, but this release reads version {supported}"
         super().__init__(what=what, excerpt=excerpt)
 
 
 class SymbolMismatch(UsageError):
-    """A frame of another symbol was applied to a book.
+    """A frame or snapshot belongs to a different symbol than the book.
 
     Attributes:
         expected: the symbol of the book.
-        received: the symbol in the frame.
+        received: the symbol in the message.
     """
 
     expected: str
@@ -279,17 +280,16 @@ class SymbolMismatch(UsageError):
     def __init__(self, *, expected: str, received: str) -> None:
         self.expected, self.received = expected, received
         super().__init__(
-            f"a frame of {_shown(received)} was applied to the book of {_shown(expected)}; "
-            "the book is unchanged"
+            f"message for {_shown(received)} applied to the book of {_shown(expected)}; the book is unchanged"
         )
 
 
 class NumberTooWide(UsageError):
-    """A number of the book does not fit into the integers of 64 bits that a call returns.
+    """A price or quantity does not fit into a 64-bit integer.
 
     Attributes:
-        symbol: the book.
-        scale: the decimals the side holds.
+        symbol: the symbol of the book.
+        scale: the number of decimal places of that side.
     """
 
     symbol: str
@@ -298,15 +298,15 @@ class NumberTooWide(UsageError):
     def __init__(self, *, symbol: str, scale: int) -> None:
         self.symbol, self.scale = symbol, scale
         super().__init__(
-            f"a number of {symbol!r} does not fit 64 bits at {scale} decimals; ask for floats or decimals"
+            f"a number of {symbol!r} does not fit into 64 bits with {scale} decimals; use floats or Decimals"
         )
 
 
 class PackageMissing(UsageError, ImportError):
-    """The call needs a package that is an optional dependency of depthcache.
+    """The call needs an optional dependency that is not installed.
 
     Attributes:
-        package: its name.
+        package: the name of the missing package.
         wanted_for: the call that needs it.
     """
 
@@ -326,13 +326,13 @@ class ExchangeError(DepthCacheError):
 
 
 class MalformedMessage(ExchangeError):
-    """Bytes that are not what the protocol says; nothing was changed by them.
+    """The bytes of a message violate the protocol; the book is unchanged.
 
     Attributes:
-        what: what is wrong, in words.
-        position: the byte at which it was noticed.
+        what: what is wrong.
+        position: the byte offset of the fault.
         excerpt: the first bytes of the message.
-        stream: the stream name, where the message is wrapped and it could be read.
+        stream: the stream name of a wrapped frame; None if there is none or it could not be read.
     """
 
     what: str
@@ -346,30 +346,30 @@ class MalformedMessage(ExchangeError):
         self.what, self.position, self.excerpt = what, position, bytes(excerpt[:_EXCERPT_BYTES])
         shown = self.excerpt.decode("utf-8", "backslashreplace")
         super().__init__(
-            f"malformed {self.kind}: {what} at byte {position}; nothing was changed; it begins {shown!r}"
+            f"malformed {self.kind}: {what} at byte {position}; the book is unchanged; starts with {shown!r}"
         )
 
 
 class MalformedFrame(MalformedMessage):
-    """A WebSocket frame that is not what the protocol says."""
+    """A WebSocket frame that violates the protocol."""
 
     kind = "frame"
 
 
 class MalformedSnapshot(MalformedMessage):
-    """A depth snapshot that is not what the protocol says."""
+    """A depth snapshot that violates the protocol."""
 
     kind = "snapshot"
 
 
 class RequestRejected(ExchangeError):
-    """The exchange rejected a request.
+    """The exchange answered a request with an HTTP error.
 
     Attributes:
         url: the URL of the request.
-        status: the HTTP status.
-        code: Binance's own code (`-1121` and the like), None where the body has none.
-        text: Binance's own message, or the start of a body that is not JSON.
+        status: the HTTP status code.
+        code: Binance's error code, such as `-1121`; None if the body has none.
+        text: Binance's error message, or the start of a body that is not JSON.
     """
 
     url: str
@@ -387,15 +387,15 @@ class RequestRejected(ExchangeError):
 
 
 class NetworkError(DepthCacheError):
-    """Nothing usable arrived."""
+    """The network delivered no usable response."""
 
 
 class ConnectionFailed(NetworkError):
-    """A connection could not be made, or broke.
+    """A connection could not be made, or was lost.
 
     Attributes:
-        url: the other end.
-        reason: what happened, in words.
+        url: the URL of the connection.
+        reason: why it failed.
     """
 
     url: str
@@ -410,7 +410,7 @@ class ConnectionFailed(NetworkError):
 
 
 class BookError(DepthCacheError):
-    """The state of the book does not allow the call; `message` says why.
+    """Base class of errors caused by the state of a book; `message` is the error text.
 
     Attributes:
         exchange, symbol: the book.
@@ -425,18 +425,21 @@ class BookError(DepthCacheError):
 
 
 def _named(symbol: str) -> str:
-    """The symbol of a book; an offline book has none before its first message."""
+    """The symbol for messages; an offline book has none before its first message."""
     return symbol or "a book without a symbol"
 
 
 class BookNotSynced(BookError):
-    """The book cannot be trusted right now; it heals by itself where that is possible.
+    """The book cannot be trusted right now.
+
+    A live book resyncs by itself: call `wait_synced`, or read with `on_stale="wait"`. A `Book` needs
+    `load_snapshot`. With `on_stale="serve"` you can read the last known levels instead.
 
     Attributes:
         exchange, symbol: the book.
-        status: the status it has instead of `synced`.
-        reason: why, in words.
-        since_ns: since when, on the clock `depthcache.now_ns`.
+        status: its status, anything but `synced`.
+        reason: why it has this status.
+        since_ns: the start of this status, in nanoseconds of the clock `depthcache.now_ns`.
     """
 
     status: str
@@ -447,20 +450,20 @@ class BookNotSynced(BookError):
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
             f"{_named(symbol)} on {exchange} is {status}, not synced: {clean(reason)}; "
-            f"wait_synced() waits for a live book, load_snapshot() restores a Book, "
-            f'on_stale="serve" reads the last known book',
+            f"call wait_synced() on a live book or load_snapshot() on an offline Book, "
+            f'or pass on_stale="serve" to read the last known book',
             exchange=exchange,
             symbol=symbol,
         )
 
 
 class BooksNotSynced(BookNotSynced):
-    """Some of several books that were read together cannot be trusted right now.
+    """At least one of several books that were read together cannot be trusted right now.
 
     Attributes:
-        books: all of those, each with exchange, symbol, status and reason.
-        asked: how many were to be read.
-        exchange, symbol, status, reason, since_ns: of the first of them.
+        books: all books that cannot be trusted, each as (exchange, symbol, status, reason).
+        asked: the number of books in the call.
+        exchange, symbol, status, reason, since_ns: those of the first entry in `books`.
     """
 
     status: str
@@ -486,18 +489,18 @@ class BooksNotSynced(BookNotSynced):
         more = f" and {len(books) - _BOOKS_SHOWN} more" if len(books) > _BOOKS_SHOWN else ""
         text = (
             f"{len(books)} of {asked} books cannot be read: {', '.join(listed[:_BOOKS_SHOWN])}{more}; "
-            'wait_synced() waits for them, missing="skip" leaves them out, on_stale="serve" reads the last '
+            'call wait_synced(), pass missing="skip" to leave them out, or on_stale="serve" to read the last '
             "known books"
         )
         BookError.__init__(self, text, exchange=exchange, symbol=symbol)
 
 
 class BookClosed(BookError):
-    """The book was removed, its client was closed, or its symbol ended; it will not come back.
+    """The book is closed for good: it was removed, its client was closed, or its symbol was delisted.
 
     Attributes:
         exchange, symbol: the book.
-        reason: why, in words.
+        reason: why it was closed.
     """
 
     def __init__(self, *, exchange: str, symbol: str, reason: str) -> None:
@@ -508,14 +511,15 @@ class BookClosed(BookError):
 
 
 class BookTooOld(BookError):
-    """The last update of the book was received longer ago than `max_age` allows; the book itself is synced.
+    """The last update of a synced book was received longer ago than `max_age` allows.
 
-    A quiet market has an old book that is right: `status` says whether it can be trusted.
+    The levels may still be right: a quiet market has an old book. Whether a book can be trusted is its
+    `status`.
 
     Attributes:
         exchange, symbol: the book.
-        age_s: how long ago its last update (or its snapshot, before the first) was received, in seconds.
-        max_age_s: what was allowed, in seconds.
+        age_s: seconds since the last update was received, or the snapshot if no update followed it.
+        max_age_s: the age allowed, in seconds.
     """
 
     age_s: float
@@ -524,19 +528,19 @@ class BookTooOld(BookError):
     def __init__(self, *, exchange: str, symbol: str, age_s: float, max_age_s: float) -> None:
         self.age_s, self.max_age_s = age_s, max_age_s
         super().__init__(
-            f"{symbol} on {exchange} is {age_s:.3f} s old, max_age is {max_age_s:g} s: no update came since; "
-            "it can be read again after its next update, or with a larger max_age",
+            f"{symbol} on {exchange} is {age_s:.3f} s old, max_age is {max_age_s:g} s: "
+            "wait for the next update or pass a larger max_age",
             exchange=exchange,
             symbol=symbol,
         )
 
 
 class BookEmpty(BookError):
-    """A side of the book has no level, so there is no best price of it; the book can be read all the same.
+    """A side of the book has no levels and therefore no best price; the rest of the book can be read.
 
     Attributes:
         exchange, symbol: the book.
-        side: `bids` or `asks`.
+        side: the empty side, `bids` or `asks`.
     """
 
     side: str
@@ -544,22 +548,22 @@ class BookEmpty(BookError):
     def __init__(self, *, exchange: str, symbol: str, side: str) -> None:
         self.side = side
         super().__init__(
-            f"{_named(symbol)} on {exchange} has no {side}: `best` has None there, and `{side}` is empty, "
-            "until an update brings a level",
+            f"{_named(symbol)} on {exchange} has no {side}: `best` returns None for that side "
+            "until an update adds a level",
             exchange=exchange,
             symbol=symbol,
         )
 
 
 class SyncTimeout(BookError, TimeoutError):
-    """Waiting for a book, or for several, to be synced took longer than allowed.
+    """One or more books did not sync within the timeout.
 
     Attributes:
-        exchange, symbol: the book; of several late ones the first.
-        timeout_s: how long was waited, in seconds.
-        status, reason: what the book was instead.
-        books: all that were late, each with exchange, symbol, status and reason.
-        asked: how many were waited for.
+        exchange, symbol: the book; the first one that is late if several are.
+        timeout_s: the timeout in seconds.
+        status, reason: the status of that book at the timeout, and its reason.
+        books: all late books, each as (exchange, symbol, status, reason).
+        asked: the number of books waited for.
     """
 
     timeout_s: float
@@ -579,7 +583,7 @@ class SyncTimeout(BookError, TimeoutError):
         others: tuple[tuple[str, str, str, str], ...] = (),
         asked: int = 1,
     ) -> None:
-        """`others`: the other late books, as in `books`."""
+        """`others`: further late books, in the format of `books`."""
         self.timeout_s, self.status, self.reason, self.asked = timeout_s, status, reason, asked
         self.books = ((exchange, symbol, status, reason), *others)
         if asked == 1:
@@ -589,7 +593,7 @@ class SyncTimeout(BookError, TimeoutError):
             more = f" and {len(listed) - _BOOKS_SHOWN:,} more" if len(listed) > _BOOKS_SHOWN else ""
             text = (
                 f"{len(listed):,} of {asked:,} books are not synced after {timeout_s:g} s: "
-                f'{", ".join(listed[:_BOOKS_SHOWN])}{more}; missing="skip" goes on with the others'
+                f'{", ".join(listed[:_BOOKS_SHOWN])}{more}; pass missing="skip" to continue with the others'
             )
         super().__init__(text, exchange=exchange, symbol=symbol)
 

@@ -1,7 +1,6 @@
-"""The small values that users hold in their hands: levels, the best prices, status words.
+"""Values that the API returns: levels, best prices, statuses, results of calculations.
 
-They are plain and immutable; the native side builds the tuples of this file itself. Not here:
-anything that reads a book (`client.live_book`) or does something.
+All are immutable. The native module builds the tuples in this file itself.
 """
 
 from __future__ import annotations
@@ -55,18 +54,19 @@ __all__ = [
 ]
 
 Continuity: TypeAlias = Literal["contiguous", "chained"]
-"""How update ids follow each other: `contiguous` (`U == previous u + 1`: spot, US, TR) or
-`chained` (`pu == previous u`: USD-M, COIN-M, options)."""
+"""How the update ids of consecutive diffs are linked: `contiguous` (`U == previous u + 1`: spot, US, TR) or
+`chained` (`pu == previous u`: USD-M, COIN-M, options).
+"""
 
 Family: TypeAlias = Literal["spot", "linear", "inverse", "options"]
-"""What a venue trades: spot, USD-M futures, COIN-M futures, options."""
+"""The kind of market of a venue: spot, USD-M futures (`linear`), COIN-M futures (`inverse`) or options."""
 
 OnStale: TypeAlias = Literal["raise", "serve", "wait"]
-"""What reading or following a book does while it is not synced."""
+"""What a read or a follower does while the book is not synced."""
 
 
 def _same_arrays(one: tuple[object, ...], two: object) -> bool:
-    """Whether named tuples with arrays are equal: plain tuples refuse to compare arrays."""
+    """Compare named tuples that hold arrays; plain tuple comparison fails on arrays."""
     if type(one) is not type(two):
         return False
     others: Any = two
@@ -84,23 +84,25 @@ def _plain(number: float | Decimal) -> float | str:
 
 
 def compact_json(value: object) -> bytes:
-    """JSON in UTF-8 without spaces. Raises ValueError for infinity and NaN."""
+    """Encode `value` as JSON in UTF-8, without spaces. Raises ValueError for infinity and NaN."""
     import json  # where it is needed: the native module loads this file for every program
 
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class Audit(NamedTuple):
-    """A book compared with a snapshot of the exchange at one update id, inside the range both prove.
+    """The result of comparing a book with a snapshot of the exchange at the same update id.
+
+    Prices are compared within the range for which both book and snapshot are complete.
 
     Attributes:
-        update_id: the id at which they were compared.
-        checked: prices compared, both sides together.
-        differing: prices that both hold with different quantities.
-        missing: prices that the exchange holds and the book did not.
-        extra: prices that the book held and the exchange does not.
-        sources: of an audit over some time, how many payloads of each source were compared, and how
-            many were not because the book never stood at their update id.
+        update_id: the update id of the comparison.
+        checked: the number of prices compared on both sides.
+        differing: prices held by both, with different quantities.
+        missing: prices that only the exchange had.
+        extra: prices that only the book had.
+        sources: for an audit over a period: per source, how many payloads were compared and how many were
+            skipped because the book never was at their update id. Empty otherwise.
     """
 
     update_id: int
@@ -112,18 +114,18 @@ class Audit(NamedTuple):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether the comparison found no differences."""
         return not (self.differing or self.missing or self.extra)
 
 
 class Lag(NamedTuple):
-    """How late the last update was: from the exchange's event time to its receipt here, in seconds.
+    """The delay of the last update, from the exchange's event time to its receipt here, in seconds.
 
-    The exchange's clock is known only by estimate: the true lag lies within `error` of `seconds`.
+    The exchange's clock is estimated: the true lag lies within `seconds` ± `error`.
 
     Attributes:
-        seconds: how late, by the best estimate.
-        error: how wrong the estimate may be, in seconds.
+        seconds: the estimated delay.
+        error: the maximum error of the estimate, in seconds.
     """
 
     seconds: float
@@ -131,11 +133,13 @@ class Lag(NamedTuple):
 
 
 class Level(NamedTuple, Generic[N_co]):
-    """One price level. Floats equal to `float(text)` by default, Decimals from an exact view.
+    """One price level, as floats; as Decimals if it comes from an exact book.
+
+    A float is the one nearest to the text that the exchange sent (`float(text)`).
 
     Attributes:
-        price: in the quote asset.
-        quantity: in the base asset; contracts on COIN-M and options.
+        price: the price, in the quote asset.
+        quantity: the quantity, in the base asset; in contracts on COIN-M and options.
     """
 
     price: N_co
@@ -143,12 +147,12 @@ class Level(NamedTuple, Generic[N_co]):
 
 
 class Best(NamedTuple, Generic[N_co]):
-    """Both best levels of one update id.
+    """The best bid and best ask at one update id.
 
     Attributes:
-        bid: the highest bid, None where there is none.
-        ask: the lowest ask, None where there is none.
-        update_id: the id of the book at which both were best.
+        bid: the highest bid; None if there are no bids.
+        ask: the lowest ask; None if there are no asks.
+        update_id: the update id of the book.
     """
 
     bid: Level[N_co] | None
@@ -156,35 +160,37 @@ class Best(NamedTuple, Generic[N_co]):
     update_id: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `bid` and `ask` (`[price, quantity]`, None for an empty side), and `update_id`.
+        """Convert to a dict with `bid` and `ask` (each `[price, quantity]`, or None) and `update_id`.
 
-        Floats stay floats, Decimals become their exact text.
+        Floats stay floats; Decimals become text with all digits.
         """
         bid, ask = (None if side is None else [_plain(number) for number in side] for side in self[:2])
         return {"bid": bid, "ask": ask, "update_id": self.update_id}
 
     def to_json(self) -> bytes:
-        """The same as compact JSON in UTF-8."""
+        """Encode `to_dict` as compact JSON in UTF-8."""
         return compact_json(self.to_dict())
 
 
 class CompleteTo(NamedTuple, Generic[N_co]):
-    """The price down to (bids) and up to (asks) which the book is provably complete, inclusive.
+    """The last price on each side up to which the book is proven complete, inclusive.
 
-    0.0 for bids and infinity for asks mean that the whole side is known; None means that
-    nothing of the side is proven.
+    0.0 for bids or infinity for asks means that the whole side is known; None means that no level of that
+    side is proven.
 
     Attributes:
-        bids: every bid at or above this price is held.
-        asks: every ask at or below this price is held.
+        bids: all bids at or above this price are held.
+        asks: all asks at or below this price are held.
     """
 
     bids: N_co | None
     asks: N_co | None
 
     def to_dict(self) -> dict[str, float | str | None]:
-        """Plain values: `bids` and `asks`, each a price, `"all"` if the whole side is known, None if nothing
-        of it is proven. Floats stay floats, Decimals become their exact text.
+        """Convert to a dict with `bids` and `asks`.
+
+        Each is a price, `"all"` if the whole side is known, or None if no level is proven. Floats stay
+        floats; Decimals become text with all digits.
         """
         edges = {"bids": 0, "asks": float("inf")}
         return {
@@ -194,11 +200,11 @@ class CompleteTo(NamedTuple, Generic[N_co]):
 
 
 class Coverage(NamedTuple):
-    """How many held levels lie inside the complete range.
+    """The number of levels inside the complete range, per side.
 
     Attributes:
-        bids: on the side of the buyers.
-        asks: on the side of the sellers.
+        bids: the number of bids.
+        asks: the number of asks.
     """
 
     bids: int
@@ -206,10 +212,10 @@ class Coverage(NamedTuple):
 
 
 class Changes(NamedTuple, Generic[N]):
-    """The levels that one update changed, best price first; quantity 0: the level is gone.
+    """The levels that one update changed, best price first; quantity 0 means that the level was deleted.
 
-    `bids` and `asks` hold only what really changed: no quantity that was held already, no delete of a price
-    that was not held.
+    `bids` and `asks` hold effective changes only: an update that repeats a quantity, or deletes a price that
+    is not held, is left out.
     """
 
     bids: list[Level[N]]
@@ -217,11 +223,11 @@ class Changes(NamedTuple, Generic[N]):
 
 
 class Integers(NamedTuple):
-    """Levels as exact 64-bit integers: a price is `levels[i, 0] / 10**price_decimals`.
+    """Levels as exact 64-bit integers: the price of level `i` is `levels[i, 0] / 10**price_decimals`.
 
     Attributes:
-        levels: an int64 array of shape (levels, 2), the caller's own; column 0 prices, 1 quantities.
-        price_decimals, quantity_decimals: how many digits of each column stand behind the point.
+        levels: a new int64 array of shape (levels, 2): column 0 holds prices, column 1 quantities.
+        price_decimals, quantity_decimals: the number of decimal places of each column.
     """
 
     levels: NDArray[np.int64]
@@ -239,13 +245,13 @@ class Integers(NamedTuple):
 
 
 class BookArrays(NamedTuple):
-    """Both sides of one update id as arrays.
+    """Both sides at one update id, as arrays.
 
     Attributes:
-        bids, asks: float64 arrays of shape (levels, 2), the caller's own; column 0 prices, 1 quantities,
-            row 0 the best of the requested levels.
-        complete: whether every requested level is proven on both sides.
-        update_id: the id to which both belong.
+        bids, asks: new float64 arrays of shape (levels, 2): column 0 holds prices, column 1 quantities; row 0
+            is the best of the requested levels.
+        complete: whether all requested levels are proven on both sides.
+        update_id: the update id of the book.
     """
 
     bids: NDArray[np.float64]
@@ -264,12 +270,12 @@ class BookArrays(NamedTuple):
 
 
 class BookIntegers(NamedTuple):
-    """The same as exact integers.
+    """Both sides at one update id, as exact integers.
 
     Attributes:
-        bids, asks: `Integers`, each side with its own decimals.
-        complete: whether every requested level is proven on both sides.
-        update_id: the id to which both belong.
+        bids, asks: `Integers`; the two sides may have different decimals.
+        complete: whether all requested levels are proven on both sides.
+        update_id: the update id of the book.
     """
 
     bids: Integers
@@ -288,12 +294,12 @@ class BookIntegers(NamedTuple):
 
 
 class MissingBook(NamedTuple):
-    """A book that was to be read together with others and could not be.
+    """A book that a call over several books left out because it could not be read.
 
     Attributes:
         exchange, symbol: the book.
-        status: what it is instead of synced.
-        reason: why, in words.
+        status: its status, anything but `synced`.
+        reason: why it has this status.
     """
 
     exchange: str
@@ -303,12 +309,12 @@ class MissingBook(NamedTuple):
 
 
 class Levels(list[Level[N]], Generic[N]):
-    """A list of levels, best price first, that knows whether it is the whole truth.
+    """A list of levels, best price first, with its update id and whether it is proven complete.
 
     Attributes:
-        complete: True when every requested level is proven: the levels lie inside the complete
-            range, or the whole side is known.
-        update_id: the id of the book to which the levels belong.
+        complete: whether all requested levels are proven: they lie inside the complete range, or the whole
+            side is known.
+        update_id: the update id of the book.
     """
 
     __slots__ = ("_reason", "complete", "update_id")
@@ -323,14 +329,14 @@ class Levels(list[Level[N]], Generic[N]):
 
 
 class Imbalance(NamedTuple, Generic[N_co]):
-    """How the quantities of both sides compare.
+    """The imbalance of the quantities on both sides.
 
     Attributes:
-        ratio: (bids - asks) / (bids + asks), from -1 (asks alone) to 1 (bids alone); None where nothing
-            rests on either side.
-        bids, asks: the quantities, in the base asset, in contracts on COIN-M.
-        complete: whether both sums are proven.
-        update_id: the id of the book.
+        ratio: (bids - asks) / (bids + asks), from -1 (only asks) to 1 (only bids); None if both sides are
+            empty.
+        bids, asks: the total quantities, in the base asset; in contracts on COIN-M and options.
+        complete: whether both totals are proven.
+        update_id: the update id of the book.
     """
 
     ratio: N_co | None
@@ -341,13 +347,13 @@ class Imbalance(NamedTuple, Generic[N_co]):
 
 
 class Depth(NamedTuple, Generic[N_co]):
-    """What rests in a part of one side.
+    """The total quantity and value in part of one side.
 
     Attributes:
-        base: the sum of the quantities, in the base asset, in contracts on COIN-M.
-        quote: the sum of price times quantity, in the quote asset; not a number (NaN) on COIN-M.
-        levels: how many levels.
-        complete: whether all of the part is proven.
+        base: the total quantity, in the base asset; in contracts on COIN-M and options.
+        quote: the total of price times quantity, in the quote asset; NaN on COIN-M.
+        levels: the number of levels.
+        complete: whether that part of the side is proven complete.
     """
 
     base: N_co
@@ -357,12 +363,13 @@ class Depth(NamedTuple, Generic[N_co]):
 
 
 class DepthWithin(NamedTuple, Generic[N_co]):
-    """What rests within a distance of the mid.
+    """The depth within a distance of the mid.
 
     Attributes:
-        bids, asks: `Depth` of each side.
-        mid: from where the distance counts; None where a side is empty, and both depths are then empty.
-        update_id: the id of the book.
+        bids, asks: the `Depth` of each side.
+        mid: the mid from which the distance is measured; None if a side is empty, and both depths are then
+            empty.
+        update_id: the update id of the book.
     """
 
     bids: Depth[N_co]
@@ -372,26 +379,26 @@ class DepthWithin(NamedTuple, Generic[N_co]):
 
     @property
     def complete(self) -> bool:
-        """Whether both sides are proven as far as the distance reaches."""
+        """Whether both sides are proven complete within the distance."""
         return self.bids.complete and self.asks.complete
 
 
 class Fill(NamedTuple, Generic[N_co]):
-    """What a market order of a size would get from the book as it is, without fees.
+    """What a market order of a given size would get from the current book, before fees.
 
     Attributes:
-        average: the average price, `quote / base` (on COIN-M contracts by the coins they are
-            worth, as the exchange reports it); None where nothing is filled.
-        worst: the price of the last level that was touched; None where there is none.
-        slippage_bps: how much worse than the mid the average is, in basis points of the mid, above 0 for
-            buyers and sellers alike; None where nothing is filled or a side is empty.
-        base: what is filled, in the base asset, in contracts on COIN-M.
-        quote: what is filled, in the quote asset; not a number (NaN) on COIN-M.
-        unfilled: what the book is not enough for, in the unit of the size.
-        levels: how many levels were touched.
-        complete: whether every level that was touched is proven and, where something is unfilled, that the
-            side has no more.
-        update_id: the id of the book.
+        average: the average price, `quote / base`; on COIN-M the contracts divided by their worth in coins,
+            as the exchange reports it. None if nothing is filled.
+        worst: the price of the last level used; None if nothing is filled.
+        slippage_bps: how much worse the average is than the mid, in basis points of the mid; positive for
+            buys and sells alike. None if nothing is filled or a side is empty.
+        base: the quantity filled, in the base asset; in contracts on COIN-M and options.
+        quote: the value filled, in the quote asset; NaN on COIN-M.
+        unfilled: the part of the size that the book cannot fill, in the unit of the size.
+        levels: the number of levels used.
+        complete: whether all levels used are proven and, if something is unfilled, that the side has no
+            further levels.
+        update_id: the update id of the book.
     """
 
     average: N_co | None
@@ -406,15 +413,15 @@ class Fill(NamedTuple, Generic[N_co]):
 
 
 class SizeToMove(NamedTuple, Generic[N_co]):
-    """How much it takes to move the best price of a side by a distance.
+    """The size of a market order that moves the best price of a side by a given distance.
 
     Attributes:
-        base: the sum of the quantities that must be taken, in the base asset, in contracts on COIN-M.
-        quote: the sum of price times quantity; not a number (NaN) on COIN-M.
-        price: where the best price of the side then stands; None where the side is empty by then.
-        levels: how many levels are taken.
-        complete: whether these levels, and the one where the price then stands, are proven.
-        update_id: the id of the book.
+        base: the quantity to take, in the base asset; in contracts on COIN-M and options.
+        quote: the total of price times quantity, in the quote asset; NaN on COIN-M.
+        price: the best price after the order; None if the order empties the side.
+        levels: the number of levels taken.
+        complete: whether these levels, and the new best level, are proven.
+        update_id: the update id of the book.
     """
 
     base: N_co
@@ -426,13 +433,13 @@ class SizeToMove(NamedTuple, Generic[N_co]):
 
 
 class GroupedBook(NamedTuple, Generic[N_co]):
-    """The book in coarser steps: levels summed up to multiples of a group size, best first.
+    """The book with its levels summed in price groups, best group first.
 
     Attributes:
-        bids: each at the multiple at or below the prices it sums up.
-        asks: each at the multiple at or above the prices it sums up.
+        bids: bid groups; each price is the multiple of `size` at or below the levels it contains.
+        asks: ask groups; each price is the multiple of `size` at or above the levels it contains.
         size: the group size.
-        update_id: the id of the book.
+        update_id: the update id of the book.
     """
 
     bids: Levels[N_co]
@@ -442,59 +449,59 @@ class GroupedBook(NamedTuple, Generic[N_co]):
 
     @property
     def complete(self) -> bool:
-        """Whether every requested group is proven on both sides."""
+        """Whether all requested groups are proven on both sides."""
         return self.bids.complete and self.asks.complete
 
 
 class Status(StrEnum):
-    """What a book is, in one word; only `SYNCED` can be trusted. Worst last."""
+    """The status of a book; only a `SYNCED` book can be trusted. Ordered from best to worst."""
 
     SYNCED = "synced"
-    """Right as far as it says, and up to date."""
+    """Correct within its complete range, and up to date."""
     CROSSED = "crossed"
-    """Bid >= ask after a whole event: not served; resync if it lasts 1 s."""
+    """Best bid at or above best ask after a complete event; not served. Resyncs after 1 s."""
     BRIDGING = "bridging"
-    """A snapshot is installed, the diff that confirms it is awaited."""
+    """A snapshot is installed; the book waits for the diff that confirms it."""
     BUFFERING = "buffering"
-    """Diffs are kept while a snapshot is on its way."""
+    """Diffs are buffered until a snapshot arrives."""
     EMPTY = "empty"
     """Nothing has arrived yet."""
     STALE = "stale"
-    """A watchdog doubts that data still flows."""
+    """Nothing has confirmed the book for too long, or the process was paused."""
     HALTED = "halted"
-    """The exchange halted the symbol."""
+    """The exchange has halted trading in the symbol."""
     DISCONNECTED = "disconnected"
-    """The connection that carries the book is down."""
+    """The connection for this book is down."""
     CLOSED = "closed"
-    """Removed, delisted or shut down; it will not come back."""
+    """Removed, delisted, or its client was closed; the book is closed for good."""
 
 
 class Outcome(StrEnum):
-    """What one frame did to a book."""
+    """The effect of one frame on a book."""
 
     APPLIED = "applied"
-    """The book moved to the frame's final update id."""
+    """The diff was applied; the book is now at its final update id."""
     OLD = "old"
-    """At or before the book's id: nothing changed, nothing is wrong."""
+    """The diff is at or before the update id of the book and was skipped. This is normal."""
     WAITING = "waiting"
-    """No snapshot yet: the frame is kept until one is loaded."""
+    """There is no snapshot yet; the diff is buffered until `load_snapshot`."""
     GAP = "gap"
-    """Updates are missing: the book stays as it is until load_snapshot."""
+    """Updates are missing; the book is unchanged, and diffs are buffered until `load_snapshot`."""
     IGNORED = "ignored"
-    """Not a diff of this kind of book (ticker, trade, partial depth, reply)."""
+    """Not a diff for this kind of book, for example a ticker, trade, partial depth or response."""
 
 
 class SnapshotOutcome(StrEnum):
-    """What one snapshot did to a book."""
+    """The effect of one snapshot on a book."""
 
     SYNCED = "synced"
-    """Installed and current."""
+    """Installed; the book is synced."""
     BRIDGING = "bridging"
-    """Installed; the next diff decides."""
+    """Installed; the next diff confirms it or reveals a gap."""
     TOO_OLD = "too_old"
-    """Older than the first kept diff: not installed, the diffs are kept."""
+    """Older than the book or than the first buffered diff allows: not installed; buffered diffs are kept."""
     GAP = "gap"
-    """Installed, but the kept diffs have a hole: a newer snapshot is needed."""
+    """Installed, but an update is missing among the buffered diffs: a newer snapshot is needed."""
 
 
 publish(

@@ -52,14 +52,14 @@ def test_good_rest_urls_are_accepted(url: str) -> None:
     ],
 )
 def test_what_is_no_base_url_is_refused_with_what_is_allowed(url: object) -> None:
-    with pytest.raises(InvalidArgument, match="allowed is https://host") as caught:
+    with pytest.raises(InvalidArgument, match="expected https://host") as caught:
         venues.parse_endpoints(Endpoints(rest=url, websocket="wss://h"))  # type: ignore[arg-type]
     assert caught.value.name == "REST URL"
 
 
 @pytest.mark.parametrize("url", ["https://h", "", "wss://", "wss://h?streams=x"])
 def test_bad_websocket_urls_are_refused(url: str) -> None:
-    with pytest.raises(InvalidArgument, match="allowed is wss://host"):
+    with pytest.raises(InvalidArgument, match="expected wss://host"):
         venues.with_endpoints(SPOT, Endpoints(rest="https://h", websocket=url))
 
 

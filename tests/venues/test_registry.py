@@ -82,7 +82,7 @@ def test_names_of_portfolio_margin_are_told_which_exchange_to_use(name: str) -> 
         "portfolio margin has no order books of its own, use "
         "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
     )
-    assert str(caught.value).startswith(f"unknown exchange {name!r}: {caught.value.hint}; known are ")
+    assert str(caught.value).startswith(f"unknown exchange {name!r}: {caught.value.hint}; known exchanges: ")
     assert caught.value.near == ()
 
 

@@ -1,1 +1,1 @@
-"""One running client and its two APIs: asyncio (`aio`) and, above it, `depthcache.blocking` for threads."""
+"""A running client and its APIs: asyncio (`aio`), and `depthcache.blocking` for threads on top of it."""

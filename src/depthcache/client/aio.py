@@ -1,6 +1,6 @@
-"""The asyncio API: `connect` and the set of live books that it makes.
+"""The asyncio API: `connect`, and the set of live books that it returns.
 
-`blocking` is the same for threads. Not here: how a client is put together (`client`).
+`depthcache.blocking` is the same API for threads.
 """
 
 from __future__ import annotations
@@ -63,36 +63,39 @@ def connect(
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
 ) -> Books:
-    """Live books of one exchange, or of several: `connect({"binance.com": ["BTCUSDT"], …})`.
+    """Create a client for live books of one exchange, or of several with a mapping.
 
         async with depthcache.connect("binance.com", ["BTCUSDT", "ETHUSDT"]) as books:
             await books.wait_synced()
             print(books["BTCUSDT"].best)
 
-    Without a block: `books = await depthcache.connect(…)`, and `await books.aclose()` at the end. Nothing is
-    opened before either. Wrong arguments are raised here, at once.
+    For several exchanges pass a mapping: `{"binance.com": ["BTCUSDT"], "binance.com-futures": ["ETHUSDT"]}`.
+    To use the client without a block, write `books = await depthcache.connect(…)`, and end it with
+    `await books.aclose()`. The call itself checks its arguments and opens nothing.
 
     Args:
         exchange: an exchange name, or a mapping of exchange names to symbols.
-        symbols: in any case; twice the same is once; may be empty, books can be added later.
-        depth: how many levels a side you need complete; the client chooses its snapshots for it.
-        on_stale: what reading a book does that is not synced: `raise` BookNotSynced, `serve` the last
-            known book, whose `status` then tells what it is, or `wait` until it is synced. Waiting is for
-            `await book.read()` and for following; whatever returns at once raises BookNotSynced then, too.
-        max_age: in seconds; reads of a book whose last update was received longer ago raise BookTooOld,
-            though it is synced. `book.no_older_than(seconds)` does so for single reads. None: any age; a
-            quiet market has an old book that is right.
-        speed_ms: update speed of the streams; None takes the exchange's fastest documented one.
-        settings: other hosts, patience, proxies; None takes `Settings.from_environment()`.
-        snapshots: your own way to depth snapshots (a proxy of your own, a gateway with keys): called with
-            a SnapshotRequest on its own thread, for each snapshot that the weight budget allows. It returns
-            the body (bytes, text or the parsed mapping) or a `SnapshotResponse`; for None the client asks the
-            exchange itself. Raising RequestRejected counts as that response of the exchange, any other
-            exception as no response; both are retried where that makes sense.
+        symbols: in any case; duplicates are ignored; may be empty, since you can add books later.
+        depth: how many levels per side you need complete; the client chooses its snapshots accordingly.
+        on_stale: what reads do while a book is not synced: `raise` BookNotSynced, `serve` the last known book
+            (check its `status`), or `wait` until it is synced. Only `await book.read()` and following can
+            wait; reads that return immediately raise BookNotSynced with `wait` as well.
+        max_age: in seconds. Reads of a synced book raise BookTooOld if its last update was received longer
+            ago. None allows any age: a quiet market has an old book that is still right. For single reads use
+            `book.no_older_than(seconds)`.
+        speed_ms: the update speed of the streams in milliseconds; None uses the fastest one that the exchange
+            documents.
+        settings: hosts, timeouts, proxies and more; None uses `Settings.from_environment()`.
+        snapshots: your own source of depth snapshots, such as a proxy or a gateway with API keys. It is
+            called with a SnapshotRequest, on its own thread, for each snapshot that the weight budget allows,
+            and returns the body (bytes, text or the parsed mapping) or a `SnapshotResponse`. If it returns
+            None, the client asks the exchange itself. If it raises RequestRejected, this counts as the
+            exchange's response; any other exception counts as no response. Both are retried where a retry can
+            help.
 
     Raises:
-        UnknownExchange: with the names most like it.
-        InvalidArgument: for anything else that cannot work.
+        UnknownExchange: with the most similar names.
+        InvalidArgument: for any other invalid argument.
     """
     asked = parse_config(
         exchange,
@@ -108,19 +111,23 @@ def connect(
 
 
 class Books(BooksBase[LiveBook]):
-    """The live books of a client; made by `connect`, runs inside `async with`, or from `await` to `aclose`.
+    """The live books of a client, from `connect`; runs inside `async with`, or from `await` to `aclose`.
 
-    `books["BTCUSDT"]` or `books["binance.com", "BTCUSDT"]` is a LiveBook, a loop runs over the books,
-    `keys`, `values`, `items`, `get`, `in` and `len` work. All methods belong to the event loop that started
-    it; the books themselves may be read from any thread. After the end reads raise BookClosed.
+    `books["BTCUSDT"]` or `books["binance.com", "BTCUSDT"]` is a LiveBook. Iteration yields the books; `keys`,
+    `values`, `items`, `get`, `in` and `len` work as for a mapping. All methods belong to the event loop on
+    which the client was started; any thread may read the books. After the client has ended, reads raise
+    BookClosed.
 
-    Keep it as long as you use its books: where it is garbage collected while it runs, the client ends, with a
-    ResourceWarning.
+    Keep a reference to it while you use its books: if it is garbage collected while running, the client ends
+    with a ResourceWarning.
     """
 
     def __init__(self, config: ClientConfig, *, client: Client[LiveBook] | None = None) -> None:
-        """`config`: the checked arguments of `connect`. `client`: one that runs elsewhere than on the real
-        network; made here when None."""
+        """Use `connect` instead.
+
+        `config`: the checked arguments of `connect`. `client`: a client on a network other than the real one;
+        None creates one on the real network.
+        """
         if client is None:
             client = Client(config, make_book=LiveBook, make_network=real_network)
         self._client = client
@@ -129,8 +136,8 @@ class Books(BooksBase[LiveBook]):
     def __await__(self) -> Generator[Any, None, Self]:
         """Start the client: `books = await depthcache.connect(…)`; `await books.aclose()` ends it.
 
-        A client that runs is given back as it is, and may be entered afterwards. Raises UsageError for one
-        that has ended, and on another event loop.
+        Returns a running client unchanged; you can still enter it with `async with`. Raises UsageError if the
+        client has ended, or on another event loop.
         """
         return self._start().__await__()
 
@@ -158,18 +165,19 @@ class Books(BooksBase[LiveBook]):
 
     @property
     def recording(self) -> RecordingFile | None:
-        """The file to which everything is recorded, with `Settings(record_to=…)`; None without.
+        """The file to which `Settings(record_to=…)` records everything; None without that setting.
 
-        A path; it also says how many lines were lost (`lost`) and why nothing is written now (`error`).
+        It is a path with two further attributes: `lost` counts lines that were lost, `error` is why nothing
+        is being written.
         """
         return self._client.recording
 
     def stats(self) -> Stats:
-        """Counters, ages and delays of every book, connection and weight budget, at this moment."""
+        """Return the counters, ages and delays of all books, connections and weight budgets."""
         return self._client.stats()
 
     def prometheus(self) -> str:
-        """The same in the text format of Prometheus.
+        """Return the statistics in the Prometheus text format.
 
         Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
         without it.
@@ -177,11 +185,11 @@ class Books(BooksBase[LiveBook]):
         return prometheus_text(self._client.stats())
 
     def collector(self) -> Collector:
-        """The same for a registry of prometheus_client: `REGISTRY.register(books.collector())`.
+        """Create a collector for prometheus_client: `REGISTRY.register(books.collector())`.
 
-        It reads at each scrape. A scrape on another thread waits for the event loop; after 5 s it raises
-        TimeoutError, and Prometheus reports the program as down. Needs the package prometheus-client;
-        raises PackageMissing without it.
+        It reads the statistics at each scrape. A scrape on another thread waits for the event loop; after 5 s
+        it raises TimeoutError, and Prometheus reports the target as down. Needs the package
+        prometheus-client; raises PackageMissing without it.
         """
         return Collector(lambda: self._client.stats_from_any_thread(SCRAPE_TIMEOUT_S))
 
@@ -192,18 +200,20 @@ class Books(BooksBase[LiveBook]):
         books: Iterable[AnyBook] | None = None,
         missing: Missing = "raise",
     ) -> list[LiveBook]:
-        """Wait until these books are synced at the same moment, and return them.
+        """Wait until all of these books are synced at the same moment, and return them.
 
-        `timeout`: seconds, None for no end. `books`: symbols, pairs of exchange and symbol, or books; all
-        when None, also those added meanwhile. `missing`: what happens when one of them is not to be had:
+        `timeout`: in seconds; None waits indefinitely. `books`: symbols, pairs of exchange and symbol, or
+        books; None for all, including books added while waiting. `missing`: what to do if a book does not
+        sync:
 
-            raise   SyncTimeout, which names all that are late; UnknownSymbol, as soon as one is not held here
-                    or the exchange does not list it, which names all of those; BookClosed when one, or the
-                    client, is closed
-            skip    the others are waited for; those that are synced are returned, at the latest after
-                    `timeout`
+            raise   SyncTimeout, which names all late books; UnknownSymbol as soon as a book is not in this
+            client or
+                    its symbol is not listed, which names all unknown symbols; BookClosed if a book or the
+                    client is
+                    closed
+            skip    wait for the other books only; after `timeout` at the latest, return those that are synced
 
-        Raises InvalidArgument and UnknownExchange in any case.
+        Raises InvalidArgument and UnknownExchange in either case.
         """
         chosen = self._chosen(books, missing=missing)
         return await self._client.wait_all_synced(chosen, timeout_s=timeout, missing=missing)
@@ -215,10 +225,11 @@ class Books(BooksBase[LiveBook]):
         books: Iterable[AnyBook] | None = None,
         missing: Missing = "raise",
     ) -> list[LiveBook]:
-        """Wait until one of these books is synced, or more; returns those that are.
+        """Wait until at least one of these books is synced, and return all that are.
 
-        Arguments as `depthcache.Books.wait_synced`. Raises SyncTimeout when none was in time; BookClosed or
-        UnknownSymbol when all of them have ended; with `missing="skip"` the list is empty instead.
+        Arguments as for `depthcache.Books.wait_synced`. Raises SyncTimeout if none synced in time, and
+        BookClosed or UnknownSymbol if all of them are closed; with `missing="skip"` the list is empty
+        instead.
         """
         chosen = self._chosen(books, missing=missing)
         return await self._client.wait_any_synced(chosen, timeout_s=timeout, missing=missing)
@@ -233,11 +244,11 @@ class Books(BooksBase[LiveBook]):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> Updates:
-        """Follow all books of this client as one stream, also those that are added while it runs.
+        """Follow all books of this client as one stream, including books added later.
 
-        Arguments and items are those of `depthcache.LiveBook.updates`; `update.exchange` and
-        `update.symbol` tell whose it is. A book that ends says so in its last item; the iteration ends with
-        the client.
+        Arguments and items are those of `depthcache.LiveBook.updates`; `update.exchange` and `update.symbol`
+        name the book. The last item of a removed book has the status `closed`; the iteration ends with the
+        client.
         """
         spec = self._follow_spec(
             mode,
@@ -260,9 +271,10 @@ class Books(BooksBase[LiveBook]):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
-        """Call a function with each item of all books, as `depthcache.LiveBook.on_update` does for one.
+        """Call `callback` with each item of all books, as `depthcache.LiveBook.on_update` does for one book.
 
-        `callback`: a function of one Update; all other arguments are those of `depthcache.LiveBook.updates`.
+        `callback`: a function or coroutine function that takes one `Update`. All other arguments are those of
+        `depthcache.LiveBook.updates`.
         """
         spec = self._follow_spec(
             mode,
@@ -275,32 +287,34 @@ class Books(BooksBase[LiveBook]):
         return call_back(self._client, spec, callback, market=None)
 
     def add(self, symbol: str, exchange: str | None = None) -> LiveBook:
-        """Begin one more book and return it, not synced yet; the one that is there, if it is.
+        """Add a book and return it, not synced yet; return the existing one if the client already has it.
 
-        `symbol`: in any case. `exchange` may be left out while the client has exactly one. Raises
-        UnknownExchange, InvalidArgument, and BookClosed once the client is closed.
+        A closed book, such as one that was delisted, is replaced by a new one. `symbol`: in any case.
+        `exchange`: may be omitted if the client has exactly one. Raises UnknownExchange, InvalidArgument, and
+        BookClosed after the client was closed.
         """
         return self._client.add(symbol, exchange)
 
     def add_all(self, symbols: Iterable[str], exchange: str | None = None) -> list[LiveBook]:
-        """Begin several books in one step, or none of them; those that are there go on.
+        """Add several books in one step and return them: all of them, or none on an error.
 
-        `symbols`: as for `connect`. `exchange` may be left out while the client has exactly one. One step
-        subscribes them together, which adding one after the other does not. Raises UnknownExchange,
-        InvalidArgument, and BookClosed once the client is closed.
+        `symbols`: as for `connect`; books that the client already has are returned as they are. `exchange`:
+        may be omitted if the client has exactly one. One call subscribes all books together, which separate
+        calls of `add` do not. Raises UnknownExchange, InvalidArgument, and BookClosed after the client was
+        closed.
         """
         return self._client.add_all(self._client.config.several(exchange, symbols))
 
     def remove(self, symbol: str, exchange: str | None = None) -> None:
-        """End a book for good; reading it raises BookClosed from now on.
+        """Remove a book and close it for good; from now on its reads raise BookClosed.
 
-        `symbol`, `exchange`: which book; the exchange may be left out where only one holds the symbol.
-        Raises UnknownSymbol for a book that is not held, UnknownExchange.
+        `symbol`, `exchange`: the book; the exchange may be omitted if only one has the symbol. Raises
+        UnknownSymbol if this client does not have the book, and UnknownExchange.
         """
         self._client.remove(self._find(symbol if exchange is None else (exchange, symbol)))
 
     async def aclose(self) -> None:
-        """End all books and connections; `async with` does it. May be called more than once."""
+        """Close all books and connections; `async with` does this for you. May be called more than once."""
         await self._client.aclose()
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
@@ -308,19 +322,19 @@ class Books(BooksBase[LiveBook]):
         if client is not None and client.is_forgotten:
             client.abandon()
             _warn(
-                f"{len(client.books)} live books are closed: their Books object was forgotten; keep it, "
-                "and `await books.aclose()` at the end, or use `async with`",
+                f"{len(client.books)} live books were closed: their Books object was garbage collected; "
+                "keep a reference to it and call `await books.aclose()`, or use `async with`",
                 ResourceWarning,
                 source=self,
             )
 
-    if not TYPE_CHECKING:  # type checkers say that there is no such thing
+    if not TYPE_CHECKING:  # so that type checkers reject `with`
 
         def __enter__(self) -> NoReturn:
             raise UsageError(f"`with` cannot run this client: {ASYNC_START}")
 
         def __exit__(self, *_: object) -> None:
-            """Never reached; without it `with` would not ask for the other."""
+            """Never called; `with` needs it to get as far as `__enter__`."""
 
 
 publish("depthcache", Books, connect)

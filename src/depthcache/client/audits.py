@@ -1,4 +1,4 @@
-"""Audits of live books: who waits for which comparison, and what several of them add up to."""
+"""Audits of live books: pending comparisons, and the sum of several."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class CallCore(Protocol):
     """`io.runner.Runner.call_core`."""
 
     def __call__(self, call: Callable[[ClientCore, int], T]) -> T:
-        """What `call(core, now)` returns."""
+        """Return the result of `call(core, now)`."""
         ...
 
 
 class Audits:
-    """The audits of one client. All methods belong to its event loop."""
+    """The audits of one client. All methods must be called on its event loop."""
 
     def __init__(self, call_core: CallCore, *, is_closed: Callable[[], bool]) -> None:
         self._call_core, self._is_closed = call_core, is_closed
@@ -42,12 +42,14 @@ class Audits:
         self._awaited: dict[int, asyncio.Future[Audit]] = {}
 
     def begin(self, market: int, limit: int) -> None:
-        """Merge a snapshot of that limit into a book when its turn comes; the result is not reported."""
+        """Schedule a snapshot with that limit to be merged into a book; the result is not reported."""
         self._ask(market, next(self._numbers), limit)
 
     async def once(self, market: int, book: BookReader, limit: int, *, timeout_s: float | None) -> Audit:
-        """Compare a book with a snapshot at one update id. Raises SyncTimeout, BookClosed and
-        RequestRejected."""
+        """Compare a book with a snapshot at one update id.
+
+        Raises SyncTimeout, BookClosed and RequestRejected.
+        """
         timeout_s = parse_timeout(timeout_s)
         if self._is_closed() or book.status is Status.CLOSED:
             raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
@@ -72,7 +74,7 @@ class Audits:
     async def for_some_time(
         self, market: int, book: BookReader, limit: int, *, seconds: float, timeout_s: float | None
     ) -> Audit:
-        """The same for `seconds`, with the exchange's other streams besides. Raises the same."""
+        """Compare a book for `seconds`, also with other streams of the exchange. Raises as `once` does."""
         seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
         first = await self.once(market, book, limit, timeout_s=timeout_s)
         if seconds <= 0:
@@ -83,14 +85,14 @@ class Audits:
         try:
             while (left_s := ends_at - loop.time()) > 0:
                 await asyncio.sleep(min(left_s, _BETWEEN_AUDITS_S))
-                with suppress(RequestRejected):  # one refused snapshot says nothing about the book
+                with suppress(RequestRejected):  # a refused snapshot is no finding about the book
                     found.append(await self.once(market, book, limit, timeout_s=timeout_s))
         finally:
             sources = {} if self._is_closed() else self._end_cross_check(market)
         return _summed(found, sources)
 
     def on_done(self, done: AuditDone) -> None:
-        """A comparison was made, or there will be none."""
+        """A comparison was made or abandoned."""
         awaited = self._awaited.get(done.audit)
         if awaited is None or awaited.done():
             return
@@ -116,7 +118,7 @@ def _summed(found: list[Audit], sources: dict[str, Source]) -> Audit:
 
 
 class _AuditFailed(Exception):
-    """There will be no comparison: the exchange refused it, or the book ended."""
+    """There will be no comparison: the exchange refused the snapshot, or the book was closed."""
 
     def __init__(self, reason: str, refusal: RequestRefusal | None) -> None:
         super().__init__(reason)

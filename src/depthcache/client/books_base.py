@@ -1,7 +1,7 @@
-"""Which book is meant, and all books at once: the part of a set of books that both APIs share.
+"""The mapping of names to books, and exports of all books: shared by both APIs.
 
-Readable from any thread. Names are taken as users write them, in any case; what is ambiguous is refused with
-the way to ask.
+Any thread may read it. Names are matched as users write them, in any case; an ambiguous name raises an error
+that lists the unambiguous forms.
 """
 
 from __future__ import annotations
@@ -35,31 +35,33 @@ if TYPE_CHECKING:
 __all__ = ["AnyBook", "BooksBase"]
 
 AnyBook: TypeAlias = str | tuple[str, str] | BookReader
-"""How a book of a client is named: by symbol, by exchange and symbol, or by itself."""
+"""How to name a book of a client: a symbol, a pair of exchange and symbol, or the book itself."""
 
 B = TypeVar("B", bound=BookReader)
 D = TypeVar("D")
 
 
 class BooksBase(OneProcess, Generic[B]):
-    """The books of a client by symbol, or by exchange and symbol."""
+    """The books of a client, by symbol or by exchange and symbol."""
 
-    _pickle_instead = "pickle the frozen books of book.freeze()"
+    _pickle_instead = "pickle frozen books, from book.freeze(), instead"
 
     _client: Client[B]
 
     def __getitem__(self, key: str | tuple[str, str]) -> B:
-        """The book of `"BTCUSDT"`, or of `"binance.com-futures", "BTCUSDT"`; any case.
+        """Return the book for `"BTCUSDT"` or for `"binance.com-futures", "BTCUSDT"`, in any case.
 
-        Raises UnknownSymbol (a LookupError) for a symbol this client does not hold, and for one that
-        it holds on several exchanges, unless `connect` named one of them for all symbols: then that one is
-        meant. Raises UnknownExchange for an exchange that does not exist.
+        Raises UnknownSymbol (a LookupError) for a symbol that this client does not have, and for one that it
+        has on several exchanges unless `connect("binance.com", …)` named one of them, which then is
+        preferred. Raises UnknownExchange for an exchange that does not exist.
         """
         return self._client.books[self._find(key)]
 
     def get(self, key: str | tuple[str, str], default: D | None = None) -> B | D | None:
-        """The same, or `default` for a `key` that is not held; a symbol that is held on several exchanges
-        raises UnknownSymbol here, too."""
+        """Return the book for `key`, or `default` if this client does not have it.
+
+        A symbol that is ambiguous between exchanges raises UnknownSymbol, as `books[key]` does.
+        """
         self._check_started()
         try:
             found = self._look_up(*_parts(key))
@@ -68,28 +70,27 @@ class BooksBase(OneProcess, Generic[B]):
         return default if found is None else self._client.books[found]
 
     def keys(self) -> KeysView[Any]:
-        """The keys of all books, as `books[key]` takes them, in the order in which they were added.
+        """Return a view of the keys of all books, as `books[key]` takes them, in the order they were added.
 
-        After `connect("binance.com", …)` the key of a book is its symbol, `"BTCUSDT"`; after
-        `connect({"binance.com": …, …})` it is the pair `("binance.com", "BTCUSDT")`, also with a single
-        exchange. Books that are added later have the same kind of key; only one of another exchange than
-        the one that `connect` named has the pair. The key of a book never changes.
+        After `connect("binance.com", …)` the key of a book is its symbol, `"BTCUSDT"`. After
+        `connect({"binance.com": …, …})` it is the pair `("binance.com", "BTCUSDT")`, even with a single
+        exchange. Books added later use the same kind of key, except that a book of another exchange than the
+        one passed to `connect` has a pair. The key of a book never changes.
 
-        This and `values` and `items` show the books of this moment.
+        The views returned by `keys`, `values` and `items` do not follow later additions and removals.
         """
         return self._by_key().keys()
 
     def values(self) -> ValuesView[B]:
-        """All books, as a loop over the client itself gives them."""
+        """Return a view of all books, in the order of `depthcache.Books.keys`."""
         return self._by_key().values()
 
     def items(self) -> ItemsView[Any, B]:
-        """Every key with its book: `for symbol, book in books.items():`. For the keys see
-        `depthcache.Books.keys`."""
+        """Return a view of (key, book) pairs; for the keys see `depthcache.Books.keys`."""
         return self._by_key().items()
 
     def __contains__(self, key: object) -> bool:
-        """Whether that symbol, pair of exchange and symbol, or book is held."""
+        """Whether this client has that symbol, pair of exchange and symbol, or book."""
         self._check_started()
         if isinstance(key, BookReader):
             return any(key is book for book in self)
@@ -99,12 +100,12 @@ class BooksBase(OneProcess, Generic[B]):
             return False
 
     def __iter__(self) -> Iterator[B]:
-        """The books (not their names), in the order they were added."""
+        """Iterate over the books (not their names), in the order they were added."""
         self._check_started()
         return iter(tuple(self._client.books.values()))
 
     def __len__(self) -> int:
-        """How many books are held."""
+        """The number of books."""
         self._check_started()
         return len(self._client.books)
 
@@ -117,13 +118,13 @@ class BooksBase(OneProcess, Generic[B]):
         exact: bool = False,
         missing: Literal["raise", "skip"] = "raise",
     ) -> Columns:
-        """The best `levels` of each side of all books (all when None), one row a level: see `Columns`.
+        """Return the best `levels` per side of all books as columns, one row per level: see `Columns`.
 
-        Each book is read at one update id, the books one after another. `low`, `high`: only prices in
-        between. `exact`: decimal128 instead of float64. `missing`: what books do that cannot be read:
-        `raise` BooksNotSynced, which names them all (BookClosed where none will come back), or `skip`:
-        they are left out and listed in `.missing`. With `on_stale="serve"` the last known books are there
-        and `status` tells what they are. Raises InvalidArgument.
+        `levels`: None for all. Each book is read at one update id, one book after another. `low`, `high`:
+        only prices in this range, both inclusive. `exact`: decimal128 instead of float64. `missing`: for
+        books that cannot be read: `raise` raises BooksNotSynced, which names them all (BookClosed if they are
+        all closed for good); `skip` leaves them out and lists them in `.missing`. With `on_stale="serve"` the
+        last known books are included, and the column `status` shows their status. Raises InvalidArgument.
         """
         self._check_started()
         return Columns(self, levels, low=low, high=high, exact=exact, missing=missing)
@@ -136,9 +137,9 @@ class BooksBase(OneProcess, Generic[B]):
         high: Price | None = None,
         missing: Literal["raise", "skip"] = "raise",
     ) -> dict[str, NDArray[np.generic]]:
-        """The same as one array a column; arguments as `depthcache.Books.to_arrow`.
+        """Return the same columns as a dict of arrays; arguments as for `depthcache.Books.to_arrow`.
 
-        See `Columns.to_numpy`.
+        For dtypes and missing values see `Columns.to_numpy`.
         """
         return self.to_arrow(levels, low=low, high=high, missing=missing).to_numpy()
 
@@ -151,9 +152,9 @@ class BooksBase(OneProcess, Generic[B]):
         exact: bool = False,
         missing: Literal["raise", "skip"] = "raise",
     ) -> pd.DataFrame:
-        """The same as a DataFrame of pandas; arguments as `depthcache.Books.to_arrow`.
+        """Return the same columns as a pandas DataFrame; arguments as for `depthcache.Books.to_arrow`.
 
-        See `Columns.to_pandas`.
+        For dtypes see `Columns.to_pandas`.
         """
         return self.to_arrow(levels, low=low, high=high, exact=exact, missing=missing).to_pandas()
 
@@ -166,7 +167,7 @@ class BooksBase(OneProcess, Generic[B]):
         exact: bool = False,
         missing: Literal["raise", "skip"] = "raise",
     ) -> pl.DataFrame:
-        """The same as a DataFrame of polars; arguments as `depthcache.Books.to_arrow`.
+        """Return the same columns as a polars DataFrame; arguments as for `depthcache.Books.to_arrow`.
 
         See `Columns.to_polars`.
         """
@@ -208,7 +209,7 @@ class BooksBase(OneProcess, Generic[B]):
         )
 
     def _ipython_key_completions_(self) -> list[Any]:
-        """What `books["` offers in IPython and notebooks: keys, and symbols that mean one book."""
+        """Completions for `books["` in IPython and notebooks: keys, and unambiguous symbols."""
         if not self._client.started:
             return []
         keys = list(self.keys())
@@ -224,14 +225,16 @@ class BooksBase(OneProcess, Generic[B]):
         }
 
     def _chosen(self, keys: object, *, missing: Missing) -> list[Key] | None:
-        """The keys of some books; None for all. Raises UsageError of the right kind; with `skip` not for
-        symbols that are not held."""
+        """Resolve names to keys; None for all books.
+
+        Raises the matching UsageError. With `skip`, symbols that are not held are left out.
+        """
         parse_missing(missing)
         self._check_started()
         if keys is None:
             return None
         if not is_collection(keys):
-            allowed = "a list of symbols, of (exchange, symbol), or of books; None for all"
+            allowed = "a list of symbols, (exchange, symbol) pairs or books, or None for all"
             raise InvalidArgument(name="books", value=keys, allowed=allowed)
         found: list[Key] = []
         unknown: list[UnknownSymbol] = []
@@ -247,7 +250,7 @@ class BooksBase(OneProcess, Generic[B]):
         return found
 
     def _find(self, key: object) -> Key:
-        """The one key that is meant. Raises UsageError of the right kind."""
+        """Resolve a name to its key. Raises the matching UsageError."""
         exchange, symbol = _parts(key)
         self._check_started()
         found = self._look_up(exchange, symbol)
@@ -256,21 +259,25 @@ class BooksBase(OneProcess, Generic[B]):
         return found
 
     def _look_up(self, exchange: str | None, symbol: str) -> Key | None:
-        """The one key that is meant, None where it is not held. Raises UnknownExchange, and UnknownSymbol for
-        a symbol that may mean several."""
+        """Resolve a name to its key, or None if it is not held.
+
+        Raises UnknownExchange, and UnknownSymbol for an ambiguous symbol.
+        """
         found = self._matches(exchange, symbol)
         if len(found) > 1:
             found = [each for each in found if each[0] == self._client.config.home] or found
         if len(found) > 1:
             ways = " or ".join(f"books[{name!r}, {held!r}]" for name, held in found)
-            raise UnknownSymbol(symbol=symbol, exchange=None, reason=f"held on several exchanges; ask {ways}")
+            raise UnknownSymbol(
+                symbol=symbol, exchange=None, reason=f"it is on several exchanges; use {ways}"
+            )
         return found[0] if found else None
 
     def _unknown(self, exchange: str | None, symbol: str) -> UnknownSymbol:
         held = dict.fromkeys(each[1] for each in self._client.books)
         near = get_close_matches(symbol.upper(), held, n=3)
         return UnknownSymbol(
-            symbol=symbol, exchange=exchange, reason="this client does not hold it", near=tuple(near)
+            symbol=symbol, exchange=exchange, reason="this client has no such book", near=tuple(near)
         )
 
     def _check_started(self) -> None:
@@ -278,7 +285,7 @@ class BooksBase(OneProcess, Generic[B]):
             raise not_started(self._client.how_to_start)
 
     def _matches(self, exchange: str | None, symbol: str) -> list[Key]:
-        """All keys that may be meant. Raises UnknownExchange."""
+        """All keys that a name could mean. Raises UnknownExchange."""
         named = None if exchange is None else venues.venue(exchange).name
         return [
             each
@@ -300,7 +307,7 @@ def _parts(key: object) -> tuple[str | None, str]:
 
 
 def _spelled(symbol: str, exchange: str) -> str | None:
-    """The symbol as that exchange spells it; None for what cannot be one."""
+    """The symbol in the spelling of that exchange; None if it cannot be a symbol."""
     try:
         return venues.parse_symbol(symbol, venues.venue(exchange))
     except InvalidArgument:

@@ -1,9 +1,8 @@
-"""Callbacks: functions that are called with each item of following a book.
+"""Callbacks: functions called with each item of a followed book.
 
-Whatever a callback raises, books and the other callbacks go on: it is counted, logged and forgotten,
-`SystemExit`, `GeneratorExit` and `CancelledError` as well. A callback that takes its time loses states of the
-book, as any slow consumer. What a signal handler raises in the middle of a callback, such as Ctrl-C, ends the
-program as everywhere else. Not here: what an item is (`follow`).
+An exception in a callback, including `SystemExit`, `GeneratorExit` and `CancelledError`, is counted and
+logged; books and other callbacks continue. An exception raised by a signal handler during a callback, such as
+KeyboardInterrupt, ends the program as usual. A slow callback gets conflated items, like any slow consumer.
 """
 
 from __future__ import annotations
@@ -37,43 +36,42 @@ __all__ = ["Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_
 Callback: TypeAlias = Callable[[Update], object]
 
 _AT_ONCE = 64
-"""Items of one callback before the others get their turn."""
+"""The number of consecutive items for one callback before the others get their turn."""
 
 
 def parse_callback(callback: object) -> Callback:
-    """Raises InvalidArgument for what cannot be called."""
+    """Check that `callback` is callable. Raises InvalidArgument."""
     if not callable(callback):
-        raise InvalidArgument(name="callback", value=callback, allowed="a function of one update")
+        raise InvalidArgument(name="callback", value=callback, allowed="a function that takes one Update")
     return callback
 
 
 class CallbackHandle(OneProcess):
-    """A callback at work, made by `on_update`; `close` it, or let it end with its client.
+    """A running callback, returned by `on_update`. It ends with `close`, or with its book or client.
 
     Attributes:
-        calls: how often it was called.
-        errors: how many of these calls raised anything, `SystemExit` and the like included; each was logged,
-            and changed nothing.
+        calls: the number of calls.
+        errors: the number of calls that raised, including `SystemExit` and the like; each was logged.
     """
 
-    _pickle_instead = "pickle the updates that the callback gets"
+    _pickle_instead = "pickle the updates passed to the callback instead"
 
     calls: int
     errors: int
 
     def __init__(self, stream: UpdateStream, callback: Callback) -> None:
-        """Made by `on_update` of a book or of books: each item of a `stream` goes to a `callback`."""
+        """Created by `on_update`: passes each item of `stream` to `callback`."""
         self._stream, self._callback = stream, callback
         self.calls = self.errors = 0
         self._is_closed = False
 
     @property
     def is_closed(self) -> bool:
-        """Whether it is called no more."""
+        """Whether the callback has ended."""
         return self._is_closed
 
     def close(self) -> None:
-        """Call it no more; a call that is running ends by itself. May be called more than once."""
+        """Stop calling back; a call in progress is completed. May be called more than once."""
         self._is_closed = True
         self._stream.close()
 
@@ -104,12 +102,12 @@ class CallbackHandle(OneProcess):
 
     def _on_error(self, error: BaseException) -> None:
         self.errors += 1
-        with suppress(Exception):  # a log handler of the program
+        with suppress(Exception):  # a failing log handler must not end the callback
             logs.callback_failed(callback=self._callback, error=error)
 
 
 def _is_of_a_signal(error: BaseException) -> bool:
-    """Whether the handler of a signal raised it, in the main thread and in the middle of anything."""
+    """Whether a signal handler raised this exception, in the main thread."""
     if isinstance(error, Exception) or current_thread() is not main_thread():
         return False
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
@@ -120,7 +118,7 @@ def _is_of_a_signal(error: BaseException) -> bool:
 
 
 def _code(handler: object) -> object:
-    """The code of a function, a method or a partial of one (asyncio's); None for others."""
+    """The code object of a function, a method or a `partial` of one (as asyncio's); None for others."""
     while isinstance(handler, partial):
         handler = handler.func
     return getattr(handler, "__code__", None)
@@ -129,7 +127,7 @@ def _code(handler: object) -> object:
 def call_back(
     client: Client[Any], spec: FollowSpec, callback: Callback, *, market: int | None
 ) -> CallbackHandle:
-    """Call back on the event loop of the client, one call after the other, coroutine functions awaited.
+    """Call `callback` on the event loop of the client, one call at a time; coroutines are awaited.
 
     Raises InvalidArgument, and UsageError on another event loop.
     """
@@ -141,19 +139,19 @@ def call_back(
 
 
 def _take_exception(task: asyncio.Task[Any]) -> None:
-    """What ends the program has gone through its loop: asyncio need not tell of it a second time."""
+    """Mark the exception as retrieved: it has already ended the program, so asyncio need not log it."""
     if not task.cancelled():
         task.exception()
 
 
 class _LoopCallback(CallbackHandle):
-    """A callback of an event loop."""
+    """A callback on an event loop."""
 
     _stream: Updates
     _task: asyncio.Task[Any] | None = None
 
     async def work(self) -> None:
-        """Until the stream ends."""
+        """Run until the stream ends."""
         self._task = asyncio.current_task()
         if self._task is not None:
             self._task.add_done_callback(_take_exception)
@@ -176,18 +174,18 @@ class _LoopCallback(CallbackHandle):
                 raise
 
     def _is_ended_by(self, error: BaseException) -> bool:
-        """Whether the callback is being ended: with its client, or with its event loop."""
+        """Whether the callback is being cancelled, with its client or with its event loop."""
         if isinstance(error, GeneratorExit):
             try:
                 return asyncio.current_task() is not self._task
-            except RuntimeError:  # no loop runs
+            except RuntimeError:  # no running loop
                 return True
         cancelling = self._task is not None and self._task.cancelling() > 0
         return isinstance(error, asyncio.CancelledError) and cancelling
 
 
 class ThreadCallbacks:
-    """The callbacks of a blocking client: all on one thread, which begins with the first of them."""
+    """All callbacks of a blocking client, on one thread that starts with the first of them."""
 
     def __init__(self, *, name: str) -> None:
         self._name = name
@@ -199,26 +197,26 @@ class ThreadCallbacks:
     def call_back(
         self, client: Client[Any], spec: FollowSpec, callback: Callback, *, market: int | None
     ) -> CallbackHandle:
-        """Call back from now on."""
-        # First: where it raises, no thread is left that nobody would end.
+        """Start a callback."""
+        # Before the thread starts: if this raises, no thread is left running.
         handle = _ThreadCallback(client, spec, parse_callback(callback), market=market, ready=self._ready)
         with self._lock:
             if self._thread is None and not self._ended:
                 self._thread = OwnThread(target=self._run, name=self._name, daemon=False)
                 self._thread.start()
-            if self._ended:  # nothing would call it any more
+            if self._ended:  # the thread no longer takes callbacks
                 handle.close()
         self._ready.put(handle)
         return handle
 
     def end(self) -> None:
-        """The client has ended: what is there is still told, then the thread ends."""
+        """Deliver the remaining items, then end the thread; called when the client has ended."""
         with self._lock:
             self._ended = True
         self._ready.put(None)
 
     def join(self) -> None:
-        """Wait for that end, but not for a callback that does not return."""
+        """Wait for the thread, but only for a bounded time if a callback does not return."""
         if self._thread is not None and self._thread is not current_thread():
             self._thread.join(CALLBACK_DRAIN_S)
 
@@ -242,7 +240,7 @@ class ThreadCallbacks:
 
 
 class _ThreadCallback(CallbackHandle):
-    """One of them."""
+    """A callback on the thread of a blocking client."""
 
     def __init__(
         self,
@@ -258,7 +256,7 @@ class _ThreadCallback(CallbackHandle):
         self._client = client
 
     def drain(self) -> bool:
-        """Call for what there is; True where there may be more."""
+        """Process the waiting items; True if there may be more."""
         for _ in range(_AT_ONCE):
             update = self._stream.take_now(self._client.now_ns())
             if update is None:

@@ -1,8 +1,8 @@
-"""One running client: router, core, runner and network put together.
+"""One running client: router, core, runner and network, assembled.
 
-Both APIs (`aio` for asyncio, `blocking` for threads) are thin views of this. It lives on one event loop:
-everything but `books` is called there. Not here: any decision about books (core), who waits for what
-(`waiters`, `audits`), and what users see (`aio`, `blocking`, `live_book`).
+Both APIs (`aio` for asyncio, `blocking` for threads) are thin layers on top. A client lives on one event
+loop; everything but `books` must be called there. Decisions about books are in `core`, waiting is in
+`waiters` and `audits`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_on_fork)
 
 Key = tuple[str, str]
-"""Exchange name and symbol, as the exchange spells it."""
+"""Exchange name and symbol, in the exchange's spelling."""
 
 B = TypeVar("B", bound=BookReader)
 T = TypeVar("T")
-_ABANDONED = "the Books object was garbage collected: keep it for as long as you use its books"
+_ABANDONED = "the Books object was garbage collected: keep a reference to it while you use its books"
 
 
 class Client(Generic[B]):
@@ -71,22 +71,25 @@ class Client(Generic[B]):
         start_call: Callable[[Callable[[], None]], None] = start_on_thread,
         how_to_start: str = ASYNC_START,
     ) -> None:
-        """`random`: numbers from 0.0 to 1.0, for pauses. `budgets`: those of its address. `start_call`:
-        begins a call of the snapshot source. `how_to_start`: what errors say to who uses the client before it
-        runs."""
+        """See `ClientConfig` for `config`.
+
+        `random`: numbers from 0.0 to 1.0, for pauses. `budgets`: the weight budgets of this address.
+        `start_call`: starts a call of the snapshot source. `how_to_start`: the hint in errors about a client
+        that was not started.
+        """
         self.config: ClientConfig = config
         self.how_to_start: str = how_to_start
         self._random, self._budgets, self._start_call = random, budgets, start_call
         self.books: Mapping[Key, B] = {}
-        """All books, in the order they were added. Replaced as a whole, so any thread may read it."""
+        """All books, in the order they were added. Never modified but replaced, so any thread may read it."""
         self._make_book, self._make_network = make_book, make_network
         self._markets: Mapping[Key, int] = {}
-        """Replaced as a whole, too."""
+        """Also replaced as a whole."""
         self._audits = Audits(self._call_core, is_closed=lambda: self._closed)
         self._waiting = Waiting(self.check_loop)
         self._synced: set[int] = set()
         self._lost: dict[int, int] = {}
-        """Books that were synced and are not, and since when; both as users were told."""
+        """Books that lost sync and since when, as logged."""
         self._network: ClosableNetwork | None = None
         self._recorder: Recorder | None = None
         self._flights: FlightDumps | None = None
@@ -94,83 +97,82 @@ class Client(Generic[B]):
         self._callback_tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self.is_abandoned: bool = False
-        """Whether what the user held of it was garbage collected while it ran."""
+        """Whether the user's object was garbage collected while the client ran."""
         self.on_loop_ended: Callable[[], None] = lambda: None
-        """What to do besides when the event loop has ended before the client was closed; on any thread."""
+        """Called, on any thread, when the event loop has ended before the client was closed."""
         self.on_trouble: Callable[[TroubleFound], None] = lambda _: None
-        """What to do besides when a book of it is in trouble."""
+        """Called when a book is in trouble."""
 
     # --- getters ------------------------------------------------------------------------------
 
     @property
     def started(self) -> bool:
-        """Whether there can be books."""
+        """Whether the client was started, so that it can have books."""
         return self._network is not None
 
     @property
     def unexpected(self) -> tuple[str, ...]:
-        """Errors of the client's own that were caught; none unless something is wrong with it."""
+        """Internal errors that were caught; empty unless the client has a bug."""
         return self._runner.unexpected if hasattr(self, "_runner") else ()
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the client was started and has not ended."""
         return self.started and not self._closed
 
     @property
     def recording(self) -> RecordingFile | None:
-        """The file of what this client hears; None when nothing is recorded."""
+        """The recording of this client; None if nothing is recorded."""
         return None if self._recorder is None else self._recorder.recording
 
     def save_flight_dump(self, market: int, path: Path, reason: str) -> None:
-        """Write what the flight recorder of a market holds. Raises OSError."""
+        """Write the flight recorder of a market to a file. Raises OSError."""
         write_flight_dump(path, self._router.flight_log(market), reason, clock=self.now_ns)
 
     def now_ns(self) -> int:
-        """The clock that stamps everything in this client; only while it runs."""
+        """The clock of this client, in nanoseconds. Raises UsageError before it was started."""
         if self._network is None:
             raise not_started(self.how_to_start)
         return self._network.now_ns()
 
     @property
     def followers(self) -> Followers:
-        """Who follows which books. Raises UsageError before the client runs."""
+        """The followers of this client. Raises UsageError before it was started."""
         if not self.started:
             raise not_started(self.how_to_start)
         return self._runner.followers
 
     def markets(self) -> Iterable[int]:
-        """The numbers of all books; from any thread."""
+        """The numbers of all markets; callable from any thread."""
         return self._markets.values()
 
     def uptime(self, market: int) -> Uptime | None:
-        """How a book has fared; None for a market that is not there."""
+        """The time in sync, losses and reconnects of a market; None if there is no such market."""
         return self._core.uptime(market)
 
     def lag(self, market: int, event_time_us: int, received_ns: int) -> Lag | None:
-        """How late an update came; None while nothing is known of the exchange's clock."""
+        """The lag of an update; None while the exchange's clock is unknown."""
         clock = self._core.clock(market)
         if clock is None:
             return None
         return Lag((received_ns + clock.offset_ns - event_time_us * 1_000) / 1e9, clock.error_ns / 1e9)
 
     def heard(self, market: int) -> HeardDiff | None:
-        """The newest diff of a book, applied or not; None before one and for a book that is closed."""
+        """The newest diff of a book, applied or not; None if there is none or the book is closed."""
         try:
             return self._router.heard(market)
         except KeyError:
             return None
 
     def last_diff(self, market: int) -> HeardDiff | None:
-        """The last diff that was applied to a book since its snapshot; None before one and for a book that is
-        closed."""
+        """The last diff applied since the snapshot; None if there is none or the book is closed."""
         try:
             return self._router.last_diff(market)
         except KeyError:
             return None
 
     def stats(self) -> Stats:
-        """What operators want to know, now."""
+        """The current statistics."""
         if self._network is None or self._closed:
             return Stats(books=(), connections=(), budgets=())
         now_ns = self._network.now_ns()
@@ -196,8 +198,10 @@ class Client(Generic[B]):
         )
 
     def stats_from_any_thread(self, timeout_s: float) -> Stats:
-        """The same on another thread than the event loop's. Raises TimeoutError where the loop is held for
-        longer than that."""
+        """The current statistics, callable from any thread.
+
+        Raises TimeoutError if the event loop is blocked for longer than `timeout_s`.
+        """
         if self._network is None or self._closed or _running_loop() is self._loop:
             return self.stats()
         found: Future[Stats] = Future()
@@ -219,7 +223,7 @@ class Client(Generic[B]):
             if self._closed:
                 return self.stats()
             raise TimeoutError(
-                f"the event loop of the client was held for more than {timeout_s:g} s"
+                f"the event loop of the client was blocked for more than {timeout_s:g} s"
             ) from None
 
     def _book_stats(self, market: int, book: BookReader, now_ns: int) -> BookStats:
@@ -265,13 +269,13 @@ class Client(Generic[B]):
     # --- commands -----------------------------------------------------------------------------
 
     def refresh(self, market: int, limit: int) -> None:
-        """Merge a snapshot of that limit into a book, when its turn comes; the result is not reported."""
+        """Schedule a snapshot with that limit to be merged into a book; the result is not reported."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
             self._audits.begin(market, limit)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
-        """How often a book is refreshed; None for what the policy says, 0 for never."""
+        """Set how often a book is refreshed; None for the policy's interval, 0 for never."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
             self._runner.call_core(lambda core, _: core.refresh_every(market, seconds))
@@ -280,20 +284,22 @@ class Client(Generic[B]):
         """Discard a book and rebuild it from a new snapshot."""
         if not self._closed and market in self._markets.values():
             self.check_loop()
-            reason = "asked for by the application"
+            reason = "requested by the application"
             self._runner.call_core(lambda core, now_ns: core.resync(market, reason, now_ns))
 
     async def audit(
         self, market: int, book: BookReader, limit: int, *, seconds: float, timeout_s: float | None
     ) -> Audit:
-        """As `client.audits.Audits.for_some_time`; 0 `seconds`: once."""
+        """Audit a book as `client.audits.Audits.for_some_time` does; once if `seconds` is 0."""
         if self.is_running:
             self.check_loop()
         return await self._audits.for_some_time(market, book, limit, seconds=seconds, timeout_s=timeout_s)
 
     async def start(self) -> None:
-        """Open the network and begin all books that were asked for. Raises NetworkError where the process
-        has no file descriptor left."""
+        """Open the network and start all books of the configuration.
+
+        Raises NetworkError if the process has no file descriptors left, and UsageError if it has ended.
+        """
         if self.started or self._closed:
             raise runs_once()
         try:
@@ -338,8 +344,10 @@ class Client(Generic[B]):
             raise
 
     def add(self, symbol: str, exchange: str | None) -> B:
-        """Begin a book, or return the one that is there. Raises what `ClientConfig.book` raises, and
-        BookClosed once the client is closed."""
+        """Add a book, or return the existing one.
+
+        Raises what `ClientConfig.book` raises, and BookClosed after the client was closed.
+        """
         venue, parsed = self.config.book(exchange, symbol)
         if self._network is None:
             raise not_started(self.how_to_start)
@@ -349,17 +357,16 @@ class Client(Generic[B]):
         book = self.books.get(key)
         if book is not None and book.status is not Status.CLOSED:
             return book
-        if book is not None:  # it ended; asking again is a new try
+        if book is not None:  # a closed book is replaced
             self.remove(key)
         return self._begin(venue, parsed)
 
     def add_all(self, several: Iterable[tuple[Venue, str]]) -> list[B]:
-        """Begin several books, as `ClientConfig.several` gives them, in one step. Raises what `add`
-        raises."""
+        """Add several checked books in one step. Raises what `add` raises."""
         return [self.add(symbol, venue.name) for venue, symbol in several]
 
     def remove(self, key: Key) -> None:
-        """End a book for good. The key must be one of `books`."""
+        """Remove a book and close it for good. `key` must be one of `books`."""
         market = self._markets[key]
         self._markets = {each: number for each, number in self._markets.items() if each != key}
         self.books = {each: book for each, book in self.books.items() if each != key}
@@ -369,8 +376,10 @@ class Client(Generic[B]):
             self._runner.call_core(lambda core, now_ns: core.remove(market, now_ns))
 
     async def aclose(self) -> None:
-        """End all books and connections. May be called often and at any time; raises UsageError on another
-        event loop while that of the client goes on."""
+        """Close all books and connections; may be called at any time, more than once.
+
+        Raises UsageError on another event loop while the client's own loop is alive.
+        """
         if self._closed or self._network is None:
             self._closed = True
             return
@@ -387,13 +396,13 @@ class Client(Generic[B]):
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether it runs, in this process: checked when the user's last reference to it is gone."""
+        """Whether the client still runs in this process; checked when the user's last reference is gone."""
         return self.is_running and self._home.is_here
 
     def abandon(self) -> None:
-        """Close it soon. For a garbage collection, on any thread and in the middle of anything."""
+        """Close the client soon; safe in a garbage collection, on any thread."""
         self.is_abandoned = True
-        with suppress(RuntimeError):  # the loop is closed: its end closes the client
+        with suppress(RuntimeError):  # a closed loop has already closed the client
             self._loop.call_soon_threadsafe(self._end_abandoned)
 
     def _end_abandoned(self) -> None:
@@ -402,40 +411,43 @@ class Client(Generic[B]):
         self.keep(self.aclose())
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine beside the client, until it ends or the client does."""
+        """Run a coroutine until it ends or the client is closed."""
         task = self._loop.create_task(work)
         self._callback_tasks.add(task)
         task.add_done_callback(self._callback_tasks.discard)
 
     def check_loop(self) -> None:
-        """Raises UsageError anywhere but on the event loop of this client."""
+        """Raises UsageError unless called on the event loop of this client."""
         if not self.started:
             raise not_started(self.how_to_start)
         if _running_loop() is not self._loop:
-            raise UsageError("this client runs on another event loop; depthcache.blocking serves threads")
+            raise UsageError("this client runs on another event loop; for threads use depthcache.blocking")
 
     # --- waiting ------------------------------------------------------------------------------
 
     async def wait_synced(self, market: int, book: BookReader, *, timeout_s: float | None) -> None:
-        """Until that book is synced. Raises SyncTimeout, BookClosed or UnknownSymbol."""
+        """Wait until the book is synced. Raises SyncTimeout, BookClosed or UnknownSymbol."""
         await self._waiting.until_synced(lambda: {market: book}, timeout_s=timeout_s)
 
     async def read_synced(
         self, market: int, book: BookReader, levels: int | None, *, timeout_s: float | None
     ) -> FrozenBook:
-        """A frozen book as soon as it is synced. Raises what `wait_synced` raises."""
+        """Freeze a book as soon as it is synced. Raises what `wait_synced` raises."""
         return await self._waiting.read(market, book, levels, timeout_s=timeout_s)
 
     async def wait_all_synced(
         self, keys: Sequence[Key] | None, *, timeout_s: float | None, missing: Missing
     ) -> list[B]:
-        """Until these books are synced at the same moment; None for all, also those added meanwhile."""
+        """Wait until all of these books are synced at the same moment.
+
+        `keys`: None for all books, including those added while waiting.
+        """
         return await self._waiting.until_synced(self._finder(keys), timeout_s=timeout_s, missing=missing)
 
     async def wait_any_synced(
         self, keys: Sequence[Key] | None, *, timeout_s: float | None, missing: Missing
     ) -> list[B]:
-        """Until one of these books is synced, or more; those that are, none where none was meant."""
+        """Wait until at least one of these books is synced; return all that are."""
         return await self._waiting.until_any(self._finder(keys), timeout_s=timeout_s, missing=missing)
 
     def _finder(self, keys: Sequence[Key] | None) -> Callable[[], Mapping[int, B]]:
@@ -449,7 +461,7 @@ class Client(Generic[B]):
     # --- inside -------------------------------------------------------------------------------
 
     async def _end_callbacks(self) -> None:
-        """Let callbacks hear of the end, then end them, too."""
+        """Let callbacks see the last items, for a bounded time, then cancel them."""
         kept = self._callback_tasks - {asyncio.current_task()}
         if kept:
             _, late = await asyncio.wait(kept, timeout=CALLBACK_DRAIN_S)
@@ -487,7 +499,7 @@ class Client(Generic[B]):
             await asyncio.to_thread(self._recorder.close)
 
     def _on_loop_ended(self) -> None:
-        """On another thread: there is no loop that could close anything."""
+        """Called on another thread when the event loop has ended: nothing can be closed there any more."""
         self._closed = True
         if self._recorder is not None:
             self._recorder.close()

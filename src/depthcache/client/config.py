@@ -1,7 +1,7 @@
-"""What a user asks of `connect`, checked at once and made into plain values.
+"""The arguments of `connect`, checked immediately and converted to plain values.
 
-Nothing is opened here: every mistake of usage is raised by the call that contains it, long before
-anything runs. Not here: what cannot be known without the exchange, above all whether a symbol exists.
+Nothing is opened here: invalid arguments raise in the call that contains them. Only the exchange can tell
+whether a symbol exists.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ _LONGEST_S = 1e9
 
 ASYNC_START = (
     "enter it with `async with depthcache.connect(…) as books`, or start it with "
-    "`books = await depthcache.connect(…)`; depthcache.blocking.connect serves programs without asyncio"
+    "`books = await depthcache.connect(…)`; without asyncio, use depthcache.blocking.connect"
 )
 BLOCKING_START = (
     "enter it with `with depthcache.blocking.connect(…) as books`, or start it with "
-    "`books = depthcache.blocking.connect(…).start()`; depthcache.connect serves asyncio"
+    "`books = depthcache.blocking.connect(…).start()`; with asyncio, use depthcache.connect"
 )
-"""The ways to a running client, as errors name them."""
+"""How to start a client, for error messages."""
 
 
 def not_started(how_to_start: str) -> UsageError:
-    """What is raised by the use of a client that does not run yet."""
-    return UsageError(f"the client does not run yet: {how_to_start}")
+    """The error for using a client before it was started."""
+    return UsageError(f"the client is not running yet: {how_to_start}")
 
 
 def runs_once() -> UsageError:
-    """What is raised by starting a client that has ended, or entering it twice."""
-    return UsageError("a client runs once: make another with connect(…)")
+    """The error for starting a client that has ended, or entering it twice."""
+    return UsageError("a client runs only once: create another one with connect(…)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """A checked request: which books of which venues, and how they are kept."""
+    """The checked arguments of `connect`."""
 
     books: tuple[tuple[Venue, str], ...]
-    """Each once, in the order asked for."""
+    """Without duplicates, in the order requested."""
     venues: tuple[Venue, ...]
-    """Also those without a symbol yet."""
+    """Including venues without a symbol."""
     home: str | None
-    """The exchange that was named for all symbols: a symbol alone means its book; None for a mapping."""
+    """The exchange that `connect` named for all symbols, preferred for a bare symbol; None for a mapping."""
     depth: int
     speed_ms: int | None
     on_stale: OnStale
@@ -72,9 +72,9 @@ class ClientConfig:
     max_age_s: float | None = None
 
     def exchanges_by_url(self) -> dict[str, str]:
-        """Base URL to exchange name of every exchange, for records of what came from where.
+        """Map the base URLs of all exchanges to their names, for recordings.
 
-        Some exchanges share their hosts: those of this client come before others, then the first named.
+        Some exchanges share hosts; the exchanges of this client take precedence over others.
         """
         asked = {venue.name for venue in self.venues}
         exchanges_by_url: dict[str, str] = {}
@@ -85,7 +85,7 @@ class ClientConfig:
         return exchanges_by_url
 
     def exchanges_by_depth_url(self) -> dict[str, str]:
-        """URL of the snapshots, without a query, to exchange name; otherwise as `exchanges_by_url`."""
+        """Map the snapshot URLs, without query, to exchange names; precedence as in `exchanges_by_url`."""
         found = {name: self.settings.venue(name) for name in venues.names()}
         exchanges_by_url = {
             each.endpoints.rest + each.depth_path: name for name, each in reversed(found.items())
@@ -93,10 +93,9 @@ class ClientConfig:
         return exchanges_by_url | {each.endpoints.rest + each.depth_path: each.name for each in self.venues}
 
     def book(self, exchange: str | None, symbol: str) -> tuple[Venue, str]:
-        """A further book, checked like those of `connect`.
+        """Check one more book as `connect` would.
 
-        `exchange` may be left out where there is exactly one. Raises UnknownExchange or
-        InvalidArgument.
+        `exchange` may be omitted if there is exactly one. Raises UnknownExchange or InvalidArgument.
         """
         if exchange is not None:
             venue = self.settings.venue(exchange)
@@ -104,12 +103,12 @@ class ClientConfig:
             venue = self.venues[0]
         else:
             names = " or ".join(repr(each.name) for each in self.venues) or "any known exchange"
-            raise InvalidArgument(name="exchange", value=exchange, allowed=f"{names}; name one")
+            raise InvalidArgument(name="exchange", value=exchange, allowed=names)
         _check_for(venue, self.depth, self.speed_ms, self.settings)
         return venue, venues.parse_symbol(symbol, venue)
 
     def several(self, exchange: str | None, symbols: Iterable[str]) -> list[tuple[Venue, str]]:
-        """Further books of one exchange, all checked. Raises what `book` raises."""
+        """Check more books of one exchange. Raises what `book` raises."""
         return [self.book(exchange, symbol) for symbol in _listed(symbols)]
 
 
@@ -155,30 +154,30 @@ def parse_config(
 
 
 def is_collection(value: object) -> TypeGuard[Iterable[Any]]:
-    """Whether several things were given, one by one."""
-    # A text is iterable, too: "BTCUSDT" must not become the symbols B, T, C …
+    """Whether the value is an iterable of several items; text and mappings are not."""
+    # A str is iterable: "BTCUSDT" must not become the symbols B, T, C …
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def parse_timeout(timeout: float | None) -> float | None:
-    """Seconds to wait at most; None waits without end. Raises InvalidArgument."""
+    """Check a timeout in seconds; None means no timeout. Raises InvalidArgument."""
     if timeout is None:
         return None
-    allowed = "seconds, 0 or more, or None for no end"
+    allowed = "seconds, 0 or more, or None for no timeout"
     if is_collection(timeout) or hasattr(timeout, "symbol"):
-        allowed += "; books have a name of their own: books=[…]"
+        allowed += "; to pass books, use books=[…]"
     return parse_real(timeout, name="timeout", allowed=allowed, least=0)
 
 
 def parse_max_age(seconds: float | None) -> float | None:
-    """The oldest book that reads take; None for any. Raises InvalidArgument."""
+    """Check a `max_age` in seconds; None means any age. Raises InvalidArgument."""
     if seconds is None:
         return None
     return parse_real(seconds, name="max_age", allowed="seconds above 0, or None", least=5e-324)
 
 
 def parse_refresh(seconds: float | None) -> float | None:
-    """Seconds between refreshes; None for the default, 0 for never. Raises InvalidArgument."""
+    """Check the seconds between refreshes; None for the default, 0 for never. Raises InvalidArgument."""
     if seconds is None:
         return None
     allowed = f"0 to {_LONGEST_S:g}, or None"
@@ -186,12 +185,12 @@ def parse_refresh(seconds: float | None) -> float | None:
 
 
 def _check_for(venue: Venue, depth: int, speed_ms: int | None, settings: Settings) -> None:
-    """Depth and speed are rules of the venue, so a list without a symbol is checked, too."""
+    """Check depth and speed for a venue, even if it has no symbols yet."""
     limit = venue.snapshot_limit(depth)
     venue.stream("", speed_ms)
     budget = int(venue.weight_per_minute * settings.policy.limit_share)
     if venue.snapshot_weight(limit) > budget:
-        allowed = f"what costs at most {budget} weight, the share of this client on {venue.name}"
+        allowed = f"a depth that costs at most {budget} weight, this client's budget on {venue.name}"
         raise InvalidArgument(name="depth", value=depth, allowed=allowed)
 
 
@@ -203,14 +202,14 @@ def _by_exchange(
         raise InvalidArgument(name="exchange", value=exchange, allowed=allowed)
     if isinstance(exchange, Mapping):
         if symbols is not None:
-            allowed = "nothing beside a mapping: it holds the symbols of each exchange"
+            allowed = "no symbols after a mapping, which already holds the symbols of each exchange"
             raise InvalidArgument(name="symbols", value=symbols, allowed=allowed)
         return exchange.items()
     return ((exchange, symbols),)
 
 
 def _may_be_symbols(value: object) -> bool:
-    """Whether symbols were given in the place of the exchange."""
+    """Whether symbols were passed in place of the exchange."""
     return isinstance(value, list | tuple | set) or (
         isinstance(value, str) and value.isalnum() and value.isupper()
     )

@@ -1,8 +1,8 @@
-"""Following books: the modes, and the stream of items for an event loop.
+"""Following books: the modes, and the asyncio stream of items.
 
-A native follower marks what changed in its books, whatever its consumer does; this file adds the consumer.
-`blocking` has the twin for threads, `callbacks` the callbacks. Not here: which item is produced when
-(`crates/book/src/follow.rs`, readable in `reference/follow.py`).
+A native follower tracks what changed in its books, however slow its consumer is. The blocking twin is in
+`blocking`, callbacks are in `callbacks`. Which item is produced when is decided in
+`crates/book/src/follow.rs`, and readable in `reference/follow.py`.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ __all__ = [
 ]
 
 LEVELS, BUFFER, BUFFER_BYTES = 20, 1_000, 16 * 1024 * 1024
-"""Of every call that follows, where it says nothing else: levels a side, and what mode `every` keeps."""
+"""Defaults of all calls that follow books: levels per side, and what mode `every` keeps."""
 _WITHOUT_A_PAUSE = 64
-"""Items given one after the other before the event loop gets its turn."""
+"""The number of consecutive items after which the event loop gets its turn."""
 
 
 class FollowMode(StrEnum):
-    """When following a book brings an item. Each is bounded: a slow consumer loses states, never memory.
+    """When following a book yields an item.
 
-    The word may be given instead: `book.updates("best")`.
+    You may pass the text instead: `book.updates("best")`. Memory is bounded in every mode: for a slow
+    consumer, updates are conflated, or dropped in mode `every`.
     """
 
     EVERY = "every"
@@ -54,13 +55,13 @@ class FollowMode(StrEnum):
     LATEST = "latest"
     """The newest book, when any level changed."""
     INTERVAL = "interval"
-    """The newest book at fixed times (`interval_ms`), if any level changed."""
+    """The newest book at most every `interval_ms`, if any level changed."""
     BEST = "best"
     """The newest book, when the best price or size changes."""
     LEVELS = "levels"
     """The newest book, when any of the best `levels` changes."""
     STATUS = "status"
-    """When the status changes."""
+    """The book, when its status changes."""
 
 
 AnyMode: TypeAlias = FollowMode | Literal["every", "latest", "interval", "best", "levels", "status"]
@@ -76,7 +77,7 @@ def parse_follow_spec(
     buffer: int,
     buffer_bytes: int,
 ) -> FollowSpec:
-    """Check what a consumer wants; `default`: `on_stale` where it is None. Raises InvalidArgument."""
+    """Check what a consumer wants. `default`: used if `on_stale` is None. Raises InvalidArgument."""
     try:
         parsed = FollowMode(mode)
     except ValueError:
@@ -86,7 +87,7 @@ def parse_follow_spec(
     if levels is not None or least:
         allowed = f"a number of levels, {least} or more" + ("" if least else ", or None for all")
         levels = parse_whole(levels, name="levels", allowed=allowed, least=least)
-    allowed = "a number, 0 or more"
+    allowed = "a whole number, 0 or more"
     return FollowSpec(
         mode=parsed.value,
         levels=levels,
@@ -100,10 +101,10 @@ def parse_follow_spec(
 def _interval_ns(mode: FollowMode, interval_ms: object) -> int:
     if mode is not FollowMode.INTERVAL:
         if interval_ms is not None:
-            allowed = "None in this mode; mode='interval' has items every so many milliseconds"
+            allowed = "None; only mode='interval' takes interval_ms"
             raise InvalidArgument(name="interval_ms", value=interval_ms, allowed=allowed)
         return 0
-    allowed = "milliseconds, from 1 to those of a day"
+    allowed = "milliseconds, 1 to 86,400,000 (one day)"
     wait_ms = parse_real(interval_ms, name="interval_ms", allowed=allowed, least=1, most=86_400_000)
     return round(wait_ms * 1_000_000)
 
@@ -111,22 +112,22 @@ def _interval_ns(mode: FollowMode, interval_ms: object) -> int:
 def make_follower(
     client: Client[Any], spec: FollowSpec, tell: Callable[[], None], *, market: int | None, announces: bool
 ) -> Follower:
-    """A follower of one market, or of all that the client has and will have (None).
+    """Create a follower of one market, or of all current and future markets of the client (None).
 
-    Raises UsageError before the client runs.
+    Raises UsageError before the client was started.
     """
     markets = client.markets if market is None else lambda: (market,)
     every_book = market is None
     follower = client.followers.follow(markets, spec, tell, every_book=every_book, announces=announces)
     if not (every_book or follower.markets):
-        follower.finish()  # the book ended meanwhile
+        follower.finish()  # the book was removed in the meantime
     return follower
 
 
 class UpdateStream(OneProcess):
-    """What the iterators of both APIs share: a follower, and its end."""
+    """What the streams of both APIs share: a follower and its end."""
 
-    _pickle_instead = "pickle the updates that it brings"
+    _pickle_instead = "pickle its updates instead"
 
     def __init__(self, followers: Followers, follower: Follower, *, is_single: bool) -> None:
         self._followers, self._follower, self._is_single = followers, follower, is_single
@@ -134,37 +135,39 @@ class UpdateStream(OneProcess):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it brings nothing any more."""
+        """Whether the stream has ended."""
         return self._closed
 
     @property
     def held(self) -> int:
-        """Items that wait here for their consumer (mode `every`; 0 in all others)."""
+        """The number of items waiting for the consumer in mode `every`; 0 in all other modes."""
         return self._follower.held_items
 
     @property
     def held_bytes(self) -> int:
-        """The memory of these items, about; at most `buffer_bytes`."""
+        """The approximate memory of these items, in bytes; at most `buffer_bytes`."""
         return self._follower.held_bytes
 
     def close(self) -> None:
-        """Follow no longer; the iteration ends. May be called more than once."""
+        """Stop following; the iteration ends. May be called more than once."""
         if not self._closed:
             self._closed = True
             self._followers.forget(self._follower)
 
     def __del__(self) -> None:
-        """An iterator that was left in the middle leaves nothing in its books."""
+        """Stop following when an unfinished iterator is garbage collected."""
         if not getattr(self, "_closed", True):
             self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self._follower.markets} books, {self.held} items wait"
+        state = "closed" if self._closed else f"{self._follower.markets} books, {self.held} items waiting"
         return f"<{type(self).__module__}.{type(self).__name__}: {state}>"
 
     def take_now(self, now_ns: int) -> Update | None:
-        """The next item that is there at `now_ns` of the client's clock, None without one; the last one of
-        a single book closes the stream."""
+        """Take the item that is due at `now_ns` of the client's clock, if any.
+
+        The last item of a single book closes the stream.
+        """
         item = None if self._closed else self._follower.take(now_ns)
         if item is None:
             if self._follower.is_over:
@@ -175,7 +178,7 @@ class UpdateStream(OneProcess):
 
 
 class _Signal:
-    """A waiter on an event loop."""
+    """A waiting task on an event loop."""
 
     def __init__(self) -> None:
         self.waiting: asyncio.Future[None] | None = None
@@ -186,37 +189,40 @@ class _Signal:
 
 
 class Updates(UpdateStream):
-    """The items of one book, or of many, as they come: `async for update in book.updates():`.
+    """The items of one book or of all books: `async for update in book.updates():`.
 
-    Leaving the loop in any way (`break`, an error, cancellation) loses nothing and hurts nothing: the
-    next `async for` goes on where this one stopped. `close()`, `async with` or forgetting the object ends
-    it. One task at a time, on the event loop of the client.
+    You can leave the loop at any point (`break`, an exception, cancellation) without losing items; the next
+    `async for` continues there. To end it, call `close()`, use `async with`, or drop the last reference. Only
+    one task at a time may iterate, on the event loop of the client.
     """
 
     def __init__(self, client: Client[Any], spec: FollowSpec, *, market: int | None) -> None:
-        """Made by `updates` of a book or of books: a `spec`, and the number of a `market`, None for all."""
+        """Created by `updates` of a book or client.
+
+        `spec`: what to follow. `market`: the number of the book; None for all books.
+        """
         self._client, self._signal, self._given = client, _Signal(), 0
         follower = make_follower(client, spec, self._signal.tell, market=market, announces=True)
         super().__init__(client.followers, follower, is_single=market is not None)
 
     def close(self) -> None:
-        """Follow no longer; the iteration ends. May be called more than once."""
+        """Stop following; the iteration ends. May be called more than once."""
         super().close()
         self._signal.tell()
 
     async def aclose(self) -> None:
-        """The same."""
+        """Stop following, as `close` does."""
         self.close()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Update:
-        """The next item. Ends after the item that says closed, and with the client."""
+        """Wait for the next item. Iteration ends after an item with status `closed`, or with the client."""
         self._client.check_loop()
         if self._given >= _WITHOUT_A_PAUSE:
             self._given = 0
-            await asyncio.sleep(0)  # before an item is taken: who is cancelled here loses none
+            await asyncio.sleep(0)  # before taking an item, so that cancellation loses none
         while True:
             update = self.take_now(self._client.now_ns())
             if update is not None:
@@ -228,7 +234,7 @@ class Updates(UpdateStream):
 
     async def _wait(self) -> None:
         if self._signal.waiting is not None:
-            raise UsageError("another task waits for the next item of this stream: make one for each")
+            raise UsageError("another task already waits on this stream: create one stream per task")
         self._given = 0
         self._signal.waiting = asyncio.get_running_loop().create_future()
         try:

@@ -1,6 +1,6 @@
-"""The live books of a running client.
+"""Live books of a running client.
 
-All reading is native; this file adds only what needs Python: waiting, following and audits.
+All reads are native; this module adds waiting, following and audits.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["LiveBook", "LiveReader"]
 
 
 class LiveReader(_native.BookReader):
-    """What the live books of both APIs share."""
+    """The part of a live book that the asyncio and the blocking API share."""
 
     _client: Client[Any]
     _number: int
 
     def __new__(cls, client: Client[Any], router: Router, market: int) -> Self:
-        """Books come from a client: `books["BTCUSDT"]`, `books.add("BTCUSDT")`."""
+        """Created by a client: use `books["BTCUSDT"]` or `books.add("BTCUSDT")`."""
         config = client.config
         serve_stale = config.on_stale == "serve"
         self = super().__new__(cls, router, market, serve_stale=serve_stale, max_age_s=config.max_age_s)
@@ -43,41 +43,42 @@ class LiveReader(_native.BookReader):
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last applied update was received, or the snapshot before one; None before that.
+        """Seconds since the last update was received, or the snapshot if no update followed it.
 
-        A quiet market has an old book that is right; `status` says whether it can be trusted.
+        None before the first snapshot. A quiet market has an old book that is still right; whether a book can
+        be trusted is its `status`.
         """
         updated_ns = self.updated_ns
         return None if updated_ns is None else max(0, self._client.now_ns() - updated_ns) / 1e9
 
     @property
     def reconnects(self) -> int:
-        """How often the connection that carries this book was lost and another took its place.
+        """The number of times the connection for this book was lost and replaced.
 
-        A planned successor, before the exchange's 24 h cut, is none; a closed book has none any more.
+        A planned handover before the exchange's 24 h limit does not count. 0 for a closed book.
         """
         uptime = self._client.uptime(self._number)
         return 0 if uptime is None else uptime.reconnects
 
     @property
     def reconnected_ns(self) -> int | None:
-        """When that was last, on the clock `depthcache.now_ns`; None for never."""
+        """The time of the last reconnect, in nanoseconds of the clock `depthcache.now_ns`; None if never."""
         uptime = self._client.uptime(self._number)
         return None if uptime is None else uptime.reconnected_ns
 
     @property
     def reconnected_at(self) -> datetime | None:
-        """`reconnected_ns` as a datetime of the system's clock, in UTC."""
+        """`reconnected_ns` as a UTC datetime of the system's clock; None before a reconnect."""
         at_ns = self.reconnected_ns
         return None if at_ns is None else self._wall_time(at_ns)
 
     @property
     def lag(self) -> Lag | None:
-        """How late the last update was, by the exchange's event time and an estimate of its clock.
+        """The delay of the last update, from the exchange's event time to its receipt here.
 
-        Before the first update of a book that waits for one, it is how late the diffs are that come
-        meanwhile. Steps of the system's clock change nothing. None before the first diff, and for the first
-        seconds of a client, until the exchange has told its time.
+        The exchange's clock is estimated; see `Lag.error`. While the book waits for its first update, the lag
+        is that of the buffered diffs. Changes of the system's clock have no effect. None before the first
+        diff, and in the first seconds of a client, until the exchange's time is known.
         """
         heard = self._client.last_diff(self._number) or self._client.heard(self._number)
         if heard is None or heard.event_time_us is None:
@@ -94,7 +95,7 @@ class LiveReader(_native.BookReader):
         buffer: int,
         buffer_bytes: int,
     ) -> FollowSpec:
-        """Raises InvalidArgument, and BookClosed for a book that brings nothing any more."""
+        """Check the arguments for following. Raises InvalidArgument, and BookClosed for a closed book."""
         spec = parse_follow_spec(
             mode,
             levels,
@@ -109,16 +110,16 @@ class LiveReader(_native.BookReader):
         return spec
 
     def _aged(self, max_age: float | None) -> _native.BookReader:
-        """This book, read at such an age at most; None for that of `connect`. Raises InvalidArgument."""
+        """This book with a `max_age`; None keeps that of `connect`. Raises InvalidArgument."""
         return self if max_age is None else self.no_older_than(max_age)
 
     def _waits(self, on_stale: OnStale | None) -> bool:
-        """Whether a read waits for the book. Raises InvalidArgument."""
+        """Whether a read waits until the book is synced. Raises InvalidArgument."""
         default = self._client.config.on_stale
         return (default if on_stale is None else parse_on_stale(on_stale)) == "wait"
 
     def _audit_limit(self, levels: int | None) -> int:
-        """The limit of the snapshot that an audit of so many levels asks for. Raises InvalidArgument."""
+        """The snapshot limit for an audit of `levels` levels. Raises InvalidArgument."""
         venue = self._client.config.settings.venue(self.exchange)
         if levels is None:
             return venue.snapshot_limit(self._client.config.depth)
@@ -127,11 +128,12 @@ class LiveReader(_native.BookReader):
         except InvalidArgument as error:
             raise InvalidArgument(name="levels", value=levels, allowed=error.allowed) from None
 
-    def save_flight_dump(self, path: str | PathLike[str], *, reason: str = "asked for") -> None:
-        """Write the newest raw frames of this book, its snapshot and the book itself to a new file at `path`.
+    def save_flight_dump(self, path: str | PathLike[str], *, reason: str = "requested") -> None:
+        """Write the flight recorder of this book to a new file at `path`.
 
-        `reason`: why, to be read in the file. `depthcache verify` replays it. How far back it reaches is
-        `Settings(flight_bytes=…)`. Raises FileExistsError and OSError.
+        The file holds the newest raw frames, the snapshot they follow, and the current book; replay it with
+        `depthcache verify`. `reason`: a note stored in the file. `Settings(flight_bytes=…)` limits how far
+        back the frames reach. Raises FileExistsError and OSError.
         """
         self._client.save_flight_dump(self._number, Path(path), reason)
 
@@ -147,24 +149,24 @@ class LiveReader(_native.BookReader):
 
 
 class LiveBook(LiveReader):
-    """The live book of one market. Reads may come from any thread and always see whole updates.
+    """The live book of one market. Any thread may read it; every read sees complete updates only.
 
-    Each read is atomic by itself: `best` and `freeze` see both sides of one update id. Two separate
-    reads are two moments: between `book.bids[0]` and `book.asks[0]` an update may be applied, so the
-    pair may never have existed. For values that belong together use `best` or one `freeze`.
+    Each read is atomic: `best` and `freeze` return both sides at one update id. Separate reads are not:
+    between `book.bids[0]` and `book.asks[0]` an update may be applied. For values that belong together, use
+    `best` or one `freeze`.
 
-    Reads of levels raise BookNotSynced while the book cannot be trusted, and BookClosed once it was
-    removed or its client is closed (only `read` waits until it is synced); `status`, `reason`, `since_ns`,
-    `age`, `complete_to`, `coverage`, `last_update_id` and `repr` never raise. With `on_stale="serve"` the
-    last known book is read instead, and `status` tells that it is not the present. With `max_age` of
-    `connect`, or through `no_older_than`, they raise BookTooOld while the last update is too long ago.
+    Reads of levels raise BookNotSynced while the book cannot be trusted and BookClosed after it was removed
+    or its client closed; only `read` can wait until it is synced. With `on_stale="serve"` they return the
+    last known book instead; check `status`. With the `max_age` of `connect`, or through `no_older_than`, they
+    raise BookTooOld if the last update is too old. `status`, `reason`, `since_ns`, `age`, `complete_to`,
+    `coverage`, `last_update_id` and `repr` never raise.
     """
 
     async def wait_synced(self, timeout: float | None = 30) -> None:  # noqa: ASYNC109
-        """Wait until the book is synced; at once where it is.
+        """Wait until the book is synced; return immediately if it already is.
 
-        `timeout`: seconds, None for no end. Raises SyncTimeout, BookClosed when the book or its client
-        is closed, UnknownSymbol when the exchange does not know the symbol.
+        `timeout`: in seconds; None waits indefinitely. Raises SyncTimeout, BookClosed if the book or its
+        client is closed, and UnknownSymbol if the exchange does not know the symbol.
         """
         await self._client.wait_synced(self._number, self, timeout_s=timeout)
 
@@ -176,11 +178,12 @@ class LiveBook(LiveReader):
         max_age: float | None = None,
         timeout: float | None = 30,  # noqa: ASYNC109
     ) -> FrozenBook:
-        """As `freeze` of `levels` a side; with `on_stale="wait"` it waits until the book is synced.
+        """Freeze the best `levels` of each side, waiting for the book if `on_stale="wait"`.
 
-        `on_stale`: None takes that of `connect`. `max_age`: as for `freeze`; it does not wait for a younger
-        book, but raises BookTooOld. `timeout`: seconds to wait, None for no end. Raises SyncTimeout, and
-        what `wait_synced` and `freeze` raise.
+        `levels`: per side; None for all. `on_stale`: None uses that of `connect`. `max_age`: in seconds, as
+        for `freeze`; an old book raises BookTooOld, it is not waited for. `timeout`: the longest wait for
+        sync, in seconds; None waits indefinitely. Raises SyncTimeout, and whatever `wait_synced` and `freeze`
+        raise.
         """
         book = self._aged(max_age)
         if not self._waits(on_stale):
@@ -199,25 +202,25 @@ class LiveBook(LiveReader):
     ) -> Updates:
         """Follow this book: `async for update in book.updates("best"):`. Each item is an `Update`.
 
-            mode        an item comes …
-            latest      with the newest book, when any level changed
-            every       for every update, with the levels it changed (`update.changes`)
-            interval    with the newest book at most every `interval_ms`, if any level changed
-            best        with the newest book, when the best price or size changes
-            levels      the same for any of the best `levels`
-            status      when the status changes
+            mode        yields
+            latest      the newest book, when any level changed
+            every       every update, with the levels it changed (`update.changes`)
+            interval    the newest book at most every `interval_ms`, if any level changed
+            best        the newest book, when the best price or size changes
+            levels      the newest book, when any of the best `levels` changes
+            status      the book, when its status changes
 
-        `levels`: a side in each item, None for all; fresh items of `every` hold all.
-        `interval_ms`: milliseconds between two items of the mode `interval`, 1 or more; only there.
-        `on_stale`: while the book is not synced, `raise` gives one item whose status says so and whose
-        levels raise BookNotSynced, `serve` the same with the last known levels, `wait` none until it is
-        synced again; None takes that of `connect`. `buffer`, `buffer_bytes`: how many items and bytes the
-        mode `every` keeps for a slow consumer.
+        `levels`: levels per side in each item, None for all; fresh items of mode `every` hold all levels.
+        `interval_ms`: milliseconds between two items, at least 1; only for mode `interval`. `on_stale`: while
+        the book is not synced, `raise` yields one item with the new status, whose levels raise BookNotSynced;
+        `serve` yields the same item with the last known levels; `wait` yields nothing until the book is
+        synced again. None uses that of `connect`. `buffer`, `buffer_bytes`: how many items and bytes mode
+        `every` keeps for a slow consumer.
 
-        The first item comes as soon as the book is synced. A slow consumer loses states in between, which
-        the next item counts in `skipped`; where `every` lost updates, the next item is `is_fresh`: a whole
-        book to go on from. The last item says closed, then the iteration ends. Raises InvalidArgument, and
-        BookClosed.
+        The first item arrives as soon as the book is synced. A slow consumer gets conflated items: `skipped`
+        counts the updates left out. If mode `every` had to drop updates, the next item is `is_fresh` and
+        holds the whole book. The last item has the status `closed`, then the iteration ends. Raises
+        InvalidArgument, and BookClosed for a closed book.
         """
         spec = self._follow_spec(
             mode,
@@ -240,12 +243,12 @@ class LiveBook(LiveReader):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> CallbackHandle:
-        """Call `callback`, a function or a coroutine function, with each item that `updates` would give.
+        """Call `callback` with each item that `updates` would yield.
 
-        All other arguments are those of `depthcache.LiveBook.updates`. It is called on the event loop, one
-        call after the other, until `close()` of what this returns, or the end of the book. An error in it is
-        counted and logged, and changes nothing. Raises InvalidArgument, BookClosed, and UsageError on another
-        event loop.
+        `callback`: a function or coroutine function that takes one `Update`. All other arguments are those of
+        `depthcache.LiveBook.updates`. Calls run on the event loop, one at a time, until you `close()` the
+        returned handle or the book is closed. An exception in the callback is counted and logged; following
+        continues. Raises InvalidArgument, BookClosed, and UsageError on another event loop.
         """
         spec = self._follow_spec(
             mode,
@@ -258,26 +261,27 @@ class LiveBook(LiveReader):
         return call_back(self._client, spec, callback, market=self._number)
 
     def refresh(self) -> None:
-        """Have a snapshot merged into this book, as deep as the client's depth; returns at once.
+        """Schedule a refresh of this book and return immediately.
 
-        The book never leaves sync for it; wrong prices are right afterwards (`counters["corrections"]`). It
-        waits for its turn within the client's share of the weight. `audit` is the same and tells what it
-        found. Nothing for a closed book.
+        A snapshot as deep as the client's depth is merged into the book, which stays synced. Wrong prices are
+        corrected (`counters["corrections"]`). The request waits for its turn in the client's weight budget.
+        To see what was found, use `audit`. No effect on a closed book.
         """
         self._client.refresh(self._number, self._audit_limit(None))
 
     def refresh_every(self, seconds: float | None) -> None:
-        """Have that done by itself every so many `seconds`; None: as the policy says (an hour), 0: never.
+        """Set the interval, in `seconds`, of automatic refreshes; 0 disables them.
 
-        Raises InvalidArgument.
+        None uses the interval of the policy, one hour by default. Raises InvalidArgument.
         """
         self._client.refresh_every(self._number, parse_refresh(seconds))
 
     def resync(self) -> None:
-        """Discard the book and rebuild it from a new snapshot; returns at once.
+        """Discard the book and rebuild it from a new snapshot; return immediately.
 
-        It cannot be read until that has come. Hardly ever needed: a book that lost its place does this by
-        itself, and `refresh` corrects prices without it. Nothing for a closed book.
+        Until the snapshot arrives, reads raise BookNotSynced. You rarely need this: the client resyncs a book
+        after a gap by itself, and `refresh` corrects prices without a loss of sync. No effect on a closed
+        book.
         """
         self._client.resync(self._number)
 
@@ -290,15 +294,16 @@ class LiveBook(LiveReader):
     ) -> Audit:
         """Compare this book with a snapshot of the exchange at the same update id.
 
-        Inside the range that both prove every price is checked. What was wrong is right afterwards; the
-        complete range is then what the snapshot proves. Costs the weight of one snapshot, within the
-        client's share, so it may wait for its turn.
+        Every price inside the range that both prove is compared. Differences are corrected, and the complete
+        range is then that of the snapshot; without differences it is the wider of the two. An audit costs the
+        weight of one snapshot within the client's budget, so it may wait for its turn.
 
-        `levels`: how deep, the client's depth when None. `seconds`: go on for so long, with a snapshot
-        every 20 s and with the partial depth and bookTicker streams besides, each where its update id is
-        the book's. `timeout`: seconds for each snapshot, None for no end. Raises SyncTimeout, BookClosed,
-        RequestRejected when the exchange refuses the snapshot (the book itself goes on; of many snapshots,
-        only the first), InvalidArgument for levels that no snapshot of the exchange has.
+        `levels`: how deep to compare; None uses the client's depth. `seconds`: keep comparing for this long,
+        with a snapshot every 20 s and with the partial depth and bookTicker streams wherever their update id
+        is the book's. `timeout`: seconds per snapshot; None waits indefinitely. Raises SyncTimeout;
+        BookClosed; RequestRejected if the exchange refuses the snapshot (over a period only for the first
+        one; the book stays as it is); InvalidArgument for a number of levels that no snapshot of the exchange
+        has.
         """
         limit = self._audit_limit(levels)
         client = self._client

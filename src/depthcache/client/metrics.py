@@ -1,7 +1,6 @@
-"""What operators want to know of a client: books, connections and budgets, as values and for Prometheus.
+"""Statistics of a client for operators: books, connections and weight budgets, as values and for Prometheus.
 
-Everything is counted where it happens, natively for what happens often, and read only on request.
-Not here: the counting.
+Counting happens where the events happen, natively for frequent ones; statistics are read on request.
 """
 
 from __future__ import annotations
@@ -25,31 +24,31 @@ __all__ = ["BookStats", "BudgetStats", "Collector", "ConnectionStats", "Stats", 
 _DELAY_BUCKETS_S = tuple(2**power / 1e6 for power in range(27))
 _REQUEST_BUCKETS_S = tuple(2**power / 1e3 for power in range(17))
 SCRAPE_TIMEOUT_S = 5.0
-"""How long a scrape waits for an event loop; Prometheus gives up after 10 s by default."""
+"""How long a scrape waits for the event loop; Prometheus's default scrape timeout is 10 s."""
 
 
 _COUNTERS = (
     "applied", "old", "gaps", "resets", "crossed", "malformed", "dropped_buffers", "snapshots", "refreshes",
     "corrections", "levels_changed", "losses", "reconnects", "detect_seconds", "recover_seconds",
 )  # fmt: skip
-"""Of a book: what `LiveBook.counters` counts, and what becomes of it while it is lost."""
+"""Counters of a book: those of `LiveBook.counters`, and its losses of sync."""
 
 
 class _Jsonable:
-    """Base of the statistics: their values as JSON."""
+    """Base class of statistics: conversion to JSON."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every attribute by its name as plain dicts, lists, numbers, text and None.
+        """Convert to plain dicts, lists, numbers, text and None, with one key per attribute.
 
-        `complete_to` is that of `depthcache.CompleteTo.to_dict`, so infinity never occurs.
+        `complete_to` is written as by `depthcache.CompleteTo.to_dict`, so infinity never occurs.
         """
         values: Any = self
         return {each.name: _plain(getattr(self, each.name)) for each in fields(values)}
 
     def to_json(self) -> bytes:
-        """The same as compact JSON in UTF-8."""
+        """Encode `to_dict` as compact JSON in UTF-8."""
         return compact_json(self.to_dict())
 
 
@@ -67,23 +66,24 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookStats(_Jsonable):
-    """One book. Times in seconds; counts since the book was made.
+    """Statistics of one book. Times are in seconds; counts start when the book was added.
 
     Attributes:
-        exchange, symbol: which book.
-        status: what it is now.
+        exchange, symbol: the book.
+        status: its current status.
         counters: as `LiveBook.counters`.
-        age_s: since the last applied update, or the snapshot before one; None before that.
-        confirmed_s: since the last proof that the book is right, None before one.
-        levels: complete levels a side, bids and asks.
-        complete_to: how deep it is proven, as `LiveBook.complete_to`.
-        in_sync: part of the time since it was first synced in which it was.
-        losses: how often it was lost.
-        reconnects: how often the connection that carries it was lost and another took its place.
-        detect_s, recover_s: total time to detect losses, total time to recover from them.
-        delays: how many updates came at most 2**i microseconds after the exchange's event time, by an
-            estimate of its clock, each counted once in the smallest such i.
-        delays_sum_s: all of them together.
+        age_s: time since the last update was received, or the snapshot if no update followed it; None before
+            the first snapshot.
+        confirmed_s: time since the book was last confirmed to be right; None before that.
+        levels: the number of complete levels, as (bids, asks).
+        complete_to: the complete range, as `LiveBook.complete_to`.
+        in_sync: the fraction of time in sync, from 0.0 to 1.0, since the book was first synced.
+        losses: the number of times it lost sync.
+        reconnects: the number of times its connection was lost and replaced.
+        detect_s, recover_s: total time to detect losses of sync, and to recover from them.
+        delays: a histogram of the delay of updates, from the exchange's event time (by an estimate of its
+            clock) to receipt: entry `i` counts those above 2**(i-1) and up to 2**i microseconds.
+        delays_sum_s: the sum of all delays.
     """
 
     exchange: str
@@ -105,17 +105,17 @@ class BookStats(_Jsonable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionStats(_Jsonable):
-    """One group of streams and the connection that carries it now.
+    """Statistics of one group of streams and its current connection.
 
     Attributes:
-        exchange: whose streams they are.
-        number: of the group, for as long as it has streams.
-        streams: how many it carries.
-        is_open: whether frames can come.
-        frames, received_bytes: on this connection.
-        quiet_s: since the last frame, ping or pong; None while nothing came.
-        connects: how often it was connected, or tried.
-        delays, delays_sum_s: of the books whose diffs it carries now, all together, as in `BookStats`.
+        exchange: the exchange.
+        number: the number of the group; constant for as long as it has streams.
+        streams: the number of streams in the group.
+        is_open: whether the connection is open.
+        frames, received_bytes: received on the current connection.
+        quiet_s: seconds since the last frame, ping or pong; None before the first.
+        connects: the number of connection attempts.
+        delays, delays_sum_s: the sums over the books whose diffs it currently carries, as in `BookStats`.
     """
 
     exchange: str
@@ -132,19 +132,20 @@ class ConnectionStats(_Jsonable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStats(_Jsonable):
-    """One weight budget.
+    """Statistics of one weight budget.
 
     Attributes:
-        pool: its name: the exchanges that share one limit share one pool.
-        limit: the exchange's, a minute.
-        allowed: what this client may use in any minute.
-        used: what this process has used in the last minute.
-        exchange_used: the exchange's own last count, which includes other programs behind the address; None
-            if unknown.
-        waiting, in_flight: requests of this client.
-        stopped_s: seconds until requests resume; 0.0 while they are not stopped.
-        times: how many responses came within 2**i milliseconds, each counted once in the smallest such i.
-        times_sum_s: all of these times together.
+        pool: the name of the budget; exchanges that share a limit share a pool.
+        limit: the exchange's limit, in weight per minute.
+        allowed: the weight that this client may use per minute.
+        used: the weight that this process used in the last minute.
+        exchange_used: the weight last reported by the exchange, including other programs at this address;
+            None if unknown.
+        waiting, in_flight: the number of requests of this client that are queued and in flight.
+        stopped_s: seconds until requests resume; 0.0 if they are not stopped.
+        times: a histogram of response times: entry `i` counts those above 2**(i-1) and up to 2**i
+            milliseconds.
+        times_sum_s: the sum of all response times, in seconds.
     """
 
     pool: str
@@ -161,12 +162,12 @@ class BudgetStats(_Jsonable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats(_Jsonable):
-    """A client at one moment; all empty before it runs and after its end.
+    """Statistics of a client at one moment; empty before it is started and after it has ended.
 
     Attributes:
-        books: every book, in the order they were added.
-        connections: every group of streams.
-        budgets: every weight budget that the client draws on.
+        books: all books, in the order they were added.
+        connections: all groups of streams.
+        budgets: all weight budgets that the client uses.
     """
 
     books: tuple[BookStats, ...]
@@ -175,39 +176,41 @@ class Stats(_Jsonable):
 
 
 class Collector(OneProcess):
-    """The statistics of one client for prometheus_client, read at each scrape.
+    """A collector for prometheus_client that reads the statistics of one client at each scrape.
 
-    Register it with `prometheus_client.REGISTRY.register(books.collector())`; `unregister` removes it. Any
-    thread may scrape. Before the client runs, after it is closed and in a forked child it yields nothing. A
-    registry accepts the collector of one client.
+    Register it with `prometheus_client.REGISTRY.register(books.collector())`, and remove it with
+    `unregister`. Any thread may scrape. It yields nothing before the client is started, after it is closed,
+    and in a forked child. A registry accepts the collector of one client only.
     """
 
-    _pickle_instead = "ask a client of the other process for its own with collector()"
+    _pickle_instead = "call collector() of a client in the other process instead"
 
     def __init__(self, read: Callable[[], Stats]) -> None:
-        """`read`: returns the statistics, on the thread of the scrape. Raises PackageMissing without the
-        package prometheus-client."""
-        _check_package("a collector of Prometheus")
+        """`read`: returns the statistics; called on the thread of the scrape.
+
+        Raises PackageMissing without the package prometheus-client.
+        """
+        _check_package("collector()")
         self._read = read
         self._home = HomeProcess()
 
     def collect(self) -> Iterator[Metric]:
-        """The metric families now; none while the client does not run."""
+        """Yield the current metric families; none while the client is not running."""
         stats = self._read() if self._home.is_here else Stats(books=(), connections=(), budgets=())
         if stats.books or stats.connections or stats.budgets:
             yield from _metrics(stats)
 
     def describe(self) -> Iterator[Metric]:
-        """All families without samples, for the registry to learn their names."""
+        """Yield all metric families without samples, so that the registry knows their names."""
         yield from _metrics(Stats(books=(), connections=(), budgets=()))
 
 
 def prometheus_text(stats: Stats) -> str:
-    """The statistics in the Prometheus text format, for a page of your own or a text file collector.
+    """Format statistics in the Prometheus text format, for your own endpoint or a textfile collector.
 
     Needs the package prometheus-client. Raises PackageMissing without it.
     """
-    _check_package("the text of Prometheus")
+    _check_package("prometheus()")
     from prometheus_client import generate_latest
     from prometheus_client.registry import CollectorRegistry
 
@@ -230,12 +233,14 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
 
     names = ["exchange", "symbol"]
     status = GaugeMetricFamily("depthcache_book_synced", "1 while the book can be trusted", labels=names)
-    in_sync = GaugeMetricFamily("depthcache_book_in_sync_ratio", "Part of the time in sync", labels=names)
-    age = GaugeMetricFamily("depthcache_book_age_seconds", "Since the last update", labels=names)
-    proven = GaugeMetricFamily("depthcache_book_confirmed_seconds", "Since the last proof", labels=names)
-    levels = GaugeMetricFamily("depthcache_book_complete_levels", "Levels proven", labels=[*names, "side"])
+    in_sync = GaugeMetricFamily("depthcache_book_in_sync_ratio", "Fraction of time in sync", labels=names)
+    age = GaugeMetricFamily("depthcache_book_age_seconds", "Time since the last update", labels=names)
+    proven = GaugeMetricFamily(
+        "depthcache_book_confirmed_seconds", "Time since the book was confirmed", labels=names
+    )
+    levels = GaugeMetricFamily("depthcache_book_complete_levels", "Complete levels", labels=[*names, "side"])
     delays = HistogramMetricFamily(
-        "depthcache_book_delay_seconds", "From the exchange's event time to receipt", labels=names
+        "depthcache_book_delay_seconds", "Time from the exchange's event time to receipt", labels=names
     )
     counts: dict[str, Any] = {}
     for name in _COUNTERS:
@@ -263,12 +268,16 @@ def _of_connections(stats: Stats) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
     names = ["exchange", "connection"]
-    words = "From the exchange's event time to receipt, of the books that it carries"
+    words = "Time from the exchange's event time to receipt, for the books on this connection"
     delays = HistogramMetricFamily("depthcache_connection_delay_seconds", words, labels=names)
     gauges = {
-        "open": GaugeMetricFamily("depthcache_connection_open", "1 while frames can come", labels=names),
+        "open": GaugeMetricFamily(
+            "depthcache_connection_open", "1 while the connection is open", labels=names
+        ),
         "streams": GaugeMetricFamily("depthcache_connection_streams", "Streams carried", labels=names),
-        "quiet": GaugeMetricFamily("depthcache_connection_quiet_seconds", "Without any sign", labels=names),
+        "quiet": GaugeMetricFamily(
+            "depthcache_connection_quiet_seconds", "Time since the last frame, ping or pong", labels=names
+        ),
     }
     counts: dict[str, Any] = {}
     for name in ("frames", "received_bytes", "connects"):
@@ -291,10 +300,10 @@ def _of_budgets(stats: Stats) -> Iterator[Metric]:
 
     yield _request_times(stats)
     for name, words in (
-        ("limit", "Weight a minute, by the exchange"),
-        ("allowed", "Weight a minute that this client may use"),
-        ("used", "Weight of this process in the last minute"),
-        ("exchange_used", "Weight that the exchange counted last, all programs of the address together"),
+        ("limit", "Weight per minute allowed by the exchange"),
+        ("allowed", "Weight per minute that this client may use"),
+        ("used", "Weight used by this process in the last minute"),
+        ("exchange_used", "Weight last reported by the exchange, for all programs at this address"),
         ("waiting", "Requests queued"),
         ("in_flight", "Requests in flight"),
         ("stopped_s", "Seconds until requests resume"),
@@ -311,7 +320,7 @@ def _of_budgets(stats: Stats) -> Iterator[Metric]:
 def _request_times(stats: Stats) -> Metric:
     from prometheus_client.core import HistogramMetricFamily
 
-    words = "From sending a request to its response"
+    words = "Time from sending a request to its response"
     family = HistogramMetricFamily("depthcache_budget_request_seconds", words, labels=["pool"])
     for budget in stats.budgets:
         family.add_metric([budget.pool], _buckets(budget.times, _REQUEST_BUCKETS_S), budget.times_sum_s)
@@ -328,7 +337,7 @@ def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
 
 
 def _buckets(counts: tuple[int, ...], bounds_s: tuple[float, ...]) -> list[tuple[str, float]]:
-    """Cumulative counts by upper bound in seconds, as Prometheus wants them."""
+    """Convert counts to cumulative counts by upper bound in seconds, the format of Prometheus."""
     seen = 0
     buckets: list[tuple[str, float]] = []
     for bound_s, count in zip(bounds_s, counts, strict=False):

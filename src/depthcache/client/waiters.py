@@ -1,7 +1,6 @@
-"""Waiting until books are synced: one, some, all, or any of them.
+"""Waiting until books are synced: one, several, all or any of them.
 
-The core's notices wake each waiter, which then checks again, so nothing is polled. Not here: following
-books (`follow`), and which books there are (`client`).
+Notices of the core wake each waiter, which then checks its books again; nothing is polled.
 """
 
 from __future__ import annotations
@@ -27,8 +26,10 @@ B = TypeVar("B", bound=BookReader)
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Waits until all `pending` markets are synced or one of `concerned` has ended; with `any_notice`
-    until any of them has another status."""
+    """Waits until all `pending` markets are synced, or one of `concerned` has ended.
+
+    With `any_notice`, it waits for the next status change of any of them.
+    """
 
     concerned: frozenset[int]
     pending: set[int]
@@ -48,21 +49,21 @@ class _Waiter:
 
 
 class Waiting:
-    """Who waits in a client. `find` returns the books meant, by number, each time a waiter checks."""
+    """All waiters of a client. `find` returns the books meant, by market number, at each check."""
 
     def __init__(self, check_loop: Callable[[], None]) -> None:
-        """`check_loop` raises UsageError anywhere but on the client's event loop."""
+        """`check_loop`: raises UsageError unless called on the client's event loop."""
         self._check_loop = check_loop
         self._waiters: dict[_Waiter, None] = {}
-        """In the order of arrival, which is the order in which they are woken."""
+        """In order of arrival, in which they are woken."""
         self._endings: dict[int, StatusChanged] = {}
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of waiters."""
         return len(self._waiters)
 
     def on_notice(self, notice: StatusChanged) -> None:
-        """A book has another status."""
+        """The status of a book has changed."""
         for waiter in tuple(self._waiters):
             waiter.on_notice(notice)
         if notice.ending is not None:
@@ -71,8 +72,11 @@ class Waiting:
     async def until_synced(
         self, find: Callable[[], Mapping[int, B]], *, timeout_s: float | None, missing: Missing = "raise"
     ) -> list[B]:
-        """Until all are synced at the same moment; returns those that are. Raises SyncTimeout, BookClosed or
-        UnknownSymbol; with `skip` nothing: what has ended is not waited for, what is late is left out."""
+        """Wait until all books are synced at the same moment; return the synced ones.
+
+        Raises SyncTimeout, BookClosed or UnknownSymbol. With `skip` none of these: closed books are not
+        waited for, late ones are left out.
+        """
         timeout_s = parse_timeout(timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
@@ -88,8 +92,10 @@ class Waiting:
     async def until_any(
         self, find: Callable[[], Mapping[int, B]], *, timeout_s: float | None, missing: Missing = "raise"
     ) -> list[B]:
-        """Until one or more are synced; those that are, none where none is meant. Raises SyncTimeout, and
-        BookClosed or UnknownSymbol when all of them have ended; with `skip` nothing."""
+        """Wait until at least one book is synced; return the synced ones.
+
+        Raises SyncTimeout, and BookClosed or UnknownSymbol if all are closed; with `skip` none of these.
+        """
         timeout_s = parse_timeout(timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
@@ -109,7 +115,7 @@ class Waiting:
     async def read(
         self, market: int, book: BookReader, levels: int | None, *, timeout_s: float | None
     ) -> FrozenBook:
-        """A frozen book as soon as it is synced. Raises what `until_synced` raises."""
+        """Freeze a book as soon as it is synced. Raises what `until_synced` raises."""
         timeout_s = parse_timeout(timeout_s)
         time = asyncio.get_running_loop().time
         ends_at = None if timeout_s is None else time() + timeout_s
@@ -120,7 +126,7 @@ class Waiting:
             await self.until_synced(lambda: {market: book}, timeout_s=left_s)
 
     def _pending(self, books: Mapping[int, BookReader], missing: Missing) -> set[int]:
-        """Those that are not synced and may be."""
+        """The markets that are not synced but can still become so."""
         if missing == "raise":
             self._raise_ended(books)
         done = (Status.SYNCED, Status.CLOSED)
@@ -139,7 +145,7 @@ class Waiting:
             del self._waiters[waiter]
 
     def _raise_ended(self, books: Mapping[int, BookReader]) -> None:
-        """Raises UnknownSymbol, which names all that are unknown, or BookClosed, if any has ended."""
+        """Raise if any book has ended: UnknownSymbol with all unknown symbols, else BookClosed."""
         ended = {market: book for market, book in books.items() if book.status is Status.CLOSED}
         if not ended:
             return
@@ -156,14 +162,14 @@ class Waiting:
 
 
 def all_unknown(errors: Sequence[UnknownSymbol]) -> UnknownSymbol:
-    """One error that names the symbols of all."""
+    """Combine several errors into one that names all symbols."""
     first, *others = (each for error in errors for each in error.books)
     exchange, symbol, reason, near = first
     return UnknownSymbol(symbol=symbol, exchange=exchange, reason=reason, near=near, others=tuple(others))
 
 
 def _unknown(book: BookReader, near: tuple[str, ...]) -> UnknownSymbol:
-    """With the exchange and the symbol that are meant, where the spelling tells, else what looks like it."""
+    """The error for one book, with the exchange and symbol that the spelling suggests."""
     exchange, symbol, reason = book.exchange, book.symbol, book.reason
     found = venues.meant(symbol, venues.venue(exchange))
     if found is not None and found[0] == exchange:
@@ -178,9 +184,9 @@ def _synced(books: Mapping[int, B]) -> list[B]:
 
 
 def sync_timeout(late: Sequence[BookReader], timeout_s: float, *, asked: int) -> SyncTimeout:
-    """What is raised when these of `asked` books were not synced in time."""
+    """The error for these late books, out of `asked`."""
     facts = [
-        (book.exchange, book.symbol, book.status.value, book.reason or "no reason is known") for book in late
+        (book.exchange, book.symbol, book.status.value, book.reason or "reason unknown") for book in late
     ]
     exchange, symbol, status, reason = facts[0]
     return SyncTimeout(

@@ -1,12 +1,12 @@
-"""Live Binance order books that are exactly right, fast, and say how far they can be trusted.
+"""Live Binance order books that are correct, or say that they are not.
 
     async with depthcache.connect("binance.com", ["BTCUSDT"]) as books:
         await books.wait_synced()
         print(books["BTCUSDT"].best)
 
-What is listed in `__all__` is public, everything else may change. `connect` and `blocking.connect`
-make live books, `Book` is the same without any network. Importing this loads nothing: each name
-is loaded when it is first asked for, with what it needs and no more.
+`connect` and `blocking.connect` create live books; `Book` is an offline book that you feed yourself. The
+public API is `__all__`; everything else may change. Names are loaded when first used, so the import itself is
+cheap.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ _HOMES = {
     "depthcache.client.live_book": ("LiveBook",),
     "depthcache.offline": ("Book",),
 }
-"""Where each public name is made."""
+"""The defining module of each public name."""
 
 _OUTCOMES = ("APPLIED", "OLD", "WAITING", "GAP", "IGNORED")
 
@@ -247,7 +247,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """A public name, when it is first asked for."""
+    """Load a public name on first use."""
     value = _load(name)
     globals()[name] = value
     return value

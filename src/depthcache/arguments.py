@@ -1,8 +1,6 @@
-"""Arguments as programs pass them, checked once: integers and floats of Python, numpy and the standard
-library, and what a call does with books that it cannot have.
+"""Checks of arguments shared by the whole API: integers and floats of Python and numpy, and keywords.
 
-Not here: numbers of the exchange (the scanner, `crates/book/src/codec/json.rs`), and prices and sizes, which
-native code reads exactly.
+Prices and sizes are checked in native code, which reads them exactly.
 """
 
 from __future__ import annotations
@@ -27,25 +25,25 @@ __all__ = [
 ]
 
 Missing: TypeAlias = Literal["raise", "skip"]
-"""What a call over several books does with those that it cannot have."""
+"""What a call over several books does if some are unavailable."""
 
 
 def parse_missing(missing: object) -> Missing:
-    """What is done with books that are not to be had. Raises InvalidArgument."""
+    """Check `missing`. Raises InvalidArgument."""
     if missing not in ("raise", "skip"):
         raise InvalidArgument(name="missing", value=missing, allowed="'raise' or 'skip'")
     return missing
 
 
 def parse_on_stale(on_stale: object) -> OnStale:
-    """What reading a book does that is not synced. Raises InvalidArgument."""
+    """Check `on_stale`. Raises InvalidArgument."""
     if on_stale not in ("raise", "serve", "wait"):
         raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise', 'serve' or 'wait'")
     return on_stale
 
 
 def is_whole(value: object) -> bool:
-    """Whether it counts: what has `__index__`, as integers of numpy do, and is no bool."""
+    """Whether the value is an integer: it has `__index__`, as numpy's integers do, and is not a bool."""
     if isinstance(value, bool):
         return False
     try:
@@ -56,24 +54,30 @@ def is_whole(value: object) -> bool:
 
 
 def parse_whole(value: Any, *, name: str, allowed: str, least: int, most: int = 2**63 - 1) -> int:
-    """The integer. Raises InvalidArgument with these words for anything else, floats included."""
+    """Check an integer in a range, both ends inclusive.
+
+    Raises InvalidArgument with `allowed` for anything else, including floats.
+    """
     if is_whole(value) and least <= index(value) <= most:
         return index(value)
     raise InvalidArgument(name=name, value=value, allowed=allowed)
 
 
 def parse_seed(seed: Any) -> int:
-    """A seed of chances: any integer. Raises InvalidArgument."""
+    """Check the seed of a random generator: any integer. Raises InvalidArgument."""
     return parse_whole(seed, name="seed", allowed="a whole number", least=-(2**127), most=2**127)
 
 
 def is_real(value: object) -> bool:
-    """Whether it measures: a whole number, float, Decimal or fraction, of numpy too; no text, no bool."""
+    """Whether the value is a number: int, float, Decimal or Fraction, also of numpy; not text or bool."""
     return (isinstance(value, Real | Decimal) or is_whole(value)) and not isinstance(value, bool)
 
 
 def parse_real(value: Any, *, name: str, allowed: str, least: float, most: float = float("inf")) -> float:
-    """The number, with both ends allowed. Raises InvalidArgument with these words for anything else."""
+    """Check a number in a range, both ends inclusive.
+
+    Raises InvalidArgument with `allowed` for anything else.
+    """
     if is_real(value):
         number = value if isinstance(value, int | float) else _as_float(value)
         if least <= number <= most:

@@ -1,7 +1,6 @@
-"""What numpy, pandas and polars make of `Columns`: their own arrays and frames.
+"""Conversions of `Columns` to numpy, pandas and polars, called by the native module.
 
-The native side calls these; only numpy is brought along, the others are used where they are installed.
-Not here: how levels are copied out of books (native), and Arrow, which needs no code of ours.
+numpy is a dependency; pandas, polars and pyarrow are optional. Arrow libraries need no conversion.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["to_numpy", "to_pandas", "to_polars"]
 
 _DTYPES: dict[str, str] = {"c": "i1", "i": "i4", "l": "i8", "g": "f8", "tsu:UTC": "M8[us]"}
-"""Of numpy, by the letters of the Arrow C data interface."""
+"""numpy dtypes by format string of the Arrow C data interface."""
 _BITS = "b"
 _EXACT = "d:38,18"
 _NO_TIME = -1
 
 
 def to_numpy(columns: Columns) -> dict[str, NDArray[np.generic]]:
-    """One array a column; see `Columns.to_numpy`."""
+    """One array per column; see `Columns.to_numpy`."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for name, kind, memory, validity, words in columns._parts():  # noqa: SLF001
         if kind == _EXACT:
-            allowed = "columns of floats (exact=False), or to_integers() of a book"
+            allowed = "False for numpy; for exact numbers use to_integers() of a book"
             raise InvalidArgument(name="exact", value=True, allowed=allowed)
         values = _array(kind, memory, len(columns))
         if words is not None:
@@ -46,7 +45,7 @@ def to_numpy(columns: Columns) -> dict[str, NDArray[np.generic]]:
 
 
 def to_pandas(columns: Columns) -> pd.DataFrame:
-    """A DataFrame of pandas; see `Columns.to_pandas`."""
+    """A pandas DataFrame; see `Columns.to_pandas`."""
     pandas = _needed("pandas", "to_pandas()")
     data: dict[str, Any] = {}
     for name, kind, memory, validity, words in columns._parts():  # noqa: SLF001
@@ -67,19 +66,19 @@ def to_pandas(columns: Columns) -> pd.DataFrame:
 
 
 def to_polars(columns: Columns) -> pl.DataFrame:
-    """A DataFrame of polars; see `Columns.to_polars`."""
+    """A polars DataFrame; see `Columns.to_polars`."""
     return cast("pl.DataFrame", _needed("polars", "to_polars()").DataFrame(columns))
 
 
 def _exact(columns: Columns, name: str) -> Any:
-    """Decimals in pandas are arrays of pyarrow."""
-    pyarrow = _needed("pyarrow", "to_pandas() of exact numbers")
+    """A column of decimals, which pandas stores as pyarrow arrays."""
+    pyarrow = _needed("pyarrow", "to_pandas() with exact numbers")
     pandas = _needed("pandas", "to_pandas()")
     return pandas.arrays.ArrowExtensionArray(pyarrow.table(columns).column(name))
 
 
 def _array(kind: str, memory: Any, rows: int) -> NDArray[Any]:
-    """The values where they are, read-only."""
+    """A read-only view of the values."""
     if kind == _BITS:
         return _bits(memory, rows)
     return np.asarray(memory).view(_DTYPES[kind])
@@ -97,7 +96,7 @@ def _with_gaps(values: NDArray[Any], is_there: NDArray[np.bool_]) -> NDArray[Any
 
 
 def _needed(package: str, wanted_for: str) -> Any:
-    """A package that may not be installed. Raises PackageMissing."""
+    """Import an optional dependency. Raises PackageMissing."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:

@@ -1,9 +1,9 @@
-"""Text from outside, made safe to show: the one place where that is done.
+"""Sanitising text from outside before it is shown.
 
-A close reason, the `msg` of an error, a header or a name in a list is written by somebody else, who may send
-terminal escapes, line breaks that forge log lines, characters that turn the reading direction around, lone
-surrogates that no encoder takes, or megabytes. `clean` is called where such text enters (networks, replies,
-answers, recordings); nothing behind that has to think of it. Not here: data, which is never changed.
+Close reasons, error messages, headers and names come from other parties and may contain terminal escapes,
+line breaks that forge log lines, bidirectional controls, lone surrogates or megabytes of data. Call `clean`
+where such text enters (network, responses, recordings); later code can then rely on it. Data itself is never
+changed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import cast
 __all__ = ["MOST_CHARACTERS", "clean", "escaped", "host_of", "json_line", "without_credentials"]
 
 MOST_CHARACTERS = 300
-"""Of one text from outside in a reason or a log line."""
+"""The longest piece of foreign text in a reason or a log line."""
 
 _SPACES = re.compile(r"[ \t\n\r\v\f]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
 _MISSPELLED_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"<>]*@")
-"""With what should have been escaped in them."""
+"""Also matches characters that should have been escaped."""
 _HOST_AND_PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
 _SURROGATE_BYTES = range(0xDC80, 0xDD00)
-"""How Python decodes bytes that are no text (PEP 383)."""
+"""Undecodable bytes as Python decodes them (PEP 383)."""
 
 
 def clean(text: object, *, most: int = MOST_CHARACTERS) -> str:
-    """One printable line of at most `most` characters, with a mark where it was longer. Clean text stays.
+    """Convert to one printable line of at most `most` characters, with a mark if it was longer.
 
-    Runs of spaces and line breaks become one space; every other character that does not print (controls, C1
-    controls, format and direction marks, line separators, surrogates) becomes a visible escape. Bytes are
-    read as UTF-8, and those that are none are escaped. User and password of a URL are left out.
+    Whitespace and line breaks collapse to one space; other unprintable characters (controls, format and
+    bidirectional characters, line separators, surrogates) become visible escapes. Bytes are decoded as UTF-8,
+    with invalid ones escaped. User and password are removed from URLs.
     """
     if isinstance(text, bytes | bytearray | memoryview):
         raw = cast("bytes", text)
@@ -48,23 +48,25 @@ def clean(text: object, *, most: int = MOST_CHARACTERS) -> str:
 
 
 def escaped(text: str) -> str:
-    """The same text with a visible escape for every character that does not print."""
+    """Replace unprintable characters with visible escapes."""
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def json_line(text: str) -> str:
-    """JSON text whose characters that do not print are escaped as JSON does it; its line breaks stay."""
+    """Replace unprintable characters in JSON text with JSON escapes; line breaks are kept."""
     return "".join(each if each.isprintable() or each == "\n" else _json_escape(each) for each in text)
 
 
 def without_credentials(text: str) -> str:
-    """What a user gave, without user and password in whatever looks like a URL, however they are spelled."""
+    """Remove user and password from everything that looks like a URL, even a malformed one."""
     return _MISSPELLED_CREDENTIALS.sub("…@", text)
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, with its port where one is named: what a log line may tell of it, for a path and a
-    query may hold secrets, as user and password do. Empty for what has none."""
+    """The host and port of a URL; empty if it has none.
+
+    Only these are safe to log: user, password, path and query may hold secrets.
+    """
     authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
     return clean(authority) if _HOST_AND_PORT.fullmatch(authority) else ""
 

@@ -1,7 +1,7 @@
-"""Where public classes say that they are: where users import them from, wherever their file is.
+"""The module names that public classes report: the module users import from, not the defining file.
 
-Tracebacks, `repr`, `help` and pickles then say `depthcache.BookNotSynced`, and a file can move without
-breaking a pickle.
+Tracebacks, `repr`, `help` and pickles then show `depthcache.BookNotSynced`, and moving a file does not break
+pickles.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["publish"]
 
 
 def publish(module: str, *names: Callable[..., Any]) -> None:
-    """Classes and functions are of that module from now on; it must offer each by its name."""
+    """Set the module name of classes and functions; that module must export each of them."""
     for each in names:
         if isinstance(each, type):
             _resolve(each)
@@ -21,8 +21,7 @@ def publish(module: str, *names: Callable[..., Any]) -> None:
 
 
 def _resolve(cls: Any) -> None:
-    """Annotations as types: as texts they are looked up in the module that the class names, where the names
-    of its file are not."""
+    """Replace text annotations with types, since the reported module does not have all names of the file."""
     texts: dict[str, str] = cls.__dict__.get("__annotations__", {})  # noqa: RUF063 - its own alone
     if not texts or hasattr(cls, "__required_keys__"):  # a TypedDict remembers its own module
         return

@@ -1,4 +1,4 @@
-"""A book without any network, by the rules of an exchange. Reading is native (`_native.Book`)."""
+"""The offline book: no network, the same rules. Reading is native (`_native.Book`)."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["Book"]
 
 
 class Book(_native.Book):
-    """A book without any network, by the rules of an exchange: you bring snapshots and frames.
+    """An offline book: you feed it snapshots and frames, and it applies the rules of the exchange.
 
         book = depthcache.Book("binance.com")
         book.load_snapshot(body, limit=1000)
         book.apply(frame)        # APPLIED, OLD, WAITING, GAP or IGNORED
 
-    After GAP, and before the first snapshot, reads of levels raise BookNotSynced until `load_snapshot`
-    brings a snapshot that fits; diffs are kept meanwhile. `on_stale="serve"` reads the last known book
-    instead; `status` tells that it is not the present.
+    Before the first snapshot and after `GAP`, diffs are buffered and reads of levels raise BookNotSynced,
+    until `load_snapshot` installs a matching snapshot. With `on_stale="serve"` they return the last known
+    book instead; check `status`.
 
-    `symbol`: messages of another one raise SymbolMismatch; without it the first message that names one
-    decides. Raises UnknownExchange or InvalidArgument.
+    `exchange`: an exchange name. `symbol`: messages for any other symbol raise SymbolMismatch; None takes the
+    symbol from the first message that has one. Raises UnknownExchange or InvalidArgument.
     """
 
     def __new__(
         cls, exchange: str, symbol: str | None = None, *, on_stale: Literal["raise", "serve"] = "raise"
     ) -> Self:
-        """An empty book. `on_stale`: what reads do while it is not synced."""
+        """Create an empty book. `on_stale`: what reads do while it is not synced."""
         venue = venues.venue(exchange)
         parsed = None if symbol is None else venues.parse_symbol(symbol, venue)
         if on_stale not in ("raise", "serve"):
-            raise InvalidArgument(name="on_stale", value=on_stale, allowed="raise, serve")
+            raise InvalidArgument(name="on_stale", value=on_stale, allowed="'raise' or 'serve'")
         return super().__new__(
             cls,
             venue.name,
@@ -51,24 +51,25 @@ class Book(_native.Book):
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install the bytes of a REST depth response, its `body`, to a request with `limit`.
+        """Install a snapshot: the `body` of a REST depth response, as bytes or text.
 
-        The limit decides how deep the book is complete: fewer levels than it show the whole side.
-        None: unknown. A limit above the exchange's maximum counts as the maximum where the exchange
-        cuts it (spot). Kept diffs newer than the snapshot are applied at once.
+        `limit`: the limit of the request, None if unknown. It decides the complete range: a side with fewer
+        levels than the limit is known completely. On spot, a limit above the exchange's maximum counts as the
+        maximum, as the exchange treats it. Buffered diffs newer than the snapshot are applied immediately.
 
-        `latest_us`: when the response came, in microseconds since 1970 on the exchange's clock. Spot bodies
-        tell no time, and without one old diffs that arrive late cannot be told from restarted ids
-        before the first diff was applied; futures bodies have `E` and `T`.
+        `latest_us`: when the response arrived, in microseconds since 1970 on the exchange's clock. Spot
+        snapshots carry no time. Without it, diffs that arrive late cannot be told from a reset of update ids
+        until the first diff is applied. Futures snapshots carry `E` and `T`.
 
-        An older snapshot changes nothing (`TOO_OLD`): one with a lower id than a synced book's, or, after
-        GAP, one that leaves a hole before the kept diffs. A lower id is taken where ids restarted: when
-        `apply` has said so (GAP, and the kept diffs continue the snapshot); when the snapshot was made
-        clearly after what the book holds; or when every diff since the last snapshot was at or before it and
-        nothing tells their order in time. The same id replaces the levels.
+        An older snapshot leaves the book unchanged and returns `TOO_OLD`: one with a lower update id than a
+        synced book, or, after `GAP`, one that leaves a gap before the buffered diffs. A lower id is accepted
+        only if the exchange has reset its update ids: `apply` returned GAP for that and the buffered diffs
+        continue the snapshot; or the snapshot was clearly made after the last update of the book; or all
+        diffs since the last snapshot were at or before it and their order in time is unknown. A snapshot with
+        the same id replaces the levels.
 
-        Raises InvalidArgument for a limit that the exchange refuses, MalformedSnapshot for other bytes,
-        SymbolMismatch for a snapshot of another symbol; nothing is changed then.
+        Raises InvalidArgument for a limit that the exchange rejects, MalformedSnapshot for other content, and
+        SymbolMismatch for a snapshot of another symbol; the book is then unchanged.
         """
         served = None if limit is None else venues.venue(self.exchange).served_limit(limit)
         if latest_us is not None and (isinstance(latest_us, bool) or not 0 < _whole(latest_us) < 10**17):
@@ -78,7 +79,7 @@ class Book(_native.Book):
 
 
 def _whole(value: object) -> int:
-    """A whole number, also one of numpy; 0 for anything else."""
+    """Convert to int, also from numpy; 0 for anything else."""
     try:
         return index(cast("SupportsIndex", value))
     except TypeError:

@@ -1,6 +1,6 @@
-"""Pickling: what errors keep, and what belongs to one process and says so.
+"""Helpers for pickling: the state of errors, and objects that cannot leave their process.
 
-Values pickle by themselves; here is what needs a hand. Not here: the state of native values, which is native.
+Native values implement their own pickling.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class OneProcess:
-    """Base of what belongs to the process that made it: pickling and copying it raise TypeError."""
+    """Base class of objects tied to their process: pickling or copying them raises TypeError."""
 
     __slots__ = ()
-    _pickle_instead: ClassVar[str] = "make one in the other process"
-    """What to do instead, in words."""
+    _pickle_instead: ClassVar[str] = "create one in the other process instead"
+    """What to do instead, for the error message."""
 
     def __reduce__(self) -> NoReturn:
         name = type(self).__name__
@@ -35,12 +35,12 @@ class OneProcess:
 
 
 def bare(cls: Any, *args: object) -> Any:
-    """An object of a class whose `__init__` was not called; pickles name this function."""
+    """Create an object without calling `__init__`; pickles refer to this function by name."""
     return cls.__new__(cls, *args)
 
 
 def attributes(error: BaseException) -> dict[str, Any]:
-    """Everything that was set on an error, in slots of subclasses, too."""
+    """All attributes set on an error, including those in slots of subclasses."""
     slots = (name for cls in type(error).__mro__ for name in _slots(cls) if hasattr(error, name))
     return {name: getattr(error, name) for name in slots} | vars(error)
 
@@ -52,9 +52,9 @@ def _slots(cls: type) -> tuple[str, ...]:
 
 
 def portable(value: object) -> object:
-    """The value; its `repr` where pickle cannot bring it over, such as a function that was made in place.
+    """The value itself, or its `repr` if pickle cannot transfer it, such as a local function.
 
-    An error must arrive: `multiprocessing.Pool` waits for ever for one that does not.
+    An error must always be transferable: `multiprocessing.Pool` hangs if unpickling a result fails.
     """
     if type(value) in _PLAIN:
         return value
@@ -66,7 +66,7 @@ def portable(value: object) -> object:
 
 
 def deep(value: object, memo: dict[int, Any]) -> object:
-    """A deep copy of the value; the value itself where it cannot be copied."""
+    """A deep copy, or the value itself if it cannot be copied."""
     try:
         return deepcopy(value, memo)
     except Exception:  # noqa: BLE001 - whatever a foreign class raises
@@ -74,7 +74,7 @@ def deep(value: object, memo: dict[int, Any]) -> object:
 
 
 def is_same(one: Mapping[str, object], two: Mapping[str, object]) -> bool:
-    """Whether both name equal values, or such as look the same (arrays, not-a-number)."""
+    """Whether both mappings hold values that are equal, or look the same (arrays, NaN)."""
     return one.keys() == two.keys() and all(_is_same(one[name], two[name]) for name in one)
 
 
@@ -86,7 +86,7 @@ def _is_same(one: object, two: object) -> bool:
 
 
 class FixedMapping(Mapping[K, V]):
-    """A mapping that never changes: read-only like `types.MappingProxyType`, but it pickles and copies."""
+    """A read-only mapping, like `types.MappingProxyType`, that can be pickled and copied."""
 
     __slots__ = ("_items",)
 

@@ -1,43 +1,41 @@
-"""Books as JSON, and back: for web pages, other programs and files.
+"""Books as JSON, for web pages, other programs and files.
 
     message = wire.encode(book, 20)            # compact JSON, exact text: {"schema":1,"type":"book",…}
     frozen = wire.decode(message)              # a FrozenBook again, equal to the original
 
-Each message carries the version of its schema; `decode` rejects any other version (`UnsupportedSchema`).
-Within a version, keys may be added but never changed. Every message begins with the same head:
+Each message carries its schema version; `decode` rejects any other version with `UnsupportedSchema`. Within a
+version, keys may be added but never changed. All messages start with the same head:
 
 - `schema`, `type`: 1; `book`, `update`, `best` or `status`.
-- `exchange`, `symbol`: the book; the symbol is empty until an offline book has seen one.
+- `exchange`, `symbol`: the book; the symbol is empty until an offline book has received one.
 - `inverse`: whether quantities count contracts of a fixed value in the quote asset (COIN-M).
-- `status`, `reason`: a value of `Status`, and why; the reason is empty while the book is synced and
-  confirmed.
-- `since_ns`, `since_time_us`: when the status began.
+- `status`, `reason`: a value of `Status`, and why; the reason is empty if the book is synced and confirmed.
+- `since_ns`, `since_time_us`: the start of this status.
 - `unconfirmed`: whether the book is synced from a snapshot alone.
-- `last_update_id`: the id that the book has reached; null before a snapshot.
-- `event_time_us`: when the exchange made the last applied diff, or the snapshot before one.
+- `last_update_id`: the update id of the book; null before a snapshot.
+- `event_time_us`: the exchange's time of the last applied diff, or of the snapshot if none followed it.
 - `updated_ns`, `received_time_us`: when that diff or snapshot was received; null before a snapshot.
-- `confirmed_ns`, `confirmed_time_us`: when the book was last proven to be the exchange's; null before that.
+- `confirmed_ns`, `confirmed_time_us`: when the book was last confirmed; null before a snapshot.
 
 Times in `_us` are microseconds since 1970: `event_time_us` on the exchange's clock, the others on the
-writer's; the latter are null for a `Book` that you feed yourself. Times in `_ns` are nanoseconds of the
-writer's monotonic clock (`now_ns`); compare them only with times of the same process.
+writer's system clock; the latter are null for a `Book` that you feed yourself. Times in `_ns` are nanoseconds
+of the writer's monotonic clock (`now_ns`); compare them only with times of the same process.
 
-A `status` message is the head alone. A `best` message adds `best`: `bid` and `ask` (`[price, quantity]`,
-null for an empty side) and `update_id`; `best` is null while the book cannot be read. A `book` message
-adds:
+A `status` message is the head alone. A `best` message adds `best` with `bid` and `ask` (each `[price,
+quantity]`, or null for an empty side) and `update_id`; `best` is null if the book cannot be read. A `book`
+message adds:
 
-- `complete`: whether every requested level is proven on both sides.
-- `complete_to`: `bids` and `asks`, each the price to which the side is proven complete; `"all"` if the
-  whole side is known, null if nothing of it is proven.
-- `coverage`: `bids` and `asks`, how many of the levels lie inside the complete range.
-- `bids`, `asks`: `[[price, quantity], …]`, best first; null while the book cannot be read (`status` says
-  why).
-- `counters`: as `BookReader.counters`; only on request.
+- `complete`: whether all requested levels are proven on both sides.
+- `complete_to`: `bids` and `asks`, each the price up to which the side is proven complete; `"all"` if the
+  whole side is known, null if no level is proven.
+- `coverage`: `bids` and `asks`, each the number of levels inside the complete range.
+- `bids`, `asks`: `[[price, quantity], …]`, best first; null if the book cannot be read (see `status`).
+- `counters`: as `BookReader.counters`; only if requested.
 
-An `update` message has `skipped`, `is_fresh` and `changes` (null, or `bids` and `asks`; quantity zero
-deletes the level) between the head and the keys of a `book`.
+An `update` message has, between the head and the keys of a `book`, the keys `skipped`, `is_fresh` and
+`changes` (`bids` and `asks`, where quantity zero deletes the level; or null).
 
-Prices and quantities are text with every digit that the exchange sends (`"61837.63000000"`). `to_json()` and
+Prices and quantities are text with all digits sent by the exchange (`"61837.63000000"`). `to_json()` and
 `to_dict()` of a book that is not exact write floats instead. Infinity and NaN never occur.
 """
 
@@ -77,7 +75,7 @@ __all__ = [
 ]
 
 SCHEMA: Final = 1
-"""The version of the messages that this release writes and reads."""
+"""The schema version that this release writes and reads."""
 
 _FAMILIES = get_args(Family)
 
@@ -89,14 +87,13 @@ class BookStatus:
     Attributes:
         exchange, symbol: the book.
         inverse: whether quantities count contracts of a fixed value in the quote asset.
-        status: what it is.
-        reason: why.
-        since_ns, since_time_us: since when.
-        unconfirmed: synced from a snapshot alone.
-        last_update_id: the id that the book has reached, None before a snapshot.
-        event_time_us: when the exchange made the last applied diff, or the snapshot before one.
-        updated_ns, received_time_us: when that was received, None before a snapshot.
-        confirmed_ns, confirmed_time_us: when the book was last proven to be the exchange's.
+        status, reason: the status of the book, and why.
+        since_ns, since_time_us: the start of this status.
+        unconfirmed: whether the book is synced from a snapshot alone.
+        last_update_id: the update id of the book; None before a snapshot.
+        event_time_us: the exchange's time of the last applied diff, or of the snapshot if none followed it.
+        updated_ns, received_time_us: when that was received; None before a snapshot.
+        confirmed_ns, confirmed_time_us: when the book was last confirmed; None before a snapshot.
     """
 
     exchange: str
@@ -122,8 +119,8 @@ class BookBest(BookStatus):
     Attributes:
         exchange, symbol, inverse, status, reason, since_ns, since_time_us, unconfirmed, last_update_id: as in
             `BookStatus`.
-        event_time_us, updated_ns, received_time_us, confirmed_ns, confirmed_time_us: as there.
-        best: both best levels, exact; None if the book could not be read.
+        event_time_us, updated_ns, received_time_us, confirmed_ns, confirmed_time_us: as in `BookStatus`.
+        best: the best bid and ask, exact; None if the book could not be read.
     """
 
     best: Best[Decimal] | None
@@ -135,12 +132,12 @@ def encode(
     *,
     counters: bool = True,
 ) -> bytes:
-    """Encode a book of any kind with every digit; an `Update` becomes an `update` message.
+    """Encode a book of any kind as a `book` message with all digits; an `Update` as an `update` message.
 
-    `levels`: the best so many of each side, all when None; an update with fewer levels becomes a `book`
-    message. `counters`: whether to write its counters; `decode` needs them to make an equal book. A live
-    book is frozen first, so both sides belong to one update id. Raises BookNotSynced, BookClosed,
-    InvalidArgument.
+    `levels`: the best levels per side; None for all. An `Update` shortened to fewer levels becomes a `book`
+    message. `counters`: whether to include the counters; without them, `decode` returns a book that is not
+    equal to the original. A live book is frozen first, so that both sides belong to one update id. Raises
+    BookNotSynced, BookClosed, InvalidArgument.
     """
     is_frozen = hasattr(book, "to_json")  # of either engine
     frozen: FrozenBook[Any] = cast("Any", book) if is_frozen and levels is None else book.freeze(levels)
@@ -148,28 +145,27 @@ def encode(
 
 
 def encode_best(book: BookReader[Any]) -> bytes:
-    """Encode the best prices of a book as a `best` message, with every digit.
+    """Encode the best bid and ask as a `best` message, with all digits.
 
-    Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed.
+    Raises BookNotSynced while the book cannot be trusted, BookClosed after it was closed.
     """
     return _encoded_best(book)
 
 
 def encode_status(book: BookReader[Any]) -> bytes:
-    """Encode the state of a book as a `status` message; works in every state."""
+    """Encode the status of a book as a `status` message; works for every status."""
     return _encoded_status(book)
 
 
 def decode(message: bytes | bytearray | memoryview | str) -> FrozenBook | Update | BookBest | BookStatus:
-    """Decode a message.
+    """Decode a message into a book, an update, or the best prices or status of a book.
 
-    Returns a `FrozenBook` or an `Update` equal to the original, with every digit (`exact`), its complete
-    range, status and times; a `BookBest` or a `BookStatus` for messages of those types. Levels of a book
-    that could not be read raise BookNotSynced (or BookClosed), as the original does. Raises
-    UnsupportedSchema for another version; UnreadableMessage for anything else that is not a message, such as
-    one that lacks a key or contradicts itself (a synced book that crosses, a price of zero), and
-    for a message with floats, which may have lost digits (`to_json` of a book that is not exact); TypeError
-    for another type.
+    Returns a `FrozenBook` or an `Update` equal to the original, with all digits (`exact`), its complete
+    range, status and times; or a `BookBest` or `BookStatus`. If the original book could not be read, reads of
+    its levels raise BookNotSynced or BookClosed here as well. Raises UnsupportedSchema for another schema
+    version; UnreadableMessage for anything else that is not a valid message, such as one with a missing key,
+    a contradiction (a synced book that is crossed, a price of zero) or floats, which may have lost digits
+    (`to_json` of a book that is not exact); TypeError for another type.
     """
     decoded = _decoded(message)
     if not isinstance(decoded, dict):
@@ -186,12 +182,12 @@ def depth_snapshot(
     transaction_time_ms: int | None = None,
     update_id: int | None = None,
 ) -> bytes:
-    """Encode a book as the exchange's own depth response: `{"lastUpdateId":…,"bids":[["…","…"],…],…}`.
+    """Encode a book as a depth response of the exchange: `{"lastUpdateId":…,"bids":[["…","…"],…],…}`.
 
-    `levels`: of each side, all when None. `family`: whose keys to write. `event_time_ms`,
-    `transaction_time_ms`: `E` and `T` of families that have them, milliseconds since 1970; the second is the
-    first when None. `update_id`: `lastUpdateId`, the book's own when None. Raises
-    BookNotSynced, BookClosed, InvalidArgument.
+    `levels`: per side; None for all. `family`: the family whose keys to write. `event_time_ms`,
+    `transaction_time_ms`: `E` and `T`, for families that have them, in milliseconds since 1970; `T` defaults
+    to `E`. `update_id`: `lastUpdateId`; None uses the book's. Raises BookNotSynced, BookClosed,
+    InvalidArgument.
     """
     frozen = book.freeze(levels)
     wanted = frozen.last_update_id if update_id is None else update_id
@@ -213,22 +209,23 @@ def depth_snapshot_of(
     event_time_ms: int = 0,
     transaction_time_ms: int | None = None,
 ) -> bytes:
-    """Encode levels that belong to no book in the same way, best first, each number at its own width.
+    """Encode levels that belong to no book as a depth response, in the same format.
 
-    `bids`, `asks`: pairs of price and quantity, Decimals or their texts. `symbol`: for COIN-M, which repeats
-    it. `update_id`: `lastUpdateId`. `family`, `event_time_ms`, `transaction_time_ms`: as
-    `depthcache.wire.depth_snapshot` takes them. Raises InvalidArgument, and ValueError for text that is not
-    a price or quantity.
+    `bids`, `asks`: pairs of price and quantity, best first, as Decimals or their text; each number keeps its
+    digits. `symbol`: required by COIN-M responses. `update_id`: `lastUpdateId`. `family`, `event_time_ms`,
+    `transaction_time_ms`: as for `depthcache.wire.depth_snapshot`. Raises InvalidArgument, and ValueError for
+    text that is not a price or quantity.
     """
     times = (event_time_ms, event_time_ms if transaction_time_ms is None else transaction_time_ms)
     return _texts_snapshot(_texts(bids), _texts(asks), _head(family, symbol, update_id, times))
 
 
 def level_lines(book: BookReader[Any], levels: int | None = None) -> bytes:
-    r"""Encode a book as text to compare or hash: `b PRICE QUANTITY\n` for each bid, then `a …` for each ask.
+    r"""Encode a book as text lines for comparison or hashing.
 
-    Best first, numbers at the width that the exchange sends. `levels`: of each side, all when None. Raises
-    BookNotSynced, BookClosed, InvalidArgument.
+    One line per level, `b PRICE QUANTITY\n` for bids, then `a PRICE QUANTITY\n` for asks; best first, with
+    the digits that the exchange sends. `levels`: per side; None for all. Raises BookNotSynced, BookClosed,
+    InvalidArgument.
     """
     frozen = book.freeze(levels)
     if _is_native(frozen):
@@ -247,7 +244,7 @@ def _head(
     family: str, symbol: str, update_id: int | None, times_ms: tuple[int, int]
 ) -> tuple[str, str, int, int, int]:
     if family not in _FAMILIES:
-        raise InvalidArgument(name="family", value=family, allowed=", ".join(map(repr, _FAMILIES)))
+        raise InvalidArgument(name="family", value=family, allowed=" or ".join(map(repr, _FAMILIES)))
     return (family, symbol, update_id or 0, *times_ms)
 
 

@@ -77,7 +77,7 @@ async def test_a_half_open_connection_is_found_at_once_after_a_sleep_whatever_wa
         await ear.until(lambda: ear.opened)
         sleep(20)
         closed = await ear.closing_of(1)
-        assert closed.reason == "half-open: no pong in 2 s after a pause"
+        assert closed.reason == "half-open: no pong within 2 s after a pause"
 
 
 @pytest.mark.slow

@@ -79,9 +79,9 @@ async def test_a_bad_certificate_is_refused_and_the_reason_said(
         certificate = authority.issue_cert("127.0.0.1", not_after=datetime.now(UTC) - timedelta(days=1))
     response, ended = await ask(listening, server_with(certificate))
     assert isinstance(response, Failure)
-    assert response.reason.startswith("the TLS certificate was refused: ")
+    assert response.reason.startswith("the TLS certificate was rejected: ")
     assert re.search(words, response.reason)
-    assert ended.startswith("the TLS certificate was refused: ")
+    assert ended.startswith("the TLS certificate was rejected: ")
     assert re.search(words, ended)
 
 

@@ -129,7 +129,7 @@ async def test_a_redirected_handshake_is_not_followed(listening: Listening) -> N
     ):
         network.open(1, f"ws://{host}/ws")
         closed = await listener.closing_of(1)
-        assert closed.reason == "redirected to /elsewhere, which is not followed"
+        assert closed.reason == "redirected to /elsewhere; redirects are not followed"
     assert visited == []
 
 
@@ -178,7 +178,7 @@ async def test_a_message_above_the_limit_ends_the_connection(listening: Listenin
         network.open(1, f"ws://{host}/ws")
         closed = await listener.closing_of(1)
         assert closed.code == 1009
-        assert "broken WebSocket data" in closed.reason
+        assert "invalid WebSocket data" in closed.reason
         assert [len(frame) for _, frame, _ in listener.frames] == [most - 1]
 
 
@@ -210,7 +210,7 @@ async def test_a_half_open_connection_is_noticed_by_the_missing_pong(listening: 
         network.open(1, f"ws://{host}/ws")
         closed = await listener.closing_of(1)
         assert pings.is_set()
-        assert closed == Closed(None, "half-open: silent for 0.05 s, no pong in 0.05 s")
+        assert closed == Closed(None, "half-open: silent for 0.05 s, no pong within 0.05 s")
 
 
 async def test_a_quiet_connection_that_answers_pings_stays(listening: Listening) -> None:

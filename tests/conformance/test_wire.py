@@ -191,7 +191,7 @@ async def test_a_message_that_never_ends_is_noticed_like_silence(listening: List
         await wire.until_gone()
 
     closed, frames = await fate(listening, talk, quiet_s=0.05, pong_s=0.05)
-    assert closed == Closed(None, "half-open: silent for 0.05 s, no pong in 0.05 s")
+    assert closed == Closed(None, "half-open: silent for 0.05 s, no pong within 0.05 s")
     assert frames == []
 
 
@@ -239,7 +239,7 @@ async def test_frames_against_the_rules_end_the_connection_with_their_code(
         assert (closed.code, frames) == (1000, [b'{"id":1}'])
         return
     assert closed.code == 1002
-    assert closed.reason.startswith("broken WebSocket data: ")
+    assert closed.reason.startswith("invalid WebSocket data: ")
     assert frames == []
 
 

@@ -134,7 +134,7 @@ async def test_redirects_are_not_followed(status: int) -> None:
     response = await get(
         "/x", saying(web.Response(status=status, headers={"Location": "http://evil.example/"}))
     )
-    assert response == Failure("redirected to http://evil.example/, which is not followed")
+    assert response == Failure("redirected to http://evil.example/; redirects are not followed")
 
 
 async def test_cookies_are_not_kept() -> None:

@@ -117,19 +117,20 @@ pub async fn connect(
     addresses: &Addresses,
     limit: Duration,
 ) -> Result<Socket, ConnectError> {
-    let not_a_url = |why: &dyn std::fmt::Display| format!("{:?} is no URL: {why}", target.url);
+    let not_a_url =
+        |why: &dyn std::fmt::Display| format!("{:?} is not a valid URL: {why}", target.url);
     let uri: Uri = target.url.parse().map_err(|why| not_a_url(&why))?;
     let (secure, port) = match uri.scheme_str() {
         Some("wss") => (true, 443),
         Some("ws") => (false, 80),
-        _ => return Err(not_a_url(&"only ws:// and wss:// can be opened").into()),
+        _ => return Err(not_a_url(&"only ws:// and wss:// are supported").into()),
     };
-    let host = uri.host().ok_or_else(|| not_a_url(&"it names no host"))?;
+    let host = uri.host().ok_or_else(|| not_a_url(&"it has no host"))?;
     let port = uri.port_u16().unwrap_or(port);
     let deadline = Instant::now() + limit;
     let late = |address: SocketAddr, what: &str| {
         format!(
-            "{address} was reached, but {what} in {} s",
+            "connected to {address}, but {what} within {} s",
             limit.as_secs_f64()
         )
     };
@@ -139,7 +140,7 @@ pub async fn connect(
             let to_proxy = addresses.dial(&proxy.host, proxy.port, deadline).await;
             let (stream, address) = to_proxy.map_err(|why| format!("through the proxy: {why}"))?;
             let tunnel = timeout_at(deadline, through(proxy, stream, host, port)).await;
-            let error = || late(address, "the proxy made no connection");
+            let error = || late(address, "the proxy did not connect");
             (tunnel.map_err(|_| error())??, address)
         }
     };
@@ -148,11 +149,11 @@ pub async fn connect(
         .set_nodelay(true)
         .map_err(|why| describe_error::io(&why))?;
     let stream = if secure {
-        let config = tls().map_err(|why| format!("TLS cannot be used: {why}"))?;
+        let config = tls().map_err(|why| format!("TLS cannot be set up: {why}"))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|why| not_a_url(&why))?;
         let work = timeout_at(deadline, TlsConnector::from(config).connect(name, stream)).await;
-        let stream = work.map_err(|_| late(address, "TLS was not agreed on"))?;
+        let stream = work.map_err(|_| late(address, "the TLS handshake did not finish"))?;
         Stream::Tls(Box::new(stream.map_err(|why| describe_error::io(&why))?))
     } else {
         Stream::Plain(stream)
@@ -190,7 +191,7 @@ impl Drop for DoubtOnDrop<'_> {
 
 async fn handshake(uri: Uri, mut stream: CountingStream) -> Result<Socket, ConnectError> {
     let request = uri.into_client_request();
-    let mut request = request.map_err(|why| format!("no request can be made of it: {why}"))?;
+    let mut request = request.map_err(|why| format!("it cannot be used in a request: {why}"))?;
     let agent = HeaderValue::from_static("depthcache");
     request.headers_mut().insert(USER_AGENT, agent);
     let settings = WebSocketConfig::default()
@@ -207,7 +208,7 @@ async fn handshake(uri: Uri, mut stream: CountingStream) -> Result<Socket, Conne
         tokio_tungstenite::client_async_with_config(request, recording, Some(settings)).await;
     match result.map(|_| ()) {
         Ok(()) => {
-            let head = end_of_head(&seen).ok_or("the answer to the handshake has no end")?;
+            let head = end_of_head(&seen).ok_or("the response to the handshake is incomplete")?;
             let first = seen.split_off(head);
             let client = Role::Client;
             let made = WebSocketStream::from_partially_read(stream, first, client, Some(settings));
@@ -310,7 +311,7 @@ fn address(host: &str, port: u16) -> Result<Uri, String> {
         format!("http://{host}:{port}/")
     };
     text.parse()
-        .map_err(|why| format!("{host:?} is no host: {why}"))
+        .map_err(|why| format!("{host:?} is not a valid host: {why}"))
 }
 
 fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {

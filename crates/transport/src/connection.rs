@@ -307,7 +307,7 @@ impl OpenConnection {
             Some(since_ns) => {
                 let limit_ns = nanos(self.context.quiet) + nanos(self.context.patience);
                 if now_ns - since_ns >= limit_ns {
-                    let what = "the other side does not read: output waits";
+                    let what = "the peer does not read, so output has been waiting";
                     return Ok(Err(ConnectionEnd::over(what, limit_ns)));
                 }
                 since_ns + limit_ns

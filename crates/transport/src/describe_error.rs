@@ -24,16 +24,15 @@ pub fn handshake(error: &Error, seen: &[u8]) -> String {
     match error {
         Error::Io(why) => io(why),
         Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            "the connection broke during the WebSocket handshake".to_owned()
+            "the connection was lost during the WebSocket handshake".to_owned()
         }
         Error::AttackAttempt => {
-            "the answer to the WebSocket handshake is too long or comes in too many pieces"
-                .to_owned()
+            "the response to the WebSocket handshake is too long or too fragmented".to_owned()
         }
         _ if !seen.is_empty() && !seen.starts_with(b"HTTP/") => {
             let start = String::from_utf8_lossy(&seen[..seen.len().min(4 * MOST_QUOTED)]);
             format!(
-                "no HTTP answer to the WebSocket handshake: {}",
+                "the response to the WebSocket handshake is not HTTP: {}",
                 quoted(&start, MOST_QUOTED)
             )
         }
@@ -47,12 +46,12 @@ pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> (String, Refusal) {
     let headers = answer.headers();
     let reason = match header(headers, &LOCATION) {
         Some(location) if status.is_redirection() => {
-            format!("redirected to {location}, which is not followed")
+            format!("redirected to {location}; redirects are not followed")
         }
         _ => {
             let name = status.canonical_reason().unwrap_or("without a name");
             let status_line = format!(
-                "the WebSocket handshake was answered with HTTP {} ({name})",
+                "the server answered the WebSocket handshake with HTTP {} ({name})",
                 status.as_u16()
             );
             let chunked = headers.contains_key(TRANSFER_ENCODING);
@@ -105,21 +104,18 @@ pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
         | Error::ConnectionClosed
         | Error::AlreadyClosed => {
-            return (
-                None,
-                "the connection broke without a close frame".to_owned(),
-            );
+            return (None, "ended without a close frame".to_owned());
         }
         Error::Io(why) => return (None, io(why)),
         Error::WriteBufferFull(_) => {
-            let words = "more output waits than is kept: the other side does not read";
+            let words = "the output buffer is full because the peer does not read";
             return (None, words.to_owned());
         }
         Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseCode::Size,
         Error::Utf8(_) => CloseCode::Invalid,
         _ => CloseCode::Protocol,
     };
-    (Some(code), format!("broken WebSocket data: {error}"))
+    (Some(code), format!("invalid WebSocket data: {error}"))
 }
 
 /// Why a proxy made no connection. The innermost reason says most.
@@ -129,7 +125,7 @@ pub fn proxy(error: &(dyn StdError + 'static)) -> String {
     if text.contains("proxy authorization required") {
         "the proxy answered with HTTP 407 (Proxy Authentication Required)".to_owned()
     } else if text.contains("tunnel error: unsuccessful") {
-        "the proxy refused to make the connection".to_owned()
+        "the proxy refused the connection".to_owned()
     } else {
         format!("through the proxy: {text}")
     }
@@ -153,7 +149,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
 pub fn io(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(TlsError::InvalidCertificate(why)) => {
-            format!("the TLS certificate was refused: {}", certificate(why))
+            format!("the TLS certificate was rejected: {}", certificate(why))
         }
         Some(why) => format!("TLS failed: {why}"),
         None => error.to_string(),

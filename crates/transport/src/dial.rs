@@ -58,7 +58,7 @@ impl Addresses {
             Some(given) => Ok(given.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
             None => look_up(bare, port, deadline).await,
         };
-        let found = found.map_err(|why| format!("the name {bare} was not found: {why}"))?;
+        let found = found.map_err(|why| format!("the name {bare} could not be resolved: {why}"))?;
         let ordered = self.order(found);
         race(&ordered, TcpStream::connect, deadline)
             .await
@@ -97,7 +97,7 @@ impl Addresses {
 async fn look_up(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<_> = timeout_at(deadline, lookup_host((host, port)))
         .await
-        .map_err(|_| io::Error::other("no answer of the resolver in time"))??
+        .map_err(|_| io::Error::other("the resolver timed out"))??
         .collect();
     if found.is_empty() {
         return Err(io::Error::other("it has no address"));
@@ -138,7 +138,7 @@ impl Attempts {
             .iter()
             .map(|(address, why)| match why {
                 Some(why) => format!("{address}: {why}"),
-                None => format!("{address}: no answer in {waited:.1} s"),
+                None => format!("{address}: no response within {waited:.1} s"),
             })
             .collect();
         if self.0.len() > MOST_NAMED {
@@ -293,9 +293,9 @@ mod tests {
         assert_eq!(*starts.borrow(), [0, 250, 500, 750]);
         assert_eq!(began.elapsed(), Duration::from_secs(20));
         let text = tried.describe("host", began);
-        assert!(
-            text.starts_with("no connection to host: 1.1.1.1:1: no answer in 20.0 s; 1.1.1.2:1: ")
-        );
+        assert!(text.starts_with(
+            "no connection to host: 1.1.1.1:1: no response within 20.0 s; 1.1.1.2:1: "
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,7 +313,7 @@ mod tests {
             .expect_err("no connection");
         assert_eq!(
             tried.describe("host", began),
-            "no connection to host: 1.1.1.1:1: refused, sorry; [::1]:1: no answer in 20.0 s"
+            "no connection to host: 1.1.1.1:1: refused, sorry; [::1]:1: no response within 20.0 s"
         );
         let many: Vec<_> = (1..=9)
             .map(|port| SocketAddr::new(all[0].ip(), port))

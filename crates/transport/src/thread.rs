@@ -254,9 +254,9 @@ async fn run_connection(
     let (queue, sink) = (context.queue.clone(), context.sink.clone());
     let work = spawn_local(run(number, target, context, inbox, move || trust.config()));
     let _aborts = AbortOnDrop(work.abort_handle());
-    let ended = work
-        .await
-        .unwrap_or_else(|why| ConnectionEnd::because(format!("a mistake of this package: {why}")));
+    let ended = work.await.unwrap_or_else(|why| {
+        ConnectionEnd::because(format!("internal error in depthcache: {why}"))
+    });
     // Every reason leaves through here, also those of the other side.
     let reason = foreign_text::clean(&ended.reason);
     connections.borrow_mut().remove(&number);

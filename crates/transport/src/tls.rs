@@ -16,7 +16,7 @@ pub fn config(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     };
     let (added, _) = roots.add_parsable_certificates(trusted);
     if added == 0 {
-        return Err("no certificate of an authority can be used".to_owned());
+        return Err("no usable CA certificate was found".to_owned());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -91,14 +91,8 @@ impl Input {
         }
         let limit_ns = nanos(patience).saturating_mul(UNFINISHED_PATIENCES);
         match self.unfinished {
-            Some((whole, since_ns)) if whole == self.whole => {
-                (now_ns - since_ns >= limit_ns).then(|| {
-                    ConnectionEnd::over(
-                        "one message does not come to its end: it goes on",
-                        limit_ns,
-                    )
-                })
-            }
+            Some((whole, since_ns)) if whole == self.whole => (now_ns - since_ns >= limit_ns)
+                .then(|| ConnectionEnd::over("one message has been incomplete", limit_ns)),
             _ => {
                 self.unfinished = Some((self.whole, now_ns));
                 None

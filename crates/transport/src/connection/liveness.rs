@@ -131,13 +131,13 @@ impl Liveness {
         if ping.after_pause {
             let within = ping.patience.as_secs_f64();
             return ConnectionEnd::because(format!(
-                "half-open: no pong in {within} s after a pause"
+                "half-open: no pong within {within} s after a pause"
             ));
         }
         let quiet = self.quiet.as_secs_f64();
         let patience = self.patience.as_secs_f64();
         ConnectionEnd::because(format!(
-            "half-open: silent for {quiet} s, no pong in {patience} s"
+            "half-open: silent for {quiet} s, no pong within {patience} s"
         ))
     }
 }

@@ -74,9 +74,9 @@ def _describe_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = error.certificate_error
         detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused
-        return f"the TLS certificate was refused: {detail}"
+        return f"the TLS certificate was rejected: {detail}"
     if isinstance(error, aiohttp.WSServerHandshakeError):
-        return f"the WebSocket handshake was answered with HTTP {error.status} ({error.message})"
+        return f"the server answered the WebSocket handshake with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientResponseError):

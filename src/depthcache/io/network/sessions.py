@@ -136,7 +136,9 @@ async def _refuse_redirects(request: ClientRequest, handler: ClientHandlerType) 
     if response.status in _REDIRECTS:
         target = clean(response.headers.get("Location", "an unnamed place"))
         response.close()
-        raise ConnectionFailed(url=str(request.url), reason=f"redirected to {target}, which is not followed")
+        raise ConnectionFailed(
+            url=str(request.url), reason=f"redirected to {target}; redirects are not followed"
+        )
     return response
 
 

@@ -204,7 +204,7 @@ class WebSocket:
                 async with asyncio.timeout(limit_s):
                     await self._write_all(socket)
             except TimeoutError:
-                return Closed(None, f"the other side does not read: output waits for {limit_s:g} s")
+                return Closed(None, f"the peer does not read, so output has been waiting for {limit_s:g} s")
             except (aiohttp.ClientError, OSError) as error:
                 return Closed(None, describe_error(error))
 
@@ -220,7 +220,7 @@ class WebSocket:
 
     async def _cap(self) -> Closed:
         await self._too_much.wait()
-        return Closed(None, "more output waits than is kept: the other side does not read")
+        return Closed(None, "the output buffer is full because the peer does not read")
 
     async def _watch(self, socket: _Socket) -> Closed:
         """Half-open connections: TCP alone would notice them after many minutes, or never."""
@@ -239,7 +239,9 @@ class WebSocket:
                     await socket.ping(self._asked)
             await self._patience(asked_ns)
             if self._heard_ns() < asked_ns:
-                return Closed(None, f"half-open: silent for {ears.quiet_s:g} s, no pong in {ears.pong_s:g} s")
+                return Closed(
+                    None, f"half-open: silent for {ears.quiet_s:g} s, no pong within {ears.pong_s:g} s"
+                )
 
     def _heard_ns(self) -> int:
         return max(self._alive_ns, self._ears.heard_ns(self._number))
@@ -256,7 +258,7 @@ class WebSocket:
                     await socket.ping(self._awake_payload)
                     await self._awake.wait()
             if not self._awake.is_set():
-                return Closed(None, f"half-open: no pong in {_AWAKE_S:g} s after a pause")
+                return Closed(None, f"half-open: no pong within {_AWAKE_S:g} s after a pause")
 
     async def _patience(self, asked_ns: int) -> None:
         """Wait for a response. In ten steps: while the loop is blocked, at most one of them passes,
@@ -283,10 +285,10 @@ def _why_it_ended(socket: _Socket, kind: WSMsgType, data: object, reason: str | 
     if kind is WSMsgType.CLOSE:
         code = data if isinstance(data, int) and data > 0 else None
         if code is not None and code >= _CODES_END:
-            return Closed(_BROKEN, f"broken WebSocket data: the close code {code}")
+            return Closed(_BROKEN, f"invalid WebSocket data: the close code {code}")
         return Closed(code, reason or "closed by the exchange without a reason")
     if isinstance(data, aiohttp.WebSocketError):
-        return Closed(int(data.code), f"broken WebSocket data: {data}")
+        return Closed(int(data.code), f"invalid WebSocket data: {data}")
     error = data if isinstance(data, BaseException) else socket.exception()
-    lost = describe_error(error) if error is not None else "the connection broke without a close frame"
+    lost = describe_error(error) if error is not None else "ended without a close frame"
     return Closed(None if socket.close_code == _ABNORMAL else socket.close_code, lost)

@@ -97,7 +97,7 @@ def test_the_reason_says_how_long(status: int) -> None:
     bench.exchange.close_all()
     bench.run(5)
     assert bench.status("BTCUSDT") is Status.DISCONNECTED
-    assert bench.book("BTCUSDT").reason.endswith("nothing connects to it for 120 s")
+    assert bench.book("BTCUSDT").reason.endswith("no new attempt for 120 s")
 
 
 @BANS

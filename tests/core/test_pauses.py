@@ -63,7 +63,7 @@ def test_a_snapshot_that_was_asked_before_the_pause_is_asked_again() -> None:
     pause(bench, 20)
     bench.run(3)
     assert bench.status("BTCUSDT") is Status.BUFFERING
-    assert "requested before the machine or this process paused" in bench.book("BTCUSDT").reason
+    assert "requested before the machine or this process was paused" in bench.book("BTCUSDT").reason
     bench.run_until(bench.all_synced, within_s=REST_S + 5)
     assert len(bench.asked("BTCUSDT")) == 2
 

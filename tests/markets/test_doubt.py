@@ -48,7 +48,7 @@ def test_silence_that_nobody_judges_makes_a_book_stale_until_an_update_comes(rig
     assert rig.book.status is Status.SYNCED
     rig.router.judge_silence(61 * S)
     assert rig.book.status is Status.STALE
-    assert rig.book.reason == "no update for 60 s, and the event loop that judges silence is blocked"
+    assert rig.book.reason == "no update for 60 s while the event loop is blocked"
     assert rig.book.since_ns == 61 * S
     with pytest.raises(BookNotSynced, match="no update for 60 s"):
         _ = rig.book.best

@@ -128,7 +128,7 @@ def test_a_gap_keeps_the_frame_and_heals_with_the_next_snapshot(rig: Rig) -> Non
     rig.feed(20, 20, [("98", "7")])
     (event,) = rig.router.take_events()
     assert (event.causes, event.status) == ({"gap"}, Status.BUFFERING)
-    assert event.reason == "a gap: the book holds 11, the next diff follows 19"
+    assert event.reason == "sequence gap: the book is at 11, but the next diff follows 19"
     assert rig.install(15) == SnapshotOutcome.TOO_OLD
     assert rig.router.take_events() == []
     assert rig.install(19) == SnapshotOutcome.SYNCED
@@ -147,7 +147,7 @@ def test_a_malformed_frame_of_a_market_costs_its_trust(rig: Rig) -> None:
     rig.raw(wrapped(payload(12, 12, [("98", "x")]), STREAM))
     (event,) = rig.router.take_events()
     assert (event.causes, event.status) == ({"malformed"}, Status.BUFFERING)
-    assert event.reason.startswith("a malformed frame: ")
+    assert event.reason.startswith("malformed frame: ")
     assert rig.book.counters["malformed"] == 1
     rig.feed(13, 13)
     assert rig.install(12) == SnapshotOutcome.SYNCED
@@ -193,7 +193,7 @@ def test_a_crossed_book_tells_and_tells_when_it_is_over(rig: Rig) -> None:
     rig.feed(12, 12, [], [("99", "1")])
     (event,) = rig.router.take_events()
     assert (event.causes, event.status) == ({"crossed"}, Status.CROSSED)
-    assert event.reason == "best bid 99 at or above best ask 99"
+    assert event.reason == "best bid 99 is at or above best ask 99"
     rig.feed(13, 13, [], [("99", "0")])
     (event,) = rig.router.take_events()
     assert (event.causes, event.status, event.reason) == ({"uncrossed"}, Status.SYNCED, "")
@@ -430,11 +430,11 @@ def test_numbers_are_used_once_and_unknown_ones_refused(rig: Rig) -> None:
         lambda: router.add_market(1, "x", "y", "contiguous"),
         lambda: router.open_connection(7),
     ):
-        with pytest.raises(ValueError, match="used before"):
+        with pytest.raises(ValueError, match="already used"):
             used()
     router.remove_market(1, "", 0)
     router.close_connection(7)
-    with pytest.raises(ValueError, match="used before"):
+    with pytest.raises(ValueError, match="already used"):
         router.add_market(1, "x", "y", "contiguous")
     for unknown in (
         lambda: router.reader(1),

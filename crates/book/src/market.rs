@@ -301,7 +301,7 @@ impl Market {
         if self.state.is_live() {
             self.enter(
                 Status::Buffering,
-                &format!("a malformed frame: {what}"),
+                &format!("malformed frame: {what}"),
                 received_ns,
             );
         }
@@ -365,8 +365,10 @@ impl Market {
                     .map_or(String::new(), |level| level.price.to_string())
             };
             let (bid, ask) = (best(&self.bids), best(&self.asks));
-            self.state
-                .cross(format!("best bid {bid} at or above best ask {ask}"), now_ns);
+            self.state.cross(
+                format!("best bid {bid} is at or above best ask {ask}"),
+                now_ns,
+            );
             self.counters.crossed += 1;
             self.events.add(Cause::Crossed, now_ns);
         } else {
@@ -394,7 +396,7 @@ impl Market {
         let reason = if has_diff {
             ""
         } else {
-            "from a snapshot, not confirmed by a diff yet"
+            "from a snapshot, not yet confirmed by a diff"
         };
         self.position.compared_ns = Some(now_ns);
         self.prove(now_ns);
@@ -407,7 +409,7 @@ impl Market {
 
     fn lose_chain(&mut self, held: i64, ids: Ids, now_ns: i64) {
         let reason = format!(
-            "a gap: the book holds {held}, the next diff follows {}",
+            "sequence gap: the book is at {held}, but the next diff follows {}",
             ids.follows
         );
         self.lose_sync(&reason, now_ns);
@@ -471,7 +473,7 @@ impl Market {
         if let Some(heard_ns) = self.feeds.remove(connection)
             && self.state.is_synced()
         {
-            let gap = "a gap: the connection that could have filled it is gone";
+            let gap = "sequence gap: the connection that could have filled it is gone";
             self.lose_sync(gap, heard_ns);
         }
     }

@@ -57,9 +57,9 @@ REMOVED = "removed by the application"
 CLIENT_CLOSED = "the client was closed"
 NO_SUCH_MARKET = "no market has this number"
 INTERNAL_ERROR_WITH_BOOK = "internal error while handling the book"
-AWAITING_DATA = "subscribed again; it brought nothing before, so data is awaited"
-MOVED_ON = "the exchange's book moved on, and no diff came"
-NOT_COMPARABLE = "no diff comes, and comparing the book fails"
+AWAITING_DATA = "resubscribed after a stream without data; waiting for data"
+MOVED_ON = "the exchange's book changed, but no diff arrived"
+NOT_COMPARABLE = "no diff arrives, and comparing the book with a snapshot fails"
 NOT_CONFIRMED = "no diff confirmed the snapshot"
 
 
@@ -70,12 +70,12 @@ def crossed_for(seconds: float) -> str:
 
 def late(late_s: float) -> str:
     """Diffs arrive late."""
-    return f"its diffs arrive {late_s:.1f} s late"
+    return f"diffs arrive {late_s:.1f} s late"
 
 
 def late_beyond(most_s: float) -> str:
     """Diffs arrive later than the book may be."""
-    return f"its diffs arrive more than {most_s:g} s late"
+    return f"diffs arrive more than {most_s:g} s late"
 
 
 def prices_differed(found: Comparison) -> str:
@@ -86,14 +86,14 @@ def prices_differed(found: Comparison) -> str:
 
 # --- snapshots -----------------------------------------------------------------------------
 
-SNAPSHOT_TOO_OLD = "the snapshot is older than the kept diffs; a newer one is requested"
-RESPONSE_NEVER_REPORTED = "the network never reported a response"
-ASKED_BEFORE_PAUSE = "it was requested before the machine or this process paused"
+SNAPSHOT_TOO_OLD = "the snapshot is older than the buffered diffs; requesting a newer one"
+RESPONSE_NEVER_REPORTED = "the network reported no response"
+ASKED_BEFORE_PAUSE = "it was requested before the machine or this process was paused"
 
 
 def response_read_late(after_s: float) -> str:
     """A response was read too late to prove anything."""
-    return f"its response was read {after_s:.0f} s after the request"
+    return f"the response was read {after_s:.0f} s after the request"
 
 
 def malformed_snapshot(what: str) -> str:
@@ -113,7 +113,7 @@ def snapshot_failed(reason: str) -> str:
 
 def snapshot_refused(reason: str) -> str:
     """The exchange refused a snapshot because the symbol does not trade."""
-    return f"the snapshot was refused and will be retried: {reason}"
+    return f"the exchange refused the snapshot; it will be requested again: {reason}"
 
 
 def refused_for_audit(reason: str) -> str:
@@ -124,7 +124,7 @@ def refused_for_audit(reason: str) -> str:
 def snapshot_not_taken(error: MalformedSnapshot | SymbolMismatch) -> str:
     """The book refused a snapshot."""
     if isinstance(error, SymbolMismatch):
-        return f"the snapshot is of {error.received}"
+        return f"the snapshot is for {error.received}"
     return malformed_snapshot(error.what)
 
 
@@ -133,37 +133,37 @@ def snapshot_not_taken(error: MalformedSnapshot | SymbolMismatch) -> str:
 
 def list_awaited(reason: str) -> str:
     """A snapshot was refused as if the symbol did not exist."""
-    return f"the exchange's list of symbols is awaited: {reason}"
+    return f"waiting for the exchange's list of symbols: {reason}"
 
 
 def listed_again(reason: str) -> str:
     """The list has the symbol whose snapshot was refused."""
-    return f"it is listed, and its snapshot will be requested again: {reason}"
+    return f"the symbol is listed; its snapshot will be requested again: {reason}"
 
 
 def not_trading(reason: str) -> str:
     """A snapshot was refused because the symbol does not trade."""
-    return f"the exchange says that it does not trade: {reason}"
+    return f"the exchange reports that the symbol is not trading: {reason}"
 
 
 def halted(status: str) -> str:
     """The list says that the symbol does not trade."""
-    return f"the exchange says {status}"
+    return f"the exchange reports status {status}"
 
 
 def ended(status: str) -> str:
     """The list says that the symbol ended."""
-    return f"the exchange ended it: its status is {status}"
+    return f"the exchange ended the symbol: status {status}"
 
 
 def unknown_symbol(refused: str) -> str:
     """Neither snapshots nor the list know a symbol that never lived."""
-    return f"the exchange does not know it: {refused}"
+    return f"the exchange does not know the symbol: {refused}"
 
 
 def not_listed(refused: str) -> str:
     """A symbol that lived is gone from the list."""
-    return "the exchange no longer lists it" + (f": {refused}" if refused else "")
+    return "the exchange no longer lists the symbol" + (f": {refused}" if refused else "")
 
 
 # --- connections ---------------------------------------------------------------------------
@@ -172,27 +172,27 @@ CONNECTION_GONE = "the connection is gone"
 CONNECTION_NEW = "the connection is new"
 NOT_OPENED = "the connection did not open in time"
 INTERNAL_ERROR_WITH_CONNECTION = "internal error while handling the connection"
-STREAM_MOVES = "the stream moves to another connection"
-TOO_MANY_CONTROL_MESSAGES = "more control messages than can be kept"
+STREAM_MOVES = "the stream is moving to another connection"
+TOO_MANY_CONTROL_MESSAGES = "too many control messages to buffer"
 
 
 def connection_closed(reason: str, *, was_open: bool, code: int | None, held_s: float | None) -> str:
     """A connection ended, or was never made; `held_s`: so long nothing connects."""
-    said = f"the connection {'broke' if was_open else 'could not be made'}"
+    said = f"the connection {'was lost' if was_open else 'could not be made'}"
     said += f": {reason}" if reason else ""
-    said += "" if held_s is None else f"; nothing connects to it for {held_s:,.0f} s"
+    said += "" if held_s is None else f"; no new attempt for {held_s:,.0f} s"
     return said if code is None else f"{said} (close code {code})"
 
 
 def connection_silent(method: str | None, patience_s: float) -> str:
     """No reply to a control message came; None: nothing else either."""
-    what = "nothing arrives any more" if method is None else f"no reply to {method}"
+    what = "nothing received" if method is None else f"no response to {method}"
     return f"{what} within {patience_s:g} s"
 
 
 def connection_without_data(reason: str) -> str:
     """No stream of a connection brings anything."""
-    return f"the connection brings no data: {reason}"
+    return f"the connection delivers no data: {reason}"
 
 
 def stream_refused(code: int | None, text: str) -> str:

@@ -28,39 +28,39 @@ __all__ = [
 NOTHING_ARRIVED = "nothing has arrived yet"
 WAITING_FOR_SNAPSHOT = "waiting for a snapshot"
 WAITING_FOR_BRIDGE = "waiting for the diff that confirms the snapshot"
-FROM_SNAPSHOT = "from a snapshot, not confirmed by a diff yet"
+FROM_SNAPSHOT = "from a snapshot, not yet confirmed by a diff"
 RESET = "the exchange reset its update ids"
-FEED_LOST = "a gap: the connection that could have filled it is gone"
+FEED_LOST = "sequence gap: the connection that could have filled it is gone"
 
 
 def gap(held: int | None, follows: int | None) -> str:
     """Updates are missing before a diff."""
-    return f"a gap: the book holds {held}, the next diff follows {follows}"
+    return f"sequence gap: the book is at {held}, but the next diff follows {follows}"
 
 
 def malformed(what: str) -> str:
     """A frame cannot be read."""
-    return f"a malformed frame: {what}"
+    return f"malformed frame: {what}"
 
 
 def crossed(bid: str, ask: str) -> str:
     """The best prices touch or cross."""
-    return f"best bid {bid} at or above best ask {ask}"
+    return f"best bid {bid} is at or above best ask {ask}"
 
 
 def silent(seconds: int) -> str:
     """Nothing has proven the book, and nothing judges silence."""
-    return f"no update for {seconds} s, and the event loop that judges silence is blocked"
+    return f"no update for {seconds} s while the event loop is blocked"
 
 
 # --- levels of a read ----------------------------------------------------------------------
 
-NOT_PROVEN = "no level of the side is proven"
+NOT_PROVEN = "no level of this side is proven"
 
 
 def whole_side(held: int) -> str:
     """A side has fewer levels than were asked for."""
-    return f"the whole side is known: it has {held} levels"
+    return f"the whole side has only {held} levels"
 
 
 def proven_to(count: int, way: str, edge: str) -> str:

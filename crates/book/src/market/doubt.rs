@@ -29,7 +29,7 @@ impl Doubt {
     /// Of a book that nothing has proven for too long.
     pub fn of_silence(limit_ns: i64, now_ns: i64) -> Doubt {
         let text = format!(
-            "no update for {} s, and the event loop that judges silence is blocked",
+            "no update for {} s while the event loop is blocked",
             limit_ns / 1_000_000_000
         );
         Doubt {

@@ -40,7 +40,7 @@ impl fmt::Display for LevelsReason {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LevelsReason::WholeSide(held) => {
-                write!(to, "the whole side is known: it has {held} levels")
+                write!(to, "the whole side has only {held} levels")
             }
             LevelsReason::ProvenTo(side, count, edge) => {
                 let way = match side {
@@ -52,7 +52,7 @@ impl fmt::Display for LevelsReason {
                     "only the best {count} levels are proven, {way} to {edge}"
                 )
             }
-            LevelsReason::NothingProven => to.write_str("no level of the side is proven"),
+            LevelsReason::NothingProven => to.write_str("no level of this side is proven"),
         }
     }
 }

@@ -48,11 +48,11 @@ fn a_crossed_book_says_so_is_kept_up_and_comes_back() {
     let mut harness = spot().synced_at(10, BIDS, ASKS);
     let crossing = diff(11, 11).with(&[("100.5", "3")], &[]);
     assert_eq!(harness.feed(&crossing, 5), Outcome::Applied);
-    let expected = "crossed since 5: best bid 100.5 at or above best ask 100";
+    let expected = "crossed since 5: best bid 100.5 is at or above best ask 100";
     assert_eq!(harness.status_info(), expected);
     let refused = harness.market.readable(true).unwrap_err();
     assert_eq!(refused.status.as_str(), "crossed");
-    assert_eq!(refused.reason, "best bid 100.5 at or above best ask 100");
+    assert_eq!(refused.reason, "best bid 100.5 is at or above best ask 100");
     assert_eq!(refused.since_ns, 5);
     assert_eq!(harness.causes(), "crossed");
 
@@ -80,7 +80,7 @@ fn a_crossed_book_says_so_is_kept_up_and_comes_back() {
 fn a_crossed_snapshot_is_installed_and_not_served() {
     let mut harness = spot();
     harness.load(&snapshot(10, &[("100", "1")], ASKS), 2);
-    let expected = "crossed since 2: best bid 100 at or above best ask 100";
+    let expected = "crossed since 2: best bid 100 is at or above best ask 100";
     assert_eq!(harness.status_info(), expected);
     assert_eq!(harness.causes(), "synced, crossed");
     harness.load(&snapshot(11, BIDS, ASKS), 3);
@@ -94,7 +94,7 @@ fn kept_diffs_that_cross_and_heal_are_expected_with_their_own_times() {
     harness.feed(&diff(11, 11).with(&[("100.5", "1")], &[]), 21);
     harness.feed(&diff(12, 12).with(&[("100.6", "1")], &[]), 22);
     harness.load(&snapshot(10, BIDS, ASKS), 30);
-    let expected = "crossed since 21: best bid 100.5 at or above best ask 100";
+    let expected = "crossed since 21: best bid 100.5 is at or above best ask 100";
     assert_eq!(harness.status_info(), expected);
     assert_eq!(harness.market.counters().crossed, 1);
 }

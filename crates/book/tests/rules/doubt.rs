@@ -51,8 +51,8 @@ fn status_info(router: &Router) -> String {
     )
 }
 
-const SILENT: &str = "stale since 61 s: no update for 60 s, and the event loop that judges silence is \
-                      blocked, not readable";
+const SILENT: &str = "stale since 61 s: no update for 60 s while the event loop is blocked, \
+                      not readable";
 
 #[test]
 fn unjudged_silence_makes_a_book_stale_and_an_update_heals_it() {
@@ -202,9 +202,9 @@ fn a_book_that_is_not_synced_says_what_it_is_and_a_new_snapshot_ends_all_doubt()
     let router = synced(S);
     router.pause("the machine slept for 20 s", 80 * S, 100 * S);
     feed(&router, &diff(14, 14), 101 * S);
-    assert!(status_info(&router).starts_with("buffering since 101 s: a gap"));
+    assert!(status_info(&router).starts_with("buffering since 101 s: sequence gap"));
     router.pause("the machine slept for 20 s", 110 * S, 130 * S);
-    assert!(status_info(&router).starts_with("buffering since 101 s: a gap"));
+    assert!(status_info(&router).starts_with("buffering since 101 s: sequence gap"));
     let body = br#"{"lastUpdateId":13,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
     router
         .install_snapshot(1, body, Some(1000), true, 131 * S, None)

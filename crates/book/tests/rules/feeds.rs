@@ -233,7 +233,9 @@ fn a_hole_that_no_feed_fills_in_time_is_a_gap() {
     assert_eq!(harness.feed_over(2, &diff(15, 15), late), Outcome::Gap);
     assert_eq!(
         harness.status_info(),
-        format!("buffering since {late}: a gap: the book holds 10, the next diff follows 14")
+        format!(
+            "buffering since {late}: sequence gap: the book is at 10, but the next diff follows 14"
+        )
     );
 }
 
@@ -272,7 +274,7 @@ fn when_the_feed_that_could_fill_a_hole_goes_it_is_a_gap() {
     harness.market.remove_feed(1);
     assert_eq!(
         harness.status_info(),
-        "buffering since 4: a gap: the connection that could have filled it is gone"
+        "buffering since 4: sequence gap: the connection that could have filled it is gone"
     );
     assert_eq!(harness.counts(), "applied 1, gaps 1, snapshots 1");
     let change = harness.market.take_change(1).unwrap();

@@ -272,7 +272,7 @@ fn a_merge_may_cross_a_book_and_heal_it() {
     harness.refresh(&snapshot(10, crossing, ASKS), 50);
     assert_eq!(
         harness.status_info(),
-        "crossed since 50: best bid 101.5 at or above best ask 101"
+        "crossed since 50: best bid 101.5 is at or above best ask 101"
     );
     assert_eq!(harness.causes(), "crossed");
     assert!(harness.market.begin_refresh());

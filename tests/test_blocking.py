@@ -140,7 +140,8 @@ def test_nothing_happens_before_the_client_is_entered(exchange: FromThread) -> N
         lambda: books.on_update(print),
     ):
         with pytest.raises(
-            UsageError, match=r"`with depthcache\.blocking.*\.start\(\)`; with asyncio, use depthcache\.connect"
+            UsageError,
+            match=r"`with depthcache\.blocking.*\.start\(\)`; with asyncio, use depthcache\.connect",
         ):
             use()
     assert exchange.networks == []

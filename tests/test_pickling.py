@@ -289,7 +289,7 @@ def live() -> Iterator[tuple[object, str]]:
     transport = _native.Transport(fed, quiet_s=1, pong_s=1)
     transport.stop(0)
     transport.join()
-    yield transport, "make one"
+    yield transport, "create one"
 
 
 def bare(cls: Any) -> object:

@@ -81,7 +81,7 @@ def test_answers_without_words_are_said_with_single_spaces(status: int, body: by
 
 
 def test_a_reason_that_ends_with_a_full_stop_is_followed_by_its_hint() -> None:
-    reason = "the exchange does not know it: Invalid symbol."
+    reason = "the exchange does not know the symbol: Invalid symbol."
     error = UnknownSymbol(symbol="BTC-USDT", exchange="binance.com", reason=reason, near=("BTCUSDT",))
     assert "Invalid symbol; did you mean 'BTCUSDT'?" in str(error)
     assert error.reason == reason

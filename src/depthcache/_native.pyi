@@ -1,9 +1,9 @@
-"""Types and documentation of the native part: bytes in, correct books out; and the sockets they come from.
+"""Types and documentation of the native module: books, columns, followers, router and transport.
 
-Times called `*_ns` are the caller's monotonic clock in nanoseconds, `now_ns` in live clients (virtual in
-tests); times called `*_at` are the system's clock as datetimes in UTC; `event_time` and times called `*_us`
-(microseconds since 1970) are the exchange's clock. Every call keeps the interpreter lock except snapshots and
-bulk exports; a book's lock is waited for without it.
+Times in `*_ns` are nanoseconds of the caller's monotonic clock, `now_ns` in live clients (virtual in tests).
+Times in `*_at` are UTC datetimes of the system's clock. `event_time` and times in `*_us` (microseconds since
+1970) are the exchange's clock. Calls keep the interpreter lock, except snapshots and bulk exports, and while
+they wait for the lock of a book.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -104,19 +104,19 @@ __all__ = [
 ]
 
 Price: TypeAlias = float | Decimal
-"""A price that users give: a float counts as the shortest text that means it, as `repr` writes it."""
+"""A price passed by the user; a float means its shortest decimal text, as written by `repr`."""
 
 Amount: TypeAlias = float | Decimal
-"""A size or a distance that users give, as exactly as a `Price`."""
+"""A size or distance passed by the user, read as exactly as a `Price`."""
 
 Frame: TypeAlias = bytes | bytearray | memoryview | str
 
 @final
 class Side(Generic[N_co]):
-    """One side of a book, best price first. Each call is one atomic read of its own.
+    """One side of a book, best price first. Each call is a separate atomic read.
 
-    `side[:20]` reads at most twenty levels, of a book of any size. A loop runs over the levels as they
-    were when it began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
+    `side[:20]` returns at most twenty levels, however large the book. Iteration yields the levels as they
+    were when it started. Reads raise `BookNotSynced` or `BookClosed` as those of the book do.
     """
 
     def __len__(self) -> int: ...
@@ -126,51 +126,51 @@ class Side(Generic[N_co]):
     def __getitem__(self, key: slice, /) -> Levels[N_co]: ...
     def __iter__(self) -> Iterator[Level[N_co]]: ...
     def up_to_value(self, quote: Amount) -> Levels[N_co]:
-        """The best levels that together are worth at most `quote`, in price times quantity; the best always.
+        """Return the best levels with a total value (price times quantity) of at most `quote`.
 
-        The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
-        does; here the sums are exact. Refused on COIN-M, where quantities are contracts. Raises
-        InvalidArgument, BookNotSynced, BookClosed.
+        The best level is always included.
+
+        It stops at the first level that does not fit, like `threshold_volume` of
+        unicorn-binance-local-depth-cache, but with exact sums. Not available on COIN-M, where quantities are
+        contracts. Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def to_numpy(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> NDArray[np.float64]:
-        """The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
+        """Return the best `n` levels (None for all) as a new float64 array of shape (levels, 2).
 
-        `low`, `high`: only prices in between, both inclusive; `n` then counts from the best of those.
+        `low`, `high`: only prices in this range, both inclusive; `n` counts from the best of them.
 
-        Column 0 is the price in the quote asset, column 1 the quantity (base asset, or contracts
-        on COIN-M), each the float nearest to what the exchange sent, also from an exact book. Row
-        0 is the best level. The array is the caller's own and holds no reference to the book.
-        The interpreter lock is released while it is made.
+        Column 0 holds prices in the quote asset, column 1 quantities in the base asset, or contracts on
+        COIN-M. Numbers are the floats nearest to what the exchange sent, also from an exact book. Row 0 is
+        the best level. The array is a copy. The interpreter lock is released during the copy.
         """
     def to_integers(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> Integers:
-        """The same levels as exact integers, for counting without rounding; `n`, `low` and `high` as there.
+        """Return the best `n` levels (None for all) as exact integers.
 
-        Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
-        Decimals always can be had. The interpreter lock is released while it is made.
+        `low`, `high`: as for `to_numpy`. Raises NumberTooWide if a number does not fit into 64 bits with the
+        decimals of this side; use floats or Decimals then. The interpreter lock is released during the copy.
         """
     def _repr_html_(self) -> str:
         """What notebooks show: the state of the book and the best levels of this side. Never raises."""
 
 @disjoint_base
 class BookReader(Generic[N_co]):
-    """The reading surface shared by live books, frozen books and `Book`.
+    """The read methods shared by live books, frozen books and the offline `Book`.
 
-    Reads of levels raise `BookNotSynced` (or `BookClosed`) unless the status is `synced` or the
-    reader serves stale data, and `BookTooOld` where a `max_age` was given. `status`, `reason`, the times,
-    `complete_to`, `coverage`, `last_update_id` and `repr` never raise.
+    Reads of levels raise `BookNotSynced` or `BookClosed` unless the status is `synced` or the reader serves
+    stale data, and `BookTooOld` if a `max_age` is exceeded. `status`, `reason`, the times, `complete_to`,
+    `coverage`, `last_update_id` and `repr` never raise.
 
-    Three clocks, each with its own names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations
-    and ages; `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`)
-    is the exchange's clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book`
-    without a network, which no clock stamps).
+    There are three clocks: names in `…_ns` use the monotonic clock `depthcache.now_ns`, for durations and
+    ages; names in `…_at` are UTC datetimes of this machine's system clock; `event_time` and `event_time_us`
+    use the exchange's clock. Times are None before the first snapshot; the `…_at` times of an offline `Book`
+    are always None.
 
-    A `BookReader` has floats; `BookReader[Decimal]` is what `exact` returns, and a function that takes
-    `BookReader[float | Decimal]` takes both. Subclasses in Python are welcome: `BookReader(router, market)`
-    reads a market of a router.
+    `BookReader` returns floats; `BookReader[Decimal]` is the type of `exact`; annotate `BookReader[float |
+    Decimal]` to accept both. You may subclass it: `BookReader(router, market)` reads a market of a router.
     """
 
     def __new__(
@@ -178,124 +178,130 @@ class BookReader(Generic[N_co]):
     ) -> Self: ...
     @property
     def exchange(self) -> str:
-        """The exchange name, such as `binance.com-futures`."""
+        """The name of the exchange, such as `binance.com-futures`."""
     @property
     def symbol(self) -> str:
-        """The symbol as the exchange spells it, such as `BTCUSDT`."""
+        """The symbol in the exchange's spelling, such as `BTCUSDT`."""
     @property
     def status(self) -> Status:
-        """What the book is now, in one word; only `synced` can be trusted."""
+        """The current status of the book; only a `synced` book can be trusted."""
     @property
     def reason(self) -> str:
-        """Why the status is what it is; empty when synced and confirmed."""
+        """Why the book has this status; empty if it is synced and confirmed."""
     @property
     def since_ns(self) -> int:
-        """Since when the status is what it is, on the clock `depthcache.now_ns`."""
+        """The start of the current status, in nanoseconds of the clock `depthcache.now_ns`."""
     @property
     def since_at(self) -> datetime | None:
-        """`since_ns` as a datetime of the system's clock, in UTC."""
+        """`since_ns` as a UTC datetime of the system's clock."""
     @property
     def unconfirmed(self) -> bool:
-        """Synced from a snapshot alone; the next diff decides."""
+        """Whether the book is synced from a snapshot alone; the next diff confirms it or reveals a gap."""
     @property
     def last_update_id(self) -> int | None:
-        """`u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one."""
+        """The update id of the book; None before the first snapshot.
+
+        It is `u` of the last applied diff, or `lastUpdateId` of the snapshot if none followed it.
+        """
     @property
     def event_time_us(self) -> int | None:
-        """When the exchange made what the book is, on its clock, in microseconds since 1970.
+        """The exchange's time of the current book, in microseconds since 1970.
 
-        `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots have
-        none, and theirs is the latest time at which they can have been made: when they were received, by the
-        estimate of the exchange's clock, or by the system's clock for the first seconds of a client. None
-        before a snapshot, and where a hand-fed message has no time.
+        It is `E` of the last applied diff or, if none followed the snapshot, `E` or `T` of the snapshot. Spot
+        snapshots carry no time; theirs is the latest possible time: when the response was received, by an
+        estimate of the exchange's clock, or by the system's clock during the first seconds of a client. None
+        before the first snapshot, and for hand-fed messages without a time.
         """
     @property
     def event_time(self) -> datetime | None:
-        """`event_time_us` as a datetime in UTC, of the exchange's clock."""
+        """`event_time_us` as a UTC datetime, on the exchange's clock."""
     @property
     def updated_ns(self) -> int | None:
-        """When the last applied update was received, on the clock `depthcache.now_ns`; before one, when the
-        snapshot was. None before that."""
+        """When the last applied update was received, on the clock `depthcache.now_ns`.
+
+        The time of the snapshot if no update followed it; None before the first snapshot.
+        """
     @property
     def updated_at(self) -> datetime | None:
-        """`updated_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network."""
+        """`updated_ns` as a UTC datetime of the system's clock; None for an offline `Book`."""
     @property
     def confirmed_ns(self) -> int | None:
-        """When the book was last proven to be the exchange's: by an update, or by a comparison.
+        """When an update or a comparison with a snapshot last confirmed the book.
 
-        On the clock `depthcache.now_ns`; None before a snapshot. A quiet live book is compared every 45 s.
+        On the clock `depthcache.now_ns`; None before the first snapshot. A live book without updates is
+        compared every 45 s.
         """
     @property
     def confirmed_at(self) -> datetime | None:
-        """`confirmed_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network."""
+        """`confirmed_ns` as a UTC datetime of the system's clock; None for an offline `Book`."""
     def _wall_time(self, at_ns: int) -> datetime | None:
-        """A time of the book's clock on the system's clock, in UTC; None where no clock stamps it."""
+        """Convert a time of the book's clock to the system's clock, in UTC; None for an offline `Book`."""
     @property
     def best(self) -> Best[N_co]:
-        """Both best levels of one update id, in one read; None for a side without levels.
+        """The best bid and best ask at one update id; None for an empty side.
 
-        Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, BookTooOld.
+        Raises BookNotSynced while the book cannot be trusted, BookClosed after it was closed, BookTooOld.
         """
     @property
     def best_bid(self) -> Level[N_co]:
-        """The highest bid. Raises BookEmpty where there is none, and what `best` raises."""
+        """The highest bid. Raises BookEmpty if there are no bids, and whatever `best` raises."""
     @property
     def best_ask(self) -> Level[N_co]:
-        """The lowest ask. Raises BookEmpty where there is none, and what `best` raises."""
+        """The lowest ask. Raises BookEmpty if there are no asks, and whatever `best` raises."""
     @property
     def bids(self) -> Side[N_co]:
-        """The buyers' side, highest price first."""
+        """The bid side, highest price first."""
     @property
     def asks(self) -> Side[N_co]:
-        """The sellers' side, lowest price first."""
+        """The ask side, lowest price first."""
     @property
     def complete_to(self) -> CompleteTo[N_co]:
-        """The price of each side as far as which the book is proven to be complete."""
+        """The price on each side up to which the book is proven complete."""
     @property
     def coverage(self) -> Coverage:
-        """How many held levels of each side lie inside the complete range."""
+        """The number of levels inside the complete range, per side."""
     @property
     def exact(self) -> BookReader[Decimal]:
-        """The same book with `Decimal` numbers at the width the exchange sends.
+        """The same book with `Decimal` numbers, with the digits that the exchange sends.
 
-        Of a subclass made in Python it is the native class below it.
+        For a Python subclass this is its native base class.
         """
     def no_older_than(self, seconds: float) -> BookReader[N_co]:
-        """The same book, whose reads raise BookTooOld while its last update is older than `seconds`.
+        """Return the same book, whose reads raise BookTooOld if its last update is older than `seconds`.
 
-        `book.no_older_than(0.5).best`. Composes with `exact`; infinity takes any age. Its age counts from the
-        receipt of the last update, or of the snapshot before one. A frozen book is a constant and gets no
-        older, and a `Book` without a network has no clock: both return themselves. Of a subclass made in
-        Python it is the native class below it. Raises InvalidArgument for seconds that are not above 0.
+        Example: `book.no_older_than(0.5).best`. It can be combined with `exact`; infinity allows any age. The
+        age is measured from the receipt of the last update, or of the snapshot if no update followed it. A
+        frozen book does not age and an offline `Book` has no clock: both return themselves. For a Python
+        subclass this is its native base class. Raises InvalidArgument if `seconds` is not above 0.
         """
     def freeze(
         self, levels: int | None = None, *, on_stale: OnStale | None = None, max_age: float | None = None
     ) -> FrozenBook[N_co]:
-        """Both sides of one update id, best `levels` a side (all when None), as a constant.
+        """Copy the best `levels` of each side (None for all) at one update id into a constant book.
 
-        `on_stale`: `serve` takes the last known book where it is not synced, `raise` and `wait` raise
-        BookNotSynced (a call that returns at once cannot wait); None does as all reads of this book.
-        `max_age`: how old its last update may be now, in seconds, as for `no_older_than`; None does as all
-        reads of this book. Raises BookNotSynced while the book cannot be trusted, BookClosed once it is
-        closed, BookTooOld, InvalidArgument for another word or for levels below 0.
+        `on_stale`: `raise` BookNotSynced, or `serve` the last known book; `wait` raises as well, since this
+        call returns immediately. None uses the setting of this book. `max_age`: the highest age allowed, in
+        seconds, as for `no_older_than`; None uses the setting of this book. Raises BookNotSynced while the
+        book cannot be trusted, BookClosed after it was closed, BookTooOld, and InvalidArgument for another
+        `on_stale` or negative levels.
         """
     def to_numpy(
         self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> BookArrays:
-        """Both sides of one update id as float64 arrays of shape (levels, 2), the caller's own.
+        """Return both sides at one update id as new float64 arrays of shape (levels, 2).
 
-        `levels`: the best so many of each side, all when None. `low`, `high`: only prices in between,
-        both inclusive; `levels` then counts from the best of those. Column 0 is the price in the quote
-        asset, column 1 the quantity (base asset, or contracts on COIN-M), each the float nearest to what
-        the exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is
-        released while they are made.
+        `levels`: the best levels per side; None for all. `low`, `high`: only prices in this range, both
+        inclusive; `levels` counts from the best of them. Column 0 holds prices in the quote asset, column 1
+        quantities in the base asset, or contracts on COIN-M. Numbers are the floats nearest to what the
+        exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is released
+        during the copy.
         """
     def to_integers(
         self, levels: int | None = None, *, low: Price | None = None, high: Price | None = None
     ) -> BookIntegers:
-        """The same levels as exact int64, each side with its decimals.
+        """Return both sides at one update id as exact int64 arrays, each side with its own decimals.
 
-        Arguments as `depthcache.BookReader.to_numpy`. Raises NumberTooWide when one does not fit.
+        Arguments as for `depthcache.BookReader.to_numpy`. Raises NumberTooWide if a number does not fit.
         """
     def to_arrow(
         self,
@@ -305,10 +311,10 @@ class BookReader(Generic[N_co]):
         high: Price | None = None,
         exact: bool = False,
     ) -> Columns:
-        """The same levels as columns that every Arrow library takes without a copy: `Columns`.
+        """Return both sides at one update id as `Columns`, which Arrow libraries read without a copy.
 
-        `levels`, `low`, `high`: which, as for `to_numpy`. `exact`: prices and quantities as
-        decimal128(38, 18) instead of float64; always so of an exact book.
+        `levels`, `low`, `high`: as for `to_numpy`. `exact`: prices and quantities as decimal128(38, 18)
+        instead of float64; always the case for an exact book.
         """
     def to_pandas(
         self,
@@ -318,7 +324,7 @@ class BookReader(Generic[N_co]):
         high: Price | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """The same as a DataFrame of pandas, with arguments as `depthcache.BookReader.to_arrow`.
+        """Return both sides as a pandas DataFrame; arguments as for `depthcache.BookReader.to_arrow`.
 
         Raises PackageMissing (an ImportError) without pandas.
         """
@@ -330,65 +336,65 @@ class BookReader(Generic[N_co]):
         high: Price | None = None,
         exact: bool = False,
     ) -> pl.DataFrame:
-        """The same as a DataFrame of polars, with arguments as `depthcache.BookReader.to_arrow`.
+        """Return both sides as a polars DataFrame; arguments as for `depthcache.BookReader.to_arrow`.
 
         Raises PackageMissing (an ImportError) without polars.
         """
     @property
     def mid(self) -> N_co:
-        """(best bid + best ask) / 2, in the quote asset: a number.
+        """(best bid + best ask) / 2, in the quote asset.
 
-        Whether the best levels are proven: `complete` of a `freeze(1)`. Raises BookEmpty where a side has no
-        level, BookNotSynced, BookClosed, BookTooOld.
+        Use `complete` of `freeze(1)` to see whether the best levels are proven. Raises BookEmpty if a side is
+        empty, BookNotSynced, BookClosed, BookTooOld.
         """
     @property
     def microprice(self) -> N_co:
         """(ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
 
-        The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
-        calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
-        Raises what `mid` raises.
+        The mid weighted by the quantity on the other side: a larger bid pulls it towards the ask.
+        Stoikov (2018) calls this the weighted mid, and uses micro-price for an estimator based on market
+        history. Raises whatever `mid` raises.
         """
     @property
     def spread(self) -> N_co:
-        """Best ask - best bid, in the quote asset. Raises what `mid` raises."""
+        """Best ask - best bid, in the quote asset. Raises whatever `mid` raises."""
     @property
     def spread_bps(self) -> N_co:
-        """The spread in basis points of the mid: 10,000 * spread / mid. Raises what `mid` raises."""
+        """The spread in basis points of the mid: 10,000 * spread / mid. Raises whatever `mid` raises."""
     def imbalance(self, levels: int | None = None, *, bps: Amount | None = None) -> Imbalance[N_co]:
-        """(B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
+        """Compute (B - A) / (B + A) from the quantities of bids B and asks A.
 
-        Of the best `levels` of each side (the best one when neither is given), or of all levels at most
-        `bps` basis points from the mid. Cartea, Jaimungal, Penalva (2015), chapter 12. Raises
-        InvalidArgument, BookNotSynced, BookClosed.
+        It ranges from -1 (only asks) to 1 (only bids) and covers the best `levels` of each side, or all
+        levels within `bps` basis points of the mid; with neither, the best level only. See Cartea, Jaimungal,
+        Penalva (2015), chapter 12. Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def depth_within(self, bps: Amount) -> DepthWithin[N_co]:
-        """What rests at most `bps` basis points from the mid, both ends inclusive: base and quote, per side.
+        """Sum the levels within `bps` basis points of the mid, inclusive: base and quote amounts per side.
 
         Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def fill(
         self, side: Literal["buy", "sell"], *, base: Amount | None = None, quote: Amount | None = None
     ) -> Fill[N_co]:
-        """What a market order would get: average and worst price, slippage against the mid, what is left.
+        """Compute the fill of a market order: average and worst price, slippage, unfilled size.
 
-        `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
-        quote asset (`quote`), one of them; it is above 0. On COIN-M `base` counts contracts and `quote` is
-        refused, because a book does not know what a contract is worth. Fees are no part of it. Raises
-        InvalidArgument, BookNotSynced, BookClosed.
+        `side`: `buy` takes asks, `sell` takes bids. Pass the size, above 0, either in the base asset (`base`)
+        or in the quote asset (`quote`). On COIN-M, `base` counts contracts, and `quote` is not allowed
+        because a book does not know the contract size. Fees are not included. Raises InvalidArgument,
+        BookNotSynced, BookClosed.
         """
     def size_to_move(self, side: Literal["buy", "sell"], bps: Amount) -> SizeToMove[N_co]:
-        """How much a market order must take until the best price of its side has moved by `bps` basis points.
+        """Compute the size of a market order that moves the best price of a side by `bps` basis points.
 
-        `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best *
-        (1 - bps / 10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
+        `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best * (1 - bps /
+        10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def grouped(self, size: Amount | str, levels: int | None = None) -> GroupedBook[N_co]:
-        """The best `levels` groups of each side (all when None), at multiples of `size`.
+        """Return the best `levels` price groups per side (None for all), at multiples of `size`.
 
-        Bids count at the multiple at or below their price, asks at the one at or above. Groups that hold
-        nothing are left out. `size` is exact: a float counts as the text that `repr` writes. Raises
-        InvalidArgument, BookNotSynced, BookClosed.
+        A bid belongs to the multiple at or below its price, an ask to the multiple at or above it. Empty
+        groups are left out. `size` is read exactly: a float means its shortest decimal text, as written by
+        `repr`. Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def plot(
         self,
@@ -415,126 +421,133 @@ class BookReader(Generic[N_co]):
         """What notebooks show: the state and the best levels of both sides. Never raises."""
     @property
     def counters(self) -> dict[str, int]:
-        """What happened to the book since it was made; counts only grow.
+        """Counts of events since the book was created; they only grow.
 
-        `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
-        `resets`: times the exchange reset its update ids. `crossed`: best prices that touched or crossed.
-        `malformed`: frames that could not be read. `dropped_buffers`: buffered diffs given up because there
-        was no more room. `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book.
-        `corrections`: prices that were wrong and are right again. `levels_changed`: levels set or deleted by
-        diffs.
+        `applied`: diffs applied. `old`: diffs skipped because they were at or before the update id. `gaps`:
+        sequence gaps. `resets`: resets of the update ids by the exchange. `crossed`: times best bid and best
+        ask touched or crossed. `malformed`: frames that could not be read. `dropped_buffers`: buffers of
+        diffs dropped because they were full. `snapshots`: snapshots installed. `refreshes`: snapshots merged
+        into the live book. `corrections`: wrong prices that were corrected. `levels_changed`: levels set or
+        deleted by diffs.
         """
     @property
     def memory_bytes(self) -> int:
-        """Bytes of memory that the levels of both sides and the kept diffs take.
+        """The memory used by the levels of both sides and by buffered diffs, in bytes.
 
-        16 bytes a level, and the room that makes changing them cheap; without the flight recorder and
-        without what the allocator adds.
+        16 bytes per level plus reserve for changes; excludes the flight recorder and the overhead of the
+        allocator.
         """
 
 @disjoint_base
 class FrozenBook(BookReader[N_co]):
-    """A constant copy of a book: the same reading surface, never changing, any thread.
+    """A constant copy of a book, with the same read methods; safe to use from any thread.
 
-    It pickles with every digit, and is equal to a copy with the same state, numbers and exactness.
+    It can be pickled without losing digits. Two frozen books are equal if state, numbers and exactness are
+    equal.
     """
 
     def __new__(cls, *args: Never, **kwargs: Never) -> Self:
-        """Raises TypeError: a frozen book comes from `freeze`."""
+        """Raises TypeError: use `freeze` to create a frozen book."""
     @property
     def exact(self) -> FrozenBook[Decimal]:
-        """The same book with `Decimal` numbers at the width the exchange sends."""
+        """The same book with `Decimal` numbers, with the digits that the exchange sends."""
     def no_older_than(self, seconds: float) -> Self:
-        """This book itself: a constant gets no older. Raises InvalidArgument."""
+        """Return this book: a constant does not age. Raises InvalidArgument."""
     @property
     def complete(self) -> bool:
-        """Whether every level asked of `freeze` is proven on both sides."""
+        """Whether all levels requested from `freeze` are proven on both sides."""
     def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
-        """The book as plain dicts, lists, numbers and text: the message that `to_json` encodes.
+        """Convert to plain dicts, lists, numbers and text: the message that `to_json` encodes.
 
-        Levels are `[price, quantity]`: floats, or text with every digit for an exact book. `depthcache.wire`
-        describes keys and units. `counters`: whether to include the counters.
+        Levels are `[price, quantity]`: floats, or text with all digits for an exact book. Keys and units are
+        described in `depthcache.wire`. `counters`: whether to include the counters.
         """
     def to_json(self, *, counters: bool = False) -> bytes:
-        """The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`."""
+        """Encode the same as compact JSON in UTF-8. `counters`: as for `to_dict`."""
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object) -> Self: ...
 
 @final
 class Update(FrozenBook[N_co]):
-    """One item of a followed book: a frozen book, and what lies between it and the item before.
+    """One item of a followed book: a frozen book, and its relation to the previous item.
 
-    Where `status` is not `synced` the item reports a loss of sync: reads of its levels raise
-    BookNotSynced (BookClosed for the last item of all), or give the last known levels with
-    `on_stale="serve"`. Each update of a book is brought by one item that is not fresh, or counted in
-    `skipped` of the next one: never both.
+    If `status` is not `synced`, the item reports a loss of sync, or the end of the book: reads of its levels
+    raise BookNotSynced (BookClosed for the last item), or return the last known levels with
+    `on_stale="serve"`. Every update of a book is either delivered by one item that is not fresh, or counted
+    in `skipped` of a later item.
     """
 
     def __new__(cls, *args: Never, **kwargs: Never) -> Self:
-        """Raises TypeError: an update comes from following a book."""
+        """Raises TypeError: updates come from following a book."""
     @property
     def exact(self) -> Update[Decimal]:
-        """The same item with `Decimal` numbers at the width the exchange sends, its changes, too."""
+        """The same item with `Decimal` numbers, including its changes."""
     @property
     def skipped(self) -> int:
-        """Updates of this book since its last item that no item brought."""
+        """The number of updates since the previous item that were not delivered."""
     @property
     def is_fresh(self) -> bool:
-        """Start over from this book: the first item, after a loss of sync, after a snapshot that changed
-        held levels, or after updates were lost because the consumer was too slow (mode `every`)."""
+        """Whether to start over from this book, because `changes` do not continue the previous item.
+
+        True for the first item, after a loss of sync, after a snapshot that changed held levels, and after
+        updates were lost because the consumer was too slow (mode `every`).
+        """
     @property
     def changes(self) -> Changes[N_co] | None:
-        """Mode `every`: the levels of both sides that this update changed; None where the item is fresh,
-        or reports a loss of sync, and in all other modes."""
-    def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
-        """The item as plain dicts, lists, numbers and text: the message that `to_json` encodes.
+        """The levels that this update changed, in mode `every`.
 
-        The book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None where the levels may not be
-        read. `counters`: as for `FrozenBook.to_dict`.
+        None if the item is fresh or reports a loss of sync, and in all other modes.
+        """
+    def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
+        """Convert to plain dicts, lists, numbers and text: the message that `to_json` encodes.
+
+        It holds the book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None if the levels
+        cannot be read. `counters`: as for `FrozenBook.to_dict`.
         """
     def to_json(self, *, counters: bool = False) -> bytes:
-        """The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`."""
+        """Encode the same as compact JSON in UTF-8. `counters`: as for `to_dict`."""
 
 @final
 class Follower:
-    """One consumer's view of some markets of a router; made by `Router.follow`.
+    """One consumer's view of some markets of a router; created by `Router.follow`.
 
-    Letting it go leaves nothing in the markets. One thread takes at a time. In a forked child it is empty.
+    Dropping it removes it from its markets. Only one thread at a time may take items. In a forked child it is
+    empty.
     """
 
     @property
     def number(self) -> int: ...
     @property
     def markets(self) -> int:
-        """How many markets are followed; without those whose last item was taken."""
+        """The number of markets followed; a market whose last item was taken no longer counts."""
     @property
     def held_items(self) -> int:
-        """Items that wait for the consumer (mode `every`)."""
+        """The number of items waiting for the consumer (mode `every`)."""
     @property
     def held_bytes(self) -> int:
-        """Their bytes, about."""
+        """The approximate size of these items, in bytes."""
     @property
     def due_ns(self) -> int | None:
-        """When `take` is to be called again though nothing else happens; None for never."""
+        """When to call `take` again if nothing else happens; None for never."""
     @property
     def is_over(self) -> bool:
-        """Whether everything was given and nothing comes any more."""
+        """Whether all items were taken and none will follow."""
     def add(self, router: Router, market: int) -> None:
-        """Follow a market, too; what there is of it already is not announced. Raises KeyError."""
+        """Follow one more market; its current state is not announced. Raises KeyError."""
     def remove(self, market: int) -> None:
-        """Follow a market no longer; what was kept of it is still given."""
+        """Stop following a market; items that are waiting are still delivered."""
     def take(self, now_ns: int) -> Update | None:
-        """The next item; None while there is none."""
+        """Return the next item; None if there is none."""
     def wait(self, timeout_s: float) -> None:
-        """Wait without the interpreter until there may be something. Ctrl-C is noticed within 0.1 s."""
+        """Wait for items without holding the interpreter lock. Ctrl-C interrupts it within 0.1 s."""
     def finish(self) -> None:
-        """Nothing comes after what is there."""
+        """Accept no further items; those that are waiting are still delivered."""
     def close(self) -> None:
-        """Leave all markets and forget what was kept."""
+        """Stop following all markets and drop waiting items."""
 
 @disjoint_base
 class Book(BookReader[N_co]):
-    """A book without any network: snapshots and frames in, a correct book out."""
+    """An offline book: you feed it snapshots and frames."""
 
     def __new__(
         cls,
@@ -546,53 +559,55 @@ class Book(BookReader[N_co]):
         buffer_bytes: int = ...,
         serve_stale: bool = False,
     ) -> Self:
-        """`inverse`: quantities count contracts of a fixed value in the quote asset. `serve_stale`: reads
-        give the last known book where it is not synced, instead of raising."""
+        """`inverse`: quantities count contracts of a fixed value in the quote asset.
+
+        `serve_stale`: reads return the last known book while it is not synced, instead of raising.
+        """
     @property
     def exact(self) -> Book[Decimal]:
-        """The same book with `Decimal` numbers at the width the exchange sends."""
+        """The same book with `Decimal` numbers, with the digits that the exchange sends."""
     def no_older_than(self, seconds: float) -> Self:
-        """This book itself: no clock stamps what you feed it. Raises InvalidArgument."""
+        """Return this book: an offline book has no clock. Raises InvalidArgument."""
     def load_snapshot(
         self, body: Frame, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install the bytes of a REST depth response requested with `limit` (None: unknown).
+        """Install the bytes of a REST depth response requested with `limit` (None if unknown).
 
-        `latest_us`: when it was made at the latest, on the exchange's clock; None for the time in its body.
-        Kept diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept
-        diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is
-        changed then.
+        `latest_us`: the latest time at which it was made, on the exchange's clock; None for the time in its
+        body. Buffered diffs newer than it are applied immediately. A snapshot older than the book, or than
+        the buffered diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; the
+        book is then unchanged.
         """
     def apply(self, frame: Frame) -> Outcome:
         """Apply one WebSocket frame, raw or wrapped.
 
-        Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` diffs are kept, and
-        reads raise BookNotSynced, until `load_snapshot` brings a newer snapshot.
+        After `GAP`, diffs are buffered and reads raise BookNotSynced, until `load_snapshot` installs a newer
+        snapshot. Raises MalformedFrame or SymbolMismatch; the book is then unchanged.
         """
 
 @final
 class Columns:
-    """Levels of one book or of many as columns, one row a level; constant, and never an object a level.
+    """Levels of one or more books as columns, one row per level; constant, with no Python object per level.
 
-    `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows come book by book, bids before
-    asks, best first; each book is read at one update id, in one moment of its own.
+    `Columns(books, levels=20)` takes books of any kind: live, frozen or offline. Rows are ordered by book,
+    bids before asks, best first. Each book is read atomically at one update id, one book after another.
 
-    | column | type | what it says |
+    | column | type | content |
     |---|---|---|
     | exchange, symbol | dictionary of text | the book |
     | side | dictionary of text | `bid` or `ask` |
-    | level | int32 | the place in its side, 0 for the best |
+    | level | int32 | the position in its side, 0 for the best |
     | price | float64 or decimal128(38, 18) | in the quote asset |
     | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
     | proven | bool | whether the level lies inside the complete range |
-    | update_id | int64 | the id to which the book had come |
-    | event_time | timestamp[us, UTC] | when the exchange made it; missing where that is unknown |
-    | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before a snapshot |
-    | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
+    | update_id | int64 | the update id of the book |
+    | event_time | timestamp[us, UTC] | the exchange's time of the book; null if unknown |
+    | updated_ns | int64 | when it was received, on the clock `now_ns`, in ns; null before a snapshot |
+    | status | dictionary of text | `synced`, or another status if stale data is served |
 
-    Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
+    Arrow libraries read it without a copy through the Arrow PyCapsule interface (`__arrow_c_schema__`,
     `__arrow_c_array__`, `__arrow_c_stream__`): `pyarrow.table(columns)`, `polars.DataFrame(columns)`,
-    `duckdb.from_arrow(columns)`. They share its memory, which lives as long as any of them uses it.
+    `duckdb.from_arrow(columns)`. The memory is shared and lives as long as any of them uses it.
     """
 
     def __new__(
@@ -605,30 +620,40 @@ class Columns:
         exact: bool = False,
         missing: Literal["raise", "skip"] | None = None,
     ) -> Self:
-        """The best `levels` of each side of each book (all when None), of prices between `low` and `high`.
+        """Read the best `levels` of each side of each book; None for all.
 
-        `exact`: decimal128 instead of float64, also where one of the books is exact. `missing`: what a book
-        does that cannot be read: `raise` (the default) BooksNotSynced with all of them, BookClosed where
-        none will come back, or `skip`, which leaves them out and names them in `missing`. Raises
-        InvalidArgument. The interpreter lock is released while the levels are copied.
+        `books`: any iterable of books. `low`, `high`: only prices in this range, both inclusive. `exact`:
+        decimal128 instead of float64, also used if one of the books is exact. `missing`: for books that
+        cannot be read: `raise` (the default) raises BooksNotSynced, which names them all, or BookClosed if
+        they are all closed for good; `skip` leaves them out and lists them in `missing`. Raises
+        InvalidArgument. The interpreter lock is released during the copy.
         """
     def __len__(self) -> int:
-        """How many levels there are."""
+        """The number of levels."""
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
     @property
     def missing(self) -> tuple[MissingBook, ...]:
-        """The books that were left out, and why."""
+        """The books that were left out, each with its status and reason."""
     def to_numpy(self) -> dict[str, NDArray[np.generic]]:
-        """One array a column, by its name. Numbers are shared with this object and read-only; texts are
-        fixed-width, times are datetime64[us] in UTC with NaT for missing ones, `updated_ns` has -1 there.
-        Exact numbers cannot be had so: raises InvalidArgument."""
+        """Return a dict of arrays, one per column.
+
+        Number arrays are read-only views of this object. Text is fixed-width; times are datetime64[us] in
+        UTC, NaT if missing; a missing `updated_ns` is -1. Raises InvalidArgument for exact numbers, which
+        numpy cannot hold.
+        """
     def to_pandas(self) -> pd.DataFrame:
-        """A DataFrame of its own: texts are categories, `event_time` datetime64[us, UTC], `updated_ns` Int64,
-        exact numbers decimal128 of pyarrow. Raises PackageMissing (an ImportError)."""
+        """Return a pandas DataFrame with its own memory.
+
+        Text columns are categories, `event_time` is datetime64[us, UTC], `updated_ns` is Int64, and exact
+        numbers are pyarrow decimal128. Raises PackageMissing (an ImportError) without pandas.
+        """
     def to_polars(self) -> pl.DataFrame:
-        """A DataFrame over the same memory. Raises PackageMissing (an ImportError)."""
+        """Return a polars DataFrame that shares this memory.
+
+        Raises PackageMissing (an ImportError) without polars.
+        """
     def _repr_html_(self) -> str:
         """What notebooks show: the first rows, the types of the columns, and the books that are missing."""
     def _parts(self) -> list[tuple[str, str, Buffer, Buffer | None, list[str] | None]]: ...
@@ -640,23 +665,23 @@ class Columns:
     ) -> tuple[CapsuleType, CapsuleType]:
         """`requested_schema` is ignored: the columns keep their types."""
     def __arrow_c_stream__(self, requested_schema: CapsuleType | None = None) -> CapsuleType:
-        """One batch."""
+        """Export as a stream of one batch."""
 
 @final
 class _Probe:
-    """Only for benchmarks: how late the frames of a `Transport` are, by their event time (monotonic µs)."""
+    """For benchmarks: the delay of frames of a `Transport`, by their event time (monotonic µs)."""
 
     def __new__(cls) -> Self: ...
     def take_delays_ns(self) -> list[int]:
-        """The delay of every frame since the last call."""
+        """The delays of all frames since the last call."""
 
 @final
 class Transport:
-    """WebSockets on a native thread, whose frames go straight into a router.
+    """WebSocket connections on a native thread, which passes frames directly to a router.
 
-    It never takes the interpreter's lock. Order of calls: wait on `wake_socket`, `take_events` when it
-    is readable; `open` each number once; `stop`, wait for the event `stopped`, `join`. Raises OSError
-    when there can be no thread, ValueError for times that are none.
+    It never takes the interpreter lock. Usage: wait until `wake_socket` is readable, then call `take_events`;
+    `open` each connection number once; to end it, call `stop`, wait for the event `stopped`, then `join`.
+    Raises OSError if no thread can be started, ValueError for invalid times.
     """
 
     def __new__(
@@ -670,16 +695,19 @@ class Transport:
         _addresses: Mapping[str, Sequence[IPv4Address | IPv6Address]] | None = None,
         _probe: _Probe | None = None,
     ) -> Self:
-        """`quiet_s`: after this long without a sign of life a ping is sent; without a response for
-        `pong_s` the connection counts as broken. Life is data that a market or a listener takes, or the
-        answer to that ping. `connect_s`: how long making a connection may take, from the name to the response
-        to the handshake. `ca_file`: PEM file of whom to trust, None for the system's authorities.
-        `_addresses`: only for tests, the addresses of names that are not looked up."""
+        """Start the thread. All times are in seconds.
+
+        `quiet_s`: send a ping after this long without a sign of life. `pong_s`: the connection counts as
+        broken if no response follows within this time. A sign of life is data for a market or a listener, or
+        the response to that ping. `connect_s`: the timeout for connecting, from the name lookup to the
+        response to the handshake. `ca_file`: a PEM file of trusted authorities; None for those of the system.
+        `_addresses`: for tests, addresses of names that are not looked up.
+        """
     def wake_socket(self) -> int:
-        """File descriptor of a socket that becomes readable when events wait; the caller's to close."""
+        """The file descriptor of a socket that is readable while events wait; the caller must close it."""
     @property
     def is_foreign(self) -> bool:
-        """Whether this process was forked from the one whose thread this is."""
+        """Whether this process is a fork of the one that runs the thread."""
     def open(
         self,
         connection: int,
@@ -687,43 +715,48 @@ class Transport:
         *,
         proxy: tuple[Literal["http", "https", "socks5"], str, int, tuple[str, str] | None] | None = None,
     ) -> None:
-        """Connect; ends in the event `open`, or in `closed`. `proxy`: kind (http or socks5), host, port,
-        and user with password. Raises ValueError for another kind."""
+        """Connect; results in the event `open` or `closed`.
+
+        `proxy`: kind (http or socks5), host, port, and user with password. Raises ValueError for another
+        kind.
+        """
     def send(self, connection: int, text: str) -> None:
-        """Send one text message; without effect when the connection is gone."""
+        """Send one text message; no effect if the connection is gone."""
     def close(self, connection: int) -> None:
-        """Send a close frame; ends in the event `closed`."""
+        """Send a close frame; results in the event `closed`."""
     def take_events(self) -> list[TransportEvent]:
-        """What happened since the last call. Take the router's events afterwards."""
+        """Return the events since the last call. Take the router's events afterwards."""
     def stop(self, close_timeout_s: float) -> None:
-        """Send close frames everywhere, cut what is not done by then, end the thread; returns at once."""
+        """Send close frames on all connections, and return immediately.
+
+        After the timeout, the thread drops what is still open and ends.
+        """
     def join(self) -> None:
-        """Wait for the end of the thread, after `stop`."""
+        """Wait for the thread to end, after `stop`."""
 
 @final
 class FlightLog:
-    """What the flight recorder of a market holds, and the book at the same moment."""
+    """The contents of a market's flight recorder, and the book at the same moment."""
 
     @property
     def frames(self) -> list[FlightFrame]:
         """The newest frames, oldest first."""
     @property
     def snapshot(self) -> FlightSnapshot | None:
-        """The last snapshot; None once a frame behind it was let go."""
+        """The last snapshot; None after a frame that follows it was dropped."""
     @property
     def book(self) -> FrozenBook: ...
 
 @final
 class Router:
-    """All markets of one client and the way of each frame to its market.
+    """All markets of one client, and the routes of frames to them.
 
-    Order of calls: `add_market`, `open_connection`, `route`, then `feed` for every frame; when
-    `feed` says so, `take_events`. Market ids and connection numbers are the caller's small
-    integers and are never used twice.
+    Usage: `add_market`, `open_connection`, `route`, then `feed` for every frame; when `feed` returns True,
+    `take_events`. Market and connection numbers are chosen by the caller and never reused.
     """
 
     ARBITRATION_PATIENCE_NS: Final[int]
-    """How long another connection may take to bring the diffs that one lacks, as nothing else comes."""
+    """How long another connection may take to fill a gap of one connection if nothing else arrives."""
 
     def __new__(
         cls, *, control_capacity: int = ..., buffer_bytes: int = ..., flight_bytes: int = ...
@@ -731,36 +764,39 @@ class Router:
     def add_market(
         self, market: int, exchange: str, symbol: str, continuity: Continuity, *, inverse: bool = False
     ) -> None:
-        """Begin an empty market under a number of the caller's.
+        """Add an empty market under a number chosen by the caller.
 
         `inverse`: quantities count contracts of a fixed value in the quote asset.
         """
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
-        """Forget the market; its readers say `closed` from now on."""
+        """Remove a market; its readers are `closed` from now on."""
     def reader(self, market: int, *, serve_stale: bool = False) -> BookReader:
-        """Another reader of a market; `serve_stale`: it reads the last known book, too."""
+        """Create a reader of a market. `serve_stale`: whether it also reads the last known book."""
     def open_connection(self, connection: int) -> None:
-        """Frames of this number are wrapped (`{"stream":…,"data":…}`) from now on."""
+        """Expect wrapped frames (`{"stream":…,"data":…}`) for this connection number."""
     def close_connection(self, connection: int) -> None:
-        """Forget the connection and its routes; frames of it are ignored from now on."""
+        """Remove a connection and its routes; its frames are ignored from now on."""
     def route(self, connection: int, stream: str, market: int) -> None:
-        """Frames of this stream go to this market. Several connections may bring one market: the
-        first copy of a diff wins; a hole is a gap only where no other can fill it."""
+        """Route a stream of a connection to a market.
+
+        Several connections may carry the same market: the first copy of a diff wins, and a gap counts only if
+        no other connection can fill it.
+        """
     def listen(self, connection: int, stream: str) -> None:
-        """Frames of this stream, which no market takes, come as `StreamFrame`, the newest each time."""
+        """Report the newest frame of this stream as `StreamFrame`; the stream belongs to no market."""
     def unroute(self, connection: int, stream: str) -> None:
-        """Frames of this stream are strays again."""
+        """Treat frames of this stream as stray again."""
     def feeds(self, market: int) -> list[FeedInfo]:
         """The connections of a market. Raises KeyError."""
     def traffic(self, connection: int) -> Traffic:
-        """What came on a connection. Raises KeyError for one not open."""
+        """The traffic of a connection. Raises KeyError if it is not open."""
     def feed(self, connection: int, frame: Frame, received_ns: int) -> bool:
-        """Take one frame to its book; True when `take_events` has events.
+        """Pass one frame to its book; True if `take_events` has events.
 
-        Never raises for what is in the frame: malformed frames become events.
+        Never raises because of the frame: malformed frames become events.
         """
     def take_events(self) -> list[Event]:
-        """What happened since the last call."""
+        """Return the events since the last call."""
     def install_snapshot(
         self,
         market: int,
@@ -771,18 +807,25 @@ class Router:
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> SnapshotOutcome:
-        """Install a snapshot requested with `limit`; `live`: the subscription was acknowledged, or
-        data had arrived, before the snapshot was requested. `made_us`: between which times it was made, on
-        the exchange's clock (0 for an earliest time that is not known); None for the time in its body. Raises
-        MalformedSnapshot, SymbolMismatch; nothing is changed then."""
+        """Install a snapshot requested with `limit`.
+
+        `live`: whether the subscription was acknowledged, or data had arrived, before the snapshot was
+        requested. `made_us`: the earliest and latest time at which it was made, on the exchange's clock (0 if
+        the earliest is unknown); None for the time in its body. Raises MalformedSnapshot, SymbolMismatch; the
+        book is then unchanged.
+        """
     def date_snapshot(self, market: int, made_us: tuple[int, int]) -> None:
-        """The snapshot that is held, and no diff after it, was made between these times: known only now.
-        Without effect where its time was known."""
+        """Supply the time range in which the held snapshot was made, if no diff followed it.
+
+        No effect if its time was known.
+        """
     def begin_refresh(self, market: int) -> bool:
-        """Keep what is applied to a live book from now on, for a snapshot that is about to be
-        requested; False: it is not live (synced or crossed)."""
+        """Start keeping applied diffs, before the snapshot of a refresh is requested.
+
+        Returns False if the book is not live (synced or crossed).
+        """
     def end_refresh(self, market: int) -> None:
-        """Forget a refresh that was begun."""
+        """Cancel a refresh."""
     def refresh(
         self,
         market: int,
@@ -792,51 +835,68 @@ class Router:
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> RefreshResult:
-        """Roll a snapshot requested with `limit` to the live book's id, compare both, merge; what was found.
+        """Roll a snapshot requested with `limit` to the update id of the live book, compare and merge it.
 
-        The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those
-        of the book stay; the complete range becomes the wider of both, or, where they differed inside
-        both, the snapshot's alone. `MERGED`: done, with its comparison. `WAITING`: the snapshot is ahead
-        and is merged when the book reaches it, which a `MarketChange` reports (cause `refreshed`).
-        `TOO_OLD`: it is behind the book, or, where it is clearly younger, the exchange reset its update ids,
-        and the book has lost its position (cause `reset`). `NOT_LIVE`: there is no live book, or no refresh
-        was begun. `made_us` as for `install_snapshot`. Raises MalformedSnapshot, SymbolMismatch; the
-        refresh is over then."""
+        The book stays synced. Inside the range of the snapshot its levels are taken, beyond it those of the
+        book are kept. The complete range becomes the wider of the two or, if they differed inside both, that
+        of the snapshot alone. `MERGED`: done, with the comparison. `WAITING`: the snapshot is ahead of the
+        book and is merged when the book reaches it, which a `MarketChange` reports (cause `refreshed`).
+        `TOO_OLD`: it is behind the book; or, if it is clearly newer in time, the exchange has reset its
+        update ids and the book has lost its position (cause `reset`). `NOT_LIVE`: there is no live book, or
+        no refresh was started. `made_us`: as for `install_snapshot`. Raises MalformedSnapshot,
+        SymbolMismatch; the refresh is then over.
+        """
     def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
-        """No diff came for a snapshot that waits. `MERGED`: it shows an equal book, of a venue whose ids
-        are shared. `OTHER_BOOK`: it shows another one and is dropped. `NONE_WAITING`."""
+        """Settle a waiting snapshot for which no diff came.
+
+        `MERGED`: it equals the book, on a venue whose update ids are shared. `OTHER_BOOK`: it differs and is
+        dropped. `NONE_WAITING`.
+        """
     def set_depth_target(self, market: int, levels: int, *, requested: int) -> None:
-        """So many complete levels a side are enough while readers ask for at most `requested`; before this
-        call no number is. Raises KeyError for a market that is not there."""
+        """Set how many complete levels per side are enough while readers request at most `requested`.
+
+        Before this call no number is enough. Raises KeyError for an unknown market.
+        """
     def shallow(self) -> list[ShallowMarket]:
-        """The live books that have fewer complete levels than are enough, or whose readers ask for
-        more than `set_depth_target` considered."""
+        """The live books with fewer complete levels than their target.
+
+        Also those whose readers request more levels than `set_depth_target` assumed.
+        """
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
-        """From the clock of the frames to the exchange's, for `delays` and `late`."""
+        """Set the offset from the clock of the frames to the exchange's, for `delays` and `late`."""
     def heard(self, market: int) -> HeardDiff | None:
-        """The newest diff that was applied, kept, or is backlog (at or before the held id, and not after a
-        reset of the ids); None before one."""
+        """The newest diff that was applied, buffered or skipped as backlog; None before one.
+
+        Backlog is at or before the update id, and not after a reset of the ids.
+        """
     def last_diff(self, market: int) -> HeardDiff | None:
-        """The last diff that was applied since the snapshot; None before one."""
+        """The last diff applied since the snapshot; None before one."""
     def late(self, most_us: int) -> list[LateMarket]:
-        """The markets whose newest diff was more than `most_us` late when it came; none of those whose
-        `set_clock_offset` was not called."""
+        """The markets whose newest diff was more than `most_us` late on receipt.
+
+        Markets without `set_clock_offset` are left out.
+        """
     def set_virtual_time(self, now_ns: int, wall_ns: int) -> None:
-        """It is `now_ns` on a virtual clock, and `wall_ns` nanoseconds since 1970 on the system's: no other
-        clock counts for readers of this router from now on."""
+        """Set a virtual clock, which readers of this router use from now on.
+
+        `now_ns`: the monotonic time. `wall_ns`: the system's time, in nanoseconds since 1970.
+        """
     def delays(self, market: int) -> DelayHistogram:
-        """How late updates arrived; nothing is counted before `set_clock_offset`."""
+        """The delays of updates; nothing is counted before `set_clock_offset`."""
     def start_tap(self, most_bytes: int, offset_ns: int) -> None:
-        """Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
-        counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970."""
+        """Start keeping every frame for `take_tapped`, as lines of JSON.
+
+        `most_bytes`: further frames are counted as lost. `offset_ns`: from the clock of the frames to
+        nanoseconds since 1970.
+        """
     def stop_tap(self) -> None:
-        """Keep no more of them; what was not taken is gone."""
+        """Stop keeping frames; those not taken are dropped."""
     def tap_line(self, line: bytes) -> None:
-        """Put a line of the recorder's own, without its end, between the frames."""
+        """Insert a line of the recorder, without its line break, between the frames."""
     def take_tapped(self) -> TappedLines:
-        """What was kept since the last call."""
+        """Return the lines kept since the last call."""
     def flight_log(self, market: int) -> FlightLog:
-        """What the flight recorder of a market holds now."""
+        """The current contents of a market's flight recorder."""
     def follow(
         self,
         mode: Mode,
@@ -849,74 +909,86 @@ class Router:
         most_bytes: int,
         announces: bool = True,
     ) -> Follower:
-        """A follower of no market yet.
+        """Create a follower without markets.
 
-        `levels`: a side in each item, all when None. `interval_ns`, `start_ns`: times of the mode
-        `interval`. `most_items`, `most_bytes`: what is kept for a slow consumer (mode
-        `every`, 16 MiB). `announces`: the event `FollowerReady` says when there is an item; else
-        the consumer calls `wait`. Raises ValueError.
+        `levels`: per side in each item; None for all. `interval_ns`, `start_ns`: times for mode `interval`.
+        `most_items`, `most_bytes`: how much to keep for a slow consumer (mode `every`, 16 MiB). `announces`:
+        whether the event `FollowerReady` reports items; otherwise the consumer calls `wait`. Raises
+        ValueError.
         """
     def resync(self, market: int, reason: str, now_ns: int) -> None:
-        """Back to buffering (kept diffs and old levels stay): the book needs a new snapshot."""
+        """Return to buffering, keeping buffered diffs and old levels: the book needs a new snapshot."""
     def restart(self, market: int, reason: str, now_ns: int) -> None:
-        """Back to buffering with an empty buffer: the diffs will come from a new connection."""
+        """Return to buffering with an empty buffer: diffs will come from a new connection."""
     def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over the machine state, or take it away (None)."""
+        """Set a condition on top of the state of a market, or clear it (None)."""
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """The frame source stalled: every book it feeds is stale for that reason, unless its status is
-        worse; None: it goes on."""
+        """Mark the source of frames as stalled, or as running again (`reason` None).
+
+        While stalled, its books are stale for that reason, unless their status is worse.
+        """
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
-        """A book that no update and no comparison has proven for so long is stale, until one does, while the
-        event loop does not `attend`; None: never. Raises KeyError."""
+        """Set the time after which an unconfirmed book becomes stale, while the event loop does not `attend`.
+
+        None for never. Raises KeyError.
+        """
     def attend(self, now_ns: int) -> int:
-        """The event loop looks after its books at that time. How many pauses there were."""
+        """Report that the event loop is attending to its books.
+
+        Returns the number of pauses so far.
+        """
     def judge_silence(self, now_ns: int) -> None:
-        """Doubt books that nothing has proven in time, unless the event loop attended within 3 s (cause
-        `doubted`; `proven` ends it)."""
+        """Doubt books that were not confirmed in time, unless the event loop attended within 3 s.
+
+        The cause is `doubted`; `proven` ends it.
+        """
     def start_watch(self) -> None:
-        """A thread calls `tick` several times a second from now on; the native transport does so itself."""
+        """Announce a thread that calls `tick` several times a second; the native transport does so itself."""
     def stop_watch(self) -> None:
-        """That thread has ended."""
+        """Announce the end of that thread."""
     def tick(self) -> WatchTick:
-        """Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else
-        `judge_silence`. Readers of live books tick themselves after a second without a tick."""
+        """Check the clock: after a pause every book is stale until confirmed; otherwise `judge_silence`.
+
+        Readers of live books do this themselves after a second without a tick.
+        """
     def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
-        """The machine or the process paused for that time: every synced book is stale until an update that
-        was made afterwards, or a snapshot, proves it."""
+        """Report a pause of the machine or process.
+
+        Every synced book is stale until an update made afterwards, or a snapshot, confirms it.
+        """
     def close(self, reason: str, now_ns: int) -> None:
-        """The event loop has ended: every book is closed for good."""
+        """Close all books for good: the event loop has ended."""
 
 def now_ns() -> int:
-    """The clock that stamps updates and statuses (`updated_ns`, `since_ns`), in nanoseconds.
+    """The monotonic clock that stamps updates and statuses (`updated_ns`, `since_ns`), in nanoseconds.
 
-    It begins where `time.monotonic_ns()` is when the package is imported, steps of the system's clock do not
-    move it, and unlike `time.monotonic_ns()` of Linux and macOS it counts the time the machine sleeps.
+    It starts at `time.monotonic_ns()` when the package is imported. Changes of the system's clock do not
+    affect it. Unlike `time.monotonic_ns()` on Linux and macOS, it includes the time that the machine sleeps.
     """
 
 def _pretend(passed_ns: int, *, slept_ns: int = 0) -> None:
-    """For tests: let `now_ns` jump as if so much time had passed, of which the machine slept through a
-    part."""
+    """For tests: advance `now_ns`, as if the machine had slept for part of that time."""
 
 _FORKED: str
-"""What is said in a forked child."""
+"""The reason of books in a forked child."""
 
 def _on_fork() -> None:
-    """To be called in the child after a fork: live books of the parent are closed there."""
+    """Close the parent's live books; called in the child after a fork."""
 
 def _restored_book(state: bytes, exact: bool) -> FrozenBook[float | Decimal]:
-    """The frozen book of a pickled state. Raises InvalidArgument for bytes that are none."""
+    """The frozen book of a pickled state. Raises InvalidArgument for invalid bytes."""
 
 def _restored_update(
     state: bytes, exact: bool, skipped: int, is_fresh: bool, changes: bytes | None
 ) -> Update[float | Decimal]:
-    """The update of a pickled state. Raises InvalidArgument for bytes that are none."""
+    """The update of a pickled state. Raises InvalidArgument for invalid bytes."""
 
 def _restored_columns(state: bytes, missing: tuple[MissingBook, ...]) -> Columns:
-    """The columns of a pickled state. Raises InvalidArgument for bytes that are none."""
+    """The columns of a pickled state. Raises InvalidArgument for invalid bytes."""
 
 def _encoded_best(book: BookReader[float | Decimal]) -> bytes:
-    """Both best levels as a message of `depthcache.wire`. Raises BookNotSynced, BookClosed."""
+    """The best levels as a message of `depthcache.wire`. Raises BookNotSynced, BookClosed."""
 
 def _encoded_status(book: BookReader[float | Decimal]) -> bytes:
     """The status as a message of `depthcache.wire`."""
@@ -924,23 +996,27 @@ def _encoded_status(book: BookReader[float | Decimal]) -> bytes:
 def _decoded(
     message: Frame,
 ) -> FrozenBook | Update | dict[str, Any]:
-    """A message of `depthcache.wire`; a dict of facts for `best` and `status`. Raises UnreadableMessage,
-    UnsupportedSchema."""
+    """Decode a message of `depthcache.wire`; a dict for `best` and `status`.
+
+    Raises UnreadableMessage, UnsupportedSchema.
+    """
 
 def _depth_snapshot(book: FrozenBook[float | Decimal], head: tuple[str, str, int, int, int]) -> bytes:
-    """A frozen book as a REST depth response. `head`: family, symbol, update id, `E`, `T`. Raises ValueError
-    for another family."""
+    """A frozen book as a REST depth response. `head`: family, symbol, update id, `E`, `T`.
+
+    Raises ValueError for another family.
+    """
 
 def _texts_snapshot(
     bids: Sequence[Sequence[str]], asks: Sequence[Sequence[str]], head: tuple[str, str, int, int, int]
 ) -> bytes:
-    """The same of prices and quantities as text. Raises ValueError for what is no number."""
+    """A REST depth response of prices and quantities as text. Raises ValueError for invalid numbers."""
 
 def _level_lines(book: FrozenBook[float | Decimal]) -> bytes:
     """A frozen book as lines of text."""
 
 def _columns_alive() -> tuple[int, int]:
-    """For tests of leaks: tables of columns, and structures lent to Arrow libraries, that are alive."""
+    """For leak tests: the numbers of live column tables, and of structures exported to Arrow libraries."""
 
 def _nothing() -> None:
-    """An empty call: the yardstick of benchmarks."""
+    """An empty call, as a baseline for benchmarks."""

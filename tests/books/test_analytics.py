@@ -516,9 +516,9 @@ def check_n_levels(engine: Engine, held: int, asked: int, limit: int | None) -> 
     if levels.complete and len(levels) == asked:
         assert levels.reason == ""
     elif levels.complete:
-        assert levels.reason == f"the whole side is known: it has {held + 1} levels"
+        assert levels.reason == f"the whole side has only {held + 1} levels"
     elif held:
         edge = bids[-1][0]
         assert levels.reason == f"only the best {held} levels are proven, down to {edge}"
     else:
-        assert levels.reason == "no level of the side is proven"
+        assert levels.reason == "no level of this side is proven"

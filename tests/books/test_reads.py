@@ -192,7 +192,7 @@ def test_after_a_gap_no_read_serves_the_old_levels_unless_it_was_wanted(engine: 
     with pytest.raises(BookNotSynced) as raised:
         read(book)
     assert raised.value.status == "buffering"
-    assert "holds 10" in raised.value.reason
+    assert "is at 10" in raised.value.reason
     read(serving)
     assert serving.best.update_id == serving.exact.best.update_id == 10
     assert book.load_snapshot(snapshot(19), limit=100) == "synced"

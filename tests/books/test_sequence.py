@@ -126,7 +126,7 @@ def test_after_a_gap_the_book_stays_as_it_was_until_a_new_snapshot(engine: Engin
     before = sides(book)
     assert book.apply(diff(14, 14, [("97", "7")])) == Outcome.GAP
     assert (sides(book), book.last_update_id, book.status) == (before, 10, Status.BUFFERING)
-    assert "holds 10" in book.reason
+    assert "is at 10" in book.reason
     assert book.load_snapshot(snapshot(12, [("95", "1")])) == SnapshotOutcome.SYNCED
     assert sides(book)[0] == [("98", "7"), ("97", "7"), ("95", "1")]
     assert book.counters["gaps"] == 1
@@ -155,7 +155,7 @@ def test_overlaps_and_duplicates_are_harmless(engine: Engine) -> None:
 def test_a_snapshot_alone_is_unconfirmed_until_a_diff_bridges_it(engine: Engine) -> None:
     book = engine.loaded(last=10)
     assert (book.status, book.unconfirmed) == (Status.SYNCED, True)
-    assert "not confirmed" in book.reason
+    assert "not yet confirmed" in book.reason
     book.apply(diff(9, 9))
     assert book.unconfirmed
     book.apply(diff(11, 11))

@@ -429,7 +429,7 @@ def test_a_forked_child_is_told_clearly_and_the_parent_goes_on(transport: str) -
         assert "forked" in said
     assert "forked" in uses[5]
     for said in (*uses[3:5], *uses[6:]):
-        assert "connect again after a fork" in said
+        assert "create a new client with connect() after a fork" in said
     assert length == "5", "what was copied out stays"
     assert parent == "synced"
 

@@ -202,7 +202,7 @@ def test_an_idle_loop_is_no_ended_one_and_heals_its_books_when_it_comes_back(
     server.on_exchange(lambda: exchange.trouble.silence("binance.com", "BTCUSDT"))  # type: ignore[attr-defined]
     _pretend(4 * S)
     eventually(lambda: book.status is Status.STALE)
-    silent = "no update for 2 s, and the event loop that judges silence is blocked"
+    silent = "no update for 2 s while the event loop is blocked"
     assert book.reason == silent or (transport == "aiohttp" and "is blocked" in book.reason)
     server.on_exchange(lambda: exchange.trouble.resume("binance.com", "BTCUSDT"))  # type: ignore[attr-defined]
     loop.run_until_complete(books.wait_synced(timeout=DEADLINE_S))

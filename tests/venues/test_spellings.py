@@ -88,10 +88,10 @@ def test_what_the_exchange_does_not_know_is_told_where_it_is(
     text: str, asked: str, exchange: str, symbol: str
 ) -> None:
     venues.parse_symbol(text, venues.venue(asked))
-    book: Any = SimpleNamespace(exchange=asked, symbol=text, reason="the exchange does not know it")
+    book: Any = SimpleNamespace(exchange=asked, symbol=text, reason="the exchange does not know the symbol")
     error = _unknown(book, ("SOMETHING", "BTCUSDT"))
     assert isinstance(error, UnknownSymbol)
-    assert "the exchange does not know it" in str(error)
+    assert "the exchange does not know the symbol" in str(error)
     if exchange == asked:
         assert error.near == (symbol, "SOMETHING", "BTCUSDT")[: 3 if symbol != "BTCUSDT" else 2]
     else:

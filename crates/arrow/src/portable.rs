@@ -61,7 +61,7 @@ impl Table {
         }
         match reader.0 {
             [] => Ok(Table::new(len, made)),
-            _ => Err(BadTable("there is more than belongs to it")),
+            _ => Err(BadTable("it has trailing data")),
         }
     }
 }
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self
             .0
             .split_at_checked(count)
-            .ok_or(BadTable("it ends too early"))?;
+            .ok_or(BadTable("it is truncated"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -119,13 +119,13 @@ impl<'a> Reader<'a> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(BadTable("a yes or no is neither")),
+            _ => Err(BadTable("a flag is neither 0 nor 1")),
         }
     }
 
     fn count(&mut self) -> Read<usize> {
         let count = u64::from_le_bytes(self.take(8)?.try_into().expect("so many were taken"));
-        usize::try_from(count).map_err(|_| BadTable("it ends too early"))
+        usize::try_from(count).map_err(|_| BadTable("it is truncated"))
     }
 
     fn column(&mut self, name: &'static CStr, len: usize) -> Read<Column> {
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     fn several<T, const N: usize>(&mut self, len: usize, read: fn([u8; N]) -> T) -> Read<Vec<T>> {
-        let bytes = len.checked_mul(N).ok_or(BadTable("it ends too early"))?;
+        let bytes = len.checked_mul(N).ok_or(BadTable("it is truncated"))?;
         let each = |bytes: &[u8]| read(bytes.try_into().expect("so many were taken"));
         Ok(self.take(bytes)?.chunks_exact(N).map(each).collect())
     }
@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         for _ in 0..self.count()? {
             let count = self.count()?;
             let text = std::str::from_utf8(self.take(count)?);
-            texts.push(text.map_err(|_| BadTable("a text is not UTF-8"))?);
+            texts.push(text.map_err(|_| BadTable("a text is not valid UTF-8"))?);
             size += count;
         }
         let inside = |index: i64| usize::try_from(index).is_ok_and(|index| index < texts.len());

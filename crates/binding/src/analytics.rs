@@ -17,13 +17,13 @@ use crate::source::ReadRequest;
 use crate::values::classes;
 
 const SIZE: &str =
-    "a number above 0 and below 10^20, of at most 18 decimals: float, int or Decimal";
-const ANY_VALUE: &str = "a finite number of at most 18 decimals: float, int or Decimal";
+    "a number above 0 and below 10^20, with at most 18 decimals (float, int or Decimal)";
+const ANY_VALUE: &str = "a finite number with at most 18 decimals (float, int or Decimal)";
 const GROUP: &str =
-    "a number above 0 and below 10^19, of at most 18 decimals: float, int, Decimal or str";
+    "a number above 0 and below 10^19, with at most 18 decimals (float, int, Decimal or str)";
 const GROUP_BELOW: i128 = 10i128.pow(19);
-const ONE_OF_TWO: &str = "one of base and quote, the other left out";
-const EITHER: &str = "levels or bps, not both";
+const ONE_OF_TWO: &str = "either base or quote, not both";
+const EITHER: &str = "either levels or bps, not both";
 const FEWEST: &str = "a whole number, 1 or more";
 
 /// What Python gets of a number: a float, or a Decimal from an exact book.
@@ -347,7 +347,7 @@ fn taker(side: &Bound<'_, PyAny>) -> PyResult<Taker> {
         _ => Err(errors::invalid(
             "side",
             side,
-            "'buy' (walks the asks) or 'sell' (walks the bids)",
+            "'buy' (takes asks) or 'sell' (takes bids)",
         )),
     }
 }

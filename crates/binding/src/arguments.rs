@@ -110,7 +110,7 @@ pub fn text(text: &str) -> Option<ParsedNumber> {
     }
 }
 
-const PRICE: &str = "a price: a float, int or Decimal, 0 or more, of at most 18 decimals, or None";
+const PRICE: &str = "a price (float, int or Decimal), 0 or more, with at most 18 decimals, or None";
 
 /// The lowest price of a read; None for no limit.
 pub fn low(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Number>> {

@@ -23,27 +23,27 @@ use crate::{arguments, errors, pictures, portable, raw};
 
 const MISSING: &str = "'raise' or 'skip'";
 
-/// Levels of one book or of many as columns, one row a level; constant, and never an object a level.
+/// Levels of one or more books as columns, one row per level; constant, with no Python object per level.
 ///
-/// `Columns(books, levels=20)` takes any books: live, frozen, offline. Rows come book by book, bids before
-/// asks, best first; each book is read at one update id, in one moment of its own.
+/// `Columns(books, levels=20)` takes books of any kind: live, frozen or offline. Rows are ordered by book,
+/// bids before asks, best first. Each book is read atomically at one update id, one book after another.
 ///
-/// | column | type | what it says |
+/// | column | type | content |
 /// |---|---|---|
 /// | exchange, symbol | dictionary of text | the book |
 /// | side | dictionary of text | `bid` or `ask` |
-/// | level | int32 | the place in its side, 0 for the best |
+/// | level | int32 | the position in its side, 0 for the best |
 /// | price | float64 or decimal128(38, 18) | in the quote asset |
 /// | quantity | float64 or decimal128(38, 18) | in the base asset, or contracts on COIN-M |
 /// | proven | bool | whether the level lies inside the complete range |
-/// | update_id | int64 | the id to which the book had come |
-/// | event_time | timestamp[us, UTC] | when the exchange made it; missing where that is unknown |
-/// | updated_ns | int64 | when it was received, on the clock `now_ns`, ns; missing before a snapshot |
-/// | status | dictionary of text | `synced`, or what the book was instead where stale data is served |
+/// | update_id | int64 | the update id of the book |
+/// | event_time | timestamp[us, UTC] | the exchange's time of the book; null if unknown |
+/// | updated_ns | int64 | when it was received, on the clock `now_ns`, in ns; null before a snapshot |
+/// | status | dictionary of text | `synced`, or another status if stale data is served |
 ///
-/// Arrow libraries take it as it is, by the Arrow PyCapsule interface (`__arrow_c_schema__`,
+/// Arrow libraries read it without a copy through the Arrow PyCapsule interface (`__arrow_c_schema__`,
 /// `__arrow_c_array__`, `__arrow_c_stream__`): `pyarrow.table(columns)`, `polars.DataFrame(columns)`,
-/// `duckdb.from_arrow(columns)`. They share its memory, which lives as long as any of them uses it.
+/// `duckdb.from_arrow(columns)`. The memory is shared and lives as long as any of them uses it.
 #[pyclass(frozen, module = "depthcache")]
 pub struct Columns {
     table: Arc<Table>,
@@ -75,7 +75,11 @@ pub fn selection(
     if let (Some(least), Some(most), Some(value)) = (selection.low, selection.high, low)
         && !most.is_at_least(least)
     {
-        return Err(errors::invalid("low", value, "a price not above high"));
+        return Err(errors::invalid(
+            "low",
+            value,
+            "a price that is not above high",
+        ));
     }
     Ok(selection)
 }
@@ -308,26 +312,32 @@ impl Columns {
         PyTuple::new(py, self.table.columns().iter().map(name))
     }
 
-    /// The books that were left out, and why.
+    /// The books that were left out, each with its status and reason.
     #[getter]
     fn missing(&self, py: Python<'_>) -> Py<PyTuple> {
         self.missing.clone_ref(py)
     }
 
-    /// One array a column, by its name. Numbers are shared with this object and read-only; texts are
-    /// fixed-width, times are datetime64[us] in UTC with NaT for missing ones, `updated_ns` has -1 there.
-    /// Exact numbers cannot be had so: raises InvalidArgument.
+    /// Return a dict of arrays, one per column.
+    ///
+    /// Number arrays are read-only views of this object. Text is fixed-width; times are datetime64[us] in
+    /// UTC, NaT if missing; a missing `updated_ns` is -1. Raises InvalidArgument for exact numbers, which
+    /// numpy cannot hold.
     fn to_numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         converted(slf, "to_numpy")
     }
 
-    /// A DataFrame of its own: texts are categories, `event_time` datetime64[us, UTC], `updated_ns` Int64,
-    /// exact numbers decimal128 of pyarrow. Raises PackageMissing (an ImportError).
+    /// Return a pandas DataFrame with its own memory.
+    ///
+    /// Text columns are categories, `event_time` is datetime64[us, UTC], `updated_ns` is Int64, and exact
+    /// numbers are pyarrow decimal128. Raises PackageMissing (an ImportError) without pandas.
     fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         converted(slf, "to_pandas")
     }
 
-    /// A DataFrame over the same memory. Raises PackageMissing (an ImportError).
+    /// Return a polars DataFrame that shares this memory.
+    ///
+    /// Raises PackageMissing (an ImportError) without polars.
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         converted(slf, "to_polars")
     }

@@ -144,7 +144,7 @@ pub fn bad_message(py: Python<'_>, why: &BadMessage, bytes: &[u8]) -> PyErr {
 
 /// `InvalidArgument` for bytes that are no pickled value of this package.
 pub fn bad_state(state: &Bound<'_, PyBytes>, why: &str) -> PyErr {
-    let allowed = format!("the state of a pickled value, and {why}");
+    let allowed = format!("a pickled state of depthcache ({why})");
     let start = state.as_bytes();
     let shown = PyBytes::new(state.py(), &start[..start.len().min(EXCERPT_BYTES)]);
     invalid("state", shown.as_any(), &allowed)
@@ -208,16 +208,18 @@ pub fn too_wide(py: Python<'_>, symbol: &str, scale: u8) -> PyErr {
 /// What a router refuses: `KeyError`, `ValueError` or `MalformedSnapshot`.
 pub fn router(py: Python<'_>, why: &RouterError, body: &[u8]) -> PyErr {
     match why {
-        RouterError::UnknownMarket(market) => PyKeyError::new_err(format!("no market {market}")),
+        RouterError::UnknownMarket(market) => {
+            PyKeyError::new_err(format!("unknown market {market}"))
+        }
         RouterError::UnknownConnection(connection) => {
             PyKeyError::new_err(format!("no open connection {connection}"))
         }
         RouterError::UsedMarket(market) => {
-            PyValueError::new_err(format!("the market number {market} was used before"))
+            PyValueError::new_err(format!("market number {market} was already used"))
         }
-        RouterError::UsedConnection(connection) => PyValueError::new_err(format!(
-            "the connection number {connection} was used before"
-        )),
+        RouterError::UsedConnection(connection) => {
+            PyValueError::new_err(format!("connection number {connection} was already used"))
+        }
         RouterError::MalformedSnapshot(why) => malformed(py, "MalformedSnapshot", why, body),
         RouterError::SymbolMismatch { expected, received } => {
             symbol_mismatch(py, expected, received)

@@ -22,7 +22,10 @@ use crate::values::classes;
 /// So long a wait may keep Ctrl-C from being noticed.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// One consumer's view of some markets of a router; made by `Router.follow`.
+/// One consumer's view of some markets of a router; created by `Router.follow`.
+///
+/// Dropping it removes it from its markets. Only one thread at a time may take items. In a forked child it is
+/// empty.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct Follower {
     /// Always there but while it is dropped.
@@ -59,7 +62,7 @@ impl Follower {
         self.inner.as_ref().map_or(0, Inner::number)
     }
 
-    /// Follow a market, too; what there is of it already is not announced. Raises KeyError.
+    /// Follow one more market; its current state is not announced. Raises KeyError.
     fn add(&self, py: Python<'_>, router: &Router, market: u64) -> PyResult<()> {
         let cell = router.cell(py, market)?;
         if let Some(inner) = self.here() {
@@ -68,14 +71,14 @@ impl Follower {
         Ok(())
     }
 
-    /// Follow a market no longer; what was kept of it is still given.
+    /// Stop following a market; items that are waiting are still delivered.
     fn remove(&self, py: Python<'_>, market: u64) {
         if let Some(inner) = self.here() {
             py.detach(|| inner.remove(market));
         }
     }
 
-    /// The next item; None while there is none.
+    /// Return the next item; None if there is none.
     fn take(&self, py: Python<'_>, now_ns: i64) -> PyResult<Option<Py<Update>>> {
         let Some(inner) = self.here() else {
             return Ok(None);
@@ -91,7 +94,7 @@ impl Follower {
             .transpose()
     }
 
-    /// Wait without the interpreter until there may be something. Ctrl-C is noticed within 0.1 s.
+    /// Wait for items without holding the interpreter lock. Ctrl-C interrupts it within 0.1 s.
     fn wait(&self, py: Python<'_>, timeout_s: f64) -> PyResult<()> {
         let mut left = Duration::try_from_secs_f64(timeout_s.max(0.0)).unwrap_or(Duration::MAX);
         while let Some(inner) = self.here() {
@@ -106,50 +109,50 @@ impl Follower {
         Ok(())
     }
 
-    /// When `take` is to be called again though nothing else happens; None for never.
+    /// When to call `take` again if nothing else happens; None for never.
     #[getter]
     fn due_ns(&self) -> Option<i64> {
         self.here().and_then(Inner::due_ns)
     }
 
-    /// Nothing comes after what is there.
+    /// Accept no further items; those that are waiting are still delivered.
     fn finish(&self) {
         if let Some(inner) = self.here() {
             inner.finish();
         }
     }
 
-    /// Leave all markets and forget what was kept.
+    /// Stop following all markets and drop waiting items.
     fn close(&self, py: Python<'_>) {
         if let Some(inner) = self.here() {
             py.detach(|| inner.close());
         }
     }
 
-    /// Whether everything was given and nothing comes any more.
+    /// Whether all items were taken and none will follow.
     #[getter]
     fn is_over(&self) -> bool {
         self.here().is_none_or(Inner::is_over)
     }
 
     fn __reduce__<'py>(&self) -> PyResult<portable::Reduced<'py>> {
-        let instead = "pickle the updates that it brings";
+        let instead = "pickle its updates instead";
         Err(errors::not_portable("a follower", instead))
     }
 
-    /// How many markets are followed; without those whose last item was taken.
+    /// The number of markets followed; a market whose last item was taken no longer counts.
     #[getter]
     fn markets(&self) -> usize {
         self.here().map_or(0, Inner::markets)
     }
 
-    /// Items that wait for the consumer (mode `every`).
+    /// The number of items waiting for the consumer (mode `every`).
     #[getter]
     fn held_items(&self) -> usize {
         self.here().map_or(0, |inner| inner.held().0)
     }
 
-    /// Their bytes, about.
+    /// The approximate size of these items, in bytes.
     #[getter]
     fn held_bytes(&self) -> usize {
         self.here().map_or(0, |inner| inner.held().1)
@@ -169,7 +172,7 @@ pub fn follow_spec(
     announces: bool,
 ) -> PyResult<FollowSpec> {
     let mode = Mode::parse(mode)
-        .ok_or_else(|| PyValueError::new_err(format!("there is no mode {mode:?} of following")))?;
+        .ok_or_else(|| PyValueError::new_err(format!("unknown follow mode {mode:?}")))?;
     let on_stale = OnStale::parse(on_stale).ok_or_else(|| {
         PyValueError::new_err(format!(
             "on_stale must be 'raise', 'serve' or 'wait', not {on_stale:?}"
@@ -190,11 +193,12 @@ pub fn follow_spec(
     })
 }
 
-/// One item of a followed book: a frozen book, and what lies between it and the item before.
+/// One item of a followed book: a frozen book, and its relation to the previous item.
 ///
-/// Where `status` is not `synced` the item reports a loss of sync: reads of its levels raise BookNotSynced
-/// (BookClosed for the last item of all), or give the last known levels with `on_stale="serve"`. Each update of a
-/// book is brought by one item that is not fresh, or counted in `skipped` of the next one: never both.
+/// If `status` is not `synced`, the item reports a loss of sync, or the end of the book: reads of its levels
+/// raise BookNotSynced (BookClosed for the last item), or return the last known levels with
+/// `on_stale="serve"`. Every update of a book is either delivered by one item that is not fresh, or counted
+/// in `skipped` of a later item.
 #[pyclass(frozen, extends = FrozenBook, module = "depthcache")]
 pub struct Update {
     item: Arc<Item>,
@@ -216,26 +220,27 @@ impl Update {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        Err(PyTypeError::new_err(
-            "an update comes from following a book",
-        ))
+        Err(PyTypeError::new_err("updates come from following a book"))
     }
 
-    /// Updates of this book since its last item that no item brought.
+    /// The number of updates since the previous item that were not delivered.
     #[getter]
     fn skipped(&self) -> u64 {
         self.item.skipped
     }
 
-    /// Start over from this book: the first item, after a loss of sync, after a snapshot that changed held levels,
-    /// or after updates were lost because the consumer was too slow (mode `every`).
+    /// Whether to start over from this book, because `changes` do not continue the previous item.
+    ///
+    /// True for the first item, after a loss of sync, after a snapshot that changed held levels, and after
+    /// updates were lost because the consumer was too slow (mode `every`).
     #[getter]
     fn is_fresh(&self) -> bool {
         self.item.is_fresh
     }
 
-    /// Mode `every`: the levels of both sides that this update changed; None where the item is fresh, or reports a
-    /// loss of sync, and in all other modes.
+    /// The levels that this update changed, in mode `every`.
+    ///
+    /// None if the item is fresh or reports a loss of sync, and in all other modes.
     #[getter]
     fn changes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some(changes) = &self.item.changes else {
@@ -248,22 +253,22 @@ impl Update {
             .map(Some)
     }
 
-    /// The same item with `Decimal` numbers at the width the exchange sends, its changes, too.
+    /// The same item with `Decimal` numbers, including its changes.
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Self::create(py, self.item.clone(), true)
     }
 
-    /// The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`.
+    /// Encode the same as compact JSON in UTF-8. `counters`: as for `to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_json<'py>(&self, py: Python<'py>, counters: bool) -> Bound<'py, PyBytes> {
         messages::update(py, &self.item, messages::options(self.exact, counters))
     }
 
-    /// The item as plain dicts, lists, numbers and text: the message that `to_json` encodes.
+    /// Convert to plain dicts, lists, numbers and text: the message that `to_json` encodes.
     ///
-    /// The book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None where the levels may not be read.
-    /// `counters`: as for `FrozenBook.to_dict`.
+    /// It holds the book, `skipped`, `is_fresh` and `changes`; `bids` and `asks` are None if the levels
+    /// cannot be read. `counters`: as for `FrozenBook.to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_dict<'py>(&self, py: Python<'py>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
         messages::parsed(&self.to_json(py, counters))

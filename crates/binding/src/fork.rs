@@ -17,8 +17,7 @@ use pyo3::prelude::*;
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// What is said in a forked child, of books and by every call.
-pub const FORKED: &str =
-    "this process was forked from the one in which the client lives: connect again after a fork";
+pub const FORKED: &str = "this process is a fork of the client's process; create a new client with connect() after a fork";
 
 /// The process that feeds a live book: its router, the forks before it, and the names of the book.
 #[derive(Clone)]

@@ -14,9 +14,10 @@ use crate::messages;
 use crate::portable;
 use crate::source::Source;
 
-/// A constant copy of a book: the same reading surface, never changing, any thread.
+/// A constant copy of a book, with the same read methods; safe to use from any thread.
 ///
-/// It pickles with every digit, and is equal to a copy with the same state, numbers and exactness.
+/// It can be pickled without losing digits. Two frozen books are equal if state, numbers and exactness are
+/// equal.
 #[pyclass(frozen, subclass, extends = BookReader, module = "depthcache")]
 pub struct FrozenBook {
     frozen: Arc<Frozen>,
@@ -54,33 +55,33 @@ impl FrozenBook {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         Err(PyTypeError::new_err(
-            "a frozen book comes from freeze() of a book",
+            "use book.freeze() to create a frozen book",
         ))
     }
 
-    /// Whether every level asked of `freeze` is proven on both sides.
+    /// Whether all levels requested from `freeze` are proven on both sides.
     #[getter]
     fn complete(&self) -> bool {
         self.frozen.complete()
     }
 
-    /// The same book with `Decimal` numbers at the width the exchange sends.
+    /// The same book with `Decimal` numbers, with the digits that the exchange sends.
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Self::create(py, self.frozen.clone(), true)
     }
 
-    /// The same as compact JSON in UTF-8, written natively. `counters`: as for `to_dict`.
+    /// Encode the same as compact JSON in UTF-8. `counters`: as for `to_dict`.
     #[pyo3(signature = (*, counters = false))]
     fn to_json<'py>(slf: &Bound<'py, Self>, counters: bool) -> Bound<'py, PyBytes> {
         let options = messages::options(slf.as_super().get().exact, counters);
         messages::book(slf.py(), &slf.get().frozen, options)
     }
 
-    /// The book as plain dicts, lists, numbers and text: the message that `to_json` encodes.
+    /// Convert to plain dicts, lists, numbers and text: the message that `to_json` encodes.
     ///
-    /// Levels are `[price, quantity]`: floats, or text with every digit for an exact book. `depthcache.wire`
-    /// describes keys and units. `counters`: whether to include the counters.
+    /// Levels are `[price, quantity]`: floats, or text with all digits for an exact book. Keys and units are
+    /// described in `depthcache.wire`. `counters`: whether to include the counters.
     #[pyo3(signature = (*, counters = false))]
     fn to_dict<'py>(slf: &Bound<'py, Self>, counters: bool) -> PyResult<Bound<'py, PyAny>> {
         messages::parsed(&Self::to_json(slf, counters))

@@ -10,7 +10,10 @@ use pyo3::prelude::*;
 use crate::errors;
 use crate::source::{ReadRequest, Source};
 
-/// All markets of one client and the way of each frame to its market.
+/// All markets of one client, and the routes of frames to them.
+///
+/// Usage: `add_market`, `open_connection`, `route`, then `feed` for every frame; when `feed` returns True,
+/// `take_events`. Market and connection numbers are chosen by the caller and never reused.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct Router {
     pub(crate) inner: Arc<Inner>,
@@ -30,20 +33,19 @@ impl Router {
     }
 }
 
-/// The reading surface shared by live books, frozen books and `Book`.
+/// The read methods shared by live books, frozen books and the offline `Book`.
 ///
-/// Reads of levels raise `BookNotSynced` (or `BookClosed`) unless the status is `synced` or the reader serves stale
-/// data, and `BookTooOld` where a `max_age` was given. `status`, `reason`, the times, `complete_to`, `coverage`,
-/// `last_update_id` and `repr` never raise.
+/// Reads of levels raise `BookNotSynced` or `BookClosed` unless the status is `synced` or the reader serves
+/// stale data, and `BookTooOld` if a `max_age` is exceeded. `status`, `reason`, the times, `complete_to`,
+/// `coverage`, `last_update_id` and `repr` never raise.
 ///
-/// Three clocks, each with its own names: `…_ns` is the monotonic clock `depthcache.now_ns`, for durations and
-/// ages; `…_at` is a datetime in UTC of this machine's system clock; `event_time` (and `event_time_us`) is the
-/// exchange's clock. They are None only while no snapshot was ever installed (and `…_at` of a `Book` without a
-/// network, which no clock stamps).
+/// There are three clocks: names in `…_ns` use the monotonic clock `depthcache.now_ns`, for durations and
+/// ages; names in `…_at` are UTC datetimes of this machine's system clock; `event_time` and `event_time_us`
+/// use the exchange's clock. Times are None before the first snapshot; the `…_at` times of an offline `Book`
+/// are always None.
 ///
-/// A `BookReader` has floats; `BookReader[Decimal]` is what `exact` returns, and a function that takes
-/// `BookReader[float | Decimal]` takes both. Subclasses in Python are welcome: `BookReader(router, market)` reads a
-/// market of a router.
+/// `BookReader` returns floats; `BookReader[Decimal]` is the type of `exact`; annotate `BookReader[float |
+/// Decimal]` to accept both. You may subclass it: `BookReader(router, market)` reads a market of a router.
 #[pyclass(frozen, subclass, module = "depthcache")]
 pub struct BookReader {
     pub(crate) source: Source,

@@ -63,7 +63,7 @@ mod _native {
         depthcache_transport::clock::align(|| read.call0()?.extract())
     }
 
-    /// An empty call: the yardstick of benchmarks.
+    /// An empty call, as a baseline for benchmarks.
     #[pyfunction]
     fn _nothing() {}
 }

@@ -13,7 +13,7 @@ use crate::handles::BookReader;
 use crate::values::classes;
 use crate::{errors, input};
 
-/// A book without any network: snapshots and frames in, a correct book out.
+/// An offline book: you feed it snapshots and frames.
 #[pyclass(frozen, subclass, extends = BookReader, module = "depthcache._native")]
 pub struct Book {
     book: Arc<OfflineBook>,
@@ -46,17 +46,18 @@ impl Book {
         Ok(Self::create(Arc::new(book), false, serve_stale))
     }
 
-    /// The same book with `Decimal` numbers at the width the exchange sends.
+    /// The same book with `Decimal` numbers, with the digits that the exchange sends.
     #[getter]
     fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
         Py::new(py, Self::create(self.book.clone(), true, self.serve_stale))
     }
 
-    /// Install the bytes of a REST depth response requested with `limit` (None: unknown).
+    /// Install the bytes of a REST depth response requested with `limit` (None if unknown).
     ///
-    /// `latest_us`: when it was made at the latest, on the exchange's clock; None for the time in its body. Kept
-    /// diffs newer than it are applied at once. A snapshot that is older than the book, or than the kept diffs
-    /// allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; nothing is changed then.
+    /// `latest_us`: the latest time at which it was made, on the exchange's clock; None for the time in its
+    /// body. Buffered diffs newer than it are applied immediately. A snapshot older than the book, or than
+    /// the buffered diffs allow, changes nothing (`TOO_OLD`). Raises MalformedSnapshot or SymbolMismatch; the
+    /// book is then unchanged.
     #[pyo3(signature = (body, *, limit = None, latest_us = None))]
     fn load_snapshot<'py>(
         &self,
@@ -74,8 +75,8 @@ impl Book {
 
     /// Apply one WebSocket frame, raw or wrapped.
     ///
-    /// Raises MalformedFrame or SymbolMismatch; nothing is changed then. After `GAP` diffs are kept, and
-    /// reads raise BookNotSynced, until `load_snapshot` brings a newer snapshot.
+    /// After `GAP`, diffs are buffered and reads raise BookNotSynced, until `load_snapshot` installs a newer
+    /// snapshot. Raises MalformedFrame or SymbolMismatch; the book is then unchanged.
     fn apply<'py>(
         &self,
         py: Python<'py>,

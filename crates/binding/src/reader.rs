@@ -97,67 +97,69 @@ impl BookReader {
         })
     }
 
-    /// The exchange name, such as `binance.com-futures`.
+    /// The name of the exchange, such as `binance.com-futures`.
     #[getter]
     fn exchange(&self, py: Python<'_>) -> String {
         self.source.names(py).0
     }
 
-    /// The symbol as the exchange spells it, such as `BTCUSDT`.
+    /// The symbol in the exchange's spelling, such as `BTCUSDT`.
     #[getter]
     fn symbol(&self, py: Python<'_>) -> String {
         self.source.names(py).1
     }
 
-    /// What the book is now, in one word; only `synced` can be trusted.
+    /// The current status of the book; only a `synced` book can be trusted.
     #[getter]
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         classes(py)?.status(py, self.source.look(py, |book| book.status_info().status))
     }
 
-    /// Why the status is what it is; empty when synced and confirmed.
+    /// Why the book has this status; empty if it is synced and confirmed.
     #[getter]
     fn reason(&self, py: Python<'_>) -> String {
         self.source
             .look(py, |book| book.status_info().reason.to_owned())
     }
 
-    /// Since when the status is what it is, on the clock `depthcache.now_ns`.
+    /// The start of the current status, in nanoseconds of the clock `depthcache.now_ns`.
     #[getter]
     fn since_ns(&self, py: Python<'_>) -> i64 {
         self.source.look(py, |book| book.status_info().since_ns)
     }
 
-    /// Synced from a snapshot alone; the next diff decides.
+    /// Whether the book is synced from a snapshot alone; the next diff confirms it or reveals a gap.
     #[getter]
     fn unconfirmed(&self, py: Python<'_>) -> bool {
         self.source.look(py, |book| book.unconfirmed())
     }
 
-    /// `u` of the last applied diff, else the snapshot's `lastUpdateId`; None before one.
+    /// The update id of the book; None before the first snapshot.
+    ///
+    /// It is `u` of the last applied diff, or `lastUpdateId` of the snapshot if none followed it.
     #[getter]
     fn last_update_id(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.last_update_id())
     }
 
-    /// `since_ns` as a datetime of the system's clock, in UTC.
+    /// `since_ns` as a UTC datetime of the system's clock.
     #[getter]
     fn since_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| Some(book.status_info().since_ns))
     }
 
-    /// When the exchange made what the book is, on its clock, in microseconds since 1970.
+    /// The exchange's time of the current book, in microseconds since 1970.
     ///
-    /// `E` of the last applied diff. Before one, the `E` (or `T`) of the snapshot; spot snapshots have none, and
-    /// theirs is the latest time at which they can have been made: when they were received, by the estimate of the
-    /// exchange's clock, or by the system's clock for the first seconds of a client. None before a snapshot, and
-    /// where a hand-fed message has no time.
+    /// It is `E` of the last applied diff or, if none followed the snapshot, `E` or `T` of the snapshot. Spot
+    /// snapshots carry no time; theirs is the latest possible time: when the response was received, by an
+    /// estimate of the exchange's clock, or by the system's clock during the first seconds of a client. None
+    /// before the first snapshot, and for hand-fed messages without a time.
     #[getter]
     fn event_time_us(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.event_time_us())
     }
 
-    /// `event_time_us` as a datetime in UTC, of the exchange's clock.
+    /// `event_time_us` as a UTC datetime, on the exchange's clock.
     #[getter]
     fn event_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let made_us = self.source.look(py, |book| book.event_time_us());
@@ -167,72 +169,74 @@ impl BookReader {
         }
     }
 
-    /// When the last applied update was received, on the clock `depthcache.now_ns`; before one, when the
-    /// snapshot was. None before that.
+    /// When the last applied update was received, on the clock `depthcache.now_ns`.
+    ///
+    /// The time of the snapshot if no update followed it; None before the first snapshot.
     #[getter]
     fn updated_ns(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.updated_ns())
     }
 
-    /// `updated_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network.
+    /// `updated_ns` as a UTC datetime of the system's clock; None for an offline `Book`.
     #[getter]
     fn updated_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| book.updated_ns())
     }
 
-    /// When the book was last proven to be the exchange's: by an update, or by a comparison.
+    /// When an update or a comparison with a snapshot last confirmed the book.
     ///
-    /// On the clock `depthcache.now_ns`; None before a snapshot. A quiet live book is compared every 45 s.
+    /// On the clock `depthcache.now_ns`; None before the first snapshot. A live book without updates is
+    /// compared every 45 s.
     #[getter]
     fn confirmed_ns(&self, py: Python<'_>) -> Option<i64> {
         self.source.look(py, |book| book.confirmed_ns())
     }
 
-    /// `confirmed_ns` as a datetime of the system's clock, in UTC; None for a `Book` without a network.
+    /// `confirmed_ns` as a UTC datetime of the system's clock; None for an offline `Book`.
     #[getter]
     fn confirmed_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |book| book.confirmed_ns())
     }
 
-    /// A time of the book's clock on the system's clock, in UTC; None where no clock stamps it.
+    /// Convert a time of the book's clock to the system's clock, in UTC; None for an offline `Book`.
     fn _wall_time<'py>(&self, py: Python<'py>, at_ns: i64) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.at(py, |_| Some(at_ns))
     }
 
-    /// Both best levels of one update id, in one read; None for a side without levels.
+    /// The best bid and best ask at one update id; None for an empty side.
     ///
-    /// Raises BookNotSynced while the book cannot be trusted, BookClosed once it is closed, BookTooOld.
+    /// Raises BookNotSynced while the book cannot be trusted, BookClosed after it was closed, BookTooOld.
     #[getter]
     fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let pair = self.source.read(py, self.policy, |book| book.best())?;
         classes(py)?.best(py, pair, self.exact)
     }
 
-    /// The highest bid. Raises BookEmpty where there is none, and what `best` raises.
+    /// The highest bid. Raises BookEmpty if there are no bids, and whatever `best` raises.
     #[getter]
     fn best_bid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.best_of(py, Which::Bids)
     }
 
-    /// The lowest ask. Raises BookEmpty where there is none, and what `best` raises.
+    /// The lowest ask. Raises BookEmpty if there are no asks, and whatever `best` raises.
     #[getter]
     fn best_ask<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.best_of(py, Which::Asks)
     }
 
-    /// The buyers' side, highest price first.
+    /// The bid side, highest price first.
     #[getter]
     fn bids(&self) -> Side {
         self.side(Which::Bids)
     }
 
-    /// The sellers' side, lowest price first.
+    /// The ask side, lowest price first.
     #[getter]
     fn asks(&self) -> Side {
         self.side(Which::Asks)
     }
 
-    /// The price of each side as far as which the book is proven to be complete.
+    /// The price on each side up to which the book is proven complete.
     #[getter]
     fn complete_to<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (bids, asks) = self.source.look(py, |book| {
@@ -241,7 +245,7 @@ impl BookReader {
         classes(py)?.complete_to(py, bids, asks, self.exact)
     }
 
-    /// How many held levels of each side lie inside the complete range.
+    /// The number of levels inside the complete range, per side.
     #[getter]
     fn coverage<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (bids, asks) = self.source.look(py, |book| {
@@ -250,20 +254,20 @@ impl BookReader {
         classes(py)?.coverage(py, bids, asks)
     }
 
-    /// The same book with `Decimal` numbers at the width the exchange sends.
+    /// The same book with `Decimal` numbers, with the digits that the exchange sends.
     ///
-    /// Of a subclass made in Python it is the native class below it.
+    /// For a Python subclass this is its native base class.
     #[getter]
     fn exact(&self) -> Self {
         self.made_exact()
     }
 
-    /// The same book, whose reads raise BookTooOld while its last update is older than `seconds`.
+    /// Return the same book, whose reads raise BookTooOld if its last update is older than `seconds`.
     ///
-    /// `book.no_older_than(0.5).best`. Composes with `exact`; infinity takes any age. Its age counts from the
-    /// receipt of the last update, or of the snapshot before one. A frozen book is a constant and gets no
-    /// older, and a `Book` without a network has no clock: both return themselves. Of a subclass made in
-    /// Python it is the native class below it. Raises InvalidArgument for seconds that are not above 0.
+    /// Example: `book.no_older_than(0.5).best`. It can be combined with `exact`; infinity allows any age. The
+    /// age is measured from the receipt of the last update, or of the snapshot if no update followed it. A
+    /// frozen book does not age and an offline `Book` has no clock: both return themselves. For a Python
+    /// subclass this is its native base class. Raises InvalidArgument if `seconds` is not above 0.
     fn no_older_than(slf: &Bound<'_, Self>, seconds: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let max_age_ns = arguments::max_age("seconds", seconds)?;
         let book = slf.get();
@@ -291,13 +295,13 @@ impl BookReader {
         values::parametrised(class, numbers)
     }
 
-    /// Both sides of one update id, best `levels` a side (all when None), as a constant.
+    /// Copy the best `levels` of each side (None for all) at one update id into a constant book.
     ///
-    /// `on_stale`: `serve` takes the last known book where it is not synced, `raise` and `wait` raise
-    /// BookNotSynced (a call that returns at once cannot wait); None does as all reads of this book.
-    /// `max_age`: how old its last update may be now, in seconds, as for `no_older_than`; None does as all
-    /// reads of this book. Raises BookNotSynced while the book cannot be trusted, BookClosed once it is
-    /// closed, BookTooOld, InvalidArgument for another word or for levels below 0.
+    /// `on_stale`: `raise` BookNotSynced, or `serve` the last known book; `wait` raises as well, since this
+    /// call returns immediately. None uses the setting of this book. `max_age`: the highest age allowed, in
+    /// seconds, as for `no_older_than`; None uses the setting of this book. Raises BookNotSynced while the
+    /// book cannot be trusted, BookClosed after it was closed, BookTooOld, and InvalidArgument for another
+    /// `on_stale` or negative levels.
     #[pyo3(signature = (levels = None, *, on_stale = None, max_age = None))]
     fn freeze(
         &self,
@@ -351,13 +355,13 @@ impl BookReader {
         FrozenBook::create(py, Arc::new(frozen), self.exact)
     }
 
-    /// Both sides of one update id as float64 arrays of shape (levels, 2), the caller's own.
+    /// Return both sides at one update id as new float64 arrays of shape (levels, 2).
     ///
-    /// `levels`: the best so many of each side, all when None. `low`, `high`: only prices in between,
-    /// both inclusive; `levels` then counts from the best of those. Column 0 is the price in the quote
-    /// asset, column 1 the quantity (base asset, or contracts on COIN-M), each the float nearest to what
-    /// the exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is
-    /// released while they are made.
+    /// `levels`: the best levels per side; None for all. `low`, `high`: only prices in this range, both
+    /// inclusive; `levels` counts from the best of them. Column 0 holds prices in the quote asset, column 1
+    /// quantities in the base asset, or contracts on COIN-M. Numbers are the floats nearest to what the
+    /// exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is released
+    /// during the copy.
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,
@@ -370,9 +374,9 @@ impl BookReader {
         columns::arrays(py, &self.request(), &selection, false)
     }
 
-    /// The same levels as exact int64, each side with its decimals.
+    /// Return both sides at one update id as exact int64 arrays, each side with its own decimals.
     ///
-    /// Arguments as `depthcache.BookReader.to_numpy`. Raises NumberTooWide when one does not fit.
+    /// Arguments as for `depthcache.BookReader.to_numpy`. Raises NumberTooWide if a number does not fit.
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
     fn to_integers<'py>(
         &self,
@@ -385,10 +389,10 @@ impl BookReader {
         columns::arrays(py, &self.request(), &selection, true)
     }
 
-    /// The same levels as columns that every Arrow library takes without a copy: `Columns`.
+    /// Return both sides at one update id as `Columns`, which Arrow libraries read without a copy.
     ///
-    /// `levels`, `low`, `high`: which, as for `to_numpy`. `exact`: prices and quantities as
-    /// decimal128(38, 18) instead of float64; always so of an exact book.
+    /// `levels`, `low`, `high`: as for `to_numpy`. `exact`: prices and quantities as decimal128(38, 18)
+    /// instead of float64; always the case for an exact book.
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
     fn to_arrow(
         &self,
@@ -402,7 +406,7 @@ impl BookReader {
         columns::of_book(py, &self.request(), &selection, exact || self.exact)
     }
 
-    /// The same as a DataFrame of pandas, with arguments as `depthcache.BookReader.to_arrow`.
+    /// Return both sides as a pandas DataFrame; arguments as for `depthcache.BookReader.to_arrow`.
     ///
     /// Raises PackageMissing (an ImportError) without pandas.
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
@@ -418,7 +422,7 @@ impl BookReader {
         columns::converted(&Bound::new(py, columns)?, "to_pandas")
     }
 
-    /// The same as a DataFrame of polars, with arguments as `depthcache.BookReader.to_arrow`.
+    /// Return both sides as a polars DataFrame; arguments as for `depthcache.BookReader.to_arrow`.
     ///
     /// Raises PackageMissing (an ImportError) without polars.
     #[pyo3(signature = (levels = None, *, low = None, high = None, exact = false))]
@@ -434,10 +438,10 @@ impl BookReader {
         columns::converted(&Bound::new(py, columns)?, "to_polars")
     }
 
-    /// (best bid + best ask) / 2, in the quote asset: a number.
+    /// (best bid + best ask) / 2, in the quote asset.
     ///
-    /// Whether the best levels are proven: `complete` of a `freeze(1)`. Raises BookEmpty where a side has no
-    /// level, BookNotSynced, BookClosed, BookTooOld.
+    /// Use `complete` of `freeze(1)` to see whether the best levels are proven. Raises BookEmpty if a side is
+    /// empty, BookNotSynced, BookClosed, BookTooOld.
     #[getter]
     fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::mid(self.writer(py), &self.request())
@@ -445,31 +449,31 @@ impl BookReader {
 
     /// (ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
     ///
-    /// The mid weighted by the quantities of the other side: more bids draw it to the ask. Stoikov (2018)
-    /// calls this the weighted mid and his own estimator, which needs a market's history, the micro-price.
-    /// Raises what `mid` raises.
+    /// The mid weighted by the quantity on the other side: a larger bid pulls it towards the ask.
+    /// Stoikov (2018) calls this the weighted mid, and uses micro-price for an estimator based on market
+    /// history. Raises whatever `mid` raises.
     #[getter]
     fn microprice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::microprice(self.writer(py), &self.request())
     }
 
-    /// Best ask - best bid, in the quote asset. Raises what `mid` raises.
+    /// Best ask - best bid, in the quote asset. Raises whatever `mid` raises.
     #[getter]
     fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread(self.writer(py), &self.request())
     }
 
-    /// The spread in basis points of the mid: 10,000 * spread / mid. Raises what `mid` raises.
+    /// The spread in basis points of the mid: 10,000 * spread / mid. Raises whatever `mid` raises.
     #[getter]
     fn spread_bps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         analytics::spread_bps(self.writer(py), &self.request())
     }
 
-    /// (B - A) / (B + A) of the quantities of bids and asks, from -1 (asks alone) to 1 (bids alone).
+    /// Compute (B - A) / (B + A) from the quantities of bids B and asks A.
     ///
-    /// Of the best `levels` of each side (the best one when neither is given), or of all levels at most
-    /// `bps` basis points from the mid. Cartea, Jaimungal, Penalva (2015), chapter 12. Raises
-    /// InvalidArgument, BookNotSynced, BookClosed.
+    /// It ranges from -1 (only asks) to 1 (only bids) and covers the best `levels` of each side, or all
+    /// levels within `bps` basis points of the mid; with neither, the best level only. See Cartea, Jaimungal,
+    /// Penalva (2015), chapter 12. Raises InvalidArgument, BookNotSynced, BookClosed.
     #[pyo3(signature = (levels = None, *, bps = None))]
     fn imbalance<'py>(
         &self,
@@ -480,7 +484,7 @@ impl BookReader {
         analytics::imbalance(self.writer(py), &self.request(), levels, bps)
     }
 
-    /// What rests at most `bps` basis points from the mid, both ends inclusive: base and quote, per side.
+    /// Sum the levels within `bps` basis points of the mid, inclusive: base and quote amounts per side.
     ///
     /// Raises InvalidArgument, BookNotSynced, BookClosed.
     fn depth_within<'py>(
@@ -491,12 +495,12 @@ impl BookReader {
         analytics::depth_within(self.writer(py), &self.request(), bps)
     }
 
-    /// What a market order would get: average and worst price, slippage against the mid, what is left.
+    /// Compute the fill of a market order: average and worst price, slippage, unfilled size.
     ///
-    /// `side`: `buy` walks the asks, `sell` the bids. The size is given in the base asset (`base`) or in the
-    /// quote asset (`quote`), one of them; it is above 0. On COIN-M `base` counts contracts and `quote` is
-    /// refused, because a book does not know what a contract is worth. Fees are no part of it. Raises
-    /// InvalidArgument, BookNotSynced, BookClosed.
+    /// `side`: `buy` takes asks, `sell` takes bids. Pass the size, above 0, either in the base asset (`base`)
+    /// or in the quote asset (`quote`). On COIN-M, `base` counts contracts, and `quote` is not allowed
+    /// because a book does not know the contract size. Fees are not included. Raises InvalidArgument,
+    /// BookNotSynced, BookClosed.
     #[pyo3(signature = (side, *, base = None, quote = None))]
     fn fill<'py>(
         &self,
@@ -508,10 +512,10 @@ impl BookReader {
         analytics::fill(self.writer(py), &self.request(), side, base, quote)
     }
 
-    /// How much a market order must take until the best price of its side has moved by `bps` basis points.
+    /// Compute the size of a market order that moves the best price of a side by `bps` basis points.
     ///
-    /// `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best *
-    /// (1 - bps / 10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
+    /// `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best * (1 - bps /
+    /// 10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
     fn size_to_move<'py>(
         &self,
         py: Python<'py>,
@@ -521,11 +525,11 @@ impl BookReader {
         analytics::size_to_move(self.writer(py), &self.request(), side, bps)
     }
 
-    /// The best `levels` groups of each side (all when None), at multiples of `size`.
+    /// Return the best `levels` price groups per side (None for all), at multiples of `size`.
     ///
-    /// Bids count at the multiple at or below their price, asks at the one at or above. Groups that hold
-    /// nothing are left out. `size` is exact: a float counts as the text that `repr` writes. Raises
-    /// InvalidArgument, BookNotSynced, BookClosed.
+    /// A bid belongs to the multiple at or below its price, an ask to the multiple at or above it. Empty
+    /// groups are left out. `size` is read exactly: a float means its shortest decimal text, as written by
+    /// `repr`. Raises InvalidArgument, BookNotSynced, BookClosed.
     #[pyo3(signature = (size, levels = None))]
     fn grouped<'py>(
         &self,
@@ -568,13 +572,14 @@ impl BookReader {
         pictures::html(slf.py(), "book_html", (slf,))
     }
 
-    /// What happened to the book since it was made; counts only grow.
+    /// Counts of events since the book was created; they only grow.
     ///
-    /// `applied`: diffs applied. `old`: diffs at or before the id of the book, dropped. `gaps`: holes in ids.
-    /// `resets`: times the exchange reset its update ids. `crossed`: best prices that touched or crossed.
-    /// `malformed`: frames that could not be read. `dropped_buffers`: buffered diffs given up because there was no
-    /// more room. `snapshots`: snapshots installed. `refreshes`: snapshots merged into the live book.
-    /// `corrections`: prices that were wrong and are right again. `levels_changed`: levels set or deleted by diffs.
+    /// `applied`: diffs applied. `old`: diffs skipped because they were at or before the update id. `gaps`:
+    /// sequence gaps. `resets`: resets of the update ids by the exchange. `crossed`: times best bid and best
+    /// ask touched or crossed. `malformed`: frames that could not be read. `dropped_buffers`: buffers of
+    /// diffs dropped because they were full. `snapshots`: snapshots installed. `refreshes`: snapshots merged
+    /// into the live book. `corrections`: wrong prices that were corrected. `levels_changed`: levels set or
+    /// deleted by diffs.
     #[getter]
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let counts = PyDict::new(py);
@@ -584,10 +589,10 @@ impl BookReader {
         Ok(counts)
     }
 
-    /// Bytes of memory that the levels of both sides and the kept diffs take.
+    /// The memory used by the levels of both sides and by buffered diffs, in bytes.
     ///
-    /// 16 bytes a level, and the room that makes changing them cheap; without the flight recorder and
-    /// without what the allocator adds.
+    /// 16 bytes per level plus reserve for changes; excludes the flight recorder and the overhead of the
+    /// allocator.
     #[getter]
     fn memory_bytes(&self, py: Python<'_>) -> usize {
         self.source.look(py, |book| book.memory_bytes())
@@ -595,7 +600,7 @@ impl BookReader {
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<portable::Reduced<'py>> {
         let kind = slf.get_type().name()?;
-        let instead = "pickle book.freeze(), a constant copy of the book";
+        let instead = "pickle book.freeze(), a constant copy, instead";
         Err(errors::not_portable(&format!("a {kind}"), instead))
     }
 

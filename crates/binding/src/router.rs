@@ -21,7 +21,7 @@ use crate::offline::parse_rules;
 use crate::values::classes;
 use crate::{errors, events, input};
 
-/// What the flight recorder of a market holds, and the book at the same moment.
+/// The contents of a market's flight recorder, and the book at the same moment.
 #[pyclass(frozen, get_all, module = "depthcache._native")]
 pub struct FlightLog {
     frames: Py<PyList>,
@@ -36,12 +36,12 @@ fn or_raise<T>(py: Python<'_>, result: Result<T, RouterError>) -> PyResult<T> {
 
 #[pymethods]
 impl Router {
-    /// How long another line may take to fill a hole.
+    /// How long another connection may take to fill a gap of one connection if nothing else arrives.
     #[classattr]
     const ARBITRATION_PATIENCE_NS: i64 = depthcache_book::market::arbitration::PATIENCE_NS;
 
     fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
-        let instead = "pickle router.reader(market).freeze()";
+        let instead = "pickle router.reader(market).freeze() instead";
         Err(crate::errors::not_portable("a router", instead))
     }
 
@@ -55,7 +55,9 @@ impl Router {
         Self { inner }
     }
 
-    /// Begin an empty market under a number of the caller's.
+    /// Add an empty market under a number chosen by the caller.
+    ///
+    /// `inverse`: quantities count contracts of a fixed value in the quote asset.
     #[pyo3(signature = (market, exchange, symbol, continuity, *, inverse = false))]
     fn add_market(
         &self,
@@ -70,7 +72,7 @@ impl Router {
         or_raise(py, self.inner.add_market(market, exchange, symbol, rules))
     }
 
-    /// Forget the market; its readers say `closed` from now on.
+    /// Remove a market; its readers are `closed` from now on.
     fn remove_market(
         &self,
         py: Python<'_>,
@@ -81,34 +83,38 @@ impl Router {
         or_raise(py, self.inner.remove_market(market, reason, now_ns))
     }
 
-    /// Another reader of a market; `serve_stale`: it reads the last known book, too.
+    /// Create a reader of a market. `serve_stale`: whether it also reads the last known book.
     #[pyo3(signature = (market, *, serve_stale = false))]
     fn reader(&self, py: Python<'_>, market: u64, serve_stale: bool) -> PyResult<BookReader> {
         BookReader::new(py, self, market, serve_stale, None)
     }
 
-    /// Frames of this number are wrapped (`{"stream":…,"data":…}`) from now on.
+    /// Expect wrapped frames (`{"stream":…,"data":…}`) for this connection number.
     fn open_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
         or_raise(py, self.inner.open_connection(connection))
     }
 
-    /// Forget the connection and its routes; frames of it are ignored from now on.
+    /// Remove a connection and its routes; its frames are ignored from now on.
     fn close_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
         or_raise(py, self.inner.close_connection(connection))
     }
 
-    /// Frames of this stream go to this market. Several connections may bring one market: the first copy
-    /// of a diff wins; a hole is a gap only where no other can fill it.
+    /// Route a stream of a connection to a market.
+    ///
+    /// Several connections may carry the same market: the first copy of a diff wins, and a gap counts only if
+    /// no other connection can fill it.
     fn route(&self, py: Python<'_>, connection: u64, stream: &str, market: u64) -> PyResult<()> {
         or_raise(py, self.inner.route(connection, stream, market))
     }
 
-    /// Frames of this stream are strays again.
+    /// Treat frames of this stream as stray again.
     fn unroute(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         or_raise(py, self.inner.unroute(connection, stream))
     }
 
-    /// Take one frame to its book; True when `take_events` has events.
+    /// Pass one frame to its book; True if `take_events` has events.
+    ///
+    /// Never raises because of the frame: malformed frames become events.
     fn feed(
         &self,
         py: Python<'_>,
@@ -124,16 +130,18 @@ impl Router {
         }
     }
 
-    /// What happened since the last call.
+    /// Return the events since the last call.
     fn take_events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         listed(py, self.inner.take_events(), |event| made.event(py, event))
     }
 
-    /// Install a snapshot requested with `limit`; `live`: the subscription was acknowledged, or data had arrived,
-    /// before the snapshot was requested. `made_us`: between which times it was made, on the exchange's clock (0
-    /// for an earliest time that is not known); None for the time in its body. Raises MalformedSnapshot,
-    /// SymbolMismatch; nothing is changed then.
+    /// Install a snapshot requested with `limit`.
+    ///
+    /// `live`: whether the subscription was acknowledged, or data had arrived, before the snapshot was
+    /// requested. `made_us`: the earliest and latest time at which it was made, on the exchange's clock (0 if
+    /// the earliest is unknown); None for the time in its body. Raises MalformedSnapshot, SymbolMismatch; the
+    /// book is then unchanged.
     #[pyo3(signature = (market, body, *, limit, live, now_ns, made_us = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn install_snapshot<'py>(
@@ -156,26 +164,28 @@ impl Router {
         }
     }
 
-    /// Keep what is applied to a live book from now on, for a snapshot that is about to be
-    /// requested; False: it is not live (synced or crossed).
+    /// Start keeping applied diffs, before the snapshot of a refresh is requested.
+    ///
+    /// Returns False if the book is not live (synced or crossed).
     fn begin_refresh(&self, py: Python<'_>, market: u64) -> PyResult<bool> {
         or_raise(py, self.inner.begin_refresh(market))
     }
 
-    /// Forget a refresh that was begun.
+    /// Cancel a refresh.
     fn end_refresh(&self, py: Python<'_>, market: u64) -> PyResult<()> {
         or_raise(py, self.inner.end_refresh(market))
     }
 
-    /// Roll a snapshot requested with `limit` to the live book's id, compare both, merge; what was found.
+    /// Roll a snapshot requested with `limit` to the update id of the live book, compare and merge it.
     ///
-    /// The book never leaves sync. Inside the snapshot's range its levels are taken, beyond it those of the book
-    /// stay; the complete range becomes the wider of both, or, where they differed inside both, the snapshot's
-    /// alone. `MERGED`: done, with its comparison. `WAITING`: the snapshot is ahead and is merged when the book
-    /// reaches it, which a `MarketChange` reports (cause `refreshed`). `TOO_OLD`: it is behind the book, or, where it
-    /// is clearly younger, the exchange reset its update ids, and the book has lost its position (cause `reset`).
-    /// `NOT_LIVE`: there is no live book, or no refresh was begun. `made_us` as for `install_snapshot`. Raises
-    /// MalformedSnapshot, SymbolMismatch; the refresh is over then.
+    /// The book stays synced. Inside the range of the snapshot its levels are taken, beyond it those of the
+    /// book are kept. The complete range becomes the wider of the two or, if they differed inside both, that
+    /// of the snapshot alone. `MERGED`: done, with the comparison. `WAITING`: the snapshot is ahead of the
+    /// book and is merged when the book reaches it, which a `MarketChange` reports (cause `refreshed`).
+    /// `TOO_OLD`: it is behind the book; or, if it is clearly newer in time, the exchange has reset its
+    /// update ids and the book has lost its position (cause `reset`). `NOT_LIVE`: there is no live book, or
+    /// no refresh was started. `made_us`: as for `install_snapshot`. Raises MalformedSnapshot,
+    /// SymbolMismatch; the refresh is then over.
     #[pyo3(signature = (market, body, *, limit, now_ns, made_us = None))]
     fn refresh<'py>(
         &self,
@@ -196,7 +206,10 @@ impl Router {
         }
     }
 
-    /// No diff came for a snapshot that waits.
+    /// Settle a waiting snapshot for which no diff came.
+    ///
+    /// `MERGED`: it equals the book, on a venue whose update ids are shared. `OTHER_BOOK`: it differs and is
+    /// dropped. `NONE_WAITING`.
     fn settle_refresh<'py>(
         &self,
         py: Python<'py>,
@@ -207,29 +220,32 @@ impl Router {
         events::classes(py)?.refresh_result(py, outcome)
     }
 
-    /// The newest diff that was applied, kept, or is backlog (at or before the held id, and not after a reset of
-    /// the ids); None before one.
+    /// The newest diff that was applied, buffered or skipped as backlog; None before one.
+    ///
+    /// Backlog is at or before the update id, and not after a reset of the ids.
     fn heard<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let heard = or_raise(py, self.inner.heard(market))?;
         let made = events::classes(py)?;
         heard.map(|heard| made.heard_diff(py, heard)).transpose()
     }
 
-    /// The last diff that was applied since the snapshot; None before one.
+    /// The last diff applied since the snapshot; None before one.
     fn last_diff<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let last = or_raise(py, self.inner.last_diff(market))?;
         let made = events::classes(py)?;
         last.map(|last| made.heard_diff(py, last)).transpose()
     }
 
-    /// It is `now_ns` on a virtual clock, and `wall_ns` nanoseconds since 1970 on the system's: no other
-    /// clock counts for readers of this router from now on.
+    /// Set a virtual clock, which readers of this router use from now on.
+    ///
+    /// `now_ns`: the monotonic time. `wall_ns`: the system's time, in nanoseconds since 1970.
     fn set_virtual_time(&self, now_ns: i64, wall_ns: i64) {
         self.inner.timebase().set_virtual(now_ns, wall_ns);
     }
 
-    /// The snapshot that is held, and no diff after it, was made between these times: known only now.
-    /// Without effect where its time was known.
+    /// Supply the time range in which the held snapshot was made, if no diff followed it.
+    ///
+    /// No effect if its time was known.
     fn date_snapshot(&self, py: Python<'_>, market: u64, made_us: (i64, i64)) -> PyResult<()> {
         let (earliest_us, latest_us) = made_us;
         let made = SnapshotTime {
@@ -239,15 +255,16 @@ impl Router {
         or_raise(py, self.inner.date_snapshot(market, made))
     }
 
-    /// The markets whose newest diff was more than `most_us` late when it came; none of those whose
-    /// `set_clock_offset` was not called.
+    /// The markets whose newest diff was more than `most_us` late on receipt.
+    ///
+    /// Markets without `set_clock_offset` are left out.
     fn late<'py>(&self, py: Python<'py>, most_us: i64) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         let late = py.detach(|| self.inner.late(most_us));
         listed(py, late, |market| made.late_market(py, market))
     }
 
-    /// From the clock of the frames to the exchange's, for `delays` and `late`.
+    /// Set the offset from the clock of the frames to the exchange's, for `delays` and `late`.
     fn set_clock_offset(
         &self,
         py: Python<'_>,
@@ -257,14 +274,15 @@ impl Router {
         or_raise(py, self.inner.set_clock_offset(market, offset_ns))
     }
 
-    /// How late updates arrived; nothing is counted before `set_clock_offset`.
+    /// The delays of updates; nothing is counted before `set_clock_offset`.
     fn delays<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Bound<'py, PyAny>> {
         let delays = self.cell(py, market)?.lock().delays();
         events::classes(py)?.delay_histogram(py, &delays)
     }
 
-    /// So many complete levels a side are enough while readers ask for at most `requested`; before this
-    /// call no number is. Raises KeyError for a market that is not there.
+    /// Set how many complete levels per side are enough while readers request at most `requested`.
+    ///
+    /// Before this call no number is enough. Raises KeyError for an unknown market.
     #[pyo3(signature = (market, levels, *, requested))]
     fn set_depth_target(
         &self,
@@ -276,8 +294,9 @@ impl Router {
         or_raise(py, self.inner.set_depth_target(market, levels, requested))
     }
 
-    /// The live books that have fewer complete levels than are enough, or whose readers ask for more than
-    /// `set_depth_target` considered.
+    /// The live books with fewer complete levels than their target.
+    ///
+    /// Also those whose readers request more levels than `set_depth_target` assumed.
     fn shallow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         listed(py, self.inner.shallow(), |market| {
@@ -285,27 +304,29 @@ impl Router {
         })
     }
 
-    /// The connections of a market.
+    /// The connections of a market. Raises KeyError.
     fn feeds<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Bound<'py, PyList>> {
         let made = events::classes(py)?;
         let feeds = or_raise(py, self.inner.feeds(market))?;
         listed(py, feeds, |feed| made.feed_info(py, &feed))
     }
 
-    /// What came on a connection.
+    /// The traffic of a connection. Raises KeyError if it is not open.
     fn traffic<'py>(&self, py: Python<'py>, connection: u64) -> PyResult<Bound<'py, PyAny>> {
         let traffic = or_raise(py, self.inner.traffic(connection))?;
         events::classes(py)?.traffic(py, &traffic)
     }
 
-    /// The frame source stalled: every book it feeds is stale for that reason, unless its status is worse; None: it
-    /// goes on.
+    /// Mark the source of frames as stalled, or as running again (`reason` None).
+    ///
+    /// While stalled, its books are stale for that reason, unless their status is worse.
     fn set_stalled(&self, py: Python<'_>, reason: Option<&str>, now_ns: i64) {
         py.detach(|| self.inner.set_stalled(reason, now_ns));
     }
 
-    /// A book that no update and no comparison has proven for so long is stale, until one does, while the
-    /// event loop does not `attend`; None: never. Raises KeyError.
+    /// Set the time after which an unconfirmed book becomes stale, while the event loop does not `attend`.
+    ///
+    /// None for never. Raises KeyError.
     fn set_time_to_detect(
         &self,
         py: Python<'_>,
@@ -315,19 +336,20 @@ impl Router {
         or_raise(py, self.inner.set_time_to_detect(market, within_ns))
     }
 
-    /// A thread calls `tick` several times a second from now on; the native transport does so itself.
+    /// Announce a thread that calls `tick` several times a second; the native transport does so itself.
     fn start_watch(&self) {
         let moment = Moment::now();
         self.inner.start_watch(moment.now_ns, moment.awake_ns);
     }
 
-    /// That thread has ended.
+    /// Announce the end of that thread.
     fn stop_watch(&self) {
         self.inner.stop_watch();
     }
 
-    /// Look at `now_ns`: after a gap, which is a pause, every book is stale until proven; else `judge_silence`.
-    /// Readers of live books tick themselves after a second without a tick.
+    /// Check the clock: after a pause every book is stale until confirmed; otherwise `judge_silence`.
+    ///
+    /// Readers of live books do this themselves after a second without a tick.
     fn tick<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let moment = Moment::now();
         read_wall(&self.inner);
@@ -335,57 +357,63 @@ impl Router {
         events::classes(py)?.watch_tick(py, tick)
     }
 
-    /// The machine or the process paused for that time: every synced book is stale until an update that
-    /// was made afterwards, or a snapshot, proves it.
+    /// Report a pause of the machine or process.
+    ///
+    /// Every synced book is stale until an update made afterwards, or a snapshot, confirms it.
     fn pause(&self, reason: &str, since_ns: i64, now_ns: i64) {
         self.inner.pause(reason, since_ns, now_ns);
     }
 
-    /// The event loop looks after its books at that time. How many pauses there were.
+    /// Report that the event loop is attending to its books.
+    ///
+    /// Returns the number of pauses so far.
     fn attend(&self, now_ns: i64) -> u64 {
         self.inner.attend(now_ns)
     }
 
-    /// Doubt books that nothing has proven in time, unless the event loop attended within 3 s (cause
-    /// `doubted`; `proven` ends it).
+    /// Doubt books that were not confirmed in time, unless the event loop attended within 3 s.
+    ///
+    /// The cause is `doubted`; `proven` ends it.
     fn judge_silence(&self, now_ns: i64) {
         self.inner.judge_silence(now_ns);
     }
 
-    /// The event loop has ended: every book is closed for good.
+    /// Close all books for good: the event loop has ended.
     fn close(&self, reason: &str, now_ns: i64) {
         self.inner.close(reason, now_ns);
     }
 
-    /// Frames of this stream, which no market takes, come as `StreamFrame`, the newest each time.
+    /// Report the newest frame of this stream as `StreamFrame`; the stream belongs to no market.
     fn listen(&self, py: Python<'_>, connection: u64, stream: &str) -> PyResult<()> {
         or_raise(py, self.inner.listen(connection, stream))
     }
 
-    /// Keep every frame from now on for `take_tapped`, as lines of JSON; beyond `most_bytes` they are
-    /// counted as lost. `offset_ns`: from the clock of the frames to nanoseconds since 1970.
+    /// Start keeping every frame for `take_tapped`, as lines of JSON.
+    ///
+    /// `most_bytes`: further frames are counted as lost. `offset_ns`: from the clock of the frames to
+    /// nanoseconds since 1970.
     fn start_tap(&self, most_bytes: usize, offset_ns: i64) {
         self.inner.start_tap(Tap::new(most_bytes, offset_ns));
     }
 
-    /// Keep no more of them; what was not taken is gone.
+    /// Stop keeping frames; those not taken are dropped.
     fn stop_tap(&self) {
         self.inner.stop_tap();
     }
 
-    /// Put a line of the recorder's own, without its end, between the frames.
+    /// Insert a line of the recorder, without its line break, between the frames.
     fn tap_line(&self, line: &[u8]) {
         self.inner.tap_line(line);
     }
 
-    /// What was kept since the last call.
+    /// Return the lines kept since the last call.
     fn take_tapped<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let made = events::classes(py)?;
         let (lines, lost) = py.detach(|| self.inner.take_tapped());
         made.tapped_lines(py, &lines, lost)
     }
 
-    /// What the flight recorder of a market holds now.
+    /// The current contents of a market's flight recorder.
     fn flight_log(&self, py: Python<'_>, market: u64) -> PyResult<FlightLog> {
         let cell = self.cell(py, market)?;
         let log = py.detach(|| cell.flight_log());
@@ -401,7 +429,12 @@ impl Router {
         })
     }
 
-    /// A follower of no market yet.
+    /// Create a follower without markets.
+    ///
+    /// `levels`: per side in each item; None for all. `interval_ns`, `start_ns`: times for mode `interval`.
+    /// `most_items`, `most_bytes`: how much to keep for a slow consumer (mode `every`, 16 MiB). `announces`:
+    /// whether the event `FollowerReady` reports items; otherwise the consumer calls `wait`. Raises
+    /// ValueError.
     #[pyo3(signature = (
         mode, *, levels = None, interval_ns = 0, start_ns = 0, on_stale = "raise",
         most_items, most_bytes, announces = true
@@ -431,17 +464,17 @@ impl Router {
         Ok(Follower::new(self.inner.follower(spec), self.inner.clone()))
     }
 
-    /// Back to buffering (kept diffs and old levels stay): the book needs a new snapshot.
+    /// Return to buffering, keeping buffered diffs and old levels: the book needs a new snapshot.
     fn resync(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
         or_raise(py, self.inner.resync(market, reason, now_ns))
     }
 
-    /// Back to buffering with an empty buffer: the diffs will come from a new connection.
+    /// Return to buffering with an empty buffer: diffs will come from a new connection.
     fn restart(&self, py: Python<'_>, market: u64, reason: &str, now_ns: i64) -> PyResult<()> {
         or_raise(py, self.inner.restart(market, reason, now_ns))
     }
 
-    /// Lay a condition over the machine state, or take it away (None).
+    /// Set a condition on top of the state of a market, or clear it (None).
     fn set_condition(
         &self,
         py: Python<'_>,

@@ -21,10 +21,10 @@ use crate::raw::unpack_slice;
 use crate::source::{ReadRequest, Source};
 use crate::values::{self, ReadLevels, classes};
 
-/// One side of a book, best price first. Each call is one atomic read of its own.
+/// One side of a book, best price first. Each call is a separate atomic read.
 ///
-/// `side[:20]` reads at most twenty levels, of a book of any size. A loop runs over the levels as they were when it
-/// began. Every read raises `BookNotSynced` (or `BookClosed`) like the book's own.
+/// `side[:20]` returns at most twenty levels, however large the book. Iteration yields the levels as they
+/// were when it started. Reads raise `BookNotSynced` or `BookClosed` as those of the book do.
 #[pyclass(frozen, sequence, module = "depthcache")]
 pub struct Side {
     pub source: Source,
@@ -71,14 +71,13 @@ impl Side {
             .try_iter()
     }
 
-    /// The best `n` levels (all when None) as a new float64 array of shape (levels, 2).
+    /// Return the best `n` levels (None for all) as a new float64 array of shape (levels, 2).
     ///
-    /// `low`, `high`: only prices in between, both inclusive; `n` then counts from the best of those.
+    /// `low`, `high`: only prices in this range, both inclusive; `n` counts from the best of them.
     ///
-    /// Column 0 is the price in the quote asset, column 1 the quantity (base asset, or contracts
-    /// on COIN-M), each the float nearest to what the exchange sent, also from an exact book. Row
-    /// 0 is the best level. The array is the caller's own and holds no reference to the book.
-    /// The interpreter lock is released while it is made.
+    /// Column 0 holds prices in the quote asset, column 1 quantities in the base asset, or contracts on
+    /// COIN-M. Numbers are the floats nearest to what the exchange sent, also from an exact book. Row 0 is
+    /// the best level. The array is a copy. The interpreter lock is released during the copy.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,
@@ -94,10 +93,10 @@ impl Side {
         )
     }
 
-    /// The same levels as exact integers, for counting without rounding; `n`, `low` and `high` as there.
+    /// Return the best `n` levels (None for all) as exact integers.
     ///
-    /// Raises NumberTooWide when a number does not fit 64 bits at the side's decimals; floats and
-    /// Decimals always can be had. The interpreter lock is released while it is made.
+    /// `low`, `high`: as for `to_numpy`. Raises NumberTooWide if a number does not fit into 64 bits with the
+    /// decimals of this side; use floats or Decimals then. The interpreter lock is released during the copy.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_integers<'py>(
         &self,
@@ -111,11 +110,13 @@ impl Side {
         columns::integers(py, &self.source, &run)
     }
 
-    /// The best levels that together are worth at most `quote`, in price times quantity; the best always.
+    /// Return the best levels with a total value (price times quantity) of at most `quote`.
     ///
-    /// The first level that does not fit ends it, as `threshold_volume` of unicorn-binance-local-depth-cache
-    /// does; here the sums are exact. Refused on COIN-M, where quantities are contracts. Raises
-    /// InvalidArgument, BookNotSynced, BookClosed.
+    /// The best level is always included.
+    ///
+    /// It stops at the first level that does not fit, like `threshold_volume` of
+    /// unicorn-binance-local-depth-cache, but with exact sums. Not available on COIN-M, where quantities are
+    /// contracts. Raises InvalidArgument, BookNotSynced, BookClosed.
     fn up_to_value<'py>(
         &self,
         py: Python<'py>,
@@ -138,7 +139,7 @@ impl Side {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<portable::Reduced<'py>> {
         let Source::Frozen(frozen) = &self.source else {
-            let instead = "pickle book.freeze(), or a slice such as book.bids[:20]";
+            let instead = "pickle book.freeze() or a slice such as book.bids[:20] instead";
             return Err(errors::not_portable("a side of a live book", instead));
         };
         let book = FrozenBook::create(py, frozen.clone(), self.exact)?;

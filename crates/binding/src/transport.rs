@@ -48,7 +48,7 @@ impl FrameSink for RouterSink {
     }
 }
 
-/// Only for benchmarks: how late the frames of a `Transport` are, by their event time (monotonic µs).
+/// For benchmarks: the delay of frames of a `Transport`, by their event time (monotonic µs).
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct _Probe {
     delays_ns: Arc<Mutex<Vec<i64>>>,
@@ -63,7 +63,7 @@ impl _Probe {
         }
     }
 
-    /// The delay of every frame since the last call.
+    /// The delays of all frames since the last call.
     fn take_delays_ns(&self) -> Vec<i64> {
         std::mem::take(&mut self.delays_ns.lock())
     }
@@ -107,7 +107,11 @@ impl FrameSink for ProbeSink {
     }
 }
 
-/// WebSockets on a native thread, whose frames go straight into a router.
+/// WebSocket connections on a native thread, which passes frames directly to a router.
+///
+/// It never takes the interpreter lock. Usage: wait until `wake_socket` is readable, then call `take_events`;
+/// `open` each connection number once; to end it, call `stop`, wait for the event `stopped`, then `join`.
+/// Raises OSError if no thread can be started, ValueError for invalid times.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct Transport {
     inner: Inner,
@@ -116,7 +120,7 @@ pub struct Transport {
 #[pymethods]
 impl Transport {
     fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
-        let instead = "make one in the other process";
+        let instead = "create one in the other process instead";
         Err(crate::errors::not_portable("a transport", instead))
     }
 
@@ -152,11 +156,11 @@ impl Transport {
             (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
         };
         let inner = Inner::start(sink, options)
-            .map_err(|why| os_error(&why, &format!("no thread for connections: {why}")))?;
+            .map_err(|why| os_error(&why, &format!("cannot start the connection thread: {why}")))?;
         Ok(Self { inner })
     }
 
-    /// File descriptor of a socket that becomes readable when events wait; the caller's to close.
+    /// The file descriptor of a socket that is readable while events wait; the caller must close it.
     fn wake_socket(&self) -> PyResult<u64> {
         let end = self.inner.wake_end().try_clone();
         let end = end.map_err(|why| os_error(&why, &why.to_string()))?;
@@ -167,14 +171,16 @@ impl Transport {
         number.map_err(|why| PyOSError::new_err(why.to_string()))
     }
 
-    /// Whether this process was forked from the one whose thread this is.
+    /// Whether this process is a fork of the one that runs the thread.
     #[getter]
     fn is_foreign(&self) -> bool {
         self.inner.is_foreign()
     }
 
-    /// Connect; ends in the event `open`, or in `closed`. `proxy`: kind (http or socks5), host, port,
-    /// and user with password. Raises ValueError for another kind.
+    /// Connect; results in the event `open` or `closed`.
+    ///
+    /// `proxy`: kind (http or socks5), host, port, and user with password. Raises ValueError for another
+    /// kind.
     #[pyo3(signature = (connection, url, *, proxy = None))]
     fn open(&self, connection: u64, url: String, proxy: Option<ProxyArgument>) -> PyResult<()> {
         let proxy = proxy
@@ -184,7 +190,7 @@ impl Transport {
                     "socks5" => ProxyKind::Socks5,
                     _ => {
                         return Err(PyValueError::new_err(format!(
-                            "the kind of a proxy must be 'http' or 'socks5', not {kind:?}"
+                            "the proxy kind must be 'http' or 'socks5', not {kind:?}"
                         )));
                     }
                 };
@@ -200,12 +206,12 @@ impl Transport {
         Ok(())
     }
 
-    /// Send one text message; without effect when the connection is gone.
+    /// Send one text message; no effect if the connection is gone.
     fn send(&self, connection: u64, text: String) {
         self.inner.send(connection, text);
     }
 
-    /// Send a close frame; ends in the event `closed`.
+    /// Send a close frame; results in the event `closed`.
     fn close(&self, connection: u64) {
         self.inner.close(connection);
     }
@@ -218,14 +224,16 @@ impl Transport {
             .collect()
     }
 
-    /// Send close frames everywhere, cut what is not done by then, end the thread; returns at once.
+    /// Send close frames on all connections, and return immediately.
+    ///
+    /// After the timeout, the thread drops what is still open and ends.
     fn stop(&self, close_timeout_s: f64) -> PyResult<()> {
         self.inner
             .stop(seconds("close_timeout_s", close_timeout_s)?);
         Ok(())
     }
 
-    /// Wait for the end of the thread, after `stop`.
+    /// Wait for the thread to end, after `stop`.
     fn join(&self, py: Python<'_>) {
         py.detach(|| self.inner.join());
     }
@@ -243,7 +251,7 @@ pub fn now_ns() -> i64 {
     clock::now_ns()
 }
 
-/// For tests: let that clock jump as if so much time had passed, of which the machine slept through a part.
+/// For tests: advance `now_ns`, as if the machine had slept for part of that time.
 #[pyfunction]
 #[pyo3(signature = (passed_ns, *, slept_ns = 0))]
 pub fn _pretend(passed_ns: i64, slept_ns: i64) {

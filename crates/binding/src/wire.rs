@@ -81,7 +81,7 @@ fn snapshot_head(head: &SnapshotHead) -> PyResult<DepthSnapshot<'_>> {
     let (family, symbol, update_id, event_time_ms, transaction_time_ms) = head;
     Ok(DepthSnapshot {
         family: Family::parse(family)
-            .ok_or_else(|| PyValueError::new_err(format!("there is no family {family:?}")))?,
+            .ok_or_else(|| PyValueError::new_err(format!("unknown family {family:?}")))?,
         symbol,
         update_id: *update_id,
         event_time_ms: *event_time_ms,
@@ -92,7 +92,7 @@ fn snapshot_head(head: &SnapshotHead) -> PyResult<DepthSnapshot<'_>> {
 fn levels(texts: &Texts) -> PyResult<Vec<NumberLevel>> {
     let number = |text: &str| {
         let found = json::decimal(text.as_bytes()).map_err(|why| {
-            PyValueError::new_err(format!("{text:?} is no price or quantity: {why}"))
+            PyValueError::new_err(format!("{text:?} is not a price or quantity: {why}"))
         })?;
         Ok::<_, PyErr>(Number {
             mantissa: found.mantissa,

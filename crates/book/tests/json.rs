@@ -158,7 +158,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (raw(r#"[["0.0","1"]]"#), "a price must be above zero"),
         (
             raw(r#"[["1","-1"]]"#),
-            "a number may hold digits, one dot and an exponent only",
+            "a number may only contain digits, one dot and an exponent",
         ),
         (raw(r#"[["1",""]]"#), "a number needs at least one digit"),
         (
@@ -195,7 +195,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             raw("[]").replace("\"U\":1", "\"U\":9223372036854775808"),
-            "an id or time does not fit 64 bits",
+            "an id or time does not fit into 64 bits",
         ),
         (
             raw("[]").replace("\"E\":1", "\"E\":1,\"E\":1"),
@@ -203,10 +203,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("[]".to_owned(), "a frame must be a JSON object"),
         (String::new(), "a frame must be a JSON object"),
-        (raw("[]") + "x", "data follows the frame"),
+        (raw("[]") + "x", "there is data after the frame"),
         (
             format!(r#"{{"x":{}{}}}"#, "[".repeat(64), "]".repeat(64)),
-            "the nesting is deeper than 64",
+            "nesting is deeper than 64 levels",
         ),
     ];
     for (frame, what) in cases {
@@ -219,7 +219,10 @@ fn what_is_wrong_is_said_with_its_place() {
         Some("btcusdt@depth@100ms")
     );
     let text = json::frame(b"{\"s\":\"\xff\"}", &mut DepthUpdate::default()).unwrap_err();
-    assert_eq!((text.what, text.position), ("the text is not UTF-8", 6));
+    assert_eq!(
+        (text.what, text.position),
+        ("the text is not valid UTF-8", 6)
+    );
     let huge = vec![b' '; json::MOST_BYTES + 1];
     assert!(json::snapshot(&huge, &mut DepthSnapshot::default()).is_err());
 }

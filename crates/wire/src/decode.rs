@@ -78,7 +78,7 @@ pub fn decode(bytes: &[u8]) -> Read<Decoded> {
             Ok(Decoded::Best(head, pair))
         }
         "status" => message.head().map(Decoded::Status),
-        other => Err(malformed(format!("its type is {other:?}"))),
+        other => Err(malformed(format!("unknown type {other:?}"))),
     }
 }
 
@@ -183,7 +183,7 @@ struct Best<'a> {
 impl Message<'_> {
     fn head(&self) -> Read<Head> {
         let status = Status::parse(&self.status)
-            .ok_or_else(|| malformed(format!("its status is {:?}", self.status)))?;
+            .ok_or_else(|| malformed(format!("unknown status {:?}", self.status)))?;
         let offset_ns = self.since_time_us.and_then(|time_us| {
             let whole_us = self.since_ns.div_euclid(1_000);
             time_us.checked_sub(whole_us)?.checked_mul(1_000)
@@ -212,7 +212,7 @@ impl Message<'_> {
         let readable = match (bids, asks) {
             (Some(_), Some(_)) => true,
             (None, None) => false,
-            _ => return Err(malformed("one side is null, the other is not")),
+            _ => return Err(malformed("only one side is null")),
         };
         let Keyed(edges) = wanted("complete_to", self.complete_to.as_ref())?;
         let Keyed(coverage) = wanted("coverage", self.coverage.as_ref())?;
@@ -252,7 +252,7 @@ impl Message<'_> {
         };
         let is_fresh = *wanted("is_fresh", self.is_fresh.as_ref())?;
         if is_fresh && changes.is_some() {
-            return Err(malformed("a fresh update has no changes"));
+            return Err(malformed("it is a fresh update but has changes"));
         }
         Ok(Item {
             book: Arc::new(Frozen::from_parts(self.parts()?)?),
@@ -265,12 +265,12 @@ impl Message<'_> {
     fn best(&self, head: &Head) -> Read<Option<BestPair>> {
         let Some(Keyed(best)) = wanted("best", self.best.as_ref())? else {
             return match head.status {
-                Status::Synced => Err(malformed("a synced book has best levels")),
+                Status::Synced => Err(malformed("it is synced but has no best levels")),
                 _ => Ok(None),
             };
         };
         if head.last_update_id != Some(best.update_id) {
-            return Err(malformed("its best levels have another update id"));
+            return Err(malformed("its best levels have a different update id"));
         }
         let one = |which, side: &Option<Level<'_>>| match side {
             None => Ok::<_, BadMessage>(None),
@@ -316,11 +316,11 @@ fn number(written: &str) -> Read<Number> {
         .and_then(|text| text.strip_suffix('"'));
     let text = inner.ok_or_else(|| {
         malformed(format!(
-            "{written} is no text: only text has every digit of a price or quantity"
+            "{written} is not text; only text keeps all digits of a price or quantity"
         ))
     })?;
     let found = json::decimal(text.as_bytes())
-        .map_err(|why| malformed(format!("{written} is no price or quantity: {why}")))?;
+        .map_err(|why| malformed(format!("{written} is not a price or quantity: {why}")))?;
     Ok(Number {
         mantissa: found.mantissa,
         scale: found.scale,

@@ -545,7 +545,7 @@ class Market:
         if self.state.status is Status.BUFFERING:
             known = None if self.buffer.newest is None else self.buffer.newest[0]
         if not is_plausible(snapshot.last_update_id, known):
-            raise MalformedSnapshot(what="lastUpdateId is far above any update id", position=0, excerpt=b"")
+            raise MalformedSnapshot(what="lastUpdateId is implausibly large", position=0, excerpt=b"")
 
     # --- the order in time -------------------------------------------------------------------
 

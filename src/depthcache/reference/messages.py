@@ -201,7 +201,7 @@ def _number(text: Any) -> Number:
     if not isinstance(text, str):
         raise _Wrong("a price or quantity must be a string")
     if not _NUMBER.fullmatch(text):
-        raise _Wrong("a number may hold digits, one dot and an exponent only")
+        raise _Wrong("a number may only contain digits, one dot and an exponent")
     mantissa, _, power = text.lower().partition("e")
     whole, _, part = mantissa.partition(".")
     digits = (whole + part).lstrip("0")
@@ -249,7 +249,7 @@ def _load(data: bytes) -> _Keys:
     if len(data) > MOST_BYTES:
         raise _Wrong("the message is larger than 16 MiB")
     if _nesting(data) > MOST_NESTING:
-        raise _Wrong("the nesting is deeper than 64")
+        raise _Wrong("nesting is deeper than 64 levels")
     try:
         text = data.decode("utf-8")
         value = json.loads(
@@ -259,7 +259,7 @@ def _load(data: bytes) -> _Keys:
             repr_of = json.dumps(value, ensure_ascii=False, default=str)
             repr_of.encode("utf-8")
     except UnicodeError:
-        raise _Wrong("the text is not UTF-8, or a surrogate has no partner") from None
+        raise _Wrong("the text is not valid UTF-8, or a surrogate is unpaired") from None
     except ValueError as error:
         raise _Wrong(f"not JSON: {error}") from None
     if not isinstance(value, _Keys):

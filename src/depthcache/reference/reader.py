@@ -47,7 +47,7 @@ _SUM_DIGITS = 80
 class BookReader(OneProcess):
     """The reading surface of a market."""
 
-    _pickle_instead = "pickle book.freeze(), a constant copy of the book"
+    _pickle_instead = "pickle book.freeze(), a constant copy, instead"
 
     def __init__(
         self,
@@ -489,7 +489,7 @@ class Book(BookReader):
         if market.symbol and market.symbol != update.symbol:
             raise SymbolMismatch(expected=market.symbol, received=update.symbol)
         if not market.symbol and not can_be_symbol(update.symbol):
-            raise MalformedFrame(what="the symbol s cannot be a symbol", position=0, excerpt=raw)
+            raise MalformedFrame(what="the symbol s is invalid", position=0, excerpt=raw)
         check_chain(market.continuity, update, raw)
         market.symbol = update.symbol
         return market.on_diff(update, raw, 0)
@@ -499,7 +499,7 @@ def check_chain(continuity: Continuity, update: DepthUpdate, raw: bytes) -> None
     """A diff of a chained venue must say what it follows."""
     if continuity == "chained" and update.previous_final_update_id is None:
         raise MalformedFrame(
-            what="pu is missing, ids of this venue are chained by it", position=0, excerpt=raw
+            what="pu is missing, which links the update ids of this venue", position=0, excerpt=raw
         )
 
 

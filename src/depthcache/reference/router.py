@@ -114,7 +114,7 @@ class Router(engine.Router):
     ) -> None:
         """A new market under a number never used before."""
         if market in self._used_markets:
-            raise ValueError(f"the market number {market} was used before")
+            raise ValueError(f"market number {market} was already used")
         self._used_markets.add(market)
         made = Market(exchange, symbol, continuity, inverse=inverse, buffer_bytes=self._buffer_bytes)
         made.timebase = self._timebase
@@ -308,7 +308,7 @@ class Router(engine.Router):
     def open_connection(self, connection: int) -> None:
         """Frames of this number are expected from now on."""
         if connection in self._used_connections:
-            raise ValueError(f"the connection number {connection} was used before")
+            raise ValueError(f"connection number {connection} was already used")
         self._used_connections.add(connection)
         self._connections[connection] = {}
         self._traffic[connection] = Traffic(0, 0, None, None)
@@ -323,7 +323,7 @@ class Router(engine.Router):
     def route(self, connection: int, stream: str, market: int) -> None:
         """Frames of this stream go to this market."""
         if market not in self._markets:
-            raise KeyError(f"no market {market}")
+            raise KeyError(f"unknown market {market}")
         self._connections[connection][stream] = market
         self._markets[market].add_feed(connection)
 

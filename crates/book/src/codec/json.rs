@@ -75,7 +75,7 @@ pub struct Scanned<'a> {
 /// A diff of a venue whose ids are chained does not say what it follows.
 pub fn unchained(frame: &Scanned<'_>) -> Malformed {
     Malformed {
-        what: "pu is missing, ids of this venue are chained by it",
+        what: "pu is missing, which links the update ids of this venue",
         position: 0,
         stream: frame.stream.as_ref().map(ToString::to_string),
     }
@@ -84,14 +84,14 @@ pub fn unchained(frame: &Scanned<'_>) -> Malformed {
 /// A diff names a symbol that can be none, and nothing else names the book.
 pub fn unnameable(frame: &Scanned<'_>) -> Malformed {
     Malformed {
-        what: "the symbol s cannot be a symbol",
+        what: "the symbol s is invalid",
         ..unchained(frame)
     }
 }
 
 /// A snapshot has an id that no exchange has.
 pub fn implausible_id() -> Malformed {
-    ("lastUpdateId is far above any update id", 0).into()
+    ("lastUpdateId is implausibly large", 0).into()
 }
 
 /// Whether a stream name is that of a diff depth stream: `<symbol>@depth` or `<symbol>@depth@…`.
@@ -146,7 +146,7 @@ fn any_frame<'a>(bytes: &'a [u8], into: &mut DepthUpdate) -> Result<Scanned<'a>,
     top.map_err(|fault| named(fault, &stream))?;
     reader.space();
     if reader.at != bytes.len() {
-        return Err(named(("data follows the frame", reader.at), &stream));
+        return Err(named(("there is data after the frame", reader.at), &stream));
     }
     match (stream, data) {
         (Some(stream), Some(at)) => {
@@ -432,7 +432,7 @@ pub fn snapshot(body: &[u8], into: &mut DepthSnapshot) -> Result<(), Malformed> 
     }
     reader.space();
     if reader.at != body.len() {
-        return Err(("data follows the snapshot", reader.at).into());
+        return Err(("there is data after the snapshot", reader.at).into());
     }
     into.last_update_id = id.ok_or(Malformed::from(("lastUpdateId is missing", 0)))?;
     if !bids {
@@ -484,6 +484,6 @@ fn check_text(bytes: &[u8]) -> Result<(), Malformed> {
     }
     match std::str::from_utf8(bytes) {
         Ok(_) => Ok(()),
-        Err(error) => Err(("the text is not UTF-8", error.valid_up_to()).into()),
+        Err(error) => Err(("the text is not valid UTF-8", error.valid_up_to()).into()),
     }
 }

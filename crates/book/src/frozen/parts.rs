@@ -74,15 +74,15 @@ impl Head {
     /// Whether names can be names and the update id one of an exchange.
     pub fn check(&self) -> Result<(), BadState> {
         if !self.symbol.as_deref().is_none_or(can_be_symbol) {
-            return Err(BadState("its symbol cannot be one"));
+            return Err(BadState("its symbol is invalid"));
         }
         if self.exchange.is_empty() || self.exchange.contains(char::is_control) {
-            return Err(BadState("its exchange cannot be one"));
+            return Err(BadState("its exchange is invalid"));
         }
         match self.last_update_id {
-            Some(..0) => Err(BadState("its update id is below zero")),
+            Some(..0) => Err(BadState("its update id is negative")),
             None if self.status == Status::Synced => {
-                Err(BadState("a synced book has an update id"))
+                Err(BadState("it is synced but has no update id"))
             }
             _ => Ok(()),
         }
@@ -98,7 +98,7 @@ impl Head {
             (Some(bid), Some(ask))
                 if self.status == Status::Synced && bid.price.is_at_least(ask.price) =>
             {
-                Err(BadState("a synced book does not cross"))
+                Err(BadState("it is synced but crossed"))
             }
             _ => Ok(()),
         }
@@ -112,7 +112,7 @@ impl Frozen {
         head.check()?;
         if parts.readable && (head.last_update_id.is_none() || head.updated_ns.is_none()) {
             return Err(BadState(
-                "a book that can be read has an update id, received at some time",
+                "it can be read but has no update id or receive time",
             ));
         }
         let refused = (!parts.readable).then(|| NotReadable {
@@ -124,13 +124,13 @@ impl Frozen {
             .as_ref()
             .is_some_and(|why| why.status == Status::Synced)
         {
-            return Err(BadState("a synced book has levels"));
+            return Err(BadState("it is synced but has no levels"));
         }
         let bids = side(Side::Bids, &parts.bids, complete)?;
         let asks = side(Side::Asks, &parts.asks, complete)?;
         head.check_best(parts.bids.levels.first(), parts.asks.levels.first())?;
         if !parts.readable && bids.run.len() + asks.run.len() > 0 {
-            return Err(BadState("a book that cannot be read has no levels"));
+            return Err(BadState("it cannot be read but has levels"));
         }
         Ok(Frozen {
             bids,
@@ -180,13 +180,11 @@ fn side(which: Side, parts: &SideParts, complete: bool) -> Result<FrozenSide, Ba
     }
     let coverage = parts.levels.iter().filter(|level| is_proven(level)).count();
     if coverage != parts.coverage {
-        return Err(BadState(
-            "coverage is not the number of levels in the complete range",
-        ));
+        return Err(BadState("its coverage does not match its complete range"));
     }
     if complete && parts.complete_to != CompleteTo::Whole && coverage < run.len() {
         return Err(BadState(
-            "a level beyond the complete range is not complete",
+            "it is complete but has levels beyond its complete range",
         ));
     }
     Ok(FrozenSide {

@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
     fn end(&self) -> Read<()> {
         match self.0 {
             [] => Ok(()),
-            _ => Err(BadState("there is more than belongs to it")),
+            _ => Err(BadState("it has trailing data")),
         }
     }
 
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self
             .0
             .split_at_checked(count)
-            .ok_or(BadState("it ends too early"))?;
+            .ok_or(BadState("it is truncated"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(BadState("a yes or no is neither")),
+            _ => Err(BadState("a flag is neither 0 nor 1")),
         }
     }
 
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
     }
 
     fn count(&mut self) -> Read<usize> {
-        usize::try_from(self.integer()?).map_err(|_| BadState("a count is below zero"))
+        usize::try_from(self.integer()?).map_err(|_| BadState("a count is negative"))
     }
 
     fn optional(&mut self) -> Read<Option<i64>> {
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Read<&'a str> {
         let count = self.count()?;
-        std::str::from_utf8(self.take(count)?).map_err(|_| BadState("a text is not UTF-8"))
+        std::str::from_utf8(self.take(count)?).map_err(|_| BadState("a text is not valid UTF-8"))
     }
 
     fn status(&mut self) -> Read<Status> {
@@ -321,9 +321,7 @@ impl<'a> Reader<'a> {
         let (price_scale, quantity_scale) = (self.scale()?, self.scale()?);
         let (complete, is_wide, count) = (self.flag()?, self.flag()?, self.count()?);
         let size = if is_wide { 32 } else { 16 };
-        let bytes = count
-            .checked_mul(size)
-            .ok_or(BadState("it ends too early"))?;
+        let bytes = count.checked_mul(size).ok_or(BadState("it is truncated"))?;
         let bytes = self.take(bytes)?.chunks_exact(size);
         let mantissas = if is_wide {
             let number = |half: &[u8]| i128::from_le_bytes(half.try_into().expect("16 bytes"));
@@ -369,14 +367,14 @@ pub(super) fn check(run: &LevelRun, side: Side, may_be_gone: bool) -> Read<()> {
         }
         let quantity = fitting(level.quantity.mantissa, run.quantity_scale)?;
         if quantity == 0 && !may_be_gone {
-            return Err(BadState("a level has no quantity"));
+            return Err(BadState("a quantity is zero"));
         }
         let follows = before.is_none_or(|before| match side {
             Side::Bids => price < before,
             Side::Asks => price > before,
         });
         if !follows {
-            return Err(BadState("levels are not in their order"));
+            return Err(BadState("levels are not sorted"));
         }
         before = Some(price);
     }

@@ -213,7 +213,7 @@ pub fn general(text: &[u8]) -> Result<Decimal, &'static str> {
                 places += i64::from(dot);
             }
             b'.' if !dot => dot = true,
-            _ => return Err("a number may hold digits, one dot and an exponent only"),
+            _ => return Err("a number may only contain digits, one dot and an exponent"),
         }
     }
     if kept.is_empty() {

@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         self.expect(b'"', "a string is missing")?;
         let rest = &self.bytes[self.at..];
         let Some(length) = memchr2(b'"', b'\\', rest) else {
-            return Err(("a string has no end", start));
+            return Err(("a string is not terminated", start));
         };
         if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
             return Err(("a string contains a control character", self.at + control));
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         loop {
             let rest = &self.bytes[self.at..];
             let Some(length) = memchr2(b'"', b'\\', rest) else {
-                return Err(("a string has no end", start));
+                return Err(("a string is not terminated", start));
             };
             if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
                 return Err(("a string contains a control character", self.at + control));
@@ -128,7 +128,9 @@ impl<'a> Reader<'a> {
     /// What follows a backslash.
     fn escape(&mut self) -> Result<char, Fault> {
         let position = self.at;
-        let kind = self.peek().ok_or(("a string has no end", position))?;
+        let kind = self
+            .peek()
+            .ok_or(("a string is not terminated", position))?;
         self.at += 1;
         Ok(match kind {
             b'"' => '"',
@@ -143,18 +145,18 @@ impl<'a> Reader<'a> {
                 let first = self.four_hex()?;
                 let code = if (0xD800..0xDC00).contains(&first) {
                     if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
-                        return Err(("a surrogate has no partner", position));
+                        return Err(("a surrogate is unpaired", position));
                     }
                     self.at += 2;
                     let second = self.four_hex()?;
                     if !(0xDC00..0xE000).contains(&second) {
-                        return Err(("a surrogate has no partner", position));
+                        return Err(("a surrogate is unpaired", position));
                     }
                     0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
                 } else {
                     first
                 };
-                char::from_u32(code).ok_or(("a surrogate has no partner", position))?
+                char::from_u32(code).ok_or(("a surrogate is unpaired", position))?
             }
             _ => return Err(("a string contains an unknown escape", position)),
         })
@@ -165,7 +167,7 @@ impl<'a> Reader<'a> {
         let figures = self
             .bytes
             .get(position..position + 4)
-            .ok_or(("an escape is cut short", position))?;
+            .ok_or(("an escape is incomplete", position))?;
         if !figures.iter().all(u8::is_ascii_hexdigit) {
             return Err(("an escape needs four hexadecimal digits", position));
         }
@@ -184,7 +186,7 @@ impl<'a> Reader<'a> {
             value = value
                 .checked_mul(10)
                 .and_then(|value| value.checked_add(i64::from(digit - b'0')))
-                .ok_or(("an id or time does not fit 64 bits", start))?;
+                .ok_or(("an id or time does not fit into 64 bits", start))?;
             self.at += 1;
         }
         let length = self.at - start;
@@ -233,7 +235,7 @@ impl<'a> Reader<'a> {
     pub fn skip(&mut self, depth: usize) -> Result<(), Fault> {
         let next = self.peek();
         if depth > DEEPEST && matches!(next, Some(b'{' | b'[')) {
-            return Err(("the nesting is deeper than 64", self.at));
+            return Err(("nesting is deeper than 64 levels", self.at));
         }
         match next {
             Some(b'"') => self.string().map(|_| ()),
@@ -328,5 +330,5 @@ fn plain_length(bytes: &[u8]) -> Option<usize> {
 
 /// Bytes between ASCII marks of a text that is known to be valid UTF-8.
 fn text(bytes: &[u8], at: usize) -> Result<&str, Fault> {
-    std::str::from_utf8(bytes).map_err(|_| ("the text is not UTF-8", at))
+    std::str::from_utf8(bytes).map_err(|_| ("the text is not valid UTF-8", at))
 }

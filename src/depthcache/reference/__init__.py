@@ -1,10 +1,9 @@
-"""How a local order book is kept right, in plain Python: the specification and the oracle.
+"""A local order book in plain Python: the specification, and the oracle of the tests.
 
-Read in this order: `messages` (bytes to exact numbers), `sequence` (which update may follow
-which), `book` (levels and how far they are known), `market` (from nothing to synced and back),
-`router` (many markets on many connections), `reader` (what users read), `follow` (what a
-follower receives). The native module does the same faster; every test of books runs on both. Clear before
-fast: nothing in the client imports this package.
+Reading order: `messages` (bytes to exact numbers), `sequence` (which update may follow which), `book` (levels
+and the complete range), `market` (the state machine), `router` (markets and connections), `reader` (what
+users read), `follow` (what a follower receives). The native module implements the same, faster; every book
+test runs on both. Clarity comes before speed: the client never imports this package.
 """
 
 from depthcache.reference.reader import Book, BookReader, FrozenBook

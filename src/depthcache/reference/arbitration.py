@@ -1,11 +1,12 @@
-"""The connections that bring the diffs of one market: one nearly always, two in transition or for safety.
+"""Arbitration: several connections that carry the diffs of one market.
 
-Theory of operation. The first copy of a diff wins; the other feed's copy is old by then. A feed whose diffs
-continue what the book holds is joined. A diff that leaves a hole means that its feed is ahead of the
-others, or that it has lost something: while another feed is joined, that one is given time to fill the
-hole, and the diff is dropped. Only where no other feed can help is the hole a gap.
+Usually there is one, and two during a handover or for redundancy.
 
-Not here: with a single feed nothing of this happens (`market`).
+The first copy of a diff wins; later copies are old. A feed is *joined* if its diffs continue the book. If a
+diff leaves a gap, its feed is ahead of the others or has lost data. While another feed is joined, that feed
+gets time to fill the gap, and the diff is dropped. It is a sequence gap only if no other feed can fill it.
+
+With a single feed none of this applies (see `market`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from depthcache.exchange_figures import ARBITRATION_PATIENCE_NS
 __all__ = ["PATIENCE_NS", "Feed", "Feeds"]
 
 PATIENCE_NS = ARBITRATION_PATIENCE_NS
-"""How long another feed may take to fill a hole, as nothing else comes."""
+"""How long another feed may take to fill a gap if nothing else arrives."""
 
 
 @dataclass(slots=True)
 class Feed:
-    """One connection of a market."""
+    """One connection that carries a market."""
 
     connection: int
     heard_ns: int | None = None
@@ -32,7 +33,7 @@ class Feed:
 
 
 class Feeds:
-    """All connections of a market."""
+    """All connections that carry a market."""
 
     def __init__(self) -> None:
         self._feeds: dict[int, Feed] = {}
@@ -44,8 +45,10 @@ class Feeds:
         return iter(self._feeds.values())
 
     def add(self, connection: int, updated_ns: int | None) -> None:
-        """One more; without effect where it is there. A feed that was alone until now is the one that kept
-        the book: it is joined. `updated_ns`: when the book's last diff was received."""
+        """Add a feed; no effect if it exists. A feed that was alone until now kept the book, so it is joined.
+
+        `updated_ns`: when the last diff of the book was received.
+        """
         if len(self) == 1 and connection not in self._feeds:
             (alone,) = self
             alone.joined, alone.ahead_ns = True, None
@@ -53,25 +56,27 @@ class Feeds:
         self._feeds.setdefault(connection, Feed(connection))
 
     def remove(self, connection: int) -> int | None:
-        """One less. A time: a feed that is left was ahead, and nothing fills the hole before it any more;
-        when that feed was heard last."""
+        """Remove a feed. If one of the remaining feeds was ahead, its gap can no longer be filled.
+
+        Returns when that feed was last heard, else None.
+        """
         self._feeds.pop(connection, None)
         if any(feed.joined for feed in self):
             return None
         return max((feed.heard_ns or 0 for feed in self if feed.ahead_ns is not None), default=None)
 
     def on_buffered(self, connection: int, at_ns: int) -> None:
-        """A diff came that is buffered: nothing is known of holes before the next snapshot."""
+        """A diff was buffered: gaps are unknown until the next snapshot."""
         if feed := self._feeds.get(connection):
             feed.heard_ns = at_ns
 
     def on_joined(self, connection: int, at_ns: int) -> None:
-        """A diff came that continued the book, or was in it already."""
+        """A diff continued the book, or was already in it."""
         if feed := self._feeds.get(connection):
             feed.heard_ns, feed.joined, feed.ahead_ns = at_ns, True, None
 
     def on_ahead(self, connection: int, at_ns: int, updated_ns: int | None) -> bool:
-        """A diff came that leaves a hole. True: another feed may fill it, this diff can be dropped."""
+        """A diff left a gap. Returns whether another feed may fill it, so that this diff can be dropped."""
         feed = self._feeds.get(connection)
         if feed is None:
             return False
@@ -83,6 +88,6 @@ class Feeds:
         return helped and (at_ns - feed.ahead_ns < PATIENCE_NS or lately)
 
     def on_installed(self) -> None:
-        """A snapshot was installed: what was heard so far is in the book."""
+        """A snapshot was installed: everything received so far is in the book."""
         for feed in self:
             feed.joined, feed.ahead_ns = feed.heard_ns is not None, None

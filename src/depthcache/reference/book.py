@@ -1,22 +1,20 @@
-"""Two sides of price levels, and how far each is known.
+"""The two sides of price levels, and their complete range.
 
-Quantities are absolute; zero deletes; deleting a price that is not held is normal (up to 14 % of
-all updates) and changes nothing. Nothing is ever pruned by count.
+Quantities are absolute; zero deletes a level. Deleting a price that is not held is normal (up to 14 % of all
+updates) and has no effect. Levels are never pruned by count.
 
-**The complete range.** A snapshot names the best levels of each side down to its limit. Each side
-has one inclusive bound: bids are complete from the bound upwards, asks up to it. A snapshot with
-fewer levels than asked for shows the whole side (no bound); otherwise its last level is the bound;
-when the limit is unknown, too, and an empty side then has no complete range at all. Diffs never
-move a bound: they carry every change, but say nothing of resting orders that do not change.
+**The complete range.** A snapshot holds the best levels of each side, up to its limit. Each side has one
+inclusive bound: bids are complete from the bound upwards, asks up to it. If a snapshot has fewer levels than
+requested, it shows the whole side (no bound); otherwise its last level is the bound. The same holds if the
+limit is unknown, and an empty side then has no complete range. Diffs never move a bound: they carry every
+change, but no resting orders that do not change.
 
-Numbers are exact. Each side remembers the widest text it has seen, so that every number can be
-given back as the exchange would write it.
+Numbers are exact. Each side remembers the most decimals it has seen, so that every number can be written as
+the exchange would.
 
-**Merging.** A fresh copy of a side at the same id, from a later snapshot, replaces what it proves; beyond
-its bound the held levels stay. The bound becomes the wider of both. Where the two differed inside both
-bounds something was lost unnoticed, so only the fresh bound is believed.
-
-Not here: which update may be applied (`sequence`, `market`).
+**Merging.** A later copy of a side at the same update id replaces the range that it proves; beyond its bound
+the held levels stay. The bound becomes the wider of the two. If the two differ inside both bounds, something
+was lost unnoticed, so only the bound of the later copy is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ __all__ = ["NOTHING", "WHOLE", "BookSide", "Bound", "Tally", "at_width"]
 
 
 class Range(Enum):
-    """A complete range without a price at its end."""
+    """A complete range that does not end at a price."""
 
     WHOLE = "whole"  #     no bound: every level of the side is known
     NOTHING = "nothing"  # no complete range: not even the best is proven
@@ -43,11 +41,11 @@ WHOLE, NOTHING = Range.WHOLE, Range.NOTHING
 Bound: TypeAlias = Decimal | Range
 
 _WIDE = Context(prec=60)
-"""38 digits and more; the usual context rounds to 28."""
+"""At least 38 digits; the default context rounds to 28."""
 
 
 class Tally(NamedTuple):
-    """How two copies of a side agreed where both are proven, in prices."""
+    """The comparison of two copies of a side where both are proven, in prices."""
 
     checked: int
     differing: int
@@ -56,7 +54,7 @@ class Tally(NamedTuple):
 
     @property
     def wrong(self) -> int:
-        """How many were wrong."""
+        """The number of wrong prices."""
         return self.differing + self.missing + self.extra
 
 
@@ -72,7 +70,7 @@ class BookSide:
     _sorted: list[tuple[Decimal, Decimal]] | None = None
 
     def install(self, levels: list[tuple[Number, Number]], limit: int | None) -> None:
-        """Replace everything by a snapshot that was requested with `limit`."""
+        """Replace all levels with those of a snapshot requested with `limit`."""
         self.levels.clear()
         self._sorted = None
         self.price_scale = self.quantity_scale = 0
@@ -86,7 +84,7 @@ class BookSide:
             self.bound = NOTHING
 
     def apply(self, levels: list[tuple[Number, Number]]) -> int:
-        """Set or delete levels; how many really changed."""
+        """Set or delete levels; return how many changed."""
         changed = 0
         for price, quantity in levels:
             self.price_scale = max(self.price_scale, price.scale)
@@ -101,7 +99,7 @@ class BookSide:
         return changed
 
     def compare(self, fresh: BookSide) -> Tally:
-        """How this side agrees with a fresh copy of it at the same id."""
+        """Compare this side with a later copy at the same update id."""
         prices = [
             price
             for price in self.levels.keys() | fresh.levels.keys()
@@ -114,7 +112,7 @@ class BookSide:
         return Tally(len(pairs), differing, missing, extra)
 
     def merge(self, fresh: BookSide) -> Tally:
-        """Take from a fresh copy at the same id what it proves, keep the rest."""
+        """Take the levels that a later copy at the same update id proves, and keep the rest."""
         found = self.compare(fresh)
         self.price_scale = max(self.price_scale, fresh.price_scale)
         self.quantity_scale = max(self.quantity_scale, fresh.quantity_scale)
@@ -148,7 +146,7 @@ class BookSide:
         return max(self.levels) if self.sign > 0 else min(self.levels)
 
     def price_text(self, price: Decimal) -> str:
-        """A price as the exchange writes it."""
+        """A price in the exchange's format."""
         return format(at_width(price, self.price_scale), "f")
 
     def proves(self, price: Decimal) -> bool:
@@ -158,7 +156,7 @@ class BookSide:
         return isinstance(self.bound, Decimal) and self.sign * price >= self.sign * self.bound
 
     def coverage(self) -> int:
-        """How many held levels lie inside the complete range."""
+        """The number of levels inside the complete range."""
         return sum(map(self.proves, self.levels))
 
     def copy(self) -> BookSide:

@@ -1,6 +1,6 @@
-"""The diffs that are kept as raw bytes while a snapshot is on its way, or while their order is unknown.
+"""Diffs buffered as raw bytes until a snapshot arrives, or while their order is unknown.
 
-Not here: when to keep one, and what happens when there is no more room (`market`).
+When to buffer, and what happens when the buffer is full, is decided in `market`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from depthcache.reference.messages import DepthUpdate, parse_frame
 __all__ = ["Buffer"]
 
 Waiting = tuple[DepthUpdate, bytes, int]
-"""An update, its frame, and when that was received."""
+"""An update, its frame, and its time of receipt."""
 
 
 class Buffer:
-    """Raw frames in the order of their arrival, bounded by bytes."""
+    """Raw frames in order of arrival, bounded by bytes."""
 
     newest: tuple[int, int] | None
-    """The greatest last id among those that have an event time, and that time."""
+    """The highest final update id among diffs with an event time, and that time."""
 
     def __init__(self, most_bytes: int) -> None:
         self.newest = None
@@ -28,11 +28,11 @@ class Buffer:
         self._bytes = 0
 
     def is_full(self, raw: bytes) -> bool:
-        """Whether one more frame is too much. A single frame never is."""
+        """Whether one more frame exceeds the bound. A single frame never does."""
         return bool(self._frames) and self._bytes + len(raw) > self.most_bytes
 
     def add(self, update: DepthUpdate, raw: bytes, received_ns: int) -> None:
-        """Keep one more."""
+        """Add one diff."""
         self._frames.append((raw, received_ns))
         self._bytes += len(raw)
         last, time_us = update.final_update_id, update.event_time_us
@@ -40,7 +40,7 @@ class Buffer:
             self.newest = (last, time_us)
 
     def all(self) -> list[Waiting]:
-        """All of them, read again."""
+        """All diffs, parsed again."""
         return [
             (update, raw, received_ns)
             for raw, received_ns in self._frames
@@ -48,12 +48,12 @@ class Buffer:
         ]
 
     def sort(self) -> None:
-        """Put them in the order of their last ids: where several connections bring the same diffs."""
+        """Sort by final update id; needed if several connections carry the same diffs."""
         waiting = sorted(self.all(), key=lambda each: each[0].final_update_id)
         self._frames = [(raw, received_ns) for _, raw, received_ns in waiting]
 
     def retain(self, stays: Callable[[Waiting], bool]) -> bool:
-        """Keep only some of them; whether any was dropped."""
+        """Keep the matching diffs; return whether any was dropped."""
         waiting = self.all()
         staying = [each for each in waiting if stays(each)]
         if len(staying) < len(waiting):
@@ -63,6 +63,6 @@ class Buffer:
         return len(staying) < len(waiting)
 
     def clear(self) -> None:
-        """Forget them."""
+        """Drop all diffs."""
         self._frames.clear()
         self._bytes, self.newest = 0, None

@@ -1,19 +1,18 @@
 """Following markets: what each follower receives, in bounded memory.
 
-Theory of operation. A market reports every change to its follower slots before the next input. Most modes
-conflate: they only mark the market, once until the mark is taken, and read the book when the consumer takes
-the mark, so a slow consumer loses the states in between. `every` keeps an item for each update, bounded by
-count and bytes; where there is no room a mark takes their place, and the item made of it is a fresh book
-with the count of what was lost.
+A market reports every change to its follower slots before the next input. Most modes conflate: they mark the
+market once, and read the book when the consumer takes the mark, so a slow consumer misses the states in
+between. Mode `every` keeps an item per update, bounded by count and bytes. Without room, a mark takes their
+place; its item is a fresh book with the number of lost updates.
 
-An item is *fresh* where the consumer must start over from it: the first one, after a loss of sync, after a
-snapshot that changed held levels, after an overflow. Each update of a book is brought by one item that is
-not fresh, or counted in `skipped` of the next: never both.
+An item is *fresh* if the consumer must start over from it: the first item, and the first one after a loss of
+sync, a snapshot that changed held levels, or an overflow. Every update of a book is either delivered by one
+item that is not fresh, or counted in `skipped` of a later item.
 
-A loss of sync is one item in every mode, unless `on_stale` is `wait`; the end of a book is an item in any
-case. Before the book is first synced there are no items, except in the mode `status`.
+A loss of sync is one item in every mode, unless `on_stale` is `wait`. The end of a book is always an item.
+Before the book is first synced there are no items, except in mode `status`.
 
-Not here: how a consumer waits (`io.followers`), and locks, which only the native twin needs.
+How a consumer waits is in `io.followers`; locks exist only in the native twin.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ _ITEM_BYTES, _LEVEL_BYTES = 512, 64
 
 
 class MarketSource(Protocol):
-    """What holds markets: a router."""
+    """A holder of markets: a router."""
 
     def market(self, market: int) -> Market:
-        """The market of that number."""
+        """The market with that number."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowSpec:
-    """What a follower wants; the words are those of `Router.follow`."""
+    """What a follower wants; see `Router.follow`."""
 
     mode: str
     levels: int | None
@@ -58,7 +57,7 @@ class FollowSpec:
 
 
 class Update(FrozenBook):
-    """A frozen book, and what lies between it and the item before."""
+    """A frozen book, and its relation to the previous item."""
 
     skipped: int
     is_fresh: bool
@@ -78,17 +77,17 @@ class Update(FrozenBook):
 
     @property
     def changes(self) -> Changes[Any] | None:
-        """The levels that this update changed; None where it is not one update."""
+        """The levels that this update changed; None if the item is not a single update."""
         if self._changes is None or self._exact:
             return self._changes
         return Changes(*([Level(float(p), float(q)) for p, q in side] for side in self._changes))
 
     def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
-        """As a message of the schema."""
+        """Convert to a message of the schema."""
         return wire.update(self, counters=counters)
 
     def held_bytes(self) -> int:
-        """About what it takes to keep it."""
+        """The approximate memory of this item."""
         changed = 0 if self._changes is None else sum(map(len, self._changes))
         held = len(self._market.bids.levels) + len(self._market.asks.levels)
         return _ITEM_BYTES + _LEVEL_BYTES * (changed + held)
@@ -122,16 +121,16 @@ class Follower:
 
     @property
     def markets(self) -> int:
-        """How many are followed."""
+        """The number of markets followed."""
         return len(self._markets)
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was given and nothing comes any more."""
+        """Whether all items were taken and none will follow."""
         return self._finished and not self._entries and not self._deferred
 
     def add(self, router: MarketSource, market: int) -> None:
-        """Follow a market; what is there already is not announced."""
+        """Follow a market; its current state is not announced."""
         if market not in self._markets:
             self._markets[market] = followed = router.market(market)
             announce, self._announce = self._announce, _ignore
@@ -139,13 +138,13 @@ class Follower:
             self._announce = announce
 
     def remove(self, market: int) -> None:
-        """Follow it no longer."""
+        """Stop following a market."""
         followed = self._markets.pop(market, None)
         if followed is not None:
             _followers_of(followed).remove(self)
 
     def take(self, now_ns: int) -> Update | None:
-        """The next item; None while there is none."""
+        """Return the next item; None if there is none."""
         if self.due_ns is not None and self.due_ns <= now_ns:
             self._entries.extend((market, True) for market in self._deferred)
             self._deferred, self.due_ns = [], None
@@ -169,15 +168,15 @@ class Follower:
         return None if market is None else _followers_of(market).take(self, market, was_due=was_due)
 
     def wait(self, timeout_s: float) -> None:
-        """Nothing happens by itself here: there is nothing to wait for."""
+        """Return at once: items appear only when frames are fed."""
 
     def finish(self) -> None:
-        """Nothing comes after what is there."""
+        """Accept no further items."""
         self._finished = True
         self.due_ns = None if self.due_ns is None else -(2**63)
 
     def close(self) -> None:
-        """Leave all markets and forget what was kept."""
+        """Stop following all markets and drop waiting items."""
         for market in tuple(self._markets):
             self.remove(market)
         self._entries.clear()
@@ -187,12 +186,12 @@ class Follower:
     # --- what markets do ---------------------------------------------------------------------
 
     def mark(self, market: int) -> None:
-        """A market is to be read."""
+        """Mark a market to be read."""
         self._entries.append((market, False))
         self._announce_once()
 
     def defer(self, market: int, at_ns: int) -> None:
-        """The same at the next time of the interval."""
+        """Mark a market to be read at the next time of the interval."""
         self._deferred.append(market)
         if self.due_ns is None:
             past = (at_ns - self.spec.start_ns) // self.spec.interval_ns
@@ -200,7 +199,7 @@ class Follower:
             self._announce(self.number)
 
     def keep(self, market: int, item: Update) -> bool:
-        """Keep an item as it is; False where there is no room for it."""
+        """Keep an item as it is; False if there is no room."""
         size = item.held_bytes()
         if self.held_items >= self.spec.most_items or self.held_bytes + size > self.spec.most_bytes:
             return False
@@ -222,19 +221,19 @@ class ChangeSummary:
 
     status: Status
     status_changed: bool
-    """The status is not the one before."""
+    """The status has changed."""
     updated: bool = False
     """Updates were applied."""
     levels_changed: bool = False
-    """Levels changed by them."""
+    """Updates changed levels."""
     altered: bool = False
-    """Levels changed by something else."""
+    """Something other than an update changed levels."""
     changes: Changes[Decimal] | None = None
 
 
 @dataclass(slots=True)
 class LastItem:
-    """What the last item said."""
+    """The content of the last item."""
 
     applied: int
     levels_changed: int = 0
@@ -243,7 +242,7 @@ class LastItem:
 
 
 class FollowerSlot:
-    """One follower of one market."""
+    """One follower's place on one market."""
 
     follower: Follower
 
@@ -251,11 +250,11 @@ class FollowerSlot:
         self.follower, self._number, self._follow_spec = follower, number, follower.spec
         self._marked = self._deferred = False
         self._resumed = self._altered = False
-        """Since the last item: sync, or items, were lost; levels changed by something else than updates."""
+        """Since the last item, sync or items were lost, or something other than updates changed levels."""
         self._last_item = LastItem(market.counters["applied"])
 
     def on_change(self, market: Market, summary: ChangeSummary) -> None:
-        """Something happened."""
+        """The market has changed."""
         synced, spec = summary.status is Status.SYNCED, self._follow_spec
         self._resumed |= summary.status_changed and synced
         self._altered |= summary.altered
@@ -273,7 +272,7 @@ class FollowerSlot:
                 self._mark()
 
     def take(self, market: Market, *, was_due: bool) -> Update | None:
-        """The item of a mark; None where there is nothing new any more."""
+        """The item for a mark; None if there is nothing new."""
         if was_due:
             self._deferred = False
         else:
@@ -306,7 +305,7 @@ class FollowerSlot:
         self.follower.mark(self._number)
 
     def _keep(self, market: Market, summary: ChangeSummary) -> None:
-        """Every update is an item of its own, as long as there is room."""
+        """Keep an item per update while there is room."""
         self._altered |= summary.updated and summary.changes is None
         if summary.status is Status.SYNCED:
             if not (summary.updated or self._is_fresh):
@@ -340,7 +339,7 @@ class FollowerSlot:
         return max(0, market.counters["applied"] - self._last_item.applied - brings_one)
 
     def _book(self, market: Market, changes: Changes[Decimal] | None = None) -> Update:
-        """The synced book; all of it where the consumer applies changes to it."""
+        """The synced book; all levels if the consumer applies changes to it."""
         fresh = self._is_fresh
         every = self._follow_spec.mode == "every"
         return Update(
@@ -352,7 +351,7 @@ class FollowerSlot:
         )
 
     def _loss(self, market: Market) -> Update:
-        """The item of a book that is not synced."""
+        """The item for a book that is not synced."""
         levels, refused = self._follow_spec.levels, None
         try:
             refuse_unusable(market, serve_stale=self._follow_spec.on_stale == "serve")
@@ -384,24 +383,24 @@ class Followers:
     _levels_changed: int = 0
 
     def add(self, slot: FollowerSlot, market: Market) -> None:
-        """One more."""
+        """Add a slot."""
         if not self.slots:
             self._note(market)
         slot.on_change(market, ChangeSummary(status=market.status()[0], status_changed=True))
         self.slots.append(slot)
 
     def remove(self, follower: Follower) -> None:
-        """One less."""
+        """Remove a slot."""
         self.slots = [slot for slot in self.slots if slot.follower is not follower]
 
     def take(self, follower: Follower, market: Market, *, was_due: bool) -> Update | None:
-        """The item of a mark, as the market is now."""
+        """The item for a mark, from the current state of the market."""
         found = (slot for slot in self.slots if slot.follower is follower)
         slot = next(found, None)
         return None if slot is None else slot.take(market, was_due=was_due)
 
     def note_changes(self, market: Market, update: DepthUpdate) -> None:
-        """An update is about to be applied: what of it is new."""
+        """Record what is new in an update that is about to be applied."""
         self.changes = None
         if market.state.status is Status.SYNCED and any(
             slot.follower.spec.mode == "every" for slot in self.slots
@@ -409,7 +408,7 @@ class Followers:
             self.changes = Changes(_new(market.bids, update.bids), _new(market.asks, update.asks))
 
     def notify(self, market: Market) -> None:
-        """Notify every slot of what happened since the last call."""
+        """Notify all slots of what happened since the last call."""
         summary = ChangeSummary(
             status=market.status()[0],
             status_changed=market.status()[0] is not self._status,
@@ -431,14 +430,14 @@ class Followers:
 
 
 def _followers_of(market: Market) -> Followers:
-    """The followers of a market; it notifies them from now on."""
+    """The followers of a market, which notifies them from now on."""
     if not isinstance(market.followers, Followers):
         market.followers = Followers()
     return market.followers
 
 
 def _new(side: BookSide, levels: list[tuple[Number, Number]]) -> list[Level[Decimal]]:
-    """What of a message is not held already, best first; later entries of one price win."""
+    """The levels in a message that change the side, best first; the last entry of a price wins."""
     wanted = {price.value: quantity.value for price, quantity in levels}
     price_scale = max([side.price_scale, *(price.scale for price, _ in levels)])
     scales = (quantity.scale for _, quantity in levels if quantity.value)

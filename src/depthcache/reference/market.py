@@ -1,41 +1,39 @@
-"""One symbol of one venue, from nothing to a synced book and back: the state machine.
+"""The state machine of one market: from nothing to a synced book and back.
 
-Theory of operation. Diffs alone are not a book and a snapshot alone is out of date, so the two are
-joined by update id:
+Diffs alone are not a book, and a snapshot alone is out of date, so the two are joined by update id:
 
-    EMPTY      nothing has arrived. The first diff is kept: BUFFERING.
-    BUFFERING  diffs are kept as raw bytes, bounded, while a snapshot is on its way. A snapshot that
-               is older than the first kept diff allows is not installed and the diffs stay
-               (TOO_OLD). Any other one is installed; kept diffs at or before it are dropped, the
-               rest must follow one another. All applied: SYNCED. A hole among them: BUFFERING
-               again, with the diff behind the hole and all later ones (GAP). Where ids are reset,
-               what was kept before is dropped: no snapshot will ever lead to it. That is so where a
-               lower id has a later event time (BUFFER_RESET), and where a snapshot was made clearly after
-               the event time of a kept diff and has a lower id.
-    BRIDGING   installed, nothing newer was kept, and nothing shows that the stream was live
-               before the snapshot was asked for: the next diff decides.
-    SYNCED     the same, but the stream was live: nothing newer than the snapshot exists, or it
-               will arrive. `unconfirmed` until the first diff; if that does not bridge, it is a gap.
+    EMPTY      Nothing has arrived. The first diff is buffered: BUFFERING.
+    BUFFERING  Diffs are buffered as raw bytes, up to a limit, until a snapshot arrives. A snapshot
+               older than the first buffered diff allows is not installed, and the diffs stay
+               (TOO_OLD). Otherwise it is installed; buffered diffs at or before it are dropped, and
+               the rest must be contiguous. All applied: SYNCED. A gap among them: BUFFERING again,
+               from the diff after the gap (GAP). After a reset of the ids, older buffered diffs are
+               dropped, because no snapshot will ever lead to them. A reset shows in a lower id with
+               a later event time (BUFFER_RESET), or in a snapshot with a lower id that was made
+               clearly after the event time of a buffered diff.
+    BRIDGING   A snapshot is installed, nothing newer was buffered, and nothing shows that the
+               stream was live before the snapshot was requested: the next diff decides.
+    SYNCED     The same, but the stream was live: nothing newer than the snapshot exists, or it will
+               arrive. `unconfirmed` until the first diff; if that does not bridge, there is a gap.
 
-From BRIDGING and SYNCED: a diff that continues is applied, both sides at once; one at or before
-the held id changes nothing; a gap, a malformed frame or a reset of the ids lead to BUFFERING, and
-the frame of the gap is the first kept one. The old levels stay until the next install, readable
-only as stale.
+In BRIDGING and SYNCED, a diff that continues the book is applied to both sides at once, and one at or
+before the held id changes nothing. A gap, a malformed frame or a reset of the ids leads to BUFFERING;
+the diff after the gap is the first buffered one. The old levels stay until the next install, and can be
+read only as stale.
 
-The ids were reset where a diff at or before the held id was made clearly after the book was there
-(`sequence`: the order in time). What the book held when is its *base*: the snapshot's id and time,
-then id and event time of each applied diff. An old diff without a base or without an event time
-leaves the book *in doubt* until a diff is applied, and is kept. The next snapshot decides: a lower id
-than the held one means that the ids were reset, where the snapshot is clearly younger than the base, or
-where the book is in doubt. Any other snapshot with a lower id is an older one: it changes nothing
-(TOO_OLD).
+The ids were reset if a diff at or before the held id was made clearly after the book reached that id
+(`sequence`: the order in time). Which id the book reached at which time is its *base*: id and time of the
+snapshot, then id and event time of each applied diff. An old diff without a base or event time puts the
+order *in doubt* until a diff is applied, and is buffered. The next snapshot decides: an id lower than the
+held one means a reset if the snapshot is clearly later than the base, or if the order is in doubt. Any
+other snapshot with a lower id is an older one and changes nothing (TOO_OLD).
 
-A book whose best prices touch or cross after a whole event is `crossed`: it is kept up but not served (a
+A book whose best prices touch or cross after a complete event is `crossed`: it is updated but not served (a
 published event never crosses the exchange's own book, measured 2026-09-04).
 
-`transitions` is the table of all that. Over it lies at most one condition from outside (stale,
-halted, disconnected, closed); users see the worse of both. A synced book in `doubt` is stale until proven.
-Time comes in as an argument. Not here: when to fetch which snapshot.
+`transitions` is the table of these rules. On top lies at most one external condition (stale, halted,
+disconnected, closed); users see the worse of the two. A synced book in `doubt` is stale until confirmed.
+Time is passed in as an argument. When to fetch which snapshot is decided in `core`.
 """
 
 from __future__ import annotations
@@ -71,7 +69,7 @@ from depthcache.reference.transitions import Event, follow
 __all__ = ["BUFFER_BYTES", "COUNTERS", "DepthTarget", "Market", "MarketObserver"]
 
 BUFFER_BYTES = 16 * 1024 * 1024
-"""Most bytes of kept diffs: hours of a quiet symbol, minutes of the busiest."""
+"""The size limit of buffered diffs: hours of a quiet symbol, minutes of the busiest."""
 
 COUNTERS = (
     "applied",
@@ -90,25 +88,25 @@ COUNTERS = (
 
 @dataclass(slots=True)
 class DepthTarget:
-    """How deep a book has to be: before the first word no depth is enough."""
+    """The depth that a book needs; before a target is set, no depth is enough."""
 
     requested: int = 0
-    """The most levels a side that a reader asked for."""
+    """The most levels per side that a reader requested."""
     enough: float = math.inf
-    """So many complete levels a side are enough …"""
+    """The number of complete levels per side that is enough …"""
     considered: int = 0
-    """… while readers ask for at most so many."""
+    """… as long as readers request at most this many."""
 
     def is_missed(self, covered: int | None) -> bool:
-        """Whether so many complete levels are too few, or readers ask for more than was considered."""
+        """Whether there are too few complete levels, or readers request more than was considered."""
         return (covered is not None and covered < self.enough) or self.requested > self.considered
 
 
 class MarketObserver(Protocol):
-    """What watches a market change: its followers."""
+    """An observer of a market: its followers."""
 
     altered: bool
-    """Levels were changed by something else than an update."""
+    """Something other than an update changed levels."""
 
     def note_changes(self, market: Market, update: DepthUpdate) -> None:
         """An update is about to be applied."""
@@ -118,7 +116,7 @@ class MarketObserver(Protocol):
 
 
 class Market:
-    """One symbol. Order of calls: `on_diff` for every frame, `install` for a snapshot."""
+    """One symbol. Usage: `on_diff` for every frame, `install` for a snapshot."""
 
     exchange: str
     symbol: str
@@ -167,23 +165,23 @@ class Market:
     # --- getters -----------------------------------------------------------------------------
 
     def status(self) -> tuple[Status, str, int]:
-        """What users see: status, reason, since when."""
+        """The status that users see, its reason, and its start."""
         return self.state.shown()
 
     def machine_state(self) -> tuple[Status, str, int]:
-        """The machine state, why, and since when, conditions aside."""
+        """The machine state, its reason and its start, without conditions."""
         return self.state.machine_state()
 
     def last_diff(self) -> HeardDiff | None:
-        """The last diff that was applied since the snapshot; None before one."""
+        """The last diff applied since the snapshot; None before one."""
         return None if self.updated_ns is None else HeardDiff(self.updated_ns, self.event_time_us)
 
     def read_updated_ns(self) -> int | None:
-        """When what the book is was received: the last applied diff, or the snapshot before one."""
+        """When the last applied diff was received, or the snapshot if none followed it."""
         return self.installed_ns if self.updated_ns is None else self.updated_ns
 
     def read_event_time_us(self) -> int | None:
-        """When the exchange made it; where that is unknown, when it was received, by the system's clock."""
+        """The exchange's time of the book; if unknown, the system's time of its receipt."""
         made_us = self.snapshot_us if self.updated_ns is None else self.event_time_us
         if made_us is not None or self.timebase is None:
             return made_us
@@ -191,18 +189,18 @@ class Market:
 
     @property
     def unconfirmed(self) -> bool:
-        """Synced from a snapshot alone."""
+        """Whether the book is synced from a snapshot alone."""
         return self.state.status is Status.SYNCED and not self.has_diff
 
     # --- what happened -----------------------------------------------------------------------
 
     def min_coverage(self) -> int | None:
-        """The fewest levels that a side has inside its complete range; None where both are whole."""
+        """The lower number of levels inside the complete range of a side; None if both sides are whole."""
         sides = [side.coverage() for side in (self.bids, self.asks) if side.bound is not WHOLE]
         return min(sides, default=None)
 
     def is_shallow(self) -> bool:
-        """Whether there are fewer complete levels than are enough, or readers ask for more than was known."""
+        """Whether there are fewer complete levels than needed, or readers request more than was known."""
         return self.depth_target.is_missed(self.min_coverage())
 
     def on_diff(self, update: DepthUpdate, raw: bytes, received_ns: int, *, connection: int = 0) -> Outcome:
@@ -261,7 +259,7 @@ class Market:
         return Outcome.GAP
 
     def on_malformed(self, what: str, received_ns: int) -> None:
-        """A frame of this symbol could not be read: an update is missing."""
+        """A frame of this symbol could not be read, so an update is missing."""
         self.counters["malformed"] += 1
         self._cause("malformed", received_ns)
         is_lost = self.state.status in (Status.BRIDGING, Status.SYNCED)
@@ -278,10 +276,10 @@ class Market:
         now_ns: int,
         made: SnapshotTime | None = None,
     ) -> SnapshotOutcome:
-        """Take a snapshot that was requested with `limit`. Raises SymbolMismatch, MalformedSnapshot.
+        """Install a snapshot requested with `limit`. Raises SymbolMismatch, MalformedSnapshot.
 
-        `live`: the subscription was acknowledged, or data had arrived, before it was asked for. `made`: when
-        it was made; None for the time in its body.
+        `live`: whether the subscription was acknowledged, or data had arrived, before the request. `made`:
+        when it was made; None for the time in its body.
         """
         self.check(snapshot)
         made = snapshot_time(snapshot, made)
@@ -307,7 +305,7 @@ class Market:
         self._refresh = None
         self.feeds.on_installed()
         self._note_altered()
-        if not in_doubt:  # those in doubt were counted as they came
+        if not in_doubt:  # those in doubt were counted on arrival
             self.counters["old"] += len(waiting) - len(fresh)
         self.buffer.clear()
         self.bids.install(snapshot.bids, limit)
@@ -340,11 +338,11 @@ class Market:
         return SnapshotOutcome.BRIDGING
 
     def resync(self, reason: str, now_ns: int) -> None:
-        """A new snapshot is needed; kept diffs and old levels stay."""
+        """Require a new snapshot; buffered diffs and old levels stay."""
         self._on(Event.RESYNC, now_ns, reason)
 
     def restart(self, reason: str, now_ns: int) -> None:
-        """The diffs will come from a new connection: kept ones are of no use."""
+        """Start over with an empty buffer: diffs will come from a new connection."""
         self.buffer.clear()
         self._data_seen = False
         self._on(Event.RESTART, now_ns, reason)
@@ -352,50 +350,50 @@ class Market:
     # --- connections -------------------------------------------------------------------------
 
     def add_feed(self, connection: int) -> None:
-        """One more connection brings diffs."""
+        """One more connection carries the market."""
         self.feeds.add(connection, self.updated_ns)
 
     def remove_feed(self, connection: int) -> None:
-        """A connection brings no diffs any more; where others had run ahead of it, that is a gap."""
+        """A connection no longer carries the market; this is a gap if others were ahead of it."""
         heard_ns = self.feeds.remove(connection)
         if heard_ns is not None and self.state.status is Status.SYNCED:
             self.counters["gaps"] += 1
             self._lose(Event.FEED_LOST, reasons.FEED_LOST, heard_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over the state, or take it away; closed is final."""
+        """Set or clear a condition on top of the state; closed is final."""
         self.state.set_condition(condition, reason, now_ns)
 
     # --- doubt -------------------------------------------------------------------------------
 
     def judge_silence(self, now_ns: int) -> None:
-        """Nothing judged silence for a while: whether the book was proven in time."""
+        """Check, in place of the event loop, whether the book was confirmed in time."""
         proven_ns = max((at for at in (self.compared_ns, self.updated_ns) if at is not None), default=now_ns)
         if self.state.status is Status.SYNCED and self.state.doubt.judge(proven_ns, now_ns):
             self._on_doubted(now_ns)
 
     def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
-        """The machine or the process paused: stale until proven."""
+        """The machine or process was paused: the book is stale until confirmed."""
         if self.state.status is Status.SYNCED:
             self.state.doubt.on_pause(reason, since_ns, now_ns)
             self._on_doubted(now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """The frame thread stalled, or goes on (None)."""
+        """The frame thread stalled, or is running again (None)."""
         if self.state.set_stalled(reason, now_ns):
             self._cause("proven", now_ns)
 
     # --- refreshing --------------------------------------------------------------------------
 
     def begin_refresh(self) -> bool:
-        """Keep what is applied from now on; False: the book is not live."""
+        """Start keeping applied diffs; False if the book is not live."""
         live = self.state.status is Status.SYNCED
         if live:
             self._refresh = Refresh(self.continuity, most_bytes=self.buffer.most_bytes)
         return live
 
     def end_refresh(self) -> None:
-        """Forget a refresh that was begun."""
+        """Cancel a refresh."""
         self._refresh = None
 
     def refresh(
@@ -406,9 +404,9 @@ class Market:
         now_ns: int,
         made: SnapshotTime | None = None,
     ) -> RefreshResult:
-        """Roll a snapshot to the live book's id, compare and merge; what became of it.
+        """Roll a snapshot to the update id of the live book, compare and merge; return the outcome.
 
-        `made` as for `install`. Raises SymbolMismatch, MalformedSnapshot; the refresh is over then.
+        `made`: as for `install`. Raises SymbolMismatch, MalformedSnapshot; the refresh is then over.
         """
         refresh, self._refresh = self._refresh, None
         self.check(snapshot)
@@ -428,10 +426,10 @@ class Market:
         return RefreshResult(RefreshOutcome.MERGED, self._merge(rolled, now_ns))
 
     def settle_refresh(self, now_ns: int) -> RefreshResult:
-        """No diff came for a snapshot that waits: merge it where it shows an equal book, or drop it.
+        """Settle a waiting snapshot for which no diff came: merge it if it equals the book, else drop it.
 
-        Ids that are shared by symbols grow without this one, so an equal book is merged; where too few levels
-        of both can be compared, equality is not proven.
+        Ids shared between symbols grow without this symbol, so an equal book is merged. If too few levels of
+        both can be compared, equality is not proven.
         """
         refresh, self._refresh = self._refresh, None
         if refresh is None or refresh.rolled is None:
@@ -468,7 +466,7 @@ class Market:
     # --- inside ------------------------------------------------------------------------------
 
     def _apply(self, update: DepthUpdate, received_ns: int) -> None:
-        """Both sides of one update."""
+        """Apply both sides of one update."""
         if self.followers is not None:
             self.followers.note_changes(self, update)
         self.counters["levels_changed"] += self.bids.apply(update.bids) + self.asks.apply(update.asks)
@@ -508,7 +506,7 @@ class Market:
             self.followers.altered = True
 
     def _on(self, event: Event, now_ns: int, reason: str | None = None) -> None:
-        """The state that follows by the table; without a reason the old one stays."""
+        """Enter the next state by the table; without a reason the old reason stays."""
         status = follow(self.state.status, event)
         if status is not Status.SYNCED:
             self._refresh = None
@@ -534,9 +532,9 @@ class Market:
         return reasons.gap(self.last_update_id, follows)
 
     def check(self, snapshot: DepthSnapshot) -> None:
-        """Raises SymbolMismatch for a snapshot of another symbol, MalformedSnapshot for an absurd id.
+        """Raise SymbolMismatch for a snapshot of another symbol, MalformedSnapshot for an implausible id.
 
-        Absurd is one that no exchange has, or that is far above those of the diffs that are kept or applied.
+        An id is implausible if no exchange has it, or if it is far above those of known diffs.
         """
         foreign = snapshot.foreign_to(self.symbol) if self.symbol else None
         if foreign is not None:
@@ -550,25 +548,25 @@ class Market:
     # --- the order in time -------------------------------------------------------------------
 
     def heard(self) -> HeardDiff | None:
-        """The newest diff that was applied, kept, or is backlog; None before one."""
+        """The newest diff that was applied, buffered or skipped as backlog; None before one."""
         heard = self.timeline.heard(self.updated_ns, self.event_time_us)
         return None if heard is None else HeardDiff(*heard)
 
     def late_us(self) -> int | None:
-        """How late that diff was; None while the exchange's clock or its event time is not known."""
+        """The delay of that diff; None if the exchange's clock or the event time is unknown."""
         heard, offset_ns = self.heard(), self.timeline.clock_offset_ns
         if heard is None or heard.event_time_us is None or offset_ns is None:
             return None
         return (heard.received_ns + offset_ns) // 1_000 - heard.event_time_us
 
     def date_snapshot(self, made: SnapshotTime) -> None:
-        """The snapshot that is held, and no diff after it, was made between these times: known only now."""
+        """Supply the time range in which the held snapshot was made, if no diff followed it."""
         if not self.has_diff and self.last_update_id is not None:
             self.snapshot_us = self.snapshot_us or made.latest_us
             self.timeline.on_dated(self.last_update_id, made)
 
     def _on_old(self, update: DepthUpdate, raw: bytes, received_ns: int, *, is_ordered: bool) -> None:
-        """An old update is backlog, or of an order that is not known."""
+        """An old update is backlog, or its order is unknown."""
         if update.event_time_us and is_ordered:
             self.timeline.on_unapplied(update, received_ns)
         elif not self.has_diff:
@@ -583,8 +581,7 @@ class Market:
         self._lose(Event.RESET, reasons.RESET, now_ns)
 
     def _drop_before_reset(self, snapshot_id: int, made: SnapshotTime | None, now_ns: int) -> None:
-        """Buffered diffs with higher ids than a snapshot that was made clearly after them precede a
-        reset of the ids."""
+        """Drop buffered diffs that precede a reset of the ids: higher ids than a clearly later snapshot."""
         if made is None or self.state.status is not Status.BUFFERING:
             return
         in_time = self.timeline
@@ -598,7 +595,7 @@ class Market:
             self._cause("reset", now_ns)
 
     def _precedes_reset(self, update: DepthUpdate) -> bool:
-        """The ids were reset since the newest diff was buffered: no snapshot will ever lead to it."""
+        """The ids were reset since the newest buffered diff: no snapshot will ever lead to it."""
         newest = self.buffer.newest
         return newest is not None and update.final_update_id < newest[0] and looks_reset(update, newest[1])
 
@@ -611,7 +608,7 @@ class Market:
         self.buffer.add(update, raw, now_ns)
 
     def _on_doubted(self, now_ns: int) -> None:
-        self._refresh = None  # its snapshot was asked before
+        self._refresh = None  # its snapshot was requested before the doubt
         self._cause("doubted", now_ns)
 
     def _prove(self, now_ns: int) -> None:

@@ -1,16 +1,14 @@
-"""From the exchange's bytes to exact numbers, strictly: what is not as documented is malformed.
+"""From the exchange's bytes to exact numbers; anything that differs from the documentation is malformed.
 
 A frame is one JSON object. Wrapped (combined streams) it looks like
 
     {"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255208,"s":"BTCUSDT",
      "U":50093239189,"u":50093239202,"b":[["61737.63000000","0.00000000"]],"a":[]}}
 
-raw, it is the inner object alone. Futures add `T`, `pu`, `ps` and `st` (Binance spot API docs,
-2026-07-21; USD-M docs, 2026-05-28). Unknown keys are ignored; three appeared in 2026 alone. So is what
-no rule needs: `T` and the third element of a level (archives of 2017 to 2019: `["price","qty",[]]`).
-An event time that is no time counts as none, a `pu` that is no id as missing.
-
-Not here: what a diff does to a book (`market`, `book`).
+A raw frame is the inner object alone. Futures add `T`, `pu`, `ps` and `st` (Binance spot API docs,
+2026-07-21; USD-M docs, 2026-05-28). Unknown keys are ignored; three appeared in 2026 alone. Also ignored is
+what no rule needs: `T`, and the third element of a level (archives of 2017 to 2019: `["price","qty",[]]`). An
+invalid event time counts as none, an invalid `pu` as missing.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A price or quantity as sent: its exact value and how many decimals its text has."""
+    """A price or quantity as sent: its exact value, and the number of decimals in its text."""
 
     value: Decimal
     scale: int
@@ -61,7 +59,7 @@ Side: TypeAlias = list[tuple[Number, Number]]
 
 @dataclass(frozen=True, slots=True)
 class DepthUpdate:
-    """One diff depth event: absolute quantities by price, zero deletes."""
+    """One diff depth event: absolute quantities by price; zero deletes."""
 
     symbol: str
     first_update_id: int  #                  U
@@ -85,7 +83,7 @@ class DepthSnapshot:
     transaction_time_us: int = 0  #         `T`, futures and options; 0 when absent
 
     def foreign_to(self, symbol: str) -> str | None:
-        """The symbol or pair it names, where that is not `symbol`'s; ASCII case does not count."""
+        """The symbol or pair in the response if it is not that of `symbol`; ASCII case is ignored."""
         own = symbol.translate(_UPPER)
         if self.symbol is not None and self.symbol.translate(_UPPER) != own:
             return self.symbol
@@ -96,18 +94,18 @@ class DepthSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A valid frame: its stream when wrapped, its payload when that is a diff."""
+    """A valid frame: its stream if wrapped, its payload if that is a diff."""
 
     stream: str | None
     update: DepthUpdate | None
 
 
 class _Wrong(Exception):
-    """What is wrong with a message, in words."""
+    """What is wrong with a message."""
 
 
 class _Keys(list[tuple[str, Any]]):
-    """A JSON object with every key it has, duplicates included."""
+    """A JSON object with all its keys, including duplicates."""
 
     def all(self, name: str) -> list[Any]:
         return [value for key, value in self if key == name]
@@ -129,13 +127,13 @@ class _Keys(list[tuple[str, Any]]):
 
 
 def is_diff_stream(stream: str) -> bool:
-    """Whether this is a diff depth stream: `rpiDepth` and `depth20` bear the same `e` on futures."""
+    """Whether this is a diff depth stream; on futures, `rpiDepth` and `depth20` have the same `e`."""
     _, _, kind = stream.partition("@")
     return kind == "depth" or kind.startswith("depth@")
 
 
 def parse_frame(data: bytes) -> Frame:
-    """Read a frame. Raises MalformedFrame (with `stream` as attribute where it could be read)."""
+    """Parse a frame. Raises MalformedFrame, with the attribute `stream` if it could be read."""
     stream = None
     try:
         top = _load(data)
@@ -149,7 +147,7 @@ def parse_frame(data: bytes) -> Frame:
 
 
 def parse_snapshot(data: bytes) -> DepthSnapshot:
-    """Read the body of a depth snapshot. Raises MalformedSnapshot."""
+    """Parse the body of a depth snapshot. Raises MalformedSnapshot."""
     try:
         top = _load(data)
         top.only("lastUpdateId", "bids", "asks", "E")
@@ -235,7 +233,7 @@ def _integer(value: Any) -> int:
 
 
 def _time_us(value: Any) -> int:
-    """A time in microseconds, from any unit on the wire; 0 for a value that is no time."""
+    """Convert a time in any unit on the wire to microseconds; 0 if it is not a valid time."""
     if not _is_id(value) or value >= LAST_MICROSECONDS:
         return 0
     return cast("int", value) * (1 if value >= FIRST_MICROSECONDS else 1_000)
@@ -268,7 +266,7 @@ def _load(data: bytes) -> _Keys:
 
 
 class _Fraction:
-    """A JSON number that is not an integer of sensible size; no id or time may be one."""
+    """A JSON number that is not an integer of plausible size; invalid as an id or time."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -1,11 +1,11 @@
-"""Names in frames, which may be anything: which of them can be a symbol, and how one is shown."""
+"""Names in frames, which may hold anything: which can be a symbol, and how to display them."""
 
 from __future__ import annotations
 
 __all__ = ["can_be_symbol", "shown"]
 
 _LONGEST = 40
-"""Characters of a symbol; the longest live ones are options of 19 (Binance, 2025-11)."""
+"""The longest symbol in characters; the longest live ones are options with 19 (Binance, 2025-11)."""
 _NO_NAMES = (
     range(0x21),
     range(0x7F, 0xA1),
@@ -32,5 +32,5 @@ def can_be_symbol(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A name in quotes, as a reason shows it: escaped, and cut where it is too long for a name."""
+    """A name in quotes for a reason: escaped, and shortened if it is too long for a name."""
     return repr(name) if len(name) <= _LONGEST else f"{name[:_LONGEST]!r}…"

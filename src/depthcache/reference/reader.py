@@ -1,8 +1,7 @@
 """What users read of a market: the twin of the native BookReader, FrozenBook and Book.
 
-A read is refused unless the book can be trusted; what says how far it can be trusted never fails.
-Not here: how the book came to be (`market`); arrays, columns and analytics of more than the best levels: they
-are native alone and have their slow twins in the tests.
+Reads of levels raise unless the book can be trusted; its status never raises. Arrays, columns and most
+analytics are native only; the tests have slow twins of them.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ __all__ = ["Book", "BookReader", "FrozenBook", "Side", "as_bytes", "refuse_unusa
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _QUOTIENTS = Context(prec=34)
 _SUM_DIGITS = 80
-"""More than any sum or half of prices has."""
+"""More digits than any sum or half of prices has."""
 
 
 class BookReader(OneProcess):
-    """The reading surface of a market."""
+    """The read methods of a market."""
 
     _pickle_instead = "pickle book.freeze(), a constant copy, instead"
 
@@ -66,74 +65,74 @@ class BookReader(OneProcess):
 
     @property
     def exchange(self) -> str:
-        """The exchange's name."""
+        """The name of the exchange."""
         return self._market.exchange
 
     @property
     def symbol(self) -> str:
-        """The symbol; empty while an offline book has not seen one."""
+        """The symbol; empty until an offline book has received one."""
         return self._market.symbol
 
     @property
     def status(self) -> Status:
-        """The worse of the market's state and its condition."""
+        """The worse of the state of the market and its condition."""
         return self._market.status()[0]
 
     @property
     def reason(self) -> str:
-        """Why."""
+        """Why the book has this status."""
         return self._market.status()[1]
 
     @property
     def since_ns(self) -> int:
-        """Since when."""
+        """The start of the current status."""
         return self._market.status()[2]
 
     @property
     def unconfirmed(self) -> bool:
-        """Synced from a snapshot alone."""
+        """Whether the book is synced from a snapshot alone."""
         return self._market.unconfirmed
 
     @property
     def last_update_id(self) -> int | None:
-        """The id the book holds."""
+        """The update id of the book."""
         return self._market.last_update_id
 
     @property
     def since_at(self) -> datetime | None:
-        """The same on the system's clock."""
+        """`since_ns` on the system's clock."""
         return self._at(self.since_ns)
 
     @property
     def event_time_us(self) -> int | None:
-        """When the exchange made what the book is."""
+        """The exchange's time of the book."""
         return self._market.read_event_time_us()
 
     @property
     def event_time(self) -> datetime | None:
-        """The same as a datetime."""
+        """`event_time_us` as a datetime."""
         made_us = self.event_time_us
         return None if made_us is None else _datetime(made_us)
 
     @property
     def updated_ns(self) -> int | None:
-        """When it was received."""
+        """When the last update was received."""
         return self._market.read_updated_ns()
 
     @property
     def updated_at(self) -> datetime | None:
-        """The same on the system's clock."""
+        """`updated_ns` on the system's clock."""
         return self._at(self.updated_ns)
 
     @property
     def confirmed_ns(self) -> int | None:
-        """When the book was last proven to be the exchange's, by an update or by a comparison."""
+        """When an update or a comparison last confirmed the book."""
         proofs = (self._market.updated_ns, self._market.compared_ns)
         return max((at_ns for at_ns in proofs if at_ns is not None), default=None)
 
     @property
     def confirmed_at(self) -> datetime | None:
-        """The same on the system's clock."""
+        """`confirmed_ns` on the system's clock."""
         return self._at(self.confirmed_ns)
 
     def _at(self, at_ns: int | None) -> datetime | None:
@@ -141,23 +140,23 @@ class BookReader(OneProcess):
         return None if at_us is None else _datetime(at_us)
 
     def _wall_us(self, at_ns: int | None) -> int | None:
-        """A time of the book on the system's clock, in microseconds since 1970."""
+        """Convert a time of the book to the system's clock, in microseconds since 1970."""
         timebase = self._market.timebase
         return None if timebase is None else timebase.wall_us(at_ns)
 
     @property
     def counters(self) -> dict[str, int]:
-        """Counts since the book was made."""
+        """Counts since the book was created."""
         return {name: self._market.counters[name] for name in COUNTERS}
 
     @property
     def memory_bytes(self) -> int:
-        """What the bare numbers of both sides take: two of 8 bytes a level."""
+        """The size of the numbers of both sides: two of 8 bytes per level."""
         return 16 * (len(self._market.bids.levels) + len(self._market.asks.levels))
 
     @property
     def complete_to(self) -> CompleteTo[float | Decimal]:
-        """How deep each side is proven."""
+        """The price up to which each side is proven complete."""
         if self._market.last_update_id is None:
             return CompleteTo(None, None)
         edges = (Decimal(0), Decimal("Infinity"))
@@ -175,7 +174,7 @@ class BookReader(OneProcess):
 
     @property
     def coverage(self) -> Coverage:
-        """How many levels are proven."""
+        """The number of levels inside the complete range, per side."""
         return Coverage(self._market.bids.coverage(), self._market.asks.coverage())
 
     def __repr__(self) -> str:
@@ -186,7 +185,7 @@ class BookReader(OneProcess):
 
     @property
     def best(self) -> Best[float | Decimal]:
-        """Both best levels of one id."""
+        """The best bid and ask at one update id."""
         self._check()
         bids, asks = (self._levels(side, 1) for side in (self._market.bids, self._market.asks))
         return Best(bids[0] if bids else None, asks[0] if asks else None, cast("int", self.last_update_id))
@@ -216,7 +215,7 @@ class BookReader(OneProcess):
 
     @property
     def microprice(self) -> float | Decimal:
-        """The mid weighted by the quantities of the other side."""
+        """The mid weighted by the quantity on the other side."""
         bid, ask = self._tops()
         found = self._rounded((ask[0] * bid[1] + bid[0] * ask[1]) / (bid[1] + ask[1]))
         return min(max(found, self.best_bid.price), self.best_ask.price)
@@ -229,7 +228,7 @@ class BookReader(OneProcess):
 
     @property
     def spread_bps(self) -> float | Decimal:
-        """The same in basis points of the mid."""
+        """The spread in basis points of the mid."""
         bid, ask = self._tops()
         return self._rounded(20_000 * (ask[0] - bid[0]) / (bid[0] + ask[0]))
 
@@ -238,7 +237,7 @@ class BookReader(OneProcess):
         return [(Fraction(top.price), Fraction(top.quantity)) for top in (exact.best_bid, exact.best_ask)]
 
     def _rounded(self, number: Fraction) -> float | Decimal:
-        """The nearest float, or a Decimal of 34 digits; of more where it is a plain sum."""
+        """The nearest float, or a Decimal with 34 digits (more for a plain sum)."""
         if not self._exact:
             return float(number)
         divide = Context(prec=_SUM_DIGITS).divide
@@ -259,13 +258,13 @@ class BookReader(OneProcess):
 
     @property
     def exact(self) -> BookReader:
-        """The same with Decimals."""
+        """The same book with Decimals."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__, _exact=True)
         return twin
 
     def no_older_than(self, seconds: float) -> BookReader:
-        """The same, refusing to be read while the last update is older."""
+        """The same book, whose reads raise if its last update is older."""
         max_age_ns = _parsed_age("seconds", seconds)
         if self._market.timebase is None:
             return self
@@ -276,7 +275,7 @@ class BookReader(OneProcess):
     def freeze(
         self, levels: int | None = None, *, on_stale: str | None = None, max_age: float | None = None
     ) -> FrozenBook:
-        """A constant copy of the best levels."""
+        """Copy the best levels into a constant book."""
         levels = _parsed(levels)
         max_age_ns = self._max_age_ns if max_age is None else _parsed_age("max_age", max_age)
         serves = self._serve_stale if on_stale is None else on_stale == "serve"
@@ -298,7 +297,7 @@ class BookReader(OneProcess):
 
 
 def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
-    """Raise when levels of the market may not be read."""
+    """Raise if the levels of the market cannot be read."""
     status, reason, since_ns = market.status()
     last_known = serve_stale and market.last_update_id is not None
     if not market.state.is_crossed and (status is Status.SYNCED or last_known):
@@ -311,7 +310,7 @@ def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
 
 
 def refuse_too_old(market: Market, max_age_ns: float | None) -> None:
-    """Raise when the last update was received longer ago than that; a book without a clock has no age."""
+    """Raise if the last update is older than that; a book without a clock has no age."""
     updated_ns = market.read_updated_ns()
     now_ns = None if market.timebase is None else market.timebase.now_ns
     if max_age_ns is None or now_ns is None or updated_ns is None:
@@ -351,7 +350,7 @@ class Side:
         return iter(self._reader._levels(self._side))
 
     def _complete(self, key: slice[int | None, int | None, int | None]) -> bool:
-        """Whether every level asked for is proven: asked beyond what is held, the side must be whole."""
+        """Whether all requested levels are proven; beyond the held levels, the side must be whole."""
         if self._side.bound is WHOLE:
             return True
         held, covered = len(self._side.levels), self._side.coverage()
@@ -360,7 +359,7 @@ class Side:
         return bool(key.stop <= covered <= held)
 
     def _why(self, key: slice[int | None, int | None, int | None], *, complete: bool) -> str:
-        """Why there are fewer levels than were asked for, or why not all are proven."""
+        """Why there are fewer levels than requested, or why not all are proven."""
         held = len(self._side.levels)
         if complete:
             is_short = key.stop is not None and held < key.stop < maxsize and (key.step or 1) == 1
@@ -399,15 +398,15 @@ class FrozenBook(BookReader):
 
     @property
     def complete(self) -> bool:
-        """Whether every level asked for is proven on both sides."""
+        """Whether all requested levels are proven on both sides."""
         return self._complete
 
     def to_dict(self, *, counters: bool = False) -> dict[str, Any]:
-        """As a message of the schema."""
+        """Convert to a message of the schema."""
         return wire.book(self, counters=counters)
 
     def to_json(self, *, counters: bool = False) -> bytes:
-        """The same as JSON."""
+        """Encode `to_dict` as JSON."""
         return wire.text(self.to_dict(counters=counters))
 
     def __reduce__(self) -> Any:
@@ -422,7 +421,7 @@ class FrozenBook(BookReader):
         return hash((self.exchange, self.symbol, self.last_update_id))
 
     def _parts(self) -> tuple[object, ...]:
-        """All that can be read of it."""
+        """All values for comparison."""
         market = self._market
         times = (self.event_time_us, self.updated_ns)
         facts = (self.exchange, self.symbol, market.status(), self.unconfirmed, times, self._complete)
@@ -431,7 +430,7 @@ class FrozenBook(BookReader):
         return (*facts, self.counters, self.coverage, *held, *ids)
 
     def no_older_than(self, seconds: float) -> FrozenBook:
-        """Itself: a constant gets no older."""
+        """Return this book: a constant does not age."""
         _parsed_age("seconds", seconds)
         return self
 
@@ -450,11 +449,11 @@ class FrozenBook(BookReader):
         return FrozenBook(self, levels)
 
     def _check(self) -> None:
-        """What was frozen may be read."""
+        """Raise if the frozen book could not be read."""
 
 
 class Book(BookReader):
-    """A book without a network; the first diff fixes its symbol when none is given."""
+    """An offline book; the first diff fixes its symbol if none is given."""
 
     def __init__(
         self,
@@ -472,7 +471,7 @@ class Book(BookReader):
     def load_snapshot(
         self, body: Any, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install a snapshot; kept diffs newer than it are applied."""
+        """Install a snapshot; newer buffered diffs are applied."""
         snapshot = parse_snapshot(as_bytes(body))
         made = None if latest_us is None else SnapshotTime(0, latest_us)
         outcome = self._market.install(snapshot, limit=limit, live=True, now_ns=0, made=made)
@@ -496,7 +495,7 @@ class Book(BookReader):
 
 
 def check_chain(continuity: Continuity, update: DepthUpdate, raw: bytes) -> None:
-    """A diff of a chained venue must say what it follows."""
+    """A diff of a chained venue must name its predecessor."""
     if continuity == "chained" and update.previous_final_update_id is None:
         raise MalformedFrame(
             what="pu is missing, which links the update ids of this venue", position=0, excerpt=raw
@@ -504,7 +503,7 @@ def check_chain(continuity: Continuity, update: DepthUpdate, raw: bytes) -> None
 
 
 def as_bytes(frame: Any) -> bytes:
-    """Bytes of a frame however it was given."""
+    """The bytes of a frame passed as any type."""
     if isinstance(frame, str):
         return frame.encode("utf-8")
     if isinstance(frame, (bytes, bytearray, memoryview)):

@@ -1,8 +1,7 @@
-"""Why a book is as it is, in the words that users read: the native engine says the very same.
+"""The reasons of a book's status, as users read them; the native engine uses the same texts.
 
-Constants where nothing varies, named functions where something does; a test compares each of them with the
-sources of the native engine. Not here: reasons that policy gives (`core.reasons`), what is wrong with a frame
-(`messages`).
+A test compares each of them with the sources of the native engine. Reasons of policies are in `core.reasons`,
+faults of frames in `messages`.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def gap(held: int | None, follows: int | None) -> str:
 
 
 def malformed(what: str) -> str:
-    """A frame cannot be read."""
+    """A frame could not be read."""
     return f"malformed frame: {what}"
 
 
@@ -49,7 +48,7 @@ def crossed(bid: str, ask: str) -> str:
 
 
 def silent(seconds: int) -> str:
-    """Nothing has proven the book, and nothing judges silence."""
+    """Nothing confirmed the book, and the event loop judged no silence."""
     return f"no update for {seconds} s while the event loop is blocked"
 
 
@@ -59,10 +58,10 @@ NOT_PROVEN = "no level of this side is proven"
 
 
 def whole_side(held: int) -> str:
-    """A side has fewer levels than were asked for."""
+    """A side has fewer levels than requested."""
     return f"the whole side has only {held} levels"
 
 
 def proven_to(count: int, way: str, edge: str) -> str:
-    """Not all of the levels are proven."""
+    """Not all levels are proven."""
     return f"only the best {count} levels are proven, {way} to {edge}"

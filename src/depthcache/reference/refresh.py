@@ -1,11 +1,8 @@
-"""A second book beside a live one: a snapshot that is rolled to the live book's id and compared.
+"""Refreshing a live book: a snapshot is rolled to the book's update id, compared and merged.
 
-Theory of operation. From the moment a refresh begins, the diffs applied to the live book are kept, too.
-The snapshot that was asked for then becomes a book of its own; the kept diffs bring it to the id of the
-live one. A snapshot that is ahead waits for the live book. At one and the same id both are compared and
-merged (`book`), and the live book never leaves sync.
-
-Not here: when to refresh, and the merge (`market`).
+From the start of a refresh, diffs applied to the live book are also kept. The snapshot becomes a second book,
+which the kept diffs bring to the update id of the live one; a snapshot that is ahead waits for the live book.
+At the same update id the two are compared and merged (`book`). The live book stays synced.
 """
 
 from __future__ import annotations
@@ -17,11 +14,11 @@ from depthcache.reference.sequence import Continuity, SequenceCheck, check_seque
 __all__ = ["Refresh", "RolledSnapshot"]
 
 _TELLING_LEVELS = 5
-"""So many levels of a side must agree to show that nothing has changed; all, where a snapshot has fewer."""
+"""How many levels per side must agree to show that nothing has changed; all levels of a smaller snapshot."""
 
 
 class RolledSnapshot:
-    """The book of a snapshot on its way to the live book's id."""
+    """The book of a snapshot on its way to the update id of the live book."""
 
     bids: BookSide
     asks: BookSide
@@ -34,7 +31,7 @@ class RolledSnapshot:
         self._has_diff = False
 
     def roll(self, continuity: Continuity, update: DepthUpdate) -> bool:
-        """Go on by one diff; False where updates are missing before it."""
+        """Apply one diff; False if updates are missing before it."""
         check = check_sequence(continuity, self.update_id, update, has_diff=self._has_diff)
         if check is SequenceCheck.NEXT:
             self.bids.apply(update.bids)
@@ -43,15 +40,15 @@ class RolledSnapshot:
         return check is not SequenceCheck.GAP
 
     def agrees_with(self, bids: BookSide, asks: BookSide) -> bool:
-        """Whether that book agrees with it, as far as enough levels of both can be compared."""
+        """Whether the other book agrees, as far as enough levels of both can be compared."""
         return _is_same(bids, self.bids) and _is_same(asks, self.asks)
 
 
 class Refresh:
-    """A refresh on its way."""
+    """A refresh in progress."""
 
     rolled: RolledSnapshot | None
-    """The snapshot's book, once it is there and still ahead."""
+    """The book of the snapshot, once it arrived and while it is ahead."""
 
     def __init__(self, continuity: Continuity, *, most_bytes: int) -> None:
         self.rolled = None
@@ -61,11 +58,11 @@ class Refresh:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing was applied to the live book since it began."""
+        """Whether no diff was applied to the live book since it began."""
         return not self._applied
 
     def on_applied(self, update: DepthUpdate, raw: bytes) -> bool:
-        """A diff was applied to the live book; False where the refresh cannot go on."""
+        """A diff was applied to the live book; False if the refresh cannot continue."""
         if self.rolled is not None:
             return self.rolled.roll(self._continuity, update)
         if self._applied and self._bytes + len(raw) > self._most_bytes:
@@ -75,7 +72,7 @@ class Refresh:
         return True
 
     def catch_up(self, rolled: RolledSnapshot) -> bool:
-        """Roll a snapshot's book by what was applied; False where updates are missing."""
+        """Roll the book of a snapshot by the kept diffs; False if updates are missing."""
         return all(rolled.roll(self._continuity, update) for update in self._applied)
 
 

@@ -1,11 +1,11 @@
-"""Many markets on many connections: how a frame finds its book, and which events come of it.
+"""Markets and connections: how a frame finds its book, and which events result.
 
-Frames of live connections are wrapped and routed by their full stream name, so that a partial
-depth stream of the same symbol never reaches a diff book. What needs a decision becomes an event:
-one coalesced change a market (cannot overflow), control messages in a bounded ring, strays counted
-by kind. Nothing in a frame can make `feed` fail.
+Frames of live connections are wrapped and routed by their full stream name, so that a partial depth stream of
+the same symbol never reaches a diff book. Whatever needs a decision becomes an event: one coalesced change
+per market (it cannot overflow), control messages in a bounded ring, stray frames counted by kind. No frame
+can make `feed` raise.
 
-The twin of the native Router. Not here: what one diff does (`market`).
+The twin of the native Router. The effect of one diff is in `market`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ CONTROL_CAPACITY = 1024
 _SHUTDOWN_STREAM = "!serverShutdown"
 _EXCERPT_BYTES = 120
 _ABSENT_NS = 3_000_000_000
-"""So long after the loop last looked nothing judges silence any more: it looks every second."""
+"""The event loop counts as absent this long after it last attended; it does so every second."""
 _MOST_STRAYS = 256
 _MOST_OF_NAME = 120
-"""Characters of a name from outside that are kept; real streams have some 40."""
+"""How many characters of a foreign name are kept; real streams have about 40."""
 _MOST_CONTROL_BYTES = 32 << 20
-"""Of control messages kept between two `take_events`, beside their number."""
+"""The size limit of control messages between two `take_events`, besides their number."""
 """Kinds of strays counted separately between two `take_events`; more are counted without their name."""
 
 
@@ -112,7 +112,7 @@ class Router(engine.Router):
         *,
         inverse: bool = False,
     ) -> None:
-        """A new market under a number never used before."""
+        """Add a market under a number never used before."""
         if market in self._used_markets:
             raise ValueError(f"market number {market} was already used")
         self._used_markets.add(market)
@@ -121,7 +121,7 @@ class Router(engine.Router):
         self._markets[market] = made
 
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
-        """Forget it; its readers say closed."""
+        """Remove a market; its readers are closed."""
         gone = self._markets.pop(market)
         gone.set_condition(Status.CLOSED, reason, now_ns)
         _notify_followers(gone)
@@ -147,7 +147,7 @@ class Router(engine.Router):
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> SnapshotOutcome:
-        """Install a snapshot. Raises MalformedSnapshot, SymbolMismatch; nothing is changed then."""
+        """Install a snapshot. Raises MalformedSnapshot, SymbolMismatch; the book is then unchanged."""
         snapshot = parse_snapshot(as_bytes(body))
         made = None if made_us is None else SnapshotTime(*made_us)
         outcome = self._markets[market].install(snapshot, limit=limit, live=live, now_ns=now_ns, made=made)
@@ -155,11 +155,11 @@ class Router(engine.Router):
         return outcome
 
     def begin_refresh(self, market: int) -> bool:
-        """Keep what is applied from now on; False: the book is not live."""
+        """Start keeping applied diffs; False if the book is not live."""
         return self._markets[market].begin_refresh()
 
     def end_refresh(self, market: int) -> None:
-        """Forget a refresh that was begun."""
+        """Cancel a refresh."""
         self._markets[market].end_refresh()
 
     def refresh(
@@ -171,7 +171,7 @@ class Router(engine.Router):
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> RefreshResult:
-        """Compare a live book with a snapshot and merge it. Raises MalformedSnapshot, SymbolMismatch."""
+        """Compare a snapshot with a live book and merge it. Raises MalformedSnapshot, SymbolMismatch."""
         snapshot = parse_snapshot(as_bytes(body))
         made = None if made_us is None else SnapshotTime(*made_us)
         result = self._markets[market].refresh(snapshot, limit=limit, now_ns=now_ns, made=made)
@@ -179,13 +179,13 @@ class Router(engine.Router):
         return result
 
     def settle_refresh(self, market: int, now_ns: int) -> RefreshResult:
-        """No diff came for a snapshot that waits."""
+        """Settle a waiting snapshot for which no diff came."""
         result = self._markets[market].settle_refresh(now_ns)
         _notify_followers(self._markets[market])
         return result
 
     def set_depth_target(self, market: int, levels: int, *, requested: int) -> None:
-        """So many complete levels are enough while readers ask for at most `requested`."""
+        """Set how many complete levels are enough while readers request at most `requested`."""
         target = self._markets[market].depth_target
         target.enough, target.considered = levels, requested
 
@@ -198,23 +198,23 @@ class Router(engine.Router):
         ]
 
     def set_clock_offset(self, market: int, offset_ns: int | None) -> None:
-        """From the clock of the frames to the exchange's. Delays are counted by the native router only."""
+        """Set the offset to the exchange's clock. Only the native router counts delays."""
         self._markets[market].timeline.clock_offset_ns = offset_ns
 
     def heard(self, market: int) -> HeardDiff | None:
-        """The newest diff that was applied, kept, or is backlog; None before one."""
+        """The newest diff that was applied, buffered or skipped as backlog; None before one."""
         return self._markets[market].heard()
 
     def last_diff(self, market: int) -> HeardDiff | None:
-        """The last diff that was applied since the snapshot; None before one."""
+        """The last diff applied since the snapshot; None before one."""
         return self._markets[market].last_diff()
 
     def set_virtual_time(self, now_ns: int, wall_ns: int) -> None:
-        """It is that time on a virtual clock."""
+        """Set the virtual clock."""
         self._timebase.set_virtual(now_ns, wall_ns)
 
     def late(self, most_us: int) -> list[LateMarket]:
-        """The markets whose newest diff was more than so late when it came."""
+        """The markets whose newest diff was later than that on receipt."""
         found: list[LateMarket] = []
         for number, market in sorted(self._markets.items()):
             heard, late_us = market.heard(), market.late_us()
@@ -223,26 +223,26 @@ class Router(engine.Router):
         return found
 
     def date_snapshot(self, market: int, made_us: tuple[int, int]) -> None:
-        """The snapshot that is held, and no diff after it, was made between these times."""
+        """Supply the time range in which the held snapshot was made, if no diff followed it."""
         self._markets[market].date_snapshot(SnapshotTime(*made_us))
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
-        """Back to buffering, kept diffs stay."""
+        """Return to buffering, keeping buffered diffs."""
         self._markets[market].resync(reason, now_ns)
         _notify_followers(self._markets[market])
 
     def restart(self, market: int, reason: str, now_ns: int) -> None:
-        """Back to buffering, nothing kept."""
+        """Return to buffering with an empty buffer."""
         self._markets[market].restart(reason, now_ns)
         _notify_followers(self._markets[market])
 
     def set_condition(self, market: int, condition: str | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over a market or take it away."""
+        """Set or clear a condition on top of a market."""
         self._markets[market].set_condition(None if condition is None else Status(condition), reason, now_ns)
         _notify_followers(self._markets[market])
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """The frame source stalled, or goes on (None)."""
+        """The source of frames stalled, or is running again (None)."""
         for market in self._markets.values():
             market.set_stalled(reason, now_ns)
             _notify_followers(market)
@@ -250,30 +250,30 @@ class Router(engine.Router):
     # --- watching without an event loop ------------------------------------------------------
 
     def set_time_to_detect(self, market: int, within_ns: int | None) -> None:
-        """A book that nothing has proven for so long is stale while nothing judges silence."""
+        """Set the time after which an unconfirmed book becomes stale while the event loop is absent."""
         self._markets[market].state.doubt.detect_ns = within_ns
 
     def attend(self, now_ns: int) -> int:
-        """The event loop looks after its books. How many pauses there were."""
+        """The event loop is attending to its books. Returns the number of pauses."""
         self._attended_ns = max(now_ns, self._attended_ns)
         return self._pauses
 
     def judge_silence(self, now_ns: int) -> None:
-        """Doubt books that nothing has proven in time, unless the event loop looks after them."""
+        """Doubt books that were not confirmed in time, unless the event loop attends."""
         if now_ns - self._attended_ns > _ABSENT_NS:
             for market in self._markets.values():
                 market.judge_silence(now_ns)
                 _notify_followers(market)
 
     def pause(self, reason: str, since_ns: int, now_ns: int) -> None:
-        """The machine or the process paused: every book is stale until proven."""
+        """The machine or process was paused: every book is stale until confirmed."""
         self._pauses += 1
         for market in self._markets.values():
             market.on_pause(reason, since_ns, now_ns)
             _notify_followers(market)
 
     def close(self, reason: str, now_ns: int) -> None:
-        """The event loop has ended: close every book for good."""
+        """Close all books for good: the event loop has ended."""
         for market in self._markets.values():
             market.set_condition(Status.CLOSED, reason, now_ns)
             _notify_followers(market)
@@ -292,7 +292,7 @@ class Router(engine.Router):
         most_bytes: int,
         announces: bool = True,
     ) -> Follower:
-        """A follower of no market yet."""
+        """Create a follower without markets."""
         self._followers += 1
         spec = FollowSpec(
             mode=mode, levels=levels, interval_ns=interval_ns, start_ns=start_ns, on_stale=on_stale,
@@ -306,7 +306,7 @@ class Router(engine.Router):
     # --- connections -------------------------------------------------------------------------
 
     def open_connection(self, connection: int) -> None:
-        """Frames of this number are expected from now on."""
+        """Expect frames of this number."""
         if connection in self._used_connections:
             raise ValueError(f"connection number {connection} was already used")
         self._used_connections.add(connection)
@@ -314,21 +314,21 @@ class Router(engine.Router):
         self._traffic[connection] = Traffic(0, 0, None, None)
 
     def close_connection(self, connection: int) -> None:
-        """Frames of this number are ignored from now on."""
+        """Ignore frames of this number."""
         for number in set(self._connections.pop(connection).values()):
             self._markets[number].remove_feed(connection)
             _notify_followers(self._markets[number])
         self._listened = {each for each in self._listened if each[0] != connection}
 
     def route(self, connection: int, stream: str, market: int) -> None:
-        """Frames of this stream go to this market."""
+        """Route a stream to a market."""
         if market not in self._markets:
             raise KeyError(f"unknown market {market}")
         self._connections[connection][stream] = market
         self._markets[market].add_feed(connection)
 
     def listen(self, connection: int, stream: str) -> None:
-        """Hand out the newest frame of a stream as it is, where no market takes it."""
+        """Report the newest frame of a stream that belongs to no market."""
         self._listened.add((connection, stream))
 
     def feeds(self, market: int) -> list[FeedInfo]:
@@ -336,11 +336,11 @@ class Router(engine.Router):
         return [FeedInfo(feed.connection, feed.joined, feed.heard_ns) for feed in self._markets[market].feeds]
 
     def traffic(self, connection: int) -> Traffic:
-        """What came on a connection."""
+        """The traffic of a connection."""
         return self._traffic[connection]
 
     def unroute(self, connection: int, stream: str) -> None:
-        """Frames of this stream are strays again."""
+        """Treat frames of this stream as stray again."""
         self._listened.discard((connection, stream))
         number = self._connections[connection].pop(stream, None)
         if number is not None:
@@ -350,7 +350,7 @@ class Router(engine.Router):
     # --- frames ------------------------------------------------------------------------------
 
     def feed(self, connection: int, frame: Any, received_ns: int) -> bool:
-        """Take one frame to its book; True when there are events."""
+        """Pass one frame to its book; True if there are events."""
         raw = as_bytes(frame)
         routes = self._connections.get(connection)
         if routes is None:
@@ -423,7 +423,7 @@ class Router(engine.Router):
     # --- events ------------------------------------------------------------------------------
 
     def take_events(self) -> list[Event]:
-        """Everything that happened since the last call."""
+        """Return the events since the last call."""
         pending, self._pending = self._pending, _Pending()
         return [
             *self._changes(),
@@ -455,6 +455,6 @@ class Router(engine.Router):
 
 
 def _notify_followers(market: Market) -> None:
-    """Notify the followers of a market of what happened to it."""
+    """Notify the followers of a market of its changes."""
     if market.followers is not None:
         market.followers.notify(market)

@@ -1,4 +1,4 @@
-"""Which update may follow which: the exchange's procedure as small pure functions.
+"""Which update may follow which: the exchange's procedure, as small pure functions.
 
 "How to manage a local order book correctly", spot (Binance spot API docs, corrected 2025-11-12):
 
@@ -11,25 +11,24 @@
 USD-M, COIN-M, options (futures docs, 2026-05-28): discard `u < L`; the first event has `U <= L` and
 `u >= L`; each next one has `pu` equal to the previous `u`, otherwise start again.
 
-Three wordings are not taken literally:
+This module deviates from the wording in three places:
 
 - Spot step 5: after discarding `u <= L` the first event may begin at L + 1 (measured: L=99076734902,
   next U=99076734903, 2026-08-24).
-- Futures, the first event: ids are shared between symbols, so L may lie in the hole between `pu` and
+- Futures, first event: ids are shared between symbols, so L may lie in the gap between `pu` and
   `U`; `pu <= L` is what proves that nothing is missing (ids measured 2026-10-07).
 - Futures, every next event: `pu` may also lie below the held id, as long as `u` is above it. The event
-  then covers `(pu, u]`, which overlaps what the book holds and leaves no hole. Quantities are absolute,
-  so applying the overlap again changes nothing: the book at `u` is the exchange's. Calling it a gap
-  would cost a snapshot and prove nothing. `pu` above the held id is a gap.
+  then covers `(pu, u]`, which overlaps the book and leaves no gap. Quantities are absolute, so applying
+  the overlap again changes nothing: the book at `u` is the exchange's. Treating it as a gap would cost a
+  snapshot without need. `pu` above the held id is a gap.
 
-The order in time. Ids alone do not distinguish a backlog (old diffs that arrive late, however late) from
-a reset of the ids (testnets, about monthly): both lie at or below the held id, both chain, both rise. Event
-times do. What a book holds up to an id was there at the event time of that id's diff; a snapshot's id
-was there when it was made. A diff of an id at or below it with an event time clearly later than that has
-new ids. Where either time is unknown nothing is concluded from diffs: a later snapshot decides, by
-whether its id fell.
+The order in time. Ids alone do not distinguish a backlog (old diffs that arrive late) from a reset of the
+ids (testnets, about monthly): in both cases they lie at or below the held id, chain and rise. Event times
+do. A book reached an id by the event time of that id's diff; a snapshot had its id when it was made. A diff
+at or below that id with a clearly later event time belongs to new ids. If either time is unknown, diffs
+decide nothing: a later snapshot does, by whether its id is lower.
 
-Not here: what is done about it (`market`).
+What follows from it is in `market`.
 """
 
 from __future__ import annotations
@@ -57,24 +56,27 @@ __all__ = [
 ]
 
 RESET_AFTER_US = 5_000_000
-"""Older ids than held, with an event time this much later: the ids were reset (testnets, monthly). A diff
-is sent up to 1 s after the changes in it (the slowest streams); the rest is for clocks of the exchange's
-servers that differ."""
+"""An older id with an event time this much later means a reset of the ids (testnets, monthly).
+
+A diff is sent up to 1 s after its changes (the slowest streams); the rest allows for differing clocks of the
+exchange's servers.
+"""
 
 NODE_LAG_US = NODE_LAG_S * 1_000_000
-"""The book of a REST node may be that far behind the time in its response."""
+"""How far the book of a REST node may lag behind the time in its response."""
 
 LARGEST_PLAUSIBLE_ID = 10**15
-"""Ids above it are no exchange's: USD-M, the largest, was at 1.2e13 and gained about 1e5 a second
-(2026-10-07), so it needs three centuries."""
+"""No exchange has higher ids: USD-M, the highest, was at 1.2e13 and gained about 1e5 per second (2026-10-07),
+so it would take three centuries.
+"""
 
 
 LARGEST_JUMP = 10**12
-"""How far a snapshot may be above the diffs that are known: months of USD-M's ids."""
+"""How far a snapshot may be ahead of the known diffs: months of USD-M's ids."""
 
 
 class SequenceCheck(Enum):
-    """What an update is to a book that holds an id."""
+    """How an update relates to a book at some id."""
 
     OLD = "old"  #    all of it is in the book already
     NEXT = "next"  #    it continues, or bridges, what the book holds
@@ -84,9 +86,9 @@ class SequenceCheck(Enum):
 def check_sequence(
     continuity: Continuity, held_id: int, update: DepthUpdate, *, has_diff: bool
 ) -> SequenceCheck:
-    """Judge an update against the id of a book.
+    """Compare an update with the id of a book.
 
-    `has_diff`: a diff has been applied since the snapshot, so `held_id` is the `u` of a diff and
+    `has_diff`: whether a diff has been applied since the snapshot, so that `held_id` is the `u` of a diff and
     not the snapshot's L.
     """
     if continuity == "contiguous":
@@ -95,7 +97,7 @@ def check_sequence(
 
 
 def judge_contiguous(held_id: int, update: DepthUpdate) -> SequenceCheck:
-    """Spot, US, TR: ids are the symbol's own, without holes. Overlaps are harmless."""
+    """Spot, US, TR: ids belong to the symbol and have no gaps. Overlaps are harmless."""
     if update.final_update_id <= held_id:
         return SequenceCheck.OLD
     if update.first_update_id > held_id + 1:
@@ -104,7 +106,7 @@ def judge_contiguous(held_id: int, update: DepthUpdate) -> SequenceCheck:
 
 
 def judge_chained(held_id: int, update: DepthUpdate, *, has_diff: bool) -> SequenceCheck:
-    """Futures, options: ids are shared between symbols, only `pu` says what came before."""
+    """Futures, options: ids are shared between symbols; only `pu` tells what came before."""
     assert update.previous_final_update_id is not None  # the market refuses chained diffs without pu
     if update.final_update_id < held_id or (has_diff and update.final_update_id == held_id):
         return SequenceCheck.OLD
@@ -114,22 +116,22 @@ def judge_chained(held_id: int, update: DepthUpdate, *, has_diff: bool) -> Seque
 
 
 def looks_reset(update: DepthUpdate, base_time_us: int | None) -> bool:
-    """Whether an old update is no backlog but the first after a reset of the ids.
+    """Whether an old update is the first after a reset of the ids rather than backlog.
 
-    `base_time_us`: when the ids up to the update's were there, at the latest; None when that is unknown.
+    `base_time_us`: when the book had reached the update's ids, at the latest; None if unknown.
     """
     return base_time_us is not None and update.event_time_us > base_time_us + RESET_AFTER_US
 
 
 def is_plausible(snapshot_id: int, known_id: int | None) -> bool:
-    """Whether a snapshot may have that id; `known_id`: of the newest diff that is kept or applied."""
+    """Whether a snapshot may have that id. `known_id`: that of the newest buffered or applied diff."""
     most = LARGEST_PLAUSIBLE_ID
     return snapshot_id <= (most if known_id is None else min(most, known_id + LARGEST_JUMP))
 
 
 @dataclass(frozen=True, slots=True)
 class DatedId:
-    """Up to which id a book was there at which time (exchange's clock, at the latest)."""
+    """The latest time, on the exchange's clock, by which a book had reached an id."""
 
     update_id: int
     latest_us: int
@@ -137,19 +139,21 @@ class DatedId:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTime:
-    """Between which times a snapshot was made, on the exchange's clock; `earliest_us` 0: unknown."""
+    """The time range in which a snapshot was made, on the exchange's clock; `earliest_us` 0 if unknown."""
 
     earliest_us: int
     latest_us: int
 
     def is_after(self, held: DatedId) -> bool:
-        """Whether it was clearly made after the book was at that id."""
+        """Whether it was clearly made after the book reached that id."""
         return self.earliest_us > held.latest_us + RESET_AFTER_US
 
 
 def snapshot_time(snapshot: DepthSnapshot, known: SnapshotTime | None = None) -> SnapshotTime | None:
-    """When a snapshot was made: as its requester knows (`known`), else by its own `E` and `T` (USD-M
-    and COIN-M have both, options `T` alone); None where that is unknown."""
+    """When a snapshot was made: as known to its requester (`known`), else by its `E` and `T`.
+
+    USD-M and COIN-M have both, options only `T`. None if unknown.
+    """
     times = [time for time in (snapshot.event_time_us, snapshot.transaction_time_us) if time]
     if not times:
         return known

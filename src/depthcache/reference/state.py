@@ -1,8 +1,7 @@
-"""What a market is and why: its machine state, and what is laid over it.
+"""The status of a market: its machine state, and what lies on top of it.
 
-A synced book may be crossed or in doubt; a stalled frame thread and a condition from outside
-hide the machine state: users see the worst of all.
-Not here: which state follows (`transitions`), when doubt ends (`doubt`).
+A synced book may be crossed or in doubt. A stalled frame thread and an external condition hide the machine
+state. Users see the worst of all. Transitions are in `transitions`, the end of doubt in `doubt`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _BADNESS = {status: rank for rank, status in enumerate(Status)}
 
 
 class State:
-    """The state of one market. Users see a status, why, and since when."""
+    """The state of one market; users see a status, its reason and its start."""
 
     status: Status
     """The machine state, without `crossed`."""
@@ -42,13 +41,13 @@ class State:
         return self._crossed is not None
 
     def machine_state(self) -> tuple[Status, str, int]:
-        """The machine state as users see it, conditions aside."""
+        """The machine state as users see it, without conditions."""
         if self.status is Status.SYNCED and self._crossed is not None:
             return Status.CROSSED, *self._crossed
         return self.status, self.reason, self.since_ns
 
     def shown(self) -> tuple[Status, str, int]:
-        """What users see."""
+        """The status that users see."""
         condition = self._condition
         if condition is not None and _BADNESS[condition[0]] >= _BADNESS[self.status]:
             return condition
@@ -57,7 +56,7 @@ class State:
         return self.machine_state() if self.doubt.reason is None else (Status.STALE, *self.doubt.reason)
 
     def freeze(self) -> State:
-        """A copy that nothing changes."""
+        """A constant copy."""
         frozen = copy(self)
         frozen.doubt = copy(self.doubt)
         return frozen
@@ -65,7 +64,7 @@ class State:
     # --- what happened -----------------------------------------------------------------------
 
     def enter(self, status: Status, reason: str | None, now_ns: int) -> None:
-        """Change the machine state; without a reason the old one stays."""
+        """Change the machine state; without a reason the old reason stays."""
         if status is not Status.SYNCED:
             self.doubt.end()
         if status is not self.status:
@@ -74,13 +73,13 @@ class State:
             self.reason = reason
 
     def cross(self, reason: str | None, now_ns: int) -> None:
-        """The best prices cross (the reason), or do so no longer (None)."""
+        """The best prices cross (the reason), or no longer do (None)."""
         self._crossed = None if reason is None else (reason, now_ns)
         if reason is None:
             self.since_ns = now_ns
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
-        """Lay a condition over the machine state, or take it away; closed is final."""
+        """Set or clear a condition on top of the machine state; closed is final."""
         if self._condition is not None and self._condition[0] is Status.CLOSED:
             return
         if condition is None:
@@ -89,7 +88,7 @@ class State:
             self._condition = (condition, reason, now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> bool:
-        """The frame thread stalled, or goes on (None); True if it had stalled and goes on now."""
+        """The frame thread stalled, or is running again (None); True if it was stalled until now."""
         has_ended = reason is None and self._stalled is not None
         self._stalled = None if reason is None else (Status.STALE, reason, now_ns)
         return has_ended

@@ -1,6 +1,6 @@
-"""What a book held when: to distinguish backlog from a reset of the ids (`sequence`: the order in time).
+"""When a book reached which id, to distinguish backlog from a reset (`sequence`: the order in time).
 
-Not here: what follows from it (`market`).
+What follows from it is in `market`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ __all__ = ["Timeline"]
 
 
 class Timeline:
-    """The order in time of one market: its book's base, whether it is in doubt, and when diffs came."""
+    """The order in time of one market: the base of its book, whether it is in doubt, and when diffs came."""
 
     base: DatedId | None
-    """The snapshot's id and time, then id and event time of each applied diff; None while that is unknown."""
+    """Id and time of the snapshot, then id and event time of each applied diff; None if unknown."""
     in_doubt: bool
-    """Old diffs came that may be backlog or not."""
+    """Whether old diffs came that may or may not be backlog."""
     clock_offset_ns: int | None
-    """From the clock of the receipts to the exchange's; None while it is not known."""
+    """The offset from the clock of receipts to the exchange's; None if unknown."""
 
     def __init__(self) -> None:
         self.base, self.in_doubt, self.clock_offset_ns = None, False, None
         self._unapplied: tuple[int, int] | None = None
 
     def on_installed(self, update_id: int, made: SnapshotTime | None) -> None:
-        """A snapshot is the book now. Without a time of its own, what is known of older ids stays known."""
+        """A snapshot was installed. If it has no time, what is known about older ids is kept."""
         self.in_doubt = False
         if made is not None:
             self.base = DatedId(update_id, made.latest_us)
@@ -34,7 +34,7 @@ class Timeline:
             self.base = None
 
     def on_dated(self, update_id: int, made: SnapshotTime) -> None:
-        """The time of the snapshot that is the book, with no diff after it, is known only now."""
+        """The time of the installed snapshot, which no diff followed, became known."""
         if self.base is None or self.base.update_id < update_id:
             self.on_installed(update_id, made)
 
@@ -49,11 +49,11 @@ class Timeline:
         self.in_doubt = True
 
     def on_reset(self) -> None:
-        """The ids were reset: nothing is known of the new ones."""
+        """The ids were reset: nothing is known about the new ones."""
         self.base, self.in_doubt = None, False
 
     def on_unapplied(self, update: DepthUpdate, received_ns: int) -> None:
-        """A diff was kept, or is backlog."""
+        """A diff was buffered, or is backlog."""
         if update.event_time_us:
             self._unapplied = (received_ns, update.event_time_us)
 
@@ -65,13 +65,13 @@ class Timeline:
         return None if updated_ns is None else (updated_ns, event_time_us)
 
     def made_ns(self, update: DepthUpdate) -> int | None:
-        """When the exchange made an update, on the clock of the receipts; None while that is not known."""
+        """When the exchange made an update, on the clock of receipts; None if unknown."""
         if not update.event_time_us or self.clock_offset_ns is None:
             return None
         return update.event_time_us * 1_000 - self.clock_offset_ns
 
     def base_us_of(self, update: DepthUpdate, received_ns: int, *, has_diff: bool) -> int | None:
-        """When the ids up to the update's were there, at the latest."""
+        """The latest time by which the book had reached the update's ids."""
         if self.base is None or update.final_update_id > self.base.update_id:
             return None
         latest_us = self._latest_us(received_ns)
@@ -80,7 +80,7 @@ class Timeline:
         return self.base.latest_us
 
     def has_fallen(self, made: SnapshotTime | None, updated_ns: int | None) -> bool:
-        """Whether a snapshot with a lower id than the held one means that the ids were reset."""
+        """Whether a snapshot with an id lower than the held one means a reset of the ids."""
         if self.in_doubt or made is None or self.base is None:
             return self.in_doubt
         return made.is_after(self._by_receipt(self.base, updated_ns))
@@ -91,13 +91,12 @@ class Timeline:
         return bool(update.event_time_us) and made.is_after(self._by_receipt(held, received_ns))
 
     def _latest_us(self, received_ns: int | None) -> int | None:
-        """When what was received then was made, at the latest; None while nothing is known of the clock."""
+        """The latest time at which something received then was made; None if the clock is unknown."""
         if received_ns is None or self.clock_offset_ns is None:
             return None
         return (received_ns + self.clock_offset_ns) // 1_000
 
     def _by_receipt(self, held: DatedId, received_ns: int | None) -> DatedId:
-        """The same by its receipt where that is known and later: it was there by then, even if the clock
-        of the event times is off."""
+        """The time by receipt if that is known and later, in case the clock of event times is wrong."""
         latest_us = self._latest_us(received_ns)
         return held if latest_us is None else DatedId(held.update_id, max(held.latest_us, latest_us))

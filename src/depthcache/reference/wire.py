@@ -1,6 +1,6 @@
 """A frozen book as a message of `depthcache.wire`: the readable twin of `crates/wire/src/encode.rs`.
 
-Keys in the order in which the native encoder writes them. Not here: reading messages, which is native alone.
+Keys are in the order of the native encoder. Decoding is native only.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ SCHEMA = 1
 
 
 def book(frozen: Any, *, counters: bool) -> dict[str, Any]:
-    """A message of the type `book`: of a `reader.FrozenBook`."""
+    """A `book` message from a `reader.FrozenBook`."""
     return _head(frozen, "book") | _body(frozen, readable=True, counters=counters)
 
 
 def update(frozen: Any, *, counters: bool) -> dict[str, Any]:
-    """A message of the type `update`."""
+    """An `update` message."""
     changes = None
     if frozen.changes is not None:
         bids, asks = (
@@ -35,7 +35,7 @@ def update(frozen: Any, *, counters: bool) -> dict[str, Any]:
 
 
 def text(message: dict[str, Any]) -> bytes:
-    """A message as JSON."""
+    """Encode a message as JSON."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 

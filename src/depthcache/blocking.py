@@ -375,7 +375,7 @@ class LiveBook(LiveReader):
         async def do() -> None:
             act()
 
-        with suppress(LoopEnded):  # the book is closed, and nothing is left to do
+        with suppress(LoopEnded):  # the book is closed: nothing to do
             self._thread.call(do)
 
     def audit(self, levels: int | None = None, *, seconds: float = 0.0, timeout: float | None = 60) -> Audit:

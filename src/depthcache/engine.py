@@ -1,9 +1,8 @@
-"""What an engine can be asked: the protocols that the native module and `reference` both satisfy.
+"""The protocols of an engine, implemented by both the native module and `reference`.
 
-The core, the runner and the simulator's `Pair` know an engine only through these. Times called `*_ns` are the
-caller's monotonic clock, times called `*_us` the exchange's clock since 1970. Not here: what an engine tells
-(`events`), and what only live clients need of the native one, such as its tap and its flight recorder
-(`_native`).
+The core, the runner and the simulator's `Pair` use an engine only through these. Times in `*_ns` are the
+caller's monotonic clock; times in `*_us` are the exchange's clock, since 1970. What an engine reports is in
+`events`; what only live clients need, such as the tap and the flight recorder, is in `_native`.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ __all__ = [
 ]
 
 Condition: TypeAlias = Literal["stale", "halted", "disconnected", "closed"]
-"""What may be laid over the state of a book from outside."""
+"""An external condition on top of the state of a book."""
 
 Mode: TypeAlias = Literal["every", "latest", "interval", "best", "levels", "status"]
-"""When a follower is told of a book; the values of `depthcache.FollowMode`."""
+"""When a follower gets an item; the values of `depthcache.FollowMode`."""
 
 
 class FrozenLevels(Protocol):
-    """Both sides of one update id, as a constant."""
+    """Both sides at one update id, constant."""
 
     @property
     def last_update_id(self) -> int | None:
-        """The id to which both sides belong."""
+        """The update id of both sides."""
 
     @property
     def bids(self) -> Iterable[tuple[float | Decimal, float | Decimal]]:
@@ -50,90 +49,90 @@ class FrozenLevels(Protocol):
 
 
 class Reader(Protocol):
-    """What the core reads of a book."""
+    """The part of a book that the core reads."""
 
     @property
     def status(self) -> Status:
-        """What users see."""
+        """The status that users see."""
         ...
 
     @property
     def reason(self) -> str:
-        """Why; empty when synced and confirmed."""
+        """Why the book has this status; empty if synced and confirmed."""
         ...
 
     @property
     def updated_ns(self) -> int | None:
-        """When the last applied update was received, or the snapshot before one; None before that."""
+        """When the last applied update was received, or the snapshot if none followed it; None before one."""
 
     @property
     def confirmed_ns(self) -> int | None:
-        """When an update or a comparison last proved the book; None before."""
+        """When an update or a comparison last confirmed the book; None before that."""
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What happened to the book since it was made."""
+        """Counts since the book was created."""
         ...
 
     def freeze(self, levels: int | None = None, /) -> FrozenLevels:
-        """The best `levels` of each side, all when None. Raises BookNotSynced, BookClosed."""
+        """Copy the best `levels` per side (None for all). Raises BookNotSynced, BookClosed."""
         ...
 
 
 class Follower(Protocol):
-    """One consumer's view of some markets of a router, as `depthcache._native.Follower` describes it."""
+    """One consumer's view of some markets of a router; see `depthcache._native.Follower`."""
 
     @property
     def number(self) -> int:
-        """What `FollowerReady` calls it."""
+        """The number in `FollowerReady`."""
         ...
 
     @property
     def due_ns(self) -> int | None:
-        """When `take` is to be called again though nothing else happens; None for never."""
+        """When to call `take` again if nothing else happens; None for never."""
 
     @property
     def markets(self) -> int:
-        """How many markets are followed; one whose end was told is left."""
+        """The number of markets followed; an ended one no longer counts."""
         ...
 
     @property
     def held_items(self) -> int:
-        """Items that wait for the consumer (mode `every`)."""
+        """The number of items waiting for the consumer (mode `every`)."""
         ...
 
     @property
     def held_bytes(self) -> int:
-        """Their bytes, about."""
+        """The approximate size of these items, in bytes."""
         ...
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was given and nothing comes any more."""
+        """Whether all items were taken and none will follow."""
         ...
 
     def add(self, router: Any, market: int, /) -> None:
-        """Follow a market, too, of the router that made this follower. Raises KeyError."""
+        """Follow one more market of the router that made this follower. Raises KeyError."""
 
     def take(self, now_ns: int, /) -> Any:
-        """The next item, an `Update` of the same engine; None while there is none."""
+        """The next item, an `Update` of the same engine; None if there is none."""
 
     def wait(self, timeout_s: float, /) -> None:
-        """Wait until there may be something."""
+        """Wait for items."""
 
     def finish(self) -> None:
-        """Nothing comes after what is there."""
+        """Accept no further items."""
 
     def close(self) -> None:
-        """Leave all markets and forget what was kept."""
+        """Stop following all markets and drop waiting items."""
 
 
 class Router(Protocol):
-    """All markets of one client and the way of each frame to its market.
+    """All markets of one client, and the routes of frames to them.
 
-    Order of calls: `add_market`, `open_connection`, `route`, then `feed` for every frame; when it returns
-    True, `take_events`. Numbers of markets and connections are the caller's and never used twice. Unknown
-    numbers raise KeyError.
+    Usage: `add_market`, `open_connection`, `route`, then `feed` for every frame; when it returns True,
+    `take_events`. Market and connection numbers are chosen by the caller and never reused. Unknown numbers
+    raise KeyError.
     """
 
     # --- markets ---------------------------------------------------------------------------------------
@@ -141,23 +140,23 @@ class Router(Protocol):
     def add_market(
         self, market: int, exchange: str, symbol: str, continuity: Continuity, /, *, inverse: bool = False
     ) -> None:
-        """Begin an empty market; `inverse`: quantities count contracts of a fixed value."""
+        """Add an empty market. `inverse`: quantities count contracts of a fixed value."""
 
     def remove_market(self, market: int, reason: str, now_ns: int, /) -> None:
-        """Forget a market; its readers say `closed` from now on."""
+        """Remove a market; its readers are `closed` from now on."""
 
     def reader(self, market: int, /, *, serve_stale: bool = False) -> Reader:
-        """A reader of a market; `serve_stale`: it also reads the last known book where that is not synced."""
+        """Create a reader of a market. `serve_stale`: whether it also reads the last known book."""
         ...
 
     def set_condition(self, market: int, condition: Condition | None, reason: str, now_ns: int, /) -> None:
-        """Lay a condition over the state of a market, or take it away (None)."""
+        """Set a condition on top of the state of a market, or clear it (None)."""
 
     def resync(self, market: int, reason: str, now_ns: int, /) -> None:
-        """Back to buffering; kept diffs and old levels stay."""
+        """Return to buffering; buffered diffs and old levels stay."""
 
     def restart(self, market: int, reason: str, now_ns: int, /) -> None:
-        """Back to buffering with nothing kept: the diffs will come from a new connection."""
+        """Return to buffering with an empty buffer: diffs will come from a new connection."""
 
     # --- snapshots -------------------------------------------------------------------------------------
 
@@ -172,24 +171,23 @@ class Router(Protocol):
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> SnapshotOutcome:
-        """Install a snapshot asked with `limit`. Raises MalformedSnapshot, SymbolMismatch; nothing is changed
-        then.
+        """Install a snapshot requested with `limit`.
 
-        `live`: the stream was live before the snapshot was asked for. `made_us`: between which times it was
-        made; None for what its body tells.
+        `live`: whether the stream was live before the request. `made_us`: the time range in which it was
+        made; None for the time in its body. Raises MalformedSnapshot, SymbolMismatch; the book is then
+        unchanged.
         """
         ...
 
     def date_snapshot(self, market: int, made_us: tuple[int, int], /) -> None:
-        """The snapshot that is held, and no diff after it, was made between these times: known only now."""
+        """Supply the time range in which the held snapshot was made, if no diff followed it."""
 
     def begin_refresh(self, market: int, /) -> bool:
-        """Keep what is applied from now on, for a snapshot that is about to be asked for; False: the book is
-        not live."""
+        """Start keeping applied diffs, before a snapshot is requested; False if the book is not live."""
         ...
 
     def end_refresh(self, market: int, /) -> None:
-        """Forget a refresh that was begun."""
+        """Cancel a refresh."""
 
     def refresh(
         self,
@@ -201,97 +199,104 @@ class Router(Protocol):
         now_ns: int,
         made_us: tuple[int, int] | None = None,
     ) -> RefreshResult:
-        """Roll a snapshot to the live book's id, compare both, merge: `MERGED`, `WAITING`, `TOO_OLD` or
-        `NOT_LIVE`. Raises MalformedSnapshot, SymbolMismatch; the refresh is over then."""
+        """Roll a snapshot to the update id of the live book, compare and merge it.
+
+        The outcome is `MERGED`, `WAITING`, `TOO_OLD` or `NOT_LIVE`. Raises MalformedSnapshot, SymbolMismatch;
+        the refresh is then over.
+        """
         ...
 
     def settle_refresh(self, market: int, now_ns: int, /) -> RefreshResult:
-        """No diff came for a snapshot that waits: `MERGED` where it shows an equal book of a venue whose ids
-        are shared, else `OTHER_BOOK`; `NONE_WAITING`."""
+        """Settle a waiting snapshot for which no diff came.
+
+        The outcome is `MERGED` if it equals the book on a venue with shared ids, else `OTHER_BOOK`; or
+        `NONE_WAITING`.
+        """
         ...
 
     # --- depth and lateness ----------------------------------------------------------------------------
 
     def set_depth_target(self, market: int, levels: int, /, *, requested: int) -> None:
-        """So many complete levels a side are enough while readers ask for at most `requested`."""
+        """Set how many complete levels per side are enough while readers request at most `requested`."""
 
     def shallow(self) -> Sequence[ShallowMarket]:
         """The live books that are not deep enough."""
         ...
 
     def set_clock_offset(self, market: int, offset_ns: int | None, /) -> None:
-        """From the clock of the frames to the exchange's; None while it is not known."""
+        """Set the offset from the clock of the frames to the exchange's; None if unknown."""
 
     def heard(self, market: int, /) -> HeardDiff | None:
-        """The newest diff that was applied, kept, or is backlog; None before one."""
+        """The newest diff that was applied, buffered or skipped as backlog; None before one."""
 
     def last_diff(self, market: int, /) -> HeardDiff | None:
-        """The last diff that was applied since the snapshot; None before one."""
+        """The last diff applied since the snapshot; None before one."""
 
     def late(self, most_us: int, /) -> Sequence[LateMarket]:
-        """The markets whose newest diff was more than `most_us` late when it came."""
+        """The markets whose newest diff was more than `most_us` late on receipt."""
         ...
 
     # --- connections and frames ------------------------------------------------------------------------
 
     def open_connection(self, connection: int, /) -> None:
-        """Frames of this number are expected from now on."""
+        """Expect frames of this number."""
 
     def close_connection(self, connection: int, /) -> None:
-        """Forget a connection and its routes."""
+        """Remove a connection and its routes."""
 
     def route(self, connection: int, stream: str, market: int, /) -> None:
-        """Frames of this stream go to this market."""
+        """Route a stream to a market."""
 
     def unroute(self, connection: int, stream: str, /) -> None:
-        """Frames of this stream are strays again."""
+        """Treat frames of this stream as stray again."""
 
     def listen(self, connection: int, stream: str, /) -> None:
-        """Frames of this stream, which no market takes, come as `StreamFrame`."""
+        """Report frames of this stream, which belongs to no market, as `StreamFrame`."""
 
     def feeds(self, market: int, /) -> Sequence[FeedInfo]:
         """The connections of a market."""
         ...
 
     def traffic(self, connection: int, /) -> Traffic:
-        """What came on a connection."""
+        """The traffic of a connection."""
         ...
 
     def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
-        """Take one frame to its book; True when `take_events` has something to tell. Nothing in a frame makes
-        it raise."""
+        """Pass one frame to its book; True if `take_events` has events. Never raises because of the frame."""
         ...
 
     def take_events(self) -> Sequence[Event]:
-        """What happened since the last call."""
+        """Return the events since the last call."""
         ...
 
     # --- time ------------------------------------------------------------------------------------------
 
     def set_virtual_time(self, now_ns: int, wall_ns: int, /) -> None:
-        """It is that time on a virtual clock, and on the system's, since 1970: no other clock counts for
-        readers from now on."""
+        """Set a virtual monotonic clock and the system's time (since 1970), used by readers from now on."""
 
     # --- watching without an event loop ----------------------------------------------------------------
 
     def attend(self, now_ns: int, /) -> int:
-        """The event loop looks after its books; how many pauses of the machine there were."""
+        """Report that the event loop is attending to its books. Returns the number of pauses so far."""
         ...
 
     def set_time_to_detect(self, market: int, within_ns: int | None, /) -> None:
-        """Unless the event loop attends, a book that nothing has proven for so long is stale; None: never."""
+        """Set the time after which an unconfirmed book becomes stale unless the event loop attends.
+
+        None for never.
+        """
 
     def judge_silence(self, now_ns: int, /) -> None:
-        """Doubt books that nothing has proven in time, unless the event loop attends."""
+        """Doubt books that were not confirmed in time, unless the event loop attends."""
 
     def pause(self, reason: str, since_ns: int, now_ns: int, /) -> None:
-        """The machine or the process paused: every book is stale until proven."""
+        """Report a pause of the machine or process: every book is stale until confirmed."""
 
     def set_stalled(self, reason: str | None, now_ns: int, /) -> None:
-        """The event loop that brings the frames stands still (the reason), or goes on (None)."""
+        """Report that the event loop that feeds frames is blocked (the reason), or running again (None)."""
 
     def close(self, reason: str, now_ns: int, /) -> None:
-        """The event loop has ended: close every book for good."""
+        """Close all books for good: the event loop has ended."""
 
     # --- followers -------------------------------------------------------------------------------------
 
@@ -308,5 +313,5 @@ class Router(Protocol):
         most_bytes: int,
         announces: bool = True,
     ) -> Follower:
-        """A follower of no market yet."""
+        """Create a follower without markets."""
         ...

@@ -1,7 +1,7 @@
-"""What an engine tells: events, and the values that its calls return.
+"""Events of an engine, and the values that its calls return.
 
-Both engines (the native module and `reference`) make the objects of these classes, so consumers match events
-by type. Not here: what users see (`model`), and what an engine can be asked (`engine`).
+Both engines (the native module and `reference`) create objects of these classes, so consumers match events by
+type. What users see is in `model`, the calls of an engine are in `engine`.
 """
 
 from __future__ import annotations
@@ -57,25 +57,27 @@ Cause: TypeAlias = Literal[
     "doubted",
     "proven",
 ]
-"""Why a market changed. `refreshed`: a snapshot that waited was merged when the book reached it."""
+"""Why a market changed. `refreshed`: a waiting snapshot was merged when the book reached it."""
 
 StrayKind: TypeAlias = Literal["unknown_stream", "malformed", "overflow"]
-"""Why no market takes a frame. `overflow`: the ring of control messages was full, so the connection must be
-closed."""
+"""Why a frame belongs to no market.
+
+`overflow`: the ring of control messages was full, so the connection must be closed.
+"""
 
 
 # --- values that calls return -------------------------------------------------------------------------
 
 
 class Comparison(NamedTuple):
-    """A book compared with a snapshot at one update id, both sides together.
+    """The comparison of a book with a snapshot at one update id, both sides together.
 
     Attributes:
-        update_id: the id at which both were compared.
-        checked: prices that at least one of both holds.
-        differing: prices that both hold with different quantities.
-        missing: prices that the exchange holds and the book did not.
-        extra: prices that the book held and the exchange does not.
+        update_id: the update id of the comparison.
+        checked: prices held by at least one of the two.
+        differing: prices held by both, with different quantities.
+        missing: prices that only the exchange had.
+        extra: prices that only the book had.
     """
 
     update_id: int
@@ -86,33 +88,33 @@ class Comparison(NamedTuple):
 
     @property
     def wrong(self) -> int:
-        """How many prices of the book were wrong."""
+        """The number of wrong prices in the book."""
         return self.differing + self.missing + self.extra
 
 
 class RefreshOutcome(StrEnum):
-    """What became of a snapshot that was to refresh a live book."""
+    """The outcome of a snapshot for the refresh of a live book."""
 
     MERGED = "merged"
     """Compared and merged."""
     WAITING = "waiting"
-    """Ahead of the book: merged when the book reaches it; a `MarketChange` then tells (cause `refreshed`)."""
+    """Ahead of the book; merged when the book reaches it, as a `MarketChange` reports (`refreshed`)."""
     TOO_OLD = "too_old"
-    """Behind the book: nothing was merged."""
+    """Behind the book; not merged."""
     NOT_LIVE = "not_live"
-    """The book is not live, or no refresh was begun: nothing was done."""
+    """The book is not live, or no refresh was started; nothing was done."""
     OTHER_BOOK = "other_book"
-    """`settle_refresh`: the snapshot that waited shows another book and was dropped."""
+    """`settle_refresh`: the waiting snapshot differs from the book and was dropped."""
     NONE_WAITING = "none_waiting"
-    """`settle_refresh`: no snapshot waited; it was merged or dropped before."""
+    """`settle_refresh`: no snapshot was waiting; it was merged or dropped before."""
 
 
 class RefreshResult(NamedTuple):
     """The outcome of `refresh` or `settle_refresh`.
 
     Attributes:
-        outcome: what became of the snapshot.
-        comparison: what it found; None unless it was merged.
+        outcome: what happened to the snapshot.
+        comparison: its result; None unless it was merged.
     """
 
     outcome: RefreshOutcome
@@ -120,12 +122,12 @@ class RefreshResult(NamedTuple):
 
 
 class FeedInfo(NamedTuple):
-    """One connection that brings the diffs of a market.
+    """One connection that carries the diffs of a market.
 
     Attributes:
         connection: its number.
-        is_joined: whether what came last continued the book; told only where there are several.
-        heard_ns: when it brought its last diff; None before one.
+        is_joined: whether its last diff continued the book; meaningful only with several connections.
+        heard_ns: when its last diff arrived; None before one.
     """
 
     connection: int
@@ -134,14 +136,14 @@ class FeedInfo(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """What came on a connection.
+    """The traffic of a connection.
 
     Attributes:
-        frames: frames of any kind.
-        received_bytes: their bytes.
-        last_data_ns: when the last frame of use came: a diff for a market, or a frame of a stream that is
-            listened to; None before one.
-        last_diff_ns: when the last diff for a market came; None before one.
+        frames: the number of frames of any kind.
+        received_bytes: their total size.
+        last_data_ns: when the last useful frame arrived: a diff for a market, or a frame of a stream with a
+            listener; None before one.
+        last_diff_ns: when the last diff for a market arrived; None before one.
     """
 
     frames: int
@@ -151,11 +153,11 @@ class Traffic(NamedTuple):
 
 
 class HeardDiff(NamedTuple):
-    """The newest diff of a market, or the last one that was applied.
+    """The newest diff of a market, or the last one applied.
 
     Attributes:
         received_ns: when it was received.
-        event_time_us: the exchange's event time; None where it had none.
+        event_time_us: the exchange's event time; None if it had none.
     """
 
     received_ns: int
@@ -163,11 +165,11 @@ class HeardDiff(NamedTuple):
 
 
 class LateMarket(NamedTuple):
-    """A market whose newest diff was late when it came.
+    """A market whose newest diff was late.
 
     Attributes:
         market: its number.
-        late_us: how late the diff was, in microseconds.
+        late_us: the delay of the diff, in microseconds.
         received_ns: when it was received.
     """
 
@@ -181,9 +183,9 @@ class ShallowMarket(NamedTuple):
 
     Attributes:
         market: its number.
-        covered_levels: the fewest levels that a side has inside its complete range; None where both sides are
+        covered_levels: the lower number of levels inside the complete range of a side; None if both sides are
             whole.
-        asked_levels: the most levels that a reader asked for.
+        asked_levels: the most levels that a reader requested.
     """
 
     market: int
@@ -192,11 +194,11 @@ class ShallowMarket(NamedTuple):
 
 
 class DelayHistogram(NamedTuple):
-    """How late updates arrived.
+    """The delays of updates.
 
     Attributes:
-        counts: how many were at most 2**i microseconds late, one count for each i; the last one counts the
-            rest.
+        counts: entry `i` counts delays above 2**(i-1) and up to 2**i microseconds; the last entry counts all
+            longer ones as well.
         sum_us: the sum of all delays, in microseconds.
     """
 
@@ -205,11 +207,11 @@ class DelayHistogram(NamedTuple):
 
 
 class WatchTick(NamedTuple):
-    """What a look at the clock has shown.
+    """The result of one check of the clock.
 
     Attributes:
-        pauses: how often the machine or the process has paused.
-        has_events: whether `take_events` has something to tell.
+        pauses: the number of pauses of the machine or process so far.
+        has_events: whether `take_events` has events.
     """
 
     pauses: int
@@ -217,11 +219,11 @@ class WatchTick(NamedTuple):
 
 
 class TappedLines(NamedTuple):
-    """What the tap of a router has kept since the last call.
+    """The lines kept by the tap of a router since the last call.
 
     Attributes:
-        lines: whole lines of JSON.
-        lost_frames: frames after them that were lost because there was no room.
+        lines: complete lines of JSON.
+        lost_frames: the number of frames after them that were lost for lack of room.
     """
 
     lines: bytes
@@ -229,7 +231,7 @@ class TappedLines(NamedTuple):
 
 
 class FlightFrame(NamedTuple):
-    """A frame that the flight recorder of a market holds.
+    """A frame in the flight recorder of a market.
 
     Attributes:
         received_ns: when it was received.
@@ -241,12 +243,12 @@ class FlightFrame(NamedTuple):
 
 
 class FlightSnapshot(NamedTuple):
-    """The last snapshot that the flight recorder of a market holds.
+    """The last snapshot in the flight recorder of a market.
 
     Attributes:
         after_frames: how many of the frames came before it.
         installed_ns: when it was installed.
-        limit: the limit with which it was asked; None where that is not known.
+        limit: the limit of its request; None if unknown.
         body: its bytes.
     """
 
@@ -261,16 +263,15 @@ class FlightSnapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketChange:
-    """What happened to a market since the last `take_events`, coalesced; look at `status` first.
+    """What happened to a market since the last `take_events`, coalesced; check `status` first.
 
     Attributes:
         market: its number.
-        causes: why.
-        status: the state of the book now, conditions aside: empty, buffering, bridging, synced or crossed.
-        reason: why the state is what it is; empty when synced and confirmed.
+        causes: what happened.
+        status: the state of the book, without conditions: empty, buffering, bridging, synced or crossed.
+        reason: why it has this state; empty if synced and confirmed.
         at_ns: when the last of the causes was received.
-        comparison: what the snapshot found that was merged when the book reached it; None without the cause
-            `refreshed`.
+        comparison: the result of a waiting snapshot that was merged; None without the cause `refreshed`.
     """
 
     market: int
@@ -283,11 +284,11 @@ class MarketChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlMessage:
-    """A frame that is not market data: a reply, an error, `serverShutdown`.
+    """A frame without market data: a response, an error, `serverShutdown`.
 
     Attributes:
-        connection: where it came from.
-        payload: the frame as it came.
+        connection: the number of its connection.
+        payload: the raw frame.
         at_ns: when it was received.
     """
 
@@ -298,13 +299,13 @@ class ControlMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFrame:
-    """The newest frame of a stream that is listened to (`Router.listen`); one between two `take_events`.
+    """The newest frame of a stream with a listener (`Router.listen`); at most one between two `take_events`.
 
     Attributes:
-        connection: where it came from.
+        connection: the number of its connection.
         stream: the name of the stream.
-        frame: the frame as it came, wrapper and all.
-        skipped: how many older frames of the stream are gone.
+        frame: the raw frame, including its wrapper.
+        skipped: how many older frames of the stream were dropped.
         at_ns: when it was received.
     """
 
@@ -317,12 +318,12 @@ class StreamFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrayFrame:
-    """Frames that no market takes; those of one kind, connection and stream are counted together, not kept.
+    """Frames that belong to no market, counted by kind, connection and stream.
 
     Attributes:
-        connection: where they came from.
-        what: why no market takes them.
-        detail: the stream's name, or what is wrong and the first bytes.
+        connection: the number of their connection.
+        what: why they belong to no market.
+        detail: the name of the stream, or the fault and the first bytes.
         count: how many.
         at_ns: when the last of them was received.
     """
@@ -336,7 +337,7 @@ class StrayFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerReady:
-    """A follower has something for its consumer; not told again before `Follower.take` gave None.
+    """A follower has items; not repeated before `Follower.take` has returned None.
 
     Attributes:
         follower: its number.
@@ -346,10 +347,10 @@ class FollowerReady:
 
 
 CoreEvent: TypeAlias = MarketChange | ControlMessage | StreamFrame | StrayFrame
-"""What the core decides about."""
+"""Events that the core acts on."""
 
 Event: TypeAlias = CoreEvent | FollowerReady
-"""What `Router.take_events` gives."""
+"""The events of `Router.take_events`."""
 
 
 # --- events of a transport ----------------------------------------------------------------------------
@@ -357,7 +358,7 @@ Event: TypeAlias = CoreEvent | FollowerReady
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionOpened:
-    """A connection can be used.
+    """A connection is open.
 
     Attributes:
         connection: its number.
@@ -368,7 +369,7 @@ class ConnectionOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionAlive:
-    """A connection has answered a ping of this side.
+    """A connection has answered a ping from this side.
 
     Attributes:
         connection: its number.
@@ -379,14 +380,14 @@ class ConnectionAlive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionClosed:
-    """A connection ended, or could not be made; nothing more comes of its number.
+    """A connection ended, or could not be made; its number is not used again.
 
     Attributes:
         connection: its number.
-        code: the WebSocket close code; None where there was none.
-        reason: why, in words: one line of at most 300 characters that all print.
-        status: the HTTP status with which the handshake was refused; None where it was not.
-        retry_after, date: the headers of that response as they came; None where they are missing.
+        code: the WebSocket close code; None if there was none.
+        reason: why, as one printable line of at most 300 characters.
+        status: the HTTP status of a refused handshake; None otherwise.
+        retry_after, date: raw headers of that response; None if absent.
     """
 
     connection: int
@@ -399,15 +400,15 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True)
 class TransportResumed:
-    """The machine or the process paused until now."""
+    """The machine or process was paused until now."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransportStopped:
-    """The transport's thread is about to end; no event follows."""
+    """The thread of the transport is about to end; no event follows."""
 
 
 TransportEvent: TypeAlias = (
     ConnectionOpened | ConnectionAlive | ConnectionClosed | TransportResumed | TransportStopped
 )
-"""What `Transport.take_events` gives."""
+"""The events of `Transport.take_events`."""

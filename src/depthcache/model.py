@@ -85,7 +85,7 @@ def _plain(number: float | Decimal) -> float | str:
 
 def compact_json(value: object) -> bytes:
     """Encode `value` as JSON in UTF-8, without spaces. Raises ValueError for infinity and NaN."""
-    import json  # where it is needed: the native module loads this file for every program
+    import json  # here, because every program loads this module
 
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -241,7 +241,7 @@ class Integers(NamedTuple):
         return not _same_arrays(self, other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))  # which refuses: arrays may change
+        return hash(tuple(self))  # raises TypeError: arrays are mutable
 
 
 class BookArrays(NamedTuple):
@@ -266,7 +266,7 @@ class BookArrays(NamedTuple):
         return not _same_arrays(self, other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))  # which refuses: arrays may change
+        return hash(tuple(self))  # raises TypeError: arrays are mutable
 
 
 class BookIntegers(NamedTuple):
@@ -290,7 +290,7 @@ class BookIntegers(NamedTuple):
         return not _same_arrays(self, other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))  # which refuses: arrays may change
+        return hash(tuple(self))  # raises TypeError: arrays are mutable
 
 
 class MissingBook(NamedTuple):

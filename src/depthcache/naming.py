@@ -28,5 +28,5 @@ def _resolve(cls: Any) -> None:
     try:
         found = get_type_hints(cls)
     except NameError:
-        return  # of names that only type checkers see
+        return  # some names exist for type checkers only
     cls.__annotations__ = {name: found[name] for name in texts}

@@ -1,8 +1,8 @@
-"""What the bytes of an answer say: the one place where responses are parsed, with one rule for all of them.
+"""Parsing of response bodies, with the same rules for all of them.
 
-Whatever stands in the way of reading a body (no JSON, no UTF-8, 200,000 nested brackets, endless numbers,
-other shapes than the protocol's) makes it a failed answer, asked again like any other. What can be read in
-part, such as a list with a few absurd rows, is. Not here: depth snapshots, which the book reads itself.
+A body that cannot be read (not JSON, not UTF-8, 200,000 nested brackets, huge numbers, an unexpected shape)
+counts as a failed response and is requested again. A body that can be read in part, such as a list with a few
+invalid rows, is used. Depth snapshots are parsed by the book itself.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from depthcache.venues.venue import Venue
 __all__ = ["UnreadableBody", "listed_in", "read_json", "time_in", "whole"]
 
 _SHORT_BYTES = 64 * 1024
-"""Up to here what msgspec refuses is read once more, kinder: json takes lone surrogates."""
+"""Up to this size, bodies that msgspec rejects are parsed again with json, which accepts lone surrogates."""
 _LONGEST_NAME = 40
-"""Characters; as `venues.parse_symbol` takes them."""
+"""In characters, as in `venues.parse_symbol`."""
 _LONGEST_STATUS = 40
 _TIMES_MS = range(1_000_000_000_000, 4_200_000_000_000)
-"""2001 to 2103: an exchange that says another time has no clock worth knowing."""
+"""2001 to 2103; any other time of an exchange is not believed."""
 _CODES = range(-1_000_000_000, 1_000_000_000)
 
 
 class UnreadableBody(Exception):
-    """The body of a response is not what it should be; says why."""
+    """A response body that is not what it should be; the message is the reason."""
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON value in a body. Raises UnreadableBody, and nothing else, whatever the bytes are."""
+    """Parse a body as JSON. Raises UnreadableBody for any bytes that cannot be parsed."""
     try:
         return msgspec.json.decode(body)
     except Exception as error:  # noqa: BLE001 - RecursionError, OverflowError, MemoryError … are one
@@ -46,7 +46,7 @@ def read_json(body: bytes) -> Any:
 
 
 def time_in(body: bytes) -> int:
-    """The exchange's time, in milliseconds since 1970. Raises UnreadableBody, also for absurd times."""
+    """The exchange's time, in milliseconds since 1970. Raises UnreadableBody, also for implausible times."""
     value = _value_of(_object_in(body), "serverTime")
     if not isinstance(value, int) or isinstance(value, bool) or value not in _TIMES_MS:
         raise UnreadableBody(f"serverTime is {clean(value, most=_LONGEST_STATUS)}")
@@ -54,7 +54,7 @@ def time_in(body: bytes) -> int:
 
 
 def listed_in(body: bytes, venue: Venue) -> dict[str, str]:
-    """Symbol to status, of the rows that can be read. Raises UnreadableBody where there is none."""
+    """Map symbols to statuses, from the readable rows. Raises UnreadableBody if there are none."""
     listed = _value_of(_object_in(body), venue.listing_key)
     if not isinstance(listed, list):
         raise UnreadableBody(f"{venue.listing_key} is no list")
@@ -66,7 +66,7 @@ def listed_in(body: bytes, venue: Venue) -> dict[str, str]:
 
 
 def whole(value: object, within: range = _CODES) -> int | None:
-    """A whole number that is one, within what is sane; None for everything else."""
+    """An integer within a plausible range; None for everything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value in within else None
 
 
@@ -84,7 +84,7 @@ def _value_of(fields: dict[str, Any], name: str) -> Any:
 
 
 def _row(row: Any, venue: Venue) -> tuple[str, str] | None:
-    """Name and status of one listed symbol; None for what is no such row."""
+    """Name and status of one listed symbol; None for an invalid row."""
     if not isinstance(row, dict):
         return None
     fields = cast("dict[str, Any]", row)

@@ -1,10 +1,10 @@
 """The core: policy without I/O. It opens no socket, reads no clock, takes no lock and writes no log.
 
-Time is an argument, randomness is an argument, effects are returned. The runner around it performs
-the commands and reports what happened. Not here: any decision; each part has its own file:
-`markets.supervisor` (one market), `requests.scheduler` (requests), `connections.streams`,
-`connections.connection` and `connections.subscriptions` (connections), `markets.watchdogs` (silence),
-`requests.responses` and `connections.control_messages` (what the exchange means).
+Time and randomness are arguments, effects are return values. The runner carries out the commands and reports
+what happened. Decisions are made elsewhere: `markets.supervisor` (one market), `requests.scheduler`
+(requests), `connections.streams`, `connections.connection` and `connections.subscriptions` (connections),
+`markets.watchdogs` (silence), `requests.responses` and `connections.control_messages` (messages of the
+exchange).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _KINDS = {
     Timer.HALTED: "listing",
     Timer.RESPONSE: "request",
 }
-"""Whose deadline it is, where it is neither a slot's nor a market's."""
+"""Owners of deadlines other than slots and markets."""
 _TROUBLES: tuple[Literal["gap", "reset", "crossed", "malformed"], ...] = (
     "gap",
     "reset",
@@ -68,10 +68,10 @@ _TROUBLES: tuple[Literal["gap", "reset", "crossed", "malformed"], ...] = (
 class ClientCore:
     """All markets of one client.
 
-    Order of calls: `add` markets; then, for ever, report what happened with the `on_…` methods (any
-    order, any time; numbers that are unknown or long gone are ignored) and after each call perform
-    `take_commands`, pass on `take_notices`, and wake at `next_wake_ns`. No `on_…` method raises for
-    anything the exchange sends. Times are the caller's monotonic clock in nanoseconds.
+    Usage: `add` markets; then report what happens with the `on_…` methods, in any order and at any time
+    (unknown or outdated numbers are ignored). After each call carry out `take_commands`, deliver
+    `take_notices`, and wake up at `next_wake_ns`. No `on_…` method raises because of what the exchange sends.
+    Times are nanoseconds of the caller's monotonic clock.
     """
 
     def __init__(
@@ -83,13 +83,17 @@ class ClientCore:
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
     ) -> None:
-        """`budgets`: those that other clients of the same address use, too; None for its own.
-        `own_snapshots`: snapshots come from the user's own source, which may have kept them for any time."""
+        """`router`: the engine.
+
+        `random`: numbers for jitter. `budgets`: those shared with other clients of the same address; None
+        creates its own. `own_snapshots`: snapshots come from the user's own source, which may have cached
+        them for any time.
+        """
         self._budgets = budgets or Budgets()
         self._context = Context(router, policy, random, self._budgets, own_snapshots=own_snapshots)
         self._markets: dict[int, Supervisor] = {}
         self._schedulers: dict[str, RequestScheduler] = {}
-        # By name: settings make the value of a venue anew whenever they are asked for it.
+        # By name, because settings create a new Venue at each call.
         self._streams: dict[str, Streams] = {}
         self._listings: dict[str, ExchangeInfoPoller] = {}
         self._clocks: dict[str, Clock] = {}
@@ -105,24 +109,24 @@ class ClientCore:
 
     @property
     def policy(self) -> Policy:
-        """The choices this client was made with."""
+        """The policy of this client."""
         return self._context.policy
 
     def uptime(self, market: int) -> Uptime | None:
-        """How a book has fared; None for a market that is not there."""
+        """The time in sync, losses and reconnects of a market; None if there is no such market."""
         supervisor = self._markets.get(market)
         return None if supervisor is None else supervisor.uptime
 
     def slots(self) -> list[ConnectionSlot]:
-        """Every group of streams and its connection."""
+        """All groups of streams with their connections."""
         return [slot for streams in self._streams.values() for slot in streams.slots()]
 
     def schedulers(self) -> list[RequestScheduler]:
-        """Every budget and who waits for it."""
+        """All weight budgets with their queues."""
         return list(self._schedulers.values())
 
     def clock(self, market: int) -> Estimate | None:
-        """What is known of the clock of a market's exchange."""
+        """The estimate of the clock of a market's exchange."""
         supervisor = self._markets.get(market)
         clock = None if supervisor is None else self._clocks.get(supervisor.venue.name)
         return None if clock is None else clock.estimate
@@ -130,23 +134,27 @@ class ClientCore:
     # --- commands of the application -------------------------------------------------------
 
     def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None = None, now_ns: int) -> int:
-        """Keep the book of a symbol (as `venues.parse_symbol` spells it); the market's number.
+        """Start keeping the book of a symbol (as spelled by `venues.parse_symbol`); return its number.
 
-        Raises InvalidArgument for a depth or a speed the venue does not have, for a symbol that is
-        there already, and where one snapshot costs more than the whole budget.
+        Raises InvalidArgument for a depth or speed that the venue does not have, for a symbol that exists
+        already, and if one snapshot costs more than the whole budget.
         """
         if self._closed:
-            raise InvalidArgument(name="symbol", value=symbol, allowed="nothing: the client is closed")
+            raise InvalidArgument(name="symbol", value=symbol, allowed="no new symbols: the client is closed")
         weight = venue.snapshot_weight(venue.snapshot_limit(depth))
         depth = int(depth)
         stream = venue.stream(symbol, speed_ms)
         scheduler = self._scheduler(venue)
         streams = self._streams.get(venue.name)
         if streams is not None and stream in streams:
-            raise InvalidArgument(name="symbol", value=symbol, allowed=f"each once on {venue.name}")
+            raise InvalidArgument(
+                name="symbol", value=symbol, allowed=f"a symbol that is not yet added on {venue.name}"
+            )
         if weight > scheduler.most:
             raise InvalidArgument(
-                name="depth", value=depth, allowed=f"what costs at most {scheduler.most} weight at this share"
+                name="depth",
+                value=depth,
+                allowed=f"a depth that costs at most {scheduler.most} weight at this share",
             )
         if streams is None:
             streams = self._streams[venue.name] = Streams(self._context, venue)
@@ -185,7 +193,7 @@ class ClientCore:
         return market
 
     def remove(self, market: int, now_ns: int) -> None:
-        """Keep that book no longer. Raises UnknownSymbol for a number that is not there."""
+        """Stop keeping a book. Raises UnknownSymbol for an unknown number."""
         supervisor = self._markets.pop(market, None)
         if supervisor is None:
             raise UnknownSymbol(symbol=str(market), exchange=None, reason=reasons.NO_SUCH_MARKET)
@@ -204,14 +212,19 @@ class ClientCore:
         self._room(supervisor.scheduler, now_ns)
 
     def audit(self, market: int, audit: int, limit: int | None, now_ns: int) -> None:
-        """Compare a book with a snapshot of so many levels at one update id; ends in one AuditDone with
-        the number `audit`. `limit`: None takes that of the depth that is wanted. Raises UnknownSymbol for a
-        market that is not there."""
+        """Compare a book with a snapshot of that limit at one update id.
+
+        Ends in one AuditDone with the number `audit`. `limit`: None uses that of the requested depth. Raises
+        UnknownSymbol for an unknown market.
+        """
         self._supervisor(market).maintenance.audit(audit, limit, now_ns)
         self._collect_notices(now_ns)
 
     def refresh_every(self, market: int, seconds: float | None) -> None:
-        """How often a book is refreshed: None for what the policy says, 0 for never. Raises UnknownSymbol."""
+        """Set how often a book is refreshed: None for the policy's interval, 0 for never.
+
+        Raises UnknownSymbol.
+        """
         self._supervisor(market).maintenance.refresh_every(seconds)
 
     def resync(self, market: int, reason: str, now_ns: int) -> None:
@@ -220,7 +233,7 @@ class ClientCore:
         self._collect_notices(now_ns)
 
     def start_cross_check(self, market: int, now_ns: int) -> None:
-        """Compare a book with partial depth and bookTicker from now on. Raises UnknownSymbol."""
+        """Start comparing a book with partial depth and bookTicker. Raises UnknownSymbol."""
         supervisor = self._supervisor(market)
         if market not in self._cross_checks:
             book = self._context.router.reader(market)
@@ -229,7 +242,7 @@ class ClientCore:
             cross_check.start(now_ns)
 
     def end_cross_check(self, market: int, now_ns: int) -> dict[str, Source]:
-        """Compare no longer; what each stream has shown. Empty where nothing was begun."""
+        """Stop comparing; return the result of each stream, empty if none was started."""
         cross_check = self._cross_checks.pop(market, None)
         if cross_check is None:
             return {}
@@ -237,7 +250,7 @@ class ClientCore:
         return cross_check.sources
 
     def close(self, now_ns: int, reason: str = reasons.CLIENT_CLOSED) -> None:
-        """Give up every book and every connection; nothing comes after this."""
+        """Close all books and connections for good."""
         if self._closed:
             return
         self._closed = True
@@ -269,8 +282,11 @@ class ClientCore:
         retry_after: str | None = None,
         date: str | None = None,
     ) -> None:
-        """A connection is gone, or was never made. `code`: the WebSocket close code, if any. `status`,
-        `retry_after`, `date`: HTTP status and headers that a handshake was answered with instead."""
+        """A connection was lost, or could not be made.
+
+        `code`: the WebSocket close code, if any. `status`, `retry_after`, `date`: HTTP status and headers of
+        a refused handshake.
+        """
         if slot := self._context.slots_by_connection.get(connection):
             refusal = HandshakeRefusal(status, retry_after, date)
             with self._context.guard(slot.owner, "on_closed", now_ns):
@@ -278,14 +294,14 @@ class ClientCore:
             self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
-        """A connection has answered a ping of this side."""
+        """A connection has answered a ping from this side."""
         if slot := self._context.slots_by_connection.get(connection):
             self._on_alive(slot, now_ns)
 
     def on_response(
         self, request: int, status: int, headers: Mapping[str, str], body: bytes, now_ns: int
     ) -> None:
-        """An HTTP response of any status arrived. Header names in lower case."""
+        """An HTTP response with any status arrived. Header names are in lower case."""
         scheduler = self._scheduler_of(request)
         if scheduler is None:
             return
@@ -301,7 +317,7 @@ class ClientCore:
         self._room(scheduler, now_ns)
 
     def on_failure(self, request: int, reason: str, now_ns: int) -> None:
-        """No HTTP response: refused, reset, timed out."""
+        """There was no HTTP response: refused, reset or timed out."""
         scheduler = self._scheduler_of(request)
         if scheduler is None:
             return
@@ -312,7 +328,7 @@ class ClientCore:
         self._room(scheduler, now_ns)
 
     def on_events(self, events: Sequence[CoreEvent], now_ns: int) -> None:
-        """The events of `router.take_events()`, without `FollowerReady`."""
+        """Handle the events of `router.take_events()`, except `FollowerReady`."""
         if self._closed:
             return
         for event in events:
@@ -330,15 +346,15 @@ class ClientCore:
         self._collect_notices(now_ns)
 
     def on_resumed(self, now_ns: int) -> None:
-        """The machine or the process paused until now: nothing that was asked before tells of the present."""
+        """The machine or process was paused until now: earlier requests say nothing about the present."""
         self._resumed_ns = now_ns
         for supervisor in self._markets.values():
-            supervisor.maintenance.on_weakened(now_ns)  # who is silent now is looked at soon
+            supervisor.maintenance.on_weakened(now_ns)  # check silent books soon
         for clock in self._clocks.values():
             clock.on_resumed(now_ns)
 
     def on_wake(self, now_ns: int) -> None:
-        """The time that `next_wake_ns` gave has come, or any other."""
+        """The time of `next_wake_ns` has come; may be called at any time."""
         while due := self._context.deadlines.take_due(now_ns):
             timer, owner = due
             with self._context.guard(_owner_of(timer, owner), f"on_timer ({timer.value})", now_ns):
@@ -348,25 +364,25 @@ class ClientCore:
     # --- what to do now --------------------------------------------------------------------
 
     def take_commands(self) -> list[Command]:
-        """What the runner has to do, in order; given once."""
+        """What the runner has to do, in order; each returned once."""
         commands = self._context.commands[:]
         self._context.commands.clear()
         return commands
 
     def take_notices(self) -> list[Notice]:
-        """What users have to be told, in order; given once."""
+        """What users are to be told, in order; each returned once."""
         notices = self._context.notices[:]
         self._context.notices.clear()
         return notices
 
     def next_wake_ns(self) -> int | None:
-        """When to call `on_wake` at the latest; None when nothing is waited for."""
+        """The latest time for the next `on_wake`; None if nothing is pending."""
         return None if self._closed else self._context.deadlines.next_ns()
 
     # --- inside ----------------------------------------------------------------------------
 
     def _is_of_before(self, pending: PendingRequest, now_ns: int) -> str:
-        """Why a response that is read only now proves nothing of the present; empty where it does."""
+        """Why a response that is read only now proves nothing about the present; empty if it does."""
         sent_ns = now_ns if pending.sent_ns is None else pending.sent_ns
         if sent_ns < self._resumed_ns:
             return reasons.ASKED_BEFORE_PAUSE
@@ -445,7 +461,7 @@ class ClientCore:
             supervisor.on_timer(timer, now_ns)
 
     def _recover(self, owner: str, now_ns: int) -> None:
-        """Whoever raised begins again; a part that is gone, or waits for nothing, does not."""
+        """Restart the part that raised, unless it is gone or waits for nothing."""
         kind, _, name = owner.partition(" ")
         if kind == "market" and (supervisor := self._markets.get(int(name))):
             supervisor.recover(now_ns)
@@ -464,7 +480,7 @@ class ClientCore:
                     supervisor.clock.on_clock(known)
 
     def _let_go(self, supervisor: Supervisor, ending: Ending, reason: str, now_ns: int) -> None:
-        """Tell users, then forget: the readers they hold say `closed` from now on."""
+        """Notify users, then remove the market: its readers are `closed` from now on."""
         supervisor.end(ending, reason, now_ns)
         self._collect_notices(now_ns)
         self._context.router.remove_market(supervisor.market, reason, now_ns)
@@ -497,7 +513,7 @@ class ClientCore:
 
 
 def _owner_of(timer: Timer, owner: int | str) -> str:
-    """Who is to recover when the handler of a deadline raises."""
+    """The part to restart if the handler of a deadline raises."""
     if timer is Timer.RECOVER:
         return str(owner)
     kind = _KINDS.get(timer, "slot" if timer in _CONNECTION_TIMERS else "market")

@@ -1,4 +1,4 @@
-"""What the core asks the runner to do. Effects as values: the core returns them, never acts."""
+"""Commands of the core to the runner: effects as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CloseConnection", "Command", "Fetch", "OpenConnection", "Send"]
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
-    """Open a WebSocket; the response is `on_open` or `on_closed`."""
+    """Open a WebSocket; reported by `on_open` or `on_closed`."""
 
     connection: int
     url: str
@@ -18,7 +18,7 @@ class OpenConnection:
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close a WebSocket; the response is `on_closed`."""
+    """Close a WebSocket; reported by `on_closed`."""
 
     connection: int
 
@@ -33,7 +33,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """GET a URL: a snapshot, the exchange's time, its list of symbols; the response is `on_response`."""
+    """GET a URL: a snapshot, the exchange's time, or its list of symbols.
+
+    Reported by `on_response` or `on_failure`.
+    """
 
     request: int
     url: str

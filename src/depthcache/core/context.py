@@ -1,8 +1,8 @@
-"""What the parts of the core share: router, choices, deadlines, and the effects they fill.
+"""What the parts of the core share: router, policy, deadlines, and the effects they produce.
 
-No decisions here. Parts never call the outside; they append commands, which the runner performs, and notices,
-which it passes on. The context knows no part by its class: a `Protocol` here says what each must offer, so
-that imports go one way (client, then markets, then connections and requests, then this file).
+Parts never call the outside: they append commands, which the runner carries out, and notices, which it
+delivers. The context knows parts only through a `Protocol`, so that imports go one way (client, markets,
+connections and requests, this module).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRefusal:
-    """What a handshake was answered with: HTTP status, and the headers Retry-After and Date as they came."""
+    """The response to a refused handshake: HTTP status, and the raw headers Retry-After and Date."""
 
     status: int | None = None
     retry_after: str | None = None
@@ -43,7 +43,7 @@ class HandshakeRefusal:
 
 @dataclass(frozen=True, slots=True)
 class MarketSpec:
-    """One book that the user wants."""
+    """One requested book."""
 
     market: int
     """Its number."""
@@ -52,22 +52,22 @@ class MarketSpec:
     stream: str
     """The name of its diff stream."""
     depth: int
-    """Complete levels a side."""
+    """Complete levels per side."""
 
 
 class NoticeSource(Protocol):
-    """What has a status that users see: the supervisor of a market."""
+    """A part with a status that users see: the supervisor of a market."""
 
     owner: str
     """As for `Context.guard`."""
 
     def take_notice(self, now_ns: int) -> Notice | None:
-        """What users have not been told yet; None when that is nothing."""
+        """The status that users have not been told yet; None if there is none."""
         ...
 
 
 class ConnectionHandler(Protocol):
-    """What uses a live connection and hears what happens to it: a slot."""
+    """A user of a live connection: a slot."""
 
     venue: Venue
 
@@ -80,23 +80,23 @@ class ConnectionHandler(Protocol):
         """The connection is open."""
 
     def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
-        """The connection is gone, or was never made."""
+        """The connection was lost, or could not be made."""
 
     def on_alive(self, now_ns: int) -> None:
-        """A ping of this side was answered, or something arrived that was waited for and is no diff."""
+        """A ping from this side was answered, or an awaited frame other than a diff arrived."""
 
     def on_control(self, payload: bytes, now_ns: int) -> None:
         """A control message arrived."""
 
     def reconnect(self, reason: str, now_ns: int) -> None:
-        """Give up the connection and make another."""
+        """Replace the connection."""
 
 
 class ConnectBudget(Protocol):
-    """What one address may still connect; see `Budget`."""
+    """The connects that one address may still make; see `Budget`."""
 
     def take_connect(self, share: float, now_ns: int) -> int:
-        """Count one connect: `now_ns` when it may be made, else when to ask again."""
+        """Count one connect: returns `now_ns` if it may be made, else when to ask again."""
         ...
 
     def on_connected(self, now_ns: int) -> None:
@@ -105,7 +105,7 @@ class ConnectBudget(Protocol):
     def on_refused_connect(
         self, status: int, retry_after: str | None, date: str | None, now_ns: int
     ) -> float | None:
-        """A handshake was refused: for how many seconds nothing connects; None where nothing says so."""
+        """A handshake was refused: returns for how many seconds to stop; None if unspecified."""
         ...
 
 
@@ -126,36 +126,36 @@ class Context:
     random: Callable[[], float]
     budgets: ConnectBudgets
     own_snapshots: bool = False
-    """Snapshots come from the user's own source, which may have kept them for any time."""
+    """Whether snapshots come from the user's own source, which may have cached them for any time."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     commands: list[Command] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list[Notice])
     touched: dict[int, NoticeSource] = field(default_factory=dict[int, NoticeSource])
-    """Markets whose status may have changed since users were last told."""
+    """Markets whose status may have changed since the last notice."""
     slots_by_connection: dict[int, ConnectionHandler] = field(default_factory=dict[int, ConnectionHandler])
-    """What uses each live connection, by its number."""
+    """The slot of each live connection, by number."""
     connection_numbers: count[int] = field(default_factory=lambda: count(1))
     slot_numbers: count[int] = field(default_factory=lambda: count(1))
     request_numbers: count[int] = field(default_factory=lambda: count(1))
     faults: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
-    """Who raised: how often in a row, and when last."""
+    """Parts that raised: how often in a row, and when last."""
     limits_told: set[tuple[str, int]] = field(default_factory=set)
-    """Venue and snapshot limit of which users were told that it is refused."""
+    """Venues and snapshot limits whose refusal was reported to users."""
 
     def backoff_ns(self, attempt: int, base_s: float, cap_s: float) -> int:
         """A pause with this client's jitter."""
         return backoff_ns(attempt, base_s, cap_s, self.random())
 
     def retry_ns(self, failures: int) -> int:
-        """The pause before a request is made again that failed so often before."""
+        """The pause before a request that failed this often is repeated."""
         return self.backoff_ns(failures, self.policy.retry_base_s, self.policy.retry_cap_s)
 
     def guard(self, owner: str, where: str, now_ns: int) -> AbstractContextManager[None]:
-        """For `with`: what raises inside concerns `owner` alone (`market 3`, `slot 1`) and ends there."""
+        """Context manager: an exception inside is confined to `owner` (`market 3`, `slot 1`)."""
         return _Guard(self, owner, where, now_ns)
 
     def on_fault(self, owner: str, where: str, error: Exception, now_ns: int) -> None:
-        """A part of the client raised, whatever it was: it is to recover soon, each time later."""
+        """A part raised: restart it soon, with growing pauses."""
         times, last_ns = self.faults.get(owner, (0, now_ns))
         if now_ns - last_ns >= to_ns(self.policy.stable_s):
             times = 0
@@ -166,7 +166,7 @@ class Context:
 
 
 class Retry:
-    """When something that failed may be tried again: each time later, until it succeeds."""
+    """When a failed operation may be tried again: growing pauses until it succeeds."""
 
     __slots__ = ("_context", "failures", "not_before_ns")
 
@@ -178,12 +178,12 @@ class Retry:
         """When the next try may be made; in the past where that is at once."""
 
     def on_failed(self, now_ns: int) -> None:
-        """Another failure."""
+        """It failed again."""
         self.not_before_ns = now_ns + self._context.retry_ns(self.failures)
         self.failures += 1
 
     def clear(self) -> None:
-        """Begin again, at once."""
+        """Reset: the next try may be made at once."""
         self.not_before_ns = self.failures = 0
 
 

@@ -1,6 +1,6 @@
-"""What the core tells users, as values: a status that changed, a book in trouble, an audit that is done.
+"""Notices of the core to users: a status change, a book in trouble, the end of an audit.
 
-Not here: what the core wants done (`commands`), events between its parts, and log lines.
+Commands to the runner are in `commands`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ __all__ = [
 class Ending(StrEnum):
     """Why a market is closed for good."""
 
-    REMOVED = "removed"  #               the application removed it
-    SHUTDOWN = "shutdown"  #             the whole client was closed
-    UNKNOWN_SYMBOL = "unknown_symbol"  # the exchange has no such symbol, or no longer
-    DELISTED = "delisted"  #             the exchange had it and has it no more
+    REMOVED = "removed"  #               by the application
+    SHUTDOWN = "shutdown"  #             the client was closed
+    UNKNOWN_SYMBOL = "unknown_symbol"  # the exchange does not know the symbol
+    DELISTED = "delisted"  #             the exchange no longer has the symbol
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
-    """A market has another status now.
+    """The status of a market has changed.
 
     Attributes:
         market: its number.
-        status: what users see: the worse of book and connection.
-        reason: why, in words; empty when synced.
+        status: the status that users see: the worse of book and connection.
+        reason: why; empty if synced.
         at_ns: when, on the caller's clock.
-        ending: why it is closed for good; None while it may come back.
+        ending: why it is closed for good; None if it may recover.
     """
 
     market: int
@@ -51,12 +51,12 @@ class StatusChanged:
     at_ns: int
     ending: Ending | None = None
     near: tuple[str, ...] = ()
-    """Symbols of the exchange that look like one that it does not know."""
+    """Symbols of the exchange similar to an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TroubleFound:
-    """A book lost its place, crossed, was wrong or is late: what led to it is worth being kept."""
+    """A book lost sync, crossed, was wrong or is late: the frames before it are worth keeping."""
 
     market: int
     cause: Literal["gap", "reset", "crossed", "malformed", "differs", "late"]
@@ -65,7 +65,7 @@ class TroubleFound:
 
 @dataclass(frozen=True, slots=True)
 class RequestRefusal:
-    """An HTTP response that is an error: what was asked, status, Binance's code (None without one), words."""
+    """An HTTP error response: URL, status, Binance's code (None if absent), message."""
 
     url: str
     status: int
@@ -75,20 +75,20 @@ class RequestRefusal:
 
 @dataclass(frozen=True, slots=True)
 class AuditDone:
-    """A comparison of a book with a snapshot at one update id, which was asked for, has ended."""
+    """A requested comparison of a book with a snapshot has ended."""
 
     audit: int
     found: Comparison | None
-    """None where there was none."""
+    """The comparison; None if there was none."""
     reason: str
-    """Why there was none."""
+    """Why there was no comparison."""
     refusal: RequestRefusal | None = None
-    """The response that refused it; None where the book ended."""
+    """The error response; None if the book was closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRefused:
-    """The exchange refused a snapshot limit of its own list; fewer levels are asked from now on."""
+    """The exchange refused a snapshot limit from its own list; fewer levels are requested from now on."""
 
     exchange: str
     symbol: str
@@ -99,7 +99,7 @@ class LimitRefused:
 
 @dataclass(frozen=True, slots=True)
 class FaultCaught:
-    """A part of this client raised, which is a mistake of this package; what heals it is armed already."""
+    """A part of this client raised: a bug in depthcache. Its recovery is already scheduled."""
 
     where: str
     error: Exception

@@ -1,7 +1,7 @@
-"""Why a book or a connection is as it is, in the words that users read: every reason that the core gives.
+"""The reasons that the core gives for the status of a book or connection, as users read them.
 
-Constants where nothing varies, named functions where something does. Not here: reasons that the book gives
-(`reference.reasons`, which the native engine repeats), log lines (`logs`), what is wrong with arguments.
+Reasons of the book itself are in `reference.reasons` and repeated by the native engine; log lines are in
+`logs`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ NOT_CONFIRMED = "no diff confirmed the snapshot"
 
 
 def crossed_for(seconds: float) -> str:
-    """Best prices touch or cross for too long."""
+    """Best prices touched or crossed for too long."""
     return f"crossed for {seconds:g} s"
 
 
@@ -74,7 +74,7 @@ def late(late_s: float) -> str:
 
 
 def late_beyond(most_s: float) -> str:
-    """Diffs arrive later than the book may be."""
+    """Diffs arrive later than the policy allows."""
     return f"diffs arrive more than {most_s:g} s late"
 
 
@@ -92,27 +92,27 @@ ASKED_BEFORE_PAUSE = "it was requested before the machine or this process was pa
 
 
 def response_read_late(after_s: float) -> str:
-    """A response was read too late to prove anything."""
+    """A response was read too late to prove anything about the present."""
     return f"the response was read {after_s:.0f} s after the request"
 
 
 def malformed_snapshot(what: str) -> str:
-    """A body is no snapshot."""
+    """A body is not a valid snapshot."""
     return f"malformed snapshot: {what}"
 
 
 def requests_stopped(reason: str) -> str:
-    """The whole budget is stopped."""
+    """All requests of the budget are stopped."""
     return f"requests are stopped: {reason}"
 
 
 def snapshot_failed(reason: str) -> str:
-    """A request failed."""
+    """A snapshot request failed."""
     return f"the snapshot request failed and will be retried: {reason}"
 
 
 def snapshot_refused(reason: str) -> str:
-    """The exchange refused a snapshot because the symbol does not trade."""
+    """The exchange refused a snapshot because the symbol is not trading."""
     return f"the exchange refused the snapshot; it will be requested again: {reason}"
 
 
@@ -122,7 +122,7 @@ def refused_for_audit(reason: str) -> str:
 
 
 def snapshot_not_taken(error: MalformedSnapshot | SymbolMismatch) -> str:
-    """The book refused a snapshot."""
+    """The book rejected a snapshot."""
     if isinstance(error, SymbolMismatch):
         return f"the snapshot is for {error.received}"
     return malformed_snapshot(error.what)
@@ -137,32 +137,32 @@ def list_awaited(reason: str) -> str:
 
 
 def listed_again(reason: str) -> str:
-    """The list has the symbol whose snapshot was refused."""
+    """A symbol whose snapshot was refused is on the list."""
     return f"the symbol is listed; its snapshot will be requested again: {reason}"
 
 
 def not_trading(reason: str) -> str:
-    """A snapshot was refused because the symbol does not trade."""
+    """A snapshot was refused because the symbol is not trading."""
     return f"the exchange reports that the symbol is not trading: {reason}"
 
 
 def halted(status: str) -> str:
-    """The list says that the symbol does not trade."""
+    """The list says that the symbol is not trading."""
     return f"the exchange reports status {status}"
 
 
 def ended(status: str) -> str:
-    """The list says that the symbol ended."""
+    """The list says that the symbol has ended."""
     return f"the exchange ended the symbol: status {status}"
 
 
 def unknown_symbol(refused: str) -> str:
-    """Neither snapshots nor the list know a symbol that never lived."""
+    """Neither snapshots nor the list know a symbol that never had data."""
     return f"the exchange does not know the symbol: {refused}"
 
 
 def not_listed(refused: str) -> str:
-    """A symbol that lived is gone from the list."""
+    """A symbol that had data is no longer on the list."""
     return "the exchange no longer lists the symbol" + (f": {refused}" if refused else "")
 
 
@@ -177,7 +177,7 @@ TOO_MANY_CONTROL_MESSAGES = "too many control messages to buffer"
 
 
 def connection_closed(reason: str, *, was_open: bool, code: int | None, held_s: float | None) -> str:
-    """A connection ended, or was never made; `held_s`: so long nothing connects."""
+    """A connection was lost, or could not be made. `held_s`: how long no connect is allowed."""
     said = f"the connection {'was lost' if was_open else 'could not be made'}"
     said += f": {reason}" if reason else ""
     said += "" if held_s is None else f"; no new attempt for {held_s:,.0f} s"
@@ -185,13 +185,13 @@ def connection_closed(reason: str, *, was_open: bool, code: int | None, held_s: 
 
 
 def connection_silent(method: str | None, patience_s: float) -> str:
-    """No reply to a control message came; None: nothing else either."""
+    """No response to a control message arrived; without a method, nothing arrived at all."""
     what = "nothing received" if method is None else f"no response to {method}"
     return f"{what} within {patience_s:g} s"
 
 
 def connection_without_data(reason: str) -> str:
-    """No stream of a connection brings anything."""
+    """No stream of a connection delivers data."""
     return f"the connection delivers no data: {reason}"
 
 

@@ -1,7 +1,7 @@
-"""Deadlines as data: which there are, and which is next. No clock: time is an argument.
+"""Deadlines as data: which ones are set, and which is next. Time is an argument.
 
-Each part sets deadlines under its own number; the client hands each one that is due to its
-owner. Setting one again replaces it.
+Each part sets deadlines under its own number; the client passes each one that is due to its owner. Setting a
+deadline again replaces it.
 """
 
 from __future__ import annotations
@@ -13,31 +13,30 @@ from typing import TypeAlias
 __all__ = ["Deadlines", "Timer", "TimerOwner"]
 
 TimerOwner: TypeAlias = int | str
-"""A market id, a slot number, a request number or the name of a weight budget or venue: what the timer
-says."""
+"""A market, slot or request number, or the name of a weight budget or venue, depending on the timer."""
 
 
 class Timer(Enum):
-    """Every kind of deadline, and who owns it."""
+    """The kinds of deadlines, and their owners."""
 
     CONNECT = "connect"
-    """When to try again to connect a slot."""
+    """When to connect a slot again."""
     OPENING = "opening"
     """When to give up a connection of a slot that does not open."""
     MESSAGE = "message"
-    """When to send the next control message on a slot."""
+    """When to send the next control message of a slot."""
     REPLY = "reply"
-    """When to give up on a reply and with it on the connection of a slot."""
+    """When to stop waiting for a response, and give up the connection of the slot."""
     LIFE = "life"
-    """When to ask a slot that has been quiet for a sign of life."""
+    """When to request a sign of life from a quiet slot."""
     RENEW = "renew"
-    """When to replace the connection of a slot before the exchange cuts it."""
+    """When to replace the connection of a slot, before the exchange cuts it."""
     BUDGET = "budget"
-    """When to look whether a weight budget has room for the next waiting request."""
+    """When to check whether a weight budget has room for the next request."""
     RESPONSE = "answer"
-    """When to give up a request of which the network never reported anything."""
+    """When to give up a request for which the network reported nothing."""
     SNAPSHOT = "snapshot"
-    """When to ask for the next snapshot of a market."""
+    """When to request the next snapshot of a market."""
     CROSSED = "crossed"
     """When to fetch a new snapshot for a market that is still crossed."""
     BRIDGING = "bridging"
@@ -45,23 +44,23 @@ class Timer(Enum):
     SILENCE = "silence"
     """When to compare a market without diffs with the exchange."""
     OVERDUE = "overdue"
-    """When to stop waiting for a diff that the exchange must have sent to a market."""
+    """When to stop waiting for a diff that the exchange must have sent."""
     BOOTSTRAP = "seed"
-    """When to stop waiting for a stream to bring the best levels of a market at no weight."""
+    """When to stop waiting for the stream of the best levels."""
     PROOF = "proof"
-    """When to see whether a market has reached what another stream showed of it."""
+    """When to check whether a market has reached the update id of another stream."""
     OVERLAP = "overlap"
-    """When to look whether the connection of a slot can take over from the one before it."""
+    """When to check whether a slot can take over from its predecessor."""
     DEPTHS = "depths"
-    """When to look which markets should be deeper."""
+    """When to check which markets should be deeper."""
     CLOCK = "clock"
     """When to ask a venue for its time."""
     LISTING = "listing"
     """When to ask a venue which symbols trade."""
     RECOVER = "recover"
-    """When to let a part of the client that raised begin again: a market, a slot, a listing."""
+    """When to restart a part of the client that raised: a market, a slot, a listing."""
     HALTED = "halted"
-    """When to see whether a symbol that a venue lists as halted brings diffs again."""
+    """When to check whether a halted symbol receives diffs again."""
 
 
 class Deadlines:
@@ -74,7 +73,7 @@ class Deadlines:
         self._heap: list[tuple[int, str, str, tuple[Timer, TimerOwner]]] = []
 
     def set(self, timer: Timer, owner: TimerOwner, at_ns: int) -> None:
-        """Wake `owner` at that time; replaces an earlier deadline of the same kind."""
+        """Set the deadline of an owner; replaces an earlier one of the same kind."""
         key = (timer, owner)
         if self._pending.get(key) != at_ns:
             self._pending[key] = at_ns
@@ -83,12 +82,12 @@ class Deadlines:
             self._rebuild()
 
     def clear(self, owner: TimerOwner, *timers: Timer) -> None:
-        """Forget deadlines of an owner, pending or not."""
+        """Remove deadlines of an owner, if set."""
         for timer in timers:
             self._pending.pop((timer, owner), None)
 
     def pending(self, timer: Timer, owner: TimerOwner) -> int | None:
-        """When that deadline is, None where there is none."""
+        """The time of that deadline; None if it is not set."""
         return self._pending.get((timer, owner))
 
     def next_ns(self) -> int | None:
@@ -99,7 +98,7 @@ class Deadlines:
         return heap[0][0] if heap else None
 
     def take_due(self, now_ns: int) -> tuple[Timer, TimerOwner] | None:
-        """The earliest deadline that is due, forgotten by this; None when none is due."""
+        """Remove and return the earliest deadline that is due; None if none is."""
         at_ns = self.next_ns()
         if at_ns is None or at_ns > now_ns:
             return None

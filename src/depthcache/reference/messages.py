@@ -38,8 +38,8 @@ MOST_NESTING = 64
 MOST_DECIMALS = 18
 TOO_LARGE = Decimal(10) ** 20
 LARGEST_ID = 2**63 - 1
-FIRST_MICROSECONDS = 10**14  # times from here on are microseconds, below milliseconds
-LAST_MICROSECONDS = 10**17  # times from here on (the year 5138) are none
+FIRST_MICROSECONDS = 10**14  # higher times are microseconds, lower ones milliseconds
+LAST_MICROSECONDS = 10**17  # the year 5138: higher values are not times
 
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _SPECIAL = re.compile(rb'["\\{}\[\]]')

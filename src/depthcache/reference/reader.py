@@ -522,7 +522,7 @@ def _parsed_age(name: str, seconds: float) -> float:
     parsed = parse_real(seconds, name=name, allowed="seconds above 0", least=5e-324)
     try:
         age_ns = float(parsed) * 1e9
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         raise InvalidArgument(name=name, value=seconds, allowed="seconds above 0") from None
     return math.inf if parsed == math.inf else min(int(min(age_ns, 2.0**63)), 2**63 - 1)
 
@@ -531,4 +531,4 @@ def _datetime(us: int) -> datetime | None:
     try:
         return _EPOCH + timedelta(microseconds=us)
     except OverflowError:
-        return None  # no year that a datetime has
+        return None  # a year beyond the range of datetime

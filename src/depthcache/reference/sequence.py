@@ -78,9 +78,9 @@ LARGEST_JUMP = 10**12
 class SequenceCheck(Enum):
     """How an update relates to a book at some id."""
 
-    OLD = "old"  #    all of it is in the book already
-    NEXT = "next"  #    it continues, or bridges, what the book holds
-    GAP = "gap"  #      updates between the book and it are missing
+    OLD = "old"  #    already in the book
+    NEXT = "next"  #    continues or bridges the book
+    GAP = "gap"  #      updates before it are missing
 
 
 def check_sequence(

@@ -76,7 +76,7 @@ class Timeline:
             return None
         latest_us = self._latest_us(received_ns)
         if not has_diff and latest_us is not None and update.event_time_us > latest_us + RESET_AFTER_US:
-            return None  # it came before it was made: its clock is not that of the snapshot's time
+            return None  # received before it was made, so it uses a different clock
         return self.base.latest_us
 
     def has_fallen(self, made: SnapshotTime | None, updated_ns: int | None) -> bool:

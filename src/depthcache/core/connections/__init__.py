@@ -1,1 +1,1 @@
-"""Which streams come over which connections, and how a connection stays up."""
+"""Which connection carries which stream, and how a connection stays up."""

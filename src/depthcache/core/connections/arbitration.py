@@ -1,9 +1,9 @@
-"""How one stream comes over several connections, as its subscriber sees it: one that is live, or none.
+"""Arbitration: one stream over several connections, shown to its subscriber as a single one.
 
-A stream has one feed for each connection that carries it: one nearly always, two while a connection is
-replaced or where the user wants two. The subscriber hears when the first feed arrives and when the
-last is gone; what happens to one of several feeds in between is not reported, because the book takes the
-first copy of each diff. Not here: which connection carries which stream (`pool`).
+A stream has one feed per connection that carries it: usually one, two during a handover or if the user wants
+redundancy. The subscriber is notified when the first feed arrives and when the last one is lost; changes in
+between are not reported, because the book takes the first copy of each diff. Which connection carries which
+stream is decided in `pool`.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ class Subscriber(Protocol):
 
     @property
     def takes_diffs(self) -> bool:
-        """Whether frames go to the book of the market; else they are handed out as they are."""
+        """Whether frames go to the book of the market; otherwise they are reported as they are."""
         ...
 
     def on_connected(self, now_ns: int) -> None:
-        """From now on, frames come from a connection that brought none before."""
+        """Frames come from a new connection from now on."""
 
     def on_live(self, now_ns: int) -> None:
         """The subscription was acknowledged, or data arrived."""
 
     def on_disconnected(self, reason: str, now_ns: int) -> None:
-        """The connection is gone, or could not be made."""
+        """The connection was lost, or could not be made."""
 
     def on_weakened(self, now_ns: int) -> None:
-        """One of several connections is gone, and the others have brought nothing yet."""
+        """One of several connections was lost, and the others have delivered nothing yet."""
 
     def on_doubted(self) -> None:
-        """The connection, about to be given up, brought no data at all."""
+        """The connection, about to be replaced, delivered no data at all."""
 
     def on_refused(self, reason: str, now_ns: int) -> None:
-        """The exchange refuses this stream; it is tried again later."""
+        """The exchange refused this stream; it is tried again later."""
 
 
 class Arbitration:
-    """One stream. Its feeds report; it tells the subscriber."""
+    """The feeds of one stream, and the notifications of its subscriber."""
 
     def __init__(self, context: Context, name: str, subscriber: Subscriber) -> None:
         self.name = name
@@ -60,7 +60,7 @@ class Arbitration:
         self._live = False
 
     def retell(self, now_ns: int) -> None:
-        """The subscriber may have missed what it was told last: tell it how things are."""
+        """Repeat the current state to the subscriber, which may have missed it."""
         if any(each.live_ns is not None for each in self._feeds):
             self._live = True
             self.subscriber.on_live(now_ns)
@@ -69,24 +69,24 @@ class Arbitration:
             self.subscriber.on_disconnected(reasons.CONNECTION_GONE, now_ns)
 
     def feed(self) -> Feed:
-        """One more connection is to carry the stream."""
+        """Add a connection that is to carry the stream."""
         feed = Feed(self)
         self._feeds.append(feed)
         return feed
 
     def drop(self, feed: Feed) -> None:
-        """Drop a feed that is no longer wanted, without notifying the subscriber."""
+        """Remove a feed without notifying the subscriber."""
         if feed in self._feeds:
             self._feeds.remove(feed)
 
     def doubt(self) -> None:
-        """What counted as live must prove itself again."""
+        """Require new proof from feeds that counted as live."""
         self._live = False
         for feed in self._feeds:
             feed.live_ns = None
 
     def on_connected(self, feed: Feed, now_ns: int) -> None:
-        """A feed may bring frames from now on."""
+        """A feed may deliver frames from now on."""
         alone = not any(each.attached for each in self._feeds)
         feed.attached = True
         if alone:
@@ -94,7 +94,7 @@ class Arbitration:
                 self.subscriber.on_connected(now_ns)
 
     def on_live(self, feed: Feed, now_ns: int) -> None:
-        """The exchange accepted a feed's subscription, or it brought data."""
+        """A subscription was accepted, or a feed delivered data."""
         feed.live_ns = now_ns if feed.live_ns is None else feed.live_ns
         if not self._live:
             self._live = True
@@ -102,7 +102,7 @@ class Arbitration:
                 self.subscriber.on_live(now_ns)
 
     def on_disconnected(self, feed: Feed, reason: str, now_ns: int) -> None:
-        """A feed's connection is gone."""
+        """The connection of a feed was lost."""
         had_been = feed.attached
         feed.attached, feed.live_ns = False, None
         others = [each for each in self._feeds if each.attached]
@@ -114,17 +114,17 @@ class Arbitration:
         self._live = False
         with self._guard("on_disconnected", now_ns):
             self.subscriber.on_disconnected(reason, now_ns)
-            if others:  # what is left begins now: nothing vouches for what came before
+            if others:  # the remaining feeds start now: what they missed before is unknown
                 self.subscriber.on_connected(now_ns)
 
     def on_refused(self, feed: Feed, reason: str, now_ns: int) -> None:
-        """The exchange refuses a feed's subscription."""
+        """The subscription of a feed was refused."""
         if not self._live:
             with self._guard("on_refused", now_ns):
                 self.subscriber.on_refused(reason, now_ns)
 
     def _guard(self, where: str, now_ns: int) -> AbstractContextManager[None]:
-        """One subscriber that raises takes neither the others nor the connection with it."""
+        """Confine an exception of one subscriber to that subscriber."""
         return self._context.guard(f"market {self.subscriber.market}", where, now_ns)
 
     def _nothing_heard(self) -> bool:
@@ -134,13 +134,13 @@ class Arbitration:
 
 
 class Feed:
-    """One stream on one connection after the other of one slot: what the slot speaks to."""
+    """One stream in one slot, across the slot's connections."""
 
     def __init__(self, arbitration: Arbitration) -> None:
         self._arbitration = arbitration
         self.attached = False
         self.live_ns: int | None = None
-        """Since when the exchange sends it; None while it does not."""
+        """When the exchange started sending it; None if it does not."""
 
     @property
     def market(self) -> int:
@@ -153,7 +153,7 @@ class Feed:
         return self._arbitration.subscriber.takes_diffs
 
     def drop(self) -> None:
-        """Not wanted any more."""
+        """The feed is no longer wanted."""
         self._arbitration.drop(self)
 
     def on_connected(self, now_ns: int) -> None:
@@ -161,17 +161,17 @@ class Feed:
         self._arbitration.on_connected(self, now_ns)
 
     def on_live(self, now_ns: int) -> None:
-        """The exchange accepted the subscription, or data came."""
+        """The subscription was accepted, or data came."""
         self._arbitration.on_live(self, now_ns)
 
     def on_disconnected(self, reason: str, now_ns: int) -> None:
-        """The connection is gone."""
+        """The connection was lost."""
         self._arbitration.on_disconnected(self, reason, now_ns)
 
     def on_doubted(self) -> None:
-        """The connection brought nothing at all."""
+        """The connection delivered nothing at all."""
         self._arbitration.subscriber.on_doubted()
 
     def on_refused(self, reason: str, now_ns: int) -> None:
-        """The exchange refuses the stream."""
+        """The subscription was refused."""
         self._arbitration.on_refused(self, reason, now_ns)

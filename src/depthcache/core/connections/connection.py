@@ -1,16 +1,13 @@
-"""A connection slot: a group of streams and the one connection that carries them now.
+"""A connection slot: a group of streams, and the connection that currently carries them.
 
-Theory of operation. A slot wants to be connected as long as it has streams. Connections come and go
-under it, each with a number of its own; when one is gone, for whatever reason, the next is tried
-after a jittered pause that doubles up to a cap, without an end, and within the venue's limit of
-connects. A connection that is silent is asked for a sign of life before it is believed dead; one
-that does not reply is replaced. One near the end of its allowed life, or whose end is announced, gets a
-successor, a slot of its own, before it is given up (`pool`).
+A slot stays connected as long as it has streams. Its connections come and go, each with its own number. When
+one is lost, for any reason, the slot connects again after a jittered pause that doubles up to a cap, without
+a limit of attempts, and within the venue's connect limit. A silent connection is asked for a sign of life
+before it counts as dead; one that does not respond is replaced. One near the end of its allowed life, or
+whose end is announced, gets a successor, a separate slot, before it is given up (`pool`).
 
-All that a slot needs to know about its connection is in `connection` and `_opened_ns`: no
-connection (waiting for CONNECT), one that is opening, one that is open.
-
-Not here: which stream belongs on which slot (`pool`), what the messages say (`subscriptions`).
+The state of a slot is in `connection` and `_opened_ns`: no connection (waiting for CONNECT), an opening one,
+or an open one. Which stream belongs to which slot is decided in `pool`; messages are in `subscriptions`.
 """
 
 from __future__ import annotations
@@ -30,29 +27,29 @@ from depthcache.venues.venue import Venue
 __all__ = ["ConnectionSlot", "SlotOwner"]
 
 _TOO_MANY = 4
-"""Binance's code "Too many subscriptions"; the connection is closed with 1008 after it (2026-10-07)."""
+"""Binance's code "Too many subscriptions"; it then closes the connection with 1008 (2026-10-07)."""
 _POLICY_CLOSE = 1008
-"""Close code after a broken limit (measured 2026-10-07): come back more slowly."""
+"""The close code after exceeding a limit (measured 2026-10-07): reconnect more slowly."""
 _SLOW_ATTEMPT = 4
 _YOUNG_S = 10.0
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
 
 
 class SlotOwner(Protocol):
-    """Who decides about slots (the pool)."""
+    """The owner of slots: the pool."""
 
     def on_too_many(self, slot: ConnectionSlot, names: tuple[str, ...], now_ns: int) -> None:
         """The exchange refused these streams because the connection has too many."""
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
-        """The connection will end: another is to be there before."""
+        """The connection will end: prepare another one."""
 
     def on_lost(self, slot: ConnectionSlot, now_ns: int) -> None:
-        """The connection is gone."""
+        """The connection was lost."""
 
 
 class ConnectionSlot:
-    """One group of streams. Order of calls: `add` streams, then every `on_…` as it happens."""
+    """One group of streams. Usage: `add` streams, then report events with the `on_…` methods."""
 
     def __init__(self, context: Context, venue: Venue, owner: SlotOwner) -> None:
         self.number: int = next(context.slot_numbers)
@@ -62,11 +59,11 @@ class ConnectionSlot:
         self._owner = owner
         self._budget = context.budgets.of(venue)
         self.connection: int | None = None
-        """The number of the connection that carries the streams now."""
+        """The number of the current connection."""
         self._opened_ns: int | None = None
         self._alive_ns = 0
         self.connects: int = 0
-        """How often a connection was tried."""
+        """The number of connection attempts."""
         self._attempt = 0
         self._next_message_ns = 0
 
@@ -79,21 +76,21 @@ class ConnectionSlot:
 
     @property
     def is_open(self) -> bool:
-        """Whether frames can come."""
+        """Whether the connection is open."""
         return self._opened_ns is not None
 
     def last_alive_ns(self) -> int:
-        """When the last sign of life came, 0 for never."""
+        """The time of the last sign of life, 0 before one."""
         if self.connection is None:
             return self._alive_ns
         return max(self._alive_ns, self._context.router.traffic(self.connection).last_data_ns or 0)
 
     def is_young(self, now_ns: int) -> bool:
-        """Whether the connection was made a moment ago."""
+        """Whether the connection was made only a moment ago."""
         return self._opened_ns is None or now_ns - self._opened_ns < to_ns(_YOUNG_S)
 
     def last_data_ns(self) -> int:
-        """When the last diff came, 0 for never."""
+        """The time of the last diff, 0 before one."""
         if self.connection is None:
             return 0
         return self._context.router.traffic(self.connection).last_diff_ns or 0
@@ -112,14 +109,14 @@ class ConnectionSlot:
             self._send_next(now_ns)
 
     def remove(self, name: str, now_ns: int) -> None:
-        """Carry a stream no longer."""
+        """Stop carrying a stream."""
         if self.is_open and self.connection is not None:
             self._context.router.unroute(self.connection, name)
         self.subscriptions.remove(name)
         self._send_next(now_ns)
 
     def resubscribe(self, name: str, now_ns: int) -> None:
-        """Leave a stream and subscribe it again."""
+        """Unsubscribe a stream and subscribe it again."""
         self.subscriptions.resubscribe(name)
         self._send_next(now_ns)
 
@@ -129,20 +126,20 @@ class ConnectionSlot:
             self._context.deadlines.set(Timer.RENEW, self.number, now_ns + to_ns(seconds))
 
     def reconnect(self, reason: str, now_ns: int) -> None:
-        """Give up the connection and make another."""
+        """Replace the connection."""
         if self.connection is not None:
             self._context.commands.append(CloseConnection(self.connection))
             self._on_lost(reason, now_ns)
 
     def recover(self, now_ns: int) -> None:
-        """Something raised on the way: the one state that is known for sure is a new connection."""
+        """Restart after an exception: a new connection is the only state known for sure."""
         if self.connection is not None:
             self.reconnect(reasons.INTERNAL_ERROR_WITH_CONNECTION, now_ns)
         else:
             self.go_on(now_ns)
 
     def go_on(self, now_ns: int) -> None:
-        """Connect or say what is to be said, unless that is on its way."""
+        """Connect, or send what is pending, unless that is already under way."""
         if self.connection is not None:
             self._send_next(now_ns)
         elif len(self.subscriptions) and not self._waits_to_connect():
@@ -158,7 +155,7 @@ class ConnectionSlot:
     # --- what happened ---------------------------------------------------------------------
 
     def on_open(self, now_ns: int) -> None:
-        """The connection is open: route and subscribe everything."""
+        """The connection is open: route and subscribe all streams."""
         if self.connection is None or self.is_open:
             return
         deadlines, lifetime_s = self._context.deadlines, self.venue.connection_lifetime_s
@@ -174,7 +171,7 @@ class ConnectionSlot:
         self._send_next(now_ns)
 
     def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
-        """The connection is gone, or was never made. `refusal`: how the handshake was answered instead."""
+        """The connection was lost, or could not be made. `refusal`: the response to a refused handshake."""
         held_s: float | None = None
         if refusal.status is not None and not self.is_open:
             held_s = self._budget.on_refused_connect(
@@ -186,11 +183,11 @@ class ConnectionSlot:
         self._on_lost(told, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
-        """A ping of this side was answered, or something arrived that was waited for and is no diff."""
+        """A ping from this side was answered, or an awaited frame other than a diff arrived."""
         self._alive_ns = max(self._alive_ns, now_ns)
 
     def on_control(self, payload: bytes, now_ns: int) -> None:
-        """A control message arrived. An unsolicited one is no sign of life."""
+        """A control message arrived. An unsolicited one is not a sign of life."""
         message = read_reply(payload)
         if isinstance(message, Shutdown):
             self.on_alive(now_ns)
@@ -257,14 +254,14 @@ class ConnectionSlot:
         self._owner.on_lost(self, now_ns)
 
     def _forget_connection(self) -> None:
-        """Whatever still comes from that connection is not ours any more."""
+        """Ignore whatever still comes from that connection."""
         if self.connection is not None:
             self._context.slots_by_connection.pop(self.connection, None)
             self._context.router.close_connection(self.connection)
         self.connection = self._opened_ns = None
 
     def _attach(self, name: str, subscriber: Feed, now_ns: int) -> None:
-        """Frames may come before the reply to SUBSCRIBE, so the way is open before it is sent."""
+        """Route the stream before SUBSCRIBE is sent, since frames may precede the response."""
         if self.connection is not None:
             router = self._context.router
             if subscriber.takes_diffs:
@@ -276,7 +273,7 @@ class ConnectionSlot:
     # --- messages --------------------------------------------------------------------------
 
     def _send_next(self, now_ns: int) -> None:
-        """Send the next message if there is one and the pace allows it."""
+        """Send the next message, if there is one and the rate limit allows it."""
         if not self.is_open or self.subscriptions.awaiting is not None:
             return
         deadlines = self._context.deadlines
@@ -296,7 +293,7 @@ class ConnectionSlot:
         if self.connection is None:
             return
         self._context.commands.append(Send(self.connection, message.text))
-        # Pongs count, too, so messages keep to the share and never come in bursts.
+        # Pongs count towards the limit as well, so messages are spaced out.
         pace = max(self.venue.messages_per_second * policy.limit_share, 0.1)
         self._next_message_ns = now_ns + to_ns(1.0 / pace)
         self._context.deadlines.clear(self.number, Timer.MESSAGE)
@@ -306,7 +303,7 @@ class ConnectionSlot:
 
     def _on_reply(self, reply: Reply, now_ns: int) -> None:
         awaited = self.subscriptions.awaiting
-        # Errors may come without the number: a message that was not understood has none.
+        # An error about a message that the exchange could not parse has no number.
         if awaited is None or reply.number not in (awaited.number, None):
             return
         if reply.number is None and reply.error is None:
@@ -342,7 +339,7 @@ class ConnectionSlot:
     # --- life ------------------------------------------------------------------------------
 
     def _quiet_ns(self) -> int:
-        """How long nothing at all may arrive before a sign of life is asked for."""
+        """How long nothing may arrive before a sign of life is requested."""
         return to_ns(self._context.policy.quiet_connection_s)
 
     def _check_liveness(self, now_ns: int) -> None:

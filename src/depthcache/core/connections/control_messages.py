@@ -1,4 +1,4 @@
-"""What a control message of the exchange means: one pure function from bytes to a value.
+"""Parsing of control messages: one pure function from bytes to a value.
 
 Replies are not wrapped on combined sockets, and errors come bare (documentation) or nested
 (measured 2026-10-07); `serverShutdown` comes raw or wrapped (spot docs, 2026-05-08):
@@ -25,7 +25,7 @@ _NUMBERS = range(1 << 63)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The response to a control message. `error`: code and words, None for success."""
+    """The response to a control message. `error`: code and message, None on success."""
 
     number: int | None
     error: tuple[int | None, str] | None
@@ -33,11 +33,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """The exchange will close this connection soon."""
+    """The exchange announces that it will close this connection soon."""
 
 
 def read_reply(payload: bytes) -> Reply | Shutdown | None:
-    """The meaning of a control message; None for everything unknown. Never raises."""
+    """Parse a control message; None for anything unknown. Never raises."""
     try:
         value = read_json(payload)
     except UnreadableBody:

@@ -1,13 +1,13 @@
-"""One set of connections that carries every stream of a venue once, each on one of them.
+"""A set of connections that carries every stream of a venue once.
 
-Streams fill one slot after the other, up to the client's limit of diff streams per connection and the
-venue's limit of streams; a slot that loses its last stream is closed. Markets that a slot cannot carry, or
-that stay silent on it, move to another. A slot near the end of its life, or whose end is announced, gets a
-successor: a second slot with the same streams, which takes over when all of them are known to come over
-it as well, so that no book loses its place. A successor that does not get there is given up, and another
-is tried while the old connection lives.
+Streams fill one slot after the other, up to the client's limit of diff streams per connection and the venue's
+limit of streams; a slot without streams is closed. Streams that a slot cannot carry, or that stay silent on
+it, move to another. A slot near the end of its life, or whose end is announced, gets a successor: a second
+slot with the same streams, which takes over once all of them are known to arrive there as well, so that no
+book loses its position. A successor that does not get that far is given up, and another one is tried while
+the old connection lives.
 
-Not here: how a slot stays connected (`connection`), what subscribers hear of several slots (`arbitration`).
+How a slot stays connected is in `connection`, what subscribers are told in `arbitration`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["ConnectionPool"]
 _LOOK_NS = 250_000_000
 _AGAIN_S = 60.0
 _SOON_S = 10.0
-"""Connections that are announced to end as soon as they are made must not make a storm."""
+"""The pause before a successor, so that connections announced to end immediately do not cause a storm."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +38,7 @@ class _Handover:
 
 
 class ConnectionPool:
-    """The slots of one venue, or half of them where every stream comes twice."""
+    """The slots of one venue, or one of the two sets of slots if every stream is redundant."""
 
     def __init__(self, context: Context, venue: Venue) -> None:
         self._context = context
@@ -53,22 +53,22 @@ class ConnectionPool:
     # --- getters ---------------------------------------------------------------------------
 
     def slot(self, number: int) -> ConnectionSlot | None:
-        """The slot of that number, None when it is not one of these."""
+        """The slot with that number; None if it belongs to another pool."""
         return self._slots.get(number)
 
     def slots(self) -> list[ConnectionSlot]:
-        """All of them."""
+        """All slots."""
         return list(self._slots.values())
 
     # --- commands --------------------------------------------------------------------------
 
     def add(self, arbitration: Arbitration, now_ns: int) -> None:
-        """Carry a stream from now on."""
+        """Start carrying a stream."""
         self._arbitrations[arbitration.name] = arbitration
         self._assign(arbitration, now_ns, besides=None)
 
     def remove(self, name: str, now_ns: int) -> None:
-        """Carry a stream no longer."""
+        """Stop carrying a stream."""
         self._arbitrations.pop(name, None)
         for slot in self._slots_of(name):
             self._leave(slot, name, now_ns)
@@ -86,10 +86,10 @@ class ConnectionPool:
     def on_silent_stream(
         self, name: str, *, attempt: int, silent_since_ns: int, reason: str, now_ns: int
     ) -> None:
-        """A stream brings nothing although it should, for the `attempt`-th time in a row.
+        """A stream delivers nothing although it should, for the `attempt`-th time in a row.
 
-        A connection that brings nothing at all is replaced; otherwise its other books are good and
-        keep it: the stream is subscribed again, the second time on another connection.
+        A connection that delivers nothing at all is replaced. Otherwise its other books keep it, and the
+        stream is subscribed again, the second time on another connection.
         """
         slot = self._slot_of.get(name)
         if slot is None:
@@ -104,7 +104,7 @@ class ConnectionPool:
             slot.resubscribe(name, now_ns)
 
     def reassign(self, name: str, now_ns: int) -> None:
-        """Something raised while a stream came or moved: it is to have a place that is on its way."""
+        """An exception occurred while a stream was placed or moved: make sure that it has a slot."""
         arbitration, slot = self._arbitrations.get(name), self._slot_of.get(name)
         if slot is not None and slot.number in self._slots and name in slot.subscriptions:
             slot.go_on(now_ns)
@@ -112,7 +112,7 @@ class ConnectionPool:
             self._assign(arbitration, now_ns, besides=None)
 
     def recover(self, number: int, now_ns: int) -> None:
-        """A slot raised: let it begin again, and a handover go on."""
+        """A slot raised: restart it, and continue a handover."""
         slot = self._slots.get(number)
         if slot is None:
             return
@@ -129,7 +129,7 @@ class ConnectionPool:
             slot.on_data(name, now_ns)
 
     def on_too_many(self, slot: ConnectionSlot, names: tuple[str, ...], now_ns: int) -> None:
-        """A slot has more streams than the exchange allows: learn how many, move the rest."""
+        """A slot has more streams than the exchange allows: learn the limit and move the rest."""
         held = slot.subscriptions.held()
         self._most = max(1, min(self._most, held if held else len(names) // 2))
         self._capacity = min(self._capacity, self._most)
@@ -138,7 +138,7 @@ class ConnectionPool:
                 self._move(name, now_ns)
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
-        """A slot's connection will end: another is to be there before."""
+        """The connection of a slot will end: prepare another one."""
         busy = slot.number in self._handovers or any(each.old is slot for each in self._handovers.values())
         if busy or slot.number not in self._slots:
             return
@@ -152,13 +152,13 @@ class ConnectionPool:
             successor.add(name, self._arbitrations[name].feed(), now_ns)
 
     def on_lost(self, slot: ConnectionSlot, now_ns: int) -> None:
-        """A slot's connection broke: its successor, if there is one, takes over as it is."""
+        """The connection of a slot was lost: its successor, if there is one, takes over immediately."""
         for number, handover in tuple(self._handovers.items()):
             if handover.old is slot:
                 self._take_over(self._slots[number], handover, now_ns)
 
     def on_look(self, successor: ConnectionSlot, now_ns: int) -> None:
-        """Time to see whether a successor can take over."""
+        """Check whether a successor can take over."""
         handover = self._handovers.get(successor.number)
         if handover is None:
             return

@@ -1,7 +1,7 @@
-"""Which streams a venue is to send, and over how many connections each: the facade of all slots.
+"""The facade of all slots: which streams a venue is to send, over how many connections each.
 
-One pool of connections carries every stream once; where the user wants it, a second pool carries every
-stream again. Not here: places and successors (`pool`), connections (`connection`).
+One pool carries every stream once; if the user wants redundancy, a second pool carries every stream again.
+Placement and successors are in `pool`, connections in `connection`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Streams:
         return name in self._arbitrations
 
     def slot(self, number: int) -> ConnectionSlot | None:
-        """The slot of that number, None when it is not one of these."""
+        """The slot with that number; None if it belongs to another venue."""
         return next((slot for pool in self._pools if (slot := pool.slot(number))), None)
 
     def slots(self) -> list[ConnectionSlot]:
@@ -40,13 +40,13 @@ class Streams:
     # --- commands --------------------------------------------------------------------------
 
     def add(self, name: str, subscriber: Subscriber, now_ns: int) -> None:
-        """Bring a stream to its subscriber from now on."""
+        """Start delivering a stream to its subscriber."""
         arbitration = self._arbitrations[name] = Arbitration(self._context, name, subscriber)
         for pool in self._pools:
             pool.add(arbitration, now_ns)
 
     def remove(self, name: str, now_ns: int) -> None:
-        """Bring a stream no longer."""
+        """Stop delivering a stream."""
         if self._arbitrations.pop(name, None) is not None:
             for pool in self._pools:
                 pool.remove(name, now_ns)
@@ -60,7 +60,7 @@ class Streams:
     def on_silent_stream(
         self, name: str, *, attempt: int, silent_since_ns: int, reason: str, now_ns: int
     ) -> None:
-        """A stream brings nothing although it should, for the `attempt`-th time in a row."""
+        """A stream delivers nothing although it should, for the `attempt`-th time in a row."""
         if name in self._arbitrations:
             self._arbitrations[name].doubt()
         for pool in self._pools:
@@ -69,14 +69,14 @@ class Streams:
             )
 
     def retell(self, name: str, now_ns: int) -> None:
-        """The subscriber of a stream is to be told again whether it comes, and it is to have its places."""
+        """Repeat the state of a stream to its subscriber, and make sure that it has its slots."""
         if name in self._arbitrations:
             for pool in self._pools:
                 pool.reassign(name, now_ns)
             self._arbitrations[name].retell(now_ns)
 
     def recover(self, number: int, now_ns: int) -> None:
-        """A slot raised: let it begin again. Slots that are none of these are ignored."""
+        """A slot raised: restart it. Slots of other venues are ignored."""
         for pool in self._pools:
             pool.recover(number, now_ns)
 
@@ -88,7 +88,7 @@ class Streams:
             pool.on_data(name, now_ns)
 
     def on_timer(self, timer: Timer, number: int, now_ns: int) -> bool:
-        """A deadline of a slot is due; False: the slot is not one of these."""
+        """A deadline of a slot is due; False if the slot belongs to another venue."""
         for pool in self._pools:
             slot = pool.slot(number)
             if slot is not None:

@@ -1,16 +1,16 @@
-"""Which streams a connection carries, and the next control message that brings it nearer to that.
+"""The subscriptions of a connection, and the next control message towards the wanted state.
 
-Theory of operation. Each stream has a state; messages are made from states, so whatever happens in
-between, the next message is right, and nothing is subscribed twice on one connection:
+Each stream has a state, and messages are derived from states. So the next message is right whatever
+happened in between, and nothing is subscribed twice on one connection:
 
     WANTED --SUBSCRIBE sent--> ASKED --reply or data--> HELD --UNSUBSCRIBE sent--> LEAVING --reply--> gone
        ^------- refused ---------'                                                    '--> WANTED (renewed)
 
-One message is on its way at a time. A refused batch is halved until the refused stream is
-alone; a stream refused alone is tried again later and later. Data may come before the reply (ccxt
-issue 6672), and proves more: it makes a stream HELD, too.
+One message is in flight at a time. A refused batch is halved until the refused stream is alone; a stream
+refused alone is tried again with growing pauses. Data may arrive before the response (ccxt issue 6672) and
+is stronger evidence: it makes a stream HELD as well.
 
-Not here: connections and time limits (`connection`), how many streams a connection may carry (`streams`).
+Connections and time limits are in `connection`, the number of streams per connection in `streams`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from depthcache.core.context import Context
 __all__ = ["Message", "Subscription", "SubscriptionState", "Subscriptions"]
 
 _LONGEST_MESSAGE = 7_000
-"""Bytes of names in one message: frames above about 8,000 characters broke connections
-(unicorn-binance-websocket-api 2.16.1, 2026)."""
+"""The size limit of names in one message, in bytes: frames above about 8,000 characters broke connections
+(unicorn-binance-websocket-api 2.16.1, 2026).
+"""
 
 
 class SubscriptionState(Enum):
-    """How far a stream is on its connection."""
+    """The state of a stream on its connection."""
 
     WANTED = "wanted"
     ASKED = "asked"
@@ -41,12 +42,12 @@ class SubscriptionState(Enum):
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One stream of one connection; without a subscriber it is on its way out."""
+    """One stream of one connection; without a subscriber it is being removed."""
 
     name: str
     subscriber: Feed | None
     together: int
-    """The most names a message with this one may have."""
+    """The maximum number of names in a message that contains this one."""
     state: SubscriptionState = SubscriptionState.WANTED
     renew: bool = False
     refusals: int = 0
@@ -55,7 +56,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A control message; `number` is what the reply will carry."""
+    """A control message; `number` is repeated in the response."""
 
     number: int
     method: str
@@ -70,7 +71,7 @@ class Message:
 
 
 class Subscriptions:
-    """The streams of one slot, from connection to connection."""
+    """The streams of one slot, across its connections."""
 
     def __init__(self, context: Context, names_per_message: int) -> None:
         self._context = context
@@ -88,17 +89,17 @@ class Subscriptions:
         return name in self._streams
 
     def subscribers(self) -> list[tuple[str, Feed]]:
-        """Every wanted stream with its subscriber."""
+        """All wanted streams with their subscribers."""
         return [(name, each.subscriber) for name, each in self._streams.items() if each.subscriber]
 
     def diffs(self) -> int:
-        """How many of them are diff streams."""
+        """The number of diff streams."""
         return sum(
             each.subscriber is not None and each.subscriber.takes_diffs for each in self._streams.values()
         )
 
     def held(self) -> int:
-        """How many streams the exchange has accepted on this connection."""
+        """The number of streams that the exchange has accepted on this connection."""
         return sum(
             each.state in (SubscriptionState.HELD, SubscriptionState.LEAVING)
             for each in self._streams.values()
@@ -112,7 +113,7 @@ class Subscriptions:
     # --- commands --------------------------------------------------------------------------
 
     def add(self, name: str, subscriber: Feed) -> bool:
-        """Want a stream; True when the exchange already sends it."""
+        """Add a wanted stream; True if the exchange already sends it."""
         stream = self._streams.get(name)
         if stream is None:
             self._streams[name] = Subscription(name, subscriber, self._names_per_message)
@@ -121,21 +122,21 @@ class Subscriptions:
         return stream.state is SubscriptionState.HELD and not stream.renew
 
     def remove(self, name: str) -> None:
-        """Want a stream no longer; it leaves with the next messages."""
+        """Remove a wanted stream; it is unsubscribed with the next messages."""
         stream = self._streams[name]
         stream.subscriber = None
         if stream.state is SubscriptionState.WANTED:
             del self._streams[name]
 
     def resubscribe(self, name: str) -> None:
-        """Leave a stream and subscribe it again."""
+        """Unsubscribe a stream and subscribe it again."""
         stream = self._streams[name]
         stream.renew = stream.state is SubscriptionState.HELD
 
     # --- what happened ---------------------------------------------------------------------
 
     def on_down(self) -> None:
-        """The connection is gone: wanted streams must be subscribed again, the rest is forgotten."""
+        """The connection was lost: wanted streams must be subscribed again, others are removed."""
         self.awaiting = None
         self._streams = {name: each for name, each in self._streams.items() if each.subscriber}
         for stream in self._streams.values():
@@ -155,7 +156,7 @@ class Subscriptions:
             stream.subscriber.on_live(now_ns)
 
     def on_done(self, now_ns: int) -> None:
-        """The awaited message was carried out."""
+        """The pending message succeeded."""
         message, self.awaiting = self.awaiting, None
         if message is None:
             return
@@ -165,7 +166,7 @@ class Subscriptions:
             self._unsubscribed(message.names)
 
     def on_refused(self, reason: str, now_ns: int) -> tuple[str, ...]:
-        """The awaited message was refused; the names it would have subscribed."""
+        """The pending message was refused; returns the names that it would have subscribed."""
         message, self.awaiting = self.awaiting, None
         if message is None:
             return ()
@@ -184,7 +185,7 @@ class Subscriptions:
     # --- what to do next -------------------------------------------------------------------
 
     def next_message(self, now_ns: int) -> Message | None:
-        """The next control message, counted as sent by this; None when there is nothing to say."""
+        """The next control message, counted as sent; None if there is none."""
         if self.awaiting is not None:
             return None
         streams = self._streams.values()
@@ -201,11 +202,11 @@ class Subscriptions:
         return None
 
     def sign_of_life(self) -> Message | None:
-        """A message that only asks for a reply; None while another reply is awaited anyway."""
+        """A message whose only purpose is a response; None if another response is pending anyway."""
         return None if self.awaiting else self._send("LIST_SUBSCRIPTIONS", [], SubscriptionState.HELD)
 
     def next_retry_ns(self) -> int | None:
-        """When the next stream that was refused may be tried again."""
+        """When the next refused stream may be tried again."""
         wanted = (
             each.not_before_ns for each in self._streams.values() if each.state is SubscriptionState.WANTED
         )
@@ -223,7 +224,7 @@ class Subscriptions:
         return self.awaiting
 
     def _batch(self, streams: list[Subscription]) -> list[Subscription]:
-        """As many as fit one message, in order, with none of them in larger company than it may."""
+        """The streams that fit into one message, in order, within the batch limit of each."""
         batch: list[Subscription] = []
         most, length = self._names_per_message, 0
         for stream in streams:

@@ -1,1 +1,1 @@
-"""One market each: how its book becomes synced, stays right, and is judged."""
+"""One market: how its book becomes synced, stays right, and is judged."""

@@ -1,9 +1,8 @@
-"""The stream of the best levels, as long as a book has no snapshot: one that costs no weight.
+"""Bootstrap: the stream of the best levels gives a book its first snapshot at no weight.
 
 On spot, `lastUpdateId` of `@depth20@100ms` always equals the `u` of a diff (1,919 of 1,919 payloads, spot
-BTCUSDT, measured 2026-08-24): each payload is a snapshot of 20 levels. Like all streams it speaks only
-when something changes, so a request is made where it brings nothing for a second. Not here: what is done
-with a payload (`supervisor`).
+BTCUSDT, measured 2026-08-24), so each payload is a snapshot of 20 levels. Like all streams it sends only when
+something changes; if it delivers nothing for a second, a request is made. Payloads are used in `supervisor`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _DATA = b'"data":'
 
 
 class Bootstrap:
-    """The stream of one market. Order of calls: `start`, frames, `stop`; again and again."""
+    """The bootstrap stream of one market. Usage: `start`, frames, `stop`, repeatedly."""
 
     takes_diffs = False
 
@@ -42,7 +41,7 @@ class Bootstrap:
             self._streams.add(self.stream, self, now_ns)
 
     def stop(self, now_ns: int) -> None:
-        """The book has one, or needs none any more."""
+        """The book has a snapshot, or no longer needs one."""
         self._until_ns = None
         if self._wanted:
             self._wanted = False
@@ -50,7 +49,7 @@ class Bootstrap:
         self._context.deadlines.clear(self.market, Timer.BOOTSTRAP)
 
     def may_come(self, now_ns: int) -> bool:
-        """Whether the stream should be waited for; if so, BOOTSTRAP tells when no longer."""
+        """Whether to wait for the stream; the timer BOOTSTRAP limits the wait."""
         if not self._wanted:
             return False
         if self._until_ns is None:
@@ -60,7 +59,7 @@ class Bootstrap:
 
     @staticmethod
     def body(frame: bytes) -> bytes:
-        """The payload of a wrapped frame; rubbish for rubbish, which the book refuses."""
+        """The payload of a wrapped frame; an invalid frame gives an invalid body, which the book rejects."""
         return frame[frame.find(_DATA) + len(_DATA) : frame.rfind(b"}")]
 
     # --- what its slot reports -------------------------------------------------------------
@@ -72,13 +71,13 @@ class Bootstrap:
         """The subscription was acknowledged."""
 
     def on_disconnected(self, reason: str, now_ns: int) -> None:
-        """The connection is gone; the diffs' own is what matters."""
+        """No effect: the connection of the diffs is what matters."""
 
     def on_weakened(self, now_ns: int) -> None:
-        """Nothing depends on it."""
+        """No effect."""
 
     def on_doubted(self) -> None:
-        """Nothing depends on it."""
+        """No effect."""
 
     def on_refused(self, reason: str, now_ns: int) -> None:
-        """Then a request brings the snapshot."""
+        """A request fetches the snapshot instead."""

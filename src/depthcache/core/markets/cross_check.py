@@ -1,10 +1,10 @@
-"""A book compared with what the exchange sends beside its diffs: the best 20 levels, and the best two.
+"""Cross check: a book compared with other streams of the exchange, the best 20 levels and the best two.
 
-Partial depth and bookTicker carry update ids of the same space as the diffs (spot docs 2026-07-21; 1,919 of
-1,919 partial payloads of spot BTCUSDT had the id of a diff, measured 2026-08-24). Where a payload's id is
-the book's own, both must show the same prices and quantities. A payload that comes before its diff is held
-for a moment; one whose id the book has passed, or never stands at, is skipped and counted: elsewhere than
-on spot most ids never meet. Not here: comparisons with snapshots (`maintenance`).
+Partial depth and bookTicker use the same update ids as the diffs (spot docs 2026-07-21; 1,919 of 1,919
+partial payloads of spot BTCUSDT had the id of a diff, measured 2026-08-24). If the id of a payload is that of
+the book, both must show the same prices and quantities. A payload that arrives before its diff is held for a
+moment; one whose id the book has passed or never reaches is skipped and counted: outside spot, most ids never
+match. Comparisons with snapshots are in `maintenance`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 @dataclass(slots=True)
 class Source:
-    """What one stream has shown so far, in payloads and in prices."""
+    """The results of one stream so far, in payloads and in prices."""
 
     compared: int = 0
     skipped: int = 0
@@ -46,12 +46,12 @@ class _Held:
     update_id: int
     sides: tuple[list[tuple[float, float]], list[tuple[float, float]]]
     levels: int
-    """How many a side the stream shows; fewer are all that there are."""
+    """The number of levels per side in the stream; a payload with fewer shows the whole side."""
     left: int = _TRIES
 
 
 class _Stream:
-    """One of the streams; whether it arrives matters to the audit alone."""
+    """One of the streams; its absence matters only to the audit."""
 
     takes_diffs = False
 
@@ -65,20 +65,20 @@ class _Stream:
         """The subscription was acknowledged."""
 
     def on_disconnected(self, reason: str, now_ns: int) -> None:
-        """The connection is gone; it comes back by itself."""
+        """No effect: it reconnects by itself."""
 
     def on_weakened(self, now_ns: int) -> None:
-        """Nothing depends on it."""
+        """No effect."""
 
     def on_doubted(self) -> None:
-        """Nothing depends on it."""
+        """No effect."""
 
     def on_refused(self, reason: str, now_ns: int) -> None:
-        """Then nothing is compared."""
+        """Nothing is compared then."""
 
 
 class CrossCheck:
-    """The comparisons of one book. Order of calls: `start`, frames and timers, `stop`."""
+    """The comparisons of one book. Usage: `start`, frames and timers, `stop`."""
 
     def __init__(self, context: Context, market: int, symbol: str, book: Reader, streams: Streams) -> None:
         self._context, self._market, self._streams, self._book = context, market, streams, book
@@ -90,14 +90,14 @@ class CrossCheck:
     # --- commands --------------------------------------------------------------------------
 
     def start(self, now_ns: int) -> None:
-        """Subscribe to what is not subscribed for something else."""
+        """Subscribe to streams that are not yet subscribed for another purpose."""
         for name in self.sources:
             if name not in self._streams:
                 self._ours.add(name)
                 self._streams.add(name, _Stream(self._market), now_ns)
 
     def stop(self, now_ns: int) -> None:
-        """Leave what was subscribed."""
+        """Unsubscribe those streams."""
         for name in self._ours:
             self._streams.remove(name, now_ns)
         self._ours.clear()
@@ -107,7 +107,7 @@ class CrossCheck:
     # --- what happened ---------------------------------------------------------------------
 
     def on_frame(self, stream: str, frame: bytes, skipped: int, now_ns: int) -> None:
-        """A payload came; `skipped` came before it and were not seen."""
+        """A payload arrived; `skipped` earlier ones were dropped."""
         source = self.sources[stream]
         source.skipped += skipped + (stream in self._held)
         held = _read(frame)
@@ -118,7 +118,7 @@ class CrossCheck:
         self._try(stream, held, now_ns)
 
     def on_timer(self, now_ns: int) -> None:
-        """PROOF is due: what was ahead may have been reached."""
+        """PROOF is due: the book may have reached a held payload."""
         for stream, held in tuple(self._held.items()):
             self._try(stream, held, now_ns)
 
@@ -153,7 +153,7 @@ def _count(source: Source, theirs: list[tuple[float, float]], ours: list[tuple[f
 
 
 def _read(frame: bytes) -> _Held | None:
-    """The id and the levels of a payload of either stream; None for anything else."""
+    """The id and levels of a payload of either stream; None for anything else."""
     try:
         data: Any = msgspec.json.decode(frame)["data"]
         update_id = data["lastUpdateId"] if "lastUpdateId" in data else data["u"]

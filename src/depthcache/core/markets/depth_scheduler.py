@@ -1,7 +1,7 @@
-"""Which live books are to be asked for next, which are late or unproven: looked at every second.
+"""Every second: which live books to deepen next, and which are late or unconfirmed.
 
-The shallowest come first. Not here: what a book needs (`maintenance`), which request goes first
-(`requests.scheduler`).
+The shallowest come first. What a book needs is in `maintenance`, the order of requests in
+`requests.scheduler`.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ __all__ = ["DepthScheduler"]
 
 _LOOK_S = 1.0
 _MOST_AT_ONCE = 64
-"""Wishes made in one look; the next look knows better what is needed."""
+"""The number of requests made in one round; the next round has newer information."""
 _DUE = 1.0
-"""Urgency of a book that is deep enough: after all that are not."""
+"""The urgency of a book that is deep enough: after all others."""
 _OWNER = "depths"
 _LATE_US = SLOWEST_STREAM_NS // 1_000
-"""From here on it matters how late diffs are."""
+"""The delay from which lateness of diffs matters."""
 
 
 class DepthScheduler:
-    """All live books of a client. Order of calls: `begin` when there are markets."""
+    """All live books of a client. Usage: `begin` when there are markets."""
 
     def __init__(self, context: Context, markets: Mapping[int, Supervisor]) -> None:
         self._context, self._markets = context, markets
         self._late: set[int] = set()
 
     def begin(self, now_ns: int) -> None:
-        """Look from now on."""
+        """Start the rounds."""
         if self._context.deadlines.pending(Timer.DEPTHS, _OWNER) is None:
             self._context.deadlines.set(Timer.DEPTHS, _OWNER, now_ns + to_ns(_LOOK_S))
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop the rounds."""
         self._context.deadlines.clear(_OWNER, Timer.DEPTHS)
 
     def on_timer(self, now_ns: int) -> None:
-        """DEPTHS is due: let the worst ask for more."""
+        """DEPTHS is due: let the most urgent books ask for more."""
         self.begin(now_ns)
         self._look_for_late(now_ns)
         audits: list[tuple[float, int, Supervisor, Purpose, int]] = []
@@ -70,7 +70,7 @@ class DepthScheduler:
                 supervisor.maintenance.want(purpose, limit, now_ns)
 
     def _look_for_late(self, now_ns: int) -> None:
-        """Tell every market how late its newest diff was, as long as that matters."""
+        """Report to every market how late its newest diff was, while that matters."""
         found = self._context.router.late(_LATE_US)
         was_late, self._late = self._late, {late.market for late in found}
         for late in found:

@@ -1,21 +1,20 @@
-"""Looking after one live book: is it still right, is it deep enough? It never leaves sync for that.
+"""Maintenance of one live book, which stays synced meanwhile: is it still right, is it deep enough?
 
-Theory of operation. Every response is a snapshot that the book rolls to its own id, compares and merges
-(the router's `refresh`), whatever it was asked for:
+Every response is a snapshot that the book rolls to its own update id, compares and merges (the router's
+`refresh`), whatever its purpose:
 
-- silent: nothing came for long. A snapshot at the book's own id proves that it is right; one that is
-  ahead, and no diff for it, that the stream is dead.
-- thin: fewer complete levels than a bad second takes away. Comes before everything but lost books.
-- shallow: fewer complete levels than the user wants, or than are read. Only when no other request waits.
-- due: the interval of refreshing is over; asked: an audit was requested.
+- silent: no diff for a long time. A snapshot at the book's own id proves that the book is right; one that is
+  ahead, without a diff for it, proves that the stream is dead.
+- thin: fewer complete levels than a bad second takes away. Has priority over everything but lost books.
+- shallow: fewer complete levels than the user wants or reads. Only if no other request waits.
+- due: the refresh interval has passed; asked: an audit was requested.
 
-A refused request is evidence for others to weigh (`on_refused`); here it is asked again, each time later, and
-a refused limit gives way to the next smaller one. Audits that wait for it end with the exchange's words.
+A refused request is evidence that others weigh (`on_refused`); here it is repeated with growing pauses, and a
+refused limit is replaced by the next smaller one. Audits that wait for it end with the exchange's message.
 
-Prices that were wrong are trouble: an update was lost that no id missed. They are right again, and the
-complete range is what the snapshot proves. Not here: how a book becomes live (`supervisor`), which
-request goes first (`requests.scheduler`), which books are looked at (`depth_scheduler`), how many levels are
-enough (`snapshot_limits`).
+Wrong prices are trouble: an update was lost without a gap in the ids. They are corrected, and the complete
+range is then that of the snapshot. How a book becomes live is in `supervisor`, the order of requests in
+`requests.scheduler`, the choice of books in `depth_scheduler`, the number of levels in `snapshot_limits`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _NEVER_NS = 1 << 63
 
 
 class Maintenance(Requester):
-    """One live book. Order of calls: `begin` when it is synced, `end` when it is not any more."""
+    """The maintenance of one live book. Usage: `begin` when it is synced, `end` when it no longer is."""
 
     def __init__(
         self,
@@ -65,12 +64,14 @@ class Maintenance(Requester):
         on_confirmed: Callable[[int], None],
         on_refused: Callable[[ClassifiedResponse, int], None],
     ) -> None:
-        """`made`: tells when snapshots were made. `on_dead(silent since, now)`: the exchange's book moved on
-        and no diff came. `on_confirmed(now)`: the book is proven right. `on_refused(response, now)`: the
-        symbol is not known, or does not trade."""
+        """`made`: knows when snapshots were made.
+
+        `on_dead(silent since, now)`: the exchange's book changed, but no diff came. `on_confirmed(now)`: the
+        book was confirmed. `on_refused(response, now)`: the symbol is unknown, or not trading.
+        """
         self.owner: str = f"market {spec.market}"
         self.unproven: str = ""
-        """Why nothing proves the book; empty while it is proven in time, or not live."""
+        """Why the book is unconfirmed; empty if it is confirmed in time, or not live."""
         self.audited: bool = False
         """Whether a comparison of this book has found nothing wrong since it was synced."""
         self._context, self._spec = context, spec
@@ -88,17 +89,17 @@ class Maintenance(Requester):
     # --- getters ---------------------------------------------------------------------------
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether the interval of refreshing is over."""
+        """Whether the refresh interval has passed."""
         return self._interval.due_ns <= now_ns and self._live and self._retry.not_before_ns <= now_ns
 
     def may_be_unproven(self, now_ns: int) -> bool:
-        """Whether `look_for_proof` could find anything: cheap, because every book is asked each second."""
+        """Whether `look_for_proof` could find anything; cheap, because every book is asked each second."""
         return bool(self.unproven) or self._fails_to_compare(now_ns)
 
     # --- commands --------------------------------------------------------------------------
 
     def refresh_every(self, seconds: float | None) -> None:
-        """How often this book is refreshed: None for what the policy says, 0 for never."""
+        """Set how often this book is refreshed: None for the policy's interval, 0 for never."""
         self._interval.set(self._context.policy.refresh_s if seconds is None else seconds)
 
     def begin(self, now_ns: int) -> None:
@@ -114,30 +115,35 @@ class Maintenance(Requester):
         self._ask_audit(now_ns)
 
     def end(self) -> None:
-        """The book is not live any more; audits wait for it."""
+        """The book is no longer live; audits wait for it."""
         self._live = False
         self._withdraw()
         self._context.deadlines.clear(self._spec.market, Timer.SILENCE)
         self._overdue.end()
 
     def close(self, reason: str) -> None:
-        """There will be no book any more."""
+        """The book is closed for good."""
         self.end()
         self._audits.end_all(reason, None)
 
     def audit(self, audit: int, limit: int | None, now_ns: int) -> None:
-        """Compare the book with a snapshot of that limit (None: of the depth that is wanted) as soon as it
-        can be; ends in AuditDone. Raises InvalidArgument for a limit the venue refuses."""
+        """Compare the book with a snapshot of that limit (None: of the requested depth) as soon as possible.
+
+        Ends in AuditDone. Raises InvalidArgument for a limit that the venue refuses.
+        """
         self._audits.add(audit, self._limits.for_audit(limit))
         self._ask_audit(now_ns)
 
     def reject(self, pending: PendingRequest, response: ClassifiedResponse) -> None:
-        """A snapshot of this book was refused: audits that wait for one end with the exchange's words."""
+        """A snapshot of this book was refused: audits that wait for one end with the exchange's message."""
         refusal = RequestRefusal(pending.target, response.status, response.code, response.text)
         self._audits.end_all(reasons.refused_for_audit(response.reason), refusal)
 
     def refuse_limit(self, pending: PendingRequest, response: ClassifiedResponse, now_ns: int) -> int | None:
-        """The exchange refused the limit of a snapshot: what to ask instead, None where nothing is left."""
+        """The exchange refused the limit of a snapshot; return the limit to use instead.
+
+        None if there is none.
+        """
         instead = self._limits.on_refused(pending.limit, response.reason, now_ns)
         if instead is None:
             self.reject(pending, response)
@@ -146,7 +152,7 @@ class Maintenance(Requester):
         return instead
 
     def want(self, purpose: Purpose, limit: int, now_ns: int) -> None:
-        """Ask for what `on_shallow` said or is due, unless a request is on its way that brings it, too."""
+        """Request what `on_shallow` reported or what is due, unless a pending request covers it."""
         if self._pending is not None:
             waiting = self._pending.sent_ns is None
             if not waiting or purpose is not Purpose.THIN or self._pending.purpose is not Purpose.DEEPEN:
@@ -155,7 +161,10 @@ class Maintenance(Requester):
         self._ask(purpose, limit, now_ns)
 
     def look_for_proof(self, now_ns: int) -> bool:
-        """See whether nothing has proven the book in time while comparing it fails; whether that is news."""
+        """Check whether the book was not confirmed in time because comparing it fails.
+
+        Returns whether that is new.
+        """
         is_unproven = self._is_unproven(now_ns)
         is_news = is_unproven is not bool(self.unproven)
         self.unproven = reasons.NOT_COMPARABLE if is_unproven else ""
@@ -164,7 +173,7 @@ class Maintenance(Requester):
     # --- what happened to the book ---------------------------------------------------------
 
     def heal(self, body: bytes, levels: int, now_ns: int) -> None:
-        """A snapshot that cost nothing is there: take it, unless a better one is on its way."""
+        """Use a free snapshot, unless a better one is on its way."""
         if not self._live or (self._pending is not None and self._pending.sent_ns is not None):
             return
         router, market = self._context.router, self._spec.market
@@ -179,24 +188,23 @@ class Maintenance(Requester):
             self.on_refreshed(result.comparison, now_ns)
 
     def on_weakened(self, now_ns: int) -> None:
-        """There is a reason to doubt that everything came."""
+        """Something may have been missed."""
         if self._live:
             self._silence.on_weakened(now_ns)
             self._set_look()
 
     def on_doubted(self, now_ns: int) -> None:
-        """The book is stale until data or a comparison proves it."""
+        """The book is stale until data or a comparison confirms it."""
         if not self._live:
             return
         if self._pending is not None and self._pending.sent_ns is not None:
-            self._pending = None  # the router has dropped what was kept for its response
+            self._pending = None  # the router has dropped the diffs kept for its response
             self._overdue.end()
         self._silence.on_doubted(now_ns)
         self._set_look()
 
     def on_shallow(self, covered: int | None, asked: int, now_ns: int) -> tuple[float, Purpose, int] | None:
-        """How many complete levels there are and were asked for; what is needed: urgency (least first),
-        purpose and limit."""
+        """The numbers of complete and requested levels; returns urgency (lowest first), purpose and limit."""
         if not self._live or now_ns < self._retry.not_before_ns:
             return None
         self._limits.on_read(asked)
@@ -212,7 +220,7 @@ class Maintenance(Requester):
         self._overdue.end()
         pending = self._pending
         if pending is not None and pending.sent_ns is None:
-            pending = None  # it was another snapshot than the one that is waited for
+            pending = None  # this was not the pending snapshot
         else:
             self._pending = None
         self._retry.failures = 0
@@ -234,7 +242,7 @@ class Maintenance(Requester):
     # --- what became of a request ----------------------------------------------------------
 
     def on_sent(self, pending: PendingRequest, now_ns: int) -> None:
-        """The request leaves now: what comes from here on is needed to roll its response."""
+        """The request is sent now: diffs from here on are needed to roll its response."""
         if pending is self._pending:
             self._context.router.begin_refresh(self._spec.market)
 
@@ -282,7 +290,7 @@ class Maintenance(Requester):
         return self._live and bool(self._retry.failures or self._scheduler.budget.stopped_until_ns > now_ns)
 
     def _is_unproven(self, now_ns: int) -> bool:
-        """Whether nothing has proven the book within its time to detect, and comparing it fails."""
+        """Whether the book was not confirmed within its time to detect because comparing it fails."""
         if not self._fails_to_compare(now_ns):
             return False
         proven_ns = self._book.confirmed_ns or 0
@@ -294,7 +302,7 @@ class Maintenance(Requester):
         self._scheduler.ask(self._pending, now_ns)
 
     def _ask_audit(self, now_ns: int) -> None:
-        """Ask for what audits wait for, unless something is on its way."""
+        """Make the request for waiting audits, unless one is on its way."""
         limit = self._audits.limit
         if (
             limit is None
@@ -330,7 +338,7 @@ class Maintenance(Requester):
             self._failed(now_ns)
 
     def _on_too_old(self, pending: PendingRequest, now_ns: int) -> None:
-        """A node behind shows an older book; where no diff comes either, the book's own ids are in doubt."""
+        """A node that lags shows an older book; if no diff comes either, the book's own ids are in doubt."""
         applied = self._context.router.last_diff(self._spec.market)
         last_ns = 0 if applied is None else applied.received_ns
         self._too_old.on_book(last_ns)
@@ -340,7 +348,7 @@ class Maintenance(Requester):
             return
         self._failed(now_ns)
         if is_silent and self._live:
-            self._silence.on_weakened(now_ns)  # soon it is clear whether it is the node or the ids
+            self._silence.on_weakened(now_ns)  # to find out soon whether the node lags or the ids were reset
             self._set_look()
 
     def _on_overdue(self, now_ns: int) -> None:
@@ -358,7 +366,7 @@ class Maintenance(Requester):
                 self._settle(pending, now_ns)
 
     def _settle(self, pending: PendingRequest, now_ns: int) -> None:
-        """No diff will come for the snapshot that is ahead: what it shows decides."""
+        """No diff will reach the snapshot that is ahead: its content decides."""
         result = self._context.router.settle_refresh(self._spec.market, now_ns)
         if result.comparison is not None:
             self.on_refreshed(result.comparison, now_ns)
@@ -372,7 +380,7 @@ class Maintenance(Requester):
         self._on_dead(pending.sent_ns or pending.asked_ns, now_ns)
 
     def _failed(self, now_ns: int) -> None:
-        """Try again later, each time later."""
+        """Try again with growing pauses."""
         self._pending = None
         self._retry.on_failed(now_ns)
         if self._live:
@@ -382,12 +390,12 @@ class Maintenance(Requester):
                 self._context.deadlines.set(Timer.SILENCE, self._spec.market, self._retry.not_before_ns)
 
     def _look(self, now_ns: int) -> None:
-        """Nothing may have come for long: compare with the exchange, unless something did come."""
+        """Compare a silent book with the exchange, unless a diff came meanwhile."""
         if self._audits.limit is not None and self._pending is None:
             self._ask_audit(now_ns)
             return
         market = self._spec.market
-        if self._book.status is not Status.STALE:  # what came while it is proves nothing
+        if self._book.status is not Status.STALE:  # diffs that came while it was stale prove nothing
             heard = self._context.router.heard(market)
             self._silence.on_data(0 if heard is None else heard.received_ns)
         due_ns = self._silence.next_look_ns()
@@ -405,7 +413,7 @@ class Maintenance(Requester):
 
 @dataclass(slots=True)
 class _Audit:
-    """An audit with a waiter."""
+    """A pending audit."""
 
     audit: int
     limit: int
@@ -420,11 +428,11 @@ class _Audits:
 
     @property
     def limit(self) -> int | None:
-        """That of the snapshot which is enough for all of them; None while none waits."""
+        """The snapshot limit that is enough for all of them; None if none waits."""
         return max((each.limit for each in self._waiting), default=None)
 
     def add(self, audit: int, limit: int) -> None:
-        """One more."""
+        """Add an audit."""
         self._waiting.append(_Audit(audit, limit))
 
     def on_limits(self) -> None:
@@ -433,13 +441,13 @@ class _Audits:
             each.limit = self._limits.allowed(each.limit)
 
     def on_compared(self, limit: int, found: Comparison) -> None:
-        """The book was compared with a snapshot of that limit: those that want no more of it are done."""
+        """The book was compared with a snapshot of that limit: audits that need no higher limit are done."""
         done = [each for each in self._waiting if each.limit <= limit]
         self._waiting = [each for each in self._waiting if each.limit > limit]
         self._context.notices += [AuditDone(each.audit, found, "") for each in done]
 
     def end_all(self, reason: str, refusal: RequestRefusal | None) -> None:
-        """None of them will be done."""
+        """End all of them without a result."""
         self._context.notices += [AuditDone(each.audit, None, reason, refusal) for each in self._waiting]
         self._waiting.clear()
 
@@ -452,11 +460,11 @@ class _RefreshInterval:
         self.set(seconds)
 
     def set(self, seconds: float) -> None:
-        """How often; 0 for never."""
+        """Set the interval; 0 for never."""
         self._every_ns = to_ns(seconds)
         self.due_ns: int = self._begun_ns + self._every_ns if self._every_ns else _NEVER_NS
 
     def begin(self, now_ns: int) -> None:
-        """The book is fresh."""
+        """The book was just refreshed."""
         self._begun_ns = now_ns
         self.due_ns = now_ns + self._every_ns if self._every_ns else _NEVER_NS

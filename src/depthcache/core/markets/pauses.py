@@ -1,8 +1,7 @@
-"""When the next first snapshot of one market may be asked: at once, or after a pause that grows.
+"""When the next first snapshot of one market may be requested: at once, or after a growing pause.
 
-Failed and refused requests, snapshots that are too old and books that lose their place again and again wait,
-each by its own rule. Not here: the weight budget (`requests.scheduler`), what a snapshot is
-asked for (`supervisor`).
+Failed and refused requests, snapshots that are too old, and repeated losses of sync each have their own rule.
+The weight budget is in `requests.scheduler`, the purpose of snapshots in `supervisor`.
 """
 
 from __future__ import annotations
@@ -14,48 +13,48 @@ __all__ = ["Pauses"]
 
 
 class Pauses:
-    """One market. Times in nanoseconds of the caller's clock."""
+    """The pauses of one market. Times are nanoseconds of the caller's clock."""
 
     __slots__ = ("_context", "_is_wish", "_kept_ns", "_relapses", "_retries", "not_before_ns")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.not_before_ns: int = 0
-        """No snapshot is asked before this time."""
+        """No snapshot is requested before this time."""
         self._retries = self._relapses = 0
         self._is_wish = False
         self._kept_ns: int | None = None
 
     def clear(self) -> None:
-        """Everything begins again, with another connection."""
+        """Reset everything, with another connection."""
         self.not_before_ns = 0
 
     def on_answered(self) -> None:
-        """A snapshot came."""
+        """A snapshot arrived."""
         self._retries, self._kept_ns = 0, None
 
     def on_failed(self, now_ns: int) -> None:
-        """No snapshot came: later, each time later."""
+        """No snapshot arrived: growing pauses."""
         self.not_before_ns = now_ns + self._context.retry_ns(self._retries)
         self._retries += 1
 
     def hold(self, seconds: float, now_ns: int) -> None:
-        """A response is awaited that nearly always makes the next snapshot needless."""
+        """Wait for a response that nearly always makes the next snapshot unnecessary."""
         self._kept_ns = self.not_before_ns
         self.not_before_ns = max(self.not_before_ns, now_ns + to_ns(seconds))
 
     def release(self, now_ns: int) -> None:
-        """That response came and does not."""
+        """That response arrived and did not."""
         if self._kept_ns is not None:
             self.not_before_ns = min(self.not_before_ns, max(now_ns, self._kept_ns))
             self._kept_ns = None
 
     def end(self, now_ns: int) -> None:
-        """What the failures came from is over: at once."""
+        """The cause of the failures is over: no pause."""
         self.not_before_ns, self._retries, self._kept_ns = now_ns, 0, None
 
     def on_too_old(self, tries: int, now_ns: int) -> None:
-        """A snapshot was older than the kept diffs allow, as were `tries` others before it."""
+        """A snapshot was older than the buffered diffs allow, after `tries` others like it."""
         policy = self._context.policy
         patient = tries < policy.too_old_patience
         attempt = tries if patient else tries - policy.too_old_patience
@@ -63,11 +62,11 @@ class Pauses:
         self.not_before_ns = now_ns + self._context.backoff_ns(attempt, policy.too_old_base_s, cap_s)
 
     def on_wish(self) -> None:
-        """A requested rebuild: losing its place now is no relapse."""
+        """A requested rebuild: this loss of sync does not count as a relapse."""
         self._is_wish = True
 
     def on_relapse(self, synced_ns: int | None, now_ns: int) -> bool:
-        """The book lost its place, in sync since `synced_ns`; True where it may be healed at once."""
+        """The book, in sync since `synced_ns`, lost sync; True if it may be restored at once."""
         if self._is_wish:
             self._is_wish = False
             return True

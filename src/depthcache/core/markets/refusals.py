@@ -1,12 +1,12 @@
-"""What the exchange says against one market: that its symbol is unknown, ended, or does not trade.
+"""Evidence of the exchange against one market: its symbol is unknown, has ended, or is not trading.
 
-Refused snapshots and lists of symbols meet here, with the diffs that come: a book that is live, or whose
-diffs come, is not halted because one snapshot was refused. One answer proves little anyhow: nodes of the
-exchange lag, and one that does not know a fresh listing yet refuses its snapshot (-1121) or leaves it out of
-exchangeInfo. So a symbol ends only when a list that was asked after the refusal agrees, and a book that has
-lived needs the same word several times; while its diffs chain it needs it for a minute.
+Refused snapshots and lists of symbols are weighed against arriving diffs: a book that is live, or whose diffs
+arrive, is not halted because one snapshot was refused. A single response proves little, because nodes of the
+exchange lag: one that does not know a new listing yet refuses its snapshot (-1121) or leaves it out of
+exchangeInfo. So a symbol ends only if a list requested after the refusal agrees. A book that had data needs
+the same answer several times, and for a minute while its diffs chain.
 
-Not here: what is asked when (`requests.exchange_info`), what an end does (`supervisor`).
+When to request what is in `requests.exchange_info`, the effect of an end in `supervisor`.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from depthcache.exchange_figures import NODE_LAG_S
 __all__ = ["Existence", "Refusals"]
 
 _LOOKED_UP_S = 5.0
-"""How long the next snapshot of a symbol that seems unknown waits for the list."""
+"""How long the next snapshot of a seemingly unknown symbol waits for the list."""
 _SILENT_NS = to_ns(10.0)
-"""A book without a diff for so long does not count as one whose diffs chain."""
+"""After this long without a diff, a book no longer counts as one whose diffs chain."""
 _APART_NS = to_ns(9.5)
-"""Two lists this far apart are two responses: the list is asked every 10 s while there is doubt."""
+"""Two lists this far apart are two responses: in doubt, the list is requested every 10 s."""
 _MOST_LISTS = 6
-"""Lists requested at most about a live book: one that never has its symbol must not cost weight for ever."""
+"""The number of lists requested about a live book, which bounds the weight if none ever has its symbol."""
 _NODES_LAG_NS = to_ns(2 * NODE_LAG_S - 5.0)
-"""Twice as long as nodes lag, less the time of one list."""
+"""Twice the lag of nodes, less the time of one list."""
 
 
 class Refusals:
-    """The evidence against one market, and what follows from it."""
+    """The evidence against one market, and its consequences."""
 
     __slots__ = ("_existence", "_idle", "_listed_as", "_pauses", "near", "refused")
 
@@ -48,12 +48,12 @@ class Refusals:
 
     @property
     def halted(self) -> str:
-        """Why the symbol counts as halted; empty while it does not."""
+        """Why the symbol counts as halted; empty if it does not."""
         return self._listed_as or self._idle
 
     @property
     def is_doubted(self) -> bool:
-        """Whether responses speak against the symbol, so that a whole list is waited for."""
+        """Whether responses contradict the symbol, so that a whole list is needed."""
         return self._existence.is_doubted
 
     # --- what happened ---------------------------------------------------------------------
@@ -61,10 +61,10 @@ class Refusals:
     def on_refused(
         self, response: ClassifiedResponse, *, is_live: bool, heard_ns: int | None, now_ns: int
     ) -> str:
-        """A snapshot was refused because the symbol is unknown, or does not trade: what to say of it, empty
-        where the list of symbols is to be asked first.
+        """A snapshot was refused because the symbol is unknown or not trading.
 
-        `is_live`: it was no first snapshot, so that the book goes on without it.
+        Returns the reason; empty if the list of symbols has to be requested first. `is_live`: it was not a
+        first snapshot, so the book continues without it.
         """
         if not is_live:
             self._pauses.on_failed(now_ns)
@@ -72,7 +72,7 @@ class Refusals:
             self.refused = response.reason
             if not self._existence.on_refused(now_ns):
                 return reasons.list_awaited(response.reason)
-            if not is_live:  # nearly always the list agrees, and soon
+            if not is_live:  # the list nearly always agrees, and arrives soon
                 self._pauses.hold(_LOOKED_UP_S, now_ns)
             return ""
         if not is_live and not self._existence.is_flowing(heard_ns, now_ns):
@@ -80,13 +80,13 @@ class Refusals:
         return reasons.snapshot_refused(response.reason)
 
     def on_snapshot(self) -> None:
-        """A snapshot came."""
+        """A snapshot arrived."""
         self._existence.on_snapshot()
         self._pauses.on_answered()
         self._idle = self.refused = ""
 
     def on_diff(self, now_ns: int) -> bool:
-        """The first diff came; True where that speaks against what was refused before."""
+        """The first diff arrived; True if that contradicts an earlier refusal."""
         if not (self._idle or self.refused):
             return False
         self._idle = ""
@@ -104,9 +104,10 @@ class Refusals:
         asked_ns: int,
         now_ns: int,
     ) -> tuple[tuple[Ending, str] | None, str]:
-        """The list came, asked at `asked_ns`: the market's end, where it is one, and what to say of it.
+        """The list, requested at `asked_ns`, arrived.
 
-        `was_synced`: the book was synced once. `heard_ns`: when its last diff came; None for never.
+        Returns the end of the market, if it is one, and the reason. `was_synced`: whether the book was ever
+        synced. `heard_ns`: the time of its last diff; None if never.
         """
         self.near = near
         if trading not in (Trading.GONE, Trading.ENDED):
@@ -142,7 +143,7 @@ class Refusals:
 
 
 class Existence:
-    """The evidence against one symbol. Times in nanoseconds of the caller's clock."""
+    """The evidence against one symbol. Times are nanoseconds of the caller's clock."""
 
     __slots__ = ("_first_ns", "_heard_ns", "_last_ns", "_refused_ns", "_silent_times", "_times")
 
@@ -153,27 +154,29 @@ class Existence:
 
     @property
     def is_doubted(self) -> bool:
-        """Whether anything speaks against the symbol."""
+        """Whether there is any evidence against the symbol."""
         return self._refused_ns is not None or 0 < self._times <= _MOST_LISTS
 
     def on_refused(self, now_ns: int) -> bool:
-        """A snapshot was refused because of the symbol; True when nothing was known against it before."""
+        """A snapshot was refused because of the symbol; True if this is the first evidence."""
         is_first = self._refused_ns is None
         if is_first:
             self._refused_ns = now_ns
         return is_first
 
     def on_snapshot(self) -> None:
-        """A snapshot came."""
+        """A snapshot arrived."""
         self._refused_ns = None
 
     def on_listed(self) -> None:
-        """The list has it, and does not say that it ended."""
+        """The symbol is on the list, and has not ended."""
         self._refused_ns, self._times, self._silent_times = None, 0, 0
 
     def on_missing(self, *, asked_ns: int, heard_ns: int | None, now_ns: int) -> None:
-        """A whole list, asked at `asked_ns`, does not have it, or says that it ended; the last diff came at
-        `heard_ns`."""
+        """A whole list, requested at `asked_ns`, does not have the symbol, or says that it ended.
+
+        `heard_ns`: the time of the last diff.
+        """
         if self._refused_ns is not None and asked_ns < self._refused_ns:
             return
         if not self._times:
@@ -187,10 +190,10 @@ class Existence:
         self._last_ns = now_ns
 
     def is_over(self, *, has_lived: bool, heard_ns: int | None, is_told: bool, now_ns: int) -> bool:
-        """Whether the symbol is to be given up.
+        """Whether to give up the symbol.
 
-        `has_lived`: the book was synced once, or a diff came. `heard_ns`: when the last one did. `is_told`:
-        the list has the symbol and says that it ended; otherwise the list does not have it.
+        `has_lived`: whether the book was ever synced, or a diff came. `heard_ns`: the time of the last diff.
+        `is_told`: whether the list has the symbol and says that it ended; otherwise it does not have it.
         """
         if not self._times:
             return False
@@ -205,5 +208,5 @@ class Existence:
 
     @staticmethod
     def is_flowing(heard_ns: int | None, now_ns: int) -> bool:
-        """Whether diffs come, the last at `heard_ns`."""
+        """Whether diffs arrive, the last one at `heard_ns`."""
         return heard_ns is not None and now_ns - heard_ns < _SILENT_NS

@@ -1,8 +1,8 @@
 """When the snapshots of one market were made, on the exchange's clock.
 
-A snapshot was made between the departure of its request and the arrival of its response, by the estimate of
-the exchange's clock; if that is not known yet, the router gets the times later. Not here: what the order in
-time means (the router), when to ask for a snapshot (`supervisor`, `maintenance`).
+A snapshot was made between sending its request and receiving its response, by the estimate of the exchange's
+clock; if that is unknown, the router gets the times later. The order in time is used in the router; requests
+are made in `supervisor` and `maintenance`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LAG_MARGIN = 1.2
 
 
 class SnapshotClock:
-    """When the snapshots of one market were made, as far as that is known."""
+    """The times of the snapshots of one market, as far as known."""
 
     late_ns: int
-    """How late the diffs of the book arrive, as far as that is believed."""
+    """The delay of the book's diffs, as far as it is believed."""
 
     def __init__(self, context: Context, spec: MarketSpec) -> None:
         self._context, self._market = context, spec.market
@@ -33,20 +33,20 @@ class SnapshotClock:
         self.late_ns = 0
 
     def between_us(self, sent_ns: int | None, came_ns: int) -> tuple[int, int] | None:
-        """As `Estimate.between_us`; None while the exchange's clock is not known."""
+        """As `Estimate.between_us`; None while the exchange's clock is unknown."""
         if self._estimate is None:
             return None
         sent_ns = None if self._context.own_snapshots else sent_ns
         return self._estimate.between_us(sent_ns, came_ns, lag_s=self._lag_s)
 
     def is_newer(self, sent_ns: int | None, live_ns: int) -> bool:
-        """Whether a snapshot is younger than the subscription: those of some venues are half a minute old."""
+        """Whether a snapshot is newer than the subscription; on some venues they are half a minute old."""
         return (sent_ns or 0) >= live_ns + to_ns(_LAG_MARGIN * self._venue_lag_s)
 
     def install(
         self, body: bytes, *, limit: int, live: bool, sent_ns: int | None, now_ns: int
     ) -> SnapshotOutcome:
-        """Install a snapshot with what is known of its time. Raises MalformedSnapshot, SymbolMismatch."""
+        """Install a snapshot with its known time range. Raises MalformedSnapshot, SymbolMismatch."""
         made_us = self.between_us(sent_ns, now_ns)
         outcome = self._context.router.install_snapshot(
             self._market, body, limit=limit, live=live, now_ns=now_ns, made_us=made_us
@@ -56,7 +56,7 @@ class SnapshotClock:
         return outcome
 
     def on_clock(self, known: Estimate) -> None:
-        """The exchange's clock is known, or known better."""
+        """The estimate of the exchange's clock is new or better."""
         self._estimate = known
         self._context.router.set_clock_offset(self._market, known.offset_ns)
         undated, self._undated = self._undated, None

@@ -1,11 +1,11 @@
-"""Which snapshot limit to ask for one market now, and how many complete levels are enough for it.
+"""Which snapshot limit to request for one market, and how many complete levels are enough for it.
 
-The venue knows which limits there are and what they cost. The limit follows from the depth that the
-user wants, from the levels that are read, and from what the exchange refused: a refused limit is replaced by
-the next smaller one and tried again after an hour, because one refusal proves nothing about the venue.
+The venue knows its limits and their weights. The choice follows from the depth that the user wants, from the
+levels that are read, and from refusals: a refused limit is replaced by the next smaller one and tried again
+after an hour, because one refusal proves nothing about the venue.
 
-Not here: when to ask (`supervisor`, `maintenance`), what a refusal looks like (`requests.responses`), whether
-there is room for the full limit at once (`requests.scheduler`).
+When to request is in `supervisor` and `maintenance`, refusals are recognised in `requests.responses`, and
+`requests.scheduler` knows whether there is room for the full limit.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _FORGOTTEN_NS = to_ns(3_600.0)
 
 @dataclass(frozen=True, slots=True)
 class DepthTarget:
-    """What a book needs whose readers take `asked` levels; cached, because it is needed every second."""
+    """The needs of a book whose readers take `asked` levels; cached, because they are read every second."""
 
     asked: int
     wanted: int
     limit: int
-    """Of the snapshots that bring it."""
+    """The snapshot limit that provides it."""
     thin: int
-    """With fewer complete levels it is thin …"""
+    """With fewer complete levels the book is thin …"""
     enough: int
-    """… and with fewer than these it is to become deeper."""
+    """… and with fewer than this it is deepened."""
 
 
 class SnapshotLimits:
-    """The limits of one market. Order of calls: any; `on_synced` each time the book is live."""
+    """The limits of one market; call `on_synced` each time the book is live."""
 
     __slots__ = ("_context", "_refused", "_spec", "held", "target")
 
@@ -44,7 +44,7 @@ class SnapshotLimits:
         self._context, self._spec = context, spec
         self._refused: dict[int, int] = {}
         self.held: int = 0
-        """That of the last snapshot which was installed or merged."""
+        """The limit of the last snapshot that was installed or merged."""
         self.target: DepthTarget = self._target(0)
 
     # --- which limit to ask ----------------------------------------------------------------
@@ -56,31 +56,33 @@ class SnapshotLimits:
 
     @property
     def cheapest(self) -> int:
-        """For a look whether a book still moves."""
+        """For checking whether a book still changes."""
         return self.allowed(self._spec.venue.cheapest_limit)
 
     @property
     def first(self) -> int:
-        """For a book that begins, where many wait; `full` where the budget has room."""
+        """For a first snapshot while many wait; `full` if the budget has room."""
         return min(self.cheapest, self.full)
 
     @property
     def wanted(self) -> int:
-        """For what the user wants and what is read."""
+        """For what the user wants and reads."""
         return self.target.limit
 
     def at_least(self, levels: int) -> int:
-        """For a book that has few levels left and needs so many soon."""
+        """For a book with few levels left that needs this many soon."""
         limits = self._spec.venue.depth_limits
         return self.allowed(next((limit for limit in limits if limit >= levels), self.full))
 
     def for_audit(self, limit: int | None) -> int:
-        """For an audit of so many levels; None: `full`. Raises InvalidArgument for a limit the venue
-        refuses."""
+        """For an audit of that many levels; None for `full`.
+
+        Raises InvalidArgument for a limit that the venue refuses.
+        """
         return self.full if limit is None else self.allowed(self._spec.venue.served_limit(limit))
 
     def allowed(self, limit: int) -> int:
-        """That limit, or the largest below it that was not refused; the venue's smallest where all were."""
+        """That limit, or the largest smaller one that was not refused; the smallest if all were."""
         if limit not in self._refused:
             return limit
         limits = self._spec.venue.depth_limits
@@ -89,28 +91,28 @@ class SnapshotLimits:
 
     @property
     def weight(self) -> int:
-        """What a snapshot of the full limit costs."""
+        """The weight of a snapshot with the full limit."""
         return self._spec.venue.snapshot_weight(self.full)
 
     # --- what happened ---------------------------------------------------------------------
 
     def on_synced(self, now_ns: int) -> None:
-        """The book is live: let the router tell when it has fewer levels than enough."""
+        """The book is live: set its depth target in the router."""
         self._forget(now_ns)
         self._aim(self.target.asked)
 
     def on_compared(self, now_ns: int) -> None:
-        """A snapshot was compared with the book: a time to think of what was refused."""
+        """A snapshot was compared with the book: reconsider refused limits."""
         if self._forget(now_ns):
             self._aim(self.target.asked)
 
     def on_read(self, asked: int) -> None:
-        """Readers take so many levels."""
+        """Readers take this many levels."""
         if asked != self.target.asked:
             self._aim(asked)
 
     def on_refused(self, limit: int, reason: str, now_ns: int) -> int | None:
-        """The exchange refused that limit: what to ask instead, None where nothing smaller is left."""
+        """The exchange refused that limit; return the one to use instead, None if there is no smaller one."""
         self._refused[limit] = now_ns
         instead = self.allowed(limit)
         if instead in self._refused:
@@ -125,7 +127,7 @@ class SnapshotLimits:
     # --- inside ----------------------------------------------------------------------------
 
     def _forget(self, now_ns: int) -> bool:
-        """Forget refusals that are an hour old; whether there were any."""
+        """Forget refusals that are an hour old; return whether there were any."""
         old = [limit for limit, at_ns in self._refused.items() if now_ns - at_ns >= _FORGOTTEN_NS]
         for limit in old:
             del self._refused[limit]

@@ -1,21 +1,21 @@
-"""The supervisor of one market: what to do so that its book is synced, and when to give up on it.
+"""The supervisor of one market: how to get its book synced, and when to give up.
 
-Theory of operation. The book itself (native, or the reference) decides from ids whether it is right;
-the supervisor decides on its status alone, never on the order in which causes came:
+The book itself (native or reference) decides from ids whether it is right. The supervisor acts on its status
+alone, never on the order of causes:
 
-- live (its subscription was acknowledged, or data came) and empty or buffering: a snapshot is needed.
-  It is asked only now, so that it is provably younger than the subscription. Where the venue's stream of
-  the best levels fits its diffs and the user wants it, that stream may bring one first, at no weight.
-- the first relapse (gap, reset, malformed diff, crossed for long) is healed at once, repeated ones
-  after growing pauses; a snapshot that is too old, or a failed request, after pauses of their own.
-- synced: looked after without leaving sync (`maintenance`). A book that the exchange has left behind is
-  stale until data flows again, or a later comparison clears it; so is a silent one that nothing has proven
-  in time because comparing it fails.
-- a refused snapshot is one response, weighed against diffs and the list of symbols (`refusals`): only where
-  they agree is the market closed, alone, or halted; otherwise it is asked again.
+- live (the subscription was acknowledged, or data came) and empty or buffering: a snapshot is needed. It is
+  requested only now, so that it is provably newer than the subscription. If the venue's stream of the best
+  levels matches its diffs and the user wants it, that stream may deliver one first, at no weight.
+- The first loss of sync (gap, reset, malformed diff, crossed for too long) is repaired at once, repeated ones
+  after growing pauses; a snapshot that is too old, or a failed request, has its own pauses.
+- synced: maintained without losing sync (`maintenance`). A book that the exchange has left behind is stale
+  until data flows again or a later comparison clears it. So is a silent book that was not confirmed in time
+  because comparing it fails.
+- A refused snapshot is one response, weighed against diffs and the list of symbols (`refusals`): only if they
+  agree is this market closed or halted; otherwise the request is repeated.
 - not live: nothing to do. The connection comes back by itself (`connections.connection`).
 
-Not here: budgets (`requests.scheduler`), connections (`connections.streams`, `connections.connection`).
+Budgets are in `requests.scheduler`, connections in `connections.streams` and `connections.connection`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSS
 
 
 class Supervisor(Requester):
-    """One market. Order of calls: what its slot reports, then changes, responses and timers."""
+    """One market. Usage: report events of its slot, then changes, responses and timers."""
 
     takes_diffs = True
 
@@ -105,23 +105,23 @@ class Supervisor(Requester):
 
     @property
     def is_halted(self) -> bool:
-        """Whether the exchange lists the symbol as not trading, or refuses its snapshots as such."""
+        """Whether the exchange lists the symbol as not trading, or refuses its snapshots for that reason."""
         return bool(self._refusals.halted)
 
     @property
     def is_doubted(self) -> bool:
-        """Whether responses of the exchange speak against the symbol."""
+        """Whether responses of the exchange contradict the symbol."""
         return self._refusals.is_doubted
 
     @property
     def heard_ns(self) -> int | None:
-        """When the last diff came, on whatever connection."""
+        """When the last diff arrived, on any connection."""
         return self._diffs.heard_ns
 
     # --- commands --------------------------------------------------------------------------
 
     def recover(self, now_ns: int) -> None:
-        """Something of this market raised: arm whatever it waits for, from what the book itself says."""
+        """Restart after an exception: schedule what the state of the book requires."""
         if self.ending:
             self._set_condition("closed", self._ended_because, now_ns)
             self.streams.remove(self.stream, now_ns)
@@ -131,7 +131,9 @@ class Supervisor(Requester):
         self.maintenance.end()
         self.streams.retell(self.stream, now_ns)
         self._show(now_ns)
-        if (status := self._book.status) not in _OF_THE_BOOK:  # a condition hides what it is: begin again
+        if (
+            status := self._book.status
+        ) not in _OF_THE_BOOK:  # a condition hides the state of the book: start over
             self._context.router.resync(self.market, reasons.INTERNAL_ERROR_WITH_BOOK, now_ns)
             status = Status.BUFFERING
         self._machine_state, self._synced_ns = Status.EMPTY, None
@@ -141,7 +143,7 @@ class Supervisor(Requester):
         self._context.deadlines.set(Timer.SNAPSHOT, self.market, now_ns)
 
     def end(self, ending: Ending, reason: str, now_ns: int) -> None:
-        """Close for good; the book stays known, and says why it is closed."""
+        """Close the book for good; it stays known, with the reason."""
         self.ending, self._ended_because = ending, reason
         self._diffs.live = False
         self._give_up_request()
@@ -153,18 +155,18 @@ class Supervisor(Requester):
         self._set_condition("closed", reason, now_ns)
 
     def resync(self, reason: str, now_ns: int) -> None:
-        """Rebuild the book unless that is already under way; at once, for a request is no relapse."""
+        """Rebuild the book, unless that is already under way; at once, since a request is no relapse."""
         if self._diffs.live and self._machine_state not in _WITHOUT_SNAPSHOT:
             self._pauses.on_wish()
             self._resync(reason, now_ns)
 
     def look_for_proof(self, now_ns: int) -> None:
-        """A silent book that cannot be compared either is stale until data or a comparison proves it."""
+        """Mark a silent book that cannot be compared as stale, until data or a comparison confirms it."""
         if self.maintenance.look_for_proof(now_ns):
             self._show(now_ns)
 
     def take_notice(self, now_ns: int) -> StatusChanged | None:
-        """What users have not been told yet; None when that is nothing."""
+        """The status that users have not been told yet; None if there is none."""
         status = self._book.status
         if status == self._noticed:
             return None
@@ -175,7 +177,7 @@ class Supervisor(Requester):
     # --- what its slot reports -------------------------------------------------------------
 
     def on_connected(self, now_ns: int) -> None:
-        """From now on, diffs come from a connection that brought none before."""
+        """Diffs come from a new connection from now on."""
         if self._diffs.attached:
             self.uptime.on_reconnect(now_ns)
             self._start_over(reasons.CONNECTION_NEW, now_ns)
@@ -190,7 +192,7 @@ class Supervisor(Requester):
         self._decide(now_ns)
 
     def on_disconnected(self, reason: str, now_ns: int) -> None:
-        """The connection is gone, or could not be made."""
+        """The connection was lost, or could not be made."""
         if self.ending:
             return
         self._diffs.on_disconnected(reason)
@@ -200,15 +202,15 @@ class Supervisor(Requester):
         self._show(now_ns)
 
     def on_weakened(self, now_ns: int) -> None:
-        """One of several connections is gone, and the others have brought nothing yet."""
+        """One of several connections was lost, and the others have delivered nothing yet."""
         self.maintenance.on_weakened(now_ns)
 
     def on_doubted(self) -> None:
-        """The connection brought no data at all; only data can clear this market of doubt."""
+        """The connection delivered no data at all; only data clears this market of doubt."""
         self._diffs.strikes += 1
 
     def on_refused(self, reason: str, now_ns: int) -> None:
-        """The exchange refuses the stream: perhaps the symbol does not exist."""
+        """The exchange refused the stream: the symbol may not exist."""
         if self.ending:
             return
         self._set_reason(reason, now_ns)
@@ -227,20 +229,20 @@ class Supervisor(Requester):
         self._become(Status(change.status), now_ns)
         if "doubted" in change.causes:
             self.maintenance.on_doubted(now_ns)
-        if "proven" in change.causes:  # a doubt that came and went meanwhile was never reported
+        if "proven" in change.causes:  # the doubt may have come and gone without a report
             self._noticed = None
         if change.comparison is not None and self._synced_ns is not None:
             self.maintenance.on_refreshed(change.comparison, now_ns)
         self._decide(now_ns)
 
     def on_top(self, frame: bytes, now_ns: int) -> None:
-        """The stream of the best levels brought a frame."""
+        """The stream of the best levels delivered a frame."""
         if self.bootstrap is None or self.ending or not self._diffs.live:
             return
         body = self.bootstrap.body(frame)
         if (
             self._machine_state is Status.SYNCED and self._book.status is not Status.STALE
-        ):  # it may be of before
+        ):  # it may be outdated
             self.maintenance.heal(body, self.venue.top_levels, now_ns)
         if self._machine_state not in _WITHOUT_SNAPSHOT:
             return
@@ -259,7 +261,7 @@ class Supervisor(Requester):
     def on_response(
         self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
     ) -> None:
-        """The exchange answered a request for a snapshot."""
+        """A response to a snapshot request arrived."""
         if pending is not self._pending or self.ending:
             return
         self._pending = None
@@ -286,7 +288,7 @@ class Supervisor(Requester):
         self._decide(now_ns)
 
     def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
-        """No response came to a request for a snapshot."""
+        """A snapshot request got no response."""
         if pending is self._pending and not self.ending:
             self._pending = None
             self._failed(pending, reason, now_ns)
@@ -311,7 +313,7 @@ class Supervisor(Requester):
     def on_listed(
         self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
     ) -> None:
-        """The exchange told what it lists, asked at `asked_ns`."""
+        """The list of symbols, requested at `asked_ns`, arrived."""
         if self.ending or trading is Trading.UNTOLD:
             return
         end, words = self._refusals.on_list(
@@ -333,7 +335,7 @@ class Supervisor(Requester):
     # --- decisions -------------------------------------------------------------------------
 
     def _decide(self, now_ns: int) -> None:
-        """Ask for a snapshot if one is needed and may be asked; the one place that does."""
+        """Request a snapshot if one is needed and allowed; the only place that does."""
         if not self._diffs.live or self._machine_state not in _WITHOUT_SNAPSHOT:
             return
         if self._pending is not None:
@@ -351,7 +353,7 @@ class Supervisor(Requester):
         self._ask(purpose, self.limits.first, now_ns, deep_limit=self.limits.full)
 
     def _become(self, status: Status, now_ns: int) -> None:
-        """Take note of the book's own state, and of what it means to have left another."""
+        """React to a change of the book's own state."""
         before, self._machine_state = self._machine_state, status
         deadlines, policy = self._context.deadlines, self._context.policy
         if status is not Status.CROSSED:
@@ -372,12 +374,12 @@ class Supervisor(Requester):
             self._leave_bootstrap(now_ns)
 
     def _leave_bootstrap(self, now_ns: int) -> None:
-        """The stream of the best levels stays until a snapshot has brought more of them."""
+        """Keep the stream of the best levels until a snapshot has delivered more levels."""
         if self.bootstrap is not None and self.limits.held > self.venue.top_levels:
             self.bootstrap.stop(now_ns)
 
     def _relapse(self, now_ns: int) -> None:
-        """The book lost its place: heal at once, but a book that does so again and again waits."""
+        """The book lost sync: repair it at once, or after a pause if that happens repeatedly."""
         self.maintenance.end()
         self.look_for_proof(now_ns)
         self.scheduler.need(self.market, self.limits.weight)
@@ -392,7 +394,7 @@ class Supervisor(Requester):
         self._decide(now_ns)
 
     def _start_over(self, reason: str, now_ns: int) -> None:
-        """Nothing kept is of use: the diffs will come from another subscription."""
+        """Drop the buffer: diffs will come from another subscription."""
         self._context.router.restart(self.market, reason, now_ns)
         self._context.touched[self.market] = self
         self._give_up_request()
@@ -442,7 +444,7 @@ class Supervisor(Requester):
         self._become(after, now_ns)
 
     def _wait_for_younger(self, now_ns: int) -> None:
-        """The diffs kept begin after the snapshot: they stay, and a later snapshot will fit."""
+        """The buffered diffs start after the snapshot: keep them, a later snapshot will fit."""
         self._pauses.on_too_old(self._too_old.tries, now_ns)
         reason = reasons.SNAPSHOT_TOO_OLD
         self._set_reason(reason, now_ns)
@@ -466,7 +468,7 @@ class Supervisor(Requester):
         words = self._refusals.on_refused(response, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)
         self._show(now_ns)
         self._set_reason(words, now_ns)
-        if not (is_unknown and words):  # the list is on its way already
+        if not (is_unknown and words):  # otherwise the list is already requested
             self._listing.look(now_ns, whole=is_unknown)
 
     def _give_up_request(self) -> None:
@@ -477,7 +479,7 @@ class Supervisor(Requester):
     # --- silence ---------------------------------------------------------------------------
 
     def _on_dead(self, silent_since_ns: int, now_ns: int) -> None:
-        """The exchange's book moved on and no diff came."""
+        """The exchange's book changed, but no diff came."""
         strikes, reason = self._diffs.strikes + 1, reasons.MOVED_ON
         self._start_over(reason, now_ns)
         self._diffs.doubt = reason
@@ -489,16 +491,16 @@ class Supervisor(Requester):
         self._diffs.strikes = strikes
 
     def _on_confirmed(self, now_ns: int) -> None:
-        """A comparison has proven the book."""
+        """A comparison has confirmed the book."""
         self.late.on_proven(now_ns)
         self.look_for_proof(now_ns)
         self._leave_bootstrap(now_ns)
         self._clear_of_doubt(now_ns)
         if self._diffs.applied_ns < now_ns - to_ns(self._context.policy.silence_s):
-            self._listing.look(now_ns)  # silent and right: perhaps it does not trade
+            self._listing.look(now_ns)  # silent and right: it may not be trading
 
     def _on_data(self, now_ns: int) -> None:
-        """Data came: whatever doubt there was is over."""
+        """Data came: all doubt is over."""
         self._diffs.on_data(now_ns)
         if self._refusals.on_diff(now_ns):
             self._show(now_ns)
@@ -513,7 +515,7 @@ class Supervisor(Requester):
     # --- what users see --------------------------------------------------------------------
 
     def _show(self, now_ns: int) -> None:
-        """Set the worst condition that is known, or none."""
+        """Set the worst known condition, or none."""
         if self._diffs.down:
             self._set_condition("disconnected", self._diffs.down, now_ns)
         elif self.is_halted:
@@ -529,7 +531,7 @@ class Supervisor(Requester):
         self._context.touched[self.market] = self
 
     def _set_reason(self, reason: str, now_ns: int) -> None:
-        """Say why a book without a snapshot still waits for one; `resync` of such a book sets its reason."""
+        """Set the reason of a book that waits for a snapshot, by `resync`."""
         if self._machine_state in _WITHOUT_SNAPSHOT and reason:
             self._context.router.resync(self.market, reason, now_ns)
             self._machine_state = Status.BUFFERING
@@ -542,7 +544,7 @@ class Supervisor(Requester):
 
 
 class _DiffStream:
-    """What is known of the diff stream of one market: whether it comes, and whether it is to be believed."""
+    """The diff stream of one market: whether it arrives, and whether it is trusted."""
 
     def __init__(self, context: Context, market: int) -> None:
         self._context, self._market = context, market
@@ -565,19 +567,19 @@ class _DiffStream:
 
     @property
     def heard_ns(self) -> int | None:
-        """When the last diff came, on whatever connection."""
+        """When the last diff arrived, on any connection."""
         times = [feed.heard_ns or 0 for feed in self._context.router.feeds(self._market)]
         self._heard_ns = max(*times, self.applied_ns, self._heard_ns or 0) or None
         return self._heard_ns
 
     @property
     def applied_ns(self) -> int:
-        """When the last diff was received that was applied since the snapshot; 0 before one."""
+        """When the last diff applied since the snapshot was received; 0 before one."""
         applied = self._context.router.last_diff(self._market)
         return 0 if applied is None else applied.received_ns
 
     def on_live(self, now_ns: int) -> None:
-        """It comes from now on; after strikes only data, or patience, makes it count."""
+        """It is subscribed; after failures, only data or a waiting time makes it count as live."""
         self.live, self.live_ns, self.down = True, now_ns, ""
         if self._has_data:
             self.strikes = 0
@@ -594,7 +596,7 @@ class _DiffStream:
         self._has_data, self._heard_ns, self.awaited_until_ns = True, now_ns, 0
 
     def on_disconnected(self, reason: str) -> None:
-        """No connection brings it."""
+        """No connection carries it."""
         self.live, self.down = False, reason or reasons.CONNECTION_GONE
 
     def start_over(self) -> None:

@@ -1,8 +1,8 @@
-"""What one market waits for, and until when: a diff that must come, a snapshot that is young enough.
+"""What one market waits for, and for how long: a diff that must come, a snapshot that is new enough.
 
-Depth streams are silent when nothing changes, so silence alone proves nothing; a small snapshot does, when
-it is compared with the book (`maintenance`). Each watch says when to look and what a look means. Not here:
-what follows from it (`supervisor`, `maintenance`), silence of whole connections (`connections.connection`).
+Depth streams are silent if nothing changes, so silence alone proves nothing; comparing the book with a small
+snapshot does (`maintenance`). Each watchdog tells when to look and what the result means. Consequences are in
+`supervisor` and `maintenance`, silence of whole connections is in `connections.connection`.
 """
 
 from __future__ import annotations
@@ -32,39 +32,38 @@ __all__ = [
 ]
 
 _TOO_OLD_FOR_S = 2 * NODE_LAG_S
-"""Besides the lag of the venue's caches."""
+"""In addition to the lag of the venue's caches."""
 _MARK_NS, _LEAST_PROGRESS = 2_000_000_000, 0.5
-"""Event times that gain less than half of the time that goes by tell no lateness: their clock stands."""
+"""Event times that advance by less than half of the elapsed time are not used: their clock is stuck."""
 _ANOTHER_CLOCK_S = 3_600.0
-"""No exchange keeps diffs for so long: older event times are of another clock (replays)."""
+"""No exchange keeps diffs for this long: older event times come from another clock (replays)."""
 _TOLD_S, _TOLD_AFTER_NS = 5.0, 10_000_000_000
-"""A book is said to be late when it was this late for this long."""
+"""A book is reported as late after being this late for this long."""
 _GRAIN_NS = 1_000_000_000
-"""Looks are rounded up to whole seconds, so that a thousand quiet books share their wake-ups."""
+"""Looks are rounded up to whole seconds, so that a thousand quiet books share wake-ups."""
 _MOST_BRIDGING_WAITS = 6
-"""So often the diff that confirms a snapshot is waited for again where nothing tells the order in time."""
+"""How often to extend the wait for the diff that confirms a snapshot if times are unknown."""
 _LONGEST_WAIT = 5
-"""So many times the patience for one diff may be between two of them while a snapshot that is ahead is
-waited for."""
+"""How many times the patience for one diff may pass between two of them while a snapshot is ahead."""
 _MOST_WAITS = 30
-"""So often it is waited for where times are not known."""
+"""How often to extend that wait if times are unknown."""
 _PASSED_US = 5_000_000
-"""Diffs this much younger than a snapshot hold all that it shows."""
+"""Diffs this much later than a snapshot contain everything that it shows."""
 _COMPARE_TIMEOUT_S = 15.0
-"""How long the comparison of a silent book may take, including its time in the queue."""
+"""The timeout for comparing a silent book, including its time in the queue."""
 
 
 def time_to_detect_ns(policy: Policy, lag_s: float) -> int:
-    """The longest time in which nothing proves a book that is right: 60 s, for options 180 s.
+    """The longest time without confirmation of a book that is right: 60 s, for options 180 s.
 
-    `lag_s`: how old snapshots of the venue may be. Without an event loop that compares, a book that nothing
-    has proven for so long is stale.
+    `lag_s`: how old snapshots of the venue may be. Without an event loop to compare it, a book that was not
+    confirmed for this long is stale.
     """
     return to_ns(max(policy.silence_s, policy.silence_cap_s) + _COMPARE_TIMEOUT_S + 4 * lag_s)
 
 
 class SilenceWatch:
-    """When to compare one book with the exchange. Times in nanoseconds of the caller's clock."""
+    """When to compare one book with the exchange. Times are nanoseconds of the caller's clock."""
 
     __slots__ = ("_base_ns", "_cap_ns", "_first_ns", "_interval_ns", "_since_ns")
 
@@ -76,7 +75,7 @@ class SilenceWatch:
         self._since_ns = 0
 
     def on_synced(self, now_ns: int) -> None:
-        """The book starts; a diff is awaited soon, because a subscription proves nothing."""
+        """The book starts; a diff is expected soon, because a subscription proves nothing."""
         self._since_ns, self._interval_ns = now_ns, self._first_ns
 
     def on_data(self, at_ns: int) -> None:
@@ -85,34 +84,34 @@ class SilenceWatch:
             self._since_ns, self._interval_ns = at_ns, self._base_ns
 
     def on_compared(self, now_ns: int) -> None:
-        """A comparison found nothing wrong: the next may wait longer."""
+        """A comparison found no differences: the next one may wait longer."""
         longer_ns = max(2 * self._interval_ns, self._base_ns)
         self._since_ns, self._interval_ns = now_ns, min(longer_ns, max(self._cap_ns, self._base_ns))
 
     def on_unknown(self, now_ns: int) -> None:
-        """A comparison came to nothing: try again, later each time."""
+        """A comparison had no result: try again with growing pauses."""
         self._since_ns, self._interval_ns = now_ns, min(2 * self._interval_ns, self._base_ns)
 
     def on_weakened(self, now_ns: int) -> None:
-        """There is a reason to look at once."""
+        """Something may have been missed: look at once."""
         self._since_ns, self._interval_ns = now_ns, self._first_ns
 
     def on_doubted(self, now_ns: int) -> None:
-        """The book is stale until proven: data does that soon, or a look."""
+        """The book is stale until confirmed: by data soon, or by a look."""
         if self._since_ns + self._interval_ns > now_ns + self._first_ns:
             self.on_weakened(now_ns)
 
     def next_look_ns(self) -> int:
-        """When to look next, unless data comes."""
+        """When to look next unless data comes."""
         due_ns = self._since_ns + self._interval_ns
         return -(-due_ns // _GRAIN_NS) * _GRAIN_NS
 
 
 class TooOldWatch:
-    """Snapshots that are older than the kept diffs: until when that is the delay of a cache or of a node.
+    """Snapshots older than the buffered diffs: how long to blame the delay of a cache or node.
 
-    After that the kept diffs themselves are in doubt: their ids may be of before a new beginning, and no diff
-    of the new ids tells, because the stream is dead as well.
+    After that the buffered diffs themselves are in doubt: their ids may precede a reset, and no diff with new
+    ids shows it because the stream is dead as well.
     """
 
     tries: int
@@ -126,17 +125,20 @@ class TooOldWatch:
         self._doubts = self.tries = 0
 
     def on_book(self, applied_ns: int) -> None:
-        """When the book's last diff came: one that came since the last snapshot ends what was counted."""
+        """The time of the book's last diff; one since the last snapshot resets the count."""
         if applied_ns != self._book_ns:
             self._doubts = self.tries = 0
             self._book_ns = applied_ns
 
     def on_fitting(self) -> None:
-        """A snapshot was young enough."""
+        """A snapshot was new enough."""
         self._doubts = self.tries = 0
 
     def on_too_old(self, now_ns: int) -> int:
-        """Another one was not: how often the diffs have been in doubt by that, where they are now, else 0."""
+        """Another one was too old.
+
+        Returns how often the diffs have been in doubt for that; 0 if they are not now.
+        """
         self.tries += 1
         if self.tries == 1:
             self._since_ns = now_ns
@@ -148,10 +150,10 @@ class TooOldWatch:
 
 
 class LateWatch:
-    """Whether the diffs of a book arrive late, and for how long already.
+    """Whether the diffs of a book arrive late, and since when.
 
-    A burst after a short stall is late for a moment only, and event times that do not go on with the time
-    tell nothing: late is a book whose diffs stay late while their event times advance.
+    A burst after a short stall is late only for a moment, and event times that do not advance mean nothing: a
+    book is late if its diffs stay late while their event times advance.
     """
 
     __slots__ = ("_mark", "_since_ns", "_told")
@@ -162,8 +164,10 @@ class LateWatch:
         self._told = False
 
     def accepts_sample(self, late_s: float, received_ns: int) -> bool:
-        """The newest diff was so late when it was received: whether its event time can be believed. True
-        once for each diff that is far enough from the last."""
+        """Whether the event time of the newest diff can be believed, given its delay on receipt.
+
+        True once for each diff that is far enough from the previous one.
+        """
         if late_s > _ANOTHER_CLOCK_S:
             return False
         made_ns = received_ns - to_ns(late_s)
@@ -178,7 +182,7 @@ class LateWatch:
         return gained_ns >= _LEAST_PROGRESS * passed_ns
 
     def should_report(self, late_s: float, received_ns: int) -> bool:
-        """Whether the book has been late for so long that it is worth a word: true once."""
+        """Whether the book has been late long enough to report it; True once."""
         if late_s < _TOLD_S:
             self._since_ns, self._told = None, False
             return False
@@ -189,24 +193,24 @@ class LateWatch:
         return is_new
 
     def end(self) -> None:
-        """Diffs are late no longer."""
+        """Diffs are no longer late."""
         self._mark = self._since_ns = None
         self._told = False
 
 
 class Lateness:
-    """How late the diffs of one market are: said once, and beyond the policy's `late_s` the book is stale.
+    """The delay of one market's diffs: reported once; beyond the policy's `late_s` the book is stale.
 
-    It is no reason for a new snapshot: that would only be further ahead of them.
+    It is no reason for a new snapshot, which would only be further ahead of the diffs.
     """
 
     reason: str
-    """Why the book is stale; empty where it is not."""
+    """Why the book is stale; empty if it is not."""
 
     def __init__(
         self, context: Context, market: int, clock: SnapshotClock, *, on_change: Callable[[int], None]
     ) -> None:
-        """`on_change(now)`: the reason is another."""
+        """`on_change(now)`: called when the reason changes."""
         self._context, self._market, self._clock = context, market, clock
         self._on_change = on_change
         self._watch = LateWatch()
@@ -214,13 +218,13 @@ class Lateness:
         self.reason = ""
 
     def on_proven(self, now_ns: int) -> None:
-        """A comparison has proven the book."""
+        """A comparison has confirmed the book."""
         self._proven_ns = now_ns
 
     def on_late(self, late_s: float, received_ns: int, now_ns: int) -> None:
-        """The newest diff was late when it came at `received_ns`. Told every second as long as it is so."""
+        """The newest diff was late when it arrived at `received_ns`. Called every second while that is so."""
         if received_ns <= self._proven_ns:
-            self.on_in_time(now_ns)  # the book was compared since: it is right whatever that diff was
+            self.on_in_time(now_ns)  # the book was compared after that diff, so it is right
         elif self._watch.accepts_sample(late_s, received_ns):
             self._clock.late_ns = to_ns(late_s)
             if self._watch.should_report(late_s, received_ns):
@@ -229,7 +233,7 @@ class Lateness:
             self._say(reasons.late_beyond(most_s) if late_s > most_s else "", now_ns)
 
     def on_in_time(self, now_ns: int) -> None:
-        """Diffs are late no longer."""
+        """Diffs are no longer late."""
         self._watch.end()
         self._clock.late_ns = 0
         self._say("", now_ns)
@@ -241,19 +245,19 @@ class Lateness:
 
 
 class Bridging:
-    """How long the diff that confirms a snapshot is waited for: on, as long as older ones come."""
+    """How long to wait for the diff that confirms a snapshot: longer while older diffs arrive."""
 
     def __init__(self, context: Context, market: int, book: Reader) -> None:
         self._context, self._market, self._book = context, market, book
         self._waits = self._old = 0
 
     def begin(self, now_ns: int) -> None:
-        """The snapshot is installed."""
+        """The snapshot was installed."""
         self._waits = 0
         self._wait(now_ns)
 
     def goes_on(self, now_ns: int) -> bool:
-        """No diff has confirmed it: whether that is to be waited for again, because it is on its way."""
+        """No diff has confirmed it: whether to wait again, because the diff is on its way."""
         heard = self._context.router.heard(self._market)
         is_backlog = heard is not None and heard.received_ns > now_ns - to_ns(self._context.policy.bridging_s)
         may_be = self._book.counters["old"] > self._old and self._waits < _MOST_BRIDGING_WAITS
@@ -269,15 +273,15 @@ class Bridging:
 
 
 class Progress(Enum):
-    """What became of the diff that a snapshot waits for."""
+    """The state of the diff that a snapshot waits for."""
 
-    AWAITED = "awaited"  # data flows, only later than responses do: it is waited for again
-    PASSED = "passed"  #   diffs of the snapshot's time are in the book: the snapshot's id is absurd
-    MISSING = "missing"  # nothing flows
+    AWAITED = "awaited"  # diffs arrive, but later than responses: wait again
+    PASSED = "passed"  #   later diffs are in the book: the id of the snapshot is implausible
+    MISSING = "missing"  # no diffs arrive
 
 
 class OverdueWatch:
-    """A snapshot is ahead of its book: how long the diff that reaches it may take."""
+    """A snapshot ahead of its book: how long the diff that reaches it may take."""
 
     def __init__(self, context: Context, market: int, book: Reader, clock: SnapshotClock) -> None:
         self._context, self._market, self._book, self._clock = context, market, book, clock
@@ -285,7 +289,7 @@ class OverdueWatch:
         self._waits = self._old = 0
 
     def begin(self, made_us: tuple[int, int] | None, now_ns: int) -> None:
-        """A snapshot is ahead that was made between these times; None where they are not known."""
+        """A snapshot is ahead, made in that time range; None if unknown."""
         self._made_us, self._waits = made_us, 0
         self._wait(now_ns)
 
@@ -306,7 +310,7 @@ class OverdueWatch:
         return Progress.AWAITED
 
     def waits_once_more(self, now_ns: int) -> bool:
-        """The snapshot was dropped, or merged just now, which the next events tell: wait for them, once."""
+        """The snapshot was dropped or merged just now, as the next events report: wait for them, once."""
         if self._waits > _LONGEST_WAIT:
             return False
         self._waits = _LONGEST_WAIT + 1
@@ -322,7 +326,7 @@ class OverdueWatch:
         self._context.deadlines.set(Timer.OVERDUE, self._market, now_ns + self._patience_ns)
 
     def _is_passed(self, event_us: int | None) -> bool:
-        """Whether diffs have come that were made clearly after the snapshot which is waited for."""
+        """Whether diffs have come that were made clearly after the waiting snapshot."""
         if event_us is None or self._made_us is None:
             return self._waits >= _MOST_WAITS
         return event_us > self._made_us[1] + _PASSED_US

@@ -1,1 +1,1 @@
-"""REST requests within the weight budget: which goes next, and what its response means."""
+"""REST requests within the weight budget: their order, and the meaning of responses."""

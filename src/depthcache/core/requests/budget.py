@@ -1,21 +1,20 @@
-"""What one address may ask of one exchange: request weight and connects, shared by all clients of a process.
+"""The budget of one address at one exchange: request weight and connects, shared by all clients of a process.
 
-Theory of operation. The exchange counts the weight of all programs behind one address per minute of its
-own clock. Without trusting that clock, this is safe: at most a share of the limit in ANY 60 seconds,
-where a request counts from its sending until 60 s after its response. (The exchange counted it before it
-answered. So two requests that it counts within one minute are never separated by more than 60 s here,
-whatever the network delays.)
+The exchange counts the weight of all programs at one address per minute of its own clock. The following is
+safe without trusting that clock: at most a share of the limit in ANY 60 seconds, where a request counts from
+its sending until 60 s after its response. (The exchange counted it before it responded. So two requests that
+it counts within one minute are never more than 60 s apart here, whatever the network delays.)
 
 The exchange's own count, in the headers, includes other programs: when it reaches `limit_ceiling` of the
-limit, requests stop until that minute must be over. 429, 418, 403, 451 and Retry-After stop every
-client for the time they name. After any stop one request goes alone; its response releases the rest.
+limit, requests stop until that minute must be over. 429, 418, 403, 451 and Retry-After stop every client for
+the time that they name. After any stop one request is sent alone; its response releases the rest.
 
-A ban is of an address: 418 and 429 stop requests and connects alike, whichever of both was refused. Any
-other refusal of a handshake that names a time, 403 and 451 stop connects alone, because streams and REST are
-served by different hosts. After a stop, connects go one by one until one is open.
+A ban applies to an address: 418 and 429 stop requests and connects alike, whichever was refused. 403, 451 and
+any other refusal of a handshake that names a time stop only connects, because streams and REST are served by
+different hosts. After a stop, connects are made one by one until one is open.
 
-Several clients of a process may share a budget, each with a share of its own; sharing it between
-threads requires a lock (`guard`). Not here: which request goes first (`scheduler`).
+Several clients of a process may share a budget, each with its own share; sharing it between threads requires
+a lock (`guard`). The order of requests is in `scheduler`.
 """
 
 from __future__ import annotations
@@ -38,23 +37,23 @@ __all__ = ["Allowance", "Budget", "Budgets"]
 _MINUTE_NS = 60_000_000_000
 _FIVE_MINUTES_NS = 5 * _MINUTE_NS
 _LONGEST_GUESS_S = 3_600.0
-"""Stops that the exchange did not time double up to an hour …"""
+"""Stops without a time from the exchange double up to an hour …"""
 _LONGEST_CONNECT_GUESS_S = 300.0
-"""… and those of connects alone to five minutes: that is as far as connects are counted."""
+"""… and those of connects alone up to five minutes, the window in which connects are counted."""
 _CLOCK_DOUBT_NS = 1_000_000_000
-"""A minute of the exchange's clock is over so much after it should be."""
+"""How much later than expected a minute of the exchange's clock may end."""
 _IMPLAUSIBLE_FACTOR = 10
-"""Times the limit: an address is banned long before it has used so much, so such a count is none."""
+"""A count of this many times the limit is ignored: the address would have been banned long before."""
 _OTHERS_NS = 250_000_000
-"""How long to wait where only a response to another client makes room."""
+"""How long to wait if only a response to another client makes room."""
 _CONNECTS_APART_NS = 1_000_000_000
-"""After a stop: how long a handshake is alone."""
+"""How long a handshake after a stop stays the only one."""
 
 _Guard = AbstractContextManager[object]
 
 
 class Allowance:
-    """At most so many units in any `window_ns`; each unit counts from taking until a window after."""
+    """At most a number of units in any `window_ns`; each unit counts from its use until one window later."""
 
     __slots__ = ("_freed", "_used", "_window_ns")
 
@@ -64,7 +63,7 @@ class Allowance:
         self._used = 0
 
     def free_at(self, units: int, most: int, now_ns: int) -> int | None:
-        """When `units` more are at most `most`: now or later; None when only units held stand in the way."""
+        """When `units` more are within `most`: now or later; None if only held units are in the way."""
         missing = self.used(now_ns) + units - most
         if missing <= 0:
             return now_ns
@@ -75,7 +74,7 @@ class Allowance:
         return None
 
     def used(self, now_ns: int) -> int:
-        """Units that count now."""
+        """The units that count now."""
         while self._freed and self._freed[0][0] <= now_ns:
             self._used -= self._freed.popleft()[1]
         return self._used
@@ -85,13 +84,15 @@ class Allowance:
         self._used += units
 
     def release(self, units: int, now_ns: int) -> None:
-        """Start the window of units that were held."""
+        """Start the window of held units."""
         self._freed.append((now_ns + self._window_ns, units))
 
 
 class Budget:
-    """One pool of weight, and the connects beside it. Order of calls: `take`, then `on_response` or
-    `on_failure` for what was taken."""
+    """One pool of weight, and its connects.
+
+    Usage: `take`, then `on_response` or `on_failure` for what was taken.
+    """
 
     def __init__(self, limit: int, connects: int, guard: _Guard) -> None:
         self.limit = limit
@@ -113,38 +114,40 @@ class Budget:
 
     @property
     def stopped_until_ns(self) -> int:
-        """No request leaves before this time."""
+        """No request is sent before this time."""
         return self._stopped_until_ns
 
     def exchange_s(self, now_ns: int) -> float | None:
-        """Seconds since 1970 on the exchange's clock; None while it is not known."""
+        """Seconds since 1970 on the exchange's clock; None if unknown."""
         offset_ns = self._clock_offset_ns
         return None if offset_ns is None else (now_ns + offset_ns) / 1e9
 
     @property
     def counted(self) -> int | None:
-        """The weight that the exchange itself counted last, all programs together."""
+        """The weight last reported by the exchange, for all programs together."""
         return None if self._counted is None else self._counted[0]
 
     @property
     def count(self) -> tuple[int, int] | None:
-        """The same, and when it was told."""
+        """The same, and when it was reported."""
         return self._counted
 
     def most(self, share: float) -> int:
-        """Weight in any 60 s for that share."""
+        """The weight in any 60 s for that share."""
         return int(self.limit * share)
 
     def used(self, now_ns: int) -> int:
-        """Weight of this process in the last 60 s."""
+        """The weight used by this process in the last 60 s."""
         with self._guard:
             return self._weight.used(now_ns)
 
     # --- commands --------------------------------------------------------------------------
 
     def take(self, weight: int, policy: Policy, now_ns: int, *, reserve: int = 0) -> int:
-        """Take that weight: `now_ns` when it was taken, else when to ask again. `reserve`: weight that
-        must be left afterwards."""
+        """Take that weight: returns `now_ns` if it was taken, else when to ask again.
+
+        `reserve`: the weight that must remain afterwards.
+        """
         with self._guard:
             at_ns = self._free_at(weight, reserve, policy, now_ns)
             if at_ns <= now_ns:
@@ -154,7 +157,7 @@ class Budget:
             return at_ns
 
     def take_connect(self, share: float, now_ns: int) -> int:
-        """Count one connect: `now_ns` when it may be made, else when to ask again."""
+        """Count one connect: returns `now_ns` if it may be made, else when to ask again."""
         with self._guard:
             held_until_ns = max(self._no_connects_until_ns, self._next_connect_ns)
             if now_ns < held_until_ns:
@@ -169,7 +172,7 @@ class Budget:
             return now_ns + _OTHERS_NS if at_ns is None else at_ns
 
     def keep_clock(self, offset_ns: int) -> None:
-        """The exchange's clock, as nanoseconds since 1970, is the caller's plus this."""
+        """Set the offset from the caller's clock to the exchange's, in nanoseconds since 1970."""
         self._clock_offset_ns = offset_ns
 
     # --- what happened ---------------------------------------------------------------------
@@ -202,8 +205,10 @@ class Budget:
     def on_refused_connect(
         self, status: int, retry_after: str | None, date: str | None, now_ns: int
     ) -> float | None:
-        """A handshake was answered with that HTTP status and these headers: for how many seconds nothing of
-        this address connects; None where nothing says so."""
+        """A handshake was refused with that HTTP status and these headers.
+
+        Returns for how many seconds this address must not connect; None if unspecified.
+        """
         response = classify_handshake(status, retry_after, date, exchange_s=self.exchange_s(now_ns))
         if response is None:
             return None
@@ -232,7 +237,7 @@ class Budget:
         return now_ns + _OTHERS_NS if at_ns is None else at_ns
 
     def _minute_over_ns(self, counted_ns: int) -> int:
-        """When a count of that time is forgotten by the exchange at the latest."""
+        """The latest time at which the exchange resets a count of that time."""
         latest_ns = counted_ns + _MINUTE_NS
         if self._clock_offset_ns is None:
             return latest_ns
@@ -269,7 +274,7 @@ def _stop_s(response: ClassifiedResponse, guesses: int, longest_s: float) -> flo
 
 
 class Budgets:
-    """All budgets of a client, or of a process: one for each pool and address."""
+    """All budgets of a client or process: one per pool and address."""
 
     def __init__(self, make_guard: Callable[[], _Guard] = nullcontext) -> None:
         self._make_guard = make_guard
@@ -277,7 +282,7 @@ class Budgets:
         self._budgets: dict[tuple[str, str], Budget] = {}
 
     def of(self, venue: Venue) -> Budget:
-        """The budget of a venue's pool; hosts of one's own have pools of their own."""
+        """The budget of a venue's pool; your own hosts have their own pools."""
         with self._guard:
             key = (venue.weight_pool, venue.weight_place)
             budget = self._budgets.get(key)

@@ -1,8 +1,8 @@
-"""The exchange's clock, as far as it can be known: its offset from the caller's monotonic one, and the error.
+"""An estimate of the exchange's clock: its offset from the caller's monotonic clock, and the error.
 
-A response with the exchange's time was made somewhere between sending and receiving: half the round trip is
-the error. The best of the last responses counts. The system's clock is never looked at, so its steps change
-nothing. Not here: what the offset is used for.
+A response with the exchange's time was made at some moment between sending and receiving: half the round trip
+is the error. The best of the last responses counts. The system's clock is never used, so changes of it have
+no effect.
 """
 
 from __future__ import annotations
@@ -23,28 +23,27 @@ __all__ = ["Clock", "Estimate"]
 
 _REMEMBERED = 6
 _BEGIN_S = 3.0
-"""After the first books have asked for their snapshots."""
+"""After the first books have requested their snapshots."""
 _SETTLED_S = 5.0
-"""After a sleep connections are made anew first."""
+"""After a sleep, connections are restored first."""
 _DRIFT = 20e-6
-"""Seconds that quartz clocks may lose against each other in a second."""
+"""The seconds that quartz clocks may drift apart per second."""
 _MS_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Nanoseconds since 1970 on the exchange's clock are the caller's plus `offset_ns`, give or take
-    `error_ns`."""
+    """The exchange's clock, in nanoseconds since 1970, is the caller's plus `offset_ns`, ± `error_ns`."""
 
     offset_ns: int
     error_ns: int
     at_ns: int
 
     def between_us(self, sent_ns: int | None, came_ns: int, *, lag_s: float) -> tuple[int, int]:
-        """Between which times of the exchange's clock a response was made, in microseconds.
+        """The time range, on the exchange's clock, in which a response was made, in microseconds.
 
-        It was sent for at `sent_ns` (None: nobody knows when), it came at `came_ns`, and it may show what
-        was so `lag_s` earlier. The earliest time is 0 where it is not known.
+        It was requested at `sent_ns` (None if unknown) and arrived at `came_ns`, and may show the state of
+        `lag_s` earlier. The earliest time is 0 if unknown.
         """
         error_ns = self.error_ns + int(abs(came_ns - self.at_ns) * _DRIFT)
         latest_us = (came_ns + self.offset_ns + error_ns) // 1_000
@@ -54,7 +53,7 @@ class Estimate:
 
 
 class Clock(Requester):
-    """The clock of one venue. Order of calls: `begin` once."""
+    """The clock of one venue. Call `begin` once."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class Clock(Requester):
         *,
         on_estimate: Callable[[Estimate], None],
     ) -> None:
-        """`on_estimate`: told of each better knowledge at once."""
+        """`on_estimate`: called with each better estimate."""
         self._context, self._venue, self._scheduler = context, venue, scheduler
         self.owner: str = f"clock {venue.name}"
         self._on_estimate = on_estimate
@@ -73,22 +72,22 @@ class Clock(Requester):
 
     @property
     def estimate(self) -> Estimate | None:
-        """The best that is known; None before the first response."""
+        """The best estimate; None before the first response."""
         return self._best
 
     def begin(self, now_ns: int) -> None:
-        """Ask for the time soon, and now and then from then on."""
+        """Ask for the time soon, then periodically."""
         if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is None:
             self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_BEGIN_S))
 
     def on_resumed(self, now_ns: int) -> None:
-        """The machine slept, in which clocks lose up to a second: what was heard before counts no more."""
+        """The machine slept, in which clocks drift by up to a second: earlier responses no longer count."""
         if self._context.deadlines.pending(Timer.CLOCK, self._venue.name) is not None:
             self._heard.clear()
             self._context.deadlines.set(Timer.CLOCK, self._venue.name, now_ns + to_ns(_SETTLED_S))
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._context.deadlines.clear(self._venue.name, Timer.CLOCK)
 
     def on_timer(self, now_ns: int) -> None:
@@ -102,7 +101,7 @@ class Clock(Requester):
     def on_response(
         self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
     ) -> None:
-        """The time came, or something that is none: then the next question will do."""
+        """A response arrived; if it has no valid time, the next one will do."""
         if response.action is not ResponseAction.INSTALL or pending.sent_ns is None:
             return
         try:
@@ -117,4 +116,4 @@ class Clock(Requester):
         self._on_estimate(self._best)
 
     def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
-        """No time came; the next question will do."""
+        """There was no response; the next one will do."""

@@ -1,9 +1,8 @@
-"""What a venue lists: whether symbols trade, are halted, or are gone, and which names look like a wrong one.
+"""The list of a venue: whether symbols are trading, halted or gone, and which names resemble a wrong one.
 
-The list is asked now and then, and when there is a reason: a silent book, a symbol that the exchange does
-not know, a diff of a symbol that is listed as halted. Its status words are an open set (spot docs 2026-07-21,
-futures docs 2026-05-28): what is not known to mean trading or the end counts as halted. Not here: what a
-market makes of it (`markets.supervisor`).
+The list is requested periodically, and for a reason: a silent book, an unknown symbol, a diff of a halted
+symbol. Its statuses are an open set (spot docs 2026-07-21, futures docs 2026-05-28): one that is known
+neither as trading nor as ended counts as halted. Consequences are in `markets.supervisor`.
 """
 
 from __future__ import annotations
@@ -31,65 +30,67 @@ _SOONEST_S = 10.0
 _AGAIN_S = 10.0
 """After a list that could not be read, doubled each time up to the usual interval."""
 _HALTED_S = 30.0
-"""How often the list is asked while a symbol is halted …"""
+"""How often to request the list while a symbol is halted …"""
 _HALTED_FLOWS_S = 3.0
-"""… and while diffs of it come: it may trade again. A HALT of spot brings diffs all the time (spot docs,
-glossary, 2026-07-21), so this often, and no more."""
+"""… and while its diffs arrive: it may be trading again.
+
+A HALT on spot delivers diffs all the time (spot docs, glossary, 2026-07-21), so not more often than this.
+"""
 _LOOK_NS = 250_000_000
-"""How often it is looked whether they come."""
+"""How often to check whether they arrive."""
 _WHOLE_APART_S = 1.0
-"""How long after a list the whole one may be asked: many unknown symbols must not ask for one each."""
+"""The minimum time between whole lists, so that many unknown symbols do not request one each."""
 _DOUBT_S = 10.0
-"""How often the list is asked while responses of the exchange speak against a symbol."""
+"""How often to request the list while responses contradict a symbol."""
 _MOST_NAMES = 100
-"""Symbols named in one request; above that the whole list is asked."""
+"""The number of symbols named in one request; above that the whole list is requested."""
 _MOST_NEAR = 3
 _BLAMES_NAMES = frozenset(
     {ResponseAction.UNKNOWN, ResponseAction.IDLE, ResponseAction.LIMIT, ResponseAction.REFUSED}
 )
-"""One name among those asked for may spoil the question."""
+"""One invalid name may make the exchange refuse the request."""
 
 
 class Trading(Enum):
-    """What the list says of a symbol."""
+    """The state of a symbol on the list."""
 
-    ON = "on"  #         it trades
-    HALTED = "halted"  # it does not, for now
-    ENDED = "ended"  #   it is listed and will not trade any more
-    GONE = "gone"  #     it is not listed
-    UNTOLD = "untold"  # the list was not whole
+    ON = "on"  #         trading
+    HALTED = "halted"  # not trading at present
+    ENDED = "ended"  #   listed, but never trading again
+    GONE = "gone"  #     not listed
+    UNTOLD = "untold"  # unknown: the list was not complete
 
 
 class ListingSubscriber(Protocol):
-    """Who wants to know (a market's supervisor)."""
+    """A consumer of the list: the supervisor of a market."""
 
     symbol: str
     owner: str
-    """As of an `Requester`."""
+    """As `Requester.owner`."""
 
     @property
     def is_halted(self) -> bool:
-        """Whether it was told that the symbol is halted."""
+        """Whether it was notified that the symbol is halted."""
         ...
 
     @property
     def is_doubted(self) -> bool:
-        """Whether responses of the exchange speak against the symbol, so that a whole list is waited for."""
+        """Whether responses contradict the symbol, so that a whole list is needed."""
         ...
 
     @property
     def heard_ns(self) -> int | None:
-        """When the last diff came."""
+        """When the last diff arrived."""
         ...
 
     def on_listed(
         self, trading: Trading, status: str, near: tuple[str, ...], *, asked_ns: int, now_ns: int
     ) -> None:
-        """The list came; it was asked at `asked_ns`."""
+        """The list, requested at `asked_ns`, arrived."""
 
 
 class ExchangeInfoPoller(Requester):
-    """The list of one venue. Order of calls: `watch` and `forget`; `look` when there is a reason."""
+    """The list of one venue. Usage: `watch` and `forget`; `look` when there is a reason."""
 
     def __init__(self, context: Context, venue: Venue, scheduler: RequestScheduler) -> None:
         self._context, self._venue, self._scheduler = context, venue, scheduler
@@ -103,20 +104,20 @@ class ExchangeInfoPoller(Requester):
     # --- commands --------------------------------------------------------------------------
 
     def watch(self, listed: ListingSubscriber, now_ns: int) -> None:
-        """Tell that one, too."""
+        """Add a subscriber."""
         self._watchers.append(listed)
         if self._context.deadlines.pending(Timer.LISTING, self._venue.name) is None:
             self._look_in(self._context.policy.listing_s, now_ns)
 
     def forget(self, listed: ListingSubscriber) -> None:
-        """Tell that one no longer."""
+        """Remove a subscriber."""
         if listed in self._watchers:
             self._watchers.remove(listed)
         if not self._watchers:
             self._context.deadlines.clear(self._venue.name, Timer.LISTING, Timer.HALTED)
 
     def look(self, now_ns: int, *, whole: bool = False) -> None:
-        """There is a reason to look soon. `whole`: names that look like an unknown one are wanted."""
+        """Request the list soon. `whole`: names similar to an unknown one are wanted."""
         self._wants_whole |= whole
         if self._asked_ns is None:
             self._ask(now_ns)
@@ -124,12 +125,12 @@ class ExchangeInfoPoller(Requester):
             self._look_after(_WHOLE_APART_S if whole else _SOONEST_S, now_ns)
 
     def on_halted(self, now_ns: int) -> None:
-        """A symbol is halted: look from now on whether diffs of it come."""
+        """A symbol is halted: check from now on whether its diffs arrive."""
         if self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None:
             self._context.deadlines.set(Timer.HALTED, self._venue.name, now_ns + _LOOK_NS)
 
     def recover(self, now_ns: int) -> None:
-        """Something raised on the way: ask again soon."""
+        """Restart after an exception: request the list again soon."""
         if self._pending is not None:
             self._scheduler.withdraw(self._pending)
             self._pending = None
@@ -151,7 +152,7 @@ class ExchangeInfoPoller(Requester):
     def on_response(
         self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
     ) -> None:
-        """The list came, or a refusal: one name in it may be unknown."""
+        """The list arrived, or a refusal, perhaps because one name is unknown."""
         self._pending = None
         try:
             rows = listed_in(body, self._venue) if response.action is ResponseAction.INSTALL else {}
@@ -165,7 +166,7 @@ class ExchangeInfoPoller(Requester):
         self._go_on(now_ns)
 
     def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
-        """No list came; the next look will try again."""
+        """No list arrived; the next request will do."""
         self._pending = None
         self._failures += 1
         self._go_on(now_ns)
@@ -214,7 +215,7 @@ class ExchangeInfoPoller(Requester):
             self._look_in(_DOUBT_S if doubted else min(again_s, usual_s), now_ns)
 
     def _look_at_halted(self, now_ns: int) -> None:
-        """A diff of a symbol that is listed as halted asks for the list, however young the last one is."""
+        """Request the list for a diff of a halted symbol, however recent the last list is."""
         halted = [each for each in self._watchers if each.is_halted]
         if not halted:
             return
@@ -226,7 +227,7 @@ class ExchangeInfoPoller(Requester):
             self._ask(now_ns)
 
     def _look_after(self, seconds: float, now_ns: int) -> None:
-        """Ask so long after the last time, or at once where that is past."""
+        """Request the list this long after the last one, or at once if that has passed."""
         due_s = ((self._asked_ns or 0) - now_ns) / 1e9 + seconds
         if due_s > 0:
             self._look_in(due_s, now_ns)

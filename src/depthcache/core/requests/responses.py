@@ -1,16 +1,16 @@
-"""What an HTTP response to a snapshot request means: one pure function from response to action.
+"""The meaning of an HTTP response to a snapshot request: one pure function from response to action.
 
 The rules, with their sources (Binance REST documentation "General info" and "Error codes", spot
 2026-07-21 and USD-M 2026-05-28):
 
-- 200: a snapshot, or at least bytes that claim to be one; the book's scanner has the last word. An error
-  body under a 200 counts as the error it names.
-- 429 (limit broken), 418 (banned), 403 (firewall), 451 (not served in this region): the whole
-  budget stops, for as long as Retry-After says. Any other error with Retry-After stops it, too.
-- an error of 4xx with a code: -1121 says that the symbol is unknown, -1122 and -4108 that it does not trade,
-  -4021 that the limit is refused, others that something else about the request is. Each is the word of
-  one node about one request, which others may contradict: what follows is decided elsewhere.
-- everything else, HTML and broken JSON included: try again, slower each time.
+- 200: a snapshot, to be validated by the book's parser. An error body with status 200 counts as the error
+  that it names.
+- 429 (limit exceeded), 418 (banned), 403 (firewall), 451 (not available in this region): the whole budget
+  stops, for as long as Retry-After says. Any other error with Retry-After stops it as well.
+- 4xx with a code: -1121 means that the symbol is unknown, -1122 and -4108 that it is not trading, -4021 that
+  the limit is refused, others that something else about the request is. Each is the answer of one node to one
+  request, which others may contradict; consequences are decided elsewhere.
+- Everything else, including HTML and broken JSON: try again with growing pauses.
 """
 
 from __future__ import annotations
@@ -37,55 +37,58 @@ __all__ = [
 _OK, _BAD_REQUEST, _SERVER_ERROR = 200, 400, 500
 _UNKNOWN_SYMBOL, _REFUSED_LIMIT, _TOO_MANY = -1121, -4021, -1003
 _NOT_TRADING = frozenset({-1122, -4108, -4140, -4141})
-"""Spot and USD-M error codes (2026-05-28): the symbol's status does not allow it; -4108 stands for
-"delivering, delivered, settling, closed or pre-trading"."""
+"""Spot and USD-M error codes (2026-05-28): the symbol's status does not allow it; -4108 means "delivering,
+delivered, settling, closed or pre-trading".
+"""
 _STOP_S = {403: 60.0, 418: 120.0, 429: 60.0, 451: 60.0}
-"""Used where Retry-After is missing: a clock minute for limits, the shortest ban (2 minutes, spot docs
-2026-07-21). Repeated without Retry-After they double."""
+"""Used without Retry-After: a clock minute for limits, the shortest ban (2 minutes, spot docs 2026-07-21).
+
+They double if repeated without Retry-After.
+"""
 _BANS = frozenset({418, 429})
 _LONGEST_TEXT = 200
 _LONGEST_ERROR_BYTES = 64 * 1024
-"""Binance's own are about 100 bytes; what is longer is no error of the exchange, but a page."""
+"""Binance's errors have about 100 bytes; anything longer is a page, not an error."""
 
 
 class ResponseAction(Enum):
-    """What to do with a response."""
+    """The action for a response."""
 
     INSTALL = "install"  # it may be a snapshot
-    RETRY = "retry"  #     ask again later
-    STOP = "stop"  #       no request may leave for a while
+    RETRY = "retry"  #     try again later
+    STOP = "stop"  #       send no request for some time
     UNKNOWN = "unknown"  # the responding node does not know the symbol
-    IDLE = "idle"  #       the symbol does not trade now
-    LIMIT = "limit"  #     fewer levels may be asked
-    REFUSED = "refused"  # something else about the request is refused; ask again later
+    IDLE = "idle"  #       the symbol is not trading
+    LIMIT = "limit"  #     request fewer levels
+    REFUSED = "refused"  # refused for another reason; try again later
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedResponse:
-    """What to do, why in words, how long to stop where the exchange said so, and what it responded."""
+    """The action, its reason, how long to stop if the exchange said so, and the error."""
 
     action: ResponseAction
     reason: str = ""
     stop_s: float | None = None
     told: bool = False
-    """Whether `stop_s` comes from the exchange; otherwise it may be made longer."""
+    """Whether `stop_s` comes from the exchange; otherwise it may be extended."""
     status: int = _OK
     code: int | None = None
     text: str = ""
 
     @property
     def bans_address(self) -> bool:
-        """Whether the whole address is to be quiet, connections included: 418 and 429."""
+        """Whether the whole address must stop, including connections: 418 and 429."""
         return self.action is ResponseAction.STOP and (self.status in _BANS or self.code == _TOO_MANY)
 
 
 def classify_response(
     status: int, headers: Mapping[str, str], body: bytes, *, exchange_s: float | None = None
 ) -> ClassifiedResponse:
-    """The meaning of one response. Never raises, whatever was sent.
+    """Classify one response. Never raises.
 
-    `exchange_s`: seconds since 1970 on the exchange's clock as far as known, for a Retry-After that is a date
-    in a response without one of its own.
+    `exchange_s`: seconds since 1970 on the exchange's clock, if known; used for a Retry-After date in a
+    response without a Date header.
     """
     if status == _OK and not _may_be_error(body):
         return ClassifiedResponse(ResponseAction.INSTALL)
@@ -111,7 +114,7 @@ def classify_response(
 def classify_handshake(
     status: int, retry_after: str | None, date: str | None, *, exchange_s: float | None = None
 ) -> ClassifiedResponse | None:
-    """The meaning of a refused WebSocket handshake: how long to stop, None where nothing tells so."""
+    """How long to stop after a refused WebSocket handshake; None if unspecified."""
     told_s = stop_seconds(retry_after, date, exchange_s)
     stop_s = told_s if told_s is not None else _STOP_S.get(status)
     if stop_s is None or status < _BAD_REQUEST:
@@ -122,7 +125,7 @@ def classify_handshake(
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:
-    """The exchange's count of weight used by this address in the current minute."""
+    """The weight used by this address in the current minute, as counted by the exchange."""
     text = _header(headers, "x-mbx-used-weight-1m")
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None
 
@@ -144,7 +147,7 @@ def _action(status: int, code: int | None, text: str) -> ResponseAction:
 
 
 def _may_be_error(body: bytes) -> bool:
-    """Whether a body may be an error: cheap, because nearly all are long and none."""
+    """Whether a body may be an error: a cheap check, because nearly all bodies are long and are not."""
     return b'"lastUpdateId"' not in body and (b'"code"' in body or b'"msg"' in body)
 
 
@@ -154,7 +157,7 @@ def _blames_the_request(code: int) -> bool:
 
 
 def error_in(body: bytes) -> tuple[int | None, str]:
-    """Binance's code and message, safe to show; no code and the first letters for anything else."""
+    """Binance's code and message, sanitised; without a code, the start of the body."""
     try:
         value = read_json(body) if len(body) <= _LONGEST_ERROR_BYTES else None
     except UnreadableBody:

@@ -1,7 +1,7 @@
-"""What Retry-After says, in seconds: a number, or a date that is measured against the exchange's own clock.
+"""The Retry-After header in seconds: a number, or a date relative to the exchange's own clock.
 
-RFC 9110, 10.2.3 and 5.6.7. The clock of this machine is never asked: where a date comes without the Date
-header of its response and the exchange's clock is not known either, it counts as missing.
+RFC 9110, 10.2.3 and 5.6.7. The clock of this machine is never used: a date without a Date header in the
+response counts as missing if the exchange's clock is unknown too.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _MOST_DIGITS = 9
 _LONGEST_TEXT = 64
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _CENTURY_TURNS = 70
-"""Two digits of a year from here on are of the last century (the obsolete dates of RFC 850)."""
+"""Two-digit years from here on belong to the last century (the obsolete dates of RFC 850)."""
 
 
 def stop_seconds(retry_after: str | None, date: str | None, exchange_s: float | None) -> float | None:
-    """How long to stop, between a second and three days; None where nothing usable is said.
+    """How long to stop, between a second and three days; None if there is no usable value.
 
-    `date`: the Date header of the same answer. `exchange_s`: seconds since 1970 on the exchange's clock, as
-    far as it is known, used where that header is missing.
+    `date`: the Date header of the same response. `exchange_s`: seconds since 1970 on the exchange's clock, if
+    known; used if that header is missing.
     """
     text = (retry_after or "").strip()
     if _is_number(text):
@@ -45,7 +45,7 @@ def _is_number(text: str) -> bool:
 
 
 def _seconds_since_1970(text: str) -> float | None:
-    """One of the three forms of an HTTP date; None for anything else."""
+    """Parse one of the three forms of an HTTP date; None for anything else."""
     if len(text) > _LONGEST_TEXT or not text.isascii():
         return None
     words = text.replace(",", " ").split()
@@ -71,7 +71,7 @@ def _seconds_since_1970(text: str) -> float | None:
 
 
 def _days_since_1970(year: int, month: int, day: int) -> int:
-    """In the Gregorian calendar; the year is taken to begin in March, so that February is its end."""
+    """In the Gregorian calendar, with years that start in March, so that February comes last."""
     if month <= 2:
         year, month = year - 1, month + 12
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719_469

@@ -1,12 +1,10 @@
-"""Which request goes next: queues of requests in front of one weight budget.
+"""The order of requests: queues in front of one weight budget.
 
 Requests queue per purpose, first in, first out; weighted round-robin, which favours books in trouble,
-prevents starvation. Deepening books waits until every other queue is empty, and leaves a reserve for books
-that lose levels meanwhile; comparing silent books may use only a part of the budget. The limit of a first
-snapshot is chosen when it is sent: the cheapest that gives a usable book while many wait, the requested
-depth when the budget has room.
-
-Not here: how much may be asked at all (`budget`), what the requests are for.
+prevents starvation. Deepening books waits until all other queues are empty, and leaves a reserve for books
+that lose levels meanwhile; comparing silent books may use only part of the budget. The limit of a first
+snapshot is chosen when it is sent: the cheapest usable one while many wait, the requested depth if the budget
+has room. The budget itself is in `budget`.
 """
 
 from __future__ import annotations
@@ -33,15 +31,15 @@ _BUCKETS = 18
 
 
 class Purpose(Enum):
-    """What a request is for."""
+    """The purpose of a request."""
 
-    RESYNC = "resync"  # a book that users had is not synced
-    FIRST = "first"  #   a book begins
+    RESYNC = "resync"  # a book lost sync
+    FIRST = "first"  #   a new book
     THIN = "thin"  #     a live book has few complete levels left
-    AUDIT = "audit"  #   a user wants to know whether a book is right
+    AUDIT = "audit"  #   requested by a user
     FACT = "fact"  #     the exchange's time, or its list of symbols
-    CHECK = "check"  #   a look whether a silent book still is what the exchange has
-    DEEPEN = "deepen"  # a live book has fewer complete levels than it should have
+    CHECK = "check"  #   compare a silent book with the exchange
+    DEEPEN = "deepen"  # a live book has fewer complete levels than its target
 
 
 _TURNS = (
@@ -58,27 +56,27 @@ _TURNS = (
 
 
 class Requester(Protocol):
-    """Who wants a request made."""
+    """The part that wants a request made."""
 
     owner: str
-    """Who is to recover when something raises on the way: `market 3`, `listing binance.com` …"""
+    """The part to restart if something raises: `market 3`, `listing binance.com` …"""
 
     def on_sent(self, pending: PendingRequest, now_ns: int) -> None:
-        """The request leaves now; most do not care."""
+        """The request is sent now."""
         return
 
     def on_response(
         self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
     ) -> None:
-        """The exchange answered."""
+        """A response arrived."""
 
     def on_failure(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
-        """No response came."""
+        """No response arrived."""
 
 
 @dataclass(slots=True, eq=False)
 class PendingRequest:
-    """A request, from queued to answered."""
+    """A request, from queue to response."""
 
     requester: Requester
     venue: Venue
@@ -86,18 +84,18 @@ class PendingRequest:
     asked_ns: int
     symbol: str = ""
     limit: int = 0
-    """Of a snapshot."""
+    """The limit of a snapshot."""
     deep_limit: int | None = None
-    """Asked instead where the budget has room for all."""
+    """The limit used instead if the budget has room for all."""
     url: str = ""
-    """Of anything else."""
+    """The URL of any other request."""
     cost: int = 1
     sent_ns: int | None = None
     withdrawn: bool = False
 
     @property
     def weight(self) -> int:
-        """What it costs."""
+        """Its weight."""
         return self.cost if self.url else self.venue.snapshot_weight(self.limit)
 
     @property
@@ -107,8 +105,10 @@ class PendingRequest:
 
 
 class RequestScheduler:
-    """The queues of one client before one budget. Order of calls: `ask`, then `on_response` or `on_failure`
-    for what was sent."""
+    """The queues of one client in front of one budget.
+
+    Usage: `ask`, then `on_response` or `on_failure` for what was sent.
+    """
 
     def __init__(self, context: Context, pool: str, budget: Budget) -> None:
         self.pool = pool
@@ -119,10 +119,9 @@ class RequestScheduler:
         self._in_flight: dict[int, PendingRequest] = {}
         self._checks = Allowance(_MINUTE_NS)
         self.times: list[int] = [0] * _BUCKETS
-        """How many responses came within 2**i ms of their sending, each counted once in the smallest such
-        i."""
+        """A histogram of response times: entry i counts those above 2**(i-1) and up to 2**i ms."""
         self.times_ns: int = 0
-        """All of these times together."""
+        """The sum of these times."""
         self._needy: dict[int, int] = {}
         self._needed = 0
 
@@ -130,17 +129,17 @@ class RequestScheduler:
 
     @property
     def most(self) -> int:
-        """Weight this client may use in any 60 s."""
+        """The weight that this client may use in any 60 s."""
         return self.budget.most(self._context.policy.limit_share)
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """The number of queued requests."""
         return sum(not pending.withdrawn for queue in self._queues.values() for pending in queue)
 
     @property
     def in_flight(self) -> int:
-        """Requests on their way."""
+        """The number of requests in flight."""
         return len(self._in_flight)
 
     # --- commands --------------------------------------------------------------------------
@@ -151,11 +150,11 @@ class RequestScheduler:
         self._send_what_may_go(now_ns)
 
     def withdraw(self, pending: PendingRequest) -> None:
-        """Its response is no longer wanted; if it still waits, it is not sent."""
+        """Discard a request: it is not sent, or its response is ignored."""
         pending.withdrawn = True
 
     def need(self, market: int, weight: int) -> None:
-        """A market has no book: that much it would cost at the depth that is wanted; 0: it has one."""
+        """A market needs a snapshot, which costs this much at the requested depth; 0: it has a book."""
         self._needed += weight - self._needy.pop(market, 0)
         if weight:
             self._needy[market] = weight
@@ -165,7 +164,7 @@ class RequestScheduler:
     def on_response(
         self, request: int, response: ClassifiedResponse, headers: Mapping[str, str], now_ns: int
     ) -> PendingRequest | None:
-        """An HTTP answer arrived; the request it belongs to, None for unknown or withdrawn ones."""
+        """A response arrived; returns its request, None if unknown or withdrawn."""
         pending = self._landed(request, now_ns)
         if pending is None:
             return None
@@ -176,7 +175,7 @@ class RequestScheduler:
         return None if pending.withdrawn else pending
 
     def on_failure(self, request: int, now_ns: int) -> PendingRequest | None:
-        """No answer arrived; the request it belongs to, None for unknown or withdrawn ones."""
+        """No response arrived; returns its request, None if unknown or withdrawn."""
         pending = self._landed(request, now_ns)
         if pending is None:
             return None
@@ -184,15 +183,15 @@ class RequestScheduler:
         return None if pending.withdrawn else pending
 
     def on_room(self, now_ns: int) -> None:
-        """Time passed or a request's answer was dealt with: send what may go."""
+        """Time passed or a response was handled: send what the budget allows."""
         self._send_what_may_go(now_ns)
 
     def holds(self, request: int) -> bool:
-        """Whether that request is on its way."""
+        """Whether that request is in flight."""
         return request in self._in_flight
 
     def requester_of(self, request: int) -> str:
-        """Whose request that is; its own where the request is unknown."""
+        """The requester of that request; the scheduler itself if it is unknown."""
         pending = self._in_flight.get(request)
         return self.owner if pending is None else pending.requester.owner
 
@@ -230,7 +229,7 @@ class RequestScheduler:
             deadlines.set(Timer.BUDGET, self.pool, again_ns)
 
     def _take(self, pending: PendingRequest, now_ns: int) -> int:
-        """Pay for a request: now, or when to ask again."""
+        """Take the weight of a request: returns now, or when to ask again."""
         policy = self._context.policy
         if pending.deep_limit is not None and self._is_roomy(now_ns):
             pending.limit = pending.deep_limit
@@ -250,7 +249,7 @@ class RequestScheduler:
         return at_ns
 
     def _is_roomy(self, now_ns: int) -> bool:
-        """Whether every book without a snapshot could have one now at its full depth, twice."""
+        """Whether the budget has room for every missing snapshot at full depth, twice."""
         return 2 * self._needed <= self.most - self.budget.used(now_ns)
 
     def _send(self, pending: PendingRequest, now_ns: int) -> None:
@@ -267,8 +266,7 @@ class RequestScheduler:
         context.commands.append(Fetch(request, pending.target, timeout_s))
 
     def _next(self, barred: set[Purpose]) -> PendingRequest | None:
-        """The next request: of the first queue that has one, from the current turn on; deepening comes
-        last."""
+        """The next request: from the first non-empty queue in turn; deepening comes last."""
         for step in range(len(_TURNS)):
             turn = (self._turn + step) % len(_TURNS)
             if _TURNS[turn] not in barred and (pending := self._head(_TURNS[turn])):

@@ -312,7 +312,7 @@ def test_d23_an_unknown_symbol_ends_with_the_reason(make: Makes, by_hand: FromTh
         try:
             manager.get_asks("BTCUSDX")
         except DepthCacheNotFound as error:
-            return "does not know it" in error.reason
+            return "does not know the symbol" in error.reason
         except DepthCacheOutOfSync:
             return False
         return False

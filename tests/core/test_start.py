@@ -102,7 +102,7 @@ def test_a_symbol_that_is_there_already_is_refused_and_nothing_changes() -> None
     bench.add("BTCUSDT")
     bench.run(1)
     before = len(bench.commands)
-    with pytest.raises(InvalidArgument, match=r"each once on binance\.com"):
+    with pytest.raises(InvalidArgument, match=r"not yet added on binance\.com"):
         bench.core.add(SPOT, "BTCUSDT", depth=100, now_ns=bench.now_ns)
     bench.run(1)
     assert len(bench.commands) == before

@@ -103,7 +103,7 @@ def test_books_of_one_venue_share_budget_connection_and_list(name: str) -> None:
     assert len(bench.exchange.all_sockets) == 1
     [scheduler] = bench.core.schedulers()
     assert scheduler.pool.endswith("gateway.example")
-    with pytest.raises(ValueError, match="each once on"):
+    with pytest.raises(ValueError, match="not yet added on"):
         bench.core.add(elsewhere(name), "BTCUSDT", depth=100, now_ns=bench.now_ns)
 
 

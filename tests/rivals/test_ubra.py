@@ -48,7 +48,7 @@ def test_it_brings_the_snapshots_tells_of_unknown_symbols_and_goes_on_afterwards
             try:
                 ubldc.get_asks("BTCUSDX")
             except DepthCacheNotFound as error:
-                return "does not know it" in error.reason
+                return "does not know the symbol" in error.reason
             except DepthCacheOutOfSync:
                 pass
             return False

@@ -49,7 +49,7 @@ def time_in(body: bytes) -> int:
     """The exchange's time, in milliseconds since 1970. Raises UnreadableBody, also for implausible times."""
     value = _value_of(_object_in(body), "serverTime")
     if not isinstance(value, int) or isinstance(value, bool) or value not in _TIMES_MS:
-        raise UnreadableBody(f"serverTime is {clean(value, most=_LONGEST_STATUS)}")
+        raise UnreadableBody(f"invalid serverTime {clean(value, most=_LONGEST_STATUS)}")
     return value
 
 
@@ -57,11 +57,11 @@ def listed_in(body: bytes, venue: Venue) -> dict[str, str]:
     """Map symbols to statuses, from the readable rows. Raises UnreadableBody if there are none."""
     listed = _value_of(_object_in(body), venue.listing_key)
     if not isinstance(listed, list):
-        raise UnreadableBody(f"{venue.listing_key} is no list")
+        raise UnreadableBody(f"{venue.listing_key} is not a list")
     rows = cast("list[object]", listed)
     found = dict(row for each in rows if (row := _row(each, venue)) is not None)
     if not found:
-        raise UnreadableBody(f"{venue.listing_key} has no row that can be read, of {len(rows):,}")
+        raise UnreadableBody(f"none of the {len(rows):,} rows of {venue.listing_key} can be read")
     return found
 
 
@@ -73,7 +73,7 @@ def whole(value: object, within: range = _CODES) -> int | None:
 def _object_in(body: bytes) -> dict[str, Any]:
     value = read_json(body)
     if not isinstance(value, dict):
-        raise UnreadableBody(f"a JSON {type(value).__name__} where an object should be")
+        raise UnreadableBody(f"expected a JSON object, not {type(value).__name__}")
     return cast("dict[str, Any]", value)
 
 

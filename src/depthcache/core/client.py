@@ -103,7 +103,7 @@ class ClientCore:
         self._market_numbers = count(1)
         self._closed = False
         self._resumed_ns = 0
-        """The end of the last pause of the machine or the process."""
+        """The end of the last pause of the machine or process."""
 
     # --- getters ---------------------------------------------------------------------------
 

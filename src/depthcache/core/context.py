@@ -175,7 +175,7 @@ class Retry:
         self.failures: int = 0
         """In a row."""
         self.not_before_ns: int = 0
-        """When the next try may be made; in the past where that is at once."""
+        """The earliest time of the next try; in the past if there is no pause."""
 
     def on_failed(self, now_ns: int) -> None:
         """It failed again."""

@@ -114,7 +114,7 @@ class Follower:
         self.due_ns: int | None = None
         self._markets: dict[int, Market] = {}
         self._entries: deque[tuple[int, Update | bool]] = deque()
-        """An item, or a mark and whether it waited for a time of the interval."""
+        """Items, or marks with whether they waited for a time of the interval."""
         self._deferred: list[int] = []
         self._announced = self._finished = False
         self.held_items = self.held_bytes = 0

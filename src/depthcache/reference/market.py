@@ -150,17 +150,17 @@ class Market:
         self._data_seen = False
         self.feeds: Feeds = Feeds()
         self.comparison: Comparison | None = None
-        """Of a snapshot that was merged when the book reached it; until it is taken."""
+        """The result of a waiting snapshot that was merged; kept until it is taken."""
         self.depth_target: DepthTarget = DepthTarget()
         self._refresh: Refresh | None = None
         self.followers: MarketObserver | None = None
         self.compared_ns: int | None = None
         self.installed_ns: int | None = None
-        """When the snapshot was received of which the book is made."""
+        """When the installed snapshot was received."""
         self.snapshot_us: int | None = None
-        """When it was made, on the exchange's clock; None where that is unknown."""
+        """When that snapshot was made, on the exchange's clock; None if unknown."""
         self.timebase: Timebase | None = None
-        """The clocks of its router; None for a book that is fed by hand."""
+        """The clocks of its router; None for an offline book."""
 
     # --- getters -----------------------------------------------------------------------------
 

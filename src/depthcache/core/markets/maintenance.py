@@ -73,7 +73,7 @@ class Maintenance(Requester):
         self.unproven: str = ""
         """Why the book is unconfirmed; empty if it is confirmed in time, or not live."""
         self.audited: bool = False
-        """Whether a comparison of this book has found nothing wrong since it was synced."""
+        """Whether a comparison since the last sync found no differences."""
         self._context, self._spec = context, spec
         self._limits, self._scheduler, self._book, self._made = limits, scheduler, book, made
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused

@@ -42,9 +42,9 @@ class Refusals:
         self._existence, self._pauses = Existence(), pauses
         self._listed_as = self._idle = ""
         self.refused: str = ""
-        """Why the last snapshot was refused, where that speaks against the symbol."""
+        """Why the last snapshot was refused, if that is evidence against the symbol."""
         self.near: tuple[str, ...] = ()
-        """Symbols that look like one that is not listed."""
+        """Symbols similar to one that is not listed."""
 
     @property
     def halted(self) -> str:

@@ -93,11 +93,11 @@ class Supervisor(Requester):
         self._pending: PendingRequest | None = None
         self._ended_because = ""
         self._machine_state = Status.EMPTY
-        """What the market machine says, conditions aside."""
+        """The state of the market machine, without conditions."""
         self._noticed: Status | None = Status.EMPTY
-        """What users were told last."""
+        """The last status reported to users."""
         self._synced_ns: int | None = None
-        """Since when the book is live; None while it is not."""
+        """When the book became live; None if it is not."""
         self._was_synced = False
         scheduler.need(market, self.limits.weight)
 
@@ -549,21 +549,21 @@ class _DiffStream:
     def __init__(self, context: Context, market: int) -> None:
         self._context, self._market = context, market
         self._has_data = False
-        """Since the subscription that counts now."""
+        """Since the current subscription."""
         self._heard_ns: int | None = None
         self.attached: bool = False
-        """Whether a connection ever brought it."""
+        """Whether a connection ever carried it."""
         self.live: bool = False
         """Whether its subscription was acknowledged, or data came."""
         self.live_ns: int = 0
         self.awaited_until_ns: int = 0
-        """Data is awaited so long before a snapshot is asked."""
+        """Until when to wait for data before a snapshot is requested."""
         self.strikes: int = 0
-        """How often in a row it brought nothing although it should have."""
+        """How often in a row it delivered nothing although it should have."""
         self.down: str = ""
-        """Why it does not come; empty while it does."""
+        """Why it does not arrive; empty if it does."""
         self.doubt: str = ""
-        """Why it is not believed although it comes."""
+        """Why it is not trusted although it arrives."""
 
     @property
     def heard_ns(self) -> int | None:

@@ -154,7 +154,7 @@ class Side(Generic[N_co]):
         decimals of this side; use floats or Decimals then. The interpreter lock is released during the copy.
         """
     def _repr_html_(self) -> str:
-        """What notebooks show: the state of the book and the best levels of this side. Never raises."""
+        """The HTML for notebooks: the status of the book and the best levels of this side. Never raises."""
 
 @disjoint_base
 class BookReader(Generic[N_co]):
@@ -404,21 +404,23 @@ class BookReader(Generic[N_co]):
         bps: float | None = None,
         cumulative: Literal["base", "quote"] = "base",
     ) -> Axes:
-        """Draw a depth chart of this moment with matplotlib, and return its Axes.
+        """Draw a depth chart of the current book with matplotlib, and return its Axes.
 
-        It shows the cumulative size by price, one step a level, and hatches what is not proven.
+        The chart shows the cumulative size by price, one step per level; levels that are not proven are
+        hatched.
 
-        `ax`: the Axes to draw into; None makes a new figure with pyplot. No window opens before
-        `pyplot.show()`. `bps`: how far from the mid, in basis points; `levels`: how many levels a side. With
-        neither, it is 100 bps (1 %), or twice as far as the book is complete where that is less, and at least
-        the best 20 levels of each side. `cumulative`: `base` sums up quantities, `quote` price times
-        quantity; `quote` is refused on COIN-M. Of a one-sided book the distance counts from its best price.
+        `ax`: the Axes to draw into; None creates a new figure with pyplot. No window opens before
+        `pyplot.show()`. `bps`: the distance from the mid, in basis points. `levels`: the number of levels per
+        side. With neither, the distance is 100 bps (1 %), or twice the complete range if that is less, and at
+        least the best 20 levels per side are shown. `cumulative`: `base` sums quantities, `quote` sums price
+        times quantity and is not available on COIN-M. In a one-sided book the distance is measured from the
+        best price.
 
-        Raises BookEmpty for a book without any level, BookNotSynced, BookClosed, BookTooOld, InvalidArgument,
+        Raises BookEmpty for a book without levels, BookNotSynced, BookClosed, BookTooOld, InvalidArgument,
         and PackageMissing (an ImportError) without matplotlib.
         """
     def _repr_html_(self) -> str:
-        """What notebooks show: the state and the best levels of both sides. Never raises."""
+        """The HTML for notebooks: the status and the best levels of both sides. Never raises."""
     @property
     def counters(self) -> dict[str, int]:
         """Counts of events since the book was created; they only grow.
@@ -655,7 +657,7 @@ class Columns:
         Raises PackageMissing (an ImportError) without polars.
         """
     def _repr_html_(self) -> str:
-        """What notebooks show: the first rows, the types of the columns, and the books that are missing."""
+        """The HTML for notebooks: the first rows, the column types, and the missing books."""
     def _parts(self) -> list[tuple[str, str, Buffer, Buffer | None, list[str] | None]]: ...
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: object) -> Self: ...

@@ -13,7 +13,7 @@ def test_touching_and_crossing_prices_are_not_served(engine: Engine, ask: str) -
     book = engine.loaded()
     assert book.apply(diff(11, 11, asks=[(ask, "1")])) == Outcome.APPLIED
     assert (book.status, book.counters["crossed"], book.last_update_id) == (Status.CROSSED, 1, 11)
-    assert book.reason == f"best bid 99{'.0' if '.' in '99' else ''} at or above best ask {ask}"
+    assert book.reason == f"best bid 99{'.0' if '.' in '99' else ''} is at or above best ask {ask}"
     for read in (lambda: book.best, lambda: book.bids[:5], lambda: book.freeze(), lambda: list(book.asks)):
         with pytest.raises(BookNotSynced) as raised:
             read()

@@ -111,7 +111,7 @@ def test_a_book_that_cannot_be_read_shows_why_and_no_levels(engine: Engine) -> N
     book.apply(diff(15, 16))
     page = Page(html.book_html(book))
     assert "⚠ buffering" in page.words
-    assert "a gap: the book holds 10" in page.words
+    assert "sequence gap: the book is at 10" in page.words
     assert "No levels are shown" in page.words
     assert page.rows == []
     assert "⚠ empty nothing has arrived yet" in Page(html.book_html(engine.book())).words
@@ -174,7 +174,7 @@ def test_every_kind_of_book_and_its_sides_show_themselves() -> None:
     kinds = {"Book": [book, book.exact], "FrozenBook": [frozen, frozen.exact]}
     for kind, shown in kinds.items():
         for each in shown:
-            assert f"not confirmed by a diff yet {kind}update id 10" in Page(each._repr_html_()).words
+            assert f"not yet confirmed by a diff {kind}update id 10" in Page(each._repr_html_()).words
     for side in (book.bids, frozen.bids, frozen.exact.bids):
         page = Page(side._repr_html_())
         assert page.rows == [["bids: 1"], ["99", "1"]]

@@ -540,18 +540,20 @@ impl BookReader {
         analytics::grouped(self.writer(py), &self.request(), size, levels)
     }
 
-    /// Draw a depth chart of this moment with matplotlib, and return its Axes.
+    /// Draw a depth chart of the current book with matplotlib, and return its Axes.
     ///
-    /// It shows the cumulative size by price, one step a level, and hatches what is not proven.
+    /// The chart shows the cumulative size by price, one step per level; levels that are not proven are
+    /// hatched.
     ///
-    /// `ax`: the Axes to draw into; None makes a new figure with pyplot. No window opens before `pyplot.show()`. `bps`:
-    /// how far from the mid, in basis points; `levels`: how many levels a side. With neither, it is 100 bps (1 %), or
-    /// twice as far as the book is complete where that is less, and at least the best 20 levels of each side.
-    /// `cumulative`: `base` sums up quantities, `quote` price times quantity; `quote` is refused on COIN-M. Of a
-    /// one-sided book the distance counts from its best price.
+    /// `ax`: the Axes to draw into; None creates a new figure with pyplot. No window opens before
+    /// `pyplot.show()`. `bps`: the distance from the mid, in basis points. `levels`: the number of levels per
+    /// side. With neither, the distance is 100 bps (1 %), or twice the complete range if that is less, and at
+    /// least the best 20 levels per side are shown. `cumulative`: `base` sums quantities, `quote` sums price
+    /// times quantity and is not available on COIN-M. In a one-sided book the distance is measured from the
+    /// best price.
     ///
-    /// Raises BookEmpty for a book without any level, BookNotSynced, BookClosed, BookTooOld, InvalidArgument, and
-    /// PackageMissing (an ImportError) without matplotlib.
+    /// Raises BookEmpty for a book without levels, BookNotSynced, BookClosed, BookTooOld, InvalidArgument,
+    /// and PackageMissing (an ImportError) without matplotlib.
     #[pyo3(signature = (*, ax = None, levels = None, bps = None, cumulative = "base"))]
     fn plot<'py>(
         slf: &Bound<'py, Self>,

@@ -181,7 +181,7 @@ class BooksBase(OneProcess, Generic[B]):
         return f"<{name}: {synced} of {len(self)} synced>"
 
     def _repr_html_(self) -> str | None:
-        """What notebooks show: a table of the books; the `repr` of a client that was not started."""
+        """The HTML for notebooks: a table of the books, or the `repr` of a client that was not started."""
         if not self._client.started:
             return None
         from depthcache.pictures.html import books_html  # where it is needed: few programs show books

@@ -237,11 +237,11 @@ fn what_contradicts_itself_or_is_of_another_schema_is_refused() {
         }
     };
     for (from, to, what) in [
-        (r#""type":"book""#, r#""type":"trade""#, "its type is"),
+        (r#""type":"book""#, r#""type":"trade""#, "unknown type"),
         (
             r#""status":"synced""#,
             r#""status":"fine""#,
-            "its status is",
+            "unknown status",
         ),
         (
             r#""coverage":{"bids":2"#,
@@ -258,22 +258,22 @@ fn what_contradicts_itself_or_is_of_another_schema_is_refused() {
             r#""last_update_id":null"#,
             "update id",
         ),
-        (r#"["99.50","#, r#"["98.50","#, "order"),
-        (r#"["101.0","#, r#"["100.0","#, "order"),
-        (r#""0.00000001""#, r#""0.0""#, "no quantity"),
-        (r#""0.00000001""#, r#""-1""#, "no price or quantity"),
+        (r#"["99.50","#, r#"["98.50","#, "sorted"),
+        (r#"["101.0","#, r#"["100.0","#, "sorted"),
+        (r#""0.00000001""#, r#""0.0""#, "a quantity is zero"),
+        (r#""0.00000001""#, r#""-1""#, "not a price or quantity"),
         (
             r#""0.00000001""#,
             r#""100000000000000000000""#,
-            "no price or quantity",
+            "not a price or quantity",
         ),
-        (r#""0.00000001""#, "null", "no text"),
-        (r#""0.00000001""#, "1e-8", "no text"),
+        (r#""0.00000001""#, "null", "not text"),
+        (r#""0.00000001""#, "1e-8", "not text"),
         (r#""0.00000001"]"#, r#""0.00000001","3"]"#, "trailing"),
         (
             r#""bids":[["#,
             r#""bids":null,"extra":[["#,
-            "one side is null",
+            "only one side is null",
         ),
         (r#""unconfirmed":true"#, r#""unconfirmed":1"#, "boolean"),
     ] {

@@ -23,7 +23,7 @@ EVERY = [
     errors.UnknownExchange(name="x", known=("a", "b")),
     errors.UnknownExchange(name="x", known=("a", "b"), near=("a",), hint="margin has no books"),
     errors.UnknownSymbol(symbol="X", exchange=None),
-    errors.UnknownSymbol(symbol="X", exchange="binance.com", reason="it does not know it", near=("XY", "XZ")),
+    errors.UnknownSymbol(symbol="X", exchange="binance.com", reason="it is not listed", near=("XY", "XZ")),
     errors.InvalidArgument(name="depth", value=0, allowed="1 to 5,000"),
     errors.UnreadableRecording(path=Path("a.jsonl"), line=None, reason="it is empty"),
     errors.UnreadableMessage(what="its type is 'trade'", excerpt=b"{}"),

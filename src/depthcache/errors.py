@@ -84,6 +84,12 @@ def _begin(value: object) -> str:
     return repr(value)
 
 
+def _either(names: tuple[str, ...]) -> str:
+    """`'A', 'B' or 'C'`."""
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 class DepthCacheError(Exception):
     """Base class of all errors raised by depthcache.
 
@@ -144,7 +150,7 @@ class UnknownExchange(UsageError):
         self, *, name: str, known: tuple[str, ...], near: tuple[str, ...] = (), hint: str = ""
     ) -> None:
         self.name, self.known, self.near, self.hint = name, known, near, hint
-        likely = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        likely = f"did you mean {_either(near)}? " if near else ""
         instead = f"{hint}; " if hint else ""
         text = f"unknown exchange {_shown(name)}: {instead}{likely}known exchanges: {', '.join(known)}"
         super().__init__(text)
@@ -191,7 +197,7 @@ class UnknownSymbol(UsageError, LookupError):
 def _unknown(exchange: str | None, symbol: str, reason: str, near: tuple[str, ...]) -> str:
     where = f" on {exchange}" if exchange else ""
     why = f": {reason.removesuffix('.') if near else reason}" if reason else ""
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = f"; did you mean {_either(near)}?" if near else ""
     return f"{_shown(symbol)}{where}{why}{hint}"
 
 

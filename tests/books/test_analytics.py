@@ -453,7 +453,7 @@ def test_values_that_are_none_are_refused(value: Any) -> None:
 def test_a_size_has_one_unit_and_an_order_one_side() -> None:
     made = book()
     for arguments in ({}, {"base": 1, "quote": 1}):
-        with pytest.raises(InvalidArgument, match="one of base and quote"):
+        with pytest.raises(InvalidArgument, match="either base or quote"):
             made.fill("buy", **arguments)
     for side in ("BUY", "bids", "", None, 1, True):
         with pytest.raises(InvalidArgument, match="'buy'"):
@@ -516,7 +516,7 @@ def check_n_levels(engine: Engine, held: int, asked: int, limit: int | None) -> 
     if levels.complete and len(levels) == asked:
         assert levels.reason == ""
     elif levels.complete:
-        assert levels.reason == f"the whole side has only {held + 1} levels"
+        assert levels.reason == f"the whole side has fewer levels than requested: {held + 1}"
     elif held:
         edge = bids[-1][0]
         assert levels.reason == f"only the best {held} levels are proven, down to {edge}"

@@ -59,7 +59,7 @@ NOT_PROVEN = "no level of this side is proven"
 
 def whole_side(held: int) -> str:
     """A side has fewer levels than requested."""
-    return f"the whole side has only {held} levels"
+    return f"the whole side has fewer levels than requested: {held}"
 
 
 def proven_to(count: int, way: str, edge: str) -> str:

@@ -40,7 +40,7 @@ impl fmt::Display for LevelsReason {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LevelsReason::WholeSide(held) => {
-                write!(to, "the whole side has only {held} levels")
+                write!(to, "the whole side has fewer levels than requested: {held}")
             }
             LevelsReason::ProvenTo(side, count, edge) => {
                 let way = match side {

@@ -130,15 +130,15 @@ def test_a_coroutine(depthcache_pair):
 @pytest.mark.slow
 def test_a_wrong_marker_fails_its_test_in_one_line(tmp_path: Path) -> None:
     cases = {
-        'symbol=["BTCUSDT"]': "invalid argument 'symbol': allowed is symbols, seed, faults; did you mean",
-        '"BTCUSDT"': "invalid positional argument 'BTCUSDT': allowed is keyword arguments alone",
-        "seed=1.5": "invalid seed 1.5: allowed is a whole number",
-        "seed=None": "invalid seed None: allowed is a whole number",
-        "symbols=5": "invalid symbols 5: allowed is text such as 'BTCUSDT,ETHUSDT'",
+        'symbol=["BTCUSDT"]': "invalid argument 'symbol': expected symbols, seed, faults; did you mean",
+        '"BTCUSDT"': "invalid positional argument 'BTCUSDT': expected keyword arguments alone",
+        "seed=1.5": "invalid seed 1.5: expected a whole number",
+        "seed=None": "invalid seed None: expected a whole number",
+        "symbols=5": "invalid symbols 5: expected text such as 'BTCUSDT,ETHUSDT'",
         'symbols="binance.con:A"': "unknown exchange 'binance.con': did you mean 'binance.com'",
         'symbols={"binance.con": ["A"]}': "unknown exchange 'binance.con': did you mean 'binance.com'",
-        'faults="drop=2"': "invalid drop 2.0: allowed is a chance from 0.0 to 1.0",
-        'faults={"drop": 1}': "invalid faults {'drop': 1}: allowed is a Faults, or text such as 'rough'",
+        'faults="drop=2"': "invalid drop 2.0: expected a chance from 0.0 to 1.0",
+        'faults={"drop": 1}': "invalid faults {'drop': 1}: expected a Faults, or text such as 'rough'",
     }
     code = "import pytest\n"
     for number, (arguments, _) in enumerate(cases.items()):

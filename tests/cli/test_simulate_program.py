@@ -120,7 +120,7 @@ def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[st
         (["--"], "Missing program after --"),
         (["--symbols", ",", "--", "true"], "invalid symbols ','"),
         (["--symbols", "binance.con:BTCUSDT", "--", "true"], "did you mean 'binance.com'"),
-        (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: allowed is a chance from 0.0 to 1.0"),
+        (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: expected a chance from 0.0 to 1.0"),
         (["--faults", "dorp=0.1", "--", "true"], "did you mean 'drop'?"),
         (["--env-file", "/no/such/folder/x.env", "--", "true"], "No such file or directory"),
         (["nothing.gz", "--symbols", "BTCUSDT", "--", "true"], "symbols and faults are for invented markets"),

@@ -1,12 +1,10 @@
-"""Every log line of this package: one named function each, on the logger `depthcache`.
+"""Every log line of this package, one named function each, on the logger `depthcache`.
 
-What a program must react to is an exception or a status, never a line here. A book that loses sync, a
-connection that breaks or cannot be made, and a request without a usable response are a WARNING with the host
-and the reason; the recovery is INFO, like everything that happens in good order. An internal error of this
-package, or an exception in a callback of the program, is an ERROR. Without any logging set up, a program sees
-no lines about books and connections. No line is written per frame or read. When hundreds of books lose one
-connection, at most a hundred lines of each kind are written in ten seconds, then one with the number that was
-suppressed.
+Anything a program must react to is an exception or a status, never only a log line. Lost sync, a connection
+that breaks or cannot be opened, and a failed request are WARNING, with the host and the reason. Recovery and
+normal operation are INFO. Internal errors and exceptions in callbacks are ERROR. Lines about books,
+connections and requests appear only in programs that configure logging. Nothing is logged per frame or per
+read. At most 100 lines of each kind are written within ten seconds; a later line gives the number suppressed.
 """
 
 from __future__ import annotations
@@ -46,9 +44,10 @@ _MOST, _WINDOW_S = 100, 10.0
 
 
 class _Limited:
-    """Lines of one kind: at most so many in a window; suppressed ones are counted and reported.
+    """Lines of one kind: at most `most` in each window of ten seconds; the suppressed ones are counted.
 
-    `quiet`: only for programs that set up logging; Python would show warnings of all others on stderr.
+    With `quiet`, nothing is written unless the program has configured logging: Python's last-resort handler
+    would print warnings on stderr.
     """
 
     def __init__(self, most: int = _MOST, *, quiet: bool = False) -> None:
@@ -74,7 +73,7 @@ class _Limited:
 
 
 def _write(level: int, text: str, *values: object, error: BaseException | None = None) -> None:
-    """One line. A handler or a filter of the program that raises is no reason to leave anything undone."""
+    """Write one line. A logging handler or filter that raises must not interrupt the caller."""
     with suppress(Exception):
         _LOGGER.log(level, text, *values, exc_info=error)
 
@@ -83,138 +82,163 @@ _BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quie
 _LIMITS, _FLIGHTS, _SOURCES, _RARE, _SIMULATOR = (_Limited() for _ in range(5))
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
-"""Of one place and kind in ten seconds: each comes with its traceback."""
+"""Lines per place and exception type in ten seconds; lower than the rest, because each has a traceback."""
 
 
 def book_lost(*, exchange: str, symbol: str, status: str, reason: str) -> None:
-    """A book was synced and is not any more; it heals by itself."""
+    """A synced book lost sync. The client resyncs it by itself."""
     _LOST_BOOKS.write(logging.WARNING, "%s on %s lost sync and is %s: %s", symbol, exchange, status, reason)
 
 
 def book_recovered(*, exchange: str, symbol: str, after_s: float) -> None:
-    """A book that had lost sync is synced again."""
+    """A book that had lost sync is synced again; the time is how long it was not."""
     _BOOKS.write(logging.INFO, "%s on %s is synced again after %.1f s", symbol, exchange, after_s)
 
 
 def book_ended(*, exchange: str, symbol: str, reason: str) -> None:
-    """The exchange does not know the symbol, or no longer: the book is closed for good."""
+    """The exchange does not list the symbol, or no longer does. The book stays closed."""
     _LOST_BOOKS.write(logging.WARNING, "%s on %s is closed for good: %s", symbol, exchange, reason)
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
-    """A book has another status: on its way to its first sync or back to it, or closed by the program."""
+    """The status of a book changed on the way to its first sync or back to sync, or the program closed it."""
     _BOOKS.write(logging.INFO, "%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
 
 
 def book_late(*, exchange: str, symbol: str, reason: str) -> None:
-    """The diffs of a book have been arriving late for 10 s; told once until they arrive in time again."""
+    """The diffs of a book have been late for 10 s. Logged once until they arrive in time again."""
     _BOOKS.write(logging.INFO, "%s on %s is late: %s", symbol, exchange, reason)
 
 
 def callback_failed(*, callback: object, error: BaseException) -> None:
-    """A function of the program, called with an update, raised: a bug in it; books are unaffected. Of each
-    function and kind of error five in ten seconds: each comes with its traceback."""
+    """A callback raised an exception: a bug in the callback. It is called again with the next update. Comes
+    with a traceback, at most five times in ten seconds per callback and exception type."""
     name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
     kind = type(error).__name__
     limited = _MISTAKES.setdefault((f"callback {name}", type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
-        logging.ERROR, "the callback %s raised %s; books and callbacks go on", name, kind, error=error
+        logging.ERROR,
+        "callback %s raised %s; books and other callbacks are unaffected",
+        name,
+        kind,
+        error=error,
     )
 
 
 def client_of_simulator_failed(*, did: str, error: Exception) -> None:
-    """The embedded exchange raised while it served one request or connection: that one alone is ended."""
-    _SIMULATOR.write(logging.ERROR, "the embedded exchange goes on, but could not serve %s", did, error=error)
+    """The embedded exchange failed to serve one request or connection, and ended it. All others are
+    unaffected."""
+    _SIMULATOR.write(
+        logging.ERROR, "the embedded exchange failed to serve %s; it keeps running", did, error=error
+    )
 
 
 def connection_open(*, connection: int, host: str) -> None:
-    """A WebSocket is open."""
+    """A WebSocket opened."""
     _CONNECTIONS.write(logging.INFO, "connection %d to %s is open", connection, host)
 
 
 def connection_closed(*, connection: int, host: str) -> None:
-    """A WebSocket was closed by this client."""
+    """The client closed a WebSocket."""
     _CONNECTIONS.write(logging.INFO, "connection %d to %s is closed", connection, host)
 
 
 def connection_broke(*, connection: int, host: str, code: int | None, reason: str) -> None:
-    """An open WebSocket that was still needed ended; another is opened."""
+    """A WebSocket that was still needed ended. The client opens another."""
+    close_code = "no close code" if code is None else f"close code {code}"
     _LOST_CONNECTIONS.write(
-        logging.WARNING, "connection %d to %s broke (code %s): %s", connection, host, code, reason
+        logging.WARNING,
+        "connection %d to %s broke (%s), reconnecting: %s",
+        connection,
+        host,
+        close_code,
+        reason,
     )
 
 
 def connection_failed(*, connection: int, host: str, reason: str) -> None:
-    """A WebSocket could not be opened: no such name, refused, no response in time; it will be retried."""
+    """A WebSocket could not be opened: host name not found, connection refused, timeout. The client
+    retries after a pause that grows up to 30 s."""
     _LOST_CONNECTIONS.write(
-        logging.WARNING, "connection %d to %s could not be opened: %s", connection, host, reason
+        logging.WARNING, "connection %d to %s could not be opened, retrying: %s", connection, host, reason
     )
 
 
 def request_failed(*, request: int, host: str, reason: str) -> None:
-    """A request got no response, or none with status 200; what is still needed is requested again."""
+    """A request got no response, or one with a status other than 200. The client repeats it if the data is
+    still needed."""
     _REQUESTS.write(logging.WARNING, "request %d to %s failed: %s", request, host, reason)
 
 
 def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:
-    """The exchange refuses a snapshot limit that it documents. Called once per exchange and limit."""
+    """The exchange refused a snapshot limit that it documents. Logged once per exchange and limit."""
     _LIMITS.write(
         logging.WARNING,
-        "%s refuses snapshots of %d levels for %s; requesting %d instead: %s",
+        "%s on %s: the exchange refused a snapshot of %d levels, requesting %d instead: %s",
+        symbol,
         exchange,
         limit,
-        symbol,
         instead,
         reason,
     )
 
 
 def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
-    """The user's own source of snapshots raised something."""
-    _SOURCES.write(logging.WARNING, "the snapshot source raised for %s: %r", symbol, error)
+    """The program's own snapshot source raised an exception. The client treats it as a failed request."""
+    _SOURCES.write(logging.WARNING, "the snapshot source failed for %s: %r", symbol, error)
 
 
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
-    """The event loop that carries the client was blocked."""
-    meant = "books were late by as much" if books_were_late else "books were not touched by it"
-    _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, meant)
+    """Code of the program blocked the event loop on which the client runs. Books are late only with
+    `transport="aiohttp"`, which reads frames on that loop."""
+    effect = "books were late by as much" if books_were_late else "books were not affected"
+    _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, effect)
 
 
 def loop_ended(*, reason: str) -> None:
-    """The event loop of a client ended before the client was closed."""
-    _LOGGER.info("the books of a client are closed: %s", reason)
+    """The event loop ended before the client on it was closed, which closes all its books."""
+    _LOGGER.info("all books of a client were closed: %s", reason)
 
 
 def resumed() -> None:
-    """The machine slept, or the process was suspended."""
-    _LOGGER.info("the machine or this process paused: books are stale until they are proven again")
+    """The machine slept, or the process was suspended. No book is served as current until an update or a
+    snapshot confirms it."""
+    _LOGGER.info("the machine or this process paused; books are stale until they are confirmed")
 
 
 def flight_dump_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
-    """The flight recorder of a book was written to a file."""
+    """The flight recorder of a book was saved to a file."""
     _FLIGHTS.write(logging.INFO, "flight dump of %s on %s saved to %s: %s", symbol, exchange, path, reason)
 
 
 def not_written(*, path: str, error: Exception) -> None:
-    """A recording or a flight dump could not be written, such as to a full disk."""
-    _RARE.write(logging.ERROR, "%s could not be written, the client goes on: %s", path, error)
+    """A recording or a flight dump could not be written, for example because the disk is full. A recording
+    is continued in a new file as soon as that is possible."""
+    _RARE.write(logging.ERROR, "could not write %s; books are unaffected: %s", path, error)
 
 
 def recording_resumed(*, path: str, lost: int) -> None:
-    """A recording goes on in a new file after an error."""
-    _LOGGER.warning("the recording goes on in %s; %d lines were lost before", path, lost)
+    """A recording continues in a new file after an error; the lines in between are lost."""
+    _LOGGER.warning("recording continues in %s; %d lines were lost", path, lost)
 
 
 def not_native(*, host: str, proxy: str) -> None:
-    """A connection is made by aiohttp, because the native transport does not know such proxies."""
+    """A connection uses aiohttp, because the native transport does not support this kind of proxy."""
     _RARE.write(
-        logging.INFO, "%s is reached by aiohttp: the native transport cannot use the proxy %s", host, proxy
+        logging.INFO,
+        "connecting to %s with aiohttp: the native transport does not support the proxy %s",
+        host,
+        proxy,
     )
 
 
 def unexpected(*, where: str, error: BaseException) -> None:
-    """An internal error; the client goes on. Lines are limited per place and kind of error."""
+    """An internal error. Comes with a traceback, at most five times in ten seconds per place and exception
+    type."""
     limited = _MISTAKES.setdefault((where, type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
-        logging.ERROR, "unexpected error in %s; the client goes on; please report this", where, error=error
+        logging.ERROR,
+        "internal error in %s; the client keeps running; please report this",
+        where,
+        error=error,
     )

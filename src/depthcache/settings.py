@@ -1,9 +1,6 @@
-"""What a user may set for a client as a whole: other hosts, patience and greed, proxies.
+"""Settings of a whole client: hosts, policy, proxies, transport, recording.
 
-A constant, checked when it is made. Hosts have a variable each in the environment,
-DEPTHCACHE_<NAME>_REST and DEPTHCACHE_<NAME>_WEBSOCKET, where NAME is the exchange name in capitals
-with '.' and '-' as '_' (DEPTHCACHE_BINANCE_COM_FUTURES_REST). Not here: how environment and files are read
-(`settings_sources`), and what each client asks for itself (symbols, depth): arguments of `connect`.
+Symbols and depth are arguments of `connect`. `settings_sources` reads environment variables and TOML files.
 """
 
 from __future__ import annotations
@@ -30,27 +27,31 @@ _MOST_FLIGHT_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of a client. Raises UnknownExchange or InvalidArgument for what cannot work.
+    """Settings of a client; immutable, and checked on construction.
 
-    They pickle, for workers and task queues. No secret is among them: the password of a proxy stays in the
-    environment variable that names the proxy, which each process reads for itself. Paths arrive as given and
-    are not looked at again.
+    Raises UnknownExchange for an unknown name in `endpoints` and InvalidArgument for a value out of range.
+
+    Settings can be pickled for workers and task queues. They hold no secrets: the password of a proxy stays
+    in the environment variable that names the proxy, and each process reads that variable itself. Unpickling
+    does not check paths again.
 
     Attributes:
-        endpoints: other hosts by exchange name: a gateway, a mirror, the embedded exchange.
-            Exchanges that are not named are reached at Binance.
-        policy: how patient and how greedy the client is, e.g. `Policy(limit_share=0.25)` for a quarter
-            of the exchange's request weight (default: half).
-        proxies: whether HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
-        transport: `native` (WebSockets on a thread that never waits for Python, so that books stay
-            fresh whatever the program does) or `aiohttp` (on the event loop).
-        ca_file: PEM file with the certificates of the authorities to trust, for a gateway with its
-            own; None takes the system's (or SSL_CERT_FILE and SSL_CERT_DIR).
-        record_to: folder for a file with everything the client hears, raw; None records nothing.
-        flight_dumps_to: folder for what led to trouble: the newest frames of a book and its snapshot, written
-            when it has a gap, crosses, or gets a malformed frame; None writes nothing by itself.
-        flight_bytes: how much of its newest frames, and 16 bytes with each, a book remembers for that
-            (default 64 KiB; 0 remembers nothing).
+        endpoints: exchange name to `Endpoints(rest=…, websocket=…)`, for a gateway, a mirror or the embedded
+            exchange. All other exchanges use the hosts of Binance.
+        policy: limits and timeouts, such as `Policy(limit_share=0.25)` to use a quarter of the exchange's
+            request weight instead of half.
+        proxies: whether to honour HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+        transport: `native` reads WebSockets on a thread that never waits for Python, so books stay current
+            while the program is busy; `aiohttp` reads them on the event loop.
+        ca_file: PEM file with the certificate authorities to trust, for a gateway with a private one; None
+            uses those of the system, or of SSL_CERT_FILE and SSL_CERT_DIR.
+        record_to: folder for a recording of everything the client receives, unmodified; None records
+            nothing.
+        flight_dumps_to: folder for flight dumps. A dump holds the newest frames of a book and the snapshot
+            they follow, and is written when the book has a sequence gap, crosses, or receives a malformed
+            frame. None writes none automatically.
+        flight_bytes: memory per book for these frames in bytes, including 16 bytes of overhead per frame
+            (default 64 KiB; 0 keeps none).
     """
 
     endpoints: Mapping[str, Endpoints] = field(default_factory=dict[str, Endpoints])
@@ -85,12 +86,18 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **others: Any) -> Settings:
-        """The settings that environment variables make (`os.environ` when None), and `others` as given.
+        """Settings from environment variables.
 
-        Every setting has a variable: DEPTHCACHE_ and its name in capitals. DEPTHCACHE_SETTINGS names a TOML
-        file that is read first; variables win over it. Raises InvalidArgument, naming the variable and
-        what is allowed, for a value that cannot work and for every DEPTHCACHE_ variable that does not
-        exist: a misspelled one would otherwise send a test to the real exchange.
+        Every setting has a variable: DEPTHCACHE_ followed by its name in capitals. Hosts have two per
+        exchange, such as DEPTHCACHE_BINANCE_COM_FUTURES_REST and DEPTHCACHE_BINANCE_COM_FUTURES_WEBSOCKET:
+        the exchange name in capitals, with `.` and `-` as `_`. DEPTHCACHE_SETTINGS names a TOML file to read
+        first; variables take precedence over it.
+
+        `environment`: the variables; None takes `os.environ`. `others`: settings as keyword arguments, which
+        take precedence over both.
+
+        Raises InvalidArgument with the variable, its value and what is allowed, both for a wrong value and
+        for an unknown DEPTHCACHE_ variable: a misspelled host would send a test to the real exchange.
         """
         given = os.environ if environment is None else environment
         path = given.get(FILE_VARIABLE)
@@ -103,21 +110,23 @@ class Settings:
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str], **others: Any) -> Settings:
-        """The settings of the TOML file at `path`, and `others` as given.
+        """Settings from the TOML file at `path`.
 
-        Keys are the names of the settings, those of the policy in the table `[policy]`, hosts in
-        `[endpoints."binance.com"]`.
+        Keys are the names of the settings. Those of the policy belong in the table `[policy]`, the hosts of
+        an exchange in a table such as `[endpoints."binance.com"]`.
 
-        Raises InvalidArgument, naming file, key, value and what is allowed.
+        `others`: settings as keyword arguments, which take precedence over the file.
+
+        Raises InvalidArgument with the file, the key, its value and what is allowed.
         """
         file = from_file(path)
         file["policy"] = Policy(**file["policy"])
         return cls(**file | others)
 
     def venue(self, exchange: str) -> Venue:
-        """The venue of an exchange name or alias, at the hosts of these settings.
+        """The venue of an exchange name or alias, with the hosts of these settings.
 
-        Raises UnknownExchange with the names most like it.
+        Raises UnknownExchange, which suggests the closest names.
         """
         found = venues.venue(exchange)
         elsewhere = self.endpoints.get(found.name)
@@ -133,7 +142,7 @@ def _checked(name: str, value: object) -> Endpoints:
 
 
 def _is_path(value: object) -> bool:
-    """Whether it is a path that a system takes: without NUL, and of characters that can be encoded."""
+    """Whether the operating system accepts it as a path: encodable, and without NUL."""
     if not isinstance(value, str | PathLike):
         return False
     try:
@@ -143,14 +152,14 @@ def _is_path(value: object) -> bool:
 
 
 def _authorities(file: object) -> str | None:
-    """The path of a PEM file of certificates, checked now: no connection could be made later."""
+    """The path of a PEM file, loaded once to check it, so that a bad file fails here and not at connect."""
     if file is None:
         return None
     allowed = "the path of a PEM file with certificates, or None"
     if not _is_path(file):
         raise InvalidArgument(name="ca_file", value=file, allowed=allowed)
     path = str(fspath(cast("str | PathLike[str]", file)))
-    import ssl  # most programs that only read settings need it for nothing else
+    import ssl  # deferred: slow to import, and only needed with a ca_file
 
     try:
         ssl.create_default_context(cafile=path)

@@ -1,8 +1,8 @@
-"""Where settings come from besides code: environment variables and a TOML file.
+"""Read settings from environment variables and TOML files.
 
-One name per setting, everywhere: limit_share is an argument of Policy, a key of the table `[policy]`, and the
-variable DEPTHCACHE_LIMIT_SHARE. Everything is checked: impossible values and unknown names are refused with
-their source. Not here: what a setting means (`settings`, `core.policy`).
+A setting has the same name everywhere: `limit_share` is an argument of `Policy`, a key of the table
+`[policy]`, and the variable DEPTHCACHE_LIMIT_SHARE. Wrong values and unknown names raise InvalidArgument with
+their source. `settings` and `core.policy` document what each setting does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_o
 PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
 _NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL"})
-"""Read by the command line, and by the update check of the drop-in."""
+"""Variables of the command line and of the update check in `compat`, which are not settings."""
 _KINDS: dict[str, type[Any]] = {
     "proxies": bool,
     "transport": str,
@@ -33,7 +33,7 @@ _KINDS: dict[str, type[Any]] = {
     "flight_dumps_to": str,
     "flight_bytes": int,
 }
-"""Settings of a client as a whole that a text can give, besides endpoints and policy."""
+"""Type of each setting that text can express, apart from the endpoints and the policy."""
 _TRUTHS = {
     "1": True,
     "true": True,
@@ -53,7 +53,7 @@ def variable_of(name: str) -> str:
 
 
 def from_variables(given: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of Settings that environment variables make. Raises InvalidArgument."""
+    """Arguments for Settings from environment variables. Raises InvalidArgument."""
     places, ends = _variables(), _endpoint_variables()
     found: dict[str, Any] = {}
     policy: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def from_variables(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def from_file(path: str | PathLike[str]) -> dict[str, Any]:
-    """The arguments of Settings that a TOML file makes. Raises InvalidArgument.
+    """Arguments for Settings from a TOML file. Raises InvalidArgument.
 
     transport = "aiohttp"
 
@@ -88,9 +88,9 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     """
     shown = fspath(path)
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - any path-like is welcome
+        with open(path, "rb") as file:  # noqa: PTH123 - accepts any path-like object
             content = tomllib.load(file)
-    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, nested too deeply, no path
+    except (OSError, ValueError, RecursionError) as error:  # unreadable, not TOML or UTF-8, nested too deeply
         allowed = f"the path of a TOML file with settings ({error})"
         raise InvalidArgument(name="settings file", value=shown, allowed=allowed) from None
     policy = _table(content.pop("policy", {}), "policy", shown)
@@ -118,7 +118,7 @@ def _whole(
     endpoints: dict[str, Endpoints],
     place: Callable[[str], str],
 ) -> dict[str, Any]:
-    """All of it as arguments; a policy that cannot work is refused at its place."""
+    """All arguments in one dictionary. Checks the policy here, so that an error names its source."""
     try:
         Policy(**policy)
     except InvalidArgument as error:
@@ -158,7 +158,7 @@ def _variables() -> dict[str, tuple[str, type[Any]]]:
 
 
 def _endpoint_variables() -> dict[str, tuple[str, str]]:
-    """Every variable of hosts: the exchange and the part of its endpoints it sets."""
+    """Variable to the exchange name and the part of its endpoints (`rest`, `websocket`) that it sets."""
     return {
         f"{PREFIX}{alias.upper().replace('.', '_').replace('-', '_')}_{part.upper()}": (name, part)
         for name in venues.names()

@@ -1,4 +1,4 @@
-"""The doctor: a healthy exchange, and each way in which a host can be ill, with the advice that helps."""
+"""The doctor: a healthy exchange, and each fault of a host with the advice it leads to."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ async def test_a_healthy_exchange_gets_no_complaint(exchange: str) -> None:
         assert finding(report, check).severity is Severity.OK, finding(report, check)
 
 
-async def test_on_futures_the_open_points_are_asked() -> None:
+async def test_futures_are_asked_the_open_questions() -> None:
     with simulator.serve(seed=3) as server:
         report = await doctor.examine("binance.com-futures", seconds=1.5, settings=server.settings)
-    assert "no: acknowledged and silent" in finding(report, "does an explicit @250ms").measured
-    assert "no: acknowledged and silent" in finding(report, "does /market/stream").measured
+    assert "no: acknowledged, but nothing arrived" in finding(report, "does an explicit @250ms").measured
+    assert "no: acknowledged, but nothing arrived" in finding(report, "does /market/stream").measured
     assert "yes" in finding(report, "is @0ms still served").measured
     assert all(each.severity is Severity.INFO for each in report.findings if each.check.endswith("?"))
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_a_certificate_of_an_authority_of_ones_own_needs_ca_file(trusted: bool, tmp_path: Path) -> None:
+async def test_a_private_certificate_authority_needs_ca_file(trusted: bool, tmp_path: Path) -> None:
     authority = trustme.CA()
     file = tmp_path / "authorities.pem"
     authority.cert_pem.write_to_path(str(file))
@@ -95,7 +95,7 @@ async def test_a_certificate_of_an_authority_of_ones_own_needs_ca_file(trusted: 
     assert trusted or (not report.is_good and "ca_file" in found.advice)
 
 
-async def test_a_host_without_a_name_is_told_to_look_at_its_name_server() -> None:
+async def test_a_failed_name_lookup_advises_to_check_the_name_servers() -> None:
     ends = Endpoints(rest="http://no-such-host.invalid", websocket="ws://no-such-host.invalid")
     settings = Settings(endpoints={"binance.com": ends}, proxies=False)
     report = await doctor.examine("binance.com", settings=settings)
@@ -103,7 +103,7 @@ async def test_a_host_without_a_name_is_told_to_look_at_its_name_server() -> Non
     assert "name server" in finding(report, "DNS").advice
 
 
-async def test_a_closed_port_is_told_to_look_at_the_firewall() -> None:
+async def test_a_closed_port_advises_to_check_the_firewall() -> None:
     ends = Endpoints(rest="http://127.0.0.1:9", websocket="ws://127.0.0.1:9")
     settings = Settings(endpoints={"binance.com": ends}, proxies=False)
     report = await doctor.examine("binance.com", settings=settings)
@@ -112,7 +112,7 @@ async def test_a_closed_port_is_told_to_look_at_the_firewall() -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(451, ""), (403, "<html>Forbidden</html>")])
-async def test_a_region_that_is_not_served_is_shown_the_data_hosts(status: int, body: str) -> None:
+async def test_a_region_that_is_not_served_is_pointed_to_the_data_mirror(status: int, body: str) -> None:
     async def response(_request: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
 
@@ -138,7 +138,7 @@ async def test_a_clock_that_is_90_seconds_off_is_a_warning_with_the_figure() -> 
     async with scripted(response) as settings:
         report = await doctor.examine("binance.com", seconds=0.5, settings=settings)
     assert finding(report, "clock").severity is Severity.WARN
-    assert "this host is -" in finding(report, "clock").measured
+    assert "s behind the exchange" in finding(report, "clock").measured
     assert "NTP" in finding(report, "clock").advice
 
 
@@ -177,7 +177,7 @@ def test_the_command_shows_findings_and_ends_with_the_verdict() -> None:
     with simulator.serve(seed=3) as server:
         done = run("doctor", "--seconds", "1", environment=dict(server.environment))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "binance.com: books can be kept from here"
+    assert done.stdout.splitlines()[-1] == "binance.com: this host can keep books"
     assert "ok   id chain: U == previous u + 1 held" in done.stdout
 
 

@@ -100,7 +100,7 @@ def test_after_an_error_it_goes_on_in_a_new_file_and_tells_the_loss(
     first, second = recording.files
     assert [first, second] == files_in(tmp_path)
     assert recording == second
-    assert f"goes on in {second}; 65 lines were lost" in caplog.text
+    assert f"continues in {second}; 65 lines were lost" in caplog.text
     (told,) = losses(second)
     assert (told["frames"], told["reason"]) == (65, os.strerror(error))
     assert told["from"] <= told["to"]
@@ -377,7 +377,7 @@ def test_a_flight_without_a_folder_is_logged(tmp_path: Path, caplog: pytest.LogC
     router = Router(flight_bytes=1 << 16)
     router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
     made.save(router.flight_log(1), "a gap")
-    assert "could not be written" in caplog.text
+    assert "could not write" in caplog.text
 
 
 # --- folders that cannot be used ------------------------------------------------------------------

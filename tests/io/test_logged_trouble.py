@@ -76,7 +76,7 @@ async def test_a_connection_that_cannot_be_made(transport: Transport, heard: Hea
     settings = Settings(endpoints={SPOT: here}, proxies=False, transport=transport)
     async with depthcache.connect(SPOT, ["BTCUSDT"], settings=settings):
         line = await heard.wait(
-            "WARNING", rf"^connection \d+ to {re.escape(nowhere)} could not be opened: \S"
+            "WARNING", rf"^connection \d+ to {re.escape(nowhere)} could not be opened, retrying: \S"
         )
     assert "/secret" not in line.split(": ")[0]
 
@@ -99,7 +99,9 @@ async def test_a_cut_connection_and_its_recovery(transport: Transport, heard: He
         async with depthcache.connect(SPOT, ["BTCUSDT"], settings=settings) as books:
             await books.wait_synced(DEADLINE_S)
             server.on_exchange(lambda: exchange.cut(exchange.now_ns))
-            await heard.wait("WARNING", rf"^connection \d+ to {host} broke \(code \S+\): \S")
+            await heard.wait(
+                "WARNING", rf"^connection \d+ to {host} broke \(close code \S+\), reconnecting: \S"
+            )
             await heard.wait("WARNING", rf"^BTCUSDT on {SPOT} lost sync and is disconnected: \S")
             await heard.wait("INFO", rf"^BTCUSDT on {SPOT} is synced again after \d+\.\d s$")
         assert sum(bool(re.search(r"to \S+ is open$", line)) for _, line in heard.lines) == 2

@@ -166,7 +166,7 @@ def test_a_mistake_in_the_core_is_logged_each_time_and_the_client_goes_on(
     happenings[where]()
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage() for record in errors] == [
-        f"unexpected error in {where}; the client goes on; please report this"
+        f"internal error in {where}; the client keeps running; please report this"
     ] * 2
     assert ("send", 1, "still sent") in stage.network.calls
     assert ("wake_at", 5_000) in stage.network.calls
@@ -223,9 +223,9 @@ def test_trouble_is_a_warning_and_what_was_wanted_is_none(
     stage.runner.on_response(2, Response(429, {}, b""))
     stage.runner.on_response(3, Response(200, {}, b""))
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "connection 1 to stream.x:9443 could not be opened: refused"),
+        ("WARNING", "connection 1 to stream.x:9443 could not be opened, retrying: refused"),
         ("INFO", "connection 2 to stream.x is open"),
-        ("WARNING", "connection 2 to stream.x broke (code 1006): cut"),
+        ("WARNING", "connection 2 to stream.x broke (close code 1006), reconnecting: cut"),
         ("INFO", "connection 3 to stream.x is open"),
         ("INFO", "connection 3 to stream.x is closed"),
         ("WARNING", "request 1 to api.x failed: timed out"),
@@ -268,7 +268,7 @@ def test_what_the_core_found_wrong_with_itself_is_logged_each_time(
         stage.core.notices = [FaultCaught("on_change of market 3", KeyError("x"))]
         stage.runner.on_alive(1)
     assert [record.getMessage() for record in caplog.records] == [
-        "unexpected error in on_change of market 3; the client goes on; please report this"
+        "internal error in on_change of market 3; the client keeps running; please report this"
     ] * 2
     assert stage.runner.unexpected == ("KeyError in on_change of market 3",)
 

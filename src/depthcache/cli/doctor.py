@@ -1,4 +1,4 @@
-"""`depthcache doctor`: can books be kept from this host? All of it through `depthcache.doctor`."""
+"""`depthcache doctor`: print the findings of `depthcache.doctor`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,29 @@ __all__ = ["doctor"]
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "info": "cyan"}
 
 
-@click.command(short_help="Can books be kept from this host?")
+@click.command(short_help="Check whether this host can keep books.")
 @exchange_option()
-@click.option("--symbol", metavar="SYMBOL", help="Which symbol to follow; by default a busy one.")
+@click.option("--symbol", metavar="SYMBOL", help="Symbol to follow; by default a busy one of the exchange.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 120), default=5.0, show_default=True, help="How long to listen."
+    "--seconds",
+    type=click.FloatRange(0.5, 120),
+    default=5.0,
+    show_default=True,
+    help="How long to listen to the streams.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def doctor(exchange: str, symbol: str | None, seconds: float, as_json: bool) -> int:
-    """What to run first on a new host: can books be kept from here?
+    """Check whether this host can keep order books of an exchange.
 
-    Looks at DNS, TLS, clock, REST, weight, region, streams and a whole book, and says for each what was
-    measured and what to do. Points marked info are facts about the exchange that cannot be known in advance.
-    The exit code is 1 when a check failed.
+    Run this first on a new host. It checks proxies, DNS, TLS, REST, region, the clock, request weight, the
+    streams and one complete book, and prints what it measured and, if something is wrong, what to do. Lines
+    marked info are facts about the exchange, never faults.
 
     \b
     depthcache doctor
     depthcache doctor --exchange binance.com-futures --symbol ETHUSDT
+
+    Exit code 0: no check failed. 1: a check failed. 2: wrong arguments.
     """
     import asyncio
 
@@ -50,9 +56,9 @@ def doctor(exchange: str, symbol: str | None, seconds: float, as_json: bool) -> 
     if as_json:
         _print_json(report)
     else:
-        click.echo(
-            f"{exchange}: {'books can be kept from here' if report.is_good else 'see what failed above'}"
-        )
+        failed = sum(finding.severity == "fail" for finding in report.findings)
+        checks = "check" if failed == 1 else "checks"
+        click.echo(f"{exchange}: {f'{failed} {checks} failed' if failed else 'this host can keep books'}")
     return 0 if report.is_good else 1
 
 

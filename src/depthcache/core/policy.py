@@ -1,7 +1,4 @@
-"""How patient and how greedy the client is: every number of the core that a user may choose.
-
-Facts about venues live in their own files; these are choices, each with its reason.
-"""
+"""Tunable limits and timeouts of a client. Facts about the exchanges are in `venues`."""
 
 from __future__ import annotations
 
@@ -19,93 +16,96 @@ _MAY_BE_ZERO = frozenset({"reserve", "refresh_s"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Choices with defaults that fit most programs. Names end in `_s` where they are seconds.
+    """Limits and timeouts of a client. Names that end in `_s` are in seconds; a share is a number up to 1.
 
-    Raises InvalidArgument for numbers that cannot work.
+    The defaults fit most programs. Raises InvalidArgument for a value out of range.
     """
 
     limit_share: float = 0.5
-    """Part of the venue's limits (request weight, connects, messages) this client may use; the
-    rest is left to other programs behind the same address, and to pongs."""
+    """Share of the exchange's limits (request weight, connects, messages) that the client may use. The rest
+    is left to other programs behind the same address, and to pongs."""
     limit_ceiling: float = 0.9
-    """Part of the weight limit at which requests stop when the exchange's own count, which
-    includes other programs, reaches it."""
+    """Share of the weight limit at which requests pause, by the exchange's own count, which includes other
+    programs behind the same address."""
     silence_check_share: float = 0.2
-    """Part of `limit_share` that comparing silent books with the exchange may use."""
+    """Share of the client's weight (`limit_share`) for comparing silent books with the exchange."""
     reserve: float = 0.1
-    """Part of `limit_share` that deepening books leaves to books in need."""
+    """Share of the client's weight that deepening leaves free for books that need a snapshot; may be 0."""
     requests_in_flight: int = 24
-    """Most requests on their way at once, per weight budget."""
+    """Most concurrent requests per weight budget."""
     streams_per_connection: int = 200
-    """Most diff streams one connection carries; venues allow 1,024, but busy ones then lag."""
+    """Most diff streams per connection. Binance allows 1,024, but busy streams then lag."""
     bootstrap_from_depth20: bool = False
-    """Whether books begin, and come back, with the best 20 levels of the exchange's partial depth stream,
-    which costs no weight, where that is proven to fit (spot)."""
+    """Whether to sync books from the partial depth stream of the best 20 levels, which costs no weight, and
+    to deepen them by a snapshot later. Only where its update ids fit those of the diff stream (spot)."""
     redundant: bool = False
-    """Whether every stream comes over two connections, of which the first arrival wins."""
+    """Whether to receive every stream over two connections. The first copy of a diff wins."""
     thin_levels: int = 50
-    """A book with fewer complete levels a side (or half of what is wanted, where that is less) gets more
-    at once; a bad second took 135 levels away (spot BTCUSDT, 2026-08-24)."""
+    """A book with fewer complete levels a side, or fewer than half of its depth target if that is less, is
+    deepened at once. One busy second removed 135 levels (spot BTCUSDT, 2026-08-24)."""
     refresh_s: float = 3600.0
-    """How often a live book is compared with a new snapshot and refreshed by it; 0 for never."""
+    """Interval at which a live book is compared with a new snapshot and corrected by it; 0 for never."""
 
     snapshot_timeout_s: float = 20.0
-    """How long the response to a request may take."""
+    """Timeout of a REST request."""
     retry_base_s: float = 0.5
     retry_cap_s: float = 30.0
-    """Pause after a failed request, doubled each time up to the cap."""
+    """Back-off after a failed request: the first pause and the longest one."""
     too_old_base_s: float = 0.5
     too_old_cap_s: float = 2.0
     too_old_patience: int = 20
-    """Pause after a snapshot older than the kept diffs, up to its cap; after this many in a row
-    up to `retry_cap_s`. Caches of the exchange lag up to 30 s (options, 2026-04)."""
+    """Back-off after a snapshot that is older than the buffered diffs: the first pause, the longest one, and
+    the number of tries after which it grows to `retry_cap_s`. Caches of the exchange lag by up to 30 s
+    (options, 2026-04)."""
     relapse_base_s: float = 1.0
     relapse_cap_s: float = 30.0
-    """Pause before the snapshot after a repeated gap; the first gap is healed at once."""
+    """Back-off before the snapshot after a repeated sequence gap. After the first gap, it is requested at
+    once."""
     stable_s: float = 60.0
-    """A book that was synced, or a connection that was open, this long starts over with pauses."""
+    """Back-off starts again from its first pause after a book was synced, or a connection open, for this
+    long."""
     crossed_s: float = 1.0
     """A book that stays crossed this long gets a new snapshot."""
     bridging_s: float = 10.0
-    """A book whose snapshot no diff confirmed this long, and should have, gets a new one."""
+    """A book whose snapshot is not confirmed by a diff within this time, although one was due, gets a new
+    snapshot."""
 
     first_data_s: float = 5.0
-    """A book without any diff this long after it was synced is compared with the exchange."""
+    """A book without any diff this long after it synced is compared with the exchange."""
     silence_s: float = 30.0
-    """A book that had diffs and has none for this long is compared with the exchange."""
+    """A book whose last diff is older than this is compared with the exchange."""
     silence_cap_s: float = 45.0
-    """While comparisons find nothing wrong, the time to the next doubles up to this."""
+    """While comparisons find nothing wrong, the interval to the next one doubles up to this."""
     doubt_cap_s: float = 600.0
-    """A stream that brings nothing however often it is subscribed is tried again each time later, up to
-    this; data ends all doubt at once."""
+    """Longest wait for data after subscribing again to a stream that brought none. The wait doubles from
+    `first_data_s`; the first diff ends it."""
     late_s: float = 30.0
-    """A book whose diffs arrive later than this is stale until they catch up: its data is then as old as
-    that of a silent book which is due to be compared (`silence_s`), and older than its age tells. Up to this
-    a late book stays synced; `book.lag` tells how late it is."""
+    """A book whose diffs arrive later than this, by the exchange's event time, is stale until they catch up.
+    Below it, a late book stays synced, and `book.lag` tells how late it is."""
     overdue_s: float = 2.0
-    """How long a diff that must exist may take; the slowest streams send once a second."""
+    """How long a diff may be overdue that is known to exist; the slowest streams send once a second."""
     listing_s: float = 600.0
-    """How often the exchange is asked which symbols trade; at once when a book is silent."""
+    """Interval of the request for the list of traded symbols; a silent book triggers it at once."""
     clock_s: float = 300.0
-    """How often the exchange's clock is compared with the monotonic one."""
+    """Interval of the comparison between the exchange's clock and the local monotonic one."""
 
     connect_timeout_s: float = 20.0
-    """How long a connection may take to open."""
+    """Timeout for opening a connection."""
     connect_base_s: float = 0.5
     connect_cap_s: float = 30.0
-    """Pause before connecting again, doubled each time up to the cap; tries are not limited."""
+    """Back-off before reconnecting: the first pause and the longest one. The client never gives up."""
     reply_timeout_s: float = 10.0
-    """A connection that does not answer a control message this long is replaced."""
+    """A connection that does not reply to a control message within this time is replaced."""
     quiet_connection_s: float = 8.0
-    """A connection on which nothing at all arrived this long is asked for a sign of life."""
+    """A connection that receives nothing for this long is probed with a request."""
     liveness_timeout_s: float = 5.0
-    """A connection that gives no sign of life within this time is replaced."""
+    """A connection that does not reply to the probe within this time is replaced."""
     renew_at: float = 0.95
-    """Part of the venue's connection lifetime after which a connection is replaced."""
+    """Share of the exchange's connection lifetime after which a connection is handed over to a new one."""
     overlap_s: float = 3.0
-    """How long a new connection is live beside the old one before it takes over books that are quiet."""
+    """Handover of a quiet stream: how long the new connection must be live before it takes over."""
     overlap_cap_s: float = 30.0
-    """A new connection that has not taken over after this is given up, and another is tried later."""
+    """A handover that takes longer than this is abandoned and tried again later."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -134,9 +134,9 @@ def to_ns(seconds: float) -> int:
 
 
 def backoff_ns(attempt: int, base_s: float, cap_s: float, random: float) -> int:
-    """Pause before attempt number `attempt` (0 is the first): doubling, capped, half of it jitter.
+    """The pause before attempt number `attempt` (0 is the first) in nanoseconds.
 
-    `random` is a number in [0, 1).
+    It doubles with each attempt up to `cap_s`; half of it is jitter, scaled by `random` in [0, 1).
     """
     return to_ns(min(cap_s, base_s * 2.0 ** min(attempt, 30)) * (0.5 + random / 2))
 

@@ -1,10 +1,10 @@
-"""What to look at first on a new host: can an exchange be reached from here, and does it keep its word?
+"""Check whether this host can keep order books of an exchange.
 
     report = asyncio.run(depthcache.doctor.examine("binance.com"))
 
-Every check ends in a finding with a severity and, where something is wrong, what to do about it. Nothing is
-changed anywhere; a few hundred of request weight are used at most. Not here: how the findings are shown
-(`cli`).
+Checks proxies, DNS, TLS, REST, the clock, the request weight in use, the streams and one complete book. Each
+check yields a finding with a severity and, if something is wrong, what to do about it. The checks change
+nothing and use at most a few hundred of request weight.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ __all__ = ["Finding", "Report", "Severity", "examine", "findings"]
 async def findings(
     exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
 ) -> AsyncIterator[Finding]:
-    """The findings one after the other, as they are made. Raises UnknownExchange and InvalidArgument.
+    """Run the checks and yield each finding as soon as it is known.
 
-    `symbol`: which one to follow; a busy one of the exchange when None. `seconds`: how long streams are
-    listened to. `settings`: hosts, proxies, authorities; None takes `Settings.from_environment()`.
+    `symbol`: which one to follow; None takes a busy one of the exchange. `seconds`: how long to listen to the
+    streams. `settings`: hosts, proxies, trusted certificates; None takes `Settings.from_environment()`.
+
+    Raises UnknownExchange and InvalidArgument. Anything that the exchange or the network does is a finding.
     """
     seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
     chosen = Settings.from_environment() if settings is None else settings
@@ -55,21 +57,24 @@ async def findings(
 async def examine(
     exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
 ) -> Report:
-    """All findings of an exchange; arguments and errors are those of `depthcache.doctor.findings`."""
+    """Run all checks and return the report; see `depthcache.doctor.findings` for arguments and errors."""
     found = [each async for each in findings(exchange, symbol, seconds=seconds, settings=settings)]
     return Report(exchange=exchange, findings=tuple(found))
 
 
 async def _all_of(findings: AsyncIterator[Finding], host: Host) -> AsyncIterator[Finding]:
-    """Findings of one part; one that raises is a finding, too, and the parts that need it are left out."""
+    """Findings of one part. An exception becomes a failed finding, and the parts after it are skipped."""
     try:
         async for finding in findings:
             yield finding
     except UsageError:
-        raise  # the caller's
-    except Exception as error:  # noqa: BLE001 - whatever a peer sends, the doctor says what is wrong
+        raise  # a wrong argument of the caller
+    except Exception as error:  # noqa: BLE001 - whatever a peer sends becomes a finding
         host.can_go_on = False
-        advice = "the exchange, or something in between, sends unexpected data; please report this"
+        advice = (
+            "the exchange, or a proxy or gateway on the way, sent data that the doctor cannot read; "
+            "please report this"
+        )
         yield Finding("doctor", Severity.FAIL, describe_error(error), advice)
 
 

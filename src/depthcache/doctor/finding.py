@@ -1,4 +1,4 @@
-"""What a check found, as a value."""
+"""The result of a check, and the report of all checks."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from depthcache.foreign_text import clean
 __all__ = ["Finding", "Report", "Severity"]
 
 _LONGEST = 1_000
-"""Characters of one text of a finding."""
+"""Most characters of one text of a finding."""
 
 
 class Severity(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     """Nothing is wrong."""
     WARN = "warn"
-    """Books work, but something should be looked at."""
+    """Books work, but something needs attention."""
     FAIL = "fail"
-    """Books cannot work like this."""
+    """Books cannot work until this is fixed."""
     INFO = "info"
-    """A fact about the exchange that cannot be known in advance; never a fault."""
+    """A fact about the exchange that only a running exchange can tell; never a fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check.
+    """The result of one check.
+
+    All three texts are at most 1,000 characters long and free of control characters, because parts of them
+    come from the network.
 
     Attributes:
-        check: its name.
-        severity: how it ended.
-        measured: what was seen, in words and numbers.
-        advice: what to do; empty where nothing is wrong.
-
-    What was measured often comes from outside: all texts are cleaned here.
+        check: the name of the check, such as "DNS of api.binance.com".
+        severity: the outcome.
+        measured: what was observed, with numbers and units.
+        advice: what to do; empty if nothing is wrong.
     """
 
     check: str
@@ -51,11 +52,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All findings of one exchange.
+    """All findings about one exchange.
 
     Attributes:
-        exchange: its name as given.
-        findings: in the order in which they were made.
+        exchange: the exchange name as given.
+        findings: in the order of the checks.
     """
 
     exchange: str

@@ -1,6 +1,6 @@
-"""Open points of the protocol that only the exchange itself can answer.
+"""Open questions about the protocol that only the running exchange can answer (as of 2026-11-22).
 
-Each answer is a fact for the maintainers of the venues' files, never a fault. (Open as of 2026-11-22.)
+Each finding is a fact for the maintainers of the files in `venues`, never a fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 async def ask_open_points(host: Host, *, seconds: float) -> AsyncIterator[Finding]:
-    """Those that concern this exchange."""
+    """Yield one INFO finding for each question that applies to this exchange."""
     venue = host.venue
     name = venue.stream(host.symbol)
     lowered = host.symbol.translate(_LOWER)
@@ -42,12 +42,12 @@ async def _delivers(host: Host, question: str, route: str, name: str, seconds: f
     heard = await listen(host, host.venue.endpoints.websocket + route, [name], seconds=seconds)
     if heard.diffs:
         levels = sum(len(diff.get("b", ())) + len(diff.get("a", ())) for diff in heard.diffs)
-        response = f"yes: {len(heard.diffs)} updates with {levels} levels in {seconds:g} s"
+        found = f"yes: {len(heard.diffs)} updates with {levels} levels in {seconds:g} s"
     elif heard.error:
-        response = f"no: {heard.error}"
+        found = f"no: {heard.error}"
     else:
-        response = f"no: {'acknowledged and ' if heard.acknowledged else ''}silent for {seconds:g} s"
-    return Finding(question, Severity.INFO, response)
+        found = f"no: {'acknowledged, but ' if heard.acknowledged else ''}nothing arrived in {seconds:g} s"
+    return Finding(question, Severity.INFO, found)
 
 
 async def _ask_rest(host: Host) -> AsyncIterator[Finding]:
@@ -58,13 +58,13 @@ async def _ask_rest(host: Host) -> AsyncIterator[Finding]:
     after = used_weight(response.headers) if isinstance(response, Response) else None
     if before is not None and after is not None:
         spent = after - before
-        yield Finding("what does depth without a limit cost?", Severity.INFO, f"{spent} of weight")
+        question = "how much weight does a snapshot without a limit cost?"
+        yield Finding(question, Severity.INFO, f"{spent} weight")
     response, _ = await host.get(f"{base}?symbol=NOSUCHSYMBOL&limit={venue.cheapest_limit}")
     if isinstance(response, Response):
-        describe_error = clean(response.body, most=80)
-        yield Finding(
-            "how is an unknown symbol refused?", Severity.INFO, f"HTTP {response.status}: {describe_error}"
-        )
+        question = "how does the exchange refuse an unknown symbol?"
+        found = f"HTTP {response.status}: {clean(response.body, most=80)}"
+        yield Finding(question, Severity.INFO, found)
 
 
 async def _used(host: Host) -> int | None:

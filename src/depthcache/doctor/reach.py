@@ -1,4 +1,4 @@
-"""Names, TLS, REST: can the exchange be reached, what time is it there, does it serve this region?"""
+"""Checks of proxies, DNS, TLS, REST, region, clock, request weight and symbol."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _USUAL = ("BTCUSDT", "BTCUSD_PERP")
 
 
 class Host:
-    """An exchange as it is seen from here, and what was learned of it so far."""
+    """The exchange under examination, and what the checks so far found out about it.
+
+    `symbol` is the one that later checks follow. `can_go_on` is False once later checks make no sense.
+    """
 
     venue: Venue
     sessions: Sessions
@@ -52,18 +55,18 @@ class Host:
         self.can_go_on = True
 
     async def get(self, url: str) -> tuple[Response | Failure, float]:
-        """GET, and how long it took in seconds."""
+        """The response to a GET, and how long it took in seconds."""
         begun = time.monotonic()
         response = await http.fetch(self.sessions, url, timeout_s=_TIMEOUT_S, use_proxies=self.use_proxies)
         return response, time.monotonic() - begun
 
     def route(self, url: str) -> Route:
-        """How requests go there. Raises ConnectionFailed for a proxy that cannot be used."""
+        """The route to a URL: direct or through a proxy. Raises ConnectionFailed for an unusable proxy."""
         return proxy_for(url) if self.use_proxies else DIRECT
 
 
 async def examine_reach(host: Host, symbol: str | None) -> AsyncIterator[Finding]:
-    """Everything about REST; `host.can_go_on` says whether the rest makes sense."""
+    """Check the hosts, then REST; set `host.symbol` and `host.can_go_on` for the checks after it."""
     venue = host.venue
     for url in (venue.endpoints.rest, venue.endpoints.websocket):
         async for finding in _examine_host(host, url):
@@ -84,17 +87,17 @@ async def _examine_host(host: Host, url: str) -> AsyncIterator[Finding]:
     try:
         proxy = host.route(url).proxy
     except ConnectionFailed as error:
-        advice = "write the proxy as it must be, or take the variable away"
-        yield Finding(f"way to {name}", Severity.FAIL, error.reason, advice)
+        advice = "correct the proxy variable (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY), or unset it"
+        yield Finding(f"proxy for {name}", Severity.FAIL, error.reason, advice)
         return
     if proxy is not None:
-        yield Finding(f"way to {name}", Severity.OK, f"through the proxy {proxy}")
+        yield Finding(f"proxy for {name}", Severity.OK, f"connections go through {proxy}")
         return
     loop = asyncio.get_running_loop()
     try:
         found = await asyncio.wait_for(loop.getaddrinfo(name, port, type=socket.SOCK_STREAM), _TIMEOUT_S)
     except (OSError, TimeoutError, UnicodeError) as error:
-        advice = "check the name server of this host, or set a proxy (HTTPS_PROXY)"
+        advice = "check the name servers of this host; if it has no DNS, set a proxy (HTTPS_PROXY)"
         yield Finding(f"DNS of {name}", Severity.FAIL, http.describe_error(error), advice)
         return
     addresses = sorted({str(entry[4][0]) for entry in found})
@@ -110,10 +113,13 @@ async def _examine_tls(host: Host, name: str, port: int) -> Finding:
             context = ssl.create_default_context(cafile=host.ca_file)
             _, writer = await asyncio.open_connection(name, port, ssl=context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        advice = "something in between speaks for the exchange: name its authority with ca_file, or avoid it"
-        return Finding(check, Severity.FAIL, f"certificate refused: {error.verify_message}", advice)
+        advice = (
+            "a gateway or proxy on the way intercepts TLS: trust its certificate authority with ca_file "
+            "(DEPTHCACHE_CA_FILE), or connect without it"
+        )
+        return Finding(check, Severity.FAIL, f"certificate not trusted: {error.verify_message}", advice)
     except (OSError, TimeoutError) as error:
-        advice = "check firewall and proxy settings; outgoing port " + str(port) + " must be open"
+        advice = f"check the firewall and proxy settings; outgoing TCP port {port} must be open"
         return Finding(check, Severity.FAIL, http.describe_error(error), advice)
     tls = writer.get_extra_info("ssl_object")
     certificate: Any = tls.getpeercert() or {}
@@ -126,35 +132,36 @@ async def _examine_tls(host: Host, name: str, port: int) -> Finding:
     advice = (
         ""
         if severity is Severity.OK
-        else "the exchange's certificate expires soon, or this host's clock is off"
+        else "check this host's clock; if it is right, the exchange must renew its certificate soon"
     )
-    return Finding(check, severity, f"{tls.version()}, issued by {issuer}, {days:.0f} days left", advice)
+    measured = f"{tls.version()}, certificate issued by {issuer}, valid for {days:.0f} more days"
+    return Finding(check, severity, measured, advice)
 
 
 async def _examine_ping(host: Host) -> Finding:
     venue = host.venue
     response, took_s = await host.get(venue.endpoints.rest + venue.ping_path)
     if isinstance(response, Failure):
-        advice = "the exchange's REST host cannot be reached from here: check firewall and proxy"
+        advice = "this host cannot reach the REST host of the exchange: check the firewall and proxy settings"
         return Finding("REST", Severity.FAIL, response.reason, advice)
     blocked = response.status == 451 or (response.status == 403 and b"<html" in response.body[:200].lower())
     if blocked:
-        advice = "this host's region is not served"
+        advice = "the exchange does not serve the region of this host"
         if venue.data_mirror is not None:
-            advice += f": market data is served by exchange {venue.data_mirror!r}"
+            advice += f": use exchange {venue.data_mirror!r}, which serves the same market data"
         return Finding("REST", Severity.FAIL, f"HTTP {response.status}", advice)
     if response.status in (418, 429):
-        wait = response.headers.get("retry-after", "some time")
-        return Finding(
-            "REST", Severity.FAIL, f"HTTP {response.status}", f"this address is stopped: wait {wait} s"
-        )
+        retry_after = response.headers.get("retry-after")
+        wait = "a few minutes" if retry_after is None else f"{retry_after} s"
+        limited = "banned" if response.status == 418 else "over the rate limit"
+        advice = f"this address is {limited}: wait {wait} and stop other programs that use the exchange"
+        return Finding("REST", Severity.FAIL, f"HTTP {response.status}", advice)
     if response.status != 200:
-        return Finding(
-            "REST", Severity.FAIL, f"HTTP {response.status}", "the exchange is in trouble: try again later"
-        )
+        advice = "the exchange has a problem: try again later"
+        return Finding("REST", Severity.FAIL, f"HTTP {response.status}", advice)
     severity = Severity.OK if took_s < _SLOW_S else Severity.WARN
-    advice = "" if severity is Severity.OK else "slow: books start later, everything else works"
-    return Finding("REST", severity, f"answered in {took_s * 1e3:.0f} ms", advice)
+    advice = "" if severity is Severity.OK else "slow responses delay the start of books and nothing else"
+    return Finding("REST", severity, f"response after {took_s * 1e3:.0f} ms", advice)
 
 
 async def _examine_clock(host: Host) -> Finding:
@@ -162,17 +169,22 @@ async def _examine_clock(host: Host) -> Finding:
     response, took_s = await host.get(host.venue.time_url())
     middle_s = before_s + (time.monotonic() - begun) / 2
     try:
-        assert isinstance(response, Response)  # noqa: S101 - told below
+        assert isinstance(response, Response)  # noqa: S101 - reported below
         offset_s = time_in(response.body) / 1e3 - middle_s
     except (AssertionError, UnreadableBody):
-        return Finding(
-            "clock", Severity.WARN, "the exchange's time could not be read", "lags will not be known"
-        )
-    describe_error = f"this host is {-offset_s:+.3f} s ahead of the exchange, give or take {took_s / 2:.3f} s"
+        advice = "books work, but their lag stays unknown"
+        return Finding("clock", Severity.WARN, "the time of the exchange could not be read", advice)
+    direction = "behind" if offset_s > 0 else "ahead of"
+    measured = (
+        f"this host's clock is {abs(offset_s):.3f} s {direction} the exchange's, within {took_s / 2:.3f} s"
+    )
     if abs(offset_s) <= _CLOCK_S + took_s / 2:
-        return Finding("clock", Severity.OK, describe_error)
-    advice = "books do not depend on it, but certificates and recordings do: synchronise the clock (NTP)"
-    return Finding("clock", Severity.WARN, describe_error, advice)
+        return Finding("clock", Severity.OK, measured)
+    advice = (
+        "synchronise the clock (NTP): books do not depend on it, but certificates and the times in "
+        "recordings do"
+    )
+    return Finding("clock", Severity.WARN, measured, advice)
 
 
 async def _examine_listing(host: Host, symbol: str | None) -> AsyncIterator[Finding]:
@@ -181,32 +193,36 @@ async def _examine_listing(host: Host, symbol: str | None) -> AsyncIterator[Find
     response, _ = await host.get(venue.exchange_info_url(() if wanted is None else (wanted,)))
     used = used_weight(response.headers) if isinstance(response, Response) else None
     if used is None:
-        advice = "something in between removes headers: other programs on this address cannot be seen"
+        advice = (
+            "a proxy or gateway on the way removes it, so the client cannot see how much weight other "
+            "programs behind this address use: let the header pass"
+        )
         yield Finding("weight header", Severity.WARN, "X-MBX-USED-WEIGHT-1M is missing", advice)
     else:
         limit = venue.weight_per_minute
         busy = used > limit / 2
-        advice = "other programs behind this address use much: books start slowly" if busy else ""
+        advice = "other programs behind this address use most of it: books start slowly" if busy else ""
         severity = Severity.WARN if busy else Severity.OK
-        yield Finding("weight header", severity, f"{used} of {limit} used in this minute", advice)
+        measured = f"{used:,} of {limit:,} weight used in this minute"
+        yield Finding("weight header", severity, measured, advice)
     rows = _rows(response, venue)
     usual = (each for each in (*_USUAL, *rows) if each in rows and _is_symbol(each, venue))
     chosen = wanted or next(usual, "")
     host.symbol = chosen
     if not chosen or chosen not in rows:
         host.can_go_on = False
-        name = chosen or "any symbol"
-        advice = "check the spelling, or choose another with --symbol"
-        yield Finding("symbol", Severity.FAIL, f"{name} is not listed on {venue.name}", advice)
+        missing = f"{chosen} is not listed on {venue.name}" if chosen else f"{venue.name} lists no symbol"
+        advice = "check the spelling, or choose another symbol with --symbol"
+        yield Finding("symbol", Severity.FAIL, missing, advice)
         return
     status = rows[chosen]
     severity = Severity.OK if status == "TRADING" else Severity.WARN
     advice = "" if severity is Severity.OK else "its book may not change: choose another with --symbol"
-    yield Finding("symbol", severity, f"{chosen} is {status}; {len(rows):,} listed", advice)
+    yield Finding("symbol", severity, f"{chosen} has status {status}; {len(rows):,} symbols listed", advice)
 
 
 def _is_symbol(name: str, venue: Venue) -> bool:
-    """Whether a listed name can be asked for."""
+    """Whether a listed name is a valid symbol argument."""
     try:
         return venues.parse_symbol(name, venue) == name
     except InvalidArgument:

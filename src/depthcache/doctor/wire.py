@@ -1,4 +1,4 @@
-"""Streams: does the route deliver, does the id chain hold, does a book come out right?"""
+"""Checks of the diff stream, its sequence of update ids, and one book of a real client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_DIFFS = 50_000
 
 @dataclass(slots=True)
 class Heard:
-    """What came on a socket."""
+    """What arrived on a WebSocket, and why it ended early, if it did."""
 
     diffs: list[dict[str, Any]] = field(default_factory=list)
     acknowledged: bool = False
@@ -40,7 +40,7 @@ class Heard:
 
 
 async def listen(host: Host, url: str, streams: list[str], *, seconds: float) -> Heard:
-    """Subscribe and listen for some seconds, or until something breaks."""
+    """Subscribe and collect for `seconds`, or until the connection ends. Never raises for network errors."""
     heard = Heard()
     try:
         route = host.route(url)
@@ -62,7 +62,7 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
                     heard.pings += 1
                     await socket.pong(message.data)
                 else:
-                    heard.error = f"the connection ended (close code {socket.close_code})"
+                    heard.error = f"the exchange closed the connection (close code {socket.close_code})"
                     break
     except TimeoutError:
         pass
@@ -74,20 +74,24 @@ async def listen(host: Host, url: str, streams: list[str], *, seconds: float) ->
 
 
 async def examine_streams(host: Host, *, seconds: float) -> AsyncIterator[Finding]:
-    """The configured route, with the diff stream of the symbol."""
+    """Check that the venue's route delivers the diff stream of the symbol without a sequence gap."""
     venue = host.venue
     name = venue.stream(host.symbol)
     heard = await listen(host, venue.stream_url(), [name], seconds=seconds)
     check = f"route {venue.stream_route}"
     if heard.error and not heard.diffs:
-        advice = "WebSockets are blocked on the way: check firewall and proxy"
+        advice = "WebSockets are blocked on the way: check the firewall and proxy settings"
         yield Finding(check, Severity.FAIL, heard.error, advice)
         host.can_go_on = False
         return
     if not heard.diffs:
-        describe_error = "acknowledged, " if heard.acknowledged else "not acknowledged, "
-        advice = "a quiet symbol, or the exchange moved its streams: try a busy --symbol, then report it"
-        yield Finding(check, Severity.FAIL, f"{describe_error}nothing of {name} within {seconds:g} s", advice)
+        subscribed = "acknowledged" if heard.acknowledged else "not acknowledged"
+        measured = f"subscription to {name} {subscribed}, but no update in {seconds:g} s"
+        advice = (
+            "the symbol may be quiet: try a busy one with --symbol; if that fails as well, the exchange may "
+            "have moved its streams: please report this"
+        )
+        yield Finding(check, Severity.FAIL, measured, advice)
         return
     yield Finding(check, Severity.OK, f"{len(heard.diffs)} updates of {name} in {seconds:g} s")
     yield _examine_chain(host, heard.diffs)
@@ -104,14 +108,16 @@ def _examine_chain(host: Host, diffs: list[dict[str, Any]]) -> Finding:
     if not broken:
         return Finding("id chain", Severity.OK, f"{rule} held {max(0, len(diffs) - 1)} times")
     advice = (
-        "updates are lost on the way, or the exchange changed its rules: books would resync again and again"
+        "updates get lost on the way, or the exchange changed its rules, so books will keep resyncing: run "
+        "the doctor from another network; if it fails there as well, please report this"
     )
-    return Finding("id chain", Severity.FAIL, f"{rule} was broken {broken} times", advice)
+    measured = f"{rule} failed {broken} of {len(diffs) - 1} times"
+    return Finding("id chain", Severity.FAIL, measured, advice)
 
 
 async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]:
-    """The client itself: a book becomes synced and is the exchange's."""
-    import depthcache  # the whole client; only a doctor who gets this far needs it
+    """Check that a book of a real client becomes synced and matches a snapshot of the exchange."""
+    import depthcache  # the whole client, needed by this check alone
 
     try:
         limits = host.venue.depth_limits
@@ -123,18 +129,16 @@ async def examine_book(host: Host, settings: Settings) -> AsyncIterator[Finding]
             limit = next(limit for limit in limits if limit >= depth)
             found = await book.audit(limit, timeout=_BOOK_S)
     except DepthCacheError as error:
-        yield Finding(
-            "book", Severity.FAIL, str(error), "see the findings above; otherwise please report this"
-        )
+        advice = "fix what the findings above report first; if there is nothing, please report this"
+        yield Finding("book", Severity.FAIL, str(error), advice)
         return
-    describe_error = f"synced; {found.checked:,} prices compared at update id {found.update_id}"
+    compared = f"synced; {found.checked:,} prices compared at update id {found.update_id}"
     if found.is_clean:
-        yield Finding("book", Severity.OK, f"{describe_error}, all right")
+        yield Finding("book", Severity.OK, f"{compared}, all equal")
     else:
         wrong = found.differing + found.missing + found.extra
-        yield Finding(
-            "book", Severity.FAIL, f"{describe_error}, {wrong} wrong", "please report this with a recording"
-        )
+        advice = "please report this with a recording (depthcache record)"
+        yield Finding("book", Severity.FAIL, f"{compared}, {wrong:,} wrong", advice)
 
 
 def _take(heard: Heard, text: str) -> None:

@@ -57,7 +57,7 @@ async def findings(
 async def examine(
     exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
 ) -> Report:
-    """Run all checks and return the report; see `depthcache.doctor.findings` for arguments and errors."""
+    """Run all checks and return the report. Arguments and errors: as `depthcache.doctor.findings`."""
     found = [each async for each in findings(exchange, symbol, seconds=seconds, settings=settings)]
     return Report(exchange=exchange, findings=tuple(found))
 

@@ -101,10 +101,10 @@ def test_a_disk_that_takes_nothing_more_is_told_everywhere(server: Server, tmp_p
     environment = {**server.environment, "PYTHONDONTWRITEBYTECODE": "1"}
     arguments = ("record", "BTCUSDT", "ETHUSDT", "--out", str(tmp_path))
     with running(*arguments, environment=environment, limits={resource.RLIMIT_FSIZE: 600}) as program:
-        program.until_error("NOTHING IS WRITTEN NOW: File too large")
+        program.until_error("NOTHING IS BEING WRITTEN: File too large")
         code, out, errors = program.end()
     assert code == 1
-    assert "depthcache: the recording is not complete, " in errors
+    assert "depthcache: the recording is incomplete, " in errors
     assert "Traceback" not in errors
     files = out.split()
     assert files == sorted(map(str, tmp_path.iterdir()))

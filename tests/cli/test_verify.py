@@ -25,7 +25,7 @@ SYNCED = [make.snapshot(10), make.diff(11, 11), make.ticker(11), make.diff(12, 1
 def test_a_proven_book_is_right(tmp_path: Path) -> None:
     ran = run(tmp_path, SYNCED)
     assert ran.return_value == 0
-    assert "RIGHT: 1 book from 2 applied diffs without a gap; best prices equal bookTicker" in ran.output
+    assert "RIGHT: 1 book, 2 diffs applied without a gap; best prices equal bookTicker" in ran.output
     assert "snapshot + bookTicker" in ran.output
 
 
@@ -35,7 +35,7 @@ def test_ids_alone_prove_no_book(tmp_path: Path) -> None:
     assert "RIGHT" not in ran.output
     assert "ids only" in ran.output
     assert (
-        "IDS ONLY: 1 book without a snapshot; the ids of 5 diffs have no hole, prices and quantities were "
+        "IDS ONLY: 1 book without a snapshot; the ids of 5 diffs have no gap, prices and quantities were "
         "not checked."
     ) in ran.output
 
@@ -72,14 +72,14 @@ def test_a_snapshot_alone_proves_nothing(tmp_path: Path) -> None:
     ran = run(tmp_path, [b'{"snapshot":%s,"symbol":"ABCUSDT"}' % make.snapshot(10)])
     assert ran.return_value == 0
     assert "RIGHT" not in ran.output
-    assert "NOT CHECKED: 1, where no diff continues a snapshot or a diff." in ran.output
+    assert "NOT CHECKED: 1 book without a diff that follows a snapshot or another diff." in ran.output
 
 
 def test_lines_that_the_recording_lost_are_wrong(tmp_path: Path) -> None:
     lost = b'{"time":2,"event":"lost","frames":7,"from":1,"to":2,"reason":"No space left on device"}'
     ran = run(tmp_path, [b'{"depthcache":1,"kind":"recording"}', lost])
     assert ran.return_value == 1
-    assert "7 recorded lines were lost, first at " in ran.output
+    assert "7 lines were lost while recording, first at " in ran.output
     assert "No space left on device" in ran.output
 
 
@@ -91,7 +91,7 @@ def test_progress_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> No
         tell(progress)
         now += 0.5
     told = capsys.readouterr().err.splitlines()
-    assert told == ["depthcache: 25 % of the files is read: 3,000 MB of text, 3,000,000 lines"] * 2
+    assert told == ["depthcache: 25 % of the files read: 3,000 MB of text, 3,000,000 lines"] * 2
 
 
 def test_an_error_of_the_system_is_one_line(

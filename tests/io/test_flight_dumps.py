@@ -112,7 +112,7 @@ async def test_a_book_that_its_frames_do_not_make_is_found(exchange: list[ByHand
     changed = b"\n".join([*lines[:-1], json.dumps(held).encode(), b""])
     (tmp_path / "changed").write_bytes(zstandard.compress(changed))
     assert verify([tmp_path / "changed"]).faults == [
-        "BTCUSDT (spot) at update id 12: its frames and the book that was held differ in 2 bids"
+        "BTCUSDT (spot) at update id 12: the replayed book and the recorded one differ in 2 bids"
     ]
 
 

@@ -510,7 +510,7 @@ def test_a_snapshot_whose_diffs_are_of_another_exchange_is_a_fault(new_book: New
     files = [make.write(tmp_path / "http", [usdm]), make.write(tmp_path / "ws", DAY[2:])]
     (fault,) = verify(files, new_book=new_book).faults
     assert fault.startswith(
-        "ABCUSDT (usdm) has a snapshot without diffs, ABCUSDT (spot) diffs without a snapshot"
+        "ABCUSDT (usdm) has a snapshot but no diffs, ABCUSDT (spot) has diffs but no snapshot"
     )
     assert verify(files, exchange="spot", new_book=new_book).faults == []
 

@@ -94,7 +94,7 @@ def test_a_connection_that_another_replaces_in_time_interrupts_nothing(
 def test_lost_frames_without_a_snapshot_after_them_are_said(new_book: NewBook, tmp_path: Path) -> None:
     report = start().event("lost", frames=2).diff(15, 15).diff(16, 16).report(new_book, tmp_path)
     assert report.faults == [
-        f"2 recorded lines were lost, first at {tmp_path / 'file'}:6 (2 frames were not recorded)",
+        f"2 lines were lost while recording, first at {tmp_path / 'file'}:6 (2 frames were not recorded)",
         "ABCUSDT (spot) ends out of sync: no snapshot after the last interruption",
     ]
     assert (report.breaks, report.rows[0].gaps, report.lost) == (1, 0, 2)

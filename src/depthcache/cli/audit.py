@@ -1,4 +1,4 @@
-"""`depthcache audit`: are live books right? All of it through the public API."""
+"""`depthcache audit`: compare live books with the exchange, with the public API."""
 
 from __future__ import annotations
 
@@ -19,24 +19,30 @@ _LOOK_S = 0.2
 _INTERRUPTED = 130
 
 
-@click.command(short_help="Is a live book right?")
+@click.command(short_help="Compare live books with the exchange.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @exchange_option()
 @click.option(
-    "--minutes", type=click.FloatRange(0), default=1.0, show_default=True, help="How long to go on; 0: once."
+    "--minutes",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="How long to keep comparing; 0 compares once.",
 )
 @click.option(
     "--depth", type=click.IntRange(1), default=1000, show_default=True, help="Levels a side to compare."
 )
 def audit(symbols: Sequence[str], exchange: str, minutes: float, depth: int) -> int:
-    """Compare live books with the exchange, always at one and the same update id.
+    """Compare live books with the exchange, always at the same update id.
 
-    Each book is compared with REST snapshots, with partial depth and with bookTicker, and a line says how
-    many prices were compared and how many were wrong. The exit code is 1 when any was.
+    Each book is compared with REST snapshots and with the partial depth and bookTicker streams. The output
+    is one line per book: how many prices were checked and how many of them were wrong.
 
     \b
     depthcache audit BTCUSDT ETHUSDT --minutes 5
     depthcache audit BTCUSD_PERP --exchange binance.com-coin_futures
+
+    Exit code 0: all books are right. 1: a price was wrong. 2: the audit could not run. 130: interrupted.
     """
     import asyncio
 

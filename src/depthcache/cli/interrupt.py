@@ -1,8 +1,7 @@
-"""Ctrl-C and SIGTERM as something to wait for, so that commands end in order.
+"""Wait for Ctrl-C and SIGTERM, so that commands shut down cleanly.
 
-The first one asks the command to end, which it does in order: connections and files are closed. A second
-Ctrl-C, of somebody in a hurry, changes nothing; a third interrupts whatever is still done. Not here: what
-ends.
+The first signal asks the command to end, and it closes its connections and files. A second Ctrl-C has no
+effect, so impatience does no harm; a third raises KeyboardInterrupt.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from typing import Any, Self
 __all__ = ["Interrupt"]
 
 _MOST_IN_ORDER = 2
-"""So many Ctrl-C leave the command time to end in order."""
+"""Ctrl-C presses that leave the command time to shut down cleanly."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.5
-"""Where a wait is not woken by signals (Windows), it is looked for them this often."""
+"""Polling interval, for platforms where a signal does not wake a waiting thread (Windows)."""
 
 
 class Interrupt:
-    """`with Interrupt() as interrupt:` on the main thread; then `wait` or `wait_async`."""
+    """Signal handlers for the duration of a `with` block on the main thread; see `wait` and `wait_async`."""
 
     def __init__(self) -> None:
         self._happened = False
         self._wake: SimpleQueue[None] = SimpleQueue()
-        """Its `put` may interrupt its own `get` (docs of `queue`), where an Event would deadlock."""
+        """A signal handler may call `put` while `get` runs (docs of `queue`); an Event would deadlock."""
         self._times = 0
         self._before: dict[signal.Signals, Any] = {}
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
@@ -45,22 +44,22 @@ class Interrupt:
         for number, before in self._before.items():
             signal.signal(number, before)
         if self.has_happened and self._before[signal.SIGINT] is signal.default_int_handler:
-            # All is closed; a late Ctrl-C would only spoil the exit code, or show a traceback.
+            # Everything is closed: a late Ctrl-C would only change the exit code or print a traceback.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     @property
     def has_happened(self) -> bool:
-        """Whether the command was asked to end."""
+        """Whether a signal has asked the command to end."""
         return self._happened
 
     def wait(self) -> None:
-        """Until somebody asks the command to end."""
+        """Block until a signal asks the command to end."""
         while not self._happened:
             with suppress(Empty):
                 self._wake.get(timeout=_LOOK_S)
 
     async def wait_async(self, timeout_s: float) -> bool:
-        """The same for at most `timeout_s`, on an event loop; whether it has happened."""
+        """Wait for a signal for at most `timeout_s` seconds; return whether one has arrived."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
         self._waiting = loop, event
         if not self._happened:
@@ -77,5 +76,5 @@ class Interrupt:
         self._wake.put(None)
         if self._waiting is not None:
             loop, event = self._waiting
-            with suppress(RuntimeError):  # the loop has ended by itself
+            with suppress(RuntimeError):  # the loop is already closed
                 loop.call_soon_threadsafe(event.set)

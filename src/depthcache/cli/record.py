@@ -1,4 +1,4 @@
-"""`depthcache record`: raw market data to files. All of it through the public API."""
+"""`depthcache record`: record raw market data with the public API."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _LOOK_S = 0.2
 _TELL_S = 5.0
 
 
-@click.command(short_help="Raw market data to files.")
+@click.command(short_help="Record raw market data to files.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @click.option(
-    "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder of the files."
+    "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder for the files."
 )
 @exchange_option()
 @click.option(
     "--depth", type=click.IntRange(1), default=1000, show_default=True, help="Levels a side of the snapshots."
 )
-@click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
+@click.option("--seconds", type=click.FloatRange(0), help="Stop after this time; by default at Ctrl-C.")
 def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds: float | None) -> int:
-    """Write all raw frames and snapshots of these books, with the times of their receipt, until Ctrl-C.
+    """Record the raw frames and snapshots of books with their receive times, until Ctrl-C.
 
-    One file a start, JSON lines compressed with zstd, only ever appended to: after a crash it can be read
-    up to the last half second. Gaps and reconnects are records, too. After an error of the disk it goes on
-    in a new file as soon as there is room, and the file says what was lost. `depthcache verify` replays
-    such files, `depthcache simulate` serves them.
+    Each run writes one file of JSON lines, compressed with zstd. The file is only appended to, so after a
+    crash it is readable up to the last half second. It also records gaps and reconnects. After a disk error,
+    recording continues in a new file as soon as possible, and that file notes how much was lost. Replay
+    recordings with `depthcache verify`, or serve them with `depthcache simulate`.
 
     \b
     depthcache record BTCUSDT ETHUSDT --out data
     depthcache verify data/*.jsonl.zst
 
-    Exit code 0: everything was written. 1: some lines were lost. 2: it could not be done.
+    Exit code 0: everything was recorded. 1: some lines were lost. 2: recording could not start or continue.
     """
     import asyncio
 
@@ -63,13 +63,13 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
                 if await interrupt.wait_async(min(_LOOK_S, max(0.0, end_s - loop.time()))):
                     break
                 if all(book.status is depthcache.Status.CLOSED for book in books):
-                    await books.wait_synced(timeout=0)  # raises why
+                    await books.wait_synced(timeout=0)  # raises with the reason
                 synced = sum(book.status is depthcache.Status.SYNCED for book in books)
                 now = (synced, books.recording.error if books.recording else "")
                 if now != told or loop.time() >= told_s + _TELL_S:
                     told_s, told = loop.time(), now
                     click.echo(_state(list(books), synced) + _losses(books.recording), err=True)
-        return books.recording  # what the end has lost is in it, too
+        return books.recording  # after the close, which may lose lines as well
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
         diffs = sum(book.counters["applied"] + book.counters["old"] for book in books)
@@ -77,23 +77,23 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
         return f"{synced} of {len(books)} books synced, {diffs:,} diffs, {gaps:,} gaps"
 
     with Interrupt() as interrupt:
-        with asyncio.Runner() as runner:  # its loop first: it may need more files than there may be
+        with asyncio.Runner() as runner:  # creates its loop first, which may exceed the limit of open files
             recording = runner.run(run())
         for file in () if recording is None else recording.files:
             click.echo(str(file))
         if recording is None or not recording.lost:
             return 0
-        click.echo(f"depthcache: the recording is not complete{_losses(recording)}", err=True)
+        click.echo(f"depthcache: the recording is incomplete{_losses(recording)}", err=True)
         return 1
 
 
 def _losses(recording: RecordingFile | None) -> str:
-    """What the recording lacks, to be put behind something; empty while it lacks nothing."""
+    """What the recording lost, with a leading comma; empty while it is complete."""
     if recording is None or not (recording.lost or recording.error):
         return ""
     between = f" from {_time(recording.lost_from_ns)} to {_time(recording.lost_to_ns)}"
     lost = f", {recording.lost:,} lines lost{between if recording.lost else ''}"
-    return f"{lost}, NOTHING IS WRITTEN NOW: {recording.error}" if recording.error else lost
+    return f"{lost}, NOTHING IS BEING WRITTEN: {recording.error}" if recording.error else lost
 
 
 def _time(at_ns: int | None) -> str:

@@ -1,7 +1,6 @@
-"""Books compared with the truth of an embedded exchange, again and again.
+"""Compare books repeatedly with the true books of an embedded exchange.
 
-What differs is counted in levels, and only inside the complete range: beyond it a book promises
-nothing. Not here: showing, starting anything.
+Differences are counted in levels, and only inside the complete range: beyond it, a book guarantees nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _EVERY_NS = 500_000_000
 
 
 class TruthChecker:
-    """Order of calls: `look` as often as one likes, `compare` at the end, then `summary`."""
+    """Counts the levels that differ. Call `look` at any rate, `compare` once at the end, then `summary`."""
 
     def __init__(self, server: Server, books: Books) -> None:
         self._server = server
@@ -30,9 +29,9 @@ class TruthChecker:
         self._next_ns = 0
         self._compared: set[int] = set()
         self.differences: int = 0
-        """Levels that differed, over all comparisons."""
+        """Levels that differed, summed over all comparisons."""
         self.comparisons: int = 0
-        """Books that were compared, over all rounds."""
+        """Number of compared books, summed over all comparisons."""
 
     @property
     def all_compared(self) -> bool:
@@ -40,25 +39,25 @@ class TruthChecker:
         return len(self._compared) == len(self._books)
 
     def look(self) -> None:
-        """Compare if the last time was half a second ago."""
+        """Compare, unless the last comparison was less than half a second ago."""
         now_ns = clock_ns()
         if now_ns >= self._next_ns:
             self._next_ns = now_ns + _EVERY_NS
             self.compare()
 
     def compare(self) -> None:
-        """Compare every book that says it is synced, at its own update id."""
+        """Compare every synced book with the truth at its update id."""
         for number, book in enumerate(self._books):
             truth = self._server.truth(book.exchange, book.symbol)
             try:
                 self.differences += differences(book, truth)
             except BookError:
-                continue  # it says itself that it cannot be trusted now
+                continue  # not synced: it makes no claim that could be wrong
             self._compared.add(number)
             self.comparisons += 1
 
     def progress(self) -> str:
-        """What came out so far, in a few words."""
+        """The outcome so far as short text."""
         return f"{self.comparisons:,} comparisons with the truth, differences: {self.differences}"
 
     def summary(self) -> str:

@@ -1,7 +1,4 @@
-"""`depthcache verify`: does the book of a recording come out right?
-
-Arguments in, a report out; the replaying is `recording.verify`.
-"""
+"""`depthcache verify`: replay recordings with `recording.verify` and print the report."""
 
 from __future__ import annotations
 
@@ -26,33 +23,35 @@ _WIDTH_WITHOUT_TERMINAL = 190
 _TELL_S = 5.0
 
 
-@click.command(short_help="Is a recording complete and right?")
+@click.command(short_help="Check that a recording is complete and its books are right.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--exchange",
     metavar="NAME",
     type=EXCHANGE_NAME,
-    help="Whose rules to follow, such as binance.com-futures; by default what the recording tells.",
+    help="Exchange name, such as binance.com-futures; by default taken from the recording.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a list with one object per symbol.")
 def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
-    """Replay recorded market data and report whether the book came out right.
+    """Replay recorded market data and check that every book comes out right.
 
-    FILES are recordings of `depthcache record`, flight recorders, the hftbacktest collector, cryptofeed
-    (raw data, also of version 3), tardis (raw), or JSON lines (bare, or in envelopes with the time of
-    receipt), plain, gzip or zstd; the format is recognised. Lines with receive times are merged by time
-    over all files. Every diff goes through the same book that the live client uses; best prices are
-    compared with the recorded bookTicker after each. Without a snapshot only the chain of the ids is
-    checked: the table says for every market what was checked.
+    FILES are recordings of `depthcache record`, flight dumps, or files of the hftbacktest collector,
+    cryptofeed (raw data, also version 3), tardis (raw) or any recorder that writes JSON lines, bare or in
+    envelopes with the receive time. They may be plain, gzip or zstd; the format is detected. Lines with
+    receive times are merged by time over all files.
+
+    Every diff goes through the book that the live client uses. After each diff, the best prices are compared
+    with the recorded bookTicker. Without a snapshot, only the sequence of update ids is checked. The table
+    shows for each market what was checked.
 
     \b
     depthcache verify btcusdt_20240808.gz btcusdt_20240809.gz
     depthcache verify BINANCE.http.0.0 BINANCE.ws.1.0 --json
     depthcache verify frames.jsonl --exchange binance.com-futures
 
-    Exit code 0: nothing is wrong with what was checked. 1: a gap, best prices that differ after more than
-    5 % of the diffs compared (10 % for one symbol), lines that could not be used, or lines that the
-    recording says were lost. 2: a file cannot be read.
+    Exit code 0: nothing that was checked is wrong. 1: a gap; best prices that differ after more than 5 % of
+    the compared diffs (10 % for a single symbol); unusable lines; or lines that were lost while recording.
+    2: a file cannot be read.
     """
     from depthcache import recording
 
@@ -67,7 +66,7 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
 
 
 def told_every(seconds: float, *, clock: Callable[[], float] = monotonic) -> OnProgress:
-    """Tells on stderr how far the reading has come, every so many seconds."""
+    """A callback that prints the progress to stderr, at most once every `seconds`."""
     told_s = clock()
 
     def tell(progress: Progress) -> None:
@@ -76,7 +75,7 @@ def told_every(seconds: float, *, clock: Callable[[], float] = monotonic) -> OnP
             told_s = clock()
             share = 100 * progress.read_bytes // max(1, progress.total_bytes)
             text = f"{progress.unpacked_bytes // 10**6:,} MB of text, {progress.lines:,} lines"
-            click.echo(f"depthcache: {share} % of the files is read: {text}", err=True)
+            click.echo(f"depthcache: {share} % of the files read: {text}", err=True)
 
     return tell
 
@@ -139,7 +138,7 @@ def _number(value: Any) -> str:
 
 
 def verdict(report: Report) -> str:
-    """The outcome in one line of plain words."""
+    """The outcome in one line."""
     if report.faults:
         return "WRONG: " + "; ".join(report.faults) + "."
     judged = [row for row in report.rows if "snapshot" in row.checked]
@@ -150,23 +149,25 @@ def verdict(report: Report) -> str:
         applied = sum(row.applied or 0 for row in judged)
         equal = sum(row.oracle_equal or 0 for row in judged)
         different = sum(row.oracle_different or 0 for row in judged)
-        parts.append(f"RIGHT: {len(judged)} {_books(judged)} from {applied:,} applied diffs without a gap")
+        parts.append(f"RIGHT: {len(judged)} {_books(judged)}, {applied:,} diffs applied without a gap")
         if equal or different:
-            parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} of them")
+            parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} diffs")
         else:
             parts.append("no bookTicker was recorded to compare with")
     if chains:
         diffs = sum(row.diffs_total for row in chains)
         parts.append(
             f"IDS ONLY: {len(chains)} {_books(chains)} without a snapshot; the ids of {diffs:,} diffs have "
-            "no hole, prices and quantities were not checked"
+            "no gap, prices and quantities were not checked"
         )
     if unchecked:
-        parts.append(f"NOT CHECKED: {unchecked}, where no diff continues a snapshot or a diff")
+        books = "book" if unchecked == 1 else "books"
+        reason = "without a diff that follows a snapshot or another diff"
+        parts.append(f"NOT CHECKED: {unchecked} {books} {reason}")
     if report.breaks:
-        times = "once" if report.breaks == 1 else f"{report.breaks:,} times"
-        parts.append(f"the recording tells itself that it was interrupted {times}")
-    return "; ".join(parts or ["NOTHING: no depth updates were recorded"]) + "."
+        breaks = "interruption" if report.breaks == 1 else "interruptions"
+        parts.append(f"the recording notes {report.breaks:,} {breaks}")
+    return "; ".join(parts or ["NOTHING CHECKED: the recording has no depth updates"]) + "."
 
 
 def _books(rows: Sequence[Row]) -> str:

@@ -1,11 +1,10 @@
-"""Does a book come out right? Recordings replayed through the client's own book, and judged.
+"""Replay recordings through the client's own book and report whether it comes out right.
 
-Every diff of a symbol goes to one `Book`, the first snapshot is installed where it stands in the
-recording, and the book decides as it does in the live client: keeping, bridging, dropping, gaps.
-Each applied diff is compared with the exchange's bookTicker (`oracle`). After a gap the book waits
-for a later snapshot of the recording; holes in the ids are counted on. Without a snapshot only the ids
-can be checked, and the report says so (`Row.checked`). Not here: formats, the command, what a gap is (the
-book and its rules).
+Every diff of a symbol goes to one `Book`. The first snapshot is loaded at its position in the recording, and
+the book buffers, bridges, skips and detects gaps as it does in a live client. After each applied diff, its
+best prices are compared with the exchange's bookTicker (`oracle`). After a gap, the book waits for a later
+snapshot of the recording, and further gaps in the ids are counted. Without a snapshot only the ids can be
+checked (`Row.checked`).
 """
 
 from __future__ import annotations
@@ -39,18 +38,18 @@ from depthcache.recording.records import Break, Diff, Frame, HeldBook, Record, R
 __all__ = ["NewBook", "Report", "Row", "verify"]
 
 MOST_DIFFERENT = 0.05
-"""Share of the comparisons of a run that may differ: the exchange's own messages disagree for a
-moment now and then (14 of 174,742 in recordings of 2021 to 2024)."""
+"""Share of all comparisons that may differ: the exchange's own messages disagree briefly now and then (14 of
+174,742 in recordings of 2021 to 2024)."""
 _FIRST_MICROSECONDS = 10**14
 MOST_DIFFERENT_OF_ONE_BOOK = 0.10
-"""The same for one book, whose recording may be short (9 of 171 in COIN-M BTCUSD_210924, 2021)."""
+"""The same share for a single book, whose recording may be short (9 of 171, COIN-M BTCUSD_210924, 2021)."""
 
 
 _TROUBLE = (DepthCacheError, ValueError, ArithmeticError, msgspec.MsgspecError)
 
 
 class ReplayBook(Protocol):
-    """What of `depthcache.Book` is used here; the reference has the same."""
+    """The part of `depthcache.Book` that a replay uses; the book of the reference engine has it as well."""
 
     @property
     def last_update_id(self) -> int | None: ...
@@ -61,11 +60,11 @@ class ReplayBook(Protocol):
     def load_snapshot(
         self, body: bytes, *, limit: int | None = None, latest_us: int | None = None
     ) -> SnapshotOutcome:
-        """Install a snapshot."""
+        """Load a snapshot."""
         ...
 
     def freeze(self, levels: int | None = None, *, on_stale: Any = None) -> Any:
-        """A copy of the book, with `on_stale="serve"` of the last known one."""
+        """A constant copy of the book; `on_stale="serve"` returns the last known one."""
         ...
 
     def apply(self, frame: bytes) -> Outcome:
@@ -74,28 +73,28 @@ class ReplayBook(Protocol):
 
 
 NewBook = Callable[..., ReplayBook]
-"""`new_book(exchange, symbol=…)`."""
+"""Makes a book: `new_book(exchange, symbol=…)`."""
 
 
 @dataclass(slots=True)
 class Row:
-    """The outcome for one symbol. Without a snapshot everything is None but the diffs and gaps counted.
+    """The outcome for one symbol. Without a snapshot, only `diffs_total` and `gaps` are set.
 
     Attributes:
-        venue, symbol: whose diffs these are; the venue is the origin: spot, usdm, coinm,
-            options, us, tr, else the exchange name.
-        snapshot_lastUpdateId: the id of the first snapshot.
-        snapshot_bids, snapshot_asks: its levels a side.
-        diffs_total: how many diffs the recording holds.
-        stale_dropped: diffs at or before the book, which are normal after a snapshot.
-        applied: diffs that moved the book.
-        gaps: holes in the ids of the diffs, also where no snapshot was recorded.
-        final_u: the update id of the book at the end.
-        final_bids, final_asks: its levels a side.
-        best_bid, best_ask: [price, quantity] as texts, of the book at the end.
-        sha256_full, sha256_top20: digests of all levels, and of the best 20 a side, to compare runs.
-        oracle_equal, oracle_different: how often the best prices were those of a bookTicker with the same
-            id, and how often not.
+        venue, symbol: the market; the venue is its origin: spot, usdm, coinm, options, us, tr, or an
+            exchange name.
+        snapshot_lastUpdateId: update id of the first snapshot.
+        snapshot_bids, snapshot_asks: number of its levels.
+        diffs_total: number of recorded diffs.
+        stale_dropped: old diffs, at or before the update id of the book; normal after a snapshot.
+        applied: diffs that were applied to the book.
+        gaps: sequence gaps in the ids of the diffs.
+        final_u: update id of the final book.
+        final_bids, final_asks: number of its levels.
+        best_bid, best_ask: [price, quantity] of the final book, as strings.
+        sha256_full, sha256_top20: digests of all its levels and of the best 20 a side, to compare runs.
+        oracle_equal, oracle_different: how often the best prices equalled, or differed from, those of the
+            bookTicker at the same update id.
     """
 
     venue: str
@@ -119,15 +118,15 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The market as messages name it, such as `BTCUSDT (spot)`."""
         return f"{self.symbol} ({self.venue})"
 
     @property
     def checked(self) -> tuple[str, ...]:
-        """Against what the diffs were checked: `snapshot`, `bookTicker`, `ids`; empty where nothing was.
+        """What the diffs were checked against: `snapshot`, `bookTicker`, `ids`; empty if nothing.
 
-        `snapshot`: a book grew from a recorded snapshot, diff by diff. `bookTicker`: its best prices were
-        compared. `ids` alone: no snapshot was recorded, so only the chain of the ids is known to be whole.
+        `snapshot`: the diffs were applied to a recorded snapshot. `bookTicker`: its best prices were
+        compared. `ids` alone: there is no snapshot, and only the sequence of the update ids was checked.
         """
         if self.snapshot_lastUpdateId is None:
             return ("ids",) if self.diffs_total > 1 else ()
@@ -137,26 +136,29 @@ class Row:
         return ("snapshot", "bookTicker") if judged else ("snapshot",)
 
     def as_dict(self) -> dict[str, Any]:
-        """The row for JSON."""
+        """The row as a dictionary for JSON."""
         return asdict(self)
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of all symbols, and which lines could not be used."""
+    """The outcome of all symbols, and the lines that could not be used."""
 
     rows: list[Row]
     problems: Problems
     breaks: int = 0
-    """How often the recording itself tells that frames are missing: reconnects, overflows."""
+    """Interruptions that the recording itself notes, such as reconnects and overflows."""
     lost: int = 0
-    """How many lines the recorder says it could not write (a full disk, a disk that is too slow)."""
+    """Lines that the recorder could not write, because the disk was full or too slow."""
     faults: list[str] = field(default_factory=list)
-    """What is wrong, one sentence each; empty when every book came out right."""
+    """Everything that is wrong, one sentence each; empty if every book came out right."""
 
     @property
     def right(self) -> bool:
-        """No gap, few enough differences, every line used, none lost; `Row.checked` says what that proves."""
+        """Whether there are no faults: no gap, no line unused or lost, and few enough differences.
+
+        `Row.checked` tells how much that proves.
+        """
         return not self.faults
 
 
@@ -170,10 +172,10 @@ def verify(
     """Replay recordings and report on every symbol that has diffs or a snapshot.
 
     Args:
-        paths: the files, or one of them; merged by their receive times.
-        exchange: whose rules to follow (an exchange name or spot, usdm, coinm, us, tr); by
-            default what the recorded host, else what the payloads tell.
-        new_book: makes the books; `depthcache.Book` by default.
+        paths: one file or several; several are merged by their receive times.
+        exchange: the exchange of the recording (an exchange name or spot, usdm, coinm, us, tr); None takes
+            it from the recorded hosts, or else from the payloads.
+        new_book: makes the books; None takes `depthcache.Book`.
         on_progress: called with a `Progress` after every piece of a file.
 
     Raises UnreadableRecording and UnknownExchange.
@@ -193,7 +195,7 @@ def _verify(
     make: NewBook,
     on_progress: OnProgress | None,
 ) -> Report:
-    """`moved`: the origin of markets that belong elsewhere than their payloads tell."""
+    """`moved`: the origin of markets whose payloads suggest a different one."""
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
     losses: list[Break] = []
@@ -210,19 +212,19 @@ def _verify(
         symbol = _symbol(record)
         if symbol is None:
             continue
-        breaks, unanswered = breaks + unanswered, 0  # at the end, nothing was interrupted
+        breaks, unanswered = breaks + unanswered, 0  # a break after the last diff interrupted nothing
         told = record.venue or "spot"
         key = (origin or moved.get((told, symbol), told), symbol)
         try:
             replay = replays.get(key) or replays.setdefault(key, _Replay(*key, make, problems))
             replay.on(record)
-        except _TROUBLE as error:  # one symbol or one line in trouble does not end the others
+        except _TROUBLE as error:  # one bad symbol or line must not end the replay of the others
             problems.add(record.position, str(error))
     return _report([replays[key] for key in sorted(replays)], problems, breaks, losses)
 
 
 def _public_book() -> NewBook:
-    from depthcache import Book  # only here: other uses of this file need no native module
+    from depthcache import Book  # deferred: other uses of this file need no native module
 
     return Book
 
@@ -245,7 +247,9 @@ def _report(
     report = Report(rows, problems, breaks, lost)
     if losses:
         first = losses[0]
-        report.faults.append(f"{lost:,} recorded lines were lost, first at {first.position} ({first.reason})")
+        report.faults.append(
+            f"{lost:,} lines were lost while recording, first at {first.position} ({first.reason})"
+        )
     for replay in replays:
         report.faults += replay.unlike
         if replay.is_broken:
@@ -273,7 +277,7 @@ def _report(
 
 
 def _named_elsewhere(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
-    """Diffs that look like spot, of symbols whose snapshot a URL names as one of Binance.US or TR."""
+    """Markets whose diffs look like spot, but whose snapshot came from a URL of Binance.US or TR."""
     alone = {
         row.symbol: row.venue for row in rows if row.snapshot_lastUpdateId is not None and not row.diffs_total
     }
@@ -285,18 +289,18 @@ def _named_elsewhere(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
 
 
 def _unmatched(rows: Sequence[Row]) -> list[str]:
-    """Snapshots without diffs where the same symbol has diffs without a snapshot elsewhere."""
+    """Faults for symbols that have a snapshot on one venue and diffs on another."""
     alone = {row.symbol: row for row in rows if row.snapshot_lastUpdateId is not None and not row.diffs_total}
     return [
-        f"{alone[row.symbol].name} has a snapshot without diffs, {row.name} diffs without a snapshot: "
-        "tell verify their exchange"
+        f"{alone[row.symbol].name} has a snapshot but no diffs, {row.name} has diffs but no snapshot: "
+        "name their exchange (--exchange, or exchange=)"
         for row in rows
         if row.snapshot_lastUpdateId is None and row.diffs_total and row.symbol in alone
     ]
 
 
 class _Replay:
-    """One symbol: its book, its oracle and what is counted. `on` for every record, then `finish`."""
+    """One symbol: its book, its oracle and its counters. Call `on` for every record, then `finish`."""
 
     def __init__(self, origin: str, symbol: str, new_book: NewBook, problems: Problems) -> None:
         self._venue = venue_of_origin(origin)
@@ -306,52 +310,52 @@ class _Replay:
         self._oracle = Oracle()
         self._applied = self._stale = self._gaps = 0
         self._waiting = True
-        """No snapshot yet, or a gap since: the book keeps what comes."""
+        """No snapshot yet, or a gap since the last one: the book buffers the diffs."""
         self._kept: list[tuple[Diff, bytes]] = []
-        """What the book keeps, for the step by step comparison after the snapshot."""
+        """The diffs that the book buffers, for the comparison one by one after the snapshot."""
         self._let_go = array("q")
-        """Final ids of the diffs that the book let go because it kept too many."""
+        """Final ids of the diffs that the book dropped because its buffer was full."""
         self._buffers_dropped = 0
         self.connection: int | None = None
-        """What brought the newest diff."""
+        """The connection of the newest diff."""
         self._broken = False
-        """The recording was interrupted since the last applied diff: a hole is no gap."""
+        """The recording was interrupted since the last applied diff: missing ids are no fault."""
         self.unlike: list[str] = []
-        """Where a book that was held differs from the one that the same frames make here."""
+        """Faults: the recorded book of the client differs from the replayed one."""
         self._ahead_ns = 0
-        """How far event times were ahead of the recorder's clock, which is behind by at least that."""
+        """How far event times were ahead of the recorder's clock: it is behind by at least that."""
         self._last: Diff | None = None
-        """The newest diff since the gap, to notice further holes."""
+        """The newest diff since the gap, to detect further gaps."""
         self._chain: Diff | None = None
-        """The newest diff before the first snapshot: without a snapshot only the ids can be checked."""
+        """The newest diff before the first snapshot, to check the sequence of ids until then."""
         self._holes = array("q")
-        """Final ids of the diffs before which something is missing in that chain."""
+        """Final ids of the diffs in that sequence that do not follow their predecessor."""
         self._file: Path | None = None
-        """Whose connection it is: files number theirs alike."""
+        """The file of that connection: every file numbers its connections from the start."""
 
     @property
     def has_book(self) -> bool:
-        """Whether there is anything but tickers."""
+        """Whether there is anything besides tickers."""
         return self._row.diffs_total > 0 or self._row.snapshot_lastUpdateId is not None
 
     @property
     def is_broken(self) -> bool:
-        """Whether a hole that the recording tells of was never bridged."""
+        """Whether an interruption that the recording notes was never bridged."""
         return self._broken and self._waiting and self._row.snapshot_lastUpdateId is not None
 
     @property
     def name(self) -> str:
-        """What people call the symbol."""
+        """The market as messages name it."""
         return self._row.name
 
     def is_hit(self, broken: Break) -> bool:
-        """Whether frames of this symbol may be missing where the recording breaks off."""
+        """Whether this interruption may have lost frames of this symbol."""
         if broken.connection is None:
             return True
         return (broken.connection, broken.position.file) == (self.connection, self._file)
 
     def on(self, record: Record) -> None:
-        """Take the next record of this symbol."""
+        """Replay the next record of this symbol."""
         if isinstance(record, RecordedSnapshot):
             self._on_snapshot(record)
         elif isinstance(record, HeldBook):
@@ -363,21 +367,21 @@ class _Replay:
                 self._on_diff(record, record.about)
 
     def on_break(self) -> None:
-        """Frames may be missing, and the recording says so: what is missing now is no gap."""
+        """The recording notes an interruption: ids that are missing from here on are no gap."""
         self._broken, self._last, self._chain = True, None, None
 
     def _on_held(self, held: HeldBook) -> None:
         book = self._book
         if held.last_update_id is None or book.last_update_id != held.last_update_id or _best(book) is None:
-            return  # crossed is a fault by itself
+            return  # a crossed book is reported as its own fault
         exact = book.freeze(on_stale="serve").exact
         for name, own, theirs in (("bids", exact.bids, held.bids), ("asks", exact.asks, held.asks)):
             made = {(Decimal(price), Decimal(quantity)) for price, quantity in own[:]}
             kept = {(Decimal(price), Decimal(quantity)) for price, quantity in theirs}
             if made != kept:
                 self.unlike.append(
-                    f"{self.name} at update id {held.last_update_id}: its frames "
-                    f"and the book that was held differ in {len(made ^ kept):,} {name}"
+                    f"{self.name} at update id {held.last_update_id}: the replayed book "
+                    f"and the recorded one differ in {len(made ^ kept):,} {name}"
                 )
 
     def _on_diff(self, frame: Frame, diff: Diff) -> None:
@@ -439,7 +443,7 @@ class _Replay:
         self._step_through(snapshot)
 
     def _load(self, book: ReplayBook, snapshot: RecordedSnapshot) -> SnapshotOutcome:
-        """Install a snapshot with the time of its receipt. Raises MalformedSnapshot, SymbolMismatch."""
+        """Load a snapshot with its receive time. Raises MalformedSnapshot and SymbolMismatch."""
         latest_us = None if snapshot.time_ns is None else (snapshot.time_ns + self._ahead_ns) // 1_000
         return book.load_snapshot(snapshot.body, limit=snapshot.limit, latest_us=latest_us)
 
@@ -454,11 +458,11 @@ class _Replay:
         self._row.snapshot_lastUpdateId = snapshot.last_update_id
         self._row.snapshot_bids, self._row.snapshot_asks = len(head.bids), len(head.asks)
         self._stale += sum(u <= snapshot.last_update_id for u in self._let_go)
-        # Holes behind the snapshot's id are found by the book itself.
+        # The book itself detects gaps after the snapshot's id.
         self._gaps += sum(u <= snapshot.last_update_id for u in self._holes)
 
     def _step_through(self, snapshot: RecordedSnapshot) -> None:
-        """Repeat diff by diff what the book just did at once, for the comparison after each."""
+        """Repeat one by one what the book just applied at once, to compare after each diff."""
         book = self._fresh_book()
         self._load(book, snapshot)
         kept, self._kept, self._waiting, self._broken = self._kept, [], False, False
@@ -470,7 +474,8 @@ class _Replay:
                 break
             self._count(book, outcome, diff)
         if book.last_update_id != self._book.last_update_id or _best(book) != _best(self._book):
-            self._problems.add(snapshot.position, "diffs applied at once and one by one give different books")
+            what = "applying the diffs at once or one by one gives different books"
+            self._problems.add(snapshot.position, what)
 
     def _count(self, book: ReplayBook, outcome: Outcome, diff: Diff) -> None:
         if outcome is Outcome.APPLIED:
@@ -480,7 +485,7 @@ class _Replay:
             self._stale += 1
 
     def finish(self) -> Row:
-        """The row of this symbol; call it once, after the last record."""
+        """The row of this symbol. Call once, after the last record."""
         row, book = self._row, self._book
         self._oracle.on_end()
         if row.snapshot_lastUpdateId is None:
@@ -508,7 +513,7 @@ class _Replay:
 
 
 def _is_reset(last: Diff, diff: Diff) -> bool:
-    """Whether ids restarted: the exchange made it later than the last one, and its ids lie before."""
+    """Whether the ids restarted: the diff is later than the last one by event time, but its ids are lower."""
     times = (last.event_time, diff.event_time)
     if times[0] is None or times[1] is None:
         return False
@@ -521,7 +526,7 @@ class _Sides(msgspec.Struct):
 
 
 def _best(book: ReplayBook) -> Best[Decimal] | None:
-    """The exact best prices of the last known book; None while it is crossed."""
+    """The exact best prices of the last known book; None if it is crossed."""
     try:
         best: Best[Decimal] = book.freeze(1, on_stale="serve").exact.best
     except BookNotSynced:

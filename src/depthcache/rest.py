@@ -1,11 +1,10 @@
-"""REST requests beside live books: to an exchange within the weight budget, or to any other server.
+"""REST requests to an exchange within the shared weight budget, or to any other server.
 
     with depthcache.rest.Rest() as rest:
-        answer = http.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
-        print(len(answer.json()["symbols"]))
+        response = rest.ask("binance.com", "/api/v3/exchangeInfo", weight=20)
+        print(len(response.json()["symbols"]))
 
-One kept-alive session on a thread of its own, for programs with and without an event loop. Not here:
-what is asked, and what an answer means beyond its HTTP status.
+Requests share kept-alive connections on a background thread, for programs with and without an event loop.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ class RestResponse:
 
     Attributes:
         url: the URL of the request.
-        status: the HTTP status.
-        headers: header names are lower case.
-        body: as it came.
-        took_s: seconds from sending to the last byte.
+        status: the HTTP status code.
+        headers: the headers; names are lower case.
+        body: the body as received.
+        took_s: seconds from sending the request to the last byte of the response.
     """
 
     url: str
@@ -62,7 +61,7 @@ class RestResponse:
     took_s: float
 
     def json(self) -> Any:
-        """The body read as JSON. Raises RequestRejected where it is none."""
+        """The body parsed as JSON. Raises RequestRejected if it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -70,11 +69,11 @@ class RestResponse:
 
 
 class Rest(OneProcess):
-    """A session. Any thread and any event loop may use it; it opens nothing before the first question.
+    """A session for REST requests, for any thread and any event loop. It connects on the first request.
 
-    `settings`: hosts, proxies, authorities, and the share of the weight; None takes
-    `Settings.from_environment()`. Raises InvalidArgument where those cannot work. Every method with a
-    request has a twin with `_async` for coroutines, where cancelling ends the request.
+    `settings`: hosts, proxies, trusted certificates and the share of the weight; None takes
+    `Settings.from_environment()`, which raises InvalidArgument for a wrong value. `ask` and `fetch` block;
+    `ask_async` and `fetch_async` are for coroutines, and cancelling them ends the request.
     """
 
     _pickle_instead = "pickle its settings, and make a Rest(settings) there"
@@ -95,7 +94,7 @@ class Rest(OneProcess):
     ) -> None:
         self.close()
 
-    # --- questions to an exchange ----------------------------------------------------------
+    # --- requests to an exchange -----------------------------------------------------------
 
     def ask(
         self,
@@ -106,20 +105,21 @@ class Rest(OneProcess):
         query: Mapping[str, object] | None = None,
         timeout: float = 10,
     ) -> RestResponse:
-        """GET something of an exchange; waits for its turn in the budget that all clients of this process
-        share.
+        """GET a path of an exchange, within the weight budget that all clients of this process share.
+
+        Waits until the budget has room for the request.
 
         Args:
-            exchange: an exchange name.
-            path: such as `/api/v3/exchangeInfo`.
-            weight: what the exchange counts for it.
-            query: parameters; None values are left out.
-            timeout: seconds, for the turn and for the response.
+            exchange: an exchange name or alias.
+            path: the path, such as `/api/v3/exchangeInfo`.
+            weight: the request weight that the exchange charges for it.
+            query: query parameters; those with the value None are left out.
+            timeout: seconds for the whole call, including the wait for the budget.
 
         Raises:
-            UnknownExchange: with the names most like it.
-            RequestRejected: for every status but 200.
-            ConnectionFailed: when nothing came, or there was no turn in time.
+            UnknownExchange: the name is unknown; the error suggests the closest ones.
+            RequestRejected: the status is not 200.
+            ConnectionFailed: no response, or no room in the budget, within `timeout`.
         """
         return self._call(lambda: self._ask(exchange, path, weight, query, timeout))
 
@@ -132,12 +132,15 @@ class Rest(OneProcess):
         query: Mapping[str, object] | None = None,
         timeout: float = 10,  # noqa: ASYNC109
     ) -> RestResponse:
-        """As `depthcache.rest.Rest.ask`."""
+        """As `depthcache.rest.Rest.ask`, for coroutines."""
         return await self._await(lambda: self._ask(exchange, path, weight, query, timeout))
 
     def used_weight(self, exchange: str) -> tuple[int, float] | None:
-        """The weight that this `exchange` counted last for this address, whoever of this process asked, and
-        how many seconds ago; None while that is unknown. Raises UnknownExchange."""
+        """The request weight that `exchange` last counted for this address, and how many seconds ago.
+
+        It comes from the newest response to any request of this process; None before the first. Raises
+        UnknownExchange.
+        """
         count = shared_budgets().of(self.settings.venue(exchange)).count
         return None if count is None else (count[0], (now_ns() - count[1]) / 1e9)
 
@@ -151,10 +154,11 @@ class Rest(OneProcess):
         posted: object = None,
         timeout: float = 10,
     ) -> RestResponse:
-        """GET a `url`, or POST it with JSON where something is `posted`. Redirects are not followed.
+        """GET `url`, or POST `posted` to it as JSON. Redirects are not followed.
 
-        `query`: parameters, None values are left out. Every status is a response. Raises ConnectionFailed
-        when nothing came within `timeout` seconds, InvalidArgument for a `url` that has a query already.
+        `query`: query parameters; those with the value None are left out. A response of any status is
+        returned. Raises ConnectionFailed without a response within `timeout` seconds, and InvalidArgument
+        for a `query` together with a `url` that already has one.
         """
         return self._call(lambda: self._fetch(url, query, posted, timeout))
 
@@ -166,11 +170,11 @@ class Rest(OneProcess):
         posted: object = None,
         timeout: float = 10,  # noqa: ASYNC109
     ) -> RestResponse:
-        """As `depthcache.rest.Rest.fetch`."""
+        """As `depthcache.rest.Rest.fetch`, for coroutines."""
         return await self._await(lambda: self._fetch(url, query, posted, timeout))
 
     def close(self) -> None:
-        """End the connections and the thread; requests on their way fail. May be called more than once."""
+        """Close the connections and end the thread. Pending requests fail. Safe to call more than once."""
         with self._lock:
             self._closed = True
             thread, self._thread = self._thread, None
@@ -190,7 +194,8 @@ class Rest(OneProcess):
         ends_ns = now_ns() + to_ns(timeout_s)
         while (at_ns := budget.take(weight, policy, asked_ns := now_ns())) > asked_ns:
             if at_ns >= ends_ns:
-                reason = f"the weight budget has no room for it for {(at_ns - asked_ns) / 1e9:.1f} s"
+                wait_s = (at_ns - asked_ns) / 1e9
+                reason = f"the weight budget has no room for this request for another {wait_s:.1f} s"
                 raise ConnectionFailed(url=url, reason=reason)
             await asyncio.sleep((at_ns - asked_ns) / 1e9)
         try:
@@ -210,7 +215,7 @@ class Rest(OneProcess):
     async def _fetch(
         self, url: str, query: Mapping[str, object] | None, posted: object, timeout_s: float
     ) -> RestResponse:
-        from depthcache.io.network import http  # aiohttp is loaded by the first request
+        from depthcache.io.network import http  # deferred: imports aiohttp
 
         assert self._sessions is not None  # noqa: S101 - this runs on the thread that made them
         timeout_s = _timeout_s(timeout_s)
@@ -236,7 +241,7 @@ class Rest(OneProcess):
             raise UsageError(_NOT_RUNNING) from None
 
     def _running(self) -> LoopThread:
-        if self._process != os.getpid():  # the child after a fork has neither the thread nor its lock
+        if self._process != os.getpid():  # a forked child has neither the thread nor its lock
             self._process, self._lock, self._thread = os.getpid(), Lock(), None
         with self._lock:
             if self._closed:
@@ -246,12 +251,12 @@ class Rest(OneProcess):
                 thread = LoopThread(self._sessions, name="depthcache rest")
                 thread.start()
                 self._thread = thread
-                weakref.finalize(self, thread.stop).atexit = False  # the thread looks for that by itself
+                weakref.finalize(self, thread.stop).atexit = False  # the thread notices the exit itself
             return self._thread
 
 
 class _Sessions:
-    """The sessions, open while their loop runs."""
+    """The HTTP sessions, open while their event loop runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -273,7 +278,7 @@ def _timeout_s(timeout: float) -> float:
 def _url(url: str, query: Mapping[str, object] | None) -> str:
     given = {name: value for name, value in (query or {}).items() if value is not None}
     if "?" in url and given:
-        raise InvalidArgument(name="url", value=url, allowed="a URL without a query, where one is given")
+        raise InvalidArgument(name="url", value=url, allowed="a URL without a query when `query` is given")
     return f"{url}?{urlencode(given)}" if given else url
 
 

@@ -202,7 +202,7 @@ def test_a_disk_that_becomes_read_only_leaves_what_was_flushed(disk: Disk, tmp_p
     assert tape.recorder.recording.error == os.strerror(errno.EROFS)
     report = verify(files_in(tmp_path))
     assert report.rows[0].applied == 20
-    assert "has no end: its writer was stopped" in report.problems.notes[0]
+    assert "has no proper end: its writer was stopped" in report.problems.notes[0]
 
 
 def test_a_deleted_folder_is_noticed_and_made_again(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_line_that_comes_too_late_for_its_order_is_counted(
     day = [make.diff(n, n) for n in range(1, 9)]
     lines = cryptofeed_3(day)
     _, problems = records(make.write(tmp_path / "file", [*lines[1:], lines[0]]))
-    assert problems.lines() == [f"{tmp_path / 'file'}:8: received before 3 lines that stand before it"]
+    assert problems.lines() == [f"{tmp_path / 'file'}:8: received earlier than the 3 lines before it"]
 
 
 def test_files_of_cryptofeed_3_are_merged(new_book: NewBook, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_cut_file_of_cryptofeed_3_gives_what_is_there(tmp_path: Path) -> None:
     found, problems = records(tmp_path / "file")
     assert len(found) > 100
     assert problems.total == 1
-    assert "breaks off" in problems.lines()[0]
+    assert "ends early" in problems.lines()[0]
 
 
 def test_the_keys_of_cryptofeed_3_may_have_any_order(new_book: NewBook, tmp_path: Path) -> None:
@@ -222,9 +222,9 @@ def test_other_lines_of_cryptofeed_3(tmp_path: Path) -> None:
     found, problems = records(make.write(tmp_path / "file", lines))
     assert [type(each) for each in found] == [RecordedResponse, Frame]
     assert [line.partition(": ")[2].partition(": ")[0] for line in problems.lines()] == [
-        "a response that is no JSON",
-        "a line of cryptofeed 3 of the unknown kind 'what'",
-        "a line of cryptofeed 3 whose ts is no time",
+        "a response that is not JSON",
+        "a line of cryptofeed 3 of unknown kind 'what'",
+        "a line of cryptofeed 3 whose ts is not a time",
         "not a line of cryptofeed 3",
     ]
 
@@ -372,29 +372,29 @@ def test_values_that_no_rule_needs_may_have_any_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b'{"foo":1}', "no message of Binance in any known envelope; its keys are 'foo'"),
+        (b'{"foo":1}', "no message of Binance, bare or in a known envelope; its keys are 'foo'"),
         (b"{}", "an empty object"),
         (b'{"foo":{"bar":{"e":1}}}', "its keys are 'foo'"),
         (b'{"arg":{"channel":"books"},"data":[{"asks":[],"bids":[]}]}', "its keys are 'arg', 'data'"),
         (b'{"a":%s,"b":%s}' % (make.diff(3, 3), make.diff(4, 4)), "2 messages in one line"),
         (b"[%s,%s]" % (make.diff(3, 3), make.diff(4, 4)), "a JSON array of 2 values"),
         (b"[]", "a JSON array of 0 values"),
-        (b'"text"', "JSON, but no object"),
-        (b"17", "JSON, but no object"),
-        (b"null", "JSON, but no object"),
+        (b'"text"', "JSON, but not an object"),
+        (b"17", "JSON, but not an object"),
+        (b"null", "JSON, but not an object"),
         (
             b'{"stream":"abcusdt@depth","data":{"foo":1}}',
-            "a message of a depth stream that is no depth update",
+            "a message of a depth stream that is not a depth update",
         ),
-        (b'{"stream":"abcusdt@bookTicker","data":{"foo":1}}', "no bookTicker"),
-        (b'{"stream":"abcusdt@depth","data":[]}', "a message of @depth with a value of a wrong type"),
-        (b'{"stream":"abcusdt@depthSnapshot","data":[]}', "of a wrong type"),
+        (b'{"stream":"abcusdt@bookTicker","data":{"foo":1}}', "not a bookTicker"),
+        (b'{"stream":"abcusdt@depth","data":[]}', "a message of @depth with a value of the wrong type"),
+        (b'{"stream":"abcusdt@depthSnapshot","data":[]}', "of the wrong type"),
         (
             b'{"stream":"abcusdt@depthSnapshot","data":{"e":"depthUpdate"}}',
             "a depthSnapshot without lastUpdateId",
         ),
         (b'{"e":"depthUpdate","s":"ABCUSDT"}', "without s, U and u"),
-        (b'{"e":"bookTicker","u":"1"}', "a bookTicker with a value of a wrong type"),
+        (b'{"e":"bookTicker","u":"1"}', "a bookTicker with a value of the wrong type"),
         (b'{"e":5,"E":5}', "its keys are 'e', 'E'"),
         (b'{"ts":1,"payload":{"result":1}}', "its keys are 'ts', 'payload'"),
         (b'{"ts":1,"payload":"{cut"}', "its keys are 'ts', 'payload'"),
@@ -443,7 +443,7 @@ def test_unread_lines_are_a_fault_with_the_first_line_and_its_shape(
     assert not report.right
     assert report.faults == ["2 lines could not be used"]
     assert str(report.problems.first[0]) == (
-        f"{tmp_path / 'file'}:7: no message of Binance in any known envelope; its keys are 'foo': "
+        f"{tmp_path / 'file'}:7: no message of Binance, bare or in a known envelope; its keys are 'foo': "
         "'{\"foo\":1}'"
     )
 
@@ -456,7 +456,9 @@ def test_a_file_of_nothing_known_is_a_fault(tmp_path: Path) -> None:
 def test_a_json_array_is_refused_with_what_helps(tmp_path: Path) -> None:
     for content in (b"[%s,%s]" % (DAY[0], DAY[1]), b"[\n  %s,\n  %s\n]" % (DAY[0], DAY[1])):
         (tmp_path / "file").write_bytes(content)
-        with pytest.raises(UnreadableRecording, match="a JSON array: one frame or snapshot a line is read"):
+        with pytest.raises(
+            UnreadableRecording, match="a JSON array; one frame or snapshot per line is needed"
+        ):
             records(tmp_path / "file")
 
 
@@ -556,7 +558,7 @@ def test_a_snapshot_that_may_be_of_two_markets_is_counted(
     new_book: NewBook, tmp_path: Path, price: str
 ) -> None:
     report = verify([make.write(tmp_path / "file", two_markets(price))], new_book=new_book)
-    assert "no diff around this snapshot tells its symbol" in report.problems.lines()[0]
+    assert "no diff near this snapshot identifies its symbol" in report.problems.lines()[0]
 
 
 def test_a_negative_pu_makes_no_futures_of_spot(new_book: NewBook, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_bare_snapshot_that_fits_several_symbols_is_reported_and_left_out(tmp_
     )
     assert [type(record) for record in found] == [Frame, Frame]
     assert problems.lines()[0].startswith(
-        f"{tmp_path / 'file'}:2: no diff around this snapshot tells its symbol"
+        f"{tmp_path / 'file'}:2: no diff near this snapshot identifies its symbol"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_truncated_gzip_file_gives_what_is_there_and_says_where_it_breaks_off(
     path.write_bytes(content[: len(content) // 2])
     found, problems = records(path)
     assert 100 < len(found) < 1999
-    assert problems.lines() == [f"{path}:{len(found) + 1}: the gzip stream breaks off: the file was cut"]
+    assert problems.lines() == [f"{path}:{len(found) + 1}: the gzip stream ends early: the file was cut off"]
 
 
 def test_a_damaged_gzip_file_gives_what_is_there_and_says_where_it_broke(tmp_path: Path) -> None:
@@ -252,11 +252,11 @@ def test_a_file_of_no_known_format_is_refused_with_its_beginning(tmp_path: Path,
     path = tmp_path / "rubbish"
     path.write_bytes(content)
     assert refused(path).startswith(
-        f"cannot read {path}:1: no recording of hftbacktest, of cryptofeed or of JSON lines"
+        f"cannot read {path}:1: not a recording in a known format; it begins with"
     )
 
 
 def test_another_compression_is_named(tmp_path: Path) -> None:
     path = tmp_path / "file.xz"
     path.write_bytes(b"\xfd7zXZ" + bytes(100))
-    assert refused(path).endswith("compressed with xz: only gzip, zstd and plain text are read")
+    assert refused(path).endswith("compressed with xz; only gzip, zstd and plain text can be read")

@@ -105,7 +105,7 @@ def test_a_long_line_that_is_allowed_is_read_whole(tmp_path: Path) -> None:
 def test_wide_text_is_refused_by_name(tmp_path: Path, encoding: str, kind: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(packed((make.diff(1, 2).decode() + "\n").encode(encoding), kind))
-    with pytest.raises(UnreadableRecording, match="UTF-16 or UTF-32 text: only UTF-8 is read"):
+    with pytest.raises(UnreadableRecording, match="UTF-16 or UTF-32 text; UTF-8 is needed"):
         verify([path])
 
 
@@ -137,7 +137,7 @@ def test_a_cut_zstd_file_of_others_is_a_fault_and_one_of_our_own_is_told(tmp_pat
     other.write_bytes(content[: len(content) // 2])
     report = verify([other])
     assert report.faults == ["1 line could not be used"]
-    assert "the zstd stream breaks off: the file was cut" in report.problems.lines()[0]
+    assert "the zstd stream ends early: the file was cut off" in report.problems.lines()[0]
     own = tmp_path / "own.zst"
     frames = [b'{"time":%d,"connection":1,"frame":%s}' % (10**18 + n, diff) for n, diff in enumerate(diffs)]
     content = zstandard.compress(b"\n".join([b'{"depthcache":1,"kind":"recording"}', *frames]))
@@ -145,14 +145,14 @@ def test_a_cut_zstd_file_of_others_is_a_fault_and_one_of_our_own_is_told(tmp_pat
     report = verify([own])
     assert report.faults == []
     assert report.problems.notes == [
-        f"{own} has no end: its writer was stopped; it is complete up to its last flush"
+        f"{own} has no proper end: its writer was stopped; it is complete up to the last flush"
     ]
 
 
 def test_a_zstd_file_cut_before_its_first_line_says_so(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(zstandard.compress(make.diff(1, 1))[:20])
-    with pytest.raises(UnreadableRecording, match="the zstd stream breaks off before its first line"):
+    with pytest.raises(UnreadableRecording, match="the zstd stream ends before its first line"):
         verify([path])
 
 
@@ -170,6 +170,6 @@ def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
     report = verify([path, path, tmp_path / "link"])
     assert report.rows[0].diffs_total == 1
     assert report.problems.notes == [
-        f"{path} is given twice and read once",
-        f"{tmp_path / 'link'} is given twice and read once",
+        f"{path} was given twice and is read once",
+        f"{tmp_path / 'link'} was given twice and is read once",
     ]

@@ -1,7 +1,8 @@
-"""Recorded market data: files of frames and snapshots as Binance sent them, read and replayed.
+"""Read and replay recorded market data: frames and snapshots as Binance sent them.
 
-`read` streams the records of files in the order they were received, `verify` replays them through
-a book and judges the outcome. Formats are recognised by themselves. Not here: writing recordings.
+`read` streams the records of files in the order in which they were received. `verify` replays them through a
+book and reports whether it comes out right. Formats are detected. To write recordings, use
+`Settings(record_to=…)` or `depthcache record`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A book as one number: what two books are compared by. Not here: the text of which it is made (`wire`)."""
+"""A digest of a book, to compare two books."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["sha256_of"]
 
 
 def sha256_of(book: Any, *, levels: int | None = None) -> str:
-    """SHA-256 of `wire.level_lines`: of the best `levels` a side, of all when None."""
+    """SHA-256 of `wire.level_lines` in hexadecimal: of the best `levels` a side, of all if None."""
     return hashlib.sha256(wire.level_lines(book, levels)).hexdigest()

@@ -1,8 +1,8 @@
-"""What recorders put around a message: which of its values is the message, which one the time of its receipt.
+"""Find the message and its receive time in the envelope that a recorder put around it.
 
-Recorders of all kinds write `{"recv_ns": 1723075200000000000, "payload": {…}}` or the like, each with keys
-of its own. A body is an object, or a text that holds one. A receive time is a number or an ISO time under a
-name that says so; its unit is told by its size. Not here: what the message is (`payload`).
+Recorders write `{"recv_ns": 1723075200000000000, "payload": {…}}` and the like, each with its own keys. The
+message is an object, or a string that contains one. The receive time is a number or an ISO time under a name
+that suggests receipt; the size of a number determines its unit. `payload` then classifies the message.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 MOST_NESTED = 3
-"""Envelopes in envelopes: a broker's around a recorder's around a stream's."""
+"""Deepest nesting of envelopes: a broker's around a recorder's around a stream's."""
 _KEYS_SHOWN, _KEY_CHARACTERS = 8, 24
 _MOST_BODIES = 16
 
@@ -60,34 +60,35 @@ _NORMALISED = frozenset(
 )
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
 _OLDEST_NS, _NEWEST_NS = 946_684_800_000_000_000, 7_258_118_400_000_000_000
-"""2000 and 2200: what lies outside counts something else, such as the time since a start."""
+"""The years 2000 and 2200: a number outside is no date, but for example the time since a start."""
 _UNITS = ((Decimal(10**11), 10**9), (Decimal(10**14), 10**6), (Decimal(10**17), 10**3))
-"""Below 10**11 seconds (year 5138), then milliseconds, below 10**17 microseconds, else nanoseconds."""
+"""Below 10**11: seconds (until the year 5138); below 10**14: milliseconds; below 10**17: microseconds; else
+nanoseconds."""
 
 _decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
 class TextError(ValueError):
-    """The text is not JSON, has no known shape, or lacks what its kind must have."""
+    """The text is not JSON, has no known shape, or lacks a required member."""
 
 
 def fields(text: bytes) -> dict[str, Raw]:
-    """The members of an object, unread. Raises TextError for anything else."""
+    """The members of a JSON object, undecoded. Raises TextError for anything else."""
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise TextError(f"no JSON object: {error}") from None
+        raise TextError(f"not a JSON object: {error}") from None
 
 
 def has_no_more(text: bytes) -> bool:
-    """Whether nothing stands beside a frame, told by its ends: the usual case, without looking inside."""
+    """Whether the text is a bare frame or snapshot without an envelope, judged by its two ends alone."""
     if text.startswith(b'{"stream":'):
         return text.endswith((b"}}", b"}]}"))
     return text.startswith((b'{"e":"', b'{"lastUpdateId":')) and text.endswith(b"]}")
 
 
 def is_reply(values: Mapping[str, Raw]) -> bool:
-    """Whether it is the exchange's reply to a request, its error, or a request, and holds nothing else."""
+    """Whether it is only a control message: a request, its reply or its error, without a message inside."""
     if not any(each <= values.keys() for each in _REPLIES):
         return False
     others = {key: raw for key, raw in values.items() if key not in _OF_REPLIES}
@@ -95,7 +96,7 @@ def is_reply(values: Mapping[str, Raw]) -> bool:
 
 
 def bodies(values: Mapping[str, Raw]) -> Iterator[bytes]:
-    """What may be the message: every object, and every text that holds one."""
+    """Candidates for the message: every object, and every string that contains one."""
     for raw in [*values.values()][:_MOST_BODIES]:
         value = bytes(raw)
         if value.startswith(b"{"):
@@ -107,7 +108,7 @@ def bodies(values: Mapping[str, Raw]) -> Iterator[bytes]:
 
 
 def stream_beside(values: Mapping[str, Raw]) -> str:
-    """The stream that a value beside the message names; empty where none does."""
+    """The stream name that the envelope gives; empty if it gives none."""
     for key in _STREAM_KEYS:
         if key in values and _DEPTH_STREAM.fullmatch(name := _text(values[key])):
             return name
@@ -115,7 +116,7 @@ def stream_beside(values: Mapping[str, Raw]) -> str:
 
 
 def asked(values: Mapping[str, Raw]) -> tuple[str | None, int | None, str | None]:
-    """Symbol, limit and origin that stand beside a snapshot, or in the URL beside it."""
+    """Symbol, limit and origin of a snapshot from its envelope, or from a URL in it."""
     symbol, limit, origin = _text(values.get("symbol")), _integer(values.get("limit")), None
     for key in ("url", "endpoint", "request"):
         url = _text(values.get(key))
@@ -129,10 +130,10 @@ def asked(values: Mapping[str, Raw]) -> tuple[str | None, int | None, str | None
 
 
 def received_ns(values: Mapping[str, Raw], *, in_message: bool = False) -> int | None:
-    """The time of receipt, nanoseconds since 1970; None where no value tells it.
+    """The receive time in nanoseconds since 1970; None if there is none.
 
-    Names that speak of receipt go first, then those of any time. Times of the exchange have other names.
-    `in_message`: these are the values of the message itself, whose one-letter names are the exchange's.
+    Names that suggest receipt take precedence over other names of times. Times of the exchange do not count.
+    `in_message`: the values are those of the message itself, whose one-letter names are the exchange's.
     """
     if in_message:
         values = {key: raw for key, raw in values.items() if len(key) > 1}
@@ -140,12 +141,12 @@ def received_ns(values: Mapping[str, Raw], *, in_message: bool = False) -> int |
 
 
 def requested_ns(values: Mapping[str, Raw]) -> int | None:
-    """When a snapshot was asked for, nanoseconds since 1970; None where no value tells it."""
+    """When a snapshot was requested, in nanoseconds since 1970; None if not recorded."""
     return _first_time(values, _REQUESTED)
 
 
 def shape(values: Mapping[str, Raw]) -> str:
-    """The shape of an object that is none known here, in words for people."""
+    """A description of an object with no known shape, for error messages."""
     kind = _text(values.get("type"))
     if kind and (kind in _NORMALISED or kind.startswith(("book_snapshot_", "trade_bar_"))):
         return f"normalised by tardis-machine ({kind}), without update ids: replay the raw data instead"
@@ -153,11 +154,11 @@ def shape(values: Mapping[str, Raw]) -> str:
         return "an empty object"
     shown = ", ".join(repr(key[:_KEY_CHARACTERS]) for key in [*values][:_KEYS_SHOWN])
     more = f" and {len(values) - _KEYS_SHOWN:,} more" if len(values) > _KEYS_SHOWN else ""
-    return f"no message of Binance in any known envelope; its keys are {shown}{more}"
+    return f"no message of Binance, bare or in a known envelope; its keys are {shown}{more}"
 
 
 def iso_ns(text: str) -> int | None:
-    """Nanoseconds since 1970 of an ISO time, UTC where it names no offset; None for anything else."""
+    """Nanoseconds since 1970 of an ISO time, in UTC unless it has an offset; None for anything else."""
     match = _ISO.fullmatch(text)
     if match is None:
         return None
@@ -167,7 +168,7 @@ def iso_ns(text: str) -> int | None:
 
 
 def number_ns(text: str) -> int | None:
-    """Nanoseconds since 1970 of a number whose unit is told by its size; None outside 2000 to 2200."""
+    """Nanoseconds since 1970 of a number whose size determines its unit; None outside 2000 to 2200."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -205,7 +206,7 @@ def _time_ns(raw: Raw) -> int | None:
 
 
 def _text(raw: Raw | None) -> str:
-    """The content of a JSON string; empty for anything else."""
+    """The content of a JSON string; empty for any other value."""
     if raw is None or bytes(raw)[:1] != b'"':
         return ""
     try:

@@ -1,21 +1,21 @@
-"""The recording formats: which one a file has, and what each of its lines holds.
+"""Recording formats: detect the format of a file, and read each of its lines.
 
-Six are known, recognised by the first lines of a file:
+Six formats are known and detected by the first lines of a file:
 
-    hftbacktest     `<time> <JSON>` a line; the time since 1970, its unit told by its digits
-    tardis raw      `<ISO time> <JSON>` a line; a blank line tells of a lost connection
+    hftbacktest     `<time> <JSON>` per line; the time since 1970, its number of digits gives the unit
+    tardis raw      `<ISO time> <JSON>` per line; a blank line marks a lost connection
     cryptofeed raw  `<URL> -> <seconds>: <body>`, `wss://… <-> <seconds>`, `<seconds>: <frame>`,
                     `configuration: …`, in any mixture
-    cryptofeed 3    `{"t":"http"|"recv","ts":…,"data":"…"}` a line, put in the order of `ts`
-    JSON lines      a frame or a snapshot a line, bare or in an envelope with the time of receipt
-    depthcache      what `depthcache record` and flight recorders write: JSON lines that begin with
-                    `{"depthcache":1,…}`; frames (`{"time":…,"connection":…,"frame":{…}}`, or `"hex"` for
-                    what is no JSON), snapshots (`{"time":…,"exchange":…,"symbol":…,"limit":…,
-                    "snapshot":{…}}`) and events (`{"time":…,"event":…}`): open, closed, lost, book; others
-                    tell people what happened
+    cryptofeed 3    `{"t":"http"|"recv","ts":…,"data":"…"}` per line, sorted here by `ts`
+    JSON lines      one frame or snapshot per line, bare or in an envelope with the receive time
+    depthcache      recordings and flight dumps of this package: JSON lines that begin with
+                    `{"depthcache":1,…}`; frames (`{"time":…,"connection":…,"frame":{…}}`, or `"hex"` if
+                    they are not JSON), snapshots (`{"time":…,"exchange":…,"symbol":…,"limit":…,
+                    "snapshot":{…}}`) and events (`{"time":…,"event":…}`): open, closed, lost, book;
+                    other events are for people
 
-A line that its format does not explain is a problem, never an end. A new format is one function
-here. Not here: opening files (`lines`), JSON (`payload`, `envelope`), several files (`reading`).
+A line that does not fit its format is counted as a problem, and reading continues. A new format is one more
+function here. `lines` opens files, `payload` and `envelope` read JSON, `reading` merges several files.
 """
 
 from __future__ import annotations
@@ -62,22 +62,22 @@ _OWN_HEAD = b'{"depthcache":'
 RECORDING_ENDED = "the recording ended"
 """The reason of the breaks at the end of a file of this package."""
 _HEAD_BYTES = 100
-"""The key of a frame stands within so many bytes of its line."""
+"""The key of a frame is within this many bytes of the start of its line."""
 _NANOSECONDS = {13: 1_000_000, 16: 1_000, 19: 1}
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 _UNREADABLE = (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError)
-"""Whatever a line does to its reader, it is one line."""
+"""Errors that one bad line may cause; none of them ends the reading."""
 _MOST_WORDS = 200
 _MOST_UNORDERED = 500_000
 _MOST_UNORDERED_BYTES = 256 * 1024 * 1024
-"""Records held to bring those of a file into the order of their times."""
+"""Records held in memory to sort those of a file by time."""
 _RECORD_BYTES = 600
-"""What a record takes beside its body."""
+"""Memory of a record besides its body, in bytes."""
 _LOOK_AHEAD = 5_000
-"""Records at the start of a file that wait for a URL that names the exchange."""
+"""Records at the start of a file that are held back until a URL names the exchange."""
 _TOLD_BY_URLS = LIKE_SPOT | {"spot"}
-"""The keys of a snapshot never tell these."""
+"""Origins that the keys of a snapshot cannot tell apart."""
 
 
 def records(
@@ -87,9 +87,9 @@ def records(
     on_progress: OnProgress | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Record]:
-    """Every record of one file, in its order; what cannot be used goes to `problems`.
+    """Yield every record of one file in order; lines that cannot be used go to `problems`.
 
-    Raises UnreadableRecording: no such file, empty, or no format known here.
+    Raises UnreadableRecording if the file does not exist, is empty or has no known format.
     """
     lines = Lines(path, on_progress=on_progress, progress=progress)
     numbered = iter(lines)
@@ -109,10 +109,12 @@ def records(
         yield from _ended(file)
     if lines.is_cut:
         if read_line is _depthcache:
-            problems.note(f"{path} has no end: its writer was stopped; it is complete up to its last flush")
+            problems.note(
+                f"{path} has no proper end: its writer was stopped; it is complete up to the last flush"
+            )
         else:
             problems.add(
-                SourcePosition(path, file.last_line + 1), "the zstd stream breaks off: the file was cut"
+                SourcePosition(path, file.last_line + 1), "the zstd stream ends early: the file was cut off"
             )
 
 
@@ -131,14 +133,14 @@ def _read(
             problems.add(SourcePosition(file.path, number), str(error), line)
             continue
         except _UNREADABLE as error:
-            problems.add(SourcePosition(file.path, number), f"it cannot be read: {error}"[:_MOST_WORDS], line)
+            problems.add(SourcePosition(file.path, number), f"unreadable: {error}"[:_MOST_WORDS], line)
             continue
         if record is not None:
             yield record
 
 
 def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
-    """Records in the order of their times, as far as those of a bounded number at once can tell."""
+    """Sort records by time within a bounded window; a record that is out of order beyond it is a problem."""
     held: list[tuple[int, int, Record]] = []
     held_bytes = last_ns = 0
     damage: DamageError | None = None
@@ -147,7 +149,7 @@ def _in_order(found: Iterator[Record], problems: Problems) -> Iterator[Record]:
             time_ns = record.time_ns or last_ns
             if time_ns < last_ns:
                 problems.add(
-                    record.position, f"received before {_MOST_UNORDERED:,} lines that stand before it"
+                    record.position, f"received earlier than the {_MOST_UNORDERED:,} lines before it"
                 )
                 continue
             heapq.heappush(held, (time_ns, count, record))
@@ -173,7 +175,7 @@ def _size(record: Record) -> int:
 
 
 def _of_its_exchange(found: Iterator[Record], file: _File) -> Iterator[Record]:
-    """The same records; what looks like spot belongs to Binance.US or TR where a URL of the file says so."""
+    """The same records; those that look like spot become Binance.US or TR if a URL of the file says so."""
     held: list[Record] = []
     damage: DamageError | None = None
     try:
@@ -191,16 +193,16 @@ def _of_its_exchange(found: Iterator[Record], file: _File) -> Iterator[Record]:
 
 
 class _File:
-    """What is known of a file while it is read: its name and where its data came from."""
+    """The state of reading one file: its path and the origin of its data, as far as known."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.host_origin: str | None = None
         self.payload_origins: set[str] = set()
-        """What the diffs tell; several where one recorder wrote several markets into one file."""
+        """Origins that the diffs suggest; several if a recorder wrote several markets into one file."""
         self.url_origins: set[str] = set()
         self.origins: dict[int, str | None] = {}
-        """Of the connections, where the file tells them."""
+        """Origin of each connection that the file describes."""
         self.last_line = 0
         self.last_ns: int | None = None
 
@@ -234,34 +236,35 @@ class _File:
 
     @property
     def like_spot(self) -> str | None:
-        """Binance.US or TR, where the URLs of the file name it alone and no connection names another."""
+        """`us` or `tr` if it is the only origin in the URLs of the file and no connection has another."""
         origin = _only(self.url_origins)
         return origin if self.host_origin is None and origin in LIKE_SPOT else None
 
     def placed(self, record: Record) -> Record:
-        """The record of the exchange that the file is known to be of by now."""
+        """The record with the origin that is known for the file by now."""
         if self.url_origins and isinstance(record, Frame | RecordedSnapshot) and record.venue == "spot":
             return record._replace(venue=self.like_spot or "spot")
         return record
 
     def _origin_of_snapshot(self, head: SnapshotHead) -> str | None:
-        """None where diffs near it must tell: the file has several markets of one name, or may have."""
+        """The origin of a snapshot; None if the file may have several markets of one name, so that only the
+        diffs around the snapshot can decide."""
         only = _only(self.payload_origins)
         if only is not None and (head.venue is None or {only, head.venue} == {"usdm", "coinm"}):
-            return only  # old futures snapshots look like those of spot, and like those of one another
+            return only  # old snapshots of both futures look alike, and like those of spot
         return head.venue
 
     def response(
         self, number: int, time_ns: int, url: str, body: bytes
     ) -> RecordedSnapshot | RecordedResponse:
-        """The record of one REST response: a snapshot where the URL asks for one."""
+        """The record of one REST response: a snapshot if the URL requests one."""
         position, parts, origin = SourcePosition(self.path, number), urlsplit(url), origin_of_url(url)
         self.url_origins |= set() if origin is None else {origin}
         if not parts.path.endswith("/depth"):
             return RecordedResponse(time_ns, position, url, body, origin)
         parsed = parse(_without_headers(body))
         if not isinstance(parsed, SnapshotHead):
-            raise TextError("the response of a depth request is no snapshot")
+            raise TextError("the response to a depth request is not a snapshot")
         query = parse_qs(parts.query)
         asked = query.get("symbol", [""])[0].translate(_UPPER)
         limit = query.get("limit", [""])[0]
@@ -307,7 +310,7 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
         return None
     match = _CRYPTOFEED.fullmatch(line)
     if match is None:
-        raise TextError("neither a frame, an answer nor a connection of a cryptofeed recording")
+        raise TextError("not a frame, a response or a connection of a cryptofeed recording")
     url, arrow, seconds, text = match.groups()
     time_ns = _nanoseconds(seconds)
     if arrow is None:
@@ -317,7 +320,7 @@ def _cryptofeed(file: _File, number: int, line: bytes) -> Record | None:
     if arrow == b"<->":
         file.host_origin = origin_of_url(url.decode("utf-8", "replace")) or file.host_origin
     elif arrow == b"->":
-        raise TextError("a response to something that is no HTTP URL")
+        raise TextError("a response to something that is not an HTTP URL")
     return None
 
 
@@ -350,7 +353,7 @@ def _cryptofeed_3(file: _File, number: int, line: bytes) -> Record | None:
         raise TextError(f"not a line of cryptofeed 3: {error}") from None
     time_ns = number_ns(bytes(head.ts).decode("ascii", "replace").strip('"'))
     if time_ns is None:
-        raise TextError("a line of cryptofeed 3 whose ts is no time")
+        raise TextError("a line of cryptofeed 3 whose ts is not a time")
     raw = bytes(head.data)
     body = msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
     position = SourcePosition(file.path, number)
@@ -362,22 +365,22 @@ def _cryptofeed_3(file: _File, number: int, line: bytes) -> Record | None:
         return Break(time_ns, position, None, "the connection was lost")
     if head.t in _SILENT_3:
         return None
-    raise TextError(f"a line of cryptofeed 3 of the unknown kind {head.t[:20]!r}")
+    raise TextError(f"a line of cryptofeed 3 of unknown kind {head.t[:20]!r}")
 
 
 def _http_3(file: _File, position: SourcePosition, time_ns: int, url: str, body: bytes) -> Record:
-    """A response: a snapshot where it is one, something else of the exchange otherwise."""
+    """The record of a response: a snapshot, or another response of the exchange."""
     if urlsplit(url).path.endswith("/depth"):
         return file.response(position.line, time_ns, url, body)
     if b'"lastUpdateId"' in body[:1000]:
         return file.message(position.line, time_ns, body)
     if not body.lstrip().startswith((b"{", b"[")):
-        raise TextError("a response that is no JSON")
+        raise TextError("a response that is not JSON")
     return RecordedResponse(time_ns, position, url, body, origin_of_url(url))
 
 
 def _without_headers(body: bytes) -> bytes:
-    """The body without the headers that cryptofeed appends where it was asked for them."""
+    """The body without the headers that cryptofeed can be configured to append."""
     return body.rpartition(b" header: ")[0] or body if b"} header: {" in body[-20_000:] else body
 
 
@@ -388,7 +391,7 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
         record = file.message(number, head.time, payload)
         connection = -1 if head.connection is None else head.connection
         if not isinstance(record, Frame):
-            raise TextError("a snapshot where a frame should be")
+            raise TextError("a snapshot instead of a frame")
         return record._replace(venue=file.origins.get(connection) or record.venue, connection=head.connection)
     position = SourcePosition(file.path, number)
     if line.startswith(_OWN_HEAD):
@@ -413,12 +416,12 @@ def _depthcache(file: _File, number: int, line: bytes) -> Record | None:
     if head.hex is not None:
         return _unreadable(head, position)
     if head.event is None:
-        raise TextError("neither a frame nor a snapshot nor an event")
+        raise TextError("not a frame, a snapshot or an event")
     return _event(head, position, file, origin)
 
 
 class _Head(msgspec.Struct, rename={"from_": "from"}):
-    """All that the lines of this package may hold, frames aside."""
+    """Every member that lines of this package may have, except frames."""
 
     time: int | None = None
     connection: int | None = None
@@ -456,7 +459,7 @@ def _ended(file: _File) -> Iterator[Break]:
 
 
 def _unreadable(head: _Head, position: SourcePosition) -> Break:
-    """A frame that is no JSON: the client took it for a lost update, so it is one here."""
+    """A frame that is not JSON: the client treated it as a lost update, and so does a replay."""
     return Break(head.time, position, head.connection, "a frame that could not be read")
 
 
@@ -473,7 +476,7 @@ def _event(head: _Head, position: SourcePosition, file: _File, origin: str | Non
 
 
 def _loss(head: _Head) -> str:
-    """What was lost, from when to when, and why, in words."""
+    """How many frames were lost, from when to when, and why."""
     when = ""
     if head.from_ is not None and head.to is not None:
         times = (datetime.fromtimestamp(each // 10**9, UTC) for each in (head.from_, head.to))
@@ -493,7 +496,7 @@ _Format: TypeAlias = Callable[[_File, int, bytes], Record | None]
 def _recognise(
     path: Path, numbered: Iterator[tuple[int, bytes]], lines: Lines
 ) -> tuple[list[tuple[int, bytes]], _Format]:
-    """The format of the first line that has one, and the lines read to find it."""
+    """The lines read so far, and the format of the first of them that has one."""
     start: list[tuple[int, bytes]] = []
     for number, line in numbered:
         start.append((number, line))
@@ -502,16 +505,16 @@ def _recognise(
         if len(start) == _LINES_TO_RECOGNISE or line == b"[":
             break
     if not start:
-        reason = "the zstd stream breaks off before its first line" if lines.is_cut else "the file is empty"
+        reason = "the zstd stream ends before its first line" if lines.is_cut else "the file is empty"
         raise UnreadableRecording(path=path, line=None, reason=reason)
     first = start[0][1]
     if first.startswith(b"["):
-        reason = "a JSON array: one frame or snapshot a line is read (`jq -c '.[]'` makes such lines)"
+        reason = "a JSON array; one frame or snapshot per line is needed (`jq -c '.[]'` converts it)"
     elif _TARDIS_CSV.match(first):
-        reason = "a CSV file of tardis, without update ids: replay the raw data instead"
+        reason = "a CSV file of tardis, without update ids: use the raw data instead"
     else:
         begin = first[:40].decode("utf-8", "backslashreplace")
-        reason = f"no recording of hftbacktest, of cryptofeed or of JSON lines; it begins {begin!r}"
+        reason = f"not a recording in a known format; it begins with {begin!r}"
     raise UnreadableRecording(path=path, line=start[0][0], reason=reason)
 
 
@@ -530,6 +533,6 @@ def _format_of(line: bytes) -> _Format | None:
 
 
 def _nanoseconds(seconds: bytes) -> int:
-    """Nanoseconds of a decimal number of seconds, without a float on the way."""
+    """Nanoseconds of a decimal number of seconds, computed without floats."""
     whole, _, fraction = seconds.partition(b".")
     return int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, b"0") or b"0")

@@ -1,8 +1,7 @@
-"""The lines of a file, compressed or not, with their numbers, one at a time.
+"""Iterate over the numbered lines of a file, compressed or not.
 
-Compression is recognised by its first bytes, never by the name. Text is unpacked piece by piece, so memory
-is bounded by the longest line that is read, and runs of blank lines cost next to nothing. Not here: what a
-line means.
+Compression is detected by the first bytes, never by the file name. Text is decompressed in pieces, so the
+longest line bounds memory, and long runs of blank lines are cheap.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ __all__ = ["DamageError", "Lines", "LongLine", "numbered_lines"]
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-"""A zstd frame without data, such as pzstd puts first (RFC 8878, 3.1.2)."""
+"""A skippable zstd frame without data, as pzstd writes at the start (RFC 8878, 3.1.2)."""
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x04\x22\x4d\x18": "lz4"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _WIDE_TEXT = re.compile(rb"(?:[\t-~]\x00){2}|(?:\x00[\t-~]){2}|\x00{3}[\t-~]|[\t-~]\x00{3}")
 _PIECE = 128 * 1024
 _LONGEST = 64 * 1024 * 1024
-"""Bytes. The longest lines seen are exchangeInfo bodies of about 3 MB (2023)."""
+"""Longest line in bytes. The longest seen are exchangeInfo bodies of about 3 MB (2023)."""
 _EXCERPT = 100
 _SPACE = re.compile(rb"\s*")
 _LINE_ENDS = b"\n" * _PIECE
 
 
 class DamageError(Exception):
-    """The file cannot be read on after `line`; what came before is good."""
+    """The file is damaged after `line`. Everything before that is valid."""
 
     line: int
     what: str
@@ -52,21 +51,21 @@ class DamageError(Exception):
 
 
 class LongLine(bytes):
-    """The beginning of a line that is too long to be read; the rest of it was skipped."""
+    """The beginning of a line that exceeds the longest allowed; the rest of it was skipped."""
 
 
 class Lines:
-    """The lines of one file, to be iterated once.
+    """The lines of one file. Iterate once.
 
     Attributes:
-        is_cut: whether a zstd file ended within a frame: its writer was killed, or the file was cut. Known
-            at the end. The unfinished last line is left out.
+        is_cut: whether a zstd file ended in the middle of a frame, because its writer was killed or the file
+            was cut off. Known after the last line. An unfinished last line is left out.
     """
 
     def __init__(
         self, path: Path, *, on_progress: OnProgress | None = None, progress: Progress | None = None
     ) -> None:
-        """`progress` is updated and handed to `on_progress` as the file is read."""
+        """`progress` is updated while the file is read, and passed to `on_progress`."""
         self.is_cut: bool = False
         self._path = path
         self._on_progress = on_progress
@@ -74,27 +73,27 @@ class Lines:
         self._number = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """(number from 1, line without its end) of every line that is not blank.
+        """Yield (number from 1, line without line end) for every line that is not blank.
 
-        A line of more than 64 MiB comes as a `LongLine`. Raises UnreadableRecording when the file cannot
-        be opened, DamageError where it breaks off.
+        A line of more than 64 MiB is a `LongLine`. Raises UnreadableRecording if the file cannot be opened,
+        and DamageError where it is damaged or cut off.
         """
         with _opened(self._path) as (file, read, is_zstd):
             try:
                 yield from self._lines(file, read, is_zstd)
             except EOFError:
-                raise DamageError(self._number, "the gzip stream breaks off: the file was cut") from None
+                raise DamageError(self._number, "the gzip stream ends early: the file was cut off") from None
             except (gzip.BadGzipFile, zlib.error) as error:
-                raise DamageError(self._number, f"the gzip stream is broken: {error}") from None
+                raise DamageError(self._number, f"the gzip stream is corrupt: {error}") from None
             except zstandard.ZstdError as error:
-                raise DamageError(self._number, f"the zstd stream is broken: {error}") from None
+                raise DamageError(self._number, f"the zstd stream is corrupt: {error}") from None
             except OSError as error:
                 raise UnreadableRecording(path=self._path, line=self._number, reason=_words(error)) from None
 
     def _lines(
         self, file: BufferedReader, read: Callable[[int], bytes], is_zstd: bool
     ) -> Iterator[tuple[int, bytes]]:
-        begun: list[bytes] = []  # pieces of a line whose end was not reached
+        begun: list[bytes] = []  # pieces of a line whose end has not been read yet
         begun_bytes = 0
         for piece in self._pieces(file, read):
             start = 0 if begun else self._after_blank(piece, 0)
@@ -135,11 +134,11 @@ class Lines:
 
     def _refuse_wide(self, piece: bytes) -> None:
         if piece.startswith(_WIDE_MARKS) or _WIDE_TEXT.match(piece):
-            reason = "UTF-16 or UTF-32 text: only UTF-8 is read (`iconv -f UTF-16 -t UTF-8` converts it)"
+            reason = "UTF-16 or UTF-32 text; UTF-8 is needed (`iconv -f UTF-16 -t UTF-8` converts it)"
             raise UnreadableRecording(path=self._path, line=None, reason=reason)
 
     def _after_blank(self, piece: bytes, start: int) -> int:
-        """Where the first line at or after `start` begins that is not blank; counts the blank ones."""
+        """The start of the first line at or after `start` that is not blank. Counts the blank ones."""
         if piece[start : start + 1] not in (b"\n", b"\r", b" ", b"\t"):
             return start
         if piece == _LINE_ENDS[: len(piece)]:
@@ -155,7 +154,7 @@ class Lines:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The same as iterating over `Lines(path)`."""
+    """An iterator over `Lines(path)`."""
     return iter(Lines(path))
 
 
@@ -164,7 +163,7 @@ def _joined(pieces: list[bytes], size: int) -> bytes:
 
 
 def _clean(line: bytes) -> bytes:
-    """Without space and byte order marks at its ends: concatenated files have marks in their middle."""
+    """The line without white space and byte order marks; concatenated files have marks in the middle."""
     if type(line) is LongLine:
         return line
     line = line.strip()
@@ -175,7 +174,7 @@ def _clean(line: bytes) -> bytes:
 
 @contextmanager
 def _opened(path: Path) -> Generator[tuple[BufferedReader, Callable[[int], bytes], bool]]:
-    """The file, how to read its text, and whether it is compressed with zstd."""
+    """The open file, a function that reads its text, and whether it is compressed with zstd."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -187,7 +186,7 @@ def _opened(path: Path) -> Generator[tuple[BufferedReader, Callable[[int], bytes
             raise UnreadableRecording(path=path, line=None, reason=_words(error)) from None
         for magic, name in _OTHERS.items():
             if start.startswith(magic):
-                reason = f"compressed with {name}: only gzip, zstd and plain text are read"
+                reason = f"compressed with {name}; only gzip, zstd and plain text can be read"
                 raise UnreadableRecording(path=path, line=None, reason=reason)
         if start.startswith(_GZIP):
             with gzip.GzipFile(fileobj=file) as unpacked:

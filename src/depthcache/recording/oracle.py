@@ -1,9 +1,8 @@
-"""The exchange as its own judge: best prices of a book against the bookTicker of the same ids.
+"""Compare the best prices of a replayed book with the exchange's bookTicker at the same update ids.
 
-After the diff with final id u, best price and quantity of both sides must equal those of the last
-bookTicker whose id is at most u. A diff is judged only once a ticker with a larger id, or the end,
-has been seen: an earlier verdict could miss the ticker that belongs to it. Diffs before the first
-ticker are not judged.
+After the diff with final id u, the best price and quantity of both sides must equal those of the last
+bookTicker whose id is at most u. A diff is compared only after a ticker with a larger id, or at the end:
+until then, the ticker that belongs to it may still come. Diffs before the first ticker are not compared.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from depthcache.recording.records import Ticker
 __all__ = ["Oracle"]
 
 _KEPT = 500_000
-"""Tickers kept while no diff has been applied that is newer; hours of a busy market."""
+"""Most tickers kept while no newer diff is applied; several hours of a busy market."""
 
 _id = attrgetter("update_id")
 
 
 class Oracle:
-    """Order of calls: `on_ticker` and `on_applied` as they come, then `on_end` once."""
+    """Counts equal and different best prices. Call `on_ticker` and `on_applied` in order, `on_end` once."""
 
     def __init__(self) -> None:
         self.equal: int = 0
@@ -34,7 +33,7 @@ class Oracle:
         self._waiting: deque[tuple[int, Best[Decimal] | None]] = deque()
 
     def on_ticker(self, ticker: Ticker) -> None:
-        """A ticker was recorded: the diffs before it can be judged."""
+        """Take the next ticker and compare the diffs before it."""
         while self._waiting and self._waiting[0][0] < ticker.update_id:
             self._judge(*self._waiting.popleft())
         if self._tickers and ticker.update_id < self._tickers[-1].update_id:
@@ -45,14 +44,14 @@ class Oracle:
             del self._tickers[:_KEPT]
 
     def on_applied(self, update_id: int, best: Best[Decimal] | None) -> None:
-        """A diff was applied; `best` after it, exact; None when the book was not readable then."""
+        """Take an applied diff with the exact best prices after it; None if the book was not readable."""
         if self._tickers and self._tickers[-1].update_id > update_id:
             self._judge(update_id, best)
         else:
             self._waiting.append((update_id, best))
 
     def on_end(self) -> None:
-        """Nothing more will come: judge the rest."""
+        """Compare the remaining diffs; nothing more will come."""
         while self._waiting:
             self._judge(*self._waiting.popleft())
 
@@ -64,7 +63,7 @@ class Oracle:
             self.equal += 1
         else:
             self.different += 1
-        if count > 1000:  # older tickers are never asked for again: ids of applied diffs only grow
+        if count > 1000:  # older tickers are never needed again: the ids of applied diffs only grow
             del self._tickers[: count - 1]
 
 

@@ -1,7 +1,7 @@
-"""Where recorded data came from: the exchange, told by its name, by the host, or by the keys of a payload.
+"""The origin of recorded data, derived from the exchange name, the host, or the keys of a payload.
 
-An origin is a word: `Venue.recorded_as` (spot, usdm, coinm, options, us, tr: what hosts and payloads can
-tell), else the exchange name itself. Not here: facts about venues.
+An origin is `Venue.recorded_as` (spot, usdm, coinm, options, us, tr, which is as much as hosts and payloads
+reveal), or else an exchange name.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from depthcache.errors import UnknownExchange
 __all__ = ["LIKE_SPOT", "origin_of_exchange", "origin_of_payload", "origin_of_url", "venue_of_origin"]
 
 LIKE_SPOT = frozenset({"us", "tr"})
-"""Origins whose payloads look like those of spot, told apart by hosts alone."""
+"""Origins whose payloads look like those of spot; only the host tells them apart."""
 
 
 def venue_of_origin(origin: str) -> venues.Venue:
-    """The venue whose rules the data of an origin follows."""
+    """The venue whose rules apply to data of an origin."""
     return _venues()[origin]
 
 
 def origin_of_exchange(name: str) -> str:
-    """The origin of an exchange name; an origin stands for itself. Raises UnknownExchange."""
+    """The origin of an exchange name; an origin is returned as is. Raises UnknownExchange."""
     known = _venues()
     if name in known:
         return name
@@ -36,7 +36,7 @@ def origin_of_exchange(name: str) -> str:
 
 
 def _venues() -> dict[str, venues.Venue]:
-    """By origin, the first venue of it: that in production."""
+    """Origin to its first venue, which is the production one."""
     found: dict[str, venues.Venue] = {}
     for each in map(venues.venue, venues.names()):
         found.setdefault(_word(each), each)
@@ -48,10 +48,10 @@ def _word(venue: venues.Venue) -> str:
 
 
 def origin_of_url(url: str) -> str | None:
-    """The origin of a recorded REST or WebSocket URL; None when no venue has the host.
+    """The origin of a recorded REST or WebSocket URL; None if no venue has its host.
 
     Hosts: spot docs (2026-07-21), futures docs (2026-05-28); www.binance.com/api/v1 and
-    stream-cloud.trbinance.com stand in recordings of 2021 and 2023.
+    stream-cloud.trbinance.com occur in recordings of 2021 and 2023.
     """
     parts = urlsplit(url)
     for venue in _venues().values():
@@ -78,11 +78,11 @@ def _hosts(venue: venues.Venue) -> tuple[str | None, ...]:
 
 
 def origin_of_payload(*, chained: bool, pair: str | None, kind: int | None) -> str:
-    """The origin that the keys of a payload tell.
+    """The origin that the keys of a payload suggest.
 
-    `chained`: it has what only futures send (`pu` in a diff, `e` in a bookTicker, `E` in a
-    snapshot); `pair`: its `ps`; `kind`: its `st` (1 USD-M, 2 COIN-M, since 2026-06-30). Pairs of
-    COIN-M end in USD; USD-M sends `ps` too since 2026-06-30, and its pairs never do.
+    `chained`: it has a key that only futures send (`pu` in a diff, `e` in a bookTicker, `E` in a snapshot).
+    `pair`: its `ps`. `kind`: its `st` (1 USD-M, 2 COIN-M, since 2026-06-30). Pairs of COIN-M end in USD.
+    USD-M has sent `ps` as well since 2026-06-30, and its pairs never end in USD.
     """
     if kind in (1, 2):
         return "usdm" if kind == 1 else "coinm"

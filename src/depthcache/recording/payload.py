@@ -1,8 +1,7 @@
-"""What one recorded JSON text is: a diff, a bookTicker, a snapshot, or none of them; levels unread.
+"""Classify one recorded JSON text as a diff, a bookTicker, a snapshot or something else.
 
-One pass that skips over the levels. The book reads them, with rules of its own; this file only
-finds out where a text belongs. A text of no known shape is an error: whoever counts lines must not take it
-for one that was read. Envelopes of recorders are looked into (`envelope`). Not here: lines and files.
+One pass that skips the levels, because the book parses them itself. Envelopes of recorders are opened
+(`envelope`). A text with no known shape raises TextError, so that its line counts as unusable.
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
 class SnapshotHead(NamedTuple):
-    """The head of a depth snapshot: everything but the levels."""
+    """A depth snapshot without its levels."""
 
     body: bytes
     last_update_id: int
     symbol: str | None
     limit: int | None
     venue: str | None
-    """None when its keys do not tell: those of spot may be those of an old futures snapshot."""
+    """Its origin; None if its keys do not tell it: old futures snapshots have the same keys as spot."""
     received_ns: int | None = None
-    """Nanoseconds since 1970, where an envelope tells it."""
+    """Receive time in nanoseconds since 1970; None if no envelope gives it."""
     requested_ns: int | None = None
 
 
 class Text(NamedTuple):
-    """One frame. `payload`: the bytes of the frame itself."""
+    """One frame; `payload` is the frame itself without an envelope."""
 
     payload: bytes
     stream: str | None
     about: Diff | Ticker | None
     received_ns: int | None = None
-    """Nanoseconds since 1970, where an envelope tells it."""
+    """Receive time in nanoseconds since 1970; None if no envelope gives it."""
 
 
 class _Payload(Struct):
@@ -89,11 +88,12 @@ _wrapped = msgspec.json.Decoder(_Wrapped)
 
 
 def parse(text: bytes, *, is_timed: bool = True) -> Parsed:
-    """What a text is. Raises TextError for everything else: no JSON, a diff without its ids, no known shape.
+    """Classify a text.
 
-    Besides Binance's own texts, `{"snapshot": {…}, "symbol": …, "limit": …}`, `{"frame": {…}}` and
-    envelopes with one body are understood. `is_timed`: the receive time is known; else it is looked for
-    in the text itself.
+    Besides Binance's own messages, it understands `{"snapshot": {…}, "symbol": …, "limit": …}`,
+    `{"frame": {…}}` and envelopes with one message. With `is_timed=False` it also looks for the receive time.
+
+    Raises TextError if the text is not JSON, has no known shape, or is a diff without its ids.
     """
     if is_timed or envelope.has_no_more(text):
         return _parse(text, "", envelope.MOST_NESTED)
@@ -119,7 +119,7 @@ def _parse(text: bytes, stream_hint: str, nested: int) -> Parsed:
     if message.lastUpdateId is not UNSET and message.bids is not UNSET and message.asks is not UNSET:
         return _snapshot(text, message, stream_hint)
     if message.e == "depthUpdate" and not _carries_diffs(stream_hint):
-        return Text(text, None, None)  # partial depth of futures, told by the stream beside it
+        return Text(text, None, None)  # partial depth of futures, by its stream name
     about = _about(message)
     if about is not None or _is_event(message):
         return Text(text, None, about)
@@ -140,12 +140,12 @@ def _of_stream(text: bytes, stream: str, payload: _Payload, nested: int) -> Pars
         return head._replace(symbol=head.symbol or symbol.translate(_UPPER))
     if kind == "depth" or kind.startswith("depth@") or not stream:
         if payload.e != "depthUpdate":
-            raise TextError("a message of a depth stream that is no depth update")
+            raise TextError("a message of a depth stream that is not a depth update")
         about = _diff(payload)
     elif not kind and payload.e in (UNSET, "bookTicker"):
         about = _ticker(payload)
     if about is None and kind in ("", "bookTicker") and payload.e in (UNSET, None, "bookTicker"):
-        raise TextError("a message of a stream that is no bookTicker and names no event")
+        raise TextError("a message of a stream that is not a bookTicker and has no event type")
     return Text(text, stream, about)
 
 
@@ -161,12 +161,12 @@ def _about(payload: _Payload) -> Diff | Ticker | None:
 
 
 def _is_event(payload: _Payload) -> bool:
-    """Whether it is another event of the exchange: all of them have a name and a time."""
+    """Whether it is another event of the exchange: every event has a type and a time."""
     return isinstance(payload.e, str) and payload.E is not UNSET and payload.e not in ("", "depthUpdate")
 
 
 def _enveloped(text: bytes, nested: int) -> Parsed:
-    """Something that is neither a frame nor a snapshot itself."""
+    """The message in an envelope: something that is neither a frame nor a snapshot itself."""
     values = envelope.fields(text)
     if nested:
         stream = envelope.stream_beside(values)
@@ -215,7 +215,7 @@ def _diff(payload: _Payload) -> Diff:
 
 
 def _event_time(value: int | str | UnsetType | None) -> int | None:
-    """The time of an event; no rule needs it, so a time as text is one, and anything else is none."""
+    """The event time. No rule needs it, so strings of digits are accepted and anything else is None."""
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
     return value if isinstance(value, int) else None
@@ -248,7 +248,7 @@ def _wrapped_snapshot(message: _Message) -> SnapshotHead:
 
 
 def _unusual(text: bytes, nested: int) -> Parsed:
-    """A text with keys of other types than usual: fine, unless it is a diff."""
+    """Classify a text whose keys have unusual types: allowed, except in diffs and snapshots."""
     try:
         value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -257,18 +257,18 @@ def _unusual(text: bytes, nested: int) -> Parsed:
         values = cast("list[object]", value)
         if values and all(map(_names_event, values)):
             return Text(text, None, None)  # such as !miniTicker@arr without its wrapper
-        raise TextError(f"a JSON array of {len(values):,} values: one message a line is read")
+        raise TextError(f"a JSON array of {len(values):,} values instead of one message per line")
     if not isinstance(value, dict):
-        raise TextError("JSON, but no object")
+        raise TextError("JSON, but not an object")
     about = cast("dict[str, object]", value)
     stream, payload, event = about.get("stream"), about.get("data"), about.get("e")
     if isinstance(stream, str) and isinstance(payload, dict | list):
         if _carries_diffs(stream) or (stream.partition("@")[2].startswith(("depthSnapshot", "bookTicker"))):
-            raise TextError(f"a message of {_kind(stream)} with a value of a wrong type")
+            raise TextError(f"a message of {_kind(stream)} with a value of the wrong type")
         if "@" in stream or _names_event(cast("object", payload)):
             return Text(text, stream, None)
     elif event in ("depthUpdate", "bookTicker"):
-        raise TextError(f"a {event} with a value of a wrong type")
+        raise TextError(f"a {event} with a value of the wrong type")
     elif _names_event(about):
         return Text(text, None, None)
     return _enveloped(text, nested)
@@ -288,7 +288,7 @@ def _member(value: object, key: str) -> Any:
 
 
 def _text(raw: Raw | UnsetType) -> str:
-    """The content of a JSON string; empty for anything else. Numbers need no escapes."""
+    """The content of a JSON string, for strings without escapes; empty for any other value."""
     quoted = b"" if raw is UNSET else bytes(raw)
     return quoted[1:-1].decode() if quoted[:1] == b'"' else ""
 

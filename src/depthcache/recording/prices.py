@@ -1,7 +1,4 @@
-"""Whose snapshot it is, told by its prices: the last resort where neither names nor ids tell it.
-
-Not here: names and ids (`reading`).
-"""
+"""Assign a snapshot to a market by its prices: the last resort when names and ids do not decide."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ __all__ = ["priced_alike"]
 Market = TypeVar("Market", bound=Hashable)
 
 _MOST_PRICES = 2_000
-"""Of one market."""
+"""Most prices of one market that are compared."""
 _LEAST_SHARE = 0.3
-"""Of the prices of a market's diffs, how many lie within its snapshot: many are of levels far away."""
+"""Share of the prices in a market's diffs that must lie within its snapshot; the rest are distant levels."""
 
 
 class _Sides(Struct):
@@ -40,9 +37,9 @@ _body = msgspec.json.Decoder(_Body, strict=False)
 
 
 def priced_alike(body: bytes, diffs: Iterable[tuple[Market, bytes]]) -> set[Market]:
-    """The only market whose diffs have prices within a snapshot; all of them where several or none have.
+    """The only market whose diffs have prices within the snapshot; all markets if that is not unique.
 
-    `diffs`: market and frame. A market whose prices are not known may be the one, so nothing is told.
+    `diffs`: pairs of market and frame. A market without known prices cannot be ruled out.
     """
     ends = _ends(body)
     inside: dict[Market, list[bool]] = {}

@@ -1,7 +1,4 @@
-"""Lines of a recording that could not be used: counted all, kept a few, never silent.
-
-Not here: what makes a whole file unusable; that raises UnreadableRecording.
-"""
+"""Lines of a recording that could not be used; an unusable file raises UnreadableRecording."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ class Problem:
     """One line that could not be used.
 
     Attributes:
-        position: where it is.
-        what: why it could not be used, in words.
-        excerpt: its first 60 characters.
+        position: the file and line number.
+        what: why it could not be used.
+        excerpt: the first 60 characters of the line.
     """
 
     position: SourcePosition
@@ -36,9 +33,9 @@ class Problem:
 
 
 class Problems:
-    """All problems of one reading. `total` counts every one, `first` keeps the first 20.
+    """All problems of reading a recording: `total` counts them, `first` keeps the first 20.
 
-    `notes` says what else is worth knowing about the files, such as that one has no end.
+    `notes` are remarks about the files that are no problem, such as a missing end.
     """
 
     def __init__(self) -> None:
@@ -47,19 +44,19 @@ class Problems:
         self.notes: list[str] = []
 
     def add(self, position: SourcePosition, what: str, line: bytes = b"") -> None:
-        """Count one problem: `what` is wrong at that `position`, and `line` is what is there."""
+        """Count a problem: `what` is wrong with the `line` at `position`."""
         self.total += 1
         if len(self.first) < _KEPT:
             excerpt = line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")
             self.first.append(Problem(position, what, excerpt))
 
     def note(self, text: str) -> None:
-        """Keep a `text` about a file that is no fault."""
+        """Keep a remark (`text`) about a file that is no problem."""
         if len(self.notes) < _KEPT:
             self.notes.append(text)
 
     def lines(self) -> list[str]:
-        """One text line a kept problem, and one that counts the rest."""
+        """One line of text per kept problem, and one with the number of the others."""
         texts = [str(problem) for problem in self.first]
         if self.total > len(self.first):
             texts.append(f"… and {self.total - len(self.first):,} more")

@@ -1,4 +1,4 @@
-"""How far the reading of recordings has come, for whoever waits for it."""
+"""The progress of reading recordings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["OnProgress", "Progress"]
 
 @dataclass(slots=True)
 class Progress:
-    """How far the reading has come; one value per reading, updated in place.
+    """The progress of one `read` or `verify`, updated in place.
 
     Attributes:
-        total_bytes: size of all files together.
-        read_bytes: how much of them was read.
-        unpacked_bytes: how much text came out so far; more than `read_bytes` where files are compressed.
-        lines: lines so far, blank ones included.
+        total_bytes: total size of all files.
+        read_bytes: bytes of the files read so far.
+        unpacked_bytes: bytes of text so far; more than `read_bytes` for compressed files.
+        lines: lines so far, including blank ones.
     """
 
     total_bytes: int = 0
@@ -27,4 +27,4 @@ class Progress:
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
-"""Called after every piece of a file (about 128 KiB of text), from within the reading."""
+"""A callback, called after every piece of a file (about 128 KiB of text)."""

@@ -1,8 +1,8 @@
-"""Several files as one stream of records, in the order in which they were received.
+"""Merge several files into one stream of records, in the order in which they were received.
 
-Lines with times are merged by time over all files (ties in the order of the files), lines without
-times come in the order in which the files are given. Snapshots that do not name their symbol get
-it here, from the diffs around them. Nothing is held but a short look-ahead. Not here: formats.
+Records with receive times are merged by time over all files; ties keep the order of the files. Records
+without times keep the order of the files. A snapshot that does not name its symbol gets it from the diffs
+around it. Memory is bounded by a short look-ahead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["as_paths", "read"]
 
 _LOOK_AHEAD = 5_000
 _LOOK_BACK = 1_000
-"""Records after and diffs before a snapshot that are asked for its symbol."""
+"""Records after and diffs before a snapshot that are searched for its symbol."""
 
 
 def read(
@@ -37,12 +37,13 @@ def read(
     *,
     on_progress: OnProgress | None = None,
 ) -> Iterator[Record]:
-    """Every record of the files at `paths`, which may be one path.
+    """Yield every record of the files at `paths`, which may be a single path.
 
-    A file without times keeps its place between the others, and one that is given twice is read once.
-    Lines that cannot be used, and those of symbols that cannot exist, go to `problems` while reading goes
-    on. `on_progress` is called after every piece of a file.
-    Raises UnreadableRecording at once for files that are no recordings, InvalidArgument for no file.
+    A file without receive times keeps its position among the others, and a file that is given twice is read
+    once. Lines that cannot be used, or have an impossible symbol, go to `problems`, and reading continues.
+    `on_progress` is called after every piece of a file.
+
+    Raises UnreadableRecording at once for files that are not recordings, and InvalidArgument for no files.
     """
     paths = as_paths(paths)
     if not paths:
@@ -57,7 +58,7 @@ def read(
 
 
 def as_paths(paths: Sequence[str | PathLike[str]] | str | PathLike[str]) -> list[str | PathLike[str]]:
-    """One path, or several, as a list."""
+    """One path or several as a list."""
     return [paths] if isinstance(paths, str | PathLike) else list(paths)
 
 
@@ -68,9 +69,9 @@ def _different(paths: Sequence[str | PathLike[str]], problems: Problems) -> list
             about = path.stat()
             key: object = (about.st_dev, about.st_ino) if about.st_ino else path.resolve()
         except OSError:
-            key = path  # refused with its reason when it is opened
+            key = path  # opening it raises with the reason
         if found.setdefault(key, path) is not path:
-            problems.note(f"{path} is given twice and read once")
+            problems.note(f"{path} was given twice and is read once")
     return list(found.values())
 
 
@@ -82,17 +83,17 @@ def _size(path: Path) -> int:
 
 
 def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
-    """Without snapshots that no symbol can be assigned to, and without impossible symbols."""
+    """The records without those of unknown or impossible symbols, which become problems."""
     known: set[tuple[str, str | None]] = set()
     for record in stream:
         if isinstance(record, Frame) and (
             record.about is None or (record.about.symbol, record.venue) in known
         ):
-            yield record  # nearly all of them
+            yield record  # the usual case
             continue
         symbol, body = _symbol_of(record)
         if symbol is None and isinstance(record, RecordedSnapshot):
-            problems.add(record.position, "no diff around this snapshot tells its symbol", record.body)
+            problems.add(record.position, "no diff near this snapshot identifies its symbol", record.body)
             continue
         if symbol is not None:
             spelled = _spelled(symbol, getattr(record, "venue", None))
@@ -115,7 +116,7 @@ def _symbol_of(record: Record) -> tuple[str | None, bytes]:
 
 
 def _spelled(symbol: str, origin: str | None) -> str | None:
-    """The symbol as the exchange would spell it in a frame; None where it cannot be one."""
+    """The symbol as the exchange spells it in a frame; None if it is not a possible symbol."""
     try:
         return parse_symbol(symbol, venue_of_origin(origin or "spot"))
     except InvalidArgument:
@@ -123,13 +124,13 @@ def _spelled(symbol: str, origin: str | None) -> str | None:
 
 
 def _started(stream: Iterator[Record]) -> tuple[Record | None, Iterator[Record]]:
-    """The first record, and the whole stream with it."""
+    """The first record, and the stream including it."""
     first = next(stream, None)
     return first, stream if first is None else chain((first,), stream)
 
 
 def _runs(streams: Iterable[tuple[Record | None, Iterator[Record]]]) -> Iterator[Iterator[Record]]:
-    """Neighbouring files with times merged; each file without times by itself."""
+    """Merge runs of adjacent files with times; a file without times is a run by itself."""
     timed: list[Iterator[Record]] = []
     for first, stream in streams:
         if first is not None and first.time_ns is not None:
@@ -160,7 +161,7 @@ def _time(record: Record) -> int:
 
 
 class _Near(NamedTuple):
-    """A diff near a snapshot, with the venue and the bytes of its frame."""
+    """A diff near a snapshot, with its venue and its frame."""
 
     diff: Diff
     venue: str | None
@@ -168,9 +169,9 @@ class _Near(NamedTuple):
 
 
 def _located(stream: Iterator[Record]) -> Iterator[Record]:
-    """The same records; snapshots that lack their symbol or venue have them where diffs near them tell.
+    """The same records; snapshots without symbol or venue get them from the diffs near them.
 
-    Used on each file by itself, whose diffs know best, then on all together.
+    Applied to each file first, because its own diffs are the best evidence, and then to all files together.
     """
     ahead: deque[Record] = deque()
     before: deque[_Near] = deque(maxlen=_LOOK_BACK)
@@ -195,7 +196,7 @@ def _diffs(ahead: Iterable[Record]) -> Iterator[_Near]:
 
 
 def _completed(snapshot: RecordedSnapshot, near: Sequence[_Near]) -> RecordedSnapshot:
-    """The only market near it, else the only one whose diffs bracket its id, or whose prices are its own."""
+    """The snapshot with the only market near it, or the only one that fits its id, or else its prices."""
     fitting = [
         each
         for each in near

@@ -1,7 +1,6 @@
-"""What a recording consists of: frames, depth snapshots, other responses, interruptions; each with its place.
+"""Records of a recording: frames, depth snapshots, other responses and interruptions.
 
-Plain values, the payload bytes as they were received. Not here: how they are written in files
-(`formats`) and what they mean for a book (`verify`).
+Each has its position in the file and the payload as it was received. `formats` reads them from files.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ __all__ = [
 
 
 class SourcePosition(NamedTuple):
-    """Where something is in a recording.
+    """The position of a record.
 
     Attributes:
         file: the path of the file.
-        line: counted from 1.
+        line: the line number, counted from 1.
     """
 
     file: Path
@@ -38,7 +37,7 @@ class SourcePosition(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """The head of a depth update: everything but the levels. Times are the exchange's, as sent."""
+    """A depth update without its levels. Times are those of the exchange, in its units."""
 
     symbol: str
     first_update_id: int
@@ -46,18 +45,18 @@ class Diff(NamedTuple):
     previous_final_update_id: int | None
     event_time: int | None
     venue: str
-    """The origin that the keys of the payload tell: spot, usdm or coinm."""
+    """The origin by the keys of the payload: spot, usdm or coinm."""
 
 
 class Ticker(NamedTuple):
-    """A bookTicker: best price and quantity of both sides at one update id, texts as sent.
+    """A bookTicker: best price and quantity of both sides at one update id, as strings.
 
     Attributes:
-        symbol: as the exchange spells it.
-        update_id: of the book whose best prices these are.
+        symbol: the symbol as the exchange spells it.
+        update_id: the update id of the book with these best prices.
         bid_price, bid_quantity: the best bid.
         ask_price, ask_quantity: the best ask.
-        venue: the origin that the keys of the payload tell.
+        venue: the origin by the keys of the payload.
     """
 
     symbol: str
@@ -73,52 +72,52 @@ class Frame(NamedTuple):
     """One WebSocket frame."""
 
     time_ns: int | None
-    """When it was received, nanoseconds since 1970 on the recorder's clock; None: not recorded."""
+    """Receive time in nanoseconds since 1970 by the recorder's clock; None if not recorded."""
     position: SourcePosition
     payload: bytes
     stream: str | None
-    """The stream's name where the frame was wrapped (`{"stream":…,"data":…}`)."""
+    """The stream name of a combined stream (`{"stream":…,"data":…}`); None for a raw frame."""
     about: Diff | Ticker | None
-    """What the payload is, None for everything that is neither a diff nor a bookTicker."""
+    """The head of the payload; None if it is neither a diff nor a bookTicker."""
     venue: str | None
-    """The origin of the recorded host, else what the payloads of the file tell."""
+    """The origin, by the recorded host or else by the payloads of the file; None if unknown."""
     connection: int | None = None
-    """Which connection brought it, where that is recorded."""
+    """The connection that received it; None if not recorded."""
 
 
 class RecordedSnapshot(NamedTuple):
     """One response of a depth endpoint.
 
     Attributes:
-        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it is in the recording.
-        body: the response as it was received.
-        last_update_id: the id in it.
-        venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
+        time_ns: receive time in nanoseconds since 1970; None if not recorded.
+        position: its position in the recording.
+        body: the response as received.
+        last_update_id: its update id.
+        venue: the origin (spot, usdm, coinm …, or an exchange name); None if unknown.
     """
 
     time_ns: int | None
     position: SourcePosition
     body: bytes
     symbol: str | None
-    """None only inside the readers; records from `read` always have a symbol."""
+    """The symbol; records from `read` always have one, None occurs only inside the readers."""
     last_update_id: int
     limit: int | None
-    """The limit as asked, None where the recording does not tell."""
+    """The requested limit; None if not recorded."""
     venue: str | None
     requested_ns: int | None = None
-    """When it was requested, on the same clock as `time_ns`; None: not recorded."""
+    """Time of the request, by the same clock as `time_ns`; None if not recorded."""
 
 
 class RecordedResponse(NamedTuple):
     """One response of any other REST endpoint, such as exchangeInfo.
 
     Attributes:
-        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it is in the recording.
+        time_ns: receive time in nanoseconds since 1970; None if not recorded.
+        position: its position in the recording.
         url: the URL of the request.
-        body: the response as it was received.
-        venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
+        body: the response as received.
+        venue: the origin (spot, usdm, coinm …, or an exchange name); None if unknown.
     """
 
     time_ns: int | None
@@ -129,35 +128,35 @@ class RecordedResponse(NamedTuple):
 
 
 class Break(NamedTuple):
-    """The recording itself says that frames are missing here.
+    """An interruption that the recording itself notes: frames may be missing here.
 
     Attributes:
-        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it is in the recording.
-        reason: why, in words.
+        time_ns: its time in nanoseconds since 1970; None if not recorded.
+        position: its position in the recording.
+        reason: the cause.
     """
 
     time_ns: int | None
     position: SourcePosition
     connection: int | None
-    """Of which connection; None: of all."""
+    """The affected connection; None if all are affected."""
     reason: str
     lost: int = 0
-    """How many lines (frames, snapshots, events) the recorder says it could not write."""
+    """Lines (frames, snapshots, events) that the recorder could not write."""
     lost_from_ns: int | None = None
-    """When it began to lose them, which names the loss: two files may tell of the same one."""
+    """Start of the loss in nanoseconds since 1970. It identifies the loss, which two files may note."""
 
 
 class HeldBook(NamedTuple):
-    """The book that a client held at this point of the recording.
+    """The book of the recorded client at this point of the recording.
 
     Attributes:
-        time_ns: when it was received, nanoseconds since 1970; None: not recorded.
-        position: where it is in the recording.
-        symbol: as the exchange spells it.
-        venue: the origin (spot, usdm, coinm …, else the exchange name), None where nothing tells it.
-        last_update_id: the id of the book, None before its first snapshot.
-        bids, asks: [price, quantity] as texts, best first.
+        time_ns: its time in nanoseconds since 1970; None if not recorded.
+        position: its position in the recording.
+        symbol: the symbol as the exchange spells it.
+        venue: the origin (spot, usdm, coinm …, or an exchange name); None if unknown.
+        last_update_id: the update id of the book; None before its first snapshot.
+        bids, asks: [price, quantity] as strings, best first.
     """
 
     time_ns: int | None

@@ -1,7 +1,7 @@
-"""Whether a zstd file is whole, told by its frames and blocks (RFC 8878, section 3.1).
+"""Detect zstd files that end in the middle of a frame, by their frame and block headers (RFC 8878, 3.1).
 
-The decompressor takes the end of a file for the end of its data, even within a frame. A recording whose
-writer was killed ends so, and so does a file that was cut on its way.
+The decompressor accepts the end of a file as the end of its data even there. A recording ends like that if
+its writer was killed, and so does a file that was cut off.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHECKSUM_BYTES = 4
 
 
 def has_end(file: BinaryIO) -> bool:
-    """Whether the last frame of a zstd file has its end. Moves the file's position."""
+    """Whether the last frame of a zstd file is complete. Moves the position in the file."""
     size = file.seek(0, 2)
     at = file.seek(0)
     while at < size:
@@ -33,7 +33,7 @@ def has_end(file: BinaryIO) -> bool:
 
 
 def _end_of_frame(file: BinaryIO, size: int) -> int:
-    """Where the frame ends whose magic was just read; beyond the file's size where it has no end."""
+    """The end of the frame whose magic number was just read; beyond the file size if it is incomplete."""
     beyond = size + 1
     descriptor = file.read(1)
     if not descriptor:

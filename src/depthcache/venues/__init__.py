@@ -1,7 +1,4 @@
-"""What is known of every exchange, by name, and how to add one of your own.
-
-Nothing in here talks to an exchange.
-"""
+"""Facts about every exchange by name, and `register` to add another one. No network access."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""binance.com spot, its margin names, data-only hosts, testnet and demo mode: the numbers, their sources.
+"""binance.com spot with its margin names, data-only hosts, testnet and demo mode: numbers with their sources.
 
 Sources: github.com/binance/binance-spot-api-docs at a5e0bc3 (2026-07-21), called "spot docs" below;
 its folders testnet/ and demo-mode/; binance-sdk-spot 13.3.0 and binance-sdk-margin 8.9.0 (PyPI,
-2026-11). Margin has no books of its own: its markets are those of spot, only user data differs (SDK
-8.9.0). The names exist because users of other libraries know them.
+2026-11). Margin has no order books of its own: its markets are those of spot, and only user data differs (SDK
+8.9.0). The names exist because other libraries have them.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ BINANCE_COM_DATA = replace(
     BINANCE_COM,
     name="binance.com-data",
     data_mirror=None,
-    # Spot docs, rest-api and web-socket-streams, 2026-07-21: market data alone, no key; it answers where
-    # the main hosts are refused for the place (451). Its weight is assumed to be counted with spot's.
+    # Spot docs, rest-api and web-socket-streams, 2026-07-21: market data only, no key. It also serves regions
+    # that the main hosts refuse (451). Its weight is assumed to count together with that of spot.
     endpoints=Endpoints(rest="https://data-api.binance.vision", websocket="wss://data-stream.binance.vision"),
 )
 

@@ -1,4 +1,4 @@
-"""binance.com COIN-M futures, with testnet and demo: the numbers, their sources, nothing else.
+"""binance.com COIN-M futures with testnet and demo: numbers with their sources.
 
 Sources: developers.binance.com COIN-M pages (2026-05-28), called "futures docs" below;
 binance-sdk-derivatives-trading-coin-futures 14.1.0 (PyPI, 2026-11); the CM-UM integration notice
@@ -17,8 +17,8 @@ BINANCE_COM_COIN_FUTURES = Venue(
     name="binance.com-coin_futures",
     # Futures docs, 2026-05-28, and the SDK 14.1.0 (2026-11).
     endpoints=Endpoints(rest="https://dapi.binance.com", websocket="wss://dstream.binance.com"),
-    # Not split by route in the SDK 14.1.0 (2026-11); one report of 2026-05 (trades and liquidations
-    # silent without a route) does not name depth.
+    # Not split by route in SDK 14.1.0 (2026-11). A report of 2026-05 (trades and liquidations silent
+    # without a route) does not mention depth.
     stream_route="/stream",
     # Futures docs, "Exchange Information", 2026-05-28: quantities in contracts of `contractSize` USD.
     family="inverse",

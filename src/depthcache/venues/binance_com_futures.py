@@ -1,4 +1,4 @@
-"""binance.com USD-M futures, with testnet and demo: the numbers, their sources, nothing else.
+"""binance.com USD-M futures with testnet and demo: numbers with their sources.
 
 Sources: developers.binance.com USD-M pages (2026-05-28), called "futures docs" below;
 binance-sdk-derivatives-trading-usds-futures 18.1.0 and binance-common 4.7.0 (PyPI, 2026-11);
@@ -17,7 +17,7 @@ BINANCE_COM_FUTURES = Venue(
     name="binance.com-futures",
     # Futures docs and binance-common 4.7.0 (2026-11).
     endpoints=Endpoints(rest="https://fapi.binance.com", websocket="wss://fstream.binance.com"),
-    # Depth lives under /public since the URL split: announced 2026-03-06, in force 2026-04-23.
+    # Depth is under /public since the URL split, announced 2026-03-06, in force since 2026-04-23.
     stream_route="/public/stream",
     # Futures docs, 2026-05-28: quantities in the base asset, prices and margin in the quote asset.
     family="linear",
@@ -53,7 +53,7 @@ BINANCE_COM_FUTURES = Venue(
     names_per_message=200,
     # Not stated for futures streams; taken from spot (spot docs, 2026-07-21).
     connects_per_5_minutes=300,
-    # Futures docs, "Connect", 2026-05-28: a ping every 3 minutes (140 s and 320 s were seen), 24 hours.
+    # Futures docs, "Connect", 2026-05-28: a ping every 3 minutes (140 s and 320 s were observed), 24 hours.
     ping_interval_s=180.0,
     connection_lifetime_s=86_400.0,
     recorded_as="usdm",

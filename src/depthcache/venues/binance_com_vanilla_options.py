@@ -1,9 +1,9 @@
-"""binance.com European options, with the testnet: the numbers, their sources, nothing else.
+"""binance.com European options with the testnet: numbers with their sources.
 
 Sources: developers.binance.com options pages (2026-05-28), called "options docs" below;
 binance-sdk-derivatives-trading-options 8.7.0 (PyPI, 2026-11); measurements published with
-unicorn-binance-local-depth-cache (2026-04-19). The system was rebuilt between 2025-11 and 2026-03:
-nbstream.binance.com, `@depth10` and `@depth1000` belong to the one before.
+unicorn-binance-local-depth-cache (2026-04-19). The system was rebuilt between 2025-11 and 2026-03;
+nbstream.binance.com, `@depth10` and `@depth1000` belong to the previous one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BINANCE_COM_VANILLA_OPTIONS = Venue(
     name="binance.com-vanilla-options",
     # SDK 8.7.0 (2026-11) and options docs, 2026-05-28.
     endpoints=Endpoints(rest="https://eapi.binance.com", websocket="wss://fstream.binance.com"),
-    # Depth lives under /public, on the hosts of USD-M (SDK 8.7.0, 2026-11).
+    # Depth is under /public, on the hosts of USD-M (SDK 8.7.0, 2026-11).
     stream_route="/public/stream",
     # Options docs, "Exchange Information", 2026-05-28: optionContracts, optionSymbols.
     family="options",
@@ -33,7 +33,7 @@ BINANCE_COM_VANILLA_OPTIONS = Venue(
     ping_path="/eapi/v1/ping",
     # Options docs, "Exchange Information", 2026-05-28.
     listing_key="optionSymbols",
-    # Options docs, "Order Book", 2026-05-28; 5 stands in the table of weights alone.
+    # Options docs, "Order Book", 2026-05-28; 5 occurs only in the table of weights.
     depth_limits=(5, 10, 20, 50, 100, 500, 1000),
     any_depth_limit=False,
     # Options docs, "Order Book", 2026-05-28.
@@ -44,14 +44,14 @@ BINANCE_COM_VANILLA_OPTIONS = Venue(
     weight_pool="binance.com options",
     # Older options docs; nautilus_trader (2026-07-02) has 3,000. The smaller one is safe with both.
     weight_per_minute=400,
-    # SDK 8.7.0 (2026-11): explicit names only; what the bare name would bring is not documented.
+    # SDK 8.7.0 (2026-11): explicit speeds only; the speed of the bare name is not documented.
     stream_speeds=((100, "@depth@100ms"), (500, "@depth@500ms")),
     # Options docs, "Connect", 2026-05-28: 200 streams, 10 messages a second, 24 hours.
     streams_per_connection=200,
     messages_per_second=10,
     connection_lifetime_s=86_400.0,
-    # Options docs, "Connect", 2026-05-28, say a ping every 5 minutes, an older notice 3. The longer one
-    # waits long enough for both.
+    # A ping every 5 minutes (options docs, "Connect", 2026-05-28) or every 3 (an older notice). The longer
+    # interval is safe for both.
     ping_interval_s=300.0,
     # Taken from USD-M (measured 2026-10-07): as many as a connection holds.
     names_per_message=200,

@@ -1,4 +1,4 @@
-"""binance.us: the numbers, their sources, nothing else.
+"""binance.us: numbers with their sources.
 
 Source: github.com/binance-us/binance-us-api-docs (2024-06-17, WebSocket text of 2023-09), called
 "US docs" below; ccxt 4.5.90 (2026-11) agrees with its hosts.

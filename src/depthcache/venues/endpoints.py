@@ -1,8 +1,4 @@
-"""Other hosts for a venue: a gateway, a mirror, the embedded exchange.
-
-Checks what is a base URL and replaces the endpoints of a venue value. Not here: where such
-settings are read from.
-"""
+"""Check base URLs, and replace the endpoints of a venue: a gateway, a mirror, the embedded exchange."""
 
 from __future__ import annotations
 
@@ -16,14 +12,14 @@ __all__ = ["parse_endpoints", "with_endpoints"]
 
 
 def with_endpoints(venue: Venue, endpoints: Endpoints) -> Venue:
-    """The same venue reached elsewhere; limits, weights and rules stay. Raises InvalidArgument."""
+    """The same venue with other endpoints; limits, weights and rules stay. Raises InvalidArgument."""
     parsed = parse_endpoints(endpoints)
     here, usual = _address(parsed.rest), _address(venue.endpoints.rest)
     return replace(venue, endpoints=parsed, weight_place=venue.weight_place if here == usual else here)
 
 
 def parse_endpoints(endpoints: Endpoints) -> Endpoints:
-    """Both base URLs checked, without a trailing slash. Raises InvalidArgument."""
+    """The endpoints with both base URLs checked and without trailing slashes. Raises InvalidArgument."""
     return Endpoints(
         rest=_base_url("REST URL", endpoints.rest, ("https", "http")),
         websocket=_base_url("WebSocket URL", endpoints.websocket, ("wss", "ws")),
@@ -31,7 +27,7 @@ def parse_endpoints(endpoints: Endpoints) -> Endpoints:
 
 
 def _address(url: str) -> str:
-    """Host and port, in one spelling: requests to the same address draw on the same budget."""
+    """Host and port in a normal form: requests to the same address share one budget."""
     parts = urlsplit(url)
     usual_port = 443 if parts.scheme == "https" else 80
     return f"{parts.hostname}" + ("" if parts.port in (None, usual_port) else f":{parts.port}")
@@ -54,7 +50,7 @@ def _base_url(name: str, text: str, schemes: tuple[str, str]) -> str:
 
 
 def _without_secret(text: object) -> object:
-    """What was given, as it may be shown in an error: a password inside it is left out."""
+    """The given value as an error may show it, without a password."""
     if isinstance(text, str) and "@" in text:
         return text.split("://")[0] + "://…@" + text.rsplit("@", 1)[1]
     return text

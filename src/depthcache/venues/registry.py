@@ -1,7 +1,4 @@
-"""The venues by exchange name. A new venue is one file beside this one and one line in `_VENUES`.
-
-Not here: facts (each in its venue's file) and anything that talks to a venue.
-"""
+"""Venues by exchange name. A new venue is one file in this folder and one line in `_VENUES`."""
 
 from __future__ import annotations
 
@@ -80,10 +77,10 @@ _MEANT = {
     "binance.us": {"us", "usa"},
     "trbinance.com": {"tr", "turkey"},
 }
-"""What other clients and the exchange itself call these families (ccxt, SDKs, 2026-11)."""
+"""Names for these families in other clients and at the exchange (ccxt, SDKs, 2026-11)."""
 
 _PORTFOLIO_MARGIN = re.compile(r"portfolio|(?<![a-z])(pm|papi)(?![a-z])", re.ASCII)
-"""Portfolio margin has accounts and user data alone (wss://fstream.binance.com/pm, SDKs of 2026-11)."""
+"""Portfolio margin has only accounts and user data (wss://fstream.binance.com/pm, SDKs of 2026-11)."""
 _PORTFOLIO_MARGIN_HINT = (
     "portfolio margin has no order books of its own, use "
     "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
@@ -93,7 +90,7 @@ _PORTFOLIO_MARGIN_HINT = (
 def venue(name: str) -> Venue:
     """The venue of an exchange `name` or alias.
 
-    Raises UnknownExchange with the names most like it, or with what to use instead.
+    Raises UnknownExchange, which suggests the closest names or what to use instead.
     """
     found = _by_name.get(name) if isinstance(name, str) else None
     if found is not None:
@@ -105,24 +102,26 @@ def venue(name: str) -> Venue:
 
 
 def register(venue: Venue) -> None:
-    """Add `venue` for this process: from then on every part of the package takes its name and aliases.
+    """Add `venue` to this process, so that every part of the package accepts its name and aliases.
 
-    `dataclasses.replace` makes one of a venue that exists. Raises InvalidArgument where another venue has
-    the name or one of the aliases, and for a name that cannot be one.
+    To derive one from an existing venue, use `dataclasses.replace`. Raises InvalidArgument if another venue
+    has the name or an alias, or if a name is empty, has spaces or is not printable.
     """
     if not isinstance(venue, Venue):
         raise InvalidArgument(name="venue", value=venue, allowed="a Venue")
     for name in (venue.name, *venue.aliases):
         if not isinstance(name, str) or not name or " " in name or not name.isprintable():
-            raise InvalidArgument(name="venue", value=name, allowed="names that print, without spaces")
+            raise InvalidArgument(name="venue", value=name, allowed="printable names without spaces")
         if name in _by_name:
-            raise InvalidArgument(name="venue", value=name, allowed="names that no other venue has")
+            raise InvalidArgument(name="venue", value=name, allowed="a name that no other venue has")
     _by_name.update(dict.fromkeys((venue.name, *venue.aliases), venue))
 
 
 def of_family(family: Family, *environments: Environment) -> Venue:
-    """The first venue of a `family` (that of binance.com) in the first of these `environments` that has
-    one, else in production."""
+    """The first venue of a `family` in the first of the `environments` that has one, or else in production.
+
+    The first venue of each family is that of binance.com.
+    """
     return next(
         each
         for environment in (*environments, "production")
@@ -132,7 +131,7 @@ def of_family(family: Family, *environments: Environment) -> Venue:
 
 
 def _near(lowered: str) -> tuple[str, ...]:
-    """The names that are most likely meant, best first, at most three."""
+    """The closest names, best first, at most three."""
     plain = "".join(filter(str.isalnum, lowered)).removeprefix("binance").removeprefix("com")
     meant = [name for name, words in _MEANT.items() if plain in words]
     begun = [name for name in names() if lowered and name.startswith(lowered)][:1]
@@ -141,5 +140,5 @@ def _near(lowered: str) -> tuple[str, ...]:
 
 
 def names() -> tuple[str, ...]:
-    """Every exchange name, without aliases, in the order of the documentation."""
+    """All exchange names without aliases, in the order of the documentation."""
     return tuple(dict.fromkeys(each.name for each in _by_name.values()))

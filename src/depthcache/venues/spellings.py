@@ -1,8 +1,8 @@
-"""Symbols as other tools write them: which exchange name and symbol of Binance they mean.
+"""Translate symbols of other tools to the exchange name and symbol of Binance, for suggestions in errors.
 
-TradingView (`BINANCE:BTCUSDT.P`), nautilus (`BTCUSDT-PERP.BINANCE`), ccxt (`BTC/USDT:USDT`), cryptofeed
-(`BTC-USDT-PERP`), stream names (`btcusdt@depth`), and symbols of one family asked of another. Spellings are
-those of 2026-11. Not here: whether a symbol exists, and what is allowed in one (`symbols`).
+Known spellings: TradingView (`BINANCE:BTCUSDT.P`), nautilus (`BTCUSDT-PERP.BINANCE`), ccxt (`BTC/USDT:USDT`),
+cryptofeed (`BTC-USDT-PERP`), stream names (`btcusdt@depth`), and symbols of another family (as of 2026-11).
+`symbols` defines which characters a symbol may have.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Meant: TypeAlias = tuple[Family, str]
 
 
 def meant(text: str, venue: Venue) -> tuple[str, str] | None:
-    """The exchange name and the symbol that a text means; None where it says so itself, and for riddles."""
+    """The exchange name and symbol that a text means; None if it means itself, or nothing known."""
     if len(text) > _LONGEST or _BARE.fullmatch(text):
         return None
     plain = _unwrapped(text.strip().upper())
@@ -41,7 +41,7 @@ def meant(text: str, venue: Venue) -> tuple[str, str] | None:
 
 
 def _unwrapped(text: str) -> str:
-    """Without the marks of Binance itself, and without what names a stream."""
+    """The text without Binance as prefix or suffix, and without the suffix of a stream name."""
     text = re.sub(r"^BINANCE(?:US|USDM|COINM)?:", "", _STREAM.sub("", text))
     return re.sub(r"\.BINANCE(?:_?US)?$", "", text)
 
@@ -79,7 +79,7 @@ def _pair(base: str, quote: str, family: Family) -> Meant:
 
 
 def _alone(symbol: str, family: Family) -> Meant:
-    """A symbol that may be spot or USD-M: where it was asked for, unless it cannot be there."""
+    """A symbol that may be spot or USD-M: that of the requested family, if it can have it."""
     if family == "inverse" and symbol.endswith("USD"):
         return "inverse", f"{symbol}_PERP"
     return (family if family in ("spot", "linear") else "spot"), symbol
@@ -97,7 +97,7 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], Callable[..., Meant | None]], ...] = (
 
 
 def _exchange(family: Family, venue: Venue) -> str:
-    """The exchange name of a family, in the same environment as a venue or the nearest to it."""
+    """The exchange name of a family in the environment of a venue, or the closest one to it."""
     if family == venue.family:
         return venue.name
     return of_family(

@@ -1,8 +1,7 @@
-"""trbinance.com, today binance.tr: the numbers, their sources, nothing else.
+"""trbinance.com, now binance.tr: numbers with their sources.
 
-There is no specification of its own for market data; several connectors published in 2026 treat it
-as spot with hosts of its own ("connectors" below). What nobody states is taken from spot, or
-smaller where a mistake would cost a ban.
+It has no specification for market data. Several connectors published in 2026 ("connectors" below) treat it as
+spot on other hosts. Numbers without a source are those of spot, or smaller where a mistake could cause a ban.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ TRBINANCE_COM = Venue(
     # Connectors, 2026: depth of "type 1" (MBX) symbols needs no key there.
     endpoints=Endpoints(rest="https://api.binance.me", websocket="wss://stream-cloud.binance.tr"),
     stream_route="/stream",
-    # Connectors, 2026: spot with hosts of its own.
+    # Connectors, 2026: the rules of spot on other hosts.
     family="spot",
     continuity="contiguous",
     range_basis="unaudited",

@@ -144,7 +144,7 @@ def test_it_ends_by_itself_after_its_seconds(server: Server, tmp_path: Path) -> 
     [
         (("BTCUSDT",), "--out"),
         (("--out", "somewhere"), "SYMBOL"),
-        (("BTCUSDT", "--out", "/dev/null/x"), "a folder that can be written"),
+        (("BTCUSDT", "--out", "/dev/null/x"), "a writable folder"),
         (("BTCUSDT", "--out", "somewhere", "--exchange", "binance.con"), "did you mean 'binance.com'"),
     ],
 )

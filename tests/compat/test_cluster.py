@@ -243,7 +243,7 @@ def test_a_server_that_does_not_answer_is_given_up(
     monkeypatch.setattr("depthcache.compat.ubldc.cluster_requests._TIMEOUT_S", 0.2)
     server.hangs.add("create_depthcache")
     response = cluster.create_depthcache("binance.com", "BTCUSDT")
-    assert "no complete answer within" in str(response["error"])
+    assert "no complete response within" in str(response["error"])
 
 
 def test_a_cancelled_call_is_cancelled(server: FakeCluster, cluster: Cluster) -> None:

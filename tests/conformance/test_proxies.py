@@ -268,7 +268,7 @@ def test_the_environment_decides_the_proxy(
 def test_unusable_proxies_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", text)
     with pytest.raises(
-        ConnectionFailed, match="only http://, https://, socks5:// and socks5h:// proxies work"
+        ConnectionFailed, match="only http://, https://, socks5:// and socks5h:// proxies are supported"
     ):
         proxy_for("https://h/x")
 

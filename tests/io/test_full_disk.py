@@ -213,7 +213,7 @@ def test_a_deleted_folder_is_noticed_and_made_again(tmp_path: Path) -> None:
     only.unlink()
     folder.rmdir()
     tape.diffs()
-    assert tape.recorder.recording.error == "the file was deleted while it was written"
+    assert tape.recorder.recording.error == "the file was deleted while it was being written"
     tape.try_again()
     tape.diffs(5)
     tape.recorder.close()
@@ -294,7 +294,7 @@ def test_a_disk_that_does_not_answer_does_not_hold_the_end_of_a_client(
     assert hangs.wait(20)
     recorder.close()
     assert recorder.recording.lost == 1
-    assert "the disk has not answered" in recorder.recording.error
+    assert "the disk has not responded" in recorder.recording.error
     released.set()
     assert recorder._thread is not None
     recorder._thread.join(20)
@@ -403,7 +403,7 @@ def test_a_folder_that_cannot_be_used_is_named_with_its_setting(
 ) -> None:
     (tmp_path / "file").write_text("here")
     folder = folder_of(kind, tmp_path)
-    with pytest.raises(InvalidArgument, match="a folder that can be written") as caught:
+    with pytest.raises(InvalidArgument, match="a writable folder") as caught:
         Recorder(folder, {}) if setting == "record_to" else flight_dumps.FlightDumps(folder)
     assert (caught.value.name, caught.value.value) == (setting, str(folder))
     assert "no file could be made: " in str(caught.value)

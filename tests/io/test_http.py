@@ -112,7 +112,7 @@ async def test_an_answer_that_does_not_end_in_time_is_a_failure(where: str) -> N
         await hold.wait()
         return response
 
-    assert await get("/x", handle, timeout_s=0.1) == Failure("no complete answer within 0.1 s")
+    assert await get("/x", handle, timeout_s=0.1) == Failure("no complete response within 0.1 s")
 
 
 async def test_an_answer_that_is_cut_off_is_a_failure() -> None:

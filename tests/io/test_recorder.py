@@ -251,7 +251,7 @@ async def test_a_folder_that_cannot_be_used_is_refused_before_anything_starts(
 ) -> None:
     (tmp_path / "file").write_text("here")
     settings = depthcache.Settings(**{name: tmp_path / "file"})  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match="a folder that can be written"):
+    with pytest.raises(InvalidArgument, match="a writable folder"):
         async with depthcache.connect("binance.com", ["BTCUSDT"], settings=settings):
             pass
     assert exchange[0].closed

@@ -125,7 +125,7 @@ async def test_whatever_else_a_source_raises_is_a_failure_of_this_request(error:
 
 async def test_nonsense_is_a_failure_that_names_it() -> None:
     inner = await ask(lambda _: 7)
-    assert inner.responses == [Failure("the snapshot source returned a int, neither a body nor None")]
+    assert inner.responses == [Failure("the snapshot source returned int, not a body or None")]
 
 
 async def test_a_source_that_hangs_holds_up_nothing_and_is_not_called_without_end(
@@ -148,7 +148,7 @@ async def test_a_source_that_hangs_holds_up_nothing_and_is_not_called_without_en
             inner.arrived.clear()
             await inner.arrived.wait()
     assert len(calls) == 2
-    late = "the snapshot source gave no response within 0.01 s"
+    late = "the snapshot source did not return within 0.01 s"
     stuck = "2 calls of the snapshot source have not returned"
     assert sorted(response.reason for response in inner.responses if isinstance(response, Failure)) == [
         stuck,

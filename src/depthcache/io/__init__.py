@@ -1,5 +1,5 @@
-"""The client's only place with sockets, timers and threads: networks, and the runner that moves the core.
+"""Everything of a client that uses sockets, timers and threads. The decisions are in `core`.
 
-`network.interface` is the interface; `network.native` is the default implementation, `network.aiohttp` the
-alternative. Not here: any decision (core), any book.
+`network.interface` defines a network; `network.native` is the default one, `network.aiohttp` the alternative.
+`runner` connects a network with the core.
 """

@@ -1,7 +1,4 @@
-"""The budgets that all clients of this process share: the exchange counts by address, not by client.
-
-Not here: what a budget allows (`core.requests.budget`).
-"""
+"""The weight budgets that all clients of this process share, because the exchange counts per address."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _shared = Budgets(Lock)
 
 
 def _forget() -> None:
-    """In the child after a fork: locks of threads that are not there any more are never waited for."""
+    """Start with fresh budgets in a forked child: threads of the parent may have held their locks."""
     global _shared
     _shared = Budgets(Lock)
 
@@ -26,5 +23,5 @@ if hasattr(os, "register_at_fork"):
 
 
 def shared_budgets() -> Budgets:
-    """Those of this process."""
+    """The budgets of this process."""
     return _shared

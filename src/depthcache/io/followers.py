@@ -1,8 +1,8 @@
-"""Who follows which books of a client, and who is to be told when a follower has something.
+"""Followers of the books of a client: registration, notification and timing.
 
-The native followers do the work; this knows which consumer waits for which, adds books that begin later
-to those that follow all, and keeps the times at which a follower with an interval is due, on the client's
-clock. Any thread may call. Not here: how a consumer waits (`client.follow`), and what it is told (native).
+The native followers collect the updates. This file knows the consumer of each, adds books that are opened
+later to followers of all books, and keeps the due times of followers with an interval, by the client's clock.
+Thread-safe. `client.follow` implements how a consumer waits.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from depthcache.model import OnStale
 __all__ = ["CALLBACK_DRAIN_S", "FollowSpec", "Followers"]
 
 CALLBACK_DRAIN_S = 5.0
-"""How long the end of a client waits for a callback that is running."""
+"""How long closing a client waits for a running callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowSpec:
-    """What a consumer wants to be told; checked by who makes it.
+    """What a consumer wants of a book. The caller has checked the values.
 
     Attributes:
-        mode: when there is an item.
-        levels: a side in each item; None for all.
-        interval_ns: between two items of a book in the mode `interval`.
-        on_stale: what a book that is not synced yields.
-        buffer, buffer_bytes: items and bytes kept for a consumer that does not come (mode `every`).
+        mode: when to deliver an item.
+        levels: levels a side in each item; None for all.
+        interval_ns: nanoseconds between two items of a book in mode `interval`.
+        on_stale: what to deliver for a book that is not synced.
+        buffer, buffer_bytes: most items and bytes to keep for a slow consumer in mode `every`.
     """
 
     mode: Mode
@@ -51,18 +51,18 @@ class _Entry:
 
 
 class Followers:
-    """Order of calls: `attach` once, then `follow` and `forget` at any time, `end` once."""
+    """All followers of one client. Call `attach` once, then `follow` and `forget` at any time, `end` once."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._entries: dict[int, _Entry] = {}
         self._due: dict[int, int] = {}
         self._gone: deque[int] = deque()
-        """Numbers of the forgotten: a garbage collection may forget while this thread holds the lock."""
+        """Numbers of followers to remove; garbage collection may call `forget` while the lock is held."""
         self._ended = False
 
     def attach(self, router: Router, now_ns: Callable[[], int]) -> None:
-        """The router whose books are followed, and the client's clock."""
+        """Set the router whose books are followed, and the clock of the client."""
         self._router, self._now_ns, self._home = router, now_ns, HomeProcess()
 
     def follow(
@@ -74,11 +74,11 @@ class Followers:
         every_book: bool,
         announces: bool,
     ) -> Follower:
-        """A follower of these markets, and of all that begin later (`every_book`).
+        """A new follower of these markets; with `every_book`, also of all that are opened later.
 
-        `tell` is called on the client's loop when there is something after `take` gave None, and at the
-        end. Without `announces` at the end only: then somebody waits with `Follower.wait`. Raises UsageError
-        in a forked process, where nothing brings anything.
+        `tell` is called on the client's loop when an item arrives after `take` returned None, and at the end.
+        Without `announces` it is called at the end only, for consumers that block in `Follower.wait`. Raises
+        UsageError in a forked process, where no item would ever arrive.
         """
         self._home.check()
         follower = self._router.follow(
@@ -94,7 +94,7 @@ class Followers:
         with self._lock:
             if not self._ended:
                 self._entries[follower.number] = _Entry(follower, tell, every_book)
-                # Asked only now: a book that begins meanwhile is there, or comes by `on_market`.
+                # Only now: a book that is opened meanwhile is either in the list or comes by `on_market`.
                 for market in markets():
                     self._add(follower, market)
                 return follower
@@ -102,19 +102,19 @@ class Followers:
         return follower
 
     def forget(self, follower: Follower) -> None:
-        """Nobody takes from it any more. May be called by a garbage collection, in the middle of anything."""
+        """Remove a follower without a consumer. Safe to call from garbage collection at any point."""
         self._gone.append(follower.number)
         follower.close()
 
     def on_market(self, market: int) -> None:
-        """A book begins."""
+        """Add a new book to the followers of all books."""
         for entry in self._all():
             if entry.every_book:
                 self._add(entry.follower, market)
                 entry.tell()
 
     def on_ready(self, number: int) -> None:
-        """The router says that a follower has something, now or at a time of its interval."""
+        """The router reports that a follower has an item, now or when its interval is over."""
         entry = self._entries.get(number)
         if entry is None:
             return
@@ -124,24 +124,24 @@ class Followers:
         entry.tell()
 
     def next_ns(self) -> int | None:
-        """When to call `on_wake`; None for never."""
+        """Time of the next call of `on_wake`; None if none is due."""
         return min(self._due.values()) if self._due else None
 
     def on_wake(self, now_ns: int) -> None:
-        """Tell those whose time has come."""
+        """Notify the followers whose interval is over."""
         for number in [number for number, due_ns in self._due.items() if due_ns <= now_ns]:
             del self._due[number]
             if entry := self._entries.get(number):
                 entry.tell()
 
     def end(self) -> None:
-        """The client ends: what is there is still given, nothing comes after it."""
+        """The client closes: pending items can still be taken, and no more follow."""
         with self._lock:
             self._ended = True
         self._due.clear()
         for entry in self._all():
             entry.follower.finish()
-            with suppress(RuntimeError):  # the loop of who waits may be closed: it waits no more
+            with suppress(RuntimeError):  # the consumer's loop may be closed already
                 entry.tell()
 
     def _all(self) -> list[_Entry]:
@@ -151,5 +151,5 @@ class Followers:
             return list(self._entries.values())
 
     def _add(self, follower: Follower, market: int) -> None:
-        with suppress(KeyError):  # it ended meanwhile
+        with suppress(KeyError):  # the market was removed meanwhile
             follower.add(self._router, market)

@@ -15,22 +15,22 @@ __all__ = ["HomeProcess", "forked"]
 
 
 class HomeProcess:
-    """The process that made this."""
+    """Remembers the process that created it."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
 
     @property
     def is_here(self) -> bool:
-        """Whether this is that process, and no child of it."""
+        """Whether the current process is that process, and not a forked child."""
         return os.getpid() == self._process
 
     def check(self) -> None:
-        """Raises UsageError in every other process."""
+        """Raise UsageError in any other process."""
         if not self.is_here:
             raise forked()
 
 
 def forked() -> UsageError:
-    """What is raised in a forked child."""
+    """The error for a forked child."""
     return UsageError(_FORKED)

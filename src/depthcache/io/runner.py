@@ -1,13 +1,14 @@
-"""The one loop body of a client: performs what the core wants, tells the core what happened.
+"""Connects the core with a network: performs the core's commands and reports what happened to it.
 
-It is synchronous and knows no event loop, no socket and no clock but the network's, so the very
-same code runs on aiohttp and on a virtual clock. It decides nothing.
+It is synchronous and uses no event loop, no socket and no clock except the network's, so the same code runs
+on real networks and on a virtual clock. It makes no decisions.
 
-Each thing that happens takes the same way: tell the core, then settle. Settling takes the router's
-events, the core's commands and its notices, until there are none left, and sets the one wake-up.
-Whoever is called from within may call back: what that brings is settled by the loop already
-running. An error in the core, the network or a callback is logged each time, a few of a kind at once, and the
-client goes on: what the core waits for is answered, with a failure where there is nothing else.
+Every input is handled in two steps: report it to the core, then settle. Settling processes the router's
+events, the core's commands and its notices until none are left, and sets the one wake-up. Callbacks may call
+back into the runner; the settling that is already running handles the consequences.
+
+Errors in the core, the network or a callback are logged, and the client keeps running. Whatever the core
+waits for gets a result, if necessary a failure.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ __all__ = ["BookNotice", "Runner"]
 T = TypeVar("T")
 
 BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone
-"""The notices that concern a book; the others are logged here."""
+"""Notices about a book; the runner handles all others itself."""
 
 _OK = 200
 _LOOP_ENDED = "the event loop ended before the client was closed"
@@ -49,16 +50,16 @@ _LOOP_ENDED = "the event loop ended before the client was closed"
 
 @dataclass(slots=True)
 class _Connection:
-    """What log lines tell of a connection."""
+    """What log lines need to know of a connection."""
 
     host: str
     is_open: bool = False
     is_closing: bool = False
-    """This client wanted its end."""
+    """Whether the client is closing it."""
 
 
 class Runner(Callbacks):
-    """Order of calls: `call_core` at any time, `close` once; the network calls the `on_…`."""
+    """The runner of one client. Call `call_core` at any time and `close` once; the network calls `on_…`."""
 
     def __init__(
         self,
@@ -83,20 +84,19 @@ class Runner(Callbacks):
 
     @property
     def unexpected(self) -> tuple[str, ...]:
-        """The kinds of errors that were caught, and where: none unless something is wrong with the client."""
+        """Types and places of internal errors that were caught; empty unless the client has a bug."""
         return tuple(f"{kind.__name__} in {where}" for where, kind in sorted(self._reported, key=str))
 
-    # --- what the application wants -----------------------------------------------------------
+    # --- calls of the application -------------------------------------------------------------
 
     def call_core(self, call: Callable[[ClientCore, int], T]) -> T:
-        """What the application wants of the core: `call(core, now)`. Raises what the core raises for wrong
-        arguments."""
+        """Return `call(core, now_ns)` and settle. Raises the errors of the core for wrong arguments."""
         result = call(self._core, self._network.now_ns())
         self._settle()
         return result
 
     def close(self, reason: str = CLIENT_CLOSED) -> None:
-        """End everything for good; what the network still reports afterwards changes nothing."""
+        """Close all books and connections for good. Later reports of the network have no effect."""
         self._guarded("close", lambda: self._core.close(self._network.now_ns(), reason))
         self.followers.end()
         self._settle()
@@ -104,14 +104,14 @@ class Runner(Callbacks):
     # --- what happened ------------------------------------------------------------------------
 
     def on_open(self, connection: int) -> None:
-        """A connection can be used."""
+        """A connection is open."""
         known = self._connections.setdefault(connection, _Connection(""))
         known.is_open = True
         logs.connection_open(connection=connection, host=known.host)
         self._tell("on_open", lambda: self._core.on_open(connection, self._network.now_ns()))
 
     def on_closed(self, connection: int, closed: Closed) -> None:
-        """A connection ended or could not be made."""
+        """A connection ended, or could not be opened."""
         known = self._connections.pop(connection, _Connection(""))
         if known.is_closing:
             logs.connection_closed(connection=connection, host=known.host)
@@ -135,7 +135,7 @@ class Runner(Callbacks):
         )
 
     def on_alive(self, connection: int) -> None:
-        """A ping of this side was answered."""
+        """The exchange answered a ping."""
         self._tell("on_alive", lambda: self._core.on_alive(connection, self._network.now_ns()))
 
     def on_response(self, request: int, response: Response | Failure) -> None:
@@ -155,19 +155,19 @@ class Runner(Callbacks):
         )
 
     def on_events(self) -> None:
-        """The router has something to tell."""
+        """The router has events to take."""
         self._attend()
         self._settle()
 
     def on_wake(self) -> None:
-        """The wake-up came."""
+        """The time of the wake-up has come."""
         self._wake_at_ns = None
         self._attend()
         self._guarded("followers", lambda: self.followers.on_wake(self._network.now_ns()))
         self._tell("on_wake", lambda: self._core.on_wake(self._network.now_ns()))
 
     def on_loop_ended(self) -> None:
-        """Nothing maintains these books any more: close them and wake all waiters."""
+        """Nothing can maintain the books any more: close them and wake all waiters."""
         logs.loop_ended(reason=_LOOP_ENDED)
         self._router.close(_LOOP_ENDED, self._network.now_ns())
         self.followers.end()
@@ -176,7 +176,7 @@ class Runner(Callbacks):
     # --- inside -------------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        """Tell the router that the loop judges, and the core what the router knows of pauses."""
+        """Tell the router that the loop is running, and the core about pauses that the router noticed."""
         pauses = self._router.attend(self._network.now_ns())
         if pauses != self._pauses:
             self._pauses = pauses
@@ -203,7 +203,7 @@ class Runner(Callbacks):
             self._guarded("wake_at", lambda: self._wake_at(at_ns))
 
     def _pass_on(self) -> bool:
-        """One round: events to the core, commands to the network, notices out. False: nothing left."""
+        """One round: events to the core, commands to the network, notices out. False if there were none."""
         events: list[Event] = []
         self._guarded("take_events", lambda: events.extend(self._router.take_events()))
         if events:
@@ -218,7 +218,7 @@ class Runner(Callbacks):
         return bool(events or commands or notices)
 
     def _to_followers(self, events: Sequence[Event]) -> list[CoreEvent]:
-        """Tell followers that they have something; what the core is to be told."""
+        """Notify the followers, and return the events that are for the core."""
         others: list[CoreEvent] = []
         for event in events:
             match event:
@@ -268,7 +268,7 @@ class Runner(Callbacks):
         self._connections[connection] = _Connection(host_of(url))
         try:
             self._network.open(connection, url)
-        except Exception as error:  # noqa: BLE001 - the core waits for a response, whatever it is
+        except Exception as error:  # noqa: BLE001 - the core waits for the outcome
             self._report("a command", error)
             self._connections.pop(connection, None)
             closed = Closed(None, f"{type(error).__name__}: {error}")
@@ -287,7 +287,7 @@ class Runner(Callbacks):
     def _guarded(self, where: str, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other books must live on
+        except Exception as error:  # noqa: BLE001 - an error must not stop the other books
             self._report(where, error)
 
     def _report(self, where: str, error: Exception) -> None:

@@ -1,10 +1,8 @@
-"""An event loop on a thread of its own, for programs that have none.
+"""An event loop on a background thread, for programs without one.
 
-The thread is no daemon: it is always ended in order, so that nothing is cut off in the middle and
-nothing is left for the interpreter to complain about. A program that forgets to close is not held
-up by it either: the loop looks whether anybody is left who could still use it, and ends when all
-other threads of the program are gone. (`atexit` would come too late: the interpreter waits for
-threads first.) Not here: what runs on the loop.
+The thread is not a daemon, so it always shuts down cleanly. A program that forgets to close it still exits:
+the loop checks regularly and ends when all other threads of the program have ended. (`atexit` runs too late:
+the interpreter waits for the threads first.)
 """
 
 from __future__ import annotations
@@ -25,19 +23,19 @@ __all__ = ["LoopEnded", "LoopThread", "OwnThread"]
 T = TypeVar("T")
 
 _LOOK_S = 0.2
-"""How often the loop looks whether the program has ended; so long can it delay that end."""
+"""Interval of the check whether the program has ended; the most by which the loop delays its exit."""
 _LOOKUPS = 4
-"""Threads for name lookups, which block."""
+"""Threads for DNS lookups, which block."""
 
 
 class LoopEnded(Exception):
-    """The loop ended before it could do, or finish, what was asked."""
+    """The loop ended before it could start or finish the work."""
 
 
 class LoopThread:
-    """Holds an asynchronous context open on a thread. Order of calls: `start`, `call` and `submit`, `stop`.
+    """Keeps an asynchronous context open on a thread. Call `start`, then `call` and `submit`, then `stop`.
 
-    Each may be called from any thread but the loop's own; `stop` as often as one likes.
+    All methods may be called from any thread except the loop's own. Repeated calls of `stop` have no effect.
     """
 
     def __init__(self, resource: AbstractAsyncContextManager[object], *, name: str) -> None:
@@ -55,17 +53,19 @@ class LoopThread:
     # --- commands -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread and enter the context on it. Raises what entering raises."""
+        """Start the thread and enter the context on it. Raises the errors of entering it."""
         try:
             self._thread.start()
             self._begun.result()
-        except BaseException:  # also Ctrl-C while waiting
+        except BaseException:  # including Ctrl-C during the wait
             self.stop()
             raise
 
     def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Begin a coroutine on the loop; cancelling the future ends it. Raises LoopEnded where the loop has
-        ended; the future does where the loop ends before it is done."""
+        """Start a coroutine on the loop. Cancelling the future cancels it.
+
+        Raises LoopEnded if the loop has ended; the future raises it if the loop ends before the coroutine.
+        """
         self._home.check()
         future: Future[T] = Future()
         with self._lock:
@@ -76,24 +76,26 @@ class LoopThread:
         return future
 
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine on the loop and return what it returns. Raises what it raises, and
-        LoopEnded where the loop has ended or ends before it is done."""
+        """Run a coroutine on the loop and return its result.
+
+        Raises its errors, LoopEnded if the loop ends before it, and UsageError on the loop's own thread.
+        """
         if threading.current_thread() is self._thread:
-            raise UsageError("a blocking call on the client's own thread would wait for itself for ever")
+            raise UsageError("a blocking call on the client's own thread would deadlock")
         future = self.submit(work)
         try:
             return future.result()
         except BaseException:
-            future.cancel()  # after Ctrl-C nobody waits any more; without effect where it is done
+            future.cancel()  # after Ctrl-C nothing waits for it; no effect once it is done
             raise
 
     def stop(self) -> None:
-        """Leave the context and end the thread; returns when nothing is left of it.
+        """Leave the context and wait until the thread has ended.
 
-        Raises what leaving raised, once.
+        Raises the error of leaving the context, once.
         """
         if not self._home.is_here:
-            return  # after a fork: the thread is the parent's
+            return  # in a forked child: the thread belongs to the parent
         with self._lock:
             self._stopping = True
             if self._wish_to_stop is not None and self._loop is not None and not self._ended:
@@ -105,7 +107,7 @@ class LoopThread:
             raise error
 
     def abandon(self) -> None:
-        """Let the thread end by itself. For a garbage collection in the middle of anything: takes no lock."""
+        """Let the thread end by itself. Takes no lock, so garbage collection may call it at any point."""
         self._stopping = True
         if self._loop is not None and self._wish_to_stop is not None:
             with suppress(RuntimeError):  # the loop is closed
@@ -124,11 +126,11 @@ class LoopThread:
         loop.set_default_executor(lookups)
         try:
             loop.run_until_complete(self._main(loop))
-        except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
+        except BaseException as error:  # noqa: BLE001 - raised in `start` or `stop`
             self._hand_over(error)
         finally:
             with self._lock:
-                self._ended = True  # first: what is asked from now on would never be cancelled
+                self._ended = True  # first: work submitted after the cancellation would never end
             with suppress(BaseException):
                 loop.run_until_complete(_cancel_what_is_left())
             with self._lock:
@@ -150,7 +152,7 @@ class LoopThread:
             await self._wish_to_stop.wait()
 
     def _look(self, loop: asyncio.AbstractEventLoop, wish_to_stop: asyncio.Event) -> None:
-        """Again and again, and cheaply: it wakes a thread that may have nothing else to do."""
+        """Check whether the program has ended. Must be cheap: it wakes a thread that is otherwise idle."""
         if _somebody_is_left():
             loop.call_later(_LOOK_S, self._look, loop, wish_to_stop)
         else:
@@ -170,7 +172,7 @@ class LoopThread:
     def _finish(self, task: asyncio.Future[T], future: Future[T]) -> None:
         with self._lock:
             self._calls.discard(future)
-        with suppress(InvalidStateError):  # who asked gave up
+        with suppress(InvalidStateError):  # the caller cancelled it
             if task.cancelled():
                 future.set_exception(LoopEnded())
             elif (error := task.exception()) is not None:
@@ -179,7 +181,7 @@ class LoopThread:
                 future.set_result(task.result())
 
     def _forget(self, task: asyncio.Future[T], future: Future[T]) -> None:
-        """Who asked gave up: on whatever thread that was, the work ends on the loop."""
+        """The caller cancelled the future, on any thread: cancel the work on the loop."""
         if future.cancelled():
             with self._lock:
                 if self._loop is not None and not self._ended:
@@ -187,11 +189,11 @@ class LoopThread:
 
 
 class OwnThread(threading.Thread):
-    """A thread of a client: such threads do not keep each other alive."""
+    """A thread of a client. Such threads do not keep each other alive at exit."""
 
 
 def _somebody_is_left() -> bool:
-    """Whether any thread of the program could still use this loop."""
+    """Whether any thread is left that could use this loop."""
     if threading.main_thread().is_alive():
         return True
     return any(

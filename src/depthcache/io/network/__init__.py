@@ -1,1 +1,1 @@
-"""The networks of a client: one interface, the native and the aiohttp one behind it."""
+"""The networks of a client: the interface, and its native and aiohttp implementations."""

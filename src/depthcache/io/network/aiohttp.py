@@ -1,8 +1,8 @@
-"""The real network: WebSocket and HTTP through aiohttp, on the event loop that made it.
+"""The aiohttp network: WebSockets and HTTP on the event loop that created it.
 
-TLS is verified against the system's certificates (SSL_CERT_FILE and SSL_CERT_DIR are honoured),
-proxies come from the environment, redirects are refused, compression of WebSockets is never
-offered. It reports and decides nothing; when and where to connect is the core's.
+TLS is verified against the system's certificates (SSL_CERT_FILE and SSL_CERT_DIR are honoured). Proxies come
+from the environment. Redirects are refused, and WebSocket compression is never offered. The network only
+reports; the core decides when and where to connect.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from depthcache.io.network.websocket import WebSocket, WebSocketHandler
 __all__ = ["AiohttpNetwork"]
 
 QUIET_S, PONG_S = 5.0, 5.0
-"""A socket on which nothing came for 5 s is pinged (1 message in 5 s, where at least 5 a second are
-allowed); one that is dead is known as such 10 s after it died."""
+"""A socket that has received nothing for 5 s is pinged (the exchange allows at least 5 messages per second),
+so a dead one is detected after 10 s."""
 CONNECT_S = 15.0
-"""How long making a WebSocket may take: SYNs are sent after 0, 1, 3 and 7 s (Linux), and the reason is known
-before the core gives the connection up (`Policy.connect_timeout_s`)."""
+"""Timeout for opening a WebSocket. It allows for SYNs after 0, 1, 3 and 7 s (Linux), and is shorter than that
+of the core (`Policy.connect_timeout_s`), so that the core learns the cause."""
 CLOSE_TIMEOUT_S = 3.0
-"""How long closing may take in all before connections are cut."""
+"""Time for all connections to close before they are cut."""
 _LATE_NS = 200_000_000
-"""A wake-up that comes this late tells that the loop was blocked."""
+"""A wake-up that is this late shows that the loop was blocked."""
 _CATCH_UP_S = 0.1
 
 _Work = asyncio.Task[Closed] | asyncio.Task[Response | Failure]
 
 
 class AiohttpNetwork(Network):
-    """Make it on the thread of the running event loop that carries it; `aclose` it there."""
+    """Create it on the running event loop that it is to use, and call `aclose` there."""
 
     _loop_carries_frames = True
     _loop_watchdog: LoopWatchdog | None = None
@@ -63,7 +63,7 @@ class AiohttpNetwork(Network):
         self._closed = False
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once before anything else."""
+        """Called once, before anything else."""
         self._callbacks = callbacks
         carried = router if self._loop_carries_frames and isinstance(router, StallSink) else None
         self._loop_watchdog = LoopWatchdog(
@@ -85,26 +85,26 @@ class AiohttpNetwork(Network):
         )
 
     def now_ns(self) -> int:
-        """`depthcache.now_ns`, which also stamps frames."""
+        """`depthcache.now_ns`, the clock that also stamps frames."""
         return now_ns()
 
     # --- WebSockets ---------------------------------------------------------------------------
 
     def open(self, connection: int, url: str) -> None:
-        """Connect; ends in `on_open`, or in `on_closed` when it fails."""
+        """Open a connection. Reports `on_open`, or `on_closed` on failure."""
         socket = WebSocket(connection, url, self._ears)
         task = self._loop.create_task(socket.run(self._sessions, use_proxies=self._use_proxies))
         self._sockets[connection] = (socket, task)
         task.add_done_callback(partial(self._on_socket_done, connection))
 
     def send(self, connection: int, text: str) -> None:
-        """Send one text frame; silently dropped when the connection is gone."""
+        """Send a text frame. Dropped without an error if the connection is gone."""
         found = self._sockets.get(connection)
         if found is not None:
             found[0].send(text)
 
     def close(self, connection: int) -> None:
-        """Close; ends in `on_closed`, unless that was already reported."""
+        """Close a connection. Reports `on_closed`, unless that has been reported."""
         found = self._sockets.get(connection)
         if found is not None and not found[1].cancelling():
             found[1].cancel()
@@ -124,7 +124,7 @@ class AiohttpNetwork(Network):
     # --- HTTP ---------------------------------------------------------------------------------
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
-        """GET; ends in exactly one `on_response`."""
+        """GET a URL. Reports exactly one `on_response`."""
         work = http.fetch(self._sessions, url, timeout_s=timeout_s, use_proxies=self._use_proxies)
         task = self._loop.create_task(work)
         self._requests[request] = task
@@ -133,7 +133,7 @@ class AiohttpNetwork(Network):
     def _on_request_done(self, request: int, task: asyncio.Task[Response | Failure]) -> None:
         del self._requests[request]
         if task.cancelled():
-            response: Response | Failure = Failure("given up: the client is closing")
+            response: Response | Failure = Failure("cancelled: the client is closing")
         elif (error := task.exception()) is not None:
             logs.unexpected(where=f"request {request}", error=error)
             response = Failure(http.describe_error(error))
@@ -145,12 +145,12 @@ class AiohttpNetwork(Network):
     # --- waking -------------------------------------------------------------------------------
 
     def wake_at(self, at_ns: int | None) -> None:
-        """Replace the one pending wake-up; None takes it away."""
+        """Replace the pending wake-up; None cancels it."""
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
         if at_ns is not None and not self._closed:
-            # The loop's clock may stand still while the machine sleeps: `_on_resumed` looks again.
+            # The loop's clock may stop while the machine sleeps: `_on_resumed` checks again.
             delay_s = max(0, at_ns - now_ns()) / 1e9
             self._wake = self._loop.call_later(delay_s, self._on_time, at_ns)
 
@@ -162,12 +162,12 @@ class AiohttpNetwork(Network):
             self._wake_now()
 
     def _catch_up(self, late_s: float) -> None:
-        """The loop was blocked. What waits in the sockets is heard before watchdogs judge silence."""
+        """The loop was blocked: read what waits in the sockets before watchdogs judge silence."""
         logs.loop_was_blocked(late_s=late_s, books_were_late=True)
         self._wake = self._loop.call_later(_CATCH_UP_S, self._wake_now)
 
     def _on_resumed(self) -> None:
-        """The machine or the process paused: is everybody still there, and what has become due?"""
+        """The machine or the process paused: check every connection and everything that is due."""
         for socket, _ in self._sockets.values():
             socket.ask()
         if not self._closed:
@@ -179,7 +179,7 @@ class AiohttpNetwork(Network):
         self._callbacks.on_wake()
 
     def _tell_events_soon(self) -> None:
-        """Many frames of one batch are told of once."""
+        """Report the events of all frames of one batch at once."""
         if not self._events_wait:
             self._events_wait = True
             self._loop.call_soon(self._tell_events)
@@ -192,9 +192,9 @@ class AiohttpNetwork(Network):
     # --- the end ------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Send a close frame on every connection, give up every request, leave nothing behind.
+        """Close every connection with a close frame, and cancel every request.
 
-        Bounded: after a few seconds connections are cut. Nothing is reported after it began.
+        Takes a few seconds at most, then connections are cut. Nothing is reported once it has started.
         """
         self._closed = True
         self.wake_at(None)
@@ -206,20 +206,20 @@ class AiohttpNetwork(Network):
         finally:
             await self._end_all(timeout_s=None, cut=True)
             await self._sessions.aclose()
-            await asyncio.sleep(0)  # transports close their sockets one step later
+            await asyncio.sleep(0)  # transports close their sockets one step of the loop later
 
     def abandon_sessions(self) -> None:
-        """Let go of the sockets of HTTP at once."""
+        """Release the HTTP sockets at once."""
         self._sessions.abandon()
 
     def end_without_loop(self) -> None:
-        """What the watchdog does as soon as it notices; from any thread."""
+        """Do at once what the watchdog does when it notices that the loop has ended; from any thread."""
         if self._loop_watchdog is not None:
             self._loop_watchdog.end_thread()
         self._on_loop_ended()
 
     def _on_loop_ended(self) -> None:
-        """On another thread, when no loop is left that could send a close frame."""
+        """Called on another thread, because no loop is left that could send a close frame."""
         if self._closed:
             return
         self._closed = True
@@ -229,7 +229,7 @@ class AiohttpNetwork(Network):
         self._sessions.abandon()
 
     async def _end_all(self, *, timeout_s: float | None, cut: bool) -> None:
-        """Cancel all work and wait for it. `cut`: also what is already closing."""
+        """Cancel all tasks and wait for them; with `cut`, also those that are already closing."""
         work: list[_Work] = [*self._requests.values(), *(task for _, task in self._sockets.values())]
         for task in work:
             if cut or not task.cancelling():
@@ -242,4 +242,4 @@ def _heard_ns(router: FrameSink, connection: int) -> int:
     try:
         return router.traffic(connection).last_data_ns or 0
     except KeyError:
-        return 0  # given up a moment ago
+        return 0  # removed a moment ago

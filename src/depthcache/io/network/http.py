@@ -1,8 +1,7 @@
-"""One HTTP request with a time and a size limit, no redirects: a GET, or JSON that is posted.
+"""One HTTP request, GET or POST of JSON, with a timeout, a size limit and no redirects.
 
-Every response of any status is a `Response`, everything else a `Failure` that says why: whatever a peer sends
-and whatever a library makes of it, something comes back in time. Not here: what an answer means, and when to
-ask again.
+It always returns in time: a `Response` for a response of any status, otherwise a `Failure` with the reason.
+`core.requests` interprets responses and retries.
 """
 
 from __future__ import annotations
@@ -20,23 +19,25 @@ from depthcache.io.network.sessions import Sessions, noting_addresses, route_arg
 __all__ = ["describe_error", "fetch"]
 
 _MOST_BYTES = 16 * 1024 * 1024
-"""The largest real answers are snapshots of 5,000 levels a side, about 320 kB."""
+"""Largest response in bytes. The largest real ones are snapshots of 5,000 levels a side, about 320 kB."""
 _CHUNK_BYTES = 64 * 1024
 
 
 async def fetch(
     sessions: Sessions, url: str, *, timeout_s: float, use_proxies: bool, posted: bytes | None = None
 ) -> Response | Failure:
-    """GET `url`, or POST it where JSON is `posted`; `timeout_s` covers everything from the name lookup to
-    the last byte."""
+    """GET `url`, or POST the JSON text `posted` to it.
+
+    `timeout_s` covers everything from the DNS lookup to the last byte.
+    """
     with noting_addresses() as tried:
         try:
             return await _fetch(sessions, url, timeout_s=timeout_s, use_proxies=use_proxies, posted=posted)
         except TimeoutError:
-            return Failure(tried.told(f"no complete answer within {timeout_s:g} s"))
+            return Failure(tried.told(f"no complete response within {timeout_s:g} s"))
         except aiohttp.ClientConnectorError as error:
             return Failure(tried.told(describe_error(error)))
-        except Exception as error:  # noqa: BLE001 - broken packing, absurd heads … : the list would never end
+        except Exception as error:  # noqa: BLE001 - peers can cause any error, such as by bad compression
             return Failure(describe_error(error))
 
 
@@ -66,7 +67,7 @@ async def _fetch(
 
 
 def describe_error(error: BaseException) -> str:
-    """An error of the network as one line for people, cleaned: peers write most of these texts."""
+    """A network error as one line of text, cleaned, because peers write parts of it."""
     return clean(_describe_error(error))
 
 
@@ -80,7 +81,7 @@ def _describe_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"the answer breaks the rules of HTTP: {error.message}"
+        return f"the response is not valid HTTP: {error.message}"
     if isinstance(error, ConnectionFailed):
         return error.reason
     if told := lacks_descriptors(error):

@@ -1,12 +1,11 @@
-"""The outside world as the runner sees it: one interface, many networks.
+"""The interface between the runner and a network.
 
-A network opens sockets, makes requests and wakes the runner; it decides nothing. Frames do not
-pass through the runner: the network gives each to `feed` of the router, on whatever thread it
-likes, and, when that returns True, calls `on_events` once. The one on a virtual clock is
-`simulator.memory_network`.
+A network opens sockets, makes requests and wakes the runner; it makes no decisions. Frames bypass the runner:
+the network passes each one to `feed` of the router, on any thread, and calls `on_events` once if that returns
+True. `simulator.memory_network` implements it on a virtual clock.
 
-Everything else is called on one thread (or one virtual clock), never re-entrantly: a network reports
-the result of `open`, `fetch` and `close` in a later step, not from inside the call.
+All other calls happen on one thread (or one virtual clock) and are never re-entrant: a network reports the
+result of `open`, `fetch` and `close` in a later step, never from inside the call.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ __all__ = [
 ]
 
 _LONGEST_HEADER = 8_190
-"""Characters: what HTTP clients take (aiohttp 3.14)."""
+"""Most characters of a header; HTTP clients accept as many (aiohttp 3.14)."""
 
 
 def lacks_descriptors(error: BaseException) -> str:
-    """What to do, where a process has no file descriptor left; empty for every other error."""
+    """Advice if the process has no file descriptors left; empty for every other error."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return (
             f"no file descriptor is left ({os.strerror(error.errno)}); `ulimit -n` shows and raises the limit"
@@ -45,27 +44,27 @@ def lacks_descriptors(error: BaseException) -> str:
 
 
 class FrameSink(Protocol):
-    """Where frames go (the router)."""
+    """The receiver of frames (the router)."""
 
     def feed(self, connection: int, frame: bytes, received_ns: int, /) -> bool:
-        """True when the router has events to take."""
+        """Process a frame. True if the router has events to take."""
         ...
 
     def traffic(self, connection: int, /) -> Traffic:
-        """What came on a connection. Raises KeyError for one that is not open."""
+        """What a connection has received. Raises KeyError for one that is not open."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Why a connection ended. Foreign text in `reason` is cleaned here, for every network.
+    """Why a connection ended. Text from peers in `reason` is cleaned here for every network.
 
     Attributes:
-        code: the WebSocket close code, None where there was none.
-        reason: in words.
-        status: the HTTP status with which the exchange refused the handshake; None where it did not, and for
-            what a proxy on the way said.
-        retry_after, date: the headers of that answer as they came; None where they are missing.
+        code: the WebSocket close code; None if there was none.
+        reason: the cause as text.
+        status: the HTTP status with which the exchange refused the handshake; None if it did not, or if a
+            proxy did.
+        retry_after, date: these headers of that response as received; None if missing.
     """
 
     code: int | None
@@ -80,7 +79,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response of any status. Header names are lower case; names and values are cleaned here."""
+    """An HTTP response of any status. Header names are lower case; the headers are cleaned here."""
 
     status: int
     headers: Mapping[str, str]
@@ -105,66 +104,68 @@ class Failure:
 
 
 class Callbacks(Protocol):
-    """What a network reports (the runner implements it)."""
+    """The reports of a network, implemented by the runner."""
 
     def on_open(self, connection: int) -> None:
-        """A connection can be used."""
+        """A connection is open."""
 
     def on_closed(self, connection: int, closed: Closed) -> None:
-        """A connection ended, or could not be made; nothing more comes from its number."""
+        """A connection ended or could not be opened. No more reports follow for its number."""
 
     def on_alive(self, connection: int) -> None:
-        """A ping of this side was answered (frames count by themselves)."""
+        """The exchange answered a ping. Frames count as signs of life without this."""
 
     def on_response(self, request: int, response: Response | Failure) -> None:
-        """A request ended; exactly once for each."""
+        """A request ended. Called exactly once per request."""
 
     def on_events(self) -> None:
-        """`feed` returned True since the last call."""
+        """`feed` has returned True since the last call."""
 
     def on_wake(self) -> None:
         """The time given to `wake_at` has come."""
 
     def on_loop_ended(self) -> None:
-        """The event loop ended before the network was closed. Called on another thread, at most once, after
-        everything else: there is no loop on which anything could happen."""
+        """The event loop ended before the network was closed.
+
+        Called at most once, on another thread, after all other reports.
+        """
 
 
 class Network(Protocol):
-    """What the runner asks for. Numbers are the caller's and never used twice."""
+    """What the runner needs of a network. The caller chooses the numbers and never reuses one."""
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once before anything else."""
+        """Called once, before anything else."""
 
     def now_ns(self) -> int:
-        """The clock that stamps everything in this network: monotonic, and it counts the time the machine
-        sleeps (`depthcache.now_ns`)."""
+        """The clock of this network in nanoseconds: monotonic, and it includes the time the machine sleeps
+        (`depthcache.now_ns`)."""
         ...
 
     def open(self, connection: int, url: str) -> None:
-        """Connect; ends in `on_open`, or in `on_closed` when it fails."""
+        """Open a connection. Reports `on_open`, or `on_closed` on failure."""
 
     def send(self, connection: int, text: str) -> None:
-        """Send one text frame; silently dropped when the connection is gone."""
+        """Send a text frame. Dropped without an error if the connection is gone."""
 
     def close(self, connection: int) -> None:
-        """Close; ends in `on_closed`, unless that was already reported."""
+        """Close a connection. Reports `on_closed`, unless that has been reported."""
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
-        """GET; ends in exactly one `on_response`."""
+        """GET a URL. Reports exactly one `on_response`."""
 
     def wake_at(self, at_ns: int | None) -> None:
-        """Replace the one pending wake-up; None takes it away."""
+        """Replace the pending wake-up; None cancels it."""
 
 
 class ClosableNetwork(Network, Protocol):
-    """A network that has an end."""
+    """A network that can be closed."""
 
     async def aclose(self) -> None:
-        """Leave nothing behind; nothing is reported once it began."""
+        """Close everything. Nothing is reported once it has started."""
 
     def abandon_sessions(self) -> None:
-        """Let go of the sockets of HTTP at once; requests on their way fail."""
+        """Release the HTTP sockets at once; pending requests fail."""
 
     def end_without_loop(self) -> None:
-        """The same where the event loop is closed on which it would run; from any thread."""
+        """Close everything after the event loop has been closed; from any thread."""

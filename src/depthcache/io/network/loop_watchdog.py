@@ -1,12 +1,12 @@
-"""Does the event loop go on? A thread of its own looks, because nothing that runs on the loop can tell.
+"""Detect a blocked or ended event loop, from a separate thread.
 
-Where frames come over the loop, books are only as fresh as it is: the loop beats twice a second, and while
-it is blocked every book is stale, for readers on other threads and for the code that blocks it, until it
-goes on and has read what waited. There the thread also looks at the clock (`Router.tick`), which the
-native transport does itself. Its frames do not wait for the loop.
+With the aiohttp transport, frames arrive on the loop, so books are only as current as the loop. It beats
+twice a second. While it is blocked, every book is stale, both for other threads and for the code that blocks
+it, until the loop runs again and has read the waiting frames. The thread also checks the clock
+(`Router.tick`). The native transport does that itself, and its frames do not wait for the loop.
 
-With every transport: when the loop has ended before its client was closed, nothing maintains the books any
-more, and they are closed. Not here: why it was blocked or ended.
+With either transport, if the loop ends before its client is closed, nothing can maintain the books, and they
+are closed.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ __all__ = ["LoopWatchdog", "StallSink"]
 _BEAT_S = 0.5
 _LOOK_S = 0.25
 _STILL_S = 3 * _BEAT_S
-"""So long without a beat is no delay any more."""
+"""Without a beat for this long, the loop counts as blocked."""
 _CATCH_UP_S = 0.1
-"""What waited in the sockets is read before books count as fresh again."""
+"""Time to read the waiting frames before books count as current again."""
 
 
 @runtime_checkable
 class StallSink(Protocol):
-    """Whose books are marked (the router)."""
+    """The router, whose books become stale."""
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
-        """Every book is stale for that reason; None: not any more."""
+        """Make every book stale with this reason; None ends it."""
 
     def start_watch(self) -> None:
-        """A ticker runs from now on."""
+        """A ticker is running from now on."""
 
     def stop_watch(self) -> None:
-        """No ticker runs any more."""
+        """The ticker has stopped."""
 
     def tick(self) -> WatchTick:
-        """Look at the clock."""
+        """Check the clock for pauses and deadlines."""
         ...
 
 
 class LoopWatchdog:
-    """Order of calls: `start` on the loop, `stop` on the loop."""
+    """Watches one event loop. Call `start` and `stop` on that loop."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class LoopWatchdog:
         on_resumed: Callable[[], None],
         on_loop_ended: Callable[[], None],
     ) -> None:
-        """`router`: whose frames come over the loop; None where none do.
+        """`router`: the router whose frames arrive on the loop; None if they do not.
 
         `on_events`, `on_resumed`: called on the loop when the router has events, and after the machine or the
-        process paused. `on_loop_ended`: called on the thread, and nothing after it.
+        process paused. `on_loop_ended`: called on the watchdog's thread, as the last call.
         """
         self._router = router
         self._on_events, self._on_resumed, self._on_loop_ended = on_events, on_resumed, on_loop_ended
@@ -78,7 +78,7 @@ class LoopWatchdog:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Beat and listen from now on."""
+        """Start watching."""
         self._loop = asyncio.get_running_loop()
         self._home = threading.current_thread()
         if self._router is not None:
@@ -88,7 +88,7 @@ class LoopWatchdog:
         _PULSES.add(self)
 
     def stop(self) -> None:
-        """Nothing is left afterwards."""
+        """Stop watching and end the thread."""
         if self._timer is not None:
             self._timer.cancel()
         self.end_thread()
@@ -96,7 +96,7 @@ class LoopWatchdog:
             self._router.stop_watch()
 
     def end_thread(self) -> None:
-        """Look no more; from any thread."""
+        """End the thread; from any thread."""
         self._over.set()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
@@ -118,7 +118,7 @@ class LoopWatchdog:
     # --- on the thread ------------------------------------------------------------------------
 
     def look(self) -> bool:
-        """Whether there will be something to look at again."""
+        """Check once. False if there is nothing left to watch."""
         if self._loop.is_closed() or not (self._loop.is_running() or self._home.is_alive()):
             self._on_loop_ended()
             return False
@@ -129,12 +129,12 @@ class LoopWatchdog:
     def _look_at(self, router: StallSink) -> None:
         tick = router.tick()
         if tick.pauses != self._pauses:
-            self._beat_ns = now_ns()  # the loop could not beat either
+            self._beat_ns = now_ns()  # the loop could not beat during the pause
         since_ns = self._beat_ns
         if not self._stalled and now_ns() - since_ns > _STILL_S * 1e9:
             self._stalled = True
-            router.set_stalled("the event loop that carries this book is blocked", since_ns)
-        with suppress(RuntimeError):  # the loop is closed in this moment
+            router.set_stalled("the event loop that feeds this book is blocked", since_ns)
+        with suppress(RuntimeError):  # the loop was closed at this moment
             if tick.pauses != self._pauses:
                 self._loop.call_soon_threadsafe(self._on_resumed)
             elif tick.has_events:
@@ -143,7 +143,7 @@ class LoopWatchdog:
 
 
 def _listen(loop_watchdog: ref[LoopWatchdog], over: threading.Event) -> None:
-    """The thread keeps nothing alive: a client that is forgotten with its loop goes, and this with it."""
+    """The body of the thread. It keeps nothing alive, so that it ends with a client that is dropped."""
     while not over.wait(_LOOK_S):
         held = loop_watchdog()
         if held is None or not held.look():
@@ -156,6 +156,6 @@ _PULSES: WeakSet[LoopWatchdog] = WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """A daemon thread must not be in the middle of native code when the interpreter goes."""
+    """Stop all watchdogs: a daemon thread must not run native code while the interpreter exits."""
     for loop_watchdog in tuple(_PULSES):
         loop_watchdog.end_thread()

@@ -1,9 +1,8 @@
-"""The network that users get: WebSockets on a native thread, everything else as with aiohttp.
+"""The default network: WebSockets on a native thread, HTTP with aiohttp.
 
-Frames go from the socket to their book without Python, so a book stays fresh while the program
-computes, sorts or collects garbage. What has to be decided waits for the event loop: one wake-up
-tells it, however many frames came in between. A connection through a proxy that the native side
-does not know is made by aiohttp.
+Frames go from the socket to their book without Python, so books stay current while the program computes or
+collects garbage. Decisions wait for the event loop, which gets one wake-up for any number of frames.
+Connections through a proxy that the native transport does not support use aiohttp.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ _DRAIN_BYTES = 4096
 
 
 class NativeNetwork(AiohttpNetwork):
-    """Make it on the thread of the running event loop that carries it; `aclose` it there."""
+    """Create it on the running event loop that it is to use, and call `aclose` there."""
 
     _loop_carries_frames = False
     _transport: Transport | None = None
     _addresses: ClassVar[Mapping[str, Sequence[IPv4Address | IPv6Address]]] = {}
-    """Only for tests: the addresses of names that are not looked up."""
+    """For tests: addresses of host names, instead of DNS lookups."""
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once before anything else. `router` must be the native one."""
+        """Called once, before anything else. `router` must be the native one."""
         if not isinstance(router, Router):
-            raise UsageError("the native transport feeds the native router only; take transport='aiohttp'")
+            raise UsageError("the native transport needs the native engine; use transport='aiohttp'")
         super().attach(router, callbacks)
         self._native: set[int] = set()
         transport = Transport(
@@ -76,7 +75,7 @@ class NativeNetwork(AiohttpNetwork):
     # --- WebSockets ---------------------------------------------------------------------------
 
     def open(self, connection: int, url: str) -> None:
-        """Connect; ends in `on_open`, or in `on_closed` when it fails."""
+        """Open a connection. Reports `on_open`, or `on_closed` on failure."""
         transport, route = self._running(), self._route(url)
         if transport is None or route is None:
             super().open(connection, url)
@@ -88,14 +87,14 @@ class NativeNetwork(AiohttpNetwork):
         transport.open(connection, url, proxy=proxy)
 
     def send(self, connection: int, text: str) -> None:
-        """Send one text frame; silently dropped when the connection is gone."""
+        """Send a text frame. Dropped without an error if the connection is gone."""
         if connection in self._native and (transport := self._running()):
             transport.send(connection, text)
         else:
             super().send(connection, text)
 
     def close(self, connection: int) -> None:
-        """Close; ends in `on_closed`, unless that was already reported."""
+        """Close a connection. Reports `on_closed`, unless that has been reported."""
         if connection in self._native and (transport := self._running()):
             transport.close(connection)
         else:
@@ -107,7 +106,7 @@ class NativeNetwork(AiohttpNetwork):
         return self._transport
 
     def _route(self, url: str) -> Route | None:
-        """The route of a connection; None where aiohttp has to make it, or to say why it cannot."""
+        """The route of a connection; None if aiohttp must open it, or must report why that is impossible."""
         try:
             route = proxy_for(url) if self._use_proxies else DIRECT
         except (ConnectionFailed, ValueError):
@@ -117,7 +116,7 @@ class NativeNetwork(AiohttpNetwork):
             return None
         return route
 
-    # --- what the native side tells -------------------------------------------------------------
+    # --- events of the native transport ---------------------------------------------------------
 
     def _begin_to_hear(self) -> asyncio.Task[None]:
         hearing = self._loop.create_task(self._hear())
@@ -125,10 +124,10 @@ class NativeNetwork(AiohttpNetwork):
         return hearing
 
     def _on_hearing_done(self, hearing: asyncio.Task[None]) -> None:
-        """Who cancels all tasks means its own; later, because at the end of a loop it means all."""
+        """Listen again if the program cancelled all tasks. Not at once: the loop may be ending."""
         if not hearing.cancelled() or self._transport is None:
             return
-        if self._closed:  # the end of the transport is still to be heard
+        if self._closed:  # the transport's last event is still to come
             self._hear_again()
         else:
             self._loop.call_later(_AGAIN_S, self._hear_again)
@@ -149,7 +148,7 @@ class NativeNetwork(AiohttpNetwork):
     def _take(self) -> None:
         happened = self._transport.take_events() if self._transport is not None else []
         if not self._closed:
-            # The frames that came before a connection ended stand first.
+            # First the frames that arrived before a connection ended.
             self._callbacks.on_events()
         for event in happened:
             self._tell(event)
@@ -180,7 +179,7 @@ class NativeNetwork(AiohttpNetwork):
                 assert_never(event)
 
     def _catch_up(self, late_s: float) -> None:
-        """The loop was blocked, the books were not: what is waiting is told, then time goes on."""
+        """The loop was blocked, but the books were not: handle the waiting events, then what is due."""
         logs.loop_was_blocked(late_s=late_s, books_were_late=False)
         self._take()
         self._wake_now()
@@ -188,7 +187,7 @@ class NativeNetwork(AiohttpNetwork):
     # --- the end ------------------------------------------------------------------------------
 
     def _on_loop_ended(self) -> None:
-        """On another thread, when no loop is left: connections send a close frame natively."""
+        """Called on another thread. The native transport sends close frames without a loop."""
         transport, self._transport = self._transport, None
         super()._on_loop_ended()
         if transport is not None:
@@ -197,9 +196,9 @@ class NativeNetwork(AiohttpNetwork):
             self._wake_socket.close()
 
     async def aclose(self) -> None:
-        """Send a close frame on every connection, give up every request, leave nothing behind.
+        """Close every connection with a close frame, and cancel every request.
 
-        Bounded: after a few seconds connections are cut. Nothing is reported after it began.
+        Takes a few seconds at most, then connections are cut. Nothing is reported once it has started.
         """
         transport = self._running()
         if transport is None:
@@ -208,10 +207,10 @@ class NativeNetwork(AiohttpNetwork):
         transport.stop(CLOSE_TIMEOUT_S)
         try:
             await super().aclose()
-            # Where the loop itself ends, the listening task ends first and `_stopped` is never set.
+            # If the loop itself is ending, the listening task ends first and `_stopped` is never set.
             await asyncio.wait((self._stopped, self._hearing), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._transport = None  # closing again finds nothing to close
+            self._transport = None  # closing again has no effect
             transport.stop(0)
             transport.join()
             self._hearing.cancel()

@@ -1,7 +1,7 @@
-"""Which proxy the environment names for a URL: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+"""Find the proxy for a URL in the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 
-The standard library reads the variables (and the system's settings on macOS and Windows). A
-WebSocket goes where its handshake goes: wss like https, ws like http. Not here: talking to a proxy.
+The standard library reads the variables, and the system's settings on macOS and Windows. A WebSocket uses the
+proxy of its handshake: wss that of https, ws that of http.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from depthcache.foreign_text import clean
 __all__ = ["DIRECT", "Proxy", "ProxyKind", "Route", "proxy_for"]
 
 ProxyKind: TypeAlias = Literal["http", "https", "socks5"]
-"""`https`: the way to the proxy itself is encrypted."""
+"""With `https`, the connection to the proxy itself is encrypted."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 """RFC 3986, 3.1."""
@@ -32,18 +32,18 @@ _KINDS: Mapping[str, tuple[ProxyKind, int]] = {
     "socks5": ("socks5", 1080),
     "socks5h": ("socks5", 1080),
 }
-"""Schemes, kinds and default ports. Names are always looked up by a SOCKS proxy, as `socks5h` says."""
+"""Scheme to kind and default port. A SOCKS proxy always looks up host names itself, like `socks5h`."""
 
 _MOST_SOCKS_BYTES = 255
-"""RFC 1929, 2: of a user, and of a password."""
+"""Most bytes of a user name, and of a password (RFC 1929, 2)."""
 
 _ESCAPES: Mapping[str, str] = {"#": "%23", "/": "%2F", "?": "%3F"}
-"""What ends the host of a URL, so that it cannot stand in a user or a password as it is."""
+"""Characters that must be percent-encoded in a user name or password, because they end the host of a URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy. Its credentials are never part of `str` or `repr`."""
+    """A proxy. Neither `str` nor `repr` shows its credentials."""
 
     kind: ProxyKind
     host: str
@@ -56,7 +56,7 @@ class Proxy:
 
     @property
     def authorization(self) -> Mapping[str, str] | None:
-        """The header with which an HTTP proxy is told who asks."""
+        """The header that authenticates at an HTTP proxy; None without credentials."""
         if self.credentials is None or self.kind == "socks5":
             return None
         text = b64encode(":".join(self.credentials).encode()).decode("ascii")
@@ -65,12 +65,12 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to reach a URL.
+    """The route to a URL.
 
     Attributes:
-        proxy: None for the direct way.
-        encrypted: whether the other end is spoken to through a tunnel (https, wss); otherwise an
-            HTTP proxy reads the request and forwards it.
+        proxy: the proxy; None for a direct connection.
+        encrypted: whether the URL is https or wss, which an HTTP proxy tunnels; otherwise it reads and
+            forwards the request.
     """
 
     proxy: Proxy | None = None
@@ -81,11 +81,11 @@ DIRECT = Route()
 
 
 def proxy_for(url: str) -> Route:
-    """The way that the environment prescribes for a URL.
+    """The route to a URL that the environment configures.
 
-    Raises ConnectionFailed for a proxy that cannot be used, for its kind or for how it is written: going
-    around a proxy that the user named would be worse than not connecting. The error names the variable, never
-    a user or a password. Raises ValueError for what is no URL.
+    Raises ConnectionFailed for a proxy of an unsupported kind or a malformed one, because bypassing a proxy
+    would be worse than not connecting. The error names the variable, but never a user name or password.
+    Raises ValueError for a malformed URL.
     """
     parts = urlsplit(url)
     named = getproxies()
@@ -97,18 +97,18 @@ def proxy_for(url: str) -> Route:
     try:
         return Route(_proxy(text), encrypted=scheme == "https")
     except _UnusableProxy as error:
-        reason = f"{_variable(kind)} names no proxy that can be used: {error}"
+        reason = f"the proxy in {_variable(kind)} cannot be used: {error}"
         raise ConnectionFailed(url=url, reason=reason) from None
 
 
 class _UnusableProxy(Exception):
-    """How a proxy is written; never with its user or password."""
+    """What is wrong with a proxy, without its user name and password."""
 
 
 def _proxy(text: str) -> Proxy:
-    """A proxy as it is written in a variable. Credentials are cut off first, so that no parser sees them."""
+    """Parse a proxy variable. Credentials are cut off first, so that no parser error contains them."""
     scheme, sign, rest = text.strip().partition("://")
-    if not sign or not _SCHEME.fullmatch(scheme):  # what stands before "://" may be a part of a password
+    if not sign or not _SCHEME.fullmatch(scheme):  # the text before "://" may be part of a password
         scheme, rest = "http", text.strip()
     userinfo, has_user, place = rest.rpartition("@")
     if unescaped := [sign for sign in _ESCAPES if sign in userinfo]:
@@ -121,16 +121,16 @@ def _proxy(text: str) -> Proxy:
         )
     if scheme.lower() not in _KINDS or not host:
         shown = f"{scheme}://{host}" + (f":{port}" if port else "")
-        raise _UnusableProxy(f"{clean(shown)!r}; only {_listed()} proxies work")
+        raise _UnusableProxy(f"{clean(shown)!r}; only {_listed()} proxies are supported")
     kind, usual_port = _KINDS[scheme.lower()]
     credentials = _credentials(userinfo) if has_user else None
     if kind == "socks5" and any(len(each.encode()) > _MOST_SOCKS_BYTES for each in credentials or ()):
-        raise _UnusableProxy(f"SOCKS takes at most {_MOST_SOCKS_BYTES} bytes of user and of password")
+        raise _UnusableProxy(f"SOCKS allows at most {_MOST_SOCKS_BYTES} bytes each for user and password")
     return Proxy(kind, host, port or usual_port, credentials)
 
 
 def _host_and_port(place: str) -> tuple[str | None, int | None]:
-    """The host and the port that are named; None for what is no host and port: it may be a secret."""
+    """Host and port; None for malformed text, which may be a secret."""
     try:
         parts = urlsplit(f"//{place}")
         host, port = parts.hostname or "", parts.port
@@ -145,11 +145,11 @@ def _credentials(userinfo: str) -> tuple[str, str]:
         userinfo.encode()
         return unquote(user, errors="strict"), unquote(password, errors="strict")
     except UnicodeError:
-        raise _UnusableProxy("its user or password is no UTF-8, which is all that can be sent") from None
+        raise _UnusableProxy("its user or password is not UTF-8") from None
 
 
 def _variable(kind: str) -> str:
-    """The variable that names the proxy, as it is spelled in the environment."""
+    """The variable that configures the proxy, as it is spelled in the environment."""
     lower = f"{kind}_proxy"
     if lower in os.environ:
         return lower

@@ -1,7 +1,7 @@
-"""aiohttp's sessions: one for the direct way and HTTP proxies, one more for each SOCKS proxy.
+"""aiohttp sessions: one for direct connections and HTTP proxies, and one for each SOCKS proxy.
 
-The two kinds differ in how a connection is made, which is a session's, while an HTTP proxy is a
-matter of each request. Not here: which way a URL takes (`proxies`).
+In aiohttp, an HTTP proxy is an argument of a request, but a SOCKS proxy needs its own connector and therefore
+its own session. `proxies` selects the proxy of a URL.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _tried: ContextVar[list[str] | None] = ContextVar("_tried", default=None)
 
 
 class Tried(list[str]):
-    """The addresses to which connections were tried, in their order."""
+    """The addresses to which a connection was tried, in order."""
 
     def told(self, reason: str) -> str:
-        """Why there is no connection, with its addresses if there are several: aiohttp names the last."""
+        """The reason for a failure with all addresses tried, if several; aiohttp names only the last."""
         several = dict.fromkeys(self)
         return f"{reason}; tried {', '.join(several)}" if len(several) > 1 else reason
 
 
 @contextmanager
 def noting_addresses() -> Generator[Tried]:
-    """What is connected to from within."""
+    """Collect the addresses to which connections are tried inside this context."""
     tried = Tried()
     before = _tried.set(tried)
     try:
@@ -50,7 +50,7 @@ def noting_addresses() -> Generator[Tried]:
 
 
 def _noted_socket(found: Any) -> socket.socket:
-    """`found` as `socket.getaddrinfo` gives it; the type of aiohttp for it is not known in full."""
+    """A socket for an entry of `socket.getaddrinfo`, whose type in aiohttp is incomplete."""
     tried = _tried.get()
     if tried is not None:
         tried.append(str(found[4][0]))
@@ -58,7 +58,7 @@ def _noted_socket(found: Any) -> socket.socket:
 
 
 class RouteArguments(TypedDict):
-    """The arguments of a request that tell aiohttp its way."""
+    """The arguments of an aiohttp request that select its proxy."""
 
     proxy: str | None
     proxy_headers: dict[str, str] | None
@@ -66,9 +66,9 @@ class RouteArguments(TypedDict):
 
 
 class Sessions:
-    """Made on first use, closed together.
+    """All sessions of a client, created on first use and closed together.
 
-    `ca_file`: PEM file of the authorities to trust; None for the system's.
+    `ca_file`: PEM file of the certificate authorities to trust; None for those of the system.
     """
 
     def __init__(self, ca_file: str | PathLike[str] | None) -> None:
@@ -76,7 +76,7 @@ class Sessions:
         self._tls = ssl.create_default_context(cafile=ca_file)
 
     def of(self, route: Route) -> aiohttp.ClientSession:
-        """The session that takes this way."""
+        """The session for a route."""
         proxy = route.proxy if route.proxy is not None and route.proxy.kind == "socks5" else None
         session = self._held.get(proxy)
         if session is None:
@@ -91,37 +91,37 @@ class Sessions:
 
     def _connector(self, proxy: Proxy | None) -> TCPConnector:
         if proxy is None:
-            # All addresses of both families are tried, staggered as RFC 8305 says (aiohttp's default).
+            # aiohttp tries all addresses of both families, staggered as in RFC 8305.
             return TCPConnector(ssl=self._tls, limit=0, socket_factory=_noted_socket)
-        from depthcache.io.network.socks import socks_connector  # most programs never need it
+        from depthcache.io.network.socks import socks_connector  # deferred: rarely needed
 
         return socks_connector(proxy, self._tls)
 
     async def aclose(self) -> None:
-        """Close them all."""
+        """Close all sessions."""
         held, self._held = self._held, {}
         for session in held.values():
             await session.close()
 
     def abandon(self) -> None:
-        """The event loop is gone, on which they could be closed: let go of their sockets."""
+        """Release the sockets without an event loop, when there is none left to close the sessions."""
         held, self._held = self._held, {}
         for session in held.values():
             connector = session.connector
             session.detach()
-            with suppress(Exception):  # the public way needs a loop
+            with suppress(Exception):  # the public method needs a loop
                 connector._close(abort_ssl=True)  # type: ignore[union-attr]  # noqa: SLF001
 
     def __del__(self) -> None:
-        """Of a client that was forgotten with its loop: aiohttp would complain of each session on stderr."""
+        """A client was dropped with its loop: without this, aiohttp prints a complaint per session."""
         self.abandon()
 
 
 def route_arguments(route: Route) -> RouteArguments:
-    """How a request of the session `Sessions.of(route)` is told its way."""
+    """The proxy arguments for a request of the session `Sessions.of(route)`."""
     if route.proxy is None or route.proxy.kind == "socks5":
         return RouteArguments(proxy=None, proxy_headers=None, headers=None)
-    # The header of a tunnel is never seen by the other end; in the clear, the proxy reads the request.
+    # Headers for a tunnel go to the proxy alone; without a tunnel, the proxy reads those of the request.
     authorization = dict(route.proxy.authorization or {}) or None
     return RouteArguments(
         proxy=str(route.proxy),
@@ -131,10 +131,10 @@ def route_arguments(route: Route) -> RouteArguments:
 
 
 async def _refuse_redirects(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Middleware: a redirect would leave the hosts that the user chose, also for a WebSocket."""
+    """Middleware: refuse redirects, which would leave the hosts that the user configured."""
     response = await handler(request)
     if response.status in _REDIRECTS:
-        target = clean(response.headers.get("Location", "an unnamed place"))
+        target = clean(response.headers.get("Location", "an unnamed location"))
         response.close()
         raise ConnectionFailed(
             url=str(request.url), reason=f"redirected to {target}; redirects are not followed"
@@ -143,7 +143,7 @@ async def _refuse_redirects(request: ClientRequest, handler: ClientHandlerType) 
 
 
 async def _tell_socks_errors(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    """Middleware: what a SOCKS proxy answers is no error of aiohttp's."""
+    """Middleware: turn errors of a SOCKS proxy, which are not aiohttp errors, into ConnectionFailed."""
     from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
     try:

@@ -1,7 +1,7 @@
-"""SOCKS proxies for aiohttp, by any of their addresses.
+"""SOCKS proxies for aiohttp, with all their addresses.
 
-aiohttp-socks 0.12 knows one address of a proxy, the first; where that is dead, as one family of `localhost`
-often is, no request would ever succeed. Not here: which proxy a URL takes (`proxies`).
+aiohttp-socks 0.12 uses only the first address of a proxy. If that one is dead, as one family of `localhost`
+often is, no request would ever succeed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from depthcache.io.network.proxies import Proxy
 __all__ = ["socks_connector"]
 
 _staggered: Any = aiohappyeyeballs
-"""Its types are not known in full."""
+"""Its types are incomplete."""
 _STAGGER_S = 0.25
-"""RFC 8305, section 8: the recommended Connection Attempt Delay."""
+"""The Connection Attempt Delay that RFC 8305, section 8, recommends."""
 
 
 def socks_connector(proxy: Proxy, tls: ssl.SSLContext) -> TCPConnector:
-    """What connects through a SOCKS 5 proxy, which looks up names itself."""
+    """A connector through a SOCKS 5 proxy, which looks up host names itself."""
     user, password = map(_Credential.of, proxy.credentials) if proxy.credentials else (None, None)
     connector: TCPConnector = _Connector(
         proxy.host, proxy.port, ProxyType.SOCKS5, user, password, rdns=True, ssl=tls, limit=0
@@ -35,20 +35,20 @@ def socks_connector(proxy: Proxy, tls: ssl.SSLContext) -> TCPConnector:
 
 
 class _Credential(str):
-    """Sent as UTF-8, as the native transport does it; python-socks 3.2 knows ASCII alone."""
+    """A user name or password, sent as UTF-8 like in the native transport; python-socks 3.2 sends ASCII."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, text: str) -> _Credential:
-        return cls(text.encode().decode("latin-1"))  # a character for each byte, which are counted
+        return cls(text.encode().decode("latin-1"))  # one character per byte, because bytes are counted
 
     def encode(self, encoding: str = "", errors: str = "") -> bytes:  # noqa: ARG002
         return super().encode("latin-1")
 
 
 class _Connector(ProxyConnector):
-    """Looks which address of the proxy answers before it is spoken to."""
+    """Connects to the first address of the proxy that responds."""
 
     async def _connect_via_proxy(self, *args: Any, **options: Any) -> Any:
         name = self._proxy_host
@@ -60,7 +60,7 @@ class _Connector(ProxyConnector):
 
 
 async def _answering(host: str, port: int) -> str:
-    """The host itself where it has one address; else the first of its addresses that takes a connection."""
+    """The host itself if it has one address, else the first of its addresses that accepts a connection."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=SOCK_STREAM)

@@ -1,8 +1,8 @@
 """Snapshots from the user: a callable replaces the client's own snapshot requests.
 
-A network between the runner and the real one: requests for snapshots go to the callable, each on a thread
-of its own, everything else goes on. What the callable does can neither stop the event loop nor the end of
-the program. Not here: when a snapshot is asked, and what it costs (core: the same as without).
+A network that wraps the real one and sends snapshot requests to the callable, each on a separate thread. The
+callable can block neither the event loop nor the exit of the program. The core schedules and budgets these
+requests like its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from depthcache.naming import publish
 __all__ = ["OwnSnapshots", "SnapshotRequest", "SnapshotResponse", "SnapshotSource", "start_on_thread"]
 
 _MOST_CALLS = 64
-"""Calls that have not returned; a source that hangs this often is not called again until one does."""
+"""Most unfinished calls; a source with this many is not called again until one returns."""
 _OK = 200
 
 
@@ -31,10 +31,10 @@ class SnapshotRequest(NamedTuple):
     """A depth snapshot that a client needs.
 
     Attributes:
-        exchange, symbol: of which book, as `LiveBook` spells them.
-        limit: levels a side; the response must be to exactly this limit, because a shorter
-            response proves that there are no more levels.
-        timeout_s: a response that takes longer is not waited for.
+        exchange, symbol: the book, spelled as in `LiveBook`.
+        limit: levels a side. The response must use exactly this limit, because a response with fewer levels
+            proves that there are no more.
+        timeout_s: seconds after which the client stops waiting for the response.
     """
 
     exchange: str
@@ -44,12 +44,12 @@ class SnapshotRequest(NamedTuple):
 
 
 class SnapshotResponse(NamedTuple):
-    """A response of the user's own source.
+    """A response of the user's own snapshot source.
 
     Attributes:
-        body: what the exchange sent: bytes or text of a JSON object, or the parsed mapping.
-        used_weight: the exchange's own count of this minute's weight, where it is known; the client then
-            leaves room for the other programs behind the address.
+        body: the body that the exchange sent: bytes or text of a JSON object, or the parsed mapping.
+        used_weight: the exchange's count of the weight used in this minute; None if unknown. With it, the
+            client leaves room for other programs behind the same address.
     """
 
     body: bytes | str | Mapping[str, object]
@@ -62,7 +62,7 @@ SnapshotSource: TypeAlias = Callable[
 
 
 class OwnSnapshots(Network):
-    """A network whose snapshot requests go to the user's callable."""
+    """A network that sends snapshot requests to the user's callable."""
 
     def __init__(
         self,
@@ -72,10 +72,10 @@ class OwnSnapshots(Network):
         *,
         start: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """Make it on the running event loop.
+        """Create it on the running event loop.
 
-        `exchanges_by_url`: URL of the snapshots, without a query, to exchange name. `start`: begins a call
-        of the source; `start_on_thread` when None."""
+        `exchanges_by_url`: snapshot URL without a query to exchange name. `start`: starts a call of the
+        source; None takes `start_on_thread`."""
         self._inner, self._source, self._exchanges_by_url = inner, source, exchanges_by_url
         self._start = start or start_on_thread
         self._loop = asyncio.get_running_loop()
@@ -84,16 +84,16 @@ class OwnSnapshots(Network):
         self._closed = False
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once before anything else."""
+        """Called once, before anything else."""
         self._callbacks = callbacks
         self._inner.attach(router, callbacks)
 
     def now_ns(self) -> int:
-        """The inner network's clock."""
+        """The clock of the inner network."""
         return self._inner.now_ns()
 
     def open(self, connection: int, url: str) -> None:
-        """Connect."""
+        """Open a connection."""
         self._inner.open(connection, url)
 
     def send(self, connection: int, text: str) -> None:
@@ -101,15 +101,15 @@ class OwnSnapshots(Network):
         self._inner.send(connection, text)
 
     def close(self, connection: int) -> None:
-        """Close."""
+        """Close a connection."""
         self._inner.close(connection)
 
     def wake_at(self, at_ns: int | None) -> None:
-        """Replace the one pending wake-up."""
+        """Replace the pending wake-up."""
         self._inner.wake_at(at_ns)
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
-        """GET, or what the user has instead."""
+        """GET a URL, or call the source if it is a snapshot."""
         wanted = self._parse_request(url, timeout_s)
         if wanted is None:
             self._inner.fetch(request, url, timeout_s=timeout_s)
@@ -119,7 +119,7 @@ class OwnSnapshots(Network):
         task.add_done_callback(self._tasks.discard)
 
     async def aclose(self) -> None:
-        """Give up every request; calls that have not returned are left to themselves."""
+        """Cancel every request; calls of the source that have not returned are abandoned."""
         self._closed = True
         for task in tuple(self._tasks):
             task.cancel()
@@ -128,11 +128,11 @@ class OwnSnapshots(Network):
         await self._inner.aclose()
 
     def abandon_sessions(self) -> None:
-        """Those of the network inside."""
+        """Release the HTTP sockets of the inner network."""
         self._inner.abandon_sessions()
 
     def end_without_loop(self) -> None:
-        """Of requests nobody hears any more."""
+        """Close everything after the event loop has been closed."""
         self._closed = True
         self._inner.end_without_loop()
 
@@ -162,26 +162,26 @@ class OwnSnapshots(Network):
         try:
             self._calls += 1
             self._start(lambda: self._call(request, done))
-        except RuntimeError as error:  # the system has no thread left
+        except RuntimeError as error:  # the system cannot start another thread
             self._calls -= 1
             return Failure(f"the snapshot source could not be called: {error}")
         try:
             async with asyncio.timeout(request.timeout_s):
                 return await done
         except TimeoutError:
-            return Failure(f"the snapshot source gave no response within {request.timeout_s:g} s")
+            return Failure(f"the snapshot source did not return within {request.timeout_s:g} s")
 
     def _call(self, request: SnapshotRequest, done: asyncio.Future[Response | Failure | None]) -> None:
-        """On a thread of its own."""
+        """Call the source. Runs on a separate thread."""
         try:
             response = _response(self._source(request))
         except RequestRejected as error:
             body = json.dumps({"code": error.code, "msg": error.text}).encode()
             response = Response(error.status, {}, body)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the books must live on
+        except BaseException as error:  # noqa: BLE001 - no error of the source may stop the books
             logs.snapshot_source_failed(symbol=request.symbol, error=error)
             response = Failure(f"the snapshot source raised {_describe_error(error)}")
-        with suppress(RuntimeError):  # the loop ended meanwhile
+        with suppress(RuntimeError):  # the loop has ended meanwhile
             self._loop.call_soon_threadsafe(self._returned, done, response)
 
     def _returned(
@@ -193,23 +193,23 @@ class OwnSnapshots(Network):
 
 
 def start_on_thread(call: Callable[[], None]) -> None:
-    """Run it on a daemon thread of its own. Raises RuntimeError where the system has none left."""
+    """Run `call` on a new daemon thread. Raises RuntimeError if the system cannot start one."""
     Thread(target=call, name="depthcache snapshot", daemon=True).start()
 
 
 def _describe_error(error: BaseException) -> str:
-    """What an error says, if it can."""
+    """The type and text of an error, or its type alone if its text cannot be produced."""
     kind = type(error).__name__
     try:
         return f"{kind}: {error}"
-    except Exception:  # noqa: BLE001 - a class of the program
+    except Exception:  # noqa: BLE001 - an exception class of the program whose __str__ raises
         return kind
 
 
 def _response(
     given: SnapshotResponse | bytes | str | Mapping[str, object] | None,
 ) -> Response | Failure | None:
-    """What the source gave, as a response of the exchange."""
+    """The result of the source as a response of the exchange."""
     if given is None:
         return None
     body, used = given if isinstance(given, SnapshotResponse) else (given, None)
@@ -218,7 +218,7 @@ def _response(
     if isinstance(body, str):
         body = body.encode()
     if not isinstance(body, bytes | bytearray | memoryview):
-        return Failure(f"the snapshot source returned a {type(body).__name__}, neither a body nor None")
+        return Failure(f"the snapshot source returned {type(body).__name__}, not a body or None")
     headers = {} if used is None else {"x-mbx-used-weight-1m": str(used)}
     return Response(_OK, headers, bytes(body))
 

@@ -1,13 +1,11 @@
-"""One WebSocket of the aiohttp network: from the handshake to the reason why it ended.
+"""One WebSocket of the aiohttp network, from the handshake to the reason why it ended.
 
-A frame goes straight from the socket to `feed`, stamped on receipt, without a task or a queue of
-our own in between. TCP is the buffer: while the program's event loop is blocked, frames wait in the
-kernel and at the exchange, and none is lost.
+Each frame goes from the socket to `feed` with its receive time, without a task or queue in between. TCP is
+the buffer: while the event loop is blocked, frames wait in the kernel and at the exchange, and none is lost.
 
-Data that somebody takes and the response to our own ping are signs of life. Pings of the exchange, messages
-of no use and pongs that were not asked for are none: whoever sends them may have nothing else to send. Of the
-pings that are not answered yet only the newest is, so a peer that does not read costs no memory. Not here:
-when to connect, and what frames mean.
+Data for a book and pongs for our own pings are signs of life. Pings of the exchange, useless messages and
+unsolicited pongs are not: a peer may still send them when its streams are dead. Only the newest unanswered
+ping of the exchange gets a pong, so a peer that does not read costs no memory.
 """
 
 from __future__ import annotations
@@ -33,36 +31,36 @@ from depthcache.io.network.sessions import Sessions, noting_addresses, route_arg
 __all__ = ["WebSocket", "WebSocketHandler"]
 
 _MOST_BYTES = 16 * 1024 * 1024
-"""Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03)."""
+"""Largest message in bytes. Real ones reach about 40 kB (932 changes in one second, measured 2026-09-03)."""
 _MOST_UNSENT = 2 * _MOST_BYTES
-"""Characters of output that may wait for a peer that does not read; all subscriptions of a connection are
-some 40,000."""
+"""Most characters of output that may wait for a peer that does not read; all subscriptions of a connection
+take about 40,000."""
 _AT_ONCE = 500
-"""Messages that are taken without a turn for others on the event loop."""
+"""Messages that are read before other tasks of the event loop get a turn."""
 _CLOSING_S = 1.0
-"""How long the other side may take to answer a closing handshake."""
+"""Timeout for the peer's part of the closing handshake."""
 _AWAKE_S = 2.0
-"""How long the response to a ping after a pause may take."""
+"""Timeout for the pong to a ping after a pause."""
 _ABNORMAL = 1006
-"""RFC 6455, 7.4.1: stands for "no close frame arrived" and is never sent."""
+"""RFC 6455, 7.4.1: means that no close frame arrived; never sent."""
 
 _BROKEN, _CODES_END = 1002, 5000
-"""RFC 6455, 7.4: the code for a peer that breaks the rules, and what all codes are below."""
+"""RFC 6455, 7.4: the code for a protocol error, and the upper limit of all codes."""
 
 _Socket = aiohttp.ClientWebSocketResponse[bool]
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketHandler:
-    """Who hears what a WebSocket reports, and how long it may be silent.
+    """The callbacks and timeouts of a WebSocket.
 
     Attributes:
-        feed, on_events: where frames go; `on_events` is called when `feed` returned True.
-        heard_ns: when the last data came on a connection, 0 for never.
-        on_open, on_alive: the connection can be used; a ping of this side was answered.
-        quiet_s, pong_s: after this long without a sign of life a ping is sent; without a response
-            to it for `pong_s` the connection counts as broken.
-        connect_s: how long making the connection may take.
+        feed, on_events: receive the frames; `on_events` is called after `feed` has returned True.
+        heard_ns: returns the time of the last data of a connection; 0 for never.
+        on_open, on_alive: called when the connection is open, and when the exchange answers a ping.
+        quiet_s, pong_s: after `quiet_s` without a sign of life, a ping is sent; without a pong within
+            `pong_s`, the connection counts as broken.
+        connect_s: timeout for opening the connection.
     """
 
     feed: Callable[[int, bytes, int], bool]
@@ -76,7 +74,7 @@ class WebSocketHandler:
 
 
 class WebSocket:
-    """Order of calls: `run` once, as a task; `send` while it runs; cancel the task to close."""
+    """One connection. Call `run` once as a task and `send` while it runs; cancel the task to close it."""
 
     def __init__(self, number: int, url: str, ears: WebSocketHandler) -> None:
         self._number, self._url, self._ears = number, url, ears
@@ -92,7 +90,7 @@ class WebSocket:
         self._wire: TransportSocket | None = None
 
     def send(self, text: str) -> None:
-        """Send a text frame in its turn; without effect once the connection is gone."""
+        """Queue a text frame. Has no effect once the connection is gone."""
         if self._unsent + len(text) > _MOST_UNSENT:
             self._too_much.set()
             return
@@ -101,16 +99,16 @@ class WebSocket:
         self._output.set()
 
     def ask(self) -> None:
-        """The machine or the process paused: ask at once whether the other side is still there."""
+        """The machine or the process paused: ping the peer at once."""
         self._pause.set()
 
     def cut(self) -> None:
-        """The event loop is gone, and this may be called on any thread: the other side hears of the end."""
+        """Cut the connection after the event loop has ended; from any thread."""
         if self._wire is not None:
             _cut(self._wire)
 
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
-        """Connect and read until the end, which is returned; when cancelled it sends a close frame first."""
+        """Connect and read until the connection ends; return why. If cancelled, send a close frame first."""
         socket = await self._connect(sessions, use_proxies=use_proxies)
         if isinstance(socket, Closed):
             return socket
@@ -118,10 +116,10 @@ class WebSocket:
         try:
             return await self._live(socket)
         finally:
-            # asyncio would keep the socket of a peer that does not read for as long as output waits.
+            # For a peer that does not read, asyncio keeps the socket open as long as output waits.
             if wire is not None:
                 asyncio.get_running_loop().call_later(_CLOSING_S, _cut, wire)
-            with suppress(TimeoutError):  # in all: one that goes on sending would never be done
+            with suppress(TimeoutError):  # a total limit: a peer may keep sending forever
                 async with asyncio.timeout(_CLOSING_S):
                     await socket.close()
 
@@ -152,14 +150,14 @@ class WebSocket:
                 return Closed(None, describe_error(error))
 
     async def _live(self, socket: _Socket) -> Closed:
-        """Read, write and watch; whichever ends first ends the connection."""
+        """Read, write and watch; the first to end ends the connection."""
         self._alive_ns = now_ns()
         self._ears.on_open(self._number)
         work = (self._read(socket), self._write(socket), self._watch(socket), self._check(socket))
         tasks = [asyncio.create_task(each) for each in (*work, self._cap())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            # The exchange's own last word, if there is one, stands first.
+            # The reason that the exchange gave takes precedence.
             return next(task for task in tasks if task in done).result()
         finally:
             for task in tasks:
@@ -182,7 +180,7 @@ class WebSocket:
                     self._on_pong(bytes(message.data))
                 else:
                     return _why_it_ended(socket, kind, message.data, message.extra)
-            await asyncio.sleep(0)  # `receive` does not while something waits: others have their turn
+            await asyncio.sleep(0)  # give other tasks a turn: `receive` does not while messages wait
 
     def _on_pong(self, payload: bytes) -> None:
         if payload == self._awake_payload:
@@ -223,7 +221,7 @@ class WebSocket:
         return Closed(None, "the output buffer is full because the peer does not read")
 
     async def _watch(self, socket: _Socket) -> Closed:
-        """Half-open connections: TCP alone would notice them after many minutes, or never."""
+        """Detect half-open connections, which TCP alone notices after many minutes or never."""
         ears = self._ears
         quiet_ns = round(ears.quiet_s * 1e9)
         while True:
@@ -232,7 +230,7 @@ class WebSocket:
                 await asyncio.sleep((quiet_ns - silent_ns) / 1e9)
                 continue
             asked_ns = now_ns()
-            # Whoever cannot read our pings cannot guess what they carry.
+            # A random payload: a peer that does not read our pings cannot guess it.
             self._asked = secrets.token_hex(8).encode()
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with asyncio.timeout(ears.pong_s):
@@ -247,7 +245,7 @@ class WebSocket:
         return max(self._alive_ns, self._ears.heard_ns(self._number))
 
     async def _check(self, socket: _Socket) -> Closed:
-        """After a pause a response is awaited at once, whatever else has come."""
+        """After a pause, require a pong at once, whatever else arrives."""
         while True:
             await self._pause.wait()
             self._pause.clear()
@@ -261,8 +259,8 @@ class WebSocket:
                 return Closed(None, f"half-open: no pong within {_AWAKE_S:g} s after a pause")
 
     async def _patience(self, asked_ns: int) -> None:
-        """Wait for a response. In ten steps: while the loop is blocked, at most one of them passes,
-        and what has arrived meanwhile is read before the next."""
+        """Wait for a pong in ten steps: while the loop is blocked, at most one of them passes, and the
+        messages that arrived meanwhile are read before the next."""
         step_s = self._ears.pong_s / 10
         for _ in range(10):
             await asyncio.sleep(step_s)
@@ -271,12 +269,12 @@ class WebSocket:
 
 
 def _cut(wire: TransportSocket) -> None:
-    with suppress(OSError):  # it is closed, as it should be
+    with suppress(OSError):  # already closed
         wire.shutdown(SHUT_RDWR)
 
 
 def _refused(error: aiohttp.WSServerHandshakeError) -> Closed:
-    """A handshake was answered with something else than 101; of a proxy that is another error."""
+    """The exchange answered the handshake with a status other than 101. (A proxy raises another error.)"""
     told = [None if error.headers is None else error.headers.get(name) for name in ("Retry-After", "Date")]
     return Closed(None, describe_error(error), error.status, *told)
 

@@ -1,1 +1,1 @@
-"""What a client writes to files: recordings of everything, and flight dumps of one book."""
+"""Files that a client writes: recordings of all market data, and flight dumps of single books."""

@@ -1,10 +1,8 @@
-"""Files of recorded market data as this package writes them: JSON lines, compressed with zstd.
+"""Write files of recorded market data: JSON lines, compressed with zstd.
 
-One file a start, only ever appended to. Every flush ends a block, so that a file whose writer was
-killed can be read up to its last flush. Where the disk refuses, the file is cut back to its last flush
-and, where there is room, ends with a line that says so. The first line says what the file is;
-`recording.formats` reads it, and describes the lines. Not here: when to write what (`recorder`,
-`flight_dumps`).
+A file is only appended to. Every flush ends a zstd block, so that the file is readable up to its last flush
+if the writer is killed. After a disk error, the file is truncated to its last flush and, if there is space,
+ends with a line that notes the loss. `recording.formats` describes and reads the lines.
 """
 
 from __future__ import annotations
@@ -28,42 +26,41 @@ __all__ = ["Journal", "is_json", "line", "not_writable", "place"]
 
 FORMAT = 1
 _LEVEL = 3
-"""6 times smaller at 171,000 frames a second (measured on recorded frames, 2026-08)."""
+"""A compression ratio of 6 at 171,000 frames per second (recorded frames, 2026-08)."""
 _END_OF_FRAME = b"\x01\x00\x00"
-"""The last block of a zstd frame, empty (RFC 8878, 3.1.1.2). A checksum would have to follow, so frames
-have none: a file can be ended properly although its last write was refused."""
+"""An empty last block of a zstd frame (RFC 8878, 3.1.1.2). Frames have no checksum, which would have to
+follow it, so that a file can be ended properly even after a failed write."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 def line(**values: Any) -> bytes:
-    """One record, without the end of its line. A lone surrogate, which no reader takes, becomes `?`."""
+    """One record without its line end. A lone surrogate, which readers refuse, becomes `?`."""
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def is_json(body: bytes) -> bool:
-    """Whether bytes are one JSON value in UTF-8: with spaces for its line breaks it can stand in a line."""
+    """Whether the bytes are one JSON value in UTF-8, which fits on a line once line breaks are replaced."""
     try:
         body.decode("utf-8")
         msgspec.json.decode(body, type=msgspec.Raw)
-    except Exception:  # noqa: BLE001 - nested too deeply, no UTF-8, cut off …
+    except Exception:  # noqa: BLE001 - nested too deeply, not UTF-8, truncated …
         return False
     return True
 
 
 class _Flush(NamedTuple):
-    """How far a file can be read whatever happens."""
+    """A position up to which a file is readable after any failure."""
 
     size: int
     lines: int
 
 
 class Journal:
-    """One file. Order of calls: `append` and `flush`, then `close` or `give_up`; one thread at a time."""
+    """One file. Call `append` and `flush`, then `close` or `give_up`, from one thread at a time."""
 
     def __init__(self, path: Path, *, kind: str, **about: Any) -> None:
-        """Begin a file that does not exist yet, with its first line. Raises FileExistsError, OSError; then
-        there is no file."""
+        """Create a file with its first line. Raises FileExistsError and OSError, and then leaves no file."""
         self.path = path
         self._file = _open(path)
         self._packed = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
@@ -79,7 +76,7 @@ class Journal:
 
     @property
     def written(self) -> int:
-        """How many lines were ever flushed to it, the first one aside."""
+        """Number of lines flushed so far, without the first one."""
         return max(0, self._written - 1)
 
     def append(self, lines: bytes) -> None:
@@ -88,19 +85,19 @@ class Journal:
         self._write(self._packed.compress(lines))
 
     def flush(self) -> None:
-        """What was appended can be read from now on, whatever becomes of this process.
+        """Make all appended lines readable, even if this process is killed.
 
-        Raises OSError, also where the file was deleted meanwhile: then nobody will ever read it.
+        Raises OSError, also if the file was deleted meanwhile.
         """
         self._write(self._packed.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
         if os.fstat(self._file.fileno()).st_nlink == 0 and not self.path.exists():
             self._flushes, self._is_deleted = [_Flush(0, 0)], True
-            raise OSError(errno.ENOENT, "the file was deleted while it was written")
+            raise OSError(errno.ENOENT, "the file was deleted while it was being written")
         self._flushes = [self._flushes[-1], _Flush(self._size, self._lines)]
         self._written = self._lines
 
     def close(self) -> None:
-        """End the file. Raises OSError; what was flushed can be read even then."""
+        """End the file. Raises OSError; flushed lines are readable even then."""
         try:
             self._write(self._packed.flush())
         except OSError:
@@ -109,10 +106,10 @@ class Journal:
         self._file.close()
 
     def give_up(self, last_line: bytes = b"") -> int:
-        """End the file at its last flush after an error, with `last_line` where there is room for it.
+        """End the file at its last flush after an error, with `last_line` if there is space for it.
 
-        Never raises. Returns how many flushed lines had to be given up to make that room. Without
-        `last_line`, a file without any line of use is removed.
+        Never raises. Returns the number of flushed lines that were dropped to make that space. Without
+        `last_line`, a file that has no line besides the first is removed.
         """
         newest = kept = self._flushes[-1]
         if self._file.closed:
@@ -128,7 +125,7 @@ class Journal:
         return newest.lines - kept.lines
 
     def _ended(self, end: bytes, flushes: list[_Flush]) -> _Flush:
-        """Cut back to the last of these flushes behind which `end` can be written."""
+        """Truncate to the last of these flushes after which there is space for `end`."""
         kept = flushes[-1]
         for flush in reversed(flushes):
             if flush.lines == 0:
@@ -150,7 +147,7 @@ class Journal:
         self._file.seek(flush.size)
 
     def _write(self, data: bytes) -> None:
-        """All of it: a nearly full disk takes a part and says so only by the count."""
+        """Write all of it: on a nearly full disk, `write` may accept only a part without an error."""
         rest = memoryview(data)
         while rest:
             written = self._file.write(rest)
@@ -165,9 +162,9 @@ def _open(path: Path) -> RawIOBase:
 
 
 def place(folder: Path, name: str, *, setting: str = "folder") -> Path:
-    """A new file of the folder, named after the present time and this process.
+    """The path of a new file in the folder, named after the current time and this process.
 
-    Raises InvalidArgument, naming `setting`, when the folder cannot be made or written.
+    Raises InvalidArgument for `setting` if the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,8 +178,8 @@ def place(folder: Path, name: str, *, setting: str = "folder") -> Path:
 
 
 def not_writable(folder: Path, error: OSError, *, setting: str) -> InvalidArgument:
-    """The error that says which setting names a folder in which no file can be made, and why."""
+    """The error for a folder in which no file can be created, with the name of its setting and the cause."""
     why = error.strerror or str(error)
     more = "; `ulimit -n` shows and raises the limit" if error.errno in _TOO_MANY_FILES else ""
-    allowed = f"a folder that can be written, made where it is missing (no file could be made: {why}{more})"
+    allowed = f"a writable folder, created if missing (creating a file failed: {why}{more})"
     return InvalidArgument(name=setting, value=str(folder), allowed=allowed)

@@ -1,8 +1,8 @@
-"""What a book's flight recorder holds, as a file that `depthcache verify` replays.
+"""Write the flight recorder of a book to a file that `depthcache verify` can replay.
 
-It begins with the snapshot, if no frame after it has been let go; else the book as it is now takes
-its place where its update id is reached. Then come the frames, and the book as it was held: whoever
-replays the file can tell whether the same frames make the same book. Not here: when this is done.
+The file starts with the snapshot if all frames since then are still there. Otherwise the current book takes
+the place of the snapshot, at its update id. The frames follow, and last the book of the client, so that a
+replay shows whether the same frames produce the same book.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _MOST_FILES = 100
 
 
 class FlightDumps:
-    """The files of one client: at most one a book and minute, and a hundred in all, so that an
-    exchange in trouble does not fill the disk."""
+    """The flight dumps of one client: at most one per book and minute and 100 in total, so that a failing
+    exchange does not fill the disk."""
 
     def __init__(self, folder: str | PathLike[str], *, clock: Callable[[], int] = now_ns) -> None:
-        """`clock`: that of the client. Raises InvalidArgument for a folder that cannot be used."""
+        """`clock`: the clock of the client. Raises InvalidArgument for a folder that is not writable."""
         self._folder, self._clock = Path(folder), clock
         _try_to_write(self._folder)
         self._saved_ns: dict[int, int] = {}
         self._count = 0
 
     def is_due(self, market: int, now_ns: int) -> bool:
-        """Whether the flight of this market may be saved now; counts it as saved."""
+        """Whether a dump of this market is allowed now; if so, it counts as saved."""
         before_ns = self._saved_ns.get(market)
         if self._count >= _MOST_FILES or (before_ns is not None and now_ns - before_ns < _PAUSE_NS):
             return False
@@ -50,7 +50,7 @@ class FlightDumps:
         return True
 
     def save(self, log: FlightLog, reason: str) -> None:
-        """Write one; an error of the disk is logged."""
+        """Write a dump. A disk error is logged, not raised."""
         symbol = "".join(letter if letter.isalnum() else "_" for letter in log.book.symbol)
         path = self._folder
         try:
@@ -65,7 +65,7 @@ class FlightDumps:
 
 
 def _try_to_write(folder: Path) -> None:
-    """Raise InvalidArgument now rather than find out in trouble."""
+    """Raise InvalidArgument at the start, instead of failing when a dump is needed."""
     path = place(folder, "flight", setting=_SETTING)
     try:
         path.open("xb").close()
@@ -75,15 +75,17 @@ def _try_to_write(folder: Path) -> None:
 
 
 def write_flight_dump(path: Path, log: FlightLog, reason: str, *, clock: Callable[[], int] = now_ns) -> None:
-    """Write what a flight recorder holds to a new file. `clock`: that of the client. Raises FileExistsError
-    and OSError; then there is no new file."""
+    """Write the contents of a flight recorder to a new file. `clock`: the clock of the client.
+
+    Raises FileExistsError and OSError, and then leaves no new file.
+    """
     journal = Journal(path, kind="flight", exchange=log.book.exchange, symbol=log.book.symbol, reason=reason)
     try:
         for text in _lines(log, clock()):
             journal.append(text + b"\n")
         journal.close()
     except BaseException:
-        journal.give_up()  # half a flight is of no use, and whoever tries again needs the name
+        journal.give_up()  # an incomplete dump is useless, and the next try needs the file name
         raise
 
 
@@ -119,13 +121,13 @@ def _frame(frame: bytes, time_ns: int) -> bytes:
 
 
 def _held(log: FlightLog) -> dict[str, object]:
-    """The book as it is held, prices and quantities as texts."""
+    """The book of the client with prices and quantities as strings."""
     message = log.book.exact.to_dict()
     return {name: message[name] for name in ("last_update_id", "bids", "asks")}
 
 
 def _place_of_book(log: FlightLog) -> int:
-    """Behind the last frame that the book has taken in."""
+    """The index after the last frame that the book contains."""
     held = log.book.last_update_id
     if held is None:
         return len(log.frames)

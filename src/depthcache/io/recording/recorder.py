@@ -1,10 +1,10 @@
-"""Everything a client hears, written to a file: every frame, every snapshot, every interruption.
+"""Record everything a client receives: every frame, every snapshot, every interruption.
 
-The native router keeps the frames as lines in the order in which they were fed; what happens beside
-them (connections, answers, gaps) is put between them here. A thread of its own writes them, so that
-neither books nor the event loop wait for a disk. When that thread cannot keep up, or the disk refuses,
-lines are lost from the recording, never from the books: the file says how many, from when to when and why,
-and so does `recording`. Writing goes on in a new file as soon as one can be written.
+The native router keeps frames as lines in the order in which it was fed. This file inserts the other events
+(connections, responses, gaps) between them. A separate thread writes the lines, so neither books nor the
+event loop wait for the disk. If that thread cannot keep up, or the disk fails, the recording loses lines, but
+the books do not. The file and `recording` note how many were lost, when and why. Recording continues in a new
+file as soon as possible.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ __all__ = ["Recorder", "RecordingNetwork"]
 
 _SETTING = "record_to"
 _MOST_BYTES = 64 * 1024 * 1024
-"""Of lines that wait to be written: some seconds of 5,000 frames a second."""
+"""Most bytes of lines that wait to be written: several seconds at 5,000 frames per second."""
 _FLUSH_S = 0.5
-"""How much a recording can lack when the process is killed."""
+"""Interval between flushes: the most that a recording lacks if the process is killed."""
 _CLOSE_S = 30.0
-"""How long the end of a client waits for a disk."""
+"""How long closing a client waits for the disk."""
 _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS = 500_000_000, 30_000_000_000
-"""Between tries to write after an error, doubled each time."""
+"""Back-off between attempts to write after an error."""
 _OK = 200
 
 
 @dataclass(slots=True)
 class _Loss:
-    """What could not be written in one piece. The time it began names it: two files may tell of it."""
+    """A continuous loss of lines. Its start identifies it, because two files may note the same loss."""
 
     lines: int
     from_ns: int
@@ -56,21 +56,21 @@ class _Loss:
 
 
 class Recorder:
-    """The files of one client, one at a time. Order of calls: `start`, then anything, then `close`."""
+    """The recording of one client, one file at a time. Call `start` first and `close` last."""
 
     def __init__(self, folder: str | PathLike[str], exchanges_by_url: Mapping[str, str]) -> None:
         """`exchanges_by_url`: base URL to exchange name.
 
-        Raises InvalidArgument for a folder that cannot be used."""
+        Raises InvalidArgument for a folder that is not writable."""
         self._folder = Path(folder)
         self._exchanges_by_url = dict(sorted(exchanges_by_url.items(), key=lambda each: -len(each[0])))
         self._offset_ns = time_ns() - now_ns()
         self._files: tuple[Path, ...] = ()
         self._connections: dict[int, bytes] = {}
-        """The lines of those that are open, or of which a line is not written yet."""
+        """The `open` line of each connection that is open, or that still has unwritten lines."""
         self._ended: set[int] = set()
         self._loss: _Loss | None = None
-        """The loss that goes on, until a file tells of it."""
+        """The current loss, until a file notes it."""
         self._lost = 0
         self._lost_from_ns: int | None = None
         self._lost_to_ns: int | None = None
@@ -81,7 +81,7 @@ class Recorder:
         self._wish_to_stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_left = False
-        """Whether nobody waits for the thread any more."""
+        """Whether `close` has stopped waiting for the thread."""
         try:
             self._journal: Journal | None = self._new_file()
         except OSError as error:
@@ -94,7 +94,7 @@ class Recorder:
 
     @property
     def recording(self) -> RecordingFile:
-        """The newest file, and what the recording has lost so far."""
+        """The newest file, and the losses of the recording so far."""
         return RecordingFile.of(
             self._files[-1],
             files=self._files,
@@ -105,7 +105,7 @@ class Recorder:
         )
 
     def start(self, router: Router) -> None:
-        """Record what this router is fed from now on."""
+        """Record everything that this router is fed from now on."""
         self._router = router
         router.start_tap(_MOST_BYTES, self._offset_ns)
         self._thread = threading.Thread(
@@ -114,12 +114,12 @@ class Recorder:
         self._thread.start()
 
     def note(self, event: str, **values: object) -> None:
-        """Something that is neither a frame nor a snapshot, in its place between the frames."""
+        """Record an event at its position between the frames."""
         self._put(line(time=self.now_ns(), event=event, **values))
 
     def opens(self, connection: int, url: str) -> None:
-        """A connection is about to be made. Every later file begins with those that are left: they tell
-        whose the frames are."""
+        """Record a connection that is about to be opened. Each later file starts with the connections that
+        are still open, because they identify the exchange of the frames."""
         text = line(
             time=self.now_ns(), event="open", connection=connection, exchange=self.exchange(url), url=url
         )
@@ -132,7 +132,7 @@ class Recorder:
         self._ended.add(connection)
 
     def snapshot(self, url: str, body: bytes, *, requested_ns: int | None = None) -> None:
-        """A response of a depth endpoint, and when it was asked for; of what is no JSON, the beginning."""
+        """Record a response of a depth endpoint and the time of its request; if not JSON, its beginning."""
         if not _is_plain(body):
             self.note("answer", url=url, status=_OK, text=clean(body))
             return
@@ -145,30 +145,30 @@ class Recorder:
             limit=int(limit) if limit.isdecimal() else None,
             requested=requested_ns,
         )
-        # The body stands in the line as it came; a line has one end.
+        # The body is written unmodified, except for its line breaks.
         self._put(head[:-1] + b',"snapshot":' + body.replace(b"\n", b" ").replace(b"\r", b" ") + b"}")
 
     def exchange(self, url: str) -> str | None:
-        """The exchange that is reached at a URL."""
+        """The exchange name of a URL; None if unknown."""
         return next((name for base, name in self._exchanges_by_url.items() if url.startswith(base)), None)
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970, on a clock that never jumps after the start."""
+        """Nanoseconds since 1970, by a clock that never jumps after the start."""
         return now_ns() + self._offset_ns
 
     def close(self) -> None:
-        """Write what is left and end the file. May be called more than once."""
+        """Write the remaining lines and end the file. Safe to call more than once."""
         self._wish_to_stop.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
-            if self._thread.is_alive():  # a write hangs, such as on a network disk that is gone
-                error = OSError(errno.ETIMEDOUT, f"the disk has not answered for {_CLOSE_S:g} s")
+            if self._thread.is_alive():  # a write hangs, for example on a lost network disk
+                error = OSError(errno.ETIMEDOUT, f"the disk has not responded for {_CLOSE_S:g} s")
                 logs.not_written(path=str(self._files[-1]), error=error)
                 self._loss = _Loss(0, self._written_ns, str(error.strerror))
-                self._lose(1)  # nobody knows how many
+                self._lose(1)  # the actual number is unknown
                 self._is_left = True
                 return
-        if self._loss is not None:  # a last try: a file that tells of the loss is worth more than none
+        if self._loss is not None:  # a last attempt to write a file that notes the loss
             self._retry_ns = 0
             self._write(TappedLines(b"", 0))
         journal, self._journal = self._journal, None
@@ -189,12 +189,12 @@ class Recorder:
         ended = False
         while not ended:
             ended = self._wish_to_stop.wait(_FLUSH_S)
-            over = tuple(self._ended)  # before their last lines are taken
+            over = tuple(self._ended)  # read before taking their last lines
             tapped = router.take_tapped()
             try:
                 self._write(tapped)
                 self._forget(over)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the recording must go on
+            except Exception as error:  # noqa: BLE001 - an error must not end the recording
                 logs.unexpected(where="the recorder", error=error)
                 self._on_refused(_count(tapped), error)
         router.stop_tap()
@@ -202,13 +202,13 @@ class Recorder:
             self._end(self._journal)
 
     def _forget(self, over: tuple[int, ...]) -> None:
-        """Every line of these connections is in a file, or lost."""
+        """Drop connections whose lines have all been written or lost."""
         for connection in over:
             self._ended.discard(connection)
             self._connections.pop(connection, None)
 
     def _write(self, tapped: TappedLines) -> None:
-        """A full disk ends neither the books nor the recording: it goes on in a new file."""
+        """Write the lines, or count them as lost. A full disk stops neither the books nor the recording."""
         count = _count(tapped)
         if self._journal is None and now_ns() < self._retry_ns:
             self._lose(count)
@@ -221,7 +221,7 @@ class Recorder:
                 self._on_refused(count, error)
 
     def _goes_on(self, tapped: TappedLines) -> bool:
-        """Write to a new file what the present one refuses; nothing is lost then."""
+        """Try to write to a new file what the current one refused; True if nothing was lost."""
         journal = self._journal
         if journal is None or not journal.written:
             return False
@@ -255,14 +255,14 @@ class Recorder:
         self._written_ns = self.now_ns()
 
     def _on_refused(self, lines: int, error: Exception) -> None:
-        """Nothing could be written: what is lost is counted, and tried again after a pause."""
+        """Writing failed: count the lost lines, and try again after a pause."""
         reason = getattr(error, "strerror", None) or str(error)
         journal, self._journal = self._journal, None
         if self._loss is None:
             logs.not_written(path=str(self._folder if journal is None else journal.path), error=error)
             self._loss = _Loss(0, self._written_ns, reason)
         self._loss.reason = reason
-        if journal is not None and isinstance(error, FileNotFoundError):  # nobody will ever read it
+        if journal is not None and isinstance(error, FileNotFoundError):  # deleted: all its lines are lost
             self._loss.from_ns = self._written_ns = self._begun_ns
             lines += journal.written
         self._lose(lines)
@@ -272,7 +272,7 @@ class Recorder:
         self._pause_ns = min(2 * self._pause_ns, _LONGEST_PAUSE_NS)
 
     def _give_up(self, journal: Journal, loss: _Loss) -> None:
-        if len(self._files) > 1 and not journal.written:  # made in vain: nothing of use is in it
+        if len(self._files) > 1 and not journal.written:  # a file without any lines
             self._files = self._files[:-1]
             journal.give_up()
         else:
@@ -297,14 +297,14 @@ class Recorder:
     def _end(self, journal: Journal) -> None:
         try:
             journal.close()
-        except OSError as error:  # what was flushed is there, but nobody knows whether it will stay
+        except OSError as error:  # flushed lines are readable, but may not be durable
             logs.not_written(path=str(journal.path), error=error)
             self._loss = _Loss(0, self._written_ns, error.strerror or str(error))
             self._lose(1)
 
 
 class RecordingNetwork(Network, Callbacks):
-    """A network between the runner and another network, which tells the recorder what goes by."""
+    """A network that wraps another one and passes everything that goes through to the recorder."""
 
     def __init__(self, inner: Network, recorder: Recorder) -> None:
         self._inner, self._recorder = inner, recorder
@@ -313,21 +313,21 @@ class RecordingNetwork(Network, Callbacks):
     # --- towards the network ------------------------------------------------------------------
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once before anything else. `router` must be the native one."""
+        """Called once, before anything else. `router` must be the native one."""
         from depthcache._native import Router
 
         if not isinstance(router, Router):
-            raise UsageError("only the native router can be recorded")
+            raise UsageError("recording needs the native engine")
         self._callbacks = callbacks
         self._recorder.start(router)
         self._inner.attach(router, self)
 
     def now_ns(self) -> int:
-        """The inner network's clock."""
+        """The clock of the inner network."""
         return self._inner.now_ns()
 
     def open(self, connection: int, url: str) -> None:
-        """Connect."""
+        """Open a connection, and record it."""
         self._recorder.opens(connection, url)
         self._inner.open(connection, url)
 
@@ -337,16 +337,16 @@ class RecordingNetwork(Network, Callbacks):
         self._inner.send(connection, text)
 
     def close(self, connection: int) -> None:
-        """Close."""
+        """Close a connection."""
         self._inner.close(connection)
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
-        """GET."""
+        """GET; the response is recorded."""
         self._asked[request] = url, self._recorder.now_ns()
         self._inner.fetch(request, url, timeout_s=timeout_s)
 
     def wake_at(self, at_ns: int | None) -> None:
-        """Replace the one pending wake-up."""
+        """Replace the pending wake-up."""
         self._inner.wake_at(at_ns)
 
     # --- towards the runner -------------------------------------------------------------------
@@ -356,20 +356,20 @@ class RecordingNetwork(Network, Callbacks):
         self._callbacks.on_loop_ended()
 
     def on_open(self, connection: int) -> None:
-        """A connection can be used."""
+        """A connection is open."""
         self._recorder.note("opened", connection=connection)
         self._callbacks.on_open(connection)
 
     def on_closed(self, connection: int, closed: Closed) -> None:
-        """A connection ended."""
+        """A connection ended, or could not be opened."""
         try:
             self._recorder.closed(connection, closed)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - the books must hear of it in any case
             logs.unexpected(where="the recorder", error=error)
         self._callbacks.on_closed(connection, closed)
 
     def on_alive(self, connection: int) -> None:
-        """A ping or pong arrived."""
+        """The exchange answered a ping."""
         self._callbacks.on_alive(connection)
 
     def on_response(self, request: int, response: Response | Failure) -> None:
@@ -377,7 +377,7 @@ class RecordingNetwork(Network, Callbacks):
         try:
             url, requested_ns = self._asked.pop(request, ("", None))
             self._note_answer(url, requested_ns, response)
-        except Exception as error:  # noqa: BLE001 - the books wait for the response, whatever is wrong here
+        except Exception as error:  # noqa: BLE001 - the books must get the response in any case
             logs.unexpected(where="the recorder", error=error)
         self._callbacks.on_response(request, response)
 
@@ -399,10 +399,10 @@ class RecordingNetwork(Network, Callbacks):
 
 
 def _count(tapped: TappedLines) -> int:
-    """The lines that were written or lost."""
+    """Number of lines, written or lost."""
     return tapped.lines.count(b"\n") + tapped.lost_frames
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether a body can stand in a line as it is: JSON, and nothing in it that a terminal would obey."""
+    """Whether a body can be written as it is: JSON without characters that a terminal would interpret."""
     return is_json(body) and body.translate(None, b"\t\r\n").decode("utf-8").isprintable()

@@ -1,4 +1,4 @@
-"""The file that a client records to, as its user sees it: a path that knows what was lost."""
+"""The path of a recording, with the number of lines that were lost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ else:
 
 
 class RecordingFile(_Path):
-    """The path of the newest file of a recording, and whether the recording is complete. A constant.
+    """The path of the newest file of a recording, and whether the recording is complete. Immutable.
 
     Attributes:
-        files: every file of this client, oldest first; writing goes on in a new file after an error.
-        lost: lines (frames, snapshots, events) that could not be written.
-        lost_from_ns: when the first of them may have been received, nanoseconds since 1970; None: none lost.
-        lost_to_ns: when the last of them was; None: none lost.
-        error: why nothing can be written right now, in words; empty while all is well.
+        files: all files of the recording, oldest first; after an error it continues in a new file.
+        lost: number of lines (frames, snapshots, events) that could not be written; 0 if complete.
+        lost_from_ns: earliest receive time of a lost line in nanoseconds since 1970; None if none was lost.
+        lost_to_ns: latest receive time of a lost line; None if none was lost.
+        error: the reason why nothing can be written at the moment; empty if writing works.
     """
 
     files: tuple[Path, ...] = ()
@@ -43,14 +43,14 @@ class RecordingFile(_Path):
         lost_to_ns: int | None = None,
         error: str = "",
     ) -> RecordingFile:
-        """The file at `path`, with `files`, `lost`, `lost_from_ns`, `lost_to_ns` and `error` as given."""
+        """The value for the file at `path` with `files`, `lost`, `lost_from_ns`, `lost_to_ns` and `error`."""
         made = cls(path)
         made.files, made.lost, made.error = files, lost, error
         made.lost_from_ns, made.lost_to_ns = lost_from_ns, lost_to_ns
         return made
 
     def with_segments(self, *segments: str | PathLike[str]) -> Path:
-        """Paths made from this one are plain paths."""
+        """A path derived from this one; a plain `Path`."""
         return Path(*segments)
 
     def __reduce__(self) -> tuple[Callable[..., RecordingFile], tuple[Any, ...]]:

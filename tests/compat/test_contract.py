@@ -54,7 +54,7 @@ def test_licences_are_accepted_with_a_warning(name: str) -> None:
 def test_positional_calls_in_the_order_of_both_releases_up_to_where_they_differ(make: Makes) -> None:
     manager = BinanceLocalDepthCacheManager("binance.us", 60, 1000, False, False, 4.0, 5)
     assert (manager.exchange, manager.depth_cache_update_interval) == ("binance.us", 1000)
-    with pytest.raises(InvalidArgument, match="name the arguments behind init_time_window"):
+    with pytest.raises(InvalidArgument, match="use keyword arguments after init_time_window"):
         BinanceLocalDepthCacheManager("binance.us", 60, 1000, False, False, 4.0, 5, 2)  # the order of 2.8
 
 

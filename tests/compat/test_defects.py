@@ -328,7 +328,7 @@ def test_d24_ping_settings_are_not_swapped_but_said_to_have_no_effect(
     make: Makes, caplog: pytest.LogCaptureFixture
 ) -> None:
     make(websocket_ping_interval=30, websocket_ping_timeout=5)
-    assert "websocket_ping_interval, websocket_ping_timeout: accepted, and without effect" in caplog.text
+    assert "websocket_ping_interval, websocket_ping_timeout: accepted but without effect" in caplog.text
 
 
 def test_d25_restarts_are_counted_and_have_a_time(make: Makes, by_hand: FromThread) -> None:
@@ -407,7 +407,7 @@ def test_d29_requests_for_nobody_are_not_found(name: str, make: Makes) -> None:
 def test_d30_the_documentation_says_what_a_threshold_is() -> None:
     text = " ".join((BinanceLocalDepthCacheManager.get_asks.__doc__ or "").split())
     assert "in the quote asset" in text
-    assert "do not exceed it, the first one always" in text
+    assert "does not exceed it, but at least the first one" in text
 
 
 @pytest.mark.parametrize("kind", [list, tuple, set, iter, lambda names: (each for each in names)])

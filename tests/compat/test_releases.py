@@ -180,7 +180,7 @@ def test_d33_the_constructor_never_waits_for_an_index(
         looking = [each for each in threading.enumerate() if each.name == "depthcache releases"]
         for thread in looking:
             thread.join(30)
-    assert f"depthcache {depthcache.__version__} is installed and 9.9.9 is out" in caplog.text
+    assert f"depthcache {depthcache.__version__} is installed, 9.9.9 is available" in caplog.text
     assert capfd.readouterr() == ("", "")
 
 

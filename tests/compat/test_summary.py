@@ -166,7 +166,7 @@ def test_of_hundreds_those_in_need_of_attention_are_shown() -> None:
     rows = [line for line in text.splitlines() if "USDT" in line]
     assert len(rows) == 60
     assert rows[0].startswith(" LATEUSDT")
-    assert " and 240 more; those in need of attention stand above" in text.splitlines()
+    assert " and 240 more; those that need attention are shown first" in text.splitlines()
     assert " depth caches: 300, in sync: 299" in text
 
 

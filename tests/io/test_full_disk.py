@@ -107,7 +107,7 @@ def test_after_an_error_it_goes_on_in_a_new_file_and_tells_the_loss(
     report = verify([first, second])
     assert not report.right
     assert report.lost == 65
-    assert report.faults[0].startswith("65 recorded lines were lost, first at ")
+    assert report.faults[0].startswith("65 lines were lost while recording, first at ")
     assert report.rows[0].applied == 20
     assert report.rows[0].gaps == 0  # the hole is told, so it is no gap of the exchange
 
@@ -336,7 +336,7 @@ def test_a_loss_told_by_two_files_is_one(tmp_path: Path) -> None:
     assert report.lost == 5
     when = "from 2023-11-14 22:13:20 to 22:13:25 UTC"
     why = f"(3 frames were not recorded {when}: No space left on device)"
-    assert report.faults == [f"5 recorded lines were lost, first at {tmp_path / 'a'}:2 {why}"]
+    assert report.faults == [f"5 lines were lost while recording, first at {tmp_path / 'a'}:2 {why}"]
     found = [each for each in read([tmp_path / "a"], Problems()) if isinstance(each, Break)]
     assert [(each.lost, each.lost_from_ns) for each in found] == [(3, START_NS + 7)]
 
@@ -406,7 +406,7 @@ def test_a_folder_that_cannot_be_used_is_named_with_its_setting(
     with pytest.raises(InvalidArgument, match="a writable folder") as caught:
         Recorder(folder, {}) if setting == "record_to" else flight_dumps.FlightDumps(folder)
     assert (caught.value.name, caught.value.value) == (setting, str(folder))
-    assert "no file could be made: " in str(caught.value)
+    assert "creating a file failed: " in str(caught.value)
 
 
 @pytest.mark.parametrize("setting", ["record_to", "flight_dumps_to"])

@@ -226,7 +226,7 @@ def test_values_that_cannot_work_are_refused_at_once(
 
 def test_what_is_named_wrongly_is_said() -> None:
     made = Pair(served())
-    with pytest.raises(UnknownSymbol, match=r"name one, exchange='binance.com' or exchange='binance.com-f"):
+    with pytest.raises(UnknownSymbol, match=r"pass one: exchange='binance.com' or exchange='binance.com-f"):
         made.halt("BTCUSDT")
     with pytest.raises(UnknownSymbol, match="does not list it; did you mean 'ETHUSDT'"):
         made.halt("ETHUSD")
@@ -328,5 +328,5 @@ def test_a_recording_says_that_it_is_served_as_it_was(tmp_path: Path) -> None:
             takes = inspect.signature(each).parameters.values()
             needed = [one.name for one in takes if one.default is inspect.Parameter.empty]
             given = {needs: values[needs] for needs in needed if needs in values}
-            with pytest.raises(UsageError, match="a recording is served as it was"):
+            with pytest.raises(UsageError, match="recordings are served unchanged"):
                 getattr(server, name)(**given)

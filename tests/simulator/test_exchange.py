@@ -395,7 +395,7 @@ def test_faults_end_when_they_should() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_a_chance_is_between_nothing_and_always(value: float) -> None:
-    with pytest.raises(InvalidArgument, match="a chance from"):
+    with pytest.raises(InvalidArgument, match="a probability from"):
         Faults(drop=value)
 
 

@@ -108,7 +108,7 @@ def test_what_is_forgotten_or_has_not_happened_is_refused() -> None:
     for _ in range(30):
         market.move()
     for update_id in (first, market.last_update_id + 1):
-        with pytest.raises(InvalidArgument, match="ids that are remembered"):
+        with pytest.raises(InvalidArgument, match="the ids in the history"):
             market.sides_at(update_id)
     assert market.sides_at(market.id_before(20)) != market.sides_at(market.last_update_id)
     assert market.id_before(0) == market.last_update_id

@@ -101,7 +101,7 @@ def test_in_a_break_the_market_stands_still_and_then_goes_on_without_a_gap(
 
 @pytest.mark.parametrize("status", ["", "trading", "HALT ", "_HALT", None, 1])
 def test_what_is_no_status_is_refused(status: Any) -> None:
-    with pytest.raises(InvalidArgument, match="capitals such as TRADING") as caught:
+    with pytest.raises(InvalidArgument, match="upper case such as TRADING") as caught:
         exchange().set_status(SPOT, "BTCUSDT", status)
     assert (caught.value.name, caught.value.value) == ("status", status)
 

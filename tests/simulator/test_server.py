@@ -463,5 +463,5 @@ def test_what_does_not_fit_together_is_refused(tmp_path: Any) -> None:
         simulator.serve(exchange="binance.com")
     with pytest.raises(UsageError):
         simulator.serve(seed=1, files=[tmp_path / "x"])
-    with Server(Scripted()) as server, pytest.raises(UsageError, match="no truth"):
+    with Server(Scripted()) as server, pytest.raises(UsageError, match="no known truth"):
         server.truth("binance.com", "BTCUSDT")

@@ -401,7 +401,7 @@ def test_real_sockets_are_refused() -> None:
     async def work(made: Pair) -> None:
         await asyncio.open_connection("127.0.0.1", 9)
 
-    with pytest.raises(UsageError, match=r"no real sockets in virtual time.*serve"):
+    with pytest.raises(UsageError, match=r"virtual time has no real sockets.*serve"):
         run(work)
 
 

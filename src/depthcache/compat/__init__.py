@@ -1,5 +1,4 @@
-"""The interfaces of other libraries on top of this one, for programs that come from them.
+"""Interfaces of other libraries on top of this one, for existing programs.
 
-Each lives whole in a folder of its own and uses the public API alone. Not here: anything that a new
-program should use.
+Each is complete in its own folder and uses only the public API. New programs should use `depthcache` itself.
 """

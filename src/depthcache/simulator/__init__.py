@@ -1,9 +1,9 @@
-"""An exchange inside this package: to test programs against, without Binance and without risk.
+"""An embedded exchange, to test programs without Binance and without risk.
 
-`serve` runs one on loopback, real WebSocket and HTTP, for any client in any language: a seeded
-invented market that knows the truth at every update id, or recordings served as the exchange they
-were made of. `Pair` puts a client and an invented exchange, with `Faults`, on one virtual clock.
-Not here: anything that live books need.
+`serve` runs one on loopback with real WebSockets and HTTP, for any client in any language. It serves
+simulated markets, whose true book is known at every update id, or recordings. `Pair` runs clients and a
+simulated exchange on one virtual clock. `Faults` and `ExchangeControls` cause trouble by chance and on
+command.
 """
 
 from __future__ import annotations

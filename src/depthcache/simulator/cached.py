@@ -1,8 +1,7 @@
-"""Snapshots as options serve them: taken every 30 s, and shown only when they are 25 to 30 s old.
+"""Cached snapshots like those of options: taken every 30 s, and served once they are 25 to 30 s old.
 
-What a client gets is therefore behind its stream by 25 s at best, and by about a minute right before the
-next one is shown: the ids of REST lagged 25 to 30 s and changed about every 30 s (measured 2026-04-19).
-Not here: what is done with a snapshot (`streams.snapshot`).
+A client gets a snapshot that lags its stream by 25 s at best, and by about a minute right before the next one
+is served: the ids of REST lagged by 25 to 30 s and changed about every 30 s (measured 2026-04-19).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SHOWN_AFTER_NS = (25_000_000_000, 30_000_000_000)
 
 @dataclass(frozen=True, slots=True)
 class CachedSnapshot:
-    """The whole book of one moment, best first."""
+    """The complete book at one moment, best levels first."""
 
     at_ns: int
     shown_ns: int
@@ -32,7 +31,7 @@ class CachedSnapshot:
 
 
 class CachedSnapshots:
-    """Order of calls: `on_time` before the market changes and before every `shown`."""
+    """The snapshots of one market. Call `on_time` before every change of the market and every `shown`."""
 
     def __init__(self, market: Market, now_ns: int, *, seed: str) -> None:
         self._market: Final = market
@@ -41,14 +40,14 @@ class CachedSnapshots:
         self._next_ns = now_ns - now_ns % _EVERY_NS + _EVERY_NS
 
     def shown(self, now_ns: int) -> CachedSnapshot:
-        """What REST shows now."""
+        """The snapshot that REST serves now."""
         return [taken for taken in self._taken if taken.shown_ns <= now_ns][-1]
 
     def on_time(self, now_ns: int) -> None:
-        """Take what is due; the market has not changed since the last call."""
+        """Take the snapshots that are due; the market has not changed since the last call."""
         while self._next_ns <= now_ns:
             shown_ns = self._next_ns + self._generator.randint(*_SHOWN_AFTER_NS)
-            # What was shown before this one was taken will be shown no more once this one is.
+            # Keep the one that is served until this one is.
             current = [taken for taken in self._taken if taken.shown_ns <= self._next_ns][-1:]
             waiting = [taken for taken in self._taken if taken.shown_ns > self._next_ns]
             self._taken = [*current, *waiting, self._take(self._next_ns, shown_ns)]

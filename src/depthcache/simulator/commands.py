@@ -1,11 +1,11 @@
-"""What clients say to a stream socket: the URL they open, and SUBSCRIBE and its relatives.
+"""Handle the URL of a stream connection and its control messages, such as SUBSCRIBE.
 
-Sans-I/O and the same for every embedded exchange: texts in, replies out. Replies and errors are
-Binance's (spot docs web-socket-streams, 2026-07-21; error texts as seen on the wire, 2021-2026), never
-wrapped, errors nested: `{"error":{"code":2,"msg":"…"},"id":1}`.
+Sans-I/O and the same for every embedded exchange: texts in, replies out. Replies and errors are those of
+Binance (spot docs web-socket-streams, 2026-07-21; error texts as observed, 2021-2026). They are never
+wrapped, and errors are nested: `{"error":{"code":2,"msg":"…"},"id":1}`.
 
-Whether a stream exists is nobody's question here: unknown names are acknowledged and stay silent, as
-at Binance (measured 2026-10-07). Not here: message limits, pings, data (`sessions`).
+Unknown streams are acknowledged and stay silent, as at Binance (measured 2026-10-07). `sessions` handles
+message limits, pings and data.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ROUTES = ("public", "market", "private")
 _INT64 = 2**63
 _ID_TEXT = re.compile(r"[0-9A-Za-z-]{1,36}")
 _MOST_ID_TEXT = 36
-"""Of spot (docs 2026-07-21); the futures documents name no limit."""
+"""The limit of spot (docs 2026-07-21); the futures docs state none."""
 
 
 class RequestIds(Enum):
-    """What a venue takes as the `id` of a message; the value is how its error says so."""
+    """What a venue accepts as the `id` of a message; the value is the wording of its error."""
 
     SPOT = "an integer, a text or null"
     """int64, a text of at most 36 letters, digits and dashes, or null (spot docs, 2026-07-21)."""
@@ -42,7 +42,7 @@ class RequestIds(Enum):
     """A UUID is refused (reported 2025-11)."""
 
     def take(self, value: object) -> bool:
-        """Whether that is an id here."""
+        """Whether the value is a valid id."""
         if isinstance(value, bool):
             return False
         if isinstance(value, int):
@@ -55,7 +55,7 @@ class RequestIds(Enum):
 
 
 def request_ids(venue: Venue) -> RequestIds:
-    """The ids that a venue takes."""
+    """The ids that a venue accepts."""
     return _REQUEST_IDS[venue.family]
 
 
@@ -69,21 +69,22 @@ _REQUEST_IDS: Mapping[Family, RequestIds] = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a WebSocket URL asks for."""
+    """The meaning of a WebSocket URL."""
 
     route: str
-    """`public`, `market` or `private` of the futures venues; empty without one."""
+    """`public`, `market` or `private` of the futures venues; empty if there is none."""
     combined: bool
-    """Whether frames are wrapped: `/stream` is, `/ws` is not."""
+    """Whether frames are wrapped: those of `/stream` are, those of `/ws` are not."""
     streams: tuple[str, ...]
     time_unit: str | None
     """`MILLISECOND`, `MICROSECOND` or None (spot docs, 2024-12-17)."""
 
 
 def parse_target(target: str, venue: Venue) -> Target | None:
-    """The meaning of path and query of a handshake; None for a path that no stream socket has.
+    """The meaning of path and query of a handshake; None for an unknown path.
 
-    Binance's paths, and the one at which the venue has its combined streams."""
+    Accepts the paths of Binance and that of the venue's combined stream.
+    """
     path, asked = split_target(target)
     route = ""
     first = path.split("/")[1] if path.startswith("/") else ""
@@ -107,20 +108,20 @@ def parse_target(target: str, venue: Venue) -> Target | None:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one message of the client did. `close`: sent after the reply, where the message ends it."""
+    """The effect of one message of the client. `close`: close frame to send after the reply, if any."""
 
     reply: str
     subscribed: tuple[str, ...] = ()
-    """Streams that are new by it."""
+    """Newly subscribed streams."""
     unsubscribed: tuple[str, ...] = ()
-    """Streams that were there before it."""
+    """Streams that are no longer subscribed."""
     close: Close | None = None
     repeated: bool = False
-    """Whether it subscribes a stream that was subscribed."""
+    """Whether it subscribed a stream that was already subscribed."""
 
 
 class _RefusedError(Exception):
-    """A message with a fault of the client's; `number` is its id as far as one was read."""
+    """A faulty message of the client; `number` is its id, if it could be read."""
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(words)
@@ -129,32 +130,32 @@ class _RefusedError(Exception):
 
 
 class Commands:
-    """The subscriptions of one connection, and whether it wraps frames."""
+    """The subscriptions of one connection and its control messages."""
 
     def __init__(self, *, combined: bool, streams: Iterable[str], most_streams: int, ids: RequestIds) -> None:
-        """`streams`: those of the URL. `ids`: what is taken as the id of a message."""
+        """`streams`: the streams in the URL. `ids`: the ids that messages may have."""
         self.combined: bool = combined
         self._streams: dict[str, None] = dict.fromkeys(streams)
         self._most_streams: Final = most_streams
         self._ids: Final = ids
 
     def __contains__(self, stream: str) -> bool:
-        """Whether that stream is subscribed."""
+        """Whether a stream is subscribed."""
         return stream in self._streams
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """All subscribed names, also bogus ones, in the order they came."""
+        """All subscribed names, including unknown ones, in order."""
         return tuple(self._streams)
 
     def wrap(self, stream: str, payload: str) -> str:
-        """The frame of a payload: wrapped on combined sockets, `stream` first as on the wire."""
+        """The frame of a payload: wrapped on combined streams, with `stream` first, as at Binance."""
         if not self.combined:
             return payload
         return f'{{"stream":{json.dumps(stream, ensure_ascii=False)},"data":{payload}}}'
 
     def on_text(self, text: str) -> Done:
-        """A text frame of the client. Never raises."""
+        """Handle a text frame of the client. Never raises."""
         number: object = None
         try:
             message = _parsed(text)
@@ -168,8 +169,8 @@ class Commands:
             return Done(_error(refused.code, refused.words, number), close=close)
 
     def refusal(self, text: str, words: str) -> Done | None:
-        """The error that answers a SUBSCRIBE which is refused for no fault of its own; None for any other
-        message. Never raises."""
+        """The error reply to a valid SUBSCRIBE that is to be refused; None for any other message. Never
+        raises."""
         try:
             message = _parsed(text)
         except _RefusedError:
@@ -203,7 +204,7 @@ class Commands:
             return Done(_result(None, number), unsubscribed=gone)
         new = tuple(name for name in dict.fromkeys(params) if name not in self._streams)
         if len(self._streams) + len(new) > self._most_streams:
-            # The 1,025th stream: this error, then close 1008 (USD-M, measured 2026-10-07).
+            # For the 1,025th stream: this error, then close 1008 (USD-M, measured 2026-10-07).
             raise _RefusedError(4, "Too many subscriptions")
         repeated = any(name in self._streams for name in params)
         self._streams |= dict.fromkeys(new)
@@ -211,7 +212,7 @@ class Commands:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """The object in a message, with a method that exists."""
+    """The JSON object of a message with a known method."""
     try:
         return _checked(json.loads(text, parse_constant=_no_number))
     except json.JSONDecodeError as error:
@@ -226,7 +227,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 def _checked(value: object) -> dict[str, Any]:
-    _json(value).encode()  # raises here what a reply that repeats a part of it would raise later
+    _json(value).encode()  # raises here instead of in a reply that repeats parts of it
     if not isinstance(value, dict):
         raise _RefusedError(2, "Invalid request: expected an object at line 1 column 1")
     message = cast("dict[str, Any]", value)

@@ -1,7 +1,7 @@
-"""Trouble on command, as methods: the same on a served exchange (`Server`) and on a virtual clock (`Pair`).
+"""Trouble on command: the methods that `Server` and `Pair` share.
 
-Each method is a command of `SimulatedExchange` or of its `trouble`, without the clock, and with the exchange
-named only where it must be. Not here: what the trouble does (`exchange`, `trouble`), chances (`faults`).
+Each method calls one of `SimulatedExchange` or of its `trouble` with the current time, and finds the exchange
+by the symbol. `faults` causes trouble by chance.
 """
 
 from __future__ import annotations
@@ -21,30 +21,29 @@ __all__ = ["ExchangeControls", "MessageFault"]
 
 T = TypeVar("T")
 _MOST_REASON_BYTES = 123
-"""RFC 6455: 125 bytes of a control frame, without the two of the code."""
+"""RFC 6455: a control frame has 125 bytes, two of them for the code."""
 
 MessageFault: TypeAlias = Literal[
     "drop", "duplicate", "reorder", "overlap", "corrupt", "garble", "truncate", "drip"
 ]
-"""What can happen to a diff on its way."""
+"""Faults of a single diff."""
 
 
 class ExchangeControls:
     """Trouble on command at a simulated exchange.
 
-    `symbol` is taken in any case. `exchange`, an exchange name, may be left out where only one exchange lists
-    the symbol; trouble without a symbol then befalls all exchanges that are simulated here. Each method acts
-    at once and returns; from another thread, too, on a server.
+    `symbol` may be in upper or lower case. `exchange`, an exchange name, may be omitted: with a symbol, if
+    only one exchange lists it; without a symbol, the method then affects all exchanges that are simulated
+    here. Each method takes effect at once. Those of a server may be called from any thread.
 
-    Every method raises UnknownExchange for a name that does not exist, InvalidArgument for an exchange that
-    is not simulated here and for other values that cannot work, UnknownSymbol for a symbol that is not
-    listed, or is listed on several exchanges. A server of recordings raises UsageError: what was recorded is
-    served as it was.
+    Every method raises UnknownExchange for an unknown name, InvalidArgument for an exchange that is not
+    simulated here and for values out of range, and UnknownSymbol for a symbol that is not listed, or is
+    listed on several exchanges. A server of recordings raises UsageError, because it serves them unchanged.
     """
 
     @abstractmethod
     def _command(self, work: Callable[[SimulatedExchange], T]) -> T:
-        """Do this with the exchange, and send what comes of it. Raises UsageError for recordings."""
+        """Call `work` with the exchange and send the consequences. Raises UsageError for recordings."""
 
     # --- connections --------------------------------------------------------------------------
 
@@ -53,11 +52,11 @@ class ExchangeControls:
         self._command(lambda made: made.cut(made.now_ns))
 
     def close_all(self, code: int, reason: str = "", *, exchange: str | None = None) -> None:
-        """Close every connection (of an `exchange`) with a close frame of that `code` and `reason`; 1006
-        closes without one."""
+        """Close every connection (of an `exchange`) with a close frame of this `code` and `reason`; code 1006
+        closes without a close frame."""
         code = parse_whole(code, name="code", allowed="1000 to 4999", least=1_000, most=4_999)
         if not isinstance(reason, str) or len(reason.encode(errors="replace")) > _MOST_REASON_BYTES:
-            allowed = f"text of at most {_MOST_REASON_BYTES} bytes, as a close frame carries"
+            allowed = f"text of at most {_MOST_REASON_BYTES} bytes, the limit of a close frame"
             raise InvalidArgument(name="reason", value=reason, allowed=allowed)
 
         def close(made: SimulatedExchange) -> None:
@@ -67,8 +66,8 @@ class ExchangeControls:
         self._command(close)
 
     def half_open(self, *, exchange: str | None = None) -> None:
-        """Every connection (of an `exchange`) is dead: nothing comes through any more, and neither end says
-        so."""
+        """Make every connection (of an `exchange`) half-open: nothing gets through any more, and neither end
+        is notified."""
 
         def kill(made: SimulatedExchange) -> None:
             for name in _exchanges(made, exchange):
@@ -77,13 +76,13 @@ class ExchangeControls:
         self._command(kill)
 
     def announce_shutdown(self) -> None:
-        """Send `serverShutdown` on every connection; `close_all` is the end itself."""
+        """Send `serverShutdown` on every connection. To close them, call `close_all`."""
         self._command(lambda made: made.announce_shutdown(made.now_ns))
 
     def refuse_connects(self, seconds: float, *, status: int = 503, retry_after: bool = False) -> None:
-        """For so many `seconds` handshakes get that HTTP `status`; 0 ends it.
+        """Refuse WebSocket handshakes with this HTTP `status` for `seconds`; 0 ends it.
 
-        `retry_after`: with a Retry-After of the seconds that are left.
+        `retry_after`: add a Retry-After header with the remaining seconds.
         """
         seconds, status = _seconds(seconds), _http_status(status)
         self._command(
@@ -91,19 +90,19 @@ class ExchangeControls:
         )
 
     def reset_connects(self, seconds: float) -> None:
-        """For so many `seconds` handshakes get no response: the connection is reset; 0 ends it."""
+        """Reset connections instead of answering WebSocket handshakes for `seconds`; 0 ends it."""
         seconds = _seconds(seconds)
         self._command(lambda made: made.trouble.reset_connects(seconds, made.now_ns))
 
     # --- streams ------------------------------------------------------------------------------
 
     def silence(self, symbol: str, *, exchange: str | None = None) -> None:
-        """A `symbol` (of an `exchange`) delivers nothing on any stream; acknowledgements, pings and REST go
-        on. `resume` ends it."""
+        """Stop all streams of a `symbol` (of an `exchange`), while acknowledgements, pings and REST continue.
+        `resume` ends it."""
         self._on_market(symbol, exchange, lambda made, name, listed: made.trouble.silence(name, listed))
 
     def resume(self, symbol: str, *, exchange: str | None = None) -> None:
-        """A `symbol` (of an `exchange`) delivers and trades again: the end of `silence`, `halt` and
+        """Let a `symbol` (of an `exchange`) send data and trade again, after `silence`, `halt` or
         `set_status`."""
 
         def resume(made: SimulatedExchange, name: str, listed: str) -> None:
@@ -113,16 +112,17 @@ class ExchangeControls:
         self._on_market(symbol, exchange, resume)
 
     def silence_new(self, *, on: bool = True, exchange: str | None = None) -> None:
-        """While `on`, new subscriptions (of an `exchange`) are acknowledged and bring nothing."""
+        """While `on`, acknowledge new subscriptions (of an `exchange`) but send no data for them."""
         self._on_exchanges(exchange, lambda made, name: made.trouble.silence_new(name, on=on))
 
     def next_diffs(
         self, symbol: str, fault: MessageFault, *, count: int = 1, exchange: str | None = None
     ) -> None:
-        """What happens to the next diffs of a `symbol` (of an `exchange`), after those ordered before.
+        """Apply a `fault` to the next `count` diffs of a `symbol` (of an `exchange`).
 
-        `fault`: `drop`, `duplicate`, `reorder` (comes after its successor), `overlap` (repeats ids of the one
-        before), `corrupt`, `garble`, `truncate`, `drip` (byte by byte, over a second). `count`: of how many.
+        `fault`: `drop`, `duplicate`, `reorder` (send after its successor), `overlap` (repeat ids of the
+        previous diff), `corrupt`, `garble`, `truncate` or `drip` (send byte by byte within a second). Calls
+        add up: these diffs come after those of earlier calls.
         """
         count = _count(count)
         self._on_market(
@@ -132,40 +132,41 @@ class ExchangeControls:
         )
 
     def lag_streams(self, seconds: float, *, exchange: str | None = None) -> None:
-        """Everything on the streams (of an `exchange`) is so many `seconds` late, and snapshots are ahead of
-        it by that; 0 ends it."""
+        """Delay everything on the streams (of an `exchange`) by `seconds`, so that snapshots are ahead of
+        them; 0 ends it."""
         seconds = _seconds(seconds)
         self._on_exchanges(exchange, lambda made, name: made.trouble.lag_streams(name, seconds))
 
     def late_streams(self, seconds: float, *, exchange: str | None = None) -> None:
-        """As `lag_streams`, but the exchange itself is so many `seconds` late: a new subscription (of an
-        `exchange`) begins with what was made before it. 0 ends it; what waits is still sent, in order."""
+        """Delay the streams (of an `exchange`) at their source by `seconds`: unlike with `lag_streams`, a new
+        subscription begins with messages from before it. 0 ends it, after the waiting ones are sent in order.
+        """
         seconds = _seconds(seconds)
         self._on_exchanges(exchange, lambda made, name: made.trouble.late_streams(name, seconds))
 
     def delay_replies(self, seconds: float, *, exchange: str | None = None) -> None:
-        """Replies to SUBSCRIBE and its relatives (of an `exchange`) are so many `seconds` late, after data
-        that came by them; 0 ends it."""
+        """Delay replies to control messages such as SUBSCRIBE (of an `exchange`) by `seconds`, so that data
+        arrives before them; 0 ends it."""
         seconds = _seconds(seconds)
         self._on_exchanges(exchange, lambda made, name: made.trouble.delay_replies(name, seconds))
 
     def refuse_subscribes(self, count: int = 1, *, exchange: str | None = None) -> None:
-        """The next `count` SUBSCRIBEs (of an `exchange`) get an error, and nothing is
-        subscribed."""
+        """Answer the next `count` SUBSCRIBE messages (of an `exchange`) with an error, without
+        subscribing."""
         count = _count(count)
         self._on_exchanges(exchange, lambda made, name: made.trouble.refuse_subscribes(name, count))
 
     # --- requests -----------------------------------------------------------------------------
 
     def ban(self, seconds: float, *, exchange: str | None = None) -> None:
-        """For so many `seconds` every request (of an `exchange`) gets 418 and Retry-After; 0 ends
-        it. Exchanges that count their weight together are banned together."""
+        """Answer every request (of an `exchange`) with 418 and Retry-After for `seconds`; 0 ends it.
+        Exchanges that share a weight limit are banned together."""
         self._refuse(
             seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.ban(name, seconds, now_ns)
         )
 
     def rate_limit(self, seconds: float, *, exchange: str | None = None) -> None:
-        """As `ban`, for so many `seconds` at an `exchange`, with 429."""
+        """As `ban` for `seconds` at an `exchange`, but with 429."""
         self._refuse(
             seconds,
             exchange,
@@ -173,14 +174,14 @@ class ExchangeControls:
         )
 
     def forbid(self, seconds: float, *, exchange: str | None = None) -> None:
-        """As `ban`, for so many `seconds` at an `exchange`, with 403 and a page of HTML, as the firewall in
-        front of the exchange responds."""
+        """As `ban` for `seconds` at an `exchange`, but with 403 and an HTML page, like the firewall in front
+        of the exchange."""
         self._refuse(
             seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.forbid(name, seconds, now_ns)
         )
 
     def block_region(self, seconds: float, *, exchange: str | None = None) -> None:
-        """As `ban`, for so many `seconds` at an `exchange`, with 451: not available in this region."""
+        """As `ban` for `seconds` at an `exchange`, but with 451: not available in this region."""
         self._refuse(
             seconds,
             exchange,
@@ -188,8 +189,8 @@ class ExchangeControls:
         )
 
     def outage(self, seconds: float, *, exchange: str | None = None) -> None:
-        """For so many `seconds` every request (of an `exchange`) gets 503, and no new connection
-        can be made; open ones stay, so `cut` them for a whole outage. 0 ends it."""
+        """Answer every request (of an `exchange`) with 503 and accept no new connections for `seconds`; 0
+        ends it. Open connections stay: for a complete outage, call `cut` as well."""
         self._refuse(
             seconds, exchange, lambda made, name, seconds, now_ns: made.trouble.outage(name, seconds, now_ns)
         )
@@ -204,8 +205,8 @@ class ExchangeControls:
         status: int = 400,
         exchange: str | None = None,
     ) -> None:
-        """The next `count` depth requests of a `symbol` (of an `exchange`) are refused with that error
-        `code`, `message` (the exchange's own when empty) and HTTP `status`."""
+        """Refuse the next `count` snapshot requests of a `symbol` (of an `exchange`) with this error `code`,
+        `message` (that of the exchange if empty) and HTTP `status`."""
         count, status = _count(count), _http_status(status)
         code = parse_whole(code, name="code", allowed="a whole number such as -1121", least=-(2**31))
         if not isinstance(message, str):
@@ -219,7 +220,7 @@ class ExchangeControls:
         )
 
     def unlist(self, symbol: str, *, count: int = 1, exchange: str | None = None) -> None:
-        """The next `count` responses of exchangeInfo come from a node that does not know the `symbol` (of an
+        """Answer the next `count` exchangeInfo requests from a node that does not know the `symbol` (of an
         `exchange`)."""
         count = _count(count)
         self._on_market(
@@ -227,47 +228,47 @@ class ExchangeControls:
         )
 
     def slow_responses(self, seconds: float, *, exchange: str | None = None) -> None:
-        """Responses to requests (of an `exchange`) take so many `seconds`; 0 ends it."""
+        """Delay REST responses (of an `exchange`) by `seconds`; 0 ends it."""
         seconds = _seconds(seconds)
         self._on_exchanges(exchange, lambda made, name: made.trouble.slow_answers(name, seconds))
 
     def lag_snapshots(self, seconds: float, *, exchange: str | None = None) -> None:
-        """Snapshots (of an `exchange`) are so many `seconds` old, as from a node behind; 0 ends it."""
+        """Serve snapshots (of an `exchange`) that are `seconds` old, as a lagging node does; 0 ends it."""
         seconds = _seconds(seconds)
         self._on_exchanges(exchange, lambda made, name: made.trouble.lag_snapshots(name, seconds))
 
     def foreign_weight(self, share: float, *, exchange: str | None = None) -> None:
-        """Another program behind the same address spends that `share` (0.0 to 1.0) of each minute's weight
-        (of an `exchange`)."""
+        """Let other programs behind the same address use this `share` (0.0 to 1.0) of the weight of each
+        minute (of an `exchange`)."""
         share = parse_real(share, name="share", allowed="0.0 to 1.0", least=0, most=1)
         self._on_exchanges(exchange, lambda made, name: made.trouble.foreign_weight(name, share))
 
     # --- markets ------------------------------------------------------------------------------
 
     def halt(self, symbol: str, *, exchange: str | None = None) -> None:
-        """Trading of a `symbol` (of an `exchange`) stops: its status is HALT, and data goes on. `resume` ends
-        it. As for all of these: exchanges with the same books share it."""
+        """Halt trading of a `symbol` (of an `exchange`): its status is HALT, but data continues. `resume`
+        ends it. Like all market controls, it applies to all exchanges with the same books."""
         self.set_status(symbol, "HALT", exchange=exchange)
 
     def set_status(self, symbol: str, status: str, *, exchange: str | None = None) -> None:
-        """Let a `symbol` (of an `exchange`) enter a phase, its `status`: TRADING, HALT (data goes on), BREAK
-        (nothing moves), CANCEL_ONLY …"""
+        """Set the trading `status` of a `symbol` (of an `exchange`): TRADING, HALT (data continues), BREAK
+        (nothing changes), CANCEL_ONLY …"""
         self._on_market(
             symbol, exchange, lambda made, name, listed: made.set_status(name, listed, status=status)
         )
 
     def delist(self, symbol: str, *, exchange: str | None = None) -> None:
-        """End a `symbol` (of an `exchange`): its streams go silent, and REST of spot and options does not
-        know it any more; `list_symbol` brings it back."""
+        """Delist a `symbol` (of an `exchange`): its streams go silent, and REST of spot and options no longer
+        knows it. `list_symbol` lists it again."""
         self._on_market(symbol, exchange, lambda made, name, listed: made.delist(name, listed))
 
     def list_symbol(
         self, symbol: str, *, profile: Profile | None = None, exchange: str | None = None
     ) -> None:
-        """List a new `symbol`, or one that was delisted, with its market as it was left.
+        """List a new `symbol`, or list a delisted one again with its market as it was.
 
-        `profile`: how a new one trades; the usual way when None. `exchange`: where; may be left out while
-        only one is simulated.
+        `profile`: how a new symbol trades; None takes the default for the symbol. `exchange`: may be omitted
+        if only one is simulated.
         """
 
         def add(made: SimulatedExchange) -> None:
@@ -284,7 +285,7 @@ class ExchangeControls:
         self._on_market(symbol, exchange, lambda made, name, listed: made.set_tick(name, listed, tick=tick))
 
     def burst(self, symbol: str, seconds: float, *, times: float = 10.0, exchange: str | None = None) -> None:
-        """For so many `seconds` the market of a `symbol` (of an `exchange`) moves `times` as fast."""
+        """Let the market of a `symbol` (of an `exchange`) move `times` as fast for `seconds`."""
         seconds = _seconds(seconds)
         times = parse_real(times, name="times", allowed="0.001 to 1,000,000", least=0.001, most=1e6)
         self._on_market(
@@ -296,7 +297,7 @@ class ExchangeControls:
     def empty_side(
         self, symbol: str, side: Literal["bids", "asks"], *, seconds: float, exchange: str | None = None
     ) -> None:
-        """For so many `seconds` a `symbol` (of an `exchange`) has no `side`, bids or asks."""
+        """Keep one `side` (bids or asks) of a `symbol` (of an `exchange`) empty for `seconds`."""
         seconds = _seconds(seconds)
         self._on_market(
             symbol,
@@ -305,27 +306,26 @@ class ExchangeControls:
         )
 
     def cross(self, symbol: str, seconds: float, *, exchange: str | None = None) -> None:
-        """For so many `seconds` the book that is published of a `symbol` (of an `exchange`) touches or
-        crosses itself."""
+        """Publish a touching or crossed book of a `symbol` (of an `exchange`) for `seconds`."""
         seconds = _seconds(seconds)
         self._on_market(
             symbol, exchange, lambda made, name, listed: made.cross(name, listed, seconds=seconds)
         )
 
     def huge_event(self, symbol: str, levels: int = 1_000, *, exchange: str | None = None) -> None:
-        """The next event of a `symbol` (of an `exchange`) sets so many `levels` at once."""
+        """Set this many `levels` of a `symbol` (of an `exchange`) in its next event."""
         levels = _count(levels, name="levels")
         self._on_market(
             symbol, exchange, lambda made, name, listed: made.huge_event(name, listed, levels=levels)
         )
 
     def reset_ids(self, symbol: str, *, exchange: str | None = None) -> None:
-        """Update ids of a `symbol` (of an `exchange`) begin again at a thousandth of what they were, as when
-        a testnet is reset; where symbols share their ids, all of them."""
+        """Restart the update ids of a `symbol` (of an `exchange`) at a thousandth of their value, like a
+        reset of a testnet. Symbols that share ids restart together."""
         self._on_market(symbol, exchange, lambda made, name, listed: made.reset_ids(name, listed))
 
     def end_faults(self) -> None:
-        """Nothing goes wrong by chance any more: the end of the exchange's `Faults`."""
+        """End all faults by chance (`Faults`)."""
 
         def end(made: SimulatedExchange) -> None:
             if made.faults is not None:
@@ -360,7 +360,7 @@ class ExchangeControls:
 
 
 def _exchanges(made: SimulatedExchange, name: str | None) -> tuple[str, ...]:
-    """The exchange that is named; without a name all."""
+    """The named exchange; all of them without a name."""
     served = made.venues()
     if name is None:
         return served
@@ -371,7 +371,7 @@ def _exchanges(made: SimulatedExchange, name: str | None) -> tuple[str, ...]:
 
 
 def _market(made: SimulatedExchange, symbol: str, name: str | None) -> tuple[str, str]:
-    """The one listed symbol that is meant, with its exchange."""
+    """The exchange and the listed symbol that a name means."""
     names = _exchanges(made, name)
     found = [
         (each, listed) for each in names for listed in made.symbols(each) if listed == _spelled(symbol, each)
@@ -381,7 +381,7 @@ def _market(made: SimulatedExchange, symbol: str, name: str | None) -> tuple[str
     if found:
         ways = " or ".join(f"exchange={each!r}" for each, _ in found)
         raise UnknownSymbol(
-            symbol=symbol, exchange=None, reason=f"it is listed on several exchanges: name one, {ways}"
+            symbol=symbol, exchange=None, reason=f"several exchanges list it, pass one: {ways}"
         )
     listed = dict.fromkeys(listed for each in names for listed in made.symbols(each))
     near = get_close_matches(symbol.upper(), listed, n=3)
@@ -394,7 +394,7 @@ def _market(made: SimulatedExchange, symbol: str, name: str | None) -> tuple[str
 
 
 def _spelled(symbol: str, exchange: str) -> str | None:
-    """The symbol as that exchange spells it; None for what cannot be one."""
+    """The symbol as the exchange spells it; None if it is not a possible symbol."""
     try:
         return venues.parse_symbol(symbol, venues.venue(exchange))
     except InvalidArgument:

@@ -1,12 +1,10 @@
-"""An invented Binance: markets moved by a random generator, their streams and snapshots, and faults on
-request.
+"""A simulated Binance: random markets with their streams and snapshots, and faults on request.
 
     exchange = SimulatedExchange({"binance.com": ["BTCUSDT"], "binance.com-futures": ["ETHUSDT"]}, seed=1)
 
-Sans-I/O: `pair` carries it on a virtual clock, `server` on real sockets. A market begins to move with
-the first request for it. The seed and the times of the calls decide everything that happens.
-Not here: how a market moves (`market`, `running_market`), what messages look like (`streams`), how requests
-are answered (`rest`), what is refused (`limits`, `responses`).
+Sans-I/O: `pair` runs it on a virtual clock, `server` on real sockets. A market starts to move with the first
+request for it. The seed and the times of the calls determine everything. `market` and `running_market` move
+markets, `streams` formats messages, `rest` answers requests, `limits` refuses them.
 """
 
 from __future__ import annotations
@@ -46,10 +44,10 @@ from depthcache.venues import Venue
 __all__ = ["SimulatedExchange", "Symbols"]
 
 EPOCH_MS = 1_790_000_000_000
-"""The exchange's clock at the caller's time 0, when nothing else is said (2026-09-21)."""
+"""Default of the exchange's clock at the caller's time 0 (2026-09-21)."""
 
 Symbols: TypeAlias = Mapping[str, Iterable[str] | Mapping[str, Profile]]
-"""Exchange names to symbols, or to symbols with their profiles."""
+"""Exchange name to symbols, or to symbols with their profiles."""
 
 _MS_NS = 1_000_000
 _FIRST_IDS = {
@@ -59,16 +57,19 @@ _FIRST_IDS = {
     "options": 4_640_000,
 }
 _LEAST_TO_BEGIN_ANEW = 1_000_000
-"""Ids below this do not restart by chance: the new ones would soon be those of before."""
+"""Ids below this do not restart by chance, because the new ones would soon reach the old ones."""
 _NO_CLOSE_FRAME = 1006
 _ID_STEPS = {"spot": 1, "linear": 130, "inverse": 14, "options": 3}
 _EXTRA_SPEEDS = {"@bookTicker": 0, "@depth5": 250, "@depth10": 250, "@depth20": 250}
 
 
 class SimulatedExchange(Exchange):
-    """Order of calls: `advance` first. `now_ns` is the caller's monotonic clock and never goes back, `venue`
-    an exchange name, `symbol` one
-    of its own, `target` path and query of a URL as the venue sees them, `client` who is charged."""
+    """A simulated exchange without I/O. Before any other call for a time, call `advance` with it.
+
+    Arguments of the methods: `now_ns` is the caller's monotonic clock in nanoseconds, `venue` an exchange
+    name, `symbol` one of its symbols, `target` path and query of a URL as the venue sees them, and `client`
+    the address that is charged for requests.
+    """
 
     def __init__(
         self,
@@ -81,24 +82,25 @@ class SimulatedExchange(Exchange):
         lifetime_s: float | None = None,
         evicts_beyond: int | None = None,
     ) -> None:
-        """`symbols`: None serves every venue with the usual ones, and any symbol a client requests. `seed`:
-        the same, the same markets. `faults`: by chance. `epoch_ms`: the exchange's clock at time 0.
-        `history`: single changes of a market for which the truth is remembered. `lifetime_s`: of a
-        connection, the venue's 24 hours when None. `evicts_beyond`: levels beyond that rank vanish from
-        the market without a word in the streams. Raises UnknownExchange."""
+        """`symbols`: None serves every venue with its usual symbols, and any symbol that a client requests.
+        `seed`: the same seed gives the same markets. `faults`: faults by chance. `epoch_ms`: the exchange's
+        clock at time 0, in milliseconds since 1970. `history`: number of single changes per market for which
+        the truth is kept. `lifetime_s`: lifetime of connections; None takes the venue's 24 hours.
+        `evicts_beyond`: levels beyond this rank vanish without a message in the streams. Raises
+        UnknownExchange."""
         self.faults: Final = faults
         self.trouble: Final = Trouble()
         self.breaches: Final[list[str]] = Breaches()
-        """Whatever a client did that breaks the exchange's law: over a limit, twice the same, too much."""
+        """Everything that a client did against the rules of the exchange, such as exceeding a limit."""
         self.connects: int = 0
-        """Connections that were accepted."""
+        """Number of accepted connections."""
         self._lifetime_s, self._evicts_beyond = lifetime_s, evicts_beyond
         self._id_history: Final = rest.IdHistory()
         self._seed = parse_seed(seed)
         self._epoch_ms = parse_whole(epoch_ms, name="epoch_ms", allowed="milliseconds since 1970", least=0)
         self._history = parse_whole(history, name="history", allowed="changes, 0 or more", least=0)
         self._listed: dict[str, dict[str, ListedSymbol]] = {}
-        """By the leader of the venues that have the same books, as are places."""
+        """Listed symbols, by the leader of the venues that have the same books."""
         self._leaders: dict[str, str] = {}
         self._venues: dict[str, Venue] = {}
         for name, given in (
@@ -114,7 +116,7 @@ class SimulatedExchange(Exchange):
         self._ids: dict[str, Ids] = {}
         self._sessions: list[LiveSession] = []
         self.limits: Final = Limits()
-        """What clients have spent."""
+        """The request weight that clients have used."""
         self._due: list[
             tuple[int, int, RunningMarket | tuple[RunningMarket, RunningStream] | LateMessage]
         ] = []
@@ -128,11 +130,11 @@ class SimulatedExchange(Exchange):
         return tuple(self._venues)
 
     def symbols(self, venue: str) -> tuple[str, ...]:
-        """The symbols of one of them."""
+        """The symbols of a venue."""
         return tuple(self._symbols(self._served(venue)))
 
     def truth(self, venue: str, symbol: str) -> Market:
-        """The market itself: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
+        """The market, for its true book: `truth(…).book_at(update_id)`. Raises UnknownExchange, KeyError."""
         return self._running_market(self._served(venue), symbol).market
 
     @property
@@ -142,7 +144,7 @@ class SimulatedExchange(Exchange):
 
     @property
     def now_ns(self) -> int:
-        """The time to which everything has happened."""
+        """The time up to which everything has happened."""
         return self._now_ns
 
     def sessions(self) -> tuple[LiveSession, ...]:
@@ -150,7 +152,7 @@ class SimulatedExchange(Exchange):
         return tuple(self._sessions)
 
     def next_ns(self) -> int | None:
-        """When something is due next."""
+        """Time of the next event; None if none is due."""
         times = [session.next_ping_ns for session in self._sessions]
         times += [session.next_out_ns for session in self._sessions if session.next_out_ns is not None]
         if self._due:
@@ -160,7 +162,7 @@ class SimulatedExchange(Exchange):
     # --- what happens -------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
-        """Let everything happen that is due, in the order of its time."""
+        """Process everything that is due, in the order of its time."""
         self._now_ns = max(self._now_ns, now_ns)
         while self._due and self._due[0][0] <= now_ns:
             at_ns, _, what = heapq.heappop(self._due)
@@ -174,7 +176,7 @@ class SimulatedExchange(Exchange):
             session.on_time(now_ns, self._time_ms(now_ns))
 
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
-        """A GET."""
+        """Answer a GET request."""
         running, clock_ns = self._venues[venue], self._time_ms(now_ns) * _MS_NS
         path, asked = split_target(target)
         query = dict(parse_qsl(asked, keep_blank_values=True))
@@ -196,7 +198,7 @@ class SimulatedExchange(Exchange):
     def accept(
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
     ) -> LiveSession | HttpResponse | Cut:
-        """A WebSocket handshake."""
+        """Answer a WebSocket handshake."""
         meant = parse_target(target, self._venues[venue])
         if meant is None:
             return responses.no_such_path()
@@ -231,18 +233,18 @@ class SimulatedExchange(Exchange):
             session.end(Cut(), now_ns)
 
     def half_open(self, now_ns: int, venue: str | None = None) -> None:
-        """Every connection (of a venue) is dead: nothing comes through any more, and no close is sent."""
+        """Make every connection (of a venue) half-open: nothing gets through, and no close is sent."""
         for session in self._sessions_of(venue):
             session.die()
 
     def close_all(self, now_ns: int, code: int, reason: str = "", venue: str | None = None) -> None:
-        """Close every connection (of a venue) with a close frame of that `code` and `reason`; 1006 is to be
-        closed without one."""
+        """Close every connection (of a venue) with a close frame of this `code` and `reason`; code 1006
+        closes without a close frame."""
         for session in self._sessions_of(venue):
             session.end(Cut() if code == _NO_CLOSE_FRAME else Close(code, reason), now_ns)
 
     def announce_shutdown(self, now_ns: int) -> None:
-        """`serverShutdown` on every connection (spot docs, 2026-05-08); the end itself is `close_all`."""
+        """Send `serverShutdown` on every connection (spot docs, 2026-05-08). `close_all` closes them."""
         event = f'{{"e":"serverShutdown","E":{self._time_ms(now_ns)}}}'
         for session in tuple(self._sessions):
             session.tell("!serverShutdown", event)
@@ -254,18 +256,18 @@ class SimulatedExchange(Exchange):
     # --- phases of a market -------------------------------------------------------------------
 
     def set_status(self, venue: str, symbol: str, status: str) -> None:
-        """Let a symbol enter a phase, its `status`: TRADING, HALT (data goes on), BREAK (nothing moves),
-        CANCEL_ONLY ….
+        """Set the trading `status` of a symbol: TRADING, HALT (data continues), BREAK (nothing changes),
+        CANCEL_ONLY …
 
-        Holds for all venues with the same books. Raises UnknownExchange, InvalidArgument, KeyError.
+        Applies to all venues with the same books. Raises UnknownExchange, InvalidArgument, KeyError.
         """
         self._symbols(self._served(venue))[symbol].status = check_status(status)
 
     def delist(self, venue: str, symbol: str) -> None:
-        """End a symbol: its streams go silent.
+        """Delist a symbol: its streams go silent.
 
-        Futures keep it in exchangeInfo with status SETTLING and answer depth (USD-M, measured 2026-10-07);
-        elsewhere it is gone, and REST says -1121 (as is assumed). Raises UnknownExchange, KeyError.
+        Futures keep it in exchangeInfo with status SETTLING and still serve depth (USD-M, measured
+        2026-10-07). Elsewhere it is gone, and REST returns -1121 (assumed). Raises UnknownExchange, KeyError.
         """
         served = self._served(venue)
         listed = self._symbols(served)
@@ -274,10 +276,10 @@ class SimulatedExchange(Exchange):
             del listed[symbol]
 
     def list_symbol(self, venue: str, symbol: str, profile: Profile | None = None) -> None:
-        """List a new symbol, or again one that was delisted and traded, with its market as it was left.
+        """List a new symbol, or list a delisted one again with its market as it was.
 
-        `profile`: of a new one. Who has subscribed to it already hears it from now on. Raises
-        UnknownExchange, InvalidArgument for what is no symbol or is listed.
+        `profile`: the profile of a new symbol. Clients that have already subscribed to it receive data from
+        now on. Raises UnknownExchange, and InvalidArgument for an impossible symbol or one that is listed.
         """
         served = self._served(venue)
         name, listed = venues.parse_symbol(symbol, served), self._symbols(served)
@@ -299,31 +301,32 @@ class SimulatedExchange(Exchange):
         running.market.set_tick(tick)
 
     def burst(self, venue: str, symbol: str, seconds: float, *, times: float = 10.0) -> None:
-        """For so many `seconds` a symbol's market moves `times` as fast. Raises UnknownExchange, KeyError."""
+        """Let the market of a symbol move `times` as fast for `seconds`. Raises UnknownExchange, KeyError."""
         self._begin(venue, symbol, Phase.BURST, seconds, times=times)
 
     def empty_side(self, venue: str, symbol: str, side: str, seconds: float) -> None:
-        """For so many `seconds` a symbol has no `side` (bids or asks): its levels are taken away one by one
-        in the next event, and nobody brings new ones. Raises UnknownExchange, InvalidArgument, KeyError."""
+        """Keep a `side` (bids or asks) of a symbol empty for `seconds`: its next event removes all levels
+        one by one, and no new ones come. Raises UnknownExchange, InvalidArgument, KeyError."""
         phases = {"bids": Phase.NO_BIDS, "asks": Phase.NO_ASKS}
         if side not in phases:
             raise InvalidArgument(name="side", value=side, allowed="bids or asks")
         self._begin(venue, symbol, phases[side], seconds)
 
     def cross(self, venue: str, symbol: str, seconds: float) -> None:
-        """For so many `seconds` the book that is published touches or crosses itself, as Binance's own never
-        did in recordings (2026-09-04). Raises UnknownExchange, KeyError."""
+        """Publish a touching or crossed book for `seconds`. Binance never did in recordings (2026-09-04).
+        Raises UnknownExchange, KeyError."""
         self._begin(venue, symbol, Phase.CROSSED, seconds)
 
     def huge_event(self, venue: str, symbol: str, levels: int = 1_000) -> None:
-        """The symbol's next event sets so many levels at once. Raises UnknownExchange, KeyError."""
+        """Set this many `levels` in the next event of a symbol. Raises UnknownExchange, KeyError."""
         self._running_market(self._served(venue), symbol).huge = levels
 
     def reset_ids(self, venue: str, symbol: str) -> None:
-        """Update ids restart at a thousandth of what they were, as when a testnet is reset (about monthly,
-        unannounced; spot testnet docs, 2026-07). Snapshots, streams and the truth follow; ids of before are
-        still known to the truth. Where symbols share their ids, all of them restart. Raises
-        UnknownExchange, KeyError.
+        """Restart the update ids at a thousandth of their value, like a reset of a testnet (about monthly and
+        unannounced; spot testnet docs, 2026-07).
+
+        Snapshots, streams and the truth use the new ids; the truth still knows the old ones. Symbols that
+        share ids restart together. Raises UnknownExchange, KeyError.
         """
         ids = self._running_market(self._served(venue), symbol).market.ids
         last_id = ids.last
@@ -358,7 +361,7 @@ class SimulatedExchange(Exchange):
 
     def _flush(self, running: RunningMarket, stream: RunningStream, at_ns: int) -> None:
         if not stream.listeners and not self.trouble.late_s.get(running.venue.name):
-            running.end(stream)  # it was kept for whoever subscribes while it is late
+            running.end(stream)  # it was kept for new subscribers while it was late
         if stream.is_over:
             return
         self._say(running, stream, at_ns)
@@ -388,14 +391,14 @@ class SimulatedExchange(Exchange):
             message.send(at_ns)
 
     def _repeats(self, fault: str, at_ns: int) -> float:
-        """How much of the diff before is in the next one, too."""
+        """Share of the previous diff that the next one repeats."""
         if fault == "overlap":
             return 0.5
         by_chance = self.faults is not None and self.faults.happens("overlap", at_ns)
         return self.faults.share() if by_chance and self.faults is not None else 0.0
 
     def _on_change(self, session: LiveSession, now_ns: int) -> None:
-        """A client came, went, or listens to something else."""
+        """A client connected, disconnected or changed its subscriptions."""
         if not session.is_open and session in self._sessions:
             self._sessions.remove(session)
         wanted = set(session.streams)
@@ -425,7 +428,7 @@ class SimulatedExchange(Exchange):
             stream.listeners.append(session)
 
     def _heard(self, session: LiveSession) -> list[Venue]:
-        """Whose streams a session may hear: of USD-M and options, one host has both (SDKs, 2026-11)."""
+        """The venues whose streams a session can receive: USD-M and options share a host (SDKs, 2026-11)."""
         here = session.venue.stream_url()
         others = (each for each in self._venues.values() if each.stream_url() == here)
         return [session.venue, *others]
@@ -465,12 +468,12 @@ class SimulatedExchange(Exchange):
             self._push(self._now_ns + listed.profile.interval_ms * _MS_NS, running)
         return running
 
-    # --- answers ------------------------------------------------------------------------------
+    # --- responses ----------------------------------------------------------------------------
 
     def _response(
         self, venue: Venue, path: str, query: Mapping[str, str], now_ns: int
     ) -> tuple[int, HttpResponse]:
-        """The weight of a request and what is answered."""
+        """The weight of a request, and the response."""
         time_ms = self._time_ms(now_ns)
         if path == venue.depth_path:
             return self._depth(venue, query, now_ns)

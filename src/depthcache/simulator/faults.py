@@ -1,12 +1,11 @@
-"""What can go wrong between an exchange and its client, as chances: seeded, so that it can be repeated.
+"""Random faults between an exchange and its clients, with a seed to repeat them.
 
     faults = Faults(seed=7, drop=0.01, cut=0.001, until_ns=60_000_000_000)
     exchange = SimulatedExchange({"binance.com": ["BTCUSDT"]}, faults=faults)
 
-Every chance is that of one message, one request, one handshake, or one event of a market. From `until_ns` on
-nothing goes wrong any more, so that a test can ask whether all books come back. Each can be had on command,
-too (`trouble`, and the exchange's own methods). Not here: what a fault looks like to the client (`sessions`,
-`running_market`, `exchange`).
+Each probability applies to one message, request, handshake, or event of a market. No faults happen from
+`until_ns` on, so that a test can check that all books recover. `ExchangeControls` causes the same trouble on
+command.
 """
 
 from __future__ import annotations
@@ -21,41 +20,42 @@ __all__ = ["Faults"]
 
 @dataclass(slots=True, kw_only=True)
 class Faults:
-    """Chances from 0.0 to 1.0. Raises InvalidArgument for others.
+    """Probabilities of faults, from 0.0 to 1.0. Raises InvalidArgument for other values.
 
     Attributes:
-        seed: the same seed does the same to the same messages.
+        seed: seed of the random generator; the same seed does the same to the same messages.
         drop: a data message is lost.
-        duplicate: it comes twice.
-        reorder: it comes after its successor.
-        overlap: a diff begins at an id that was sent already: it repeats changes of the one before.
-        late: it comes up to `late_ns` later, with all behind it.
-        cut: the connection breaks without a close frame instead of it.
-        drip: its bytes come one by one, within `late_ns`; in memory it comes late by that.
-        mute: a subscription is acknowledged and brings nothing.
-        unsubscribable: a SUBSCRIBE gets an error, and nothing is subscribed.
+        duplicate: a data message arrives twice.
+        reorder: a data message arrives after its successor.
+        overlap: a diff begins at an id that was already sent, and repeats changes of the previous diff.
+        late: a data message and all behind it arrive up to `late_ns` late.
+        cut: the connection breaks without a close frame, instead of a data message.
+        drip: the bytes of a data message arrive one by one within `late_ns`; on a `Pair`, it is late by that.
+        mute: a subscription is acknowledged, but its stream sends nothing.
+        unsubscribable: a SUBSCRIBE message gets an error and has no effect.
         refuse: a handshake gets 503.
-        reset: it gets no response: the connection is reset.
-        silent: the stream of it brings nothing any more, though pings go on.
+        reset: a handshake gets no response; the connection is reset.
+        silent: the stream of a data message stops, while pings continue.
         half_open: the connection is dead from then on, without a close.
-        close: it is closed with 1000, 1001, 1008 or 1011 in turn (1006 is `cut`).
-        shutdown: its end is announced (and does not come by that).
-        corrupt, truncate: the message is no valid JSON any more.
-        garble: it is valid JSON, and a diff's last id is none.
-        late_ack: the reply to a control message comes up to `late_ns` late, after data.
-        html: a snapshot request gets 502 and a page of HTML.
+        close: the connection is closed with 1000, 1001, 1008 or 1011 in turn (1006 is `cut`).
+        shutdown: the end of the connection is announced, but does not follow.
+        corrupt, truncate: a data message is no longer valid JSON.
+        garble: a diff is valid JSON, but its last id is not a number.
+        late_ack: the reply to a control message arrives up to `late_ns` late, after data.
+        html: a snapshot request gets 502 and an HTML page.
         fail: a snapshot request gets 503.
-        refused: it is refused with 400 (or with an error under 200), as by a node that does not know the
-            symbol, takes it for one that does not trade, or refuses the limit.
+        refused: a snapshot request gets 400, or an error with status 200, as from a node that does not know
+            the symbol, thinks that it does not trade, or refuses the limit.
         slow: a snapshot arrives up to `late_ns` late.
-        lagging: a snapshot is up to `lag_changes` single changes old, as from a server behind.
-        burst: events of a market come ten times as fast, for up to `late_ns`, as all of these:
-        still: nothing happens in it, as in an unannounced BREAK.
-        no_bids, no_asks: one side of it is empty.
-        crossed: a bid at or above the best ask appears.
-        huge: one event of it sets 500 to 1,000 levels.
-        new_ids: its update ids restart far below, as at the reset of a testnet.
-        from_ns, until_ns: faults happen in between, on the exchange's clock.
+        lagging: a snapshot is up to `lag_changes` single changes old, as from a lagging node.
+        burst: events of a market happen ten times as fast for up to `late_ns`, the limit of the next three
+            as well.
+        still: nothing happens in a market, as in an unannounced BREAK.
+        no_bids, no_asks: one side of a market is empty.
+        crossed: a bid at or above the best ask appears in a market.
+        huge: one event of a market sets 500 to 1,000 levels.
+        new_ids: the update ids of a market restart far below, like at a reset of a testnet.
+        from_ns, until_ns: faults happen between these times of the exchange's clock.
     """
 
     seed: int = 0
@@ -95,14 +95,14 @@ class Faults:
     from_ns: int = 0
     until_ns: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
-    """How often each happened."""
+    """How often each fault has happened."""
     _generator: random.Random = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name, 0.0)
             if each.type == "float":
-                allowed = "a chance from 0.0 to 1.0"
+                allowed = "a probability from 0.0 to 1.0"
                 parsed = parse_real(value, name=each.name, allowed=allowed, least=0, most=1)
                 setattr(self, each.name, parsed)
         self.seed = parse_seed(self.seed)
@@ -113,7 +113,7 @@ class Faults:
         self._generator = random.Random(self.seed)
 
     def happens(self, name: str, now_ns: int) -> bool:
-        """Whether the fault of that name happens at `now_ns`, on the exchange's clock."""
+        """Whether the fault `name` happens at `now_ns` of the exchange's clock; counts it if so."""
         chance: float = getattr(self, name)
         if not chance or now_ns < self.from_ns or (self.until_ns is not None and now_ns >= self.until_ns):
             return False
@@ -123,31 +123,31 @@ class Faults:
         return True
 
     def delay_ns(self) -> int:
-        """How late something comes."""
+        """A random delay in nanoseconds."""
         return int(self._generator.random() * self.late_ns)
 
     def refusal(self) -> tuple[int, int]:
-        """HTTP status and code with which a snapshot is refused."""
+        """A random HTTP status and error code for a refused snapshot."""
         return self._generator.choice((400, 400, 200)), self._generator.choice(
             (-1121, -1122, -4108, -4021, -1130, -1102)
         )
 
     def close_code(self) -> int:
-        """With which code a connection is closed."""
+        """The close code of the next closed connection."""
         return self._generator.choice((1000, 1001, 1008, 1011))
 
     def share(self) -> float:
-        """How much of something: above 0.0, at most 1.0."""
+        """A random share, above 0.0 and at most 1.0."""
         return 1.0 - self._generator.random()
 
     def between(self, least: int, most: int) -> int:
-        """How many of something: `least` to `most`."""
+        """A random whole number from `least` to `most`."""
         return self._generator.randint(least, most)
 
     def lag(self) -> int:
-        """How many single changes a snapshot is old."""
+        """A random age of a snapshot in single changes."""
         return self._generator.randint(1, max(1, self.lag_changes))
 
     def end(self) -> None:
-        """Nothing goes wrong any more."""
+        """End all faults."""
         self.until_ns = 0

@@ -1,13 +1,12 @@
-"""Real sockets for an embedded exchange: HTTP and WebSocket on loopback, through aiohttp.
+"""Serve an embedded exchange on real sockets: HTTP and WebSockets on loopback, with aiohttp.
 
-Every venue is mounted under /<exchange name>; without it /api, /ws and /stream are the first spot
-venue, /fapi, /public, /market and /private the first USD-M one, /dapi COIN-M, /eapi options. One timer
-moves the exchange, from its own `next_ns`; what its sessions want sent goes to one bounded queue a
-connection.
-A client that does not read is closed (1008) when its queue is full; a recording is told to wait for
-its readers instead (`paced`). What a socket can do wrong is done here: resets instead of responses, frames
-that come in pieces, compression that was not negotiated, a port that does not listen. Not here: what is said
-(the exchange), threads and settings (`server`).
+Every venue is mounted under /<exchange name>. Without it, /api, /ws and /stream are the first spot venue,
+/fapi, /public, /market and /private the first USD-M venue, /dapi COIN-M and /eapi options. One timer advances
+the exchange to its own `next_ns`. Each connection has a bounded queue for the messages of its session.
+
+A client that does not read is closed (1008) when its queue is full; with `paced`, for recordings, the
+exchange waits for its readers instead. Faults of sockets are implemented here: resets instead of responses,
+frames in pieces, compression that was not negotiated, a port that does not listen.
 """
 
 from __future__ import annotations
@@ -39,36 +38,36 @@ __all__ = ["HOST", "Deflate", "HttpServer"]
 T = TypeVar("T")
 
 Deflate: TypeAlias = Literal["never", "if_asked", "unasked"]
-"""Whether frames are compressed: never, where a client asks for it, or though no client did."""
+"""Compression of frames: never, if a client asks for it, or even though no client did."""
 
 HOST = "127.0.0.1"
 BUFFER_BYTES = 32 * 1024 * 1024
 _CROWDED_BYTES = 256 * 1024
-"""A paced exchange rests while a client has this much before it."""
+"""A paced exchange waits while a client has this many bytes in its queue."""
 _STUCK_NS = 10_000_000_000
-"""A paced exchange waits this long for a client that takes nothing, then closes it."""
+"""A paced exchange waits this long for a client that reads nothing, then closes it."""
 _LOOK_S = 0.5
 _CLOSE_S = 2.0
-"""How long the closing handshake may take."""
+"""Timeout of the closing handshake."""
 _LONGEST_MESSAGE = 1024 * 1024
 _TOO_SLOW = Close(1008, "too slow: what was sent was not read")
 _FAILED = Close(1011, "the embedded exchange could not serve this connection")
 _LONGEST_REASON = 123
-"""RFC 6455, 5.5: a control frame has 125 bytes, two of which are the code."""
+"""RFC 6455, 5.5: a control frame has 125 bytes, two of them for the code."""
 _METHODS = ("GET", "HEAD")
 _BACKLOG = 1_024
 _SHOWN = 200
-"""So much of a target is logged."""
+"""Most characters of a target in the log."""
 _PIECES = 100
-"""In so many pieces a frame comes that drips."""
+"""Number of pieces of a frame that drips."""
 _TEXT_FRAME, _COMPRESSED = 0x81, 0x40
 _JSON = "application/json;charset=UTF-8"
 
 
 class HttpServer:
-    """`async with HttpServer(exchange, port=0)` serves it; `port` is then the port.
+    """`async with HttpServer(exchange, port=0)` serves an exchange; `port` is then the actual port.
 
-    Leaving raises what went wrong in the exchange, if anything did.
+    Leaving the context raises an error of the exchange, if there was one.
     """
 
     def __init__(
@@ -123,7 +122,7 @@ class HttpServer:
             raise self._error
 
     async def listen(self, *, on: bool) -> None:
-        """Take connections at the port, or let them be refused; WebSockets that are open stay so."""
+        """Accept connections, or refuse them; open WebSockets stay open."""
         if on and self._site is None:
             site = web.TCPSite(self._runner, HOST, self.port, ssl_context=self._tls, backlog=_BACKLOG)
             await site.start()
@@ -132,12 +131,12 @@ class HttpServer:
             await self._site.stop()
             self._site = None
             for each in self._runner.server.connections if self._runner.server else ():
-                each.close()  # those that wait for another request; WebSockets are one request and stay
+                each.close()  # idle keep-alive connections; open WebSockets stay
 
-    # --- moving the exchange --------------------------------------------------------------------
+    # --- advancing the exchange -----------------------------------------------------------------
 
     def command(self, work: Callable[[], T]) -> T:
-        """Do something with the exchange now, and deliver at once what comes of it."""
+        """Call `work` with the exchange up to date, and send the consequences at once."""
         self._advance()
         try:
             return work()
@@ -145,12 +144,12 @@ class HttpServer:
             self._deliver()
 
     def _tick(self) -> None:
-        """Let happen what is due, deliver it, and come back when the next is due."""
+        """Process what is due, send it, and set the timer for the next event."""
         self._advance()
         self._deliver()
 
     def _advance(self) -> int:
-        """Let happen what is due; what that raises ends the exchange, and is raised where it is closed."""
+        """Process what is due. An error ends the exchange, and is raised when the server is closed."""
         now_ns = monotonic_ns()
         try:
             if not self._closing and self._error is None and not self._is_crowded(now_ns):
@@ -160,7 +159,7 @@ class HttpServer:
         return now_ns
 
     def _deliver(self) -> None:
-        """Hand out what sessions have to say, and set the timer anew."""
+        """Queue the messages of all sessions, and set the timer."""
         if self._closing or self._error is not None:
             return
         for line in tuple(self._lines):
@@ -212,7 +211,7 @@ class HttpServer:
                 opened = self._exchange.accept(*found, now_ns, client=client)
             else:
                 opened = self._exchange.request(*found, now_ns, client=client)
-        except Exception as error:  # noqa: BLE001 - whatever one request raises is its own
+        except Exception as error:  # noqa: BLE001 - an error must not affect other requests
             logs.client_of_simulator_failed(did=f"{request.method} {target[:_SHOWN]!a}", error=error)
             opened = responses.failed()
         self._deliver()
@@ -220,7 +219,7 @@ class HttpServer:
             return await _responded(opened)
         if isinstance(opened, Cut):
             _reset(request.transport)
-            return web.Response(status=503)  # which nobody reads
+            return web.Response(status=503)  # not sent: the connection is already reset
         return await self._talk(request, opened)
 
     async def _talk(self, request: web.Request, session: Session) -> web.StreamResponse:
@@ -232,10 +231,10 @@ class HttpServer:
             self._deliver()
             async for message in line.socket:
                 await self._hear(line, message)
-        except web.HTTPException:  # no proper handshake
+        except web.HTTPException:  # not a valid handshake
             raise
         except (aiohttp.ClientError, OSError):
-            pass  # the client is gone; that is told below
+            pass  # the client is gone; handled below
         finally:
             self._lines.discard(line)
             if not self._closing and self._error is None:
@@ -243,11 +242,11 @@ class HttpServer:
                     session.on_close(monotonic_ns())
                 self._tick()
             await line.end()
-        # A client that left during the handshake gets a response that nobody reads.
+        # For a client that left during the handshake, this response is never read.
         return line.socket if line.socket.prepared else web.Response(status=400)
 
     async def _hear(self, line: _Outbox, message: aiohttp.WSMessage) -> None:
-        """One frame of a client; what it raises ends that client alone."""
+        """Handle one frame of a client. An error ends this client only."""
         now_ns = self._advance()
         if line.is_over:
             return
@@ -268,7 +267,7 @@ class HttpServer:
 
 
 class _Outbox:
-    """The way to one client: a queue with an end, and the task that empties it."""
+    """The bounded queue of one client, and the task that sends it."""
 
     def __init__(
         self, session: Session, buffer_bytes: int, on_drained: Callable[[], None], deflate: Deflate
@@ -295,12 +294,12 @@ class _Outbox:
         self._closer: asyncio.Task[None] | None = None
 
     def begin(self, request: web.Request) -> None:
-        """The handshake is done."""
+        """Start sending: the handshake is complete."""
         self._transport = request.transport
         self._sender = asyncio.get_running_loop().create_task(self._send_all())
 
     def put(self, messages: Iterable[Sent]) -> None:
-        """Send these in order; a client that leaves too much unread is closed."""
+        """Queue messages in order. A client that leaves too much unread is closed."""
         for message in messages:
             if self.is_over:
                 return
@@ -313,17 +312,17 @@ class _Outbox:
 
     @contextmanager
     def guarded(self, what: str) -> Generator[None]:
-        """Whatever is raised within ends this connection, and no other."""
+        """Errors inside this context end this connection and no other."""
         try:
             yield
         except (aiohttp.ClientError, ConnectionError):
-            self._end_queue()  # the client is gone; that is told where it is read
-        except Exception as error:  # noqa: BLE001 - said, and the end of this one
+            self._end_queue()  # the client is gone; the reading side handles that
+        except Exception as error:  # noqa: BLE001 - logged, and ends this connection
             logs.client_of_simulator_failed(did=f"a WebSocket: {what}", error=error)
             self.close(_FAILED)
 
     def close(self, close: Close) -> None:
-        """Send nothing more but this."""
+        """Send this close frame and nothing else any more."""
         if not self.is_over:
             self._end_queue()
             if self._sender is not None:
@@ -331,7 +330,7 @@ class _Outbox:
             self._closer = asyncio.get_running_loop().create_task(self._close(close))
 
     async def end(self) -> None:
-        """The client is gone, or being closed; returns when nothing is left."""
+        """Stop sending, and wait until the task has ended."""
         if self._sender is not None:
             self._sender.cancel()
         if self._closer is not None:
@@ -369,7 +368,7 @@ class _Outbox:
         self.waiting_bytes = 0
 
     async def _close(self, close: Close) -> None:
-        """Send a close frame; a client that takes no notice of it is cut."""
+        """Send a close frame, and cut a client that does not respond."""
         reason = close.reason.encode("utf-8", "replace")[:_LONGEST_REASON]
         with suppress(aiohttp.ClientError, OSError, TimeoutError, RuntimeError):
             async with asyncio.timeout(2 * _CLOSE_S):
@@ -378,7 +377,7 @@ class _Outbox:
             asyncio.get_running_loop().call_later(_CLOSE_S, self._transport.abort)
 
     async def _write(self, payload: bytes, seconds: float) -> None:
-        """One text frame as bytes, spread over so long."""
+        """Send a text frame, spread over `seconds`."""
         first = _TEXT_FRAME
         if self._compresses:  # RFC 7692, 7.2.1: without the empty block at the end
             deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -396,7 +395,7 @@ class _Outbox:
 
 
 def _reset(transport: asyncio.Transport | None) -> None:
-    """No close frame, not even TCP's: the peer gets a reset."""
+    """Reset the TCP connection without a close frame."""
     if transport is not None:
         raw = transport.get_extra_info("socket")
         with suppress(OSError):
@@ -405,7 +404,7 @@ def _reset(transport: asyncio.Transport | None) -> None:
 
 
 def _frame_head(first: int, size: int) -> bytes:
-    """RFC 6455, 5.2."""
+    """The header of a frame (RFC 6455, 5.2)."""
     if size < 126:
         return struct.pack(">BB", first, size)
     if size < 1 << 16:
@@ -423,9 +422,9 @@ async def _responded(response: HttpResponse) -> web.Response:
 
 
 def _mounts(served: Iterable[str]) -> dict[str, tuple[str, bool]]:
-    """First segment of a path: the exchange name it stands for, and whether it is taken away."""
+    """First segment of a path to its exchange name, and whether the segment is removed."""
     mounts: dict[str, tuple[str, bool]] = {}
-    # USD-M and options have one host (SDKs, 2026-11); its routes are first of all those of USD-M.
+    # USD-M and options share a host (SDKs, 2026-11); its routes default to USD-M.
     for name in sorted(served, key=lambda name: venues.venue(name).family == "options"):
         venue = venues.venue(name)
         mounts |= dict.fromkeys((name, *venue.aliases), (name, True))
@@ -441,11 +440,11 @@ _SOCKET_SEGMENTS: Mapping[Family, tuple[str, ...]] = {
     "inverse": (),
     "options": _ROUTES,
 }
-"""First segments of the paths at which a family's streams are."""
+"""Family to the first segments of the paths of its streams."""
 
 
 def _find(mounts: Mapping[str, tuple[str, bool]], target: str) -> tuple[str, str] | None:
-    """The exchange name and the target as the exchange sees it."""
+    """The exchange name, and the target as the exchange sees it."""
     first, slash, rest = target.removeprefix("/").partition("/")
     name, is_prefix = mounts.get(first.partition("?")[0], ("", False))
     if not name:

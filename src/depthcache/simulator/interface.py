@@ -1,9 +1,8 @@
-"""What every embedded exchange offers to its transport: an invented market or a recording.
+"""The interface between an embedded exchange, simulated or recorded, and its transport.
 
-Sans-I/O: time is an argument (`now_ns`, any monotonic clock, never going back), everything an
-exchange sends is returned. The transports are `server` (real sockets) and `pair` (virtual clock).
-`target` is path and query as the venue itself would see them ("/api/v3/depth?symbol=BTCUSDT"):
-transports take the "/<exchange name>" in front of it away.
+Sans-I/O: time is an argument (`now_ns` of any monotonic clock), and everything that an exchange sends is
+returned. The transports are `server` (real sockets) and `pair` (virtual clock). `target` is path and query as
+the venue sees them ("/api/v3/depth?symbol=BTCUSDT"); transports remove the "/<exchange name>" before it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Close", "Cut", "Exchange", "HttpResponse", "Ping", "Sent", "Session"
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An HTTP response, delivered `delay_ns` after the request. Header names as the exchange sends them."""
+    """An HTTP response, sent `delay_ns` after the request. Header names are spelled as at the exchange."""
 
     status: int
     body: bytes
@@ -27,7 +26,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text frame. `drip_ns`: its bytes leave one by one in that time, and all else waits behind it."""
+    """One text frame. `drip_ns`: send its bytes one by one over this time; everything else waits."""
 
     text: str
     drip_ns: int = 0
@@ -35,14 +34,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A ping frame; the client answers with the same payload."""
+    """A ping frame; the pong of the client has the same payload."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A close frame; nothing follows it."""
+    """A close frame. Nothing follows it."""
 
     code: int
     reason: str
@@ -50,23 +49,23 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection is gone without a close frame; nothing follows it."""
+    """The connection breaks without a close frame. Nothing follows it."""
 
 
 Sent: TypeAlias = Text | Ping | Close | Cut
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Path and query of a target, whatever it is. `urlsplit` finds hosts in "//…" and raises for some."""
+    """Path and query of any target. (`urlsplit` would take "//…" for a host, and raises for some.)"""
     path, _, query = target.partition("#")[0].partition("?")
     return path, query
 
 
 class Session(Protocol):
-    """One WebSocket connection, as the exchange holds it."""
+    """One WebSocket connection of the exchange."""
 
     is_dead: bool
-    """Half open: transports let nothing through, not even their own answers to pings."""
+    """Half-open: transports let nothing through, not even their own pongs."""
 
     def on_text(self, text: str, now_ns: int) -> None:
         """The client sent a text frame."""
@@ -75,39 +74,39 @@ class Session(Protocol):
         """The client answered a ping."""
 
     def on_ping(self, payload: bytes, now_ns: int) -> None:
-        """The client pinged; transports answer it themselves, this counts it."""
+        """The client sent a ping. Transports answer it; this only counts it."""
 
     def on_close(self, now_ns: int) -> None:
-        """The client is gone."""
+        """The client has disconnected."""
 
     def take(self) -> list[Sent]:
-        """What is to be sent now, in order."""
+        """The messages to send now, in order."""
         ...
 
 
 class Exchange(Protocol):
-    """Order of calls: `advance` before anything else that happens at the same `now_ns`."""
+    """An embedded exchange. Call `advance` before any other method with the same `now_ns`."""
 
     def venues(self) -> tuple[str, ...]:
         """The exchange names that are served."""
         ...
 
     def symbols(self, venue: str) -> tuple[str, ...]:
-        """The symbols of one of them."""
+        """The symbols of a venue."""
         ...
 
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
-        """A GET. `client`: who is charged the weight (the address). Never raises: errors are answers."""
+        """Answer a GET. `client`: the address that is charged. Never raises: errors are responses."""
         ...
 
     def accept(
         self, venue: str, target: str, now_ns: int, *, client: str = "client"
     ) -> Session | HttpResponse | Cut:
-        """A WebSocket handshake: a session, the response that refuses it, or a reset without any response."""
+        """Answer a handshake: a session, a response that refuses it, or a reset without a response."""
         ...
 
     def advance(self, now_ns: int) -> None:
-        """Let everything happen that is due."""
+        """Process everything that is due."""
 
     def next_ns(self) -> int | None:
-        """When `advance` has something to do next; None: only after something else happened."""
+        """Time of the next event for `advance`; None if none is scheduled."""

@@ -1,8 +1,7 @@
-"""Request weight as the exchange counts it: per address and pool, in minutes of the clock.
+"""Count request weight like the exchange: per address and pool, in minutes of the clock.
 
-Above the budget requests are answered with 429 and Retry-After, an address that goes on is banned (418), each
-time for longer (spot docs, rest-api "Limits", 2026-07-21; both futures venues share one pool since
-2026-06-30). Not here: what a request costs (the venue).
+Requests above the limit get 429 with Retry-After. An address that continues is banned (418), longer each time
+(spot docs, rest-api "Limits", 2026-07-21; both futures venues share one pool since 2026-06-30).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["Breaches", "Limits"]
 _MINUTE_NS = 60_000_000_000
 _FIVE_MINUTES_NS = 5 * _MINUTE_NS
 _STUBBORN = 20
-"""So many refused requests in one minute are a ban; the exchange says "repeatedly" only."""
+"""Refused requests in one minute that lead to a ban; the docs only say "repeatedly"."""
 _FIRST_BAN_S = 120
 """Bans last 2 minutes to 3 days (spot docs, rest-api "IP limits", 2026-07-21)."""
 _LONGEST_BAN_S = 3 * 86_400
@@ -30,10 +29,10 @@ _MOST_BREACHES, _LONGEST_BREACH = 1_000, 200
 
 
 class Breaches(list[str]):
-    """What clients did against the law. Bounded: the first thousand, each in two hundred characters."""
+    """Breaches of the exchange's rules by clients: the first thousand, in 200 characters each."""
 
     def append(self, breach: str) -> None:
-        """Note one, unless there are too many already."""
+        """Add a breach, unless the list is full."""
         if len(self) < _MOST_BREACHES:
             super().append(breach[:_LONGEST_BREACH])
 
@@ -51,7 +50,7 @@ class _Account:
 
 
 class Limits:
-    """All budgets of an exchange."""
+    """The weight used by all clients of an exchange."""
 
     def __init__(self) -> None:
         self._accounts: dict[tuple[str, str], _Account] = {}
@@ -60,10 +59,10 @@ class Limits:
     def refusal(
         self, venue: Venue, weight: int, client: str, clock_ns: int, *, others: int = 0
     ) -> HttpResponse | None:
-        """Charge a request; the response that refuses it, None when it may be answered.
+        """Charge a request. Returns the response that refuses it; None if it is allowed.
 
-        `others`: weight that other programs behind the same address have used in this minute.
-        `clock_ns`: nanoseconds since 1970 on the exchange's clock, whose minutes are counted.
+        `others`: weight used in this minute by other programs behind the same address. `clock_ns`: the
+        exchange's clock in nanoseconds since 1970, which defines the minutes.
         """
         account = self._accounts.setdefault((venue.weight_pool, client), _Account())
         if clock_ns < account.banned_until_ns:
@@ -90,7 +89,7 @@ class Limits:
         return self._refused(429, words, (minute + 1) * _MINUTE_NS - clock_ns)
 
     def connect_refusal(self, venue: Venue, client: str, now_ns: int) -> HttpResponse | None:
-        """Count a handshake; the response that refuses it. Its status is not documented; 429 is likely."""
+        """Count a handshake. Returns the response that refuses it (429 is an assumption), or None."""
         recent = self._connects.setdefault((venue.weight_pool, client), deque())
         while recent and now_ns - recent[0] >= _FIVE_MINUTES_NS:
             recent.popleft()
@@ -100,16 +99,16 @@ class Limits:
         return None
 
     def headers(self, venue: Venue, client: str) -> dict[str, str]:
-        """What every weighted answer tells."""
+        """The headers with the used weight."""
         account = self._accounts.get((venue.weight_pool, client), _Account())
         return weight_headers(venue, account.used + account.others)
 
     def most(self, exchange: str, client: str = "client") -> int:
-        """The most weight that a client has used of an exchange's pool in one minute of the clock."""
+        """The most weight that a client has used of an exchange's pool in any minute of the clock."""
         return self._account(exchange, client).most
 
     def all(self, exchange: str, client: str = "client") -> int:
-        """All weight that a client has used of an exchange's pool."""
+        """The total weight that a client has used of an exchange's pool."""
         return self._account(exchange, client).all
 
     def _account(self, exchange: str, client: str) -> _Account:

@@ -1,9 +1,8 @@
-"""What an invented exchange lists, and the phases its markets go through.
+"""The listed symbols of a simulated exchange, and their trading status.
 
-exchangeInfo has the keys and words of 2026 (spot docs 2026-07-21, futures docs 2026-05-28; options SDK
-8.7.0, 2026-11): whatever other clients insist on. Venues with the same books (margin and
-data-only hosts have those of spot) share one list. Not here: how markets move (`market`), who is told
-(`exchange`).
+exchangeInfo has the keys and values of 2026 (spot docs 2026-07-21, futures docs 2026-05-28; options SDK
+8.7.0, 2026-11) that other clients need. Venues with the same books share one list: margin and data-only hosts
+have that of spot.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _FAR_FUTURE_MS = 4_133_404_800_000
 _LISTED_MS = 1_569_398_400_000
 _STATUS = re.compile(r"[A-Z]+(_[A-Z]+)*")
 _STILL = frozenset({"BREAK", "PENDING_TRADING", "SETTLING", "DELIVERED", "CLOSE"})
-"""In a BREAK no market data is generated, in a HALT it is (spot docs, glossary, 2026-07-21); that nothing
-moves before a futures market opens and once it is settled is assumed."""
+"""Statuses without market data. A BREAK has none, but a HALT has (spot docs, glossary, 2026-07-21). For
+futures markets before they open and after they are settled, it is an assumption."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,19 +48,19 @@ class ListedSymbol:
 
     @property
     def is_still(self) -> bool:
-        """Whether the market of a symbol in this phase does not move."""
+        """Whether the market of the symbol does not move."""
         return self.status in _STILL
 
 
 def leader(venue: Venue) -> str:
-    """The first of the venues that have the same books: those of one family with one weight budget."""
+    """The first of the venues with the same books, which are those with the same family and weight pool."""
     every = map(venues.venue, venues.names())
     kind = (venue.family, venue.weight_pool)
     return next(each.name for each in every if (each.family, each.weight_pool) == kind)
 
 
 def leaders() -> tuple[str, ...]:
-    """The venues in production that have books of their own."""
+    """The leaders of all production venues."""
     every = map(venues.venue, venues.names())
     return tuple(
         each.name for each in every if each.environment == "production" and leader(each) == each.name
@@ -71,7 +70,7 @@ def leaders() -> tuple[str, ...]:
 def profiles(
     kind: Family, given: Iterable[str] | Mapping[str, Profile], *, usual: bool
 ) -> dict[str, Profile]:
-    """The symbols of one venue: the usual ones, or the given ones with the profiles they trade by."""
+    """The symbols of one venue with their profiles: the given ones, or the usual ones."""
     if usual:
         return dict(PROFILES[kind])
     if isinstance(given, Mapping):
@@ -84,21 +83,21 @@ def profiles(
 def check_symbols(
     symbols: Mapping[str, Iterable[str] | Mapping[str, Profile]],
 ) -> Mapping[str, Iterable[str] | Mapping[str, Profile]]:
-    """The symbols of a simulated exchange, by exchange name. Raises InvalidArgument for anything else."""
+    """The symbols of a simulated exchange by exchange name, checked. Raises InvalidArgument."""
     if not isinstance(symbols, Mapping):
         raise _unusable(symbols)
     return symbols
 
 
 def _unusable(symbols: object) -> InvalidArgument:
-    allowed = "exchange names with their symbols, such as {'binance.com': ['BTCUSDT']}"
+    allowed = "a mapping of exchange names to symbols, such as {'binance.com': ['BTCUSDT']}"
     return InvalidArgument(name="symbols", value=symbols, allowed=allowed)
 
 
 def check_status(status: str) -> str:
-    """A status as exchangeInfo tells it. Which there are is open (futures docs, 2026-05-28)."""
+    """A status of exchangeInfo, checked by its form: their set is open (futures docs, 2026-05-28)."""
     if not isinstance(status, str) or _STATUS.fullmatch(status) is None:
-        allowed = "a word in capitals such as TRADING, HALT, BREAK, CANCEL_ONLY or SETTLING"
+        allowed = "a word in upper case such as TRADING, HALT, BREAK, CANCEL_ONLY or SETTLING"
         raise InvalidArgument(name="status", value=status, allowed=allowed)
     return status
 
@@ -113,7 +112,7 @@ def check_tick(tick: int, profile: Profile) -> Profile:
 def exchange_info(
     venue: Venue, symbols: Mapping[str, ListedSymbol], time_ms: int, *, permissions: bool = True
 ) -> dict[str, object]:
-    """The answer as a value. `permissions`: whether spot fills in permissionSets."""
+    """The body of exchangeInfo. `permissions`: whether spot fills in permissionSets."""
     kind = venue.family
     weight: dict[str, object] = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
     info: dict[str, object] = {
@@ -147,7 +146,7 @@ def _row(kind: Family, name: str, profile: Profile, *, permissions: bool) -> dic
     if kind == "linear":
         row["settlePlan"] = 0
     if kind == "inverse":
-        del row["status"]  # contractStatus stands instead of it (futures docs, 2026-05-28)
+        del row["status"]  # contractStatus instead (futures docs, 2026-05-28)
         size = 100 if profile.base == "BTC" else 10  # USD a contract
         row |= {"contractStatus": "TRADING", "contractSize": size, "equalQtyPrecision": 4}
         row |= {"marginAsset": profile.base, "liquidationFee": "0.015000"}
@@ -171,7 +170,7 @@ _ORDER_LIMITS: Mapping[Family, list[dict[str, object]]] = {
 
 
 def _filters(kind: Family, profile: Profile) -> list[dict[str, object]]:
-    """What prices and quantities may be: ticks and steps are those of the market."""
+    """The filters of prices and quantities, with the tick and step of the market."""
     tick = decimal_text(profile.tick, profile.price_decimals)
     most = 10_000 * profile.start_price
     step = decimal_text(1, profile.quantity_decimals)
@@ -238,7 +237,7 @@ def _spot(*, permissions: bool) -> dict[str, object]:
 
 
 def _contract(name: str, profile: Profile) -> dict[str, object]:
-    """`BTCUSDT` and `BTCUSD_PERP` never end, `BTCUSDT_261225` is delivered on that day at 8 o'clock."""
+    """`BTCUSDT` and `BTCUSD_PERP` are perpetual; `BTCUSDT_261225` is delivered on that day at 08:00 UTC."""
     pair, _, day = name.partition("_")
     delivery_ms = _delivery_ms(day)
     row: dict[str, object] = {"pair": pair, "onboardDate": _LISTED_MS}
@@ -255,7 +254,7 @@ def _contract(name: str, profile: Profile) -> dict[str, object]:
 
 
 def _delivery_ms(day: str) -> int | None:
-    """At 8 o'clock of the day in a contract's name; None for what is no day."""
+    """08:00 UTC of the day in a contract's name in milliseconds since 1970; None if it is not a date."""
     try:
         at = datetime.strptime(f"{day} 08 +0000", "%y%m%d %H %z")
     except ValueError:

@@ -1,16 +1,14 @@
-"""An invented market that knows its truth: one book, moved by a random generator, with every change
-remembered.
+"""A simulated market: one book, moved by a random generator, that remembers every change.
 
-Theory of operation. The market changes in events, each of a few or of hundreds of single changes;
-every single change has an update id of its own. Streams gather the changes since their last message
-(`streams`), so a snapshot may be taken at an id in the middle of a later diff: that is what makes
-joining them real. The past is kept as a list of changes with what was there before, so the book at an
-earlier id is the present one walked backwards.
+Theory of operation. The market changes in events of a few up to hundreds of single changes. Every single
+change has its own update id. Streams collect the changes since their last message (`streams`), so a snapshot
+may have an id in the middle of a later diff, which makes bridging realistic. The history is a list of changes
+with the previous quantities; undoing them gives the book at an earlier id.
 
-Prices and quantities are integers at the profile's decimals. The book never crosses: what would
-cross takes away the other side's levels first, as a trade does. What a test orders otherwise (a side that
-stays empty, a crossed book, hundreds of levels at once, ids that restart) begins with the next event and
-is remembered like anything else, so the truth stays exact. Not here: messages, time.
+Prices and quantities are integers at the profile's decimals. The book never crosses: a change that would
+cross removes the levels of the other side first, like a trade. Trouble on command (a side that stays empty, a
+crossed book, hundreds of levels at once, ids that restart) begins with the next event and is recorded in the
+history like any other change, so the truth stays exact.
 """
 
 from __future__ import annotations
@@ -33,13 +31,13 @@ BIDS, ASKS = 0, 1
 
 _REMEMBERED_PRICES = 200
 _ERAS = 8
-"""So many times ids may restart until the time before is forgotten."""
+"""Restarts of the ids after which the history before the first is dropped."""
 _STAYS_EMPTY = 0.8
-"""How likely the next change leaves an empty side alone, while the other one holds anything."""
+"""Probability that a change leaves an empty side empty, while the other side has levels."""
 
 
 class Change(NamedTuple):
-    """One level of one side was set. `before` and `quantity`: 0 is no level."""
+    """One level was set. `before` and `quantity` are the old and new quantity; 0 means no level."""
 
     update_id: int
     side: int
@@ -49,7 +47,7 @@ class Change(NamedTuple):
 
 
 class _Era(NamedTuple):
-    """What is remembered of the time before ids restarted: the book at its end, and the way back."""
+    """The history before a restart of the ids: the last book, and the changes to undo."""
 
     oldest_id: int
     last_id: int
@@ -59,11 +57,11 @@ class _Era(NamedTuple):
 
 @dataclass(slots=True)
 class Ids:
-    """Where update ids come from: one source a symbol on spot, one for all symbols on futures."""
+    """The source of update ids: one per symbol on spot, one for all symbols on futures."""
 
     last: int
     step: int = 1
-    """Ids grow by 1 to `step`: other symbols take the ones between."""
+    """Ids grow by 1 to `step`; other symbols use those in between."""
 
     def next(self, generator: random.Random) -> int:
         """The next id."""
@@ -72,11 +70,11 @@ class Ids:
 
 
 class Market:
-    """One symbol's truth. `move` makes one event happen."""
+    """The market of one symbol, with its true book. `move` performs one event."""
 
     def __init__(self, profile: Profile, ids: Ids, *, seed: str, history: int = 50_000) -> None:
-        """`profile`: how it looks and moves. `ids`: where update ids come from. `seed`: the same seed, the
-        same market. `history`: single changes that can be walked back."""
+        """`profile`: size and behaviour of the market. `ids`: the source of update ids. `seed`: the same seed
+        gives the same market. `history`: number of single changes that can be undone."""
         self.profile: Profile = profile
         self.ids: Final = ids
         self._generator = random.Random(seed)
@@ -90,7 +88,7 @@ class Market:
         self._is_crossed = False
         self._crossing: int | None = None
         self._lonely = [profile.start_price, profile.start_price + profile.tick]
-        """Where a side that ran empty had its last level."""
+        """The last price of each side, for a side that runs empty."""
         self._fill()
         self._round = self._round_prices()
         self.last_update_id: int = ids.next(self._generator)
@@ -104,7 +102,7 @@ class Market:
         return (prices[-1] if side == BIDS else prices[0]) if prices else None
 
     def levels(self, side: int, limit: int | None = None) -> list[tuple[int, int]]:
-        """(price, quantity) of a `side` (0 bids, 1 asks), best first; the best `limit`, all when None."""
+        """(price, quantity) of a `side` (0 bids, 1 asks), best first; the best `limit`, all if None."""
         prices = self._prices[side]
         best_first = reversed(prices) if side == BIDS else iter(prices)
         book = self._book[side]
@@ -113,12 +111,12 @@ class Market:
 
     @property
     def shown_id(self) -> int:
-        """The id that a snapshot of now has: where symbols share their ids, one of another symbol may be the
-        newest, and lies between this symbol's own (USD-M, ids measured 2026-10-07)."""
+        """The id of a snapshot taken now. If symbols share ids, it may belong to another symbol, between two
+        ids of this one (USD-M, measured 2026-10-07)."""
         return max(self.last_update_id, self.ids.last)
 
     def id_before(self, changes: int) -> int:
-        """The update id that many single changes ago, at most as many as are remembered."""
+        """The update id `changes` single changes ago, limited by the history."""
         if changes <= 0 or not self._past:
             return self.last_update_id
         if changes >= len(self._past):
@@ -126,20 +124,20 @@ class Market:
         return self._past[-changes - 1].update_id
 
     def sides_at(self, update_id: int) -> tuple[dict[int, int], dict[int, int]]:
-        """Price to quantity of both sides right after the change of `update_id`, or of the last before it.
+        """Price to quantity of both sides right after the change with `update_id`, or the last before it.
 
-        Where ids restarted, an id that is not one of the present ones is looked for among the earlier.
-        Raises InvalidArgument for an id that is not remembered any more, or has not happened yet.
+        After a restart of the ids, an id outside the current range is searched in the earlier ones. Raises
+        InvalidArgument for an id that is no longer in the history, or has not happened yet.
         """
         now = _Era(self._oldest_id, self.shown_id, self._book, ())
         for era in (now, *reversed(self._eras)):
             if era.oldest_id <= update_id <= era.last_id:
                 return _walked_back(era.book, self._past if era is now else era.past, update_id)
-        allowed = f"{self._oldest_id} to {self.shown_id}, the ids that are remembered"
+        allowed = f"{self._oldest_id} to {self.shown_id}, the ids in the history"
         raise InvalidArgument(name="update_id", value=update_id, allowed=allowed)
 
     def book_at(self, update_id: int) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
-        """Bids and asks at `update_id` as (price, quantity), best first, exact. Raises as `sides_at`."""
+        """Bids and asks at `update_id` as exact (price, quantity), best first. Raises like `sides_at`."""
         bids, asks = self.sides_at(update_id)
         return self._exact(sorted(bids.items(), reverse=True)), self._exact(sorted(asks.items()))
 
@@ -150,10 +148,10 @@ class Market:
             for price, held in levels
         ]
 
-    # --- what happens -------------------------------------------------------------------------
+    # --- commands -----------------------------------------------------------------------------
 
     def evict(self, rank: int) -> None:
-        """Levels beyond that rank vanish, and no change tells of it. The past is forgotten by that."""
+        """Remove levels beyond this rank without a change in the streams. This drops the history."""
         for side in (BIDS, ASKS):
             prices = self._prices[side]
             gone = prices[: len(prices) - rank] if side == BIDS else prices[rank:]
@@ -166,30 +164,31 @@ class Market:
                 self._oldest_id = self.last_update_id
 
     def on_new_ids(self, last_id: int) -> None:
-        """Ids have restarted: from here on changes have those of the source as it is now. `last_id`: the
-        last that the source gave before."""
+        """The ids have restarted: further changes use the new ones. `last_id`: the last id before."""
         book = (dict(self._book[BIDS]), dict(self._book[ASKS]))
         self._eras.append(_Era(self._oldest_id, last_id, book, tuple(self._past)))
         self._past.clear()
         self.last_update_id = self._oldest_id = self.ids.next(self._generator)
 
     def keep_empty(self, side: int | None) -> None:
-        """With the next event all levels of a side go, and none comes; None ends that."""
+        """Remove all levels of a side in the next event and keep it empty; None ends it."""
         self._empty = side
 
     def keep_crossed(self, *, on: bool) -> None:
-        """`on`: with the next event a bid at or above the best ask appears, as the exchange's own book
-        never shows (measured 2026-09-04); nothing but quantities changes until that ends."""
+        """With `on`, add a bid at or above the best ask in the next event, which the exchange never shows
+        (measured 2026-09-04). Only quantities change until it ends."""
         self._is_crossed = on
 
     def set_tick(self, tick: int) -> None:
-        """From now on new levels are multiples of `tick`; those that are held stay where they are."""
+        """Make new levels multiples of `tick`; existing levels stay where they are."""
         self.profile = replace(self.profile, tick=tick)
         self._round = self._round_prices()
 
     def move(self, *, prices: int = 0) -> list[Change]:
-        """One event: its single changes in the order of their ids. `prices`: so many of them are set at once,
-        from the best ones outwards; 0 leaves that to the a random generator."""
+        """Perform one event; return its single changes in the order of their ids.
+
+        `prices`: number of prices to set, from the best ones outwards; 0 leaves it to the random generator.
+        """
         made = [*self._ordered()]
         if self._crossing is not None:
             return [*made, *self._quantities()]
@@ -204,7 +203,7 @@ class Market:
         return made
 
     def _ordered(self) -> Iterator[Change]:
-        """What has been ordered and is not so yet."""
+        """The changes for commands that have not taken effect yet."""
         if self._empty is not None:
             for price in tuple(self._prices[self._empty]):
                 yield self._set(self._empty, price, 0)
@@ -219,13 +218,13 @@ class Market:
                 yield self._set(BIDS, price, 0)
 
     def _quantities(self) -> Iterator[Change]:
-        """Only quantities change."""
+        """Changes of quantities only."""
         for side in (BIDS, ASKS):
             if self._prices[side]:
                 yield self._set(side, self._generator.choice(self._prices[side]), self._quantity())
 
     def _many(self, count: int) -> Iterator[Change]:
-        """So many prices, on both sides in turn; of those that are not held, half are deleted."""
+        """Changes of `count` prices on alternating sides; half of those without a level are deletions."""
         for number in range(count):
             side = number % 2 if self._empty is None else 1 - self._empty
             best, away = self.best(side), self.profile.tick * (number // 2)
@@ -236,7 +235,7 @@ class Market:
                 yield self._set(side, price, quantity)
 
     def _one(self) -> Iterator[Change]:
-        """One level is touched; the levels that it would cross go first."""
+        """The changes for one level; levels that it would cross are removed first."""
         generator, profile = self._generator, self.profile
         side = generator.getrandbits(1)
         roll = generator.random()
@@ -272,7 +271,7 @@ class Market:
             yield self._set(side, price, book[price] if same else self._quantity())
 
     def _better(self, side: int) -> Iterator[Change]:
-        """The best price gets better, or, where there is no room, the other side's best is taken."""
+        """A better best price; if there is no room, remove the best level of the other side."""
         best, other = self.best(side), self.best(1 - side)
         better = self._beyond(side)
         if other is None or (better < other if side == BIDS else better > other):
@@ -292,7 +291,7 @@ class Market:
                 yield self._set(1 - side, price + far, self._quantity())
 
     def _price(self, side: int, roll: float) -> int:
-        """Where an update lands."""
+        """The price of an update."""
         generator, profile = self._generator, self.profile
         best = self.best(side)
         assert best is not None  # an empty side is filled first
@@ -315,13 +314,13 @@ class Market:
         return best if beyond else price
 
     def _held(self, side: int, price: int) -> int:
-        """The nearest price that is held, at or beyond that one."""
+        """The nearest price with a level, at or beyond the given one."""
         prices = self._prices[side]
         place = bisect_left(prices, price)
         return prices[min(place, len(prices) - 1)]
 
     def _free(self, side: int, price: int) -> int:
-        """The nearest price of the present tick that is not held, away from the other side."""
+        """The nearest free price on the current tick, away from the other side."""
         price = self._on_tick(side, price)
         step = -self.profile.tick if side == BIDS else self.profile.tick
         while price in self._book[side]:
@@ -329,13 +328,13 @@ class Market:
         return price if price > 0 else self._beyond(side)
 
     def _beyond(self, side: int) -> int:
-        """The next better price of the present tick than the best one."""
+        """The next price on the current tick that is better than the best one."""
         best = self.best(side)
         price = self._on_tick(side, self._lonely[side] if best is None else best)
         return price + (self.profile.tick if side == BIDS else -self.profile.tick)
 
     def _on_tick(self, side: int, price: int) -> int:
-        """The nearest multiple of the tick, away from the other side; levels may be older than the tick."""
+        """The nearest multiple of the tick away from the other side; old levels may be off the tick."""
         return price - price % self.profile.tick if side == BIDS else price + -price % self.profile.tick
 
     def _quantity(self) -> int:
@@ -375,7 +374,7 @@ class Market:
             self._prices[side].extend(sorted(self._book[side]))
 
     def _round_prices(self) -> tuple[list[int], list[int]]:
-        """Far prices that are touched again and again: powers of ten and their multiples."""
+        """Distant prices that change repeatedly: powers of ten and their multiples."""
         lowest = self._prices[BIDS][0] if self._prices[BIDS] else self.profile.start_price
         highest = self._prices[ASKS][-1] if self._prices[ASKS] else self.profile.start_price
         tick, digits = self.profile.tick, 10 ** (len(str(self.profile.start_price)) - 1)
@@ -387,7 +386,7 @@ class Market:
 def _walked_back(
     book: tuple[dict[int, int], dict[int, int]], past: Sequence[Change], update_id: int
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """A book as it was at an earlier id."""
+    """The book at an earlier id, by undoing changes."""
     sides = (dict(book[BIDS]), dict(book[ASKS]))
     for change in reversed(past):
         if change.update_id <= update_id:

@@ -1,7 +1,6 @@
-"""A network without sockets: the other end is an embedded exchange, the clock is virtual.
+"""A network without sockets, between a real runner and an embedded exchange, on a virtual clock.
 
-The very runner and core that users run talk to it. Frames and answers take `latency_ns` each way;
-nothing is lost here (that is the exchange's `faults`). Not here: the client (`pair`).
+Frames and responses take `latency_ns` each way. Nothing gets lost here: the exchange's `faults` do that.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _S_NS = 1_000_000_000
 
 
 class MemoryNetwork(Network):
-    """Order of calls: `attach` once; then `step` until the time is what it should be."""
+    """The network of one client. Call `attach` once, then `step` for every moment."""
 
     def __init__(
         self,
@@ -32,8 +31,8 @@ class MemoryNetwork(Network):
         wall_ns: int = 0,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """`latency_ns`: how long anything takes from one end to the other. `wall_ns`: what the system's clock
-        shows at time 0, in nanoseconds since 1970. `on_end`: called by `aclose`."""
+        """`latency_ns`: one-way latency in nanoseconds. `wall_ns`: the system's clock at time 0, in
+        nanoseconds since 1970. `on_end`: called by `aclose`."""
         self._exchange: Final = exchange
         self._latency_ns = latency_ns
         self._now_ns, self._wall_ns = now_ns, wall_ns
@@ -42,11 +41,11 @@ class MemoryNetwork(Network):
         self._sessions: dict[int, Session] = {}
         self._open: set[int] = set()
         self._busy_until_ns: dict[int, int] = {}
-        """Until when a frame that comes byte by byte keeps a connection from bringing others."""
+        """Time until which a frame that drips blocks its connection."""
         self._waiting: set[int] = set()
         self._wake_ns: int | None = None
         self._held: list[Callable[[], None]] | None = None
-        """What the loop is told when it goes on; None while it does."""
+        """Calls that wait while the loop is blocked; None while it runs."""
         self._judge_ns = 0
         self._places = _places(exchange)
         self._on_end = on_end
@@ -54,18 +53,18 @@ class MemoryNetwork(Network):
     # --- the clock ------------------------------------------------------------------------------
 
     def next_ns(self) -> int | None:
-        """When the next thing happens; None when nothing is scheduled."""
+        """Time of the next event; None if none is scheduled."""
         wake_ns = self._wake_ns if self._held is None else self._judge_ns
         times = [self._exchange.next_ns(), wake_ns, self._due[0][0] if self._due else None]
         return min((time for time in times if time is not None), default=None)
 
     @property
     def is_idle(self) -> bool:
-        """Whether its client waits for nothing: no connection, no request, no wake-up."""
+        """Whether the client has no connection, no request and no wake-up."""
         return not (self._open or self._waiting or self._due or self._held) and self._wake_ns is None
 
     def step(self, now_ns: int) -> None:
-        """Let everything of that moment happen; moments must not be left out (`next_ns`)."""
+        """Process all events of this moment. No moment may be skipped (`next_ns`)."""
         self._now_ns = max(self._now_ns, now_ns)
         self._tell_time()
         self._exchange.advance(self._now_ns)
@@ -81,38 +80,38 @@ class MemoryNetwork(Network):
             self._callbacks.on_wake()
 
     def hold(self) -> None:
-        """The event loop stands still: frames reach their books, as with the native transport, whose thread
-        judges silence; all else waits."""
+        """Block the event loop. Frames still reach their books, as with the native transport; everything else
+        waits."""
         if self._held is None:
             self._held, self._judge_ns = [], self._now_ns
 
     def release(self) -> None:
-        """It goes on, with what has waited."""
+        """Unblock the event loop and process what has waited."""
         held, self._held = self._held or [], None
         for tell in held:
             tell()
         self._callbacks.on_events()
 
     def lose_connections(self) -> None:
-        """Nothing comes over the open connections any more, and neither end says so."""
+        """Make the open connections half-open: nothing gets through, and neither end is notified."""
         self._sessions.clear()
 
     def doze(self, now_ns: int) -> None:
-        """The machine sleeps until then: what is sent to it meanwhile waits in its sockets."""
+        """Let the machine sleep until `now_ns`; everything sent to it meanwhile waits in its sockets."""
         self._now_ns = max(self._now_ns, now_ns)
         self._exchange.advance(self._now_ns)
         self.collect()
 
     def awake(self, began_ns: int) -> None:
-        """The machine wakes up, having slept since then."""
+        """Wake the machine up, after it has slept since `began_ns`."""
         self._tell_time()
         seconds = (self._now_ns - began_ns) / _S_NS
         self._router.pause(f"the machine slept for {seconds:g} s", began_ns, self._now_ns)
 
-    # --- what the runner asks for -----------------------------------------------------------------
+    # --- calls of the runner ----------------------------------------------------------------------
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once before anything else."""
+        """Called once, before anything else."""
         self._router: Any = router
         self._feed, self._callbacks = router.feed, callbacks
         self._tell_time()
@@ -125,23 +124,23 @@ class MemoryNetwork(Network):
         self._router.set_virtual_time(self._now_ns, self._wall_ns + self._now_ns)
 
     def open(self, connection: int, url: str) -> None:
-        """Connect."""
+        """Open a connection."""
         venue, target = self._find(url)
         self._open.add(connection)
         self._later(self._latency_ns, lambda: self._on_handshake(connection, venue, target))
 
     def send(self, connection: int, text: str) -> None:
-        """Send one text frame."""
+        """Send a text frame."""
         self._to_exchange(connection, lambda session: session.on_text(text, self._now_ns))
 
     def close(self, connection: int) -> None:
-        """Close; told to both ends."""
+        """Close a connection, and notify both ends."""
         if connection in self._open:
             self._to_exchange(connection, lambda session: session.on_close(self._now_ns))
             self._later(2 * self._latency_ns, lambda: self._on_closed(connection, Closed(1000, "closed")))
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
-        """GET."""
+        """GET a URL."""
         venue, target = self._find(url)
         self._waiting.add(request)
         timeout = Failure(f"no response within {timeout_s:g} s")
@@ -149,18 +148,18 @@ class MemoryNetwork(Network):
         self._later(self._latency_ns, lambda: self._on_request(request, venue, target))
 
     def wake_at(self, at_ns: int | None) -> None:
-        """Replace the one pending wake-up."""
+        """Replace the pending wake-up; None cancels it."""
         self._wake_ns = at_ns
 
     async def aclose(self) -> None:
-        """End every connection at once; nothing is reported any more."""
+        """Close every connection at once. Nothing more is reported."""
         self.end_without_loop()
 
     def abandon_sessions(self) -> None:
-        """There are none."""
+        """Do nothing: there are no sessions."""
 
     def end_without_loop(self) -> None:
-        """The same: no loop is needed."""
+        """Close every connection; it needs no loop."""
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             session.on_close(self._now_ns)
@@ -170,10 +169,10 @@ class MemoryNetwork(Network):
         self._wake_ns = None
         self._on_end()
 
-    # --- what happens in between --------------------------------------------------------------------
+    # --- messages in flight -------------------------------------------------------------------------
 
     def _tell(self, call: Callable[[], None]) -> None:
-        """Tell the runner, as soon as its loop goes on."""
+        """Call the runner, as soon as its loop is not blocked."""
         if self._held is None:
             call()
         else:

@@ -1,4 +1,4 @@
-"""Clients and an exchange on one virtual clock: hours of trouble in a second, the same every time.
+"""Clients and a simulated exchange on one virtual clock: hours of trouble in a second, and repeatable.
 
     pair = Pair(SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1, faults=Faults(drop=0.01)))
 
@@ -10,9 +10,8 @@
 
     pair.run(strategy())
 
-The client is the one that users run, but for its sockets: core, runner, native books, and for `connect` the
-whole asyncio API. Not here: what the exchange does (`exchange`, `faults`), how messages travel
-(`memory_network`), how coroutines wait in virtual time (`virtual_loop`).
+The client is the real one except for its sockets: core, runner, native books, and with `connect` the complete
+asyncio API. `memory_network` carries the messages, `virtual_loop` runs coroutines in virtual time.
 """
 
 from __future__ import annotations
@@ -68,13 +67,15 @@ _LIBRARIES = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent)
 
 
 class Pair(OneProcess, ExchangeControls):
-    """Clients and one simulated exchange; `now_ns` is their clock.
+    """Clients and one simulated exchange; `now_ns` is their virtual clock in nanoseconds.
 
-    Two ways to test a strategy: coroutines that hold real `Books` run with `connect` and `run`; plain
-    functions that only look at books are called from `on_step` while `run_for` lets time go by, with books
-    of `add`. A program that blocks its thread (`depthcache.blocking`, `time.sleep`) waits in real time: run
-    it against `simulator.serve`. Of several pairs on one exchange, one at a time may move it; for several
-    clients call `connect` several times: they share one address, so one weight budget.
+    There are two ways to test a strategy. Coroutines use the `Books` of `connect` and run with `run`. Plain
+    functions use the books of `add`: they are called from `on_step` while `run_for` advances the clock. A
+    program that blocks its thread (`depthcache.blocking`, `time.sleep`) waits in real time; test it with
+    `simulator.serve` instead.
+
+    For several clients, call `connect` several times: they share one address and one weight budget. If
+    several pairs use one exchange, only one of them at a time may advance the clock.
     """
 
     _pickle_instead = "pickle frozen books"
@@ -89,14 +90,15 @@ class Pair(OneProcess, ExchangeControls):
         router: engine.Router | None = None,
         budgets: Budgets | None = None,
     ) -> None:
-        """`exchange`: the other side. `policy`: the client's patience, `Policy()` when None. `seed`: of
-        the clients' pauses. `latency_ns`: how long every message takes one way. `router`: the native one,
-        or `depthcache.reference.Router()`. `budgets`: those of other clients of the same address."""
+        """`exchange`: the simulated exchange. `policy`: the policy of the clients; None takes `Policy()`.
+        `seed`: seed of the jitter in the clients' pauses. `latency_ns`: one-way latency of every message in
+        nanoseconds. `router`: the engine, None for the native one, or `depthcache.reference.Router()`.
+        `budgets`: weight budgets to share with other clients of the same address."""
         self.exchange = exchange
         self.books: dict[tuple[str, str], BookReader] = {}
         self.notices: list[StatusChanged] = []
         self.on_step: Callable[[], None] | None = None
-        """Called after everything that happened at one moment, before the clock moves on."""
+        """Called after all events of one moment, before the clock advances."""
         self._router: engine.Router = Router() if router is None else router
         latency_ns = parse_whole(latency_ns, name="latency_ns", allowed="nanoseconds, 0 or more", least=0)
         self._timeline = Timeline(
@@ -108,13 +110,13 @@ class Pair(OneProcess, ExchangeControls):
         )
         self._network = self._timeline.join()
         self._clients: list[Client[LiveBook]] = []
-        """Those of `connect` that are open."""
+        """The open clients of `connect`."""
         self.audits: list[AuditDone] = []
-        """Every audit that was asked for and is done."""
+        """The results of all audits that were requested by `audit`."""
         self.troubles: list[TroubleFound] = []
-        """Every time that a book of `add` or of `connect` lost its place, crossed, was wrong or was late.
+        """Every time that a book of `add` or `connect` had a gap, crossed, was wrong or was late.
 
-        `market` counts the books of one client, in the order in which they were added, from 1.
+        `market` is the number of the book in its client, counted from 1 in the order of adding.
         """
         self._seed, self._policy = parse_seed(seed), policy or Policy()
         self._budgets = Budgets() if budgets is None else budgets
@@ -133,14 +135,14 @@ class Pair(OneProcess, ExchangeControls):
 
     @property
     def unexpected(self) -> tuple[str, ...]:
-        """Errors of the client's own that were caught so that other books live on: there should be none."""
+        """Internal errors of the client that were caught; empty unless the client has a bug."""
         for client in self._clients:
             self._caught |= dict.fromkeys(client.unexpected)
         return tuple(self._caught | dict.fromkeys(self._runner.unexpected))
 
     @property
     def now_ns(self) -> int:
-        """The clock, in nanoseconds."""
+        """The virtual time in nanoseconds."""
         return self._timeline.now_ns
 
     # --- coroutines in virtual time -------------------------------------------------------------
@@ -184,13 +186,13 @@ class Pair(OneProcess, ExchangeControls):
     ) -> Books:
         """Live books of this exchange: the `Books` of `depthcache.connect`, in virtual time.
 
-        `exchange`, `symbols`, `depth`, `on_stale`, `max_age` and `speed_ms` as `depthcache.connect` takes
-        them. Enter the books in a coroutine that `run` runs. What differs: `settings` None is the policy of
-        this pair, not the environment; endpoints, proxies and transport of given settings do not matter.
-        `snapshots`: called on the event loop, and takes no virtual time.
+        `exchange`, `symbols`, `depth`, `on_stale`, `max_age` and `speed_ms` are those of
+        `depthcache.connect`. Enter the books in a coroutine that runs in `run`. Two arguments differ:
+        `settings` defaults to the policy of this pair instead of the environment, and its endpoints, proxies
+        and transport have no effect; `snapshots` is called on the event loop and takes no virtual time.
 
         Raises what `depthcache.connect` raises, InvalidArgument for an exchange that is not simulated here,
-        and UsageError for settings with `record_to`: recordings are made in real time.
+        and UsageError for settings with `record_to`, because recording needs real time.
         """
         if settings is None:
             settings = Settings(policy=self._policy)
@@ -210,16 +212,17 @@ class Pair(OneProcess, ExchangeControls):
         return Books(asked, client=self._client(asked))
 
     def run(self, main: Coroutine[Any, Any, T], *, within_s: float = 86_400.0) -> T:
-        """Run the coroutine `main` to its end in virtual time, and return what it returns.
+        """Run the coroutine `main` in virtual time and return its result.
 
-        Inside, `asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the virtual clock, which stands
-        still while any task is ready and while threads of `asyncio.to_thread` are at work. The same seeds
-        give the same run. Books that are still open at the end are closed, other tasks cancelled. What
-        `main` raises is raised here; Ctrl-C cancels it and raises KeyboardInterrupt. `within_s`: infinity for
-        no end.
+        In `main`, `asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the virtual clock. The clock
+        stops while any task is ready to run, and while threads of `asyncio.to_thread` are working. The same
+        seeds give the same run. At the end, open books are closed and other tasks are cancelled. Exceptions
+        of `main` propagate; Ctrl-C cancels it and raises KeyboardInterrupt.
 
-        Raises UsageError when nothing can happen any more and `main` still waits, and when it has not ended
-        `within_s` virtual seconds; both say where it waits. Also inside another event loop.
+        `within_s`: most virtual seconds that `main` may take; infinity for no limit.
+
+        Raises UsageError if `main` waits although nothing can happen any more, or takes longer than
+        `within_s`, with the line where it waits; and if called inside another event loop.
         """
         if not inspect.iscoroutine(main):
             raise InvalidArgument(name="main", value=main, allowed="a coroutine: pair.run(strategy())")
@@ -231,7 +234,7 @@ class Pair(OneProcess, ExchangeControls):
         ends_ns = None if within_s > _LONGEST_S else self.now_ns + round(within_s * _S_NS)
         if _is_in_event_loop():
             main.close()
-            raise UsageError("pair.run runs an event loop of its own: call it from a plain function")
+            raise UsageError("pair.run starts its own event loop: call it from a plain function")
         run = _Run(self._timeline, main, ends_ns)
         try:
             with asyncio.Runner(loop_factory=lambda: self._make_loop(run)) as runner:
@@ -245,22 +248,24 @@ class Pair(OneProcess, ExchangeControls):
     def add(
         self, exchange: str | Venue, symbol: str, *, depth: int = 100, speed_ms: int | None = None
     ) -> BookReader:
-        """Begin a book of `symbol`; `depth` and `speed_ms` as `depthcache.connect`. `exchange`: a name,
-        or a venue that differs from the exchange's own, such as one with smaller snapshots. Raises what
-        `depthcache.connect` raises."""
+        """Add a book of `symbol`, for use without an event loop.
+
+        `exchange`: an exchange name, or a modified venue, such as one with smaller snapshots. `depth` and
+        `speed_ms` are those of `depthcache.connect`, and so are the errors.
+        """
         venue = venues.venue(exchange) if isinstance(exchange, str) else exchange
         key = (venue.name, venues.parse_symbol(symbol, venue))
         number = self._runner.call_core(
             lambda core, now_ns: core.add(venue, key[1], depth=depth, speed_ms=speed_ms, now_ns=now_ns)
         )
         self._numbers[key] = number
-        # Those of the reference are no native ones, and offer the same.
+        # Books of the reference engine are not native, but have the same interface.
         self.books[key] = cast("BookReader", self._router.reader(number))
         self._runner.followers.on_market(number)
         return self.books[key]
 
     def remove(self, exchange: str, symbol: str) -> None:
-        """End the book of that exchange and symbol. Raises KeyError for one that is not there."""
+        """Remove the book of this `exchange` and `symbol`. Raises KeyError if there is none."""
         venue = venues.venue(exchange)
         key = (venue.name, venues.parse_symbol(symbol, venue))
         number = self._numbers.pop(key)
@@ -268,19 +273,19 @@ class Pair(OneProcess, ExchangeControls):
         del self.books[key]
 
     def audit(self, exchange: str, symbol: str, limit: int | None = None) -> None:
-        """Compare the book of that exchange and symbol with a snapshot (of that limit); the result comes to
-        `audits`."""
+        """Compare the book of this `exchange` and `symbol` with a snapshot of `limit` levels; the result is
+        added to `audits`."""
         number, audit = self._number(exchange, symbol), len(self.audits) + 1
         self._runner.call_core(lambda core, now_ns: core.audit(number, audit, limit, now_ns))
 
     def start_cross_check(self, exchange: str, symbol: str) -> None:
-        """Compare the book of that exchange and symbol with its partial depth and bookTicker, until
-        `end_cross_check`."""
+        """Compare the book of this `exchange` and `symbol` with its partial depth and bookTicker streams,
+        until `end_cross_check`."""
         number = self._number(exchange, symbol)
         self._runner.call_core(lambda core, now_ns: core.start_cross_check(number, now_ns))
 
     def end_cross_check(self, exchange: str, symbol: str) -> Mapping[str, Source]:
-        """Compare that exchange and symbol no longer; by stream, what was seen."""
+        """Stop the cross check of this `exchange` and `symbol`; return its results by stream."""
         number = self._number(exchange, symbol)
         return self._runner.call_core(lambda core, now_ns: core.end_cross_check(number, now_ns))
 
@@ -296,13 +301,12 @@ class Pair(OneProcess, ExchangeControls):
         buffer: int = BUFFER,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> UpdateStream:
-        """Follow one book (`of`: exchange and symbol), or all of them.
+        """Follow one book (`of`: exchange and symbol), or all books if None.
 
-        `mode`, `levels` and the options of following as `depthcache.LiveBook.updates` takes them.
+        `mode`, `levels` and `options` are those of `depthcache.LiveBook.updates`.
 
-        `stream.take_now(pair.now_ns)` gives the next item, None while there is none. `on_ready` is called at
-        the moment at which a client's consumer would be woken. Raises InvalidArgument, and KeyError for a
-        book that is not there.
+        `stream.take_now(pair.now_ns)` returns the next item, or None. `on_ready` is called when a waiting
+        consumer would be woken. Raises InvalidArgument, and KeyError if there is no such book.
         """
         spec = parse_follow_spec(
             mode,
@@ -321,37 +325,37 @@ class Pair(OneProcess, ExchangeControls):
         return UpdateStream(followers, follower, is_single=of is not None)
 
     def truth(self, exchange: str, symbol: str) -> Market:
-        """What the exchange itself knows of a symbol: for `depthcache.simulator.differences`. Raises
-        UnknownExchange, KeyError."""
+        """The true book of a `symbol` of an `exchange`, for `depthcache.simulator.differences`. Raises
+        UnknownExchange and KeyError."""
         return self.exchange.truth(exchange, symbol)
 
     def run_for(self, seconds: float) -> None:
-        """Let so many seconds go by. In a coroutine of `run`, await `asyncio.sleep` instead. Raises
+        """Advance the clock by `seconds`. In a coroutine of `run`, await `asyncio.sleep` instead. Raises
         InvalidArgument."""
         self.run_until(self.now_ns + _parsed_ns(seconds, "seconds"))
 
     def hold(self) -> None:
-        """The event loop of the books of `add` is blocked until `release`; they go on as with the native
+        """Block the event loop for the books of `add` until `release`. They stay current, as with the native
         transport."""
         self._network.hold()
 
     def release(self) -> None:
-        """The event loop goes on."""
+        """End the blocking of the event loop by `hold`."""
         self._network.release()
 
     def sleep(self, seconds: float, *, half_open: bool = False) -> None:
-        """The clients' machine sleeps for so many seconds, in which the exchange goes on.
+        """Let the machine of the clients sleep for `seconds`, while the exchange continues.
 
-        What the exchange sends meanwhile is read on waking; with `half_open` the connections of before bring
-        nothing any more, and no close is sent.
+        The clients read on waking what the exchange has sent meanwhile. With `half_open`, the old connections
+        are dead after the sleep, without a close.
         """
         _parsed_ns(seconds, "seconds")
         self._timeline.sleep(seconds, half_open=half_open)
 
     def run_until(self, until_ns: int) -> None:
-        """Let time go by until the clock shows `until_ns`; nothing where it is past that.
+        """Advance the clock to `until_ns`. Has no effect if the clock is already past it.
 
-        Raises UsageError in a coroutine of `run`, and InvalidArgument.
+        Raises InvalidArgument, and UsageError in a coroutine of `run`.
         """
         self._check_outside()
         until_ns = parse_whole(until_ns, name="until_ns", allowed="nanoseconds, 0 or more", least=0)
@@ -360,8 +364,8 @@ class Pair(OneProcess, ExchangeControls):
         self._timeline.step(until_ns)
 
     def run_until_synced(self, *, within_s: float = 60) -> bool:
-        """Let time go by until all books are synced, or for `within_s` seconds; whether they are. Raises
-        UsageError in a coroutine of `run`: await `books.wait_synced()` there."""
+        """Advance the clock until all books are synced, by `within_s` seconds at most; return whether they
+        are. Raises UsageError in a coroutine of `run`: await `books.wait_synced()` there."""
         self._check_outside()
         until_ns = self.now_ns + _parsed_ns(within_s, "within_s")
         while not self.is_synced():
@@ -372,11 +376,11 @@ class Pair(OneProcess, ExchangeControls):
         return True
 
     def is_synced(self) -> bool:
-        """Whether all books are synced now."""
+        """Whether all books are synced."""
         return all(book.status is Status.SYNCED for _, book in self._all_books())
 
     def differences(self) -> int:
-        """How many levels of the synced books differ from the truth inside their complete range."""
+        """Number of levels of the synced books that differ from the truth inside their complete range."""
         return sum(
             differences(book, self.exchange.truth(*key))
             for key, book in self._all_books()
@@ -384,7 +388,8 @@ class Pair(OneProcess, ExchangeControls):
         )
 
     def close(self) -> None:
-        """End the books of `add`; those of `connect` end with their `async with`, or with `run`."""
+        """Close the books of `add`. Those of `connect` close with their `async with`, or at the end of
+        `run`."""
         self._runner.close()
 
     # --- inside ---------------------------------------------------------------------------------
@@ -414,9 +419,9 @@ class Pair(OneProcess, ExchangeControls):
         return client
 
     def _join(self, client: Client[LiveBook]) -> MemoryNetwork:
-        """The network of a client that starts now."""
+        """The network of a new client."""
         if asyncio.get_running_loop() is not self._loop:
-            raise UsageError("these books live in virtual time: enter them in a coroutine of pair.run(…)")
+            raise UsageError("these books run in virtual time: enter them in a coroutine of pair.run(…)")
         self._clients.append(client)
         return self._timeline.join(on_end=lambda: self._on_end(client))
 
@@ -426,7 +431,7 @@ class Pair(OneProcess, ExchangeControls):
 
     def _check_simulated(self, asked: ClientConfig) -> None:
         if asked.settings.record_to is not None:
-            raise UsageError("record_to needs real time: record books of simulator.serve(…) instead")
+            raise UsageError("record_to needs real time: use simulator.serve(…) instead")
         served = self.exchange.venues()
         for venue in asked.venues:
             if venue.name not in served:
@@ -434,10 +439,10 @@ class Pair(OneProcess, ExchangeControls):
 
     def _check_outside(self) -> None:
         if self._loop is not None:
-            raise UsageError("pair.run moves the clock now: await asyncio.sleep(…) instead")
+            raise UsageError("pair.run is advancing the clock: await asyncio.sleep(…) instead")
 
     def _all_books(self) -> Iterator[tuple[tuple[str, str], BookReader]]:
-        """Those of `add` and of `connect`."""
+        """The books of `add` and of `connect`."""
         yield from self.books.items()
         for client in self._clients:
             yield from client.books.items()
@@ -468,10 +473,10 @@ class Pair(OneProcess, ExchangeControls):
 
 
 class _Run:
-    """The clock of one `run`, as its event loop sees it."""
+    """The clock of one `run` for its event loop."""
 
     def __init__(self, timeline: Timeline, main: Coroutine[Any, Any, Any], ends_ns: int | None) -> None:
-        """`ends_ns`: when it is given up; None for never."""
+        """`ends_ns`: time limit of the run; None for none."""
         self._timeline, self._main, self._ends_ns = timeline, main, ends_ns
 
     @property
@@ -480,20 +485,20 @@ class _Run:
         return self._timeline.now_ns
 
     def advance(self, until_ns: int | None) -> None:
-        """Let the next thing happen, at `until_ns` at the latest; None while the loop has no timer."""
+        """Advance to the next event, or to `until_ns` if that is earlier; None if the loop has no timer."""
         timeline = self._timeline
         if until_ns is None and timeline.is_idle:
             raise UsageError(
-                f"nothing can happen any more: no task waits for a time or a book{self._where()}"
+                f"deadlock: no task waits for a timer or a book, nothing can happen any more{self._where()}"
             )
         if self._ends_ns is not None and timeline.now_ns >= self._ends_ns:
-            self._ends_ns = None  # what is cancelled now may take its time
-            raise UsageError(f"it did not end within the virtual time of within_s{self._where()}")
+            self._ends_ns = None  # no limit for the tasks that are cancelled now
+            raise UsageError(f"the coroutine did not end within within_s of virtual time{self._where()}")
         times = [time for time in (until_ns, self._ends_ns, timeline.next_ns()) if time is not None]
         timeline.step(min(times, default=timeline.now_ns + _S_NS))
 
     def _where(self) -> str:
-        """Where the coroutine waits, as the tail of a message."""
+        """The line where the coroutine waits, as the end of an error message."""
         place, inner = "", cast("object", self._main)
         while (frame := cast("FrameType | None", getattr(inner, "cr_frame", None))) is not None:
             code = frame.f_code

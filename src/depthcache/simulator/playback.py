@@ -1,7 +1,7 @@
-"""A recording in time: which record comes next, when it is due, how waiting and skipping move it.
+"""Schedule the records of a recording: which one is next, and when it is due.
 
-Sans-I/O: time is an argument. Records keep their recorded distances, divided by `speed`; lines
-without receive times take the exchange's event times. Not here: who gets a record (`recorded`).
+Sans-I/O: time is an argument. Records keep their recorded intervals, divided by `speed`. Lines without a
+receive time use the exchange's event time.
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ from depthcache.recording.records import Diff, Frame, Record
 __all__ = ["Playback", "check_speed"]
 
 _MICROSECONDS_FROM = 10**14
-"""Event times from here on are microseconds, below it milliseconds (spot `timeUnit`, 2024-12-17)."""
+"""Event times from this value on are microseconds, those below milliseconds (spot `timeUnit`, 2024-12-17)."""
 
 _LONGEST_SILENCE_NS = 60_000_000_000
-"""Longer pauses of a recording are cut to this: holes between files, clocks set anew. The longest
-silence of a thin symbol that was recorded is 43.5 s (spot NEXOUSDT, 2024-07)."""
+"""Longer pauses of a recording, such as between files or after clock changes, are shortened to this. The
+longest recorded silence of a thin symbol is 43.5 s (spot NEXOUSDT, 2024-07)."""
 
 
 class Playback:
     """The records of one recording, each at its time.
 
-    Order of calls: `start` once, then `take` while `is_due`; `next_ns` says when that will be.
-    `resume` makes the next record due now: time spent waiting is not caught up, time skipped is
-    not waited for.
+    Call `start` once, then `take` while `is_due`; `next_ns` is the time of the next record. `resume` makes
+    the next record due now, after waiting or skipping, so that neither is made up for later.
     """
 
     def __init__(self, records: Iterator[Record], *, speed: float, ahead: int) -> None:
-        """`speed`: 1.0 as recorded, 10.0 ten times as fast, infinity without any waiting.
+        """`speed`: 1.0 as recorded, 10.0 ten times as fast, infinity without pauses.
 
-        The first `ahead` records are read at once and can be looked at with `find`; as many are
-        kept ahead later.
+        `ahead`: number of records to read in advance, at once and later; `find` searches them.
         """
         check_speed(speed)
         self._speed = speed
@@ -50,46 +48,46 @@ class Playback:
 
     @property
     def is_started(self) -> bool:
-        """Whether `start` was called."""
+        """Whether `start` has been called."""
         return self._base is not None
 
     @property
     def is_over(self) -> bool:
-        """Whether every record was taken."""
+        """Whether every record has been taken."""
         return not self._ahead
 
     def start(self, now_ns: int) -> None:
-        """Begin: the first record is due now."""
+        """Start: the first record is due now."""
         self.resume(now_ns)
 
     def resume(self, now_ns: int) -> None:
-        """The next record is due now, the others at their distances from it."""
+        """Make the next record due now; the others follow at their intervals."""
         self._base = (now_ns, self._ahead[0][0] if self._ahead else 0)
 
     def next_ns(self) -> int | None:
-        """When the next record is due; None before the start and after the end."""
+        """Time of the next record; None before the start and after the end."""
         if self._base is None or not self._ahead:
             return None
         started_ns, recorded_ns = self._base
         return started_ns + math.floor((self._ahead[0][0] - recorded_ns) / self._speed)
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether the next record's time has come."""
+        """Whether the next record is due."""
         due_ns = self.next_ns()
         return due_ns is not None and due_ns <= now_ns
 
     def take(self) -> Record:
-        """The next record, due or not. Call it only while not `is_over`."""
+        """Take the next record, due or not. Only while not `is_over`."""
         _, record = self._ahead.popleft()
         self._fill()
         return record
 
     def find(self, wanted: Callable[[Record], bool]) -> Record | None:
-        """The first record ahead that is wanted, without taking it."""
+        """The first record ahead for which `wanted` is true, without taking it."""
         return next((record for _, record in self._ahead if wanted(record)), None)
 
     def ahead(self) -> Iterator[Record]:
-        """The records ahead, as far as they are read."""
+        """The records that have been read in advance."""
         return (record for _, record in self._ahead)
 
     def _fill(self) -> None:
@@ -106,9 +104,9 @@ class Playback:
 
 
 def check_speed(speed: float) -> None:
-    """Raise InvalidArgument for a speed at which nothing would ever be played."""
+    """Raise InvalidArgument for a speed that is not above 0."""
     if not is_real(speed) or not speed > 0:
-        raise InvalidArgument(name="speed", value=speed, allowed="a number above 0, 1 is as recorded")
+        raise InvalidArgument(name="speed", value=speed, allowed="a number above 0; 1 is as recorded")
 
 
 def _time_ns(record: Record) -> int | None:

@@ -1,9 +1,8 @@
-"""How a symbol trades: the figures that an invented market is made from.
+"""Profiles: the parameters of simulated markets.
 
-Sources: statistics of recorded Binance market data of 2021 to 2026 (107 symbols, 272,070 diffs), spot
-and USD-M of 2024-08, COIN-M of 2024-08, NEXOUSDT of 2024-07. Of options there are none: their widths are
-those of the docs (2025-11), their habits those that are reported (thin, one-sided, silent; 2026-04). Not
-here: what is done with them (`market`).
+Sources: statistics of recorded Binance market data of 2021 to 2026 (107 symbols, 272,070 diffs), spot and
+USD-M of 2024-08, COIN-M of 2024-08, NEXOUSDT of 2024-07. There are no recordings of options: their number
+formats are those of the docs (2025-11), their behaviour is as reported (thin, one-sided, silent; 2026-04).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ __all__ = ["PROFILES", "TINY", "Profile", "profile_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One symbol. Prices are integers of `price_decimals`, quantities of `quantity_decimals`."""
+    """The profile of a symbol. Prices are integers at `price_decimals`, quantities at `quantity_decimals`."""
 
     base: str
     quote: str
@@ -28,31 +27,31 @@ class Profile:
     quantity_decimals: int
     median_quantity: int
     levels: int
-    """Levels a side at the start and, about, later."""
+    """Levels a side at the start, and approximately later."""
     gap_ticks: int
-    """Median distance of neighbouring levels near the best price."""
+    """Median distance of adjacent levels near the best price, in ticks."""
     interval_ms: int
-    """How often the book changes; streams that are slower gather several changes."""
+    """Interval of the changes of the book; slower streams combine several of them."""
     levels_per_event: tuple[float, float, float]
-    """Mean and deviation of the logarithm, and how much of it the next event keeps (bursts)."""
+    """Mean and deviation of the logarithm, and its correlation with the next event (bursts)."""
     inside: float
-    """Share of updates that better the best price."""
+    """Share of updates that improve the best price."""
     at_best: float
     body_ticks: int
-    """Median distance of all others from the best price."""
+    """Median distance of all others from the best price, in ticks."""
     body_sigma: float
     far: float
-    """Share of updates on a few round prices, a hundred times further away."""
+    """Share of updates at a few round prices, a hundred times further away."""
     reuse: float
-    """Share of updates on a price that was just touched."""
+    """Share of updates at a recently changed price."""
     deletes: float
-    """Share of updates that delete a held level; as many bring a new one."""
+    """Share of updates that delete a level; as many add one."""
     phantoms: float
-    """Share of updates that delete a price which is not held."""
+    """Share of updates that delete a price without a level."""
     unchanged: float
-    """Share of updates that repeat the held quantity."""
+    """Share of updates that repeat the current quantity."""
     fewest: int = 3
-    """Levels that a side keeps, whatever happens; with 0 it may run empty."""
+    """Levels that a side always keeps; with 0 it may run empty."""
 
 
 SPOT_BTC = Profile(
@@ -208,7 +207,7 @@ TINY = replace(
     reuse=0.4,
     deletes=0.25,
 )
-"""A market small enough for thousands of them in a minute: the same habits, few levels."""
+"""A small market with the same behaviour but few levels, to simulate thousands of them in a minute."""
 
 _SPOT_NAMES = {
     "BTCUSDT": SPOT_BTC,
@@ -217,7 +216,7 @@ _SPOT_NAMES = {
     "BNBUSDT": replace(_SPOT_THIN, base="BNB", tick=1_000_000, start_price=583_40_000_000, interval_ms=100),
     "SOLUSDT": replace(_SPOT_ETH, base="SOL", start_price=172_43_000_000, median_quantity=3_00_000_000),
     "XRPUSDT": replace(_SPOT_THIN, base="XRP", tick=10_000, start_price=61_230_000, interval_ms=100),
-    # Symbols in Chinese are listed since 2025 (spot and USD-M exchangeInfo).
+    # Symbols in Chinese have been listed since 2025 (spot and USD-M exchangeInfo).
     "币安人生USDT": replace(_SPOT_THIN, base="币安人生", tick=1_000, start_price=12_340_000),
 }
 _USDM_NAMES = {
@@ -252,7 +251,7 @@ PROFILES = FixedMapping(
 
 
 def profile_of(family: Family, symbol: str) -> Profile:
-    """The profile of a symbol; the family's quietest for one that is not known here."""
+    """The profile of a symbol; that of the family's quietest symbol if it has none."""
     known = PROFILES[family]
     if symbol in known:
         return known[symbol]

@@ -1,8 +1,7 @@
-"""The book of one symbol of a recording, rebuilt up to the present of the play, as REST would show it.
+"""Rebuild the book of one symbol of a recording up to the current position, as REST would show it.
 
-The public `Book` does the work. A hole in the recording, or no snapshot in it, does not stop the play:
-the book goes on from what it holds, for that is all the recording tells of its exchange. Not here:
-when what is played (`recorded`).
+It uses the public `Book`. A gap in the recording, or a missing snapshot, does not stop the playback: the book
+continues with the levels that it has, which is all that is known.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class _Sides(msgspec.Struct):
 
 
 class RebuiltBook:
-    """Give it the snapshots and diffs as they are played; `body` is the answer at that moment."""
+    """A book that follows the played snapshots and diffs; `body` is the current depth response."""
 
     def __init__(self, venue: Venue, symbol: str) -> None:
         self._venue = venue
@@ -36,15 +35,15 @@ class RebuiltBook:
         self._book = Book(venue.name, symbol, on_stale="serve")
         self._begins_after = 0
         self.most_levels: int | None = None
-        """The largest limit that the recording can answer; None: it has no snapshot so far."""
+        """The largest limit that the recording can serve; None if it has had no snapshot so far."""
 
     @property
     def last_update_id(self) -> int | None:
-        """Where the book is; None before it began."""
+        """The update id of the book; None before its first data."""
         return self._book.last_update_id
 
     def on_snapshot(self, snapshot: RecordedSnapshot) -> None:
-        """A recorded snapshot; one that is older than the book changes nothing."""
+        """Take a recorded snapshot; one that is older than the book has no effect."""
         if self.most_levels is None:
             self.most_levels = snapshot.limit or self._unknown_limit(snapshot.body)
         if snapshot.last_update_id > (self._book.last_update_id or -1):
@@ -53,28 +52,28 @@ class RebuiltBook:
                 self._begins_after = snapshot.last_update_id
 
     def on_diff(self, diff: Diff, frame: bytes) -> None:
-        """A recorded diff."""
+        """Take a recorded diff."""
         if diff.final_update_id < self._begins_after:
-            return  # older than the snapshot that is known already
+            return  # older than the snapshot
         self._begins_after = 0
         try:
             outcome = self._book.apply(frame)
-        except MalformedFrame:  # clients get it as it was received; the book cannot follow it
+        except MalformedFrame:  # clients get it as received; the book skips it
             return
         if outcome in (Outcome.GAP, Outcome.WAITING):
             self._book.load_snapshot(self._as_before(diff))
 
     def body(self, limit: int, *, time_ms: int) -> bytes | None:
-        """The depth response of `limit` levels a side; None while the book cannot be shown."""
+        """The depth response with `limit` levels a side; None while the book is not readable."""
         if self._book.last_update_id is None:
             return None
         try:
             return wire.depth_snapshot(self._book, limit, family=self._venue.family, event_time_ms=time_ms)
-        except BookNotSynced:  # the exchange's own messages cross the book for a moment
+        except BookNotSynced:  # the recorded messages cross the book for a moment
             return None
 
     def _as_before(self, diff: Diff) -> bytes:
-        """What is held, said to be the book right before that diff."""
+        """The current levels as a snapshot right before the diff."""
         before = diff.previous_final_update_id
         if before is None or self._venue.continuity == "contiguous":
             before = diff.first_update_id - 1
@@ -85,7 +84,7 @@ class RebuiltBook:
             return snapshot_body(self._venue, self._symbol, update_id, [], [], time_ms=0)
 
     def _unknown_limit(self, body: bytes) -> int:
-        """The smallest limit of the venue that the recorded levels fit in."""
+        """The smallest limit of the venue that is enough for the recorded levels."""
         sides = msgspec.json.decode(body, type=_Sides)
         held = max(len(sides.bids), len(sides.asks))
         limits = self._venue.depth_limits
@@ -101,7 +100,7 @@ def snapshot_body(
     *,
     time_ms: int,
 ) -> bytes:
-    """A depth response of that venue: of levels that are no book's, best first."""
+    """A depth response of a venue with the given levels, best first."""
     return wire.depth_snapshot_of(
         bids, asks, family=venue.family, update_id=update_id, symbol=symbol, event_time_ms=time_ms
     )

@@ -1,20 +1,19 @@
-"""A recording as an exchange: its frames and snapshots, served to any client, at their original intervals.
+"""Serve a recording as an exchange: its frames and snapshots for any client, at the original intervals.
 
-The play starts with the first stream that is subscribed. Each client gets the frames of the streams it
-named. The first snapshot request of a symbol gets the recorded body, to the byte; later ones the book
-rebuilt up to the present of the play. So a client that subscribes, then asks for snapshots, ends with
-the book of the recording, however slow or fast it is:
+Playback starts with the first subscription. Each client gets the frames of the streams that it subscribes to.
+The first snapshot request of a symbol gets the recorded response, byte for byte; later ones get the book,
+rebuilt up to the current position. A client that subscribes and then requests snapshots therefore ends with
+the book of the recording, however fast or slow it is:
 
-- who asks sooner than the recorder did makes the play skip to the recorded snapshot (every frame up
-  to it is sent at once), so that the snapshot is never from the future;
-- who is slow to ask makes the play wait: once some diffs newer than the recorded snapshot were sent,
-  the next comes after the question, or when nobody asked for long;
-- who subscribed too late for the recorded snapshot gets the rebuilt book at once.
+- If a client requests a snapshot earlier than the recorder did, playback skips to the recorded snapshot (all
+  frames up to it are sent at once), so that the snapshot is never from the future.
+- If a client is slow, playback waits: after some diffs that are newer than the recorded snapshot, it pauses
+  until the request, or until a timeout.
+- If a client subscribes too late for the recorded snapshot, it gets the rebuilt book at once.
 
-A recording knows no more levels than it shows: a larger limit is refused, and what was beyond the first
-snapshot is in the rebuilt book only as far as diffs have told. At the end of the recording connections
-stay open and quiet. Sans-I/O but for reading the files. Not here: sockets (`http_server`), what is due when
-(`playback`), one client (`recorded_session`), the form of responses (`responses`).
+A recording has only the levels it has seen: a larger limit is refused, and beyond the first snapshot the
+rebuilt book has only the levels of the diffs. At the end of the recording, connections stay open and quiet.
+Sans-I/O except for reading the files.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ from depthcache.simulator.recording_index import RecordingIndex, Symbol, VenueIn
 __all__ = ["RecordedExchange"]
 
 _AHEAD = 5_000
-"""Records read ahead: where symbols, their first snapshots and exchangeInfo are looked for."""
+"""Records read in advance, to find symbols, their first snapshots and exchangeInfo."""
 _MOST_AT_ONCE = 256
-"""Records played by one `advance`, so that a play without pauses leaves time to send them."""
+"""Most records played by one `advance`, to leave time for sending if there are no pauses."""
 _UNASKED = 50
-"""Diffs newer than its recorded snapshot that a symbol gets before somebody must ask for it. Some clients
-ask only after they have seen data (ccxt, 2026)."""
+"""Diffs newer than the recorded snapshot that are sent before playback waits for the request. Some clients
+request a snapshot only after they have received data (ccxt, 2026)."""
 _PATIENCE_NS = 10_000_000_000
-"""After this long the play goes on: whoever listens wants no snapshot."""
+"""Timeout of that wait: then the client does not want a snapshot."""
 
 
 class _Wrapped(msgspec.Struct):
@@ -60,10 +59,10 @@ _wrapped = msgspec.json.Decoder(_Wrapped)
 
 
 class RecordedExchange(OneProcess, Exchange):
-    """Recordings served as the exchanges they were made of. Order of calls: `advance` first.
+    """Recordings, served as the exchanges they came from. Call `advance` before other calls for a time.
 
-    `now_ns` is the caller's monotonic clock in nanoseconds, `venue` an exchange name, `target` path and query
-    of a URL as the venue sees them, `client` who is charged: the address.
+    Arguments of the methods: `now_ns` is the caller's monotonic clock in nanoseconds, `venue` an exchange
+    name, `target` path and query of a URL as the venue sees them, and `client` the address that is charged.
     """
 
     _pickle_instead = "make one of the same files there"
@@ -75,16 +74,16 @@ class RecordedExchange(OneProcess, Exchange):
         speed: float = 1.0,
         exchange: str | None = None,
     ) -> None:
-        """`files`: the recordings, or one of them. `speed`: 1 as recorded, 10 ten times as fast, infinity
-        without pauses. `exchange`: which one it was, where the recording does not tell.
+        """`files`: one or several recordings. `speed`: 1 as recorded, 10 ten times as fast, infinity without
+        pauses. `exchange`: the exchange name, if the recording does not name it.
 
         Raises UnreadableRecording, UnknownExchange, InvalidArgument.
         """
         check_speed(speed)
         if exchange is not None:
-            origin_of_exchange(exchange)  # refuses exchanges that recordings are not read of
+            origin_of_exchange(exchange)  # raises for an unknown exchange
         self.problems: Problems = Problems()
-        """Lines that could not be used, as far as the play has read."""
+        """Lines that could not be used, as far as the files have been read."""
         paths = as_paths(files)
         records = read(paths, self.problems)
         self._index = RecordingIndex(None if exchange is None else venues.venue(exchange))
@@ -94,7 +93,8 @@ class RecordedExchange(OneProcess, Exchange):
         self._held_since_ns: int | None = None
         self._play = Playback(self._index.meet(records), speed=speed, ahead=_AHEAD)
         if not self._index.venues:
-            raise UnreadableRecording(path=Path(paths[0]), line=None, reason="it begins without market data")
+            reason = f"no market data in its first {_AHEAD:,} records"
+            raise UnreadableRecording(path=Path(paths[0]), line=None, reason=reason)
         first_ns = next((each.time_ns for each in self._play.ahead() if each.time_ns is not None), 0)
         self._clock_ms = first_ns // 1_000_000
 
@@ -102,21 +102,21 @@ class RecordedExchange(OneProcess, Exchange):
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was played."""
+        """Whether everything has been played."""
         return self._play.is_over
 
     def venues(self) -> tuple[str, ...]:
-        """The exchange names that the first records are of."""
+        """The exchange names of the first records."""
         return tuple(self._index.venues)
 
     def symbols(self, venue: str) -> tuple[str, ...]:
-        """The symbols of one of them with diffs or snapshots, as far as they are read."""
+        """The symbols of a venue that have diffs or snapshots, as far as the files have been read."""
         return tuple(self._index.venues[venue].symbols)
 
-    # --- what clients do ----------------------------------------------------------------------
+    # --- requests of clients ------------------------------------------------------------------
 
     def request(self, venue: str, target: str, now_ns: int, *, client: str = "client") -> HttpResponse:
-        """A GET of a depth snapshot, exchangeInfo, time or ping."""
+        """Answer a GET of a depth snapshot, exchangeInfo, time or ping."""
         position, weight = self._index.venues[venue], 1
         path, query = split_target(target)
         if path == position.venue.depth_path:
@@ -144,7 +144,7 @@ class RecordedExchange(OneProcess, Exchange):
         *,
         client: str = "client",
     ) -> Session | HttpResponse:
-        """A WebSocket handshake."""
+        """Answer a WebSocket handshake."""
         served = self._index.venues[venue].venue
         parsed = parse_target(target, served)
         if parsed is None:
@@ -181,10 +181,10 @@ class RecordedExchange(OneProcess, Exchange):
             position.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms
         )
 
-    # --- the play -----------------------------------------------------------------------------
+    # --- playback -----------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
-        """Play what is due, at most some hundred records, and send the pings that are due."""
+        """Play the records that are due, up to a limit, and send the pings that are due."""
         self._send_pings(now_ns)
         for _ in range(_MOST_AT_ONCE):
             if not self._play.is_due(now_ns) or self._waits(now_ns):
@@ -192,7 +192,7 @@ class RecordedExchange(OneProcess, Exchange):
             self._play_one()
 
     def next_ns(self) -> int | None:
-        """When the next record or ping is due, or the patience for a question ends."""
+        """Time of the next record, ping or timeout of a wait."""
         times = list(self._pings.values())
         if self._held_since_ns is not None:
             times.append(self._held_since_ns + _PATIENCE_NS)
@@ -214,13 +214,13 @@ class RecordedExchange(OneProcess, Exchange):
         return False
 
     def _go_on(self, now_ns: int) -> None:
-        """Play again at once if what was waited for has happened."""
+        """Continue at once if the awaited request has come."""
         if self._held_since_ns is not None and self._unasked(next(self._play.ahead())) is None:
             self._held_since_ns = None
             self._play.resume(now_ns)
 
     def _unasked(self, record: Record) -> Symbol | None:
-        """The symbol of that diff, where it has had enough of them without a snapshot request."""
+        """The symbol of a diff if it must wait for a snapshot request; else None."""
         if not isinstance(record, Frame) or not isinstance(record.about, Diff):
             return None
         name = record.about.symbol
@@ -259,7 +259,7 @@ class RecordedExchange(OneProcess, Exchange):
         position = self._index.venue(frame.venue)
         symbol = position.symbols[about.symbol] if isinstance(about, Diff) else None
         if symbol is not None and frame.stream != symbol.stream:
-            return  # the same diffs at another speed
+            return  # the same changes at another speed
         payload = _payload(frame)
         heard = [
             each.on_data(key, payload) for each in self._sessions if each.venue.name == position.venue.name
@@ -274,13 +274,13 @@ class RecordedExchange(OneProcess, Exchange):
     def _send_pings(self, now_ns: int) -> None:
         for session in self._sessions:
             if self._pings[id(session)] <= now_ns:
-                # The payload is a time in milliseconds, 13 digits (measured 2026-08-24 and 2026-10-07).
+                # The payload is a time in milliseconds of 13 digits (measured 2026-08-24 and 2026-10-07).
                 session.on_time_to_ping(f"{self._clock_ms:013d}".encode())
                 self._pings[id(session)] = now_ns + _ping_ns(session)
 
 
 def _key(frame: Frame) -> StreamKey | None:
-    """Whom a frame concerns; None for replies and whatever cannot be told."""
+    """The stream of a frame; None for replies and anything that cannot be identified."""
     if isinstance(frame.about, Diff):
         return diff_stream(frame.about.symbol)
     if frame.stream is not None:
@@ -289,7 +289,7 @@ def _key(frame: Frame) -> StreamKey | None:
 
 
 def _payload(frame: Frame) -> str:
-    """The payload as it was sent, without the wrapper."""
+    """The payload as received, without the wrapper of a combined stream."""
     payload = frame.payload if frame.stream is None else bytes(_wrapped.decode(frame.payload).data)
     return payload.decode("utf-8", "replace")
 

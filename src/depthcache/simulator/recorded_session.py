@@ -1,7 +1,7 @@
-"""One client of a recorded exchange: what it listens to, and what is to be sent to it.
+"""One client connection of a recorded exchange: its subscriptions and its outgoing messages.
 
-SUBSCRIBE and its relatives are `commands`; a recording has one speed, so every diff depth name of a
-symbol (`@depth`, `@depth@100ms`, `@depth@0ms` …) brings the recorded diffs. Not here: the play.
+A recording has one speed, so every diff depth stream of a symbol (`@depth`, `@depth@100ms`, `@depth@0ms` …)
+sends the recorded diffs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def diff_stream(symbol: str) -> StreamKey:
 
 
 def stream_key(stream: str) -> StreamKey:
-    """What a stream name asks of a recording: lower case (ASCII alone), diff depth without its speed."""
+    """The key of a stream name: ASCII letters in lower case, and diff depth without its speed."""
     symbol, _, kind = stream.partition("@")
     kind = "depth" if kind.startswith("depth@") else kind
     return f"{symbol.translate(_LOWER)}@{kind}"
@@ -67,11 +67,11 @@ class RecordedSession(Session):
         return key in self._names
 
     def take(self) -> list[Sent]:
-        """What is to be sent now, in order."""
+        """The messages to send now, in order."""
         out, self._out = self._out, []
         return out
 
-    # --- what happened ------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------
 
     def on_text(self, text: str, now_ns: int) -> None:
         """The client sent a text frame."""
@@ -88,15 +88,15 @@ class RecordedSession(Session):
         """The client answered a ping."""
 
     def on_ping(self, payload: bytes, now_ns: int) -> None:
-        """The client pinged."""
+        """The client sent a ping."""
 
     def on_close(self, now_ns: int) -> None:
-        """The client is gone."""
+        """The client has disconnected."""
         self.is_open = False
         self._on_change(self, now_ns)
 
     def on_data(self, key: StreamKey, payload: str) -> bool:
-        """Something was played; True when it concerns this client. Names subscribed twice bring it twice."""
+        """Queue a played payload. True if the client subscribes to it; each of several names gets a copy."""
         names = self._names.get(key, ())
         self._out.extend(Text(self._commands.wrap(name, payload)) for name in names)
         return bool(names)
@@ -108,5 +108,5 @@ class RecordedSession(Session):
     def _index(self) -> None:
         self._names = {}
         for name in self._commands.streams:
-            if _UPPER.isdisjoint(name.partition("@")[0]):  # upper case is acknowledged and stays silent
+            if _UPPER.isdisjoint(name.partition("@")[0]):  # upper case is acknowledged but stays silent
                 self._names.setdefault(stream_key(name), []).append(name)

@@ -1,6 +1,6 @@
-"""Who appears in a recording: its venues, its symbols, and what is known of each before it is played.
+"""The venues and symbols of a recording, and the state of each during playback.
 
-Filled by reading ahead. Not here: the play (`recorded`), the rebuilt books (`rebuilt`).
+Filled by reading ahead.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ __all__ = ["RecordingIndex", "Symbol", "VenueIndex"]
 
 @dataclass(slots=True, eq=False)
 class Symbol:
-    """What is known of one symbol."""
+    """The state of one symbol."""
 
     book: RebuiltBook
     first: RecordedSnapshot | None = None
-    """The recorded snapshot that the first request gets; None where it was not read in time."""
+    """The recorded snapshot for the first request; None if it was not read in time."""
     first_diff: Diff | None = None
     stream: str | None = None
-    """Its diff stream; a recording that holds several speeds is served with the first of them."""
+    """Its diff stream; of several recorded speeds, the first."""
     is_ahead: bool = True
-    """Whether `first` was not played yet."""
+    """Whether `first` is still to be played."""
     has_diffs: bool = False
-    """Whether diffs were played."""
+    """Whether a diff has been played."""
     is_asked: bool = False
-    """Whether a snapshot was requested, or no request is waited for any more."""
+    """Whether a snapshot was requested, or playback no longer waits for that."""
     is_missed: bool = False
-    """Whether a diff newer than `first` was played without a listener."""
+    """Whether a diff newer than `first` was played without a subscriber."""
     unasked: int = 0
-    """Diffs newer than `first` that were played."""
+    """Number of played diffs that are newer than `first`."""
 
 
 @dataclass(slots=True, eq=False)
 class VenueIndex:
-    """What is known of one venue."""
+    """The symbols and data of one venue."""
 
     venue: Venue
     symbols: dict[str, Symbol] = field(default_factory=dict)
@@ -49,15 +49,15 @@ class VenueIndex:
 
 
 class RecordingIndex:
-    """All venues of a recording. Every record goes through `meet` once, when it is read."""
+    """All venues of a recording. Every record passes through `meet` once, when it is read."""
 
     def __init__(self, served_as: Venue | None) -> None:
-        """`served_as`: the venue of everything, where the user has said so."""
+        """`served_as`: the venue of all records, if the user named it."""
         self._served_as = served_as
         self.venues: dict[str, VenueIndex] = {}
 
     def meet(self, records: Iterator[Record]) -> Iterator[Record]:
-        """The same records; each is known here before anybody gets it."""
+        """Yield the same records after adding each to the index."""
         for record in records:
             if isinstance(record, Frame):
                 if isinstance(record.about, Diff):
@@ -72,7 +72,7 @@ class RecordingIndex:
             yield record
 
     def venue(self, origin: str | None) -> VenueIndex:
-        """The venue of an origin; that of spot where the recording does not tell."""
+        """The venue of an origin; spot if the recording does not name one."""
         venue = self._served_as or venue_of_origin(origin or "spot")
         found = self.venues.get(venue.name)
         if found is None:
@@ -80,7 +80,7 @@ class RecordingIndex:
         return found
 
     def symbol(self, origin: str | None, name: str) -> Symbol:
-        """The symbol of that name."""
+        """The symbol of a name."""
         place = self.venue(origin)
         found = place.symbols.get(name)
         if found is None:

@@ -1,8 +1,7 @@
-"""What embedded exchanges say over REST: pure functions from questions to answers.
+"""REST responses of embedded exchanges, as pure functions.
 
-Shapes and codes: spot docs (2026-07-21), futures docs (2026-05-28), bodies of refused limits as
-measured 2026-10-07. `Weights` counts and shows what a recording's clients use, and never refuses: a
-recording has no budget. Not here: which snapshot is served (`recorded`, `exchange`), budgets (`limits`).
+Formats and codes: spot docs (2026-07-21), futures docs (2026-05-28), bodies of refused limits as measured
+2026-10-07. `Weights` counts the weight that clients of a recording use; a recording never refuses requests.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _MOST_DIGITS = 9
 
 
 class Weights:
-    """Request weight used per pool and client in the current minute."""
+    """The request weight used per pool and client in the current minute."""
 
     def __init__(self) -> None:
         self._minute = -1
@@ -49,7 +48,7 @@ class Weights:
     def charged(
         self, response: HttpResponse, venue: Venue, weight: int, client: str, now_ns: int
     ) -> HttpResponse:
-        """The same answer with the header that tells what was used."""
+        """The same response with the header of the used weight."""
         if now_ns // _MINUTE_NS != self._minute:
             self._minute = now_ns // _MINUTE_NS
             self._used.clear()
@@ -60,18 +59,18 @@ class Weights:
 
 
 def weight_headers(venue: Venue, used: int) -> dict[str, str]:
-    """What every weighted answer tells; spot by the old name, too, which UNICORN needs (seen 2026-11)."""
+    """The headers of the used weight; spot also has the old name, which UNICORN needs (2026-11)."""
     headers = {"X-MBX-USED-WEIGHT-1M": str(used)}
     return headers | ({"X-MBX-USED-WEIGHT": str(used)} if venue.family == "spot" else {})
 
 
 def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | HttpResponse:
-    """Symbol and limit of a depth request, or the response that refuses it."""
+    """Symbol and limit of a depth request, or the response that refuses the request."""
     symbol = query.get("symbol", "")
     if not symbol:
         return error(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
     if venue.family in ("linear", "inverse"):
-        symbol = symbol.upper()  # USD-M takes lower case, too (measured 2026-10-07)
+        symbol = symbol.upper()  # USD-M also accepts lower case (measured 2026-10-07)
     text = query.get("limit", "")
     if not text:
         usual = min(_DEFAULT_LIMITS[venue.family], venue.depth_limits[-1])
@@ -89,7 +88,7 @@ def depth_question(venue: Venue, query: Mapping[str, str]) -> tuple[str, int] | 
 def of_book(
     venue: Venue, name: str, book: RebuiltBook, first_diff: Diff | None, limit: int, *, time_ms: int
 ) -> HttpResponse:
-    """The rebuilt book; before anything was played, an empty book right before the first diff."""
+    """The rebuilt book; before any data was played, an empty book right before the first diff."""
     body = book.body(limit, time_ms=time_ms)
     if body is None and book.last_update_id is None and first_diff is not None:
         before = first_diff.previous_final_update_id
@@ -103,7 +102,7 @@ def of_book(
 
 
 def exchange_info(symbols: Iterable[str], recorded: bytes | None, time_ms: int) -> HttpResponse:
-    """The recorded answer, else the least that is true."""
+    """The recorded exchangeInfo, or a minimal one."""
     if recorded is not None:
         return ok(recorded)
     listed = [{"symbol": name, "status": "TRADING"} for name in symbols]
@@ -112,17 +111,17 @@ def exchange_info(symbols: Iterable[str], recorded: bytes | None, time_ms: int) 
 
 
 def time(time_ms: int) -> HttpResponse:
-    """The time."""
+    """The response to a time request."""
     return ok(_json({"serverTime": time_ms}))
 
 
 def ok(body: bytes) -> HttpResponse:
-    """A good answer."""
+    """A response with status 200."""
     return HttpResponse(200, body)
 
 
 def unknown_symbol() -> HttpResponse:
-    """The recording has nothing of it."""
+    """The symbol is unknown."""
     return error(-1121, "Invalid symbol.")
 
 
@@ -132,29 +131,29 @@ def not_trading() -> HttpResponse:
 
 
 def other_status() -> HttpResponse:
-    """`symbolStatus` was asked and is another one (spot docs, change log 2025-10-28)."""
+    """The request has a `symbolStatus` that is not the symbol's (spot docs, change log 2025-10-28)."""
     return error(-1220, "The symbol's status does not match the requested symbolStatus.")
 
 
 def not_recorded(most: int) -> HttpResponse:
-    """More levels were asked than the recorded snapshot shows; fewer would look like a whole side."""
+    """The limit exceeds the recorded snapshot: a response with fewer levels would look like a whole side."""
     return error(
         -1130, f"Data sent for parameter 'limit' is not valid: this recording knows {most} levels a side."
     )
 
 
 def no_such_path() -> HttpResponse:
-    """Nothing is served there."""
+    """The path is unknown."""
     return HttpResponse(404, b"")
 
 
 def failed() -> HttpResponse:
-    """Something here raised."""
+    """An internal error of the embedded exchange."""
     return error(-1000, "An unknown error occurred while processing the request.", status=500)
 
 
 def error(code: int, words: str, *, status: int = 400) -> HttpResponse:
-    """An error as Binance writes it."""
+    """An error in the format of Binance."""
     return HttpResponse(status, _json({"code": code, "msg": words}))
 
 

@@ -1,7 +1,4 @@
-"""What an invented exchange answers over REST: depth as it is, as a node behind sees it, as faults have it.
-
-Not here: what a request costs and who is refused (`limits`, `trouble`), words and shapes (`responses`).
-"""
+"""REST of a simulated exchange: depth and exchangeInfo, current, of a lagging node, or changed by faults."""
 
 from __future__ import annotations
 
@@ -23,17 +20,17 @@ __all__ = ["IdHistory", "depth", "info"]
 
 
 class IdHistory:
-    """At which id a market was at which time: what nodes behind show. Kept from the first `lag` on."""
+    """The update ids of markets over time, for lagging nodes. Recorded from the first `lag_snapshots` on."""
 
     def __init__(self) -> None:
         self._id_history: dict[RunningMarket, list[tuple[int, int]]] = {}
 
     def on_event(self, running: RunningMarket, at_ns: int) -> None:
-        """The market has reached another id."""
+        """Record the new id of a market."""
         self._id_history.setdefault(running, []).append((at_ns, running.market.last_update_id))
 
     def id_of(self, running: RunningMarket, lag_s: float, now_ns: int) -> int:
-        """The id of the book that snapshots show: the newest, or that of a node so far behind."""
+        """The id of the book that a snapshot shows: the newest, or that of `lag_s` seconds ago."""
         id_history = self._id_history.get(running, [])
         if not lag_s or not id_history:
             return running.market.shown_id
@@ -44,7 +41,7 @@ class IdHistory:
 def info(
     venue: Venue, listed: Mapping[str, ListedSymbol], query: Mapping[str, str], time_ms: int
 ) -> HttpResponse:
-    """exchangeInfo of the asked symbols; futures and options do not look at what is asked."""
+    """exchangeInfo of the requested symbols; futures and options always return all."""
     if venue.family == "spot":
         wanted = _wanted(query)
         if isinstance(wanted, HttpResponse):
@@ -58,7 +55,7 @@ def info(
 
 
 def _wanted(query: Mapping[str, str]) -> list[str] | HttpResponse | None:
-    """The symbols that exchangeInfo is asked for, None for all, or the response that refuses the question."""
+    """The symbols that an exchangeInfo request selects, None for all, or the response that refuses it."""
     for name in ("symbol", "symbols"):
         if query.get(name) == "":
             return responses.error(-1105, f"Parameter '{name}' was empty.")
@@ -91,7 +88,7 @@ def depth(
     now_ns: int,
     epoch_ms: int,
 ) -> HttpResponse:
-    """A snapshot; `update_id`: of the book that is shown, where no fault and no cache has another one."""
+    """A snapshot. `update_id`: the id of the book to show, unless a fault or a cache has another one."""
     market, symbol, delay_ns = running.market, running.symbol, 0
     if faults is not None:
         if faults.happens("fail", now_ns):

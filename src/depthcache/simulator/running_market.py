@@ -1,7 +1,7 @@
-"""One running market of an invented exchange: its streams, and the phases that a command or chance ordered.
+"""One running market of a simulated exchange: its streams, and its phases by command or by chance.
 
-A phase begins with the market's next event and ends by itself: a burst of events, a side that stays empty, a
-crossed book. Not here: how a market moves (`market`), who listens (`exchange`), what is listed (`listing`).
+A phase starts with the market's next event and ends by itself: a burst of events, a side that stays empty, a
+crossed book.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from depthcache.venues import Venue
 __all__ = ["LateMessage", "Phase", "RunningMarket", "RunningStream"]
 
 _HUGE = (500, 1_000)
-"""Levels of a huge event."""
+"""Fewest and most levels of a huge event."""
 _BURST_TIMES = 10.0
 _MS_NS = 1_000_000
 
 
 class Phase(Enum):
-    """What may be so for a while."""
+    """A temporary state of a market."""
 
     BURST = "burst"
     NO_BIDS = "no_bids"
@@ -47,7 +47,7 @@ class RunningStream:
     said: str | None = None
     is_over: bool = False
     last_ns: int = 0
-    """When the last message that is late is sent: none overtakes another."""
+    """When the last late message is sent, so that none overtakes another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +76,25 @@ class RunningMarket:
     cached: CachedSnapshots | None
     streams: dict[str, RunningStream] = field(default_factory=dict)
     huge: int = 0
-    """Levels of the next event, where that is ordered."""
+    """Levels of the next event, by command; 0 for none."""
     times: float = 1.0
-    """How much faster a burst is."""
+    """Speed factor of a burst."""
     _ends: dict[Phase, int] = field(default_factory=dict)
 
     def begin(self, phase: Phase, until_ns: int, *, times: float = _BURST_TIMES) -> None:
-        """Let something be so from the next event until then."""
+        """Start a phase with the next event, until `until_ns`."""
         self._ends[phase] = until_ns
         if phase is Phase.BURST:
             self.times = times
 
     def end(self, stream: RunningStream) -> None:
-        """A stream has no subscriber any more."""
+        """Remove a stream without subscribers."""
         stream.is_over = True
         if self.streams.get(stream.name) is stream:
             del self.streams[stream.name]
 
     def move(self, faults: Faults | None, at_ns: int) -> list[Change]:
-        """The next event; none while the market is still."""
+        """The changes of the next event; none while the market is still."""
         if faults is not None:
             self._by_chance(faults, at_ns)
         if self._ends:
@@ -109,12 +109,12 @@ class RunningMarket:
         return market.move(prices=huge)
 
     def next_ns(self, at_ns: int) -> int:
-        """When the event after this one happens."""
+        """Time of the event after this one."""
         times = self.times if Phase.BURST in self._ends else 1.0
         return at_ns + max(1, round(self.market.profile.interval_ms * _MS_NS / times))
 
     def on_new_ids(self, last_id: int) -> None:
-        """Update ids have restarted; `last_id` was the last one before."""
+        """The update ids have restarted; `last_id` was the last one before."""
         self.market.on_new_ids(last_id)
         for stream in self.streams.values():
             if stream.diffs is not None:

@@ -1,9 +1,9 @@
-"""The embedded exchange as a server on loopback, on a thread of its own: for tests in any style.
+"""The embedded exchange as a server on loopback, on a background thread, for tests in any style.
 
     with depthcache.simulator.serve(seed=1) as server:
         depthcache.connect("binance.com", ["BTCUSDT"], settings=server.settings)
 
-Not here: sockets (`http_server`), what is said on them (`exchange`, `recorded`).
+`http_server` implements the sockets; `exchange` and `recorded` are what it serves.
 """
 
 from __future__ import annotations
@@ -50,11 +50,10 @@ class _KnowsTruth(Protocol):
 
 
 class Server(OneProcess, ExchangeControls):
-    """An embedded exchange on loopback; runs from the moment it is made until `close` or `with` ends it.
+    """An embedded exchange on loopback. It runs from its creation until `close` or the end of `with`.
 
-    `settings` point a client of this package at it, `environment` any program that reads the
-    environment, `url` any other client: every venue is mounted under `<url>/<exchange name>`. All
-    methods may be called from any thread.
+    To connect a client of this package, use `settings`; for another process, `environment`; for any other
+    client, `url`, where every venue is mounted under `<url>/<exchange name>`. All methods are thread-safe.
     """
 
     _pickle_instead = "pickle its settings, and connect with them there"
@@ -70,21 +69,21 @@ class Server(OneProcess, ExchangeControls):
         ca_file: str | PathLike[str] | None = None,
         deflate: Deflate = "never",
     ) -> None:
-        """`port`: 0 takes any free one. `paced`: the exchange waits for its slowest reader, for recordings.
-        `buffer_bytes`: what a client may leave unread before it is closed with 1008. `tls`: the server's
-        certificate and key, for https and wss, or True for a certificate that it makes itself; `ca_file`:
-        whom `settings` trust then, with True the authority of that certificate. `deflate`: whether
-        frames are compressed (permessage-deflate): never, `if_asked`, or `unasked`, against RFC 7692.
+        """`exchange`: the exchange to serve. `port`: 0 takes any free port. `paced`: wait for the slowest
+        reader, for recordings. `buffer_bytes`: bytes that a client may leave unread before it is closed with
+        1008. `tls`: certificate and key for https and wss, or True to create a certificate. `ca_file`: the
+        certificate authority that `settings` trust; with True, that of the created certificate. `deflate`:
+        compression of frames (permessage-deflate): `never`, `if_asked`, or `unasked`, against RFC 7692.
 
-        Raises InvalidArgument for a port that is taken, PackageMissing for True without trustme.
+        Raises InvalidArgument for a port that is in use, and PackageMissing for `tls=True` without trustme.
         """
         allowed = "0 to 65535, 0 for any free one"
         port = parse_whole(port, name="port", allowed=allowed, least=0, most=65_535)
         if tls is not None and not isinstance(tls, bool | ssl.SSLContext):
-            allowed = "an SSLContext, True for a certificate of its own, or None"
+            allowed = "an SSLContext, True to create a certificate, or None"
             raise InvalidArgument(name="tls", value=tls, allowed=allowed)
         if tls is True and ca_file is not None:
-            raise UsageError("with tls=True the authority is its own: ca_file is for a certificate of yours")
+            raise UsageError("tls=True creates its own authority; ca_file goes with an SSLContext")
         self.exchange = exchange
         self._certificate = OwnCertificate() if tls is True else None
         if self._certificate is not None:
@@ -118,10 +117,10 @@ class Server(OneProcess, ExchangeControls):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that `Settings.from_environment` reads, one for each end of each venue.
+        """Environment variables for `Settings.from_environment`: the REST and WebSocket URL of each venue.
 
-        With TLS and an authority, also DEPTHCACHE_CA_FILE, and what other programs read: SSL_CERT_FILE
-        (OpenSSL, so Python, aiohttp), CURL_CA_BUNDLE (curl), REQUESTS_CA_BUNDLE (requests),
+        With TLS and a `ca_file`, also DEPTHCACHE_CA_FILE and the variables of other programs: SSL_CERT_FILE
+        (OpenSSL, and so Python and aiohttp), CURL_CA_BUNDLE (curl), REQUESTS_CA_BUNDLE (requests) and
         NODE_EXTRA_CA_CERTS (Node).
         """
         variables: dict[str, str] = {}
@@ -134,15 +133,15 @@ class Server(OneProcess, ExchangeControls):
         return variables
 
     def truth(self, exchange: str, symbol: str) -> Truth:
-        """What the invented exchange knows of a symbol. Raises UnknownExchange; UsageError for a
-        recording, which knows no truth but itself."""
+        """The true book of a `symbol` of a simulated `exchange`. Raises UnknownExchange, and UsageError for
+        recordings, which have no known truth."""
         if not isinstance(self.exchange, _KnowsTruth):
-            raise UsageError("a recording knows no truth but itself: only the invented exchange has one")
+            raise UsageError("a recording has no known truth: only a simulated exchange has one")
         known, name = self.exchange, venues.venue(exchange).name
         return _TruthOnThread(self, lambda: known.truth(name, symbol))
 
     def on_exchange(self, work: Callable[[], T]) -> T:
-        """Call `work` on the thread that moves the exchange, and return what it returns."""
+        """Call `work` on the thread of the exchange and return its result."""
 
         async def do() -> T:
             return work()
@@ -156,20 +155,20 @@ class Server(OneProcess, ExchangeControls):
         made = self.exchange
         if not isinstance(made, SimulatedExchange):
             raise UsageError(
-                "a recording is served as it was: trouble on command is for a simulated exchange "
-                "(listen(on=False) refuses connections for both)"
+                "recordings are served unchanged: trouble on command needs a simulated exchange "
+                "(listen(on=False) works for both)"
             )
         return self.on_exchange(lambda: self._http_server.command(lambda: work(made)))
 
     def listen(self, *, on: bool) -> None:
-        """Take connections (`on`), or refuse them from now on. Open WebSockets stay."""
+        """Accept connections (`on`), or refuse them from now on. Open WebSockets stay open."""
         try:
             self._thread.call(lambda: self._http_server.listen(on=on))
         except LoopEnded:
             raise UsageError("this server is closed") from None
 
     def close(self) -> None:
-        """End every connection and the thread. May be called more than once."""
+        """Close every connection and end the thread. Safe to call more than once."""
         try:
             self._thread.stop()
         finally:
@@ -181,13 +180,13 @@ class Server(OneProcess, ExchangeControls):
 
 
 class _TruthOnThread:
-    """A truth that is asked where the exchange is moved."""
+    """A truth that is read on the thread of the exchange."""
 
     def __init__(self, server: Server, find: Callable[[], Truth]) -> None:
         self._server, self._find = server, find
 
     def book_at(self, update_id: int) -> Sides:
-        """Bids and asks, all levels, exact, right after that update id."""
+        """Bids and asks right after `update_id`: all levels, exact, best first."""
         return self._server.on_exchange(lambda: self._find().book_at(update_id))
 
 
@@ -203,19 +202,19 @@ def serve(
     tls: ssl.SSLContext | bool | None = None,
     ca_file: str | PathLike[str] | None = None,
 ) -> Server:
-    """Start an embedded exchange on loopback: an invented one, or recordings as the exchange they are of.
+    """Start an embedded exchange on loopback, with simulated markets or with recordings.
 
     Args:
-        seed: of the invented markets; the same seed, the same markets. None draws one.
-        port: where; 0 takes any free port.
-        symbols: exchange names and their symbols; by default the usual ones of every venue.
-        faults: what goes wrong by chance; None: nothing.
-        files: recordings, or one of them, to serve instead of an invented market.
-        speed: of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
-        exchange: of recordings that do not tell which exchange they are of.
-        tls: certificate and key of the server, for https and wss; True makes a certificate for loopback
-            (needs the package trustme: `pip install depthcache[tls]`); None serves in the clear.
-        ca_file: the authority that `settings` of the server trust, where it is none of the system's.
+        seed: seed of the simulated markets; the same seed gives the same markets. None chooses one.
+        port: the port; 0 takes any free one.
+        symbols: exchange names with their symbols; None serves the usual symbols of every venue.
+        faults: faults by chance; None causes none.
+        files: one or several recordings to serve instead of simulated markets.
+        speed: speed of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
+        exchange: exchange name of recordings that do not name their exchange.
+        tls: certificate and key for https and wss; True creates a certificate for loopback (needs the package
+            trustme: `pip install depthcache[tls]`); None serves http and ws.
+        ca_file: the certificate authority that the server's `settings` trust; None for those of the system.
 
     Raises InvalidArgument, UnknownExchange, UnreadableRecording, and PackageMissing for `tls=True` without
     trustme.
@@ -223,12 +222,12 @@ def serve(
     if files:
         if seed is not None or symbols is not None or faults is not None:
             raise UsageError(
-                "recordings are served as they are: seed, symbols and faults are for invented markets"
+                "recordings are served unchanged: seed, symbols and faults are for simulated markets"
             )
         recorded = RecordedExchange(files, speed=speed, exchange=exchange)
         return Server(recorded, port=port, paced=True, tls=tls, ca_file=ca_file)
     if exchange is not None:
-        raise UsageError("exchange says of which exchange recordings are; name invented ones in symbols")
+        raise UsageError("exchange= names the exchange of recordings; for simulated ones, use symbols=")
     invented = SimulatedExchange(symbols, seed=_drawn() if seed is None else seed, faults=faults)
     return Server(invented, port=port, tls=tls, ca_file=ca_file)
 

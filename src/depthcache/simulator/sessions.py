@@ -1,10 +1,9 @@
-"""One WebSocket connection of an invented exchange: limits, pings, and what reaches the client.
+"""One WebSocket connection of a simulated exchange: limits, pings and faults.
 
-Data goes through the faults here; replies do not. Limits: spot docs "General WSS information"
-(2026-07-21), futures docs "Connect" (2026-05-28), a burst of 15 messages before close 1008 and the code of
-that close as measured 2026-10-07, ping payload a 13-digit time in milliseconds (measured 2026-08-24). Replies
-that are late let data pass; data never passes data. Not here: SUBSCRIBE and its relatives (`commands`), when
-data comes (`exchange`).
+Data passes through the faults here; replies do not. Limits: spot docs "General WSS information" (2026-07-21),
+futures docs "Connect" (2026-05-28); a burst of 15 messages before close 1008 as measured 2026-10-07; the ping
+payload is a 13-digit time in milliseconds (measured 2026-08-24). Data may overtake a late reply, but never
+other data.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ __all__ = ["LiveSession"]
 
 _SECOND_NS = 1_000_000_000
 _BURST: Mapping[Family, int] = {"spot": 5, "linear": 15, "inverse": 15, "options": 15}
-"""Messages in one second that are still answered (spot docs 2026-07-21; USD-M, measured 2026-10-07)."""
+"""Most messages per second that get a reply (spot docs 2026-07-21; USD-M, measured 2026-10-07)."""
 _PONG_WITHIN_S: Mapping[Family, int] = {"spot": 60, "linear": 600, "inverse": 600, "options": 600}
 """Spot docs, change log 2025-02; futures docs, 2026-05-28."""
 _LONGEST_TEXT = 8_000
-"""Longer messages broke connections (unicorn-binance-websocket-api 2.16.1, 2026)."""
+"""Longer messages break connections (unicorn-binance-websocket-api 2.16.1, 2026)."""
 _REFUSAL = "Invalid request: refused by a fault"
 _DRIP_NS = 1_000_000_000
 _DATA_ROUTES = ("", "public")
-"""Depth lives under /public; the other routes acknowledge and stay silent (futures docs, 2026-04-23)."""
+"""Depth is under /public; the other routes acknowledge but stay silent (futures docs, 2026-04-23)."""
 
 
 class LiveSession(Session):
-    """Made by the exchange, which calls `send`, `ping` and `check`; the http_server calls the rest."""
+    """A session. The exchange creates it and calls `send` and `on_time`; the transport calls the rest."""
 
     def __init__(
         self,
@@ -49,15 +48,15 @@ class LiveSession(Session):
         trouble: Trouble | None = None,
         breaches: list[str] | None = None,
     ) -> None:
-        """`trouble`: on command. `breaches`: takes what breaks the law."""
+        """`trouble`: faults on command. `breaches`: collects breaches of the exchange's rules."""
         self.venue: Final = venue
         self.opened_ns: Final = now_ns
         self.is_open: bool = True
         self.next_ping_ns: int = now_ns + self._ping_every_ns()
         self.next_out_ns: int | None = None
-        """When something that was held back is due."""
+        """Time at which a delayed message is due; None if there is none."""
         self.is_dead: bool = False
-        """Half open: nothing comes through, in either direction."""
+        """Half-open: nothing gets through in either direction."""
         self._lifetime_s = venue.connection_lifetime_s if lifetime_s is None else lifetime_s
         self._trouble = Trouble() if trouble is None else trouble
         self._breaches = [] if breaches is None else breaches
@@ -82,20 +81,20 @@ class LiveSession(Session):
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """What is to be sent to this client, by name."""
+        """The streams that this client receives, by name."""
         if not self.is_open or not self._has_data:
             return ()
         return tuple(name for name in self._commands.streams if name not in self._muted)
 
     def take(self) -> list[Sent]:
-        """What is to be sent now, in order."""
+        """The messages to send now, in order."""
         out, self._out = self._out, []
         return [] if self.is_dead else out
 
-    # --- what the client does -----------------------------------------------------------------
+    # --- events of the client -----------------------------------------------------------------
 
     def on_text(self, text: str, now_ns: int) -> None:
-        """A text frame of the client."""
+        """The client sent a text frame."""
         if self.is_dead or not self._count(now_ns):
             return
         if len(text) > _LONGEST_TEXT:
@@ -124,32 +123,32 @@ class LiveSession(Session):
         self._on_change(self, now_ns)
 
     def _refused(self, text: str, now_ns: int) -> Done | None:
-        """The error that answers a SUBSCRIBE, where it is to be refused."""
+        """The error reply to a SUBSCRIBE that a fault refuses; else None."""
         by_chance = self._faults is not None and self._faults.happens("unsubscribable", now_ns)
         if not by_chance and not self._trouble.refuses_subscribe(self.venue.name):
             return None
         return self._commands.refusal(text, _REFUSAL)
 
     def on_pong(self, payload: bytes, now_ns: int) -> None:
-        """A pong; only the right payload answers a ping."""
+        """The client sent a pong; only one with the right payload answers a ping."""
         if payload == self._asked:
             self._asked_ns = None
         if payload:
             self._count(now_ns)
 
     def on_ping(self, payload: bytes, now_ns: int) -> None:
-        """A ping of the client counts as a message."""
+        """The client sent a ping, which counts as a message."""
         self._count(now_ns)
 
     def on_close(self, now_ns: int) -> None:
-        """The client is gone."""
+        """The client has disconnected."""
         self.is_open = False
         self._on_change(self, now_ns)
 
-    # --- what the exchange does ---------------------------------------------------------------
+    # --- calls of the exchange ----------------------------------------------------------------
 
     def send(self, stream: str, payload: str, now_ns: int, *, fault: str = "", behind_ns: int = 0) -> None:
-        """Data of a stream, through the faults. `fault`: one that is ordered. `behind_ns`: how late it is."""
+        """Send data of a stream through the faults. `fault`: one by command. `behind_ns`: its delay."""
         if not self.is_open:
             return
         message = Text(self._commands.wrap(stream, payload))
@@ -186,7 +185,7 @@ class LiveSession(Session):
             self._deliver(held, at_ns, now_ns)
 
     def _ends_by_chance(self, stream: str, faults: Faults, now_ns: int) -> bool:
-        """Whether chance has it that this message and all after it do not come."""
+        """Whether a fault by chance stops this message and all after it."""
         if faults.happens("half_open", now_ns):
             self.die()
         elif faults.happens("close", now_ns):
@@ -201,7 +200,7 @@ class LiveSession(Session):
         return True
 
     def on_time(self, now_ns: int, time_ms: int) -> None:
-        """Pings, deadlines, and what was held back."""
+        """Process what is due: pings, deadlines and delayed messages."""
         for waiting in (self._held, self._replies):
             while waiting and waiting[0][0] <= now_ns:
                 self._out.append(waiting.popleft()[1])
@@ -222,12 +221,12 @@ class LiveSession(Session):
         self._on_change(self, now_ns)
 
     def tell(self, stream: str, payload: str) -> None:
-        """Say something that no fault touches."""
+        """Send data that no fault affects."""
         if self.is_open:
             self._out.append(Text(self._commands.wrap(stream, payload)))
 
     def die(self) -> None:
-        """Nothing comes through any more, and no close is sent."""
+        """Make the connection half-open: nothing gets through, and no close is sent."""
         self.is_dead = True
 
     def end(self, how: Close | Cut, now_ns: int) -> None:
@@ -239,7 +238,7 @@ class LiveSession(Session):
     # --- inside -------------------------------------------------------------------------------
 
     def _deliver(self, message: Sent, at_ns: int, now_ns: int) -> None:
-        """One connection never overtakes itself: what waits makes all behind it wait."""
+        """Queue a message. Messages of a connection keep their order, so a delayed one delays the rest."""
         if not self._held and at_ns <= now_ns:
             self._out.append(message)
             return
@@ -253,7 +252,7 @@ class LiveSession(Session):
         )
 
     def _count(self, now_ns: int) -> bool:
-        """Count a message of the client; False when it was one too many."""
+        """Count a message of the client; False if it exceeds the limit."""
         if not self.is_open:
             return False
         while self._said and now_ns - self._said[0] >= _SECOND_NS:

@@ -1,10 +1,10 @@
-"""What a stream says of a market: diffs at each speed, partial depth, bookTicker, and snapshots.
+"""Messages about a market: diffs at each speed, partial depth, bookTicker, and snapshots.
 
-A diff stream gathers the single changes since its last message: per price the last value wins, `U` and
-`u` are the first and the last id among them, `pu` is the `u` of the message before *on this stream*.
-Key order, widths and the order of levels are the wire's (spot: best first; USD-M and COIN-M: ascending
-on both sides; recordings 2021-2026, spot docs 2026-07-21, futures docs 2026-05-28; options as USD-M without
-`ps` and `st`, options docs 2026-05-28). Not here: who gets it (`sessions`).
+A diff stream combines the single changes since its last message: the last value of each price wins, `U` and
+`u` are the first and last id, and `pu` is the `u` of the previous message *on this stream*. The order of keys
+and levels and the widths of numbers are those of Binance (spot: best first; USD-M and COIN-M: ascending on
+both sides; recordings 2021-2026, spot docs 2026-07-21, futures docs 2026-05-28; options like USD-M without
+`ps` and `st`, options docs 2026-05-28).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from depthcache.venues import Venue
 __all__ = ["Diffs", "best_ticker", "partial_depth", "snapshot"]
 
 _KINDS = {"linear": 1, "inverse": 2}
-"""`st`, which both futures families send since 2026-06-30, with the pair (`ps`); options have neither."""
+"""`st`, which both futures families have sent since 2026-06-30 with the pair (`ps`); options have neither."""
 _TRANSACTION_BEFORE_EVENT_MS = 2
-"""Events leave the exchange this long after the transaction (`E - T`, USD-M recordings 2024-08)."""
+"""Time from a transaction to its event (`E - T`, USD-M recordings 2024-08)."""
 
 
 class Diffs:
@@ -40,7 +40,7 @@ class Diffs:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is anything to say."""
+        """Whether there is a change to send."""
         return bool(self._changes)
 
     def on_changes(self, changes: Iterable[Change]) -> None:
@@ -48,15 +48,15 @@ class Diffs:
         self._changes.extend(changes)
 
     def on_new_ids(self) -> None:
-        """Ids have restarted: what was not sent yet never will be."""
+        """The ids have restarted: changes that were not sent yet are dropped."""
         self._changes, self._sent = [], []
         self._sent_after = self._last_sent_id = self._market.last_update_id
 
     def take(self, time_ms: int, *, repeats: float = 0.0) -> str | None:
-        """The message of the changes since the last one; None without any.
+        """The message with the changes since the last one; None if there are none.
 
-        `repeats`: this share of the single changes of the message before is in it once more: the message
-        begins at an id that was sent already, and says what is so at its last id.
+        `repeats`: share of the single changes of the previous message to repeat. The message then begins at
+        an id that was already sent, with the values at its last id.
         """
         if not self._changes:
             return None
@@ -100,7 +100,7 @@ def snapshot(
     update_id: int,
     time_ms: int,
 ) -> bytes:
-    """The body of a depth snapshot of these levels, best first."""
+    """The body of a depth snapshot with these levels, best first."""
     return wire.depth_snapshot_of(
         _texts(market, sides[BIDS]),
         _texts(market, sides[ASKS]),
@@ -113,7 +113,7 @@ def snapshot(
 
 
 def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_ms: int) -> str:
-    """The best levels, as `@depth5`, `@depth10` and `@depth20` send them."""
+    """The best levels in the format of `@depth5`, `@depth10` and `@depth20`."""
     bids, asks = (_texts(market, market.levels(side, levels)) for side in (BIDS, ASKS))
     held = market.last_update_id
     if venue.family == "spot":
@@ -127,7 +127,7 @@ def partial_depth(venue: Venue, symbol: str, market: Market, levels: int, time_m
 
 
 def best_ticker(venue: Venue, symbol: str, market: Market, time_ms: int) -> str | None:
-    """The best of both sides (`@bookTicker`); None while a side is empty."""
+    """The best prices of both sides (`@bookTicker`); None while a side is empty."""
     best = [_texts(market, market.levels(side, 1)) for side in (BIDS, ASKS)]
     if not best[BIDS] or not best[ASKS]:
         return None

@@ -1,7 +1,4 @@
-"""The virtual clock that an exchange shares with the networks of its clients.
-
-Not here: who the clients are (`pair`), how coroutines wait on this clock (`virtual_loop`).
-"""
+"""The virtual clock that an exchange shares with the networks of its clients."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _S_NS = 1_000_000_000
 
 
 class Timeline:
-    """Order of calls: `join` for each client, then `step` from one `next_ns` to the next."""
+    """The virtual clock. Call `join` for each client, then `step` from one `next_ns` to the next."""
 
     def __init__(
         self,
@@ -28,9 +25,8 @@ class Timeline:
         wall_ns: int,
         after_step: Callable[[], None],
     ) -> None:
-        """`latency_ns`: how long every message takes one way. `wall_ns`: what the system's clock shows at
-        time 0, in nanoseconds since 1970. `after_step`: called after everything that happened at one
-        moment."""
+        """`latency_ns`: one-way latency of every message in nanoseconds. `wall_ns`: the system's clock at
+        time 0, in nanoseconds since 1970. `after_step`: called after all events of one moment."""
         self.now_ns: int = now_ns
         self._exchange: Final = exchange
         self._latency_ns, self._wall_ns, self._after_step = latency_ns, wall_ns, after_step
@@ -38,16 +34,16 @@ class Timeline:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no client waits for anything."""
+        """Whether no client is waiting for anything."""
         return all(network.is_idle for network in self._networks)
 
     def next_ns(self) -> int | None:
-        """When the next thing happens; None when nothing is scheduled."""
+        """Time of the next event; None if none is scheduled."""
         times = [self._exchange.next_ns(), *(network.next_ns() for network in self._networks)]
         return min((time for time in times if time is not None), default=None)
 
     def join(self, on_end: Callable[[], None] = lambda: None) -> MemoryNetwork:
-        """The network of one more client. `on_end`: called when it is closed."""
+        """The network of a new client. `on_end`: called when it is closed."""
 
         def leave() -> None:
             self._networks.remove(network)
@@ -64,21 +60,21 @@ class Timeline:
         return network
 
     def step(self, now_ns: int) -> None:
-        """Let everything of that moment happen; moments must not be left out."""
+        """Process all events of this moment. No moment may be skipped."""
         self.now_ns = max(self.now_ns, now_ns)
         for network in tuple(self._networks):
             network.step(self.now_ns)
         self._after_step()
 
     def collect(self) -> None:
-        """Send what the exchange has produced."""
+        """Send the messages that the exchange has produced."""
         for network in self._networks:
             network.collect()
 
     def sleep(self, seconds: float, *, half_open: bool) -> None:
-        """The machine of the clients sleeps; what is sent to it meanwhile waits in its sockets.
+        """Let the machine of the clients sleep; messages to it wait in its sockets.
 
-        `half_open`: nothing comes over the existing connections any more, and no close is sent.
+        `half_open`: the existing connections are dead after the sleep, without a close.
         """
         began_ns, until_ns = self.now_ns, self.now_ns + round(seconds * _S_NS)
         for network in self._networks if half_open else ():

@@ -1,12 +1,11 @@
-"""Trouble on command: what goes wrong with an invented exchange because a test says so, and when it ends.
+"""Trouble on command: faults of a simulated exchange that a test starts and ends.
 
     exchange.trouble.silence("binance.com", "BTCUSDT")               # one symbol delivers nothing any more
     exchange.trouble.next_diffs("binance.com", "BTCUSDT", "overlap")  # its next diff repeats ids of the last
     exchange.trouble.ban("binance.com", 30, now_ns)                   # 418 for half a minute
 
-What happens to messages, handshakes and requests. Connections as a whole and the phases of a market are the
-exchange's own methods (`close_all`, `half_open`, `burst`, `reset_ids` …). Not here: chances (`faults`), what
-is done with this (`exchange`, `sessions`).
+It affects messages, handshakes and requests. Whole connections and the phases of a market are methods of the
+exchange itself (`close_all`, `half_open`, `burst`, `reset_ids` …).
 """
 
 from __future__ import annotations
@@ -39,35 +38,35 @@ _HTML = b"<html><head><title>403 Forbidden</title></head><body>Request blocked.<
 
 @dataclass(slots=True)
 class Trouble:
-    """Each method begins something; most end by themselves or by their opposite."""
+    """Each method starts a fault. Most faults end by themselves or by another method."""
 
     silent: set[tuple[str, str]] = field(default_factory=set)
-    """Venue and symbol whose streams deliver nothing, though the market moves."""
+    """Venue and symbol whose streams send nothing, although the market moves."""
     mute_venues: set[str] = field(default_factory=set)
-    """Venues whose new subscriptions are acknowledged and deliver nothing."""
+    """Venues whose new subscriptions are acknowledged but get no data."""
     lag_s: dict[str, float] = field(default_factory=dict)
-    """How old snapshots of a venue are."""
+    """Venue to the age of its snapshots."""
     foreign: dict[str, float] = field(default_factory=dict)
-    """Weight pool to the share of each minute's weight that other programs spend."""
+    """Weight pool to the share of each minute's weight that other programs use."""
     slow_s: dict[str, float] = field(default_factory=dict)
-    """How long answers of a venue take."""
+    """Venue to the delay of its responses."""
     behind_s: dict[str, float] = field(default_factory=dict)
-    """How late the streams of a venue are."""
+    """Venue to the delay of its streams on their way to a client."""
     late_s: dict[str, float] = field(default_factory=dict)
-    """How late the venue sends its streams to everybody."""
+    """Venue to the delay of its streams at their source."""
     late_replies_s: dict[str, float] = field(default_factory=dict)
-    """How late replies to control messages of a venue are."""
+    """Venue to the delay of replies to control messages."""
     refused_subscribes: dict[str, int] = field(default_factory=dict)
-    """How many of the next SUBSCRIBEs of a venue are answered with an error."""
+    """Venue to the number of its next SUBSCRIBE messages that get an error."""
     _next: dict[tuple[str, str], deque[str]] = field(default_factory=dict)
-    """What happens to a symbol's next diffs."""
+    """Venue and symbol to the faults of the next diffs."""
     _refused: dict[str, tuple[int, HttpResponse]] = field(default_factory=dict)
     refused_snapshots: dict[tuple[str, str], deque[HttpResponse]] = field(default_factory=dict)
-    """Venue and symbol to the responses that its next depth requests get."""
+    """Venue and symbol to the responses for the next depth requests."""
     unlisted: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Venue and symbol to how many of the next lists come from a node that does not know it."""
+    """Venue and symbol to the number of next exchangeInfo responses that lack it."""
     refused_connects: int = 0
-    """How many handshakes were refused."""
+    """Number of refused handshakes so far."""
     _no_connects: HttpResponse | None = None
     _no_connects_until_ns: int = 0
     _resets_until_ns: int = 0
@@ -75,75 +74,75 @@ class Trouble:
     # --- streams ------------------------------------------------------------------------------
 
     def silence(self, venue: str, symbol: str) -> None:
-        """One symbol delivers nothing on any stream; acknowledgements, pings and REST go on."""
+        """Stop all streams of a symbol, while acknowledgements, pings and REST continue."""
         self.silent.add((venues.venue(venue).name, symbol))
 
     def resume(self, venue: str, symbol: str) -> None:
-        """It delivers again."""
+        """Let the streams of a symbol send again."""
         self.silent.discard((venues.venue(venue).name, symbol))
 
     def silence_new(self, venue: str, *, on: bool = True) -> None:
-        """Subscriptions from now on are acknowledged and bring nothing."""
+        """Acknowledge new subscriptions, but send no data for them."""
         name = venues.venue(venue).name
         (self.mute_venues.add if on else self.mute_venues.discard)(name)
 
     def next_diffs(self, venue: str, symbol: str, fault: str, count: int = 1) -> None:
-        """What happens to the next diffs of a symbol, after those that were ordered before.
+        """Apply a `fault` to the next `count` diffs of a symbol, after those of earlier calls.
 
-        `drop`, `duplicate`, `reorder` (comes after its successor), `overlap` (repeats the ids of the one
-        before), `corrupt`, `garble`, `truncate`, `drip` (byte by byte, over a second). `count`: of how many.
-        Raises InvalidArgument.
+        `fault`: `drop`, `duplicate`, `reorder` (send after its successor), `overlap` (repeat ids of the
+        previous diff), `corrupt`, `garble`, `truncate` or `drip` (byte by byte within a second). Raises
+        InvalidArgument.
         """
         if fault not in _MESSAGE_FAULTS:
             raise InvalidArgument(name="fault", value=fault, allowed=", ".join(_MESSAGE_FAULTS))
         self._next.setdefault((venues.venue(venue).name, symbol), deque()).extend([fault] * count)
 
     def lag_streams(self, venue: str, seconds: float) -> None:
-        """Everything on the venue's streams is so late, and snapshots are ahead of it by that; 0 ends it."""
+        """Delay everything on the venue's streams, so that snapshots are ahead of them; 0 ends it."""
         self.behind_s[venues.venue(venue).name] = seconds
 
     def late_streams(self, venue: str, seconds: float) -> None:
-        """The venue sends its streams so late, whoever subscribes when: what a new subscription brings first
-        was made so long before it, and snapshots are ahead of it by that. Event times tell when it was made.
-        0 ends it: what waits is still sent in its order."""
+        """Delay the venue's streams at their source: a new subscription begins with messages from before it,
+        and snapshots are ahead of the streams. Event times are those of the undelayed messages. 0 ends it,
+        after the waiting messages are sent in order."""
         self.late_s[venues.venue(venue).name] = seconds
 
     def delay_replies(self, venue: str, seconds: float) -> None:
-        """Replies to SUBSCRIBE and its relatives are so late, after data that came by them; 0 ends it."""
+        """Delay replies to control messages such as SUBSCRIBE, so that data arrives before; 0 ends it."""
         self.late_replies_s[venues.venue(venue).name] = seconds
 
     def refuse_subscribes(self, venue: str, count: int = 1) -> None:
-        """The next SUBSCRIBEs are answered with an error, and nothing is subscribed."""
+        """Answer the next `count` SUBSCRIBE messages with an error, without subscribing."""
         self.refused_subscribes[venues.venue(venue).name] = count
 
     # --- requests -----------------------------------------------------------------------------
 
     def ban(self, venue: str, seconds: float, now_ns: int) -> None:
-        """418 with Retry-After to every request of the venue's pool."""
+        """Answer every request of the venue's pool with 418 and Retry-After."""
         words = "Way too much request weight used; IP banned. Please use WebSocket Streams to avoid bans."
         self._refuse(venue, seconds, now_ns, responses.error(-1003, words, status=418))
 
     def limit_hit(self, venue: str, seconds: float, now_ns: int) -> None:
-        """429 with Retry-After."""
+        """Answer every request of the venue's pool with 429 and Retry-After."""
         words = "Too much request weight used; please use WebSocket Streams for live updates."
         self._refuse(venue, seconds, now_ns, responses.error(-1003, words, status=429))
 
     def forbid(self, venue: str, seconds: float, now_ns: int) -> None:
-        """403 with a page of HTML, as the firewall in front of the exchange answers."""
+        """Answer with 403 and an HTML page, like the firewall in front of the exchange."""
         self._refuse(venue, seconds, now_ns, HttpResponse(403, _HTML), told=False)
 
     def not_here(self, venue: str, seconds: float, now_ns: int) -> None:
-        """451: not served in this region."""
+        """Answer with 451: not available in this region."""
         self._refuse(venue, seconds, now_ns, HttpResponse(451, _HTML), told=False)
 
     def outage(self, venue: str, seconds: float, now_ns: int) -> None:
-        """503 to every request, and no connection can be made."""
+        """Answer every request with 503, and accept no new connections."""
         self._refuse(venue, seconds, now_ns, HttpResponse(503, b"Service Unavailable."), told=False)
         self.refuse_connects(seconds, now_ns)
 
     def refuse_connects(self, seconds: float, now_ns: int, *, status: int = 503, told: bool = False) -> None:
-        """No connection can be made: handshakes are answered with that HTTP `status`. `told`: with a
-        Retry-After of the seconds that are left."""
+        """Refuse handshakes with this HTTP `status`. `told`: add a Retry-After header with the remaining
+        seconds."""
         headers = {"Retry-After": "1"} if told else {}
         self._no_connects = HttpResponse(status, b"Service Unavailable", headers)
         self._no_connects_until_ns = now_ns + round(seconds * _S_NS)
@@ -151,40 +150,40 @@ class Trouble:
     def refuse_snapshots(
         self, venue: str, symbol: str, code: int, count: int = 1, *, words: str = "", status: int = 400
     ) -> None:
-        """The next depth requests of a symbol are refused with that `code` and `words`, whatever is true."""
+        """Refuse the next depth requests of a symbol with this `code` and text, whatever its state."""
         response = responses.error(code, words or _WORDS.get(code, "Refused."), status=status)
         key = (venues.venue(venue).name, symbol)
         self.refused_snapshots.setdefault(key, deque()).extend([response] * count)
 
     def unlist(self, venue: str, symbol: str, count: int = 1) -> None:
-        """The next responses of exchangeInfo come from a node that does not know the symbol."""
+        """Answer the next exchangeInfo requests from a node that does not know the symbol."""
         self.unlisted[venues.venue(venue).name, symbol] = count
 
     def reset_connects(self, seconds: float, now_ns: int) -> None:
-        """No connection can be made: handshakes are not answered, the connection is reset."""
+        """Reset connections instead of answering handshakes."""
         self._resets_until_ns = now_ns + round(seconds * _S_NS)
 
     def slow_answers(self, venue: str, seconds: float) -> None:
-        """Answers to requests take so long, until clients have given up where that is long; 0 ends it."""
+        """Delay REST responses, if long enough until clients time out; 0 ends it."""
         self.slow_s[venues.venue(venue).name] = seconds
 
     def lag_snapshots(self, venue: str, seconds: float) -> None:
-        """Snapshots are so old, as from a node behind; 0 ends it."""
+        """Serve snapshots of this age, as a lagging node does; 0 ends it."""
         self.lag_s[venues.venue(venue).name] = seconds
 
     def foreign_weight(self, venue: str, share: float) -> None:
-        """Another program behind the same address spends that share of each minute's weight."""
+        """Let other programs behind the same address use this share of each minute's weight."""
         self.foreign[venues.venue(venue).weight_pool] = share
 
-    # --- asked by the exchange ------------------------------------------------------------------
+    # --- queries of the exchange ----------------------------------------------------------------
 
     def refusal(self, venue: Venue, now_ns: int) -> HttpResponse | None:
-        """The response to every request of a venue's pool now, if there is one."""
+        """The response that refuses every request of a venue's pool now; None if there is none."""
         until_ns, response = self._refused.get(venue.weight_pool, (0, None))
         return None if response is None or now_ns >= until_ns else _timed(response, until_ns, now_ns)
 
     def refused_connect(self, now_ns: int) -> HttpResponse | None:
-        """The response to a handshake now, if no connection can be made."""
+        """The response that refuses a handshake now; None if there is none."""
         until_ns = self._no_connects_until_ns
         response = self._no_connects
         if response is None or now_ns >= until_ns:
@@ -193,38 +192,38 @@ class Trouble:
         return _timed(response, until_ns, now_ns)
 
     def refused_snapshot(self, venue: str, symbol: str) -> HttpResponse | None:
-        """The response to a depth request that came now, if it is refused."""
+        """The response that refuses this depth request; None if there is none."""
         ordered = self.refused_snapshots.get((venue, symbol))
         return ordered.popleft() if ordered else None
 
     def listed(self, venue: str, symbols: Mapping[str, T]) -> Mapping[str, T]:
-        """What the node that is asked for the list now knows of the symbols that are listed."""
+        """The listed symbols without those that the responding node does not know."""
         hidden = {key for key, left in self.unlisted.items() if key[0] == venue and left > 0}
         for key in hidden:
             self.unlisted[key] -= 1
         return {name: each for name, each in symbols.items() if (venue, name) not in hidden}
 
     def resets_connects(self, now_ns: int) -> bool:
-        """Whether handshakes are answered with a reset now."""
+        """Whether handshakes are reset now."""
         return now_ns < self._resets_until_ns
 
     def is_silent(self, venue: str, symbol: str) -> bool:
-        """Whether a symbol delivers nothing."""
+        """Whether the streams of a symbol are stopped."""
         return (venue, symbol) in self.silent
 
     def of_next_diff(self, venue: str, symbol: str) -> str:
-        """What happens to the diff of a symbol that is sent now; empty where nothing does."""
+        """The fault of the next diff of a symbol; empty if there is none. Uses it up."""
         ordered = self._next.get((venue, symbol))
         return ordered.popleft() if ordered else ""
 
     def refuses_subscribe(self, venue: str) -> bool:
-        """Whether the SUBSCRIBE that came now is answered with an error."""
+        """Whether this SUBSCRIBE gets an error. Counts it."""
         left = self.refused_subscribes.get(venue, 0)
         self.refused_subscribes[venue] = max(0, left - 1)
         return left > 0
 
     def spent_by_others(self, venue: Venue, clock_ns: int) -> int:
-        """What other programs have spent of this minute's weight, evenly over it."""
+        """The weight that other programs have used in this minute, spread evenly over it."""
         into_minute = clock_ns % (60 * _S_NS) / (60 * _S_NS)
         return round(self.foreign.get(venue.weight_pool, 0.0) * into_minute * venue.weight_per_minute)
 
@@ -239,7 +238,7 @@ class Trouble:
 
 
 def _timed(response: HttpResponse, until_ns: int, now_ns: int) -> HttpResponse:
-    """The response, with the seconds that are left where it tells them."""
+    """The response with the remaining seconds in its Retry-After, if it has one."""
     if "Retry-After" not in response.headers:
         return response
     left_s = -(-(until_ns - now_ns) // _S_NS)

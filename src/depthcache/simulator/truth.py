@@ -1,7 +1,4 @@
-"""Is a book right? Compared with what the exchange itself knows, as far as the book claims to be complete.
-
-Not here: where the truth comes from (`market`).
-"""
+"""Compare a book with the true book of an embedded exchange, inside the book's complete range."""
 
 from __future__ import annotations
 
@@ -18,18 +15,18 @@ Sides: TypeAlias = tuple[Sequence[tuple[Decimal, Decimal]], Sequence[tuple[Decim
 
 
 class Truth(Protocol):
-    """What the exchange itself knows of one symbol."""
+    """The true book of one symbol, at every update id in its history."""
 
     def book_at(self, update_id: int) -> Sides:
-        """Bids and asks as (price, quantity), all levels, exact, best first, right after `update_id`."""
+        """Bids and asks right after `update_id`: all levels as exact (price, quantity), best first."""
         ...
 
 
 def differences(book: BookReader, truth: Truth) -> int:
-    """How many prices have another quantity than the truth inside the book's complete range.
+    """Number of prices inside the complete range of `book` whose quantity differs from `truth`.
 
-    The book is frozen first, so it may go on. Raises BookNotSynced when it cannot be read, and
-    InvalidArgument when the truth of its update id is forgotten.
+    It compares a frozen copy, so the book may keep changing. Raises BookNotSynced if the book cannot be read,
+    and InvalidArgument if its update id is no longer in the history of the truth.
     """
     frozen = book.freeze().exact
     bids, asks = truth.book_at(frozen.last_update_id or 0)

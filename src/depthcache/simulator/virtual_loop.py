@@ -1,8 +1,7 @@
-"""An asyncio event loop in virtual time: while no task is ready, the clock jumps to what happens next.
+"""An asyncio event loop in virtual time: when no task is ready, the clock jumps to the next event.
 
-`asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the clock that is given. Only threads
-take real time: the clock stops during a call of `run_in_executor` or `asyncio.to_thread`.
-Real sockets are refused. Not here: what happens next (`pair`).
+`asyncio.sleep`, `asyncio.timeout` and `loop.time()` follow the given clock. Only threads take real time: the
+clock stops during calls of `run_in_executor` and `asyncio.to_thread`. Real sockets are refused.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ Ts = TypeVarTuple("Ts")
 _S_NS = 1_000_000_000
 _BUSY_ROUNDS = 1_000
 _BUSY_NS = 10_000_000
-"""So long do so many rounds of a loop take that is never idle: a task that polls must not stop the clock."""
+"""The clock advances by this after `_BUSY_ROUNDS` rounds without an idle one: polling must not stop it."""
 
 
 class Clock(Protocol):
-    """The time of a loop, and what else happens in it."""
+    """The clock of a loop, and the other events on it."""
 
     @property
     def now_ns(self) -> int:
@@ -37,11 +36,11 @@ class Clock(Protocol):
         ...
 
     def advance(self, until_ns: int | None) -> None:
-        """Let the next thing happen, at `until_ns` at the latest; None while the loop has no timer."""
+        """Advance to the next event, or to `until_ns` if that is earlier; None if the loop has no timer."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Runs on one thread, as every event loop; other threads reach it with `call_soon_threadsafe`."""
+    """An event loop in virtual time. Other threads use `call_soon_threadsafe`, as with any event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock: Final = clock
@@ -50,20 +49,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._waits.is_sealed = True  # the loop has registered its own wake-up socket
 
     def time(self) -> float:
-        """Seconds of the virtual clock."""
+        """The virtual time in seconds."""
         return self._clock.now_ns / _S_NS
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """As every loop; the clock stands still until it is done."""
+        """Like any event loop, but the clock stops until the call returns."""
         future = super().run_in_executor(executor, func, *args)
         self._waits.threads += 1
         future.add_done_callback(self._on_thread_done)
         return future
 
     async def shutdown_default_executor(self, *args: Any, **options: Any) -> None:
-        """As every loop; the clock stands still until it is done."""
+        """Like any event loop, but the clock stops until it is done."""
         with self._waits.for_thread():
             await super().shutdown_default_executor(*args, **options)
 
@@ -72,24 +71,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Waits(selectors.DefaultSelector):
-    """Moves the clock where other loops wait for sockets."""
+    """A selector that advances the clock instead of waiting for sockets."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.is_sealed: bool = False
         self.threads: int = 0
-        """Calls that are under way on other threads."""
+        """Number of calls that are running on other threads."""
         self._clock: Final = clock
         self._busy_rounds = 0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Only for the loop's own wake-up socket. Raises UsageError."""
+        """Register the loop's own wake-up socket. Raises UsageError for any other."""
         if self.is_sealed:
-            raise UsageError("there are no real sockets in virtual time: run this against simulator.serve()")
+            raise UsageError("virtual time has no real sockets: use simulator.serve() instead")
         return super().register(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Called once a round: `timeout` is 0 while tasks are ready, else the seconds to the next timer."""
+        """Called once per round. `timeout`: 0 if tasks are ready, else the seconds to the next timer."""
         is_busy = timeout is not None and timeout <= 0
         woken = super().select(None if self.threads and not is_busy else 0)
         if woken:
@@ -105,7 +104,7 @@ class _Waits(selectors.DefaultSelector):
 
     @contextmanager
     def for_thread(self) -> Generator[None]:
-        """A thread is at work meanwhile."""
+        """Count a running call on a thread for the duration of this context."""
         self.threads += 1
         try:
             yield

@@ -1,10 +1,10 @@
-"""The drop-in for UNICORN Binance Local Depth Cache: change one import line, keep the program.
+"""Drop-in replacement for UNICORN Binance Local Depth Cache: change one import line, keep the program.
 
     from depthcache.compat.ubldc import BinanceLocalDepthCacheManager, DepthCacheOutOfSync
 
-It has the class, methods, arguments, exceptions and rules of releases 2.8 to 2.14, and the books of
-`depthcache` behind them. What differs, and why, is listed in docs/how-to/coming-from-unicorn.md. Written
-from the documented behaviour; no code of the old library is used.
+It has the class, methods, arguments, exceptions and rules of releases 2.8 to 2.14, on top of the books of
+`depthcache`. docs/how-to/coming-from-unicorn.md lists the differences and their reasons. It was written from
+the documented behaviour and contains no code of the old library.
 """
 
 from __future__ import annotations

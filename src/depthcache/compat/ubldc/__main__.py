@@ -1,5 +1,4 @@
-"""`python -m depthcache.compat.ubldc script.py [args]`: an unmodified program of the old library, with the
-names of its modules meaning this drop-in. Not here: how it is run (`script`)."""
+"""`python -m depthcache.compat.ubldc script.py [args]`: run an unmodified program of the old library."""
 
 from __future__ import annotations
 

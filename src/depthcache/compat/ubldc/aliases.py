@@ -1,8 +1,8 @@
-"""The module names of the old library, and of what its programs import beside it, for unmodified programs.
+"""Register the module names of the old library, and of those used with it, for unmodified programs.
 
-`install` makes `import unicorn_binance_local_depth_cache` mean this drop-in, whether the old library is
-installed or not; `unicorn_binance_rest_api` only where it is not. `what_is_missing` says in one line which
-library a program imports that is not installed. Not here: running a program (`script`).
+After `install`, `import unicorn_binance_local_depth_cache` imports this drop-in, whether the old library is
+installed or not; `unicorn_binance_rest_api` does so only if it is not installed. `what_is_missing` explains
+in one line which other library a program needs.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["install", "what_is_missing"]
 _OLD = "unicorn_binance_local_depth_cache"
 _REST = "unicorn_binance_rest_api"
 _LICENCES = "lucit_licensing_python"
-"""Release 2.0 to 2.8 needed it; what it raised is never raised here."""
+"""Releases 2.0 to 2.8 needed it. Its exceptions are never raised here."""
 _OTHERS = {
     _REST: "unicorn-binance-rest-api",
     "unicorn_binance_websocket_api": "unicorn-binance-websocket-api",
     "unicorn_fy": "unicorn-fy",
     "unicorn_binance_trailing_stop_loss": "unicorn-binance-trailing-stop-loss",
 }
-"""Libraries beside the old one, by the names of their distributions."""
+"""Module to distribution name of libraries that are used with the old one."""
 
 
 def install() -> None:
-    """Register the names for the rest of this process. May be called more than once."""
+    """Register the names in this process. Safe to call more than once."""
     sys.modules[_OLD] = ubldc
     for name, module in {
         "cluster": cluster,
@@ -54,7 +54,7 @@ def install() -> None:
 
 
 def _install_package(name: str, source: ModuleType, modules: tuple[str, ...]) -> None:
-    """A package with the public names of a module of ours, and modules in it with the same."""
+    """Register a package, and modules in it, with the public names of a module of the drop-in."""
     if isinstance(sys.modules.get(name), _Package):
         return
     package = _Package(name, source.__doc__)
@@ -70,11 +70,11 @@ def _install_package(name: str, source: ModuleType, modules: tuple[str, ...]) ->
 
 
 class _Package(ModuleType):
-    """A package that this drop-in made."""
+    """A package that the drop-in created."""
 
 
 def what_is_missing(error: ImportError) -> str | None:
-    """One line for an import that failed because another library is not installed; None for other imports."""
+    """One line about an import that failed because a library is not installed; None for other imports."""
     package = (error.name or "").partition(".")[0]
     distribution = _OTHERS.get(package)
     is_missing = package not in sys.modules or isinstance(sys.modules[package], _Package)
@@ -88,6 +88,6 @@ def what_is_missing(error: ImportError) -> str | None:
 
 
 def _place(error: ImportError) -> str:
-    """File and line of the import, as far as that is known."""
+    """File and line of the import, if known."""
     frames = [each for each in extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
     return f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""

@@ -1,7 +1,7 @@
-"""The apis of the two libraries below the old one, as far as its users call them: `ubra` and `ubwa`.
+"""`ubra` and `ubwa`: the APIs of the two libraries that the old one used, as far as its users call them.
 
-`ubra` asks the exchange's REST interface for market data (`rest_api`), `ubwa` tells the state of streams
-(`stream_api`). Making one does no I/O. Not here: anything an order book needs.
+`ubra` requests market data over REST (`rest_api`), `ubwa` reports the state of the streams (`stream_api`).
+Creating one does no I/O.
 """
 
 from __future__ import annotations

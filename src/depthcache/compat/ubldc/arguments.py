@@ -1,6 +1,6 @@
-"""The arguments of the old constructor that have lost their meaning, and the ones that must be checked.
+"""Check the arguments of the old constructor.
 
-What can have no effect any more is accepted and said once for each manager. Not here: what the others do.
+Arguments that no longer have an effect are accepted, with one warning per manager.
 """
 
 from __future__ import annotations
@@ -24,40 +24,41 @@ _DEFAULTS = {
     "websocket_ping_timeout": 20,
     "disable_colorama": False,
 }
-"""Snapshots are paced by the exchange's weight limit, connections by its own rules; nothing is coloured."""
+"""Arguments without effect: the weight budget paces snapshots, the client paces connections, and output has
+no colours."""
 
 
 def say_without_effect(given: Mapping[str, object]) -> None:
-    """Say which arguments were set to something else than their default, and do nothing."""
+    """Warn about arguments without effect that differ from their defaults."""
     names = [name for name, default in _DEFAULTS.items() if given[name] != default]
     if names:
         logs.no_effect(names=names)
 
 
 def warn_of_licences(given: Mapping[str, str | None]) -> None:
-    """Licences ended with release 2.8.1."""
+    """Warn about licence arguments: licences ended with release 2.8.1."""
     names = [name for name, value in given.items() if value is not None]
     if names:
         warnings.warn(
-            f"{', '.join(names)}: licences ended with release 2.8.1; leave them out",
+            f"{', '.join(names)}: licences ended with release 2.8.1; remove these arguments",
             DeprecationWarning,
             stacklevel=3,
         )
 
 
 def parse_callback(on_restart: object) -> Callable[[str, float], object] | None:
-    """The callback, or None. Raises InvalidArgument, above all for positional calls in the order of 2.8."""
+    """The callback, or None. Raises InvalidArgument, mainly for positional arguments in the order of 2.8."""
     if on_restart is None or callable(on_restart):
         return on_restart
     allowed = (
-        "a callable that takes a market and a time, or None; since 2.11 it stands before "
-        "websocket_close_timeout: name the arguments behind init_time_window"
+        "a callable that takes a market and a time, or None; since 2.11 it comes before "
+        "websocket_close_timeout: use keyword arguments after init_time_window"
     )
     raise InvalidArgument(name="on_restart", value=on_restart, allowed=allowed)
 
 
 def parse_interval(name: str, seconds: float | None) -> float | None:
-    """Seconds between refreshes; None and 0 for the default. Raises InvalidArgument."""
+    """Seconds between refreshes; None and 0 take the default. Raises InvalidArgument."""
     if seconds is None:
         return None
     return parse_real(seconds, name=name, allowed="seconds above 0, or None", least=0, most=1e9) or None
@@ -66,7 +67,7 @@ def parse_interval(name: str, seconds: float | None) -> float | None:
 def speed_of(exchange: str, interval_ms: int | None) -> int | None:
     """The update speed of the streams in milliseconds. Raises UnknownExchange.
 
-    None was the bare `depth` stream: 1000 ms on spot, 250 ms on futures; options have none and took 500 ms.
+    None meant the bare `depth` stream: 1000 ms on spot, 250 ms on futures. Options have none and used 500 ms.
     """
     if interval_ms is not None:
         return interval_ms

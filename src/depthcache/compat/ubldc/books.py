@@ -1,7 +1,6 @@
-"""The caches of one manager: created, read and stopped, each a live book of the client behind them.
+"""The caches of one manager. Each is a live book of the client behind them.
 
-Any thread may call anything. Changes hold a lock, reads hold none, and nothing of the program is ever
-called under it. Not here: the names and arguments of the old methods (`manager`).
+Thread-safe: changes hold a lock, reads do not, and no code of the program is called under the lock.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ __all__ = ["Cache", "LocalBooks"]
 
 
 _ENOUGH, _PATIENCE_S = MOST_LEVELS * 4 // 5, 300.0
-"""The client refreshes a book that has fewer proven levels than this; where many wait, that takes a while."""
+"""The client deepens a book with fewer proven levels than this; with many books, that takes a while."""
 
 
 class Stamp:
-    """Times of the clients' clock as system time, the same for the same moment however often asked."""
+    """Converts times of the client's clock to system time, always to the same value for the same moment."""
 
     __slots__ = ("_known",)
 
@@ -48,7 +47,7 @@ class Stamp:
         self._known: tuple[int, float] | None = None
 
     def of(self, at_ns: int | None) -> float | None:
-        """Seconds since 1970; what was known before for None."""
+        """Seconds since 1970; the previous value for None."""
         known = self._known
         if at_ns is not None and (known is None or known[0] != at_ns):
             known = self._known = (at_ns, time.time() - (now_ns() - at_ns) / 1e9)
@@ -56,7 +55,7 @@ class Stamp:
 
 
 class Cache:
-    """One market. `market` is its name in lower case."""
+    """The cache of one market; `market` is its name in lower case."""
 
     market: str
     book: blocking.LiveBook
@@ -65,18 +64,18 @@ class Cache:
     def __init__(self, market: str, book: blocking.LiveBook, refresh_interval: float | None) -> None:
         self.market, self.book, self.refresh_interval = market, book, refresh_interval
         self.stopped: bool = False
-        """Whether the program stopped it; the end of the manager is not that."""
+        """Whether the program stopped this cache; stopping the manager does not count."""
         self._ended = self._was_synced = False
         self._restarts = 0
         self._unknown: str | None = None
         self.restarts_told = 0
-        """How many of `restarts` the program has been told of."""
+        """Number of restarts that the program was notified of."""
         self._updated, self._restarted, self._born_s = Stamp(), Stamp(), time.monotonic()
         self._warned = False
 
     @property
     def unknown(self) -> str:
-        """Why the exchange does not know it; empty while nothing is known against it."""
+        """Why the exchange does not know the market; empty as long as it may exist."""
         if self._unknown is None:
             if self._ended or self.book.status is not Status.CLOSED:
                 return ""
@@ -87,27 +86,27 @@ class Cache:
 
     @property
     def is_synced(self) -> bool:
-        """Whether it can be trusted now."""
+        """Whether the book is synced."""
         return not self._ended and self.book.status is Status.SYNCED
 
     @property
     def last_update_ms(self) -> int | None:
-        """When the last update, or comparison with a snapshot, was received: system time."""
+        """System time in milliseconds of the last update, or of the last comparison with a snapshot."""
         at = self._updated.of(self.book.confirmed_ns)
         return None if at is None else round(at * 1000)
 
     @property
     def restarts(self) -> int:
-        """How often its connection was lost and another took its place."""
+        """How often its connection was lost and replaced."""
         return self._restarts if self._ended else self.book.reconnects
 
     @property
     def restarted_at(self) -> float | None:
-        """When that was last: system time in seconds; None for never."""
+        """System time of the last restart in seconds; None if there was none."""
         return self._restarted.of(self.book.reconnected_ns)
 
     def end(self) -> None:
-        """Keep how it is: there will be no book any more."""
+        """Keep the last state, because the book is about to be closed."""
         if not self._ended:
             self._restarts, self._was_synced = self.restarts, self.is_synced
             self._updated.of(self.book.confirmed_ns)
@@ -115,7 +114,7 @@ class Cache:
             self._ended = True
 
     def read(self, side: str, limit_count: int | None, threshold_volume: float | None) -> list[list[float]]:
-        """One side, as `reads.read_levels`. Raises what the old library raised, in its order."""
+        """One side, as `reads.read_levels`. Raises the errors of the old library in its order."""
         if self._ended:
             raise (
                 DepthCacheAlreadyStopped(self.market)
@@ -128,7 +127,7 @@ class Cache:
         except BookNotSynced as error:
             raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
         except BookClosed as error:
-            if self._ended:  # meanwhile, by another thread
+            if self._ended:  # another thread stopped it meanwhile
                 raise DepthCacheAlreadyStopped(self.market) from None
             raise DepthCacheOutOfSync(self.market, reason=error.reason) from None
         if not self._warned and limit_count is None:
@@ -136,7 +135,7 @@ class Cache:
         return found
 
     def _look_at_depth(self, side: str, levels: int) -> None:
-        """Say once where what was read is not proven: the client had its time and could not do better."""
+        """Warn once if the levels are not proven although the client has had enough time."""
         proven = self.book.coverage.asks if side == "asks" else self.book.coverage.bids
         if proven < min(levels, _ENOUGH) and time.monotonic() - self._born_s > _PATIENCE_S:
             self._warned = True
@@ -144,7 +143,7 @@ class Cache:
 
 
 class LocalBooks:
-    """All caches of a manager. The client behind them begins with the first one."""
+    """All caches of a manager. The client behind them starts with the first one."""
 
     def __init__(
         self,
@@ -166,16 +165,16 @@ class LocalBooks:
         )
         self._changes = Lock()
         self.running_since: float = 0.0
-        """System time at which the client began; 0.0 before."""
+        """System time at which the client started; 0.0 before."""
         self.stopped: Event = Event()
         self.caches: Mapping[str, Cache] = {}
-        """By lower-case name, also the stopped ones. Replaced as a whole, so any thread may read it."""
+        """All caches by lower-case name, including stopped ones. Replaced as a whole, for lock-free reads."""
 
     def __iter__(self) -> Iterator[Cache]:
         return iter(self.caches.values())
 
     def create(self, markets: list[str], refresh_interval: float | None) -> None:
-        """Begin these markets; those that are there go on as they are."""
+        """Create caches of these markets; existing ones are left alone."""
         symbols = dict.fromkeys(venues.parse_symbol(market, self._venue) for market in markets)
         with self._changes:
             held = self.caches
@@ -202,25 +201,25 @@ class LocalBooks:
         return found
 
     def get(self, market: object) -> Cache | None:
-        """The same; None where there is none."""
+        """The cache of a name in any case; None if there is none."""
         return self.caches.get(self._key(market)) if isinstance(market, str) else None
 
     def known(self, market: object) -> Cache:
-        """The cache of a name, unless the exchange does not know it. Raises DepthCacheNotFound."""
+        """The cache of a name. Raises DepthCacheNotFound, also if the exchange does not know the market."""
         cache = self.find(market)
         if cache.unknown:
             raise DepthCacheNotFound(cache.market, reason=cache.unknown)
         return cache
 
     def running(self, market: object) -> Cache:
-        """The same, unless it is stopped. Raises DepthCacheNotFound."""
+        """The cache of a name. Raises DepthCacheNotFound, also for a stopped one."""
         cache = self.known(market)
         if cache.stopped:
             raise DepthCacheNotFound(cache.market, reason="it was stopped")
         return cache
 
     def stop(self, market: str) -> None:
-        """End one cache: its streams, its book. Its name stays known. Raises DepthCacheNotFound."""
+        """Stop one cache with its stream and book. Its name stays known. Raises DepthCacheNotFound."""
         with self._changes:
             cache = self.find(market)
             if not cache.stopped:
@@ -229,7 +228,7 @@ class LocalBooks:
                 self._books.remove(cache.book.symbol)
 
     def close(self) -> None:
-        """End all of them and the client. May be called often, from any thread."""
+        """Stop all caches and the client. Safe to call more than once and from any thread."""
         with self._changes:
             self.stopped.set()
             for cache in self:
@@ -237,7 +236,7 @@ class LocalBooks:
         self._books.close()
 
     def stats(self) -> Stats:
-        """What operators want to know of the client, now; nothing before it began."""
+        """Stats of the client; empty before it has started."""
         return self._books.stats() if self.running_since else Stats(books=(), connections=(), budgets=())
 
     def _key(self, market: str) -> str:
@@ -248,7 +247,7 @@ class LocalBooks:
 
 
 def _why_unknown(book: blocking.LiveBook) -> str:
-    """Why the exchange does not know the symbol of a closed book; empty where it ended otherwise."""
+    """Why the exchange does not know the symbol of a closed book; empty if it was closed otherwise."""
     try:
         book.wait_synced(timeout=0)
     except UnknownSymbol as unknown:

@@ -1,9 +1,8 @@
-"""The client of a cluster of depth caches (UBDCC), by the interface of the old library.
+"""The client of a cluster of depth caches (UBDCC), with the interface of the old library.
 
-Answers are the server's own dictionaries, also its errors (`result`, `error_id`, `message`). Where no
-response came there is `{"error": …}`: the exception itself from the blocking methods, its text from those
-with `_async`. Nothing is raised but ValueError for what is missing in a call. Not here: the addresses
-(`cluster_endpoints`), the requests (`cluster_requests`).
+Methods return the server's dictionaries, including its errors (`result`, `error_id`, `message`). Without a
+response they return `{"error": …}`: the blocking methods with the exception, those with `_async` with its
+text. They raise only ValueError, for missing arguments.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from depthcache.compat.ubldc.exceptions import DepthCacheClusterNotReachableErro
 __all__ = ["Cluster"]
 
 _APP = "ubdcc-restapi"
-"""How the public side of a cluster calls itself."""
+"""The app name of a cluster's REST API."""
 _Dict = dict[str, Any]
 
 
@@ -30,11 +29,11 @@ class Cluster:
 
     Args:
         address: a host name, an IP address, or a URL (`https://books.example`).
-        port: None and 80 leave it out of the URL.
-        exchange: taken by calls that name none.
-        settings: proxies and authorities; None takes `Settings.from_environment()`.
+        port: the port; None and 80 are omitted from the URL.
+        exchange: the default exchange of calls that name none.
+        settings: proxies and trusted certificates; None takes `Settings.from_environment()`.
 
-    Raises DepthCacheClusterNotReachableError where no cluster answers, InvalidArgument for what is no
+    Raises DepthCacheClusterNotReachableError if no cluster responds, and InvalidArgument for a malformed
     address.
     """
 
@@ -67,7 +66,7 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """End the connections; a later call opens others. A cluster that is dropped does it by itself."""
+        """Close the connections; a later call opens new ones. Dropping the object closes them as well."""
         self._requests.close()
 
     # --- depth caches ----------------------------------------------------------------------
@@ -83,10 +82,10 @@ class Cluster:
         *,
         markets: str | Iterable[str] | None = None,
     ) -> _Dict:
-        """Begin a cache in the cluster, or several, where `markets` are given.
+        """Create a cache in the cluster, or several if `markets` are given.
 
-        `desired_quantity`: on how many nodes; `update_interval`: milliseconds between updates;
-        `refresh_interval`: seconds between refreshes. Raises ValueError where `market` is missing.
+        `desired_quantity`: number of nodes. `update_interval`: milliseconds between updates.
+        `refresh_interval`: seconds between refreshes. Raises ValueError without a `market`.
         """
         options = (desired_quantity, update_interval, refresh_interval, debug)
         return self._requests.send(self._create(exchange, market, markets, *options))
@@ -115,7 +114,7 @@ class Cluster:
         refresh_interval: int | None = None,
         debug: bool = False,
     ) -> _Dict:
-        """Begin several caches; those that are there go on. Raises ValueError where `markets` are missing."""
+        """Create several caches; existing ones continue. Raises ValueError without `markets`."""
         options = (desired_quantity, update_interval, refresh_interval, debug)
         return self._requests.send(self._create_several(exchange, markets, *options))
 
@@ -191,7 +190,7 @@ class Cluster:
     def stop_depthcache(
         self, exchange: str | None = None, market: str | None = None, debug: bool = False
     ) -> _Dict:
-        """End a cache. Raises ValueError."""
+        """Stop a cache. Raises ValueError."""
         return self._requests.send(self._of_market(self.endpoints.stop_depthcache, exchange, market, debug))
 
     async def stop_depthcache_async(
@@ -204,7 +203,7 @@ class Cluster:
     def get_depthcache_info(
         self, exchange: str | None = None, market: str | None = None, debug: bool = False
     ) -> _Dict:
-        """Where a cache is and how it does: `{"depthcache_info": {…}, …}`. Raises ValueError."""
+        """Location and state of a cache: `{"depthcache_info": {…}, …}`. Raises ValueError."""
         question = self._of_market(self.endpoints.get_depthcache_info, exchange, market, debug)
         return self._requests.send(question)
 
@@ -226,7 +225,7 @@ class Cluster:
     # --- the cluster -----------------------------------------------------------------------
 
     def get_cluster_info(self, debug: bool = False) -> _Dict:
-        """What the cluster knows: `{"db": {…}, "version": …, …}`."""
+        """The state of the cluster: `{"db": {…}, "version": …, …}`."""
         return self._requests.send(Question(self.endpoints.get_cluster_info, debug=debug))
 
     async def get_cluster_info_async(self, debug: bool = False) -> _Dict:
@@ -234,7 +233,7 @@ class Cluster:
         return await self._requests.send_async(Question(self.endpoints.get_cluster_info, debug=debug))
 
     def get_test(self) -> _Dict:
-        """What answers at the address."""
+        """The test response of the server at the address."""
         return self._requests.send(Question(self.endpoints.test))
 
     async def get_test_async(self) -> _Dict:
@@ -242,7 +241,7 @@ class Cluster:
         return await self._requests.send_async(Question(self.endpoints.test))
 
     def test_connection(self) -> bool:
-        """Whether a cluster answers at the address, and is well."""
+        """Whether a healthy cluster responds at the address."""
         return _is_cluster(self.get_test())
 
     async def test_connection_async(self) -> bool:
@@ -258,7 +257,7 @@ class Cluster:
         api_secret: str | None = None,
         debug: bool = False,
     ) -> _Dict:
-        """Give the cluster keys of an account group: `{"id": …, …}`. Raises ValueError."""
+        """Add the API keys of an account group: `{"id": …, …}`. Raises ValueError."""
         return self._requests.send(self._add_credentials(account_group, api_key, api_secret, debug))
 
     async def add_credentials_async(
@@ -273,7 +272,7 @@ class Cluster:
         return await self._requests.send_async(question)
 
     def remove_credentials(self, credential_id: str | None = None, debug: bool = False) -> _Dict:
-        """Take keys away by the id that `add_credentials` gave. Raises ValueError."""
+        """Remove API keys by the id from `add_credentials`. Raises ValueError."""
         return self._requests.send(self._remove_credentials(credential_id, debug))
 
     async def remove_credentials_async(self, credential_id: str | None = None, debug: bool = False) -> _Dict:
@@ -281,7 +280,7 @@ class Cluster:
         return await self._requests.send_async(self._remove_credentials(credential_id, debug))
 
     def get_credentials_list(self, debug: bool = False) -> _Dict:
-        """The keys that the cluster has, masked: `{"credentials": [{…}, …], …}`."""
+        """The API keys of the cluster, masked: `{"credentials": [{…}, …], …}`."""
         return self._requests.send(Question(self.endpoints.get_credentials_list, debug=debug))
 
     async def get_credentials_list_async(self, debug: bool = False) -> _Dict:
@@ -289,7 +288,7 @@ class Cluster:
         return await self._requests.send_async(Question(self.endpoints.get_credentials_list, debug=debug))
 
     def submit_license(self, *_: object, **__: object) -> _Dict:
-        """Does nothing but warn: licences ended with release 2.8.1."""
+        """Only warn: licences ended with release 2.8.1."""
         warnings.warn("licences ended with release 2.8.1: nothing is sent", DeprecationWarning, stacklevel=2)
         return {"event": "SUBMIT_LICENSE", "result": "OK"}
 
@@ -304,7 +303,7 @@ class Cluster:
     ubdcc_get_credentials_list = get_credentials_list
     ubdcc_get_credentials_list_async = get_credentials_list_async
 
-    # --- questions -------------------------------------------------------------------------
+    # --- requests --------------------------------------------------------------------------
 
     def _create(
         self,
@@ -366,7 +365,7 @@ class Cluster:
         )
 
     def _required(self, **given: object) -> _Dict:
-        """The arguments without which a call makes no sense. Raises ValueError."""
+        """The given arguments. Raises ValueError if one of them is missing."""
         if given.get("exchange", "") is None:
             given["exchange"] = self.exchange
         if any(value is None or value == [] for value in given.values()):

@@ -1,4 +1,4 @@
-"""The addresses of a cluster's commands, as paths behind its URL. Not here: who calls them (`cluster`)."""
+"""The paths of a cluster's commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["ClusterEndpoints"]
 
 
 class ClusterEndpoints:
-    """Where a cluster is asked what."""
+    """The path of each command, relative to the URL of the cluster."""
 
     add_credentials = "add_credentials"
     create_depthcache = "create_depthcache"

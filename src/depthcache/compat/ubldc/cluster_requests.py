@@ -1,7 +1,4 @@
-"""How a cluster is asked: one kept-alive session, answers as dictionaries, never an exception of the network.
-
-Not here: what can be asked (`cluster`).
-"""
+"""Requests to a cluster: one kept-alive session, responses as dictionaries, and no network exceptions."""
 
 from __future__ import annotations
 
@@ -29,10 +26,10 @@ class Question:
 
     Attributes:
         endpoint: the path.
-        given: the parameters; None values are left out.
-        posted: whether they are sent as JSON in a body.
-        may_be_got: whether they may stand in the URL instead, where a server takes no POST. Secrets may not.
-        debug: whether times are wanted, too.
+        given: the parameters; those with the value None are left out.
+        posted: whether to send them as JSON in the body of a POST.
+        may_be_got: whether they may go into the URL if the server does not accept a POST; not for secrets.
+        debug: whether to add the times of the request to the response.
     """
 
     endpoint: str
@@ -50,17 +47,17 @@ class Requests:
         self._lock = Lock()
         self._rest: Rest | None = None
         self._only_got: set[str] = set()
-        """Endpoints of this server that take no POST: up to 0.9.1 `create_depthcache` is one."""
+        """Endpoints of this server that do not accept a POST, such as `create_depthcache` until 0.9.1."""
 
     def close(self) -> None:
-        """End the connections; the next question opens others."""
+        """Close the connections; the next request opens new ones."""
         with self._lock:
             rest, self._rest = self._rest, None
         if rest is not None:
             rest.close()
 
     def send(self, question: Question) -> dict[str, Any]:
-        """The response; `{"error": exception}` where none came."""
+        """The response, or `{"error": exception}`."""
         try:
             response = self._session().fetch(**self._request(question))
             if self._refuses_post(question, response):
@@ -71,7 +68,7 @@ class Requests:
             return {"error": error}
 
     async def send_async(self, question: Question) -> dict[str, Any]:
-        """The response; `{"error": text}` where none came."""
+        """The response, or `{"error": text}`."""
         try:
             response = await self._session().fetch_async(**self._request(question))
             if self._refuses_post(question, response):
@@ -88,7 +85,7 @@ class Requests:
             return self._rest
 
     def _request(self, question: Question) -> dict[str, Any]:
-        """The arguments of `Rest.fetch`. Servers look for `debug` in the query, also of a POST."""
+        """The arguments of `Rest.fetch`. Servers expect `debug` in the query, even of a POST."""
         url, query = self._url + question.endpoint, {"debug": "true"} if question.debug else {}
         given = {name: value for name, value in question.given.items() if value is not None}
         if question.posted and question.endpoint not in self._only_got:
@@ -108,7 +105,7 @@ class Requests:
 
 
 def cluster_url(address: str | None, port: int | None) -> str:
-    """The URL of a cluster, with a slash behind. Raises InvalidArgument."""
+    """The URL of a cluster with a trailing slash. Raises InvalidArgument."""
     if not isinstance(address, str) or not address.strip():
         allowed = "a host name, an IP address or a URL"
         raise InvalidArgument(name="ubdcc_address", value=address, allowed=allowed)
@@ -131,7 +128,7 @@ def cluster_url(address: str | None, port: int | None) -> str:
 
 
 def _read(response: RestResponse, question: Question) -> dict[str, Any]:
-    """The dictionary of a response, with the times where they are wanted. Raises DepthCacheError."""
+    """The dictionary of a response, with the times if requested. Raises DepthCacheError."""
     if response.status != 200:
         text = " ".join(response.body[:200].decode("utf-8", "replace").split())
         raise RequestRejected(
@@ -139,7 +136,7 @@ def _read(response: RestResponse, question: Question) -> dict[str, Any]:
         )
     value = response.json()
     if not isinstance(value, dict):
-        raise MalformedMessage(what="no JSON object", position=0, excerpt=response.body)
+        raise MalformedMessage(what="not a JSON object", position=0, excerpt=response.body)
     found = cast("dict[str, Any]", value)
     if question.debug and isinstance(found.get("debug"), dict):
         debug: dict[str, Any] = found["debug"]

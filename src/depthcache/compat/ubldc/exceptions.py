@@ -1,13 +1,13 @@
-"""The exceptions of the old library, with its attributes, under one base of ours.
+"""The exceptions of the old library with their attributes, derived from DepthCacheError.
 
     depthcache.DepthCacheError
     └── LocalDepthCacheError                    everything this drop-in raises about caches and clusters
         ├── DepthCacheOutOfSync                 the cache cannot be trusted right now
         ├── DepthCacheAlreadyStopped            the cache, or its manager, was stopped
         ├── DepthCacheNotFound (KeyError)       no cache of that name
-        └── DepthCacheClusterNotReachableError  nothing usable answers at the address of the cluster
+        └── DepthCacheClusterNotReachableError  no cluster responds at the address
 
-Wrong arguments raise the errors of `depthcache` (all of them are ValueErrors).
+Wrong arguments raise the errors of `depthcache`, all of which are ValueErrors.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class LocalDepthCacheError(DepthCacheError):
     """Base of the exceptions of this drop-in.
 
     Attributes:
-        message: the text, as the old library had it.
-        reason: why, in words, where more is known; a traceback shows it, too.
+        message: the text of the old library.
+        reason: the cause, if known; a traceback shows it as well.
     """
 
     message: str
@@ -40,12 +40,12 @@ class LocalDepthCacheError(DepthCacheError):
         if reason:
             self.add_note(reason)
 
-    def __str__(self) -> str:  # a KeyError would show the repr of its text
+    def __str__(self) -> str:  # KeyError would show the repr of the text
         return self.message
 
 
 class DepthCacheOutOfSync(LocalDepthCacheError):
-    """The cache is not synchronized; it heals by itself.
+    """The cache is not synchronized at the moment. It resyncs by itself.
 
     Attributes:
         market: the cache, in lower case.
@@ -69,7 +69,7 @@ class DepthCacheAlreadyStopped(LocalDepthCacheError):
 
 
 class DepthCacheNotFound(LocalDepthCacheError, KeyError):
-    """There is no cache of that name.
+    """There is no cache with this name.
 
     Attributes:
         market: the name, in lower case.
@@ -81,10 +81,10 @@ class DepthCacheNotFound(LocalDepthCacheError, KeyError):
 
 
 class DepthCacheClusterNotReachableError(LocalDepthCacheError):
-    """No cluster answers at that address.
+    """No cluster responds at the address.
 
     Attributes:
-        url: where it was looked for.
+        url: the URL that was tried.
     """
 
     def __init__(self, url: str | None = None, *, reason: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Counts and times as the old library words them."""
+"""Format sizes and times like the old library."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["human_bytes", "human_seconds"]
 
 
 def human_seconds(seconds: float) -> str:
-    """A span of time in words, such as `2d:3h:4m:5s`."""
+    """A duration as text, such as `2d:3h:4m:5s`."""
     whole = max(0, int(seconds))
     minutes, left = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -19,7 +19,7 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_bytes(size: float) -> str:
-    """Bytes in words, in steps of 1,000."""
+    """A size as text, in units of powers of 1,000."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(size) < 1_000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Names of the licences that ended with release 2.8.1, for programs that still import them."""
+"""Names around licences, which ended with release 2.8.1, for programs that still import them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every log line of the drop-in: one named function each, on the logger of the old library.
+"""Every log line of the drop-in, one named function each, on the logger of the old library.
 
-Programs that set up `unicorn_binance_local_depth_cache` go on to hear it. What happens inside the client
-is said on the logger `depthcache`.
+Programs that configure the logger `unicorn_binance_local_depth_cache` keep receiving its lines. The client
+itself logs to `depthcache`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LOGGER = logging.getLogger("unicorn_binance_local_depth_cache")
 
 
 def deprecated_name(*, old: str, new: str) -> None:
-    """A method was called by a name that the old library had given up."""
+    """A method was called by a deprecated name."""
     _LOGGER.warning("%s is deprecated, use %s", old, new)
 
 
 def no_effect(*, names: Sequence[str]) -> None:
-    """Arguments of the constructor have nothing left to do."""
-    _LOGGER.warning("%s: accepted, and without effect: the client needs no such setting", ", ".join(names))
+    """Arguments of the constructor no longer have an effect."""
+    _LOGGER.warning("%s: accepted but without effect, the client does not need it", ", ".join(names))
 
 
 def nothing_given(*, method: str) -> None:
@@ -40,24 +40,24 @@ def nothing_given(*, method: str) -> None:
 
 
 def left_with_exception(*, error: BaseException) -> None:
-    """The `with` block of a manager ended with an exception, which goes on."""
-    _LOGGER.critical("the manager was left with an exception", exc_info=error)
+    """The `with` block of a manager ended with an exception, which propagates."""
+    _LOGGER.critical("the with block of the manager ended with an exception", exc_info=error)
 
 
 def unknown_market(*, market: str, reason: str) -> None:
-    """The exchange ended a cache for good."""
-    _LOGGER.error("the cache of %s has ended: %s", market, reason)
+    """The exchange does not list a market, or no longer does: its cache is closed for good."""
+    _LOGGER.error("the cache of %s is closed for good: %s", market, reason)
 
 
 def callback_failed(*, market: str, error: BaseException) -> None:
-    """The program's on_restart raised."""
-    _LOGGER.error("on_restart raised for %s; the caches go on", market, exc_info=error)
+    """The `on_restart` callback of the program raised an exception."""
+    _LOGGER.error("on_restart raised an exception for %s; caches are unaffected", market, exc_info=error)
 
 
 def shallow(*, market: str, side: str, levels: int) -> None:
-    """A read of everything could not prove the 1,000 levels that the old library meant to hold."""
+    """A read of all levels returned fewer than 1,000 proven ones."""
     _LOGGER.warning(
-        "only %d %s of %s are proven; levels beyond may miss updates from before the snapshot",
+        "only %d %s of %s are proven; levels beyond them may lack changes from before the snapshot",
         levels,
         side,
         market,
@@ -65,10 +65,12 @@ def shallow(*, market: str, side: str, levels: int) -> None:
 
 
 def cluster_failed(*, url: str, reason: str) -> None:
-    """A cluster gave no usable answer."""
+    """A cluster did not return a usable response."""
     _LOGGER.error("no response from the cluster at %s: %s", url, reason)
 
 
 def update_available(*, installed: str, latest: str) -> None:
-    """There is a newer release of this package."""
-    _LOGGER.warning("depthcache %s is installed and %s is out: pip install -U depthcache", installed, latest)
+    """A newer release of this package is available."""
+    _LOGGER.warning(
+        "depthcache %s is installed, %s is available: pip install -U depthcache", installed, latest
+    )

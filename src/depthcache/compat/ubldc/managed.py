@@ -1,4 +1,4 @@
-"""What the apis and the summary use of a manager, so that they need not import it."""
+"""The part of a manager that the APIs and the summary use, without importing it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Managed(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """The settings its caches were made with."""
+        """The settings of its client."""
         ...
 
     @property
     def depth_cache_update_interval(self) -> int | None:
-        """Milliseconds between updates; None for the bare stream of the exchange."""
+        """Milliseconds between updates; None for the default stream of the exchange."""
 
     @property
     def stop_request(self) -> bool:
@@ -32,7 +32,7 @@ class Managed(Protocol):
         ...
 
     def stats(self) -> Stats:
-        """What its books, connections and budgets do."""
+        """Stats of its books, connections and budgets."""
         ...
 
     def stop_manager(self) -> bool:
@@ -40,11 +40,11 @@ class Managed(Protocol):
         ...
 
     def get_ubra_manager(self) -> Any:
-        """The REST side."""
+        """The REST API (`ubra`)."""
 
     def get_ubwa_manager(self) -> Any:
-        """The side of the streams."""
+        """The stream API (`ubwa`)."""
 
     def get_user_agent(self) -> str:
-        """The name and version that the old library would tell."""
+        """Name, version and Python version."""
         ...

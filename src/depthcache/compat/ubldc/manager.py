@@ -1,7 +1,7 @@
-"""The manager of the old library: its names, arguments and results, and nothing but those.
+"""The manager of the old library: its names, arguments and results.
 
-Not here: what they do. Caches are in `books`, what reads return in `reads`, the restarts in `restarts`,
-and what prints, asks the exchange, looks for releases or talks to a cluster in the files named after it.
+The work is done in `books` (caches), `reads` (results of reads), `restarts` and the other files of this
+folder.
 """
 
 from __future__ import annotations
@@ -35,30 +35,31 @@ from depthcache.compat.ubldc.views import view_of_caches, view_of_streams
 __all__ = ["BinanceLocalDepthCacheManager", "__version__"]
 
 __version__: Final = depthcache.__version__
-"""Of this package, as `get_latest_version` tells of it; the interface is that of 2.14.0."""
+"""The version of this package, like `get_latest_version`. The interface is that of 2.14.0."""
 _NAME = "depthcache"
 
 
 class BinanceLocalDepthCacheManager(ThreadApi):
-    """Depth caches of one exchange, by the interface of the old library. Any thread may use it.
+    """Depth caches of one exchange, with the interface of the old library. Thread-safe.
 
-    Making one opens nothing: the client begins with the first cache. Intended differences are listed in
-    docs/how-to/coming-from-unicorn.md.
+    The constructor opens no connection: the client starts with the first cache.
+    docs/how-to/coming-from-unicorn.md lists the intended differences.
 
     Args:
         exchange: an exchange name, such as `binance.com` or `binance.com-futures`.
-        default_refresh_interval: seconds; how often caches are refreshed that name nothing themselves.
-        depth_cache_update_interval: milliseconds between updates; None for the bare stream of the exchange.
-        on_restart: called with a lower-case market and a time (seconds since 1970) when the connection that
-            carries it was replaced after a loss; on a thread of its own, where every method may be called.
-        ubdcc_address, ubdcc_port: of a cluster, which is then `cluster`.
-        ubra_manager: brings the snapshots; never stopped here.
-        warn_on_update: True looks for a newer release in the background and says so on the logger; the
-            default, which is nobody's choice, does not.
-        settings: other hosts, proxies, patience, as of `depthcache.connect`; new here.
+        default_refresh_interval: seconds between refreshes, for caches without their own interval.
+        depth_cache_update_interval: milliseconds between updates; None takes the default stream of the
+            exchange.
+        on_restart: called with a lower-case market and a time (seconds since 1970) after its connection was
+            lost and replaced. Runs on a separate thread and may call any method.
+        ubdcc_address, ubdcc_port: address of a cluster, which is then available as `cluster`.
+        ubra_manager: source of the snapshots; the manager never stops it.
+        warn_on_update: with True, look for a newer release in the background and log a warning. By default,
+            nothing is requested.
+        settings: hosts, proxies and policy, as for `depthcache.connect`. Not in the old library.
 
-    The others are accepted and have no effect. Raises UnknownExchange, InvalidArgument, and
-    DepthCacheClusterNotReachableError for an address where nothing answers.
+    All other arguments are accepted and have no effect. Raises UnknownExchange, InvalidArgument, and
+    DepthCacheClusterNotReachableError if no cluster responds at the address.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop the manager; an exception is logged and goes on."""
+        """Stop the manager. An exception is logged and propagates."""
         if error is not None:
             logs.left_with_exception(error=error)
         self.stop_manager()
@@ -164,27 +165,27 @@ class BinanceLocalDepthCacheManager(ThreadApi):
 
     @property
     def depth_caches(self) -> Mapping[str, Mapping[str, object]]:
-        """Every cache by its lower-case name, as it is now; read-only."""
+        """The current state of every cache by lower-case name; read-only."""
         return view_of_caches(self._books)
 
     @property
     def dc_streams(self) -> Mapping[str, Mapping[str, object]]:
-        """The streams by the id of `get_dc_stream_id`, as they are now; read-only."""
+        """The current state of the streams by the id of `get_dc_stream_id`; read-only."""
         return view_of_streams(self.get_dc_stream_id(), self._books)
 
     @property
     def cluster(self) -> Cluster | None:
-        """The cluster at `ubdcc_address`; None without one."""
+        """The cluster at `ubdcc_address`; None without an address."""
         return self._cluster
 
     @property
     def ubra(self) -> Any:
-        """What asks the exchange's REST interface: the given object, or a API with its calls."""
+        """The REST API of the exchange: the given `ubra_manager`, or an object with its methods."""
         return self._ubra
 
     @property
     def ubwa(self) -> Any:
-        """A API with the state of the streams."""
+        """An API for the state of the streams."""
         return self._ubwa
 
     # --- caches -------------------------------------------------------------------------------
@@ -192,11 +193,11 @@ class BinanceLocalDepthCacheManager(ThreadApi):
     def create_depthcache(
         self, markets: str | list[str] | None = None, refresh_interval: float | None = None
     ) -> bool:
-        """Begin caches; returns at once. None gives False; a market that is there goes on as it is.
+        """Create caches; returns at once. Existing ones are left alone. Returns False for None.
 
-        `markets`: one name or any iterable of names, in any case. `refresh_interval`: seconds, as the
-        constructor's default. Raises InvalidArgument for what cannot be a symbol, DepthCacheAlreadyStopped
-        after `stop_manager`.
+        `markets`: one name or any iterable of names, in any case. `refresh_interval`: seconds between
+        refreshes; None takes the default of the constructor. Raises InvalidArgument for an impossible
+        symbol, and DepthCacheAlreadyStopped after `stop_manager`.
         """
         if markets is None:
             return False
@@ -209,12 +210,12 @@ class BinanceLocalDepthCacheManager(ThreadApi):
     def create_depth_cache(
         self, markets: str | list[str] | None = None, refresh_interval: float | None = None
     ) -> bool:
-        """The old name of `create_depthcache`."""
+        """Deprecated name of `create_depthcache`."""
         logs.deprecated_name(old="create_depth_cache()", new="create_depthcache()")
         return self.create_depthcache(markets, refresh_interval)
 
     def _add_depthcache(self, market: str | None = None, refresh_interval: float | None = None) -> bool:
-        """One cache, as `create_depthcache`; False without a market. Old tests and programs call it."""
+        """Create one cache, as `create_depthcache`; False without a market. For old tests and programs."""
         return isinstance(market, str) and bool(market) and self.create_depthcache(market, refresh_interval)
 
     @staticmethod
@@ -224,7 +225,7 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         reverse: bool = False,
         threshold_volume: float | None = None,
     ) -> list[list[float]]:
-        """The rules of `get_asks` (`reverse`: of `get_bids`) over a plain mapping of prices to quantities."""
+        """Apply the rules of `get_asks` (with `reverse`, `get_bids`) to a mapping of prices to quantities."""
         return select_from(items, limit_count, reverse, threshold_volume)
 
     def get_asks(
@@ -235,9 +236,10 @@ class BinanceLocalDepthCacheManager(ThreadApi):
     ) -> list[list[float]]:
         """Asks as `[price, quantity]`, best (lowest) first, at most 1,000.
 
-        `limit_count`: so many at most; negative as the end of a slice. `threshold_volume`: in the quote
-        asset; levels as long as their values together do not exceed it, the first one always. Raises
-        DepthCacheNotFound, DepthCacheOutOfSync, DepthCacheAlreadyStopped, in this order.
+        `limit_count`: most levels to return; a negative number is the end of a slice. `threshold_volume`:
+        return levels while the sum of their values in the quote asset does not exceed it, but at least the
+        first one. Raises DepthCacheNotFound, DepthCacheOutOfSync and DepthCacheAlreadyStopped, checked in
+        this order.
         """
         return self._books.known(market).read("asks", limit_count, threshold_volume)
 
@@ -247,33 +249,34 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         limit_count: int | None = None,
         threshold_volume: float | None = None,
     ) -> list[list[float]]:
-        """Bids, best (highest) first; otherwise as `get_asks`."""
+        """Bids, best (highest) first; otherwise like `get_asks`."""
         return self._books.known(market).read("bids", limit_count, threshold_volume)
 
     def is_depth_cache_synchronized(self, market: str | None = None) -> bool:
-        """Whether the cache can be trusted now; False once it is stopped. Raises DepthCacheNotFound."""
+        """Whether the cache is synchronized; False once it is stopped. Raises DepthCacheNotFound."""
         return self._books.known(market).is_synced
 
     def get_last_update_time(self, market: str | None = None) -> int | None:
-        """When the last update or snapshot was received: system time in milliseconds; None before one.
+        """System time of the last update or snapshot in milliseconds; None before the first.
 
         Raises DepthCacheNotFound.
         """
         return self._books.known(market).last_update_ms
 
     def get_last_restart_time(self, market: str | None = None) -> float | None:
-        """When the connection that carries the cache was last replaced after a loss: seconds since 1970.
+        """When the connection of the cache was last replaced after a loss, in seconds since 1970.
 
-        None for never. Raises DepthCacheNotFound, also for a stopped cache.
+        None if it never was. Raises DepthCacheNotFound, also for a stopped cache.
         """
         return self._books.running(market).restarted_at
 
     def get_restart_count(self, market: str | None = None) -> int:
-        """How often that has happened. Raises DepthCacheNotFound, also for a stopped cache."""
+        """How often the connection of the cache was replaced after a loss. Raises DepthCacheNotFound, also
+        for a stopped cache."""
         return self._books.running(market).restarts
 
     def get_dc_stream_id(self, market: str | None = None) -> str | None:
-        """The key in `dc_streams` of the stream that carries the cache; of the one with room for more.
+        """The key in `dc_streams` of the stream of the cache; without a `market`, of one with free capacity.
 
         None for an unknown or stopped market, and while there is no stream.
         """
@@ -282,9 +285,9 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         return self._stream_id if carried and self._books.running_since else None
 
     def set_refresh_request(self, markets: str | list[str] | None = None) -> bool:
-        """Have snapshots compared with, and merged into, these caches; they stay in sync and readable.
+        """Compare these caches with new snapshots and merge them. The caches stay in sync and readable.
 
-        None gives False. Raises DepthCacheNotFound, and does nothing then.
+        Returns False for None. Raises DepthCacheNotFound without doing anything.
         """
         if markets is None:
             logs.nothing_given(method="set_refresh_request()")
@@ -294,10 +297,10 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         return True
 
     def set_resync_request(self, market: str | None = None, unsubscribe: bool = True) -> bool:
-        """Rebuild a cache from a new snapshot; it is out of sync until the snapshot arrives.
+        """Rebuild a cache from a new snapshot. It is out of sync until the snapshot arrives.
 
-        Its subscription stays: renewing it would gain nothing. Gives `unsubscribe`, as before. Raises
-        InvalidArgument (a ValueError) for None, DepthCacheNotFound.
+        The subscription is kept. Returns `unsubscribe`, like the old library. Raises InvalidArgument (a
+        ValueError) for None, and DepthCacheNotFound.
         """
         if market is None:
             raise InvalidArgument(name="market", value=market, allowed="the name of a cache")
@@ -305,9 +308,9 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         return bool(unsubscribe)
 
     def set_credentials(self, api_key: str | None = None, api_secret: str | None = None) -> None:
-        """Use these keys for requests from now on; `ubra` is another object then. Books need none.
+        """Replace `ubra` by an object with these keys. Books need no keys.
 
-        A given `ubra_manager` is let go, and goes on by itself.
+        A given `ubra_manager` is no longer used, but not stopped.
         """
         if self._owns_ubra:
             self._ubra.stop_manager()
@@ -315,7 +318,7 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         self._ubra = apis.make_ubra(self, api_key=api_key, api_secret=api_secret)
 
     def stop_depthcache(self, markets: str | list[str] | None = None) -> bool:
-        """End caches and their subscriptions; None gives False. Raises DepthCacheNotFound."""
+        """Stop caches and their subscriptions. Returns False for None. Raises DepthCacheNotFound."""
         if markets is None:
             logs.nothing_given(method="stop_depthcache()")
             return False
@@ -324,26 +327,26 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         return True
 
     def stop_depth_cache(self, markets: str | list[str] | None = None) -> bool:
-        """The old name of `stop_depthcache`."""
+        """Deprecated name of `stop_depthcache`."""
         logs.deprecated_name(old="stop_depth_cache()", new="stop_depthcache()")
         return self.stop_depthcache(markets)
 
     def get_list_of_depthcaches(self) -> list[str]:
-        """The lower-case names of all caches that are not stopped, synced or not."""
+        """The lower-case names of all caches that are not stopped, in sync or not."""
         return [cache.market for cache in self._books if not cache.stopped and not cache.unknown]
 
     def get_list_of_depth_caches(self) -> list[str]:
-        """The old name of `get_list_of_depthcaches`."""
+        """Deprecated name of `get_list_of_depthcaches`."""
         logs.deprecated_name(old="get_list_of_depth_caches()", new="get_list_of_depthcaches()")
         return self.get_list_of_depthcaches()
 
     def is_stop_request(self, market: str | None = None) -> bool:
-        """Whether the manager, or that cache, was stopped; False for an unknown market."""
+        """Whether the manager, or the cache of `market`, was stopped; False for an unknown market."""
         cache = None if market is None else self._books.get(market)
         return self.stop_request or (cache is not None and cache.stopped)
 
     def stop_manager(self, close_api_session: bool = True) -> bool:
-        """End all caches, connections and threads. A given `ubra_manager` goes on. May be called often."""
+        """Stop all caches, connections and threads, but not a given `ubra_manager`. Safe to call again."""
         self._books.close()
         if self._owns_ubra:
             self._ubra.stop_manager()
@@ -363,15 +366,15 @@ class BinanceLocalDepthCacheManager(ThreadApi):
 
     @staticmethod
     def get_latest_release_info() -> dict[str, Any] | None:
-        """What is told of the newest release; None where it cannot be asked."""
+        """Information about the newest release; None if it cannot be retrieved."""
         return Releases.latest_release_info()
 
     def get_latest_version(self) -> str | None:
-        """The newest release; None where it cannot be asked."""
+        """The newest release; None if it cannot be retrieved."""
         return self._releases.latest_version()
 
     def is_update_available(self) -> bool:
-        """Whether there is a newer release; False where it cannot be asked."""
+        """Whether there is a newer release; False if that cannot be retrieved."""
         return self._releases.is_update_available()
 
     @staticmethod
@@ -381,7 +384,7 @@ class BinanceLocalDepthCacheManager(ThreadApi):
 
     @staticmethod
     def get_user_agent() -> str:
-        """Name, version and Python, as in `depthcache_0.1.0-python_3.11.7`."""
+        """Name, version and Python version, such as `depthcache_0.1.0-python_3.11.7`."""
         return f"{_NAME}_{__version__}-python_{platform.python_version()}"
 
     def print_summary(
@@ -398,7 +401,7 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         footer: str | None = None,
         title: str | None = None,
     ) -> None:
-        """Write the same as pictures into a folder."""
+        """Write the summary as text and pictures into a folder."""
         summary.print_summary_to_png(
             self,
             print_summary_export_path=print_summary_export_path,
@@ -409,17 +412,17 @@ class BinanceLocalDepthCacheManager(ThreadApi):
         )
 
     def stats(self) -> Stats:
-        """Counters, ages and delays of books, connections and budgets, as `depthcache` has them; new here."""
+        """Counters, ages and delays of books, connections and budgets. Not in the old library."""
         return self._books.stats()
 
 
 def _source_of_snapshots(ubra: Any) -> Any:
-    """What brings the snapshots; None for the client itself, as the API of this drop-in would have it do."""
+    """The snapshot source for a `ubra_manager`; None for that of this drop-in: the client does it itself."""
     return None if isinstance(ubra, BinanceRestApiManager) else ubra
 
 
 def _listed(markets: object) -> list[str]:
-    """One name or several. Raises InvalidArgument for what is neither."""
+    """One name or several as a list. Raises InvalidArgument for anything else."""
     if isinstance(markets, str):
         return [markets]
     if not _is_listing(markets):

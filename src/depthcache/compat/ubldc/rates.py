@@ -1,4 +1,4 @@
-"""How fast counts grow from one look to the next. Not here: who counts."""
+"""Rates of growing counters."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from time import monotonic
 __all__ = ["Rates"]
 
 _SHORTEST_S = 0.5
-"""Looks nearer to each other than this share a base: a rate over less says little."""
+"""Shortest interval for a rate; more frequent calls share the same base."""
 
 
 class Rates:
-    """A look gives a count and gets its growth per second since a look before it; since this was made at
-    first. Any thread may use it."""
+    """Growth per second of counters since an earlier call, or at first since creation. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self.begun: float = monotonic()
-        """When this was made, on the monotonic clock."""
+        """Creation time by the monotonic clock."""
         self._looks: dict[Hashable, tuple[tuple[float, int], tuple[float, int]]] = {}
 
     def of(self, what: Hashable, count: int, *, now: float | None = None) -> float:
-        """Growth per second; a count that fell (another connection) starts from 0."""
+        """Growth per second of a counter. A counter that fell (new connection) starts from 0."""
         at = monotonic() if now is None else now
         with self._lock:
             base, last = self._looks.get(what, ((self.begun, 0), (self.begun, 0)))

@@ -1,7 +1,4 @@
-"""What `limit_count` and `threshold_volume` leave of one side, by the rules of the old library.
-
-Pure functions. Not here: which cache is read, and whether it may be.
-"""
+"""Apply `limit_count` and `threshold_volume` to one side, by the rules of the old library."""
 
 from __future__ import annotations
 
@@ -14,19 +11,18 @@ from depthcache.arguments import parse_real
 __all__ = ["MOST_LEVELS", "read_levels", "select_from"]
 
 MOST_LEVELS = 1_000
-"""The old library held so many levels a side; reads return no more, whatever the book knows."""
+"""The old library held this many levels a side. Reads return no more, even if the book has more."""
 
 _EVERYTHING = 1e20
-"""A value that no side reaches."""
+"""More than the value of any side."""
 
 
 def read_levels(side: Side, limit_count: int | None, threshold_volume: float | None) -> list[list[float]]:
-    """The best levels of a side as `[price, quantity]`, best first. Raises InvalidArgument, and what
-    reading the side raises.
+    """The best levels of a side as `[price, quantity]`, best first.
 
-    `limit_count`: so many at most, a negative one is the end of a slice; None for all. `threshold_volume`:
-    in the quote asset; levels are taken while their prices times quantities together do not exceed it, the
-    first one always.
+    `limit_count`: most levels; a negative number is the end of a slice, None means all. `threshold_volume`:
+    return levels while the sum of price times quantity does not exceed it, but at least the first one. Raises
+    InvalidArgument, and the errors of reading the side.
     """
     limit, threshold = _limit(limit_count), _threshold(threshold_volume)
     most = MOST_LEVELS if limit is None or limit < 0 else min(limit, MOST_LEVELS)
@@ -40,11 +36,11 @@ def select_from(
     reverse: bool = False,
     threshold_volume: float | None = None,
 ) -> list[list[float]]:
-    """Levels of a plain mapping of prices to quantities, texts or numbers, by the same two rules.
+    """Levels of a mapping of prices to quantities (strings or numbers), by the same two rules.
 
-    Sorted by price, from the lowest (from the highest with `reverse`). Unlike those of a book, values are
-    summed as floats, as the old library did. Raises InvalidArgument for what is no mapping, ValueError for
-    texts that are no numbers.
+    Sorted by price, lowest first, or highest first with `reverse`. Unlike for books, values are summed as
+    floats, like in the old library. Raises InvalidArgument if it is not a mapping, and ValueError for strings
+    that are not numbers.
     """
     if not isinstance(items, Mapping):
         raise InvalidArgument(name="items", value=items, allowed="a mapping of prices to quantities")
@@ -73,7 +69,7 @@ def _limit(limit_count: int | None) -> int | None:
 
 
 def _threshold(threshold_volume: float | None) -> float | None:
-    """None for what leaves every level."""
+    """The threshold; None if it keeps every level."""
     if threshold_volume is None:
         return None
     allowed, everything = "a number (in the quote asset), or None", float("inf")

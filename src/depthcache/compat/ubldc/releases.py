@@ -1,8 +1,7 @@
-"""Which release of this package is the newest: asked only when a program asks, never while a manager is made.
+"""Find the newest release of this package. Requested only by methods for it, never by creating a manager.
 
-Queries the package index (PyPI's JSON, docs.pypi.org/api/json, 2026-11) and returns its response in the
-shape in which the old library reported releases on GitHub. DEPTHCACHE_RELEASES_URL names another index. Not
-here: anything that blocks without a timeout.
+Queries the package index (PyPI's JSON API, docs.pypi.org/api/json, 2026-11) and returns the response in the
+format in which the old library reported releases on GitHub. DEPTHCACHE_RELEASES_URL sets another index.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _URL_VARIABLE = "DEPTHCACHE_RELEASES_URL"
 _URL = "https://pypi.org/pypi/depthcache/json"
 _TIMEOUT_S = 5.0
 _KNOWN_S = 3_600.0
-"""So long a response is taken for the newest."""
+"""How long a response is cached."""
 _VERSION = re.compile(
     r"v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|alpha|b|beta|c|rc|pre|preview)[-_.]?(\d*))?(.*)"
 )
@@ -34,9 +33,9 @@ _FINAL = 3
 
 
 class Releases:
-    """What is known of releases newer than `version`. Any thread may use it.
+    """Releases newer than `version`. Thread-safe.
 
-    `version`: of the package that is installed; None takes depthcache's own.
+    `version`: the installed version; None takes that of depthcache.
     """
 
     def __init__(self, version: str | None = None) -> None:
@@ -46,8 +45,8 @@ class Releases:
 
     @staticmethod
     def latest_release_info() -> dict[str, Any] | None:
-        """The newest release as GitHub would tell it (`tag_name`, `tarball_url`, `zipball_url`, `body`,
-        `html_url`, `published_at`, …); None where it cannot be asked within 5 s."""
+        """The newest release in the format of GitHub (`tag_name`, `tarball_url`, `zipball_url`, `body`,
+        `html_url`, `published_at`, …); None if it cannot be retrieved within 5 s."""
         url = os.environ.get(_URL_VARIABLE, _URL)
         try:
             with Rest(Settings()) as rest:
@@ -57,7 +56,7 @@ class Releases:
             return None
 
     def latest_version(self) -> str | None:
-        """The newest release; None where it cannot be asked. An answer holds for an hour."""
+        """The newest release, cached for an hour; None if it cannot be retrieved."""
         with self._lock:
             known = self._latest
         if known is not None and monotonic() - known[1] < _KNOWN_S:
@@ -71,12 +70,12 @@ class Releases:
         return latest
 
     def is_update_available(self) -> bool:
-        """Whether there is a newer release than `version`; False where it cannot be asked."""
+        """Whether there is a newer release than `version`; False if that cannot be retrieved."""
         latest = self.latest_version()
         return latest is not None and is_newer(latest, self._version)
 
     def look(self) -> None:
-        """Look in the background and say on the logger that there is a newer one; returns at once."""
+        """Check in the background and log a warning if there is a newer release; returns at once."""
         Thread(target=self._look, name="depthcache releases", daemon=True).start()
 
     def _look(self) -> None:
@@ -86,8 +85,8 @@ class Releases:
 
 
 def is_newer(latest: str, installed: str) -> bool:
-    """Whether the first release comes after the second. What is after the release number (`.dev…`, `.post…`)
-    is not looked at, beyond alpha, beta and candidate; what cannot be read is not newer."""
+    """Whether the first release is newer than the second. Of suffixes, only alpha, beta and candidate count
+    (not `.dev…`, `.post…`). A version that cannot be parsed is not newer."""
     later, earlier = _order(latest), _order(installed)
     return later is not None and earlier is not None and later > earlier
 
@@ -104,7 +103,7 @@ def _order(version: str) -> tuple[int, tuple[int, ...], int, int] | None:
 
 
 def _as_github(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What the index tells of the newest release, in GitHub's words. Raises where it tells none."""
+    """The newest release of the index in the format of GitHub. Raises if there is none."""
     info, files = told["info"], list(told.get("urls") or ())
     version = str(info["version"])
     source = next((file["url"] for file in files if file.get("packagetype") == "sdist"), None)

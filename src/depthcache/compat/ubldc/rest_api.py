@@ -1,8 +1,8 @@
-"""The API of UNICORN Binance REST API, as far as programs with depth caches call it: market data.
+"""The market data methods of UNICORN Binance REST API, which programs with depth caches call.
 
-Every call is a request within the weight budget that all clients of the process share. Keys are taken and
-never sent: what is asked here needs none. Not here: accounts and orders; for those, install
-unicorn-binance-rest-api and hand it to the manager as `ubra_manager`.
+Requests use the weight budget that all clients of the process share. API keys are accepted and never sent,
+because market data needs none. For accounts and orders, install unicorn-binance-rest-api and pass it to the
+manager as `ubra_manager`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["AlreadyStoppedError", "BinanceAPIException", "BinanceRestApiManager"
 
 _TIMEOUT_S = 10.0
 _DEFAULT_LIMIT: Mapping[venues.Family, int] = {"spot": 100, "linear": 500, "inverse": 500, "options": 100}
-"""Levels of a snapshot that names no limit (spot docs, 2026-07-21; futures and options docs, 2026-05-28)."""
+"""Levels of a snapshot without a limit (spot docs, 2026-07-21; futures and options docs, 2026-05-28)."""
 _TICKERS_WEIGHT = 4
 """Spot docs, rest-api "Symbol price ticker" without a symbol, 2026-07-21."""
 
@@ -39,12 +39,12 @@ class AlreadyStoppedError(UsageError):
 
 
 class BinanceAPIException(ExchangeError):
-    """The exchange answered with an error.
+    """The exchange returned an error.
 
     Attributes:
         status_code: the HTTP status.
-        code: Binance's own code, 0 where there is none.
-        message: Binance's own message.
+        code: the error code of Binance; 0 if there is none.
+        message: the error message of Binance.
     """
 
     status_code: int
@@ -57,16 +57,17 @@ class BinanceAPIException(ExchangeError):
 
 
 class BinanceRestApiManager(OneProcess):
-    """Market data over REST. Any thread may use it; usable in `with`.
+    """Market data over REST. Thread-safe; usable in `with`.
 
     Args:
-        api_key, api_secret: taken, never sent.
-        exchange: an exchange name; calls named `futures_…`, `options_…` ask the family of the same kind
-            (testnet, demo).
-        settings: hosts, proxies, authorities; None takes `Settings.from_environment()`. New here.
+        api_key, api_secret: accepted, never sent.
+        exchange: an exchange name. Methods named `futures_…` and `options_…` use that family in the same
+            environment (production, testnet, demo).
+        settings: hosts, proxies and trusted certificates; None takes `Settings.from_environment()`. Not in
+            the old library.
 
-    The others are accepted and have no effect, but for a SOCKS proxy, which the environment must name. Raises
-    UnknownExchange, InvalidArgument.
+    All other arguments are accepted and have no effect, except a SOCKS proxy, which belongs in the
+    environment. Raises UnknownExchange and InvalidArgument.
     """
 
     _pickle_instead = "pickle the answers"
@@ -91,7 +92,7 @@ class BinanceRestApiManager(OneProcess):
         settings: Settings | None = None,
     ) -> None:
         if socks5_proxy_server is not None:
-            allowed = "None; name the proxy in the environment: HTTPS_PROXY=socks5h://user:password@host:port"
+            allowed = "None; set the proxy in the environment: HTTPS_PROXY=socks5h://user:password@host:port"
             raise InvalidArgument(name="socks5_proxy_server", value=socks5_proxy_server, allowed=allowed)
         named = exchange or ("binance.us" if tld == "us" else "binance.com")
         self.exchange: str = venues.venue(named).name
@@ -109,16 +110,16 @@ class BinanceRestApiManager(OneProcess):
         self.stop_manager()
 
     def __getattr__(self, name: str) -> Any:
-        """Nothing else is there."""
+        """Raise AttributeError with advice for methods that do not exist here."""
         if name.startswith("_"):
             raise AttributeError(name)
-        instead = "install unicorn-binance-rest-api for it, and hand that to the manager as ubra_manager"
-        raise AttributeError(f"this API asks for market data alone and has no {name!r}: {instead}")
+        instead = "install unicorn-binance-rest-api and pass it to the manager as ubra_manager"
+        raise AttributeError(f"this API has only market data and no {name!r}: {instead}")
 
     # --- what is listed --------------------------------------------------------------------
 
     def get_exchange_info(self, **params: object) -> Any:
-        """exchangeInfo of spot (of the same kind: testnet, demo, US). Raises BinanceAPIException."""
+        """exchangeInfo of spot (of the same environment, or of Binance US). Raises BinanceAPIException."""
         return self._info(self._spot(), params)
 
     def futures_exchange_info(self, **params: object) -> Any:
@@ -134,7 +135,7 @@ class BinanceRestApiManager(OneProcess):
         return self._info(self._of("options"), {})
 
     def get_symbol_info(self, symbol: str) -> dict[str, Any] | None:
-        """What exchangeInfo tells of one spot symbol; None where it is not listed."""
+        """The entry of one spot symbol in exchangeInfo; None if it is not listed."""
         wanted = symbol.upper()
         rows = self.get_exchange_info().get("symbols", [])
         return next((dict(row) for row in rows if row.get("symbol") == wanted), None)
@@ -202,7 +203,7 @@ class BinanceRestApiManager(OneProcess):
     # --- the API --------------------------------------------------------------------------
 
     def stop_manager(self) -> bool:
-        """End its connections; later calls raise AlreadyStoppedError."""
+        """Close its connections. Later calls raise AlreadyStoppedError."""
         self._stopped = True
         self._rest.close()
         return True
@@ -218,7 +219,7 @@ class BinanceRestApiManager(OneProcess):
         return self.exchange if venues.venue(self.exchange).family == "spot" else self._of("spot")
 
     def _of(self, family: venues.Family) -> str:
-        """The exchange name of a family in the own environment, in production where it has none."""
+        """The exchange name of a family in the same environment, or in production if it has none there."""
         return venues.of_family(family, venues.venue(self.exchange).environment).name
 
     def _info(self, exchange: str, params: Mapping[str, object]) -> Any:
@@ -232,12 +233,12 @@ class BinanceRestApiManager(OneProcess):
         try:
             weight = venue.snapshot_weight(number)
         except InvalidArgument:
-            weight = venue.depth_weights[-1][1]  # the exchange says what is wrong with it
+            weight = venue.depth_weights[-1][1]  # a wrong limit: leave the error to the exchange
         return self._ask(exchange, venue.depth_path, weight, params)
 
     def _ask(self, exchange: str, path: str, weight: int, params: Mapping[str, object] | None = None) -> Any:
         if self._stopped:
-            raise AlreadyStoppedError("this API has been stopped: make another")
+            raise AlreadyStoppedError("this API has been stopped: create a new one")
         given = {name: _text(value) for name, value in (params or {}).items()}
         try:
             response = self._rest.ask(exchange, path, weight=weight, query=given, timeout=_TIMEOUT_S)
@@ -247,7 +248,7 @@ class BinanceRestApiManager(OneProcess):
 
 
 def _text(value: object) -> object:
-    """A parameter as Binance reads it: truth in lower case, lists as JSON."""
+    """A parameter in the format of Binance: booleans in lower case, lists as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):

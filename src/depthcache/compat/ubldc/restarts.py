@@ -1,8 +1,8 @@
-"""`on_restart`: tells the program that the connection of a cache was lost and another took its place.
+"""`on_restart`: notify the program that the connection of a cache was lost and replaced.
 
-A thread looks a few times a second and calls the program from there, holding nothing: every method of the
-manager may be called, a slow callback delays only the next one, and what it raises is logged. Not here:
-what is counted (`LiveBook.reconnects`).
+A thread checks `LiveBook.reconnects` several times a second and calls the program without holding a lock. The
+callback may call every method of the manager. A slow one delays only the next call, and its exceptions are
+logged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOOK_S = 0.2
 
 
 class Restarts:
-    """Order of calls: `start` when there are caches, as often as one likes; ends with `stopped`."""
+    """The notifications of one manager. Call `start` once there are caches; they end with `stopped`."""
 
     def __init__(
         self, caches: Iterable[Cache], stopped: Event, callback: Callable[[str, float], object]
@@ -33,7 +33,7 @@ class Restarts:
         self._thread = Thread(target=self._run, name="depthcache on_restart", daemon=True)
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start the thread, unless it is running."""
         if self._thread.ident is None:
             self._thread.start()
 
@@ -48,5 +48,5 @@ class Restarts:
         at = cache.restarted_at
         try:
             self._callback(cache.market, 0.0 if at is None else at)
-        except BaseException as error:  # noqa: BLE001 - the program's own mistake must not end the others' news
+        except BaseException as error:  # noqa: BLE001 - a bug in the callback must not end the notifications
             logs.callback_failed(market=cache.market, error=error)

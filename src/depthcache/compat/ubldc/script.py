@@ -1,7 +1,7 @@
-"""Runs a program of the old library as `python` would: as `__main__`, with its own arguments, folder, exit
-code and tracebacks, only that the old module names mean this drop-in.
+"""Run a program of the old library like `python` does, but with the old module names meaning this drop-in.
 
-Processes that the program starts by multiprocessing's spawn find the same. Not here: the names (`aliases`).
+The program runs as `__main__` with its own arguments, folder, exit code and tracebacks. Processes that it
+starts with multiprocessing's spawn method see the same names (`aliases`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from depthcache.compat.ubldc import aliases
 __all__ = ["main"]
 
 _VARIABLE = "UBLDC_SCRIPT"
-"""Tells started processes which program it is."""
+"""Environment variable that names the program for the processes it starts."""
 _USAGE = """usage: python -m depthcache.compat.ubldc SCRIPT [ARGUMENTS …]
        python -m depthcache.compat.ubldc -m MODULE [ARGUMENTS …]
 
-Runs a program that was written for unicorn_binance_local_depth_cache, without a change, on depthcache.
+Run an unmodified program for unicorn_binance_local_depth_cache on depthcache.
 """
 
 
 def main(arguments: list[str]) -> None:
-    """Run what the arguments name. Ends the process as `python SCRIPT` would."""
+    """Run the program that the arguments name, and end the process like `python SCRIPT` does."""
     match arguments:
         case ["-h" | "--help", *_]:
             sys.stdout.write(_USAGE)
@@ -54,7 +54,7 @@ def _run(script: str) -> None:
     path = Path(script).absolute()
     if path.is_dir() or path.suffix in (".zip", ".pyz", ".pyc"):
         if not sys.flags.safe_path:
-            del sys.path[0]  # runpy puts the place of the program there
+            del sys.path[0]  # runpy inserts the folder of the program
         runpy.run_path(script, run_name="__main__")
         return
     try:
@@ -69,7 +69,7 @@ def _run(script: str) -> None:
     program = ModuleType("__main__")
     program.__dict__.update(__file__=str(path), __builtins__=__builtins__, __cached__=None)
     program.__loader__ = SourceFileLoader("__main__", str(path))
-    # Where multiprocessing starts a new interpreter, that imports what the spec names: see below.
+    # A new interpreter of multiprocessing imports the module of the spec: see below.
     program.__spec__ = ModuleSpec(__name__, None)
     os.environ[_VARIABLE] = str(path)
     sys.modules["__main__"] = program
@@ -85,7 +85,7 @@ def _run(script: str) -> None:
 
 @contextmanager
 def _missing_libraries_in_one_line() -> Generator[None]:
-    """One line instead of a traceback where a program needs a library beside this one."""
+    """Print one line instead of a traceback if the program needs another library."""
     try:
         yield
     except ImportError as error:
@@ -101,7 +101,7 @@ def _execute(source: bytes, path: str, names: dict[str, Any]) -> None:
 
 
 def _show(error: BaseException) -> None:
-    """Print the traceback without the frames of this file; what prints afterwards is silenced."""
+    """Print the traceback without the frames of this file, and suppress Python's own."""
     shown = error.__traceback__
     while shown is not None and _is_ours(shown.tb_frame.f_code):
         shown = shown.tb_next
@@ -118,7 +118,7 @@ def _say_nothing(kind: type[BaseException], error: BaseException, trace: Traceba
 
 
 if __name__ == "__mp_main__":
-    # In a process started by multiprocessing's spawn: the names of the program, as it would find them itself.
+    # In a process started by multiprocessing's spawn method: the names of the program.
     aliases.install()
     __file__ = sys.argv[0] = os.environ[_VARIABLE]
     with _missing_libraries_in_one_line():

@@ -1,7 +1,7 @@
-"""A given `ubra_manager` as the source of snapshots: its order-book calls, its errors, its used weight.
+"""A given `ubra_manager` as snapshot source, with its order book methods, its errors and its used weight.
 
-Any object with these calls will do. It is called on threads of the client, several at a time, and never
-stopped. Not here: when a snapshot is asked.
+Any object with these methods works. It is called on threads of the client, several at a time, and never
+stopped.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ _CALLS: Mapping[venues.Family, str] = {
     "inverse": "futures_coin_order_book",
     "options": "options_order_book",
 }
-"""Which call brings a snapshot."""
+"""Exchange family to the method that returns a snapshot."""
 
 
 class UbraSnapshots:
-    """Asks whatever `find` gives; None, or an object without the call, leaves it to the client."""
+    """A snapshot source that calls the object from `find`. Without one, or without the method, the client
+    requests the snapshot itself."""
 
     def __init__(self, find: Callable[[], Any]) -> None:
         self._find = find
 
     def __call__(self, request: SnapshotRequest) -> SnapshotResponse | None:
-        """One snapshot. Raises RequestRejected for what the exchange refused."""
+        """One snapshot. Raises RequestRejected if the exchange refused the request."""
         ubra = self._find()
         ask = getattr(ubra, _CALLS[venues.venue(request.exchange).family], None)
         if ask is None:
@@ -42,7 +43,7 @@ class UbraSnapshots:
 
 
 def _as_answer(error: Exception, request: SnapshotRequest) -> Exception:
-    """What the exchange answered, where the error tells; itself where it does not."""
+    """The error as RequestRejected if it has the exchange's response; otherwise unchanged."""
     status, code = getattr(error, "status_code", None), getattr(error, "code", None)
     if not isinstance(status, int):
         return error
@@ -55,7 +56,7 @@ def _as_answer(error: Exception, request: SnapshotRequest) -> Exception:
 
 
 def _used_weight(ubra: Any) -> int | None:
-    """The weight the object heard of last, where it can tell without asking."""
+    """The used weight that the object last received; None if it does not know without a request."""
     tell = getattr(ubra, "get_used_weight", None)
     if tell is None:
         return None

@@ -1,7 +1,7 @@
-"""The API of UNICORN Binance WebSocket API, as far as programs with depth caches call it: what streams do.
+"""The methods of UNICORN Binance WebSocket API about the state of streams, for programs with depth caches.
 
-A stream is a connection and what it carries; its id is ours. Not here: making or stopping streams, which the
-caches do.
+A stream is a connection with its subscriptions; the drop-in assigns its id. Only the caches start and stop
+streams.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_SIGNALS = 1_000
 
 
 class StreamApi(OneProcess):
-    """What the streams of a manager do. Any thread may use it."""
+    """The state of a manager's streams. Thread-safe."""
 
     _pickle_instead = "pickle what its methods return"
 
@@ -37,15 +37,15 @@ class StreamApi(OneProcess):
         self._namespace: UUID = uuid4()
         self.start_time: float = time()
         self.stream_signal_buffer: deque[dict[str, Any]] = deque(maxlen=_MOST_SIGNALS)
-        """What `add_to_stream_signal_buffer` put here: oldest first, the newest 1,000."""
+        """The newest 1,000 signals of `add_to_stream_signal_buffer`, oldest first."""
         self.rates: Rates = Rates()
-        """How fast the counts of this manager grow; shared by everything that shows them."""
+        """The rates of this manager's counters, shared by all displays."""
 
     def __getattr__(self, name: str) -> Any:
-        """Nothing else is there."""
+        """Raise AttributeError with advice for methods that do not exist here."""
         if name.startswith("_"):
             raise AttributeError(name)
-        raise AttributeError(f"this API tells the state of the streams of depth caches and has no {name!r}")
+        raise AttributeError(f"this API has only the state of the streams of depth caches and no {name!r}")
 
     @property
     def exchange(self) -> str:
@@ -59,42 +59,42 @@ class StreamApi(OneProcess):
         return {self._id(each): self._info(each) for each in self._manager.stats().connections}
 
     def get_active_stream_list(self) -> dict[str, dict[str, Any]] | None:
-        """Streams over which data can come, by id; None where there are none."""
+        """The open streams by id; None if there are none."""
         streams = self.get_stream_list()
         return {key: each for key, each in streams.items() if each["status"] == "running"} or None
 
     def get_stream_info(self, stream_id: str) -> dict[str, Any] | bool:
-        """What is known of one stream; False for an unknown id."""
+        """The state of one stream; False for an unknown id."""
         return self.get_stream_list().get(stream_id, False)
 
     # --- all of them -----------------------------------------------------------------------
 
     def get_number_of_streams_in_stream_list(self) -> int:
-        """How many streams there are."""
+        """Number of streams."""
         return len(self._manager.stats().connections)
 
     def get_number_of_all_subscriptions(self) -> int:
-        """How many markets they carry."""
+        """Number of markets on all streams."""
         return sum(each.streams for each in self._manager.stats().connections)
 
     def get_limit_of_subscriptions_per_stream(self) -> int:
-        """How many markets one connection may carry on this exchange."""
+        """Most markets on one connection of this exchange."""
         return venues.venue(self.exchange).streams_per_connection
 
     def get_total_receives(self) -> int:
-        """Frames received on the present connections."""
+        """Frames received on the current connections."""
         return sum(each.frames for each in self._manager.stats().connections)
 
     def get_total_received_bytes(self) -> int:
-        """Bytes received on the present connections."""
+        """Bytes received on the current connections."""
         return sum(each.received_bytes for each in self._manager.stats().connections)
 
     def get_current_receiving_speed_global(self) -> float:
-        """Bytes a second."""
+        """Bytes received per second."""
         return self.rates.of("received bytes", self.get_total_received_bytes())
 
     def get_all_receives_last_second(self) -> int:
-        """Frames a second."""
+        """Frames received per second."""
         return round(self.rates.of("frames", self.get_total_receives()))
 
     def get_reconnects(self) -> int:
@@ -106,7 +106,7 @@ class StreamApi(OneProcess):
         return self.exchange
 
     def get_start_time(self) -> float:
-        """When the manager was made, in seconds since 1970."""
+        """Creation time of the manager in seconds since 1970."""
         return self.start_time
 
     def is_manager_stopping(self) -> bool:
@@ -114,7 +114,7 @@ class StreamApi(OneProcess):
         return self._manager.stop_request
 
     def stop_manager(self) -> bool:
-        """Stop the manager, whose streams these are."""
+        """Stop the manager of these streams."""
         return self._manager.stop_manager()
 
     # --- signals ---------------------------------------------------------------------------
@@ -126,11 +126,11 @@ class StreamApi(OneProcess):
         data_record: Any = None,
         error_msg: object = None,
     ) -> bool:
-        """Put a signal into the buffer; it changes no stream and no cache. False for an unknown type.
+        """Add a signal to the buffer, without an effect on streams or caches. False for an unknown type.
 
         `signal_type`: CONNECT, DISCONNECT, FIRST_RECEIVED_DATA (with its `data_record`), STOP or
-        STREAM_UNREPAIRABLE (with its `error_msg`). Nothing else puts signals there: caches look after
-        themselves.
+        STREAM_UNREPAIRABLE (with its `error_msg`). Only this method adds signals: caches recover without
+        them.
         """
         if signal_type not in _SIGNALS:
             return False
@@ -144,13 +144,13 @@ class StreamApi(OneProcess):
         return True
 
     def pop_stream_signal_from_stream_signal_buffer(self) -> dict[str, Any] | bool:
-        """The oldest signal, which leaves the buffer; False when there is none."""
+        """Remove and return the oldest signal; False if there is none."""
         try:
             return self.stream_signal_buffer.popleft()
         except IndexError:
             return False
 
-    # --- words -----------------------------------------------------------------------------
+    # --- text ------------------------------------------------------------------------------
 
     def print_summary(
         self,
@@ -175,27 +175,27 @@ class StreamApi(OneProcess):
 
     @staticmethod
     def get_user_agent() -> str:
-        """Name, version and Python."""
+        """Name, version and Python version."""
         return f"depthcache_{depthcache.__version__}-python_{platform.python_version()}"
 
     @staticmethod
     def get_timestamp() -> int:
-        """Milliseconds since 1970."""
+        """The current time in milliseconds since 1970."""
         return int(time() * 1000)
 
     @staticmethod
     def get_date_of_timestamp(timestamp: float) -> str:
-        """A time in seconds since 1970 in words."""
+        """A time in seconds since 1970 as text."""
         return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d, %H:%M:%S} UTC"
 
     @staticmethod
     def get_human_uptime(uptime: float) -> str:
-        """Seconds in words."""
+        """A duration in seconds as text."""
         return human_seconds(uptime)
 
     @staticmethod
     def get_human_bytesize(amount_bytes: float, suffix: str = "") -> str:
-        """Bytes in words."""
+        """A size in bytes as text."""
         return human_bytes(amount_bytes) + suffix
 
     # --- inside ----------------------------------------------------------------------------

@@ -1,7 +1,6 @@
-"""`print_summary`: the state of a manager as text, one table each for connections, caches and weight.
+"""`print_summary`: the state of a manager, as tables of connections, caches and weight.
 
-In a terminal as wide as it is, elsewhere as plain text. Not here: where the figures come from
-(`manager.stats()`), pictures (`summary_png`).
+It fits the width of a terminal, and is plain text elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["print_summary", "print_summary_to_png", "summary_text"]
 
 _PLAIN_WIDTH, _WIDEST = 96, 400
 _MOST_ROWS = 60
-"""Caches that are shown; of more, those that need attention most, and how many are left out."""
+"""Most caches in the table. If there are more, those that need attention most are shown."""
 _STYLES = {Status.SYNCED: "green", Status.CLOSED: "dim"}
 
 
@@ -39,8 +38,8 @@ def print_summary(
 ) -> None:
     """Print the state of a manager and its caches to the standard output.
 
-    `add_string`: lines below the figures. `title`: instead of name and version, which then are the footer;
-    `footer`: instead of that.
+    `add_string`: additional lines below the figures. `title`: replaces name and version, which then become
+    the footer. `footer`: replaces the footer.
     """
     shown = _summary(manager, add_string=add_string, footer=footer, title=title)
     if sys.stdout.isatty():
@@ -56,7 +55,7 @@ def summary_text(
     footer: str | None = None,
     title: str | None = None,
 ) -> str:
-    """The same as plain text."""
+    """The summary as plain text."""
     written = StringIO()
     _print_plain(_summary(manager, add_string=add_string, footer=footer, title=title), written)
     return written.getvalue()
@@ -71,11 +70,12 @@ def print_summary_to_png(
     footer: str | None = None,
     title: str | None = None,
 ) -> None:
-    """Write the same into a folder: `print_summary.txt`, and as pictures `print_summary_plain.png` and, with
-    the time, `print_summary.png`.
+    """Write the summary into a folder as `print_summary.txt`, `print_summary_plain.png` and, with the time,
+    `print_summary.png`.
 
-    `print_summary_export_path`: made where it is missing; None is the current folder. `height_per_row`:
-    pixels. Raises InvalidArgument, OSError, and ImportError without Pillow (`pip install depthcache[png]`).
+    `print_summary_export_path`: the folder, created if missing; None takes the current one.
+    `height_per_row`: pixels per line. Raises InvalidArgument, OSError, and ImportError without Pillow
+    (`pip install depthcache[png]`).
     """
     from depthcache.compat.ubldc.summary_png import write
 
@@ -84,7 +84,7 @@ def print_summary_to_png(
 
 
 def _print_plain(shown: RenderableType, file: IO[str]) -> None:
-    """As wide as the widest table, without colours; no line ends in blanks."""
+    """Print as wide as the widest table, without colours and trailing blanks."""
     measuring = Console(file=StringIO(), width=_WIDEST, color_system=None)
     tables = (
         [each for each in shown.renderables if isinstance(each, Table)] if isinstance(shown, Group) else []
@@ -137,7 +137,7 @@ def _figures(
 
 
 def _lines(add_string: str | None) -> Iterable[Text]:
-    """What the program adds: its own lines, each with one blank before it, as the old summary had them."""
+    """The additional lines of the program, each with a leading blank like in the old summary."""
     return [Text(f" {line.removeprefix(' ')}") for line in str(add_string or "").splitlines()]
 
 
@@ -161,7 +161,7 @@ def _books(manager: Managed, books: Sequence[BookStats]) -> Iterable[RenderableT
     rates = manager.get_ubwa_manager().rates
     figures = ("age s", "bids", "asks", "complete from", "to", "updates/s", "gaps", "resyncs")
     table = _table(("depth cache", "status"), figures)
-    # All are counted, shown or not: a rate needs the look before.
+    # Count all of them, shown or not: a rate needs the previous count.
     speeds = {book.symbol: rates.of(("updates", book.symbol), book.counters["applied"]) for book in books}
     shown = sorted(books, key=_attention)[:_MOST_ROWS] if len(books) > _MOST_ROWS else books
     for book in shown:
@@ -179,7 +179,7 @@ def _books(manager: Managed, books: Sequence[BookStats]) -> Iterable[RenderableT
         )
     yield table
     if len(shown) < len(books):
-        yield Text(f" and {len(books) - len(shown)} more; those in need of attention stand above")
+        yield Text(f" and {len(books) - len(shown)} more; those that need attention are shown first")
 
 
 def _budgets(budgets: Sequence[BudgetStats]) -> Table:
@@ -211,5 +211,5 @@ def _number(value: float | None) -> str:
 
 
 def _price(value: object) -> str:
-    """A bound of the complete range; 0 and infinity are the whole side."""
+    """A bound of the complete range; 0 and infinity mean the whole side."""
     return "-" if value is None else "all" if value in (0.0, float("inf")) else f"{value:.10g}"

@@ -1,7 +1,6 @@
-"""A text as pictures, drawn by Pillow: on every system, without another program.
+"""Draw a text as pictures with Pillow, without other programs.
 
-A fixed-width font of the system is taken where there is one, else the bitmap font that Pillow carries. Not
-here: the text (`summary`).
+Uses a fixed-width font of the system, or else the bitmap font of Pillow.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _FONTS = (
     "consola.ttf",
     "cour.ttf",
 )
-"""Of Linux, macOS and Windows, best first."""
+"""Fonts of Linux, macOS and Windows, best first."""
 _MARGIN_ROWS, _MARGIN_COLUMNS = 2, 3
 _TALLEST_ROW, _MOST_PIXELS = 200.0, 100_000_000
 
 
 def write(text: str, folder: str | None, *, height_per_row: float) -> None:
-    """Write `print_summary.txt`, `print_summary_plain.png` and `print_summary.png`; each is whole at every
-    moment. Raises InvalidArgument, OSError, and ImportError without Pillow."""
+    """Write `print_summary.txt`, `print_summary_plain.png` and `print_summary.png`, each atomically. Raises
+    InvalidArgument, OSError, and ImportError without Pillow."""
     if not is_real(height_per_row):
         raise _wrong_height(height_per_row)
     if not 4.0 <= height_per_row <= _TALLEST_ROW:
@@ -81,7 +80,7 @@ def _draw(text: str, row: float) -> Image:
 
 
 def _runs(line: str) -> Iterable[str]:
-    """The line in parts that each can be drawn at once: wide letters take two cells, whatever the font."""
+    """The line in parts to draw at once. Wide letters take two cells, whatever the font."""
     return re.findall(r"[ -~]+|[^ -~]", line)
 
 
@@ -104,13 +103,13 @@ def _font(row: float) -> Any:
 
 
 def _drawable(line: str, font: Any) -> str:
-    """The bitmap font knows Latin-1 alone."""
+    """The line with the characters that the font has; the bitmap font has only Latin-1."""
     bitmap = not hasattr(font, "getname")
     return line.encode("latin-1", "replace").decode("latin-1") if bitmap else line
 
 
 def _replace(path: Path, write_to: Callable[[IO[bytes]], object]) -> None:
-    """Write beside it, then put it in its place: who reads it never sees half of it."""
+    """Write a temporary file, then rename it, so that readers never see an incomplete file."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             write_to(file)

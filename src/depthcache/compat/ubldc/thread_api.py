@@ -1,6 +1,6 @@
-"""What the old manager had from `threading.Thread`, which it was without ever being started.
+"""The methods of `threading.Thread` that the old manager inherited, although it was never started.
 
-Programs that ask such things get a useful answer. Not here: any thread.
+They return useful values without a thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["ThreadApi"]
 
 
 class ThreadApi(OneProcess):
-    """A manager as a thread: alive until it is stopped, and joined by that."""
+    """A manager with the interface of a thread: alive until it is stopped."""
 
     _pickle_instead = "pickle the lists of get_asks() and get_bids()"
 
@@ -24,25 +24,25 @@ class ThreadApi(OneProcess):
     _stopped: Event
 
     def start(self) -> None:
-        """Nothing: a manager works from the moment it is made."""
+        """Do nothing: a manager works from its creation."""
 
     def run(self) -> None:
-        """Nothing, as `start`."""
+        """Do nothing, like `start`."""
 
     def is_alive(self) -> bool:
         """Whether the manager has not been stopped yet."""
         return not self._stopped.is_set()
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the manager is stopped. `timeout`: seconds; None for no end."""
+        """Wait until the manager is stopped. `timeout`: seconds; None waits without a limit."""
         self._stopped.wait(timeout)
 
     def isDaemon(self) -> bool:  # noqa: N802 - the name of the standard library
-        """Whether `daemon` was set; without effect."""
+        """Whether `daemon` was set. Has no effect."""
         return self.daemon
 
     def setDaemon(self, daemonic: bool) -> None:  # noqa: N802
-        """Set `daemon`; without effect: the client never holds up the end of the program."""
+        """Set `daemon`. Has no effect: the client never delays the exit of the program."""
         self.daemon = daemonic
 
     def getName(self) -> str:  # noqa: N802

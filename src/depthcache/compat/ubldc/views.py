@@ -1,6 +1,5 @@
-"""`depth_caches` and `dc_streams` as they are now: read-only, where the old ones were the state itself.
-
-Made when they are asked for. Not here: any state.
+"""`depth_caches` and `dc_streams`: read-only views, created on access. In the old library they were the state
+itself.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ __all__ = ["view_of_caches", "view_of_streams"]
 
 
 def view_of_caches(books: LocalBooks) -> Mapping[str, Mapping[str, object]]:
-    """Every cache by its lower-case name, also the stopped ones."""
+    """All caches by lower-case name, including stopped ones."""
     return FixedMapping({cache.market: _view(cache) for cache in books})
 
 
 def view_of_streams(stream_id: str | None, books: LocalBooks) -> Mapping[str, Mapping[str, object]]:
-    """The one entry, which stands for all connections of the client; none before the first cache."""
+    """One entry for all connections of the client; none before the first cache."""
     if stream_id is None:
         return FixedMapping({})
     running = [cache for cache in books if not cache.stopped]
@@ -63,7 +62,7 @@ def _view(cache: Cache) -> Mapping[str, object]:
 
 
 def _levels(cache: Cache, side: str) -> dict[str, float]:
-    """Prices as the exchange writes them to quantities, best first; empty while it cannot be read."""
+    """Price, as the exchange writes it, to quantity, best first; empty while the cache is not readable."""
     exact = cache.book.exact
     try:
         levels = (exact.asks if side == "asks" else exact.bids)[:MOST_LEVELS]

@@ -1,10 +1,10 @@
-//! Lending a table: its memory is shared, never copied, and lives until the last borrower gives it back.
+//! Export a table without copying: its memory is shared, and lives until the last borrower releases it.
 //!
-//! Theory of operation. Every structure that is lent owns a `Hold` in its `private_data`: a share of
-//! the table (so its memory stays), the lists of pointers that the structure shows, and the structures
-//! of its columns. `release` gives the hold back. A borrower may move a column's structure out of a
-//! table's (it copies the structure and sets `release` of the original to null): so each column has a
-//! hold and a share of its own, and the table's `release` skips what was moved away.
+//! Theory of operation. Every exported structure owns a `Hold` in its `private_data`: a reference to the table
+//! (which keeps its memory alive), the pointer lists of the structure, and the structures of its columns.
+//! `release` drops the hold. A borrower may move the structure of a column out of that of its table, by
+//! copying it and setting `release` of the original to null. Therefore each column has its own hold and
+//! reference, and the table's `release` skips moved columns.
 //!
 //! The `unsafe` code of this crate is here and, for dropping, in `abi`.
 
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use crate::abi::{ArrowArray, ArrowArrayStream, ArrowSchema, NULLABLE};
 use crate::{Bits, Column, InstanceCount, LENT, Table, Texts, Values};
 
-/// Where buffers without a byte point to: some readers dislike null.
+/// The address of empty buffers, because some readers reject null.
 static NOTHING: [u64; 2] = [0; 2];
 
-/// What keeps a lent structure of type `S` alive.
+/// Keeps an exported structure of type `S` alive.
 struct Hold<S> {
     _table: Arc<Table>,
     buffers: Vec<*const c_void>,
@@ -49,8 +49,8 @@ impl<S> Drop for Hold<S> {
     fn drop(&mut self) {
         let dictionary = (!self.dictionary.is_null()).then_some(self.dictionary);
         for structure in self.children.drain(..).chain(dictionary) {
-            // SAFETY: each pointer came from `Box::into_raw` in `new` and is used here alone. Dropping
-            // gives back what the borrower has not moved out.
+            // SAFETY: each pointer came from `Box::into_raw` in `new` and is used only here. Dropping
+            // releases what the borrower has not moved out.
             drop(unsafe { Box::from_raw(structure) });
         }
     }
@@ -168,7 +168,7 @@ fn start<T>(values: &[T]) -> *const c_void {
     values.as_ptr().cast()
 }
 
-/// The memory of a column's values, as bytes.
+/// The values of a column as bytes.
 pub fn bytes(values: &Values) -> (*const c_void, usize) {
     let size = match values {
         Values::Int8(_) => 1,
@@ -180,7 +180,7 @@ pub fn bytes(values: &Values) -> (*const c_void, usize) {
     (values_start(values), values.len() * size)
 }
 
-/// The memory of bits, as bytes.
+/// The bits as bytes.
 pub fn bits(bits: &Bits) -> (*const c_void, usize) {
     (start(&bits.bytes), bits.bytes.len())
 }
@@ -207,10 +207,10 @@ struct StreamHold {
     _counted: InstanceCount,
 }
 
-// SAFETY of all functions below: they are called by borrowers by the rules of the interface, with a
-// pointer to a structure that was filled here and not yet released; `private_data` of a schema or an
-// array is then a `Hold` and that of a stream a `StreamHold`, each from `Box::into_raw`. None of them
-// can panic: they only copy pointers, allocate and free.
+// SAFETY of all functions below: borrowers call them by the rules of the interface, with a pointer to a
+// structure that was filled here and is not released yet. `private_data` of a schema or an array is then a
+// `Hold`, and that of a stream a `StreamHold`, each from `Box::into_raw`. None of them can panic: they only
+// copy pointers, allocate and free.
 
 unsafe extern "C" fn release_schema(schema: *mut ArrowSchema) {
     // SAFETY: see above.
@@ -235,7 +235,7 @@ unsafe extern "C" fn release_array(array: *mut ArrowArray) {
 }
 
 unsafe extern "C" fn stream_schema(stream: *mut ArrowArrayStream, into: *mut ArrowSchema) -> c_int {
-    // SAFETY: see above; `into` is the borrower's memory to be filled, with nothing in it to be dropped.
+    // SAFETY: see above; `into` is memory of the borrower to be filled, without contents to drop.
     unsafe {
         let source = &*(*stream).private_data.cast::<StreamHold>();
         into.write(schema(&source.table));
@@ -244,7 +244,7 @@ unsafe extern "C" fn stream_schema(stream: *mut ArrowArrayStream, into: *mut Arr
 }
 
 unsafe extern "C" fn stream_next(stream: *mut ArrowArrayStream, into: *mut ArrowArray) -> c_int {
-    // SAFETY: as above. A stream is used by one borrower at a time: the rule of the interface.
+    // SAFETY: as above. By the rules of the interface, one borrower at a time uses a stream.
     unsafe {
         let source = &mut *(*stream).private_data.cast::<StreamHold>();
         into.write(if source.is_done {
@@ -257,7 +257,7 @@ unsafe extern "C" fn stream_next(stream: *mut ArrowArrayStream, into: *mut Arrow
     0
 }
 
-/// The array that says that no more comes.
+/// The array that marks the end of a stream.
 fn ended() -> ArrowArray {
     ArrowArray {
         length: 0,
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use crate::alive;
 
-    /// The counters are the process's: these tests take turns.
+    /// The counters belong to the process, so these tests must not run at the same time.
     static TURN: Mutex<()> = Mutex::new(());
 
     fn table() -> Arc<Table> {

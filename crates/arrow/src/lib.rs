@@ -1,8 +1,8 @@
-//! Columns that own their memory, lent to other programs by the Arrow C data interface.
+//! Tables that own their memory, exported by the Arrow C data interface.
 //!
-//! `Table` is safe: vectors of numbers with names. `export` lends it out without copying a level, by
-//! the structures of `abi`. Only what this project's columns need is here: flat columns, one
-//! dictionary each at most, no nesting, no offsets into buffers, and no reading of other people's arrays.
+//! `Table` is safe: named vectors of numbers. `export` lends it to other libraries without a copy, with the
+//! structures of `abi`. The crate has only what this project needs: flat columns with at most one dictionary
+//! each, no nesting, no offsets into buffers, and no import of arrays.
 //!
 //! Source: Arrow C data and C stream interface, <https://arrow.apache.org/docs/format/CDataInterface.html>
 //! and `CStreamInterface.html` (read 2026-11-25).
@@ -14,7 +14,7 @@ pub mod portable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The numbers of a column.
+/// The values of a column.
 #[derive(Debug, PartialEq)]
 pub enum Values {
     /// int8
@@ -25,15 +25,15 @@ pub enum Values {
     Int64(Vec<i64>),
     /// float64
     Float64(Vec<f64>),
-    /// decimal128 of 38 digits, `DECIMAL_SCALE` of them behind the point
+    /// decimal128 of 38 digits, `DECIMAL_SCALE` of them after the point
     Decimal128(Vec<i128>),
     /// microseconds since 1970, UTC
     TimestampMicroseconds(Vec<i64>),
-    /// yes or no, a bit each
+    /// booleans, one bit each
     Boolean(Bits),
 }
 
-/// Decimals of every `Values::Decimal128`.
+/// Decimal places of every `Values::Decimal128`.
 pub const DECIMAL_SCALE: u8 = 18;
 
 impl Values {
@@ -54,7 +54,7 @@ impl Values {
         self.len() == 0
     }
 
-    /// The type as the C data interface writes it.
+    /// The type in the notation of the C data interface.
     pub fn format(&self) -> &'static std::ffi::CStr {
         match self {
             Values::Int8(_) => c"c",
@@ -68,7 +68,7 @@ impl Values {
     }
 }
 
-/// Yes or no, the first in the lowest bit of the first byte.
+/// Booleans, the first in the lowest bit of the first byte.
 #[derive(Debug, Default, PartialEq)]
 pub struct Bits {
     bytes: Vec<u8>,
@@ -77,7 +77,7 @@ pub struct Bits {
 }
 
 impl Bits {
-    /// One more.
+    /// Append one.
     #[inline]
     pub fn push(&mut self, set: bool) {
         if self.len.is_multiple_of(8) {
@@ -91,20 +91,20 @@ impl Bits {
         self.len += 1;
     }
 
-    /// So many of the same.
+    /// Append `count` copies of a value.
     pub fn extend(&mut self, set: bool, count: usize) {
         for _ in 0..count {
             self.push(set);
         }
     }
 
-    /// How many say no.
+    /// Number of false values.
     pub fn unset(&self) -> usize {
         self.unset
     }
 }
 
-/// Texts that a column names by their places.
+/// Strings that a column refers to by index.
 #[derive(Debug, PartialEq)]
 pub struct Texts {
     offsets: Vec<i32>,
@@ -112,7 +112,8 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// These, in this order. Together they must be below 2 GiB, as names of markets are.
+    /// A dictionary of these strings in this order. Their total size must be below 2 GiB, as for names of
+    /// markets.
     pub fn new<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Texts {
         let (mut offsets, mut bytes) = (vec![0], Vec::new());
         for text in texts {
@@ -132,7 +133,7 @@ impl Texts {
         self.len() == 0
     }
 
-    /// Each of them.
+    /// All strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.offsets.windows(2).map(|ends| {
             let bytes = &self.bytes[ends[0] as usize..ends[1] as usize];
@@ -146,11 +147,11 @@ impl Texts {
 pub struct Column {
     /// Its name.
     pub name: &'static std::ffi::CStr,
-    /// The numbers, or the places in `dictionary`.
+    /// The values, or the indices into `dictionary`.
     pub values: Values,
-    /// Which of them are there; None where all are.
+    /// Which values are valid; None if all are.
     pub validity: Option<Bits>,
-    /// What integers mean.
+    /// The strings that the indices refer to.
     pub dictionary: Option<Texts>,
 }
 
@@ -163,8 +164,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of so many rows. Panics when a column has another length: that is a mistake of the one who
-    /// wrote it, and readers would read beyond its memory.
+    /// A table with this number of rows. Panics if a column has another length: that is a bug of the caller,
+    /// and readers would read beyond its memory.
     pub fn new(len: usize, columns: Vec<Column>) -> Arc<Table> {
         for column in &columns {
             let validity = column.validity.as_ref().map_or(len, |bits| bits.len);
@@ -183,17 +184,17 @@ impl Table {
         })
     }
 
-    /// How many rows.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The columns in their order.
+    /// The columns in order.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
@@ -208,7 +209,7 @@ impl PartialEq for Table {
 static TABLES: AtomicUsize = AtomicUsize::new(0);
 static LENT: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts what is alive, for tests of leaks.
+/// Counts live instances, for leak tests.
 #[derive(Debug)]
 struct InstanceCount(&'static AtomicUsize);
 
@@ -225,7 +226,7 @@ impl Drop for InstanceCount {
     }
 }
 
-/// How many tables, and how many structures lent to others, are alive in this process.
+/// Number of live tables, and of live exported structures, in this process.
 pub fn alive() -> (usize, usize) {
     (TABLES.load(Ordering::Relaxed), LENT.load(Ordering::Relaxed))
 }

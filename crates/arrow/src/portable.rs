@@ -1,24 +1,24 @@
-//! A table as bytes and back: for another process, or a file.
+//! A table as bytes and back, for another process or a file.
 //!
-//! The bytes begin with their version. Reading checks lengths, texts and places in dictionaries, because
-//! borrowers of a table rely on them: bytes that do not fit are an error, never a panic.
+//! The bytes begin with their version. Reading checks lengths, strings and indices into dictionaries, because
+//! borrowers of a table rely on them. Invalid bytes are an error, never a panic.
 
 use std::ffi::CStr;
 use std::sync::Arc;
 
 use crate::{Bits, Column, Table, Texts, Values};
 
-/// The version of the bytes; another one is refused.
+/// The version of the bytes. Any other is refused.
 const VERSION: u8 = 1;
 
-/// Why bytes are no table.
+/// Why bytes are not a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadTable(pub &'static str);
 
 type Read<T> = Result<T, BadTable>;
 
 impl Table {
-    /// The table as bytes, without the names of its columns.
+    /// The table as bytes, without the column names.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         put_count(&mut bytes, self.len);
@@ -41,7 +41,7 @@ impl Table {
         bytes
     }
 
-    /// The table that `to_bytes` wrote, with columns of these names and, of each, one of these types.
+    /// The table from `to_bytes`, with these column names, each with its allowed types.
     pub fn from_bytes(
         bytes: &[u8],
         columns: &[(&'static CStr, &[&CStr])],

@@ -1,18 +1,18 @@
-//! The clock of this package: it never goes back, no step of the system's clock moves it, and it goes on
-//! while the machine sleeps. Stamps of frames, ages and deadlines all come from `now_ns`.
+//! The clock of this package: monotonic, independent of changes of the system's clock, and running while the
+//! machine sleeps. Receive times, ages and deadlines all come from `now_ns`.
 //!
-//! Linux: CLOCK_BOOTTIME. macOS: its CLOCK_MONOTONIC, which counts sleep. Windows: the performance counter,
-//! which counts sleep. Elsewhere no clock does, and a jump of the system's clock against the monotonic one,
-//! seen from one `Moment` to the next, is added. `now_ns` costs no system call where the kernel offers a
-//! vDSO.
+//! Linux: CLOCK_BOOTTIME. macOS: CLOCK_MONOTONIC, which includes sleep there. Windows: the performance
+//! counter, which includes sleep. Elsewhere no clock includes it, so a jump of the system's clock against the
+//! monotonic one, from one `Moment` to the next, is added. `now_ns` needs no system call where the kernel has
+//! a vDSO.
 //!
-//! Timers of tokio and of asyncio stop in sleep: what they wake must look at this clock again.
+//! Timers of tokio and asyncio stop during sleep: the code that they wake must check this clock again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// What is added to the clock of the system (`align`, `pretend`).
+/// Offset to the clock of the system (`align`, `pretend`).
 static SHIFT_NS: AtomicI64 = AtomicI64::new(0);
-/// The same for the clock that stops in sleep (`pretend`).
+/// Offset to the clock that stops during sleep (`pretend`).
 static AWAKE_SHIFT_NS: AtomicI64 = AtomicI64::new(0);
 
 /// Two readings of one moment.
@@ -20,14 +20,14 @@ static AWAKE_SHIFT_NS: AtomicI64 = AtomicI64::new(0);
 pub struct Moment {
     /// The clock of this package.
     pub now_ns: i64,
-    /// A clock that stops in sleep, where the system has one; only differences mean anything.
+    /// A clock that stops during sleep, if the system has one. Only differences are meaningful.
     pub awake_ns: i64,
 }
 
 impl Moment {
     /// Now.
     pub fn now() -> Moment {
-        /// Between the readings the thread may be kept waiting, which must not look like sleep.
+        /// The thread may be interrupted between the readings, which must not look like sleep.
         const NEAR_NS: i64 = 50_000_000;
         system::look();
         loop {
@@ -47,10 +47,10 @@ pub fn now_ns() -> i64 {
     system::sleepless_ns().saturating_add(SHIFT_NS.load(Ordering::Relaxed))
 }
 
-/// Let the clock show what `read` does from now on, which must be another monotonic clock.
+/// Align the clock with another monotonic clock, `read`.
 ///
-/// To be called once, before the first reading counts. The best of a few tries: between two looks the
-/// thread may be interrupted.
+/// Call it once, before the first use of the clock. It takes the best of a few tries, because the thread may
+/// be interrupted between two readings.
 pub fn align<E>(mut read: impl FnMut() -> Result<i64, E>) -> Result<(), E> {
     const TRIES: usize = 9;
     let mut best: Option<(i64, i64)> = None;
@@ -67,7 +67,7 @@ pub fn align<E>(mut read: impl FnMut() -> Result<i64, E>) -> Result<(), E> {
     Ok(())
 }
 
-/// Nanoseconds since 1970 on the system's clock, which people and `ntpd` set.
+/// Nanoseconds since 1970 by the system's clock, which users and NTP adjust.
 pub fn wall_ns() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -79,21 +79,21 @@ fn awake_ns() -> i64 {
     system::awake_ns().saturating_add(AWAKE_SHIFT_NS.load(Ordering::Relaxed))
 }
 
-/// For tests: let the clock jump as if so much time had passed, of which the machine slept through a part.
+/// For tests: let time pass, for a part of which the machine slept.
 pub fn pretend(passed_ns: i64, slept_ns: i64) {
     AWAKE_SHIFT_NS.fetch_add(passed_ns - slept_ns, Ordering::Relaxed);
     SHIFT_NS.fetch_add(passed_ns, Ordering::Relaxed);
 }
 
-/// How far the system's clock runs ahead of one that stops in sleep: a jump was a sleep, or a
-/// step that looks like one.
+/// Detects sleep by the distance between the system's clock and one that stops during sleep. A step of the
+/// system's clock looks the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallJump {
     ahead_ns: Option<i64>,
 }
 
 impl WallJump {
-    /// How long the machine slept since the last look; 0 for jumps that are too small or go back.
+    /// How long the machine has slept since the last call; 0 for jumps that are too small or negative.
     pub fn look(&mut self, wall_ns: i64, awake_ns: i64) -> i64 {
         const LEAST_NS: i64 = 1_000_000_000;
         let ahead_ns = wall_ns - awake_ns;
@@ -102,7 +102,7 @@ impl WallJump {
     }
 }
 
-/// Nanoseconds of `Instant`, which has no zero of its own.
+/// Nanoseconds of `Instant` since its first use.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn instant_ns() -> i64 {
     use std::sync::OnceLock;

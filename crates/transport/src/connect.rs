@@ -1,6 +1,6 @@
-//! From a URL to an open WebSocket: name lookup, proxy, TLS, handshake.
+//! Open a WebSocket: DNS lookup, proxy, TLS, handshake.
 //!
-//! Compression is never offered, redirects are not followed. Not here: which address is taken (`dial`).
+//! Compression is never offered, and redirects are not followed. `dial` chooses the address.
 
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
@@ -31,35 +31,35 @@ use crate::describe_error;
 use crate::dial::Addresses;
 use crate::event::Refusal;
 
-/// Of one message. Real ones reach some 40 kB (932 changes in one second, measured 2026-09-03).
+/// Largest message in bytes. Real ones reach about 40 kB (932 changes in one second, measured 2026-09-03).
 const MOST_BYTES: usize = 16 << 20;
 
-/// Room for what one look at the socket brings; a busy stream brings a few kB.
+/// Size of the read buffer; one read of a busy stream returns a few kB.
 const READ_BYTES: usize = 16 << 10;
 
-/// Output that may wait for a peer that does not read: the largest message that may come, twice. All
-/// subscriptions of a connection are some 40 kB.
+/// Most output that may wait for a peer that does not read: twice the largest message. All subscriptions of
+/// a connection take about 40 kB.
 const MOST_UNSENT_BYTES: usize = 2 * MOST_BYTES;
 
-/// How much of the body of a refused handshake is read, and how long is waited for it.
+/// Most bytes of the body of a refused handshake to read, and the time to wait for them.
 const BODY_BYTES: usize = 1024;
 const BODY_WAIT: Duration = Duration::from_secs(1);
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
     /// HTTP CONNECT.
     Http,
-    /// SOCKS version 5; names are looked up by the proxy.
+    /// SOCKS version 5; the proxy looks up host names.
     Socks5,
 }
 
-/// The proxy between this machine and the other end.
+/// A proxy between this machine and the peer.
 #[derive(Clone)]
 pub struct Proxy {
-    /// How it is spoken to.
+    /// Its protocol.
     pub kind: ProxyKind,
-    /// Where it is.
+    /// Its host.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -67,37 +67,37 @@ pub struct Proxy {
     pub credentials: Option<(String, String)>,
 }
 
-/// Where a connection goes, and through what.
+/// The target of a connection, and the proxy to it.
 #[derive(Clone)]
 pub struct Target {
     /// `ws://…` or `wss://…`.
     pub url: String,
-    /// None for the direct way.
+    /// The proxy; None for a direct connection.
     pub proxy: Option<Proxy>,
 }
 
 /// An open WebSocket.
 pub type Socket = WebSocketStream<CountingStream>;
 
-/// The TCP or TLS stream of a WebSocket; it counts what is read.
+/// The TCP or TLS stream of a WebSocket. It counts the bytes read.
 pub struct CountingStream {
     stream: Stream,
-    /// Bytes that were read.
+    /// Bytes read so far.
     pub received: u64,
 }
 
-/// TLS or not.
+/// A stream with or without TLS.
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Why no WebSocket came about.
+/// Why a WebSocket could not be opened.
 #[derive(Debug)]
 pub struct ConnectError {
-    /// In words for people.
+    /// The cause as text.
     pub reason: String,
-    /// The HTTP response instead of the handshake, if there was one.
+    /// The HTTP response that refused the handshake, if there was one.
     pub refusal: Option<Refusal>,
 }
 
@@ -110,7 +110,7 @@ impl<Reason: Into<String>> From<Reason> for ConnectError {
     }
 }
 
-/// Open a WebSocket within `limit`. `tls` is asked only for `wss`.
+/// Open a WebSocket within `limit`. `tls` is called only for `wss`.
 pub async fn connect(
     target: &Target,
     tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
@@ -170,7 +170,7 @@ pub async fn connect(
     result
 }
 
-/// A connection that comes to nothing after its address was reached makes that address doubtful.
+/// Mark an address as doubtful if it accepted a connection that then failed.
 struct DoubtOnDrop<'a>(Option<(&'a Addresses, SocketAddr)>);
 
 impl DoubtOnDrop<'_> {
@@ -230,7 +230,7 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     Some(at + END.len())
 }
 
-/// The beginning of the body of a refusal; what of it came with the head is in the answer.
+/// The beginning of the body of a refusal; the part that came with the header is in the response.
 async fn rest_of_body(
     stream: &mut CountingStream,
     answer: &http::Response<Option<Vec<u8>>>,
@@ -247,7 +247,7 @@ async fn rest_of_body(
     body
 }
 
-/// From a connection to a proxy to a connection through it.
+/// Open a connection through a proxy to which there is a connection.
 async fn through(
     proxy: &Proxy,
     stream: TcpStream,
@@ -282,7 +282,7 @@ async fn through(
     Ok(found.into_inner())
 }
 
-/// The connector of a tunnel whose proxy is reached already.
+/// The connector of a tunnel with an existing connection to the proxy.
 struct ConnectedStream(Option<TcpStream>);
 
 impl Service<Uri> for ConnectedStream {
@@ -367,8 +367,8 @@ impl AsyncWrite for CountingStream {
     }
 }
 
-/// A stream during the handshake, with everything that was read: the WebSocket is made of it afterwards, and
-/// of a refusal the body is read on.
+/// A stream during the handshake that keeps everything it has read. It then becomes the WebSocket, or the
+/// rest of the body of a refusal is read from it.
 struct RecordingStream<'a> {
     stream: &'a mut CountingStream,
     seen: &'a mut Vec<u8>,

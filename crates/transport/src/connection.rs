@@ -1,4 +1,4 @@
-//! One connection, from the first packet to the reason why it ended.
+//! One connection, from opening it to the reason why it ended.
 
 mod buffers;
 mod liveness;
@@ -27,7 +27,7 @@ use crate::{FrameSink, describe_error};
 use buffers::{Input, Output};
 use liveness::{AWAKE, Check, Liveness};
 
-/// How long the other side may take to answer a closing handshake.
+/// Timeout for the peer's part of the closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// What a connection needs of its transport.
@@ -36,18 +36,18 @@ pub struct ConnectionContext {
     pub sink: Arc<dyn FrameSink>,
     pub queue: Arc<Queue>,
     pub addresses: Rc<Addresses>,
-    /// How long making the connection may take.
+    /// Timeout for opening the connection.
     pub connecting: Duration,
-    /// After this long without a sign of life a ping is sent.
+    /// A ping is sent after this time without a sign of life.
     pub quiet: Duration,
-    /// Without an answer to it for this long the connection counts as broken.
+    /// Without a pong within this time, the connection counts as broken.
     pub patience: Duration,
 }
 
-/// What the owner wants of a connection.
+/// A command of the owner to a connection.
 pub enum Command {
     Send(String),
-    /// The machine or the process paused: ask at once whether the other side is still there.
+    /// The machine or the process paused: ping the peer at once.
     Ping,
     Close,
 }
@@ -69,7 +69,7 @@ impl ConnectionEnd {
         ConnectionEnd::because("closed by this client")
     }
 
-    /// Something went on for too long.
+    /// Something lasted too long.
     fn over(what: &str, limit_ns: i64) -> ConnectionEnd {
         let limit_s = Duration::from_nanos(limit_ns.unsigned_abs()).as_secs_f64();
         ConnectionEnd::because(format!("{what} for {limit_s} s"))
@@ -94,7 +94,7 @@ impl From<ConnectError> for ConnectionEnd {
     }
 }
 
-/// Connect and live until the end. Texts sent before the connection is open are sent then.
+/// Run a connection from opening it to its end. Texts sent before it is open are queued.
 pub async fn run(
     number: u64,
     target: Target,
@@ -151,7 +151,7 @@ struct OpenConnection {
     liveness: Liveness,
 }
 
-/// At most some 70 years, so that a few of them can be added to any time.
+/// Limited to about 70 years, so that sums of several do not overflow.
 fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).map_or(i64::MAX / 4, |nanos| nanos.min(i64::MAX / 4))
 }
@@ -182,7 +182,7 @@ impl OpenConnection {
                         Message::Text(text) => self.deliver(text.as_bytes(), now_ns),
                         Message::Binary(bytes) => self.deliver(&bytes, now_ns),
                         Message::Ping(payload) => {
-                            // Reading has made the pong; it only has to be sent.
+                            // Reading has queued the pong; it only needs to be flushed.
                             self.output.put_pong();
                             self.input.on_control(payload.len());
                         }
@@ -200,8 +200,8 @@ impl OpenConnection {
                         }
                         Message::Frame(_) => {}
                     }
-                    // A flood that always leaves something to read keeps the alarm from its turn. What is
-                    // read behind it may be the answer: it gets the time for an answer once more.
+                    // A flood that always leaves something to read delays the alarm. The pong may be among
+                    // the frames that follow, so it gets its timeout once more.
                     if self.liveness.is_check_overdue(now_ns) && close_frame.is_none() {
                         match self.check_alive(now_ns, self.context.patience)? {
                             Ok(next) => alarm.as_mut().reset(Instant::now() + next),
@@ -244,8 +244,8 @@ impl OpenConnection {
         }
     }
 
-    /// The next thing to do. Commands come first: they are few, and a flood of frames must not keep
-    /// them waiting. Nothing is read behind a ping whose answer waits for the other side to read.
+    /// The next thing to do. Commands come first: they are few, and a flood of frames must not delay them.
+    /// Nothing is read after a ping whose pong cannot be sent because the peer does not read.
     async fn next(
         &mut self,
         commands: &mut UnboundedReceiver<Command>,
@@ -271,7 +271,7 @@ impl OpenConnection {
             {
                 return Poll::Ready(Step::Received(received));
             }
-            // A flood uses up what this task may do at once; the alarm has to ring nevertheless.
+            // A flood uses up the budget of this task; the alarm must go off nevertheless.
             Pin::new(&mut unconstrained(alarm.as_mut()))
                 .poll(cx)
                 .map(|()| Step::Timer)
@@ -288,22 +288,22 @@ impl OpenConnection {
         }
     }
 
-    /// Put a message into the socket's buffer; `next` sees to it that it is sent, without keeping
-    /// frames waiting for a peer that does not read.
+    /// Put a message into the socket's buffer. `next` sends it without delaying frames if the peer does not
+    /// read.
     fn write(&mut self, message: Message) -> Result<(), Error> {
         self.output.put();
         Pin::new(&mut self.socket).start_send(message)
     }
 
-    /// Check whether the connection is alive: when to check again, or why it ends. `grace`: what may be read
-    /// still before silence is judged.
+    /// Check whether the connection is alive. Returns when to check again, or why it ends. `grace`: extra
+    /// time for frames that have not been read yet.
     fn check_alive(
         &mut self,
         now_ns: i64,
         grace: Duration,
     ) -> Result<Result<Duration, ConnectionEnd>, Error> {
         let next_ns = match self.output.stuck_ns() {
-            // The answer to a ping would not be read either.
+            // A peer that does not read would not read a ping either.
             Some(since_ns) => {
                 let limit_ns = nanos(self.context.quiet) + nanos(self.context.patience);
                 if now_ns - since_ns >= limit_ns {
@@ -325,7 +325,7 @@ impl OpenConnection {
                 }
             }
         };
-        // Only where everything that came was taken apart, so that what is left is a part.
+        // Only if everything received has been parsed, so that the rest is an incomplete message.
         if self.output.stuck_ns().is_none() && grace.is_zero() {
             let received = self.socket.get_ref().received;
             if let Some(ended) = self.input.check(now_ns, received, self.context.patience) {
@@ -337,7 +337,7 @@ impl OpenConnection {
         Ok(Ok(Duration::from_nanos(next_ns)))
     }
 
-    /// The closing handshake, as far as the other side takes part in it.
+    /// Perform the closing handshake, as far as the peer takes part.
     async fn close(&mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame {
             code,
@@ -346,14 +346,14 @@ impl OpenConnection {
         let socket = &mut self.socket;
         let _ = timeout(CLOSING, async {
             socket.send(Message::Close(Some(frame))).await?;
-            // What still comes is not ours any more.
+            // Ignore anything that still arrives.
             while socket.next().await.transpose()?.is_some() {}
             Ok::<(), Error>(())
         })
         .await;
     }
 
-    /// The connection cannot go on: say why to the other side, where it broke the rules.
+    /// End a broken connection, with a close frame if the peer violated the protocol.
     async fn abort(&mut self, why: &Error) -> ConnectionEnd {
         let (code, reason) = describe_error::broken(why);
         if let Some(code) = code {
@@ -363,7 +363,7 @@ impl OpenConnection {
     }
 }
 
-/// RFC 6455, 7.4.1: means a close frame without a code and is never sent.
+/// RFC 6455, 7.4.1: means a close frame without a code; never sent.
 const NO_STATUS: CloseFrame = CloseFrame {
     code: CloseCode::Status,
     reason: tokio_tungstenite::tungstenite::Utf8Bytes::from_static(""),

@@ -1,4 +1,4 @@
-//! Errors in words for people.
+//! Describe errors as text.
 
 use std::error::Error as StdError;
 use std::io;
@@ -13,13 +13,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::event::Refusal;
 use crate::foreign_text::quoted;
 
-/// Characters of what the other side wrote in the body of a refusal, or instead of HTTP.
+/// Most characters to quote from the body of a refusal, or from a response that is not HTTP.
 const MOST_QUOTED: usize = 200;
 
-/// Characters of a header that is passed on as it came.
+/// Most characters of a header that is passed on.
 const MOST_OF_HEADER: usize = 100;
 
-/// Why a handshake failed. `seen`: the bytes of its answer.
+/// Why a handshake failed. `seen`: the bytes of the response.
 pub fn handshake(error: &Error, seen: &[u8]) -> String {
     match error {
         Error::Io(why) => io(why),
@@ -40,7 +40,7 @@ pub fn handshake(error: &Error, seen: &[u8]) -> String {
     }
 }
 
-/// An HTTP response instead of the handshake's, and the beginning of its body.
+/// Describe an HTTP response that refused the handshake, with the beginning of its body.
 pub fn refused<T>(answer: &Response<T>, body: &[u8]) -> (String, Refusal) {
     let status = answer.status();
     let headers = answer.headers();
@@ -82,7 +82,7 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(quoted(&text, most))
 }
 
-/// Of a chunked body (RFC 9112, 7.1) the first chunk; it is only shown.
+/// The first chunk of a chunked body (RFC 9112, 7.1), which is enough to quote.
 fn first_chunk(body: &[u8], chunked: bool) -> &[u8] {
     let size_ends = body.windows(2).position(|pair| pair == b"\r\n");
     match size_ends {
@@ -97,8 +97,7 @@ fn first_chunk(body: &[u8], chunked: bool) -> &[u8] {
     }
 }
 
-/// Why a live connection broke, and the code of the close frame where the other side
-/// broke the rules.
+/// Why an open connection broke, and the code of the close frame if the peer violated the protocol.
 pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
     let code = match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
@@ -118,9 +117,9 @@ pub fn broken(error: &Error) -> (Option<CloseCode>, String) {
     (Some(code), format!("invalid WebSocket data: {error}"))
 }
 
-/// Why a proxy made no connection. The innermost reason says most.
+/// Why a proxy did not connect. The innermost error is the most specific.
 pub fn proxy(error: &(dyn StdError + 'static)) -> String {
-    // The kinds of these errors are known by their texts only (hyper-util 0.1.21).
+    // Only their texts tell these errors apart (hyper-util 0.1.21).
     let text = innermost(error);
     if text.contains("proxy authorization required") {
         "the proxy answered with HTTP 407 (Proxy Authentication Required)".to_owned()
@@ -145,7 +144,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// An error of a socket, with what TLS has to say about it.
+/// Describe a socket error, including those of TLS.
 pub fn io(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(TlsError::InvalidCertificate(why)) => {

@@ -1,9 +1,8 @@
-//! A TCP connection to a host by any of its addresses.
+//! Open a TCP connection to a host by any of its addresses.
 //!
-//! All addresses of both families are tried, alternating between the families: the next attempt starts a
-//! quarter of a second after the last, or at once when the last one running has failed (happy eyeballs,
-//! RFC 8305, sections 4 and 5). An address whose connections did not become usable is tried after the others
-//! for a while. Not here: proxies, TLS, and what is said on the connection.
+//! All addresses are tried, alternating between the families: the next attempt starts 250 ms after the last
+//! one, or at once when the last running one has failed (Happy Eyeballs, RFC 8305, sections 4 and 5). An
+//! address whose connections did not become usable is tried last for a while.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,19 +16,19 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// RFC 8305, section 8: the recommended Connection Attempt Delay.
+/// The Connection Attempt Delay that RFC 8305, section 8, recommends.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// How long an address is tried after the others once a connection to it was of no use.
+/// How long an address is tried last after a useless connection to it.
 const DOUBT: Duration = Duration::from_secs(300);
 
-/// Doubted addresses that are remembered.
+/// Most doubtful addresses to remember.
 const MOST_DOUBTS: usize = 64;
 
-/// Attempts that an error names one by one.
+/// Most attempts that an error lists.
 const MOST_NAMED: usize = 8;
 
-/// Which addresses a name has, and which of them to try last.
+/// The addresses of host names, and which of them to try last.
 #[derive(Debug, Default)]
 pub struct Addresses {
     given: HashMap<String, Vec<IpAddr>>,
@@ -45,7 +44,7 @@ impl Addresses {
         }
     }
 
-    /// Connect to a name or to a literal address before the deadline. Errors are words for people.
+    /// Connect to a host name or address before the deadline. The error is a message for people.
     pub async fn dial(
         &self,
         host: &str,
@@ -65,7 +64,7 @@ impl Addresses {
             .map_err(|tried| tried.describe(bare, began))
     }
 
-    /// A connection to this address was of no use.
+    /// Mark an address as doubtful: a connection to it did not become usable.
     pub fn doubt(&self, address: SocketAddr) {
         let mut doubted = self.doubted.borrow_mut();
         doubted.retain(|(other, _)| *other != address);
@@ -75,15 +74,15 @@ impl Addresses {
         doubted.push((address, Instant::now()));
     }
 
-    /// A connection to this address works.
+    /// Clear the doubt about an address: a connection to it works.
     pub fn trust(&self, address: SocketAddr) {
         self.doubted
             .borrow_mut()
             .retain(|(other, _)| *other != address);
     }
 
-    /// Families alternate, beginning with the first address; doubted addresses come last, the one whose
-    /// failure is the longest ago first.
+    /// The addresses in the order of the attempts: alternating families, starting with the first address;
+    /// doubtful ones last, the oldest failure first.
     fn order(&self, found: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let mut ordered = interleave(found);
         let now = Instant::now();
@@ -127,7 +126,7 @@ fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// What each address said; None where there was no answer in time.
+/// The error of each address; None if there was no response in time.
 #[derive(Debug)]
 struct Attempts(Vec<(SocketAddr, Option<io::Error>)>);
 

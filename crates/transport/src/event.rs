@@ -1,45 +1,45 @@
-//! Events for the owner of the transport, and the one wake-up for all that wait.
+//! Events for the owner of the transport, and the wake-up for them.
 //!
-//! The queue is bounded by what the owner asked for: a connection opens once, ends once, and its
-//! signs of life are one entry until they were taken.
+//! The number of connections bounds the queue: each opens once and ends once, and its signs of life are one
+//! entry until they are taken.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-/// What happened to a connection, or to the transport.
+/// An event of a connection or of the transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The connection can be used.
+    /// The connection is open.
     Open(u64),
-    /// The connection has answered a ping of this side.
+    /// The peer has answered a ping.
     Alive(u64),
-    /// The connection ended, or could not be made; nothing more comes of its number.
+    /// The connection ended or could not be opened. No more events follow for its number.
     Closed {
-        /// Which.
+        /// The number of the connection.
         connection: u64,
-        /// The WebSocket close code, where there was one.
+        /// The WebSocket close code, if there was one.
         code: Option<u16>,
-        /// Why, in words: one line, cut and without characters that do not print.
+        /// The cause: one line of limited length, printable characters only.
         reason: String,
-        /// The HTTP response instead of the handshake, if there was one.
+        /// The HTTP response that refused the handshake, if there was one.
         refusal: Option<Refusal>,
     },
-    /// The machine or the process paused: deadlines of the owner are to be looked at again.
+    /// The machine or the process paused: the owner must check its deadlines.
     Resumed,
-    /// The thread is about to end; no event follows.
+    /// The thread is ending; no event follows.
     Stopped,
 }
 
 /// An HTTP response that refuses a WebSocket handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Its status.
+    /// The HTTP status.
     pub status: u16,
-    /// Its header `Retry-After`, as it came.
+    /// The header `Retry-After` as received.
     pub retry_after: Option<String>,
-    /// Its header `Date`, as it came.
+    /// The header `Date` as received.
     pub date: Option<String>,
 }
 
@@ -58,7 +58,7 @@ mod end {
 
     pub use std::net::TcpStream as WakeEnd;
 
-    /// Two ends of one connection on loopback: what event loops of this system can wait for.
+    /// Two ends of a connection on loopback, which event loops of this system can wait for.
     pub fn pair() -> std::io::Result<(WakeEnd, WakeEnd)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let near = WakeEnd::connect(listener.local_addr()?)?;
@@ -75,7 +75,7 @@ mod end {
 /// A socket that becomes readable when events are waiting.
 pub use end::WakeEnd;
 
-/// Events on their way to the owner.
+/// The queue of events for the owner.
 #[derive(Debug)]
 pub(crate) struct Queue {
     events: Mutex<Vec<Event>>,
@@ -84,7 +84,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// A queue, and the end at which its owner waits.
+    /// A queue, and the socket on which its owner waits.
     pub fn new() -> io::Result<(Queue, WakeEnd)> {
         let (wake_socket, wake_end) = end::pair()?;
         wake_socket.set_nonblocking(true)?;
@@ -108,17 +108,17 @@ impl Queue {
         self.wake();
     }
 
-    /// Wake the owner, unless it was woken since it took events last.
+    /// Wake the owner, unless it has been woken since it last took events.
     #[inline]
     pub fn wake(&self) {
         if !self.woken.load(Ordering::Acquire) && !self.woken.swap(true, Ordering::AcqRel) {
-            // One byte fits always: it was taken, or the owner is gone.
+            // One byte always fits: the last one was read, or the owner is gone.
             let _ = (&self.wake_socket).write(&[1]);
         }
     }
 
-    /// All that happened since the last call. Take the events of the sink only
-    /// afterwards: anything that comes from now on wakes the owner again.
+    /// The events since the last call. Take the events of the sink after this call: anything that arrives
+    /// from now on wakes the owner again.
     pub fn take(&self) -> Vec<Event> {
         self.woken.store(false, Ordering::Release);
         std::mem::take(&mut self.events.lock())

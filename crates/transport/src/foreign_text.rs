@@ -1,13 +1,13 @@
-//! Text from outside as one printable line that ends.
+//! Make text from peers one printable line of limited length.
 
 use std::fmt::Write as _;
 
-/// Characters of a reason; what the other side wrote has no end of its own.
+/// Most characters of a reason, because peers write parts of it.
 const LONGEST: usize = 300;
 
-/// What the other side wrote, as one printable line with an end: escapes for terminals, line breaks that would
-/// forge log lines and marks that turn the reading direction around are shown as what they are. User and
-/// password of a URL are left out. `depthcache.foreign_text.clean` does the same for the other networks.
+/// Text of a peer as one printable line of limited length. Terminal escapes, line breaks that could forge log
+/// lines, and marks that change the reading direction become visible escapes. User and password of a URL are
+/// removed. `depthcache.foreign_text.clean` does the same for the other networks.
 pub fn clean(text: &str) -> String {
     let (line, _) = visible(text, 4 * LONGEST);
     let line = without_credentials(line.trim());
@@ -20,7 +20,7 @@ pub fn clean(text: &str) -> String {
     line.chars().take(kept).collect::<String>() + &mark
 }
 
-/// The beginning of what the other side wrote, of about `most` characters, as one printable line.
+/// The first `most` characters or so of a peer's text, as one printable line.
 pub fn quoted(text: &str, most: usize) -> String {
     let (mut line, is_whole) = visible(text.trim(), most);
     if !is_whole {
@@ -29,8 +29,8 @@ pub fn quoted(text: &str, most: usize) -> String {
     line
 }
 
-/// One printable line: runs of white space become one space, what does not print (controls, direction marks,
-/// line separators) becomes a visible escape. It ends once it has `most` characters; whether that was all.
+/// One printable line of at most `most` characters, and whether that is all of the text. Runs of white space
+/// become one space; controls, direction marks and line separators become visible escapes.
 fn visible(text: &str, most: usize) -> (String, bool) {
     let mut line = String::with_capacity(text.len().min(4 * most));
     let mut characters = 0;

@@ -1,12 +1,12 @@
-//! WebSocket connections on a thread of their own.
+//! WebSocket connections on a dedicated thread.
 //!
-//! A `Transport` has one native thread. There it connects (through proxies, with TLS), answers pings,
-//! watches for silence and hands every message to its `FrameSink`, stamped on arrival. What its
-//! owner has to decide on becomes an `Event`; a byte on a socket (`Transport::wake_end`) says once
-//! that some are waiting, however many frames came in between. No frame ever waits for the owner.
+//! A `Transport` has one native thread. It connects (through proxies, with TLS), answers pings, detects
+//! silence and passes every message with its receive time to a `FrameSink`. Anything that its owner must
+//! decide becomes an `Event`; one byte on a socket (`Transport::wake_end`) announces any number of them.
+//! Frames never wait for the owner.
 //!
-//! It knows nothing of order books or of Python, and decides nothing: when to connect, what to say
-//! and whether to try again are its owner's business.
+//! It knows nothing of order books or Python and makes no decisions: its owner decides when to connect, what
+//! to send and whether to retry.
 
 #![forbid(unsafe_code)]
 
@@ -25,33 +25,33 @@ pub use connect::{Proxy, ProxyKind, Target};
 pub use event::{Event, Refusal, WakeEnd};
 pub use thread::{Options, Transport};
 
-/// What follows from a tick.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tick {
-    /// How often the machine or the process paused so far; one more, and every connection is pinged.
+    /// Number of pauses of the machine or the process so far; after a new one, every connection is pinged.
     pub pauses: u64,
-    /// Whether the owner has something to look at.
+    /// Whether the owner has events to handle.
     pub has_events: bool,
 }
 
-/// Takes the messages. Called on the transport's thread, so it must not wait.
+/// Receives the messages. Called on the transport's thread, so it must not block.
 pub trait FrameSink: Send + Sync + 'static {
-    /// One whole text or binary message; true when the owner has something to look at.
+    /// A complete text or binary message. Returns true if the owner has events to handle.
     fn on_frame(&self, connection: u64, frame: &[u8], received_ns: i64) -> bool;
 
-    /// When the last message of this connection came that was of use (it carried data that is taken),
-    /// by the clock of `received_ns`; None before one. It is asked now and then, never for a message.
+    /// Time of the last useful message of this connection (with data that was used), by the clock of
+    /// `received_ns`; None before the first. Called occasionally, not per message.
     fn heard_ns(&self, connection: u64) -> Option<i64>;
 
-    /// A connection ended, or could not be made; reported before its owner can decide anything.
+    /// A connection ended or could not be opened. Reported before its owner can react.
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64);
 
-    /// The thread goes on: called several times a second, and at once after a sleep of the machine.
+    /// Called several times a second, and at once after the machine has slept.
     fn on_tick(&self, moment: Moment) -> Tick {
         let _ = moment;
         Tick::default()
     }
 
-    /// The thread is stopped, or ends: no tick follows.
+    /// The thread is stopping: no more ticks follow.
     fn on_stop(&self) {}
 }

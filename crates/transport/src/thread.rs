@@ -1,4 +1,4 @@
-//! The thread of a transport, and the handle with which its owner commands it.
+//! The thread of a transport, and the handle by which its owner controls it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,29 +25,29 @@ use crate::dial::Addresses;
 use crate::event::{Event, Queue, WakeEnd};
 use crate::{foreign_text, tls};
 
-/// Threads that only look up names live this long without work.
+/// How long idle threads for DNS lookups live.
 const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
-/// How often the sink is asked to look at the time.
+/// Interval of the ticks of the sink.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How a transport behaves.
+/// The settings of a transport.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// PEM file of the authorities to trust; None for the system's.
+    /// PEM file of the certificate authorities to trust; None for those of the system.
     pub authorities: Option<PathBuf>,
-    /// How long making a connection may take, from the name to the answer to the handshake.
+    /// Timeout for opening a connection, from the DNS lookup to the response to the handshake.
     pub connecting: Duration,
     /// Addresses of names that are not looked up, for tests.
     pub addresses: HashMap<String, Vec<IpAddr>>,
-    /// After this long without a sign of life a ping is sent.
+    /// A ping is sent after this time without a sign of life.
     pub quiet: Duration,
-    /// Without an answer to it for this long a connection counts as broken.
+    /// Without a pong within this time, the connection counts as broken.
     pub patience: Duration,
 }
 
-/// Connections on a thread of their own. Order of calls: `open` a number once, then `send` and
-/// `close` it; `stop` ends everything. Dropping it does so at once.
+/// Connections on a dedicated thread. Call `open` once per number, then `send` and `close`. `stop` closes
+/// everything; dropping the transport does so at once.
 #[derive(Debug)]
 pub struct Transport {
     commands: UnboundedSender<TransportCommand>,
@@ -94,22 +94,22 @@ impl Transport {
         })
     }
 
-    /// Whether this is another process than the one whose thread it is: a fork has no threads.
+    /// Whether this process was forked from the one with the thread.
     pub fn is_foreign(&self) -> bool {
         std::process::id() != self.process
     }
 
-    /// Becomes readable when events are waiting: take the byte, then `take`.
+    /// Becomes readable when events are waiting: read the byte, then call `take`.
     pub fn wake_end(&self) -> &WakeEnd {
         &self.wake_end
     }
 
-    /// Connect; ends in `Event::Open`, or in `Event::Closed` when it fails.
+    /// Open a connection. Reports `Event::Open`, or `Event::Closed` on failure.
     pub fn open(&self, connection: u64, target: Target) {
         self.send_command(TransportCommand::Open(connection, target));
     }
 
-    /// Send one text message; dropped when the connection is gone.
+    /// Send a text message. Dropped without an error if the connection is gone.
     pub fn send(&self, connection: u64, text: String) {
         self.send_command(TransportCommand::Connection(
             connection,
@@ -117,18 +117,18 @@ impl Transport {
         ));
     }
 
-    /// Close it; ends in `Event::Closed`, unless that was already reported.
+    /// Close a connection. Reports `Event::Closed`, unless that has been reported.
     pub fn close(&self, connection: u64) {
         self.send_command(TransportCommand::Connection(connection, Command::Close));
     }
 
-    /// What happened since the last call.
+    /// The events since the last call.
     pub fn take(&self) -> Vec<Event> {
         self.queue.take()
     }
 
-    /// Close every connection, cut what is not done after `close_timeout`, end the thread.
-    /// Returns at once; `Event::Stopped` comes last.
+    /// Close every connection, cut those that are still open after `close_timeout`, and end the thread.
+    /// Returns at once; `Event::Stopped` is the last event.
     pub fn stop(&self, close_timeout: Duration) {
         self.send_command(TransportCommand::Stop(close_timeout));
     }
@@ -140,13 +140,13 @@ impl Transport {
         }
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
-            // Errors there were reported as the end of a connection.
+            // Its errors have been reported as the ends of connections.
             let _ = thread.join();
         }
     }
 
     fn send_command(&self, command: TransportCommand) {
-        // Once the thread has ended, there is nothing to command.
+        // An error means that the thread has ended: then there is nothing to do.
         let _ = self.commands.send(command);
     }
 }
@@ -163,7 +163,7 @@ impl Drop for Transport {
 
 type CommandSenders = Rc<RefCell<HashMap<u64, UnboundedSender<Command>>>>;
 
-/// The thread's work: start connections and pass commands on, until it is stopped.
+/// The body of the thread: start connections and pass on commands until it is stopped.
 async fn serve(
     sink: Arc<dyn FrameSink>,
     queue: Arc<Queue>,
@@ -222,7 +222,7 @@ async fn serve(
     drain(work, inbox, close_timeout).await;
 }
 
-/// Let connections close for so long; a second, shorter timeout is obeyed.
+/// Let connections close within a timeout; a later, shorter timeout replaces it.
 async fn drain(
     mut work: JoinSet<()>,
     mut inbox: UnboundedReceiver<TransportCommand>,
@@ -242,7 +242,7 @@ async fn drain(
     }
 }
 
-/// One connection from its beginning to the event of its end, in every case.
+/// Run one connection, and always report its end.
 async fn run_connection(
     number: u64,
     target: Target,
@@ -257,7 +257,7 @@ async fn run_connection(
     let ended = work.await.unwrap_or_else(|why| {
         ConnectionEnd::because(format!("internal error in depthcache: {why}"))
     });
-    // Every reason leaves through here, also those of the other side.
+    // Every reason leaves through here, including those from the peer.
     let reason = foreign_text::clean(&ended.reason);
     connections.borrow_mut().remove(&number);
     sink.on_lost(number, &reason, clock::now_ns());
@@ -277,7 +277,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The authorities that TLS connections trust; read from the system once it is needed, and once only.
+/// The certificate authorities that TLS connections trust, loaded once on first use.
 struct TrustStore {
     authorities: Option<PathBuf>,
     config: RefCell<Option<Arc<ClientConfig>>>,

@@ -1,4 +1,4 @@
-//! TLS: the system's certificates (SSL_CERT_FILE and SSL_CERT_DIR are honoured) or a file's.
+//! TLS with the certificate authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR), or of a file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The settings of every TLS connection: who is trusted. Errors are words for people.
+/// The configuration of all TLS connections. The error is a message for people.
 pub fn config(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let trusted = match authorities {

@@ -1,7 +1,7 @@
-//! Messages of the schema read back: a frozen book that equals the one that was written, or an error.
+//! Decode messages of the schema: a frozen book that equals the original, or an error.
 //!
-//! What a message says is checked as a whole (`Frozen::from_parts`). Prices and quantities must be text: a book
-//! made of floats could be another one, and two of its prices the same.
+//! The parts of a message are checked together (`Frozen::from_parts`). Prices and quantities must be strings:
+//! as floats, they could be different numbers, and two prices could become equal.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ use serde_json::value::RawValue;
 
 use crate::SCHEMA;
 
-/// What a message was.
+/// A decoded message.
 #[derive(Clone, Debug)]
 pub enum Decoded {
     /// `book`.
     Book(Frozen),
     /// `update`.
     Update(Item),
-    /// `best`; None where the book could not be read.
+    /// `best`; None if the book could not be read.
     Best(Head, Option<BestPair>),
     /// `status`.
     Status(Head),
 }
 
-/// Why bytes are no message.
+/// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadMessage {
-    /// Another schema than `SCHEMA`.
+    /// The schema is not `SCHEMA`.
     Schema(u64),
-    /// Anything else, in words.
+    /// Any other cause, as text.
     Malformed(String),
 }
 
@@ -54,13 +54,13 @@ fn malformed(what: impl Into<String>) -> BadMessage {
 
 type Read<T> = Result<T, BadMessage>;
 
-/// Read one message.
+/// Decode one message.
 pub fn decode(bytes: &[u8]) -> Read<Decoded> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         return Err(malformed(NO_OBJECT));
     }
     let message: Message<'_> = serde_json::from_slice(bytes).map_err(|why| {
-        // A message of another schema may be written in any way: report that first.
+        // Another schema may have any format: report it before other errors.
         match serde_json::from_slice::<Envelope>(bytes) {
             Ok(Envelope { schema }) if schema != u64::from(SCHEMA) => BadMessage::Schema(schema),
             _ => malformed(why.to_string()),
@@ -84,7 +84,7 @@ pub fn decode(bytes: &[u8]) -> Read<Decoded> {
 
 const NO_OBJECT: &str = "invalid type: a list, expected an object";
 
-/// An object: serde itself also takes a list of the values in the order of their keys.
+/// Accepts only a JSON object; serde would also accept a list of values in the order of the keys.
 struct Keyed<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Keyed<T> {
@@ -99,12 +99,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Keyed<T> {
     }
 }
 
-/// A value that may be null, but not be left out, as serde allows.
+/// A value that may be null but not missing, which serde would allow.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize(deserializer)
 }
 
-/// The same of a key that not every type of message has; None where it is left out.
+/// Like that, for a key that not every type of message has; None if it is missing.
 fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -236,7 +236,7 @@ impl Message<'_> {
     fn counters(&self) -> Read<Counters> {
         let mut counters = Counters::default();
         for (name, value) in self.counters.iter().flatten() {
-            // One that is not known here was added later.
+            // An unknown one was added by a later version.
             let _ = counters.set(name, *value);
         }
         Ok(counters)
@@ -309,7 +309,7 @@ fn level([price, quantity]: &Level<'_>) -> Read<NumberLevel> {
     })
 }
 
-/// A number from its text in quotes.
+/// A number from a string.
 fn number(written: &str) -> Read<Number> {
     let inner = written
         .strip_prefix('"')

@@ -1,11 +1,11 @@
-//! A book as the exchange itself shows it: the body of a REST depth response.
+//! A book in the format of the exchange: the body of a REST depth response.
 
 use depthcache_book::query::NumberLevel;
 
 use crate::writer::{Numbers, Object, levels};
 
-/// Whose keys, and in which order: spot docs 2026-07-21; USD-M measured 2026-10-07; COIN-M and options docs
-/// 2026-05-28.
+/// The family, which determines keys and their order: spot docs 2026-07-21; USD-M measured 2026-10-07; COIN-M
+/// and options docs 2026-05-28.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// `lastUpdateId`, `bids`, `asks`.
@@ -19,7 +19,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family of that word, if there is one.
+    /// The family with this name, if there is one.
     pub fn parse(word: &str) -> Option<Family> {
         Some(match word {
             "spot" => Family::Spot,
@@ -31,10 +31,10 @@ impl Family {
     }
 }
 
-/// All of a snapshot but its levels.
+/// A snapshot without its levels.
 #[derive(Clone, Copy, Debug)]
 pub struct DepthSnapshot<'a> {
-    /// Whose shape it has.
+    /// The family whose format it has.
     pub family: Family,
     /// The symbol, for families that repeat it.
     pub symbol: &'a str,

@@ -1,7 +1,7 @@
-//! The messages of the schema: a book, an update, the best prices, a status.
+//! Encode the messages of the schema: a book, an update, the best prices, a status.
 //!
-//! Books are copied out of their market first (`Market::freeze`), so that no list of levels is written while a
-//! book's lock is held.
+//! Books are copied from their market first (`Market::freeze`), so that no levels are written while a book is
+//! locked.
 
 use depthcache_book::follow::Item;
 use depthcache_book::frozen::Frozen;
@@ -10,12 +10,12 @@ use depthcache_book::query::{BestPair, CompleteTo, NumberLevel, Reading, Side};
 use crate::SCHEMA;
 use crate::writer::{Numbers, Object, level, levels, null, number};
 
-/// How a message is written.
+/// The format of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Prices and quantities.
+    /// The format of prices and quantities.
     pub numbers: Numbers,
-    /// Whether a book's message has its counters.
+    /// Whether the message of a book includes its counters.
     pub counters: bool,
 }
 
@@ -48,7 +48,7 @@ pub fn update(out: &mut Vec<u8>, item: &Item, options: &Options) {
     message.end();
 }
 
-/// A message of the type `best`; `pair` is None where the book cannot be read.
+/// A message of the type `best`; `pair` is None if the book cannot be read.
 pub fn best(out: &mut Vec<u8>, book: &dyn Reading, pair: Option<BestPair>, options: &Options) {
     let mut message = begin(out, "best");
     head(&mut message, book);

@@ -1,25 +1,24 @@
-//! Books and updates as JSON, and back: the one encoder of everything that shows books to others.
+//! Books and updates as JSON and back: the only encoder of books for other programs.
 //!
-//! Pure: no I/O, no clock, no Python, no `unsafe`. Everything is appended to a buffer of the caller's, in
-//! one pass, without spaces.
+//! Pure: no I/O, no clock, no Python, no `unsafe`. Output is appended to a buffer of the caller, in one pass
+//! and without spaces.
 //!
 //! **Schema 1.** A message is one object with `schema`, `type` and the head of its book: `exchange`, `symbol`, `inverse`,
 //! `status`, `reason`, `since_ns`, `since_time_us`, `unconfirmed`, `last_update_id`, `event_time_us`,
-//! `updated_ns`, `received_time_us`, `confirmed_ns`, `confirmed_time_us`. Times in `_ns` are of the writer's
-//! monotonic clock, times in `_us` are microseconds since 1970, `null` where they are not known. Then, by
+//! `updated_ns`, `received_time_us`, `confirmed_ns`, `confirmed_time_us`. Times in `_ns` are by the writer's
+//! monotonic clock, times in `_us` are microseconds since 1970; `null` if unknown. The rest depends on
 //! `type`:
 //!
-//! - `status`: nothing more.
+//! - `status`: nothing else.
 //! - `best`: `best`, with `bid`, `ask` (`["price","quantity"]`, `null` for an empty side) and `update_id`;
-//!   `null` where the book cannot be read.
+//!   `null` if the book cannot be read.
 //! - `book`: `complete`, `complete_to` and `coverage` (each with `bids` and `asks`), `bids`, `asks` (lists of
-//!   `["price","quantity"]`, best first; both `null` where the book cannot be read), and `counters` on
-//!   request. `complete_to` is a price, `"all"` for a side that is known as a whole, `null` for one of which
-//!   nothing is proven.
-//! - `update`: `skipped`, `is_fresh`, `changes` (`null`, or `bids` and `asks`; quantity zero: gone), then what
-//!   a `book` has.
+//!   `["price","quantity"]`, best first; both `null` if the book cannot be read), and `counters` on request.
+//!   `complete_to` is a price, `"all"` for a completely known side, or `null` if nothing of a side is proven.
+//! - `update`: `skipped`, `is_fresh`, `changes` (`null`, or `bids` and `asks`; quantity zero means removed),
+//!   then the keys of a `book`.
 //!
-//! A key that a reader does not know is to be skipped; a change that would break readers is a new schema.
+//! Readers skip unknown keys; a change that would break readers gets a new schema.
 #![deny(unsafe_code)]
 
 mod decode;
@@ -34,5 +33,5 @@ pub use encode::{Options, best, book, status, update};
 pub use lines::level_lines;
 pub use writer::Numbers;
 
-/// The version of the messages. A reader refuses another one.
+/// The version of the messages. Readers refuse any other.
 pub const SCHEMA: u32 = 1;

@@ -1,9 +1,9 @@
-//! Levels as lines of text: what two books are compared by, and what a digest is made of.
+//! Levels as lines of text, to compare books and compute digests.
 
 use depthcache_book::query::LevelRun;
 
-/// One line a level, `b PRICE QUANTITY` for bids, then `a PRICE QUANTITY` for asks, best first, numbers at
-/// the width in which the exchange sends them.
+/// One line per level: `b PRICE QUANTITY` for bids, then `a PRICE QUANTITY` for asks, best first, with the
+/// number of digits that the exchange sends.
 pub fn level_lines(out: &mut Vec<u8>, bids: &LevelRun, asks: &LevelRun) {
     for (letter, run) in [(b'b', bids), (b'a', asks)] {
         for level in run.iter() {

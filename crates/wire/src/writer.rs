@@ -1,17 +1,17 @@
-//! JSON text, piece by piece: keys with their commas, strings, numbers, levels.
+//! Write JSON in pieces: keys with commas, strings, numbers, levels.
 
 use depthcache_book::query::{Number, NumberLevel};
 
-/// How prices and quantities are written.
+/// The format of prices and quantities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
-    /// As text, with every digit that the exchange sends: `"61837.63000000"`.
+    /// As strings with all digits that the exchange sends: `"61837.63000000"`.
     Text,
     /// As the nearest float: `61837.63`.
     Float,
 }
 
-/// An object that is being written; `end` closes it.
+/// An unfinished object; `end` closes it.
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
     is_empty: bool,
@@ -30,7 +30,7 @@ impl<'a> Object<'a> {
         self.out.push(b'}');
     }
 
-    /// Write a key; its value is to follow. Keys are of this crate and need no escapes.
+    /// Write a key; the caller then writes its value. Keys come from this crate and need no escapes.
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
         if !std::mem::take(&mut self.is_empty) {
             self.out.push(b',');
@@ -86,7 +86,7 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a Vec takes everything");
 }
 
-/// A price or a quantity: its text in quotes, or the nearest float in its shortest form.
+/// A price or quantity as a string, or as the nearest float in its shortest form.
 pub fn number(out: &mut Vec<u8>, number: Number, numbers: Numbers) {
     match numbers {
         Numbers::Text => {

@@ -1,25 +1,24 @@
-//! What waits in the buffers of a socket: output that the other side does not read, input that is no whole
-//! message.
+//! The buffers of a socket: output that the peer does not read, and input without a complete message.
 
 use std::time::Duration;
 
 use super::{ConnectionEnd, nanos};
 
-/// How often the time for an answer may pass until a message must be complete. Real ones are one TCP segment
-/// to a few.
+/// Multiple of the pong timeout within which a message must be complete. Real messages have one to a few TCP
+/// segments.
 const UNFINISHED_PATIENCES: i64 = 6;
 
-/// The largest control frame: two bytes and 125 (RFC 6455, 5.5). A part of one may wait at any moment.
+/// The largest control frame has 2 + 125 bytes (RFC 6455, 5.5). A part of one may be waiting at any moment.
 const CONTROL_FRAME_BYTES: u64 = 127;
 
 /// Output in the socket's own buffer.
 #[derive(Default)]
 pub struct Output {
-    /// Something waits to be sent …
+    /// Whether something waits to be sent …
     unsent: bool,
-    /// … since then for the other side to read …
+    /// … the time since when the peer has not read it …
     stuck_ns: Option<i64>,
-    /// … and it is the answer to a ping.
+    /// … and whether it includes a pong.
     owes_pong: bool,
 }
 
@@ -44,30 +43,30 @@ impl Output {
         self.stuck_ns.get_or_insert_with(now_ns);
     }
 
-    /// Nothing is read behind a ping whose answer waits for the other side to read.
+    /// Whether a pong waits for the peer to read; then nothing more is read from it.
     pub fn holds_input(&self) -> bool {
         self.owes_pong && self.stuck_ns.is_some()
     }
 
-    /// Since when the other side reads nothing.
+    /// Since when the peer has not read; None if it does.
     pub fn stuck_ns(&self) -> Option<i64> {
         self.stuck_ns
     }
 }
 
-/// How far what came is made of whole messages.
+/// How much of the input consists of complete messages.
 #[derive(Default)]
 pub struct Input {
-    /// How many bytes had come when the last message was complete.
+    /// Bytes received when the last message was complete.
     whole: u64,
-    /// Bytes of the control frames that have come since.
+    /// Bytes of control frames since then.
     control: u64,
-    /// A message that is not complete: what was whole before it, and since when that is known.
+    /// An incomplete message: the complete bytes before it, and since when it has been waiting.
     unfinished: Option<(u64, i64)>,
 }
 
 impl Input {
-    /// A message is complete after so many bytes.
+    /// A message is complete after this many bytes.
     #[inline]
     pub fn on_message(&mut self, received: u64) {
         (self.whole, self.control) = (received, 0);
@@ -77,8 +76,8 @@ impl Input {
         self.control += 2 + payload_bytes as u64;
     }
 
-    /// A message that never comes to its end is no sign of life and must not be waited for: why the connection
-    /// ends for it. `received`: bytes so far, all of them taken apart.
+    /// Why the connection ends if a message does not end: an endless message is no sign of life. `received`:
+    /// bytes received so far, all of them parsed.
     pub fn check(
         &mut self,
         now_ns: i64,

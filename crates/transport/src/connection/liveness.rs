@@ -1,8 +1,8 @@
-//! Whether the other side is alive: signs of life, and pings where there are none.
+//! Detect dead peers by signs of life, and send pings without them.
 //!
-//! A sign of life is a message that the sink took data from, or the answer to a ping of this side, known by
-//! what it carries. Pings of the other side, messages of no use and pongs that were not asked for show
-//! that the other side sends, not that this connection is of use: they delay no ping.
+//! A sign of life is a message whose data the sink used, or a pong with the payload of our ping. Pings of the
+//! peer, useless messages and unsolicited pongs only show that the peer sends something, so they do not delay
+//! our pings.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -11,23 +11,23 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use super::{ConnectionEnd, nanos};
 
-/// How long the answer to a ping after a pause may take.
+/// Timeout for the pong to a ping after a pause.
 pub const AWAKE: Duration = Duration::from_secs(2);
 
-/// When the other side was heard, and the ping that it has to answer.
+/// The last sign of life of the peer, and the ping that it must answer.
 pub struct Liveness {
-    /// After this long without a sign of life a ping is sent.
+    /// A ping is sent after this time without a sign of life.
     quiet: Duration,
-    /// Without an answer to it for this long the connection counts as broken.
+    /// Without a pong within this time, the connection counts as broken.
     patience: Duration,
-    /// When the connection was made, or a ping of this side was answered last.
+    /// When the connection was opened, or the last pong arrived.
     alive_ns: i64,
-    /// A ping of this side that nothing has answered.
+    /// A ping without a pong so far.
     pending: Option<PendingPing>,
     pings: u64,
-    /// A peer that does not read our pings cannot guess what they carry.
+    /// Generates random payloads: a peer that does not read our pings cannot guess them.
     secret: RandomState,
-    /// When silence is looked at next.
+    /// Time of the next check.
     check_ns: i64,
 }
 
@@ -35,17 +35,17 @@ struct PendingPing {
     payload: Bytes,
     at_ns: i64,
     patience: Duration,
-    /// Frames that waited in the socket during a pause answer nothing.
+    /// Set after a pause: frames that waited in the socket during it prove nothing.
     after_pause: bool,
 }
 
-/// What a look at silence says.
+/// The result of a check.
 pub enum Check {
-    /// Look again at that time.
+    /// Check again at this time.
     At(i64),
-    /// Silent for too long: send a ping.
+    /// The peer has been silent for too long: send a ping.
     Silent,
-    /// The ping was not answered.
+    /// There was no pong.
     Dead(ConnectionEnd),
 }
 
@@ -62,12 +62,12 @@ impl Liveness {
         }
     }
 
-    /// What the next ping carries, which is sent now.
+    /// The payload of a ping that is sent now.
     pub fn ping(&mut self, now_ns: i64) -> Bytes {
         self.expect_pong(now_ns, self.patience, false)
     }
 
-    /// The same after a pause: nothing but the answer shows that the connection survived it.
+    /// The payload of a ping after a pause: only its pong proves that the connection survived.
     pub fn ping_after_pause(&mut self, now_ns: i64) -> Bytes {
         self.check_ns = now_ns + nanos(AWAKE);
         self.expect_pong(now_ns, AWAKE, true)
@@ -86,7 +86,7 @@ impl Liveness {
         payload
     }
 
-    /// Whether a pong answers a ping of this side: silence begins again.
+    /// Whether a pong answers our ping. If so, it is a sign of life.
     pub fn on_pong(&mut self, payload: &Bytes, now_ns: i64) -> bool {
         let pending = self.pending.as_ref();
         let answers = pending.is_some_and(|ping| ping.payload == *payload);
@@ -97,7 +97,7 @@ impl Liveness {
         answers
     }
 
-    /// A look was due so long ago that the time for an answer has passed, too.
+    /// Whether the check is so late that the pong timeout has passed as well.
     pub fn is_check_overdue(&self, now_ns: i64) -> bool {
         now_ns > self.check_ns + nanos(self.patience)
     }
@@ -106,8 +106,7 @@ impl Liveness {
         self.check_ns = check_ns;
     }
 
-    /// Look at silence. `heard_ns`: when data of use came last; `grace`: the answer to a ping may be read so
-    /// much later.
+    /// Check for silence. `heard_ns`: time of the last useful data. `grace`: extra time for the pong.
     pub fn check(&mut self, now_ns: i64, heard_ns: Option<i64>, grace: Duration) -> Check {
         let heard_ns = self.alive_ns.max(heard_ns.unwrap_or(i64::MIN));
         let is_answered = |ping: &PendingPing| heard_ns > ping.at_ns && !ping.after_pause;

@@ -1,4 +1,4 @@
-"""What all tests share: both engines, an exchange moved by hand, Hypothesis, the head of a run."""
+"""Fixtures of all tests: both engines, an exchange moved by hand, Hypothesis, the header of a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Both engines under one name, and the messages that tests feed them.
+"""Both engines under one name, and the messages for them.
 
-`Engine` gives the classes of the native module or of the readable reference; what they do must be the
-same. The functions below write frames and snapshots as an exchange would. Not here: any expectation.
+`Engine` has the classes of the native module or of the reference; both must behave the same. The functions
+below create frames and snapshots like an exchange.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Numbers as programs have them, from numpy and elsewhere: taken where they count or measure, else refused.
+"""Numbers from numpy and elsewhere are accepted for counts and measures, and refused anywhere else.
 
-Every public argument that is a whole number takes what has `__index__` and refuses bools, floats and texts.
+Every public argument that is a whole number accepts objects with `__index__` and refuses bools, floats and
+strings.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""What users may get wrong: each gives the documented error that names what, the value and what is
-allowed."""
+"""Wrong input of users: each raises the documented error with the name, the value and what is allowed."""
 
 from __future__ import annotations
 

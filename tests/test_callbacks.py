@@ -1,4 +1,4 @@
-"""Whatever one callback raises, books and the other callbacks go on; a signal still ends it."""
+"""Whatever a callback raises, books and other callbacks are unaffected; a signal still ends it."""
 
 from __future__ import annotations
 

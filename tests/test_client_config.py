@@ -1,4 +1,4 @@
-"""What a client was asked for, before it runs: which exchange a URL is told to be of."""
+"""The configuration of a client before it runs: the exchange of each URL."""
 
 from __future__ import annotations
 

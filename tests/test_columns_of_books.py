@@ -1,4 +1,4 @@
-"""All books of a client as one table, on both APIs: what is read, who is missing, what is served."""
+"""All books of a client as one table, in both APIs: which books it has, which are missing, what is served."""
 
 from __future__ import annotations
 

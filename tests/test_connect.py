@@ -1,4 +1,4 @@
-"""How a client starts and ends: blocks, `await` and `start`, what is refused, and being forgotten."""
+"""How a client starts and ends: `with`, `await` and `start`, refused calls, dropped clients."""
 
 from __future__ import annotations
 

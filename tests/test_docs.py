@@ -1,4 +1,4 @@
-"""Documents stay true: their code runs, their paths exist, their commands are there."""
+"""Documents stay correct: their code runs, their paths exist, their commands exist."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every public name is documented, in full: a walk over the public API that fails on what is silent.
+"""Every public name is fully documented: a walk over the public API that fails on missing text.
 
-Classes, methods, properties, fields, members of enums, parameters, errors that are named. What is native is
-documented in its stub. Not here: whether what the words say is true (the other tests).
+It covers classes, methods, properties, fields, members of enums, parameters and the errors that are named.
+The stub documents native names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every file of examples/ runs, against the embedded exchange, and prints what it promises."""
+"""Every file of examples/ runs against the embedded exchange and prints what it promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is public stands here, name by name: whoever changes the list changes a contract."""
+"""The list of public names: changing it changes a contract."""
 
 from __future__ import annotations
 

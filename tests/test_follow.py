@@ -1,4 +1,4 @@
-"""Following on the asyncio API, on an exchange moved by hand: iterators, callbacks, many books, the end."""
+"""Following with the asyncio API, on an exchange moved by hand: iterators, callbacks, many books, the end."""
 
 from __future__ import annotations
 

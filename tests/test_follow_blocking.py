@@ -1,4 +1,4 @@
-"""Following from threads: the same words, native waiting, callbacks on one thread, the end in every order."""
+"""Following from threads: native waiting, callbacks on one thread, and an end in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the rules of ARCHITECTURE.md, "Import rules", read from every syntax tree."""
+"""Import rules: those of ARCHITECTURE.md, checked in every syntax tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the instruction counts are compared with, and how: no valgrind is needed here."""
+"""The comparison of instruction counts with their references; needs no valgrind."""
 
 from __future__ import annotations
 

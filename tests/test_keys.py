@@ -1,4 +1,4 @@
-"""Books by key: `keys`, `values`, `items`, `get`, and what `books["` completes to."""
+"""Books by key: `keys`, `values`, `items`, `get`, and the completion of `books["`."""
 
 from __future__ import annotations
 

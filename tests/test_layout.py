@@ -1,4 +1,4 @@
-"""The house stays beautiful: what lies where and how files begin."""
+"""The layout of the repository: where files belong, and how they begin."""
 
 from __future__ import annotations
 

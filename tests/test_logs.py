@@ -1,4 +1,4 @@
-"""Log lines: named, and never a flood."""
+"""Log lines: one function each, limited in number, silent without logging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stats for operators: as values, and as Prometheus reads them."""
+"""Stats for operators: as values, and in the format of Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public classes say that they are where users import them from, and are found there by pickles."""
+"""Public classes name the module from which users import them, so that pickles find them there."""
 
 from __future__ import annotations
 

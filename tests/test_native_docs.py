@@ -1,4 +1,4 @@
-"""`help(book)` tells what the stub tells: every native class, method and property carries its words."""
+"""`help(book)` shows the text of the stub for every native class, method and property."""
 
 from __future__ import annotations
 

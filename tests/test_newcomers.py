@@ -1,4 +1,4 @@
-"""What people do in their first ten minutes, and that the answer helps them on."""
+"""Mistakes of the first ten minutes lead to errors that help."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every public error and value pickles and copies; what belongs to one process says what to pickle instead.
+"""Every public error and value can be pickled and copied; others say what to pickle instead.
 
-The walk fails for a public class without an example here. Not here: whether the values are right.
+The walk fails for a public class without an example here.
 """
 
 from __future__ import annotations

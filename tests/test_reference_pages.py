@@ -1,4 +1,4 @@
-"""The reference cannot rot: all settings, commands, log lines, metrics, errors and exchanges stand there."""
+"""The reference pages are complete: settings, commands, log lines, metrics, errors and exchanges."""
 
 from __future__ import annotations
 

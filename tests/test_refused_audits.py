@@ -1,4 +1,4 @@
-"""An audit whose snapshot is refused ends with the exchange's words, and the book goes on."""
+"""An audit whose snapshot is refused ends with the exchange's error, and the book is unaffected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks writes: every figure, and first the missed thresholds."""
+"""The report of the benchmarks: every figure, with missed thresholds first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions beside live books: from any thread and loop, within the budget that the process shares."""
+"""REST requests beside live books: from any thread and loop, within the budget of the process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Names that gave way to the field's own terms do not come back, as identifiers or as names of files.
+"""Retired names do not return as identifiers or file names.
 
-What is retired is an identifier, never an English word: "line", "place", "order" are fine in prose, and where
-they are the right word. The terms themselves stand in docs/glossary.md.
+Only identifiers are retired, never English words: "line", "place" and "order" are fine in prose where they
+are right. docs/glossary.md defines the terms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The modules of each crate import each other in one direction only, parents and their children aside."""
+"""Modules of each crate import each other in one direction only, except parents and their children."""
 
 from __future__ import annotations
 

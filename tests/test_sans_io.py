@@ -1,4 +1,4 @@
-"""The core does no I/O, reads no clock, takes no lock, writes no log: shown by its syntax trees."""
+"""The core does no I/O, reads no clock, takes no lock and writes no log, by its syntax trees."""
 
 from __future__ import annotations
 

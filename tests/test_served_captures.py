@@ -1,6 +1,6 @@
-"""Real data through real sockets: recordings served as exchanges, and the real client on the other end.
+"""Real data on real sockets: recordings served as exchanges to the real client.
 
-What the client's books hold when the last diff was applied must be the golden book, to the byte.
+After the last diff, the client's books must equal the golden books byte for byte.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings: hosts from the environment or from code; what cannot work is refused by its name."""
+"""Settings: hosts from the environment or from code; wrong values are refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every setting from code, environment and file: the same meaning, the same checks, the place named."""
+"""Every setting from code, environment and file: the same meaning and checks, and errors with the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for several books: which are late, which are unknown, and going on with the rest."""
+"""Waiting for several books: which are late, which are unknown, and continuing with the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system's clock may step: what keeps books reads one monotonic clock alone, which counts sleep."""
+"""The system's clock may step: books depend only on a monotonic clock that includes sleep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel under test installs on old systems and all supported interpreters: what its tags promise."""
+"""The wheel under test can be installed on the old systems and interpreters that its tags promise."""
 
 from __future__ import annotations
 

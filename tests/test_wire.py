@@ -1,4 +1,4 @@
-"""Books as JSON: both engines write the same, every digit comes back, and every JSON library takes it."""
+"""Books as JSON: both engines write the same, every digit survives, and every JSON library reads it."""
 
 from __future__ import annotations
 

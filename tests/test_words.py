@@ -1,4 +1,4 @@
-"""What is said to people has single spaces: texts that are put together from pieces easily have two."""
+"""Texts for people have single spaces: texts assembled from pieces easily get two."""
 
 from __future__ import annotations
 

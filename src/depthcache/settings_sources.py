@@ -1,6 +1,6 @@
 """Read settings from environment variables and TOML files.
 
-A setting has the same name everywhere: `limit_share` is an argument of `Policy`, a key of the table
+A setting has the same name everywhere: limit_share is an argument of `Policy`, a key of the table
 `[policy]`, and the variable DEPTHCACHE_LIMIT_SHARE. Wrong values and unknown names raise InvalidArgument with
 their source. `settings` and `core.policy` document what each setting does.
 """

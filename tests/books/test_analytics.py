@@ -1,4 +1,4 @@
-"""Analytics of the native book against slow ones made of fractions, on books of every shape and width."""
+"""Analytics of the native book, compared with slow ones made of fractions, on books of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Levels as columns: the levels that every other read gives, in arrays and tables that own their memory."""
+"""Levels as columns: arrays and tables that own their memory, with the same levels as every other read."""
 
 from __future__ import annotations
 

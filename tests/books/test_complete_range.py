@@ -1,4 +1,4 @@
-"""How deep a book is proven: each rule of the complete range, on both engines."""
+"""The complete range: each of its rules, on both engines."""
 
 from __future__ import annotations
 

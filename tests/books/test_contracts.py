@@ -1,4 +1,4 @@
-"""COIN-M, where quantities count contracts of a fixed value in USD: no amount of quote is taken or told."""
+"""COIN-M, where quantities are contracts of a fixed value in USD: no amounts in the quote asset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A book whose best prices touch or cross after a whole event is kept up and not served."""
+"""A book whose best prices touch or cross after a complete event is kept current, but not served."""
 
 from __future__ import annotations
 

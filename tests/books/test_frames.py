@@ -1,4 +1,4 @@
-"""Bytes that are not what the protocol says: a clear error, and nothing changed, on both engines."""
+"""Frames that violate the protocol: a clear error, and the book is unchanged, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory levels take: known to operators, and bounded by what the numbers need."""
+"""Memory of levels: known to operators, and bounded by what the numbers need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices and quantities are exact: every spelling, every width, on both engines."""
+"""Exact prices and quantities: every notation and width, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backlog, ids that began anew, older snapshots: told apart by the order in time, on both engines."""
+"""Backlogs, restarted ids and older snapshots are told apart by their times, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers get: the same surface on offline, live and frozen books, on both engines."""
+"""Reads: the same interface of offline, live and frozen books, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which diff may follow which: every border, both families, on both engines."""
+"""Which diff may follow which: every boundary, both families, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers on any thread see both sides of one update id; two reads are two moments."""
+"""Readers on any thread see both sides at one update id; two reads may see two."""
 
 from __future__ import annotations
 

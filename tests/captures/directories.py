@@ -1,4 +1,4 @@
-"""Where recorded market data lies beside the repository, and what it must give."""
+"""Directories of recorded market data next to the repository, and their expected results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded market data gives the golden rows, key for key, on both engines and through the command."""
+"""Recorded market data gives the golden rows, key by key, on both engines and by the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binance's own order (buffer, snapshot, replay) on recorded market data: no gap, on both engines."""
+"""Binance's own procedure (buffer, snapshot, replay) on recorded market data has no gap, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as programs of their own: started, read line by line with a deadline, ended by signals."""
+"""Run commands as programs: start them, read lines with a deadline, end them by signals."""
 
 from __future__ import annotations
 

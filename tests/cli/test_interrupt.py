@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks, the second changes nothing, the third interrupts."""
+"""Ctrl-C: the first asks the command to end, the second has no effect, the third interrupts it."""
 
 from __future__ import annotations
 

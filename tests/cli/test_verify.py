@@ -1,4 +1,4 @@
-"""`depthcache verify`: exit codes, what is said of every market, progress."""
+"""`depthcache verify`: exit codes, the report on every market, progress."""
 
 from __future__ import annotations
 

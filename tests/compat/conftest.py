@@ -1,4 +1,4 @@
-"""What the tests of the drop-in share: managers on an exchange moved by hand, and on the embedded one."""
+"""Fixtures of the drop-in's tests: managers on an exchange moved by hand and on the embedded exchange."""
 
 from __future__ import annotations
 

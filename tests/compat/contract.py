@@ -1,7 +1,7 @@
 """The interface of the old library as data: names, order, defaults, texts, and the rules of its reads.
 
-Observed from the installed releases 2.8 and 2.14 and from their documentation, in words of our own; no
-code of theirs. Not here: any test.
+Observed from the installed releases 2.8 and 2.14 and their documentation. It contains no code of the old
+library.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A cluster as its document describes it, on a real socket: the public side of UBDCC, up to 0.9.1 and after.
+"""A cluster as documented, on a real socket: the REST API of UBDCC, up to and after 0.9.1.
 
-What was asked is kept; one endpoint can be made to hang, or to answer something else. Not here: books.
+It records requests. One endpoint can be made to hang or to return something else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The apis of REST and streams, against the embedded exchange on real sockets."""
+"""The APIs for REST and streams against the embedded exchange on real sockets."""
 
 from __future__ import annotations
 

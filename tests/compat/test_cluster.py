@@ -1,4 +1,4 @@
-"""The client of a cluster, on real sockets, against what the document says of its server."""
+"""The client of a cluster on real sockets, against a server as the documentation describes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drop-in against the contract: every name, order, default, text and rule."""
+"""The drop-in keeps the contract: every name, order, default, text and rule."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Every defect of the old library that concerns behaviour, as a test that the drop-in passes.
+"""Every defect in the behaviour of the old library, as a test that the drop-in passes.
 
-A test is named after its defect. Those that cannot concern a client built otherwise are listed with the
-reason; a test checks that none is forgotten. Not here: the old library itself (`tests/rivals`).
+Each test is named after its defect. Defects that cannot occur in this client are listed with the reason, and
+a test checks that the list is complete.
 """
 
 from __future__ import annotations

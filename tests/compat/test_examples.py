@@ -1,4 +1,4 @@
-"""The examples of the drop-in run as their texts say, against the embedded exchange."""
+"""The examples of the drop-in run against the embedded exchange and print what they promise."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What tests and programs of the old library call beside its documented methods.
+"""Undocumented names that tests and programs of the old library use.
 
-Expectations come from release 2.14.0 itself, asked on 2026-11-30.
+The expectations come from release 2.14.0, as of 2026-11-30.
 """
 
 from __future__ import annotations

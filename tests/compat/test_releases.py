@@ -1,4 +1,4 @@
-"""The update check: only when a program asks, with an end, in the shape of the old library's answers."""
+"""The update check: only on request, with a timeout, and with responses in the format of the old library."""
 
 from __future__ import annotations
 

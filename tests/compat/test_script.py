@@ -1,4 +1,4 @@
-"""Unmodified programs of the old library: run as `python` would run them, on the embedded exchange."""
+"""Unmodified programs of the old library run like with `python`, on the embedded exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole sessions of programs of the old library, on real sockets against the embedded exchange."""
+"""Complete sessions of programs of the old library, on real sockets against the embedded exchange."""
 
 from __future__ import annotations
 

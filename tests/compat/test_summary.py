@@ -1,4 +1,4 @@
-"""`print_summary` and its pictures, of managers on real sockets and of invented facts."""
+"""`print_summary` and its pictures, for managers on real sockets and for made-up stats."""
 
 from __future__ import annotations
 

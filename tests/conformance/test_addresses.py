@@ -1,4 +1,4 @@
-"""Which address is taken: every one of both families is tried, and an error names them all."""
+"""Connecting tries every address of both families, and an error lists them all."""
 
 from __future__ import annotations
 

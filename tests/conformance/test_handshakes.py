@@ -1,4 +1,4 @@
-"""A refused handshake: reported with HTTP status and headers, and nothing connects again before its time."""
+"""A refused handshake is reported with HTTP status and headers, and no connection is tried too early."""
 
 from __future__ import annotations
 

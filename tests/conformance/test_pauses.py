@@ -1,4 +1,4 @@
-"""The machine sleeps, or the process stands still: books say so at once, and sockets are asked at once."""
+"""After the machine slept or the process paused, books are stale at once and sockets are pinged at once."""
 
 from __future__ import annotations
 

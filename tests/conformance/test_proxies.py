@@ -1,4 +1,4 @@
-"""Proxies of the environment: honoured for requests and WebSockets, or refused, never gone around."""
+"""Proxies in the environment are used for requests and WebSockets, or refused, but never bypassed."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ async def test_a_socks_proxy_that_refuses_is_a_failure_that_names_it(
     assert closed.reason.startswith("through the proxy: ")
 
 
-async def test_a_proxy_behind_tls_is_used_by_aiohttp_which_is_said(
+async def test_a_proxy_behind_tls_uses_aiohttp_and_is_logged(
     monkeypatch: pytest.MonkeyPatch, listening: Listening, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "https://127.0.0.1:1")
@@ -233,7 +233,7 @@ async def test_a_proxy_behind_tls_is_used_by_aiohttp_which_is_said(
             network.open(1, "wss://exchange.example/ws")
             closed = await listener.closing_of(1)
     assert "127.0.0.1:1" in closed.reason
-    said = "the native transport cannot use the proxy https://127.0.0.1:1" in caplog.text
+    said = "the native transport does not support the proxy https://127.0.0.1:1" in caplog.text
     assert said == (transport == "native")
 
 

@@ -1,7 +1,7 @@
-"""Schedules of trouble over real sockets: a book that says it is synced is the truth, on each transport.
+"""Schedules of faults on real sockets, for each transport: a synced book equals the truth.
 
-The schedules are those of `tests/properties`; the exchange's clock runs faster than the real one, and the
-client's patience is shorter by as much, so that a schedule takes seconds.
+The schedules are those of `tests/properties`. The exchange's clock runs faster than the real one and the
+client's timeouts are shorter by the same factor, so that a schedule takes seconds.
 """
 
 from __future__ import annotations

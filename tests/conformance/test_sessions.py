@@ -1,4 +1,4 @@
-"""What every transport owes the runner, with and without sockets: the same exchange behind each."""
+"""The contract of every transport with the runner, with and without sockets, on the same exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client ends in every order, on every transport, and nothing of it is left."""
+"""A client shuts down in any order of steps, on every transport, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who the real network trusts: certificates of the system's authorities for the right host, in time."""
+"""TLS accepts only valid certificates of trusted authorities for the right host."""
 
 from __future__ import annotations
 

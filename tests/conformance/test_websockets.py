@@ -1,4 +1,4 @@
-"""The WebSockets of the real network against a server on loopback that does what exchanges do."""
+"""WebSockets of the real network against a server on loopback that behaves like the exchanges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server can do to a socket, byte by byte: each transport survives it and says what happened."""
+"""Everything that a server can do to a socket, byte by byte: each transport survives and reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without the event loop silence is judged natively, and books of a loop that has ended are closed."""
+"""Without the event loop, silence is detected natively, and books of an ended loop are closed."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The core's test bench: a clock that jumps, a scripted exchange, and the core between them.
+"""The test bench of the core: a virtual clock, a scripted exchange, and the core between them.
 
-Nothing sleeps and nothing is random unless a test says so. The exchange keeps its own law: it counts
-weight per clock minute, messages per second, connects per five minutes, subscriptions per
-connection, and remembers every breach; `Bench.assert_law_kept` fails a test that broke it. Its
-faults are methods named after what goes wrong. Not here: Binance's protocol in full (`simulator`).
+Nothing sleeps, and nothing is random unless a test asks for it. The exchange enforces its limits: it counts
+weight per clock minute, messages per second, connects per five minutes and subscriptions per connection, and
+remembers every breach; `Bench.assert_law_kept` fails a test that caused one. Its faults are methods. The full
+protocol of Binance is in `simulator`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Connections: how streams find theirs, how messages are paced, and how broken ones are replaced."""
+"""Connections: assignment of streams, pacing of messages, replacement of broken connections."""
 
 from __future__ import annotations
 

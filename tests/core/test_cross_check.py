@@ -1,4 +1,4 @@
-"""Partial depth and bookTicker as judges of a book: only where update ids meet, and every price counts."""
+"""The cross check with partial depth and bookTicker compares every price, only at equal update ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exception in any handler of the core: that market heals, says so, and no other notices."""
+"""An exception in any handler of the core: that market recovers and reports it, all others are unaffected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A refused handshake that says how long: nothing of that pool and address asks or connects before."""
+"""A refused handshake with Retry-After: no request or connect of that pool and address before its time."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""One class responses which snapshot limit to ask for a market: for what, after which refusals, until
-when."""
+"""The choice of the snapshot limit: one class decides it for a market, by purpose and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the core tells users, and in which order."""
+"""The notices of the core to users, and their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a pause or a held loop what was asked before proves nothing, and silent books are compared."""
+"""After a pause or a blocked loop, earlier requests prove nothing, and silent books are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One home each: reasons stand in `reasons`, and only `snapshot_limits` chooses a snapshot limit."""
+"""One home each: all reasons are in `reasons`, and only `snapshot_limits` chooses a snapshot limit."""
 
 from __future__ import annotations
 

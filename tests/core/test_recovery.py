@@ -1,4 +1,4 @@
-"""How a book that lost its place finds it again: gaps, crossed books, late and broken snapshots."""
+"""Recovery of books: gaps, crossed books, late and malformed snapshots."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""One refused response is evidence about that response: it ends no book whose diffs chain, whatever was
-asked."""
+"""A refused response is evidence about that response only: it closes no book whose diffs are in sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What HTTP responses and control messages mean: pure functions that never raise."""
+"""Interpretation of HTTP responses and control messages: pure functions that never raise."""
 
 from __future__ import annotations
 

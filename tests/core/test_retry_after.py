@@ -1,4 +1,4 @@
-"""Retry-After: seconds, or a date that is measured against the exchange's clock and never against ours."""
+"""Retry-After in seconds, or as a date by the exchange's clock, never by the local one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets: never exceeded, whatever happens; stops are kept; waiting is fair."""
+"""Budgets are never exceeded, stops are honoured, and waiting is fair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silent books: quiet ones are left in peace, those that the exchange left behind are found and healed."""
+"""Silent books: quiet ones are left alone, and those that the exchange no longer updates are resynced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a market becomes synced, in order, and what is told about it."""
+"""The start of a market until it is synced: the order of steps, and its notices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deadlines, choices and pauses: the small pure parts."""
+"""Deadlines, policy and back-off: the small pure parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Venues are compared by name: settings with other hosts make a new value for each book."""
+"""Venues are compared by name: settings with other hosts create new values for each book."""
 
 from __future__ import annotations
 

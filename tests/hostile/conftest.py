@@ -1,4 +1,4 @@
-"""The hostile peers, and bounds on what they may cost."""
+"""The hostile peers, and limits on what they may cost."""
 
 from __future__ import annotations
 

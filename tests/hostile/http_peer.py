@@ -1,8 +1,8 @@
-"""A hostile HTTP server in a process of its own: each path names what it does to whoever asks.
+"""A hostile HTTP server in a separate process: the path of a request selects what it does.
 
-`python -m tests.hostile.http_peer [backend]` prints its port and serves until stdin ends. A request for
-`/<case>~<who>/<what>/<times>/<rest>` meets the case as often as `times` says, where `<rest>` ends with
-`<what>`; all others are passed on to the backend as `/<rest>`. Not here: WebSockets.
+`python -m tests.hostile.http_peer [backend]` prints its port and serves until stdin ends. For a request of
+`/<case>~<who>/<what>/<times>/<rest>`, the case happens `<times>` times if `<rest>` ends with `<what>`; all
+other requests are passed to the backend as `/<rest>`.
 """
 
 from __future__ import annotations

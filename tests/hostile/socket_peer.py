@@ -1,8 +1,8 @@
-"""A hostile end of a WebSocket: raw bytes on a thread of its own, whatever the rules say.
+"""A hostile WebSocket peer: raw bytes on a separate thread.
 
-The script of a peer gets each connection as a `Wire` and may do anything with it: shake hands or not, send
-frames that no exchange sends, flood, never read. It runs on a thread, so that it goes on however busy the
-client's event loop is, and ends with the connection. Not here: HTTP responses to requests (`http_peer`).
+The script of a peer gets each connection as a `Wire` and may do anything: refuse the handshake, send frames
+that no exchange sends, flood, never read. It runs on a thread, so that it continues while the client's event
+loop is busy, and ends with the connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Absurd bodies on the virtual clock: a failed answer like any other, asked again, and nobody is misled."""
+"""Absurd bodies on the virtual clock: each is a failed response that is retried, and misleads nothing."""
 
 from __future__ import annotations
 

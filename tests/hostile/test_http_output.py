@@ -1,4 +1,4 @@
-"""Text of others never reaches a terminal or a log raw, by whatever door it comes in."""
+"""Text from peers never reaches a terminal or a log unescaped, on any path."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Hostile HTTP responses: each ends in one response, in bounded time, memory, work and words, and books
-heal."""
+"""Hostile HTTP responses: each ends in one bounded response or failure, and the books recover."""
 
 from __future__ import annotations
 

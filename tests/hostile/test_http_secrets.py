@@ -1,4 +1,4 @@
-"""A password of a proxy or a host stands nowhere: in no log, reason, repr, error, recording or output."""
+"""The password of a proxy or host appears nowhere: in no log, reason, repr, error, recording or output."""
 
 from __future__ import annotations
 

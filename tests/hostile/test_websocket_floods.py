@@ -1,7 +1,7 @@
-"""Floods on a WebSocket: memory, time and words stay bounded, and none of it counts as life.
+"""Floods on a WebSocket: memory, time and text stay bounded, and none of it counts as a sign of life.
 
-What each flood may cost is bounded by resident memory and by process time; how it ends, by a reason. The
-ordinary run floods for a moment; HOSTILE_S makes each flood that many seconds longer (soak).
+Each flood is limited in resident memory and process time, and ends with a known reason. A normal run floods
+for a moment; HOSTILE_S extends each flood by that many seconds (soak test).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may come instead of a handshake, and at its end: bounded in time, told in one printable line."""
+"""Hostile responses to a handshake: bounded in time, and reported in one printable line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disks that refuse: files of a recording whose room the test decides, without waiting for anything."""
+"""Failing disks: the test controls the free space of recordings, without waiting."""
 
 from __future__ import annotations
 

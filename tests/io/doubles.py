@@ -1,4 +1,4 @@
-"""Doubles of everything around the runner: each remembers its calls; tests say what it gives back."""
+"""Test doubles around the runner: each records its calls and returns what the test sets."""
 
 from __future__ import annotations
 

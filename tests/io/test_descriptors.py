@@ -1,4 +1,4 @@
-"""A process without a file descriptor left: clients say so with an error of this package, at once."""
+"""A process without free file descriptors: clients raise a clear error of this package at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flight files: written on trouble or on request, replayed by `verify`, bounded in number."""
+"""Flight dumps: written on trouble or on request, replayed by `verify`, limited in number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that refuses: the recording goes on when it can, and everyone who looks is told what was lost."""
+"""A full or failing disk: recording continues when it can, and every report names the loss."""
 
 from __future__ import annotations
 

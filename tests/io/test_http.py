@@ -1,4 +1,4 @@
-"""The HTTP requests of the real network: every response is handed on, every failure says why."""
+"""HTTP requests of the real network: every response is returned, and every failure has a reason."""
 
 from __future__ import annotations
 

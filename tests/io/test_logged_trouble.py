@@ -1,4 +1,4 @@
-"""Trouble on real sockets is logged: loss of sync, network and DNS failures as warnings, recovery as info."""
+"""Log lines about trouble on real sockets: lost sync and failures as warnings, recovery as info."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loop that stands still makes books stale that it carries, and no others; it heals by going on."""
+"""A blocked loop makes the books that it feeds stale, and no others, until it runs again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings of a client on an exchange moved by hand: what was heard is in the file, and verifies."""
+"""Recordings of a client on an exchange moved by hand: the file has everything, and verifies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner between a scripted core and a scripted network: it passes on, in order, and survives."""
+"""The runner between a scripted core and a scripted network: it forwards in order, and survives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots that the user brings: what a source gives, raises or never gives, and what becomes of it."""
+"""Snapshot sources of the user: what happens when they return, raise or hang."""
 
 from __future__ import annotations
 

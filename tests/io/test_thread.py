@@ -1,4 +1,4 @@
-"""The loop on its own thread: errors come back to who asked, and it ends in every order."""
+"""The loop on a background thread: errors reach the caller, and it ends in any order of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How old a book is and at what time, on both engines: three clocks, and reads that refuse old books."""
+"""The age of a book, on both engines: three clocks, and reads that refuse old books."""
 
 from __future__ import annotations
 

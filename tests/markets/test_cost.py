@@ -1,4 +1,4 @@
-"""What a frame costs, counted and not timed: one native call, and no Python."""
+"""The cost of a frame, counted and not timed: one native call, and no Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A book that was right and may not be any more is stale until it is proven, on both engines."""
+"""A book that may have become outdated is stale until it is confirmed, on both engines."""
 
 from __future__ import annotations
 

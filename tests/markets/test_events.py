@@ -1,4 +1,4 @@
-"""What an engine tells: events and values of the same classes from both, with names for their parts."""
+"""Events of an engine: the same classes from both engines, with named parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following a market: who is told of what and when, on both engines."""
+"""Following a market: which follower gets what and when, on both engines."""
 
 from __future__ import annotations
 

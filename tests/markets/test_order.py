@@ -1,4 +1,4 @@
-"""What the core asks the router of the order in time, on both engines."""
+"""What the core asks the router about the order in time, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a frame to its market, and what is told of it: the router, on both engines."""
+"""The router: how frames reach their market, and the events they cause, on both engines."""
 
 from __future__ import annotations
 

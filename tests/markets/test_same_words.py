@@ -1,4 +1,4 @@
-"""Both engines say the same words and go by the same figures: read from their sources."""
+"""Both engines use the same texts and figures, which are read from their sources."""
 
 from __future__ import annotations
 

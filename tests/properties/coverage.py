@@ -1,6 +1,6 @@
-"""Where schedules have been: pairs of state and event of the market machine, and the borders of ids.
+"""The coverage of schedules: pairs of state and event of the market machine, and boundaries of ids.
 
-Watches the readable engine, which follows its table. Not here: which must be visited (`test_coverage`).
+It observes the reference engine, which follows its transition table.
 """
 
 from __future__ import annotations

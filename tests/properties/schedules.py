@@ -1,7 +1,4 @@
-"""One schedule of trouble: a client and an invented exchange, everything about it drawn from one number.
-
-Not here: how many of them are tried (`test_schedules`).
-"""
+"""One schedule of faults: a client and a simulated exchange, all determined by one number."""
 
 from __future__ import annotations
 

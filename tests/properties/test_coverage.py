@@ -1,7 +1,7 @@
-"""Schedules of faults visit every pair of state and event that can be, and every border of ids.
+"""Schedules of faults visit every possible pair of state and event, and every boundary of ids.
 
-What they visited is printed as a table. On the readable engine, whose machine is a table; the native one is
-held to it by `test_schedules` and `test_engines_agree`.
+The result is printed as a table. It runs on the reference engine, whose machine is a table; `test_schedules`
+and `test_engines_agree` hold the native engine to it.
 """
 
 from __future__ import annotations

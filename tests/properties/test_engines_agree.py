@@ -1,6 +1,6 @@
-"""The native engine and the readable reference, driven against each other by anything Hypothesis finds.
+"""The native engine and the reference agree in everything that Hypothesis tries.
 
-After every step they must say the same: outcomes, errors, events, states, levels, ranges, counters.
+After every step, they must have the same outcomes, errors, events, states, levels, ranges and counters.
 """
 
 from __future__ import annotations

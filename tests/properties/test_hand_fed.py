@@ -1,8 +1,8 @@
-"""Whatever a program feeds a book by hand, and in whatever order: a book that can be read equals the truth.
+"""A book that a program feeds by hand, in any order, equals the truth whenever it can be read.
 
-Diffs are lost, doubled and late, snapshots are new, old and loaded again. A read either raises BookNotSynced
-or shows, inside the complete range, the exchange's book at the update id that the book names, and never an
-older one than was read before.
+Diffs are lost, duplicated and late; snapshots are new, old and loaded again. A read either raises
+BookNotSynced, or shows the exchange's book at the update id it names, inside the complete range, and never an
+older one than before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whenever a book says synced, its complete range is the truth; and every book comes back.
+"""A synced book equals the truth inside its complete range, and every book recovers.
 
-Thousands of schedules of faults on a virtual clock, each drawn from one number. SCHEDULES says how many
-(5,000), SCHEDULES_SEED with which number they begin; one in forty runs on the readable reference, too.
+Thousands of schedules of faults run on a virtual clock, each determined by one number. SCHEDULES sets their
+number (5,000), SCHEDULES_SEED the first one. One in forty also runs on the reference engine.
 """
 
 from __future__ import annotations

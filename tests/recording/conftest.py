@@ -1,4 +1,4 @@
-"""Books of both engines for the replaying tests."""
+"""Books of both engines for the replay tests."""
 
 from __future__ import annotations
 

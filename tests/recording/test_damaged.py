@@ -1,4 +1,4 @@
-"""Whatever a file holds, verify ends with a report or a refusal: one bad line never ends the others."""
+"""Whatever a file contains, verify ends with a report or an error: a bad line never stops the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings of other programs: read where they hold what the exchange sent, and never passed over unread."""
+"""Recordings of other programs are read if they have the exchange's messages, never skipped silently."""
 
 from __future__ import annotations
 

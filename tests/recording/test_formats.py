@@ -1,4 +1,4 @@
-"""Formats are recognised by themselves; what cannot be used is named with file and line."""
+"""Formats are detected, and problems are reported with file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of files of every kind: what is skipped, what is refused by name, and what it costs."""
+"""Lines of all kinds of files: which are skipped, which are refused, and the cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A diff is judged by the last ticker at or before its id, and not before that can be known."""
+"""A diff is compared with the last ticker at or before its id, and not before that ticker is known."""
 
 from __future__ import annotations
 

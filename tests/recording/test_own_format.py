@@ -1,4 +1,4 @@
-"""Recordings of this package: what their lines mean for a book, on both engines."""
+"""Recordings of this package: the meaning of their lines for a book, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several files are one stream, in the order in which the lines were received."""
+"""Several files become one stream, in the order in which the lines were received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `verify` counts, judges and finds wrong, on both engines."""
+"""The counts, comparisons and faults of `verify`, on both engines."""
 
 from __future__ import annotations
 

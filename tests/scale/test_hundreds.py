@@ -1,4 +1,4 @@
-"""Hundreds of books on a virtual clock, with the exchange's real weights: how soon, how deep, how dear."""
+"""Hundreds of books on a virtual clock with the exchange's real weights: how fast, how deep, at what cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hours, bursts and thousands of changes of mind: nothing grows, nothing goes wrong with time."""
+"""Hours, bursts and thousands of follows and unfollows: nothing grows, and nothing breaks over time."""
 
 from __future__ import annotations
 

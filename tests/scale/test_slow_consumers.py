@@ -1,6 +1,6 @@
-"""A consumer that does not come, beside the market's busiest minute: on a virtual clock, on both engines.
+"""A consumer that never reads, during the market's busiest minute: on a virtual clock, on both engines.
 
-Complaint 5 of the survey: elsewhere a slow consumer kills the feed.
+Complaint 5 of the survey: with other clients, a slow consumer breaks the feed.
 """
 
 from __future__ import annotations

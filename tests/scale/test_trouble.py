@@ -1,4 +1,4 @@
-"""What a hostile network does to books, on a virtual clock: noticed in time, said, healed without help."""
+"""Books on a hostile network, on a virtual clock: faults are detected in time and recovered from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings made by hand: JSON lines in the hftbacktest form, one symbol or several."""
+"""Recordings made by hand: JSON lines in the hftbacktest format, of one symbol or several."""
 
 from __future__ import annotations
 

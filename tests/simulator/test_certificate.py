@@ -1,4 +1,4 @@
-"""`serve(tls=True)`: https and wss with a certificate of its own; its authority goes when the server does."""
+"""`serve(tls=True)`: https and wss with a new certificate, whose authority disappears with the server."""
 
 from __future__ import annotations
 

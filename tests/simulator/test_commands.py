@@ -1,4 +1,4 @@
-"""What clients say to a stream socket: targets, subscriptions, replies and errors as on the wire."""
+"""Control messages on a stream socket: targets, subscriptions, replies and errors like at Binance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trouble on command as methods of a server and of a pair: one vocabulary, complete, with clear errors."""
+"""Trouble on command as methods of a server and of a pair: the same names, complete, with clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every venue can be served: by its own name, with the books it has, beside those on the same hosts."""
+"""Every venue can be served under its own name, with its books, next to those on the same hosts."""
 
 from __future__ import annotations
 

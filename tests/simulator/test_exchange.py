@@ -1,4 +1,4 @@
-"""The invented exchange over its sans-I/O surface: answers, weights, streams, limits, pings, faults."""
+"""The simulated exchange without I/O: responses, weights, streams, limits, pings, faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault on command: what a client sees of it, that the truth stays exact, and that books come back."""
+"""Every fault on command: its effect on a client, an exact truth, and books that recover."""
 
 from __future__ import annotations
 

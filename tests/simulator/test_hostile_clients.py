@@ -1,8 +1,7 @@
-"""Clients that mean no good, on raw sockets: what one of them sends hurts nobody else.
+"""Hostile clients on raw sockets: none of them harms another client.
 
-After every trial a new request is still answered, and a listener that was there before hears its market go
-on. For invented markets and for recordings. Not here: what is answered to honest mistakes (`test_commands`,
-`test_exchange`).
+After every attempt, a new request still gets a response, and an earlier client still receives its market. For
+simulated markets and for recordings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Streams that are late, and ids that begin anew: each is taken for what it is, on both engines."""
+"""Late streams and restarted ids are told apart, on both engines."""
 
 from __future__ import annotations
 

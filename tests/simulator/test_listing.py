@@ -1,7 +1,7 @@
-"""exchangeInfo as other people's clients insist on it: every field that one of them requires, of its type.
+"""exchangeInfo has every field that other clients require, with its type.
 
 Required by nautilus_trader 1.231 (its msgspec structures) and by the models of Binance's SDKs (spot 13.3.0,
-USD-M 18.1.0, COIN-M 14.1.0), looked up 2026-11.
+USD-M 18.1.0, COIN-M 14.1.0), as of 2026-11.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The invented market behaves like the recorded ones, and knows its truth at every id."""
+"""The simulated market behaves like recorded ones, and knows its true book at every id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client and an exchange on one virtual clock: what users get to test their own programs with."""
+"""A client and an exchange on one virtual clock, as users get it to test their programs."""
 
 from __future__ import annotations
 

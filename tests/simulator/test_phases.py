@@ -1,4 +1,4 @@
-"""What a market goes through besides trading: halts, breaks, the end, the beginning, another tick."""
+"""The phases of a market besides trading: halts, breaks, delisting, listing, a new tick."""
 
 from __future__ import annotations
 

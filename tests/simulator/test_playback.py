@@ -1,4 +1,4 @@
-"""A recording keeps its recorded distances; waiting is not caught up, skipping not waited for."""
+"""A recording keeps its recorded intervals; time spent waiting or skipped is not made up for."""
 
 from __future__ import annotations
 

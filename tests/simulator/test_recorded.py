@@ -1,4 +1,4 @@
-"""A recording as an exchange: who gets which frames and snapshots when, on a clock moved by hand."""
+"""A recording as an exchange: which client gets which frames and snapshots when, on a manual clock."""
 
 from __future__ import annotations
 

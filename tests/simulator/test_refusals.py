@@ -1,4 +1,4 @@
-"""Handshakes, snapshots and lists that an invented exchange refuses, and what a client makes of it."""
+"""Handshakes, snapshots and lists that a simulated exchange refuses, and how a client handles them."""
 
 from __future__ import annotations
 

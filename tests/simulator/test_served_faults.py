@@ -1,4 +1,4 @@
-"""Faults on real sockets: a book that says synced is right, and every book comes back."""
+"""Faults on real sockets: a synced book is right, and every book recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real sockets of an embedded exchange: where what is served, what arrives, who is closed, how it ends."""
+"""The embedded exchange on real sockets: paths, responses, closed clients, shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategies of the asyncio API in virtual time: real `Books`, a clock that jumps, repeatable runs."""
+"""Strategies with the asyncio API in virtual time: real `Books`, a clock that jumps, repeatable runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Every analytic once more, slow and obvious: fractions, lists and loops, by the formulas of the documents.
-
-Not here: how results are compared with those of the native book.
-"""
+"""Every analytic in a slow and obvious version: fractions, lists and loops, by the documented formulas."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""An exchange moved by hand: a network whose other end is the test.
+"""An exchange moved by hand: a network whose peer is the test.
 
-Connections open and subscriptions are acknowledged by themselves; snapshots are given where `books`
-holds them, refused for symbols in `unknown`, and otherwise kept waiting. Everything happens in later
-steps of the event loop, as the interface of networks promises; nothing takes time.
+Connections open, and subscriptions are acknowledged, automatically. Snapshots are returned if `books` has
+them, refused for symbols in `unknown`, and otherwise left waiting. As the interface of networks requires,
+everything happens in later steps of the event loop; nothing takes time.
 """
 
 from __future__ import annotations

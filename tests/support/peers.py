@@ -1,8 +1,8 @@
-"""Both ends of a network under test: a scripted server on loopback, and a listener that waits.
+"""Both ends of a network under test: a scripted server on loopback, and a listener that waits for events.
 
-The listener is what the runner would be. Frames go to a real router, whose control messages they
-are: JSON objects without a stream, kept as they came; what is none is a stray. The listener never
-waits for a time: `until` waits for an event, with a deadline that only a failure reaches.
+The listener takes the place of the runner. Frames go to a real router as control messages (JSON objects
+without a stream), and are kept as received; anything else is a stray. The listener never waits for a time:
+`until` waits for an event, with a deadline that only a failure reaches.
 """
 
 from __future__ import annotations

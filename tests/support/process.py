@@ -1,4 +1,4 @@
-"""What the system tells of this process, and waiting for it without a sleep of a fixed length."""
+"""Threads and descriptors of this process, and waiting for a condition without fixed sleeps."""
 
 from __future__ import annotations
 

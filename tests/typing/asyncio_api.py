@@ -1,4 +1,4 @@
-"""What users of the asyncio API write, and the types they get. Checked by mypy and pyright, never run."""
+"""Typical code with the asyncio API and its types. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocking API, the book without a network, settings, errors, tools: what users write, and its types.
+"""Typical code with the blocking API, offline book, settings, errors and tools, and its types.
 
 Checked by mypy and pyright, never run.
 """

@@ -1,4 +1,4 @@
-"""Other hosts for a venue: good URLs are taken over, bad ones are refused with what is allowed."""
+"""Other hosts of a venue: good URLs are accepted, bad ones are refused with what is allowed."""
 
 from __future__ import annotations
 

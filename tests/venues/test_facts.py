@@ -1,4 +1,4 @@
-"""Every venue's facts as literal text: whoever changes one changes a line here, too."""
+"""Every venue's facts as literals: changing one means changing a line here."""
 
 from __future__ import annotations
 

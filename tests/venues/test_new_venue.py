@@ -1,4 +1,4 @@
-"""A venue that this package has never heard of: one value, registered, and every part of it knows it."""
+"""A new venue: after one registered value, every part of the package knows it."""
 
 from __future__ import annotations
 

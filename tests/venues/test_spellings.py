@@ -1,4 +1,4 @@
-"""Symbols as other tools write them are answered with the exchange and the symbol to ask for."""
+"""Symbols in the notation of other tools lead to a suggestion of exchange and symbol."""
 
 from __future__ import annotations
 

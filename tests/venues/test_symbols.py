@@ -1,4 +1,4 @@
-"""Symbols as users write them: any letter case in, nothing dangerous out."""
+"""Symbols from users: any letter case is accepted, and nothing dangerous gets through."""
 
 from __future__ import annotations
 

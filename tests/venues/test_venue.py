@@ -1,4 +1,4 @@
-"""What a venue answers: streams, limits, weights, URLs, for every venue there is."""
+"""Streams, limits, weights and URLs of every venue."""
 
 from __future__ import annotations
 

@@ -137,8 +137,8 @@ async def test_a_proxy_that_refuses_is_a_failure_that_names_it(
             network.open(2, "wss://exchange.example/ws")
             response, closed = await listener.answer_to(1), await listener.closing_of(2)
     assert isinstance(response, Failure)
-    assert response.reason.startswith("the proxy answered with HTTP 407")
-    assert closed.reason.startswith("the proxy answered with HTTP 407")
+    assert response.reason.startswith("the proxy returned HTTP 407")
+    assert closed.reason.startswith("the proxy returned HTTP 407")
 
 
 async def test_a_proxy_of_an_unsupported_kind_is_not_gone_around(

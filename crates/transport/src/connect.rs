@@ -163,7 +163,8 @@ pub async fn connect(
         received: 0,
     };
     let result = timeout_at(deadline, handshake(uri, stream)).await;
-    let result = result.map_err(|_| late(address, "the WebSocket handshake was not answered"))?;
+    let result =
+        result.map_err(|_| late(address, "there was no response to the WebSocket handshake"))?;
     if !matches!(&result, Err(ConnectError { refusal: None, .. })) {
         doubt.take_back(); // it answers, with any status
     }

@@ -122,7 +122,7 @@ pub fn proxy(error: &(dyn StdError + 'static)) -> String {
     // Only their texts tell these errors apart (hyper-util 0.1.21).
     let text = innermost(error);
     if text.contains("proxy authorization required") {
-        "the proxy answered with HTTP 407 (Proxy Authentication Required)".to_owned()
+        "the proxy returned HTTP 407 (Proxy Authentication Required)".to_owned()
     } else if text.contains("tunnel error: unsuccessful") {
         "the proxy refused the connection".to_owned()
     } else {

@@ -197,7 +197,7 @@ class MemoryNetwork(Network):
             return
         if isinstance(opened, HttpResponse):
             headers = {name.lower(): value for name, value in opened.headers.items()}
-            words = f"the handshake was answered with HTTP {opened.status}"
+            words = f"the WebSocket handshake failed with HTTP {opened.status}"
             told = {"retry_after": headers.get("retry-after"), "date": headers.get("date")}
             refused = Closed(None, words, status=opened.status, **told)
             self._later(self._latency_ns, lambda: self._on_closed(connection, refused))

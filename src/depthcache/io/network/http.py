@@ -79,7 +79,7 @@ def _describe_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"the server answered the WebSocket handshake with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered with HTTP {error.status} ({error.message})"
+        return f"the proxy returned HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the response is not valid HTTP: {error.message}"
     if isinstance(error, ConnectionFailed):

@@ -1,4 +1,4 @@
-"""Is the book right? Compared with a snapshot of the exchange at the same update id."""
+"""Compare a live book with a snapshot of the exchange at the same update id."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Levels by the thousand: one table of many books for numpy, pandas, polars and DuckDB."""
+"""Levels as columns: one table of many books for numpy, pandas, polars and DuckDB."""
 
 import duckdb
 
@@ -9,7 +9,7 @@ WANTED = {"binance.com": ["BTCUSDT", "ETHUSDT"], "binance.com-futures": ["BTCUSD
 with blocking.connect(WANTED) as books:
     books.wait_synced(timeout=60)
     bids, asks, complete, update_id = books["binance.com", "BTCUSDT"].to_numpy(100)
-    table = books.to_arrow(20)  # 20 levels a side of each book, one row a level
+    table = books.to_arrow(20)  # 20 levels a side of each book, one row per level
 
 print(f"numpy: {bids.shape} bids at id {update_id}, worth {(bids[:, 0] * bids[:, 1]).sum():,.0f}")
 print("pandas:", table.to_pandas().groupby(["exchange", "symbol"], observed=True)["quantity"].sum().shape)

@@ -7,7 +7,7 @@ LEVELS = 10
 with blocking.connect("binance.com", ["BTCUSDT"], depth=LEVELS) as books:
     book = books["BTCUSDT"]
     book.wait_synced(timeout=30)
-    frozen = book.freeze(LEVELS).exact  # Decimals, at the width the exchange sends
+    frozen = book.freeze(LEVELS).exact  # Decimals with the digits that the exchange sends
 
 print(f"{frozen.symbol} at update id {frozen.last_update_id}")
 print(f"{'quantity':>18} {'bid':>14}   {'ask':<14} {'quantity':<18}")

@@ -1,10 +1,10 @@
-"""What led to this? Every book remembers its newest raw frames; a file of them can be replayed."""
+"""Save the newest raw frames of a book, and the snapshot they follow, to a file that can be replayed."""
 
 from pathlib import Path
 
 from depthcache import Settings, blocking, recording
 
-# With flight_dumps_to a file is written by itself on a gap, a crossed book or a malformed frame.
+# With flight_dumps_to, a gap, a crossed book or a malformed frame writes a file automatically.
 settings = Settings.from_environment(flight_dumps_to="flights", flight_bytes=256 * 1024)
 with blocking.connect("binance.com", ["BTCUSDT"], settings=settings) as books:
     book = books["BTCUSDT"]

@@ -1,4 +1,4 @@
-"""A smoothed signal from the imbalance of the best levels; silent while the book cannot be trusted."""
+"""A smoothed signal from the imbalance of the best levels; none while the book cannot be trusted."""
 
 from depthcache import Status, blocking
 

@@ -5,13 +5,13 @@ import time
 
 import depthcache
 
-SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "NEXOUSDT"]  # hundreds work in the same way
+SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "NEXOUSDT"]  # hundreds work the same way
 
 
 async def main() -> None:
     began = time.monotonic()
     async with depthcache.connect("binance.com", SYMBOLS, depth=20) as books:
-        synced = await books.wait_synced(timeout=120, missing="skip")  # those that do not come are left out
+        synced = await books.wait_synced(timeout=120, missing="skip")  # leaves out books that do not sync
         print(f"{len(synced)} books synced after {time.monotonic() - began:.1f} s")
         spreads = {book.symbol: book.spread_bps for book in synced}
         for symbol, spread in sorted(spreads.items(), key=lambda item: -item[1]):

@@ -1,4 +1,4 @@
-"""Record everything that a client hears, then replay it: is it complete, does the book come out right?"""
+"""Record everything that a client receives, then replay the recording and verify its book."""
 
 import time
 

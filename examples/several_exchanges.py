@@ -1,4 +1,4 @@
-"""Books of several exchanges in one client; each book knows where it is from."""
+"""Books of several exchanges in one client; each book names its exchange."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ async def main() -> None:
         await books.wait_synced(timeout=60)
         for book in books:
             print(f"{book.exchange} {book.symbol}: {book.best.bid} {book.best.ask}")
-        # A symbol of several exchanges needs its exchange.
+        # A symbol that several exchanges have needs the name of its exchange.
         print(books["binance.com-futures", "BTCUSDT"])
 
 

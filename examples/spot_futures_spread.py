@@ -1,4 +1,4 @@
-"""The spread between the futures and the spot price, from the middle of both books."""
+"""The spread between the futures and the spot price, from the mids of both books."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ async def main() -> None:
             try:
                 low, high = spot.mid, futures.mid
             except depthcache.BookError as error:
-                print(error)  # a loss of sync heals by itself; a side may be empty for a moment
+                print(error)  # lost sync recovers by itself; a side may be empty briefly
             else:
                 print(f"spot {low:.2f}, futures {high:.2f}, spread {(high / low - 1) * 1e4:+.1f} bp")
             await asyncio.sleep(0.2)

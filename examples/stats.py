@@ -1,4 +1,4 @@
-"""What operators watch: stats of books, connections and weight budgets, as values and for Prometheus."""
+"""Stats for operators: books, connections and weight budgets, as values and for Prometheus."""
 
 import asyncio
 

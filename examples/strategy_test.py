@@ -1,4 +1,4 @@
-"""A strategy tested in virtual time: five minutes of trouble in a second, and the same every time."""
+"""Test a strategy in virtual time: five minutes of trouble in a second, the same in every run."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from depthcache.simulator import TINY, Faults, Pair, SimulatedExchange
 
 
 async def quote(connect: Callable[..., depthcache.Books], seconds: float) -> tuple[int, int]:
-    """One's own program: it quotes around the middle, and not at all while the book cannot be trusted."""
+    """The program under test: it quotes around the mid, and never while the book cannot be trusted."""
     quotes = pauses = 0
     async with connect("binance.com", ["BTCUSDT"]) as books:
         await books.wait_synced(timeout=30)

@@ -1,4 +1,4 @@
-"""Live books in a program without asyncio: any number of threads read them, and none waits for another."""
+"""Live books without asyncio: any number of threads read them without waiting for each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,9 +6,9 @@ from depthcache import blocking
 
 
 def imbalance(book: blocking.LiveBook) -> str:
-    """Bid part of the quantity in the best ten levels."""
+    """The share of bids in the quantity of the best ten levels."""
     book.wait_synced(timeout=30)
-    frozen = book.freeze(10)  # a constant: no thread can change it
+    frozen = book.freeze(10)  # a constant copy: both sides of one update id
     bids = sum(level.quantity for level in frozen.bids)
     asks = sum(level.quantity for level in frozen.asks)
     return f"{book.symbol}: {bids / (bids + asks):.0%} of the quantity is bid"

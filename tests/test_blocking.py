@@ -193,7 +193,7 @@ def test_a_closed_client_still_tells_what_its_books_were(exchange: FromThread) -
 
 
 @pytest.mark.slow
-def test_who_waits_while_another_thread_closes_is_told(exchange: FromThread) -> None:
+def test_waiters_raise_when_another_thread_closes(exchange: FromThread) -> None:
     exchange.default = None
     told: list[BaseException] = []
     with connect("binance.com", ["BTCUSDT"]) as books:

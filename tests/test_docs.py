@@ -224,7 +224,7 @@ def test_every_method_of_the_table_of_troubles_is_one() -> None:
                 assert hasattr(simulator.Server, name), name
 
 
-def test_every_page_of_the_site_stands_in_its_menu_once() -> None:
+def test_every_page_of_the_site_is_in_its_menu_once() -> None:
     def pages(entry: object) -> Iterator[str]:
         if isinstance(entry, str):
             yield entry

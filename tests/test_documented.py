@@ -253,7 +253,7 @@ def test_only_errors_that_exist_are_named() -> None:
     assert wrong == []
 
 
-def test_every_public_name_stands_on_a_page_of_the_reference() -> None:
+def test_every_public_name_is_on_a_page_of_the_reference() -> None:
     pages = "\n".join(
         page.read_text("utf-8") for page in sorted((ROOT / "docs" / "reference" / "api").glob("*.md"))
     )

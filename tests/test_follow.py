@@ -69,7 +69,7 @@ async def test_a_loop_over_updates_gets_each_new_book_until_the_end(exchange: li
     ]
 
 
-async def test_a_loss_of_sync_raises_to_who_reads_levels_and_heals(exchange: list[ByHand]) -> None:
+async def test_lost_sync_raises_for_readers_of_levels_and_recovers(exchange: list[ByHand]) -> None:
     async with connect("binance.com", ["BTCUSDT"]) as books:
         stream = books["BTCUSDT"].updates("best", 5)
         assert (await following(stream)).best.bid == (1.1, 5.0)
@@ -114,7 +114,7 @@ async def test_break_and_cancellation_lose_nothing_and_closing_ends_it(exchange:
         assert [update async for update in stream] == []
 
 
-async def test_closing_wakes_who_waits(exchange: list[ByHand]) -> None:
+async def test_closing_wakes_waiters(exchange: list[ByHand]) -> None:
     async with connect("binance.com", ["BTCUSDT"]) as books:
         stream = books["BTCUSDT"].updates()
         await following(stream)

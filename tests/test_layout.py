@@ -82,7 +82,7 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "_native.pyi").is_file()
 
 
-def test_no_machine_path_stands_in_a_tracked_file() -> None:
+def test_no_machine_path_is_in_a_tracked_file() -> None:
     suspects = re.compile(r"/(work|root|home/\w+)/")
     own = name(Path(__file__))
     found = []

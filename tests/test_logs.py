@@ -12,7 +12,7 @@ from depthcache import logs
 from depthcache.foreign_text import host_of
 
 
-def test_of_one_kind_a_hundred_lines_are_written_and_the_rest_is_counted(
+def test_a_hundred_lines_of_one_kind_are_written_and_the_rest_is_counted(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
@@ -42,7 +42,7 @@ def test_one_kind_does_not_silence_another(
     assert "request 1 to api.binance.com failed: HTTP 503" in caplog.text
 
 
-def test_a_program_without_logging_hears_nothing_of_books_and_connections() -> None:
+def test_a_program_without_logging_gets_no_lines_about_books_and_connections() -> None:
     """Python itself would write warnings to stderr, where nothing is set up."""
     code = (
         "from depthcache import logs\n"
@@ -73,7 +73,7 @@ def test_a_program_without_logging_hears_nothing_of_books_and_connections() -> N
         ("", ""),
     ],
 )
-def test_of_a_url_a_line_tells_the_host_alone(url: str, host: str) -> None:
+def test_a_line_shows_only_the_host_of_a_url(url: str, host: str) -> None:
     assert host_of(url) == host
 
 

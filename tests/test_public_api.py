@@ -342,7 +342,7 @@ async def test_several_books_are_added_in_one_step(exchange: list[ByHand]) -> No
         assert len(exchange[0].sent) == 1
 
 
-async def test_who_waits_while_the_client_closes_is_told(exchange: list[ByHand]) -> None:
+async def test_waiters_raise_when_the_client_closes(exchange: list[ByHand]) -> None:
     async with connect("binance.com", []) as books:
         exchange[0].default = None
         one = asyncio.create_task(books.add("BTCUSDT").wait_synced(timeout=None))

@@ -70,7 +70,7 @@ async def test_a_rejected_question_says_what_the_exchange_said(server: depthcach
         assert (caught.value.status, caught.value.code) == (400, -1121)
 
 
-async def test_a_stop_of_the_exchange_stops_everybody_who_shares_the_budget() -> None:
+async def test_a_stop_by_the_exchange_stops_all_clients_that_share_the_budget() -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.Response(status=429, text='{"code":-1003,"msg":"Too much"}', headers={"Retry-After": "60"})
 
@@ -83,7 +83,7 @@ async def test_a_stop_of_the_exchange_stops_everybody_who_shares_the_budget() ->
             assert "/x" in caught.value.url
 
 
-async def test_what_does_not_fit_the_share_is_refused_in_words_without_a_request() -> None:
+async def test_a_request_beyond_the_share_is_refused_without_sending_it() -> None:
     asked: list[str] = []
 
     async def response(request: web.Request) -> web.StreamResponse:
@@ -121,7 +121,7 @@ async def test_a_cancelled_question_gives_its_weight_back_to_time() -> None:
             assert budget.used(0) == 7, "the exchange may have counted it"
 
 
-async def test_a_question_to_anybody_may_post_json() -> None:
+async def test_a_request_to_any_server_may_post_json() -> None:
     async def echo(request: web.Request) -> web.StreamResponse:
         if request.method == "GET":
             return web.json_response({"query": dict(request.query)})
@@ -195,7 +195,7 @@ def test_a_session_that_is_dropped_leaves_no_thread(server: depthcache.simulator
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_child_after_a_fork_has_a_session_of_its_own(server: depthcache.simulator.Server) -> None:
+def test_a_forked_child_has_its_own_session(server: depthcache.simulator.Server) -> None:
     with Rest(server.settings) as rest:
         rest.ask("binance.com", "/api/v3/ping", weight=1)
         child = os.fork()

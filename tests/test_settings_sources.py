@@ -61,7 +61,7 @@ def test_every_other_setting_has_a_variable_and_a_key(name: str, tmp_path: Path)
     assert Settings.from_toml(written(tmp_path, f"{name} = {toml(value)}\n")) == by_code
 
 
-def test_hosts_stand_in_tables_by_exchange(tmp_path: Path) -> None:
+def test_hosts_are_in_tables_by_exchange(tmp_path: Path) -> None:
     path = written(tmp_path, '[endpoints."binance.com"]\nrest = "http://127.0.0.1:9000"\n')
     ends = Settings.from_toml(path).venue("binance.com").endpoints
     assert ends.rest == "http://127.0.0.1:9000"

@@ -47,7 +47,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("error", EVERY, ids=lambda error: type(error).__name__)
-def test_every_error_is_said_with_single_spaces(error: Exception) -> None:
+def test_every_error_has_single_spaces(error: Exception) -> None:
     text = str(error)
     assert re.search(r"\s\s|\s[,;:.]|^\s|\s$", text) is None, text
 
@@ -76,7 +76,7 @@ def test_no_text_in_the_sources_has_two_spaces(path: Path) -> None:
     "body", [b"", b"{}", b'{"code":-1}', b'{"msg":""}', b'{"code":-1121,"msg":""}', b" \n "]
 )
 @pytest.mark.parametrize("status", [200, 400, 418, 503])
-def test_answers_without_words_are_said_with_single_spaces(status: int, body: bytes) -> None:
+def test_responses_without_text_have_single_spaces(status: int, body: bytes) -> None:
     assert re.search(r"\s\s|\s$|: :|\s[,;:]", classify_response(status, {}, body).reason) is None
 
 

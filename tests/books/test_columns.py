@@ -209,7 +209,7 @@ def test_polars_takes_columns_as_they_are() -> None:
     assert exact["price"].to_list()[0] == Decimal("99.5")
 
 
-def test_pandas_gets_a_frame_of_its_own() -> None:
+def test_pandas_gets_its_own_frame() -> None:
     made = whole()
     frame = made.to_pandas()
     assert list(frame.columns) == list(NAMES)

@@ -84,7 +84,7 @@ def test_a_read_says_whether_every_level_asked_for_is_proven(
     assert book.freeze(asked).complete is complete
 
 
-def test_a_new_snapshot_sets_the_range_anew(engine: Engine) -> None:
+def test_a_new_snapshot_sets_the_range_again(engine: Engine) -> None:
     book = loaded(engine, 4)
     assert book.load_snapshot(snapshot(12, BIDS[:1], ASKS[:2]), limit=1) == SnapshotOutcome.SYNCED
     assert (book.complete_to, len(book.bids), len(book.asks)) == ((99.0, 103.0), 1, 2)

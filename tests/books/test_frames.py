@@ -193,7 +193,7 @@ def test_escapes_are_read(engine: Engine) -> None:
         b"+1",
     ],
 )
-def test_bad_json_in_keys_that_nobody_needs_is_malformed_too(engine: Engine, bad: bytes) -> None:
+def test_bad_json_in_unused_keys_is_malformed(engine: Engine, bad: bytes) -> None:
     frame = encode(GOOD)[:-1] + b',"x":' + bad + b"}"
     refused(engine.loaded(), frame)
 
@@ -225,7 +225,7 @@ def test_the_error_shows_where_and_what(engine: Engine) -> None:
     assert 0 <= error.position <= len(frame)
 
 
-def test_the_stream_of_a_malformed_frame_is_told_when_it_could_be_read(engine: Engine) -> None:
+def test_a_malformed_frame_names_its_stream_if_readable(engine: Engine) -> None:
     error = refused(engine.loaded(), wrapped(GOOD | {"u": "x"}, "btcusdt@depth"))
     assert error.stream == "btcusdt@depth"
 
@@ -293,7 +293,7 @@ def test_a_book_without_a_symbol_takes_none_that_can_be_none(engine: Engine, nam
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE, ids=lambda name: ascii(name[:12]))
-def test_a_frame_of_another_name_is_told_in_words_that_can_be_shown(engine: Engine, name: str) -> None:
+def test_a_frame_of_another_symbol_is_reported_printably(engine: Engine, name: str) -> None:
     with pytest.raises(SymbolMismatch) as raised:
         engine.loaded().apply(encode(GOOD | {"s": name}))
     assert str(raised.value).isprintable()

@@ -55,7 +55,7 @@ def test_diffs_of_before_the_snapshot_by_its_own_time_are_backlog(
 
 @pytest.mark.parametrize("how", ["body", "argument"])
 @pytest.mark.parametrize(("later_ms", "outcome"), [(5_000, OLD), (5_001, GAP)])
-def test_an_old_id_clearly_after_the_snapshot_means_that_ids_began_anew(
+def test_an_old_id_clearly_after_the_snapshot_means_that_ids_restarted(
     engine: Engine, how: str, later_ms: int, outcome: Outcome
 ) -> None:
     if how == "body":

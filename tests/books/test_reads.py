@@ -107,7 +107,7 @@ def test_nothing_else_than_freeze_makes_frozen_books(engine: Engine) -> None:
             type(engine.loaded().freeze())()
 
 
-def test_reading_before_a_snapshot_says_why(engine: Engine) -> None:
+def test_reading_before_a_snapshot_raises_with_the_reason(engine: Engine) -> None:
     book = engine.book()
     book.apply(diff(1, 1))
     for read in (lambda: book.best, lambda: book.bids[:1], lambda: len(book.asks), lambda: book.freeze(1)):
@@ -222,7 +222,7 @@ def test_a_public_book_knows_two_ways_with_stale_levels(word: Any) -> None:
     assert (raised.value.name, raised.value.value) == ("on_stale", word)
 
 
-def test_numpy_gets_a_table_of_its_own(engine: Engine) -> None:
+def test_numpy_gets_its_own_table(engine: Engine) -> None:
     if engine.name == "reference":
         pytest.skip("arrays are for speed; the reference has none")
     book = engine.loaded(bids=BIDS, asks=ASKS, limit=100)

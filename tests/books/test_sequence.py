@@ -163,7 +163,7 @@ def test_a_snapshot_alone_is_unconfirmed_until_a_diff_bridges_it(engine: Engine)
 
 
 @pytest.mark.parametrize(("later_ms", "outcome"), [(5_000, Outcome.OLD), (5_001, Outcome.GAP)])
-def test_old_ids_more_than_five_seconds_later_are_ids_that_began_anew(
+def test_old_ids_more_than_five_seconds_later_are_restarted_ids(
     engine: Engine, later_ms: int, outcome: Outcome
 ) -> None:
     book = engine.loaded(last=1_000)
@@ -176,7 +176,7 @@ def test_old_ids_more_than_five_seconds_later_are_ids_that_began_anew(
 
 
 @pytest.mark.parametrize("later_ms", [5_000, 5_001])
-def test_kept_diffs_of_before_ids_began_anew_do_not_stand_in_the_way_of_every_snapshot(
+def test_buffered_diffs_from_before_an_id_restart_do_not_block_snapshots(
     engine: Engine, later_ms: int
 ) -> None:
     book = engine.book()

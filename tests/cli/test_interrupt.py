@@ -56,7 +56,7 @@ def test_once_all_is_closed_a_late_one_spoils_nothing() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def test_a_command_that_nobody_interrupted_leaves_everything_as_it_was() -> None:
+def test_without_an_interrupt_the_signal_handlers_are_restored() -> None:
     with Interrupt():
         pass
     with pytest.raises(KeyboardInterrupt):

@@ -94,7 +94,7 @@ def test_a_second_ctrl_c_while_it_ends_spoils_nothing(server: Server, tmp_path: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of the system")
-def test_a_disk_that_takes_nothing_more_is_told_everywhere(server: Server, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_everywhere(server: Server, tmp_path: Path) -> None:
     """No file may be larger than what one flush needs."""
     import resource
 

@@ -83,7 +83,7 @@ def test_lines_that_the_recording_lost_are_wrong(tmp_path: Path) -> None:
     assert "No space left on device" in ran.output
 
 
-def test_progress_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_reported_at_intervals(capsys: pytest.CaptureFixture[str]) -> None:
     now = 100.0
     tell = told_every(5.0, clock=lambda: now)
     progress = Progress(total_bytes=1_000, read_bytes=250, unpacked_bytes=3_000_000_000, lines=3_000_000)

@@ -70,7 +70,7 @@ def test_ubra_says_what_the_exchange_refused(ubldc: BinanceLocalDepthCacheManage
     assert str(caught.value) == "APIError(code=-1121): Invalid symbol."
 
 
-def test_ubra_knows_the_clock_and_whether_anybody_is_there(ubldc: BinanceLocalDepthCacheManager) -> None:
+def test_ubra_has_time_and_ping(ubldc: BinanceLocalDepthCacheManager) -> None:
     ubra = ubldc.get_ubra_manager()
     assert ubra.ping() == ubra.futures_ping() == {}
     assert ubra.get_server_time().keys() == ubra.futures_time().keys() == {"serverTime"}
@@ -202,7 +202,7 @@ def test_d37_lists_may_be_read_while_caches_come_and_go(ubldc: BinanceLocalDepth
     assert failed == []
 
 
-def test_rates_are_of_the_look_before_and_start_anew_with_a_count() -> None:
+def test_rates_use_the_previous_call_and_restart_with_a_counter() -> None:
     rates = Rates()
     begun = rates.begun
     assert rates.of("frames", 20, now=begun + 2) == 10

@@ -47,7 +47,7 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def test_the_address_is_tried_at_once_and_nobody_there_is_said() -> None:
+def test_the_address_is_tried_at_once_and_no_response_is_an_error() -> None:
     port = free_port()
     with pytest.raises(DepthCacheClusterNotReachableError) as caught:
         Cluster(HOST, port, settings=DIRECT)
@@ -123,7 +123,7 @@ def test_c1_a_server_that_only_takes_get_creates_a_cache() -> None:
         assert {market for _, market in old.caches} == {"BTCUSDT", "ETHUSDT"}
 
 
-def test_secrets_never_stand_in_a_url(server: FakeCluster, cluster: Cluster) -> None:
+def test_secrets_never_appear_in_a_url(server: FakeCluster, cluster: Cluster) -> None:
     assert cluster.add_credentials("binance.com", "KEY", "SECRET")["id"] == "binance.com-1"
     server.instead["add_credentials"] = (405, b"")
     response = cluster.add_credentials("binance.com", "KEY", "SECRET")
@@ -261,7 +261,7 @@ def test_a_cancelled_call_is_cancelled(server: FakeCluster, cluster: Cluster) ->
     assert cluster.test_connection() is True, "the session goes on"
 
 
-def test_over_https_with_an_authority_of_ones_own(tmp_path: Path) -> None:
+def test_over_https_with_a_private_authority(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -212,7 +212,7 @@ READS = ("get_asks", "get_bids")
 
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("market", [None, "nobody", "NOBODY", 7])
-def test_a_read_of_nobody_is_not_found_also_after_the_manager_was_stopped(
+def test_reading_an_unknown_market_is_not_found_even_after_the_manager_was_stopped(
     name: str, market: Any, make: Makes
 ) -> None:
     manager = make()

@@ -397,7 +397,7 @@ def test_d28_every_method_takes_names_in_any_case(make: Makes, by_hand: FromThre
 
 
 @pytest.mark.parametrize("name", ["set_refresh_request", "set_resync_request"])
-def test_d29_requests_for_nobody_are_not_found(name: str, make: Makes) -> None:
+def test_d29_requests_for_an_unknown_market_are_not_found(name: str, make: Makes) -> None:
     with pytest.raises(DepthCacheNotFound, match="does not exist!"):
         getattr(make(), name)("NOBODY")
     with pytest.raises(KeyError):
@@ -435,7 +435,7 @@ def test_d32_stopping_leaves_no_thread_and_a_given_rest_manager_alone(by_hand: F
     assert by_hand.networks[0].closed
 
 
-def test_d33_the_constructor_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_d33_the_constructor_makes_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("a connection was made")
 

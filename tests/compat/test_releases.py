@@ -86,7 +86,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     thread.join()
 
 
-def test_the_newest_release_is_told_in_the_shape_of_the_old_library(index: Index) -> None:
+def test_the_newest_release_has_the_format_of_the_old_library(index: Index) -> None:
     info = BinanceLocalDepthCacheManager.get_latest_release_info()
     assert info is not None
     expected: dict[str, Any] = {

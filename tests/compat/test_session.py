@@ -42,7 +42,7 @@ def test_a_program_creates_reads_and_stops(server: simulator.Server) -> None:
         ubldc.get_bids("btcusdt")
 
 
-def test_a_lost_connection_is_told_and_any_method_may_be_called_then(server: simulator.Server) -> None:
+def test_a_lost_connection_is_reported_and_the_callback_may_call_any_method(server: simulator.Server) -> None:
     told: list[tuple[str, float, int, bool]] = []
 
     def on_restart(market: str, at: float) -> None:
@@ -79,7 +79,7 @@ def test_a_market_that_the_exchange_does_not_know_says_so(server: simulator.Serv
         assert ubldc.get_list_of_depthcaches() == []
 
 
-def test_a_refresh_keeps_a_cache_readable_and_a_resync_builds_it_anew(server: simulator.Server) -> None:
+def test_a_refresh_keeps_a_cache_readable_and_a_resync_rebuilds_it(server: simulator.Server) -> None:
     with BinanceLocalDepthCacheManager("binance.com-futures", settings=server.settings) as ubldc:
         ubldc.create_depthcache("BTCUSDT", refresh_interval=3600)
         until(lambda: ubldc.is_depth_cache_synchronized("BTCUSDT"))

@@ -128,7 +128,7 @@ def test_a_table_each_for_streams_caches_and_weight(
     assert "\x1b" not in text, "plain where stdout is no terminal"
 
 
-def test_every_figure_stands_in_its_place() -> None:
+def test_every_figure_is_in_its_column() -> None:
     text = summary_text(invented(book("AUSDT", Status.STALE, None)))
     assert cells(text, "AUSDT")[:7] == ["AUSDT", "stale", "-", "40", "50", "99.5", "all"]
     assert cells(text, "AUSDT")[8:] == ["3", "2"]

@@ -174,7 +174,7 @@ async def test_pings_are_answered_with_their_payload_and_are_no_sign_of_life(tra
     assert stage.listener.alive == []
 
 
-async def test_a_burst_is_told_of_with_few_wake_ups_and_in_order(transport: str) -> None:
+async def test_a_burst_is_reported_in_order_with_few_wake_ups(transport: str) -> None:
     count = 1_000
     exchange = Script(when={"x": [control(number) for number in range(count)]})
     async with playing(transport, exchange) as stage:

@@ -126,7 +126,7 @@ def test_a_program_that_forgets_its_client_ends_without_a_word_of_sessions(
     assert (ran.stdout, ran.stderr, ran.returncode) == ("synced\n", "", 0)
 
 
-def test_whoever_follows_or_waits_hears_of_the_end(settings: Settings) -> None:
+def test_followers_and_waiters_are_notified_of_the_end(settings: Settings) -> None:
     heard: list[list[Status]] = [[], []]
 
     async def main() -> depthcache.Books:
@@ -189,7 +189,7 @@ def test_the_books_of_a_blocking_client_whose_loop_is_stopped_are_closed(setting
     books.close()
 
 
-def test_an_idle_loop_is_no_ended_one_and_heals_its_books_when_it_comes_back(
+def test_an_idle_loop_has_not_ended_and_its_books_recover_when_it_runs_again(
     settings: Settings, transport: str, server: simulator.Server
 ) -> None:
     loop = asyncio.new_event_loop()

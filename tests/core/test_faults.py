@@ -173,7 +173,7 @@ def test_whatever_the_router_refuses_the_books_come_back(name: str, at_call: int
     assert len(faults) == (faulty.calls >= at_call)
 
 
-def test_a_handler_that_always_raises_is_tried_each_time_later_and_heals_when_it_stops(
+def test_a_handler_that_always_raises_is_retried_with_back_off_and_recovers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()

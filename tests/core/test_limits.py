@@ -86,7 +86,7 @@ def test_a_refused_limit_gives_way_to_the_next_smaller_one_for_everything_that_i
     assert context.notices == [LimitRefused(SPOT.name, "BTCUSDT", 1000, 500, "HTTP 400")]
 
 
-def test_a_refused_limit_is_told_once_for_all_books_of_an_exchange() -> None:
+def test_a_refused_limit_is_reported_once_for_all_books_of_an_exchange() -> None:
     ours, context, _ = limits(1000)
     another = SnapshotLimits(context, MarketSpec(4, SPOT, "ETHUSDT", "ethusdt@depth@100ms", 1000))
     ours.on_refused(1000, "HTTP 400", NOW)

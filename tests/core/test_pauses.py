@@ -95,7 +95,7 @@ def test_a_comparison_on_its_way_when_the_book_is_doubted_is_given_up_and_made_a
     assert len(bench.asked("QUIETUSDT")) == asked + 2
 
 
-def test_ids_that_began_anew_on_a_dead_stream_are_found_by_comparisons_that_stay_older() -> None:
+def test_restarted_ids_on_a_dead_stream_are_detected_by_comparisons_that_stay_older() -> None:
     bench = synced("BTCUSDT")
     bench.exchange.tick("BTCUSDT")
     bench.run(1)

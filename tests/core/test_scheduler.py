@@ -119,7 +119,7 @@ def test_waiting_is_first_come_first_served() -> None:
     assert order == [f"S{number}" for number in range(20)]
 
 
-def test_books_in_trouble_overtake_and_nobody_waits_for_ever() -> None:
+def test_books_in_trouble_come_first_and_nothing_starves() -> None:
     scheduler, context = make_scheduler(requests_in_flight=1)
     for number in range(30):
         scheduler.ask(pending(f"FIRST{number}"), 0)

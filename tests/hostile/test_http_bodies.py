@@ -130,7 +130,7 @@ def test_every_body_is_read_or_refused_with_one_error_and_its_words_can_be_shown
 
 
 @pytest.mark.parametrize("weight", ["999999999", "60001", "-1", "1e9", NASTY, "9" * 5_000, "٣"])
-def test_an_absurd_count_of_weight_stops_nobody(weight: str) -> None:
+def test_an_absurd_weight_count_stops_nothing(weight: str) -> None:
     bench = Bench()
     real = bench.exchange._response
     bench.exchange.counts_weight = False

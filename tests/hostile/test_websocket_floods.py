@@ -110,7 +110,7 @@ async def test_fragments_without_an_end_are_no_life(hasty: Listening, transport:
 
 
 @pytest.mark.slow
-async def test_a_message_that_drips_for_ever_is_not_waited_for(listening: Listening, transport: str) -> None:
+async def test_a_message_that_drips_forever_ends_the_connection(listening: Listening, transport: str) -> None:
     """A peer that answers pings and sends a message that never comes to its end."""
     if transport == "aiohttp":
         pytest.skip("aiohttp does not tell of parts; the silence of the books is judged (tests/core)")
@@ -229,7 +229,7 @@ async def test_deep_and_absurd_messages_are_strays(listening: Listening) -> None
     assert max(len(stray.detail) for stray in listener.strays) < 300
 
 
-async def test_control_messages_that_nobody_takes_are_bounded_in_bytes() -> None:
+async def test_unread_control_messages_are_bounded_in_bytes() -> None:
     """The loop is busy, the peer sends replies of a megabyte."""
     listener = NetworkLog()
     text = b'{"id":"%s"}' % (b"x" * 1_000_000)
@@ -243,7 +243,7 @@ async def test_control_messages_that_nobody_takes_are_bounded_in_bytes() -> None
 
 
 @pytest.mark.slow
-async def test_output_that_nobody_reads_is_capped(listening: Listening) -> None:
+async def test_unread_output_is_capped(listening: Listening) -> None:
     text = "x" * (4 << 20)
     with peer(shaken(lambda wire: wire.wait())) as host:
         async with listening() as (network, listener):

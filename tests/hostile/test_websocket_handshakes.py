@@ -77,7 +77,7 @@ GARBAGE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("what", GARBAGE)
-async def test_what_is_no_handshake_is_told_in_one_line(what: str, listening: Listening) -> None:
+async def test_an_invalid_handshake_is_reported_in_one_line(what: str, listening: Listening) -> None:
     closed = await ending(listening, answering(GARBAGE[what]))
     assert closed.code is None
 
@@ -151,7 +151,7 @@ async def test_a_handshake_that_never_ends_is_given_up(act: Callable[[Wire], obj
 
 
 @pytest.mark.parametrize("said", [b"", b"hello\r\n" * 5_000, b"\x16\x03\x01\xff\xff" + b"\0" * 70_000])
-async def test_what_is_no_tls_is_told_in_one_line(said: bytes, listening: Listening) -> None:
+async def test_invalid_tls_is_reported_in_one_line(said: bytes, listening: Listening) -> None:
     def script(wire: Wire) -> None:
         wire.raw.recv(1)
         wire.send(said)

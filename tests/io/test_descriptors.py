@@ -104,7 +104,7 @@ async def test_a_client_without_a_transport_ends_in_order(monkeypatch: pytest.Mo
             pass
 
 
-def test_a_blocking_client_without_a_loop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blocking_client_without_a_loop_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "new_event_loop", too_many)
     with pytest.raises(NetworkError, match=WORDS), blocking.connect("binance.com", ["BTCUSDT"]):
         pass

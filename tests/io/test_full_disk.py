@@ -112,7 +112,7 @@ def test_after_an_error_it_goes_on_in_a_new_file_and_tells_the_loss(
     assert report.rows[0].gaps == 0  # the hole is told, so it is no gap of the exchange
 
 
-def test_a_disk_that_stays_full_is_told_in_the_file_itself(disk: Disk, tmp_path: Path) -> None:
+def test_a_disk_that_stays_full_is_noted_in_the_file(disk: Disk, tmp_path: Path) -> None:
     tape = Tape(tmp_path)
     tape.diffs()
     tape.diffs()
@@ -301,7 +301,7 @@ def test_a_disk_that_does_not_answer_does_not_hold_the_end_of_a_client(
     assert texts(recorder.recording)[0]["kind"] == "recording"
 
 
-def test_lines_that_nobody_takes_are_bounded() -> None:
+def test_unread_lines_are_bounded() -> None:
     router = Router(flight_bytes=0)
     router.start_tap(1_000, 0)
     for _ in range(100):
@@ -327,7 +327,7 @@ def test_the_file_of_a_recording_is_a_path_with_its_losses(tmp_path: Path) -> No
     )  # fmt: skip
 
 
-def test_a_loss_told_by_two_files_is_one(tmp_path: Path) -> None:
+def test_a_loss_noted_by_two_files_counts_once(tmp_path: Path) -> None:
     lost = b'{"time":%d,"event":"lost","frames":%d,"from":1700000000000000007,"to":1700000005000000000,'
     lost += b'"reason":"No space left on device"}'
     for name, count in (("a", 3), ("b", 5)):

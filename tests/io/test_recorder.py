@@ -45,7 +45,7 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-async def test_frames_and_snapshots_stand_in_the_file_as_they_came(
+async def test_frames_and_snapshots_are_in_the_file_as_received(
     exchange: list[ByHand], tmp_path: Path
 ) -> None:
     async with connect(tmp_path / "made" / "anew") as books:
@@ -262,7 +262,7 @@ async def test_without_the_setting_nothing_is_written(exchange: list[ByHand], tm
         assert books.recording is None
 
 
-async def test_every_start_has_a_file_of_its_own(exchange: list[ByHand], tmp_path: Path) -> None:
+async def test_every_start_has_its_own_file(exchange: list[ByHand], tmp_path: Path) -> None:
     for _ in range(3):
         async with connect(tmp_path) as books:
             await books.wait_synced(timeout=DEADLINE_S)

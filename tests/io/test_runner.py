@@ -172,7 +172,7 @@ def test_a_mistake_in_the_core_is_logged_each_time_and_the_client_goes_on(
     assert ("wake_at", 5_000) in stage.network.calls
 
 
-def test_a_listener_or_a_network_that_fails_stops_nobody_else(
+def test_a_failing_listener_or_network_stops_nothing_else(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.runner = Runner(

@@ -70,7 +70,7 @@ async def ask(source: Callable[[SnapshotRequest], object], *, timeout_s: float =
     return inner
 
 
-async def test_the_source_is_told_what_is_needed_and_called_off_the_loop() -> None:
+async def test_the_source_gets_the_request_on_another_thread() -> None:
     heard: list[object] = []
 
     def source(request: SnapshotRequest) -> bytes:

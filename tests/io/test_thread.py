@@ -114,7 +114,7 @@ def test_a_stop_before_the_start_ends_it_at_once(resource: Resource) -> None:
     assert resource.left_on is not None
 
 
-def test_calls_that_wait_while_the_loop_ends_are_told(thread: LoopThread) -> None:
+def test_waiting_calls_raise_when_the_loop_ends(thread: LoopThread) -> None:
     thread.start()
     waiting, told = threading.Event(), []
 
@@ -166,7 +166,7 @@ def test_many_threads_may_call_while_one_of_them_stops(resource: Resource) -> No
     assert len(ends) == 8
 
 
-def test_who_gives_up_waiting_cancels_the_work(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_giving_up_the_wait_cancels_the_work(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while waiting: the wait is the main thread's, the work is the loop's."""
     thread.start()
     begun, cancelled = threading.Event(), threading.Event()
@@ -199,7 +199,7 @@ def test_a_call_from_the_loops_own_thread_is_refused(thread: LoopThread) -> None
         thread.call(call_itself)
 
 
-def test_tasks_that_nobody_waits_for_are_cancelled_at_the_end(thread: LoopThread) -> None:
+def test_remaining_tasks_are_cancelled_at_the_end(thread: LoopThread) -> None:
     ended = threading.Event()
 
     async def linger() -> None:

@@ -95,7 +95,7 @@ def test_a_snapshot_of_futures_tells_its_own_time(rig: Timed, body: dict[str, in
     assert rig.book.event_time == datetime.fromtimestamp(1_700_000_000, UTC) + timedelta(microseconds=made_us)
 
 
-def test_a_new_snapshot_begins_to_count_anew(rig: Timed) -> None:
+def test_a_new_snapshot_restarts_the_count(rig: Timed) -> None:
     rig.at(1).synced()
     rig.feed(13, 13)
     assert rig.book.status is Status.BUFFERING
@@ -131,7 +131,7 @@ def test_both_engines_offer_the_same_times(rig: Timed) -> None:
     assert all(hasattr(_native.BookReader, name) for name in vars(type(rig.book)) if not name.startswith("_"))
 
 
-def test_the_reference_knows_no_time_but_what_it_was_told() -> None:
+def test_the_reference_uses_only_the_times_it_is_given() -> None:
     router = reference.Router()
     router.add_market(1, "binance.com", "BTCUSDT", "contiguous")
     router.install_snapshot(1, snapshot(10), limit=None, live=True, now_ns=_native.now_ns())

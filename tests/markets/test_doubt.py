@@ -40,7 +40,7 @@ def rig(engine: Engine) -> Watched:
     return Watched(engine)
 
 
-def test_silence_that_nobody_judges_makes_a_book_stale_until_an_update_comes(rig: Watched) -> None:
+def test_unchecked_silence_makes_a_book_stale_until_an_update(rig: Watched) -> None:
     follower = rig.router.follow("status", most_items=1, most_bytes=1)
     follower.add(rig.router, 1)
     assert follower.take(0).status is Status.SYNCED
@@ -111,7 +111,7 @@ def test_an_update_that_waited_in_a_socket_during_the_pause_proves_nothing(rig: 
     assert rig.seen() == ("synced", "")
 
 
-def test_a_clock_that_is_wrong_by_hours_does_not_doubt_for_ever(rig: Watched) -> None:
+def test_a_clock_that_is_wrong_by_hours_does_not_doubt_forever(rig: Watched) -> None:
     rig.router.set_clock_offset(1, 1_700_007_200 * S)
     rig.router.pause(SLEPT, 80 * S, 100 * S)
     rig.move(109 * S, E=1_700_000_109_000)
@@ -176,7 +176,7 @@ READS = {
 
 
 @pytest.mark.parametrize("read", READS)
-def test_whoever_reads_first_after_a_sleep_marks_every_book(read: str) -> None:
+def test_the_first_read_after_a_sleep_marks_every_book(read: str) -> None:
     router = Router()
     for market in (1, 2):
         router.add_market(market, "binance.com", "BTCUSDT", "contiguous")

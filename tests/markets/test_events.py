@@ -95,7 +95,7 @@ def test_a_refresh_that_merged_nothing_found_nothing(rig: Rig, last: int | None,
     assert result.outcome is RefreshOutcome(outcome)
 
 
-def test_what_a_snapshot_found_that_waited_is_told_when_the_book_reaches_it(rig: Rig) -> None:
+def test_findings_of_a_waiting_snapshot_are_reported_when_the_book_reaches_it(rig: Rig) -> None:
     rig.router.begin_refresh(1)
     rig.router.refresh(1, snapshot(13, TRUE_BIDS, [("101", "1")]), limit=100, now_ns=50)
     rig.feed(12, 12)

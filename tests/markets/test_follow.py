@@ -143,7 +143,7 @@ def test_latest_gives_the_newest_book_and_counts_what_was_skipped(rig: Followed)
     assert rig.take(follower) == []
 
 
-def test_best_is_told_only_when_a_best_level_is_another_than_last_told(rig: Followed) -> None:
+def test_best_yields_only_when_a_best_level_has_changed(rig: Followed) -> None:
     follower = rig.follow("best")
     rig.take(follower)
     rig.router.take_events()
@@ -167,7 +167,7 @@ def test_wider_decimals_do_not_make_another_best(rig: Followed) -> None:
     assert rig.take(best) == rig.take(levels) == []
 
 
-def test_levels_are_told_only_when_one_of_the_best_is_another(rig: Followed) -> None:
+def test_levels_yield_only_when_one_of_them_has_changed(rig: Followed) -> None:
     follower = rig.follow("levels", 2)
     rig.move([("98", "1"), ("97", "1")])
     rig.take(follower)
@@ -265,7 +265,7 @@ def test_the_last_known_levels_are_served_where_wanted(rig: Followed, mode: str)
 
 
 @pytest.mark.parametrize("mode", ["every", "latest", "interval", "best", "levels"])
-def test_who_waits_hears_nothing_until_it_is_synced_again(rig: Followed, mode: str) -> None:
+def test_a_waiting_follower_gets_nothing_until_it_is_synced_again(rig: Followed, mode: str) -> None:
     follower = rig.follow(mode, interval_ns=1_000, on_stale="wait")
     rig.take(follower)
     rig.feed(20, 21)
@@ -294,7 +294,7 @@ def test_the_end_of_a_book_is_its_last_item_and_leaves_nothing(
     assert follower.markets == 0
 
 
-def test_a_crossed_book_is_told_as_a_loss_and_comes_back_fresh(rig: Followed) -> None:
+def test_a_crossed_book_is_a_loss_and_returns_fresh(rig: Followed) -> None:
     follower = rig.follow("every", on_stale="serve")
     rig.take(follower)
     rig.move([("102", "1")])
@@ -309,7 +309,7 @@ def test_a_crossed_book_is_told_as_a_loss_and_comes_back_fresh(rig: Followed) ->
     assert item.changes is None
 
 
-def test_lost_and_found_before_anybody_looked_is_one_fresh_item(rig: Followed) -> None:
+def test_a_loss_and_recovery_between_two_reads_is_one_fresh_item(rig: Followed) -> None:
     for mode in ("latest", "best", "levels", "status"):
         follower = rig.follow(mode)
         rig.take(follower)
@@ -342,7 +342,7 @@ def test_a_snapshot_that_changes_held_levels_makes_the_next_item_fresh(rig: Foll
     assert rig.take_one(follower).best.bid == (99.0, 5.0)
 
 
-def test_a_correction_far_below_is_nothing_to_who_follows_the_best(rig: Followed) -> None:
+def test_a_distant_correction_does_not_concern_followers_of_the_best(rig: Followed) -> None:
     follower = rig.follow("best")
     rig.take(follower)
     refresh(rig, [("99", "1"), ("98", "4")])
@@ -415,7 +415,7 @@ def test_a_follower_is_announced_once_until_it_was_found_empty(rig: Followed) ->
     assert rig.ready() == [follower]
 
 
-def test_feed_says_that_a_follower_is_to_be_told(rig: Followed) -> None:
+def test_feed_reports_that_a_follower_has_an_item(rig: Followed) -> None:
     follower = rig.follow("latest")
     assert rig.feed(12, 12, [("99", "2")]) is False, "its first item was never asked for"
     rig.take(follower)
@@ -423,7 +423,7 @@ def test_feed_says_that_a_follower_is_to_be_told(rig: Followed) -> None:
     assert rig.feed(14, 14, [("99", "3")]) is True
 
 
-def test_one_that_does_not_announce_is_never_told_of(rig: Followed) -> None:
+def test_a_follower_that_does_not_announce_is_never_reported(rig: Followed) -> None:
     follower = rig.follow("latest", announces=False)
     rig.take(follower)
     rig.move([("99", "2")])

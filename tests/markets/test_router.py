@@ -101,7 +101,7 @@ def test_a_live_snapshot_alone_is_synced_and_unconfirmed(rig: Rig) -> None:
     assert not rig.book.unconfirmed
 
 
-def test_a_snapshot_alone_waits_for_its_bridge_where_nobody_vouches(rig: Rig) -> None:
+def test_a_snapshot_without_confirmation_waits_for_its_bridge(rig: Rig) -> None:
     assert rig.install(live=False) == SnapshotOutcome.BRIDGING
     assert rig.book.status is Status.BRIDGING
     with pytest.raises(BookNotSynced):
@@ -135,7 +135,7 @@ def test_a_gap_keeps_the_frame_and_heals_with_the_next_snapshot(rig: Rig) -> Non
     assert rig.book.bids[1] == (98.0, 7.0)
 
 
-def test_ids_that_begin_anew_are_a_reset(rig: Rig) -> None:
+def test_restarted_ids_are_a_reset(rig: Rig) -> None:
     rig.synced()
     rig.feed(1, 2, E=1_700_000_005_001)
     assert rig.causes() == [{"reset"}]
@@ -178,7 +178,7 @@ def test_resync_keeps_what_is_there_and_restart_forgets_kept_diffs(rig: Rig) -> 
     assert rig.install(29) == SnapshotOutcome.SYNCED
 
 
-def test_a_full_buffer_is_dropped_and_told(engine: Engine) -> None:
+def test_a_full_buffer_is_dropped_and_reported(engine: Engine) -> None:
     frame = wrapped(payload(11, 11), STREAM)
     rig = Rig(engine, buffer_bytes=2 * len(frame))
     for number in (11, 12, 13):
@@ -208,7 +208,7 @@ def test_a_malformed_snapshot_is_an_error_and_changes_nothing(rig: Rig) -> None:
     assert (rig.book.status, rig.router.take_events()) == (Status.BUFFERING, [])
 
 
-def test_a_book_is_told_of_once_it_has_fewer_complete_levels_than_are_enough(rig: Rig) -> None:
+def test_a_book_is_reported_once_it_has_too_few_complete_levels(rig: Rig) -> None:
     rig.feed(11, 11)
     rig.install(limit=3, bids=[("99", "1"), ("98", "1"), ("97", "1")], asks=[("101", "1"), ("102", "1")])
     assert rig.router.shallow() == [(1, 3, 0)], "no number is enough before one is set"
@@ -222,7 +222,7 @@ def test_a_book_is_told_of_once_it_has_fewer_complete_levels_than_are_enough(rig
     assert rig.router.shallow() == [], "only live books are told of"
 
 
-def test_a_silent_book_that_is_read_deeper_is_told_of_soon_and_one_with_diffs_at_once() -> None:
+def test_a_silent_book_that_is_read_deeper_is_reported_soon_and_one_with_diffs_at_once() -> None:
     rig = Rig(load("native")).synced()
     rig.router.set_depth_target(1, 0, requested=2)
     for _ in range(8):
@@ -277,7 +277,7 @@ def test_a_condition_lies_over_the_state_and_can_be_taken_away(rig: Rig, conditi
     assert rig.router.take_events() == []
 
 
-def test_the_worse_of_state_and_condition_is_told(rig: Rig) -> None:
+def test_the_worse_of_state_and_condition_is_the_status(rig: Rig) -> None:
     rig.router.set_condition(1, "stale", "quiet", 5)
     assert rig.book.status is Status.STALE
     rig.router.set_condition(1, "closed", "gone", 6)
@@ -304,7 +304,7 @@ def test_stale_books_are_served_to_those_who_want_them(rig: Rig) -> None:
     assert (stale.status, stale.bids[0].price) == (Status.DISCONNECTED, 99.0)
 
 
-def test_crossed_books_are_served_to_nobody(rig: Rig) -> None:
+def test_crossed_books_are_never_served(rig: Rig) -> None:
     rig.synced()
     stale = rig.router.reader(1, serve_stale=True)
     rig.feed(12, 12, [("200", "1")])
@@ -374,7 +374,7 @@ def test_a_raw_diff_on_a_wrapped_connection_is_a_stray(rig: Rig) -> None:
     assert [(event.what, event.detail) for event in rig.router.take_events()] == [("unknown_stream", "")]
 
 
-def test_too_many_control_messages_are_an_overflow_that_is_told(engine: Engine) -> None:
+def test_too_many_control_messages_are_reported_as_an_overflow(engine: Engine) -> None:
     rig = Rig(engine, control_capacity=2)
     for number in range(5):
         rig.raw(encode({"id": number}))
@@ -413,7 +413,7 @@ def test_a_removed_market_is_closed_for_its_readers_and_gone_for_frames(rig: Rig
     assert kinds(rig.router.take_events()) == ["StrayFrame"]
 
 
-def test_changes_of_many_markets_are_told_once_each_in_the_order_of_their_numbers(rig: Rig) -> None:
+def test_changes_of_many_markets_are_reported_once_each_in_the_order_of_their_numbers(rig: Rig) -> None:
     for number in (3, 2):
         rig.router.add_market(number, "binance.com", f"S{number}USDT", "contiguous")
         rig.router.route(7, f"s{number}usdt@depth", number)

@@ -66,7 +66,7 @@ REASONS = texts((REFERENCE / "reasons.py").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_a_reason_is_said_by_both_engines_in_the_same_words(name: str) -> None:
+def test_both_engines_have_the_same_reasons(name: str) -> None:
     assert REASONS[name] in native_texts()
 
 

@@ -332,7 +332,7 @@ def test_the_letters_of_a_frame_are_no_times_of_receipt(tmp_path: Path) -> None:
     assert one(tmp_path, frame).time_ns is None
 
 
-def test_what_stands_beside_a_snapshot_is_read(tmp_path: Path) -> None:
+def test_the_envelope_of_a_snapshot_is_read(tmp_path: Path) -> None:
     url = b"https://fapi.binance.com/fapi/v1/depth?symbol=abcusdt&limit=500"
     for beside in (b'"symbol":"abcusdt","limit":500', b'"url":"%s"' % url):
         line = b'{"requested_ns":%d,"recv_ns":%d,%s,"body":%s}' % (NS, NS + 9, beside, make.snapshot(10))
@@ -568,7 +568,7 @@ def test_a_negative_pu_makes_no_futures_of_spot(new_book: NewBook, tmp_path: Pat
 
 
 @pytest.mark.parametrize("beside", [b'"id":7,"error":null', b'"code":0,"msg":""', b'"id":7,"result":null'])
-def test_what_stands_beside_a_message_makes_no_reply_of_it(
+def test_the_envelope_of_a_message_does_not_make_it_a_reply(
     new_book: NewBook, tmp_path: Path, beside: bytes
 ) -> None:
     day = [b'{"recv_ns":%d,%s,"payload":%s}' % (NS + n, beside, line) for n, line in enumerate(DAY)]

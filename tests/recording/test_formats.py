@@ -47,7 +47,7 @@ def test_an_hftbacktest_line_is_a_time_and_a_frame(tmp_path: Path, compressed: b
 
 
 @pytest.mark.parametrize(("digits", "scale"), [(13, 10**6), (16, 10**3), (19, 1)])
-def test_the_unit_of_an_hftbacktest_time_is_told_by_its_digits(
+def test_the_digits_of_an_hftbacktest_time_determine_its_unit(
     tmp_path: Path, digits: int, scale: int
 ) -> None:
     path = make.write(tmp_path / "file", [b"%d %s" % (NS // scale, make.trade())])
@@ -97,7 +97,7 @@ def test_a_coin_m_snapshot_names_its_symbol_itself(tmp_path: Path) -> None:
     assert (record.symbol, record.venue) == ("BTCUSD_PERP", "coinm")
 
 
-def test_all_kinds_of_cryptofeed_lines_may_stand_in_one_file(tmp_path: Path) -> None:
+def test_all_kinds_of_cryptofeed_lines_may_be_in_one_file(tmp_path: Path) -> None:
     lines = [
         b'configuration: {"l2_book":["ABC-USDT"]}',
         b"wss://fstream.binance.com/stream?streams=abcusdt@depth <-> 1617647603.25",
@@ -191,7 +191,7 @@ def test_many_bad_lines_are_all_counted_and_a_few_shown(tmp_path: Path) -> None:
     assert problems.lines()[-1] == "… and 80 more"
 
 
-def test_a_truncated_gzip_file_gives_what_is_there_and_says_where_it_breaks_off(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_read_up_to_its_reported_end(tmp_path: Path) -> None:
     content = gzip.compress(
         b"".join(line + b"\n" for line in make.timed([make.diff(n, n) for n in range(1, 2000)]))
     )
@@ -202,7 +202,7 @@ def test_a_truncated_gzip_file_gives_what_is_there_and_says_where_it_breaks_off(
     assert problems.lines() == [f"{path}:{len(found) + 1}: the gzip stream ends early: the file was cut off"]
 
 
-def test_a_damaged_gzip_file_gives_what_is_there_and_says_where_it_broke(tmp_path: Path) -> None:
+def test_a_damaged_gzip_file_is_read_up_to_the_reported_damage(tmp_path: Path) -> None:
     content = bytearray(
         gzip.compress(
             b"".join(line + b"\n" for line in make.timed([make.diff(n, n) for n in range(1, 9000)]))

@@ -130,7 +130,7 @@ def test_frames_of_zstd_put_one_behind_the_other_are_one_file(tmp_path: Path, pa
     assert not lines.is_cut
 
 
-def test_a_cut_zstd_file_of_others_is_a_fault_and_one_of_our_own_is_told(tmp_path: Path) -> None:
+def test_a_cut_zstd_file_is_a_fault_except_in_own_recordings_where_it_is_noted(tmp_path: Path) -> None:
     diffs = [make.diff(n, n, bids=[(f"0.{n * 7919 % 99991}", "1")]) for n in range(1, 4_000)]
     other = tmp_path / "other.zst"
     content = zstandard.compress(b"\n".join(diffs))

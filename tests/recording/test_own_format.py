@@ -64,7 +64,7 @@ def test_every_kind_of_line(tmp_path: Path) -> None:
     ]
 
 
-def test_after_an_interruption_the_next_snapshot_begins_anew(new_book: NewBook, tmp_path: Path) -> None:
+def test_after_an_interruption_the_next_snapshot_starts_over(new_book: NewBook, tmp_path: Path) -> None:
     tape = start().event("closed", connection=1).diff(20, 21, 2).snapshot(21).diff(22, 22, 2)
     report = tape.report(new_book, tmp_path)
     assert (report.faults, report.breaks) == ([], 1)
@@ -135,7 +135,7 @@ def test_the_reason_of_a_loss_reaches_no_terminal_raw(new_book: NewBook, tmp_pat
     assert report.faults[0].endswith("(2 frames were not recorded: ?[2J?RIGHT)")
 
 
-def test_what_stands_before_the_head_is_counted(new_book: NewBook, tmp_path: Path) -> None:
+def test_lines_before_the_head_are_counted(new_book: NewBook, tmp_path: Path) -> None:
     tape = start()
     tape.lines.insert(0, b"rubbish")
     assert tape.report(new_book, tmp_path).faults == ["1 line could not be used"]

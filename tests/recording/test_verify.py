@@ -100,7 +100,7 @@ def test_a_hole_in_the_chain_of_futures_is_a_gap_without_a_snapshot(
     assert report.faults == ["ABCUSDT (usdm) has 1 gap in its ids"]
 
 
-def test_ids_that_begin_anew_without_a_snapshot_are_a_gap(new_book: NewBook, tmp_path: Path) -> None:
+def test_restarted_ids_without_a_snapshot_are_a_gap(new_book: NewBook, tmp_path: Path) -> None:
     """Known from the exchange's own time: what it made later has the smaller ids."""
     late = make.diff(3, 4).replace(b'"E":1700000000004', b'"E":1700000009999')
     lines = [make.diff(101, 102), make.diff(103, 103), late]

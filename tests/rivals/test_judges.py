@@ -78,7 +78,9 @@ def test_the_table_in_the_documents_has_a_row_for_every_judge() -> None:
     }
 
 
-def test_a_judge_that_cannot_be_installed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_judge_that_cannot_be_installed_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def refuse(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", "ERROR: No matching distribution found\n")
 
@@ -99,14 +101,14 @@ def test_a_judge_that_cannot_be_installed_is_said(monkeypatch: pytest.MonkeyPatc
         judging.find(nobody)
 
 
-def test_a_judge_whose_python_is_not_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_whose_python_is_missing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging.shutil, "which", lambda name: None)
     monkeypatch.setenv("PYENV_ROOT", "/nowhere")
     with pytest.raises(Unavailable, match=r"needs Python 3\.99 or newer"):
         judging.find(replace(ALL[0], least_python=(3, 99)))
 
 
-def test_what_is_installed_here_needs_no_environment_of_its_own() -> None:
+def test_installed_packages_need_no_separate_environment() -> None:
     judge = Judge(
         name="pytest",
         path=Path("judge_pytest.py"),

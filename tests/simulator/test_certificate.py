@@ -64,7 +64,7 @@ def test_the_environment_tells_every_kind_of_program_whom_to_trust() -> None:
     assert not Path(file).parent.exists()
 
 
-def test_in_the_clear_nobody_is_told_of_an_authority() -> None:
+def test_without_tls_no_authority_is_named() -> None:
     with simulator.serve(seed=1, symbols={SPOT: ["BTCUSDT"]}, tls=False) as server:
         assert server.url.startswith("http://")
         assert not any("CA" in name.split("_") or "CERT" in name.split("_") for name in server.environment)
@@ -91,7 +91,7 @@ def test_the_certificate_is_for_loopback_by_all_its_names() -> None:
     assert not certificate.ca_file.parent.exists()
 
 
-def test_an_authority_that_nobody_removed_is_gone_at_the_end_of_the_program() -> None:
+def test_an_authority_is_removed_at_the_end_of_the_program() -> None:
     program = "from depthcache.simulator.certificate import OwnCertificate as O; o = O(); print(o.ca_file)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stderr == ""

@@ -163,7 +163,7 @@ def test_a_subscription_that_a_fault_refuses_is_refused_with_its_id() -> None:
         ('{"method":"SET_PROPERTY","params":["combined"],"id":1}', 1, "expected Boolean"),
     ],
 )
-def test_what_is_wrong_is_said_and_changes_nothing(text: str, code: int, words: str) -> None:
+def test_wrong_arguments_raise_and_change_nothing(text: str, code: int, words: str) -> None:
     held = commands("a@depth")
     done = held.on_text(text)
     error = json.loads(done.reply)["error"]

@@ -224,7 +224,7 @@ def test_values_that_cannot_work_are_refused_at_once(
     made.run_for(1)
 
 
-def test_what_is_named_wrongly_is_said() -> None:
+def test_wrong_names_raise_helpful_errors() -> None:
     made = Pair(served())
     with pytest.raises(UnknownSymbol, match=r"pass one: exchange='binance.com' or exchange='binance.com-f"):
         made.halt("BTCUSDT")

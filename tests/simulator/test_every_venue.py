@@ -119,7 +119,7 @@ def test_a_client_follows_all_of_them_at_once() -> None:
 # --- on sockets -------------------------------------------------------------------------------------
 
 
-async def test_each_has_a_place_and_variables_of_its_own() -> None:
+async def test_each_has_its_own_path_and_variables() -> None:
     with simulator.serve(seed=1, symbols=EVERY) as server:
         assert len(server.environment) == 2 * len(venues.names())
         assert Settings.from_environment(server.environment).endpoints == server.settings.endpoints

@@ -208,7 +208,7 @@ def test_a_diff_stream_leads_from_any_snapshot_to_the_truth(
     assert {b - a for a, b in pairwise(times)} <= {every_ms, 2 * every_ms}
 
 
-def test_each_speed_has_boundaries_and_a_chain_of_its_own() -> None:
+def test_each_speed_has_its_own_boundaries_and_sequence() -> None:
     made = exchange()
     fast, slow = (opened(made, USDM, f"/public/ws/btcusdt@depth@{ms}ms") for ms in (100, 500))
     ids: dict[int, list[Any]] = {0: [], 1: []}

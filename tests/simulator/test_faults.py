@@ -127,7 +127,7 @@ def test_overlaps_by_chance_repeat_what_is_so_at_their_end() -> None:
 
 
 @BOTH
-def test_ids_that_begin_anew_are_noticed_and_snapshots_and_truth_follow(venue: str) -> None:
+def test_restarted_ids_are_noticed_and_snapshots_and_truth_follow(venue: str) -> None:
     pair = flowing(venue)
     book = pair.books[venue, "S0USDT"]
     before = book.last_update_id or 0
@@ -142,7 +142,7 @@ def test_ids_that_begin_anew_are_noticed_and_snapshots_and_truth_follow(venue: s
     assert (book.last_update_id or 0) < before // 100
 
 
-def test_all_symbols_that_share_their_ids_begin_anew_together() -> None:
+def test_all_symbols_that_share_their_ids_restart_together() -> None:
     pair = flowing(FUTURES, symbols=2)
     pair.exchange.reset_ids(FUTURES, "S0USDT")
     pair.run_for(8)
@@ -151,7 +151,7 @@ def test_all_symbols_that_share_their_ids_begin_anew_together() -> None:
 
 
 @BOTH
-def test_ids_that_begin_anew_while_diffs_are_kept_do_not_keep_a_book_from_coming_back(venue: str) -> None:
+def test_restarted_ids_while_diffs_are_buffered_do_not_prevent_recovery(venue: str) -> None:
     """Kept diffs of before can never be reached by any snapshot again."""
     pair = flowing(venue)
     book = pair.books[venue, "S0USDT"]

@@ -223,7 +223,7 @@ STRANGE = {
 }
 
 
-def test_a_strange_target_hurts_nobody(server: Server) -> None:
+def test_a_strange_target_harms_no_other_client(server: Server) -> None:
     with unhurt(server):
         for name, target in STRANGE.items():
             assert get(server, target)[0] in (0, 200, 400, 404, 414), name
@@ -264,7 +264,7 @@ NO_HTTP = {
 }
 
 
-def test_what_is_no_http_hurts_nobody(server: Server) -> None:
+def test_invalid_http_harms_no_other_client(server: Server) -> None:
     with unhurt(server):
         for name, said in NO_HTTP.items():
             with contextlib.suppress(ConnectionError):
@@ -355,7 +355,7 @@ FRAMES = {
 }
 
 
-def test_a_frame_of_any_kind_hurts_nobody(server: Server) -> None:
+def test_a_frame_of_any_kind_harms_no_other_client(server: Server) -> None:
     with unhurt(server):
         for name, said in FRAMES.items():
             with closing(shaken(server)) as line, contextlib.suppress(ConnectionError):
@@ -375,7 +375,7 @@ def test_streams_of_any_name_in_a_url_can_be_listed(server: Server) -> None:
 # --- connections ------------------------------------------------------------------------------
 
 
-def test_resets_at_any_moment_hurt_nobody(server: Server) -> None:
+def test_resets_at_any_moment_harm_no_other_client(server: Server) -> None:
     subscribe = framed(b'{"method":"SUBSCRIBE","params":["btcusdt@depth@100ms"],"id":1}')
     hello = HANDSHAKE % b"/ws/btcusdt@depth"
     with unhurt(server):
@@ -386,7 +386,7 @@ def test_resets_at_any_moment_hurt_nobody(server: Server) -> None:
             line.close()
 
 
-def test_clients_that_never_finish_a_request_hold_nobody_up(server: Server) -> None:
+def test_clients_that_never_finish_a_request_delay_no_other_client(server: Server) -> None:
     with contextlib.ExitStack() as open_ones, unhurt(server):
         for number in range(100):
             line = open_ones.enter_context(closing(connected(server)))
@@ -394,7 +394,7 @@ def test_clients_that_never_finish_a_request_hold_nobody_up(server: Server) -> N
 
 
 @pytest.mark.slow
-def test_a_thousand_connections_are_served_or_refused_and_nobody_is_hurt() -> None:
+def test_a_thousand_connections_are_served_or_refused_without_harm_to_others() -> None:
     """Three hundred handshakes in five minutes are allowed; the others are refused, or ask nothing."""
     with (
         simulator.serve(seed=1, symbols={SPOT: ["BTCUSDT"]}) as server,

@@ -101,7 +101,7 @@ def test_ids_that_begin_anew_are_noticed_however_late_the_stream_is(
 
 
 @pytest.mark.parametrize(("place", "engine"), CASES)
-def test_ids_that_begin_anew_before_the_first_diff_are_noticed(place: tuple[str, str], engine: str) -> None:
+def test_ids_that_restart_before_the_first_diff_are_noticed(place: tuple[str, str], engine: str) -> None:
     pair = late(place, engine, 0.0)
     pair.exchange.trouble.silence(*place)
     pair.run_until_synced()
@@ -114,7 +114,7 @@ def test_ids_that_begin_anew_before_the_first_diff_are_noticed(place: tuple[str,
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_silent_stream_whose_ids_began_anew_is_noticed_by_a_younger_snapshot(engine: str) -> None:
+def test_a_silent_stream_whose_ids_restarted_is_noticed_by_a_newer_snapshot(engine: str) -> None:
     place = PLACES[0]
     pair = late(place, engine, 0.0)
     pair.run_for(5)

@@ -80,7 +80,7 @@ def test_in_a_halt_data_goes_on(venue: str, symbol: str, status: str) -> None:
 
 @pytest.mark.parametrize("status", ["BREAK", "SETTLING"])
 @pytest.mark.parametrize(("venue", "symbol"), EVERY)
-def test_in_a_break_the_market_stands_still_and_then_goes_on_without_a_gap(
+def test_in_a_break_the_market_does_not_move_and_then_continues_without_a_gap(
     venue: str, symbol: str, status: str
 ) -> None:
     made = exchange()
@@ -185,7 +185,7 @@ def test_a_new_symbol_is_listed_and_trades() -> None:
     assert len(heard(made, opened(made, SPOT, "1000newusdt"), 5 * S)) > 30
 
 
-def test_who_subscribed_before_the_listing_hears_it() -> None:
+def test_a_subscription_from_before_the_listing_gets_data() -> None:
     made = exchange()
     session = opened(made, SPOT, "newusdt")
     assert heard(made, session, 5 * S) == []
@@ -193,7 +193,7 @@ def test_who_subscribed_before_the_listing_hears_it() -> None:
     assert len(heard(made, session, 10 * S)) > 30
 
 
-def test_a_symbol_listed_again_goes_on_where_it_was() -> None:
+def test_a_symbol_listed_again_continues_where_it_was() -> None:
     made = exchange()
     session = opened(made, SPOT, "BTCUSDT")
     before = heard(made, session, 5 * S)

@@ -181,7 +181,7 @@ def test_the_first_snapshot_is_the_recorded_one_to_the_byte(tmp_path: Path) -> N
     assert response.headers["X-MBX-USED-WEIGHT-1M"] == "50"
 
 
-def test_who_asks_early_makes_the_play_skip_to_the_recorded_snapshot(tmp_path: Path) -> None:
+def test_an_early_request_makes_playback_skip_to_the_recorded_snapshot(tmp_path: Path) -> None:
     path, body = simple(tmp_path)
     client = Client(RecordedExchange([path]), "/ws/abcusdt@depth")
     client.run(0)
@@ -196,7 +196,7 @@ def test_who_asks_early_makes_the_play_skip_to_the_recorded_snapshot(tmp_path: P
     assert client.ids() == [11, 12, 13, 14, 15]
 
 
-def test_who_asks_before_subscribing_does_not_move_the_play(tmp_path: Path) -> None:
+def test_a_request_before_the_subscription_does_not_start_playback(tmp_path: Path) -> None:
     path, body = simple(tmp_path)
     client = Client(RecordedExchange([path]))
     assert client.ask().body == body.encode()
@@ -216,7 +216,7 @@ def test_the_play_waits_for_a_client_that_is_slow_to_ask(tmp_path: Path) -> None
     assert client.ids() == list(range(11, 511))
 
 
-def test_the_play_does_not_wait_for_ever_for_who_wants_no_snapshot(tmp_path: Path) -> None:
+def test_playback_does_not_wait_forever_for_clients_that_want_no_snapshot(tmp_path: Path) -> None:
     client = Client(RecordedExchange([simple(tmp_path, diffs=500)[0]], speed=math.inf), "/ws/abcusdt@depth")
     client.run(9.9)
     assert len(client.ids()) < 100
@@ -235,7 +235,7 @@ def test_the_play_does_not_wait_for_a_client_that_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asks_after", [0, 1, 40])
 @pytest.mark.parametrize("speed", [1.0, 50.0, math.inf])
-def test_whoever_subscribes_then_asks_ends_with_the_book_of_the_recording(
+def test_a_client_that_subscribes_then_requests_ends_with_the_book_of_the_recording(
     tmp_path: Path, asks_after: int, speed: float
 ) -> None:
     path, _ = simple(tmp_path, snapshot_at=20, diffs=300)
@@ -267,7 +267,7 @@ def test_later_snapshots_are_the_book_as_it_is_now(tmp_path: Path) -> None:
     assert len(json.loads(client.ask("/api/v3/depth?symbol=ABCUSDT&limit=1").body)["bids"]) == 1
 
 
-def test_who_subscribed_too_late_for_the_recorded_snapshot_gets_the_rebuilt_book(tmp_path: Path) -> None:
+def test_a_client_that_subscribes_too_late_gets_the_rebuilt_book(tmp_path: Path) -> None:
     exchange = RecordedExchange([simple(tmp_path)[0]])
     Client(exchange, "/ws/other@depth").run(4.2)
     client = Client(exchange, "/ws/abcusdt@depth")

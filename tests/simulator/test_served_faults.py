@@ -118,7 +118,9 @@ async def test_ordered_faults_of_diffs_on_real_sockets(fault: str, transport: st
 
 @TRANSPORTS
 @pytest.mark.parametrize("how", ["not listening", "reset", "refused"])
-async def test_while_nobody_can_connect_it_is_said_and_then_books_come_back(how: str, transport: str) -> None:
+async def test_while_connecting_is_impossible_books_report_it_and_then_recover(
+    how: str, transport: str
+) -> None:
     async with served(transport) as (server, exchange, book):
         await book.wait_synced()
         trouble, connects = exchange.trouble, exchange.connects
@@ -145,7 +147,7 @@ async def test_while_nobody_can_connect_it_is_said_and_then_books_come_back(how:
 
 
 @TRANSPORTS
-async def test_compression_that_nobody_asked_for_is_no_data_and_never_a_synced_book(transport: str) -> None:
+async def test_unrequested_compression_is_no_data_and_never_a_synced_book(transport: str) -> None:
     async with served(transport, deflate="unasked") as (_, exchange, book):
         await until(lambda: exchange.connects > 3)
         assert book.status != "synced"
@@ -153,7 +155,7 @@ async def test_compression_that_nobody_asked_for_is_no_data_and_never_a_synced_b
 
 
 @TRANSPORTS
-async def test_a_server_that_could_compress_does_not_where_nobody_asks(transport: str) -> None:
+async def test_a_server_that_can_compress_does_not_unless_asked(transport: str) -> None:
     async with served(transport, deflate="if_asked") as (server, _, book):
         await until(lambda: book.counters["applied"] > 3)
         assert simulator.differences(book, server.truth("binance.com", "S0USDT")) == 0

@@ -225,7 +225,7 @@ async def test_status_headers_and_body_are_those_of_the_exchange(http: ClientSes
             assert response.headers["Content-Type"] == "text/html"
 
 
-async def test_a_late_answer_comes_late_and_holds_nobody_up(http: ClientSession) -> None:
+async def test_a_late_response_delays_nothing_else(http: ClientSession) -> None:
     exchange = Scripted()
     with Server(exchange) as server:
         exchange.response = HttpResponse(200, b"late", delay_ns=100 * MS)

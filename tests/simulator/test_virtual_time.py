@@ -182,7 +182,7 @@ def test_the_age_of_a_book_is_virtual() -> None:
     assert 20 <= run(work) < 22
 
 
-def test_who_waits_is_told_in_the_order_of_coming() -> None:
+def test_waiters_are_woken_in_order() -> None:
     async def work(made: Pair) -> list[int]:
         told: list[int] = []
 
@@ -198,7 +198,7 @@ def test_who_waits_is_told_in_the_order_of_coming() -> None:
     assert run(work) == list(range(100))
 
 
-def test_a_snapshot_source_of_ones_own_takes_no_virtual_time() -> None:
+def test_a_custom_snapshot_source_takes_no_virtual_time() -> None:
     asked: list[SnapshotRequest] = []
 
     def source(request: SnapshotRequest) -> None:
@@ -312,7 +312,7 @@ def test_sleeping_takes_virtual_time_to_the_nanosecond() -> None:
     assert made.run(work(), within_s=1e6) == pytest.approx([0] * 5, abs=2e-9)
 
 
-def test_time_stands_still_while_a_thread_works() -> None:
+def test_time_stops_while_a_thread_works() -> None:
     async def work(made: Pair) -> str:
         gate = threading.Event()
         waiting = asyncio.create_task(asyncio.to_thread(gate.wait, 60))
@@ -336,7 +336,7 @@ def test_a_task_that_polls_does_not_stop_the_clock() -> None:
     run(work)
 
 
-def test_where_nothing_can_happen_it_is_said_where_the_coroutine_waits() -> None:
+def test_a_deadlock_error_names_where_the_coroutine_waits() -> None:
     async def stuck(made: Pair) -> None:
         async with made.connect(SPOT, ["BTCUSDT"]) as books:
             await books.wait_synced()

@@ -95,7 +95,7 @@ REST = {
 }
 
 
-def test_every_venue_stands_in_these_tables() -> None:
+def test_every_venue_is_in_these_tables() -> None:
     assert tuple(PLACES) == venues.names()
 
 

@@ -162,7 +162,7 @@ def test_a_client_follows_it_without_a_difference(family: Family, router: Callab
 
 
 @pytest.mark.usefixtures("nova")
-def test_requests_spend_a_budget_of_its_own() -> None:
+def test_requests_use_their_own_budget() -> None:
     exchange = SimulatedExchange({NAME: {"1000ABC": TINY}, "binance.com": {"1000ABC": TINY}}, seed=1)
     budgets = Budgets()
     pair = Pair(exchange, budgets=budgets)

@@ -75,7 +75,7 @@ def test_a_name_in_other_letter_case_is_recognised_as_near() -> None:
         "binance.com-portfoliomargin",
     ],
 )
-def test_names_of_portfolio_margin_are_told_which_exchange_to_use(name: str) -> None:
+def test_names_of_portfolio_margin_suggest_which_exchange_to_use(name: str) -> None:
     with pytest.raises(UnknownExchange) as caught:
         venues.venue(name)
     assert caught.value.hint == (

@@ -51,7 +51,7 @@ class Engine:
         return self.Book(exchange, symbol, continuity, **options)
 
     def loaded(self, continuity: str = "contiguous", **snapshot_options: Any) -> Any:
-        """An offline book at the snapshot's id, 10 by default."""
+        """An offline book with a snapshot, at update id 10 by default."""
         book = self.book(continuity)
         limit = snapshot_options.pop("limit", None)
         book.load_snapshot(snapshot(snapshot_options.pop("last", 10), **snapshot_options), limit=limit)
@@ -59,7 +59,7 @@ class Engine:
 
 
 def load(name: str) -> Engine:
-    """The engine of that name; a missing native module skips, unless a built wheel is under test."""
+    """The engine of a name. Without the native module the test is skipped, unless a wheel is under test."""
     if name == "reference":
         return Engine(name, reference.Book, reference.Router, reference.BookReader)
     try:
@@ -72,14 +72,14 @@ def load(name: str) -> Engine:
 
 
 def payload(first: int, last: int, bids: Levels = (), asks: Levels = (), **more: Any) -> dict[str, Any]:
-    """A diff as a value; `pu`, `E`, `s` and anything else as keywords (None leaves a key out)."""
+    """A diff as a value, with `pu`, `E`, `s` and other keys as keywords (None omits a key)."""
     data: dict[str, Any] = {"e": "depthUpdate", "E": 1_700_000_000_000, "s": "BTCUSDT", "U": first, "u": last}
     data |= {"b": [list(level) for level in bids], "a": [list(level) for level in asks]}
     return {key: value for key, value in (data | more).items() if value is not None}
 
 
 def diff(first: int, last: int, bids: Levels = (), asks: Levels = (), **more: Any) -> bytes:
-    """The same as a raw frame."""
+    """A diff as a raw frame."""
     return encode(payload(first, last, bids, asks, **more))
 
 
@@ -97,18 +97,18 @@ def snapshot(
 
 
 def encode(value: object) -> bytes:
-    """Compact JSON, as on the wire."""
+    """Compact JSON, like that of the exchange."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def sides(book: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """All levels of both sides as exact texts: of the last known book, where there is one."""
+    """All levels of both sides as exact strings, of the last known book if there is one."""
     exact = book.freeze(on_stale="serve").exact if book.last_update_id is not None else book.exact
     return tuple([(format(p, "f"), format(q, "f")) for p, q in side] for side in (exact.bids, exact.asks))  # type: ignore[return-value]
 
 
 def facts(book: Any) -> dict[str, Any]:
-    """Everything a reader says without levels: for comparing two moments or two engines."""
+    """The state of a reader without its levels, to compare two moments or two engines."""
     told = {name: getattr(book, name) for name in FACTS}
     told |= {"complete_to": book.complete_to, "coverage": book.coverage, "counters": book.counters}
     return told | {"exact_complete_to": tuple(map(str, book.exact.complete_to))}

@@ -19,18 +19,18 @@ class Program:
         self.process = process
 
     def line(self) -> str:
-        """The next line of stdout; empty at its end. A test's own deadline bounds it."""
+        """The next line of stdout; empty at its end. The deadline of the test limits the wait."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().rstrip("\n")
 
     def until(self, words: str) -> str:
-        """The next line of stdout with these words."""
+        """The next line of stdout that contains this text."""
         while words not in (line := self.line()):
             assert self.process.poll() is None or line, f"ended without saying {words!r}"
         return line
 
     def until_error(self, words: str) -> None:
-        """Read stderr up to the line with these words."""
+        """Read stderr up to the line that contains this text."""
         assert self.process.stderr is not None
         lines = []
         while words not in (line := self.process.stderr.readline()):
@@ -38,7 +38,7 @@ class Program:
             assert line, f"ended without saying {words!r}: {''.join(lines)}"
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Ask it to end; exit code, what is left of stdout, stderr."""
+        """Ask it to end; return the exit code and the rest of stdout and stderr."""
         self.process.send_signal(number)
         return self.rest()
 

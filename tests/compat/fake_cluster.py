@@ -27,8 +27,8 @@ class Asked(NamedTuple):
 
 @dataclass
 class FakeCluster:
-    """`takes_post`: whether /create_depthcache is a POST, as the client of 2.14 wants, or a GET, as UBDCC
-    up to 0.9.1 offers (defect C1)."""
+    """`takes_post`: whether /create_depthcache is a POST, as the client of 2.14 sends it, or a GET, as UBDCC
+    up to 0.9.1 expects it (defect C1)."""
 
     takes_post: bool = True
     asked: list[Asked] = field(default_factory=list)

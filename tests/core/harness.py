@@ -37,7 +37,7 @@ MINUTE = 60 * SECOND
 
 @dataclass
 class Market:
-    """One symbol's truth: an id and a few levels whose quantities tell the id of their last change."""
+    """The true book of a symbol: an id and a few levels whose quantities are the ids of their last change."""
 
     symbol: str
     chained: bool
@@ -50,7 +50,7 @@ class Market:
     history: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=400))
 
     def change(self, *, bid: tuple[str, str] | None = None) -> dict[str, Any]:
-        """One change of the book, as the payload of a diff."""
+        """Change the book once; return the payload of the diff."""
         first = self.update_id + (7 if self.chained else 1)
         self.update_id = first + (3 if self.chained else 0)
         level = bid or ("99.00", f"{self.update_id}.5")
@@ -73,7 +73,7 @@ class Market:
 
 @dataclass
 class Socket:
-    """One connection as the exchange sees it."""
+    """One connection of the exchange."""
 
     number: int
     venue: Venue
@@ -81,11 +81,11 @@ class Socket:
     streams: set[str] = field(default_factory=set)
     messages: list[int] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
-    dead: bool = False  # half open: nothing comes through any more
+    dead: bool = False  # half-open: nothing gets through
 
 
 class Exchange:
-    """The scripted double. Every fault is a method or a plainly named switch."""
+    """The scripted exchange. Every fault is a method or a switch."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -129,7 +129,7 @@ class Exchange:
         return self.markets[key]
 
     def tick(self, symbol: str, venue: Venue = SPOT, *, bid: tuple[str, str] | None = None) -> None:
-        """The book changes once, and everybody subscribed hears of it unless a fault forbids it."""
+        """Change the book once and send the diff to all subscribers, unless a fault prevents it."""
         market = self.market(symbol, venue)
         diff = market.change(bid=bid)
         self._remember(f"{venue.name}:{symbol}")
@@ -144,7 +144,7 @@ class Exchange:
                 self.say(socket, {"stream": name, "data": diff})
 
     def ticks(self, symbol: str, venue: Venue = SPOT, *, every_s: float, start_s: float = 0.0) -> None:
-        """The book changes again and again from now on."""
+        """Change the book repeatedly from now on."""
 
         def again() -> None:
             self.tick(symbol, venue)
@@ -162,32 +162,32 @@ class Exchange:
         self.market(symbol, venue).drop += 1
 
     def mute(self, symbol: str, venue: Venue = SPOT) -> None:
-        """Acknowledged, and never delivered."""
+        """Acknowledge a stream, but never send its data."""
         self.market(symbol, venue).mute = True
 
     def unmute(self, symbol: str, venue: Venue = SPOT) -> None:
         self.market(symbol, venue).mute = False
 
     def lag_snapshots(self, seconds: float) -> None:
-        """Snapshots come from a node that lags behind."""
+        """Serve snapshots of a lagging node."""
         self.lag_ns = round(seconds * SECOND)
         for key in self.markets:
             self._remember(key)
 
     def answer_next(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """The next request gets this response."""
+        """Answer the next request with this response."""
         self.scripted.append((status, {k.replace("_", "-"): v for k, v in headers.items()}, body))
 
     def fail_next(self, reason: str = "timed out") -> None:
-        """The next request gets no response."""
+        """Do not answer the next request."""
         self.scripted.append(reason)
 
     def answer_list(self, status: int, body: bytes = b"", count: int = 1) -> None:
-        """The next lists of symbols are that response."""
+        """Answer the next exchangeInfo requests with this response."""
         self.scripted_lists.extend([(status, {}, body)] * count)
 
     def hide(self, symbol: str, count: int = 1) -> None:
-        """The next lists come from a node that does not know the symbol."""
+        """Answer the next exchangeInfo requests from a node that does not know the symbol."""
         self.hidden[symbol] = count
 
     def _hides(self, symbol: str) -> bool:
@@ -201,7 +201,7 @@ class Exchange:
             self.bench.report(lambda number=number: self.bench.core.on_closed(number, code, reason, self.now))
 
     def half_open(self, number: int | None = None) -> None:
-        """The other end is gone and nobody says so."""
+        """Make a connection half-open: the peer is gone without a close."""
         for socket in self.sockets.values():
             if number in (None, socket.number):
                 socket.dead = True
@@ -344,7 +344,7 @@ class Exchange:
         self.bench.after(self.rest_delay_ns // 2, arrive)
 
     def _get_fact(self, request: int, url: str) -> None:
-        """The time, or the list of symbols: those that somebody asked for trade."""
+        """The time, or exchangeInfo, in which the requested symbols trade."""
         venue = next(v for v in self.bench.venues if url.startswith(v.endpoints.rest))
         is_time = urlsplit(url).path.endswith(venue.time_path)
         weight = 1 if is_time else venue.exchange_info_weight
@@ -384,7 +384,7 @@ class Exchange:
         return used
 
     def most_weight_in_any_minute(self, pool: str) -> int:
-        """The most weight that arrived here within any 60 seconds."""
+        """The most weight within any 60 seconds."""
         window: deque[tuple[int, int]] = deque()
         used = most = 0
         for at_ns, name, weight in self.spent:
@@ -415,7 +415,7 @@ class Exchange:
 
 
 class Bench:
-    """Core, router, exchange and clock. `run(seconds)` lets time pass; everything else is instant."""
+    """Core, router, exchange and clock. Only `run(seconds)` advances the clock."""
 
     def __init__(
         self,
@@ -434,7 +434,7 @@ class Bench:
         self.exchange = Exchange(self)
         self.notices: list[StatusChanged] = []
         self.told: list[Notice] = []
-        """All notices; those of a status are in `notices` besides."""
+        """All notices; status changes are also in `notices`."""
         self.commands: list[Command] = []
         self.abandoned: set[int] = set()
         self.ids: dict[str, int] = {}
@@ -447,12 +447,12 @@ class Bench:
         heapq.heappush(self._heap, (self.now_ns + delay_ns, next(self._order), call))
 
     def report(self, call: Callable[[], Any]) -> None:
-        """Something happens now."""
+        """Do something now, and settle."""
         call()
         self.settle()
 
     def run(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Advance the clock."""
         end_ns = self.now_ns + round(seconds * SECOND)
         self.settle()
         while True:
@@ -472,7 +472,7 @@ class Bench:
         self.now_ns = end_ns
 
     def run_until(self, condition: Callable[[], bool], *, within_s: float, step_s: float = 0.05) -> float:
-        """Let time pass until something is true; how long it took in seconds."""
+        """Advance the clock until a condition is true; return the seconds it took."""
         start_ns = self.now_ns
         while not condition():
             assert self.now_ns - start_ns < within_s * SECOND, f"not true within {within_s} s"
@@ -528,21 +528,21 @@ class Bench:
         return sum(self.status(symbol) is Status.SYNCED for symbol in self.ids)
 
     def follows(self, symbol: str, venue: Venue = SPOT) -> bool:
-        """Whether the book is the exchange's, id and levels."""
+        """Whether the book equals that of the exchange, in id and levels."""
         market, book = self.exchange.market(symbol, venue), self.book(symbol)
         bids = [(float(p), float(q)) for p, q in market.bids.items()]
         return book.last_update_id == market.update_id and sorted(book.bids) == sorted(bids)
 
     def seen(self, symbol: str) -> list[Status]:
-        """The statuses that users were told of, in order."""
+        """The statuses that were reported to users, in order."""
         return [notice.status for notice in self.notices if notice.market == self.ids[symbol]]
 
     def asked(self, symbol: str) -> list[float]:
-        """When snapshots of a symbol were asked, in seconds since the bench began."""
+        """Times of the snapshot requests of a symbol, in seconds since the start of the bench."""
         return [(at - self.start_ns) / SECOND for at, name, _ in self.exchange.requests if name == symbol]
 
     def subscribe_names(self, method: str = "SUBSCRIBE") -> list[str]:
-        """Every name in every message of a kind, over all connections, in order."""
+        """All stream names in all messages of a method, over all connections, in order."""
         return [
             name
             for socket in self.exchange.all_sockets

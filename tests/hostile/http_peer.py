@@ -24,12 +24,12 @@ NASTY = (
     "\x1b[2J\x1b]0;owned\x07 \u202egnp\u2028\u2066 \x9b31m\x85 [red]x[/red] [link=http://evil]y[/link]"
     "\n2026 ERROR forged"
 )
-"""Clears the screen, sets the title, turns the reading direction around, forges a log line."""
+"""Text that clears the screen, sets the title, reverses the reading direction and forges a log line."""
 MEGABYTE = 1024 * 1024
 
 
 def response(body: bytes, head: bytes = b"", status: bytes = b"200 OK") -> bytes:
-    """A whole answer."""
+    """A complete response."""
     size = b"Content-Length: %d\r\n" % len(body)
     return b"HTTP/1.1 " + status + b"\r\n" + size + head + b"\r\n" + body
 
@@ -114,7 +114,7 @@ ENDING: dict[str, Callable[[], bytes]] = {
     "error-nested": lambda: response(b'{"msg":' + b"[" * 30_000, status=b"400 Bad"),
     "error-503": lambda: refused(NASTY, status=b"503 X"),
 }
-"""What ends by itself."""
+"""Cases that end by themselves."""
 
 
 async def _flood(head: bytes, piece: bytes) -> Chunks:
@@ -147,11 +147,11 @@ ENDLESS: dict[str, Callable[[], Chunks]] = {
     "trailers": lambda: _flood(CHUNKED + b"0\r\n", b"X-Y: z\r\n" * 8_000),
     "no-http-flood": lambda: _flood(b"", b"\xff\x1b[2J" * 10_000),
 }
-"""What goes on for ever."""
+"""Cases that never end."""
 
 
 class Peer:
-    """Order of calls: `serve`, for ever."""
+    """The server; `serve` never returns."""
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
@@ -201,12 +201,12 @@ class Peer:
 async def main(backend: str) -> None:
     """Serve until stdin ends."""
     for case in ENDING.values():
-        case()  # what takes long to make is made now
+        case()  # prepare slow cases in advance
     server = await asyncio.start_server(Peer(backend).serve, "127.0.0.1", 0, limit=MEGABYTE)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     sys.stdout.flush()
-    os._exit(0)  # connections that flood for ever are cut with the process
+    os._exit(0)  # cuts connections that flood forever
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ _STATUS = Path("/proc/self/statm")
 
 
 def frame(opcode: int, payload: bytes = b"", *, last: bool = True, reserved: int = 0) -> bytes:
-    """RFC 6455, 5.2; nothing keeps it to the rules."""
+    """A frame (RFC 6455, 5.2), valid or not."""
     first, size = (0x80 if last else 0) | reserved | opcode, len(payload)
     if size < 126:
         return struct.pack(">BB", first, size) + payload
@@ -34,14 +34,14 @@ def frame(opcode: int, payload: bytes = b"", *, last: bool = True, reserved: int
 
 @dataclass
 class Wire:
-    """One connection as the peer sees it. Everything raises OSError once it is gone."""
+    """One connection of the peer. Every method raises OSError once it is gone."""
 
     raw: socket.socket
     over: threading.Event
     """Set when the test is over."""
 
     def head(self) -> bytes:
-        """The request of the client, up to its empty line."""
+        """The client's request up to its empty line."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             more = self.raw.recv(4096)
@@ -51,7 +51,7 @@ class Wire:
         return head
 
     def shake(self, together: bytes = b"") -> None:
-        """A proper handshake. `together`: bytes that follow it in the same packet."""
+        """Perform a valid handshake. `together`: bytes to send in the same packet."""
         lines = self.head().split(b"\r\n")
         key = next(line[19:] for line in lines if line.lower().startswith(b"sec-websocket-key: "))
         accept = base64.b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest())
@@ -61,16 +61,16 @@ class Wire:
         )
 
     def send(self, *parts: bytes) -> None:
-        """All of it, waiting for the client to read."""
+        """Send everything, waiting for the client to read."""
         self.raw.sendall(b"".join(parts))
 
     def flood(self, chunk: bytes) -> None:
-        """The same again and again, reading nothing, until the connection or the test is over."""
+        """Send the same bytes repeatedly without reading, until the connection or the test ends."""
         while not self.over.is_set():
             self.raw.sendall(chunk)
 
     def drip(self, data: bytes, *, every_s: float) -> None:
-        """Byte by byte, with a pause behind each."""
+        """Send byte by byte, with a pause after each."""
         for byte in data:
             self.raw.sendall(bytes([byte]))
             if self.over.wait(every_s):
@@ -86,14 +86,14 @@ class Wire:
         return first & 0x0F, bytes(byte ^ mask[at % 4] for at, byte in enumerate(self._exactly(size)))
 
     def answer_pings(self) -> None:
-        """As a living peer does, until the connection is over."""
+        """Answer like a healthy peer until the connection ends."""
         while not self.over.is_set():
             opcode, payload = self.receive()
             if opcode == PING:
                 self.send(frame(PONG, payload))
 
     def read_on(self) -> None:
-        """Read, and answer nothing."""
+        """Read without answering."""
         while self.raw.recv(65_536):
             pass
 
@@ -103,7 +103,7 @@ class Wire:
             pass
 
     def wait(self) -> None:
-        """Do nothing, read nothing."""
+        """Do and read nothing."""
         self.over.wait()
 
     def _exactly(self, size: int) -> bytes:
@@ -121,13 +121,13 @@ Script = Callable[[Wire], None]
 
 @contextmanager
 def peer(script: Script, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """A server that does what `script` does with each connection; yields `host:port`."""
+    """A server that runs `script` for each connection; yields `host:port`."""
     over = threading.Event()
     held: list[socket.socket] = []
     threads: list[threading.Thread] = []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family)
-    # Little room for what it does not read, so that the client's output waits soon.
+    # A small receive buffer, so that the client's output soon has to wait.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     def serve(raw: socket.socket) -> None:
@@ -162,7 +162,7 @@ def peer(script: Script, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[
 
 @contextmanager
 def black_hole(host: str) -> Iterator[int]:
-    """A port that answers nothing: its queue of connections is full, so SYNs are dropped (Linux)."""
+    """A port that never responds: its queue of connections is full, so SYNs are dropped (Linux)."""
     with socket.create_server((host, 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         fillers = []
@@ -180,7 +180,7 @@ def black_hole(host: str) -> Iterator[int]:
 
 
 class Growth:
-    """How much more memory this process held at its peak than at the start; 0 where that is not told."""
+    """Growth of this process's peak memory since the start; 0 if the system does not report it."""
 
     def __init__(self) -> None:
         self._began = self._most = resident_bytes()
@@ -189,7 +189,7 @@ class Growth:
         self._thread.start()
 
     def bytes(self) -> int:
-        """Until now; it is not looked at any more afterwards."""
+        """The growth until now; the measurement ends."""
         self._over.set()
         self._thread.join()
         return self._most - self._began
@@ -200,7 +200,7 @@ class Growth:
 
 
 def resident_bytes() -> int:
-    """The memory of this process that is in use; 0 where the system does not tell."""
+    """The memory in use by this process; 0 if the system does not report it."""
     if not _STATUS.exists():
         return 0
     return int(_STATUS.read_text().split()[1]) * 4096

@@ -13,7 +13,7 @@ from depthcache.io.recording import files
 
 
 class Disk:
-    """All journals made while it is installed lie on it. `room`: bytes left; None: as many as one likes."""
+    """A disk for all journals created while it is installed. `room`: free bytes; None for no limit."""
 
     def __init__(self) -> None:
         self.room: int | None = None
@@ -21,13 +21,13 @@ class Disk:
         self.most_of_file: int | None = None
         self.most_at_once: int | None = None
         self.refuses_to_open = 0
-        """An errno, 0 for none."""
+        """An errno value; 0 for none."""
         self.fails_at_close = False
         self.is_read_only = False
         self.opened: list[Path] = []
 
     def open(self, path: Path) -> File:
-        """A new file, as `journal` opens them."""
+        """Open a new file, as journals do."""
         if self.refuses_to_open:
             raise OSError(self.refuses_to_open, os.strerror(self.refuses_to_open))
         self.opened.append(path)
@@ -35,7 +35,7 @@ class Disk:
 
 
 class File(FileIO):
-    """One file of it."""
+    """One file of the disk."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         super().__init__(path, "xb")

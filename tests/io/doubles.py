@@ -15,12 +15,12 @@ Call = tuple[object, ...]
 
 @dataclass
 class ScriptedNetwork:
-    """A network without an outside. `clock_ns` is its clock."""
+    """A network without connections. `clock_ns` is its clock."""
 
     clock_ns: int = 1_000
     calls: list[Call] = field(default_factory=list)
     on_call: dict[str, Callable[[], None]] = field(default_factory=dict)
-    """What happens inside a call, to break the rules or to fail."""
+    """Callables to run inside a call, to break the rules or to fail."""
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         self.router, self.callbacks = router, callbacks
@@ -51,7 +51,7 @@ class ScriptedNetwork:
 
 @dataclass
 class ScriptedCore:
-    """A core without opinions: `when` says which commands and notices a call leaves behind."""
+    """A scripted core: `when` sets the commands and notices that each call produces."""
 
     calls: list[Call] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
@@ -124,7 +124,7 @@ class ScriptedCore:
 
 @dataclass
 class ScriptedRouter:
-    """A router that only holds events."""
+    """A router that only has events."""
 
     events: list[object] = field(default_factory=list)
     takes: int = 0

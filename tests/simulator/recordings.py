@@ -11,7 +11,7 @@ BEGIN_NS = 1_700_000_000 * S
 
 
 class Writer:
-    """Builds a recording line by line; times in seconds from its begin."""
+    """Builds a recording line by line; times are in seconds since its start."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -22,7 +22,7 @@ class Writer:
         return text
 
     def diff(self, time_s: float, first: int, last: int, symbol: str = "ABCUSDT", **levels: Any) -> str:
-        """A spot diff, wrapped; returns its payload."""
+        """Add a wrapped spot diff; return its payload."""
         data = {
             "e": "depthUpdate",
             "E": (BEGIN_NS + round(time_s * S)) // 1_000_000,
@@ -40,7 +40,7 @@ class Writer:
         self.line(time_s, {"stream": f"{symbol.lower()}@bookTicker", "data": data})
 
     def snapshot(self, time_s: float, last_update_id: int, **levels: Any) -> str:
-        """A snapshot; returns its body."""
+        """Add a snapshot; return its body."""
         body = {
             "lastUpdateId": last_update_id,
             "bids": levels.get("b", [["1.00000000", "5.00000000"], ["0.90000000", "6.00000000"]]),

@@ -16,7 +16,7 @@ Rows = list[tuple[Fraction, Fraction]]
 
 @dataclass(frozen=True)
 class Side:
-    """Price and quantity of every level, best first; `edge`: how far it is proven."""
+    """Price and quantity of every level, best first. `edge`: the end of the complete range."""
 
     sign: int
     rows: Rows
@@ -24,14 +24,14 @@ class Side:
 
     @staticmethod
     def of(sign: int, levels: Iterable[tuple[Decimal, Decimal]], edge: Decimal | None) -> Side:
-        """From what an exact book says of itself."""
+        """The side of an exact book."""
         bound: Fraction | str = NOTHING
         if edge is not None:
             bound = WHOLE if edge == (0 if sign > 0 else Decimal("inf")) else Fraction(edge)
         return Side(sign, [(Fraction(price), Fraction(quantity)) for price, quantity in levels], bound)
 
     def proves(self, price: Fraction | None) -> bool:
-        """Whether a level at this price is proven; None asks for the end of the side."""
+        """Whether a level at this price is proven; None means the end of the side."""
         if isinstance(self.edge, str):
             return self.edge == WHOLE
         return price is not None and self.sign * price >= self.sign * self.edge
@@ -46,7 +46,7 @@ class Book:
 
     @staticmethod
     def of(book: Any) -> Book:
-        """What a book of the package holds."""
+        """The levels of a book of the package."""
         exact = book.exact
         return Book(
             Side.of(1, exact.bids, exact.complete_to.bids), Side.of(-1, exact.asks, exact.complete_to.asks)
@@ -82,7 +82,7 @@ def spread(book: Book) -> tuple[Fraction | None, Fraction | None]:
 
 
 def depth_within(book: Book, bps: Fraction) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Base, quote, levels, complete of each side."""
+    """Base amount, quote amount, number of levels and completeness of each side."""
     middle = mid(book)
     found = []
     for side in (book.bids, book.asks):
@@ -125,7 +125,7 @@ def fill(
     quote: Fraction | None = None,
     contracts: bool = False,
 ) -> dict[str, Any]:
-    """`contracts`: quantities are of one value each, so the average is by the coins they are worth."""
+    """`contracts`: quantities are contracts of a fixed value, so the average is weighted by coins."""
     taken, middle = book.taken(side), mid(book)
     rest = base if base is not None else quote
     assert rest is not None
@@ -165,7 +165,7 @@ def size_to_move(book: Book, side: str, bps: Fraction) -> dict[str, Any]:
 
 
 def grouped(side: Side, size: Fraction, levels: int | None) -> tuple[Rows, bool]:
-    """Groups and whether they are proven."""
+    """The groups, and whether they are proven."""
     groups: dict[Fraction, Fraction] = {}
     for price, quantity in side.rows:
         count = price / size
@@ -182,7 +182,7 @@ def grouped(side: Side, size: Fraction, levels: int | None) -> tuple[Rows, bool]
 
 
 def up_to_value(side: Side, value: Fraction) -> tuple[Rows, bool]:
-    """By the words of the old library: take a level if the sum stays at or below, or is 0 so far."""
+    """The rule of the old library: take a level if the sum stays at or below, or is 0 so far."""
     total, kept = Fraction(0), []
     for price, quantity in side.rows:
         if total + price * quantity > value and total != 0:

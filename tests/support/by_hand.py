@@ -22,7 +22,7 @@ LEVELS = {"bids": [["1.10", "5.0"], ["1.00", "6.0"]], "asks": [["1.20", "7.0"], 
 
 
 class ByHand:
-    """A network of a client, made on its event loop. The books begin at update id 10."""
+    """The network of a client, created on its event loop. The books start at update id 10."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings
@@ -36,7 +36,7 @@ class ByHand:
         self._loop = asyncio.get_running_loop()
         self._wake: asyncio.TimerHandle | None = None
 
-    # --- what the client does -----------------------------------------------------------------
+    # --- calls of the client ------------------------------------------------------------------
 
     def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
         self._feed, self._callbacks = router.feed, callbacks
@@ -73,7 +73,7 @@ class ByHand:
         self._loop.call_soon(self._callbacks.on_response, request, response)
 
     def _fact(self, url: str) -> bytes:
-        """The time, or the list of symbols: every one that was asked for and is known trades."""
+        """The time, or exchangeInfo, in which every requested and known symbol trades."""
         if urlsplit(url).path.endswith("/time"):
             return json.dumps({"serverTime": 1_770_000_000_000}).encode()
         known = ({"BTCUSDT"} | set(self.asked) | set(self.books)) - set(self.unknown)
@@ -94,35 +94,35 @@ class ByHand:
         self.wake_at(None)
         self.closed = True
 
-    # --- what the test does -------------------------------------------------------------------
+    # --- calls of the test --------------------------------------------------------------------
 
     def frame(self, connection: int, value: object) -> None:
-        """One frame on a connection."""
+        """Send a frame on a connection."""
         if not self.closed and self._feed(connection, json.dumps(value).encode(), now_ns()):
             self._callbacks.on_events()
 
     def raw(self, frame: bytes) -> None:
-        """Bytes as they are, on every connection."""
+        """Send raw bytes on every connection."""
         for connection in tuple(self.urls):
             if self._feed(connection, frame, now_ns()):
                 self._callbacks.on_events()
 
     def diff(self, symbol: str, first: int, last: int, **sides: list[list[str]]) -> None:
-        """A diff of the spot family on the connection that carries the symbol's exchange."""
+        """Send a spot diff on the connection of the symbol's exchange."""
         data = {"e": "depthUpdate", "E": 1_700_000_000_000 + last, "s": symbol, "U": first, "u": last}
         data |= {"b": sides.get("bids", []), "a": sides.get("asks", [])}
         for connection in tuple(self.urls):
             self.frame(connection, {"stream": f"{symbol.lower()}@depth@100ms", "data": data})
 
     def cut(self, code: int | None = 1006, reason: str = "cut") -> None:
-        """End every connection."""
+        """Close every connection."""
         for connection in tuple(self.urls):
             del self.urls[connection]
             self._callbacks.on_closed(connection, Closed(code, reason))
 
 
 class FromThread:
-    """The networks of clients for threads, moved from the test's thread."""
+    """The networks of clients on threads, controlled from the test's thread."""
 
     def __init__(self) -> None:
         self.networks: list[ByHand] = []

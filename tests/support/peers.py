@@ -24,14 +24,14 @@ from depthcache.io.network.native import NativeNetwork
 
 DEADLINE_S = 20.0
 CONNECTIONS = 100
-"""Numbers that a listener can use are below this."""
+"""Connection numbers of a listener are below this."""
 
 NETWORKS: dict[str, type[AiohttpNetwork]] = {"native": NativeNetwork, "aiohttp": AiohttpNetwork}
 
 
 @dataclass
 class NetworkLog:
-    """Remembers everything that a network reports, and wakes who waits."""
+    """Records everything that a network reports, and wakes waiters."""
 
     opened: list[int] = field(default_factory=list)
     closed: dict[int, Closed] = field(default_factory=dict)
@@ -42,10 +42,10 @@ class NetworkLog:
     events: int = 0
     wakes: int = 0
     takes: bool = True
-    """Whether events are taken when the network tells of them; else they wait in the router."""
+    """Whether to take events when the network reports them; otherwise they wait in the router."""
     router: Router = field(default_factory=lambda: Router(control_capacity=1_000_000))
     log: list[str] = field(default_factory=list)
-    """What happened, in one word each, in its order."""
+    """The reports in order, one word each."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -104,7 +104,7 @@ class NetworkLog:
 
 
 class Listening(Protocol):
-    """Opens a network with a listener, closed at the end."""
+    """Opens a network with a listener, and closes it at the end."""
 
     def __call__(self, **options: Any) -> AbstractAsyncContextManager[tuple[AiohttpNetwork, NetworkLog]]: ...
 
@@ -113,7 +113,7 @@ class Listening(Protocol):
 async def listening(
     transport: str = "native", **options: Any
 ) -> AsyncIterator[tuple[AiohttpNetwork, NetworkLog]]:
-    """A network of that transport with a listener, closed at the end."""
+    """A network of a transport with a listener, closed at the end."""
     network, listener = NETWORKS[transport](**options), NetworkLog()
     network.attach(listener.router, listener)
     try:
@@ -146,7 +146,7 @@ async def serving(
 
 
 def talking(talk: Talk, *, autoping: bool = False, autoclose: bool = True) -> Handler:
-    """A WebSocket handler that does what `talk` does."""
+    """A WebSocket handler that runs `talk`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(autoping=autoping, autoclose=autoclose, compress=True)
@@ -158,6 +158,6 @@ def talking(talk: Talk, *, autoping: bool = False, autoclose: bool = True) -> Ha
 
 
 async def read_on(socket: web.WebSocketResponse) -> None:
-    """Read and ignore until the client leaves."""
+    """Read and ignore everything until the client disconnects."""
     async for _ in socket:
         pass

@@ -11,17 +11,17 @@ DEADLINE_S = 20.0
 
 
 def native_threads() -> int:
-    """Threads of the process, Python's and others."""
+    """Number of threads of the process, including those outside Python."""
     return len(list(Path("/proc/self/task").iterdir()))
 
 
 def open_files() -> int:
-    """Descriptors of the process, sockets too."""
+    """Number of file descriptors of the process, including sockets."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def eventually(happened: Callable[[], object]) -> None:
-    """Look again and again, with a deadline that only a failure reaches."""
+    """Poll a condition, with a deadline that only a failure reaches."""
     never, end_s = threading.Event(), time.monotonic() + DEADLINE_S
     while not happened():
         assert time.monotonic() < end_s

@@ -137,7 +137,7 @@ def test_a_wrong_marker_fails_its_test_in_one_line(tmp_path: Path) -> None:
         "symbols=5": "invalid symbols 5: expected text such as 'BTCUSDT,ETHUSDT'",
         'symbols="binance.con:A"': "unknown exchange 'binance.con': did you mean 'binance.com'",
         'symbols={"binance.con": ["A"]}': "unknown exchange 'binance.con': did you mean 'binance.com'",
-        'faults="drop=2"': "invalid drop 2.0: expected a chance from 0.0 to 1.0",
+        'faults="drop=2"': "invalid drop 2.0: expected a probability from 0.0 to 1.0",
         'faults={"drop": 1}': "invalid faults {'drop': 1}: expected a Faults, or text such as 'rough'",
     }
     code = "import pytest\n"

@@ -120,11 +120,11 @@ def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[st
         (["--"], "Missing program after --"),
         (["--symbols", ",", "--", "true"], "invalid symbols ','"),
         (["--symbols", "binance.con:BTCUSDT", "--", "true"], "did you mean 'binance.com'"),
-        (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: expected a chance from 0.0 to 1.0"),
+        (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: expected a probability from 0.0 to 1.0"),
         (["--faults", "dorp=0.1", "--", "true"], "did you mean 'drop'?"),
         (["--env-file", "/no/such/folder/x.env", "--", "true"], "No such file or directory"),
-        (["nothing.gz", "--symbols", "BTCUSDT", "--", "true"], "symbols and faults are for invented markets"),
-        (["nothing.gz", "--faults", "rough", "--", "true"], "symbols and faults are for invented markets"),
+        (["nothing.gz", "--symbols", "BTCUSDT", "--", "true"], "symbols and faults are for simulated markets"),
+        (["nothing.gz", "--faults", "rough", "--", "true"], "symbols and faults are for simulated markets"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_the_program_never_runs(

@@ -66,10 +66,10 @@ def test_the_seed_is_the_given_one_unless_the_text_names_one() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("drop=2", r"invalid drop 2.0: expected a chance from 0.0 to 1.0"),
-        ("drop=nan", r"invalid drop nan: expected a chance from 0.0 to 1.0"),
-        ("drop=often", r"invalid drop 'often': expected a chance from 0.0 to 1.0"),
-        ("drop=", r"invalid drop '': expected a chance"),
+        ("drop=2", r"invalid drop 2.0: expected a probability from 0.0 to 1.0"),
+        ("drop=nan", r"invalid drop nan: expected a probability from 0.0 to 1.0"),
+        ("drop=often", r"invalid drop 'often': expected a probability from 0.0 to 1.0"),
+        ("drop=", r"invalid drop '': expected a probability"),
         ("seed=x", r"invalid seed 'x': expected a whole number"),
         ("late_ns=-1", r"invalid late_ns -1: expected nanoseconds, 0 or more"),
         ("lag_changes=0", r"invalid lag_changes 0: expected changes, 1 or more"),

@@ -69,7 +69,7 @@ def parse_faults(text: str, *, seed: int = 0) -> Faults:
         if not sign and name in PRESETS:
             given |= PRESETS[name]
         elif sign and name in _CHANCES:
-            given[name] = _number(float, name, value, "a chance from 0.0 to 1.0")
+            given[name] = _number(float, name, value, "a probability from 0.0 to 1.0")
         elif sign and name in _NUMBERS:
             given[name] = _number(int, name, value, _NUMBERS[name])
         else:

@@ -152,7 +152,7 @@ def test_every_block_is_of_a_language_that_is_checked_here() -> None:
     }
     # What shows no code, such as a drawing, says `text`.
     # Units and Dockerfiles: `tests/test_deploy.py`.
-    assert used <= {"python", "console", "toml", "yaml", "text", "mermaid", "ini", "dockerfile", ""}
+    assert used <= {"python", "console", "toml", "yaml", "text", "ini", "dockerfile", ""}
 
 
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -16,13 +17,14 @@ from depthcache import errors, logs, settings_sources
 from depthcache.client import metrics
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
 from depthcache.model import Status
+from depthcache.reference.transitions import TRANSITIONS
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 
 
-def pages_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference_pages", ROOT / "tools" / "reference_pages.py")
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -30,7 +32,7 @@ def pages_tool() -> ModuleType:
     return module
 
 
-TOOL = pages_tool()
+TOOL, MACHINE = tool("reference_pages"), tool("market_machine")
 
 
 @pytest.mark.parametrize("name", TOOL.PAGES)
@@ -38,6 +40,17 @@ def test_the_page_is_what_the_programs_say_themselves(name: str) -> None:
     written, said = (REFERENCE / name).read_text("utf-8"), TOOL.PAGES[name]()
     # Words, not spaces: versions of the library that formats help differ in where they break lines.
     assert written.split() == said.split(), "run tools/reference_pages.py"
+
+
+@pytest.mark.parametrize("path", MACHINE.files(), ids=lambda path: path.name)
+def test_the_market_machine_is_drawn_from_the_table_of_transitions(path: Path) -> None:
+    assert path.read_text("utf-8") == MACHINE.files()[path], "run tools/market_machine.py"
+
+
+def test_the_picture_of_the_market_machine_names_every_event_that_changes_a_state() -> None:
+    changes = [event for (state, event), after in TRANSITIONS.items() if state is not after]
+    drawn = " ".join(ET.fromstring(MACHINE.picture()).itertext())  # noqa: S314 - our own
+    assert [event.name for event in changes if event.name not in drawn] == []
 
 
 def test_the_settings_page_shows_a_file_that_can_be_read(tmp_path: Path) -> None:

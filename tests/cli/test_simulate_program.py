@@ -123,7 +123,10 @@ def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[st
         (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: expected a probability from 0.0 to 1.0"),
         (["--faults", "dorp=0.1", "--", "true"], "did you mean 'drop'?"),
         (["--env-file", "/no/such/folder/x.env", "--", "true"], "No such file or directory"),
-        (["nothing.gz", "--symbols", "BTCUSDT", "--", "true"], "symbols and faults are for simulated markets"),
+        (
+            ["nothing.gz", "--symbols", "BTCUSDT", "--", "true"],
+            "symbols and faults are for simulated markets",
+        ),
         (["nothing.gz", "--faults", "rough", "--", "true"], "symbols and faults are for simulated markets"),
     ],
 )

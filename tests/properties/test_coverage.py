@@ -6,13 +6,10 @@ and `test_engines_agree` hold the native engine to it.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from depthcache import reference
 from depthcache.model import Status
-from depthcache.reference import transitions
 from depthcache.reference.messages import DepthSnapshot
 from depthcache.reference.transitions import BY_HAND, TRANSITIONS, Event, follow
 from tests.properties.coverage import Border, watched
@@ -20,7 +17,6 @@ from tests.properties.schedules import run
 
 SEEDS = range(1, 161)
 SEEDS_OF_OPTIONS = range(1, 161)
-PAGE = Path(__file__).parents[2] / "docs" / "concepts" / "market-machine.md"
 
 ON_SPOT = (
     "u < id", "u == id", "U < id < u", "U == id < u", "U == u == id + 1", "U == id + 1 < u", "U == id + 2",
@@ -79,8 +75,3 @@ def test_every_state_that_can_follow_is_a_state_that_something_follows() -> None
     states = {state for state, _ in TRANSITIONS}
     assert set(TRANSITIONS.values()) == states
     assert {event for _, event in TRANSITIONS} == set(Event)
-
-
-def test_the_page_of_the_machine_is_drawn_from_the_table() -> None:
-    page = transitions.page()
-    assert PAGE.read_text() == page, f"write depthcache.reference.transitions.page() to {PAGE}"

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from depthcache.model import Status
 
-__all__ = ["BY_HAND", "TRANSITIONS", "Event", "follow", "page"]
+__all__ = ["BY_HAND", "TRANSITIONS", "Event", "follow"]
 
 
 class Event(Enum):
@@ -99,41 +99,3 @@ def follow(state: Status, event: Event) -> Status:
         return TRANSITIONS[state, event]
     except KeyError:
         raise LookupError(f"no transition: {event.value} ({event.name}) while {state.value}") from None
-
-
-def page() -> str:
-    """The page of the documentation: diagram and table."""
-    states = (_EMPTY, _BUFFERING, _BRIDGING, _SYNCED)
-    arrows: dict[tuple[Status, Status], list[str]] = {}
-    for (state, event), after in TRANSITIONS.items():
-        if (state, event) not in BY_HAND:
-            arrows.setdefault((state, after), []).append(event.name)
-    lines = [_HEAD, "```mermaid", "stateDiagram-v2", "    [*] --> empty"]
-    for (state, after), names in arrows.items():
-        if state is not after:
-            lines.append(f"    {state} --> {after}: {', '.join(names)}")
-    lines += ["```", "", "| event | " + " | ".join(states) + " |", "|---|" + "---|" * len(states)]
-    for event in Event:
-        cells = " | ".join(_cell(state, event) for state in states)
-        lines.append(f"| {event.name}: {event.value} | {cells} |")
-    return "\n".join([*lines, "", _FOOT, ""])
-
-
-def _cell(state: Status, event: Event) -> str:
-    after = TRANSITIONS.get((state, event))
-    if after is None:
-        return ""
-    return ("stays" if after is state else str(after)) + (" *" if (state, event) in BY_HAND else "")
-
-
-_HEAD = """# The market machine
-
-Each book is a small state machine. This page is generated from the table in
-`src/depthcache/reference/transitions.py`, which the reference engine executes; the tests hold the native
-engine to the same table. [How a book stays correct](kept-right.md) explains the states and the rules.
-"""
-_FOOT = """An empty cell is a pair that cannot occur; the reference engine raises there. A pair with *
-occurs only in a book without a network. Random schedules of faults visit every other pair, and
-`tests/properties/test_coverage.py` fails if one is missed. External conditions (disconnected, stale,
-halted, closed) and crossed prices are not part of the machine: `book.status` combines them with its
-state."""

@@ -1,14 +1,33 @@
-"""Draw the states of a market as an SVG: a row of states, progress above it, trouble below.
+"""Draw docs/concepts/market-machine.md and its picture from the table of transitions of the reference engine.
 
-The colours are readable on a white page and on a dark one.
+    python tools/market_machine.py
+
+`tests/test_reference_pages.py` fails if a file differs from what this writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 
-__all__ = ["Arrows", "draw"]
+from depthcache.model import Status
+from depthcache.reference.transitions import BY_HAND, TRANSITIONS, Event
+
+DOCS = Path(__file__).parents[1] / "docs"
+STATES = (Status.EMPTY, Status.BUFFERING, Status.BRIDGING, Status.SYNCED)
+HEAD = """# The market machine
+
+Each book is a small state machine. This page is generated from the table in
+`src/depthcache/reference/transitions.py`, which the reference engine executes; the tests hold the native
+engine to the same table. [How a book stays correct](kept-right.md) explains the states and the rules.
+"""
+PICTURE = "![The states of a market and the events that change them](../pictures/market-machine.svg)"
+FOOT = """An empty cell is a pair that cannot occur; the reference engine raises there. A pair with *
+occurs only in a book without a network. Random schedules of faults visit every other pair, and
+`tests/properties/test_coverage.py` fails if one is missed. External conditions (disconnected, stale,
+halted, closed) and crossed prices are not part of the machine: `book.status` combines them with its
+state."""
 
 Arrows = Mapping[tuple[str, str], Sequence[str]]
 """The names of the events that lead from one state to another."""
@@ -19,6 +38,7 @@ _ARC_PER_STATE = {"forward": 62, "back": 104}
 _ABOVE = 196
 _BELOW = 196
 _INK = "#76828f"
+"""Readable on a white page and on a dark one."""
 _FILLS = {
     "synced": ("#1b9e77", "#ffffff"),
     "bridging": ("#e6ab02", "#1c1c1c"),
@@ -33,6 +53,40 @@ _MARKER = (
     '<marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
     f'<path d="M0 0L10 5L0 10z" fill="{_INK}"/></marker>'
 )
+
+
+def files() -> dict[Path, str]:
+    """Each file that this writes, with its content."""
+    return {
+        DOCS / "concepts" / "market-machine.md": page(),
+        DOCS / "pictures" / "market-machine.svg": picture(),
+    }
+
+
+def page() -> str:
+    """The picture and the table of transitions."""
+    lines = [HEAD, PICTURE, ""]
+    lines += ["| event | " + " | ".join(STATES) + " |", "|---|" + "---|" * len(STATES)]
+    for event in Event:
+        cells = " | ".join(_cell(state, event) for state in STATES)
+        lines.append(f"| {event.name}: {event.value} | {cells} |")
+    return "\n".join([*lines, "", FOOT, ""])
+
+
+def picture() -> str:
+    """The states, and every event that a live market meets and that changes its state."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, event), after in TRANSITIONS.items():
+        if state is not after and (state, event) not in BY_HAND:
+            arrows.setdefault((state, after), []).append(event.name)
+    return draw(STATES, arrows)
+
+
+def _cell(state: Status, event: Event) -> str:
+    after = TRANSITIONS.get((state, event))
+    if after is None:
+        return ""
+    return ("stays" if after is state else str(after)) + (" *" if (state, event) in BY_HAND else "")
 
 
 def draw(states: Sequence[str], arrows: Arrows) -> str:
@@ -92,3 +146,8 @@ def _text(x: int, y: int, rows: Sequence[str], style: str = f'fill="{_INK}"') ->
         f'<text x="{x}" y="{y + number * _LINE_HEIGHT}" text-anchor="middle" {style}>{escape(row)}</text>'
         for number, row in enumerate(rows)
     ]
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text, "utf-8")

@@ -78,7 +78,7 @@ def told(caplog: pytest.LogCaptureFixture, error: type[BaseException]) -> list[l
         each
         for each in caplog.records
         if each.levelno == logging.ERROR
-        and f"raised {named(error)}; books and callbacks go on" in each.message
+        and f"raised {named(error)}; books and other callbacks are unaffected" in each.message
     ]
 
 

@@ -152,7 +152,7 @@ async def test_an_address_that_answers_nothing_is_tried_last_the_next_time(
             network.open(1, url)
             closed = await listener.closing_of(1)
             assert closed.reason.startswith(
-                f"connected to {mute}, but the WebSocket handshake was not answered"
+                f"connected to {mute}, but there was no response to the WebSocket handshake"
             )
             network.open(2, url)
             await listener.until(lambda: listener.opened or 2 in listener.closed)

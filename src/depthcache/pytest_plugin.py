@@ -58,7 +58,7 @@ def depthcache_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def depthcache_pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     """An embedded exchange and its clients in virtual time (`depthcache.simulator.Pair`).
 
-    Use it in a plain `def test_…`: `pair.run` runs an event loop of its own. Configured as
+    Use it in a plain `def test_…`: its `run` method runs its own event loop. Configured as
     `depthcache_server`; the seed is also that of the clients' pauses. Closed after the test.
     """
     from depthcache.simulator import Pair, SimulatedExchange

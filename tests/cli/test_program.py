@@ -19,10 +19,20 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 @pytest.fixture(autouse=True)
 def handlers_as_before() -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-    before = {number: signal.getsignal(number) for number in numbers}
+    """Those of a program that a shell starts: a run of the tests in the background ignores some of them."""
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGQUIT: signal.SIG_DFL,
+    }
+    inherited = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    assert {number: signal.getsignal(number) for number in numbers} == before
+    try:
+        assert {number: signal.getsignal(number) for number in usual} == usual
+    finally:
+        for number, handler in inherited.items():
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -170,7 +170,7 @@ def test_a_resync_is_seen_and_ends() -> None:
         screen.made.slow_responses(5, exchange=SPOT)
         assert "discarded; a new snapshot is on its way" in await screen.press("r")
         text = await screen.until("BUFFERING")
-        assert "asked for by the application" in text.splitlines()[1]
+        assert "requested by the application" in text.splitlines()[1]
         await screen.until("SYNCED")
 
     show(work)

@@ -1,4 +1,4 @@
-"""Rows as aligned columns of plain text: for eyes, and for `grep` and `awk`."""
+"""Rows as aligned columns of plain text: readable, and easy to cut with grep and awk."""
 
 from __future__ import annotations
 

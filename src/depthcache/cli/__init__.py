@@ -78,7 +78,7 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.option("--debug", is_flag=True, help="Show the traceback of an error. [env: DEPTHCACHE_DEBUG]")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:
-    """Live Binance order books that are exactly right.
+    """Live Binance order books, checked against the exchange.
 
     \b
     depthcache doctor                    can books be kept from this host? run it first

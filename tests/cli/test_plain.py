@@ -32,12 +32,26 @@ def test_a_line_has_the_time_then_status_and_reason_then_the_figures() -> None:
     assert lines(made)[0] == (
         "2026-01-02T03:04:05.678Z  BTCUSDT       binance.com          synced        age   82 ms"
         "  id             11  bid 61837.63  ask 61837.64  0.0 updates/s"
-        "  complete whole book, 3 x 2 levels  no gaps"
+        "  whole book: 3 bids, 2 asks  no gaps"
     )
     assert lines(Book("binance.com-futures", "ETHUSDT"))[0] == (
         "2026-01-02T03:04:05.678Z  ETHUSDT       binance.com-futures  empty         (nothing has arrived yet)"
         "  age       -  id              -  0.0 updates/s  complete -  no gaps"
     )
+
+
+def test_prices_keep_their_decimals_and_a_book_that_is_not_synced_has_none() -> None:
+    made = book(bids=[("61837.70000000", "1"), ("61837.55000000", "1")], asks=[("61838.00000000", "1")])
+    meter = Meter(made)
+    assert "bid 61837.70  ask 61838.00" in text_state(meter, meter.look(0), AT)
+    made.apply(diff(11, 11, bids=[("61837.55000000", "0"), ("61837.70000000", "0"), ("61811", "1")]))
+    assert "bid 61811.00  ask 61838.00" in text_state(meter, meter.look(0), AT)
+    made.apply(diff(20, 21))
+    text = text_state(meter, meter.look(0), AT)
+    assert "  buffering     (sequence gap: " in text
+    assert " bid " not in text
+    whole = Meter(book(bids=[("120", "1")], asks=[("121", "1")], limit=1))
+    assert "complete 120 to 121: 1 bid, 1 ask" in text_state(whole, whole.look(0), AT)
 
 
 def test_json_holds_exact_text_and_what_wire_decodes() -> None:

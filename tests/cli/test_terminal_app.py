@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from depthcache import Audit, Books
+from depthcache import Audit, Books, recording
 from depthcache.cli.terminal.app import STYLES, Output, TerminalApp, run, style_of
 from depthcache.cli.terminal.app import _driver as app_driver
 from depthcache.cli.terminal.session import Session
@@ -133,7 +135,7 @@ def test_an_audit_says_that_the_book_is_equal() -> None:
         assert "audit of BTCUSDT: waiting" in await screen.press("a")
         assert "prices compared at update id" in await screen.until("audit of BTCUSDT: equal")
         await asyncio.sleep(20)
-        assert "audit" not in screen.text().splitlines()[-2]
+        assert "audit of" not in screen.text()
 
     show(work)
 
@@ -187,6 +189,33 @@ def test_a_book_that_falls_silent_says_so_and_shows_its_last_levels_faded() -> N
     show(work)
 
 
+def test_a_book_that_lost_its_place_leaves_a_hole_in_its_depth_and_no_spread_in_bold() -> None:
+    async def work(screen: Screen) -> None:
+        for _ in range(5):
+            screen.text()
+            await asyncio.sleep(1)
+        before = screen.text()
+        assert re.search(r"asks within 10 bps +[\d.k]+ BTC  +[▁-█]{6}  last 6 s", before)
+        screen.made.slow_responses(5, exchange=SPOT)
+        await screen.press("r")
+        await screen.until("BUFFERING")
+        await asyncio.sleep(1)
+        lost = screen.text()
+        assert "not synced: no spread" in lost
+        assert " mid " not in lost
+        assert re.search(r"asks within 10 bps +- BTC ", lost)
+        assert re.search(r"bids within 10 bps +- BTC ", lost)
+        again = await screen.until("SYNCED")
+        rows = again.splitlines()
+        assert [line[:12] for line in before.splitlines()].index(" asks within") == rows.index(
+            next(line for line in rows if line.startswith(" asks within"))
+        )
+        await asyncio.sleep(2)
+        assert re.search(r"bids within 10 bps +[\d.k]+ BTC  +[▁-█]+ {2,}[▁-█]", screen.text(), re.MULTILINE)
+
+    show(work, symbols={SPOT: ["BTCUSDT"]})
+
+
 def test_a_closed_book_stays_on_the_screen_as_closed() -> None:
     async def work(screen: Screen) -> None:
         screen.books.remove("BTCUSDT", SPOT)
@@ -202,7 +231,8 @@ def test_a_flight_dump_says_where_it_is(tmp_path: Path) -> None:
     async def work(screen: Screen) -> None:
         text = await screen.press("f")
         (written,) = tmp_path.joinpath("dumps").iterdir()
-        assert written.name == "binance.com-BTCUSDT-20260102T030405.flight.jsonl"
+        assert written.name == f"flight-binance.com-BTCUSDT-20260102T030405.000000Z-{os.getpid()}.jsonl.zst"
+        assert recording.verify([written]).rows[0].symbol == "BTCUSDT"
         assert "".join(str(written).split()) in "".join(text.split())
         assert "no flight dump: " in await screen.press("f")  # of the same second
 

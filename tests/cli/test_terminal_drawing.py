@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 
 from depthcache import Book, Status
 from depthcache.cli.live import last_lines
-from depthcache.cli.state import Meter
+from depthcache.cli.state import Meter, state_line
 from depthcache.cli.terminal.drawing import picture
 from depthcache.cli.terminal.lines import width_of
-from tests.cli.shown import ASKS, BIDS, Claims, Clock, Pairs, book, diff, press, screen, session, snapshot
+from tests.cli.shown import ASKS, AT, BIDS, Claims, Clock, Pairs, book, diff, press, screen, session, snapshot
 
 MANY_BIDS: Pairs = [(f"{100 - n / 100:.2f}", f"{1 + n / 7:.5f}") for n in range(60)]
 MANY_ASKS: Pairs = [(f"{100 + n / 100:.2f}", f"{1 + n / 9:.5f}") for n in range(1, 60)]
@@ -98,7 +99,7 @@ def test_asks_stand_above_the_spread_and_bids_below_with_totals_from_the_best() 
     assert [line[:32] for line in lines[at - 2 : at + 4]] == [
         "▾ 61838.04  12.00000  13.54698  ",
         "▾ 61837.64   1.54698   1.54698  ",
-        "      0.01  spread  0.0016 bp  m",
+        "      0.01  spread  0.0016 bps  ",
         "▴ 61837.63   3.78826   3.78826  ",
         "▴ 61837.62   0.61700   4.40526  ",
         "▴ 61837.60   1.00000   5.40526  ",
@@ -132,7 +133,7 @@ def test_levels_beyond_the_complete_range_are_dimmed_and_said_nowhere_to_be_prov
     shown = session([made])
     styles = {line[0][0][2:].strip(): line[0][1] for line in picture(shown, 80, 24) if line[0][0][:1] == "▴"}
     assert styles == {"100.00": "bid", "99.99": "bid", "99.98": "bid", "90.00": "faded"}
-    assert "complete 99.98 to 100.03, 3 x 3 levels" in "\n".join(screen(shown))
+    assert "complete 99.98 to 100.03: 3 bids, 3 asks" in "\n".join(screen(shown))
 
 
 def test_a_size_that_changed_is_marked_and_fades_in_three_steps() -> None:
@@ -226,6 +227,65 @@ def test_a_book_that_is_not_the_present_is_faded_whole() -> None:
     }
     assert styles <= {"faded", "", "title"}
     assert "STALE  no diff came for 30 s" in "\n".join(screen(shown))
+    spread = next(line for line in picture(shown, 80, 24) if line[0][0].startswith("  not synced: no spread"))
+    assert "spread" not in {style for _, style in spread}
+    assert "bps" not in "".join(text for text, _ in spread)
+    assert not re.search(r"bps +mid", "\n".join(screen(shown)))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 20), (40, 10)])
+def test_nothing_moves_when_a_book_is_lost_or_a_message_comes(width: int, height: int) -> None:
+    made, clock = book("BTCUSDT", MANY_BIDS, MANY_ASKS), Clock()
+    reasons = [
+        {"reason": "", "since_at": AT},
+        {"status": Status.STALE, "reason": "no diff came for 30 s", "since_at": AT},
+        {"status": Status.BUFFERING, "reason": LONG.strip(), "since_at": AT},
+        {"reason": "", "since_at": AT, "counters": {**made.counters, "gaps": 12_345}},
+    ]
+    rows_of_prices = set()
+    for claimed in reasons:
+        shown = session([Claims(made, **claimed)], clock=clock)
+        for _ in range(2):
+            lines = screen(shown, width, height)
+            rows_of_prices.add(next(at for at, line in enumerate(lines) if " price " in line))
+            middle = next(at for at, line in enumerate(lines) if line[:2] == "  " and "spread" in line)
+            rows_of_prices.add(-middle)
+            shown._say("audit of BTCUSDT: " + LONG, "bad")
+    assert len(rows_of_prices) == 2
+
+
+def test_status_and_time_come_before_the_reason() -> None:
+    claimed = Claims(book(), status=Status.BUFFERING, reason="sequence gap: the next diff is 9", since_at=AT)
+    for width in (80, 120):
+        lines = screen(session([claimed]), width, 40)
+        assert lines[1].startswith(" BUFFERING  since 03:04:05 UTC: sequence gap: the next diff is 9")
+        assert "since" not in "".join(lines[2:])
+
+
+def test_what_is_not_synced_shows_no_figure_of_the_past() -> None:
+    claimed = Claims(book(), status=Status.BUFFERING, reason="sequence gap")
+    state = Meter(claimed).look(0)
+    assert state.best is not None
+    assert state.spread_bps is None
+    line = state_line(state)
+    assert " bid " not in line
+    assert "complete -" in line
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 20), (40, 10)])
+def test_groups_and_levels_are_said_when_they_change(width: int, height: int) -> None:
+    shown = session([book("BTCUSDT", MANY_BIDS, MANY_ASKS), book("ETHUSDT")])
+    press(shown, "plus")
+    assert "prices in groups of 0.02" in screen(shown, width, height)[-1]
+    press(shown, "right_square_bracket")
+    assert "30 levels a side" in screen(shown, width, height)[-1]
+    press(shown, "minus")
+    assert "every price as it is" in screen(shown, width, height)[-1]
+    press(shown, *["left_square_bracket"] * 20)
+    assert "1 level a side" in screen(shown, width, height)[-1]
+    assert "1 levels" not in "".join(screen(shown, width, height))
+    if height >= 24:
+        assert "group 0.01  1 level " in "".join(screen(shown, width, height))
 
 
 def test_a_book_that_lost_its_place_before_it_was_looked_at_shows_its_last_levels() -> None:
@@ -285,7 +345,7 @@ def test_the_list_shows_why_a_book_is_not_synced_in_place_of_its_figures() -> No
     shown = session([book(), stale])
     press(shown, "l")
     text = "\n".join(screen(shown))
-    assert re.search(r"● BTCUSDT .* 0.0 +0.0016 bp +0 ", text)
+    assert re.search(r"● BTCUSDT .* 0.0 +0.0016 bps +0 ", text)
     assert re.search(r"○ ETHUSDT +stale: no diff came for 30 s", text)
 
 
@@ -309,14 +369,65 @@ def test_five_hundred_books_are_filtered_sorted_and_walked_through() -> None:
     assert len(shown.order) == 500
 
 
+def test_the_list_says_how_it_is_sorted_also_where_that_has_no_column() -> None:
+    shown = session([book(), book("ETHUSDT")])
+    press(shown, "l")
+    for name, narrow in (
+        ("status", "↓status"),
+        ("age", "↓age"),
+        ("updates/s", "↓updates/s"),
+        ("spread", "↓spread"),
+    ):
+        press(shown, "s")
+        assert shown.sort == name
+        assert f"↓{name}" in "\n".join(screen(shown, 120, 24))
+        assert narrow in "\n".join(screen(shown, 32, 24))
+        assert "worst" not in "\n".join(screen(shown))
+
+
+def test_the_list_names_venues_as_a_trader_does() -> None:
+    names = ["binance.com", "binance.com-futures", "binance.com-coin_futures", "binance.com-testnet"]
+    shown = session([Claims(book(), exchange=name) for name in names])
+    press(shown, "l")
+    text = "\n".join(screen(shown, 44))
+    assert re.findall(r"● BTCUSDT +(\S+(?: testnet)?)  ", text) == ["spot", "COIN-M", "USD-M", "spot testnet"]
+    press(shown, "slash", "C", "O", "I", "N", "-", "M")
+    assert len(shown.order) == 1
+
+
 def test_the_last_lines_of_many_books_are_those_that_are_not_synced() -> None:
     states = [Meter(book(f"S{number}USDT")).look(0) for number in range(30)]
     assert last_lines(states) == ["30 of 30 books synced"]
     states += [Meter(Book("binance.com", f"E{number}USDT")).look(0) for number in range(25)]
     lines = last_lines(states)
     assert len(lines) == 22
-    assert lines[-2:] == ["… and 5 more that are not synced", "30 of 55 books synced"]
-    assert len(last_lines(states[:3])) == 3
+    assert lines[-2:] == ["… and 15 more that are not synced", "30 of 55 books synced"]
+    assert [line.split()[0] for line in last_lines(states[:3]) if line[0] != " "] == [
+        "S0USDT",
+        "S1USDT",
+        "S2USDT",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_last_lines_break_between_figures_only(width: int) -> None:
+    reason = "sequence gap: the book is at 96187676, but the next diff follows 96187679, of the first stream"
+    claimed = [
+        Claims(book("BTCUSDT", MANY_BIDS, MANY_ASKS), last_update_id=96_187_676_123, since_at=AT, reason=""),
+        Claims(book("ETHUSDT"), status=Status.BUFFERING, reason=reason, since_at=AT),
+    ]
+    lines = last_lines([Meter(each).look(0) for each in claimed], width)
+    assert all(len(line) < width for line in lines)
+    assert 4 <= len(lines) <= 7
+    words = " ".join(" ".join(lines).split())
+    assert words == (
+        "BTCUSDT binance.com synced since 03:04:05 UTC age 0 ms id 96187676123 bid 100.00 ask 100.01 "
+        "0.0 updates/s whole book: 60 bids, 59 asks no gaps "
+        f"ETHUSDT binance.com buffering since 03:04:05 UTC: {reason} "
+        "age 0 ms id 10 0.0 updates/s complete - no gaps"
+    )
+    for figure in ("bid 100.00", "ask 100.01", "id 96187676123", "whole book: 60 bids, 59 asks"):
+        assert any(figure in line for line in lines)
 
 
 # --- freeze -----------------------------------------------------------------------------------------
@@ -332,6 +443,7 @@ def test_a_frozen_book_stays_as_it_was_and_says_since_when() -> None:
     assert "FROZEN since 03:04:05 UTC" in text
     assert "0.61700" in text
     assert "id 10" in text
+    assert "(the list is live)" in text
     press(shown, "plus")
     assert "FROZEN" in "\n".join(screen(shown))
     press(shown, "tab")
@@ -343,10 +455,26 @@ def test_a_frozen_book_stays_as_it_was_and_says_since_when() -> None:
     assert "id 11" in text
 
 
+def test_the_depth_of_a_frozen_book_is_frozen_too_and_goes_on_beneath() -> None:
+    made, clock = book(), Clock()
+    shown = session([made], clock=clock)
+    press(shown, "space")
+    held = screen(shown)[-3:-1]
+    assert "17.5" not in "".join(held)
+    made.apply(diff(11, 11, asks=[("61837.70000000", "4.00000000")]))
+    for second in range(1, 6):
+        clock.now_ns = second * 1_000_000_000
+        shown.frame()
+    assert screen(shown)[-3:-1] == held
+    press(shown, "space")
+    assert "17.55 BTC" in screen(shown)[-3]
+    assert "last 6 s" in screen(shown)[-3]
+
+
 def test_nothing_is_frozen_before_a_book_came() -> None:
     shown = session([Book("binance.com", "BTCUSDT")])
     press(shown, "space")
-    assert "nothing to freeze" in screen(shown)[-2]
+    assert "nothing to freeze" in screen(shown)[-1]
 
 
 # --- help and footer ----------------------------------------------------------------------------------
@@ -363,20 +491,60 @@ def test_the_footer_names_whole_keys_only(width: int) -> None:
     assert shown[:2] == ["? help", "q quit"]
 
 
-def test_help_names_every_key_and_any_key_closes_it() -> None:
+def test_help_names_every_key_and_any_key_closes_it_where_it_is_whole() -> None:
     from depthcache.cli.terminal.keys import KEYS
 
     shown = session([book()])
     press(shown, "question_mark")
     text = "\n".join(screen(shown, 80, 40))
     assert all(key.shown in text for key in KEYS)
-    press(shown, "down")
-    assert shown.mode == "help"
     press(shown, "space")
     assert shown.mode == "ladder"
     assert shown.frozen_at is None
+    press(shown, "question_mark")
+    screen(shown, 80, 40)
+    press(shown, "down")  # there is nothing to scroll
+    assert shown.mode == "ladder"
+
+
+def test_a_help_that_is_too_long_says_that_it_scrolls() -> None:
+    shown = session([book()])
+    press(shown, "question_mark")
+    assert "↑ ↓ scroll · other keys close the help" in screen(shown, 40, 10)[-1]
+    seen = set(screen(shown, 40, 10))
+    for _ in range(40):
+        press(shown, "down")
+        seen.update(screen(shown, 40, 10))
+    assert shown.mode == "help"
+    assert any("▾ asks, ▴ bids" in line for line in seen)
+    assert any("the best price on" in line for line in seen)
+    press(shown, "space")
+    assert shown.mode == "ladder"
+
+
+def test_the_help_of_the_demo_is_whole_in_a_small_terminal() -> None:
+    banner = ("simulated market, embedded exchange", "1,234,567 comparisons with the truth, differences: 0")
+    shown = session([book()], banner=lambda: banner)
+    press(shown, "question_mark")
+    lines = screen(shown)
+    assert "the best price on" in " ".join(lines)
+    assert "scroll · other keys" not in lines[-1]
 
 
 def test_a_time_of_the_system_is_shown_in_utc() -> None:
     claimed: Any = Claims(book(), since_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), reason="")
     assert "SYNCED  since 03:04:05 UTC" in "\n".join(screen(session([claimed])))
+
+
+def test_the_picture_of_the_documents_shows_ages_as_they_are() -> None:
+    texts = (
+        Path(__file__)
+        .parents[2]
+        .joinpath("docs", "pictures", "terminal.svg")
+        .read_text("utf-8")
+        .replace("&#160;", " ")
+    )
+    ages = re.findall(r"(\d+) ms", texts)
+    assert len(ages) == 9
+    assert len(set(ages)) >= 6
+    assert "help" in texts

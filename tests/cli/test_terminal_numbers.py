@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthcache.cli.terminal.depth import sparkline
+from depthcache import venues
+from depthcache.cli.terminal.depth import DepthHistory, sparkline
 from depthcache.cli.terminal.grouping import MULTIPLES, tick_of
 from depthcache.cli.terminal.ladder import Columns, Ladder
 from depthcache.cli.terminal.numbers import ROUNDED_WIDTH, Column, bar, cumulative, nice_scale, rounded
+from depthcache.cli.terminal.venue_names import unit_of, venue_word
 from tests.cli.shown import book
 
 sizes = st.decimals(
@@ -117,9 +119,53 @@ def test_the_scale_of_the_bars_holds_the_largest_size(number: Decimal) -> None:
 
 def test_a_sparkline_shows_the_newest_values_on_one_scale() -> None:
     assert sparkline([9.0, 0.0, 1.0, 4.0, 8.0], 4, largest=8.0) == " ▁▄█"
+    assert sparkline([1.0, None, 8.0], 4, largest=8.0) == "▁ █"
     assert sparkline([0.001], 4, largest=8.0) == "▁"
     assert sparkline([1.0], 0, largest=1.0) == ""
     assert sparkline([0.0, 0.0], 4, largest=0.0) == "  "
+
+
+@pytest.mark.parametrize("since_s", [1.0, 1.4])
+def test_a_second_without_a_sample_is_a_hole(since_s: float) -> None:
+    history, made = DepthHistory("BTC"), book()
+    history.sample(made, 0)
+    history.sample(made, int(since_s * 1e9))
+    history.sample(made, int((since_s + 3) * 1e9))
+    asks, bids = ("".join(text for text, _ in line) for line in history.lines(80))
+    assert asks.rstrip().endswith("██  █  last 5 s")
+    assert " BTC " in bids
+
+
+# --- names of venues, units of sizes --------------------------------------------------------------
+
+
+def test_every_exchange_has_a_word_of_its_own() -> None:
+    words = {name: venue_word(name) for name in venues.names()}
+    assert len(set(words.values())) == len(words)
+    assert words["binance.com"] == "spot"
+    assert words["binance.com-futures"] == "USD-M"
+    assert words["binance.com-futures-testnet"] == "USD-M testnet"
+    assert words["binance.com-vanilla-options"] == "options"
+    assert venue_word("somewhere else") == "somewhere else"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "unit"),
+    [
+        ("binance.com", "BTCUSDT", "BTC"),
+        ("binance.com", "ETHBTC", "ETH"),
+        ("binance.com", "USDCUSDT", "USDC"),
+        ("binance.com-futures", "BTCUSDT_261225", "BTC"),
+        ("binance.com-coin_futures", "BTCUSD_PERP", "contracts"),
+        ("binance.com-vanilla-options", "BTC-261225-126000-C", "contracts"),
+        ("trbinance.com", "BTC_TRY", "BTC"),
+        ("binance.com", "ODD", "base"),
+        ("binance.com", "USDT", "base"),
+        ("elsewhere", "BTCUSDT", "base"),
+    ],
+)
+def test_sizes_have_a_unit(exchange: str, symbol: str, unit: str) -> None:
+    assert unit_of(exchange, symbol) == unit
 
 
 # --- grouping -----------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_every_book_has_its_line_each_second_until_ctrl_c(environment: dict[str,
                 r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  (BTC|ETH)USDT +binance.com +synced ", line
             )
             assert re.search(r"age +[\d.]+ m?s  id +\d+  bid [\d.]+  ask [\d.]+  [\d.]+ updates/s", line)
-            assert re.search(r"complete [\d.]+ to [\d.]+, [\d,]+ x [\d,]+ levels  no gaps$", line)
+            assert re.search(r"complete [\d.]+ to [\d.]+: [\d,]+ bids, [\d,]+ asks  no gaps$", line)
         code, _, errors = program.end()
     assert (code, errors) == (0, "")
 

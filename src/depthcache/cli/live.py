@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import click
 
 from depthcache import now_ns as clock_ns
 from depthcache.cli.plain import INTERVAL_S, Lines, json_state, print_lines, text_state
-from depthcache.cli.state import BookState, Meter, state_line
+from depthcache.cli.state import BookState, Meter, state_figures
 from depthcache.model import Status
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["View", "last_lines", "show"]
 
 _LOOK_S = 0.5
-_MOST_LAST_LINES = 20
+_MOST_LAST_BOOKS = 10
+_LEAST_WIDTH = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +79,39 @@ async def show(books: Books, interrupt: Interrupt, view: View) -> None:
     session = Session(books, levels=view.levels, banner=view.banner, dumps_to=dumps_to)
     if not await run(session, ended):
         return  # nobody would read it
-    for line in last_lines([meter.look(clock_ns()) for meter in session.meters]):
+    width = shutil.get_terminal_size().columns
+    for line in last_lines([meter.look(clock_ns()) for meter in session.meters], width):
         click.echo(line)
 
 
-def last_lines(states: Sequence[BookState]) -> list[str]:
-    """What stays on the normal screen: a line for each book, of many only those that are not synced."""
-    if len(states) <= _MOST_LAST_LINES:
-        return [state_line(state) for state in states]
+def last_lines(states: Sequence[BookState], width: int = 80) -> list[str]:
+    """What stays on the normal screen: some short lines a book, of many only those that are not synced.
+
+    No line is longer than `width`, except for a word that is.
+    """
+    if len(states) <= _MOST_LAST_BOOKS:
+        return [line for state in states for line in _last_lines_of(state, width)]
     others = [state for state in states if state.status is not Status.SYNCED]
-    lines = [state_line(state) for state in others[:_MOST_LAST_LINES]]
-    if len(others) > len(lines):
-        lines.append(f"… and {len(others) - len(lines):,} more that are not synced")
+    lines = [line for state in others[:_MOST_LAST_BOOKS] for line in _last_lines_of(state, width)]
+    if len(others) > _MOST_LAST_BOOKS:
+        lines.append(f"… and {len(others) - _MOST_LAST_BOOKS:,} more that are not synced")
     return [*lines, f"{len(states) - len(others):,} of {len(states):,} books synced"]
+
+
+def _last_lines_of(state: BookState, width: int) -> list[str]:
+    """The book, its status and why; then, indented, the figures. Broken only between them."""
+    from depthcache.cli.terminal.lines import flow, text_of, wrap
+
+    since = "" if state.since_at is None else f" since {state.since_at:%H:%M:%S} UTC"
+    head = f"{state.symbol}  {state.exchange}  {state.status}{since}"
+    room = max(_LEAST_WIDTH, width - 1) - 2
+    lines = [head]
+    if state.reason and len(head) + 2 + len(state.reason) < width:
+        lines = [f"{head}: {state.reason}"]
+    elif state.reason:
+        lines = [f"{head}:", *(f"  {line}" for line in wrap(state.reason, room, most=9))]
+    figures = [((" ".join(text.split()), ""),) for text in state_figures(state)]
+    return [*lines, *(f"  {text_of(line)}" for line in flow([*figures], room, gap=2))]
 
 
 async def _show_lines(books: Books, ended: Callable[[float], Awaitable[bool]], lines: Lines) -> None:

@@ -17,11 +17,24 @@ from depthcache.errors import BookError
 from depthcache.foreign_text import clean
 from depthcache.model import Best, CompleteTo, Coverage, Status
 
-__all__ = ["BookState", "Meter", "age_text", "completeness", "gap_text", "plain", "state_line"]
+__all__ = [
+    "BookState",
+    "Meter",
+    "age_text",
+    "completeness",
+    "counted",
+    "gap_text",
+    "plain",
+    "price_text",
+    "state_figures",
+    "state_head",
+    "state_line",
+]
 
 _RATE_OVER_NS = 3_000_000_000
 """Updates per second are a mean over the last three seconds."""
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
+_LEVELS_FOR_DECIMALS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +58,15 @@ class BookState:
     gaps: int
     gap_s: float | None
     """Seconds since the last gap was noticed; None where none was."""
+    decimals: int
+    """Of every price that is shown."""
 
     @property
     def spread_bps(self) -> float | None:
-        """The spread in basis points of the mid; None where a side is empty or the book cannot be read."""
-        if self.best is None or self.best.bid is None or self.best.ask is None:
+        """The spread in basis points of the mid; None where a side is empty or the book is not synced."""
+        if self.status is not Status.SYNCED or self.best is None:
+            return None
+        if self.best.bid is None or self.best.ask is None:
             return None
         bid, ask = self.best.bid.price, self.best.ask.price
         return float(20_000 * (ask - bid) / (ask + bid))
@@ -64,6 +81,7 @@ class Meter:
         self._looks: deque[tuple[int, int]] = deque()
         self._gaps = 0
         self._gap_ns: int | None = None
+        self._decimals: int | None = None
 
     def look(self, now_ns: int) -> BookState:
         """The state now; `now_ns` on the client's monotonic clock."""
@@ -89,7 +107,20 @@ class Meter:
             updates_per_second=self._rate(now_ns, counters["applied"]),
             gaps=gaps,
             gap_s=None if self._gap_ns is None else (now_ns - self._gap_ns) / 1e9,
+            decimals=self._decimals_of(best),
         )
+
+    def _decimals_of(self, best: Best[Decimal] | None) -> int:
+        """As many as any price needed so far: at first those near the best prices, then each best price."""
+        if best is None:
+            return self._decimals or 0
+        levels = [level for level in best[:2] if level is not None]
+        if self._decimals is None:
+            frozen = self._exact.freeze(on_stale="serve")
+            levels += [*frozen.bids[:_LEVELS_FOR_DECIMALS], *frozen.asks[:_LEVELS_FOR_DECIMALS]]
+        needed = (len(plain(level.price).partition(".")[2]) for level in levels)
+        self._decimals = max([self._decimals or 0, *needed])
+        return self._decimals
 
     def _rate(self, now_ns: int, applied: int) -> float:
         self._looks.append((now_ns, applied))
@@ -101,18 +132,27 @@ class Meter:
 
 def state_line(state: BookState) -> str:
     """One line of text: which book, its status and why, then the figures. Nothing is cut."""
+    return "  ".join([*state_head(state), *state_figures(state)])
+
+
+def state_head(state: BookState) -> list[str]:
+    """Which book, its status and why."""
     parts = [f"{state.symbol:<12}", f"{state.exchange:<19}", f"{state.status:<12}"]
     if state.reason:
         parts.append(f"({state.reason})")
-    parts += [
+    return parts
+
+
+def state_figures(state: BookState) -> list[str]:
+    """The figures of a state, one after another. No prices while the book is not synced."""
+    return [
         f"age {age_text(state.age_s):>7}",
         f"id {'-' if state.update_id is None else state.update_id:>14}",
-        *_best(state.best),
+        *_best(state),
         f"{state.updates_per_second:.1f} updates/s",
-        f"complete {completeness(state)}",
+        completeness(state),
         gap_text(state),
     ]
-    return "  ".join(parts)
 
 
 def age_text(age_s: float | None) -> str:
@@ -132,21 +172,25 @@ def gap_text(state: BookState) -> str:
     """How many gaps there were, and when the last one was."""
     if not state.gaps:
         return "no gaps"
-    count = "1 gap" if state.gaps == 1 else f"{state.gaps:,} gaps"
-    return f"{count}, last {age_text(state.gap_s)} ago"
+    return f"{counted(state.gaps, 'gap')}, last {age_text(state.gap_s)} ago"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: `1 gap`, `2 gaps`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def completeness(state: BookState) -> str:
-    """The complete range as prices, and how many levels lie inside it."""
+    """The complete range as prices, and how many levels lie inside it; none while the book is not synced."""
     bids, asks = state.complete_to
-    if bids is None and asks is None:
-        return "-"
-    levels = f"{state.coverage.bids:,} x {state.coverage.asks:,} levels"
+    if state.status is not Status.SYNCED or (bids is None and asks is None):
+        return "complete -"
+    levels = f"{counted(state.coverage.bids, 'bid')}, {counted(state.coverage.asks, 'ask')}"
     if bids == 0 and asks is not None and math.isinf(asks):
-        return f"whole book, {levels}"
-    low = "-" if bids is None else "0" if bids == 0 else plain(bids)
-    high = "-" if asks is None else "all" if math.isinf(asks) else plain(asks)
-    return f"{low} to {high}, {levels}"
+        return f"whole book: {levels}"
+    low = "-" if bids is None else "0" if bids == 0 else price_text(bids, state.decimals)
+    high = "-" if asks is None else "all" if math.isinf(asks) else price_text(asks, state.decimals)
+    return f"complete {low} to {high}: {levels}"
 
 
 def plain(number: Decimal) -> str:
@@ -155,9 +199,16 @@ def plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _best(best: Best[Decimal] | None) -> tuple[str, ...]:
-    if best is None:
+def price_text(price: Decimal, decimals: int) -> str:
+    """A price exactly, with at least so many decimals."""
+    head, _, fraction = plain(price).partition(".")
+    return f"{head}.{fraction.ljust(decimals, '0')}" if decimals or fraction else head
+
+
+def _best(state: BookState) -> tuple[str, ...]:
+    best = state.best
+    if state.status is not Status.SYNCED or best is None:
         return ()
-    bid = "-" if best.bid is None else plain(best.bid.price)
-    ask = "-" if best.ask is None else plain(best.ask.price)
+    bid = "-" if best.bid is None else price_text(best.bid.price, state.decimals)
+    ask = "-" if best.ask is None else price_text(best.ask.price, state.decimals)
     return (f"bid {bid}", f"ask {ask}")

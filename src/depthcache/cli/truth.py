@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depthcache import now_ns as clock_ns
+from depthcache.cli.state import counted
 from depthcache.errors import BookError
 from depthcache.simulator import differences
 
@@ -58,7 +59,8 @@ class TruthChecker:
 
     def progress(self) -> str:
         """The outcome so far as short text."""
-        return f"{self.comparisons:,} comparisons with the truth, differences: {self.differences}"
+        compared = counted(self.comparisons, "comparison")
+        return f"{compared} with the truth, differences: {self.differences}"
 
     def summary(self) -> str:
         """The outcome in one line."""
@@ -67,6 +69,6 @@ class TruthChecker:
         gaps = sum(each["gaps"] for each in counts)
         resyncs = sum(max(0, each["snapshots"] - 1) for each in counts)
         return (
-            f"{len(self._books)} books, {updates} updates, {gaps} gaps, {resyncs} resyncs, "
-            f"differences: {self.differences}"
+            f"{counted(len(self._books), 'book')}, {counted(updates, 'update')}, {counted(gaps, 'gap')}, "
+            f"{counted(resyncs, 'resync')}, differences: {self.differences}"
         )

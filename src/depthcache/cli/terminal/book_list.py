@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from depthcache.cli.state import BookState, age_text
 from depthcache.cli.terminal.lines import Line, cells, fill, fit
+from depthcache.cli.terminal.venue_names import venue_word
 from depthcache.model import Status
 
 __all__ = ["MARKS", "SORTS", "bps_text", "list_lines", "matches", "sort_key", "status_style"]
@@ -39,7 +40,7 @@ class _Field:
 _FIELDS = (
     _Field("age", 7, lambda state: age_text(state.age_s)),
     _Field("updates/s", 10, lambda state: f"{state.updates_per_second:.1f}"),
-    _Field("spread", 9, lambda state: bps_text(state.spread_bps)),
+    _Field("spread", 10, lambda state: bps_text(state.spread_bps)),
     _Field("gaps", 6, lambda state: f"{state.gaps:,}"),
     _Field("update id", 15, lambda state: "-" if state.update_id is None else str(state.update_id)),
 )
@@ -52,9 +53,10 @@ def sort_key(name: str) -> Callable[[BookState], tuple[float, str, str]]:
 
 
 def matches(state: BookState, pattern: str) -> bool:
-    """Whether symbol, exchange or status contain the pattern, in any case."""
+    """Whether symbol, exchange (by its name or its short word) or status contain the pattern, in any case."""
     wanted = pattern.casefold()
-    return any(wanted in text.casefold() for text in (state.symbol, state.exchange, state.status))
+    texts = (state.symbol, state.exchange, venue_word(state.exchange), state.status)
+    return any(wanted in text.casefold() for text in texts)
 
 
 def status_style(status: Status) -> str:
@@ -74,7 +76,7 @@ def list_lines(
     sort: str,
 ) -> list[Line]:
     """A heading and the books around the selected one. `headings`: the first that has room is taken.
-    `sort`: the column that is marked.
+    `sort`: the column that is marked, in the heading where it is not shown as one.
 
     A book that is not synced shows its status and why in the place of its figures.
     """
@@ -89,15 +91,18 @@ def list_lines(
         if used > width:
             break
         fields.append(field)
-    heading = next((text for text in headings if cells(text) <= names), headings[-1])
+    if sort != "symbol" and sort not in [field.name for field in fields]:
+        headings = [*(f"{text}  ↓{sort}" for text in headings), f"↓{sort}"]
+    room = names if fields else width
+    heading = next((text for text in headings if cells(text) <= room), headings[-1])
     marked = {field.name: "↓" if field.name == sort else "" for field in fields}
-    head = fit(heading, names) + "".join(
+    head = fit(heading, room) + "".join(
         f"  {marked[field.name] + field.name:>{field.width}}" for field in fields
     )
     lines: list[Line] = [fill(((head, "heading"),), width)]
     first = _first(selected, len(states), height - 1)
     for number, state in enumerate(states[first : first + height - 1], first):
-        name = (_short(state.exchange) if is_short else state.exchange) if exchange else ""
+        name = (venue_word(state.exchange) if is_short else state.exchange) if exchange else ""
         style = "selected" if number == selected else ""
         lines.append(_line(state, fields, (symbol, exchange, width), exchange=name, style=style))
     return lines
@@ -109,7 +114,7 @@ def _names(states: Sequence[BookState], width: int) -> tuple[int, int, bool]:
     symbol = min(max([least, *(cells(state.symbol) for state in states)]), max(6, width // 2))
     exchanges = {state.exchange for state in states}
     full = max(map(cells, exchanges), default=0)
-    short = max((cells(_short(name)) for name in exchanges), default=0)
+    short = max((cells(venue_word(name)) for name in exchanges), default=0)
     age = _FIELDS[0].width + 2
     if len(exchanges) > 1 or width > 90:
         if 2 + symbol + 2 + full + age <= width * 2 // 3:
@@ -117,11 +122,6 @@ def _names(states: Sequence[BookState], width: int) -> tuple[int, int, bool]:
         if 2 + symbol + 2 + short <= width:
             return symbol, short, True
     return symbol, 0, False
-
-
-def _short(exchange: str) -> str:
-    """What tells the exchanges of Binance apart: `com`, `futures`, `us`."""
-    return exchange.removeprefix("binance.com-").removeprefix("binance.")
 
 
 def _line(
@@ -158,7 +158,7 @@ def bps_text(spread: float | None) -> str:
     """A spread in basis points, short and not 0 while it is not."""
     if spread is None:
         return "-"
-    return f"{spread:,.{0 if spread >= 1_000 else 2 if spread >= 0.1 else 4}f} bp"
+    return f"{spread:,.{0 if spread >= 1_000 else 2 if spread >= 0.1 else 4}f} bps"
 
 
 def _number(value: float | None, otherwise: float) -> float:

@@ -3,11 +3,10 @@ session how long a page is."""
 
 from __future__ import annotations
 
-from depthcache.cli.state import plain
 from depthcache.cli.terminal.book_list import list_lines
 from depthcache.cli.terminal.keys import footer, help_lines
 from depthcache.cli.terminal.lines import Line, beside, cells, fill, fit, flow, wrap
-from depthcache.cli.terminal.session import HELP, LIST, Session
+from depthcache.cli.terminal.session import HELP, LADDER, LIST, Session
 from depthcache.cli.terminal.status_lines import status_lines
 from depthcache.model import Status
 
@@ -19,25 +18,31 @@ _RULES_FROM = 22
 """Lines from which there is room for rules between the parts."""
 _DEPTH_FROM = 18
 _STATUS_LINES_FROM = ((20, 4), (14, 3), (9, 2), (0, 1))
+_WIDE_FROM = 100
+"""Cells from which three lines of status hold as much as four."""
 
 
 def picture(session: Session, width: int, height: int) -> list[Line]:
     """Exactly `height` lines of exactly `width` cells."""
     if width <= 0 or height <= 0:
         return []
-    foot = _foot(session, width, most=max(1, height // 4))
+    foot = _foot(session, width)
     head = _head(session, width, height)
     room = height - len(foot) - len(head)
     if room < 1:
         head, room = head[: max(0, height - len(foot))], max(0, height - len(foot) - len(head))
     if session.mode == HELP:
         body = _help(session, width, room)
+        if session.help_scrolls:
+            foot = [((" ↑ ↓ scroll · other keys close the help", "label"),)]
     elif session.mode == LIST:
         session.page = max(1, room - 1)
         body = _list(session, width, room)
     else:
         body = _ladder_and_more(session, width, room, height)
     lines = [*head, *body[:room], *[()] * max(0, room - len(body)), *foot]
+    if told := _notice(session, width, most=max(1, height // 4)):
+        lines[-len(told) :] = told
     return [fill(line, width, _title_style(at)) for at, line in enumerate(lines[:height])]
 
 
@@ -46,7 +51,7 @@ def _title_style(at: int) -> str:
 
 
 def _head(session: Session, width: int, height: int) -> list[Line]:
-    banner = session.banner()
+    banner = session.banner() if session.mode != HELP else ()
     title, rest = _title(session, width, banner)
     lines = [title]
     if rest:
@@ -54,10 +59,24 @@ def _head(session: Session, width: int, height: int) -> list[Line]:
     if session.mode == HELP:
         return lines
     most = next(most for least, most in _STATUS_LINES_FROM if height >= least)
-    lines += status_lines(session.state, width, session.widths, most=most, frozen_at=session.frozen_at)
+    if width >= _WIDE_FROM:
+        most = min(most, 3)
+    frozen_at = session.frozen_at
+    note = "(the list is live)" if frozen_at is not None and len(session.meters) > 1 else ""
+    lines += status_lines(session.state, width, session.widths, most=most, frozen_at=frozen_at, note=note)
     if height >= _RULES_FROM:
-        lines.append((("─" * width, "rule"),))
+        lines.append(_rule_with_grouping(session, width))
     return lines
+
+
+def _rule_with_grouping(session: Session, width: int) -> Line:
+    """A rule, and in it what the ladder below shows."""
+    told = f" {session.ladder.grouping} " if session.mode == LADDER and not session.ladder.is_empty else ""
+    if cells(told) + 4 > width:
+        told = ""
+    end = "──" if told else ""
+    rule = "─" * (width - cells(told) - cells(end))
+    return ((rule, "rule"), (told, "label"), (end, "rule"))
 
 
 def _title(session: Session, width: int, banner: tuple[str, ...]) -> tuple[Line, tuple[str, ...]]:
@@ -76,7 +95,7 @@ def _title(session: Session, width: int, banner: tuple[str, ...]) -> tuple[Line,
     return ((left, "title"),), banner
 
 
-def _foot(session: Session, width: int, *, most: int) -> list[Line]:
+def _foot(session: Session, width: int) -> list[Line]:
     if session.is_finding:
         found = len(session.order)
         asked = f" / {session.pattern}▏"
@@ -87,18 +106,21 @@ def _foot(session: Session, width: int, *, most: int) -> list[Line]:
                 (fit(told, max(0, width - cells(asked))), "label"),
             )
         ]
+    return [footer(width)]
+
+
+def _notice(session: Session, width: int, *, most: int) -> list[Line]:
+    """A message covers the last lines for its time: nothing else moves."""
     text, style = session.notice
-    lines: list[Line] = []
-    if text:
-        lines = [((part, style),) for part in wrap(text, width, most=max(1, most - 1))]
-        if most <= 1:
-            return lines
-    return [*lines, footer(width)]
+    if not text or session.is_finding:
+        return []
+    return [fill(((part, style),), width) for part in wrap(text, width, most=most)]
 
 
 def _help(session: Session, width: int, height: int) -> list[Line]:
     lines = help_lines(width)
     session.page = max(1, height)
+    session.help_scrolls = len(lines) > height
     session.help_offset = min(session.help_offset, max(0, len(lines) - height))
     return lines[session.help_offset : session.help_offset + height]
 
@@ -111,8 +133,6 @@ def _list(session: Session, width: int, height: int) -> list[Line]:
     synced = sum(state.status is Status.SYNCED for state in session.states)
     count = f"{synced}/{len(session.states)}"
     headings = [f"{count} synced", count]
-    if session.sort == "status":
-        headings = [f"{count} synced, worst first", "worst first"]
     if session.pattern:
         headings = [f"“{session.pattern}”"]
     return list_lines(shown, selected, width, height, headings=headings, sort=session.sort)
@@ -128,9 +148,9 @@ def _ladder_and_more(session: Session, width: int, room: int, height: int) -> li
     ladder_width = max(needed, min(needed + 30, width * 55 // 100))
     list_width = min(_MOST_LIST, width - ladder_width - 3)
     if len(session.meters) < 2 or list_width < _LEAST_LIST:
-        return [*_ladder(session, width, ladder_height), *depth]
+        return [*_ladder(session, width, ladder_height, height), *depth]
     ladder_width = width - list_width - 3
-    left = _ladder(session, ladder_width, ladder_height)
+    left = _ladder(session, ladder_width, ladder_height, height)
     right = _list(session, list_width, ladder_height)
     right += [()] * (len(left) - len(right))
     return [
@@ -142,24 +162,20 @@ def _ladder_and_more(session: Session, width: int, room: int, height: int) -> li
     ]
 
 
-def _ladder(session: Session, width: int, height: int) -> list[Line]:
+def _ladder(session: Session, width: int, height: int, screen_height: int) -> list[Line]:
     state, ladder = session.state, session.ladder
     if ladder.is_empty:
         words = "no book yet" if state.best is None else "the book is empty"
         return [fill(((f"  {words}", "note"),), width), *[()] * max(0, height - 1)]
     lines = ladder.lines(width, height, is_faded=state.status is not Status.SYNCED)
-    if lines:
+    if lines and screen_height < _RULES_FROM:
         lines[0] = _heading(session, lines[0], width)
     return lines
 
 
 def _heading(session: Session, line: Line, width: int) -> Line:
-    """The heading of the columns, with levels and groups where there is room behind it."""
-    ladder = session.ladder
-    group = ladder.group
-    step = "" if ladder.tick is None else f"group {plain(ladder.tick if group is None else group)}"
-    told = f"{step}  {ladder.levels} levels".strip()
-    text = "".join(part for part, _ in line).rstrip()
+    """The heading of the columns, with levels and groups where there is room behind it and no rule above."""
+    text, told = "".join(part for part, _ in line).rstrip(), session.ladder.grouping
     space = width - cells(text) - cells(told)
     if space < 2:
         return line

@@ -21,7 +21,12 @@ class Key:
 
 
 KEYS = (
-    Key("?", "help", "this help; any key closes it", {"question_mark": "help", "f1": "help", "h": "help"}),
+    Key(
+        "?",
+        "help",
+        "this help: ↑ ↓ and Page Up, Page Down scroll it, any other key closes it",
+        {"question_mark": "help", "f1": "help", "h": "help"},
+    ),
     Key("q", "quit", "quit; so does Ctrl-C", {"q": "quit", "ctrl+c": "quit", "ctrl+q": "quit"}),
     Key(
         "Tab",
@@ -43,8 +48,8 @@ KEYS = (
         "fewer or more levels a side",
         {"left_square_bracket": "fewer", "right_square_bracket": "more"},
     ),
-    Key("Space", "freeze", "hold this moment; the books go on; again: go on", {"space": "freeze"}),
-    Key("c", "centre", "the spread in the middle again", {"c": "centre", "home": "centre"}),
+    Key("Space", "freeze", "freeze the screen; press again to continue", {"space": "freeze"}),
+    Key("c", "centre", "centre the spread", {"c": "centre", "home": "centre"}),
     Key("a", "audit", "compare the book with a snapshot of the exchange", {"a": "audit"}),
     Key("r", "resync", "discard the book and rebuild it from a snapshot", {"r": "resync"}),
     Key("f", "dump", "flight dump: write the newest raw frames of the book to a file", {"f": "flight_dump"}),
@@ -60,7 +65,7 @@ KEYS = (
 
 _ACTIONS = {name: action for key in KEYS for name, action in key.names.items()}
 _BEYOND_THE_KEYS = (
-    "dimmed levels lie beyond the complete range: real, but not proven to be all",
+    "dimmed levels lie beyond the complete range: real, but others may be missing",
     "a size that has just changed is marked, and fades",
     "▾ asks, ▴ bids; total: the sum of the sizes from the best price on",
 )
@@ -88,7 +93,7 @@ def footer(width: int) -> Line:
 
 def help_lines(width: int) -> list[Line]:
     """Every key on a line of its own; wrapped where it is too long."""
-    lines: list[Line] = [(("Keys", "bold"),), ()]
+    lines: list[Line] = []
     for key in KEYS:
         words = wrap(key.help, max(10, width - 8), most=4)
         for number, text in enumerate(words):

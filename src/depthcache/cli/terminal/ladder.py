@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from depthcache.cli.state import plain
+from depthcache.cli.state import counted, plain, price_text
 from depthcache.cli.terminal.book_list import bps_text
 from depthcache.cli.terminal.grouping import MULTIPLES, tick_of
 from depthcache.cli.terminal.lines import Line, cells, fill
@@ -68,7 +68,7 @@ class _Row:
     size: Decimal
     total: Decimal
     is_beyond: bool
-    """Beyond the complete range: real, but not proven to be all."""
+    """Beyond the complete range: real, but others may be missing."""
 
 
 class Ladder:
@@ -86,6 +86,8 @@ class Ladder:
         self._asks: list[_Row] = []
         self._price, self._size, self._total = Column(), Column(), Column()
         self._scale, self._too_large = Decimal(1), _FRAMES_TO_SHRINK
+        self._decimals = 0
+        """Of spread and mid: as many as the levels themselves, however they are grouped."""
 
     # --- what keys do -------------------------------------------------------------------------
 
@@ -93,6 +95,13 @@ class Ladder:
     def group(self) -> Decimal | None:
         """The size of the groups; None while the levels are shown as they are."""
         return None if self.tick is None or self._step == 0 else self.tick * MULTIPLES[self._step]
+
+    @property
+    def grouping(self) -> str:
+        """In words: the step of the prices, and how many levels a side."""
+        group = self.tick if self.group is None else self.group
+        step = "" if group is None else f"group {plain(group)}  "
+        return f"{step}{counted(self.levels, 'level')}"
 
     def regroup(self, steps: int, frozen: Any) -> None:
         """Coarser (above 0) or finer groups; the tick is looked for again in the whole book."""
@@ -119,7 +128,7 @@ class Ladder:
         self.offset = self._clamped(self.offset + lines, height)
 
     def centre(self) -> None:
-        """The spread line in the middle again."""
+        """Bring the spread line back to the middle."""
         self.offset = 0
 
     # --- reading ------------------------------------------------------------------------------
@@ -141,6 +150,9 @@ class Ladder:
         self._size.grow(row.size for row in rows)
         self._total.grow(row.total for row in rows)
         self._best = frozen.best
+        prices = [self.tick, *(level.price for level in frozen.best[:2] if level is not None)]
+        needed = (len(plain(price).partition(".")[2]) for price in prices if price is not None)
+        self._decimals = max([self._decimals, *needed])
 
     @property
     def is_empty(self) -> bool:
@@ -167,7 +179,9 @@ class Ladder:
         lines: list[Line] = [()] * room
         for at, row in rows.items():
             lines[at] = (
-                self._spread_line(width) if row is None else self._line(row, columns, is_faded=is_faded)
+                self._spread_line(width, is_faded=is_faded)
+                if row is None
+                else self._line(row, columns, is_faded=is_faded)
             )
         return [self._heading(columns, width), *lines]
 
@@ -210,19 +224,25 @@ class Ladder:
             line.append((bar(share, columns.bar), f"{row.side}-bar" if side != "faded" else "faded"))
         return tuple(line)
 
-    def _spread_line(self, width: int) -> Line:
-        """Spread and mid of the best prices themselves, however they are grouped."""
+    def _spread_line(self, width: int, *, is_faded: bool) -> Line:
+        """Spread and mid of the best prices themselves, however they are grouped; none of the past."""
+        if is_faded:
+            return self._ruled("  not synced: no spread", "faded", width)
         bid, ask = self._best.bid, self._best.ask
         if bid is None or ask is None:
             missing = "no bids" if bid is None else "no asks"
             return fill((("  ", ""), (missing, "spread")), width)
         spread, mid = ask.price - bid.price, (ask.price + bid.price) / 2
-        figures = f"  {plain(spread).rjust(self._price.width)}"
-        for more in ("  spread", f"  {bps_text(float(10_000 * spread / mid))}", f"  mid {plain(mid)}"):
+        figures = f"  {price_text(spread, self._decimals).rjust(self._price.width)}"
+        bps = bps_text(float(10_000 * spread / mid))
+        for more in ("  spread", f"  {bps}", f"  mid {price_text(mid, self._decimals + 1)}"):
             if cells(figures + more) <= width:
                 figures += more
-        rule = "─" * max(0, min(width, _MOST_BAR + self.width()) - cells(figures) - 1)
-        return ((figures, "spread"), (f" {rule}" if rule else "", "rule"))
+        return self._ruled(figures, "spread", width)
+
+    def _ruled(self, text: str, style: str, width: int) -> Line:
+        rule = "─" * max(0, min(width, _MOST_BAR + self.width()) - cells(text) - 1)
+        return fill(((text, style), (f" {rule}" if rule else "", "rule")), width)
 
     # --- what must not jump, and what fades -----------------------------------------------------
 

@@ -7,6 +7,7 @@ no sleep; times come from the clocks it is given.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from depthcache import now_ns as client_clock_ns
-from depthcache.cli.state import BookState, Meter
+from depthcache.cli.state import BookState, Meter, counted, plain
 from depthcache.cli.terminal.book_list import SORTS, matches, sort_key
 from depthcache.cli.terminal.depth import DepthHistory
 from depthcache.cli.terminal.keys import action_of
 from depthcache.cli.terminal.ladder import Ladder
+from depthcache.cli.terminal.venue_names import unit_of
 from depthcache.errors import BookError, DepthCacheError, SyncTimeout
 from depthcache.foreign_text import clean
 from depthcache.model import Audit
@@ -31,6 +33,7 @@ _SLOW_NS = 1_000_000_000
 _MOST_HISTORIES = 32
 """With more books only the selected one is sampled."""
 _NOTICE_NS = 12_000_000_000
+_SHORT_NOTICE_NS = 3_000_000_000
 LADDER, LIST, HELP = "ladder", "list", "help"
 
 
@@ -40,6 +43,7 @@ class FrozenView:
 
     book: Any
     state: BookState
+    history: DepthHistory
     at: datetime
 
 
@@ -48,7 +52,7 @@ class _Shown:
     """What is remembered of one book."""
 
     ladder: Ladder
-    history: DepthHistory = field(default_factory=DepthHistory)
+    history: DepthHistory
     widths: dict[str, int] = field(default_factory=dict)
     """Of the figures of its state."""
     held: FrozenView | None = None
@@ -84,10 +88,13 @@ class Session:
         self.help_offset = 0
         self.page = 10
         """How many lines a page has; the drawing tells."""
+        self.help_scrolls = False
+        """Whether the help is longer than its page; the drawing tells."""
         self._dumps_to = dumps_to
         self._clock_ns, self._wall = clock_ns, wall
-        self._shown = [_Shown(Ladder(levels)) for _ in self.meters]
         self.states = [meter.look(clock_ns()) for meter in self.meters]
+        units = [unit_of(state.exchange, state.symbol) for state in self.states]
+        self._shown = [_Shown(Ladder(levels), DepthHistory(unit)) for unit in units]
         self.order = list(range(len(self.meters)))
         self._next_slow_ns = 0
         self._notice = ("", "", 0)
@@ -114,8 +121,9 @@ class Session:
 
     @property
     def history(self) -> DepthHistory:
-        """Of the selected book."""
-        return self._selected.history
+        """Of the selected book: as it goes on, or as it was when the book was frozen."""
+        held = self._selected.held
+        return self._selected.history if held is None else held.history
 
     @property
     def widths(self) -> dict[str, int]:
@@ -140,12 +148,12 @@ class Session:
         """Read the selected book, and once a second all of them."""
         now_ns = self._clock_ns()
         if now_ns >= self._next_slow_ns:
-            self._next_slow_ns = now_ns + _SLOW_NS
+            self._next_slow_ns = max(self._next_slow_ns, now_ns - _SLOW_NS // 2) + _SLOW_NS
             self.states = [meter.look(now_ns) for meter in self.meters]
             self._arrange()
             sampled = range(len(self.meters)) if len(self.meters) <= _MOST_HISTORIES else (self.current,)
             for number in sampled:
-                self._shown[number].history.sample(self.meters[number].book)
+                self._shown[number].history.sample(self.meters[number].book, now_ns)
         else:
             self.states[self.current] = self.meters[self.current].look(now_ns)
         self._look()
@@ -212,7 +220,7 @@ class Session:
         self._arrange()
 
     def _help(self, action: str | None) -> None:
-        if action in ("up", "down", "page_up", "page_down"):
+        if self.help_scrolls and action in ("up", "down", "page_up", "page_down"):
             getattr(self, f"_do_{action}")()
         else:
             self.mode = LADDER
@@ -258,6 +266,7 @@ class Session:
         names = list(SORTS)
         self.sort = names[(names.index(self.sort) + 1) % len(names)]
         self._arrange()
+        self._say(f"list sorted by {self.sort}", "label", _SHORT_NOTICE_NS)
 
     def _do_coarser(self) -> None:
         self._regroup(1)
@@ -269,14 +278,20 @@ class Session:
         shown = self._selected
         shown.ladder.regroup(steps, shown.frozen if shown.held is None else shown.held.book)
         self._look()
+        group = shown.ladder.group
+        told = "every price as it is" if group is None else f"prices in groups of {plain(group)}"
+        self._say(told, "label", _SHORT_NOTICE_NS)
 
     def _do_fewer(self) -> None:
-        self.ladder.deepen(-1)
-        self._look()
+        self._deepen(-1)
 
     def _do_more(self) -> None:
-        self.ladder.deepen(1)
+        self._deepen(1)
+
+    def _deepen(self, steps: int) -> None:
+        self.ladder.deepen(steps)
         self._look()
+        self._say(f"{counted(self.ladder.levels, 'level')} a side; ↑ ↓ scroll", "label", _SHORT_NOTICE_NS)
 
     def _do_centre(self) -> None:
         self.ladder.centre()
@@ -304,7 +319,9 @@ class Session:
         if shown.frozen is None:
             self._say("nothing to freeze: no book has come yet", "bad")
         else:
-            shown.held = FrozenView(shown.frozen, self.states[self.current], self._wall())
+            shown.held = FrozenView(
+                shown.frozen, self.states[self.current], shown.history.copy(), self._wall()
+            )
 
     def _do_audit(self) -> None:
         book, name = self._book, self.state.symbol
@@ -328,10 +345,10 @@ class Session:
         self._say(f"{self.state.symbol}: discarded; a new snapshot is on its way", "label")
 
     def _do_flight_dump(self) -> None:
-        at = f"{self._wall().astimezone(UTC):%Y%m%dT%H%M%S}"
-        safe = "".join(letter if letter.isalnum() else "-" for letter in self.state.symbol)
+        at = f"{self._wall().astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+        safe = "".join(letter if letter.isalnum() else "_" for letter in self.state.symbol)
         folder = Path.cwd() if self._dumps_to is None else self._dumps_to
-        path = folder / f"{self.state.exchange}-{safe}-{at}.flight.jsonl"
+        path = folder / f"flight-{self.state.exchange}-{safe}-{at}-{os.getpid()}.jsonl.zst"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._book.save_flight_dump(path, reason="asked for in the terminal")
@@ -340,8 +357,8 @@ class Session:
         else:
             self._say(f"flight dump: {clean(path)}", "good")
 
-    def _say(self, text: str, style: str) -> None:
-        self._notice = (text, style, self._clock_ns() + _NOTICE_NS)
+    def _say(self, text: str, style: str, for_ns: int = _NOTICE_NS) -> None:
+        self._notice = (text, style, self._clock_ns() + for_ns)
 
     async def aclose(self) -> None:
         """End what is still under way."""

@@ -1,4 +1,4 @@
-"""The state of one book above its ladder: status and reason first, then the figures that have room. Pure."""
+"""The state of one book above its ladder: status, since when, why; then the figures that have room. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from depthcache.cli.terminal.lines import Line, cells, fill, fit, flow, width_of
 
 __all__ = ["status_lines"]
 
-_MOST_REASON_LINES = 4
 _LEAST_REASON = 12
 
 
@@ -21,26 +20,59 @@ def status_lines(
     *,
     most: int,
     frozen_at: datetime | None = None,
+    note: str = "",
 ) -> list[Line]:
-    """Up to `most` lines of `width` cells. A reason comes before any figure; a figure is whole or not there.
+    """Exactly `most` lines of `width` cells, so that nothing below them moves when the book changes: status,
+    since when, why; then the figures that have room. A figure is whole or not there.
 
-    `widths`: how wide each figure was so far; they only grow.
+    `widths`: how wide each figure was so far; they only grow. `note`: what is said after all of it.
     """
     since = f"since {clock(state.since_at)}" if state.since_at is not None else ""
     head = _head(state, width, frozen_at)
-    room = width - width_of(head) - 1
-    words, style = (state.reason, "reason") if state.reason else (since, "label")
-    if cells(words) <= room:
-        lines: list[Line] = [(*head, (f" {words}", style))]
-    elif room >= _LEAST_REASON:
-        first = wrap(words, room, most=2)[0]
-        lines = [(*head, (f" {first}", style)), *_more(words[len(first) :], width, style, most=most)]
-    else:
-        lines = [head, *_more(words, width, style, most=most)]
-    lines = lines[: max(1, most)]
-    figures = flow(_figures(state, widths, since if state.reason else ""), width - 1)
+    if since and state.reason:
+        since += ":"
+    lines, is_whole = _told(head, [(since, "label"), (state.reason, "reason"), (note, "label")], width, most)
+    if not is_whole:  # the reason is worth more than the rest
+        lines, _ = _told(head, [(state.reason or since, "reason" if state.reason else "label")], width, most)
+    figures = flow(_figures(state, widths), width - 1)
     lines += [((" ", ""), *line) for line in figures[: max(0, most - len(lines))]]
+    lines += [()] * (most - len(lines))
     return [fill(line, width) for line in lines]
+
+
+def _told(head: Line, parts: list[tuple[str, str]], width: int, most: int) -> tuple[list[Line], bool]:
+    """The parts after the head on up to `most` lines, broken at spaces, and whether all of it is there."""
+    lines: list[Line] = []
+    line = head
+    for text, style in parts:
+        rest = text
+        while rest:
+            room = width - width_of(line) - 1
+            is_last = len(lines) + 1 >= most
+            if cells(rest) <= room:
+                part = rest
+            elif is_last:
+                part = _cut(rest, room)
+                return [*lines, (*line, (f" {part}", style) if part else ("", ""))], False
+            else:
+                part = "" if line and (room < _LEAST_REASON or style == "label") else _head_of(rest, room)
+            rest = rest[len(part) :].lstrip(" ")
+            line = (*line, (f" {part}", style)) if part else line
+            if rest:
+                lines.append(line)
+                line = ()
+    return ([*lines, line] if line else lines), True
+
+
+def _cut(text: str, room: int) -> str:
+    """As much of a longer text as fits, broken at a space where there is one, with an ellipsis."""
+    head, space, _ = fit(text, room).rstrip(" ").rpartition(" ")
+    return f"{head} …" if space else fit(text, room)
+
+
+def _head_of(text: str, room: int) -> str:
+    """As much of a longer text as one line holds."""
+    return wrap(text, max(1, room), most=2)[0]
 
 
 def clock(at: datetime) -> str:
@@ -56,12 +88,7 @@ def _head(state: BookState, width: int, frozen_at: datetime | None) -> Line:
     return chips if width_of(chips) < width else ((fit(word, width - 1).rstrip(" "), kind),)
 
 
-def _more(words: str, width: int, style: str, *, most: int) -> list[Line]:
-    lines = wrap(words.lstrip(" "), width - 1, most=max(1, min(most, _MOST_REASON_LINES) - 1))
-    return [((f" {line}", style),) for line in lines]
-
-
-def _figures(state: BookState, widths: dict[str, int], since: str) -> list[Line]:
+def _figures(state: BookState, widths: dict[str, int]) -> list[Line]:
     texts = {
         "age": age_text(state.age_s).rjust(7),
         "id": "-" if state.update_id is None else str(state.update_id),
@@ -72,11 +99,10 @@ def _figures(state: BookState, widths: dict[str, int], since: str) -> list[Line]
     for name, text in texts.items():
         widths[name] = max(widths.get(name, 0), len(text))
         texts[name] = text.rjust(widths[name]) if name == "rate" else text.ljust(widths[name])
-    figures: list[Line] = [
+    return [
         (("age ", "label"), (texts["age"], "figure")),
         (("id ", "label"), (texts["id"], "figure")),
         ((texts["rate"], "figure"), (" updates/s", "label")),
-        (("complete ", "label"), (texts["complete"], "figure")),
+        ((texts["complete"], "figure"),),
         ((texts["gaps"], "figure" if state.gaps else "label"),),
     ]
-    return [*figures, ((since, "label"),)] if since else figures

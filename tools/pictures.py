@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
@@ -31,6 +33,7 @@ BOOKS = {
 }
 SEED = 11
 SECONDS = 70
+_MESSAGE_TENTHS = 40
 WIDTH, HEIGHT = 118, 34
 THEME = TerminalTheme(
     (24, 28, 34),
@@ -61,9 +64,20 @@ _FRAME = """\
 """
 
 
+class _OwnPhases(SimulatedExchange):
+    """Each stream sends at moments of its own, as those of Binance do; otherwise all ages would be equal."""
+
+    def _push(self, at_ns: int, what: Any) -> None:
+        every_ns = what[1].every_ns if isinstance(what, tuple) else 0
+        if every_ns and at_ns % every_ns == 0:
+            at_ns += Random(what[1].name + str(what[0].venue.name)).randrange(1, every_ns)  # noqa: S311
+        super()._push(at_ns, what)
+
+
 def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequence[str] = ()) -> list[Line]:
-    """The screen after so many seconds of the simulated market; `keys` are pressed at their end."""
-    pair = Pair(SimulatedExchange(BOOKS, seed=SEED), seed=SEED)
+    """The screen after so many seconds of the simulated market; `keys` are pressed so long before their end
+    that no message of them is left."""
+    pair = Pair(_OwnPhases(BOOKS, seed=SEED), seed=SEED)
 
     async def look() -> list[Line]:
         async with pair.connect(BOOKS, depth=100, on_stale="serve") as books:
@@ -77,7 +91,7 @@ def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequ
             for tenth in range(10 * seconds):
                 session.frame()
                 await asyncio.sleep(0.1)
-                if tenth == 10 * seconds - 8:
+                if tenth == max(0, 10 * seconds - _MESSAGE_TENTHS):
                     for key in keys:
                         session.press(key)
             return picture(session, width, height)

@@ -219,6 +219,25 @@ def test_the_reason_is_shown_before_any_figure_and_whole(width: int) -> None:
         assert LONG.split(";")[1].strip() in text
 
 
+@given(
+    st.text(alphabet="ab: 币", max_size=200),
+    st.sampled_from(list(Status)),
+    st.integers(1, 130),
+    st.integers(1, 50),
+    st.booleans(),
+)
+def test_any_reason_and_any_message_keep_the_size(
+    reason: str, status: Status, width: int, height: int, is_frozen: bool
+) -> None:
+    shown = session([Claims(book(), status=status, reason=reason, since_at=AT), book("ETHUSDT")])
+    if is_frozen:
+        press(shown, "space")
+    shown._say(reason, "bad")
+    lines = picture(shown, width, height)
+    assert len(lines) == height
+    assert {width_of(line) for line in lines} == {width}
+
+
 def test_a_book_that_is_not_the_present_is_faded_whole() -> None:
     claimed = Claims(book(), status=Status.STALE, reason="no diff came for 30 s")
     shown = session([claimed])

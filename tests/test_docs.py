@@ -185,7 +185,7 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
     extras = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     )
-    others = {"docker", "systemctl", "journalctl", "install", "kubectl", "uvicorn"}
+    others = {"docker", "systemctl", "journalctl", "install", "kubectl", "uvicorn", "git", "cd"}
     for words in commands():
         match words[1:] if words[0] == "sudo" else words:
             case ["make", target, *_]:
@@ -216,7 +216,7 @@ def test_every_method_of_the_table_of_troubles_is_one() -> None:
     page = (ROOT / "docs" / "how-to" / "test-your-program.md").read_text("utf-8")
     rows = page[page.index("| trouble | method |") :].splitlines()
     for row in rows:
-        on_pair, on_server = "(a pair only)" in row, "on a server also" in row
+        on_pair, on_server = "(`Pair` only)" in row, "on a server also" in row
         for name in re.findall(r"`(?:pair\.)?(\w+)\(", row):
             if not on_server:
                 assert hasattr(simulator.Pair, name), name
@@ -243,6 +243,32 @@ def test_every_page_of_the_site_is_in_its_menu_once() -> None:
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text("utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+SHORT_TITLES = {"Coming from UNICORN": "Coming from UNICORN Binance Local Depth Cache"}
+
+
+def title(page: Path) -> str:
+    return page.read_text("utf-8").partition("# ")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda path: path.name
+)
+def test_a_link_that_begins_with_a_capital_says_the_title_of_its_page(document: Path) -> None:
+    """Prose may link ordinary words. What looks like a title is the title that the reader then sees."""
+    links = re.findall(r"\[([A-Z][^\]]*)\]\(([^)#:]+\.md)\)", document.read_text("utf-8"))
+    said = [(" ".join(text.split()), title(document.parent / target)) for text, target in links]
+    files = {"ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md", "Documentation"}
+    wrong = [(text, found) for text, found in said if SHORT_TITLES.get(text, text) != found]
+    assert [pair for pair in wrong if pair[0] not in files] == []
+
+
+def test_the_menu_of_the_site_has_the_titles_of_its_pages() -> None:
+    menu = re.findall(r'"([^"]+)" = "([^"]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8"))
+    assert len(menu) > 40
+    titles = [(name, title(ROOT / "docs" / page)) for name, page in menu]
+    assert [(name, found) for name, found in titles if SHORT_TITLES.get(name, name) != found] == []
 
 
 def missing_files(row: str) -> list[str]:

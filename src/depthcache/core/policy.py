@@ -97,13 +97,15 @@ class Policy:
     reply_timeout_s: float = 10.0
     """A connection that does not reply to a control message within this time is replaced."""
     quiet_connection_s: float = 8.0
-    """A connection that receives nothing for this long is probed with a request."""
+    """A connection without a sign of life for this long is probed with a request. Both transports ping after
+    5 s already, and a pong is a sign of life, so this matters only where nothing pings: in a `Pair`."""
     liveness_timeout_s: float = 5.0
     """A connection that does not reply to the probe within this time is replaced."""
     renew_at: float = 0.95
     """Share of the exchange's connection lifetime after which a connection is handed over to a new one."""
     overlap_s: float = 3.0
-    """Handover of a quiet stream: how long the new connection must be live before it takes over."""
+    """Before a connection reaches the end of its lifetime, a new one takes over its streams, once it
+    brings their data. A quiet stream has none: its new subscription must be this old instead."""
     overlap_cap_s: float = 30.0
     """A handover that takes longer than this is abandoned and tried again later."""
 

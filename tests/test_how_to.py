@@ -187,6 +187,9 @@ def test_a_gap_begins_at_the_last_proof_and_not_when_silence_is_noticed() -> Non
     assert (lost.since_at - at).total_seconds() > 20
     assert rows[-1][0] >= lost.since_at, "prices come back when the book could be read again"
     assert [price for _, price in rows[:19] if price is None] == []
+    # A comparison can prove a book again whose last update is older than the gap.
+    old = SimpleNamespace(status=Status.SYNCED, best=items[0].best, mid=1.0, updated_at=1, since_at=5)
+    assert row(old) == (5, 1.0)  # type: ignore[arg-type,comparison-overlap]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -18,6 +18,8 @@ class Quoter:
         """Called on the event loop, one call at a time."""
         if update.status is not depthcache.Status.SYNCED:
             print(f"pull quotes: {update.status}, {update.reason}")
+        elif update.unconfirmed:
+            return  # no update has confirmed the snapshot yet, usually for 0.1 s
         elif update.best.bid and update.best.ask:
             edge = update.mid * HALF_SPREAD_BPS / 10_000
             print(f"quote {update.mid - edge:.2f} / {update.mid + edge:.2f}")

@@ -1,4 +1,4 @@
-"""A service: live books, /healthz, /readyz and /metrics over HTTP, and a clean end on SIGTERM."""
+"""A service: live books, /healthz, /readyz and /metrics over HTTP, and a clean shutdown on SIGTERM."""
 
 import asyncio
 import os

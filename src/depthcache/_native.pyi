@@ -764,11 +764,19 @@ class Router:
         cls, *, control_capacity: int = ..., buffer_bytes: int = ..., flight_bytes: int = ...
     ) -> Self: ...
     def add_market(
-        self, market: int, exchange: str, symbol: str, continuity: Continuity, *, inverse: bool = False
+        self,
+        market: int,
+        exchange: str,
+        symbol: str,
+        continuity: Continuity,
+        *,
+        inverse: bool = False,
+        now_ns: int = 0,
     ) -> None:
         """Add an empty market under a number chosen by the caller.
 
-        `inverse`: quantities count contracts of a fixed value in the quote asset.
+        `inverse`: quantities count contracts of a fixed value in the quote asset. `now_ns`: since when the
+        market is empty.
         """
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Remove a market; its readers are `closed` from now on."""

@@ -138,9 +138,17 @@ class Router(Protocol):
     # --- markets ---------------------------------------------------------------------------------------
 
     def add_market(
-        self, market: int, exchange: str, symbol: str, continuity: Continuity, /, *, inverse: bool = False
+        self,
+        market: int,
+        exchange: str,
+        symbol: str,
+        continuity: Continuity,
+        /,
+        *,
+        inverse: bool = False,
+        now_ns: int = 0,
     ) -> None:
-        """Add an empty market. `inverse`: quantities count contracts of a fixed value."""
+        """Add a market, empty since `now_ns`. `inverse`: quantities count contracts of a fixed value."""
 
     def remove_market(self, market: int, reason: str, now_ns: int, /) -> None:
         """Remove a market; its readers are `closed` from now on."""

@@ -75,7 +75,7 @@ impl OwnerProcess {
             inverse: false,
             buffer_bytes: 0,
         };
-        let mut market = Market::new(&self.exchange, Some(&self.symbol), config);
+        let mut market = Market::new(&self.exchange, Some(&self.symbol), config, 0);
         market.set_condition(Some(Condition::Closed), FORKED, 0);
         market
     }

@@ -57,8 +57,10 @@ impl Router {
 
     /// Add an empty market under a number chosen by the caller.
     ///
-    /// `inverse`: quantities count contracts of a fixed value in the quote asset.
-    #[pyo3(signature = (market, exchange, symbol, continuity, *, inverse = false))]
+    /// `inverse`: quantities count contracts of a fixed value in the quote asset. `now_ns`: since when the
+    /// market is empty.
+    #[pyo3(signature = (market, exchange, symbol, continuity, *, inverse = false, now_ns = 0))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn add_market(
         &self,
         py: Python<'_>,
@@ -67,9 +69,11 @@ impl Router {
         symbol: &str,
         continuity: &str,
         inverse: bool,
+        now_ns: i64,
     ) -> PyResult<()> {
         let rules = parse_rules(continuity, inverse)?;
-        or_raise(py, self.inner.add_market(market, exchange, symbol, rules))
+        let added = (self.inner).add_market(market, exchange, symbol, rules, now_ns);
+        or_raise(py, added)
     }
 
     /// Remove a market; its readers are `closed` from now on.

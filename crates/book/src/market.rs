@@ -24,7 +24,6 @@ pub mod outcome;
 mod pending_events;
 mod position;
 mod read;
-mod reason;
 pub mod refresh;
 pub mod sequence;
 mod state;
@@ -123,15 +122,16 @@ pub struct Market {
 }
 
 impl Market {
-    /// A market of which nothing is known. `symbol`: None where the first diff names it.
-    pub fn new(exchange: &str, symbol: Option<&str>, config: MarketConfig) -> Market {
+    /// A market of which nothing is known. `symbol`: None where the first diff names it. `now_ns`: when it
+    /// was added.
+    pub fn new(exchange: &str, symbol: Option<&str>, config: MarketConfig, now_ns: i64) -> Market {
         Market {
             exchange: exchange.into(),
             symbol: symbol.map(CompactString::from),
             config,
             bids: Ladder::new(Side::Bids),
             asks: Ladder::new(Side::Asks),
-            state: State::new(),
+            state: State::new(now_ns),
             position: Position::default(),
             timeline: Timeline::default(),
             buffer: Buffer::default(),
@@ -509,20 +509,19 @@ impl Market {
             return;
         };
         if !self.state.is_doubted() && now_ns - proven_ns > limit_ns {
-            self.raise_doubt(Doubt::of_silence(limit_ns, now_ns), now_ns);
+            self.raise_doubt(Doubt::of_silence(limit_ns), now_ns, now_ns);
         }
     }
 
     /// The machine or the process paused from `since_ns` to `now_ns`.
     pub(crate) fn on_pause(&mut self, reason: &str, since_ns: i64, now_ns: i64) {
-        let doubt = Doubt::of_pause(reason, since_ns, now_ns, self.state.doubt());
-        self.raise_doubt(doubt, now_ns);
+        self.raise_doubt(Doubt::of_pause(reason, now_ns), since_ns, now_ns);
     }
 
-    fn raise_doubt(&mut self, doubt: Doubt, now_ns: i64) {
+    fn raise_doubt(&mut self, doubt: Doubt, since_ns: i64, now_ns: i64) {
         if self.state.is_synced() {
             self.refresher.end(); // its snapshot was requested before
-            self.state.raise_doubt(doubt);
+            self.state.raise_doubt(doubt, since_ns);
             self.events.add(Cause::Doubted, now_ns);
         }
     }
@@ -537,7 +536,7 @@ impl Market {
     }
 
     fn prove(&mut self, now_ns: i64) {
-        if self.state.end_doubt() {
+        if self.state.end_doubt(now_ns) {
             self.events.add(Cause::Proven, now_ns);
         }
     }
@@ -705,7 +704,7 @@ impl Market {
             market,
             causes,
             status,
-            reason: reason.text.clone(),
+            reason: reason.to_owned(),
             at_ns: self.events.at_ns(),
             comparison,
         })

@@ -49,7 +49,7 @@ impl OfflineBook {
             inverse: rules.inverse,
             buffer_bytes,
         };
-        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, config), 0));
+        let cell = Arc::new(MarketCell::new(Market::new(exchange, symbol, config, 0), 0));
         OfflineBook {
             cell,
             scratch: Mutex::default(),

@@ -117,13 +117,14 @@ impl Router {
 
     // --- markets ------------------------------------------------------------------------------
 
-    /// Take up a market; it is empty.
+    /// Take up a market; it is empty since `now_ns`.
     pub fn add_market(
         &self,
         market: u64,
         exchange: &str,
         symbol: &str,
         rules: impl Into<Rules>,
+        now_ns: i64,
     ) -> Result<(), RouterError> {
         let rules = rules.into();
         let config = MarketConfig {
@@ -132,7 +133,7 @@ impl Router {
             buffer_bytes: self.buffer_bytes,
         };
         let cell = Arc::new(MarketCell::new(
-            Market::new(exchange, Some(symbol), config).timed_by(self.timebase.clone()),
+            Market::new(exchange, Some(symbol), config, now_ns).timed_by(self.timebase.clone()),
             self.flight_bytes,
         ));
         self.markets

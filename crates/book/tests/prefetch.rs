@@ -16,7 +16,7 @@ fn what_is_asked_for_early_changes_nothing() {
             inverse: false,
             buffer_bytes: 0,
         };
-        Market::new("binance.com", None, config)
+        Market::new("binance.com", None, config, 0)
     };
     let few: Vec<_> = (0..63).map(|_| market()).collect();
     assert!(!prefetch::is_worthwhile());

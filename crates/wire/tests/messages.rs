@@ -54,7 +54,7 @@ fn by_hand(limit: Option<usize>, bids: &[(&str, &str)], asks: &[(&str, &str)]) -
         inverse: false,
         buffer_bytes: 1_000,
     };
-    let mut market = Market::new("binance.com", Some("BTCUSDT"), config);
+    let mut market = Market::new("binance.com", Some("BTCUSDT"), config, 0);
     market.install(&snapshot, limit, true, 5_000, None).unwrap();
     market
 }

@@ -167,7 +167,12 @@ class ClientCore:
             )
         market = next(self._market_numbers)
         self._context.router.add_market(
-            market, venue.name, symbol, venue.continuity, inverse=venue.family == "inverse"
+            market,
+            venue.name,
+            symbol,
+            venue.continuity,
+            inverse=venue.family == "inverse",
+            now_ns=now_ns,
         )
         within_ns = time_to_detect_ns(self._context.policy, venue.snapshot_lag_s)
         self._context.router.set_time_to_detect(market, within_ns)

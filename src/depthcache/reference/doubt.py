@@ -27,24 +27,25 @@ class Doubt:
 
     detect_ns: int | None
     """The longest time without confirmation while the event loop judges no silence; None for no limit."""
-    reason: tuple[str, int] | None
-    """Why and since when the book is doubted; None if it is not."""
+    reason: str | None
+    """Why the book is doubted; None if it is not."""
 
     def __init__(self) -> None:
-        self.detect_ns = self.reason = None
+        self.detect_ns = None
+        self.reason = None
         self._paused_until_ns: int | None = None
 
     def judge(self, proven_ns: int, now_ns: int) -> bool:
         """Check silence in place of the event loop; return whether the book is doubted from now on."""
         if self.reason is not None or self.detect_ns is None or now_ns - proven_ns <= self.detect_ns:
             return False
-        self.reason = (reasons.silent(self.detect_ns // 1_000_000_000), now_ns)
+        self.reason = reasons.silent(self.detect_ns // 1_000_000_000)
         self._paused_until_ns = None
         return True
 
-    def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
-        """The machine or process was paused for that time."""
-        self.reason = (reason, since_ns if self.reason is None else min(since_ns, self.reason[1]))
+    def on_pause(self, reason: str, now_ns: int) -> None:
+        """The machine or process was paused until now."""
+        self.reason = reason
         self._paused_until_ns = now_ns
 
     def is_over(self, made_ns: int | None, received_ns: int) -> bool:

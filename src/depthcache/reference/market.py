@@ -131,13 +131,14 @@ class Market:
         *,
         inverse: bool = False,
         buffer_bytes: int = BUFFER_BYTES,
+        now_ns: int = 0,
     ) -> None:
         self.exchange, self.symbol = exchange, symbol
         self.continuity: Continuity = continuity
         self.inverse: bool = inverse
         """Quantities count contracts of a fixed value in the quote asset."""
         self.bids, self.asks = BookSide(1), BookSide(-1)
-        self.state: State = State()
+        self.state: State = State(now_ns)
         self.has_diff: bool = False
         self.last_update_id: int | None = None
         self.event_time_us: int | None = None
@@ -168,8 +169,8 @@ class Market:
         """The status that users see, its reason, and its start."""
         return self.state.shown()
 
-    def machine_state(self) -> tuple[Status, str, int]:
-        """The machine state, its reason and its start, without conditions."""
+    def machine_state(self) -> tuple[Status, str]:
+        """The machine state and its reason, without conditions."""
         return self.state.machine_state()
 
     def last_diff(self) -> HeardDiff | None:
@@ -370,12 +371,14 @@ class Market:
         """Check, in place of the event loop, whether the book was confirmed in time."""
         proven_ns = max((at for at in (self.compared_ns, self.updated_ns) if at is not None), default=now_ns)
         if self.state.status is Status.SYNCED and self.state.doubt.judge(proven_ns, now_ns):
+            self.state.note_shown(now_ns)
             self._on_doubted(now_ns)
 
     def on_pause(self, reason: str, since_ns: int, now_ns: int) -> None:
         """The machine or process was paused: the book is stale until confirmed."""
         if self.state.status is Status.SYNCED:
-            self.state.doubt.on_pause(reason, since_ns, now_ns)
+            self.state.doubt.on_pause(reason, now_ns)
+            self.state.note_shown(since_ns)
             self._on_doubted(now_ns)
 
     def set_stalled(self, reason: str | None, now_ns: int) -> None:
@@ -613,6 +616,7 @@ class Market:
 
     def _prove(self, now_ns: int) -> None:
         if self.state.doubt.end():
+            self.state.note_shown(now_ns)
             self._cause("proven", now_ns)
 
     def _cause(self, cause: Cause, now_ns: int) -> None:

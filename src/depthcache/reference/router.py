@@ -111,12 +111,15 @@ class Router(engine.Router):
         continuity: Continuity,
         *,
         inverse: bool = False,
+        now_ns: int = 0,
     ) -> None:
-        """Add a market under a number never used before."""
+        """Add a market under a number never used before; it is empty since `now_ns`."""
         if market in self._used_markets:
             raise ValueError(f"market number {market} was already used")
         self._used_markets.add(market)
-        made = Market(exchange, symbol, continuity, inverse=inverse, buffer_bytes=self._buffer_bytes)
+        made = Market(
+            exchange, symbol, continuity, inverse=inverse, buffer_bytes=self._buffer_bytes, now_ns=now_ns
+        )
         made.timebase = self._timebase
         self._markets[market] = made
 
@@ -438,7 +441,7 @@ class Router(engine.Router):
             if market.causes:
                 causes, market.causes = frozenset(market.causes), set()
                 comparison, market.comparison = market.comparison, None
-                status, reason, _ = market.machine_state()
+                status, reason = market.machine_state()
                 yield MarketChange(
                     market=number,
                     causes=causes,

@@ -7,8 +7,6 @@
 //!
 //! Not here: what judges and when (`router::watchdog`).
 
-use super::reason::Reason;
-
 /// Updates so much older than the end of a pause still prove the book: the exchange's clock is known to
 /// some error, and clocks lose up to a second in a sleep.
 const MARGIN_NS: i64 = 2_000_000_000;
@@ -20,34 +18,33 @@ const BACKLOG_NS: i64 = 1_000_000_000;
 /// Why a book is doubted, and what proves it.
 #[derive(Clone, Debug)]
 pub(super) struct Doubt {
-    reason: Reason,
+    reason: String,
     /// The end of the pause that raised it.
     paused_until_ns: Option<i64>,
 }
 
 impl Doubt {
     /// Of a book that nothing has proven for too long.
-    pub fn of_silence(limit_ns: i64, now_ns: i64) -> Doubt {
-        let text = format!(
+    pub fn of_silence(limit_ns: i64) -> Doubt {
+        let reason = format!(
             "no update for {} s while the event loop is blocked",
             limit_ns / 1_000_000_000
         );
         Doubt {
-            reason: Reason::new(text, now_ns),
+            reason,
             paused_until_ns: None,
         }
     }
 
-    /// Of a book whose machine or process paused; it began with an earlier doubt, where there is one.
-    pub fn of_pause(reason: &str, since_ns: i64, now_ns: i64, earlier: Option<&Doubt>) -> Doubt {
-        let since_ns = earlier.map_or(since_ns, |doubt| doubt.reason.since_ns.min(since_ns));
+    /// Of a book whose machine or process paused until `now_ns`.
+    pub fn of_pause(reason: &str, now_ns: i64) -> Doubt {
         Doubt {
-            reason: Reason::new(reason, since_ns),
+            reason: reason.to_owned(),
             paused_until_ns: Some(now_ns),
         }
     }
 
-    pub fn reason(&self) -> &Reason {
+    pub fn reason(&self) -> &str {
         &self.reason
     }
 

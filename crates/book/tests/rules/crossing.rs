@@ -89,12 +89,12 @@ fn a_crossed_snapshot_is_installed_and_not_served() {
 }
 
 #[test]
-fn kept_diffs_that_cross_and_heal_are_expected_with_their_own_times() {
+fn kept_diffs_that_cross_make_a_crossed_book_once_they_are_installed() {
     let mut harness = spot();
     harness.feed(&diff(11, 11).with(&[("100.5", "1")], &[]), 21);
     harness.feed(&diff(12, 12).with(&[("100.6", "1")], &[]), 22);
     harness.load(&snapshot(10, BIDS, ASKS), 30);
-    let expected = "crossed since 21: best bid 100.5 is at or above best ask 100";
+    let expected = "crossed since 30: best bid 100.5 is at or above best ask 100";
     assert_eq!(harness.status_info(), expected);
     assert_eq!(harness.market.counters().crossed, 1);
 }

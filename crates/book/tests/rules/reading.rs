@@ -83,15 +83,15 @@ fn a_condition_lies_over_a_stall_and_a_stall_over_the_state() {
     assert_eq!(harness.status_info(), "halted since 5: outside");
     assert!(harness.market.readable(false).is_err());
     harness.market.set_condition(None, "", 7);
-    assert_eq!(harness.status_info(), "synced since 2: ");
+    assert_eq!(harness.status_info(), "synced since 7: ");
     assert!(harness.market.readable(false).is_ok());
 }
 
 #[test]
-fn the_same_condition_keeps_its_time_and_another_word_or_reason_restarts_it() {
+fn the_same_status_keeps_its_time_whatever_its_reason_and_another_one_restarts_it() {
     for (condition, reason, since_ns) in [
         (Condition::Stale, "one", 5),
-        (Condition::Stale, "two", 9),
+        (Condition::Stale, "two", 5),
         (Condition::Halted, "one", 9),
         (Condition::Disconnected, "two", 9),
     ] {
@@ -401,4 +401,20 @@ fn the_bytes_of_a_market_are_those_of_both_sides_of_its_buffer_and_its_own() {
     let diff = diff(11, 12).with(&many, &[]);
     waiting.feed(&diff, 1);
     assert!(waiting.market.memory_bytes() >= before + diff.frame().len());
+}
+
+#[test]
+fn a_status_never_begins_before_the_one_that_users_saw_before_it() {
+    let mut harness = synced();
+    harness
+        .market
+        .set_condition(Some(Condition::Disconnected), "lost", 50);
+    harness.market.resync("asked for", 40);
+    assert_eq!(harness.status_info(), "disconnected since 50: lost");
+    harness.market.set_condition(None, "", 60);
+    assert_eq!(harness.status_info(), "buffering since 60: asked for");
+    harness
+        .market
+        .set_condition(Some(Condition::Stale), "stamped late", 55);
+    assert_eq!(harness.status_info(), "stale since 60: stamped late");
 }

@@ -267,7 +267,7 @@ fn a_market_without_a_symbol_takes_the_name_of_the_first_diff() {
         inverse: false,
         buffer_bytes: 100,
     };
-    let mut nameless = depthcache_book::market::Market::new("binance.us", None, config);
+    let mut nameless = depthcache_book::market::Market::new("binance.us", None, config, 0);
     assert_eq!(
         (nameless.exchange(), nameless.symbol()),
         ("binance.us", None)

@@ -175,7 +175,7 @@ impl MarketHarness {
             buffer_bytes,
         };
         MarketHarness {
-            market: Market::new("binance.com", Some("BTCUSDT"), config),
+            market: Market::new("binance.com", Some("BTCUSDT"), config, 0),
             compared: None,
         }
     }
